@@ -1,0 +1,64 @@
+# `make demo` and `make test` do all the set-up; a second run of either starts at once.
+# A stamp in .venv stands for each set of extras installed; what it depends on is what asks for another install.
+
+VENV    := .venv
+PYTHON3 := $(VENV)/bin/python
+UV      := $(shell command -v uv 2>/dev/null)
+ifdef UV
+INSTALL := $(UV) pip install --quiet --python $(PYTHON3) --constraint constraints.txt
+else
+INSTALL := $(PYTHON3) -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
+endif
+ARGS    ?=
+DEMO    ?=
+
+.PHONY: help demo test test-all lint format types build bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
+
+demo: $(VENV)/.has-demo  ## set up, run the demo (DEMO="--executor threads ..." for its options)
+	$(VENV)/bin/asyncexec demo $(DEMO)
+
+test: $(VENV)/.has-test  ## set up, run the test suite (ARGS="-k plan ..." for pytest's options)
+	$(PYTHON3) -m pytest $(ARGS)
+
+test-all: $(VENV)/.has-test  ## the test suite with the slow tests
+	$(PYTHON3) -m pytest -m "" $(ARGS)
+
+lint: $(VENV)/.has-test  ## ruff: rules and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+format: $(VENV)/.has-test  ## ruff: mend what it can
+	$(VENV)/bin/ruff check --fix-only .
+	$(VENV)/bin/ruff format .
+
+types: $(VENV)/.has-test  ## mypy (strict) and pyright
+	$(VENV)/bin/mypy
+	PYRIGHT_PYTHON_USE_BUNDLED_PYRIGHT=1 $(VENV)/bin/pyright
+
+build: $(VENV)/.has-test  ## wheel and sdist into dist/
+	$(PYTHON3) -m build --outdir dist .
+
+bench: $(VENV)/.has-test  ## the benchmarks, peers side by side
+	$(PYTHON3) -m benchmarks $(ARGS)
+
+clean:  ## remove .venv and everything generated
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp, not .venv/bin/python: that is a link, and its time is the time of the interpreter it leads to.
+$(VENV)/.made: .python-version
+	@python=$$(tools/find-python) && echo "making $(VENV) with $$python" && \
+	if [ -n "$(UV)" ]; then $(UV) venv --quiet --clear --python "$$python" $(VENV); \
+	else "$$python" -m venv --clear $(VENV); fi
+	@touch $@
+
+$(VENV)/.has-demo: $(VENV)/.made pyproject.toml constraints.txt
+	$(INSTALL) --editable ".[demo]"
+	@touch $@
+
+$(VENV)/.has-test: $(VENV)/.made pyproject.toml constraints.txt
+	$(INSTALL) --editable ".[demo,test]"
+	@touch $@ $(VENV)/.has-demo
