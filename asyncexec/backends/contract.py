@@ -1,0 +1,189 @@
+"""What a backend is: an async map from attempts to outcomes.
+
+A backend is an async context manager with three members: :meth:`Backend.map`, :meth:`Backend.cancel` and
+:attr:`Backend.capabilities` (and :attr:`Backend.slots`, which may change while it runs). The scheduler does the rest:
+retries, timeouts, backups, order and admission are the same everywhere, so a backend must not do any of them.
+
+The rules that ``asyncexec.testing.BackendConformance`` proves:
+
+- Attempts stream in, in batches; reports stream out, in batches, in any order.
+- Every attempt yields **exactly one** :class:`~asyncexec.events.outcome.Outcome`, whatever happens to it: also when
+  it is cancelled (``CANCELLED``), when its worker dies (``LOST``), and when it never started.
+- A failed attempt is an outcome. Only a broken backend raises (``BackendError``), which ends every execution.
+- A :class:`Started` is reported for an attempt as soon as it starts on a worker, unless its outcome follows at once
+  (within about 20 ms). Attempts of one batch run one after another on one worker.
+- ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
+  reports ``CANCELLED`` and frees the slot, and prevents a late write (see ``worker.run``).
+- Attempts of a batch that had not started when their worker died or was killed are ``LOST`` (or ``CANCELLED``)
+  with ``started_at`` 0.0: nobody is charged for them.
+- Leaving the context ends everything the backend started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
+
+import cloudpickle
+
+from asyncexec.errors import SerializationError
+
+if TYPE_CHECKING:
+    from asyncexec.events.outcome import Outcome
+    from asyncexec.plan.box import Shape
+    from asyncexec.plan.stage import Kernel, TaskIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do; the scheduler adapts to it.
+
+    Attributes
+    ----------
+    name : str
+        As users write it.
+    kills : bool
+        Whether ``cancel`` stops an attempt that is running (otherwise it is given up).
+    isolated : bool
+        Whether a task that dies leaves the driver alive.
+    shares_memory : bool
+        Whether tasks run in the driver's process.
+    measures_memory : bool
+        Whether ``Outcome.peak_bytes`` is filled in.
+    guarantees_memory : bool
+        Whether a task over its memory is stopped by the system.
+    metered : bool
+        Whether worker time is billed.
+    batch_limit : int
+        How many attempts a batch may hold.
+    """
+
+    name: str
+    kills: bool = False
+    isolated: bool = False
+    shares_memory: bool = False
+    measures_memory: bool = False
+    guarantees_memory: bool = False
+    metered: bool = False
+    batch_limit: int = 1
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Program:
+    """What every task of one stage runs; shipped to a worker once, by ``key``.
+
+    Attributes
+    ----------
+    key : str
+        Unique among the programs of an engine.
+    plan, stage : str
+        For messages.
+    kernel : callable
+        ``kernel(index, *inputs) -> output``.
+    shape : tuple of int
+        The stage's index space, to unravel flat indices with.
+    io : TaskIO or None
+        How inputs are loaded and outputs saved; None where inputs come with the attempt and the output is a value.
+    memory_bytes : int or None
+        What one task may use in all, where somebody said.
+    resources : mapping of str to float
+        What one task takes of the named resources.
+    """
+
+    key: str
+    plan: str
+    stage: str
+    kernel: Kernel
+    shape: Shape
+    io: TaskIO | None = None
+    memory_bytes: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def blob(self) -> bytes:
+        """The program without its bookkeeping, pickled by value where needed (lambdas and closures too).
+
+        Raises
+        ------
+        SerializationError
+            If the kernel cannot be pickled.
+        """
+        try:
+            return cloudpickle.dumps((self.kernel, self.io, self.shape))
+        except Exception as error:
+            raise SerializationError(
+                f"the function of stage {self.stage!r} of plan {self.plan!r} cannot be pickled, so it cannot be sent to "
+                f"a worker process: {error}. Create what it captures (files, locks, connections) inside the function, "
+                f"or run on executor='threads'"
+            ) from error
+
+
+class Job(NamedTuple):
+    """One attempt as a backend sees it.
+
+    Attributes
+    ----------
+    attempt : int
+        The attempt's id, unique in its engine.
+    index : int
+        Flat index of the task in its stage.
+    inputs : tuple
+        The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first.
+    """
+
+    attempt: int
+    index: int
+    inputs: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Attempts of one stage that run one after another on one worker."""
+
+    program: Program
+    jobs: Sequence[Job]
+
+
+class Started(NamedTuple):
+    """An attempt started on a worker just now."""
+
+    attempt: int
+    worker: str
+
+
+type Report = Started | Outcome
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Where attempts run; see the rules at the top of this module."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this backend can do."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """How many batches can run at once, now."""
+        ...
+
+    def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
+        """Run ``batches`` as they come, and yield reports as they come; end when ``batches`` has ended and all is reported.
+
+        Called once in the life of the context.
+        """
+        ...
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Stop these attempts (unknown ids are ignored: they may have just ended); their outcomes still arrive."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...

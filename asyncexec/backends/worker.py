@@ -1,0 +1,114 @@
+"""What happens around a kernel on a worker: load, call, save, measure; the same on every backend."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+import threading
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status
+from asyncexec.plan.box import unravel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncexec.backends.contract import Job
+    from asyncexec.plan.box import Shape
+    from asyncexec.plan.stage import Kernel, TaskIO
+
+
+class Fence:
+    """Decides, once, whether an attempt may save: the worker and whoever gives the attempt up race for it."""
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        self._taken = threading.Lock()
+
+    def take(self) -> bool:
+        """Return True to the first caller, False to every later one.
+
+        A worker that gets False must not save; a canceller that gets False must wait for the outcome, because the
+        worker is saving.
+        """
+        return self._taken.acquire(blocking=False)
+
+
+class _GivenUpError(Exception):
+    """The attempt was given up before it saved."""
+
+
+def run_job(
+    job: Job,
+    kernel: Kernel,
+    io: TaskIO | None,
+    shape: Shape,
+    *,
+    worker: str,
+    fence: Fence | None = None,
+    peak_bytes: Callable[[], int] | None = None,
+    keep_exception: bool = False,
+) -> Outcome:
+    """Run one attempt in this thread, and return how it ended; never raises an ``Exception``.
+
+    ``peak_bytes`` returns the process's peak memory since it was last reset. ``keep_exception`` puts the exception
+    itself into the outcome, for workers that share the driver's process. ``BaseException`` (``SystemExit``,
+    ``KeyboardInterrupt``) from a kernel is a failure of the attempt too, not of the worker.
+    """
+    started_at = time.time()
+    start = time.perf_counter()
+    value: Any = None
+    error: ErrorInfo | None = None
+    status = Status.SUCCEEDED
+    read = written = 0
+    try:
+        index = unravel(job.index, shape)
+        if io is None:
+            inputs = [decode(i) for i in job.inputs] if job.inputs else ()
+        else:
+            inputs, read = io.load(index)
+        result = kernel(index, *inputs)
+        if inspect.isawaitable(result):
+            result = anyio.run(_awaited, result)
+        if fence is not None and not fence.take():
+            raise _GivenUpError
+        if io is None:
+            value = result
+        else:
+            written = io.save(index, result)
+    except _GivenUpError:
+        status = Status.CANCELLED
+    except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
+        status, error = Status.FAILED, describe(raised, keep=keep_exception)
+    seconds = time.perf_counter() - start
+    peak = peak_bytes() if peak_bytes is not None else 0
+    return Outcome(job.attempt, status, worker, started_at, seconds, peak, read, written, value, error)
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def decode(value: Any) -> Any:
+    """Return the value itself where it came pickled."""
+    return pickle.loads(value.data) if type(value) is Encoded else value  # noqa: S301 - values of a value stage
+
+
+def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:
+    """Return ``error`` as plain data; ``keep`` adds the exception itself."""
+    bases = tuple(_name(base) for base in type(error).__mro__[1:-1])
+    try:
+        message = str(error)
+    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
+        message = "(its message cannot be made)"
+    text = "".join(traceback.format_exception(error))
+    return ErrorInfo(_name(type(error)), bases, message, text, error if keep else None)
+
+
+def _name(kind: type) -> str:
+    return f"{kind.__module__}.{kind.__qualname__}"

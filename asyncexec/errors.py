@@ -1,0 +1,261 @@
+"""Every error asyncexec raises on purpose.
+
+::
+
+    AsyncexecError
+    ├── PlanError (ValueError)          the plan itself is wrong; nothing has run
+    │   ├── CycleError
+    │   ├── DuplicateStageError
+    │   ├── UnknownInputError
+    │   ├── RelationError
+    │   ├── WriteConflictError
+    │   └── MemoryBudgetError
+    ├── ConfigurationError (ValueError) what was asked for cannot be had; nothing has run
+    │   ├── OptionError
+    │   ├── UnknownExecutorError
+    │   ├── MissingExtraError (also ImportError)
+    │   └── ResourceError
+    ├── StorageError (OSError)
+    │   ├── ArrayNotFoundError
+    │   ├── CorruptArrayError
+    │   ├── WorkDirError
+    │   ├── TargetExistsError
+    │   └── OutOfSpaceError
+    ├── SerializationError (TypeError)  a function, item or value cannot travel to or from a worker
+    ├── ExecutionError (RuntimeError)   the run failed
+    │   ├── TaskError                   one task failed for good; says which, where and why
+    │   │   ├── TaskFailedError         its function raised
+    │   │   ├── TaskTimeoutError
+    │   │   ├── WorkerLostError         its worker died under it
+    │   │   ├── PoisonTaskError         it killed two different workers
+    │   │   └── TaskMemoryError         it ran out of memory
+    │   ├── RetryBudgetError            too many retries in one plan
+    │   ├── CircuitOpenError            the backend keeps failing whatever is sent to it
+    │   ├── StageTimeoutError
+    │   ├── PlanTimeoutError
+    │   └── StalledError                work is left and nothing can run (a bug, or a resource that went away)
+    ├── BackendError (RuntimeError)     the backend itself is broken
+    └── UsageError (RuntimeError)       the API was called where it cannot work
+        ├── EngineClosedError
+        └── RunningLoopError
+
+An error says what happened, where (plan, stage, task, chunk, attempt, worker) and what to do next.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ArrayNotFoundError",
+    "AsyncexecError",
+    "BackendError",
+    "CircuitOpenError",
+    "ConfigurationError",
+    "CorruptArrayError",
+    "CycleError",
+    "DuplicateStageError",
+    "EngineClosedError",
+    "ExecutionError",
+    "MemoryBudgetError",
+    "MissingExtraError",
+    "OptionError",
+    "OutOfSpaceError",
+    "PlanError",
+    "PlanTimeoutError",
+    "PoisonTaskError",
+    "RelationError",
+    "ResourceError",
+    "RetryBudgetError",
+    "RunningLoopError",
+    "SerializationError",
+    "StageTimeoutError",
+    "StalledError",
+    "StorageError",
+    "TargetExistsError",
+    "TaskError",
+    "TaskFailedError",
+    "TaskMemoryError",
+    "TaskTimeoutError",
+    "UnknownExecutorError",
+    "UnknownInputError",
+    "UsageError",
+    "WorkDirError",
+    "WorkerLostError",
+    "WriteConflictError",
+]
+
+
+class AsyncexecError(Exception):
+    """Base of every error of this package."""
+
+
+class PlanError(AsyncexecError, ValueError):
+    """The plan is wrong; nothing has run."""
+
+
+class CycleError(PlanError):
+    """Stages read each other in a circle."""
+
+
+class DuplicateStageError(PlanError):
+    """Two stages have one name."""
+
+
+class UnknownInputError(PlanError):
+    """A stage reads from a stage that the plan does not have."""
+
+
+class RelationError(PlanError):
+    """A relation does not fit the index spaces it stands between."""
+
+
+class WriteConflictError(PlanError):
+    """Two tasks would write one chunk (or one shard)."""
+
+
+class MemoryBudgetError(PlanError):
+    """A task is projected to need more memory than it is allowed."""
+
+
+class ConfigurationError(AsyncexecError, ValueError):
+    """What was asked for cannot be had; nothing has run."""
+
+
+class OptionError(ConfigurationError):
+    """An option is unknown, or its value is out of range."""
+
+
+class UnknownExecutorError(ConfigurationError):
+    """No executor goes by that name."""
+
+
+class MissingExtraError(ConfigurationError, ImportError):
+    """An optional dependency is not installed; the message holds the install command."""
+
+
+class ResourceError(ConfigurationError):
+    """A stage asks for a resource that nobody has, or more of it than anybody has."""
+
+
+class StorageError(AsyncexecError, OSError):
+    """Reading or writing arrays went wrong."""
+
+
+class ArrayNotFoundError(StorageError):
+    """There is no Zarr array at that place."""
+
+
+class CorruptArrayError(StorageError):
+    """There is something at that place, and it cannot be read as a Zarr array."""
+
+
+class WorkDirError(StorageError):
+    """The work directory cannot be made or written to."""
+
+
+class TargetExistsError(StorageError):
+    """The target holds an array already, and ``overwrite=True`` was not given."""
+
+
+class OutOfSpaceError(StorageError):
+    """The disk (or quota) under an array is full."""
+
+
+class SerializationError(AsyncexecError, TypeError):
+    """A function, an item or a value cannot be pickled for the journey to or from a worker."""
+
+
+class ExecutionError(AsyncexecError, RuntimeError):
+    """The run of a plan failed."""
+
+
+class TaskError(ExecutionError):
+    """One task failed for good, and with it the plan.
+
+    Attributes
+    ----------
+    plan, stage : str
+        Names of the plan and the stage.
+    index : tuple of int
+        The task's index in its stage (for an array stage: the chunk it writes).
+    attempt : int
+        Which attempt it was, from 1.
+    worker : str
+        The worker that ran it (``""`` where it never started).
+    remote_traceback : str
+        The traceback on the worker, as text (``""`` where there was none).
+    """
+
+    def __init__(  # noqa: PLR0913 - every one of these is what the reader of the error needs
+        self,
+        message: str,
+        *,
+        plan: str = "",
+        stage: str = "",
+        index: tuple[int, ...] = (),
+        attempt: int = 0,
+        worker: str = "",
+        remote_traceback: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.plan = plan
+        self.stage = stage
+        self.index = index
+        self.attempt = attempt
+        self.worker = worker
+        self.remote_traceback = remote_traceback
+
+
+class TaskFailedError(TaskError):
+    """A task's function raised; the original exception is the ``__cause__`` where it could travel."""
+
+
+class TaskTimeoutError(TaskError):
+    """A task ran longer than its timeout in every attempt."""
+
+
+class WorkerLostError(TaskError):
+    """A task's worker died under it in every attempt."""
+
+
+class PoisonTaskError(TaskError):
+    """A task was running on two different workers when each of them died."""
+
+
+class TaskMemoryError(TaskError):
+    """A task ran out of memory, also when run alone."""
+
+
+class RetryBudgetError(ExecutionError):
+    """So many attempts of one plan failed that going on is pointless."""
+
+
+class CircuitOpenError(ExecutionError):
+    """The backend failed everything sent to it for a while, also after pauses."""
+
+
+class StageTimeoutError(ExecutionError):
+    """A stage ran longer than its timeout."""
+
+
+class PlanTimeoutError(ExecutionError):
+    """The plan ran longer than its timeout."""
+
+
+class StalledError(ExecutionError):
+    """Work is left, nothing runs, and nothing can be started."""
+
+
+class BackendError(AsyncexecError, RuntimeError):
+    """The backend itself is broken (as opposed to: an attempt on it failed)."""
+
+
+class UsageError(AsyncexecError, RuntimeError):
+    """The API was called where it cannot work."""
+
+
+class EngineClosedError(UsageError):
+    """The engine is used outside its ``async with`` block."""
+
+
+class RunningLoopError(UsageError):
+    """A blocking call was made inside a running event loop."""

@@ -1,0 +1,1 @@
+"""Frozen records of what happened, and their fan-out."""

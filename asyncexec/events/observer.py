@@ -1,0 +1,23 @@
+"""What receives events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from asyncexec.events.records import AnyEvent
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Receives every event of an execution, in order, in batches, on the event loop; must not block.
+
+    The first event is ``PlanStarted``; the last is ``PlanSucceeded``, ``PlanFailed`` or ``PlanCancelled``, after
+    which nothing follows for that execution. One observer may be given to several executions; events name theirs.
+    An observer that raises is logged and dropped; the run goes on.
+    """
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        """Take note of ``events``."""
+        ...

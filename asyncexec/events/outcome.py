@@ -1,0 +1,93 @@
+"""How one attempt ended, as plain data.
+
+These records are made once or more for every task, so they are named tuples: making one costs a quarter of what a
+frozen dataclass of the same size costs.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+
+class Status(StrEnum):
+    """How an attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    """Its function, its input or its output raised."""
+    LOST = "lost"
+    """Its worker died or went away."""
+    CANCELLED = "cancelled"
+    """It was stopped because somebody asked, or never started for the same reason."""
+    TIMED_OUT = "timed out"
+    """The scheduler stopped it because it ran too long (backends say ``CANCELLED``)."""
+
+
+class ErrorInfo(NamedTuple):
+    """An exception on a worker, as text; nothing in it is executed on the driver.
+
+    Attributes
+    ----------
+    type : str
+        Qualified name of the exception class (``"builtins.ValueError"``).
+    bases : tuple of str
+        Qualified names of its base classes, so that subclasses can be told by what they are.
+    message : str
+    traceback : str
+        As Python prints it.
+    exception : BaseException or None
+        The exception itself, where the worker shares the driver's process.
+    """
+
+    type: str
+    bases: tuple[str, ...] = ()
+    message: str = ""
+    traceback: str = ""
+    exception: BaseException | None = None
+
+
+class Outcome(NamedTuple):
+    """How one attempt ended; exactly one arrives for every attempt handed to a backend.
+
+    Attributes
+    ----------
+    attempt : int
+        The attempt's id.
+    status : Status
+    worker : str
+        Which worker ran it; ``""`` where it never started.
+    started_at : float
+        When it started on the worker, in seconds since the epoch by the worker's clock; 0.0 where it never started.
+    seconds : float
+        How long it ran, measured on the worker.
+    peak_bytes : int
+        The most memory the worker's process held while it ran; 0 where that cannot be told.
+    read_bytes, written_bytes : int
+        Chunk data, not encoded.
+    value : object
+        What the kernel returned, for a stage that holds values; an :class:`Encoded` where it came from elsewhere.
+    error : ErrorInfo or None
+    """
+
+    attempt: int
+    status: Status
+    worker: str = ""
+    started_at: float = 0.0
+    seconds: float = 0.0
+    peak_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    value: Any = None
+    error: ErrorInfo | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether the attempt started on a worker."""
+        return self.started_at > 0.0
+
+
+class Encoded(NamedTuple):
+    """A pickled value that nobody has needed to look into yet; it can be passed on as it is."""
+
+    data: bytes

@@ -1,0 +1,199 @@
+"""What happened, as frozen records in the past tense.
+
+``at`` is seconds since the epoch on the driver; ``execution`` names the run; ``index`` is the task's flat (row-major)
+index in its stage (``StageStarted`` has the shape to unravel it).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from asyncexec.events.outcome import Outcome
+
+
+class Attempt(NamedTuple):
+    """One run of a task.
+
+    Attributes
+    ----------
+    id : int
+        Unique in its engine.
+    execution, stage : str
+    index : int
+        Flat index of the task.
+    number : int
+        1 for the task's first attempt.
+    backup : bool
+        Whether it started while another attempt of the task was still running.
+    """
+
+    id: int
+    execution: str
+    stage: str
+    index: int
+    number: int = 1
+    backup: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageFigures:
+    """A stage, as observers need to know it."""
+
+    name: str
+    operation: str
+    shape: tuple[int, ...]
+    tasks: int
+    projected_bytes: int = 0
+    allowed_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Base of every event."""
+
+    execution: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanStarted(Event):
+    """A plan was accepted and begins to run."""
+
+    plan: str
+    fingerprint: str
+    executor: str
+    slots: int
+    stages: tuple[StageFigures, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanSucceeded(Event):
+    """Every task is complete."""
+
+    plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFailed(Event):
+    """The plan ended with an error; everything it started has stopped."""
+
+    plan: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanCancelled(Event):
+    """The plan was cancelled; everything it started has stopped."""
+
+    plan: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageStarted(Event):
+    """The first task of a stage was handed to the backend."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResumed(Event):
+    """An earlier run had completed these tasks already."""
+
+    stage: str
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCompleted(Event):
+    """The last task of a stage completed."""
+
+    stage: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """An attempt started on a worker."""
+
+    attempt: Attempt
+    worker: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """An attempt ended, one way or another; ``outcome`` holds what the worker measured."""
+
+    attempt: Attempt
+    outcome: Outcome
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskSucceeded:
+    """A task is complete: once per task, whatever its attempts did."""
+
+    attempt: Attempt
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed:
+    """A task failed for good, and the plan with it."""
+
+    attempt: Attempt
+    error: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled:
+    """A failed attempt will be followed by another after ``delay_seconds``."""
+
+    attempt: Attempt
+    delay_seconds: float
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackupStarted:
+    """A second attempt was handed out while ``running_seconds`` of the first had passed."""
+
+    attempt: Attempt
+    running_seconds: float
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptAbandoned:
+    """An attempt that cannot be stopped was given up; what it still does is fenced off."""
+
+    attempt: Attempt
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitOpened(Event):
+    """The backend fails whatever is sent to it; nothing is sent for ``pause_seconds``."""
+
+    failures: int
+    pause_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitClosed(Event):
+    """The backend works again."""
+
+
+type AnyEvent = (
+    Event
+    | AttemptStarted
+    | AttemptEnded
+    | AttemptAbandoned
+    | TaskSucceeded
+    | TaskFailed
+    | RetryScheduled
+    | BackupStarted
+)

@@ -1,0 +1,116 @@
+"""Index spaces and boxes in them.
+
+An *index space* is a shape, like a chunk grid. An *index* is a point in it: a tuple, or (row-major) one flat integer.
+A *box* is a product of one span per axis; a *span* is a ``range`` of step 1 or a sorted tuple of integers.
+Closed forms make ranges; only a gather makes tuples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import product
+
+type Shape = tuple[int, ...]
+type Index = tuple[int, ...]
+type Span = range | tuple[int, ...]
+type Box = tuple[Span, ...]
+
+
+def whole(shape: Shape) -> Box:
+    """Return the box of every index of ``shape``."""
+    return tuple(range(n) for n in shape)
+
+
+def point(index: Index) -> Box:
+    """Return the box that holds just ``index``."""
+    return tuple(range(i, i + 1) for i in index)
+
+
+def size(box: Box) -> int:
+    """Return how many indices ``box`` holds."""
+    return math.prod(len(span) for span in box)
+
+
+def indices(box: Box) -> Iterator[Index]:
+    """Iterate over the indices of ``box``, row-major."""
+    return product(*box)
+
+
+def ravel(index: Index, shape: Shape) -> int:
+    """Return the flat (row-major) form of ``index``."""
+    flat = 0
+    for i, n in zip(index, shape, strict=True):
+        flat = flat * n + i
+    return flat
+
+
+def unravel(flat: int, shape: Shape) -> Index:
+    """Return the index whose flat form is ``flat``."""
+    if len(shape) == 1:
+        return (flat,)
+    index: list[int] = []
+    for n in reversed(shape):
+        flat, i = divmod(flat, n)
+        index.append(i)
+    index.reverse()
+    return tuple(index)
+
+
+def flat_runs(box: Box, shape: Shape) -> Iterator[range]:
+    """Iterate over the flat indices of ``box`` as maximal contiguous ranges, in ascending order."""
+    if any(len(span) == 0 for span in box):
+        return
+    axis = len(shape)
+    run = 1
+    while axis and len(box[axis - 1]) == shape[axis - 1]:
+        axis -= 1
+        run *= shape[axis]
+    if axis == 0:
+        yield range(run)
+        return
+    last = box[axis - 1]
+    extent = shape[axis - 1] * run
+    for outer in product(*box[: axis - 1]):
+        base = ravel(outer, shape[: axis - 1]) * extent
+        if isinstance(last, range):
+            yield range(base + last.start * run, base + last.stop * run)
+        else:
+            for i in last:
+                yield range(base + i * run, base + (i + 1) * run)
+
+
+def clip(start: int, stop: int, extent: int) -> range:
+    """Return ``range(start, stop)`` cut to ``[0, extent)``; empty ranges are ``range(0)``."""
+    start, stop = max(start, 0), min(stop, extent)
+    return range(start, stop) if start < stop else range(0)
+
+
+def union(spans: Iterator[Span]) -> Span:
+    """Return the union of ``spans``, as a range where it is contiguous."""
+    members: set[int] = set()
+    for span in spans:
+        members.update(span)
+    ordered = tuple(sorted(members))
+    if ordered and ordered[-1] - ordered[0] + 1 == len(ordered):
+        return range(ordered[0], ordered[-1] + 1)
+    return ordered or range(0)
+
+
+def intersect(a: Span, b: Span) -> Span:
+    """Return what ``a`` and ``b`` share."""
+    if isinstance(a, range) and isinstance(b, range):
+        return clip(max(a.start, b.start), min(a.stop, b.stop), max(a.stop, b.stop))
+    return union(iter([tuple(i for i in a if i in b)]))
+
+
+def spread(span: Span, each: Callable[[int], Span]) -> Span:
+    """Return the union of ``each`` over ``span``."""
+    if len(span) == 1:
+        return each(span[0])
+    return union(each(i) for i in span)
+
+
+def same_box(a: Sequence[Span], b: Sequence[Span]) -> bool:
+    """Whether ``a`` and ``b`` hold the same indices (a range equals a tuple of its members)."""
+    return len(a) == len(b) and all(tuple(x) == tuple(y) for x, y in zip(a, b, strict=True))

@@ -1,0 +1,81 @@
+"""Memory arithmetic: sizes as people write them, and what one task is projected to need."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from asyncexec.errors import OptionError
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    **{p + "B": 1000**n for n, p in enumerate("KMGTP", start=1)},
+    **{p: 1000**n for n, p in enumerate("KMGTP", start=1)},
+    **{p + "iB": 1024**n for n, p in enumerate("KMGTP", start=1)},
+}
+_UNITS_FOLDED = {unit.upper(): factor for unit, factor in _UNITS.items()}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
+
+
+def parse_bytes(size: int | float | str, *, what: str = "size") -> int:
+    """Return ``size`` in bytes: an int, or text such as ``"2GB"`` (10^9), ``"512 MiB"`` (2^20), ``"1e9"`` excluded.
+
+    Raises
+    ------
+    OptionError
+        If it is not a size, or negative.
+    """
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        factor = _UNITS_FOLDED.get(match[2].upper()) if match else None
+        if match is None or factor is None:
+            raise OptionError(f"{what}={size!r} is not a size: write a number of bytes, or text such as '2GB' or '512MiB'")
+        return int(float(match[1]) * factor)
+    if isinstance(size, bool) or size < 0:
+        raise OptionError(f"{what}={size!r} is not a size in bytes")
+    return int(size)
+
+
+def format_bytes(size: float) -> str:
+    """Return ``size`` in bytes as people read it (``"1.5 GB"``; powers of 1000)."""
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if abs(size) < 1000 or unit == "TB":
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    raise AssertionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What one task of a stage is projected to need, and may need; all in bytes.
+
+    Attributes
+    ----------
+    projected_bytes
+        The most a task's process is projected to hold, ``reserved_bytes`` included.
+    reserved_bytes
+        What a worker holds before any data: the interpreter and its libraries.
+    allowed_bytes
+        What a worker may hold; None where nobody said.
+    chunk_bytes
+        The largest chunk among inputs and outputs, to say which chunk size would fit.
+    """
+
+    projected_bytes: int = 0
+    reserved_bytes: int = 0
+    allowed_bytes: int | None = None
+    chunk_bytes: int = 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether the projection is within what is allowed."""
+        return self.allowed_bytes is None or self.projected_bytes <= self.allowed_bytes
+
+    @property
+    def fitting_chunk_bytes(self) -> int:
+        """The chunk size that would fit, if needs grow in proportion with the chunk; 0 where none would."""
+        needs = self.projected_bytes - self.reserved_bytes
+        if self.allowed_bytes is None or needs <= 0:
+            return self.chunk_bytes
+        return max(0, int(self.chunk_bytes * (self.allowed_bytes - self.reserved_bytes) / needs))

@@ -1,0 +1,209 @@
+"""What each task of one stage reads from another, in closed form and in both directions.
+
+``relation.reads(out)`` maps a box of consumer indices to the box of producer indices they read;
+``relation.consumers(box)`` is its inverse. Nothing is stored per task, so a relation over 10^8 tasks costs what one
+over 10 costs. An :class:`All` is a reduction to which everything contributes; an :class:`Opaque` says that nothing
+closed is known. Both make a barrier.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from asyncexec.errors import RelationError
+from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Same, Window
+from asyncexec.plan.box import Box, Shape, Span, intersect, spread, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@runtime_checkable
+class Relation(Protocol):
+    """What a consumer's tasks read of a producer's."""
+
+    @property
+    def producer(self) -> Shape:
+        """The index space that is read."""
+        ...
+
+    @property
+    def consumer(self) -> Shape:
+        """The index space that reads."""
+        ...
+
+    @property
+    def barrier(self) -> bool:
+        """Whether every consumer reads the whole producer, so that none can start before it is complete."""
+        ...
+
+    def reads(self, out: Box) -> Box:
+        """Return the producer indices that the consumer indices ``out`` read."""
+        ...
+
+    def consumers(self, inputs: Box) -> Box:
+        """Return the consumer indices that read any of ``inputs``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Blockwise:
+    """A product of axis maps: axis ``p`` of the producer follows axis ``axes[p]`` of the consumer by ``maps[p]``.
+
+    ``axes[p]`` is None where the producer axis follows no consumer axis (``Fixed`` or ``Every``). Consumer axes that
+    no producer axis follows broadcast.
+
+    Raises
+    ------
+    RelationError
+        If the maps do not fit the index spaces.
+    """
+
+    producer: Shape
+    consumer: Shape
+    axes: tuple[int | None, ...]
+    maps: tuple[AxisMap, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.producer) == len(self.axes) == len(self.maps):
+            raise RelationError(f"{len(self.producer)} producer axes need as many axis maps, not {len(self.maps)}")
+        for n, axis, axis_map in zip(self.producer, self.axes, self.maps, strict=True):
+            if axis is not None and not 0 <= axis < len(self.consumer):
+                raise RelationError(f"the consumer has no axis {axis}: its index space is {self.consumer}")
+            axis_map.check(n, 1 if axis is None else self.consumer[axis])
+
+    @property
+    def barrier(self) -> bool:
+        return False
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether every index reads just itself."""
+        return self.producer == self.consumer and all(
+            axis == p and isinstance(m, Same) for p, (axis, m) in enumerate(zip(self.axes, self.maps, strict=True))
+        )
+
+    def reads(self, out: Box) -> Box:
+        return tuple(
+            m.reads(0) if axis is None else spread(out[axis], m.reads)
+            for axis, m in zip(self.axes, self.maps, strict=True)
+        )
+
+    def consumers(self, inputs: Box) -> Box:
+        box: list[Span] = list(whole(self.consumer))
+        for span, axis, m in zip(inputs, self.axes, self.maps, strict=True):
+            found = spread(span, m.consumers)
+            if axis is not None:
+                box[axis] = intersect(box[axis], found)
+            elif not len(found):
+                return tuple(range(0) for _ in self.consumer) or _NOTHING
+        return tuple(box)
+
+
+# A box without axes always holds one index, the empty tuple; "no index" needs an axis that is empty.
+_NOTHING: Box = (range(0),)
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    producer: Shape
+    consumer: Shape
+
+    @property
+    def barrier(self) -> bool:
+        return True
+
+    def reads(self, out: Box) -> Box:  # noqa: ARG002 - the same whatever reads
+        return whole(self.producer)
+
+    def consumers(self, inputs: Box) -> Box:  # noqa: ARG002 - the same whatever is read
+        return whole(self.consumer)
+
+
+@dataclass(frozen=True, slots=True)
+class All(_Whole):
+    """Every consumer reads every producer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opaque(_Whole):
+    """Nothing closed is known of what is read, so everything is waited for."""
+
+
+def identity(shape: Shape) -> Blockwise:
+    """Index i reads index i."""
+    return permute(shape, shape, tuple(range(len(shape))))
+
+
+def permute(producer: Shape, consumer: Shape, axes: Sequence[int]) -> Blockwise:
+    """Producer axis p is consumer axis ``axes[p]``; axes of length 1 and axes not named broadcast."""
+    if any(not 0 <= axis < len(consumer) for axis in axes):
+        raise RelationError(f"axes {tuple(axes)} are not all axes of {consumer}")
+    maps = tuple(Same(n, consumer[axis]) for n, axis in zip(producer, axes, strict=True))
+    return Blockwise(producer, consumer, tuple(axes), maps)
+
+
+def broadcast(producer: Shape, consumer: Shape) -> Blockwise:
+    """NumPy's rule: axes are matched from the last; an axis of length 1 or a missing one is repeated."""
+    return permute(producer, consumer, range(len(consumer) - len(producer), len(consumer)))
+
+
+def window(windows: Sequence[Window]) -> Blockwise:
+    """One :class:`~asyncexec.plan.axes.Window` per axis: rechunking, overlap, slicing, concatenation."""
+    producer = tuple(-(-w.in_extent // w.in_chunk) for w in windows)
+    consumer = tuple(-(-w.out_extent // w.out_chunk) for w in windows)
+    return Blockwise(producer, consumer, tuple(range(len(windows))), tuple(windows))
+
+
+def block_reduce(producer: Shape, widths: Mapping[int, int], *, keepdims: bool = True) -> Blockwise:
+    """Groups of ``widths[axis]`` blocks become one; axes not named stay.
+
+    Without ``keepdims`` the axes named must each become a single block, and go.
+    """
+    consumer: list[int] = []
+    axes: list[int | None] = []
+    maps: list[AxisMap] = []
+    for axis, n in enumerate(producer):
+        width = widths.get(axis)
+        if width is not None and not keepdims:
+            if width < n:
+                raise RelationError(f"axis {axis} of {n} blocks cannot go: groups of {width} leave more than one")
+            axes.append(None)
+            maps.append(Every(n))
+            continue
+        axes.append(len(consumer))
+        maps.append(Same(n, n) if width is None else Group(width, n))
+        consumer.append(n if width is None else -(-n // width))
+    return Blockwise(producer, tuple(consumer), tuple(axes), tuple(maps))
+
+
+def gather(producer: Shape, axis: int, indices: NDArray[np.int64], *, extent: int, chunk: int, out_chunk: int) -> Blockwise:
+    """Take ``indices`` (elements) along ``axis``, which has ``extent`` elements in blocks of ``chunk``."""
+    taken = Gather(indices, extent, chunk, out_chunk)
+    consumer = tuple(-(-len(indices) // out_chunk) if p == axis else n for p, n in enumerate(producer))
+    maps = tuple(taken if p == axis else Same(n, n) for p, n in enumerate(producer))
+    return Blockwise(producer, consumer, tuple(range(len(producer))), maps)
+
+
+__all__ = [
+    "All",
+    "Blockwise",
+    "Every",
+    "Fixed",
+    "Gather",
+    "Group",
+    "Opaque",
+    "Relation",
+    "Same",
+    "Window",
+    "block_reduce",
+    "broadcast",
+    "gather",
+    "identity",
+    "permute",
+    "window",
+]

@@ -1,0 +1,80 @@
+"""Where a plan's chunks live while it runs: the seam between the scheduler and storage.
+
+All methods may block and are called in a worker thread, except ``completed`` and ``release``, which are called on the
+event loop in batches and must only take note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.stage import Stage, TaskIO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Under which conditions a workspace is opened.
+
+    Attributes
+    ----------
+    execution : str
+        Name of the run; run-scoped places are named after it.
+    shares_memory : bool
+        Whether tasks run in the driver's process, so that chunks may be handed over in memory.
+    resume : bool
+        Whether what an earlier run of the same plan completed is to be kept.
+    """
+
+    execution: str
+    shares_memory: bool = False
+    resume: bool = False
+
+
+class OpenWorkspace(Protocol):
+    """A workspace during one run."""
+
+    def io(self, stage: Stage) -> TaskIO | None:
+        """Return how tasks of ``stage`` load and save; None where they take and put out values."""
+        ...
+
+    def done(self, stage: Stage) -> Sequence[range]:
+        """Return the tasks (flat index ranges) that need not run, because their chunks are complete."""
+        ...
+
+    def completed(self, stage: str, tasks: Sequence[int]) -> None:
+        """Take note that these tasks (flat indices) have completed, for the journal."""
+        ...
+
+    def releases(self, stage: Stage) -> bool:
+        """Whether :meth:`release` is wanted for the chunks of ``stage``."""
+        ...
+
+    def release(self, stage: str, tasks: Sequence[int]) -> None:
+        """Take note that every reader of these tasks' chunks is complete."""
+        ...
+
+    def collect(self, values: Mapping[str, list[Any]]) -> Any:
+        """Return what ``Result.value`` shall be, after success. ``values`` holds the plan's value outputs by stage."""
+        ...
+
+    def close(self, *, succeeded: bool) -> None:
+        """Remove what was made for this run alone."""
+        ...
+
+
+class Workspace(Protocol):
+    """A plan's storage, before a run."""
+
+    def open(self, plan: Plan, opening: Opening) -> OpenWorkspace:
+        """Make ready what the run needs, so that what cannot work fails here, before anything runs.
+
+        Raises
+        ------
+        StorageError
+            If an array is missing, a target exists, or a place cannot be written.
+        """
+        ...
