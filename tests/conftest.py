@@ -1,0 +1,106 @@
+"""What every test gets: Hypothesis settings, seeds that are told, leaks that are caught, loops that are watched."""
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+
+import hypothesis
+import numpy as np
+import psutil
+import pytest
+
+from tests.loopwatch import BlockedLoopWatch, Heartbeat
+
+# No deadline: the machine is shared, and a slow example is not a wrong one.
+hypothesis.settings.register_profile("default", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2_000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+SEEDS = pytest.StashKey[dict[str, int]]()
+
+# One for the life of the process, made by libraries on first use: not a test's to end.
+LIBRARY_THREADS = (
+    "zarr_io",  # zarr's own event loop
+    "zarr_pool",  # and the threads it decodes in
+    "fsspecIO",  # fsspec's
+)
+LIBRARY_PROCESSES = (
+    "multiprocessing.resource_tracker",
+    "multiprocessing.forkserver",
+    "loky.backend.resource_tracker",
+)
+GRACE_SECONDS = 3.0
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A fresh seed, told when the test fails; ASYNCEXEC_SEED=… runs it again with that one."""
+    seed = int(os.environ.get("ASYNCEXEC_SEED") or random.SystemRandom().randrange(2**32))
+    request.node.stash.setdefault(SEEDS, {})[request.node.nodeid] = seed
+    return seed
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """Random numbers from the seed that is told."""
+    return np.random.default_rng(seed)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
+    report = yield
+    for seed in item.stash.get(SEEDS, {}).values():
+        report.sections.append(("random seed", f"repeat with ASYNCEXEC_SEED={seed}"))
+    return report
+
+
+@pytest.fixture(autouse=True)
+def no_leaks(request: pytest.FixtureRequest):
+    """Let no thread and no child process outlive the test that started it."""
+    threads, processes = set(living_threads()), set(living_processes())
+    yield
+    if request.node.get_closest_marker("leaks"):
+        return
+    deadline = time.monotonic() + GRACE_SECONDS
+    while left := leftovers(threads, processes):
+        if time.monotonic() > deadline:
+            pytest.fail("left behind by this test: " + "; ".join(left), pytrace=False)
+        time.sleep(0.01)
+
+
+def leftovers(threads: set[threading.Thread], processes: set[psutil.Process]) -> list[str]:
+    return [f"thread {t.name}" for t in living_threads() if t not in threads] + [
+        f"process {p.pid} ({command_of(p)[:120]})" for p in living_processes() if p not in processes
+    ]
+
+
+def living_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if not t.name.startswith(LIBRARY_THREADS)]
+
+
+def living_processes() -> list[psutil.Process]:
+    # Zombies count: whoever starts a process also reaps it.
+    children = psutil.Process().children(recursive=True)
+    return [p for p in children if not any(name in command_of(p) for name in LIBRARY_PROCESSES)]
+
+
+def command_of(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline()) or process.name()
+    except psutil.Error:
+        return "gone"
+
+
+@pytest.fixture
+async def unblocked_loop():
+    """Fail the test whose code holds its event loop, and say where it was held."""
+    async with BlockedLoopWatch() as watch:
+        yield watch
+
+
+@pytest.fixture
+def heartbeat() -> Callable[[], Heartbeat]:
+    """`async with heartbeat() as beats: …`, then ask `beats.lateness(0.99)`."""
+    return Heartbeat
