@@ -1,0 +1,172 @@
+"""The shape of the package: imports go down only, and files stay small enough to read."""
+
+import ast
+
+import networkx as nx
+import pytest
+
+from tests.architecture.imports import (
+    PACKAGE,
+    REPOSITORY,
+    Import,
+    all_imports,
+    modules,
+    own_imports,
+    tree_of,
+)
+
+# A unit sees the units on lower floors, and itself. Units of one floor do not see each other.
+# The backend contract is a unit of its own: the scheduler speaks it, and the backends implement it.
+FLOORS = {
+    "asyncexec.errors": 0,
+    "asyncexec.plan": 1,
+    "asyncexec.events": 1,
+    "asyncexec.policies": 2,
+    "asyncexec.straggler": 2,
+    "asyncexec.storage": 2,
+    "asyncexec.observers": 2,
+    "asyncexec.config": 2,
+    "asyncexec.backends.contract": 2,
+    "asyncexec.scheduler": 3,
+    "asyncexec.backends": 3,
+    "asyncexec.array": 3,
+    "asyncexec.workflow": 3,
+    "asyncexec.engine": 4,
+    "asyncexec.simulation": 4,
+    "asyncexec.sync": 5,
+    "asyncexec.testing": 5,
+    "asyncexec.integrations": 5,
+    "asyncexec.cli": 5,
+    "asyncexec": 5,
+}
+
+# Optional third parties may be imported where they are used: absent, they are an error that names
+# the extra; present, nobody pays for them who does not use them.
+OPTIONAL = {
+    "graphviz",
+    "h5netcdf",
+    "iris_sample_data",
+    "matplotlib",
+    "netCDF4",
+    "pyarrow",
+    "rich",
+}
+
+PREFERRED_LINES, MOST_LINES = 400, 600
+# Files past the preferred length, each with the reason it is one file.
+LONG_FILES: dict[str, str] = {}
+
+EMPTY_NAMES = {
+    "common",
+    "helper",
+    "helpers",
+    "manager",
+    "managers",
+    "misc",
+    "types",
+    "util",
+    "utils",
+}
+
+
+def unit_of(module: str) -> str:
+    """The longest entry of FLOORS that the module is, or is in."""
+    parts = module.split(".")
+    prefixes = (".".join(parts[:n]) for n in range(len(parts), 1, -1))
+    return next((p for p in prefixes if p in FLOORS), module)
+
+
+def wrong(found: Import) -> str | None:
+    above, below = unit_of(found.importer), unit_of(found.imported)
+    if above == below or FLOORS[above] > FLOORS[below]:
+        return None
+    if above == "asyncexec" and below == "asyncexec.sync":
+        return None  # The root shows what callers without a loop use beside all the rest.
+    return (
+        f"{found.place}: {found.importer} (floor {FLOORS[above]}) "
+        f"imports {found.imported} (floor {FLOORS[below]})"
+    )
+
+
+def test_every_module_has_a_floor():
+    assert [m for m in modules() if unit_of(m) not in FLOORS] == []
+
+
+def test_imports_go_down_and_siblings_do_not_see_each_other():
+    assert [message for found in own_imports() if (message := wrong(found))] == []
+
+
+def test_no_import_cycles():
+    graph = nx.DiGraph([(i.importer, i.imported) for i in own_imports()])
+    cycles = [sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1]
+    assert cycles == []
+
+
+def test_functions_import_optional_third_parties_only():
+    hidden = [
+        i for i in all_imports() if i.in_function and i.imported.split(".")[0] not in OPTIONAL
+    ]
+    assert [f"{i.place}: {i.imported}" for i in hidden] == []
+
+
+def test_files_stay_readable():
+    lines = {
+        str(path.relative_to(REPOSITORY)): len(path.read_text().splitlines())
+        for path in modules().values()
+    }
+    assert {f: n for f, n in lines.items() if n > MOST_LINES} == {}
+    assert {f: n for f, n in lines.items() if n > PREFERRED_LINES and f not in LONG_FILES} == {}
+    assert [f for f in LONG_FILES if lines.get(f, 0) <= PREFERRED_LINES] == []
+
+
+def test_module_names_say_something():
+    assert [m for m in modules() if EMPTY_NAMES & set(m.split("."))] == []
+
+
+def test_only_the_command_line_prints():
+    assert calls_outside({"print"}, allowed={"asyncexec.cli"}) == []
+
+
+def test_only_the_edges_start_an_event_loop():
+    runners = {"asyncio.run", "asyncio.Runner", "anyio.run", "trio.run"}
+    edges = {
+        "asyncexec.cli",
+        "asyncexec.sync",
+        "asyncexec.backends.worker",  # A worker has no loop, and runs users' async functions.
+    }
+    assert calls_outside(runners, allowed=edges) == []
+
+
+def calls_outside(names: set[str], *, allowed: set[str]) -> list[str]:
+    return [
+        f"{path.relative_to(REPOSITORY)}:{node.lineno}: {ast.unparse(node.func)}"
+        for module, path in modules().items()
+        if not {module, unit_of(module)} & allowed
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in names
+    ]
+
+
+@pytest.mark.parametrize(
+    "importer, imported, is_wrong",
+    [
+        ("asyncexec.scheduler.core", "asyncexec.plan.stage", False),
+        ("asyncexec.scheduler.core", "asyncexec.backends.contract", False),
+        ("asyncexec.scheduler.core", "asyncexec.scheduler.ready", False),
+        ("asyncexec", "asyncexec.engine", False),
+        ("asyncexec", "asyncexec.sync", False),
+        ("asyncexec.scheduler.core", "asyncexec.backends.registry", True),
+        ("asyncexec.backends.contract", "asyncexec.backends.registry", True),
+        ("asyncexec.plan.stage", "asyncexec.events", True),
+        ("asyncexec.array.lowering", "asyncexec.engine", True),
+        ("asyncexec.engine", "asyncexec", True),
+    ],
+)
+def test_the_floors_are_what_the_architecture_says(importer, imported, is_wrong):
+    found = Import(importer=importer, imported=imported, place="here", in_function=False)
+    assert bool(wrong(found)) is is_wrong
+
+
+def test_the_walk_sees_the_package():
+    assert (PACKAGE / "py.typed").exists()
+    assert "asyncexec.errors" in modules()
