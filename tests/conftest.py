@@ -1,4 +1,4 @@
-"""What every test gets: Hypothesis settings, seeds that are told, leaks that are caught, loops that are watched."""
+"""What every test gets: settings, seeds that are told, leaks caught, loops watched."""
 
 import os
 import random

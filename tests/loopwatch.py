@@ -11,11 +11,11 @@ import numpy as np
 
 
 class BlockedLoopWatch:
-    """Looks at the loop from a thread; where the loop does not answer, keeps the stack that holds it.
+    """Looks at the loop from a thread, and keeps the stack that holds it when it does not answer.
 
-    A lateness alone proves little on a shared machine. Blame needs three things together: the loop
-    has not answered, the watcher itself was woken in time, and the loop's thread is in a callback
-    rather than waiting for events.
+    A lateness alone proves little on a shared machine. Blame needs three things together: the
+    loop has not answered, the watcher itself was woken in time, and the loop's thread is in a
+    callback rather than waiting for events.
     """
 
     def __init__(self, *, limit_seconds: float = 0.1, tick_seconds: float = 0.01) -> None:
