@@ -44,7 +44,6 @@ FLOORS = {
 # the extra; present, nobody pays for them who does not use them.
 OPTIONAL = {
     "graphviz",
-    "h5netcdf",
     "iris_sample_data",
     "matplotlib",
     "netCDF4",
