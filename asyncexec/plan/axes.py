@@ -49,10 +49,17 @@ class Same:
         return range(out, out + 1) if self.producer == self.consumer else range(1)
 
     def consumers(self, position: int) -> Span:
-        return range(position, position + 1) if self.producer == self.consumer else range(self.consumer)
+        return (
+            range(position, position + 1)
+            if self.producer == self.consumer
+            else range(self.consumer)
+        )
 
     def check(self, producer: int, consumer: int) -> None:
-        if (self.producer, self.consumer) != (producer, consumer) or self.producer not in (1, self.consumer):
+        if (self.producer, self.consumer) != (producer, consumer) or self.producer not in (
+            1,
+            self.consumer,
+        ):
             raise RelationError(
                 f"an axis of {self.producer} blocks cannot be matched with one of {self.consumer}: "
                 f"lengths must be equal, or 1 to broadcast (index spaces have {producer} and {consumer})"
@@ -104,14 +111,24 @@ class Window:
             last = (self.offset + self.after - a) // (self.out_chunk * stride)
         if entry > self.out_extent - 1:
             return range(0)
-        return clip(max(entry, 0) // self.out_chunk, last + 1, -(-self.out_extent // self.out_chunk))
+        return clip(
+            max(entry, 0) // self.out_chunk, last + 1, -(-self.out_extent // self.out_chunk)
+        )
 
     def check(self, producer: int, consumer: int) -> None:
-        if self.step == 0 or min(self.in_chunk, self.out_chunk) < 1 or min(self.before, self.after) < 0:
-            raise RelationError(f"{self!r}: step must not be 0, chunks at least 1, before and after at least 0")
+        if (
+            self.step == 0
+            or min(self.in_chunk, self.out_chunk) < 1
+            or min(self.before, self.after) < 0
+        ):
+            raise RelationError(
+                f"{self!r}: step must not be 0, chunks at least 1, before and after at least 0"
+            )
         blocks = (-(-self.in_extent // self.in_chunk), -(-self.out_extent // self.out_chunk))
         if blocks != (producer, consumer):
-            raise RelationError(f"{self!r} has {blocks} blocks, the index spaces have {(producer, consumer)}")
+            raise RelationError(
+                f"{self!r} has {blocks} blocks, the index spaces have {(producer, consumer)}"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +147,9 @@ class Group:
 
     def check(self, producer: int, consumer: int) -> None:
         if self.width < 1 or self.producer != producer or -(-producer // self.width) != consumer:
-            raise RelationError(f"groups of {self.width} over {producer} blocks do not make {consumer} blocks")
+            raise RelationError(
+                f"groups of {self.width} over {producer} blocks do not make {consumer} blocks"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +159,7 @@ class Fixed:
     at: int
     consumer: int = 1
 
-    def reads(self, out: int) -> Span:  # noqa: ARG002 - the same whatever reads
+    def reads(self, out: int) -> Span:
         return range(self.at, self.at + 1)
 
     def consumers(self, position: int) -> Span:
@@ -158,10 +177,10 @@ class Every:
     producer: int
     consumer: int = 1
 
-    def reads(self, out: int) -> Span:  # noqa: ARG002 - the same whatever reads
+    def reads(self, out: int) -> Span:
         return range(self.producer)
 
-    def consumers(self, position: int) -> Span:  # noqa: ARG002 - the same whatever is read
+    def consumers(self, position: int) -> Span:
         return range(self.consumer)
 
     def check(self, producer: int, consumer: int) -> None:
@@ -183,7 +202,9 @@ class Gather:
         array = np.ascontiguousarray(self.indices, dtype=np.int64)
         array.setflags(write=False)
         object.__setattr__(self, "indices", array)
-        object.__setattr__(self, "_key", (array.tobytes(), self.in_extent, self.in_chunk, self.out_chunk))
+        object.__setattr__(
+            self, "_key", (array.tobytes(), self.in_extent, self.in_chunk, self.out_chunk)
+        )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Gather) and self._key == other._key
@@ -194,7 +215,9 @@ class Gather:
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(producer block, consumer block) of every read, once each, sorted by producer block."""
-        pairs = np.stack([self.indices // self.in_chunk, np.arange(len(self.indices)) // self.out_chunk], axis=1)
+        pairs = np.stack(
+            [self.indices // self.in_chunk, np.arange(len(self.indices)) // self.out_chunk], axis=1
+        )
         unique = np.unique(pairs, axis=0)
         return unique[:, 0], unique[:, 1]
 
@@ -210,6 +233,10 @@ class Gather:
     def check(self, producer: int, consumer: int) -> None:
         blocks = (-(-self.in_extent // self.in_chunk), -(-len(self.indices) // self.out_chunk))
         if blocks != (producer, consumer):
-            raise RelationError(f"a gather of {blocks} blocks does not fit axes of {producer} and {consumer} blocks")
-        if len(self.indices) and not (0 <= self.indices.min() and self.indices.max() < self.in_extent):
+            raise RelationError(
+                f"a gather of {blocks} blocks does not fit axes of {producer} and {consumer} blocks"
+            )
+        if len(self.indices) and not (
+            self.indices.min() >= 0 and self.indices.max() < self.in_extent
+        ):
             raise RelationError(f"gather indices must lie in [0, {self.in_extent})")

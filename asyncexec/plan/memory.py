@@ -18,7 +18,7 @@ _UNITS_FOLDED = {unit.upper(): factor for unit, factor in _UNITS.items()}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
-def parse_bytes(size: int | float | str, *, what: str = "size") -> int:
+def parse_bytes(size: float | str, *, what: str = "size") -> int:
     """Return ``size`` in bytes: an int, or text such as ``"2GB"`` (10^9), ``"512 MiB"`` (2^20), ``"1e9"`` excluded.
 
     Raises
@@ -30,7 +30,9 @@ def parse_bytes(size: int | float | str, *, what: str = "size") -> int:
         match = _SIZE.fullmatch(size)
         factor = _UNITS_FOLDED.get(match[2].upper()) if match else None
         if match is None or factor is None:
-            raise OptionError(f"{what}={size!r} is not a size: write a number of bytes, or text such as '2GB' or '512MiB'")
+            raise OptionError(
+                f"{what}={size!r} is not a size: write a number of bytes, or text such as '2GB' or '512MiB'"
+            )
         return int(float(match[1]) * factor)
     if isinstance(size, bool) or size < 0:
         raise OptionError(f"{what}={size!r} is not a size in bytes")

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
+from asyncexec.errors import OptionError
 from asyncexec.plan.drawing import draw
 from asyncexec.plan.fingerprint import fingerprint
-from asyncexec.plan.functions import map_stage
+from asyncexec.plan.functions import free_name, map_stage, name_of, reduce_stage, then_stage
 from asyncexec.plan.text import describe, tree
 from asyncexec.plan.validation import check, in_topological_order
 
@@ -64,10 +65,104 @@ class Plan:
             object.__setattr__(self, "returns", self._unread_value_stages())
 
     @classmethod
-    def map(cls, function: Callable[..., Any], *items: Sequence[Any] | Iterable[Any], name: str = "", **options: Any) -> Self:
-        """Make a plan that applies ``function`` to every item; see :func:`asyncexec.plan.functions.map_stage`."""
-        stage = map_stage(function, *items, **options)
-        return cls((stage,), name or stage.name)
+    def map(
+        cls,
+        function: Callable[..., Any],
+        *items: Iterable[Any],
+        name: str = "",
+        retry: Any = None,
+        timeout: Any = None,
+        straggler: Any = None,
+        resources: Mapping[str, float] | None = None,
+        memory: float | str | None = None,
+        idempotent: bool = True,
+    ) -> Self:
+        """Make a plan that calls ``function`` with every item; see :func:`asyncexec.plan.functions.map_stage`.
+
+        The result is the list of what the function returned, in the order of the items.
+        """
+        stage = map_stage(
+            function,
+            *items,
+            name=name,
+            retry=retry,
+            timeout=timeout,
+            straggler=straggler,
+            resources=resources,
+            memory=memory,
+            idempotent=idempotent,
+        )
+        return cls((stage,), stage.name)
+
+    def then(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str = "",
+        retry: Any = None,
+        timeout: Any = None,
+        straggler: Any = None,
+        resources: Mapping[str, float] | None = None,
+        memory: float | str | None = None,
+        idempotent: bool = True,
+    ) -> Self:
+        """Return this plan and a stage after it, which calls ``function`` with each of its results.
+
+        Task by task: the second stage does not wait for the first to end. Options as for :meth:`map`.
+
+        Raises
+        ------
+        OptionError
+            If this plan does not have exactly one result to go on from.
+        """
+        previous = self._single_result("then")
+        stage = then_stage(
+            previous,
+            function,
+            name=name or free_name(name_of(function, default="map"), self._by_name),
+            retry=retry,
+            timeout=timeout,
+            straggler=straggler,
+            resources=resources,
+            memory=memory,
+            idempotent=idempotent,
+        )
+        return replace(self, stages=(*self.stages, stage), returns=(stage.name,))
+
+    def reduce(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str = "",
+        retry: Any = None,
+        timeout: Any = None,
+        straggler: Any = None,
+        resources: Mapping[str, float] | None = None,
+        memory: float | str | None = None,
+        idempotent: bool = True,
+    ) -> Self:
+        """Return this plan and a single task after it, which calls ``function`` with the list of all its results.
+
+        Options as for :meth:`map`.
+
+        Raises
+        ------
+        OptionError
+            If this plan does not have exactly one result to go on from.
+        """
+        previous = self._single_result("reduce")
+        stage = reduce_stage(
+            previous,
+            function,
+            name=name or free_name(name_of(function, default="reduce"), self._by_name),
+            retry=retry,
+            timeout=timeout,
+            straggler=straggler,
+            resources=resources,
+            memory=memory,
+            idempotent=idempotent,
+        )
+        return replace(self, stages=(*self.stages, stage), returns=(stage.name,))
 
     def to_plan(self) -> Plan:
         """Return itself."""
@@ -110,6 +205,15 @@ class Plan:
     @cached_property
     def _by_name(self) -> dict[str, Stage]:
         return {stage.name: stage for stage in self.stages}
+
+    def _single_result(self, method: str) -> Stage:
+        returns = self.returns or ()
+        if len(returns) != 1:
+            raise OptionError(
+                f"{method}() goes on from one result, and plan {self.name!r} has {len(returns)}: {', '.join(returns)}; "
+                f"name one with returns=, or add the stage yourself"
+            )
+        return self._by_name[returns[0]]
 
     def _unread_value_stages(self) -> tuple[str, ...]:
         read = {r.stage for stage in self.stages for r in stage.reads}

@@ -70,10 +70,14 @@ class Blockwise:
 
     def __post_init__(self) -> None:
         if not len(self.producer) == len(self.axes) == len(self.maps):
-            raise RelationError(f"{len(self.producer)} producer axes need as many axis maps, not {len(self.maps)}")
+            raise RelationError(
+                f"{len(self.producer)} producer axes need as many axis maps, not {len(self.maps)}"
+            )
         for n, axis, axis_map in zip(self.producer, self.axes, self.maps, strict=True):
             if axis is not None and not 0 <= axis < len(self.consumer):
-                raise RelationError(f"the consumer has no axis {axis}: its index space is {self.consumer}")
+                raise RelationError(
+                    f"the consumer has no axis {axis}: its index space is {self.consumer}"
+                )
             axis_map.check(n, 1 if axis is None else self.consumer[axis])
 
     @property
@@ -84,7 +88,8 @@ class Blockwise:
     def is_identity(self) -> bool:
         """Whether every index reads just itself."""
         return self.producer == self.consumer and all(
-            axis == p and isinstance(m, Same) for p, (axis, m) in enumerate(zip(self.axes, self.maps, strict=True))
+            axis == p and isinstance(m, Same)
+            for p, (axis, m) in enumerate(zip(self.axes, self.maps, strict=True))
         )
 
     def reads(self, out: Box) -> Box:
@@ -117,10 +122,10 @@ class _Whole:
     def barrier(self) -> bool:
         return True
 
-    def reads(self, out: Box) -> Box:  # noqa: ARG002 - the same whatever reads
+    def reads(self, out: Box) -> Box:
         return whole(self.producer)
 
-    def consumers(self, inputs: Box) -> Box:  # noqa: ARG002 - the same whatever is read
+    def consumers(self, inputs: Box) -> Box:
         return whole(self.consumer)
 
 
@@ -171,7 +176,9 @@ def block_reduce(producer: Shape, widths: Mapping[int, int], *, keepdims: bool =
         width = widths.get(axis)
         if width is not None and not keepdims:
             if width < n:
-                raise RelationError(f"axis {axis} of {n} blocks cannot go: groups of {width} leave more than one")
+                raise RelationError(
+                    f"axis {axis} of {n} blocks cannot go: groups of {width} leave more than one"
+                )
             axes.append(None)
             maps.append(Every(n))
             continue
@@ -181,10 +188,20 @@ def block_reduce(producer: Shape, widths: Mapping[int, int], *, keepdims: bool =
     return Blockwise(producer, tuple(consumer), tuple(axes), tuple(maps))
 
 
-def gather(producer: Shape, axis: int, indices: NDArray[np.int64], *, extent: int, chunk: int, out_chunk: int) -> Blockwise:
+def gather(
+    producer: Shape,
+    axis: int,
+    indices: NDArray[np.int64],
+    *,
+    extent: int,
+    chunk: int,
+    out_chunk: int,
+) -> Blockwise:
     """Take ``indices`` (elements) along ``axis``, which has ``extent`` elements in blocks of ``chunk``."""
     taken = Gather(indices, extent, chunk, out_chunk)
-    consumer = tuple(-(-len(indices) // out_chunk) if p == axis else n for p, n in enumerate(producer))
+    consumer = tuple(
+        -(-len(indices) // out_chunk) if p == axis else n for p, n in enumerate(producer)
+    )
     maps = tuple(taken if p == axis else Same(n, n) for p, n in enumerate(producer))
     return Blockwise(producer, consumer, tuple(range(len(producer))), maps)
 

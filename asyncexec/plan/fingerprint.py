@@ -1,0 +1,32 @@
+"""What a plan computes, as a hash that is the same in every process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncexec.plan.digest import Digest
+from asyncexec.plan.stage import Items, Stage
+
+if TYPE_CHECKING:
+    from asyncexec.plan.plan import Plan
+
+FORMAT = "asyncexec-plan-1"
+
+
+def fingerprint(plan: Plan) -> str:
+    """Return 32 hexadecimal digits that change when what ``plan`` computes changes.
+
+    Hashed are, for every stage: its name, kernel, index space, inputs (items by content), relations, outputs and
+    ``identity``. Not hashed is what only says how to run it: the plan's name, memory, resources, policies.
+    """
+    digest = Digest()
+    stages = [_stage(digest, stage) for stage in plan.stages]
+    return digest.of((FORMAT, stages, plan.returns)).hex()
+
+
+def _stage(digest: Digest, stage: Stage) -> tuple[object, ...]:
+    inputs = [
+        i.values if isinstance(i, Items) else (i.stage, i.relation, i.many) for i in stage.inputs
+    ]
+    parts = (stage.shape, inputs, stage.outputs, stage.identity)
+    return stage.name, digest.of(stage.kernel), digest.of(parts)

@@ -1,0 +1,211 @@
+"""Checks that a plan could run, before anything runs; every message names who is to blame.
+
+All of it costs time in proportion to the stages (and axes), never to the tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+import networkx as nx
+
+from asyncexec.errors import (
+    CycleError,
+    DuplicateStageError,
+    MemoryBudgetError,
+    OptionError,
+    RelationError,
+    UnknownInputError,
+    WriteConflictError,
+)
+from asyncexec.plan.memory import format_bytes
+from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage
+
+if TYPE_CHECKING:
+    from asyncexec.plan.plan import Plan
+
+OVERRIDES = frozenset({"retry", "timeout", "straggler"})
+"""The policies a stage may have of its own."""
+
+
+def in_topological_order(plan: str, stages: Sequence[Stage]) -> tuple[Stage, ...]:
+    """Return ``stages`` with producers before their consumers, otherwise in the order given.
+
+    Raises
+    ------
+    DuplicateStageError, UnknownInputError, CycleError
+    """
+    position = _positions(plan, stages)
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(position)
+    for stage in stages:
+        for read in stage.reads:
+            if read.stage not in position:
+                raise _unknown_input(plan, stage, read, position)
+            graph.add_edge(read.stage, stage.name)
+    try:
+        order = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+    except nx.NetworkXUnfeasible:
+        raise CycleError(
+            f"stages of plan {plan!r} read each other in a circle: {_cycle(graph)} "
+            f"(each arrow goes from a stage to one that reads it); take out one of these inputs"
+        ) from None
+    return tuple(stages[position[name]] for name in order)
+
+
+def check(plan: Plan) -> None:
+    """Raise unless every stage of ``plan`` fits the others, storage and memory.
+
+    Raises
+    ------
+    RelationError, WriteConflictError, MemoryBudgetError, UnknownInputError, OptionError
+    """
+    shapes = {stage.name: stage.shape for stage in plan.stages}
+    writers: dict[str, Stage] = {}
+    for stage in plan.stages:
+        where = _where(plan.name, stage)
+        if any(n < 0 for n in stage.shape):
+            raise RelationError(
+                f"{where} has the shape {stage.shape}: lengths must not be negative"
+            )
+        for given in stage.inputs:
+            if isinstance(given, Read):
+                _check_relation(where, stage, given, shapes[given.stage])
+            else:
+                _check_items(where, stage, given)
+        for output in stage.outputs:
+            _check_writer(where, stage, output, writers)
+            _check_blocks(where, stage, output)
+        _check_memory(where, stage)
+        _check_overrides(where, stage)
+    _check_returns(plan, shapes)
+
+
+def _positions(plan: str, stages: Sequence[Stage]) -> dict[str, int]:
+    position: dict[str, int] = {}
+    for number, stage in enumerate(stages):
+        first = position.setdefault(stage.name, number)
+        if first != number:
+            raise DuplicateStageError(
+                f"stages {first} and {number} of plan {plan!r} are both called {stage.name!r}: "
+                f"give each stage a name of its own"
+            )
+    return position
+
+
+def _unknown_input(plan: str, stage: Stage, read: Read, names: Iterable[str]) -> UnknownInputError:
+    close = get_close_matches(read.stage, names, n=3)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "add it to the plan"
+    return UnknownInputError(
+        f"{_where(plan, stage)} reads from {read.stage!r}, which the plan does not have; {hint}"
+    )
+
+
+def _cycle(graph: nx.DiGraph[str]) -> str:
+    edges = nx.find_cycle(graph)
+    return " -> ".join([edges[0][0], *(edge[1] for edge in edges)])
+
+
+def _where(plan: str, stage: Stage) -> str:
+    operation = "" if stage.operation in ("", stage.name) else f" (operation {stage.operation!r})"
+    return f"stage {stage.name!r}{operation} of plan {plan!r}"
+
+
+def _check_relation(where: str, stage: Stage, read: Read, producer: tuple[int, ...]) -> None:
+    relation = read.relation
+    if relation.producer != producer:
+        raise RelationError(
+            f"{where} reads {read.stage!r} as if its index space were {relation.producer}, but it is {producer}"
+        )
+    if relation.consumer != stage.shape:
+        raise RelationError(
+            f"{where} has the index space {stage.shape}, but its relation to {read.stage!r} "
+            f"is for one of {relation.consumer}"
+        )
+
+
+def _check_items(where: str, stage: Stage, items: Items) -> None:
+    count = len(items.values)
+    if count != stage.tasks:
+        raise RelationError(
+            f"{where} has {stage.tasks} tasks and gets {count} items: there must be one item a task"
+        )
+
+
+def _check_writer(
+    where: str, stage: Stage, output: ChunkedOutput, writers: dict[str, Stage]
+) -> None:
+    location = output.location.removeprefix("file://").rstrip("/")
+    other = writers.setdefault(location, stage)
+    if other is not stage:
+        raise WriteConflictError(
+            f"{where} writes {output.location!r}, which stage {other.name!r} writes too: "
+            f"give one of them another location"
+        )
+    if sum(output.location == mine.location for mine in stage.outputs) > 1:
+        raise WriteConflictError(f"{where} writes {output.location!r} more than once")
+
+
+def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
+    shape, block, unit = output.shape, output.block, output.unit
+    if not len(shape) == len(block) == len(unit) or min((*block, *unit), default=1) < 1:
+        raise WriteConflictError(
+            f"{where} writes {output.location!r} of shape {shape} in blocks of {block} and units of {unit}: "
+            f"there must be one positive length an axis"
+        )
+    blocks = tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
+    if blocks != stage.shape:
+        raise WriteConflictError(
+            f"{where} has the index space {stage.shape}, but what it writes to {output.location!r} "
+            f"(shape {shape} in blocks of {block}) has {blocks} blocks: there must be one task a block"
+        )
+    for axis, (count, length, whole) in enumerate(zip(blocks, block, unit, strict=True)):
+        # The first border between two blocks lies at `length`; if it is the border of a unit, so are all.
+        if count > 1 and length % whole:
+            first = tuple(0 for _ in blocks)
+            second = tuple(int(a == axis) for a in range(len(blocks)))
+            shared = tuple(length // whole if a == axis else 0 for a in range(len(blocks)))
+            raise WriteConflictError(
+                f"{where}: tasks {first} and {second} would both write chunk {shared} of {output.location!r}, "
+                f"because a block of {block} is not a multiple of the chunk (or shard) of {unit} along axis {axis}; "
+                f"rechunk so that it is, or choose a chunk that divides {length}"
+            )
+
+
+def _check_memory(where: str, stage: Stage) -> None:
+    memory = stage.memory
+    if memory.fits:
+        return
+    advice = "allow more (allowed_mem)"
+    fitting = memory.fitting_chunk_bytes
+    if fitting > 0:
+        advice = (
+            f"its largest chunk is {format_bytes(memory.chunk_bytes)}: make chunks of at most "
+            f"{format_bytes(fitting)}, or {advice}"
+        )
+    raise MemoryBudgetError(
+        f"{where} is projected to need {format_bytes(memory.projected_bytes)} a task, and "
+        f"{format_bytes(memory.allowed_bytes or 0)} is allowed "
+        f"({format_bytes(memory.reserved_bytes)} of it reserved); {advice}"
+    )
+
+
+def _check_overrides(where: str, stage: Stage) -> None:
+    unknown = sorted(set(stage.overrides) - OVERRIDES)
+    if unknown:
+        raise OptionError(
+            f"{where} overrides {', '.join(map(repr, unknown))}: "
+            f"a stage may override {', '.join(sorted(OVERRIDES))} only"
+        )
+
+
+def _check_returns(plan: Plan, names: Iterable[str]) -> None:
+    for name in plan.returns or ():
+        if name not in names:
+            close = get_close_matches(name, names, n=3)
+            hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
+            raise UnknownInputError(
+                f"plan {plan.name!r} is to return stage {name!r}, which it does not have{hint}"
+            )
