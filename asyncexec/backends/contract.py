@@ -128,14 +128,14 @@ class Job(NamedTuple):
     ----------
     attempt : int
         The attempt's id, unique in its engine.
-    index : int
+    task : int
         Flat index of the task in its stage.
     inputs : tuple
         The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first.
     """
 
     attempt: int
-    index: int
+    task: int
     inputs: tuple[Any, ...] = ()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
 from asyncexec.plan.box import unravel
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def run_job(
     status = Status.SUCCEEDED
     read = written = 0
     try:
-        index = unravel(job.index, shape)
+        index = unravel(job.task, shape)
         if io is None:
             inputs = [decode(i) for i in job.inputs] if job.inputs else ()
         else:
@@ -95,7 +95,9 @@ async def _awaited(result: Any) -> Any:
 
 
 def decode(value: Any) -> Any:
-    """Return the value itself where it came pickled."""
+    """Return the value itself where it came pickled, and a list where it is several values."""
+    if type(value) is Many:
+        return [decode(v) for v in value.values]
     return pickle.loads(value.data) if type(value) is Encoded else value  # noqa: S301 - values of a value stage
 
 

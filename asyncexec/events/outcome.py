@@ -91,3 +91,9 @@ class Encoded(NamedTuple):
     """A pickled value that nobody has needed to look into yet; it can be passed on as it is."""
 
     data: bytes
+
+
+class Many(NamedTuple):
+    """The values of several tasks as one input; any of them may be ``Encoded``."""
+
+    values: tuple[Any, ...]

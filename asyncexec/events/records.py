@@ -1,7 +1,7 @@
 """What happened, as frozen records in the past tense.
 
-``at`` is seconds since the epoch on the driver; ``execution`` names the run; ``index`` is the task's flat (row-major)
-index in its stage (``StageStarted`` has the shape to unravel it).
+``at`` is seconds since the epoch on the driver; ``execution`` names the run; ``task`` is the task's flat (row-major)
+index in its stage (``PlanStarted`` has the shapes to unravel it).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class Attempt(NamedTuple):
     id : int
         Unique in its engine.
     execution, stage : str
-    index : int
+    task : int
         Flat index of the task.
     number : int
         1 for the task's first attempt.
@@ -32,7 +32,7 @@ class Attempt(NamedTuple):
     id: int
     execution: str
     stage: str
-    index: int
+    task: int
     number: int = 1
     backup: bool = False
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage, TaskIO
 
 
@@ -21,6 +20,8 @@ class Opening:
 
     Attributes
     ----------
+    plan, fingerprint : str
+        Name of the plan, and what it computes as a hash.
     execution : str
         Name of the run; run-scoped places are named after it.
     shares_memory : bool
@@ -29,6 +30,8 @@ class Opening:
         Whether what an earlier run of the same plan completed is to be kept.
     """
 
+    plan: str
+    fingerprint: str
     execution: str
     shares_memory: bool = False
     resume: bool = False
@@ -69,7 +72,7 @@ class OpenWorkspace(Protocol):
 class Workspace(Protocol):
     """A plan's storage, before a run."""
 
-    def open(self, plan: Plan, opening: Opening) -> OpenWorkspace:
+    def open(self, stages: Sequence[Stage], opening: Opening) -> OpenWorkspace:
         """Make ready what the run needs, so that what cannot work fails here, before anything runs.
 
         Raises
