@@ -1,0 +1,166 @@
+"""A circuit breaker: stop sending work to a backend that fails everything, and see from time to time.
+
+=========  ===============================================  =========
+state      what happens                                     next
+=========  ===============================================  =========
+closed     a success                                        closed
+closed     so many failures in a row, of so many tasks      open
+open       a failure (of what was under way)                open
+open       a success (the same)                             closed
+open       the pause is over, something is sent             half-open
+half-open  a success                                        closed
+half-open  a failure                                        open, for twice as long
+half-open  nothing for as long as the pause, next is sent   half-open
+=========  ===============================================  =========
+
+Source of the pattern: M. Nygard, "Release It!", 2007.
+
+The breaker counts different tasks as well as failures, so that one bad task never trips it, and a plan of few tasks
+never does: there the limit of each task speaks first, and says more. In a larger plan whose every task fails, the
+attempts that probe are charged to their tasks as usual, so a bug that looks transient still ends as the task's error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import CircuitOpenError, OptionError
+from asyncexec.policies.classification import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+COUNTED = frozenset({Kind.TRANSIENT, Kind.WORKER_LOST, Kind.TIMED_OUT})
+"""The kinds of failure that may be the backend's fault; others say nothing about it."""
+
+
+class State(StrEnum):
+    """Whether work is sent."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half-open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CircuitOptions:
+    """When the breaker opens, for how long, and when it gives up.
+
+    Attributes
+    ----------
+    failures, tasks : int
+        So many failures in a row, of so many different tasks, open it.
+    pause_seconds, cap_seconds : float
+        The first pause; it doubles with each opening that no success came before, up to the cap.
+    openings : int
+        After so many openings without a success, the next failure gives up. With the defaults that takes two minutes.
+    """
+
+    failures: int = 50
+    tasks: int = 20
+    pause_seconds: float = 1.0
+    cap_seconds: float = 30.0
+    openings: int = 8
+
+    def __post_init__(self) -> None:
+        if min(self.failures, self.tasks, self.openings) < 1:
+            raise OptionError("circuit breaker: failures, tasks and openings must be at least 1")
+        if not 0 < self.pause_seconds <= self.cap_seconds:
+            raise OptionError(
+                "circuit breaker: pauses must be above 0, and the first not above the cap"
+            )
+
+
+class CircuitBreaker:
+    """Decides whether anything may be sent; the clock's readings (seconds) are handed in.
+
+    Attributes
+    ----------
+    state : State
+    failures : int
+        Counted failures since the last success.
+    resumes_at : float
+        When something may be sent again, while not closed.
+    gave_up : bool
+        Whether going on is pointless.
+    """
+
+    __slots__ = ("_openings", "_options", "_tasks", "failures", "gave_up", "resumes_at", "state")
+
+    def __init__(self, options: CircuitOptions | None = None) -> None:
+        self._options = options or CircuitOptions()
+        self.state = State.CLOSED
+        self.failures = 0
+        self.resumes_at = 0.0
+        self.gave_up = False
+        self._openings = 0
+        self._tasks: set[Hashable] = set()
+
+    @property
+    def pause_seconds(self) -> float:
+        """How long the present (or, when closed, the next) opening lasts."""
+        doublings = max(self._openings - 1, 0)
+        return min(
+            self._options.cap_seconds, self._options.pause_seconds * 2.0 ** min(doublings, 64)
+        )
+
+    def record(self, success: bool, task: Hashable, now: float) -> State | None:  # noqa: FBT001 - the verb reads so
+        """Take note of how an attempt of ``task`` ended; return the new state if this changed it.
+
+        Failures of kinds that are not in :data:`COUNTED` are not to be recorded.
+        """
+        if success:
+            return self._succeed()
+        self.failures += 1
+        if self.state is State.CLOSED:
+            if len(self._tasks) < self._options.tasks:
+                self._tasks.add(task)
+            enough = (
+                self.failures >= self._options.failures and len(self._tasks) >= self._options.tasks
+            )
+            return self._open(now) if enough else None
+        # What was under way when the circuit opened says nothing new.
+        return self._open(now) if self.state is State.HALF_OPEN else None
+
+    def allows(self, now: float) -> bool:
+        """Whether one more attempt may be sent now. True while not closed lets that one through, and no other.
+
+        An answer that is not used, or a probe that never reports, costs a pause and blocks nothing for longer.
+        """
+        if self.state is State.CLOSED:
+            return True
+        if self.gave_up or now < self.resumes_at:
+            return False
+        self.state = State.HALF_OPEN
+        self.resumes_at = now + self.pause_seconds
+        return True
+
+    def error(self, plan: str) -> CircuitOpenError:
+        """Return the error that ends ``plan`` after giving up."""
+        return CircuitOpenError(
+            f"plan {plan!r}: the last {self.failures} attempts on the backend failed without a success between, of at "
+            f"least {len(self._tasks)} different tasks, also after {self._openings} pauses of up to "
+            f"{self.pause_seconds:g} s. The events of the run hold each failure; check the backend and the storage the "
+            f"tasks use, then run again with resume=True"
+        )
+
+    def _succeed(self) -> State | None:
+        if not self.failures:
+            return None
+        self.failures = self._openings = 0
+        self.gave_up = False
+        self._tasks.clear()
+        changed = self.state is not State.CLOSED
+        self.state = State.CLOSED
+        return State.CLOSED if changed else None
+
+    def _open(self, now: float) -> State:
+        if self._openings >= self._options.openings:
+            self.gave_up = True
+        else:
+            self._openings += 1
+        self.state = State.OPEN
+        self.resumes_at = now + self.pause_seconds
+        return State.OPEN

@@ -1,0 +1,222 @@
+"""What kind of failure an outcome is, and so whether trying again makes sense.
+
+Decided from what travels from any worker: the status, the qualified names of the exception's class and bases, and its
+message. The most specific class that a table knows decides, as ``except`` clauses in the right order would.
+
+What no table knows (``RuntimeError``, a user's own class) is taken for transient: a function that fails now and then
+is what retries are for, and one that always fails says so after a few attempts. ``Retry(permanent=..., transient=...)``
+overrules the tables.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import UsageError
+from asyncexec.events.outcome import Status
+from asyncexec.policies.responses import errno_of, http_status_of, service_code_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncexec.events.outcome import ErrorInfo, Outcome
+
+
+class Kind(StrEnum):
+    """What kind of failure an attempt ended with."""
+
+    TRANSIENT = "transient"
+    """May go away by itself: IO, network, a throttled or overloaded service, anything unknown."""
+    WORKER_LOST = "worker lost"
+    """The worker died or went away, or gave the attempt up unasked."""
+    OUT_OF_MEMORY = "out of memory"
+    """More memory was wanted than there was; may work when run alone."""
+    TIMED_OUT = "timed out"
+    """The attempt ran longer than its timeout."""
+    PERMANENT = "permanent"
+    """The same will happen again: a mistake in code or input, missing data or rights, a full disk."""
+
+
+_BY_STATUS: dict[Status, Kind] = {
+    Status.LOST: Kind.WORKER_LOST,
+    Status.CANCELLED: Kind.WORKER_LOST,
+    Status.TIMED_OUT: Kind.TIMED_OUT,
+}
+
+
+def classify(outcome: Outcome, overrides: Mapping[str, Kind] | None = None) -> Kind:
+    """Return what kind of failure ``outcome`` is.
+
+    Parameters
+    ----------
+    outcome : Outcome
+        Of an attempt that did not succeed. A cancelled one counts as lost: who asked for it does not ask here.
+    overrides : mapping of str to Kind
+        By qualified name of an exception class; they go before the tables, the most specific class first.
+
+    Raises
+    ------
+    UsageError
+        If the attempt succeeded.
+    """
+    if outcome.status is Status.SUCCEEDED:
+        raise UsageError(f"attempt {outcome.attempt} succeeded: there is no failure to classify")
+    error = outcome.error
+    if outcome.status is not Status.FAILED:
+        # Backends that see the system kill a worker for its memory say so by the error they attach.
+        out_of_memory = error is not None and _look_up(error, _TABLE) is Kind.OUT_OF_MEMORY
+        return Kind.OUT_OF_MEMORY if out_of_memory else _BY_STATUS[outcome.status]
+    if error is None:
+        return Kind.TRANSIENT
+    return (
+        _look_up(error, overrides or {})
+        or _by_answer(error)
+        or _look_up(error, _TABLE)
+        or Kind.TRANSIENT
+    )
+
+
+def _look_up(error: ErrorInfo, table: Mapping[str, Kind]) -> Kind | None:
+    for name in (error.type, *error.bases):
+        if (kind := table.get(name)) is not None:
+            return kind
+    return None
+
+
+def _by_answer(error: ErrorInfo) -> Kind | None:
+    """Decide by what the system or a service answered, where the message tells."""
+    errno = errno_of(error)
+    if errno is not None and errno in _ERRNOS:
+        return _ERRNOS[errno]
+    status = http_status_of(error)
+    if status is not None and status >= 400:
+        return Kind.TRANSIENT if status in _RETRIED_STATUSES or status >= 500 else Kind.PERMANENT
+    code = service_code_of(error)
+    return None if code is None else _service_kind(code)
+
+
+def _service_kind(code: str) -> Kind | None:
+    if code.isdigit():
+        return (
+            Kind.TRANSIENT if int(code) in _RETRIED_STATUSES or int(code) >= 500 else Kind.PERMANENT
+        )
+    if code in _RETRIED_CODES or "Throttl" in code or "Timeout" in code:
+        return Kind.TRANSIENT
+    # "AccessDenied", "NoSuchKey", "InvalidBucketName": services use the same few openings and endings.
+    return (
+        Kind.PERMANENT
+        if code.startswith(_REFUSED_PREFIXES) or code.endswith(_REFUSED_SUFFIXES)
+        else None
+    )
+
+
+# 408 Request Timeout, 425 Too Early, 429 Too Many Requests.
+_RETRIED_STATUSES = frozenset({408, 425, 429})
+
+_RETRIED_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "InternalError",
+        "InternalFailure",
+        "LimitExceededException",
+        "OperationAborted",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeTooSkewed",
+        "ServiceException",
+        "ServiceUnavailable",
+        "SlowDown",
+        "TooManyRequests",
+        "TooManyRequestsException",
+        "TransactionInProgressException",
+    }
+)
+_REFUSED_PREFIXES = (
+    "AccessDenied",
+    "Auth",
+    "Expired",
+    "Forbidden",
+    "Invalid",
+    "Malformed",
+    "NoSuch",
+    "Unauthorized",
+)
+_REFUSED_SUFFIXES = (
+    "Denied",
+    "DeniedException",
+    "DoesNotMatch",
+    "NotFound",
+    "NotFoundException",
+    "NotSupported",
+)
+
+# By number, for Linux: what is worth a class of its own in Python is in the table below.
+_ERRNOS: dict[int, Kind] = {
+    12: Kind.OUT_OF_MEMORY,  # ENOMEM
+    22: Kind.PERMANENT,  # EINVAL
+    27: Kind.PERMANENT,  # EFBIG
+    28: Kind.PERMANENT,  # ENOSPC: waiting some seconds does not empty a disk
+    30: Kind.PERMANENT,  # EROFS
+    36: Kind.PERMANENT,  # ENAMETOOLONG
+    40: Kind.PERMANENT,  # ELOOP
+    122: Kind.PERMANENT,  # EDQUOT
+}
+
+_PERMANENT = """
+builtins.ArithmeticError builtins.AssertionError builtins.AttributeError builtins.BufferError builtins.ImportError
+builtins.LookupError builtins.NameError builtins.NotImplementedError builtins.RecursionError builtins.StopAsyncIteration
+builtins.StopIteration builtins.SyntaxError builtins.TypeError builtins.ValueError builtins.Warning
+builtins.KeyboardInterrupt builtins.SystemExit
+builtins.FileExistsError builtins.FileNotFoundError builtins.IsADirectoryError builtins.NotADirectoryError
+builtins.PermissionError
+_pickle.PickleError pickle.PickleError
+ssl.SSLCertVerificationError
+asyncexec.errors.ArrayNotFoundError asyncexec.errors.CorruptArrayError asyncexec.errors.OutOfSpaceError
+asyncexec.errors.TargetExistsError asyncexec.errors.UsageError asyncexec.errors.WorkDirError
+botocore.exceptions.NoCredentialsError botocore.exceptions.NoRegionError botocore.exceptions.ParamValidationError
+botocore.exceptions.PartialCredentialsError botocore.exceptions.ProfileNotFound
+botocore.exceptions.TokenRetrievalError botocore.exceptions.UnauthorizedSSOTokenError
+obstore.exceptions.AlreadyExistsError obstore.exceptions.InvalidPathError obstore.exceptions.NotFoundError
+obstore.exceptions.NotModifiedError obstore.exceptions.NotSupportedError obstore.exceptions.PermissionDeniedError
+obstore.exceptions.PreconditionError obstore.exceptions.UnauthenticatedError
+obstore.exceptions.UnknownConfigurationKeyError
+azure.core.exceptions.ClientAuthenticationError azure.core.exceptions.ResourceExistsError
+azure.core.exceptions.ResourceModifiedError azure.core.exceptions.ResourceNotFoundError
+google.api_core.exceptions.ClientError google.auth.exceptions.GoogleAuthError
+aiohttp.client_exceptions.InvalidURL aiohttp.client_exceptions.TooManyRedirects
+httpx.InvalidURL httpx.TooManyRedirects httpx.UnsupportedProtocol
+requests.exceptions.InvalidHeader requests.exceptions.InvalidJSONError requests.exceptions.InvalidSchema
+requests.exceptions.InvalidURL requests.exceptions.MissingSchema requests.exceptions.TooManyRedirects
+"""
+
+_TRANSIENT = """
+builtins.ConnectionError builtins.EOFError builtins.OSError builtins.TimeoutError
+http.client.HTTPException
+aiohttp.client_exceptions.ClientError
+azure.core.exceptions.AzureError
+botocore.exceptions.BotoCoreError botocore.exceptions.ClientError
+google.api_core.exceptions.TooManyRequests google.api_core.exceptions.GoogleAPIError
+google.auth.exceptions.TransportError
+httpx.HTTPError httpx.StreamError
+obstore.exceptions.BaseError
+requests.exceptions.RequestException
+urllib3.exceptions.HTTPError
+"""
+
+_OUT_OF_MEMORY = """
+builtins.MemoryError
+torch.OutOfMemoryError torch.cuda.OutOfMemoryError
+"""
+
+_TABLE: dict[str, Kind] = {
+    name: kind
+    for kind, names in (
+        (Kind.PERMANENT, _PERMANENT),
+        (Kind.TRANSIENT, _TRANSIENT),
+        (Kind.OUT_OF_MEMORY, _OUT_OF_MEMORY),
+    )
+    for name in names.split()
+}

@@ -1,0 +1,44 @@
+"""Tasks that kill their workers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+
+class PoisonWatch:
+    """Tells when a task was running on so many different workers as each of them died.
+
+    Only tasks that lost a worker are remembered, until they are forgotten. Only the task that was *running* is to be
+    blamed: those that waited behind it on the same worker are not reported here.
+    """
+
+    __slots__ = ("_deaths", "_victims")
+
+    def __init__(self, deaths: int = 2) -> None:
+        self._deaths = deaths
+        self._victims: dict[Hashable, set[str]] = {}
+
+    def lost(self, task: Hashable, worker: str) -> bool:
+        """Take note that ``worker`` died while running ``task``; return whether the task is poison now.
+
+        A worker without a name cannot be told from others, and counts for nothing.
+        """
+        if not worker:
+            return False
+        victims = self._victims.setdefault(task, set())
+        victims.add(worker)
+        return len(victims) >= self._deaths
+
+    def workers(self, task: Hashable) -> tuple[str, ...]:
+        """Return the workers that died while running ``task``, by name."""
+        return tuple(sorted(self._victims.get(task, ())))
+
+    def forget(self, task: Hashable) -> None:
+        """Take note that ``task`` is over; unknown ones are ignored."""
+        self._victims.pop(task, None)
+
+    def __len__(self) -> int:
+        return len(self._victims)

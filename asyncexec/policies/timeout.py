@@ -1,0 +1,67 @@
+"""How long a task, a stage and a plan may take."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from asyncexec.errors import OptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeout:
+    """Limits in seconds; None means none.
+
+    Attributes
+    ----------
+    task : float or None
+        For one attempt of a task, from its start on a worker; the attempt is then stopped, and the task tried again as
+        the retry policy says.
+    stage : float or None
+        For a stage, from the start of its first task to the end of its last; the plan fails then.
+    plan : float or None
+        For the whole plan, which fails then.
+
+    Raises
+    ------
+    OptionError
+        If a limit is not a number above 0.
+    """
+
+    task: float | None = None
+    stage: float | None = None
+    plan: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("task", "stage", "plan"):
+            value = getattr(self, name)
+            if value is not None and not _is_duration(value):
+                raise OptionError(
+                    f"timeout: {name} must be a number of seconds above 0, or None, not {value!r}"
+                )
+
+
+def as_timeout(value: Timeout | float | None) -> Timeout:
+    """Return the policy that ``value`` stands for: None no limits, a number the seconds each task may take.
+
+    Raises
+    ------
+    OptionError
+        If it stands for none.
+    """
+    if isinstance(value, Timeout):
+        return value
+    if value is None:
+        return Timeout()
+    if not _is_duration(value):
+        raise OptionError(
+            f"timeout must be a Timeout, a number of seconds above 0, or None, not {value!r}"
+        )
+    return Timeout(task=float(value))
+
+
+def _is_duration(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and value > 0

@@ -1,0 +1,9 @@
+"""When a task that runs long gets a backup: rules, and the statistics they look at."""
+
+from asyncexec.straggler.names import as_rule
+from asyncexec.straggler.off import Off
+from asyncexec.straggler.rule import Rule, StageView
+from asyncexec.straggler.statistics import DurationStatistics
+from asyncexec.straggler.two_phase import TwoPhase
+
+__all__ = ["DurationStatistics", "Off", "Rule", "StageView", "TwoPhase", "as_rule"]

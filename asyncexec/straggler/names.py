@@ -1,0 +1,38 @@
+"""Straggler rules by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import OptionError
+from asyncexec.straggler.off import Off
+from asyncexec.straggler.rule import Rule
+from asyncexec.straggler.two_phase import TwoPhase
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+_RULES: Mapping[str, Callable[[], Rule]] = {"off": Off, "two_phase": TwoPhase}
+
+
+def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and False are what users write
+    """Return the rule that ``value`` stands for: a name, a rule itself, False for ``"off"``, None or True the default.
+
+    Raises
+    ------
+    OptionError
+        If it stands for none; the message lists the names.
+    """
+    if value is None or value is True:
+        return TwoPhase()
+    if value is False:
+        return Off()
+    if isinstance(value, str):
+        if (make := _RULES.get(value)) is not None:
+            return make()
+    elif not isinstance(value, type) and isinstance(value, Rule):
+        return value
+    known = ", ".join(repr(name) for name in sorted(_RULES))
+    raise OptionError(
+        f"straggler must be one of {known}, True, False, None, or a rule of your own, not {value!r}"
+    )

@@ -1,0 +1,35 @@
+"""No backups."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncexec.straggler.rule import StageView
+
+
+class Off:
+    """Never starts a backup."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return "off"
+
+    @property
+    def floor_seconds(self) -> float:
+        return math.inf
+
+    def threshold(self, view: StageView) -> float | None:
+        return None
+
+    def copies(self, view: StageView) -> int:
+        return 1
+
+    def backups(self, view: StageView) -> int:
+        return 0
+
+    def __repr__(self) -> str:
+        return "Off()"

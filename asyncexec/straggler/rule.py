@@ -1,0 +1,75 @@
+"""What a straggler rule is: from a stage's figures, at which age a running task gets a backup.
+
+The scheduler keeps the running attempts of a stage in order of their start, asks for the threshold from time to time,
+and looks at those beyond it only. It starts backups oldest first, on another worker where it can choose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from asyncexec.straggler.statistics import DurationStatistics
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageView:
+    """A stage, as far as rules look at it.
+
+    Attributes
+    ----------
+    tasks, completed : int
+        Of the stage.
+    draining : bool
+        Whether nothing of the stage is queued and slots are idle.
+    slots : int
+        How many attempts the backend runs at once.
+    running_backups : int
+        Backups running now.
+    cancels : bool
+        Whether attempts that lost can be stopped.
+    metered : bool
+        Whether worker time is billed.
+    statistics : DurationStatistics
+        Seconds that successful attempts of the stage ran, measured on the workers.
+    """
+
+    tasks: int
+    completed: int
+    draining: bool
+    slots: int
+    running_backups: int
+    cancels: bool
+    metered: bool
+    statistics: DurationStatistics
+
+
+@runtime_checkable
+class Rule(Protocol):
+    """Decides about backups; pure, so one rule may serve many stages."""
+
+    @property
+    def name(self) -> str:
+        """As users write it."""
+        ...
+
+    @property
+    def floor_seconds(self) -> float:
+        """No task gets a backup before this age; also how often it makes sense to look."""
+        ...
+
+    def threshold(self, view: StageView) -> float | None:
+        """Return the age in seconds, since the newest attempt's start on a worker, beyond which a task gets a backup.
+
+        None means that no task gets one now.
+        """
+        ...
+
+    def copies(self, view: StageView) -> int:
+        """Return how many attempts of one task may run at once."""
+        ...
+
+    def backups(self, view: StageView) -> int:
+        """Return how many backups may run at once."""
+        ...

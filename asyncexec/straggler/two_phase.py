@@ -1,0 +1,79 @@
+"""Backups in two phases: careful while there is other work to do, bold once slots would idle.
+
+While tasks are queued, a backup takes the slot of a task that has to run anyway, so only what is slow beyond doubt gets
+one. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup costs little and
+saves much. Two ideas met here: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce", OSDI 2004) and
+thresholds on the stage's own distribution (G. Ananthanarayanan et al., "Mantri", OSDI 2010).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import OptionError
+
+if TYPE_CHECKING:
+    from asyncexec.straggler.rule import StageView
+
+# A distribution known from fewer durations says little; small stages make do with half of theirs.
+_EVIDENCE = 10
+
+# Where worker time is billed, the end phase waits longer.
+_METERED_FACTOR = 1.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoPhase:
+    """The default rule.
+
+    ========  ==================================  =========================  ===================
+    phase     backup beyond the age of            attempts of a task         backups at once
+    ========  ==================================  =========================  ===================
+    busy      ``max(3 * median, 99th centile)``   2                          a tenth of the slots
+    draining  ``max(1.25 * median, 75th)``        3; 2 if losers run on      as many as slots
+    ========  ==================================  =========================  ===================
+
+    Attributes
+    ----------
+    floor_seconds : float
+        No backup before this age. Add the time a worker takes to come up, where attempts may wait for it.
+
+    Raises
+    ------
+    OptionError
+        If the floor is not a finite number of at least 0.
+    """
+
+    floor_seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.floor_seconds) or self.floor_seconds < 0:
+            raise OptionError(
+                f"straggler: floor_seconds must be finite and at least 0, not {self.floor_seconds!r}"
+            )
+
+    @property
+    def name(self) -> str:
+        return "two_phase"
+
+    def threshold(self, view: StageView) -> float | None:
+        statistics = view.statistics
+        if statistics.count < max(1.0, min(_EVIDENCE, view.tasks / 2)):
+            return None
+        median = statistics.quantile(0.5)
+        if view.draining:
+            age = max(1.25 * median, statistics.quantile(0.75)) * (
+                _METERED_FACTOR if view.metered else 1.0
+            )
+        else:
+            age = max(3.0 * median, statistics.quantile(0.99))
+        return max(age, self.floor_seconds)
+
+    def copies(self, view: StageView) -> int:
+        return 3 if view.draining and view.cancels else 2
+
+    def backups(self, view: StageView) -> int:
+        # Where losers run on, every backup that was not needed takes a slot for the length of a task.
+        return view.slots if view.draining and view.cancels else max(1, view.slots // 10)
