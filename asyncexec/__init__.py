@@ -1,3 +1,68 @@
-"""An asyncio-native execution engine: parallel plans, on any backend, in bounded memory."""
+"""An asyncio-native execution engine: plans of parallel stages, on any backend, in bounded memory.
+
+>>> import asyncexec as ax
+>>> plan = ax.Plan.map(abs, range(-3, 3))
+>>> async with ax.Engine(executor="threads") as engine:
+...     result = await engine.execute(plan)
+>>> result.value
+[3, 2, 1, 0, 1, 2]
+
+Names are imported when first used, so that importing the package is quick, also in a worker process.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncexec.array.spec import Spec as Spec
+    from asyncexec.engine import Engine as Engine
+    from asyncexec.engine import Execution as Execution
+    from asyncexec.engine import Result as Result
+    from asyncexec.engine import StageResult as StageResult
+    from asyncexec.errors import AsyncexecError as AsyncexecError
+    from asyncexec.errors import TaskError as TaskError
+    from asyncexec.observers import History as History
+    from asyncexec.observers import Progress as Progress
+    from asyncexec.observers import Summary as Summary
+    from asyncexec.plan import Plan as Plan
+    from asyncexec.policies.retry import Retry as Retry
+    from asyncexec.policies.timeout import Timeout as Timeout
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "AsyncexecError": "errors",
+    "Engine": "engine",
+    "Execution": "engine",
+    "History": "observers",
+    "Plan": "plan",
+    "Progress": "observers",
+    "Result": "engine",
+    "Retry": "policies.retry",
+    "Spec": "array.spec",
+    "StageResult": "engine",
+    "Summary": "observers",
+    "TaskError": "errors",
+    "Timeout": "policies.timeout",
+}
+_MODULES = frozenset({"array", "errors", "sync", "testing"})
+
+__all__ = [  # noqa: PLE0604 - the names are those of the table above
+    *_HOMES,
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        value = getattr(importlib.import_module(f"asyncexec.{_HOMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return importlib.import_module(f"asyncexec.{name}")
+    raise AttributeError(f"module 'asyncexec' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES, *_MODULES])

@@ -47,6 +47,8 @@ class Capabilities:
         As users write it.
     kills : bool
         Whether ``cancel`` stops an attempt that is running (otherwise it is given up).
+    local : bool
+        Whether its workers take their memory from this machine.
     isolated : bool
         Whether a task that dies leaves the driver alive.
     shares_memory : bool
@@ -63,6 +65,7 @@ class Capabilities:
 
     name: str
     kills: bool = False
+    local: bool = False
     isolated: bool = False
     shares_memory: bool = False
     measures_memory: bool = False

@@ -1,0 +1,304 @@
+"""The engine: one backend, one memory budget, any number of executions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, Self
+
+import anyio
+
+from asyncexec.backends.registry import make_backend
+from asyncexec.engine.execution import Execution
+from asyncexec.engine.machine import memory_bytes
+from asyncexec.errors import EngineClosedError, OptionError
+from asyncexec.events.fanout import Fanout, as_observer
+from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
+from asyncexec.plan.memory import parse_bytes
+from asyncexec.plan.plan import Plan, Plannable
+from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.driver import Driver
+from asyncexec.scheduler.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from anyio.abc import TaskGroup
+    from anyio.streams.memory import MemoryObjectSendStream
+
+    from asyncexec.backends.contract import Backend
+    from asyncexec.engine.result import Result
+    from asyncexec.events.observer import Observer
+    from asyncexec.policies.retry import Retry
+    from asyncexec.policies.timeout import Timeout
+    from asyncexec.straggler.rule import Rule
+
+    type AnyObserver = Observer | Callable[[AnyEvent], object]
+
+_MEMORY_SHARE = 0.8
+"""Of the machine's memory, what backends on this machine may fill by default."""
+
+
+class Engine:
+    """Runs plans on a backend; an async context manager for one event loop.
+
+    Parameters
+    ----------
+    executor : str, class, instance or dotted path
+        Where plans run: a name (``"threads"``, ``"processes"``, ``"serial"``, ``"futures"``, or one that a package
+        registered), or a backend.
+    executor_options : mapping, optional
+        The backend's options, by name.
+    memory : int or str, optional
+        What the tasks in flight may hold together, by projection, in bytes (or ``"8GB"``). By default 80% of this
+        machine's memory for backends that run on it, and no limit for others.
+    resources : mapping of str to float, optional
+        Named resources that stages may ask for (``{"gpus": 2}``).
+    retry : Retry, int or bool, optional
+    timeout : Timeout or float, optional
+    straggler : Rule, str or bool, optional
+        Policies of every execution that does not say otherwise; see :meth:`execute`.
+    barriers : bool
+        Whether a stage waits until those it reads are complete, instead of starting chunk by chunk.
+    observers : iterable of Observer or callable
+        Receive the events of every execution.
+
+    Raises
+    ------
+    ConfigurationError
+        If an option is unknown or out of range, or the executor's dependencies are missing.
+    """
+
+    def __init__(
+        self,
+        executor: str | type[Backend] | Backend = "threads",
+        *,
+        executor_options: Mapping[str, Any] | None = None,
+        memory: int | str | None = None,
+        resources: Mapping[str, float] | None = None,
+        retry: Retry | int | bool | None = None,
+        timeout: Timeout | float | None = None,
+        straggler: Rule | str | bool | None = None,
+        barriers: bool = False,
+        observers: Iterable[AnyObserver] = (),
+    ) -> None:
+        self.backend = make_backend(executor, executor_options or {})
+        self._settings = Settings.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
+        self._observers = tuple(as_observer(o) for o in observers)
+        self._budget = Budget(self._memory_bytes(memory), resources)
+        self._numbers = count(1)
+        self._executions: set[Execution] = set()
+        self._failed: list[Execution] = []
+        self._life: asyncio.Task[None] | None = None
+        self._driver: Driver | None = None
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._life is not None:
+            raise EngineClosedError("this engine is open already: an engine is entered once, and shared")
+        self._closing = asyncio.Event()
+        opened = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._live(opened), name="asyncexec engine")
+        try:
+            await opened
+        except BaseException:
+            self._life.cancel()
+            await _wait_for(self._life)
+            self._life = None
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        life, self._life = self._life, None
+        if life is None:
+            raise EngineClosedError("this engine is not open")
+        self._closing.set()
+        await _wait_for(life)
+        if not life.cancelled() and (failure := life.exception()) is not None:
+            raise failure
+
+    async def _live(self, opened: asyncio.Future[None]) -> None:
+        """Hold everything the engine has, in a task of its own.
+
+        So ``__aenter__`` and ``__aexit__`` may be called from different tasks (fixtures, lifespans), the caller's
+        exceptions are not wrapped in groups, and the caller's cancellation reaches the executions in good order.
+        """
+        try:
+            async with self.backend, Driver(self.backend, self._budget) as driver, anyio.create_task_group() as tasks:
+                self._driver, self._tasks = driver, tasks
+                if not opened.done():
+                    opened.set_result(None)
+                try:
+                    await self._closing.wait()
+                finally:
+                    self._tasks = None
+                    with anyio.CancelScope(shield=True):
+                        await self._stop_everything()
+        except BaseException as error:
+            if opened.done():
+                raise
+            opened.set_exception(error)
+
+    async def execute(
+        self,
+        plan: Plan | Plannable,
+        *,
+        retry: Retry | int | bool | None = None,
+        timeout: Timeout | float | None = None,
+        straggler: Rule | str | bool | None = None,
+        barriers: bool | None = None,
+        observers: Iterable[AnyObserver] = (),
+        resume: bool = False,
+    ) -> Result:
+        """Run ``plan`` to its end and return its result; cancelling this call stops the work itself.
+
+        Parameters
+        ----------
+        plan : Plan, or anything with ``to_plan()``
+        retry
+            How failed tasks are tried again: a ``Retry``, a number of attempts, or False for one attempt.
+        timeout
+            A number of seconds for each task, from its start on a worker, or a ``Timeout`` for tasks, stages, plan.
+        straggler
+            When slow tasks get a backup: ``"two_phase"``, ``"off"`` or a rule.
+        barriers : bool
+            Whether stages wait for each other as a whole.
+        observers
+            Receive this run's events, besides the engine's own observers.
+        resume : bool
+            Whether to keep what an earlier run of the same plan completed.
+
+        Raises
+        ------
+        PlanError, ConfigurationError, StorageError, SerializationError
+            Before anything runs.
+        ExecutionError
+            If the run fails; a ``TaskError`` names plan, stage, task, attempt and worker.
+        BackendError
+            If the backend itself breaks.
+        """
+        return await self.start(
+            plan,
+            retry=retry,
+            timeout=timeout,
+            straggler=straggler,
+            barriers=barriers,
+            observers=observers,
+            resume=resume,
+        )
+
+    def start(
+        self,
+        plan: Plan | Plannable,
+        *,
+        retry: Retry | int | bool | None = None,
+        timeout: Timeout | float | None = None,
+        straggler: Rule | str | bool | None = None,
+        barriers: bool | None = None,
+        observers: Iterable[AnyObserver] = (),
+        resume: bool = False,
+    ) -> Execution:
+        """Start running ``plan``, and return the execution; arguments as for :meth:`execute`."""
+        if self._tasks is None or self._driver is None:
+            raise EngineClosedError("the engine is not open: use it inside 'async with Engine(...) as engine:'")
+        settings = self._settings.with_(
+            retry=retry, timeout=timeout, straggler=straggler, barriers=barriers, resume=resume
+        )
+        planned = _as_plan(plan)
+        for stage in planned.stages:
+            settings.for_stage(stage)  # so that a wrong override is an error here
+        self._budget.check(planned)
+        execution = Execution(
+            planned,
+            number=next(self._numbers),
+            backend=self.backend,
+            budget=self._budget,
+            settings=settings,
+            fanout=Fanout((*self._observers, *map(as_observer, observers))),
+        )
+        self._executions.add(execution)
+        self._tasks.start_soon(self._run, execution, self._driver)
+        return execution
+
+    async def stream(self, plan: Plan | Plannable, **options: Any) -> AsyncIterator[AnyEvent]:
+        """Run ``plan`` and yield its events as they happen; arguments as for :meth:`execute`.
+
+        Raises what the run raises, after its last event. Leaving the loop early stops the work. Events wait without
+        bound for a consumer that is slower than the run.
+        """
+        send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](float("inf"))
+        observers = (*options.pop("observers", ()), _Streamer(send))
+        execution = self.start(plan, observers=observers, **options)
+        try:
+            async with receive:
+                async for events in receive:
+                    for event in events:
+                        yield event
+            await execution
+        finally:
+            with anyio.CancelScope(shield=True):
+                await execution.stopped()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._tasks is None else f"{len(self._executions)} executions running"
+        return f"<Engine on {self.backend.capabilities.name!r}: {state}>"
+
+    async def _run(self, execution: Execution, driver: Driver) -> None:
+        try:
+            await execution.run(driver)
+        finally:
+            self._executions.discard(execution)
+            if execution.failed:
+                self._failed.append(execution)
+
+    async def _stop_everything(self) -> None:
+        running = tuple(self._executions)
+        for execution in running:
+            execution.cancel()
+        for execution in running:
+            await execution.stopped()
+        for execution in self._failed:
+            execution.report_unawaited()
+
+    def _memory_bytes(self, memory: int | str | None) -> int | None:
+        if memory is not None:
+            return parse_bytes(memory, what="memory")
+        available = memory_bytes() if self.backend.capabilities.local else None
+        return None if available is None else int(available * _MEMORY_SHARE)
+
+
+class _Streamer:
+    """Puts events into a stream, and closes it after the last."""
+
+    def __init__(self, send: MemoryObjectSendStream[Sequence[AnyEvent]]) -> None:
+        self._send = send
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        self._send.send_nowait(events)
+        if isinstance(events[-1], PlanSucceeded | PlanFailed | PlanCancelled):
+            self._send.close()
+
+
+def _as_plan(plan: Plan | Plannable) -> Plan:
+    if isinstance(plan, Plannable):
+        return plan.to_plan()
+    raise OptionError(
+        f"{type(plan).__name__} is nothing to execute: give a Plan, or an object with to_plan() such as an array"
+    )
+
+
+async def _wait_for(task: asyncio.Task[None]) -> None:
+    """Wait until ``task`` is done, however often this is cancelled meanwhile; then raise the cancellation."""
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            with anyio.CancelScope(shield=True):
+                await asyncio.wait({task})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled

@@ -1,0 +1,311 @@
+"""A running plan: awaitable, cancellable, observable."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from anyio import to_thread
+
+from asyncexec.backends.contract import Program
+from asyncexec.backends.worker import decode
+from asyncexec.events.fanout import Fanout
+from asyncexec.events.records import PlanCancelled, PlanFailed, PlanStarted, PlanSucceeded, StageFigures
+from asyncexec.engine.result import Result, StageResult
+from asyncexec.plan.workspace import Opening
+from asyncexec.scheduler.driver import RUN_BITS, Driver, Lane
+from asyncexec.scheduler.layout import Layout
+from asyncexec.scheduler.run import Run
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Backend
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.workspace import OpenWorkspace
+    from asyncexec.scheduler.admission import Budget
+    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.stage import StageState
+
+logger = logging.getLogger("asyncexec")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far an execution is, in tasks."""
+
+    tasks: int
+    completed: int
+    running: int
+
+    @property
+    def fraction(self) -> float:
+        """Completed of all, 0.0 to 1.0."""
+        return self.completed / self.tasks if self.tasks else 1.0
+
+
+class _StoppedError(Exception):
+    """The execution was asked to stop."""
+
+
+class Execution:
+    """A running plan; made by :meth:`asyncexec.Engine.start`.
+
+    Awaiting it gives the :class:`~asyncexec.Result` or raises what ended the run. Cancelling the task that awaits it
+    (a timeout, say) stops the work itself, and waits until it has stopped.
+    """
+
+    def __init__(
+        self, plan: Plan, *, number: int, backend: Backend, budget: Budget, settings: Settings, fanout: Fanout
+    ) -> None:
+        self.plan = plan
+        self.name = f"{plan.name}-{number}"
+        self._number = number
+        self._backend = backend
+        self._budget = budget
+        self._settings = settings
+        self._fanout = fanout
+        self._ended = anyio.Event()
+        self._cancelled = False
+        self._awaited = False
+        self._result: Result | None = None
+        self._error: BaseException | None = None
+        self._lane: Lane | None = None
+        self._last_progress = Progress(tasks=plan.tasks, completed=0, running=0)
+        self._driver: Driver | None = None
+
+    # -- what users call
+
+    def __await__(self) -> Generator[Any, Any, Result]:
+        return self._wait().__await__()
+
+    def cancel(self) -> None:
+        """Stop the work; whoever awaits the execution gets its ``CancelledError`` once everything has stopped."""
+        self._cancelled = True
+        if self._lane is not None and self._driver is not None:
+            self._driver.stop(self._lane)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run has ended, one way or another."""
+        return self._ended.is_set()
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run has ended with an error."""
+        return self._error is not None
+
+    @property
+    def progress(self) -> Progress:
+        """How far it is."""
+        if self._lane is None:
+            return self._last_progress
+        run = self._lane.run
+        return Progress(tasks=self.plan.tasks, completed=self.plan.tasks - run.left, running=run.running)
+
+    def __repr__(self) -> str:
+        progress = self.progress
+        state = "running"
+        if self.done:
+            state = "succeeded" if self._result is not None else "cancelled" if self._error is None else "failed"
+        return f"<Execution {self.name}: {state}, {progress.completed} of {progress.tasks} tasks>"
+
+    # -- what the engine calls
+
+    async def run(self, driver: Driver) -> None:
+        """Run to the end; never raises but for the cancellation of the engine itself."""
+        start = time.perf_counter()
+        try:
+            value, lane = await self._run(driver)
+            self._result = self._summarize(value, lane, time.perf_counter() - start)
+        except _StoppedError:
+            pass
+        except Exception as error:  # noqa: BLE001 - it is raised where the execution is awaited
+            self._error = error
+        finally:
+            self._last_progress, self._lane = self.progress, None
+            self._tell(self._last_event())
+            self._ended.set()
+
+    def report_unawaited(self) -> None:
+        """Log a failure that nobody awaited."""
+        if self._error is not None and not self._awaited:
+            logger.error("execution %s failed and nobody awaited it", self.name, exc_info=self._error)
+
+    async def stopped(self) -> None:
+        """Cancel, and wait until nothing of the run is left."""
+        self.cancel()
+        await self._ended.wait()
+
+    # -- inside
+
+    async def _wait(self) -> Result:
+        self._awaited = True
+        try:
+            await self._ended.wait()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.stopped()
+            raise
+        if self._result is not None:
+            return self._result
+        if self._error is not None:
+            raise self._error
+        raise anyio.get_cancelled_exc_class()
+
+    async def _run(self, driver: Driver) -> tuple[Any, Lane]:
+        plan = self.plan
+        travels = not self._backend.capabilities.shares_memory
+        if travels:
+            await to_thread.run_sync(_check_kernels, plan)
+        workspace = await self._open()
+        succeeded = False
+        try:
+            layout = await to_thread.run_sync(self._lay_out, workspace, travels)
+            lane = await self._drive(driver, layout)
+            value = await to_thread.run_sync(_collect, plan, layout, workspace)
+            succeeded = True
+        finally:
+            if workspace is not None:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(lambda: workspace.close(succeeded=succeeded))
+        return value, lane
+
+    async def _open(self) -> OpenWorkspace | None:
+        plan = self.plan
+        if plan.workspace is None:
+            return None
+        return await to_thread.run_sync(self._open_now)
+
+    def _open_now(self) -> OpenWorkspace:
+        plan = self.plan
+        assert plan.workspace is not None
+        opening = Opening(
+            plan=plan.name,
+            fingerprint=plan.fingerprint,
+            execution=self.name,
+            shares_memory=self._backend.capabilities.shares_memory,
+            resume=self._settings.resume,
+        )
+        return plan.workspace.open(plan.stages, opening)
+
+    def _lay_out(self, workspace: OpenWorkspace | None, travels: bool) -> Layout:
+        backend = self._backend
+        layout = Layout(self.plan, self.name, self._settings, backend.capabilities, lambda: backend.slots, workspace)
+        if travels:
+            for stage in layout.stages:
+                _ = stage.program.blob  # pickled here, not on the event loop
+        return layout
+
+    async def _drive(self, driver: Driver, layout: Layout) -> Lane:
+        run = Run(
+            self.name,
+            layout,
+            self._budget,
+            self._backend.capabilities,
+            ids=range(self._number << RUN_BITS, (self._number + 1) << RUN_BITS).__iter__(),
+            epoch=time.time() - anyio.current_time(),
+            watched=bool(self._fanout),
+        )
+        lane = self._lane = Lane(self._number, run, layout, self._fanout)
+        self._driver = driver
+        self._tell(self._first_event(layout))
+        if self._cancelled:
+            raise _StoppedError
+        driver.add(lane)
+        try:
+            await lane.finished.wait()
+        except BaseException:
+            driver.stop(lane)
+            with anyio.CancelScope(shield=True):
+                await lane.finished.wait()
+            raise
+        if run.error is not None:
+            raise run.error
+        if run.left:
+            raise _StoppedError
+        return lane
+
+    def _tell(self, event: AnyEvent) -> None:
+        if self._fanout:
+            self._fanout.send((event,))
+
+    def _first_event(self, layout: Layout) -> AnyEvent:
+        return PlanStarted(
+            execution=self.name,
+            at=time.time(),
+            plan=self.plan.name,
+            fingerprint=self.plan.fingerprint if self.plan.workspace is not None else "",
+            executor=self._backend.capabilities.name,
+            slots=self._backend.slots,
+            stages=tuple(
+                StageFigures(
+                    name=s.name,
+                    operation=s.stage.operation,
+                    shape=s.stage.shape,
+                    tasks=s.tasks,
+                    projected_bytes=s.stage.memory.projected_bytes,
+                    allowed_bytes=s.stage.memory.allowed_bytes,
+                )
+                for s in layout.stages
+            ),
+        )
+
+    def _last_event(self) -> AnyEvent:
+        at, plan = time.time(), self.plan.name
+        if self._result is not None:
+            return PlanSucceeded(execution=self.name, at=at, plan=plan)
+        if self._error is not None:
+            return PlanFailed(execution=self.name, at=at, plan=plan, error=str(self._error))
+        return PlanCancelled(execution=self.name, at=at, plan=plan)
+
+    def _summarize(self, value: Any, lane: Lane, wall_seconds: float) -> Result:
+        return Result(
+            value=value,
+            plan=self.plan.name,
+            execution=self.name,
+            executor=self._backend.capabilities.name,
+            stages=tuple(map(_stage_result, lane.run.stages)),
+            abandoned=lane.run.abandoned,
+            wall_seconds=wall_seconds,
+        )
+
+
+def _check_kernels(plan: Plan) -> None:
+    """Raise SerializationError for a kernel that cannot travel, before storage is touched."""
+    if plan.workspace is not None:
+        for stage in plan.stages:
+            _ = Program(key="", plan=plan.name, stage=stage.name, kernel=stage.kernel, shape=stage.shape).blob
+
+
+def _collect(plan: Plan, layout: Layout, workspace: OpenWorkspace | None) -> Any:
+    results = {name: [decode(v) for v in values] for name, values in layout.values.results().items()}
+    if workspace is not None:
+        return workspace.collect(results)
+    if len(results) == 1:
+        return next(iter(results.values()))
+    return results or None
+
+
+def _stage_result(state: StageState) -> StageResult:
+    first, last = state.first_at, state.last_at
+    return StageResult(
+        name=state.name,
+        operation=state.stage.operation,
+        tasks=state.tasks,
+        completed=state.completed,
+        resumed=state.resumed,
+        attempts=state.attempts,
+        retries=state.retried,
+        backups=state.backed_up,
+        failures=state.failed,
+        read_bytes=state.read_bytes,
+        written_bytes=state.written_bytes,
+        projected_bytes=state.stage.memory.projected_bytes,
+        peak_bytes=state.peak_bytes,
+        busy_seconds=state.busy_seconds,
+        wall_seconds=last - first if first is not None and last is not None else 0.0,
+    )

@@ -1,0 +1,1 @@
+"""What runs next: readiness, admission, attempts; one file (driver) does the awaiting."""

@@ -1,0 +1,108 @@
+"""What the tasks in flight may hold together: memory by projected bytes, and named resources."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import MemoryBudgetError, ResourceError
+from asyncexec.plan.memory import format_bytes
+
+if TYPE_CHECKING:
+    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.stage import Stage
+
+
+class Budget:
+    """A semaphore weighted by bytes and resources, shared by all executions of an engine.
+
+    One batch holds what one of its tasks needs, because its tasks run one after another. A task that ran out of
+    memory is tried once more alone: ``exclusive`` keeps everything else out.
+    """
+
+    def __init__(self, memory_bytes: int | None = None, resources: Mapping[str, float] | None = None) -> None:
+        self.memory_bytes = memory_bytes
+        self.resources = dict(resources or {})
+        self.used_bytes = 0
+        self.peak_bytes = 0
+        self.batches = 0
+        self._used = dict.fromkeys(self.resources, 0.0)
+        self._exclusive = False
+        self._reserved_for: object | None = None
+
+    def check(self, plan: Plan) -> None:
+        """Raise unless every single task of ``plan`` could run.
+
+        Raises
+        ------
+        MemoryBudgetError
+            If a task needs more memory than the whole budget.
+        ResourceError
+            If a task needs a resource that nobody has, or more than there is.
+        """
+        for stage in plan.stages:
+            needs = stage.memory.projected_bytes
+            if self.memory_bytes is not None and needs > self.memory_bytes:
+                raise MemoryBudgetError(
+                    f"plan {plan.name!r}, stage {stage.name!r} ({stage.operation or 'task'}): one task is projected to "
+                    f"need {format_bytes(needs)}, and the engine's memory is {format_bytes(self.memory_bytes)}. "
+                    f"Use chunks of at most {format_bytes(self._fitting(stage))}, or give Engine(memory=...) more"
+                )
+            for name, amount in stage.resources.items():
+                self._check_resource(plan, stage, name, amount)
+
+    def reserve(self, owner: object) -> bool:
+        """Ask for everything for one batch of ``owner``; True once nothing is in flight, and nothing starts until then."""
+        if self._reserved_for is None:
+            self._reserved_for = owner
+        return self._reserved_for is owner and not self.batches
+
+    def withdraw(self, owner: object) -> None:
+        """Take back what ``owner`` reserved and did not use."""
+        if self._reserved_for is owner:
+            self._reserved_for = None
+
+    def fits_memory(self, memory_bytes: int) -> bool:
+        """Whether a batch whose tasks need so much may start now."""
+        if self._exclusive or self._reserved_for is not None:
+            return False
+        limit = self.memory_bytes
+        return limit is None or self.used_bytes + memory_bytes <= limit
+
+    def fits_resources(self, resources: Mapping[str, float]) -> bool:
+        """Whether the named resources are free now."""
+        return all(self._used[name] + amount <= self.resources[name] + 1e-9 for name, amount in resources.items())
+
+    def take(self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False) -> None:
+        """Book what a batch needs."""
+        self.batches += 1
+        if exclusive:
+            self._exclusive = True
+            self._reserved_for = None
+        self.used_bytes += memory_bytes
+        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+        for name, amount in resources.items():
+            self._used[name] += amount
+
+    def give_back(self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False) -> None:
+        """Free what a batch held."""
+        self.batches -= 1
+        if exclusive:
+            self._exclusive = False
+        self.used_bytes -= memory_bytes
+        for name, amount in resources.items():
+            self._used[name] -= amount
+
+    def _check_resource(self, plan: Plan, stage: Stage, name: str, amount: float) -> None:
+        where = f"plan {plan.name!r}, stage {stage.name!r} asks for {amount:g} of resource {name!r}"
+        if name not in self.resources:
+            known = ", ".join(sorted(self.resources)) or "none"
+            raise ResourceError(f"{where}, which nobody has (known: {known}). Give Engine(resources={{{name!r}: ...}})")
+        if amount > self.resources[name]:
+            raise ResourceError(f"{where}, and there are only {self.resources[name]:g} in all")
+
+    def _fitting(self, stage: Stage) -> int:
+        memory = stage.memory
+        needs = max(1, memory.projected_bytes - memory.reserved_bytes)
+        room = max(0, (self.memory_bytes or 0) - memory.reserved_bytes)
+        return int(memory.chunk_bytes * room / needs)

@@ -1,0 +1,135 @@
+"""What to do about an attempt that failed, and the error when nothing more can be done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import (
+    PoisonTaskError,
+    TaskError,
+    TaskFailedError,
+    TaskMemoryError,
+    TaskTimeoutError,
+    WorkerLostError,
+)
+from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.plan.box import unravel
+from asyncexec.plan.memory import format_bytes
+from asyncexec.policies.classification import Kind
+
+if TYPE_CHECKING:
+    import random
+
+    from asyncexec.scheduler.attempts import Running, Trouble
+    from asyncexec.scheduler.stage import StageState
+
+# A backend that keeps losing attempts before they start is no better than one that fails them.
+_FREE_LOSSES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """The task gets another attempt.
+
+    Attributes
+    ----------
+    delay_seconds : float
+        How long to wait before.
+    alone : bool
+        Whether nothing else may run meanwhile.
+    charged : bool
+        Whether the failure counts against the task and the plan's retry budget.
+    reason : str
+    """
+
+    delay_seconds: float = 0.0
+    alone: bool = False
+    charged: bool = True
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Hopeless:
+    """The task, and with it the plan, has failed."""
+
+    error: TaskError
+
+
+def judge(
+    plan: str, stage: StageState, running: Running, trouble: Trouble, outcome: Outcome, rng: random.Random
+) -> Again | Hopeless:
+    """Decide about a task whose last living attempt ended with ``outcome``, and keep count in ``trouble``."""
+    retry = stage.settings.retry
+    if not retry.charged(outcome) and trouble.free_losses < _FREE_LOSSES:
+        trouble.free_losses += 1
+        return Again(charged=False, reason="the attempt was lost before it started")
+    trouble.failures += 1
+    kind = retry.kind(outcome)
+    poisonous = kind is Kind.WORKER_LOST and stage.poison.lost(running.task, outcome.worker)
+    if not poisonous and (stage.stage.idempotent or not outcome.started):
+        alone = running.consignment.exclusive
+        verdict = retry.verdict(kind, trouble.failures, rng, alone=alone)
+        if verdict is not None:
+            return Again(delay_seconds=verdict.delay_seconds, alone=verdict.alone, reason=_reason(kind, outcome))
+    return Hopeless(_error(plan, stage, running, outcome, kind, poisonous=poisonous))
+
+
+def _reason(kind: Kind, outcome: Outcome) -> str:
+    if outcome.error is None:
+        return str(kind)
+    return f"{kind}: {outcome.error.type.rpartition('.')[2]}: {outcome.error.message}"
+
+
+def _error(  # noqa: PLR0913 - everything an error says
+    plan: str,
+    stage: StageState,
+    running: Running,
+    outcome: Outcome,
+    kind: Kind,
+    *,
+    poisonous: bool,
+) -> TaskError:
+    index = unravel(running.task, stage.stage.shape)
+    info = outcome.error or ErrorInfo("")
+    what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
+    operation = f" ({stage.stage.operation})" if stage.stage.operation else ""
+    chunk = f", chunk {index}" if stage.stage.outputs else ""
+    worker = f", worker {outcome.worker}" if outcome.worker else ""
+    repeats = "" if stage.stage.idempotent else " It is not idempotent, so it was not repeated."
+    error = cls(
+        f"plan {plan!r}, stage {stage.name!r}{operation}, task {index}{chunk}, attempt {running.number}{worker}: "
+        f"{what}.{repeats}{advice}",
+        plan=plan,
+        stage=stage.name,
+        index=index,
+        attempt=running.number,
+        worker=outcome.worker,
+        remote_traceback=info.traceback,
+    )
+    if info.traceback:
+        error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
+    if info.exception is not None:
+        error.__cause__ = info.exception
+    return error
+
+
+def _explain(
+    stage: StageState, outcome: Outcome, kind: Kind, *, poisonous: bool
+) -> tuple[str, type[TaskError], str]:
+    """Return what happened, the class of the error, and what to do next."""
+    info = outcome.error
+    said = f"{info.type.removeprefix('builtins.')}: {info.message}" if info else ""
+    memory = stage.stage.memory
+    if poisonous:
+        advice = " The task probably crashes the interpreter or runs out of memory; run it on executor='serial' to see."
+        return f"two different workers died while running it ({said or 'no reason given'})", PoisonTaskError, advice
+    if kind is Kind.OUT_OF_MEMORY:
+        projected = f" (projected {format_bytes(memory.projected_bytes)})" if memory.projected_bytes else ""
+        return f"out of memory, also when run alone{projected}: {said}", TaskMemoryError, " Use smaller chunks or items."
+    if outcome.status is Status.TIMED_OUT:
+        limit = stage.settings.timeout.task
+        return f"ran longer than its timeout of {limit:g} s", TaskTimeoutError, " Give it a longer timeout=, or less work."
+    if outcome.status is Status.FAILED:
+        return said or "failed", TaskFailedError, ""
+    return f"its worker was lost ({said or 'no reason given'})", WorkerLostError, ""

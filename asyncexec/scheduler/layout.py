@@ -1,0 +1,151 @@
+"""Everything a run knows before it begins: its stages with their programs, who waits for whom, what is kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.backends.contract import Program
+from asyncexec.scheduler.graph import Edge, graph_of
+from asyncexec.scheduler.readiness import Readiness
+from asyncexec.scheduler.stage import StageState
+from asyncexec.scheduler.values import Values, retentions
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Capabilities
+    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.workspace import OpenWorkspace
+    from asyncexec.scheduler.settings import Settings
+
+
+class Layout:
+    """A plan laid out for one run.
+
+    Parameters
+    ----------
+    plan : Plan
+    name : str
+        Of the execution; program keys begin with it.
+    settings : Settings
+    capabilities : Capabilities
+        Of the backend.
+    slots : callable
+        How many batches the backend runs at once, now.
+    workspace : OpenWorkspace, optional
+        Where the chunks are, for plans that have any.
+    """
+
+    def __init__(  # noqa: PLR0913 - where everything a run needs comes together
+        self,
+        plan: Plan,
+        name: str,
+        settings: Settings,
+        capabilities: Capabilities,
+        slots: Callable[[], int],
+        workspace: OpenWorkspace | None = None,
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.slots = slots
+        self._workspace = workspace
+        self._graph = graph_of(plan, barriers=settings.barriers)
+        self._done = [self._done_tasks(i) for i in range(len(plan.stages))]
+        self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done)
+        self.values = Values(plan.stages, plan.returns or ())
+        self.stages = self._make_stages(name, capabilities)
+        # Per stage: the edges whose producers are told when a task here is complete, and those told at its end.
+        self._read: list[list[Edge]] = [
+            [e for e in edges if not e.barrier and self.stages[e.producer].retention] for edges in self._graph.inputs
+        ]
+        self.retries_allowed = max(
+            (stage.settings.retry.retries_allowed(plan.tasks) for stage in self.stages), default=math.inf
+        )
+
+    def begin(self) -> Iterator[int]:
+        """Make the first tasks ready; iterate over the stages that are complete already."""
+        return self._readiness.begin(self._done)
+
+    def complete(self, stage: StageState, task: int, value: Any) -> None:
+        """Note a completed task: keep its value, release what waited for it and what it was the last to read."""
+        position = stage.position
+        if stage.keeps_values:
+            self.values.put(position, task, value)
+        elif self._workspace is not None:
+            stage.fresh.append(task)
+        self._readiness.complete(position, task)
+        for edge in self._read[position]:
+            self._was_read(edge, task)
+        if not stage.readiness.left:
+            self._stage_was_read(position)
+
+    def tell_storage(self) -> None:
+        """Pass completed tasks on to the workspace, for its journal."""
+        if self._workspace is not None:
+            for stage in self.stages:
+                if stage.fresh:
+                    self._workspace.completed(stage.name, stage.fresh)
+                    stage.fresh = []
+
+    def _was_read(self, edge: Edge, task: int) -> None:
+        producer = self.stages[edge.producer]
+        retention = producer.retention
+        assert retention is not None
+        finished = [p for run in edge.producers(task) for p in run if retention.read(p)]
+        if finished:
+            self._let_go(producer, finished)
+
+    def _stage_was_read(self, position: int) -> None:
+        for edge in self._graph.inputs[position]:
+            producer = self.stages[edge.producer]
+            if edge.barrier and producer.retention is not None and producer.retention.stage_read():
+                self._let_go(producer, None)
+
+    def _let_go(self, producer: StageState, tasks: Sequence[int] | None) -> None:
+        if producer.keeps_values:
+            self.values.drop(producer.position, tasks)
+        elif self._workspace is not None:
+            self._workspace.release(producer.name, range(producer.tasks) if tasks is None else tasks)
+
+    def _done_tasks(self, position: int) -> Sequence[range]:
+        if self._workspace is None or not self.settings.resume:
+            return ()
+        return self._workspace.done(self.plan.stages[position])
+
+    def _make_stages(self, name: str, capabilities: Capabilities) -> list[StageState]:
+        stages = self.plan.stages
+        workspace = self._workspace
+        wanted = [
+            s.name not in (self.plan.returns or ())
+            if s.holds_values
+            else workspace is not None and workspace.releases(s)
+            for s in stages
+        ]
+        kept = retentions(self._graph, stages, wanted)
+        states = []
+        for position, stage in enumerate(stages):
+            program = Program(
+                key=f"{name}/{stage.name}",
+                plan=self.plan.name,
+                stage=stage.name,
+                kernel=stage.kernel,
+                shape=stage.shape,
+                io=workspace.io(stage) if workspace is not None else None,
+                memory_bytes=stage.memory.allowed_bytes,
+                resources=stage.resources,
+            )
+            state = StageState(
+                position,
+                self._graph.depths[position],
+                stage,
+                program,
+                self._readiness.stages[position],
+                self.settings.for_stage(stage),
+                self.values.reader(stage, self._graph.inputs[position]),
+                kept[position],
+                capabilities.batch_limit,
+            )
+            state.slots = self.slots
+            state.resumed = sum(map(len, self._done[position]))
+            states.append(state)
+        return states

@@ -1,0 +1,83 @@
+"""Watches attempts that have started: which are over their time, and which are slow enough for a backup.
+
+A stage's started attempts are kept oldest first, so a look costs what is overdue, not what runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from asyncexec.straggler.rule import StageView
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Capabilities
+    from asyncexec.scheduler.attempts import Running
+    from asyncexec.scheduler.stage import StageState
+
+LOOK_SECONDS = 0.1
+"""How often thresholds, which move with the statistics, are looked at."""
+
+
+class Lookout:
+    """Finds overdue and slow attempts of a stage."""
+
+    def __init__(self, capabilities: Capabilities) -> None:
+        self._capabilities = capabilities
+
+    def overdue(self, stage: StageState, now: float) -> Iterator[Running]:
+        """Iterate over attempts that have run longer than the stage's task timeout, and were not stopped yet."""
+        limit = stage.settings.timeout.task
+        if limit is None:
+            return
+        for running in stage.started.values():
+            if now - running.started < limit:
+                return
+            if not running.timed_out:
+                yield running
+
+    def slow(self, stage: StageState, now: float, idle_slots: int) -> list[Running]:
+        """Return the attempts whose tasks get a backup now, oldest first."""
+        view = self._view(stage, idle_slots)
+        threshold = stage.settings.straggler.threshold(view)
+        if threshold is None:
+            return []
+        allowed = stage.settings.straggler.backups(view) - stage.running_backups - len(stage.backups)
+        if allowed <= 0:
+            return []
+        copies = stage.settings.straggler.copies(view)
+        return list(islice(self._candidates(stage, now - threshold, copies), allowed))
+
+    def next_look(self, stage: StageState) -> float:
+        """Return when to look again."""
+        limit = stage.settings.timeout.task
+        due = float("inf")
+        if limit is not None:
+            due = next((r.started + limit for r in stage.started.values() if not r.timed_out), due)
+        if stage.settings.straggler.name == "off":
+            return due
+        return min(due, stage.looked_at + LOOK_SECONDS)
+
+    def _candidates(self, stage: StageState, before: float, copies: int) -> Iterator[Running]:
+        for running in stage.started.values():
+            if running.started > before:
+                return
+            trouble = running.trouble
+            if running.timed_out or running.task in stage.backups:
+                continue
+            # Age counts from the task's newest attempt, which must itself have started.
+            if trouble is None or (len(trouble.alive) < copies and next(reversed(trouble.alive)) == running.id):
+                yield running
+
+    def _view(self, stage: StageState, idle_slots: int) -> StageView:
+        return StageView(
+            tasks=stage.tasks,
+            completed=stage.completed,
+            draining=idle_slots > 0 and not stage.launchable,
+            slots=stage.slots(),
+            running_backups=stage.running_backups,
+            cancels=self._capabilities.kills,
+            metered=self._capabilities.metered,
+            statistics=stage.statistics,
+        )

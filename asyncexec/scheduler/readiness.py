@@ -1,0 +1,148 @@
+"""Which tasks may run: a task is ready when everything it reads is complete.
+
+Per stage there is a gate (open once every producer behind a barrier is complete) and a countdown per task of the
+inputs behind no barrier. Tasks that have all their inputs wait at the gate, if it is shut, in the ready queue.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from asyncexec.scheduler.countdown import Countdown
+from asyncexec.scheduler.ready import ReadyQueue
+
+if TYPE_CHECKING:
+    from asyncexec.scheduler.graph import Graph
+
+
+class StageReadiness:
+    """Which tasks of one stage may run.
+
+    Attributes
+    ----------
+    queue : ReadyQueue
+        The tasks whose inputs are complete (but for those behind a shut gate).
+    gates : int
+        How many producers behind barriers are not complete; tasks may run at 0.
+    left : int
+        How many tasks are not complete.
+    """
+
+    __slots__ = ("_countdown", "_direct", "_done", "_feeders", "gates", "left", "queue", "tasks")
+
+    def __init__(self, graph: Graph, position: int, tasks: int, done: Sequence[range] = ()) -> None:
+        edges = [e for e in graph.inputs[position] if not e.barrier]
+        self.tasks = tasks
+        self.left = tasks
+        self.queue = ReadyQueue()
+        self.gates = sum(e.barrier for e in graph.inputs[position])
+        self._feeders = len(edges)
+        self._done = sorted(done, key=lambda run: run.start)
+        self._direct = len(edges) == 1 and edges[0].reads_one
+        self._countdown = None
+        if edges and not self._direct:
+            self._countdown = Countdown(tasks, lambda task: sum(e.needs(task) for e in edges))
+
+    @property
+    def open(self) -> bool:
+        """Whether a task of this stage could be taken now."""
+        return self.queue.count > 0 and not self.gates
+
+    def begin(self) -> None:
+        """Make ready what waits for no single task of another stage."""
+        if not self._feeders:
+            for start, stop in self._not_done(0, self.tasks):
+                self.queue.push_run(start, stop)
+
+    def arrive(self, tasks: range) -> None:
+        """Note that one input of each of ``tasks`` is complete."""
+        if self._direct:
+            if len(tasks) == 1 and not self._done:
+                self.queue.push(tasks.start)
+                return
+            for start, stop in self._not_done(tasks.start, tasks.stop):
+                self.queue.push_run(start, stop)
+            return
+        countdown = self._countdown
+        assert countdown is not None
+        for task in tasks:
+            if countdown.arrive(task):
+                self._push(task)
+
+    def fed(self) -> None:
+        """Note that the last task of a producer behind no barrier is complete."""
+        self._feeders -= 1
+        countdown = self._countdown
+        if not self._feeders and countdown is not None and countdown.released < self.tasks:
+            # What is left reads nothing at all (an empty window), so no arrival ever released it.
+            for task in countdown.untouched():
+                self._push(task)
+
+    def _push(self, task: int) -> None:
+        if not self._done or not self._is_done(task):
+            self.queue.push(task)
+
+    def _is_done(self, task: int) -> bool:
+        at = bisect_right(self._done, task, key=lambda run: run.start) - 1
+        return at >= 0 and task < self._done[at].stop
+
+    def _not_done(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        for run in self._done:
+            if run.stop <= start:
+                continue
+            if run.start >= stop:
+                break
+            if start < run.start:
+                yield start, run.start
+            start = run.stop
+        if start < stop:
+            yield start, stop
+
+
+class Readiness:
+    """Which tasks of a plan may run."""
+
+    __slots__ = ("_graph", "stages")
+
+    def __init__(self, graph: Graph, tasks: Sequence[int], done: Sequence[Sequence[range]]) -> None:
+        self._graph = graph
+        self.stages = [StageReadiness(graph, i, n, done[i]) for i, n in enumerate(tasks)]
+
+    def begin(self, done: Sequence[Sequence[range]]) -> Iterator[int]:
+        """Make ready what can start at once; iterate over the stages that are complete before anything runs."""
+        for stage in self.stages:
+            stage.begin()
+        for position, runs in enumerate(done):
+            for run in runs:
+                for task in run:
+                    self.complete(position, task)
+            if not self.stages[position].left and not runs:
+                self._stage_complete(position)
+            if not self.stages[position].left:
+                yield position
+
+    def complete(self, position: int, task: int) -> None:
+        """Note that a task is complete, and make ready what waited for it alone."""
+        stages = self.stages
+        for edge in self._graph.outputs[position]:
+            if not edge.barrier:
+                consumer = stages[edge.consumer]
+                if edge.identical and consumer._direct and not consumer._done:  # noqa: SLF001 - the hot path
+                    consumer.queue.push(task)
+                else:
+                    for run in edge.consumers(task):
+                        consumer.arrive(run)
+        stage = stages[position]
+        stage.left -= 1
+        if not stage.left:
+            self._stage_complete(position)
+
+    def _stage_complete(self, position: int) -> None:
+        for edge in self._graph.outputs[position]:
+            consumer = self.stages[edge.consumer]
+            if edge.barrier:
+                consumer.gates -= 1
+            else:
+                consumer.fed()

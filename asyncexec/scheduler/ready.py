@@ -1,0 +1,68 @@
+"""The tasks of one stage that could run now, as runs of consecutive indices."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+
+class ReadyQueue:
+    """First in, first out; a run of a million consecutive tasks costs what one task costs."""
+
+    __slots__ = ("_runs", "count")
+
+    def __init__(self) -> None:
+        self._runs: deque[list[int]] = deque()  # [start, stop)
+        self.count = 0
+
+    def push(self, task: int) -> None:
+        """Add one task at the end."""
+        self.count += 1
+        runs = self._runs
+        if runs and runs[-1][1] == task:
+            runs[-1][1] = task + 1
+        else:
+            runs.append([task, task + 1])
+
+    def push_run(self, start: int, stop: int) -> None:
+        """Add the tasks ``start`` to ``stop`` (exclusive) at the end."""
+        if start < stop:
+            self.count += stop - start
+            self._runs.append([start, stop])
+
+    def push_first(self, task: int) -> None:
+        """Add one task before all others."""
+        self.count += 1
+        self._runs.appendleft([task, task + 1])
+
+    def take(self, most: int) -> Sequence[int]:
+        """Remove and return up to ``most`` tasks."""
+        runs = self._runs
+        if not runs:
+            return ()
+        first = runs[0]
+        start, stop = first
+        if stop - start > most:
+            first[0] = start + most
+            self.count -= most
+            return range(start, start + most)
+        runs.popleft()
+        if stop - start == most or not runs:
+            self.count -= stop - start
+            return range(start, stop)
+        taken = list(range(start, stop))
+        while runs and len(taken) < most:
+            first = runs[0]
+            start, stop = first[0], min(first[1], first[0] + most - len(taken))
+            taken.extend(range(start, stop))
+            if stop == first[1]:
+                runs.popleft()
+            else:
+                first[0] = stop
+        self.count -= len(taken)
+        return taken
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._runs.clear()
+        self.count = 0

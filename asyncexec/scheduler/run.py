@@ -1,0 +1,477 @@
+"""One execution as plain synchronous code: fed with reports and a clock, it says what to send and what to stop.
+
+The driver calls, in any order: :meth:`Run.next_batch` (what to send), :meth:`Run.report` (what came back),
+:meth:`Run.tick` (time has passed), :meth:`Run.stop` (enough). It reads :attr:`Run.unwanted` (attempts to cancel),
+:attr:`Run.events` (what to tell observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always the
+driver's monotonic clock in seconds.
+
+What happens to a task:
+
+=============================  =====================================================================
+an attempt succeeded           the task is complete, unless it was already; its other attempts are stopped
+an attempt failed              if others of the task still run, they are waited for; else the retry policy
+                               decides: another attempt after a while, or the plan fails
+an attempt was lost unstarted  the task is ready again; nobody is charged
+an attempt is too old          it is stopped, and counts as a failure
+an attempt is slow             the task gets a backup
+=============================  =====================================================================
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING
+
+from asyncexec.backends.contract import Batch, Job, Started
+from asyncexec.errors import PlanTimeoutError, RetryBudgetError, StageTimeoutError
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.records import (
+    AttemptAbandoned,
+    AttemptEnded,
+    AttemptStarted,
+    BackupStarted,
+    CircuitClosed,
+    CircuitOpened,
+    RetryScheduled,
+    StageCompleted,
+    StageResumed,
+    StageStarted,
+    TaskFailed,
+    TaskSucceeded,
+)
+from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
+from asyncexec.scheduler.attempts import Consignment, Running, Trouble
+from asyncexec.scheduler.failures import Again, Hopeless, judge
+from asyncexec.scheduler.lookout import Lookout
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncexec.backends.contract import Capabilities, Report
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.scheduler.admission import Budget
+    from asyncexec.scheduler.layout import Layout
+    from asyncexec.scheduler.stage import StageState
+
+
+class Run:
+    """One execution's decisions.
+
+    Attributes
+    ----------
+    stages : list of StageState
+    left : int
+        How many tasks are not complete.
+    in_flight : int
+        How many batches are with the backend.
+    unwanted : list of int
+        Attempts to cancel; the driver takes them away.
+    events : list
+        What happened; the driver takes it away. Nothing is added unless ``watched``.
+    abandoned : int
+        Attempts given up that may still be running, on a backend that cannot kill.
+    error : Exception or None
+        Why the run failed.
+    stopping : bool
+        Whether nothing more is started.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        layout: Layout,
+        budget: Budget,
+        capabilities: Capabilities,
+        *,
+        ids: Iterator[int],
+        epoch: float = 0.0,
+        watched: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        self.name = name
+        self.plan = layout.plan
+        self.stages = layout.stages
+        self.watched = watched
+        self.left = sum(stage.tasks for stage in self.stages)
+        self.in_flight = 0
+        self.unwanted: list[int] = []
+        self.events: list[AnyEvent] = []
+        self.error: Exception | None = None
+        self.stopping = False
+        self._layout = layout
+        self._budget = budget
+        self._ids = ids
+        self._epoch = epoch
+        self._random = random.Random(seed)  # noqa: S311 - jitter, not secrets
+        self._waiting = sorted(self.stages, key=lambda s: (-s.depth, s.position))
+        self._running: dict[int, Running] = {}
+        self._delayed: list[tuple[float, int, StageState, int, bool]] = []
+        self._circuit = CircuitBreaker()
+        self._retries_left = layout.retries_allowed
+        self._plan_deadline: float | None = None
+        self._timed_stages = [s for s in self.stages if s.settings.timeout.stage is not None]
+        self._lookout = Lookout(capabilities)
+        self._kills = capabilities.kills
+        self.abandoned = 0
+
+    # -- what the driver asks
+
+    @property
+    def finished(self) -> bool:
+        """Whether everything is complete (or stopped) and nothing is with the backend."""
+        return not self._running and (self.stopping or not self.left)
+
+    @property
+    def running(self) -> int:
+        """How many attempts are with the backend."""
+        return len(self._running)
+
+    @property
+    def stalled(self) -> bool:
+        """Whether work is left and nothing will ever make it go on."""
+        return (
+            not self.stopping
+            and self.left > 0
+            and not self._running
+            and not self._delayed
+            and self._circuit.state is State.CLOSED
+            and not any(stage.launchable for stage in self._waiting)
+        )
+
+    def begin(self, now: float) -> None:
+        """Make the first tasks ready."""
+        timeout = self._layout.settings.timeout.plan
+        self._plan_deadline = None if timeout is None else now + timeout
+        for stage in self.stages:
+            if stage.resumed:
+                stage.completed = stage.resumed
+                self.left -= stage.resumed
+                self._emit(StageResumed(execution=self.name, at=self._at(now), stage=stage.name, tasks=stage.resumed))
+        for position in self._layout.begin():
+            self._stage_completed(self.stages[position], now)
+
+    def next_batch(self, now: float, slots: int) -> Batch | None:
+        """Return what to send next, deepest stage first, booked in the budget; None where nothing can be sent now.
+
+        A stage that waits for memory keeps the others waiting too, or small tasks would starve a large one; one that
+        waits for a named resource does not.
+        """
+        if self.stopping:
+            return None
+        for stage in self._waiting:
+            if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
+                continue
+            if stage.alone:
+                return self._alone(stage, now)
+            if not self._budget.fits_memory(stage.stage.memory.projected_bytes):
+                return None
+            if not self._circuit.allows(now):
+                return None
+            return self._batch(stage, now, slots)
+        return None
+
+    def report(self, report: Report, now: float) -> None:
+        """Take in one report of the backend; reports of attempts that are not in flight change nothing."""
+        if type(report) is Outcome:
+            running = self._running.pop(report.attempt, None)
+            if running is not None:
+                self._ended(running, report, now)
+        else:
+            running = self._running.get(report.attempt)
+            if running is not None and running.started < 0:
+                self._started(running, report, now)
+
+    def tick(self, now: float) -> None:
+        """Do what is due: timeouts, retries, backups."""
+        if self._plan_deadline is not None and now >= self._plan_deadline and not self.stopping:
+            limit = self._layout.settings.timeout.plan
+            self.stop(PlanTimeoutError(f"plan {self.plan.name!r} ran longer than its timeout of {limit:g} s; "
+                                       f"{self.left} of {self.plan.tasks} tasks were left"))
+        for stage in self._timed_stages:
+            self._check_stage_timeout(stage, now)
+        while self._delayed and self._delayed[0][0] <= now:
+            _, _, stage, task, alone = heappop(self._delayed)
+            if alone:
+                stage.alone.append(task)
+            else:
+                stage.readiness.queue.push_first(task)
+        for stage in self._waiting:
+            if stage.started:
+                self._check_attempts(stage, now)
+
+    def next_deadline(self) -> float | None:
+        """Return when :meth:`tick` is to be called next; None if only a report can change anything."""
+        times = [] if self._plan_deadline is None or self.stopping else [self._plan_deadline]
+        if self._delayed:
+            times.append(self._delayed[0][0])
+        if self._circuit.state is not State.CLOSED and not self.stopping:
+            times.append(self._circuit.resumes_at)
+        for stage in self._timed_stages:
+            limit = stage.settings.timeout.stage
+            if stage.first_at is not None and limit is not None and stage.readiness.left and not self.stopping:
+                times.append(stage.first_at + limit)
+        for stage in self._waiting:
+            if stage.started and not self.stopping:
+                times.append(self._lookout.next_look(stage))
+        return min(times, default=None)
+
+    def stop(self, error: Exception | None = None) -> None:
+        """Start nothing more, and have everything in flight cancelled."""
+        if self.stopping:
+            return
+        self.stopping = True
+        self.error = error
+        self._delayed.clear()
+        for stage in self.stages:
+            stage.readiness.queue.clear()
+            stage.backups.clear()
+            stage.alone.clear()
+        self.unwanted.extend(self._running)
+        self._budget.withdraw(self)
+
+    def forsake(self) -> int:
+        """Let go of attempts whose outcomes do not come, and return how many there were."""
+        forsaken = list(self._running.values())
+        self._running.clear()
+        for running in forsaken:
+            self._give_back(running.consignment)
+        return len(forsaken)
+
+    # -- sending
+
+    def _batch(self, stage: StageState, now: float, slots: int) -> Batch:
+        if stage.backups:
+            return self._send(stage, [stage.backups.popleft()], now, backup=True)
+        queue = stage.readiness.queue
+        most = 1 if self._circuit.state is not State.CLOSED else stage.batch.size(queue.count, slots)
+        return self._send(stage, queue.take(most), now)
+
+    def _alone(self, stage: StageState, now: float) -> Batch | None:
+        """Send a task that ran out of memory with nothing beside it: what is in flight is let finish first."""
+        if not self._budget.reserve(self) or not self._circuit.allows(now):
+            return None
+        return self._send(stage, [stage.alone.popleft()], now, exclusive=True)
+
+    def _send(
+        self, stage: StageState, tasks: Sequence[int], now: float, *, exclusive: bool = False, backup: bool = False
+    ) -> Batch:
+        memory_bytes = stage.stage.memory.projected_bytes
+        self._budget.take(memory_bytes, stage.stage.resources, exclusive=exclusive)
+        self.in_flight += 1
+        consignment = Consignment(stage, len(tasks), memory_bytes, exclusive=exclusive)
+        if stage.first_at is None:
+            stage.first_at = now
+            self._emit(StageStarted(execution=self.name, at=self._at(now), stage=stage.name))
+        stage.attempts += len(tasks)
+        inputs, running, ids = stage.inputs, self._running, self._ids
+        jobs: list[Job] = []
+        for task in tasks:
+            attempt = next(ids)
+            record = running[attempt] = Running(attempt, task, consignment)
+            if stage.troubles and task in stage.troubles:
+                self._another(stage, record, now, backup=backup)
+            jobs.append(Job(attempt, task, inputs(task)))
+        return Batch(stage.program, jobs)
+
+    def _another(self, stage: StageState, running: Running, now: float, *, backup: bool) -> None:
+        """Make a further attempt known to its task."""
+        trouble = stage.troubles[running.task]
+        trouble.attempts += 1
+        running.trouble = trouble
+        running.number = trouble.attempts
+        running.backup = backup
+        if backup:
+            stage.backed_up += 1
+            stage.running_backups += 1
+            if self.watched:
+                first = next(iter(trouble.alive.values()))
+                record = running.described(self.name)
+                self._emit(BackupStarted(record, max(0.0, now - first.started), self._at(now)))
+        trouble.alive[running.id] = running
+
+    # -- what came back
+
+    def _started(self, running: Running, report: Started, now: float) -> None:
+        running.started = now
+        running.worker = report.worker
+        running.consignment.stage.started[running.id] = running
+        if self.watched:
+            self.events.append(AttemptStarted(running.described(self.name), report.worker, self._at(now)))
+
+    def _ended(self, running: Running, outcome: Outcome, now: float) -> None:
+        consignment = running.consignment
+        stage = consignment.stage
+        self._give_back(consignment)
+        if outcome.status is Status.CANCELLED:
+            outcome = self._stopped(running, outcome, now)
+        if running.started >= 0:
+            stage.started.pop(running.id, None)
+        if running.backup:
+            stage.running_backups -= 1
+        stage.busy_seconds += outcome.seconds
+        stage.peak_bytes = max(stage.peak_bytes, outcome.peak_bytes)
+        if self.watched:
+            self._tell_end(running, outcome, now)
+        if outcome.status is Status.SUCCEEDED:
+            stage.batch.measured(outcome.seconds)
+            stage.statistics.add(outcome.seconds)
+            stage.read_bytes += outcome.read_bytes
+            stage.written_bytes += outcome.written_bytes
+            if running.trouble is not None and not self._first_success(running, stage):
+                return
+            self._complete(running, stage, outcome, now)
+        else:
+            self._unsuccessful(running, stage, outcome, now)
+
+    def _stopped(self, running: Running, outcome: Outcome, now: float) -> Outcome:
+        """Return a cancelled attempt's outcome as what it was cancelled for."""
+        if outcome.started and not self._kills:
+            self.abandoned += 1
+            self._emit(AttemptAbandoned(attempt=running.described(self.name), at=self._at(now)))
+        return outcome._replace(status=Status.TIMED_OUT) if running.timed_out else outcome
+
+    def _give_back(self, consignment: Consignment) -> None:
+        consignment.left -= 1
+        if not consignment.left:
+            self.in_flight -= 1
+            self._budget.give_back(
+                consignment.memory_bytes, consignment.stage.stage.resources, exclusive=consignment.exclusive
+            )
+
+    def _tell_end(self, running: Running, outcome: Outcome, now: float) -> None:
+        record = running.described(self.name)
+        at = self._at(now)
+        if running.started < 0 and outcome.started_at > 0:
+            self.events.append(AttemptStarted(record, outcome.worker, at - outcome.seconds))
+        self.events.append(AttemptEnded(record, outcome, at))
+
+    def _first_success(self, running: Running, stage: StageState) -> bool:
+        """Settle a task that had several attempts; return whether this one is the first to succeed."""
+        trouble = running.trouble
+        assert trouble is not None
+        trouble.alive.pop(running.id, None)
+        if trouble.complete:
+            return False
+        trouble.complete = True
+        self.unwanted.extend(trouble.alive)
+        stage.troubles.pop(running.task, None)
+        stage.poison.forget(running.task)
+        if stage.backups and running.task in stage.backups:
+            stage.backups.remove(running.task)
+        return True
+
+    def _complete(self, running: Running, stage: StageState, outcome: Outcome, now: float) -> None:
+        if self.stopping:
+            return
+        task = running.task
+        stage.completed += 1
+        self.left -= 1
+        if self._circuit.failures and self._circuit.record(True, None, now) is State.CLOSED:
+            self._emit(CircuitClosed(execution=self.name, at=self._at(now)))
+        if self.watched:
+            self.events.append(TaskSucceeded(running.described(self.name), self._at(now)))
+        self._layout.complete(stage, task, outcome.value)
+        if not stage.readiness.left:
+            self._stage_completed(stage, now)
+
+    def _stage_completed(self, stage: StageState, now: float) -> None:
+        stage.last_at = now
+        self._waiting = [s for s in self._waiting if s.readiness.left]
+        self._emit(StageCompleted(execution=self.name, at=self._at(now), stage=stage.name))
+
+    def _unsuccessful(self, running: Running, stage: StageState, outcome: Outcome, now: float) -> None:
+        if self.stopping:
+            return
+        trouble = running.trouble
+        if trouble is None:
+            trouble = running.trouble = stage.troubles[running.task] = Trouble()
+        trouble.alive.pop(running.id, None)
+        if trouble.complete:
+            return
+        if outcome.status is not Status.CANCELLED or outcome.started:
+            stage.failed += 1
+        if stage.backups and running.task in stage.backups:
+            stage.backups.remove(running.task)  # a task that is tried again needs no backup as well
+        if trouble.alive:
+            return
+        decision = judge(self.plan.name, stage, running, trouble, outcome, self._random)
+        if isinstance(decision, Hopeless):
+            self._fail(running, decision, now)
+            return
+        kind = stage.settings.retry.kind(outcome)
+        if decision.charged and kind in COUNTED:
+            self._record_failure(stage, running, now)
+        self._again(running, stage, decision, now)
+
+    def _again(self, running: Running, stage: StageState, decision: Again, now: float) -> None:
+        if self.stopping:
+            return
+        if decision.charged:
+            stage.retried += 1
+            self._retries_left -= 1
+            if self._retries_left < 0:
+                self.stop(RetryBudgetError(
+                    f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's budget; "
+                    f"the last was of stage {stage.name!r}, task {running.task} ({decision.reason}). Something is "
+                    f"wrong with most tasks; see the events, or raise Retry(budget=...)"))
+                return
+        if self.watched:
+            record = running.described(self.name)
+            self.events.append(RetryScheduled(record, decision.delay_seconds, decision.reason, self._at(now)))
+        if decision.delay_seconds <= 0 and not decision.alone:
+            stage.readiness.queue.push_first(running.task)
+        else:
+            due = now + decision.delay_seconds
+            heappush(self._delayed, (due, running.id, stage, running.task, decision.alone))
+
+    def _fail(self, running: Running, decision: Hopeless, now: float) -> None:
+        if self.watched:
+            record = running.described(self.name)
+            self.events.append(TaskFailed(record, str(decision.error), self._at(now)))
+        self.stop(decision.error)
+
+    def _record_failure(self, stage: StageState, running: Running, now: float) -> None:
+        changed = self._circuit.record(False, (stage.position, running.task), now)
+        if self._circuit.gave_up:
+            self.stop(self._circuit.error(self.plan.name))
+        elif changed is State.OPEN:
+            pause = self._circuit.pause_seconds
+            self._emit(CircuitOpened(
+                execution=self.name, at=self._at(now), failures=self._circuit.failures, pause_seconds=pause
+            ))
+
+    # -- the clock
+
+    def _check_attempts(self, stage: StageState, now: float) -> None:
+        stage.looked_at = now
+        for running in self._lookout.overdue(stage, now):
+            running.timed_out = True
+            self.unwanted.append(running.id)
+        if self.stopping or not stage.stage.idempotent:
+            return
+        for running in self._lookout.slow(stage, now, self._idle_slots()):
+            if running.trouble is None:
+                trouble = running.trouble = stage.troubles[running.task] = Trouble()
+                trouble.alive[running.id] = running
+            stage.backups.append(running.task)
+
+    def _check_stage_timeout(self, stage: StageState, now: float) -> None:
+        limit = stage.settings.timeout.stage
+        if limit is None or stage.first_at is None or not stage.readiness.left or self.stopping:
+            return
+        if now >= stage.first_at + limit:
+            self.stop(StageTimeoutError(
+                f"plan {self.plan.name!r}, stage {stage.name!r} ran longer than its timeout of {limit:g} s; "
+                f"{stage.readiness.left} of {stage.tasks} tasks were left"))
+
+    def _idle_slots(self) -> int:
+        return self._layout.slots() - self._budget.batches
+
+    def _at(self, now: float) -> float:
+        return self._epoch + now
+
+    def _emit(self, event: AnyEvent) -> None:
+        if self.watched:
+            self.events.append(event)

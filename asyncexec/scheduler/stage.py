@@ -1,0 +1,92 @@
+"""One stage of one run: its queue, its figures, its attempts that have started."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from asyncexec.policies.poison import PoisonWatch
+from asyncexec.scheduler.batching import BatchSize
+from asyncexec.straggler.statistics import DurationStatistics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from asyncexec.backends.contract import Program
+    from asyncexec.plan.stage import Stage
+    from asyncexec.scheduler.attempts import Running, Trouble
+    from asyncexec.scheduler.readiness import StageReadiness
+    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.values import Retention
+
+
+class StageState:
+    """One stage of one run.
+
+    Attributes
+    ----------
+    started : dict of int to Running
+        Attempts known to run on a worker, oldest first.
+    troubles : dict of int to Trouble
+        The tasks of which an attempt failed or is slow, until they are complete.
+    backups, alone : deque of int
+        Tasks to get a backup, and tasks to be tried once more with nothing beside them.
+    looked_at : float
+        When its attempts were last looked at for slow ones.
+    fresh : list of int
+        Tasks completed since storage was last told.
+    """
+
+    def __init__(  # noqa: PLR0913 - a record of what belongs to a stage, made in one place
+        self,
+        position: int,
+        depth: int,
+        stage: Stage,
+        program: Program,
+        readiness: StageReadiness,
+        settings: Settings,
+        inputs: Callable[[int], tuple[Any, ...]],
+        retention: Retention | None,
+        batch_limit: int,
+    ) -> None:
+        self.position = position
+        self.depth = depth
+        self.stage = stage
+        self.program = program
+        self.readiness = readiness
+        self.settings = settings
+        self.inputs = inputs
+        self.retention = retention
+        self.batch = BatchSize(batch_limit)
+        self.statistics = DurationStatistics()
+        self.started: dict[int, Running] = {}
+        self.troubles: dict[int, Trouble] = {}
+        self.backups: deque[int] = deque()
+        self.alone: deque[int] = deque()
+        self.poison = PoisonWatch()
+        self.running_backups = 0
+        self.looked_at = 0.0
+        self.slots: Callable[[], int] = lambda: 1
+        self.keeps_values = stage.holds_values
+        self.fresh: list[int] = []
+        self.first_at: float | None = None
+        self.last_at: float | None = None
+        # Figures for the result.
+        self.completed = self.resumed = self.attempts = self.retried = self.backed_up = self.failed = 0
+        self.read_bytes = self.written_bytes = self.peak_bytes = 0
+        self.busy_seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        return self.stage.name
+
+    @property
+    def tasks(self) -> int:
+        return self.readiness.tasks
+
+    @property
+    def launchable(self) -> int:
+        """How many attempts could be started now, but for memory."""
+        ready = self.readiness.queue.count if not self.readiness.gates else 0
+        return ready + len(self.backups) + len(self.alone)

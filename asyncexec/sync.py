@@ -1,0 +1,87 @@
+"""The engine for callers without an event loop: a portal to a loop in a thread of its own.
+
+>>> from asyncexec import Plan, sync
+>>> sync.execute(Plan.map(abs, [-1, 2]), executor="threads").value
+[1, 2]
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Self
+
+from anyio.from_thread import start_blocking_portal
+
+from asyncexec.engine import Engine, Result
+from asyncexec.errors import EngineClosedError, RunningLoopError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from asyncexec.plan import Plan, Plannable
+
+
+class SyncEngine:
+    """An :class:`asyncexec.Engine` used with ``with`` instead of ``async with``; the same arguments.
+
+    Raises
+    ------
+    RunningLoopError
+        If entered, or used, where an event loop is running, which it would block.
+    """
+
+    def __init__(self, executor: Any = "threads", **options: Any) -> None:
+        self._executor = executor
+        self._options = options
+        self._stack: ExitStack | None = None
+
+    def __enter__(self) -> Self:
+        _refuse_running_loop("with SyncEngine(...)", "async with asyncexec.Engine(...)")
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
+            engine = Engine(self._executor, **self._options)
+            self._engine = stack.enter_context(self._portal.wrap_async_context_manager(engine))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        stack, self._stack = self._stack, None
+        return stack.__exit__(kind, error, traceback) if stack is not None else None
+
+    def execute(self, plan: Plan | Plannable, **options: Any) -> Result:
+        """Run ``plan`` to its end; arguments as for :meth:`asyncexec.Engine.execute`. Ctrl-C stops the work."""
+        _refuse_running_loop("SyncEngine.execute(plan)", "await engine.execute(plan)")
+        if self._stack is None:
+            raise EngineClosedError("the engine is not open: use it inside 'with SyncEngine(...) as engine:'")
+        future = self._portal.start_task_soon(lambda: self._engine.execute(plan, **options))
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+def execute(plan: Plan | Plannable, *, executor: Any = "threads", executor_options: Any = None, **options: Any) -> Result:
+    """Run ``plan`` on an engine made for it alone, and return the result.
+
+    ``options`` are those of :meth:`asyncexec.Engine.execute`.
+
+    Raises
+    ------
+    RunningLoopError
+        If an event loop is running in this thread.
+    """
+    _refuse_running_loop("asyncexec.sync.execute(plan)", "await engine.execute(plan)")
+    with SyncEngine(executor, executor_options=executor_options) as engine:
+        return engine.execute(plan, **options)
+
+
+def _refuse_running_loop(called: str, instead: str) -> None:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RunningLoopError(f"{called} would block the event loop that is running here; write: {instead}")
