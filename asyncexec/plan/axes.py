@@ -7,8 +7,7 @@ per producer axis.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -70,11 +69,18 @@ class Same:
 class Window:
     """Blocks of elements that read the blocks their elements come from.
 
-    Element ``e`` of the consumer reads elements ``e * step + offset - before`` to ``e * step + offset + after`` of
-    the producer, cut to its extent. Covers rechunking (all defaults), overlap (``before``, ``after``), basic slicing
-    (``step``, ``offset``) and concatenation (a negative ``offset``). All lengths are in elements.
+    Element ``e`` of the consumer reaches elements ``e * step + offset - before`` to
+    ``e * step + offset + after`` of the producer. Covers rechunking (all defaults), overlap
+    (``before``, ``after``), basic slicing (``step``, ``offset``) and concatenation (a negative
+    ``offset``). All lengths are in elements.
 
-    A block reads everything between the first and the last element it needs.
+    A block reads every block between the two ends of what its elements reach, cut to the
+    producer's extent; with long steps that includes blocks that none of them lands on.
+
+    Raises
+    ------
+    RelationError
+        If the step is 0, or a length is out of range.
     """
 
     in_extent: int
@@ -85,6 +91,17 @@ class Window:
     offset: int = 0
     before: int = 0
     after: int = 0
+
+    def __post_init__(self) -> None:
+        if self.step == 0 or min(self.in_chunk, self.out_chunk) < 1:
+            raise RelationError(f"{self!r}: the step must not be 0, and chunks must be at least 1")
+        if min(self.in_extent, self.out_extent, self.before, self.after) < 0:
+            raise RelationError(f"{self!r}: extents, before and after must not be negative")
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks the producer axis and the consumer axis have."""
+        return -(-self.in_extent // self.in_chunk), -(-self.out_extent // self.out_chunk)
 
     def reads(self, out: int) -> Span:
         first = out * self.out_chunk
@@ -98,8 +115,9 @@ class Window:
         return range(start // self.in_chunk, -(-stop // self.in_chunk))
 
     def consumers(self, position: int) -> Span:
-        # A consumer block's reach [lo, hi] moves monotonically with the block, so those that touch [a, b]
-        # are an interval; `entry` is the first (last, for negative steps) element whose reach touches it.
+        # A consumer block's reach [lo, hi] moves monotonically with the block, so those that touch
+        # [a, b] are an interval. Up to block `last`, one end of the reach is not past [a, b] yet;
+        # from the block of element `entry`, the other end has got there.
         a = position * self.in_chunk
         b = min(a + self.in_chunk, self.in_extent) - 1
         stride = abs(self.step)
@@ -111,23 +129,12 @@ class Window:
             last = (self.offset + self.after - a) // (self.out_chunk * stride)
         if entry > self.out_extent - 1:
             return range(0)
-        return clip(
-            max(entry, 0) // self.out_chunk, last + 1, -(-self.out_extent // self.out_chunk)
-        )
+        return clip(max(entry, 0) // self.out_chunk, last + 1, self.blocks[1])
 
     def check(self, producer: int, consumer: int) -> None:
-        if (
-            self.step == 0
-            or min(self.in_chunk, self.out_chunk) < 1
-            or min(self.before, self.after) < 0
-        ):
+        if self.blocks != (producer, consumer):
             raise RelationError(
-                f"{self!r}: step must not be 0, chunks at least 1, before and after at least 0"
-            )
-        blocks = (-(-self.in_extent // self.in_chunk), -(-self.out_extent // self.out_chunk))
-        if blocks != (producer, consumer):
-            raise RelationError(
-                f"{self!r} has {blocks} blocks, the index spaces have {(producer, consumer)}"
+                f"{self!r} has {self.blocks} blocks, the index spaces have {(producer, consumer)}"
             )
 
 
@@ -138,6 +145,10 @@ class Group:
     width: int
     producer: int
 
+    def __post_init__(self) -> None:
+        if self.width < 1:
+            raise RelationError(f"groups must be at least 1 wide, not {self.width}")
+
     def reads(self, out: int) -> Span:
         return clip(out * self.width, (out + 1) * self.width, self.producer)
 
@@ -146,7 +157,7 @@ class Group:
         return range(out, out + 1)
 
     def check(self, producer: int, consumer: int) -> None:
-        if self.width < 1 or self.producer != producer or -(-producer // self.width) != consumer:
+        if self.producer != producer or -(-producer // self.width) != consumer:
             raise RelationError(
                 f"groups of {self.width} over {producer} blocks do not make {consumer} blocks"
             )
@@ -190,36 +201,67 @@ class Every:
 
 @dataclass(frozen=True, eq=False)
 class Gather:
-    """Element e of the consumer reads element ``indices[e]`` of the producer (int64, not negative)."""
+    """Element e of the consumer reads element ``indices[e]`` of the producer.
+
+    ``indices`` is one-dimensional, of integers from 0; it is copied. All lengths are in elements.
+
+    Raises
+    ------
+    RelationError
+        If an index lies outside the producer, or a chunk is less than 1.
+    """
 
     indices: NDArray[np.int64]
     in_extent: int
     in_chunk: int
     out_chunk: int
-    _key: tuple[bytes, int, int, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        array = np.ascontiguousarray(self.indices, dtype=np.int64)
+        given = np.asarray(self.indices)
+        if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
+            raise RelationError(
+                f"gather needs a one-dimensional array of integers, not {given.ndim} dimensions of "
+                f"{given.dtype}"
+            )
+        if min(self.in_chunk, self.out_chunk) < 1:
+            raise RelationError(
+                f"gather from chunks of {self.in_chunk} to chunks of {self.out_chunk}: "
+                f"chunks must be at least 1"
+            )
+        if given.size and not (given.min() >= 0 and given.max() < self.in_extent):
+            raise RelationError(
+                f"gather indices must lie in [0, {self.in_extent}), not in "
+                f"[{given.min()}, {given.max()}]"
+            )
+        array = np.array(given, dtype=np.int64)
         array.setflags(write=False)
         object.__setattr__(self, "indices", array)
-        object.__setattr__(
-            self, "_key", (array.tobytes(), self.in_extent, self.in_chunk, self.out_chunk)
-        )
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Gather) and self._key == other._key
+        return (
+            isinstance(other, Gather)
+            and self._lengths == other._lengths
+            and np.array_equal(self.indices, other.indices)
+        )
 
     def __hash__(self) -> int:
-        return hash(self._key)
+        return hash((self._lengths, self.indices.tobytes()))
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks the producer axis and the consumer axis have."""
+        return -(-self.in_extent // self.in_chunk), -(-len(self.indices) // self.out_chunk)
+
+    @property
+    def _lengths(self) -> tuple[int, int, int]:
+        return self.in_extent, self.in_chunk, self.out_chunk
 
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(producer block, consumer block) of every read, once each, sorted by producer block."""
-        pairs = np.stack(
-            [self.indices // self.in_chunk, np.arange(len(self.indices)) // self.out_chunk], axis=1
-        )
-        unique = np.unique(pairs, axis=0)
-        return unique[:, 0], unique[:, 1]
+        consumed = np.arange(len(self.indices)) // self.out_chunk
+        flat = np.unique(self.indices // self.in_chunk * max(self.blocks[1], 1) + consumed)
+        return np.divmod(flat, max(self.blocks[1], 1))
 
     def reads(self, out: int) -> Span:
         block = self.indices[out * self.out_chunk : (out + 1) * self.out_chunk]
@@ -227,16 +269,11 @@ class Gather:
 
     def consumers(self, position: int) -> Span:
         produced, consumed = self._pairs
-        start, stop = bisect_left(produced, position), bisect_left(produced, position + 1)
+        start, stop = np.searchsorted(produced, (position, position + 1))
         return tuple(consumed[start:stop].tolist())
 
     def check(self, producer: int, consumer: int) -> None:
-        blocks = (-(-self.in_extent // self.in_chunk), -(-len(self.indices) // self.out_chunk))
-        if blocks != (producer, consumer):
+        if self.blocks != (producer, consumer):
             raise RelationError(
-                f"a gather of {blocks} blocks does not fit axes of {producer} and {consumer} blocks"
+                f"a gather of {self.blocks} blocks does not fit axes of {producer} and {consumer} blocks"
             )
-        if len(self.indices) and not (
-            self.indices.min() >= 0 and self.indices.max() < self.in_extent
-        ):
-            raise RelationError(f"gather indices must lie in [0, {self.in_extent})")

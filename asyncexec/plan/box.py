@@ -59,6 +59,26 @@ def unravel(flat: int, shape: Shape) -> Index:
 
 def flat_runs(box: Box, shape: Shape) -> Iterator[range]:
     """Iterate over the flat indices of ``box`` as maximal contiguous ranges, in ascending order."""
+    runs = _runs(box, shape)
+    # Runs of ranges never touch: a span that fills its axis has been taken into the run.
+    return runs if all(type(span) is range for span in box) else _merged(runs)
+
+
+def _merged(runs: Iterator[range]) -> Iterator[range]:
+    held = next(runs, None)
+    if held is None:
+        return
+    for run in runs:
+        if held.stop == run.start:
+            held = range(held.start, run.stop)
+        else:
+            yield held
+            held = run
+    yield held
+
+
+def _runs(box: Box, shape: Shape) -> Iterator[range]:
+    """Iterate over contiguous ranges in ascending order; neighbours may touch."""
     if any(len(span) == 0 for span in box):
         return
     axis = len(shape)
@@ -101,7 +121,8 @@ def intersect(a: Span, b: Span) -> Span:
     """Return what ``a`` and ``b`` share."""
     if isinstance(a, range) and isinstance(b, range):
         return clip(max(a.start, b.start), min(a.stop, b.stop), max(a.stop, b.stop))
-    return union(iter([tuple(i for i in a if i in b)]))
+    shared = set(b)
+    return union(iter([tuple(i for i in a if i in shared)]))
 
 
 def spread(span: Span, each: Callable[[int], Span]) -> Span:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
+from decimal import Decimal
+from numbers import Real
 
 from asyncexec.errors import OptionError
 
-_UNITS = {
-    "": 1,
-    "B": 1,
-    **{p + "B": 1000**n for n, p in enumerate("KMGTP", start=1)},
-    **{p: 1000**n for n, p in enumerate("KMGTP", start=1)},
-    **{p + "iB": 1024**n for n, p in enumerate("KMGTP", start=1)},
+# By unit in capitals, because people write "gb" and "Mib".
+_FACTORS = {"": 1, "B": 1} | {
+    prefix + unit: base**power
+    for power, prefix in enumerate("KMGTP", start=1)
+    for unit, base in (("", 1000), ("B", 1000), ("IB", 1024))
 }
-_UNITS_FOLDED = {unit.upper(): factor for unit, factor in _UNITS.items()}
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*")
 
 
 def parse_bytes(size: float | str, *, what: str = "size") -> int:
-    """Return ``size`` in bytes: an int, or text such as ``"2GB"`` (10^9), ``"512 MiB"`` (2^20), ``"1e9"`` excluded.
+    """Return ``size`` in bytes.
+
+    Parameters
+    ----------
+    size : int, float or str
+        A number of bytes, or text such as ``"2GB"`` (10^9), ``"512 MiB"`` (2^20) or ``"0.5 T"``.
+    what : str
+        What it is the size of, for the message.
 
     Raises
     ------
@@ -28,24 +36,28 @@ def parse_bytes(size: float | str, *, what: str = "size") -> int:
     """
     if isinstance(size, str):
         match = _SIZE.fullmatch(size)
-        factor = _UNITS_FOLDED.get(match[2].upper()) if match else None
+        factor = _FACTORS.get(match[2].upper()) if match else None
         if match is None or factor is None:
             raise OptionError(
-                f"{what}={size!r} is not a size: write a number of bytes, or text such as '2GB' or '512MiB'"
+                f"{what}={size!r} is not a size: "
+                f"write a number of bytes, or text such as '2GB' or '512MiB'"
             )
-        return int(float(match[1]) * factor)
-    if isinstance(size, bool) or size < 0:
+        return int(Decimal(match[1]) * factor)
+    if not isinstance(size, Real) or isinstance(size, bool) or not 0 <= size < math.inf:
         raise OptionError(f"{what}={size!r} is not a size in bytes")
     return int(size)
 
 
 def format_bytes(size: float) -> str:
     """Return ``size`` in bytes as people read it (``"1.5 GB"``; powers of 1000)."""
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if abs(size) < 1000 or unit == "TB":
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+    if abs(size) < 1000:
+        return f"{size:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
         size /= 1000
-    raise AssertionError
+        # What would be rounded to 1000.0 goes to the next unit.
+        if abs(size) < 999.95 or unit == "TB":
+            break
+    return f"{size:.1f} {unit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,4 +92,4 @@ class Memory:
         needs = self.projected_bytes - self.reserved_bytes
         if self.allowed_bytes is None or needs <= 0:
             return self.chunk_bytes
-        return max(0, int(self.chunk_bytes * (self.allowed_bytes - self.reserved_bytes) / needs))
+        return max(0, self.chunk_bytes * (self.allowed_bytes - self.reserved_bytes) // needs)

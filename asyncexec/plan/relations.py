@@ -16,7 +16,7 @@ from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Same, Wind
 from asyncexec.plan.box import Box, Shape, Span, intersect, spread, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -99,14 +99,18 @@ class Blockwise:
         )
 
     def consumers(self, inputs: Box) -> Box:
-        box: list[Span] = list(whole(self.consumer))
+        box: list[Span | None] = [None] * len(self.consumer)
         for span, axis, m in zip(inputs, self.axes, self.maps, strict=True):
             found = spread(span, m.consumers)
-            if axis is not None:
-                box[axis] = intersect(box[axis], found)
-            elif not len(found):
-                return tuple(range(0) for _ in self.consumer) or _NOTHING
-        return tuple(box)
+            if axis is None:
+                if not found:
+                    return tuple(range(0) for _ in self.consumer) or _NOTHING
+                continue
+            sofar = box[axis]
+            box[axis] = found if sofar is None else intersect(sofar, found)
+        return tuple(
+            range(n) if span is None else span for span, n in zip(box, self.consumer, strict=True)
+        )
 
 
 # A box without axes always holds one index, the empty tuple; "no index" needs an axis that is empty.
@@ -145,9 +149,16 @@ def identity(shape: Shape) -> Blockwise:
 
 
 def permute(producer: Shape, consumer: Shape, axes: Sequence[int]) -> Blockwise:
-    """Producer axis p is consumer axis ``axes[p]``; axes of length 1 and axes not named broadcast."""
-    if any(not 0 <= axis < len(consumer) for axis in axes):
-        raise RelationError(f"axes {tuple(axes)} are not all axes of {consumer}")
+    """Match producer axis p with consumer axis ``axes[p]``.
+
+    Producer axes of length 1 and consumer axes that are not named broadcast. An axis named twice
+    makes a diagonal.
+    """
+    if len(axes) != len(producer):
+        raise RelationError(
+            f"{len(producer)} producer axes need as many axes to match, not {len(axes)}"
+        )
+    _check_axes(consumer, axes)
     maps = tuple(Same(n, consumer[axis]) for n, axis in zip(producer, axes, strict=True))
     return Blockwise(producer, consumer, tuple(axes), maps)
 
@@ -159,16 +170,17 @@ def broadcast(producer: Shape, consumer: Shape) -> Blockwise:
 
 def window(windows: Sequence[Window]) -> Blockwise:
     """One :class:`~asyncexec.plan.axes.Window` per axis: rechunking, overlap, slicing, concatenation."""
-    producer = tuple(-(-w.in_extent // w.in_chunk) for w in windows)
-    consumer = tuple(-(-w.out_extent // w.out_chunk) for w in windows)
+    producer = tuple(w.blocks[0] for w in windows)
+    consumer = tuple(w.blocks[1] for w in windows)
     return Blockwise(producer, consumer, tuple(range(len(windows))), tuple(windows))
 
 
 def block_reduce(producer: Shape, widths: Mapping[int, int], *, keepdims: bool = True) -> Blockwise:
-    """Groups of ``widths[axis]`` blocks become one; axes not named stay.
+    """Make one block of each group of ``widths[axis]`` blocks; axes not named stay.
 
     Without ``keepdims`` the axes named must each become a single block, and go.
     """
+    _check_axes(producer, widths)
     consumer: list[int] = []
     axes: list[int | None] = []
     maps: list[AxisMap] = []
@@ -198,12 +210,17 @@ def gather(
     out_chunk: int,
 ) -> Blockwise:
     """Take ``indices`` (elements) along ``axis``, which has ``extent`` elements in blocks of ``chunk``."""
+    _check_axes(producer, (axis,))
     taken = Gather(indices, extent, chunk, out_chunk)
-    consumer = tuple(
-        -(-len(indices) // out_chunk) if p == axis else n for p, n in enumerate(producer)
-    )
+    consumer = tuple(taken.blocks[1] if p == axis else n for p, n in enumerate(producer))
     maps = tuple(taken if p == axis else Same(n, n) for p, n in enumerate(producer))
     return Blockwise(producer, consumer, tuple(range(len(producer))), maps)
+
+
+def _check_axes(shape: Shape, axes: Iterable[int]) -> None:
+    wrong = [axis for axis in axes if not 0 <= axis < len(shape)]
+    if wrong:
+        raise RelationError(f"an index space of {shape} has no axes {wrong}: count from 0")
 
 
 __all__ = [
