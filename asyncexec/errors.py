@@ -22,6 +22,7 @@
     │   ├── TargetExistsError
     │   └── OutOfSpaceError
     ├── SerializationError (TypeError)  a function, item or value cannot travel to or from a worker
+    ├── ChunkMismatchError (ValueError)  a kernel returned another block than its stage declares
     ├── ExecutionError (RuntimeError)   the run failed
     │   ├── TaskError                   one task failed for good; says which, where and why
     │   │   ├── TaskFailedError         its function raised
@@ -48,6 +49,7 @@ __all__ = [
     "ArrayNotFoundError",
     "AsyncexecError",
     "BackendError",
+    "ChunkMismatchError",
     "CircuitOpenError",
     "ConfigurationError",
     "CorruptArrayError",
@@ -162,6 +164,10 @@ class OutOfSpaceError(StorageError):
 
 class SerializationError(AsyncexecError, TypeError):
     """A function, an item or a value cannot be pickled for the journey to or from a worker."""
+
+
+class ChunkMismatchError(AsyncexecError, ValueError):
+    """A kernel returned a block of another shape or element type than its stage declares."""
 
 
 class ExecutionError(AsyncexecError, RuntimeError):

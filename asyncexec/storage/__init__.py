@@ -1,0 +1,25 @@
+"""Where chunks live: Zarr arrays on disk and object stores, the in-memory tier, the completion journal."""
+
+from asyncexec.storage.access import read, write
+from asyncexec.storage.arrays import StoredArray, planned_array
+from asyncexec.storage.block_io import BlockIO, InMemory, Source, Target
+from asyncexec.storage.catalog import create_array, exists, open_array
+from asyncexec.storage.locations import RUN_SCOPED, Location, join, locate
+
+__all__ = [
+    "RUN_SCOPED",
+    "BlockIO",
+    "InMemory",
+    "Location",
+    "Source",
+    "StoredArray",
+    "Target",
+    "create_array",
+    "exists",
+    "join",
+    "locate",
+    "open_array",
+    "planned_array",
+    "read",
+    "write",
+]

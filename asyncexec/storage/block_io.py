@@ -1,0 +1,206 @@
+"""How a task of an array stage gets its input blocks and leaves its output blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from asyncexec.errors import ChunkMismatchError, WriteConflictError
+from asyncexec.storage.access import opened
+from asyncexec.storage.arrays import StoredArray
+from asyncexec.storage.cuts import indexer
+from asyncexec.storage.selections import Region, Selection, extents, tiles
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Index, Shape
+
+
+class Readable(Protocol):
+    """Something that blocks are read from."""
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """A NumPy array that travels with the program; within one process it is shared, not copied."""
+
+    data: np.ndarray
+
+    @property
+    def shape(self) -> Shape:
+        """The array's shape."""
+        return self.data.shape
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        return self.data.dtype
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only; slices are views."""
+        block = np.asarray(self.data[indexer(region)]).view()
+        block.flags.writeable = False
+        return block
+
+    def __repr__(self) -> str:
+        return f"InMemory({self.data.dtype}{list(self.data.shape)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One input of a stage's kernel.
+
+    Attributes
+    ----------
+    array : StoredArray or InMemory
+    select : Selection
+        What the task at an index reads.
+    stream : tuple of int, optional
+        Block shape: the kernel gets an iterator over blocks of at most this shape (cut along multiples of it,
+        row-major) instead of one array, so that it holds one of them at a time.
+    """
+
+    array: StoredArray | InMemory
+    select: Selection
+    stream: Shape | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One output of a stage's kernel: task ``index`` writes the block at ``index * block``, cut to the array.
+
+    Raises
+    ------
+    WriteConflictError
+        If blocks do not cover whole chunks (or shards), so that two tasks would write one.
+    """
+
+    array: StoredArray
+    block: Shape
+
+    def __post_init__(self) -> None:
+        fits = zip(self.array.shape, self.block, self.array.unit, strict=True)
+        if any(block % unit and block < extent for extent, block, unit in fits):
+            raise WriteConflictError(
+                f"blocks of {self.block} do not cover whole units of {self.array.unit} of {self.array.location}, "
+                f"so that two tasks would write one"
+            )
+
+    def region(self, index: Index) -> tuple[slice, ...]:
+        """Return where the task at ``index`` writes, in elements."""
+        return tuple(
+            slice(i * block, min((i + 1) * block, extent))
+            for i, block, extent in zip(index, self.block, self.array.shape, strict=True)
+        )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BlockIO:
+    """A stage's :class:`~asyncexec.plan.stage.TaskIO`: which blocks a task reads, and which it writes.
+
+    The kernel gets one input per source, and returns one array per target (the array itself where there is one target,
+    else a tuple).
+
+    Attributes
+    ----------
+    sources : tuple of Source
+    targets : tuple of Target
+    label : str
+        What messages call the stage.
+    """
+
+    sources: tuple[Source, ...] = ()
+    targets: tuple[Target, ...] = ()
+    label: str = ""
+
+    def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
+        """Return the kernel's inputs for the task, and how many bytes (not encoded) they are."""
+        inputs: list[Any] = []
+        total = 0
+        for source in self.sources:
+            region = source.select(index)
+            total += math.prod(extents(region)) * source.array.numpy_dtype.itemsize
+            inputs.append(self._input(source, region))
+        return tuple(inputs), total
+
+    def save(self, index: Index, result: Any) -> int:
+        """Write the task's blocks, each chunk whole or not at all; return how many bytes (not encoded).
+
+        Raises
+        ------
+        ChunkMismatchError
+            If the kernel returned something else than the stage says: another number of arrays, shape or dtype.
+        """
+        blocks = (result,) if len(self.targets) == 1 else self._several(index, result)
+        total = 0
+        for target, given in zip(self.targets, blocks, strict=True):
+            region = target.region(index)
+            block = self._checked(index, target, region, given)
+            self._writable(target).write(region, block)
+            total += block.nbytes
+        return total
+
+    def bound(self, change: Callable[[StoredArray], StoredArray]) -> BlockIO:
+        """Return the same with ``change`` applied to every stored array."""
+        return replace(
+            self,
+            sources=tuple(
+                replace(s, array=change(s.array)) if isinstance(s.array, StoredArray) else s
+                for s in self.sources
+            ),
+            targets=tuple(replace(t, array=change(t.array)) for t in self.targets),
+        )
+
+    def _input(self, source: Source, region: Region) -> Any:
+        readable = self._readable(source)
+        if source.stream is None:
+            return readable.read(region)
+        return _streamed(readable, region, source.stream)
+
+    def _readable(self, source: Source) -> Readable:
+        return source.array if isinstance(source.array, InMemory) else opened(source.array)
+
+    def _writable(self, target: Target) -> Any:
+        return opened(target.array)
+
+    def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
+        if not isinstance(result, tuple) or len(result) != len(self.targets):
+            told = (
+                f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+            )
+            raise ChunkMismatchError(
+                f"{self._task(index)} must return a tuple of {len(self.targets)} arrays, and returned {told}"
+            )
+        return result
+
+    def _checked(
+        self, index: Index, target: Target, region: tuple[slice, ...], given: Any
+    ) -> np.ndarray:
+        block = np.asarray(given)
+        shape = extents(region)
+        if block.shape != shape:
+            raise ChunkMismatchError(
+                f"{self._task(index)} returned a block of shape {block.shape} where shape {shape} is to be written. "
+                f"Declare the chunks that the function returns, or change what it returns"
+            )
+        if block.dtype != target.array.numpy_dtype:
+            raise ChunkMismatchError(
+                f"{self._task(index)} returned elements of type {block.dtype} where {target.array.dtype} "
+                f"is to be written. Pass dtype={str(block.dtype)!r}, or return block.astype({target.array.dtype!r})"
+            )
+        return block
+
+    def _task(self, index: Index) -> str:
+        return f"the function of {self.label or 'a stage'}, for chunk {index},"
+
+
+def _streamed(readable: Readable, region: Region, block: Shape) -> Iterator[np.ndarray]:
+    for tile in tiles(region, block):
+        yield readable.read(tile)

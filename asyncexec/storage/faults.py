@@ -1,0 +1,49 @@
+"""What a store raises, as errors of ours: which array, which chunk, which path, and what to do."""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import AsyncexecError, OutOfSpaceError, StorageError
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Index
+    from asyncexec.storage.locations import Location
+
+_FULL = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the quota is used up",
+    errno.EFBIG: "a file would be too large",
+}
+
+
+def storage_error(
+    error: Exception, location: Location, what: str, *, chunk: Index | None = None, path: str = ""
+) -> AsyncexecError:
+    """Return ``error`` as one that names the array, the chunk and the path, without secrets.
+
+    ``what`` says what went wrong (``"cannot be written"``). Errors of ours are returned as they are. The number of an
+    ``OSError`` is kept, because it decides whether another attempt is worth while.
+    """
+    if isinstance(error, AsyncexecError):
+        return error
+    number = error.errno if isinstance(error, OSError) else None
+    where = f"{location}" if chunk is None else f"chunk {chunk} of {location}"
+    where = f"{where} ({path})" if path else where
+    if number in _FULL:
+        return _numbered(
+            OutOfSpaceError(
+                f"{where} {what}: {_FULL[number]}. Nothing of it was kept. Free some space, or write elsewhere"
+            ),
+            number,
+        )
+    told = location.options.hide_in(str(error))
+    if location.store is None and location.url != str(location):
+        told = told.replace(location.url, str(location))
+    return _numbered(StorageError(f"{where} {what}: {type(error).__name__}: {told}"), number)
+
+
+def _numbered[E: OSError](error: E, number: int | None) -> E:
+    error.errno = number
+    return error

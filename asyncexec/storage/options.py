@@ -1,0 +1,84 @@
+"""Options of a store, with what is secret kept out of sight."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+HIDDEN = "***"
+_USER = re.compile(r"(?<=://)[^/@]*@")
+_QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
+
+
+class StorageOptions(Mapping[str, Any]):
+    """What a store is opened with (keys, tokens, endpoints): a mapping that never shows its values.
+
+    It is equal by value and can be hashed, pickled and passed on as ``**options``; text made of it names the options
+    and hides what they are set to.
+    """
+
+    __slots__ = ("_key", "_options")
+
+    def __init__(self, options: Mapping[str, Any] | None = None) -> None:
+        self._options = dict(options or {})
+        self._key = _frozen(self._options)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._options[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._options)
+
+    def __len__(self) -> int:
+        return len(self._options)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StorageOptions) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __reduce__(self) -> tuple[type[StorageOptions], tuple[dict[str, Any]]]:
+        return StorageOptions, (self._options,)
+
+    def __repr__(self) -> str:
+        return "{" + ", ".join(f"{name!r}: {HIDDEN}" for name in self._options) + "}"
+
+    def hide_in(self, text: str) -> str:
+        """Return ``text`` without any of the values: what a library says may repeat what it was given."""
+        for secret in sorted(_texts(self._options), key=len, reverse=True):
+            text = text.replace(secret, HIDDEN)
+        return text
+
+
+def shown(url: str) -> str:
+    """Return ``url`` as messages may show it: without user, password and query."""
+    if "://" not in url:
+        return url
+    return _QUERY.sub("", _USER.sub("", url))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(name), _frozen(v)) for name, v in value.items()))
+    if isinstance(value, list | tuple):
+        return tuple(_frozen(v) for v in value)
+    try:
+        hash(value)
+    except TypeError:
+        return id(value)
+    return value
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Iterate over every text in ``value`` that is long enough to be a secret."""
+    if isinstance(value, str):
+        if len(value) >= 4:
+            yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
