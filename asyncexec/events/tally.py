@@ -57,7 +57,7 @@ class StageTally:
         Chunk data, not encoded, by all attempts.
     peak_bytes : int
         The most memory any attempt was measured to take; 0 where nobody measured.
-    work_seconds : float
+    busy_seconds : float
         Time on workers, by all attempts.
     started_at, ended_at : float
         Seconds since the epoch on the driver; 0.0 where it has not.
@@ -81,9 +81,14 @@ class StageTally:
     read_bytes: int = 0
     written_bytes: int = 0
     peak_bytes: int = 0
-    work_seconds: float = 0.0
+    busy_seconds: float = 0.0
     started_at: float = 0.0
     ended_at: float = 0.0
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed, timed out or were lost."""
+        return self.failed + self.lost + self.timed_out
 
     @property
     def wall_seconds(self) -> float:
@@ -241,7 +246,7 @@ def _stage(figures: StageFigures) -> StageTally:
 
 def _end(stage: StageTally, outcome: Outcome) -> None:
     stage.attempts += 1
-    stage.work_seconds += outcome.seconds
+    stage.busy_seconds += outcome.seconds
     stage.read_bytes += outcome.read_bytes
     stage.written_bytes += outcome.written_bytes
     if outcome.peak_bytes > stage.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
