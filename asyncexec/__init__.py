@@ -17,15 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncexec.array.spec import Spec as Spec
-    from asyncexec.engine import Engine as Engine
-    from asyncexec.engine import Execution as Execution
-    from asyncexec.engine import Result as Result
-    from asyncexec.engine import StageResult as StageResult
-    from asyncexec.errors import AsyncexecError as AsyncexecError
-    from asyncexec.errors import TaskError as TaskError
-    from asyncexec.observers import History as History
-    from asyncexec.observers import Progress as Progress
-    from asyncexec.observers import Summary as Summary
+    from asyncexec.engine import (
+        Engine as Engine,
+        Execution as Execution,
+        Result as Result,
+        StageResult as StageResult,
+    )
+    from asyncexec.errors import AsyncexecError as AsyncexecError, TaskError as TaskError
+    from asyncexec.observers import History as History, Progress as Progress, Summary as Summary
     from asyncexec.plan import Plan as Plan
     from asyncexec.policies.retry import Retry as Retry
     from asyncexec.policies.timeout import Timeout as Timeout

@@ -46,7 +46,10 @@ class SyncEngine:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> bool | None:
         stack, self._stack = self._stack, None
         return stack.__exit__(kind, error, traceback) if stack is not None else None
@@ -55,7 +58,9 @@ class SyncEngine:
         """Run ``plan`` to its end; arguments as for :meth:`asyncexec.Engine.execute`. Ctrl-C stops the work."""
         _refuse_running_loop("SyncEngine.execute(plan)", "await engine.execute(plan)")
         if self._stack is None:
-            raise EngineClosedError("the engine is not open: use it inside 'with SyncEngine(...) as engine:'")
+            raise EngineClosedError(
+                "the engine is not open: use it inside 'with SyncEngine(...) as engine:'"
+            )
         future = self._portal.start_task_soon(lambda: self._engine.execute(plan, **options))
         try:
             return future.result()
@@ -64,7 +69,13 @@ class SyncEngine:
             raise
 
 
-def execute(plan: Plan | Plannable, *, executor: Any = "threads", executor_options: Any = None, **options: Any) -> Result:
+def execute(
+    plan: Plan | Plannable,
+    *,
+    executor: Any = "threads",
+    executor_options: Any = None,
+    **options: Any,
+) -> Result:
     """Run ``plan`` on an engine made for it alone, and return the result.
 
     ``options`` are those of :meth:`asyncexec.Engine.execute`.
@@ -84,4 +95,6 @@ def _refuse_running_loop(called: str, instead: str) -> None:
         asyncio.get_running_loop()
     except RuntimeError:
         return
-    raise RunningLoopError(f"{called} would block the event loop that is running here; write: {instead}")
+    raise RunningLoopError(
+        f"{called} would block the event loop that is running here; write: {instead}"
+    )

@@ -118,9 +118,9 @@ class Program:
             return cloudpickle.dumps((self.kernel, self.io, self.shape))
         except Exception as error:
             raise SerializationError(
-                f"the function of stage {self.stage!r} of plan {self.plan!r} cannot be pickled, so it cannot be sent to "
-                f"a worker process: {error}. Create what it captures (files, locks, connections) inside the function, "
-                f"or run on executor='threads'"
+                f"the function of stage {self.stage!r} of plan {self.plan!r} cannot be pickled, so it cannot "
+                f"be sent to a worker process: {error}. Create what it captures (files, locks, "
+                f"connections) inside the function, or run on executor='threads'"
             ) from error
 
 
@@ -175,7 +175,9 @@ class Backend(Protocol):
         ...
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
-        """Run ``batches`` as they come, and yield reports as they come; end when ``batches`` has ended and all is reported.
+        """Run ``batches`` as they come, and yield reports as they come.
+
+        Ends when ``batches`` has ended and everything is reported.
 
         Called once in the life of the context.
         """
@@ -188,5 +190,8 @@ class Backend(Protocol):
     async def __aenter__(self) -> Self: ...
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None: ...

@@ -39,10 +39,6 @@ class Fence:
         return self._taken.acquire(blocking=False)
 
 
-class _GivenUpError(Exception):
-    """The attempt was given up before it saved."""
-
-
 def run_job(
     job: Job,
     kernel: Kernel,
@@ -75,19 +71,20 @@ def run_job(
         result = kernel(index, *inputs)
         if inspect.isawaitable(result):
             result = anyio.run(_awaited, result)
+        del inputs  # what the kernel has read need not be held while its output is written
         if fence is not None and not fence.take():
-            raise _GivenUpError
-        if io is None:
+            status = Status.CANCELLED
+        elif io is None:
             value = result
         else:
             written = io.save(index, result)
-    except _GivenUpError:
-        status = Status.CANCELLED
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
         status, error = Status.FAILED, describe(raised, keep=keep_exception)
     seconds = time.perf_counter() - start
     peak = peak_bytes() if peak_bytes is not None else 0
-    return Outcome(job.attempt, status, worker, started_at, seconds, peak, read, written, value, error)
+    return Outcome(
+        job.attempt, status, worker, started_at, seconds, peak, read, written, value, error
+    )
 
 
 async def _awaited(result: Any) -> Any:

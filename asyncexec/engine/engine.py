@@ -85,7 +85,9 @@ class Engine:
         observers: Iterable[AnyObserver] = (),
     ) -> None:
         self.backend = make_backend(executor, executor_options or {})
-        self._settings = Settings.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
+        self._settings = Settings.of(
+            retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
+        )
         self._observers = tuple(as_observer(o) for o in observers)
         self._budget = Budget(self._memory_bytes(memory), resources)
         self._numbers = count(1)
@@ -97,7 +99,9 @@ class Engine:
 
     async def __aenter__(self) -> Self:
         if self._life is not None:
-            raise EngineClosedError("this engine is open already: an engine is entered once, and shared")
+            raise EngineClosedError(
+                "this engine is open already: an engine is entered once, and shared"
+            )
         self._closing = asyncio.Event()
         opened = asyncio.get_running_loop().create_future()
         self._life = asyncio.create_task(self._live(opened), name="asyncexec engine")
@@ -111,7 +115,10 @@ class Engine:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> None:
         life, self._life = self._life, None
         if life is None:
@@ -128,7 +135,11 @@ class Engine:
         exceptions are not wrapped in groups, and the caller's cancellation reaches the executions in good order.
         """
         try:
-            async with self.backend, Driver(self.backend, self._budget) as driver, anyio.create_task_group() as tasks:
+            async with (
+                self.backend,
+                Driver(self.backend, self._budget) as driver,
+                anyio.create_task_group() as tasks,
+            ):
                 self._driver, self._tasks = driver, tasks
                 if not opened.done():
                     opened.set_result(None)
@@ -204,7 +215,9 @@ class Engine:
     ) -> Execution:
         """Start running ``plan``, and return the execution; arguments as for :meth:`execute`."""
         if self._tasks is None or self._driver is None:
-            raise EngineClosedError("the engine is not open: use it inside 'async with Engine(...) as engine:'")
+            raise EngineClosedError(
+                "the engine is not open: use it inside 'async with Engine(...) as engine:'"
+            )
         settings = self._settings.with_(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers, resume=resume
         )

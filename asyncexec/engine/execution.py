@@ -13,9 +13,15 @@ from anyio import to_thread
 
 from asyncexec.backends.contract import Program
 from asyncexec.backends.worker import decode
-from asyncexec.events.fanout import Fanout
-from asyncexec.events.records import PlanCancelled, PlanFailed, PlanStarted, PlanSucceeded, StageFigures
 from asyncexec.engine.result import Result, StageResult
+from asyncexec.events.fanout import Fanout
+from asyncexec.events.records import (
+    PlanCancelled,
+    PlanFailed,
+    PlanStarted,
+    PlanSucceeded,
+    StageFigures,
+)
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.driver import RUN_BITS, Driver, Lane
 from asyncexec.scheduler.layout import Layout
@@ -25,7 +31,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
-    from asyncexec.plan.workspace import OpenWorkspace
+    from asyncexec.plan.workspace import OpenWorkspace, Workspace
     from asyncexec.scheduler.admission import Budget
     from asyncexec.scheduler.settings import Settings
     from asyncexec.scheduler.stage import StageState
@@ -59,7 +65,14 @@ class Execution:
     """
 
     def __init__(
-        self, plan: Plan, *, number: int, backend: Backend, budget: Budget, settings: Settings, fanout: Fanout
+        self,
+        plan: Plan,
+        *,
+        number: int,
+        backend: Backend,
+        budget: Budget,
+        settings: Settings,
+        fanout: Fanout,
     ) -> None:
         self.plan = plan
         self.name = f"{plan.name}-{number}"
@@ -104,13 +117,21 @@ class Execution:
         if self._lane is None:
             return self._last_progress
         run = self._lane.run
-        return Progress(tasks=self.plan.tasks, completed=self.plan.tasks - run.left, running=run.running)
+        return Progress(
+            tasks=self.plan.tasks, completed=self.plan.tasks - run.left, running=run.running
+        )
 
     def __repr__(self) -> str:
         progress = self.progress
         state = "running"
         if self.done:
-            state = "succeeded" if self._result is not None else "cancelled" if self._error is None else "failed"
+            state = (
+                "succeeded"
+                if self._result is not None
+                else "cancelled"
+                if self._error is None
+                else "failed"
+            )
         return f"<Execution {self.name}: {state}, {progress.completed} of {progress.tasks} tasks>"
 
     # -- what the engine calls
@@ -133,7 +154,9 @@ class Execution:
     def report_unawaited(self) -> None:
         """Log a failure that nobody awaited."""
         if self._error is not None and not self._awaited:
-            logger.error("execution %s failed and nobody awaited it", self.name, exc_info=self._error)
+            logger.error(
+                "execution %s failed and nobody awaited it", self.name, exc_info=self._error
+            )
 
     async def stopped(self) -> None:
         """Cancel, and wait until nothing of the run is left."""
@@ -158,15 +181,14 @@ class Execution:
 
     async def _run(self, driver: Driver) -> tuple[Any, Lane]:
         plan = self.plan
-        travels = not self._backend.capabilities.shares_memory
-        if travels:
+        if not self._backend.capabilities.shares_memory:
             await to_thread.run_sync(_check_kernels, plan)
         workspace = await self._open()
         succeeded = False
         try:
-            layout = await to_thread.run_sync(self._lay_out, workspace, travels)
+            layout = await to_thread.run_sync(self._lay_out, workspace)
             lane = await self._drive(driver, layout)
-            value = await to_thread.run_sync(_collect, plan, layout, workspace)
+            value = await to_thread.run_sync(_collect, layout, workspace)
             succeeded = True
         finally:
             if workspace is not None:
@@ -175,14 +197,11 @@ class Execution:
         return value, lane
 
     async def _open(self) -> OpenWorkspace | None:
-        plan = self.plan
-        if plan.workspace is None:
-            return None
-        return await to_thread.run_sync(self._open_now)
+        workspace = self.plan.workspace
+        return None if workspace is None else await to_thread.run_sync(self._open_now, workspace)
 
-    def _open_now(self) -> OpenWorkspace:
+    def _open_now(self, workspace: Workspace) -> OpenWorkspace:
         plan = self.plan
-        assert plan.workspace is not None
         opening = Opening(
             plan=plan.name,
             fingerprint=plan.fingerprint,
@@ -190,12 +209,19 @@ class Execution:
             shares_memory=self._backend.capabilities.shares_memory,
             resume=self._settings.resume,
         )
-        return plan.workspace.open(plan.stages, opening)
+        return workspace.open(plan.stages, opening)
 
-    def _lay_out(self, workspace: OpenWorkspace | None, travels: bool) -> Layout:
+    def _lay_out(self, workspace: OpenWorkspace | None) -> Layout:
         backend = self._backend
-        layout = Layout(self.plan, self.name, self._settings, backend.capabilities, lambda: backend.slots, workspace)
-        if travels:
+        layout = Layout(
+            self.plan,
+            self.name,
+            settings=self._settings,
+            capabilities=backend.capabilities,
+            slots=lambda: backend.slots,
+            workspace=workspace,
+        )
+        if not backend.capabilities.shares_memory:
             for stage in layout.stages:
                 _ = stage.program.blob  # pickled here, not on the event loop
         return layout
@@ -278,11 +304,15 @@ def _check_kernels(plan: Plan) -> None:
     """Raise SerializationError for a kernel that cannot travel, before storage is touched."""
     if plan.workspace is not None:
         for stage in plan.stages:
-            _ = Program(key="", plan=plan.name, stage=stage.name, kernel=stage.kernel, shape=stage.shape).blob
+            _ = Program(
+                key="", plan=plan.name, stage=stage.name, kernel=stage.kernel, shape=stage.shape
+            ).blob
 
 
-def _collect(plan: Plan, layout: Layout, workspace: OpenWorkspace | None) -> Any:
-    results = {name: [decode(v) for v in values] for name, values in layout.values.results().items()}
+def _collect(layout: Layout, workspace: OpenWorkspace | None) -> Any:
+    results = {
+        name: [decode(v) for v in values] for name, values in layout.values.results().items()
+    }
     if workspace is not None:
         return workspace.collect(results)
     if len(results) == 1:

@@ -38,12 +38,16 @@ def as_observer(value: Observer | Callable[[AnyEvent], object]) -> Observer:
         If it is neither (an observer's class instead of an instance, say).
     """
     if isinstance(value, type):
-        raise OptionError(f"observers take instances: write {value.__name__}(...), not {value.__name__}")
+        raise OptionError(
+            f"observers take instances: write {value.__name__}(...), not {value.__name__}"
+        )
     if isinstance(value, Observer):
         return value
     if callable(value):
         return _EachEvent(value)
-    raise OptionError(f"{value!r} is no observer: it has no observe(events) and cannot be called with an event")
+    raise OptionError(
+        f"{value!r} is no observer: it has no observe(events) and cannot be called with an event"
+    )
 
 
 class Fanout:

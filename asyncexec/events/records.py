@@ -2,6 +2,8 @@
 
 ``at`` is seconds since the epoch on the driver; ``execution`` names the run; ``task`` is the task's flat (row-major)
 index in its stage (``PlanStarted`` has the shapes to unravel it).
+
+The three events that every task has are named tuples, which cost half of what frozen dataclasses cost to make.
 """
 
 from __future__ import annotations
@@ -112,8 +114,7 @@ class StageCompleted(Event):
     stage: str
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(NamedTuple):
     """An attempt started on a worker."""
 
     attempt: Attempt
@@ -121,8 +122,7 @@ class AttemptStarted:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptEnded:
+class AttemptEnded(NamedTuple):
     """An attempt ended, one way or another; ``outcome`` holds what the worker measured."""
 
     attempt: Attempt
@@ -130,8 +130,7 @@ class AttemptEnded:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class TaskSucceeded:
+class TaskSucceeded(NamedTuple):
     """A task is complete: once per task, whatever its attempts did."""
 
     attempt: Attempt

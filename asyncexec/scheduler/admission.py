@@ -20,7 +20,9 @@ class Budget:
     memory is tried once more alone: ``exclusive`` keeps everything else out.
     """
 
-    def __init__(self, memory_bytes: int | None = None, resources: Mapping[str, float] | None = None) -> None:
+    def __init__(
+        self, memory_bytes: int | None = None, resources: Mapping[str, float] | None = None
+    ) -> None:
         self.memory_bytes = memory_bytes
         self.resources = dict(resources or {})
         self.used_bytes = 0
@@ -52,7 +54,7 @@ class Budget:
                 self._check_resource(plan, stage, name, amount)
 
     def reserve(self, owner: object) -> bool:
-        """Ask for everything for one batch of ``owner``; True once nothing is in flight, and nothing starts until then."""
+        """Ask for everything for one batch of ``owner``; nothing starts until nothing is in flight: then True."""
         if self._reserved_for is None:
             self._reserved_for = owner
         return self._reserved_for is owner and not self.batches
@@ -71,9 +73,14 @@ class Budget:
 
     def fits_resources(self, resources: Mapping[str, float]) -> bool:
         """Whether the named resources are free now."""
-        return all(self._used[name] + amount <= self.resources[name] + 1e-9 for name, amount in resources.items())
+        return all(
+            self._used[name] + amount <= self.resources[name] + 1e-9
+            for name, amount in resources.items()
+        )
 
-    def take(self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False) -> None:
+    def take(
+        self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
+    ) -> None:
         """Book what a batch needs."""
         self.batches += 1
         if exclusive:
@@ -84,7 +91,9 @@ class Budget:
         for name, amount in resources.items():
             self._used[name] += amount
 
-    def give_back(self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False) -> None:
+    def give_back(
+        self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
+    ) -> None:
         """Free what a batch held."""
         self.batches -= 1
         if exclusive:
@@ -97,7 +106,9 @@ class Budget:
         where = f"plan {plan.name!r}, stage {stage.name!r} asks for {amount:g} of resource {name!r}"
         if name not in self.resources:
             known = ", ".join(sorted(self.resources)) or "none"
-            raise ResourceError(f"{where}, which nobody has (known: {known}). Give Engine(resources={{{name!r}: ...}})")
+            raise ResourceError(
+                f"{where}, which nobody has (known: {known}). Give Engine(resources={{{name!r}: ...}})"
+            )
         if amount > self.resources[name]:
             raise ResourceError(f"{where}, and there are only {self.resources[name]:g} in all")
 

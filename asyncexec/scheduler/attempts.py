@@ -67,7 +67,18 @@ class Running:
         What events call it; made when the first event needs it.
     """
 
-    __slots__ = ("backup", "consignment", "id", "number", "record", "started", "task", "timed_out", "trouble", "worker")
+    __slots__ = (
+        "backup",
+        "consignment",
+        "id",
+        "number",
+        "record",
+        "started",
+        "task",
+        "timed_out",
+        "trouble",
+        "worker",
+    )
 
     def __init__(self, attempt: int, task: int, consignment: Consignment) -> None:
         self.id = attempt
@@ -86,5 +97,7 @@ class Running:
         record = self.record
         if record is None:
             stage = self.consignment.stage.stage.name
-            record = self.record = Attempt(self.id, execution, stage, self.task, self.number, self.backup)
+            record = self.record = Attempt(
+                self.id, execution, stage, self.task, self.number, self.backup
+            )
         return record

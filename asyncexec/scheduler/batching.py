@@ -30,7 +30,8 @@ class BatchSize:
         else:
             mean += (seconds - mean) * _SMOOTHING
         self._mean = mean
-        self.limit = max(1, min(self.most, int(TARGET_SECONDS / (mean + _SHORTEST))))
+        limit = int(TARGET_SECONDS / (mean + _SHORTEST))
+        self.limit = limit if 0 < limit < self.most else max(1, min(limit, self.most))
 
     def size(self, ready: int, slots: int) -> int:
         """Return how many of ``ready`` tasks to send in one message."""

@@ -73,7 +73,10 @@ class Driver:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
     ) -> bool | None:
         self._send.close()
         self._tasks.cancel_scope.cancel()
@@ -108,7 +111,9 @@ class Driver:
         except Exception as error:  # noqa: BLE001 - whatever a broken backend raises ends the runs, not the host
             self._break(error)
         else:
-            self._break(BackendError(f"{self._backend!r} ended its map while its input was still open"))
+            self._break(
+                BackendError(f"{self._backend!r} ended its map while its input was still open")
+            )
 
     async def _keep_time(self) -> None:
         while True:
@@ -127,10 +132,13 @@ class Driver:
     def _take_in(self, reports: Sequence[Report]) -> None:
         now = anyio.current_time()
         lanes = self._lanes
-        for report in reports:
-            lane = lanes.get(report.attempt >> RUN_BITS)
-            if lane is not None:
-                lane.run.report(report, now)
+        if len(lanes) == 1:
+            next(iter(lanes.values())).run.report(reports, now)
+        else:
+            for report in reports:
+                lane = lanes.get(report.attempt >> RUN_BITS)
+                if lane is not None:
+                    lane.run.report((report,), now)
         self._settle(now)
 
     def _settle(self, now: float) -> None:
@@ -145,7 +153,11 @@ class Driver:
             if run.stopping and not run.finished:
                 self._watch_drain(lane, now)
             elif run.stalled:
-                run.stop(StalledError(f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"))
+                run.stop(
+                    StalledError(
+                        f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
+                    )
+                )
             if run.events:
                 events, run.events = run.events, []
                 lane.fanout.send(events)
@@ -190,11 +202,17 @@ class Driver:
             forsaken = lane.run.forsake()
             logger.warning(
                 "execution %s: the backend did not report %d cancelled attempts within %g s; they are given up",
-                lane.run.name, forsaken, DRAIN_SECONDS,
+                lane.run.name,
+                forsaken,
+                DRAIN_SECONDS,
             )
 
     def _break(self, error: Exception) -> None:
-        self._broken = error if isinstance(error, BackendError) else BackendError(f"{self._backend!r} failed: {error!r}")
+        self._broken = (
+            error
+            if isinstance(error, BackendError)
+            else BackendError(f"{self._backend!r} failed: {error!r}")
+        )
         if self._broken is not error:
             self._broken.__cause__ = error
         for lane in self._lanes.values():

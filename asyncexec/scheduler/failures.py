@@ -57,7 +57,13 @@ class Hopeless:
 
 
 def judge(
-    plan: str, stage: StageState, running: Running, trouble: Trouble, outcome: Outcome, rng: random.Random
+    plan: str,
+    stage: StageState,
+    running: Running,
+    *,
+    trouble: Trouble,
+    outcome: Outcome,
+    rng: random.Random,
 ) -> Again | Hopeless:
     """Decide about a task whose last living attempt ended with ``outcome``, and keep count in ``trouble``."""
     retry = stage.settings.retry
@@ -71,8 +77,12 @@ def judge(
         alone = running.consignment.exclusive
         verdict = retry.verdict(kind, trouble.failures, rng, alone=alone)
         if verdict is not None:
-            return Again(delay_seconds=verdict.delay_seconds, alone=verdict.alone, reason=_reason(kind, outcome))
-    return Hopeless(_error(plan, stage, running, outcome, kind, poisonous=poisonous))
+            return Again(
+                delay_seconds=verdict.delay_seconds,
+                alone=verdict.alone,
+                reason=_reason(kind, outcome),
+            )
+    return Hopeless(_error(plan, stage, running, outcome=outcome, kind=kind, poisonous=poisonous))
 
 
 def _reason(kind: Kind, outcome: Outcome) -> str:
@@ -81,13 +91,13 @@ def _reason(kind: Kind, outcome: Outcome) -> str:
     return f"{kind}: {outcome.error.type.rpartition('.')[2]}: {outcome.error.message}"
 
 
-def _error(  # noqa: PLR0913 - everything an error says
+def _error(
     plan: str,
     stage: StageState,
     running: Running,
+    *,
     outcome: Outcome,
     kind: Kind,
-    *,
     poisonous: bool,
 ) -> TaskError:
     index = unravel(running.task, stage.stage.shape)
@@ -122,14 +132,22 @@ def _explain(
     said = f"{info.type.removeprefix('builtins.')}: {info.message}" if info else ""
     memory = stage.stage.memory
     if poisonous:
-        advice = " The task probably crashes the interpreter or runs out of memory; run it on executor='serial' to see."
-        return f"two different workers died while running it ({said or 'no reason given'})", PoisonTaskError, advice
+        advice = " It probably crashes the interpreter or runs out of memory; run it on executor='serial' to see."
+        return (
+            f"two different workers died while running it ({said or 'no reason given'})",
+            PoisonTaskError,
+            advice,
+        )
     if kind is Kind.OUT_OF_MEMORY:
-        projected = f" (projected {format_bytes(memory.projected_bytes)})" if memory.projected_bytes else ""
-        return f"out of memory, also when run alone{projected}: {said}", TaskMemoryError, " Use smaller chunks or items."
+        projected = (
+            f" (projected {format_bytes(memory.projected_bytes)})" if memory.projected_bytes else ""
+        )
+        what = f"out of memory, also when run alone{projected}: {said}"
+        return what, TaskMemoryError, " Use smaller chunks or items."
     if outcome.status is Status.TIMED_OUT:
         limit = stage.settings.timeout.task
-        return f"ran longer than its timeout of {limit:g} s", TaskTimeoutError, " Give it a longer timeout=, or less work."
+        what = f"ran longer than its timeout of {limit or 0:g} s"
+        return what, TaskTimeoutError, " Give it a longer timeout=, or less work."
     if outcome.status is Status.FAILED:
         return said or "failed", TaskFailedError, ""
     return f"its worker was lost ({said or 'no reason given'})", WorkerLostError, ""

@@ -63,7 +63,9 @@ def graph_of(plan: Plan, *, barriers: bool = False) -> Graph:
     inputs: list[tuple[Edge, ...]] = []
     depths: list[int] = []
     for consumer, stage in enumerate(plan.stages):
-        edges = tuple(_edge(positions[r.stage], consumer, r.relation, barriers=barriers) for r in stage.reads)
+        edges = tuple(
+            _edge(positions[r.stage], consumer, r.relation, barriers=barriers) for r in stage.reads
+        )
         inputs.append(edges)
         depths.append(1 + max((depths[e.producer] for e in edges), default=-1))
     return Graph(tuple(inputs), _reverse(inputs), tuple(depths))
@@ -77,7 +79,8 @@ def _edge(producer: int, consumer: int, relation: Relation, *, barriers: bool) -
         relation,
         barrier=barriers or relation.barrier,
         identical=blockwise is not None and blockwise.is_identity,
-        reads_one=blockwise is not None and all(isinstance(m, Same | Fixed) for m in blockwise.maps),
+        reads_one=blockwise is not None
+        and all(isinstance(m, Same | Fixed) for m in blockwise.maps),
     )
 
 

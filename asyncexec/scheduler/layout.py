@@ -10,7 +10,7 @@ from asyncexec.backends.contract import Program
 from asyncexec.scheduler.graph import Edge, graph_of
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.stage import StageState
-from asyncexec.scheduler.values import Values, retentions
+from asyncexec.scheduler.values import Retention, Values, retentions
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -36,10 +36,11 @@ class Layout:
         Where the chunks are, for plans that have any.
     """
 
-    def __init__(  # noqa: PLR0913 - where everything a run needs comes together
+    def __init__(
         self,
         plan: Plan,
         name: str,
+        *,
         settings: Settings,
         capabilities: Capabilities,
         slots: Callable[[], int],
@@ -54,12 +55,11 @@ class Layout:
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done)
         self.values = Values(plan.stages, plan.returns or ())
         self.stages = self._make_stages(name, capabilities)
-        # Per stage: the edges whose producers are told when a task here is complete, and those told at its end.
-        self._read: list[list[Edge]] = [
-            [e for e in edges if not e.barrier and self.stages[e.producer].retention] for edges in self._graph.inputs
-        ]
+        # Per stage: what its tasks read that is let go of task by task.
+        self._read = [list(self._retained(edges)) for edges in self._graph.inputs]
         self.retries_allowed = max(
-            (stage.settings.retry.retries_allowed(plan.tasks) for stage in self.stages), default=math.inf
+            (stage.settings.retry.retries_allowed(plan.tasks) for stage in self.stages),
+            default=math.inf,
         )
 
     def begin(self) -> Iterator[int]:
@@ -74,8 +74,10 @@ class Layout:
         elif self._workspace is not None:
             stage.fresh.append(task)
         self._readiness.complete(position, task)
-        for edge in self._read[position]:
-            self._was_read(edge, task)
+        for edge, producer, retention in self._read[position]:
+            finished = [p for run in edge.producers(task) for p in run if retention.read(p)]
+            if finished:
+                self._let_go(producer, finished)
         if not stage.readiness.left:
             self._stage_was_read(position)
 
@@ -87,13 +89,11 @@ class Layout:
                     self._workspace.completed(stage.name, stage.fresh)
                     stage.fresh = []
 
-    def _was_read(self, edge: Edge, task: int) -> None:
-        producer = self.stages[edge.producer]
-        retention = producer.retention
-        assert retention is not None
-        finished = [p for run in edge.producers(task) for p in run if retention.read(p)]
-        if finished:
-            self._let_go(producer, finished)
+    def _retained(self, edges: Sequence[Edge]) -> Iterator[tuple[Edge, StageState, Retention]]:
+        for edge in edges:
+            producer = self.stages[edge.producer]
+            if not edge.barrier and producer.retention is not None:
+                yield edge, producer, producer.retention
 
     def _stage_was_read(self, position: int) -> None:
         for edge in self._graph.inputs[position]:
@@ -105,7 +105,9 @@ class Layout:
         if producer.keeps_values:
             self.values.drop(producer.position, tasks)
         elif self._workspace is not None:
-            self._workspace.release(producer.name, range(producer.tasks) if tasks is None else tasks)
+            self._workspace.release(
+                producer.name, range(producer.tasks) if tasks is None else tasks
+            )
 
     def _done_tasks(self, position: int) -> Sequence[range]:
         if self._workspace is None or not self.settings.resume:
@@ -135,17 +137,17 @@ class Layout:
                 resources=stage.resources,
             )
             state = StageState(
-                position,
-                self._graph.depths[position],
-                stage,
-                program,
-                self._readiness.stages[position],
-                self.settings.for_stage(stage),
-                self.values.reader(stage, self._graph.inputs[position]),
-                kept[position],
-                capabilities.batch_limit,
+                position=position,
+                depth=self._graph.depths[position],
+                stage=stage,
+                program=program,
+                readiness=self._readiness.stages[position],
+                settings=self.settings.for_stage(stage),
+                inputs=self.values.reader(stage, self._graph.inputs[position]),
+                retention=kept[position],
+                batch_limit=capabilities.batch_limit,
+                slots=self.slots,
+                resumed=sum(map(len, self._done[position])),
             )
-            state.slots = self.slots
-            state.resumed = sum(map(len, self._done[position]))
             states.append(state)
         return states

@@ -43,7 +43,9 @@ class Lookout:
         threshold = stage.settings.straggler.threshold(view)
         if threshold is None:
             return []
-        allowed = stage.settings.straggler.backups(view) - stage.running_backups - len(stage.backups)
+        allowed = (
+            stage.settings.straggler.backups(view) - stage.running_backups - len(stage.backups)
+        )
         if allowed <= 0:
             return []
         copies = stage.settings.straggler.copies(view)
@@ -67,7 +69,9 @@ class Lookout:
             if running.timed_out or running.task in stage.backups:
                 continue
             # Age counts from the task's newest attempt, which must itself have started.
-            if trouble is None or (len(trouble.alive) < copies and next(reversed(trouble.alive)) == running.id):
+            if trouble is None or (
+                len(trouble.alive) < copies and next(reversed(trouble.alive)) == running.id
+            ):
                 yield running
 
     def _view(self, stage: StageState, idle_slots: int) -> StageView:

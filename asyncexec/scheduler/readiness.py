@@ -66,10 +66,10 @@ class StageReadiness:
                 self.queue.push_run(start, stop)
             return
         countdown = self._countdown
-        assert countdown is not None
-        for task in tasks:
-            if countdown.arrive(task):
-                self._push(task)
+        if countdown is not None:
+            for task in tasks:
+                if countdown.arrive(task):
+                    self._push(task)
 
     def fed(self) -> None:
         """Note that the last task of a producer behind no barrier is complete."""

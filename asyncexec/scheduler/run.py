@@ -20,7 +20,7 @@ an attempt is slow             the task gets a backup
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
@@ -47,8 +47,6 @@ from asyncexec.scheduler.failures import Again, Hopeless, judge
 from asyncexec.scheduler.lookout import Lookout
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from asyncexec.backends.contract import Capabilities, Report
     from asyncexec.events.records import AnyEvent
     from asyncexec.scheduler.admission import Budget
@@ -104,7 +102,7 @@ class Run:
         self._budget = budget
         self._ids = ids
         self._epoch = epoch
-        self._random = random.Random(seed)  # noqa: S311 - jitter, not secrets
+        self._random = random.Random(seed)
         self._waiting = sorted(self.stages, key=lambda s: (-s.depth, s.position))
         self._running: dict[int, Running] = {}
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
@@ -148,7 +146,11 @@ class Run:
             if stage.resumed:
                 stage.completed = stage.resumed
                 self.left -= stage.resumed
-                self._emit(StageResumed(execution=self.name, at=self._at(now), stage=stage.name, tasks=stage.resumed))
+                self._emit(
+                    StageResumed(
+                        execution=self.name, at=self._at(now), stage=stage.name, tasks=stage.resumed
+                    )
+                )
         for position in self._layout.begin():
             self._stage_completed(self.stages[position], now)
 
@@ -172,23 +174,29 @@ class Run:
             return self._batch(stage, now, slots)
         return None
 
-    def report(self, report: Report, now: float) -> None:
-        """Take in one report of the backend; reports of attempts that are not in flight change nothing."""
-        if type(report) is Outcome:
-            running = self._running.pop(report.attempt, None)
-            if running is not None:
-                self._ended(running, report, now)
-        else:
-            running = self._running.get(report.attempt)
-            if running is not None and running.started < 0:
-                self._started(running, report, now)
+    def report(self, reports: Iterable[Report], now: float) -> None:
+        """Take in reports of the backend; those of attempts that are not in flight change nothing."""
+        running = self._running
+        for report in reports:
+            if isinstance(report, Outcome):
+                attempt = running.pop(report.attempt, None)
+                if attempt is not None:
+                    self._ended(attempt, report, now)
+            else:
+                attempt = running.get(report.attempt)
+                if attempt is not None and attempt.started < 0:
+                    self._started(attempt, report, now)
 
     def tick(self, now: float) -> None:
         """Do what is due: timeouts, retries, backups."""
         if self._plan_deadline is not None and now >= self._plan_deadline and not self.stopping:
             limit = self._layout.settings.timeout.plan
-            self.stop(PlanTimeoutError(f"plan {self.plan.name!r} ran longer than its timeout of {limit:g} s; "
-                                       f"{self.left} of {self.plan.tasks} tasks were left"))
+            self.stop(
+                PlanTimeoutError(
+                    f"plan {self.plan.name!r} ran longer than its timeout of {limit:g} s; "
+                    f"{self.left} of {self.plan.tasks} tasks were left"
+                )
+            )
         for stage in self._timed_stages:
             self._check_stage_timeout(stage, now)
         while self._delayed and self._delayed[0][0] <= now:
@@ -210,11 +218,15 @@ class Run:
             times.append(self._circuit.resumes_at)
         for stage in self._timed_stages:
             limit = stage.settings.timeout.stage
-            if stage.first_at is not None and limit is not None and stage.readiness.left and not self.stopping:
+            if (
+                stage.first_at is not None
+                and limit is not None
+                and stage.readiness.left
+                and not self.stopping
+            ):
                 times.append(stage.first_at + limit)
-        for stage in self._waiting:
-            if stage.started and not self.stopping:
-                times.append(self._lookout.next_look(stage))
+        if not self.stopping:
+            times.extend(self._lookout.next_look(s) for s in self._waiting if s.started)
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -245,7 +257,9 @@ class Run:
         if stage.backups:
             return self._send(stage, [stage.backups.popleft()], now, backup=True)
         queue = stage.readiness.queue
-        most = 1 if self._circuit.state is not State.CLOSED else stage.batch.size(queue.count, slots)
+        most = (
+            1 if self._circuit.state is not State.CLOSED else stage.batch.size(queue.count, slots)
+        )
         return self._send(stage, queue.take(most), now)
 
     def _alone(self, stage: StageState, now: float) -> Batch | None:
@@ -255,7 +269,13 @@ class Run:
         return self._send(stage, [stage.alone.popleft()], now, exclusive=True)
 
     def _send(
-        self, stage: StageState, tasks: Sequence[int], now: float, *, exclusive: bool = False, backup: bool = False
+        self,
+        stage: StageState,
+        tasks: Sequence[int],
+        now: float,
+        *,
+        exclusive: bool = False,
+        backup: bool = False,
     ) -> Batch:
         memory_bytes = stage.stage.memory.projected_bytes
         self._budget.take(memory_bytes, stage.stage.resources, exclusive=exclusive)
@@ -298,7 +318,9 @@ class Run:
         running.worker = report.worker
         running.consignment.stage.started[running.id] = running
         if self.watched:
-            self.events.append(AttemptStarted(running.described(self.name), report.worker, self._at(now)))
+            self.events.append(
+                AttemptStarted(running.described(self.name), report.worker, self._at(now))
+            )
 
     def _ended(self, running: Running, outcome: Outcome, now: float) -> None:
         consignment = running.consignment
@@ -319,7 +341,8 @@ class Run:
             stage.statistics.add(outcome.seconds)
             stage.read_bytes += outcome.read_bytes
             stage.written_bytes += outcome.written_bytes
-            if running.trouble is not None and not self._first_success(running, stage):
+            trouble = running.trouble
+            if trouble is not None and not self._first_success(running, trouble, stage):
                 return
             self._complete(running, stage, outcome, now)
         else:
@@ -337,20 +360,20 @@ class Run:
         if not consignment.left:
             self.in_flight -= 1
             self._budget.give_back(
-                consignment.memory_bytes, consignment.stage.stage.resources, exclusive=consignment.exclusive
+                consignment.memory_bytes,
+                consignment.stage.stage.resources,
+                exclusive=consignment.exclusive,
             )
 
     def _tell_end(self, running: Running, outcome: Outcome, now: float) -> None:
-        record = running.described(self.name)
-        at = self._at(now)
+        record = running.record or running.described(self.name)
+        at = self._epoch + now
         if running.started < 0 and outcome.started_at > 0:
             self.events.append(AttemptStarted(record, outcome.worker, at - outcome.seconds))
         self.events.append(AttemptEnded(record, outcome, at))
 
-    def _first_success(self, running: Running, stage: StageState) -> bool:
+    def _first_success(self, running: Running, trouble: Trouble, stage: StageState) -> bool:
         """Settle a task that had several attempts; return whether this one is the first to succeed."""
-        trouble = running.trouble
-        assert trouble is not None
         trouble.alive.pop(running.id, None)
         if trouble.complete:
             return False
@@ -368,10 +391,14 @@ class Run:
         task = running.task
         stage.completed += 1
         self.left -= 1
-        if self._circuit.failures and self._circuit.record(True, None, now) is State.CLOSED:
+        if (
+            self._circuit.failures
+            and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
+        ):
             self._emit(CircuitClosed(execution=self.name, at=self._at(now)))
         if self.watched:
-            self.events.append(TaskSucceeded(running.described(self.name), self._at(now)))
+            record = running.record or running.described(self.name)
+            self.events.append(TaskSucceeded(record, self._epoch + now))
         self._layout.complete(stage, task, outcome.value)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
@@ -381,7 +408,9 @@ class Run:
         self._waiting = [s for s in self._waiting if s.readiness.left]
         self._emit(StageCompleted(execution=self.name, at=self._at(now), stage=stage.name))
 
-    def _unsuccessful(self, running: Running, stage: StageState, outcome: Outcome, now: float) -> None:
+    def _unsuccessful(
+        self, running: Running, stage: StageState, outcome: Outcome, now: float
+    ) -> None:
         if self.stopping:
             return
         trouble = running.trouble
@@ -396,7 +425,9 @@ class Run:
             stage.backups.remove(running.task)  # a task that is tried again needs no backup as well
         if trouble.alive:
             return
-        decision = judge(self.plan.name, stage, running, trouble, outcome, self._random)
+        decision = judge(
+            self.plan.name, stage, running, trouble=trouble, outcome=outcome, rng=self._random
+        )
         if isinstance(decision, Hopeless):
             self._fail(running, decision, now)
             return
@@ -412,14 +443,19 @@ class Run:
             stage.retried += 1
             self._retries_left -= 1
             if self._retries_left < 0:
-                self.stop(RetryBudgetError(
-                    f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's budget; "
-                    f"the last was of stage {stage.name!r}, task {running.task} ({decision.reason}). Something is "
-                    f"wrong with most tasks; see the events, or raise Retry(budget=...)"))
+                self.stop(
+                    RetryBudgetError(
+                        f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's "
+                        f"budget; the last was of stage {stage.name!r}, task {running.task} ({decision.reason}). Something is "
+                        f"wrong with most tasks; see the events, or raise Retry(budget=...)"
+                    )
+                )
                 return
         if self.watched:
             record = running.described(self.name)
-            self.events.append(RetryScheduled(record, decision.delay_seconds, decision.reason, self._at(now)))
+            self.events.append(
+                RetryScheduled(record, decision.delay_seconds, decision.reason, self._at(now))
+            )
         if decision.delay_seconds <= 0 and not decision.alone:
             stage.readiness.queue.push_first(running.task)
         else:
@@ -433,22 +469,28 @@ class Run:
         self.stop(decision.error)
 
     def _record_failure(self, stage: StageState, running: Running, now: float) -> None:
-        changed = self._circuit.record(False, (stage.position, running.task), now)
+        changed = self._circuit.record(success=False, task=(stage.position, running.task), now=now)
         if self._circuit.gave_up:
             self.stop(self._circuit.error(self.plan.name))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
-            self._emit(CircuitOpened(
-                execution=self.name, at=self._at(now), failures=self._circuit.failures, pause_seconds=pause
-            ))
+            self._emit(
+                CircuitOpened(
+                    execution=self.name,
+                    at=self._at(now),
+                    failures=self._circuit.failures,
+                    pause_seconds=pause,
+                )
+            )
 
     # -- the clock
 
     def _check_attempts(self, stage: StageState, now: float) -> None:
         stage.looked_at = now
-        for running in self._lookout.overdue(stage, now):
+        overdue = list(self._lookout.overdue(stage, now))
+        for running in overdue:
             running.timed_out = True
-            self.unwanted.append(running.id)
+        self.unwanted.extend(running.id for running in overdue)
         if self.stopping or not stage.stage.idempotent:
             return
         for running in self._lookout.slow(stage, now, self._idle_slots()):
@@ -462,9 +504,12 @@ class Run:
         if limit is None or stage.first_at is None or not stage.readiness.left or self.stopping:
             return
         if now >= stage.first_at + limit:
-            self.stop(StageTimeoutError(
-                f"plan {self.plan.name!r}, stage {stage.name!r} ran longer than its timeout of {limit:g} s; "
-                f"{stage.readiness.left} of {stage.tasks} tasks were left"))
+            self.stop(
+                StageTimeoutError(
+                    f"plan {self.plan.name!r}, stage {stage.name!r} ran longer than its timeout of {limit:g} s; "
+                    f"{stage.readiness.left} of {stage.tasks} tasks were left"
+                )
+            )
 
     def _idle_slots(self) -> int:
         return self._layout.slots() - self._budget.batches

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +14,7 @@ from asyncexec.straggler.rule import Rule
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
 
-_COERCIONS = {"retry": as_retry, "timeout": as_timeout, "straggler": as_rule}
+_POLICIES = ("retry", "timeout", "straggler")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,22 +28,52 @@ class Settings:
     resume: bool = False
 
     @classmethod
-    def of(cls, *, barriers: bool = False, resume: bool = False, **policies: Any) -> Self:
+    def of(
+        cls,
+        *,
+        retry: Any = None,
+        timeout: Any = None,
+        straggler: Any = None,
+        barriers: bool = False,
+    ) -> Self:
         """Return settings from values as users write them (``retry=6``, ``timeout=30.0``, ``straggler="off"``)."""
-        return cls(**{name: as_policy(policies.get(name)) for name, as_policy in _COERCIONS.items()},
-                   barriers=barriers, resume=resume)
+        return cls(
+            retry=as_retry(retry),
+            timeout=as_timeout(timeout),
+            straggler=as_rule(straggler),
+            barriers=barriers,
+        )
 
-    def with_(self, **changes: Any) -> Self:
-        """Return these settings with what is not None in ``changes`` instead."""
-        return replace(self, **{
-            name: _COERCIONS[name](value) if name in _COERCIONS else value
-            for name, value in changes.items() if value is not None
-        })
+    def with_(
+        self,
+        *,
+        retry: Any = None,
+        timeout: Any = None,
+        straggler: Any = None,
+        barriers: bool | None = None,
+        resume: bool | None = None,
+    ) -> Self:
+        """Return these settings with what is not None instead."""
+        return replace(
+            self,
+            retry=self.retry if retry is None else as_retry(retry),
+            timeout=self.timeout if timeout is None else as_timeout(timeout),
+            straggler=self.straggler if straggler is None else as_rule(straggler),
+            barriers=self.barriers if barriers is None else barriers,
+            resume=self.resume if resume is None else resume,
+        )
 
     def for_stage(self, stage: Stage) -> Self:
-        """Return what holds for ``stage``, its own overrides first."""
-        overrides: Mapping[str, Any] = stage.overrides
-        unknown = overrides.keys() - _COERCIONS.keys()
+        """Return what holds for ``stage``, its own overrides first.
+
+        Raises
+        ------
+        OptionError
+            If the stage overrides something else than a policy.
+        """
+        unknown = sorted(stage.overrides.keys() - set(_POLICIES))
         if unknown:
-            raise OptionError(f"stage {stage.name!r} overrides {sorted(unknown)}; known: {', '.join(_COERCIONS)}")
-        return self.with_(**overrides) if overrides else self
+            raise OptionError(
+                f"stage {stage.name!r} overrides {unknown}; known: {', '.join(_POLICIES)}"
+            )
+        return self.with_(**stage.overrides) if stage.overrides else self

@@ -38,8 +38,9 @@ class StageState:
         Tasks completed since storage was last told.
     """
 
-    def __init__(  # noqa: PLR0913 - a record of what belongs to a stage, made in one place
+    def __init__(
         self,
+        *,
         position: int,
         depth: int,
         stage: Stage,
@@ -49,6 +50,8 @@ class StageState:
         inputs: Callable[[int], tuple[Any, ...]],
         retention: Retention | None,
         batch_limit: int,
+        slots: Callable[[], int],
+        resumed: int = 0,
     ) -> None:
         self.position = position
         self.depth = depth
@@ -67,13 +70,14 @@ class StageState:
         self.poison = PoisonWatch()
         self.running_backups = 0
         self.looked_at = 0.0
-        self.slots: Callable[[], int] = lambda: 1
+        self.slots = slots
         self.keeps_values = stage.holds_values
         self.fresh: list[int] = []
         self.first_at: float | None = None
         self.last_at: float | None = None
         # Figures for the result.
-        self.completed = self.resumed = self.attempts = self.retried = self.backed_up = self.failed = 0
+        self.resumed = resumed
+        self.completed = self.attempts = self.retried = self.backed_up = self.failed = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.busy_seconds = 0.0
 

@@ -116,7 +116,9 @@ def _nothing(task: int) -> None:  # noqa: ARG001 - the form of every source
     return None
 
 
-def retentions(graph: Graph, stages: Sequence[Stage], wanted: Sequence[bool]) -> list[Retention | None]:
+def retentions(
+    graph: Graph, stages: Sequence[Stage], wanted: Sequence[bool]
+) -> list[Retention | None]:
     """Return one retention per stage whose outputs shall be let go of when they have been read."""
     return [
         Retention(stage.tasks, graph.outputs[i]) if wanted[i] and graph.outputs[i] else None
