@@ -10,6 +10,7 @@ import hypothesis
 import numpy as np
 import psutil
 import pytest
+import zarr
 
 from tests.loopwatch import BlockedLoopWatch, Heartbeat
 
@@ -31,6 +32,8 @@ LIBRARY_PROCESSES = (
     "multiprocessing.forkserver",
     "loky.backend.resource_tracker",
 )
+# Unless it is told a size, Zarr uses a pool of asyncio's, whose threads do not bear Zarr's name.
+zarr.config.set({"threading.max_workers": 8})
 GRACE_SECONDS = 3.0
 
 
