@@ -1,0 +1,33 @@
+"""The command line, one command a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+EXIT_USAGE = 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        By default those of the process.
+    """
+    # By name and now, so that this package imports without its extra: workers import it for the demo's functions.
+    try:
+        application = import_module("asyncexec.cli.application")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("typer", "rich"):
+            raise
+        print(
+            f"asyncexec: the command line needs {error.name}, which is not installed: "
+            'pip install "asyncexec[cli]"',
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
+    code: int = application.run(arguments)
+    return code

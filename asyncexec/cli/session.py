@@ -1,0 +1,18 @@
+"""What holds for one call of the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Session:
+    """What a command tells the place that catches its errors.
+
+    Attributes
+    ----------
+    traceback : bool
+        Whether errors are shown with Python's traceback.
+    """
+
+    traceback: bool = False
