@@ -10,17 +10,18 @@ from __future__ import annotations
 import builtins
 import dis
 import functools
+import os
 import sys
-import sysconfig
 import types
+from pathlib import Path
 from typing import Any
 
-_LOADS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
+_GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-_INSTALLED = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
-_MEMBERS = (
+_STDLIB = str(Path(os.__file__).parent)
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
+# Members of a class that do something; of the others, plain data counts, under names of its own.
+_DOING = (
     types.FunctionType,
     staticmethod,
     classmethod,
@@ -35,16 +36,14 @@ def parts_of_definition(value: Any) -> tuple[Any, ...]:
     """Return what ``value`` (a function, builtin, class or module) is made of."""
     if isinstance(value, types.ModuleType):
         return "module", value.__name__, _version(value.__name__)
-    module = getattr(value, "__module__", None) or ""
-    name = getattr(value, "__qualname__", value.__name__)
     if isinstance(value, types.BuiltinFunctionType):
-        owner = value.__self__
-        return "builtin", module, name, None if isinstance(owner, types.ModuleType) else owner
-    if _is_installed(module):
-        return "installed", module, name, _version(module)
-    if isinstance(value, type):
-        return "class", module, name, value.__bases__, _members(value)
-    return "function", module, name, *_parts_of_function(value)
+        return "builtin", value.__module__, value.__qualname__, _owner(value)
+    if isinstance(value, types.FunctionType):
+        return _parts_of_function(value)
+    if is_installed(value.__module__):
+        return "installed", value.__module__, value.__qualname__, _version(value.__module__)
+    members = {name: _member(item) for name, item in vars(value).items() if _counts(name, item)}
+    return "class", value.__module__, value.__qualname__, value.__bases__, members
 
 
 def parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
@@ -55,30 +54,46 @@ def parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
 
 
 def _parts_of_function(function: types.FunctionType) -> tuple[Any, ...]:
+    # Not `__module__`: functools.wraps makes that the wrapped function's.
+    module = str(function.__globals__.get("__name__", ""))
+    name = function.__qualname__
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    used = [_global(function, path) for path in _paths(function.__code__)]
-    wrapped = getattr(function, "__wrapped__", None)
-    return function.__code__, function.__defaults__, function.__kwdefaults__, cells, used, wrapped
+    given = (cells, function.__defaults__, function.__kwdefaults__)
+    if not is_installed(module):
+        used = [_global(function, path) for path in _paths(function.__code__)]
+        return "function", module, name, function.__code__, *given, used
+    if "<" in name:  # made by another function: its name says neither which nor with what
+        return "installed", module, name, _version(module), function.__code__, *given
+    return "installed", module, name, _version(module)
 
 
 def _content(cell: types.CellType) -> Any:
     try:
         return cell.cell_contents
-    except ValueError:  # not assigned yet
-        return "empty cell"
+    except ValueError:
+        return "(not assigned)"
+
+
+def _owner(builtin: types.BuiltinFunctionType) -> Any:
+    """Return the object that a builtin method is bound to (``[].append``)."""
+    owner = builtin.__self__
+    return None if isinstance(owner, types.ModuleType) else owner
 
 
 def _paths(code: types.CodeType) -> list[tuple[str, ...]]:
-    """Return the globals that ``code`` loads, each with the attributes taken of it at once (``np.linalg.norm``)."""
+    """Return the globals that ``code`` loads, each with the attributes it takes of them at once (``np.sum``)."""
     found: dict[tuple[str, ...], None] = {}
-    path: list[str] = []
+    path: tuple[str, ...] = ()
     for instruction in dis.get_instructions(code):
-        if instruction.opname in _ATTRIBUTES and path:
-            path.append(str(instruction.argval))
-            continue
+        if instruction.opname in _GLOBALS:
+            path = (str(instruction.argval),)
+        elif instruction.opname in _ATTRIBUTES and path:
+            found.pop(path, None)
+            path = (*path, str(instruction.argval))
+        else:
+            path = ()
         if path:
-            found[tuple(path)] = None
-        path = [str(instruction.argval)] if instruction.opname in _LOADS else []
+            found[path] = None
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found.update(dict.fromkeys(_paths(constant)))
@@ -86,10 +101,10 @@ def _paths(code: types.CodeType) -> list[tuple[str, ...]]:
 
 
 def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the path, and what it leads to: attributes are followed through modules only."""
+    """Return the path and what it leads to; attributes are followed through modules only."""
     name, *attributes = path
     if name not in function.__globals__:
-        return path, "builtin" if hasattr(builtins, name) else "undefined"
+        return path, "(builtin)" if hasattr(builtins, name) else "(undefined)"
     value = function.__globals__[name]
     for attribute in attributes:
         if not isinstance(value, types.ModuleType) or not hasattr(value, attribute):
@@ -98,38 +113,31 @@ def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, .
     return path, value
 
 
-def _members(cls: type) -> dict[str, Any]:
-    return dict(_member(name, value) for name, value in vars(cls).items() if _counts(name, value))
-
-
 def _counts(name: str, value: Any) -> bool:
-    if isinstance(value, _MEMBERS):
-        return True
-    return isinstance(value, _DATA) and not (name.startswith("__") and name.endswith("__"))
+    own = not (name.startswith("__") and name.endswith("__"))
+    return isinstance(value, _DOING) or (own and isinstance(value, _DATA))
 
 
-def _member(name: str, value: Any) -> tuple[str, Any]:
+def _member(value: Any) -> Any:
     if isinstance(value, staticmethod | classmethod):
-        return name, (type(value).__name__, value.__func__)
+        return type(value).__name__, value.__func__
     if isinstance(value, property):
-        return name, ("property", value.fget, value.fset)
+        return "property", value.fget, value.fset
     if isinstance(value, functools.cached_property):
-        return name, ("cached_property", value.func)
+        return "cached property", value.func
     if isinstance(value, functools.partialmethod):
-        return name, ("partialmethod", value.func, value.args, value.keywords)
-    return name, value
+        return "partial method", value.func, value.args, value.keywords
+    return value
 
 
-def _is_installed(module: str) -> bool:
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names and top != "__main__":
-        return True
-    path = getattr(sys.modules.get(top), "__file__", None) or ""
-    return path.startswith(_INSTALLED)
+def is_installed(module: str) -> bool:
+    """Whether ``module`` belongs to Python or to an installed package."""
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    if file is None:
+        return module in sys.builtin_module_names or module in sys.stdlib_module_names
+    return file.startswith(_STDLIB) or not _INSTALLED.isdisjoint(Path(file).parts)
 
 
 def _version(module: str) -> str:
-    top = module.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        return ""
-    return str(getattr(sys.modules.get(top), "__version__", ""))
+    return str(getattr(sys.modules.get(module.partition(".")[0]), "__version__", ""))

@@ -5,6 +5,7 @@ All of it costs time in proportion to the stages (and axes), never to the tasks.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
@@ -137,15 +138,21 @@ def _check_items(where: str, stage: Stage, items: Items) -> None:
 def _check_writer(
     where: str, stage: Stage, output: ChunkedOutput, writers: dict[str, Stage]
 ) -> None:
-    location = output.location.removeprefix("file://").rstrip("/")
+    location = _place(output.location)
     other = writers.setdefault(location, stage)
     if other is not stage:
         raise WriteConflictError(
             f"{where} writes {output.location!r}, which stage {other.name!r} writes too: "
             f"give one of them another location"
         )
-    if sum(output.location == mine.location for mine in stage.outputs) > 1:
+    if sum(location == _place(mine.location) for mine in stage.outputs) > 1:
         raise WriteConflictError(f"{where} writes {output.location!r} more than once")
+
+
+def _place(location: str) -> str:
+    """Return one spelling for the ways to write one location."""
+    local = location.removeprefix("file://")
+    return location.rstrip("/") if "://" in local else os.path.abspath(local)  # noqa: PTH100 - no path need exist
 
 
 def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
