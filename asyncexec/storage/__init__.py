@@ -5,9 +5,11 @@ from asyncexec.storage.arrays import StoredArray, planned_array
 from asyncexec.storage.block_io import BlockIO, InMemory, Source, Target
 from asyncexec.storage.catalog import create_array, exists, open_array
 from asyncexec.storage.locations import RUN_SCOPED, Location, join, locate
+from asyncexec.storage.workspace import ArrayWorkspace
 
 __all__ = [
     "RUN_SCOPED",
+    "ArrayWorkspace",
     "BlockIO",
     "InMemory",
     "Location",

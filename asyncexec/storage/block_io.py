@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
-from asyncexec.storage.access import opened
+from asyncexec.storage.access import Chunks, opened
 from asyncexec.storage.arrays import StoredArray
 from asyncexec.storage.cuts import indexer
 from asyncexec.storage.selections import Region, Selection, extents, tiles
@@ -20,10 +20,33 @@ if TYPE_CHECKING:
 
 
 class Readable(Protocol):
-    """Something that blocks are read from."""
+    """Something that blocks are read from, other than a reference to an array."""
+
+    @property
+    def shape(self) -> Shape:
+        """The array's shape."""
+        ...
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        ...
 
     def read(self, region: Region) -> np.ndarray:
         """Return what ``region`` takes, read-only."""
+        ...
+
+
+class Writable(Readable, Protocol):
+    """Something that blocks are written to, other than a reference to an array."""
+
+    @property
+    def ref(self) -> StoredArray:
+        """The array it stands for."""
+        ...
+
+    def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
+        """Write ``block`` to ``region``."""
         ...
 
 
@@ -59,7 +82,7 @@ class Source:
 
     Attributes
     ----------
-    array : StoredArray or InMemory
+    array : StoredArray, InMemory, or another thing to read blocks from
     select : Selection
         What the task at an index reads.
     stream : tuple of int, optional
@@ -67,7 +90,7 @@ class Source:
         row-major) instead of one array, so that it holds one of them at a time.
     """
 
-    array: StoredArray | InMemory
+    array: StoredArray | Readable
     select: Selection
     stream: Shape | None = None
 
@@ -82,22 +105,28 @@ class Target:
         If blocks do not cover whole chunks (or shards), so that two tasks would write one.
     """
 
-    array: StoredArray
+    array: StoredArray | Writable
     block: Shape
 
     def __post_init__(self) -> None:
-        fits = zip(self.array.shape, self.block, self.array.unit, strict=True)
+        ref = self.ref
+        fits = zip(ref.shape, self.block, ref.unit, strict=True)
         if any(block % unit and block < extent for extent, block, unit in fits):
             raise WriteConflictError(
-                f"blocks of {self.block} do not cover whole units of {self.array.unit} of {self.array.location}, "
+                f"blocks of {self.block} do not cover whole units of {ref.unit} of {ref.location}, "
                 f"so that two tasks would write one"
             )
+
+    @property
+    def ref(self) -> StoredArray:
+        """The array that is written."""
+        return self.array if isinstance(self.array, StoredArray) else self.array.ref
 
     def region(self, index: Index) -> tuple[slice, ...]:
         """Return where the task at ``index`` writes, in elements."""
         return tuple(
             slice(i * block, min((i + 1) * block, extent))
-            for i, block, extent in zip(index, self.block, self.array.shape, strict=True)
+            for i, block, extent in zip(index, self.block, self.ref.shape, strict=True)
         )
 
 
@@ -143,32 +172,28 @@ class BlockIO:
         for target, given in zip(self.targets, blocks, strict=True):
             region = target.region(index)
             block = self._checked(index, target, region, given)
-            self._writable(target).write(region, block)
+            array = target.array
+            (opened(array) if isinstance(array, StoredArray) else array).write(region, block)
             total += block.nbytes
         return total
 
-    def bound(self, change: Callable[[StoredArray], StoredArray]) -> BlockIO:
-        """Return the same with ``change`` applied to every stored array."""
+    def bound(self, change: Callable[[StoredArray], StoredArray | Writable]) -> BlockIO:
+        """Return the same with ``change`` applied to every reference to an array."""
         return replace(
             self,
             sources=tuple(
                 replace(s, array=change(s.array)) if isinstance(s.array, StoredArray) else s
                 for s in self.sources
             ),
-            targets=tuple(replace(t, array=change(t.array)) for t in self.targets),
+            targets=tuple(replace(t, array=change(t.ref)) for t in self.targets),
         )
 
     def _input(self, source: Source, region: Region) -> Any:
-        readable = self._readable(source)
+        array = source.array
+        readable = opened(array) if isinstance(array, StoredArray) else array
         if source.stream is None:
             return readable.read(region)
         return _streamed(readable, region, source.stream)
-
-    def _readable(self, source: Source) -> Readable:
-        return source.array if isinstance(source.array, InMemory) else opened(source.array)
-
-    def _writable(self, target: Target) -> Any:
-        return opened(target.array)
 
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):
@@ -190,10 +215,10 @@ class BlockIO:
                 f"{self._task(index)} returned a block of shape {block.shape} where shape {shape} is to be written. "
                 f"Declare the chunks that the function returns, or change what it returns"
             )
-        if block.dtype != target.array.numpy_dtype:
+        if block.dtype != target.ref.numpy_dtype:
             raise ChunkMismatchError(
-                f"{self._task(index)} returned elements of type {block.dtype} where {target.array.dtype} "
-                f"is to be written. Pass dtype={str(block.dtype)!r}, or return block.astype({target.array.dtype!r})"
+                f"{self._task(index)} returned elements of type {block.dtype} where {target.ref.dtype} "
+                f"is to be written. Pass dtype={str(block.dtype)!r}, or return block.astype({target.ref.dtype!r})"
             )
         return block
 
@@ -201,6 +226,6 @@ class BlockIO:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
 
 
-def _streamed(readable: Readable, region: Region, block: Shape) -> Iterator[np.ndarray]:
+def _streamed(readable: Chunks | Readable, region: Region, block: Shape) -> Iterator[np.ndarray]:
     for tile in tiles(region, block):
         yield readable.read(tile)

@@ -53,7 +53,8 @@ class Location:
 
     url: str
     options: StorageOptions = field(default_factory=StorageOptions)
-    store: Store | None = None
+    # Stores are equal by what they hold, and cannot be hashed.
+    store: Store | None = field(default=None, hash=False)
 
     @property
     def scheme(self) -> str:
@@ -78,6 +79,11 @@ class Location:
     def run_scoped(self) -> bool:
         """Whether the place is bound only when a run begins."""
         return self.store is None and self.url.startswith(RUN_SCOPED)
+
+    @property
+    def process_bound(self) -> bool:
+        """Whether the place is in this process's memory, where no other process can reach it."""
+        return self.scheme == "memory" or isinstance(self.store, MemoryStore)
 
     def join(self, name: str) -> Location:
         """Return the place called ``name`` inside this one."""

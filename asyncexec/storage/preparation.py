@@ -1,0 +1,219 @@
+"""Making a run's arrays: everything is checked before anything is made, and what was made can be undone."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import ArrayNotFoundError, OptionError, StorageError, TargetExistsError
+from asyncexec.storage.arrays import StoredArray
+from asyncexec.storage.catalog import create_array, exists, remove
+from asyncexec.storage.faults import storage_error
+from asyncexec.storage.locations import Location, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from asyncexec.plan.stage import Stage
+    from asyncexec.storage.block_io import BlockIO
+    from asyncexec.storage.journal import Journal
+
+_AT_ONCE = 16
+"""How many arrays are made at once where each takes a round trip to somewhere else."""
+
+
+def check_places(
+    stages: Sequence[Stage], blocks: Mapping[str, BlockIO], *, shares_memory: bool
+) -> list[StoredArray]:
+    """Return the arrays that ``stages`` write for good, after a look at every place they read or write.
+
+    Raises
+    ------
+    ArrayNotFoundError
+        If an array to be read is gone.
+    OptionError
+        If an array is in this process's memory and workers are not, or what is read would be replaced.
+    """
+    written = _targets(blocks)
+    for ref in [*written.values(), *_sources(blocks)]:
+        if ref.location.process_bound and not shares_memory:
+            raise OptionError(
+                f"{ref.location} is in this process's memory, where workers of this executor cannot reach it: "
+                f"use executor='threads', or a directory or bucket"
+            )
+    for stage in stages:
+        if stage.name in blocks:
+            _check_sources(stage, blocks, written)
+    return list(written.values())
+
+
+def check_targets(
+    targets: Sequence[StoredArray], *, overwrite: bool, made: Mapping[str, str]
+) -> list[StoredArray]:
+    """Return which ``targets`` an earlier run has ``made`` (place to stamp), so that they are kept.
+
+    Raises
+    ------
+    TargetExistsError
+        If something is at another target's place, and not ``overwrite``.
+    """
+    kept: list[StoredArray] = []
+    for ref in targets:
+        if not exists(ref.location):
+            continue
+        if made.get(str(ref.location)) == stamp(ref.location):
+            kept.append(ref)
+        elif not overwrite:
+            raise TargetExistsError(
+                f"{ref.location} holds a Zarr array or group already. "
+                f"Pass overwrite=True to replace it, or store elsewhere"
+            )
+    return kept
+
+
+def stamp(location: Location) -> str:
+    """Return what tells an array from another that was made later at its place; ``""`` where nothing does."""
+    path = location.local_path
+    if path is None:
+        return ""
+    with suppress(OSError):
+        status = (path / "zarr.json").stat()
+        return f"{status.st_ino}-{status.st_mtime_ns}"
+    return "gone"
+
+
+class Preparation:
+    """The arrays that have been made for a run; :meth:`undo` removes them and puts back what they replaced."""
+
+    def __init__(self) -> None:
+        self.made: list[Location] = []
+        self._aside: list[tuple[Path, Path]] = []
+
+    def make_targets(self, targets: Iterable[StoredArray], journal: Journal | None) -> None:
+        """Make ``targets``; what is there is set aside, and removed once all of them are made.
+
+        Raises
+        ------
+        StorageError
+            If one cannot be made.
+        """
+        for ref in targets:
+            self._set_aside(ref.location)
+            self.made.append(ref.location)
+            create_array(ref, overwrite=True)
+            if journal is not None:
+                journal.note_made(str(ref.location), stamp(ref.location))
+        self._remove_aside()
+
+    def make_intermediates(self, refs: Sequence[StoredArray]) -> None:
+        """Make ``refs``, several at once where the store is far.
+
+        Raises
+        ------
+        StorageError
+            If one cannot be made.
+        """
+        near = [ref for ref in refs if ref.location.local_path is not None]
+        far = [ref for ref in refs if ref.location.local_path is None]
+        for ref in near:
+            _make(ref)
+        if far:
+            with ThreadPoolExecutor(
+                min(_AT_ONCE, len(far)), thread_name_prefix="asyncexec-make"
+            ) as pool:
+                list(pool.map(_make, far))
+
+    def undo(self) -> None:
+        """Remove what was made, and put back what it replaced; goes on where something cannot be removed."""
+        for location in self.made:
+            with suppress(StorageError):
+                remove(location)
+        self.made.clear()
+        for path, aside in self._aside:
+            with suppress(OSError):
+                aside.rename(path)
+        self._aside.clear()
+
+    def _set_aside(self, location: Location) -> None:
+        path = location.local_path
+        if path is None or not os.path.lexists(path):
+            return
+        aside = path.with_name(f"{path.name}.replaced-{uuid.uuid4().hex[:8]}")
+        try:
+            path.rename(aside)
+        except OSError as error:
+            raise storage_error(error, location, "cannot be replaced") from None
+        self._aside.append((path, aside))
+
+    def _remove_aside(self) -> None:
+        aside = [place for _, place in self._aside]
+        self._aside.clear()
+        for path in aside:
+            remove(locate(path))
+
+
+def _make(ref: StoredArray) -> None:
+    if not exists(ref.location):
+        create_array(ref)
+
+
+def _targets(blocks: Mapping[str, BlockIO]) -> dict[str, StoredArray]:
+    written = [target.ref for io in blocks.values() for target in io.targets]
+    return {str(ref.location): ref for ref in written if not ref.location.run_scoped}
+
+
+def _sources(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
+    read = [source.array for io in blocks.values() for source in io.sources]
+    found = {
+        str(a.location): a for a in read if isinstance(a, StoredArray) and not a.location.run_scoped
+    }
+    return list(found.values())
+
+
+def _check_sources(
+    stage: Stage, blocks: Mapping[str, BlockIO], written: Mapping[str, StoredArray]
+) -> None:
+    before = {
+        str(t.ref.location)
+        for read in stage.reads
+        if read.stage in blocks
+        for t in blocks[read.stage].targets
+    }
+    for source in blocks[stage.name].sources:
+        ref = source.array
+        if (
+            not isinstance(ref, StoredArray)
+            or ref.location.run_scoped
+            or str(ref.location) in before
+        ):
+            continue
+        for target in written.values():
+            if _overlap(ref.location, target.location):
+                raise OptionError(
+                    f"{target.location} would be replaced while stage {stage.name!r} still reads {ref.location}: "
+                    f"store the result elsewhere"
+                )
+        if not exists(ref.location):
+            raise ArrayNotFoundError(
+                f"there is no Zarr array at {ref.location}, which stage {stage.name!r} reads: somebody removed it"
+            )
+
+
+def _overlap(a: Location, b: Location) -> bool:
+    """Whether one place is the other, or inside of it."""
+    if a.store is not b.store and (a.local_path is None or b.local_path is None):
+        return False
+    first, second = _parts(a), _parts(b)
+    shared = min(len(first), len(second))
+    return first[:shared] == second[:shared]
+
+
+def _parts(location: Location) -> tuple[str, ...]:
+    path = location.local_path
+    if path is not None:
+        return Path(os.path.realpath(path)).parts
+    return tuple(part for part in str(location).split("/") if part)

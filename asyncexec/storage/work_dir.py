@@ -1,0 +1,140 @@
+"""The directory a run keeps its own things in: made when the run begins, removed when it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import sync
+
+from asyncexec.errors import AsyncexecError, WorkDirError
+from asyncexec.storage.catalog import remove
+from asyncexec.storage.locations import Location, PlaceLike, locate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncexec.plan.workspace import Opening
+
+PREFIX = "asyncexec-"
+_REMOVALS = 5
+_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPlace:
+    """A run's own directory (or key prefix).
+
+    Attributes
+    ----------
+    location : Location
+    found : bool
+        Whether it was there already, left by an earlier run of the same plan.
+    """
+
+    location: Location
+    found: bool = False
+
+    def bind(self, location: Location) -> Location:
+        """Return the real place of a run-scoped one; others stay."""
+        if not location.run_scoped:
+            return location
+        return self.location.join(location.url.partition("://")[2])
+
+    def remove(self) -> None:
+        """Remove it and what is in it.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be removed.
+        """
+        for _ in range(_REMOVALS):
+            try:
+                return remove(self.location)
+            except AsyncexecError:
+                # Somebody may be ending a write in there just now.
+                time.sleep(_PAUSE_SECONDS)
+        return remove(self.location)
+
+
+def make_work_place(
+    work_dir: PlaceLike | None, storage_options: Mapping[str, Any] | None, opening: Opening
+) -> WorkPlace:
+    """Make the directory of a run under ``work_dir`` (by default, of temporary files), and see that it can be written.
+
+    A run that resumes has a directory named by what it computes, so that the next one finds it; any other has one of
+    its own.
+
+    Raises
+    ------
+    WorkDirError
+        If it cannot be made or written to.
+    """
+    parent = locate(tempfile.gettempdir() if work_dir is None else work_dir, storage_options)
+    if parent.process_bound and not opening.shares_memory:
+        raise WorkDirError(
+            f"work_dir {parent} is in this process's memory, where workers cannot reach it: use a directory or a bucket"
+        )
+    place = parent.join(_name(opening))
+    try:
+        path = place.local_path
+        found = _make_prefix(place) if path is None else _make_directory(path, keep=opening.resume)
+    except AsyncexecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        told = parent.options.hide_in(str(error))
+        raise WorkDirError(
+            f"work_dir {parent} cannot be written: {type(error).__name__}: {told}. Give another work_dir, or the rights"
+        ) from None
+    return WorkPlace(place, found)
+
+
+def _name(opening: Opening) -> str:
+    if opening.resume:
+        return f"{PREFIX}{opening.fingerprint[:32]}"
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", opening.execution)[:60]
+    return f"{PREFIX}{readable}-{uuid.uuid4().hex[:8]}"
+
+
+def _make_directory(path: Path, *, keep: bool) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+        found = False
+    except FileExistsError:
+        if not keep or path.is_symlink() or not path.is_dir():
+            raise
+        _check_owner(path)
+        found = True
+    try:
+        probe = path / f".probe-{uuid.uuid4().hex}"
+        probe.write_bytes(b"asyncexec")
+        probe.unlink()
+    except OSError:
+        if not found:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    return found
+
+
+def _check_owner(path: Path) -> None:
+    # Its name can be foretold: in a directory that everybody can write to, somebody else may have made it.
+    if path.stat().st_uid != os.getuid():
+        raise WorkDirError(f"{path} belongs to somebody else: give another work_dir")
+
+
+def _make_prefix(place: Location) -> bool:
+    opened = place.open()
+    marker = opened / ".asyncexec"
+    found = bool(sync(marker.exists()))
+    sync(marker.set(default_buffer_prototype().buffer.from_bytes(b"asyncexec")))
+    return found
