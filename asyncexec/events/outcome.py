@@ -88,9 +88,12 @@ class Outcome(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """A pickled value that nobody has needed to look into yet; it can be passed on as it is."""
+    """A pickled value that nobody has needed to look into yet; it can be passed on as it is.
 
-    data: bytes
+    ``data`` is a bytearray where a big value was received in place, to spare a copy.
+    """
+
+    data: bytes | bytearray
 
 
 class Many(NamedTuple):
