@@ -131,6 +131,7 @@ def test_only_the_edges_start_an_event_loop():
     edges = {
         "asyncexec.cli",
         "asyncexec.sync",
+        "asyncexec.testing.virtual_time",  # Runs tests, each on a loop of its own.
         "asyncexec.backends.worker",  # A worker has no loop, and runs users' async functions.
     }
     assert calls_outside(runners, allowed=edges) == []
