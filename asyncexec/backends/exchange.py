@@ -1,0 +1,95 @@
+"""The loop side of ``Backend.map``, the same in every backend: batches come in, reports go out.
+
+A backend hands each batch on in its ``submit``, and puts reports in with :meth:`Exchange.report`. The exchange counts
+what is owed, so that the map ends when every attempt has its outcome and no earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from typing import Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from asyncexec.backends.contract import Batch, Report
+from asyncexec.errors import UsageError
+
+
+class Exchange:
+    """One call of ``Backend.map``; its methods belong to the event loop's thread."""
+
+    def __init__(self) -> None:
+        self._submit: Callable[[Batch], None] | None = None
+        self._tasks: TaskGroup = anyio.create_task_group()
+        self._reports: list[Report] = []
+        self._owed = 0
+        self._error: Exception | None = None
+        self._mapped = False
+        self._fed = False
+        self._changed = anyio.Event()
+
+    async def start(self, submit: Callable[[Batch], None]) -> None:
+        """Make ready for :meth:`map`; ``submit`` takes a batch as it comes, and must not block."""
+        self._submit = submit
+        await self._tasks.__aenter__()
+
+    async def stop_feeding(self) -> None:
+        """Take no more batches; what is in flight may still be reported."""
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    def end(self) -> None:
+        """End the stream after what has been reported, whatever is owed."""
+        self._fed, self._owed = True, 0
+        self._changed.set()
+
+    def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
+        """Feed ``batches`` to ``submit``, and return the stream of reports.
+
+        Raises
+        ------
+        UsageError
+            If called a second time.
+        """
+        if self._submit is None or self._mapped:
+            raise UsageError("Backend.map is called once, inside the backend's context")
+        self._mapped = True
+        self._tasks.start_soon(self._feed, batches, self._submit)
+        return self
+
+    def report(self, reports: Sequence[Report], outcomes: int) -> None:
+        """Pass on ``reports``, of which so many are outcomes."""
+        if reports:
+            self._reports.extend(reports)
+            self._owed -= outcomes
+            self._changed.set()
+
+    def fail(self, error: Exception) -> None:
+        """Let the consumer see ``error``, after what has been reported."""
+        self._error = self._error or error
+        self._changed.set()
+
+    async def _feed(self, batches: AsyncIterable[Batch], submit: Callable[[Batch], None]) -> None:
+        try:
+            async for batch in batches:
+                self._owed += len(batch.jobs)
+                submit(batch)
+        except Exception as error:  # noqa: BLE001 - it belongs to the consumer of the map
+            self.fail(error)
+        self._fed = True
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Sequence[Report]:
+        while not self._reports:
+            if self._error is not None:
+                raise self._error
+            if self._fed and self._owed == 0:
+                raise StopAsyncIteration
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        reports, self._reports = self._reports, []
+        return reports

@@ -1,0 +1,120 @@
+"""Tasks in threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from types import TracebackType
+from typing import Self
+
+import anyio
+
+from asyncexec.backends.contract import Batch, Capabilities, Report
+from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.options import seconds, whole_number
+from asyncexec.backends.thread_pool import ThreadPool
+from asyncexec.errors import UsageError
+
+BATCH_LIMIT = 512
+
+
+class ThreadsBackend:
+    """Run tasks in daemon threads beside the event loop.
+
+    Pays off where kernels release the GIL, as NumPy and Zarr's codecs do. A thread cannot be killed: a task that is
+    cancelled or times out while it runs is *given up*. Its slot goes to a fresh thread; what it computes is never
+    saved, and its thread ends when its kernel returns.
+
+    Parameters
+    ----------
+    max_workers : int, optional
+        How many tasks run at once; default: the cores this process may use.
+    max_abandoned : int, optional
+        How many threads that were given up are replaced at a time; beyond it each takes a slot with it until it ends.
+        Default: 4 x ``max_workers``.
+    patience : float
+        Seconds that work waits while given-up threads hold every slot, before the run fails with ``BackendError``.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    """
+
+    _name = "threads"
+
+    def __init__(
+        self,
+        *,
+        max_workers: int | None = None,
+        max_abandoned: int | None = None,
+        patience: float = 30.0,
+    ) -> None:
+        workers = usable_cores() if max_workers is None else max_workers
+        self._size = whole_number(workers, executor=self._name, option="max_workers")
+        abandoned = 4 * self._size if max_abandoned is None else max_abandoned
+        self._max_abandoned = whole_number(
+            abandoned, executor=self._name, option="max_abandoned", least=0
+        )
+        self._patience = seconds(patience, executor=self._name, option="patience")
+        self._exchange: Exchange | None = None
+        self._pool: ThreadPool | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What threads can do."""
+        return Capabilities(
+            name=self._name, local=True, shares_memory=True, batch_limit=BATCH_LIMIT
+        )
+
+    @property
+    def slots(self) -> int:
+        """How many tasks can run at once, now."""
+        return self._size if self._pool is None else self._pool.slots
+
+    @property
+    def abandoned(self) -> int:
+        """How many running attempts have been given up since the context was entered."""
+        return 0 if self._pool is None else self._pool.abandoned
+
+    def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
+        """Run ``batches`` as they come, and yield reports as they come."""
+        if self._exchange is None:
+            raise UsageError(f"executor {self._name!r} is used outside its `async with` block")
+        return self._exchange.map(batches)
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Drop those that have not started, and give up those that run."""
+        if self._pool is not None:
+            self._pool.cancel(attempts)
+
+    async def __aenter__(self) -> Self:
+        exchange = Exchange()
+        pool = ThreadPool(
+            name=self._name,
+            size=self._size,
+            max_abandoned=self._max_abandoned,
+            patience=self._patience,
+            report=exchange.report,
+            fail=exchange.fail,
+        )
+        await exchange.start(pool.submit)
+        pool.open()
+        self._exchange, self._pool = exchange, pool
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        exchange, pool = self._exchange, self._pool
+        if exchange is None or pool is None:
+            return
+        try:
+            await exchange.stop_feeding()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await pool.close()
+            exchange.end()
