@@ -1,0 +1,113 @@
+"""A batch on its way through a blocking system, and how it is packed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection, Iterable, Sequence
+from weakref import WeakKeyDictionary
+
+from asyncexec.backends.blocking_system import Handle
+from asyncexec.backends.calls_in_worker import LocalCall, RemoteCall, digest
+from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.wire import encode_input
+from asyncexec.backends.worker import describe
+from asyncexec.errors import SerializationError
+from asyncexec.events.outcome import Outcome, Status
+
+SMALL_PROGRAM_BYTES = 32_768
+
+
+class Call:
+    """A batch, from its submission to its end; ``owed`` holds the attempts without an outcome."""
+
+    def __init__(self, program: Program, jobs: Sequence[Job], *, shares_memory: bool) -> None:
+        self.program = program
+        self.jobs = jobs
+        self.owed = {job.attempt for job in jobs}
+        self.settled = asyncio.Event()
+        self.local = LocalCall(program, jobs) if shares_memory else None
+        self.send_program = False
+        self.handle: Handle | None = None
+        self.sent_at = 0.0
+        self.started_at = 0.0
+
+    def settle(self, attempts: Iterable[int]) -> None:
+        """Take note that these have an outcome."""
+        self.owed.difference_update(attempts)
+        if not self.owed:
+            self.settled.set()
+
+    def look(self) -> bool:
+        """Return True if its first job is found started for the first time."""
+        if self.started_at or self.handle is None or not self.handle.running():
+            return False
+        self.started_at = time.time()
+        return True
+
+    def claim(self, attempts: Collection[int]) -> set[int]:
+        """Return those of ``attempts`` that are owed and will not be saved from now on."""
+        hit = self.owed.intersection(attempts)
+        if self.local is not None:
+            # A worker that has taken the fence is saving: its outcome follows.
+            hit = {attempt for attempt in hit if self.local.fences[attempt].take()}
+            self.local.dropped |= hit
+        return hit
+
+    def ended(self, attempt: int, status: Status, worker: str) -> Outcome:
+        """Return an outcome for an attempt of which the worker says nothing."""
+        if self.started_at and attempt == self.jobs[0].attempt:
+            seconds = max(time.time() - self.started_at, 0.0)
+            return Outcome(attempt, status, worker, self.started_at, seconds)
+        return Outcome(attempt, status)
+
+    def broken(self, status: Status, worker: str, error: BaseException | None) -> list[Outcome]:
+        """Return outcomes for all that is owed, where any of its jobs may have been running."""
+        started = self.started_at or self.sent_at
+        seconds = max(time.time() - started, 0.0)
+        told = (
+            None if error is None else describe(error, keep=isinstance(error, SerializationError))
+        )
+        return [Outcome(a, status, worker, started, seconds, error=told) for a in self.owed]
+
+
+class Packer:
+    """Packs calls for workers in other processes; used in the system's thread.
+
+    A small program travels with every call. A large one travels until a call with it has come back, and then again to
+    each worker that says it does not have it.
+    """
+
+    def __init__(self) -> None:
+        self._keys: WeakKeyDictionary[Program, bytes] = WeakKeyDictionary()
+        self._delivered: WeakKeyDictionary[Program, int] = WeakKeyDictionary()
+
+    def delivered(self, program: Program, generation: int) -> None:
+        """Take note that some worker of this generation has the program."""
+        self._delivered[program] = generation
+
+    def pack(self, call: Call, generation: int) -> tuple[RemoteCall, list[Outcome]]:
+        """Return what to submit, and the outcomes of jobs whose inputs cannot travel.
+
+        Raises
+        ------
+        SerializationError
+            If the program cannot travel.
+        """
+        program = call.program
+        blob = program.blob
+        key = self._keys.get(program)
+        if key is None:
+            key = self._keys[program] = digest(blob)
+        known = self._delivered.get(program) == generation and not call.send_program
+        jobs: list[Job] = []
+        failed: list[Outcome] = []
+        for job in call.jobs:
+            try:
+                jobs.append(Job(job.attempt, job.task, tuple(map(encode_input, job.inputs))))
+            except SerializationError as error:
+                told = describe(error, keep=True)
+                failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=told))
+        return RemoteCall(
+            key, None if known and len(blob) > SMALL_PROGRAM_BYTES else blob, jobs
+        ), failed

@@ -1,0 +1,259 @@
+"""The loop side of the adapter for blocking systems: what waits, what runs, what has been given up.
+
+What waits, waits here, where it can be cancelled; what has been submitted is in ``_running`` until its handle is done,
+also when nobody waits for it any more, because it holds a worker.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import CancelledError
+from contextlib import suppress
+from functools import partial
+
+from asyncexec.backends.blocking_calls import Call, Packer
+from asyncexec.backends.blocking_system import BlockingSystem, Handle
+from asyncexec.backends.calls_in_worker import NEEDS_PROGRAM
+from asyncexec.backends.contract import Batch, Report, Started
+from asyncexec.backends.system_thread import SystemThread
+from asyncexec.backends.wire import decode_outcomes
+from asyncexec.errors import BackendError
+from asyncexec.events.outcome import Outcome, Status
+
+TICK_SECONDS = 0.02
+
+
+class Dispatcher:
+    """Hands calls to a blocking system; its methods belong to the event loop's thread, but for those that say so.
+
+    Parameters
+    ----------
+    system : BlockingSystem
+        Open already.
+    thread : SystemThread
+        The one thread in which the system is used.
+    size : int
+        How many calls it runs at once.
+    patience : float
+        Seconds that work waits while calls that were given up hold every worker.
+    report : callable
+        Takes reports, and how many of them are outcomes.
+    fail : callable
+        Takes the error when the system is broken for good.
+    """
+
+    def __init__(
+        self,
+        system: BlockingSystem,
+        *,
+        thread: SystemThread,
+        size: int,
+        patience: float,
+        report: Callable[[Sequence[Report], int], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self.abandoned = 0
+        self._system = system
+        self._capabilities = system.capabilities
+        self._thread = thread
+        self._size = size
+        self._patience = patience
+        self._report = report
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        self._packer = Packer()
+        self._queue: deque[Call] = deque()
+        self._running: set[Call] = set()
+        self._generation = 0
+        self._opening = False
+        self._stuck_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many calls can run at once, now; at least 1, so that work comes and finds out."""
+        return max(1, self._size - sum(not call.owed for call in self._running))
+
+    @property
+    def _worker(self) -> str:
+        """Stands for a worker that did not tell its name; no two generations of workers share it."""
+        return f"{self._capabilities.name}-{self._generation}"
+
+    def submit(self, batch: Batch) -> None:
+        """Queue ``batch`` for the next free worker."""
+        shares_memory = self._capabilities.shares_memory
+        self._queue.append(Call(batch.program, batch.jobs, shares_memory=shares_memory))
+        self._dispatch()
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Drop what waits; stop what runs where the system can, and give it up where it cannot."""
+        wanted = frozenset(attempts)
+        for call in [c for c in (*self._queue, *self._running) if not c.owed.isdisjoint(wanted)]:
+            call.look()
+            hit = call.claim(wanted)
+            self._settle(call, [call.ended(a, Status.CANCELLED, self._worker) for a in hit])
+            if call.owed:
+                call.jobs = [job for job in call.jobs if call.handle or job.attempt in call.owed]
+            elif call in self._running:
+                self._thread.post(partial(self._stop, call))
+            else:
+                self._queue.remove(call)
+
+    async def close(self) -> None:
+        """Cancel everything, and close the system."""
+        self.cancel({attempt for call in (*self._queue, *self._running) for attempt in call.owed})
+        # Whoever is saving is not to be cut short.
+        await asyncio.gather(*[call.settled.wait() for call in self._running])
+        # Handles of what was just stopped get a turn to say that they are done.
+        await self._thread.run(lambda: None)
+        await asyncio.sleep(0)
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._thread.run(partial(self._system.close, idle=not self._running))
+
+    # Going out.
+
+    def _dispatch(self) -> None:
+        while self._queue and len(self._running) < self._size and not self._opening:
+            call = self._queue.popleft()
+            call.sent_at = time.time()
+            self._running.add(call)
+            self._thread.post(partial(self._send, call, self._generation))
+        self._keep_time()
+
+    def _send(self, call: Call, generation: int) -> None:
+        """In the system's thread: pack and submit."""
+        failed: list[Outcome] = []
+        try:
+            if call.local is not None:
+                handle = self._system.submit(call.local)
+            else:
+                work, failed = self._packer.pack(call, generation)
+                handle = self._system.submit(work)
+            call.handle = handle
+            handle.add_done_callback(partial(self._to_loop, self._done, call, generation))
+        except Exception as error:  # noqa: BLE001 - what it means is decided on the loop
+            self._to_loop(self._undone, call, generation, error)
+        if failed:
+            self._to_loop(self._settle, call, failed)
+        if not call.owed:
+            self._stop(call)  # Cancelled while it was on its way.
+
+    def _stop(self, call: Call) -> None:
+        """In the system's thread: stop a call that nobody waits for."""
+        if call.handle is not None and not call.handle.cancel() and call.handle.running():
+            self._to_loop(self._count_abandoned)
+
+    def _count_abandoned(self) -> None:
+        self.abandoned += 1
+
+    def _to_loop(self, function: Callable[..., object], *arguments: object) -> None:
+        """In any thread."""
+        # A closed loop: nobody is left to hear of the end of a call that was given up.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    # Coming back.
+
+    def _done(self, call: Call, generation: int, handle: Handle) -> None:
+        if generation != self._generation:
+            return
+        try:
+            answer = handle.result()
+            outcomes = decode_outcomes(answer) if answer and call.local is None else answer
+        except CancelledError:
+            outcomes = []
+        except Exception as error:  # noqa: BLE001 - what it means is decided there
+            self._undone(call, generation, error)
+            return
+        self._running.discard(call)
+        if outcomes == NEEDS_PROGRAM:
+            call.send_program, call.handle = True, None
+            self._queue.appendleft(call)
+        else:
+            self._packer.delivered(call.program, generation)
+            self._settle(call, outcomes)
+            self._settle(call, [call.ended(a, Status.LOST, self._worker) for a in call.owed])
+        self._dispatch()
+
+    def _undone(self, call: Call, generation: int, error: Exception) -> None:
+        if generation != self._generation:
+            return
+        if self._system.broken_by(error):
+            # Results that came before the break are in the loop's queue: let them come first.
+            self._loop.call_soon(self._break, generation, error)
+            return
+        if isinstance(error, BackendError):
+            self._fail(error)
+        self._running.discard(call)
+        self._settle(call, call.broken(Status.FAILED, self._worker, error))
+        self._dispatch()
+
+    def _settle(self, call: Call, outcomes: Sequence[Outcome]) -> None:
+        """Report the outcomes that are owed, and no others."""
+        owed = [o for o in outcomes if o.attempt in call.owed]
+        call.settle(o.attempt for o in owed)
+        self._report(owed, len(owed))
+
+    # Time.
+
+    def _keep_time(self) -> None:
+        if self._timer is None and (self._queue or self._running):
+            self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        firsts = [call.jobs[0].attempt for call in self._running if call.owed and call.look()]
+        self._report([Started(attempt, self._worker) for attempt in firsts], 0)
+        self._check_for_life()
+        self._keep_time()
+
+    def _check_for_life(self) -> None:
+        """Say so when nothing can run, rather than wait for ever."""
+        now = self._loop.time()
+        held = len(self._running) >= self._size and not any(c.owed for c in self._running)
+        if not (held and self._queue):
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = now
+        elif now - self._stuck_since > self._patience:
+            stuck = BackendError(
+                f"executor {self._capabilities.name!r}: every worker ({self._size}) is held by a "
+                f"task that was given up (cancelled or timed out) and does not end. Let the tasks "
+                f"end, or use executor='processes', which kills"
+            )
+            self._break(self._generation, stuck)
+
+    # Breaking.
+
+    def _break(self, generation: int, error: Exception) -> None:
+        """Take everything in flight for lost, and open the system again.
+
+        Which call broke it cannot be told, so each of them counts as started.
+        """
+        if generation != self._generation:
+            return
+        for call in self._running:
+            self._settle(call, call.broken(Status.LOST, self._worker, None))
+        self._running.clear()
+        self._generation += 1
+        self._opening = True
+        self._stuck_since = None
+        self._thread.post(partial(self._reopen, error))
+
+    def _reopen(self, cause: Exception) -> None:
+        """In the system's thread."""
+        try:
+            size = self._system.open()
+        except Exception as error:  # noqa: BLE001 - it belongs to the consumer of the map
+            error.__cause__ = error.__cause__ or cause
+            self._to_loop(self._fail, error)
+        else:
+            self._to_loop(self._opened, size)
+
+    def _opened(self, size: int) -> None:
+        self._size, self._opening = size, False
+        self._dispatch()

@@ -1,0 +1,65 @@
+"""Threads for systems that block."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+
+class SystemThread:
+    """One daemon thread that does what it is told, in order: for systems whose calls block and do not like company."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name=f"asyncexec-{name}", daemon=True)
+        self._thread.start()
+
+    def post(self, function: Callable[[], object]) -> None:
+        """Have ``function`` called, which must not raise."""
+        self._tasks.put(function)
+
+    async def run[T](self, function: Callable[[], T]) -> T:
+        """Have ``function`` called, and return what it returns or raise what it raises."""
+        return await asyncio.wrap_future(self._future(function))
+
+    def _future[T](self, function: Callable[[], T]) -> Future[T]:
+        future: Future[T] = Future()
+        self._tasks.put(lambda: _fulfil(future, function))
+        return future
+
+    def end(self) -> None:
+        """End the thread when it has done what it was told, and wait for that."""
+        self._tasks.put(None)
+        self._thread.join()
+
+    def _main(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            task()
+
+
+def future_of(call: Callable[[], Any], *, name: str) -> Future[Any]:
+    """Return the future of a blocking call, made in a daemon thread of its own.
+
+    For a :class:`~asyncexec.backends.blocking_system.BlockingSystem` that has no handles itself: its ``submit`` returns this.
+    """
+    future: Future[Any] = Future()
+    future.set_running_or_notify_cancel()
+    thread = threading.Thread(target=_fulfil, args=(future, call), name=name, daemon=True)
+    thread.start()
+    return future
+
+
+def _fulfil(future: Future[Any], function: Callable[[], Any]) -> None:
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+        if not future.cancelled():
+            future.set_exception(error)
+    else:
+        if not future.cancelled():
+            future.set_result(result)

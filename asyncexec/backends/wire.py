@@ -1,0 +1,112 @@
+"""Values and outcomes as bytes, for workers that do not share the driver's memory.
+
+An outcome comes back as JSON with its value behind it, pickled: nothing that a worker says is unpickled on the driver,
+except the value of a value stage, and that only when somebody looks into it.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+import cloudpickle
+
+from asyncexec.backends.worker import describe
+from asyncexec.errors import BackendError, SerializationError
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+
+_HEADER = struct.Struct("<I")
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+
+
+def encode_value(value: Any) -> Encoded:
+    """Return ``value`` pickled; what is defined in ``__main__`` or in a function travels by value.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled.
+    """
+    if type(value) is Encoded:
+        return value
+    try:
+        if type(value) in _PLAIN:
+            return Encoded(pickle.dumps(value, protocol=5))
+        return Encoded(cloudpickle.dumps(value))
+    except Exception as error:
+        raise SerializationError(
+            f"a {type(value).__qualname__} cannot be pickled for the journey to or from a worker: {error}"
+        ) from error
+
+
+def encode_input(value: Any) -> Encoded | Many:
+    """Return an input of a job in the form in which it travels.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled.
+    """
+    if type(value) is Many:
+        return Many(tuple(encode_value(v) for v in value.values))
+    return encode_value(value)
+
+
+def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:
+    """Return ``outcomes`` as bytes; one whose value cannot be pickled becomes a failure that says so."""
+    rows: list[list[Any]] = []
+    values: list[bytes | bytearray] = []
+    for outcome in outcomes:
+        value: bytes | bytearray = b""
+        status, error = outcome.status, outcome.error
+        if outcome.value is not None:
+            try:
+                value = encode_value(outcome.value).data
+            except SerializationError as failure:
+                status, error = Status.FAILED, describe(failure)
+        values.append(value)
+        told = None if error is None else [error.type, error.bases, error.message, error.traceback]
+        rows.append([outcome.attempt, status.value, *outcome[2:8], len(value), told])
+    header = json.dumps(rows).encode()
+    return b"".join([_HEADER.pack(len(header)), header, *values])
+
+
+def decode_outcomes(data: bytes) -> list[Outcome]:
+    """Return what :func:`encode_outcomes` made, with the values still encoded.
+
+    Raises
+    ------
+    BackendError
+        If ``data`` is something else.
+    """
+    try:
+        (size,) = _HEADER.unpack_from(data)
+        position = _HEADER.size + size
+        outcomes: list[Outcome] = []
+        for row in json.loads(data[_HEADER.size : position]):
+            attempt, status, worker, started_at, seconds, peak, read, written, length, told = row
+            value = Encoded(data[position : position + length]) if length else None
+            position += length
+            error = None if told is None else ErrorInfo(told[0], tuple(told[1]), told[2], told[3])
+            outcomes.append(
+                Outcome(
+                    attempt,
+                    Status(status),
+                    worker,
+                    started_at,
+                    seconds,
+                    peak,
+                    read,
+                    written,
+                    value,
+                    error,
+                )
+            )
+    except (struct.error, ValueError, TypeError, IndexError, KeyError) as error:
+        raise BackendError(
+            f"a worker answered with something that is not a list of outcomes: {error}"
+        ) from error
+    return outcomes
