@@ -1,0 +1,42 @@
+"""The rules of a backend as tests: subclass :class:`BackendConformance`, and say how to make yours.
+
+::
+
+    class TestMine(BackendConformance):
+        @pytest.fixture
+        def backend(self):
+            return lambda: MyBackend(workers=2)
+
+Give it at least two slots where it can have them. Tests of what ``capabilities`` says a backend cannot do are skipped,
+and say so.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+# Before they are imported, so that what fails in them is told in full.
+_PARTS = ("cancelling", "leaving", "outcomes", "starts", "suite", "travel")
+pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in _PARTS])
+
+from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 - see above
+from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
+from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
+from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
+from asyncexec.testing.conformance.travel import TravelRules  # noqa: E402
+
+__all__ = ["BackendConformance"]
+
+
+class BackendConformance(OutcomeRules, TravelRules, StartRules, CancelRules, EndRules):
+    """What must hold for every backend; a subclass has a fixture ``backend`` that returns a factory of backends.
+
+    Attributes
+    ----------
+    patience : float
+        Seconds to wait for any one thing before it counts as missing.
+    shares_files : bool
+        Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
+    owns_workers : bool
+        Whether the workers are the backend's own, so that leaving it ends them.
+    """

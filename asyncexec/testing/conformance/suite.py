@@ -1,0 +1,73 @@
+"""What every part of the suite asks of a backend, or skips."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import anyio
+import pytest
+
+from asyncexec.backends.contract import Backend
+from asyncexec.testing import kernels
+from asyncexec.testing.driving import Driven
+
+type Factory = Callable[[], Backend]
+
+
+class Suite:
+    """The settings of a suite, and how its tests wait and skip.
+
+    Attributes
+    ----------
+    patience : float
+        Seconds to wait for any one thing before it counts as missing.
+    shares_files : bool
+        Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
+    owns_workers : bool
+        Whether the workers are the backend's own, so that leaving it ends them.
+    """
+
+    patience: ClassVar[float] = 20.0
+    shares_files: ClassVar[bool] = True
+    owns_workers: ClassVar[bool] = True
+
+    pytestmark = pytest.mark.asyncio
+
+    def driven(self, backend: Factory) -> Driven:
+        """Return a backend that a test can drive."""
+        return Driven(backend(), patience=self.patience)
+
+    @pytest.fixture
+    def files(self, tmp_path: Path) -> Path:
+        """Return a directory that workers see."""
+        if not self.shares_files:
+            pytest.skip("workers do not see the test's files")
+        return tmp_path
+
+    @staticmethod
+    def need(holds: object, why: str) -> None:
+        """Skip the test, and say why, unless ``holds``."""
+        if not holds:
+            pytest.skip(why)
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait for something that no report tells."""
+        deadline = time.monotonic() + self.patience
+        while not holds():
+            assert time.monotonic() < deadline, f"{what}: not within {self.patience:g} s"
+            await anyio.sleep(kernels.POLL_SECONDS)
+
+    async def quiet(self, trace: Path) -> None:
+        """Wait until ``trace`` has stopped growing."""
+        sizes = [math.nan]
+
+        def still() -> bool:
+            # Forty times what the task needs to write again.
+            sizes.append(trace.stat().st_size)
+            return len(sizes) > 40 and len(set(sizes[-40:])) == 1
+
+        await self.until(still, "the end of what a killed task does")
