@@ -6,6 +6,7 @@ import errno
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import AsyncexecError, OutOfSpaceError, StorageError
+from asyncexec.storage.options import shown
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
@@ -38,10 +39,20 @@ def storage_error(
             ),
             number,
         )
-    told = location.options.hide_in(str(error))
-    if location.store is None and location.url != str(location):
-        told = told.replace(location.url, str(location))
-    return _numbered(StorageError(f"{where} {what}: {type(error).__name__}: {told}"), number)
+    return _numbered(
+        StorageError(f"{where} {what}: {type(error).__name__}: {tell(error, location)}"), number
+    )
+
+
+def tell(error: Exception, location: Location) -> str:
+    """Return what ``error`` says, without secrets of ``location``."""
+    return location.options.hide_in(str(error)).replace(location.url or "\0", shown(location.url))
+
+
+def cause(error: Exception, location: Location) -> Exception | None:
+    """Return ``error`` as a cause that may be shown; None where it might tell a secret."""
+    secretive = bool(location.options) or location.url != shown(location.url)
+    return None if secretive or location.store is not None else error
 
 
 def _numbered[E: OSError](error: E, number: int | None) -> E:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from zarr.abc.store import Store
-from zarr.storage import LocalStore, MemoryStore, StorePath
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
 
 from asyncexec.errors import MissingExtraError, OptionError, StorageError
 from asyncexec.storage.options import StorageOptions, shown
@@ -186,8 +186,6 @@ def _obstore_store(location: Location, *, read_only: bool) -> Store:
             f"{location} needs the package obstore, which is not installed. "
             f"Install it with: pip install 'asyncexec[{extra}]'"
         ) from error
-    from zarr.storage import ObjectStore  # noqa: PLC0415 - with obstore, an optional extra
-
     return ObjectStore(obstore.from_url(location.url, **location.options), read_only=read_only)
 
 
@@ -198,8 +196,6 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
         raise MissingExtraError(
             f"{location} needs the package fsspec, which is not installed. Install it with: pip install fsspec"
         ) from error
-    from zarr.storage import FsspecStore  # noqa: PLC0415 - with fsspec, an optional extra
-
     return FsspecStore.from_url(
         location.url, storage_options=dict(location.options), read_only=read_only
     )

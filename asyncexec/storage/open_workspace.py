@@ -124,6 +124,7 @@ class OpenArrayWorkspace:
         with ExitStack() as stack:
             if succeeded or not resumable:
                 stack.callback(self.place.remove)
+            stack.callback(self.place.release)
             for location in () if succeeded or resumable else self.made:
                 stack.callback(remove, location)
             for ref in self.targets:

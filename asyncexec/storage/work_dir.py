@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import shutil
@@ -10,13 +11,14 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.storage.catalog import remove
+from asyncexec.storage.faults import tell
 from asyncexec.storage.locations import Location, PlaceLike, locate
 
 if TYPE_CHECKING:
@@ -38,16 +40,24 @@ class WorkPlace:
     location : Location
     found : bool
         Whether it was there already, left by an earlier run of the same plan.
+    lock : file object or None
+        Held while the run lasts, where the place can be found by another run.
     """
 
     location: Location
     found: bool = False
+    lock: IO[bytes] | None = None
 
     def bind(self, location: Location) -> Location:
         """Return the real place of a run-scoped one; others stay."""
         if not location.run_scoped:
             return location
         return self.location.join(location.url.partition("://")[2])
+
+    def release(self) -> None:
+        """Let another run have it."""
+        if self.lock is not None:
+            self.lock.close()
 
     def remove(self) -> None:
         """Remove it and what is in it.
@@ -88,14 +98,15 @@ def make_work_place(
     try:
         path = place.local_path
         found = _make_prefix(place) if path is None else _make_directory(path, keep=opening.resume)
+        lock = _locked(path) if path is not None and opening.resume else None
     except AsyncexecError:
         raise
     except Exception as error:  # noqa: BLE001 - as the store puts it
-        told = parent.options.hide_in(str(error))
+        told = tell(error, parent)
         raise WorkDirError(
             f"work_dir {parent} cannot be written: {type(error).__name__}: {told}. Give another work_dir, or the rights"
         ) from None
-    return WorkPlace(place, found)
+    return WorkPlace(place, found, lock)
 
 
 def _name(opening: Opening) -> str:
@@ -124,6 +135,19 @@ def _make_directory(path: Path, *, keep: bool) -> bool:
             shutil.rmtree(path, ignore_errors=True)
         raise
     return found
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Keep other runs of the same plan out, as long as this process lives."""
+    lock = (path / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise WorkDirError(
+            f"another run of the same plan with resume=True is using {path}: wait for it, or give another work_dir"
+        ) from None
+    return lock
 
 
 def _check_owner(path: Path) -> None:

@@ -77,19 +77,20 @@ class ArrayWorkspace:
         """
         targets = check_places(stages, self.blocks, shares_memory=opening.shares_memory)
         if not opening.resume:
+            # Nothing is kept; with resume, only the journal in the work directory can tell.
             check_targets(targets, overwrite=self.overwrite, made={})
         place = make_work_place(self.work_dir, self.storage_options, opening)
         preparation = Preparation()
         try:
             journal = _journal(place, opening)
-            kept = check_targets(
-                targets, overwrite=self.overwrite, made=journal.made if journal else {}
-            )
+            made = journal.made if journal else {}
+            kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
             binding = bind(self.blocks, place, self._tier(opening))
             preparation.make_targets([target for target in targets if target not in kept], journal)
             preparation.make_intermediates(list(binding.stored.values()))
         except BaseException:
             preparation.undo()
+            place.release()
             if not place.found:
                 place.remove()
             raise

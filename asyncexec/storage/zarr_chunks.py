@@ -11,7 +11,7 @@ from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
 from zarr.errors import BaseZarrError
 
 from asyncexec.errors import ArrayNotFoundError, AsyncexecError, CorruptArrayError
-from asyncexec.storage.faults import storage_error
+from asyncexec.storage.faults import cause, storage_error, tell
 
 if TYPE_CHECKING:
     from asyncexec.storage.arrays import StoredArray
@@ -34,8 +34,8 @@ class ZarrChunks:
                 found = self._array[forward]
             else:
                 found = self._array.oindex[forward]
-        except Exception as error:
-            raise self._fault(error, region, "cannot be read") from error
+        except Exception as error:  # noqa: BLE001 - as the store puts it
+            raise self._fault(error, region, "cannot be read") from cause(error, self._ref.location)
         block = np.asarray(found)[flips]
         block = block if block.dtype == self._dtype else block.astype(self._dtype)
         block.flags.writeable = False
@@ -45,8 +45,10 @@ class ZarrChunks:
         """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
         try:
             self._array[region] = block
-        except Exception as error:
-            raise self._fault(error, region, "cannot be written") from error
+        except Exception as error:  # noqa: BLE001 - as the store puts it
+            raise self._fault(error, region, "cannot be written") from cause(
+                error, self._ref.location
+            )
 
     def _opened(self) -> Any:
         ref = self._ref
@@ -78,7 +80,7 @@ class ZarrChunks:
         if isinstance(error, BaseZarrError | ValueError | RuntimeError) and not isinstance(
             error, OSError
         ):
-            told = self._ref.location.options.hide_in(str(error))
+            told = tell(error, self._ref.location)
             return CorruptArrayError(
                 f"chunk {first} of {self._ref.location} {what}: {type(error).__name__}: {told}"
             )
