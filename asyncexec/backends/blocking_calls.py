@@ -12,19 +12,23 @@ from asyncexec.backends.calls_in_worker import LocalCall, RemoteCall, digest
 from asyncexec.backends.contract import Job, Program
 from asyncexec.backends.wire import encode_input
 from asyncexec.backends.worker import describe
-from asyncexec.errors import SerializationError
+from asyncexec.errors import AsyncexecError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 
 SMALL_PROGRAM_BYTES = 32_768
 
 
 class Call:
-    """A batch, from its submission to its end; ``owed`` holds the attempts without an outcome."""
+    """A batch, from its submission to its end.
+
+    ``owed`` holds the attempts without an outcome, and ``doomed`` those to be cancelled once there is a handle.
+    """
 
     def __init__(self, program: Program, jobs: Sequence[Job], *, shares_memory: bool) -> None:
         self.program = program
         self.jobs = jobs
         self.owed = {job.attempt for job in jobs}
+        self.doomed: set[int] = set()
         self.settled = asyncio.Event()
         self.local = LocalCall(program, jobs) if shares_memory else None
         self.send_program = False
@@ -45,6 +49,12 @@ class Call:
         self.started_at = time.time()
         return True
 
+    def drop(self, attempts: Collection[int]) -> None:
+        """Leave these out when it is sent, and all that is not owed any more."""
+        self.jobs = [j for j in self.jobs if j.attempt in self.owed and j.attempt not in attempts]
+        if self.local is not None:
+            self.local.dropped.update(attempts)
+
     def claim(self, attempts: Collection[int]) -> set[int]:
         """Return those of ``attempts`` that are owed and will not be saved from now on."""
         hit = self.owed.intersection(attempts)
@@ -54,21 +64,18 @@ class Call:
             self.local.dropped |= hit
         return hit
 
-    def ended(self, attempt: int, status: Status, worker: str) -> Outcome:
-        """Return an outcome for an attempt of which the worker says nothing."""
-        if self.started_at and attempt == self.jobs[0].attempt:
-            seconds = max(time.time() - self.started_at, 0.0)
-            return Outcome(attempt, status, worker, self.started_at, seconds)
-        return Outcome(attempt, status)
-
-    def broken(self, status: Status, worker: str, error: BaseException | None) -> list[Outcome]:
-        """Return outcomes for all that is owed, where any of its jobs may have been running."""
+    def ran(
+        self,
+        attempts: Iterable[int],
+        status: Status,
+        worker: str,
+        error: BaseException | None = None,
+    ) -> list[Outcome]:
+        """Return outcomes of attempts that may have been running, of which the worker says nothing."""
         started = self.started_at or self.sent_at
         seconds = max(time.time() - started, 0.0)
-        told = (
-            None if error is None else describe(error, keep=isinstance(error, SerializationError))
-        )
-        return [Outcome(a, status, worker, started, seconds, error=told) for a in self.owed]
+        told = None if error is None else describe(error, keep=isinstance(error, AsyncexecError))
+        return [Outcome(a, status, worker, started, seconds, error=told) for a in attempts]
 
 
 class Packer:

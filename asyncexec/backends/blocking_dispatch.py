@@ -69,6 +69,7 @@ class Dispatcher:
         self._running: set[Call] = set()
         self._generation = 0
         self._opening = False
+        self._closed = False
         self._stuck_since: float | None = None
         self._timer: asyncio.TimerHandle | None = None
 
@@ -92,15 +93,34 @@ class Dispatcher:
         """Drop what waits; stop what runs where the system can, and give it up where it cannot."""
         wanted = frozenset(attempts)
         for call in [c for c in (*self._queue, *self._running) if not c.owed.isdisjoint(wanted)]:
-            call.look()
-            hit = call.claim(wanted)
-            self._settle(call, [call.ended(a, Status.CANCELLED, self._worker) for a in hit])
-            if call.owed:
-                call.jobs = [job for job in call.jobs if call.handle or job.attempt in call.owed]
-            elif call in self._running:
-                self._thread.post(partial(self._stop, call))
+            hit = call.owed & wanted
+            if call not in self._running:
+                self._drop(call, hit)
+            elif call.handle is None:
+                call.doomed |= (
+                    hit  # The system's thread is submitting it: the next tick knows more.
+                )
             else:
-                self._queue.remove(call)
+                self._stop(call, call.handle, hit)
+
+    def _drop(self, call: Call, attempts: Collection[int]) -> None:
+        call.drop(attempts)
+        self._settle(call, [Outcome(attempt, Status.CANCELLED) for attempt in attempts])
+        if not call.owed:
+            self._queue.remove(call)
+
+    def _stop(self, call: Call, handle: Handle, attempts: Collection[int]) -> None:
+        call.look()
+        if call.owed <= set(attempts) and handle.cancel():
+            if call.started_at:
+                self._settle(call, call.ran(call.owed, Status.CANCELLED, self._worker))
+            else:
+                self._settle(call, [Outcome(a, Status.CANCELLED) for a in call.owed])
+            return
+        hit = call.claim(attempts)
+        self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
+        if hit and not call.owed and handle.running():
+            self.abandoned += 1
 
     async def close(self) -> None:
         """Cancel everything, and close the system."""
@@ -108,8 +128,8 @@ class Dispatcher:
         # Whoever is saving is not to be cut short.
         await asyncio.gather(*[call.settled.wait() for call in self._running])
         # Handles of what was just stopped get a turn to say that they are done.
-        await self._thread.run(lambda: None)
         await asyncio.sleep(0)
+        self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         await self._thread.run(partial(self._system.close, idle=not self._running))
@@ -139,16 +159,6 @@ class Dispatcher:
             self._to_loop(self._undone, call, generation, error)
         if failed:
             self._to_loop(self._settle, call, failed)
-        if not call.owed:
-            self._stop(call)  # Cancelled while it was on its way.
-
-    def _stop(self, call: Call) -> None:
-        """In the system's thread: stop a call that nobody waits for."""
-        if call.handle is not None and not call.handle.cancel() and call.handle.running():
-            self._to_loop(self._count_abandoned)
-
-    def _count_abandoned(self) -> None:
-        self.abandoned += 1
 
     def _to_loop(self, function: Callable[..., object], *arguments: object) -> None:
         """In any thread."""
@@ -170,13 +180,15 @@ class Dispatcher:
             self._undone(call, generation, error)
             return
         self._running.discard(call)
-        if outcomes == NEEDS_PROGRAM:
+        if outcomes == NEEDS_PROGRAM and call.owed:
             call.send_program, call.handle = True, None
+            call.drop(())
             self._queue.appendleft(call)
+            self.cancel(call.doomed)
         else:
             self._packer.delivered(call.program, generation)
             self._settle(call, outcomes)
-            self._settle(call, [call.ended(a, Status.LOST, self._worker) for a in call.owed])
+            self._settle(call, [Outcome(a, Status.LOST) for a in call.owed])
         self._dispatch()
 
     def _undone(self, call: Call, generation: int, error: Exception) -> None:
@@ -189,7 +201,7 @@ class Dispatcher:
         if isinstance(error, BackendError):
             self._fail(error)
         self._running.discard(call)
-        self._settle(call, call.broken(Status.FAILED, self._worker, error))
+        self._settle(call, call.ran(call.owed, Status.FAILED, self._worker, error))
         self._dispatch()
 
     def _settle(self, call: Call, outcomes: Sequence[Outcome]) -> None:
@@ -201,11 +213,14 @@ class Dispatcher:
     # Time.
 
     def _keep_time(self) -> None:
-        if self._timer is None and (self._queue or self._running):
+        if self._timer is None and not self._closed and (self._queue or self._running):
             self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
+        for call in [c for c in self._running if c.doomed and c.handle is not None]:
+            self.cancel(call.doomed)
+            call.doomed.clear()
         firsts = [call.jobs[0].attempt for call in self._running if call.owed and call.look()]
         self._report([Started(attempt, self._worker) for attempt in firsts], 0)
         self._check_for_life()
@@ -237,7 +252,7 @@ class Dispatcher:
         if generation != self._generation:
             return
         for call in self._running:
-            self._settle(call, call.broken(Status.LOST, self._worker, None))
+            self._settle(call, call.ran(call.owed, Status.LOST, self._worker))
         self._running.clear()
         self._generation += 1
         self._opening = True

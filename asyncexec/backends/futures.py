@@ -92,7 +92,7 @@ class _Pool:
         threads = self._kind is not None and _shares_memory(self._kind)
         return Capabilities(
             name="futures",
-            local=self._kind is not None and _is_local(self._kind),
+            local=self._kind is None or _is_local(self._kind),
             isolated=not threads,
             shares_memory=threads,
             batch_limit=self._batch_limit,
