@@ -60,10 +60,14 @@ class Driven:
         traceback: TracebackType | None,
     ) -> None:
         self._tasks.cancel_scope.cancel()
-        await self._tasks.__aexit__(None, None, None)
-        self._send.close()
-        await self.backend.__aexit__(kind, error, traceback)
-        self._receive.close()
+        try:
+            await self._tasks.__aexit__(None, None, None)
+        finally:
+            try:
+                await self.backend.__aexit__(kind, error, traceback)
+            finally:
+                self._send.close()
+                self._receive.close()
 
     def program(
         self, kernel: Kernel, *, shape: Shape = (1_000_000,), io: TaskIO | None = None

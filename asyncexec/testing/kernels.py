@@ -90,6 +90,10 @@ class Held:
         """Whether the task ran at all."""
         return self.trace(task).exists()
 
+    def traced(self, task: int) -> int:
+        """Return how often the task has left its trace."""
+        return self.trace(task).stat().st_size if self.began(task) else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Meeting:

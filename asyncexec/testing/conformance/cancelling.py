@@ -94,10 +94,10 @@ class CancelRules(Suite):
         async with self.driven(backend) as driven:
             (attempt,) = driven.send(driven.program(held), [0])
             await driven.started(attempt)
-            await self.until(lambda: held.trace(0).stat().st_size > 0, "the task's trace")
+            await self.until(lambda: held.traced(0) > 0, "the task's trace")
             driven.backend.cancel([attempt])
             assert (await driven.outcome(attempt)).status is Status.CANCELLED
-            await self.quiet(held.trace(0))
+            await self.quiet(held, 0)
 
     async def test_a_task_that_was_given_up_does_not_save(
         self, backend: Factory, files: Path

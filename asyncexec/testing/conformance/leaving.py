@@ -83,7 +83,7 @@ class EndRules(Suite):
             assert not any(io.saved(task).exists() for task in range(slots + 5))
         if can.kills:
             for task in range(slots):
-                await self.quiet(held.trace(task))
+                await self.quiet(held, task)
 
     async def test_leaving_on_a_cancellation_ends_it_too(
         self, backend: Factory, files: Path

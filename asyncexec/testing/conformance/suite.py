@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from asyncexec.backends.contract import Backend
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
+from asyncexec.testing.kernels import Held
 
 type Factory = Callable[[], Backend]
 
@@ -61,13 +61,13 @@ class Suite:
             assert time.monotonic() < deadline, f"{what}: not within {self.patience:g} s"
             await anyio.sleep(kernels.POLL_SECONDS)
 
-    async def quiet(self, trace: Path) -> None:
-        """Wait until ``trace`` has stopped growing."""
-        sizes = [math.nan]
+    async def quiet(self, held: Held, task: int) -> None:
+        """Wait until ``task`` has stopped leaving its trace."""
+        sizes: list[int] = []
 
         def still() -> bool:
             # Forty times what the task needs to write again.
-            sizes.append(trace.stat().st_size)
+            sizes.append(held.traced(task))
             return len(sizes) > 40 and len(set(sizes[-40:])) == 1
 
         await self.until(still, "the end of what a killed task does")

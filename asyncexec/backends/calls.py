@@ -1,0 +1,210 @@
+"""The adapter for systems with an async API of their own: they say how to call, and the adapter does the rest.
+
+Each batch is one call in a cancel scope of its own, at most ``slots`` of them at a time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from asyncexec.backends.contract import Batch, Capabilities, Report, Started
+from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.worker import describe
+from asyncexec.errors import BackendError, UsageError
+from asyncexec.events.outcome import Outcome, Status
+
+
+class CallSystem(Protocol):
+    """What is particular to a system that is called asynchronously."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do; ``kills`` if a cancelled call stops the work."""
+        ...
+
+    @property
+    def slots(self) -> int:
+        """How many calls may run at once, now."""
+        ...
+
+    async def open(self) -> None:
+        """Start it, or connect to it."""
+        ...
+
+    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+        """Run the jobs of ``batch`` one after another, and return the outcomes that ``progress`` was not told.
+
+        A call is cancelled to stop its work: it then stops it, and lets the cancellation through. What it raises
+        means that its worker is lost, except for ``BackendError``, which means that the system is.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End everything it started; no call is running any more."""
+        ...
+
+
+class Progress:
+    """What a call tells while it runs.
+
+    A call that can tell, tells when each attempt starts; otherwise nothing in it counts as started until it returns.
+    """
+
+    def __init__(self, batch: Batch, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self.batch = batch
+        self.owed = {job.attempt for job in batch.jobs}
+        self.scope = anyio.CancelScope()
+        self.began_at = 0.0
+        self.running: Started | None = None
+        self.running_since = 0.0
+        self.stopped: set[int] = set()
+
+    def started(self, attempt: int, worker: str) -> bool:
+        """Report that an attempt starts; False if it was cancelled before, and must be left out."""
+        if attempt not in self.owed:
+            return False
+        self.running, self.running_since = Started(attempt, worker), time.time()
+        self._exchange.report([self.running], 0)
+        return True
+
+    def ended(self, *outcomes: Outcome) -> None:
+        """Report outcomes as they come, before the call returns."""
+        owed = [outcome for outcome in outcomes if outcome.attempt in self.owed]
+        self.owed.difference_update(outcome.attempt for outcome in owed)
+        self._exchange.report(owed, len(owed))
+
+    def outcome(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
+        """Return how an attempt ended of which its worker says nothing."""
+        told = None if error is None else describe(error)
+        if self.running is None and self.began_at:
+            # Nothing was told, so each may have been running.
+            since, worker = self.began_at, ""
+        elif self.running is not None and self.running.attempt == attempt:
+            since, worker = self.running_since, self.running.worker
+        else:
+            return Outcome(attempt, status, error=told)
+        return Outcome(attempt, status, worker, since, max(time.time() - since, 0.0), error=told)
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Drop what has not started; stop the call if what runs is among ``attempts``."""
+        for attempt in self.owed.intersection(attempts):
+            if self.began_at and (self.running is None or self.running.attempt == attempt):
+                self.stopped.add(attempt)
+                self.scope.cancel()
+            else:
+                self.ended(Outcome(attempt, Status.CANCELLED))
+
+
+class CallsBackend:
+    """A backend out of a :class:`CallSystem`."""
+
+    def __init__(self, system: CallSystem) -> None:
+        self._system = system
+        self._exchange: Exchange | None = None
+        self._waiting: deque[Progress] = deque()
+        self._running: set[Progress] = set()
+        self._tasks: TaskGroup = anyio.create_task_group()
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the system can do."""
+        return self._system.capabilities
+
+    @property
+    def slots(self) -> int:
+        """How many batches can run at once, now."""
+        return self._system.slots
+
+    def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
+        """Run ``batches`` as they come, and yield reports as they come."""
+        return self._open_exchange.map(batches)
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Drop those that have not started, and stop the calls of those that run."""
+        wanted = frozenset(attempts)
+        for call in (*self._waiting, *self._running):
+            call.cancel(wanted)
+
+    async def __aenter__(self) -> Self:
+        await self._system.open()
+        self._exchange = Exchange()
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        await self._exchange.start(self._submit)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        exchange = self._open_exchange
+        try:
+            await exchange.stop_feeding()
+            self.cancel({a for call in (*self._waiting, *self._running) for a in call.owed})
+        finally:
+            try:
+                self._tasks.cancel_scope.cancel()
+                await self._tasks.__aexit__(None, None, None)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._system.close()
+                exchange.end()
+
+    @property
+    def _open_exchange(self) -> Exchange:
+        if self._exchange is None:
+            name = self.capabilities.name
+            raise UsageError(f"executor {name!r} is used outside its `async with` block")
+        return self._exchange
+
+    def _submit(self, batch: Batch) -> None:
+        self._waiting.append(Progress(batch, self._open_exchange))
+        self._dispatch()
+
+    def _dispatch(self) -> None:
+        while self._waiting and len(self._running) < self._system.slots:
+            call = self._waiting.popleft()
+            if call.owed:
+                self._running.add(call)
+                self._tasks.start_soon(self._run, call)
+
+    async def _run(self, call: Progress) -> None:
+        jobs = [job for job in call.batch.jobs if job.attempt in call.owed]
+        call.began_at = time.time()
+        try:
+            with call.scope:
+                call.ended(*await self._system.call(Batch(call.batch.program, jobs), call))
+        except BackendError as error:
+            self._end(call, error)
+            self._open_exchange.fail(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the worker is lost with what it had
+            self._end(call, error)
+        else:
+            self._end(call, None)
+        finally:
+            # When the whole backend ends, the task is cancelled from outside.
+            call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.owed])
+            self._running.discard(call)
+            self._dispatch()
+
+    def _end(self, call: Progress, error: Exception | None) -> None:
+        """Settle what the call has left open."""
+        call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.stopped])
+        rest = [job for job in call.batch.jobs if job.attempt in call.owed]
+        if call.stopped and error is None:
+            # The others of the batch had not started: they go on elsewhere.
+            again = Progress(Batch(call.batch.program, rest), self._open_exchange)
+            call.owed.clear()
+            self._waiting.appendleft(again)
+        else:
+            call.ended(*[call.outcome(job.attempt, Status.LOST, error) for job in rest])

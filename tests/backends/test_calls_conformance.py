@@ -1,0 +1,11 @@
+import pytest
+
+from asyncexec.backends.calls import CallsBackend
+from asyncexec.testing.conformance import BackendConformance
+from tests.backends.subprocess_pool import SubprocessPool
+
+
+class TestAsyncSubprocesses(BackendConformance):
+    @pytest.fixture
+    def backend(self):
+        return lambda: CallsBackend(SubprocessPool(2))
