@@ -12,6 +12,7 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
 - A failed attempt is an outcome. Only a broken backend raises (``BackendError``), which ends every execution.
 - A :class:`Started` is reported for an attempt as soon as it starts on a worker, unless its outcome follows at once
   (within about 20 ms). Attempts of one batch run one after another on one worker.
+- A batch counts as handed over when ``map`` takes it from ``batches``: from then on ``cancel`` must find it.
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see ``worker.run``).
 - Attempts of a batch that had not started when their worker died or was killed are ``LOST`` (or ``CANCELLED``)

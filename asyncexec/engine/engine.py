@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
@@ -243,18 +244,18 @@ class Engine:
         Raises what the run raises, after its last event. Leaving the loop early stops the work. Events wait without
         bound for a consumer that is slower than the run.
         """
-        send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](float("inf"))
+        send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
         observers = (*options.pop("observers", ()), _Streamer(send))
-        execution = self.start(plan, observers=observers, **options)
-        try:
-            async with receive:
+        with send, receive:
+            execution = self.start(plan, observers=observers, **options)
+            try:
                 async for events in receive:
                     for event in events:
                         yield event
-            await execution
-        finally:
-            with anyio.CancelScope(shield=True):
-                await execution.stopped()
+                await execution
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await execution.stopped()
 
     def __repr__(self) -> str:
         state = "closed" if self._tasks is None else f"{len(self._executions)} executions running"

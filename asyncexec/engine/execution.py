@@ -149,7 +149,10 @@ class Execution:
         finally:
             self._last_progress, self._lane = self.progress, None
             self._tell(self._last_event())
-            self._ended.set()
+            try:
+                await self._fanout.finish(self.name)
+            finally:
+                self._ended.set()
 
     def report_unawaited(self) -> None:
         """Log a failure that nobody awaited."""

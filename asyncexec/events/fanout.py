@@ -6,13 +6,19 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+import anyio
+from anyio import to_thread
+
 from asyncexec.errors import OptionError
-from asyncexec.events.observer import Observer
+from asyncexec.events.observer import FinishingObserver, Observer
 
 if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
 
 logger = logging.getLogger("asyncexec")
+
+# Longer than any file takes to close; a disk that hangs must not hang the run.
+_FINISH_SECONDS = 10.0
 
 
 class _EachEvent:
@@ -67,3 +73,14 @@ class Fanout:
             except Exception:
                 logger.exception("observer %r failed and is dropped; the run goes on", observer)
                 self._observers.remove(observer)
+
+    async def finish(self, execution: str) -> None:
+        """Let every observer put away what it has of ``execution``; it is not cancelled, but does not wait for ever."""
+        for observer in self._observers:
+            if not isinstance(observer, FinishingObserver):
+                continue
+            try:
+                with anyio.fail_after(_FINISH_SECONDS, shield=True):
+                    await to_thread.run_sync(observer.finish, execution, abandon_on_cancel=True)
+            except Exception:
+                logger.exception("observer %r did not finish", observer)

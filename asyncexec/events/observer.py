@@ -21,3 +21,15 @@ class Observer(Protocol):
     def observe(self, events: Sequence[AnyEvent]) -> None:
         """Take note of ``events``."""
         ...
+
+
+@runtime_checkable
+class FinishingObserver(Observer, Protocol):
+    """An observer that has something to put away at the end, such as a file to close.
+
+    The run returns when that is done, so that what was written can be read.
+    """
+
+    def finish(self, execution: str) -> None:
+        """Wait until everything of ``execution`` is put away; called once in a worker thread, after its last event."""
+        ...

@@ -201,6 +201,8 @@ class Tally:
 class Tallies:
     """The tallies of several runs, by execution; of those that ended, the latest ``kept`` stay.
 
+    Of a run that is not known from its start, only its end counts.
+
     Attributes
     ----------
     runs : dict of str to Tally
@@ -217,11 +219,23 @@ class Tallies:
         """Add events, of any of the runs."""
         runs = self.runs
         for event in events:
-            if isinstance(event, PlanStarted):
-                self._drop_old()
-                runs[event.execution] = Tally.of(event)
+            if (tally := runs.get(execution_of(event))) is not None:
+                tally.add(event)
             else:
-                runs[execution_of(event)].add(event)
+                self._begin(event)
+
+    def _begin(self, event: AnyEvent) -> None:
+        match event:
+            case PlanStarted():
+                tally = Tally.of(event)
+            case PlanSucceeded() | PlanFailed() | PlanCancelled():
+                # It ended before it began: its storage could not be opened, say.
+                tally = Tally(execution=event.execution, plan=event.plan, started_at=event.at)
+                tally.add(event)
+            case _:
+                return
+        self._drop_old()
+        self.runs[tally.execution] = tally
 
     def _drop_old(self) -> None:
         ended = [execution for execution, tally in self.runs.items() if tally.ended_at]

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.lowlevel import checkpoint
 
-from asyncexec.backends.contract import Batch
 from asyncexec.errors import BackendError, StalledError
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.feed import Feed
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from anyio.abc import TaskGroup
 
-    from asyncexec.backends.contract import Backend, Report
+    from asyncexec.backends.contract import Backend, Batch, Report
     from asyncexec.events.fanout import Fanout
     from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.run import Run
@@ -60,7 +61,7 @@ class Driver:
         self._backend = backend
         self._budget = budget
         self._lanes: dict[int, Lane] = {}
-        self._send, self._receive = anyio.create_memory_object_stream[Batch](float("inf"))
+        self._feed = Feed()
         self._rearm = anyio.Event()
         self._alarm = float("inf")
         self._broken: BackendError | None = None
@@ -78,7 +79,7 @@ class Driver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self._send.close()
+        self._feed.close()
         self._tasks.cancel_scope.cancel()
         return await self._tasks.__aexit__(kind, error, traceback)
 
@@ -103,7 +104,7 @@ class Driver:
 
     async def _carry(self) -> None:
         try:
-            async for reports in self._backend.map(self._receive):
+            async for reports in self._backend.map(self._feed):
                 for start in range(0, len(reports), SLICE):
                     if start:
                         await checkpoint()
@@ -147,8 +148,7 @@ class Driver:
         for lane in tuple(self._lanes.values()):
             run = lane.run
             if run.unwanted:
-                unwanted, run.unwanted = run.unwanted, []
-                self._backend.cancel(unwanted)
+                self._cancel(run, now)
             lane.layout.tell_storage()
             if run.stopping and not run.finished:
                 self._watch_drain(lane, now)
@@ -176,7 +176,16 @@ class Driver:
             batch = self._next_batch(now, slots)
             if batch is None:
                 return
-            self._send.send_nowait(batch)
+            self._feed.put(batch)
+
+    def _cancel(self, run: Run, now: float) -> None:
+        """Withdraw what the backend has not taken, and ask it to stop the rest."""
+        unwanted, run.unwanted = run.unwanted, []
+        withdrawn = self._feed.withdraw(unwanted)
+        rest = [attempt for attempt in unwanted if attempt not in withdrawn]
+        if rest and self._broken is None:
+            self._backend.cancel(rest)
+        run.report([Outcome(attempt, Status.CANCELLED) for attempt in withdrawn], now)
 
     def _next_batch(self, now: float, slots: int) -> Batch | None:
         """Return a batch of the run that has the least in flight, among those that have any."""

@@ -103,7 +103,8 @@ def _error(
     index = unravel(running.task, stage.stage.shape)
     info = outcome.error or ErrorInfo("")
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
-    operation = f" ({stage.stage.operation})" if stage.stage.operation else ""
+    operation = stage.stage.operation
+    operation = f" ({operation})" if operation not in ("", stage.name) else ""
     chunk = f", chunk {index}" if stage.stage.outputs else ""
     worker = f", worker {outcome.worker}" if outcome.worker else ""
     repeats = "" if stage.stage.idempotent else " It is not idempotent, so it was not repeated."
@@ -117,7 +118,7 @@ def _error(
         worker=outcome.worker,
         remote_traceback=info.traceback,
     )
-    if info.traceback:
+    if info.traceback and info.exception is None:
         error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
     if info.exception is not None:
         error.__cause__ = info.exception

@@ -446,8 +446,8 @@ class Run:
                 self.stop(
                     RetryBudgetError(
                         f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's "
-                        f"budget; the last was of stage {stage.name!r}, task {running.task} ({decision.reason}). Something is "
-                        f"wrong with most tasks; see the events, or raise Retry(budget=...)"
+                        f"budget; the last was of stage {stage.name!r}, task {running.task} ({decision.reason}). "
+                        f"Something is wrong with most tasks; see the events, or raise Retry(budget=...)"
                     )
                 )
                 return

@@ -1,0 +1,60 @@
+"""The way from the driver to the backend: batches that the backend has not taken yet can be withdrawn."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from asyncexec.backends.contract import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+class Feed:
+    """An async iterator of batches, open until :meth:`close`."""
+
+    def __init__(self) -> None:
+        self._batches: deque[Batch] = deque()
+        self._changed = anyio.Event()
+        self._closed = False
+
+    def put(self, batch: Batch) -> None:
+        """Add a batch."""
+        self._batches.append(batch)
+        self._changed.set()
+
+    def withdraw(self, attempts: Collection[int]) -> set[int]:
+        """Take back those of ``attempts`` that are still here, and return them."""
+        withdrawn: set[int] = set()
+        if not self._batches:
+            return withdrawn
+        unwanted = frozenset(attempts)
+        kept: deque[Batch] = deque()
+        for batch in self._batches:
+            jobs = [job for job in batch.jobs if job.attempt not in unwanted]
+            withdrawn.update(job.attempt for job in batch.jobs if job.attempt in unwanted)
+            if len(jobs) == len(batch.jobs):
+                kept.append(batch)
+            elif jobs:
+                kept.append(Batch(batch.program, jobs))
+        self._batches = kept
+        return withdrawn
+
+    def close(self) -> None:
+        """End the iteration, after what is here."""
+        self._closed = True
+        self._changed.set()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Batch:
+        while not self._batches:
+            if self._closed:
+                raise StopAsyncIteration
+            self._changed = anyio.Event()
+            await self._changed.wait()
+        return self._batches.popleft()
