@@ -1,0 +1,186 @@
+"""What travels between the driver and a worker process: length-prefixed frames.
+
+A frame is a head (kind, length of the header, length of the body), a header and a body. What workers
+send is plain data: a greeting, and outcomes as rows of numbers with raw bytes behind them. Nothing of it
+is unpickled here; the pickled values among those bytes stay as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status
+
+type Bytes = bytes | bytearray | memoryview
+
+HEAD = struct.Struct("=BxxxIQ")
+# Of an outcomes frame's header: number of the batch, position of the first row in it. Rows follow.
+PREFIX = struct.Struct("=qq")
+# status, started_at, seconds, peak_bytes, read_bytes, written_bytes, length of value, length of error.
+ROW = struct.Struct("=qddqqqqq")
+NO_VALUE = -1
+
+STATUSES = tuple(Status)
+CODES = {status: code for code, status in enumerate(STATUSES)}
+SUCCEEDED, CANCELLED = CODES[Status.SUCCEEDED], CODES[Status.CANCELLED]
+
+SCRATCH_BYTES = 256 * 1024
+
+
+class Kind(IntEnum):
+    """What a frame is."""
+
+    HELLO = 1
+    """From a worker: it is ready."""
+    PROGRAM = 2
+    """To a worker: what the tasks of a stage run."""
+    BATCH = 3
+    """To a worker: attempts to run."""
+    OUTCOMES = 4
+    """From a worker: how attempts ended."""
+
+
+class Row(NamedTuple):
+    """One outcome of an outcomes frame; ``value`` is None where there is none."""
+
+    code: int
+    started_at: float
+    seconds: float
+    peak_bytes: int
+    read_bytes: int
+    written_bytes: int
+    value: Encoded | None
+    error: ErrorInfo | None
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the worker passed the attempt over without starting it."""
+        return self.code == CANCELLED and self.started_at == 0.0
+
+    def outcome(self, attempt: int, worker: str) -> Outcome:
+        """Return it as the outcome of ``attempt``."""
+        return Outcome(attempt, STATUSES[self[0]], worker, *self[1:])
+
+
+def head(kind: Kind, header_bytes: int, body_bytes: int) -> bytes:
+    """Return a frame's head."""
+    return HEAD.pack(kind, header_bytes, body_bytes)
+
+
+def rows(table: Bytes, payload: Bytes) -> Iterator[Row]:
+    """Iterate over the rows of ``table``, with their values and errors out of ``payload``."""
+    at = 0
+    for code, started, seconds, peak, read, written, value_bytes, error_bytes in ROW.iter_unpack(
+        table
+    ):
+        value = error = None
+        if value_bytes >= 0:
+            value = Encoded(_cut(payload, at, at + value_bytes))
+            at += value_bytes
+        if error_bytes:
+            error = read_error(bytes(payload[at : at + error_bytes]))
+            at += error_bytes
+        yield Row(code, started, seconds, peak, read, written, value, error)
+
+
+def _cut(payload: Bytes, start: int, stop: int) -> bytes | bytearray:
+    # A big value is the whole body of a frame, received into memory of its own: not copied again.
+    if type(payload) is bytearray and stop - start == len(payload):
+        return payload
+    return bytes(payload[start:stop])
+
+
+def write_error(error: ErrorInfo) -> bytes:
+    """Return ``error`` as JSON, without the exception itself."""
+    return json.dumps([error.type, error.bases, error.message, error.traceback]).encode()
+
+
+def read_error(text: bytes) -> ErrorInfo:
+    """Return the error that :func:`write_error` wrote."""
+    kind, bases, message, traceback = json.loads(text)
+    return ErrorInfo(kind, tuple(bases), message, traceback)
+
+
+type TakeFrame = Callable[[Kind, memoryview, memoryview | bytearray], None]
+
+
+class FrameReader:
+    """Makes frames of what arrives, without IO: give :meth:`room` to be filled, then say how much came.
+
+    Parameters
+    ----------
+    take : callable
+        Gets each frame's kind, header and body. The header, and a body that is a memoryview, are valid during the
+        call only; the body of a frame too big for the scratch space is a bytearray for keeps.
+    """
+
+    def __init__(self, take: TakeFrame) -> None:
+        self._take = take
+        self._scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self._start = self._end = 0
+        # A big frame on its way: kind, header, body, and how much of the body has come.
+        self._big: tuple[Kind, memoryview, bytearray] | None = None
+        self._filled = 0
+
+    def room(self) -> memoryview:
+        """Return where the next bytes belong."""
+        if self._big is not None:
+            return memoryview(self._big[2])[self._filled :]
+        return self._scratch[self._end :]
+
+    def came(self, count: int) -> None:
+        """Take in that ``count`` bytes were put into the room."""
+        if self._big is not None:
+            self._filled += count
+            self._finish_big()
+            return
+        self._end += count
+        while self._next():
+            pass
+        if self._start == self._end:
+            self._start = self._end = 0
+        elif self._start:
+            left = self._end - self._start
+            self._scratch[:left] = self._scratch[self._start : self._end]
+            self._start, self._end = 0, left
+
+    def _next(self) -> bool:
+        """Take one frame out of the scratch space, if it is complete; move a big one out as soon as its header is."""
+        have = self._end - self._start
+        if have < HEAD.size:
+            return False
+        kind, header_bytes, body_bytes = HEAD.unpack_from(self._scratch, self._start)
+        at = self._start + HEAD.size
+        body_at = at + header_bytes
+        if self._end < body_at:
+            return False
+        stop = body_at + body_bytes
+        if stop <= self._end:
+            self._start = stop
+            self._take(Kind(kind), self._scratch[at:body_at], self._scratch[body_at:stop])
+            return self._start < self._end
+        if HEAD.size + header_bytes + body_bytes <= SCRATCH_BYTES:
+            return False
+        header = memoryview(bytes(self._scratch[at:body_at]))
+        body = bytearray(body_bytes)
+        self._filled = self._end - body_at
+        body[: self._filled] = self._scratch[body_at : self._end]
+        self._big = (Kind(kind), header, body)
+        self._start = self._end
+        return False
+
+    def _finish_big(self) -> None:
+        if self._big is None or self._filled < len(self._big[2]):
+            return
+        kind, header, body = self._big
+        self._big = None
+        self._take(kind, header, body)
+
+
+def pack_row(table: memoryview, at: int, outcome: Outcome, sizes: Sequence[int], code: int) -> None:
+    """Write an outcome's row into ``table`` at byte ``at``; ``sizes`` are the lengths of its value and its error."""
+    ROW.pack_into(table, at, code, *outcome[3:8], *sizes)

@@ -1,0 +1,124 @@
+"""How much memory a worker process holds, and how much it may hold.
+
+On Linux a process can reset the kernel's record of its own peak ("5" to ``clear_refs``) before a task and
+read it (``VmHWM``) after; that costs about 10 µs. Elsewhere there is only the peak of the process's whole life.
+
+The limit is RLIMIT_DATA, which counts private writable memory when it is asked for, not when it is touched. Libraries
+ask for more than they touch (stacks of threads, pools), so what they have reserved and not touched when a program has
+just been loaded is added on top of the limit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import sys
+import time
+
+# A value stage's task shorter than this is not measured: it would cost more than the task.
+WORTH_MEASURING_SECONDS = 0.001
+_STATUS_BYTES = 8192
+
+
+class MemoryMeter:
+    """Measures this process, one task at a time.
+
+    Attributes
+    ----------
+    always : bool
+        Whether short tasks are measured too.
+    """
+
+    def __init__(self) -> None:
+        self.always = False
+        self._since = 0.0
+        self._reset = _open("/proc/self/clear_refs", os.O_WRONLY)
+        self._status = _open("/proc/self/status", os.O_RDONLY)
+        if not self._can_reset():
+            self._reset = None
+
+    def start(self) -> None:
+        """Forget the peak so far."""
+        self._since = time.perf_counter()
+        if self._reset is not None:
+            os.pwrite(self._reset, b"5", 0)
+
+    def peak_bytes(self) -> int:
+        """Return the most this process has held since :meth:`start`; 0 where it was not worth asking."""
+        if not self.always and time.perf_counter() - self._since < WORTH_MEASURING_SECONDS:
+            return 0
+        if self._reset is None:
+            return lifetime_peak_bytes()
+        return self._figure(b"VmHWM:")
+
+    def reserved_bytes(self) -> int:
+        """Return how much private memory has been asked for beyond what is held."""
+        if self._status is None:
+            return 0
+        return max(0, self._figure(b"VmData:") - self._figure(b"VmRSS:"))
+
+    def _figure(self, name: bytes) -> int:
+        if self._status is None:
+            return 0
+        text = os.pread(self._status, _STATUS_BYTES, 0)
+        at = text.find(name) + len(name)
+        return int(text[at : text.index(b"kB", at)]) * 1024
+
+    def _can_reset(self) -> bool:
+        if self._reset is None or self._status is None:
+            return False
+        try:
+            os.pwrite(self._reset, b"5", 0)
+            return b"VmHWM:" in os.pread(self._status, _STATUS_BYTES, 0)
+        except OSError:
+            return False
+
+
+def lifetime_peak_bytes() -> int:
+    """Return the most this process has ever held."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+class MemoryLimit:
+    """The most private memory this process may ask for."""
+
+    def __init__(self, meter: MemoryMeter) -> None:
+        self._meter = meter
+        self._spare = 0
+        self._before = 0
+        self._now: int | None = None
+
+    def loading(self) -> None:
+        """Take note that a program is about to be loaded, with the libraries it needs."""
+        self._before = self._meter.reserved_bytes()
+
+    def loaded(self) -> None:
+        """Take note that it is loaded: what it has reserved and not touched does not count."""
+        self._spare += max(0, self._meter.reserved_bytes() - self._before)
+
+    def set(self, allowed_bytes: int | None) -> None:
+        """Let this process hold ``allowed_bytes``; None lifts the limit."""
+        wanted = None if allowed_bytes is None else allowed_bytes + self._spare
+        if wanted == self._now:
+            return
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        soft = hard if wanted is None else wanted
+        if hard != resource.RLIM_INFINITY:
+            soft = min(soft, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        self._now = wanted
+
+
+def be_killed_first() -> None:
+    """Ask the system, should it run out of memory, to kill this process rather than the driver."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - no pathlib here: its import is slower than all of this
+        file.write("500")
+
+
+def _open(path: str, flags: int) -> int | None:
+    try:
+        return os.open(path, flags)
+    except OSError:
+        return None
