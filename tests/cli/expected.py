@@ -31,12 +31,10 @@ def expected(scale=1):
         weights = np.broadcast_to(np.cos(np.deg2rad(latitude()))[:, np.newaxis], (rows, columns))
         results |= {
             f"{scenario}-anomaly": anomaly,
-            f"{scenario}-decadal-mean": anomaly.reshape(years // 10, 10, rows, columns).mean(
-                axis=1
-            ),
+            f"{scenario}-decadal": anomaly.reshape(years // 10, 10, rows, columns).mean(axis=1),
             f"{scenario}-trend": 10 * slope.reshape(rows, columns),
             f"{scenario}-warming": [np.average(year, weights=weights) for year in anomaly],
         }
-    for name in ("decadal-mean", "trend"):
+    for name in ("decadal", "trend"):
         results[f"difference-{name}"] = results[f"A1B-{name}"] - results[f"E1-{name}"]
     return {name: np.asarray(values) for name, values in results.items()}

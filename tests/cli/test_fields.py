@@ -1,14 +1,15 @@
-"""The demo's input: read whole from netCDF, and written to Zarr block by block."""
+"""The demo's input: read whole from netCDF, and repeated chunk by chunk."""
 
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
-import zarr
 
+from asyncexec.array import Spec
 from asyncexec.cli.climate.extras import require_extras
-from asyncexec.cli.climate.fields import read_field, writing_plan
+from asyncexec.cli.climate.fields import read_field, repeated_field
+from asyncexec.engine import Engine
 from asyncexec.errors import CorruptArrayError, MissingExtraError, OptionError
 from tests.cli import expected
 
@@ -30,39 +31,27 @@ def test_a_file_that_is_not_netcdf_is_named(tmp_path, monkeypatch):
         read_field("A1B")
 
 
-@pytest.mark.parametrize("scale", [1, 3, 130])
-def test_the_blocks_of_the_plan_fill_the_arrays_with_copies_side_by_side(tmp_path, scale):
-    fields = [small(read_field(s), years=4) for s in ("A1B", "E1")]
-    plan = writing_plan(fields, tmp_path, scale=scale)
-    run_here(plan)
-    for field in fields:
-        array = zarr.open_array(tmp_path / f"{field.scenario}.zarr", mode="r")
-        np.testing.assert_array_equal(array[:], np.tile(field.temperature, (1, 1, scale)))
-        assert array.chunks[0] == 1
-        assert array.attrs["units"] == "K"
+@pytest.mark.parametrize("scale", [1, 3, 300])
+async def test_a_repeated_field_is_its_copies_side_by_side(scale):
+    field = small(read_field("E1"), years=4)
+    async with Engine("threads") as engine:
+        result = await engine.execute(repeated_field(field, scale=scale, spec=Spec()))
+    np.testing.assert_array_equal(result.value, np.tile(field.temperature, (1, 1, scale)))
+    assert result.value.dtype == np.float32
 
 
-def test_a_chunk_stays_small_however_large_the_grid(tmp_path):
-    field = small(read_field("E1"), years=1)
-    plan = writing_plan([field], tmp_path, scale=1_000)
-    array = zarr.open_array(tmp_path / "E1.zarr", mode="r")
-    assert np.prod(array.chunks) * array.dtype.itemsize < 1_000_000
-    assert plan.tasks == 8
-
-
-def test_writing_replaces_what_an_earlier_run_wrote(tmp_path):
-    field = small(read_field("E1"), years=2)
-    run_here(writing_plan([field], tmp_path, scale=2))
-    run_here(writing_plan([field], tmp_path, scale=1))
-    written = zarr.open_array(tmp_path / "E1.zarr", mode="r")
-    np.testing.assert_array_equal(written[:], field.temperature)
+def test_a_chunk_is_one_map_and_stays_small_however_large_the_grid():
+    array = repeated_field(read_field("E1"), scale=100_000, spec=Spec(allowed_mem="200MB"))
+    assert array.shape == (240, 37, 4_900_000)
+    assert array.chunks[0] == 1
+    assert np.prod(array.chunks) * array.itemsize < 1_000_000
+    assert array.to_plan().projected_bytes < 200_000_000
 
 
 @pytest.mark.parametrize("scale", [0, -1])
-def test_a_scale_below_one_is_refused(tmp_path, scale):
+def test_a_scale_below_one_is_refused(scale):
     with pytest.raises(OptionError, match=f"scale={scale}"):
-        writing_plan([read_field("E1")], tmp_path, scale=scale)
-    assert list(tmp_path.iterdir()) == []
+        repeated_field(read_field("E1"), scale=scale, spec=Spec())
 
 
 def test_the_extra_is_asked_for_where_a_package_is_missing(monkeypatch):
@@ -80,10 +69,3 @@ def test_where_packages_are_missing_all_of_them_are_named(monkeypatch):
 
 def small(field, *, years):
     return replace(field, temperature=field.temperature[:years], years=field.years[:years])
-
-
-def run_here(plan):
-    (stage,) = plan.stages
-    (items,) = stage.inputs
-    for task, item in enumerate(items.values):
-        stage.kernel((task,), item)

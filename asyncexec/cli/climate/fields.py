@@ -13,15 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 
+import asyncexec.array as xp
 from asyncexec.errors import CorruptArrayError, MissingExtraError, OptionError
-from asyncexec.plan.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
+
+    from asyncexec.array import Array, Spec
 
 SCENARIOS = ("A1B", "E1")
 VARIABLE = "air_temperature"
@@ -95,51 +94,15 @@ def sample_directory() -> Path:
     return Path(spec.submodule_search_locations[0], "sample_data")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Block:
-    """What one task writes: some years of some columns, of one scenario."""
-
-    scenario: str
-    years: slice
-    columns: slice
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WriteBlock:
-    """Writes a block of a field whose grid is repeated eastwards; sent to workers with the field, once.
-
-    Attributes
-    ----------
-    temperature : mapping of str to array
-        The fields as they were read, by scenario.
-    targets : mapping of str to str
-        The Zarr arrays, by scenario.
-    """
-
-    temperature: dict[str, NDArray[np.float32]]
-    targets: dict[str, str]
-
-    def __call__(self, block: Block) -> int:
-        """Write ``block``, and return how many bytes that was (not encoded)."""
-        field = self.temperature[block.scenario]
-        columns = np.arange(block.columns.start, block.columns.stop) % field.shape[2]
-        data = field[block.years][:, :, columns]
-        zarr.open_array(self.targets[block.scenario], mode="r+")[block.years, :, block.columns] = (
-            data
-        )
-        return data.nbytes
-
-
-def writing_plan(fields: Sequence[Field], directory: Path, *, scale: int = 1) -> Plan:
-    """Make the Zarr arrays, one map a year in a chunk, and return the plan that fills them, a chunk a task.
+def repeated_field(field: Field, *, scale: int, spec: Spec) -> Array:
+    """Return the temperature of ``field`` with its grid repeated eastwards, one map a year in a chunk; nothing runs.
 
     Parameters
     ----------
-    fields : sequence of Field
-    directory : Path
-        Where the arrays are made, each as ``{scenario}.zarr``; arrays of those names are replaced.
+    field : Field
     scale : int
-        How many times the grid is repeated, side by side eastwards.
+        How many times.
+    spec : Spec
 
     Raises
     ------
@@ -150,17 +113,27 @@ def writing_plan(fields: Sequence[Field], directory: Path, *, scale: int = 1) ->
         raise OptionError(
             f"scale={scale} is not a number of copies of the grid: it must be 1 or more"
         )
-    targets = {f.scenario: target(directory, f.scenario) for f in fields}
-    blocks: list[Block] = []
-    for field in fields:
-        array = _create(field, targets[field.scenario], scale)
-        blocks += _blocks(field.scenario, array.shape, array.chunks)
-    write = WriteBlock(
-        temperature={f.scenario: f.temperature for f in fields},
-        targets={scenario: str(path) for scenario, path in targets.items()},
+    chunks = field_chunks(field, scale)
+    blank = xp.zeros(
+        scaled_shape(field, scale), dtype=field.temperature.dtype, chunks=chunks, spec=spec
     )
-    memory = 3 * max(_chunk_bytes(f, scale) for f in fields)
-    return Plan.map(write, blocks, name="write fields", memory=memory)
+    return xp.map_blocks(
+        copies,
+        blank,
+        dtype=blank.dtype,
+        extra_memory=field.temperature.nbytes,
+        temperature=field.temperature,
+        chunk_columns=chunks[2],
+    )
+
+
+def copies(
+    blank: NDArray[Any], *, temperature: NDArray[Any], chunk_columns: int, block_id: tuple[int, ...]
+) -> NDArray[Any]:
+    """Return the chunk ``block_id``, of the shape of ``blank``, of ``temperature`` repeated eastwards."""
+    year, _, chunk = block_id
+    columns = np.arange(chunk * chunk_columns, chunk * chunk_columns + blank.shape[2])
+    return temperature[year : year + 1, :, columns % temperature.shape[2]]
 
 
 def scaled_shape(field: Field, scale: int) -> tuple[int, int, int]:
@@ -169,43 +142,10 @@ def scaled_shape(field: Field, scale: int) -> tuple[int, int, int]:
     return years, rows, columns * scale
 
 
-def target(directory: Path, scenario: str) -> Path:
-    """Return where the field of ``scenario`` is stored in ``directory``."""
-    return directory / f"{scenario}.zarr"
-
-
-def _create(field: Field, path: Path, scale: int) -> zarr.Array[Any]:
+def field_chunks(field: Field, scale: int) -> tuple[int, int, int]:
+    """Return the chunks that ``field`` is stored in, its grid repeated."""
     _, rows, columns = field.temperature.shape
-    return zarr.create_array(
-        path,
-        shape=scaled_shape(field, scale),
-        chunks=(1, rows, columns * min(scale, COPIES_PER_CHUNK)),
-        dtype=field.temperature.dtype,
-        dimension_names=("year", "latitude", "longitude"),
-        attributes={
-            "scenario": field.scenario,
-            "standard_name": VARIABLE,
-            "units": "K",
-            "first_year": int(field.years[0]),
-        },
-        overwrite=True,
-    )
-
-
-def _blocks(scenario: str, shape: tuple[int, ...], chunks: tuple[int, ...]) -> list[Block]:
-    return [
-        Block(
-            scenario=scenario,
-            years=slice(year, year + chunks[0]),
-            columns=slice(column, min(column + chunks[2], shape[2])),
-        )
-        for year in range(0, shape[0], chunks[0])
-        for column in range(0, shape[2], chunks[2])
-    ]
-
-
-def _chunk_bytes(field: Field, scale: int) -> int:
-    return int(field.temperature[0].nbytes) * min(scale, COPIES_PER_CHUNK)
+    return 1, rows, columns * min(scale, COPIES_PER_CHUNK)
 
 
 def _filled(variable: Any) -> NDArray[Any]:

@@ -60,7 +60,7 @@ def draw_trend_map(
     bar = figure.colorbar(mesh, ax=axes, pad=0.02)
     bar.ax.tick_params(colors="#444444", labelsize=8.5, length=3)
     bar.set_label("Difference of trends (K per decade)", color=INK)
-    bar.outline.set_visible(False)  # type: ignore[operator] # stubs call the outline a property
+    bar.outline.set_visible(False)
     name_cities(axes, west, latitude)
     axes.set_aspect(1 / np.cos(np.deg2rad(latitude.mean())))
     axes.xaxis.set_major_formatter(lambda value, _: f"{abs(value):.0f}°W")

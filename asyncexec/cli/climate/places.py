@@ -36,6 +36,14 @@ class Places:
         """The folder for what lives as long as a run."""
         return self.root / "temporary"
 
+    def field(self, scenario: str) -> Path:
+        """Return the path of a scenario's field."""
+        return self.input / f"{scenario}.zarr"
+
+    def result(self, name: str) -> Path:
+        """Return the path of a result."""
+        return self.results / f"{name}.zarr"
+
     @property
     def warming_picture(self) -> Path:
         """The picture of mean warming over time."""

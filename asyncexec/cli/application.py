@@ -1,0 +1,63 @@
+"""Puts the commands together, runs one, and turns what it raises into an exit code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from asyncexec.cli.complaints import EXIT_INTERRUPTED, complain, complain_of, interrupted
+from asyncexec.cli.demo import demo
+from asyncexec.cli.session import Session
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    0 is success, 1 a run that failed, 2 a request that cannot be met, 130 an interruption (Ctrl-C).
+    """
+    session = Session()
+    try:
+        code = application()(arguments, standalone_mode=False, obj=session)
+    except (KeyboardInterrupt, typer.Abort):
+        return interrupted()
+    except typer.TyperException as error:
+        return complain(error.format_message(), code=error.exit_code)
+    except Exception as error:  # noqa: BLE001 - who types a command gets a sentence, not a stack
+        return complain_of(error, traceback=session.traceback)
+    if code == EXIT_INTERRUPTED:  # Typer catches Ctrl-C itself.
+        return interrupted()
+    return code if isinstance(code, int) else 0
+
+
+def application() -> typer.Typer:
+    """Return the command line with all its commands."""
+    commands = typer.Typer(
+        name="asyncexec",
+        add_completion=False,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    commands.callback(invoke_without_command=True)(root)
+    commands.command()(demo)
+    return commands
+
+
+def root(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", "-V", help="Say which version this is, and stop.")
+    ] = False,
+) -> None:
+    """Run parallel plans on any executor, in bounded memory.
+
+    Start with [bold]asyncexec demo[/bold]: a real job on real climate data, in a few seconds.
+    """
+    if show_version:
+        typer.echo(f"asyncexec {version('asyncexec')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
