@@ -32,7 +32,7 @@ def process(_index: Index) -> int:
 
 def die(_index: Index) -> None:
     """End the worker's process without further ado."""
-    os._exit(13)
+    exit_process()
 
 
 def refuse(index: Index) -> None:
@@ -143,3 +143,39 @@ def same_names() -> tuple[Callable[[Index], str], Callable[[Index], str]]:
         return kernel
 
     return make("one"), make("other")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stumbling:
+    """A function of an item that does something bad the first time it sees an item, and returns it the next time.
+
+    With ``always`` there is no next time.
+    """
+
+    directory: Path
+    deed: Callable[[], object]
+    only: tuple[int, ...] = ()
+    always: bool = False
+
+    def __call__(self, item: int) -> int:
+        """Run on the worker."""
+        if item in self.only and (self._first(item) or self.always):
+            self.deed()
+        return item
+
+    def _first(self, item: int) -> bool:
+        try:
+            (self.directory / f"tried-{item}").touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
+
+def exit_process() -> None:
+    """End this process without further ado."""
+    os._exit(13)
+
+
+def lose_connection() -> None:
+    """Raise what a network raises on a bad day."""
+    raise ConnectionResetError("connection reset by peer")

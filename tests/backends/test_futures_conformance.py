@@ -17,6 +17,8 @@ class TestThreadPool(BackendConformance):
 
 
 class TestProcessPool(BackendConformance):
+    many = 2_000  # One call each.
+
     @pytest.fixture
     def backend(self):
         context = multiprocessing.get_context("forkserver")
@@ -27,6 +29,8 @@ class TestProcessPool(BackendConformance):
 
 
 class TestLoky(BackendConformance):
+    many = 1_000
+
     @pytest.fixture
     def backend(self):
         return lambda: FuturesBackend(executor=lambda: loky.ProcessPoolExecutor(2))

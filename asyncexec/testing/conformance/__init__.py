@@ -16,19 +16,20 @@ from __future__ import annotations
 import pytest
 
 # Before they are imported, so that what fails in them is told in full.
-_PARTS = ("cancelling", "leaving", "outcomes", "starts", "suite", "travel")
+_PARTS = ("cancelling", "leaving", "outcomes", "runs", "starts", "suite", "travel")
 pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in _PARTS])
 
 from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 - see above
 from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
 from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
+from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
 from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
 from asyncexec.testing.conformance.travel import TravelRules  # noqa: E402
 
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance(OutcomeRules, TravelRules, StartRules, CancelRules, EndRules):
+class BackendConformance(OutcomeRules, TravelRules, StartRules, CancelRules, EndRules, RunRules):
     """What must hold for every backend; a subclass has a fixture ``backend`` that returns a factory of backends.
 
     Attributes
