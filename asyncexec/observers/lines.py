@@ -1,0 +1,73 @@
+"""Progress where there is no terminal: a line now and then, so that logs stay short."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from asyncexec.observers import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rich.console import Console
+
+    from asyncexec.events.tally import Tally
+
+_NAMED_STAGES = 3
+
+
+class Lines:
+    """Writes a line for each run every so many seconds, and one at its end."""
+
+    def __init__(
+        self, console: Console, *, every_seconds: float, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._every_seconds = every_seconds
+        self._clock = clock
+        # By execution: when its last line was written, and how many tasks were complete then.
+        self._last: dict[str, tuple[float, int]] = {}
+
+    def show(self, runs: Sequence[Tally]) -> None:
+        now = self._clock()
+        for run in runs:
+            since, before = self._last.setdefault(run.execution, (now, _completed(run)))
+            if now - since >= self._every_seconds:
+                self._write(_line(run, (_completed(run) - before) / (now - since)))
+                self._last[run.execution] = (now, _completed(run))
+
+    def end(self, run: Tally) -> None:
+        self._last.pop(run.execution, None)
+        tasks = f"{_completed(run):,} of {_tasks(run):,} tasks"
+        parts = [f"{run.execution}: {run.status} after {wording.seconds(run.wall_seconds)}", tasks]
+        parts += filter(
+            None, [wording.troubles(run.stages.values()), wording.first_line(run.error)]
+        )
+        self._write(", ".join(parts))
+
+    def close(self) -> None:
+        self._last.clear()
+
+    def _write(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(run: Tally, per_second: float) -> str:
+    completed, tasks = _completed(run), _tasks(run)
+    share = f" ({completed / tasks:.0%})" if tasks else ""
+    parts = [f"{run.execution}: {completed:,} of {tasks:,} tasks{share}", wording.rate(per_second)]
+    if per_second > 0:
+        parts.append(f"about {wording.seconds((tasks - completed) / per_second)} left")
+    parts += filter(None, [wording.troubles(run.stages.values())])
+    running = [s.name for s in run.stages.values() if s.started_at and not s.ended_at]
+    named = ", ".join(running[:_NAMED_STAGES]) + ("…" if len(running) > _NAMED_STAGES else "")
+    return ", ".join(parts) + (f"; running: {named}" if running else "")
+
+
+def _completed(run: Tally) -> int:
+    return sum(stage.completed for stage in run.stages.values())
+
+
+def _tasks(run: Tally) -> int:
+    return sum(stage.tasks for stage in run.stages.values())

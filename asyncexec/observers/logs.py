@@ -1,0 +1,136 @@
+"""Writes what happens to Python's logging."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from asyncexec.events.records import (
+    AnyEvent,
+    AttemptAbandoned,
+    AttemptEnded,
+    AttemptStarted,
+    BackupStarted,
+    CircuitClosed,
+    CircuitOpened,
+    Event,
+    PlanCancelled,
+    PlanFailed,
+    PlanStarted,
+    PlanSucceeded,
+    RetryScheduled,
+    StageCompleted,
+    StageResumed,
+    TaskFailed,
+    TaskSucceeded,
+)
+from asyncexec.observers import wording
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncexec.events.records import Attempt
+
+
+class Logs:
+    """Logs plans and stages as information, and retries, backups, losses and failures as warnings.
+
+    A stage in trouble does not flood the log: of each kind of trouble, its first ``each`` are logged, then every
+    tenth, hundredth, and so on.
+
+    Parameters
+    ----------
+    logger : logging.Logger, optional
+        By default ``asyncexec.runs``.
+    each : int
+        How many troubles of one kind in one stage are logged one by one.
+    """
+
+    def __init__(self, logger: logging.Logger | None = None, *, each: int = 10) -> None:
+        self._logger = logger or logging.getLogger("asyncexec.runs")
+        self._each = each
+        # By execution, then by stage and kind of trouble: how many there were.
+        self._seen: dict[str, dict[tuple[str, type], int]] = {}
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        """Take note of ``events``."""
+        for event in events:
+            if isinstance(event, AttemptStarted | AttemptEnded | TaskSucceeded):
+                continue
+            if isinstance(event, Event):
+                self._milestone(event)
+            else:
+                self._trouble(event)
+
+    def _milestone(self, event: Event) -> None:
+        name, log = event.execution, self._logger
+        match event:
+            case PlanStarted():
+                self._seen[name] = {}
+                tasks = sum(stage.tasks for stage in event.stages)
+                log.info(
+                    "%s: started on %s: %d stages, %d tasks",
+                    name,
+                    event.executor,
+                    len(event.stages),
+                    tasks,
+                )
+            case StageResumed():
+                log.info(
+                    "%s: stage %s: %d tasks were complete already", name, event.stage, event.tasks
+                )
+            case StageCompleted():
+                log.info("%s: stage %s is complete", name, event.stage)
+            case CircuitOpened():
+                log.warning(
+                    "%s: %d attempts failed in a row; pausing for %s",
+                    name, event.failures, wording.seconds(event.pause_seconds),
+                )  # fmt: skip
+            case CircuitClosed():
+                log.info("%s: the backend works again", name)
+            case PlanSucceeded() | PlanFailed() | PlanCancelled():
+                self._end(event)
+            case _:
+                pass
+
+    def _end(self, event: PlanSucceeded | PlanFailed | PlanCancelled) -> None:
+        self._seen.pop(event.execution, None)
+        if isinstance(event, PlanFailed):
+            self._logger.error("%s: failed: %s", event.execution, event.error)
+        else:
+            ended = "succeeded" if isinstance(event, PlanSucceeded) else "was cancelled"
+            self._logger.info("%s: %s", event.execution, ended)
+
+    def _trouble(self, event: AnyEvent) -> None:
+        match event:
+            case RetryScheduled():
+                delay = wording.seconds(event.delay_seconds)
+                self._warn(
+                    event.attempt,
+                    RetryScheduled,
+                    f"again in {delay} ({wording.first_line(event.reason)})",
+                )
+            case BackupStarted():
+                age = wording.seconds(event.running_seconds)
+                self._warn(
+                    event.attempt, BackupStarted, f"started beside one that has run for {age}"
+                )
+            case AttemptAbandoned():
+                self._warn(event.attempt, AttemptAbandoned, "given up; it cannot be stopped")
+            case TaskFailed():
+                self._warn(
+                    event.attempt, TaskFailed, f"failed for good: {wording.first_line(event.error)}"
+                )
+            case _:
+                pass
+
+    def _warn(self, attempt: Attempt, kind: type, what: str) -> None:
+        seen = self._seen.setdefault(attempt.execution, {})
+        count = seen[attempt.stage, kind] = seen.get((attempt.stage, kind), 0) + 1
+        if count > self._each and str(count).rstrip("0") != "1":
+            return
+        so_far = f" ({count} so far)" if count > self._each else ""
+        self._logger.warning(
+            "%s: stage %s, task %d, attempt %d: %s%s",
+            attempt.execution, attempt.stage, attempt.task, attempt.number, what, so_far,
+        )  # fmt: skip

@@ -1,0 +1,121 @@
+"""Shows how far a run is: bars in a terminal or a notebook, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from asyncexec.errors import MissingExtraError, OptionError
+from asyncexec.events.tally import Tallies
+from asyncexec.observers.bars import Bars
+from asyncexec.observers.lines import Lines
+from asyncexec.observers.ticker import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.events.tally import Tally
+
+logger = logging.getLogger("asyncexec")
+
+# A redraw takes a few milliseconds of the event loop; an eye sees no more than this.
+_REDRAW_SECONDS = 0.1
+_IDLE_SECONDS = 1.0
+
+
+class Display(Protocol):
+    """Where progress is shown."""
+
+    def show(self, runs: Sequence[Tally]) -> None:
+        """Show how far these runs are, all that have not ended."""
+        ...
+
+    def end(self, run: Tally) -> None:
+        """Show how a run ended."""
+        ...
+
+    def close(self) -> None:
+        """Leave the screen as it is; ``show`` begins anew below."""
+        ...
+
+
+class Progress:
+    """Shows an overall bar, and one for each stage that runs, with rates, times left, retries and backups.
+
+    Where there is neither a terminal nor a notebook, it writes a line every ``line_seconds`` and one at the end.
+    It may watch several runs of one event loop at a time. It uses no threads, and is redrawn ten times a second at
+    most, whatever the number of events.
+
+    Parameters
+    ----------
+    console : rich.console.Console, optional
+        Where to show it; by default standard error.
+    line_seconds : float
+        How often to write a line, without a terminal.
+
+    Raises
+    ------
+    MissingExtraError
+        If rich is not installed.
+    OptionError
+        If ``line_seconds`` is not above 0.
+    """
+
+    def __init__(self, *, console: Console | None = None, line_seconds: float = 10.0) -> None:
+        if not line_seconds > 0:
+            raise OptionError(f"progress: line_seconds must be above 0, not {line_seconds!r}")
+        screen = _standard_error() if console is None else console
+        live = screen.is_jupyter or (screen.is_terminal and not screen.is_dumb_terminal)
+        self._display: Display = Bars(screen) if live else Lines(screen, every_seconds=line_seconds)
+        self._tallies = Tallies()
+        self._running: dict[str, Tally] = {}
+        self._ticker = Ticker(self._show, least_seconds=_REDRAW_SECONDS, most_seconds=_IDLE_SECONDS)
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        """Take note of ``events``, and redraw where it is time."""
+        try:
+            self._take(events)
+        except BaseException:
+            # The terminal is given back before the run goes on without us.
+            self._close()
+            raise
+
+    def _take(self, events: Sequence[AnyEvent]) -> None:
+        self._tallies.add(events)
+        for execution, tally in self._tallies.runs.items():
+            if not tally.ended_at:
+                self._running.setdefault(execution, tally)
+        for tally in [t for t in self._running.values() if t.ended_at]:
+            self._display.show(list(self._running.values()))
+            self._display.end(tally)
+            del self._running[tally.execution]
+        if self._running:
+            self._ticker.note()
+        else:
+            self._close()
+
+    def _show(self) -> None:
+        try:
+            self._display.show(list(self._running.values()))
+        except Exception:
+            # On a timer there is nobody to raise to.
+            logger.exception("the progress display failed and is closed; the run goes on")
+            self._close()
+
+    def _close(self) -> None:
+        self._running.clear()
+        self._ticker.stop()
+        self._display.close()
+
+
+def _standard_error() -> Console:
+    try:
+        from rich.console import Console  # noqa: PLC0415 - an optional extra
+    except ImportError as error:
+        raise MissingExtraError(
+            'Progress needs the package rich, which is not installed. Install it with: pip install "asyncexec[cli]"'
+        ) from error
+    return Console(stderr=True)

@@ -1,0 +1,153 @@
+"""What a run amounted to: figures a stage, as records and as a table."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from asyncexec.events.tally import Tallies
+from asyncexec.observers import wording
+from asyncexec.plan.memory import format_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rich.table import Table
+
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.events.tally import StageTally, Tally
+
+_HEADINGS = (
+    "stage", "operation", "tasks", "attempts", "retries", "backups", "failed",
+    "read", "written", "projected", "peak", "busy", "wall",
+)  # fmt: skip
+_TEXT_COLUMNS = 2
+
+
+class Summary:
+    """Adds up each run it watches; ``str(summary)`` is a table of the latest, and rich prints it as one.
+
+    Parameters
+    ----------
+    kept : int
+        How many runs that ended to remember.
+    """
+
+    def __init__(self, kept: int = 64) -> None:
+        self._tallies = Tallies(kept)
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        """Take note of ``events``."""
+        self._tallies.add(events)
+
+    @property
+    def runs(self) -> tuple[Tally, ...]:
+        """The runs, oldest first: copies, which stay as they are while a run goes on."""
+        return tuple(_copy(tally) for tally in self._tallies.runs.values())
+
+    @property
+    def run(self) -> Tally | None:
+        """The run that started last; None where there was none."""
+        latest = next(reversed(self._tallies.runs.values()), None)
+        return None if latest is None else _copy(latest)
+
+    @property
+    def stages(self) -> tuple[StageTally, ...]:
+        """The stages of that run, in the plan's order."""
+        run = self.run
+        return () if run is None else tuple(run.stages.values())
+
+    def __str__(self) -> str:
+        run = self.run
+        return "no run yet" if run is None else f"{_title(run)}\n{_table(run.stages.values())}"
+
+    def __rich__(self) -> Table | str:
+        """Return the table as rich draws it."""
+        run = self.run
+        return "no run yet" if run is None else _rich_table(run)
+
+
+def _copy(tally: Tally) -> Tally:
+    return replace(tally, stages={name: replace(stage) for name, stage in tally.stages.items()})
+
+
+def _title(run: Tally) -> str:
+    ended = f" in {wording.seconds(run.wall_seconds)}" if run.ended_at else ""
+    on = f" on {run.executor} ({run.slots} slots)" if run.executor else ""
+    pauses = f", circuit opened {run.circuit_openings} times" if run.circuit_openings else ""
+    error = f": {wording.first_line(run.error)}" if run.error else ""
+    return f"{run.execution}{on}: {run.status}{ended}{pauses}{error}"
+
+
+def _row(stage: StageTally) -> tuple[str, ...]:
+    tasks = (
+        f"{stage.tasks:,}"
+        if stage.completed == stage.tasks
+        else f"{stage.completed:,} of {stage.tasks:,}"
+    )
+    resumed = f" ({stage.resumed:,} resumed)" if stage.resumed else ""
+    return (
+        stage.name,
+        stage.operation,
+        tasks + resumed,
+        f"{stage.attempts:,}",
+        f"{stage.retries:,}",
+        f"{stage.backups:,}",
+        f"{stage.failures:,}",
+        _bytes(stage.read_bytes),
+        _bytes(stage.written_bytes),
+        _bytes(stage.projected_bytes),
+        _bytes(stage.peak_bytes),
+        wording.seconds(stage.busy_seconds),
+        wording.seconds(stage.wall_seconds),
+    )
+
+
+def _total(stages: Iterable[StageTally]) -> tuple[str, ...]:
+    stages = tuple(stages)
+    return (
+        "total",
+        "",
+        f"{sum(s.completed for s in stages):,}",
+        f"{sum(s.attempts for s in stages):,}",
+        f"{sum(s.retries for s in stages):,}",
+        f"{sum(s.backups for s in stages):,}",
+        f"{sum(s.failures for s in stages):,}",
+        _bytes(sum(s.read_bytes for s in stages)),
+        _bytes(sum(s.written_bytes for s in stages)),
+        _bytes(max((s.projected_bytes for s in stages), default=0)),
+        _bytes(max((s.peak_bytes for s in stages), default=0)),
+        wording.seconds(sum(s.busy_seconds for s in stages)),
+        "",
+    )
+
+
+def _bytes(size: int) -> str:
+    """Return a size; a dash where nobody measured (or nothing was read or written)."""
+    return format_bytes(size) if size else "-"
+
+
+def _table(stages: Iterable[StageTally]) -> str:
+    stages = tuple(stages)
+    rows = [_HEADINGS, *map(_row, stages), _total(stages)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if n < _TEXT_COLUMNS else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def _rich_table(run: Tally) -> Table:
+    from rich.table import Table  # noqa: PLC0415 - an optional extra
+    from rich.text import Text  # noqa: PLC0415 - the same
+
+    table = Table(title=Text(_title(run)), show_footer=True)
+    footer = _total(run.stages.values())
+    for n, (heading, total) in enumerate(zip(_HEADINGS, footer, strict=True)):
+        table.add_column(heading, Text(total), justify="left" if n < _TEXT_COLUMNS else "right")
+    for stage in run.stages.values():
+        table.add_row(*map(Text, _row(stage)))
+    return table

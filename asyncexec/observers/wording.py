@@ -1,0 +1,46 @@
+"""Figures as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from asyncexec.events.tally import StageTally
+
+
+def troubles(stages: Iterable[StageTally]) -> str:
+    """Return what did not go smoothly, ``"3 retries, 1 backup"``; empty where everything did."""
+    stages = tuple(stages)
+    counts = (
+        (sum(s.retries for s in stages), "retry", "retries"),
+        (sum(s.backups for s in stages), "backup", "backups"),
+        (sum(s.lost for s in stages), "lost", "lost"),
+        (sum(s.timed_out for s in stages), "timed out", "timed out"),
+    )
+    return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts if n)
+
+
+def rate(per_second: float) -> str:
+    """Return a number of tasks per second, with as many digits as are of use; slow ones per minute."""
+    if per_second >= 10:
+        return f"{per_second:,.0f}/s"
+    return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.1f}/min"
+
+
+def seconds(duration: float) -> str:
+    """Return a duration: ``"34 ms"``, ``"7.25 s"``, ``"4:07"``, ``"2:15:00"``."""
+    if duration < 1:
+        return f"{duration * 1000:.0f} ms"
+    if duration < 59.995:
+        return f"{duration:.3g} s" if duration < 10 else f"{duration:.1f} s"
+    minutes, rest = divmod(round(duration), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def first_line(text: str, limit: int = 200) -> str:
+    """Return the first line of ``text``, cut to ``limit`` characters."""
+    line = text.partition("\n")[0].strip()
+    return line if len(line) <= limit else line[: limit - 1] + "…"
