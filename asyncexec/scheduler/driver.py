@@ -158,8 +158,8 @@ class Driver:
                         f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
                     )
                 )
-            if run.events:
-                events, run.events = run.events, []
+            if run.chronicle.events:
+                events, run.chronicle.events = run.chronicle.events, []
                 lane.fanout.send(events)
             if run.finished:
                 del self._lanes[lane.number]

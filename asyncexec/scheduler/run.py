@@ -2,8 +2,8 @@
 
 The driver calls, in any order: :meth:`Run.next_batch` (what to send), :meth:`Run.report` (what came back),
 :meth:`Run.tick` (time has passed), :meth:`Run.stop` (enough). It reads :attr:`Run.unwanted` (attempts to cancel),
-:attr:`Run.events` (what to tell observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always the
-driver's monotonic clock in seconds.
+:attr:`Run.chronicle` (what to tell observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always
+the driver's monotonic clock in seconds.
 
 What happens to a task:
 
@@ -25,30 +25,17 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import Batch, Job, Started
-from asyncexec.errors import PlanTimeoutError, RetryBudgetError, StageTimeoutError
+from asyncexec.errors import RetryBudgetError
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.events.records import (
-    AttemptAbandoned,
-    AttemptEnded,
-    AttemptStarted,
-    BackupStarted,
-    CircuitClosed,
-    CircuitOpened,
-    RetryScheduled,
-    StageCompleted,
-    StageResumed,
-    StageStarted,
-    TaskFailed,
-    TaskSucceeded,
-)
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.attempts import Consignment, Running, Trouble
+from asyncexec.scheduler.chronicle import Chronicle
 from asyncexec.scheduler.failures import Again, Hopeless, judge
+from asyncexec.scheduler.limits import Limits
 from asyncexec.scheduler.lookout import Lookout
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities, Report
-    from asyncexec.events.records import AnyEvent
     from asyncexec.scheduler.admission import Budget
     from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.stage import StageState
@@ -66,8 +53,8 @@ class Run:
         How many batches are with the backend.
     unwanted : list of int
         Attempts to cancel; the driver takes them away.
-    events : list
-        What happened; the driver takes it away. Nothing is added unless ``watched``.
+    chronicle : Chronicle
+        What happened; the driver takes it away.
     abandoned : int
         Attempts given up that may still be running, on a backend that cannot kill.
     error : Exception or None
@@ -91,28 +78,25 @@ class Run:
         self.name = name
         self.plan = layout.plan
         self.stages = layout.stages
-        self.watched = watched
         self.left = sum(stage.tasks for stage in self.stages)
         self.in_flight = 0
         self.unwanted: list[int] = []
-        self.events: list[AnyEvent] = []
+        self.chronicle = Chronicle(name, epoch=epoch, watched=watched)
+        self.abandoned = 0
         self.error: Exception | None = None
         self.stopping = False
         self._layout = layout
         self._budget = budget
         self._ids = ids
-        self._epoch = epoch
         self._random = random.Random(seed)
         self._waiting = sorted(self.stages, key=lambda s: (-s.depth, s.position))
         self._running: dict[int, Running] = {}
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
         self._retries_left = layout.retries_allowed
-        self._plan_deadline: float | None = None
-        self._timed_stages = [s for s in self.stages if s.settings.timeout.stage is not None]
+        self._limits = Limits(layout.plan, layout.settings, layout.stages)
         self._lookout = Lookout(capabilities)
         self._kills = capabilities.kills
-        self.abandoned = 0
 
     # -- what the driver asks
 
@@ -140,17 +124,12 @@ class Run:
 
     def begin(self, now: float) -> None:
         """Make the first tasks ready."""
-        timeout = self._layout.settings.timeout.plan
-        self._plan_deadline = None if timeout is None else now + timeout
+        self._limits.begin(now)
         for stage in self.stages:
             if stage.resumed:
                 stage.completed = stage.resumed
                 self.left -= stage.resumed
-                self._emit(
-                    StageResumed(
-                        execution=self.name, at=self._at(now), stage=stage.name, tasks=stage.resumed
-                    )
-                )
+                self.chronicle.stage_resumed(stage, now)
         for position in self._layout.begin():
             self._stage_completed(self.stages[position], now)
 
@@ -189,16 +168,8 @@ class Run:
 
     def tick(self, now: float) -> None:
         """Do what is due: timeouts, retries, backups."""
-        if self._plan_deadline is not None and now >= self._plan_deadline and not self.stopping:
-            limit = self._layout.settings.timeout.plan
-            self.stop(
-                PlanTimeoutError(
-                    f"plan {self.plan.name!r} ran longer than its timeout of {limit:g} s; "
-                    f"{self.left} of {self.plan.tasks} tasks were left"
-                )
-            )
-        for stage in self._timed_stages:
-            self._check_stage_timeout(stage, now)
+        if not self.stopping and (error := self._limits.exceeded(now)) is not None:
+            self.stop(error)
         while self._delayed and self._delayed[0][0] <= now:
             _, _, stage, task, alone = heappop(self._delayed)
             if alone:
@@ -211,22 +182,14 @@ class Run:
 
     def next_deadline(self) -> float | None:
         """Return when :meth:`tick` is to be called next; None if only a report can change anything."""
-        times = [] if self._plan_deadline is None or self.stopping else [self._plan_deadline]
+        if self.stopping:
+            return None
+        times = list(self._limits.deadlines())
         if self._delayed:
             times.append(self._delayed[0][0])
-        if self._circuit.state is not State.CLOSED and not self.stopping:
+        if self._circuit.state is not State.CLOSED:
             times.append(self._circuit.resumes_at)
-        for stage in self._timed_stages:
-            limit = stage.settings.timeout.stage
-            if (
-                stage.first_at is not None
-                and limit is not None
-                and stage.readiness.left
-                and not self.stopping
-            ):
-                times.append(stage.first_at + limit)
-        if not self.stopping:
-            times.extend(self._lookout.next_look(s) for s in self._waiting if s.started)
+        times.extend(self._lookout.next_look(s) for s in self._waiting if s.started)
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -283,7 +246,7 @@ class Run:
         consignment = Consignment(stage, len(tasks), memory_bytes, exclusive=exclusive)
         if stage.first_at is None:
             stage.first_at = now
-            self._emit(StageStarted(execution=self.name, at=self._at(now), stage=stage.name))
+            self.chronicle.stage_started(stage, now)
         stage.attempts += len(tasks)
         inputs, running, ids = stage.inputs, self._running, self._ids
         jobs: list[Job] = []
@@ -305,10 +268,8 @@ class Run:
         if backup:
             stage.backed_up += 1
             stage.running_backups += 1
-            if self.watched:
-                first = next(iter(trouble.alive.values()))
-                record = running.described(self.name)
-                self._emit(BackupStarted(record, max(0.0, now - first.started), self._at(now)))
+            first = next(iter(trouble.alive.values()))
+            self.chronicle.backup_started(running, max(0.0, now - first.started), now)
         trouble.alive[running.id] = running
 
     # -- what came back
@@ -317,10 +278,7 @@ class Run:
         running.started = now
         running.worker = report.worker
         running.consignment.stage.started[running.id] = running
-        if self.watched:
-            self.events.append(
-                AttemptStarted(running.described(self.name), report.worker, self._at(now))
-            )
+        self.chronicle.started(running, report.worker, now)
 
     def _ended(self, running: Running, outcome: Outcome, now: float) -> None:
         consignment = running.consignment
@@ -334,8 +292,7 @@ class Run:
             stage.running_backups -= 1
         stage.busy_seconds += outcome.seconds
         stage.peak_bytes = max(stage.peak_bytes, outcome.peak_bytes)
-        if self.watched:
-            self._tell_end(running, outcome, now)
+        self.chronicle.ended(running, outcome, now)
         if outcome.status is Status.SUCCEEDED:
             stage.batch.measured(outcome.seconds)
             stage.statistics.add(outcome.seconds)
@@ -352,7 +309,7 @@ class Run:
         """Return a cancelled attempt's outcome as what it was cancelled for."""
         if outcome.started and not self._kills:
             self.abandoned += 1
-            self._emit(AttemptAbandoned(attempt=running.described(self.name), at=self._at(now)))
+            self.chronicle.abandoned(running, now)
         return outcome._replace(status=Status.TIMED_OUT) if running.timed_out else outcome
 
     def _give_back(self, consignment: Consignment) -> None:
@@ -364,13 +321,6 @@ class Run:
                 consignment.stage.stage.resources,
                 exclusive=consignment.exclusive,
             )
-
-    def _tell_end(self, running: Running, outcome: Outcome, now: float) -> None:
-        record = running.record or running.described(self.name)
-        at = self._epoch + now
-        if running.started < 0 and outcome.started_at > 0:
-            self.events.append(AttemptStarted(record, outcome.worker, at - outcome.seconds))
-        self.events.append(AttemptEnded(record, outcome, at))
 
     def _first_success(self, running: Running, trouble: Trouble, stage: StageState) -> bool:
         """Settle a task that had several attempts; return whether this one is the first to succeed."""
@@ -395,10 +345,8 @@ class Run:
             self._circuit.failures
             and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
         ):
-            self._emit(CircuitClosed(execution=self.name, at=self._at(now)))
-        if self.watched:
-            record = running.record or running.described(self.name)
-            self.events.append(TaskSucceeded(record, self._epoch + now))
+            self.chronicle.circuit_closed(now)
+        self.chronicle.succeeded(running, now)
         self._layout.complete(stage, task, outcome.value)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
@@ -406,7 +354,7 @@ class Run:
     def _stage_completed(self, stage: StageState, now: float) -> None:
         stage.last_at = now
         self._waiting = [s for s in self._waiting if s.readiness.left]
-        self._emit(StageCompleted(execution=self.name, at=self._at(now), stage=stage.name))
+        self.chronicle.stage_completed(stage, now)
 
     def _unsuccessful(
         self, running: Running, stage: StageState, outcome: Outcome, now: float
@@ -451,11 +399,7 @@ class Run:
                     )
                 )
                 return
-        if self.watched:
-            record = running.described(self.name)
-            self.events.append(
-                RetryScheduled(record, decision.delay_seconds, decision.reason, self._at(now))
-            )
+        self.chronicle.retry_scheduled(running, decision.delay_seconds, decision.reason, now)
         if decision.delay_seconds <= 0 and not decision.alone:
             stage.readiness.queue.push_first(running.task)
         else:
@@ -463,9 +407,7 @@ class Run:
             heappush(self._delayed, (due, running.id, stage, running.task, decision.alone))
 
     def _fail(self, running: Running, decision: Hopeless, now: float) -> None:
-        if self.watched:
-            record = running.described(self.name)
-            self.events.append(TaskFailed(record, str(decision.error), self._at(now)))
+        self.chronicle.failed(running, decision.error, now)
         self.stop(decision.error)
 
     def _record_failure(self, stage: StageState, running: Running, now: float) -> None:
@@ -474,14 +416,7 @@ class Run:
             self.stop(self._circuit.error(self.plan.name))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
-            self._emit(
-                CircuitOpened(
-                    execution=self.name,
-                    at=self._at(now),
-                    failures=self._circuit.failures,
-                    pause_seconds=pause,
-                )
-            )
+            self.chronicle.circuit_opened(self._circuit.failures, pause, now)
 
     # -- the clock
 
@@ -499,24 +434,5 @@ class Run:
                 trouble.alive[running.id] = running
             stage.backups.append(running.task)
 
-    def _check_stage_timeout(self, stage: StageState, now: float) -> None:
-        limit = stage.settings.timeout.stage
-        if limit is None or stage.first_at is None or not stage.readiness.left or self.stopping:
-            return
-        if now >= stage.first_at + limit:
-            self.stop(
-                StageTimeoutError(
-                    f"plan {self.plan.name!r}, stage {stage.name!r} ran longer than its timeout of {limit:g} s; "
-                    f"{stage.readiness.left} of {stage.tasks} tasks were left"
-                )
-            )
-
     def _idle_slots(self) -> int:
         return self._layout.slots() - self._budget.batches
-
-    def _at(self, now: float) -> float:
-        return self._epoch + now
-
-    def _emit(self, event: AnyEvent) -> None:
-        if self.watched:
-            self.events.append(event)

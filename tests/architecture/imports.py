@@ -18,6 +18,12 @@ class Import:
     imported: str
     place: str
     in_function: bool
+    for_types: bool = False
+
+    @property
+    def within_folder(self) -> bool:
+        """Whether both modules lie in one folder."""
+        return self.importer.rpartition(".")[0] == self.imported.rpartition(".")[0]
 
 
 @cache
@@ -48,23 +54,34 @@ def own_imports() -> list[Import]:
 
 
 def imports_of(name: str, path: Path) -> Iterator[Import]:
-    for node, in_function in walk(tree_of(path)):
+    for node, in_function, for_types in walk(tree_of(path)):
         for imported in imported_by(node, name, is_package=path.name == "__init__.py"):
             place = f"{path.relative_to(REPOSITORY)}:{node.lineno}"
-            yield Import(importer=name, imported=imported, place=place, in_function=in_function)
+            yield Import(
+                importer=name,
+                imported=imported,
+                place=place,
+                in_function=in_function,
+                for_types=for_types,
+            )
 
 
 def walk(
-    tree: ast.AST, *, in_function: bool = False
-) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """Every import statement, and whether it stands in a function."""
+    tree: ast.AST, *, in_function: bool = False, for_types: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool, bool]]:
+    """Every import statement, whether it stands in a function, and whether only type checkers see it."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, in_function
+            yield node, in_function, for_types
         inside = in_function or isinstance(
             node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
         )
-        yield from walk(node, in_function=inside)
+        types = for_types or (
+            isinstance(node, ast.If)
+            and isinstance(node.test, ast.Name)
+            and node.test.id == "TYPE_CHECKING"
+        )
+        yield from walk(node, in_function=inside, for_types=types)
 
 
 def imported_by(

@@ -53,7 +53,9 @@ OPTIONAL = {
 
 PREFERRED_LINES, MOST_LINES = 400, 600
 # Files past the preferred length, each with the reason it is one file.
-LONG_FILES: dict[str, str] = {}
+LONG_FILES: dict[str, str] = {
+    "asyncexec/scheduler/run.py": "one state machine, read from top to bottom",
+}
 
 EMPTY_NAMES = {
     "common",
@@ -96,7 +98,11 @@ def test_imports_go_down_and_siblings_do_not_see_each_other():
 
 
 def test_no_import_cycles():
-    graph = nx.DiGraph([(i.importer, i.imported) for i in own_imports()])
+    # Two records of one folder may name each other's types (a stage its attempts, an attempt its
+    # stage); between folders that is a cycle like any other.
+    graph = nx.DiGraph(
+        [(i.importer, i.imported) for i in own_imports() if not (i.for_types and i.within_folder)]
+    )
     cycles = [sorted(group) for group in nx.strongly_connected_components(graph) if len(group) > 1]
     assert cycles == []
 

@@ -115,7 +115,7 @@ class Workbench:
 
     def kinds(self) -> list[str]:
         """Take the names of the events so far."""
-        events, self.run.events = self.run.events, []
+        events, self.run.chronicle.events = self.run.chronicle.events, []
         return [type(event).__name__ for event in events]
 
 
