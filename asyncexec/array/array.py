@@ -1,0 +1,353 @@
+"""The lazy chunked array that users hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Self, SupportsIndex
+
+import numpy as np
+
+from asyncexec.array import build, chunks as chunking
+from asyncexec.array.compute import run
+from asyncexec.array.display import as_html, as_text
+from asyncexec.array.lowering import Result, lower
+from asyncexec.array.namespace import namespace
+from asyncexec.array.nodes import Node
+from asyncexec.array.operands import SCALARS, chunk_limit, common_spec, constant_or_node
+from asyncexec.array.spec import Spec
+from asyncexec.plan import Plan
+
+
+class Array:
+    """A chunked array whose elements are computed when they are asked for.
+
+    Made by the functions of :mod:`asyncexec.array`. Operations return other arrays at once, whatever the size; nothing
+    runs before :meth:`compute`, or before an engine executes it.
+    """
+
+    __slots__ = ("_node", "_spec")
+
+    # NumPy's operators leave it to ours.
+    __array_ufunc__ = None
+
+    def __init__(self, node: Node, spec: Spec | None = None) -> None:
+        self._node = node
+        self._spec = spec
+
+    @property
+    def node(self) -> Node:
+        """The expression behind it."""
+        return self._node
+
+    @property
+    def own_spec(self) -> Spec | None:
+        """The spec it was made with; None where nobody gave one."""
+        return self._spec
+
+    @property
+    def spec(self) -> Spec:
+        """Where and with how much memory it is computed."""
+        return self._spec or Spec()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Length along each axis."""
+        return self._node.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Element type."""
+        return self._node.dtypes[0]
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """Chunk length along each axis; the last chunk may be shorter."""
+        return self._node.chunks
+
+    @property
+    def numblocks(self) -> tuple[int, ...]:
+        """How many chunks lie along each axis."""
+        return chunking.grid(self.shape, self.chunks)
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """How many elements there are."""
+        return math.prod(self.shape)
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes per element."""
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in all, once computed."""
+        return self.size * self.itemsize
+
+    @property
+    def device(self) -> str:
+        """Always ``"cpu"``."""
+        return "cpu"
+
+    @property
+    def T(self) -> Self:  # noqa: N802 - the standard's name
+        """The transpose of a matrix.
+
+        Raises
+        ------
+        ValueError
+            If there are not two axes.
+        """
+        if self.ndim != 2:
+            raise ValueError(
+                f".T is for two axes, and there are {self.ndim}: use .mT, or permute_dims()"
+            )
+        return self._make(build.permute(self._node, (1, 0)))
+
+    @property
+    def mT(self) -> Self:  # noqa: N802 - the standard's name
+        """The transpose of a stack of matrices: the last two axes change places.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer than two axes.
+        """
+        if self.ndim < 2:
+            raise ValueError(f".mT is for at least two axes, and there are {self.ndim}")
+        axes = (*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
+        return self._make(build.permute(self._node, axes, "matrix_transpose"))
+
+    def rechunk(self, chunks: chunking.ChunksLike) -> Self:
+        """Return the same array in other chunks; see :func:`asyncexec.array.rechunk`."""
+        limit = chunk_limit(self._spec)
+        settled = chunking.normalize_chunks(
+            chunks, self.shape, self.itemsize, limit=limit, previous=self.chunks
+        )
+        return self._make(build.rechunk(self._node, settled))
+
+    def astype(self, dtype: Any) -> Self:
+        """Return the same with elements of another type."""
+        return self._make(build.astype(self._node, np.dtype(dtype)))
+
+    def to_device(self, device: str, /, *, stream: Any = None) -> Self:
+        """Return itself, for ``"cpu"``.
+
+        Raises
+        ------
+        ValueError
+            If it is another device, or a stream is given.
+        """
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")
+        return self
+
+    def to_plan(self) -> Plan:
+        """Return the plan that computes it; its result is a NumPy array.
+
+        Raises
+        ------
+        PlanError
+            If it cannot run, such as for lack of memory.
+        """
+        return lower([Result(node=self._node)], self.spec)
+
+    def compute(self, **options: Any) -> np.ndarray[Any, Any]:
+        """Compute it on the spec's executor, and return it as a NumPy array.
+
+        Inside an event loop, use ``await engine.execute(array)`` instead. Options are those of
+        :func:`asyncexec.sync.execute`.
+        """
+        value: np.ndarray[Any, Any] = run(self.to_plan(), self.spec, options)
+        return value
+
+    def visualize(self, path: str | Path | None = None) -> Any:
+        """Draw the plan that computes it; see :meth:`asyncexec.Plan.visualize`."""
+        return self.to_plan().visualize(path)
+
+    def _make(self, node: Node) -> Self:
+        return self if node is self._node else type(self)(node, self._spec)
+
+    def _binary(
+        self, name: str, function: Callable[..., Any], other: Any, *, swap: bool = False
+    ) -> Self:
+        if isinstance(other, Array):
+            operand, spec = other._node, common_spec((self._spec, other._spec))
+        elif isinstance(other, (*SCALARS, np.ndarray)):
+            operand, spec = constant_or_node(other), self._spec
+        else:
+            return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
+        operands = (operand, self._node) if swap else (self._node, operand)
+        limit = chunk_limit(spec)
+        return type(self)(build.elementwise(name, function, operands, limit=limit), spec)
+
+    def _unary(self, name: str, function: Callable[..., Any]) -> Self:
+        return type(self)(build.elementwise(name, function, (self._node,)), self._spec)
+
+    def _scalar(self, kind: str) -> Any:
+        if self.size != 1 or self.ndim:
+            raise TypeError(
+                f"only an array without axes converts to {kind}; the shape is {self.shape}"
+            )
+        return self.compute()[()]
+
+    def __getitem__(self, key: Any) -> Self:
+        return self._make(build.index(self._node, key))
+
+    def __iter__(self) -> Any:
+        if not self.ndim:
+            raise TypeError("an array without axes cannot be iterated over")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise TypeError("an array without axes has no length")
+        return self.shape[0]
+
+    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
+        if copy is False:
+            raise ValueError(
+                "a lazy array must be computed to become a NumPy array: use copy=None or True"
+            )
+        return self.compute().astype(dtype or self.dtype, copy=False)
+
+    def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
+        return namespace(api_version)
+
+    def __repr__(self) -> str:
+        return as_text(self.shape, self.dtype, self.chunks)
+
+    def _repr_html_(self) -> str:
+        return as_html(self.shape, self.dtype, self.chunks, self._node.operation)
+
+    def __bool__(self) -> bool:
+        return bool(self._scalar("bool"))
+
+    def __int__(self) -> int:
+        return int(self._scalar("int"))
+
+    def __float__(self) -> float:
+        return float(self._scalar("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._scalar("complex"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise TypeError(
+                f"only an integer array converts to an index; the elements are {self.dtype}"
+            )
+        index: SupportsIndex = self._scalar("an index")
+        return index.__index__()
+
+    def __abs__(self) -> Self:
+        return self._unary("abs", np.abs)
+
+    def __neg__(self) -> Self:
+        return self._unary("negative", np.negative)
+
+    def __pos__(self) -> Self:
+        return self._unary("positive", np.positive)
+
+    def __invert__(self) -> Self:
+        return self._unary("bitwise_invert", np.invert)
+
+    def __add__(self, other: Any) -> Self:
+        return self._binary("add", np.add, other)
+
+    def __radd__(self, other: Any) -> Self:
+        return self._binary("add", np.add, other, swap=True)
+
+    def __sub__(self, other: Any) -> Self:
+        return self._binary("subtract", np.subtract, other)
+
+    def __rsub__(self, other: Any) -> Self:
+        return self._binary("subtract", np.subtract, other, swap=True)
+
+    def __mul__(self, other: Any) -> Self:
+        return self._binary("multiply", np.multiply, other)
+
+    def __rmul__(self, other: Any) -> Self:
+        return self._binary("multiply", np.multiply, other, swap=True)
+
+    def __truediv__(self, other: Any) -> Self:
+        return self._binary("divide", np.divide, other)
+
+    def __rtruediv__(self, other: Any) -> Self:
+        return self._binary("divide", np.divide, other, swap=True)
+
+    def __floordiv__(self, other: Any) -> Self:
+        return self._binary("floor_divide", np.floor_divide, other)
+
+    def __rfloordiv__(self, other: Any) -> Self:
+        return self._binary("floor_divide", np.floor_divide, other, swap=True)
+
+    def __mod__(self, other: Any) -> Self:
+        return self._binary("remainder", np.remainder, other)
+
+    def __rmod__(self, other: Any) -> Self:
+        return self._binary("remainder", np.remainder, other, swap=True)
+
+    def __pow__(self, other: Any) -> Self:
+        return self._binary("pow", np.power, other)
+
+    def __rpow__(self, other: Any) -> Self:
+        return self._binary("pow", np.power, other, swap=True)
+
+    def __and__(self, other: Any) -> Self:
+        return self._binary("bitwise_and", np.bitwise_and, other)
+
+    def __rand__(self, other: Any) -> Self:
+        return self._binary("bitwise_and", np.bitwise_and, other, swap=True)
+
+    def __or__(self, other: Any) -> Self:
+        return self._binary("bitwise_or", np.bitwise_or, other)
+
+    def __ror__(self, other: Any) -> Self:
+        return self._binary("bitwise_or", np.bitwise_or, other, swap=True)
+
+    def __xor__(self, other: Any) -> Self:
+        return self._binary("bitwise_xor", np.bitwise_xor, other)
+
+    def __rxor__(self, other: Any) -> Self:
+        return self._binary("bitwise_xor", np.bitwise_xor, other, swap=True)
+
+    def __lshift__(self, other: Any) -> Self:
+        return self._binary("bitwise_left_shift", np.left_shift, other)
+
+    def __rlshift__(self, other: Any) -> Self:
+        return self._binary("bitwise_left_shift", np.left_shift, other, swap=True)
+
+    def __rshift__(self, other: Any) -> Self:
+        return self._binary("bitwise_right_shift", np.right_shift, other)
+
+    def __rrshift__(self, other: Any) -> Self:
+        return self._binary("bitwise_right_shift", np.right_shift, other, swap=True)
+
+    def __eq__(self, other: object) -> Self:  # type: ignore[override]  # elementwise, as the standard says
+        return self._binary("equal", np.equal, other)
+
+    def __ne__(self, other: object) -> Self:  # type: ignore[override]  # elementwise, as the standard says
+        return self._binary("not_equal", np.not_equal, other)
+
+    def __lt__(self, other: Any) -> Self:
+        return self._binary("less", np.less, other)
+
+    def __le__(self, other: Any) -> Self:
+        return self._binary("less_equal", np.less_equal, other)
+
+    def __gt__(self, other: Any) -> Self:
+        return self._binary("greater", np.greater, other)
+
+    def __ge__(self, other: Any) -> Self:
+        return self._binary("greater_equal", np.greater_equal, other)
+
+    __hash__ = None  # type: ignore[assignment]  # equality is elementwise

@@ -1,0 +1,282 @@
+"""Making nodes: shapes, element types and chunks are worked out, nothing is computed."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array import basic_indexing, chunks as chunking
+from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.folds import Reduction
+from asyncexec.array.nodes import (
+    BLOCK,
+    AxisView,
+    Concat,
+    Creation,
+    DType,
+    Elementwise,
+    Node,
+    Rechunk,
+    View,
+)
+from asyncexec.array.reducers import Reducer
+from asyncexec.plan.box import Shape
+
+
+def elementwise(
+    operation: str,
+    function: Callable[..., Any],
+    operands: Sequence[Any],
+    *,
+    keywords: Mapping[str, Any] | None = None,
+    dtype: DType | None = None,
+    limit: int = chunking.PREFERRED_BYTES,
+) -> Node:
+    """Return the node of ``function`` of ``operands`` (nodes, and Python or NumPy scalars), after broadcasting.
+
+    The element type is what NumPy makes of these types (Python scalars are weak), unless ``dtype`` says it.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not broadcast.
+    TypeError
+        If the function does not take these element types.
+    """
+    keywords = keywords or {}
+    nodes = [o for o in operands if is_node(o)]
+    shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
+    if dtype is None:
+        dtype = result_dtype(function, operands, keywords)
+    known = [(node.shape, node.chunks, node.dtypes[0].itemsize) for node in nodes]
+    chunks = chunking.unify_chunks(shape, known, dtype.itemsize, limit=limit)
+    return Elementwise(
+        operation=operation,
+        apply=function,
+        arguments=tuple(BLOCK if is_node(o) else o for o in operands),
+        inputs=tuple(aligned(node, shape, chunks) for node in nodes),
+        shape=shape,
+        chunks=chunks,
+        dtypes=(dtype,),
+        keywords=keywords,
+    )
+
+
+def is_node(value: Any) -> bool:
+    """Whether ``value`` is a node rather than a constant."""
+    return hasattr(value, "demands")
+
+
+def result_dtype(
+    function: Callable[..., Any], operands: Sequence[Any], keywords: Mapping[str, Any]
+) -> DType:
+    """Return the element type of ``function`` of ``operands``, by trying it on arrays without elements."""
+    tried = [np.empty((0,), o.dtypes[0]) if is_node(o) else o for o in operands]
+    with np.errstate(all="ignore"):
+        return np.dtype(np.asarray(function(*tried, **keywords)).dtype)
+
+
+def aligned(node: Node, shape: Shape, chunks: Shape) -> Node:
+    """Return ``node``, rechunked where an operation over ``shape`` in ``chunks`` reads its axes in other chunks."""
+    lead = len(shape) - len(node.shape)
+    wanted = tuple(
+        own if n == 1 or n != shape[lead + axis] else chunks[lead + axis]
+        for axis, (n, own) in enumerate(zip(node.shape, node.chunks, strict=True))
+    )
+    return rechunk(node, wanted)
+
+
+def rechunk(node: Node, chunks: Shape) -> Node:
+    """Return ``node`` in other chunks."""
+    wanted = chunking.clipped(chunks, node.shape)
+    return node if wanted == node.chunks else Rechunk(inputs=(node,), chunks=wanted)
+
+
+def view(operation: str, node: Node, axes: Sequence[AxisView], shape: Shape, chunks: Shape) -> Node:
+    """Return a view of ``node``; views of views become one."""
+    views = tuple(axes)
+    if isinstance(node, View):
+        views = tuple(_composed(inner, views) for inner in node.axes)
+        operation = operation if node.operation == operation else f"{node.operation}+{operation}"
+        node = node.inputs[0]
+    return View(
+        operation=operation,
+        inputs=(node,),
+        axes=views,
+        shape=shape,
+        chunks=chunking.clipped(chunks, shape),
+        dtypes=node.dtypes,
+    )
+
+
+def _composed(inner: AxisView, outer: Sequence[AxisView]) -> AxisView:
+    if inner.axis is None:
+        return inner
+    over = outer[inner.axis]
+    return AxisView(over.axis, over.step * inner.step, over.offset * inner.step + inner.offset)
+
+
+def index(node: Node, key: Any) -> Node:
+    """Return ``node[key]``, for integers, slices, ``...`` and ``None``."""
+    shown = basic_indexing.parse(key, node.shape)
+    if shown.shape == node.shape and all(v == AxisView(axis) for axis, v in enumerate(shown.axes)):
+        return node
+    chunks = tuple(1 if origin is None else node.chunks[origin] for origin in shown.origins)
+    return view("getitem", node, shown.axes, shown.shape, chunks)
+
+
+def permute(node: Node, axes: Sequence[int], operation: str = "permute_dims") -> Node:
+    """Return ``node`` with its axes in the order ``axes``."""
+    places = {old: new for new, old in enumerate(axes)}
+    views = [AxisView(places[axis]) for axis in range(len(node.shape))]
+    shape = tuple(node.shape[a] for a in axes)
+    return view(operation, node, views, shape, tuple(node.chunks[a] for a in axes))
+
+
+def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
+    """Return ``node`` repeated to ``shape``; new and repeated axes have ``chunks``, by default such as fit "auto".
+
+    Raises
+    ------
+    ValueError
+        If it cannot be.
+    """
+    if chunking.broadcast_shapes(node.shape, shape) != shape:
+        raise ValueError(f"an array of shape {node.shape} cannot be broadcast to {shape}")
+    lead = len(shape) - len(node.shape)
+    views: list[AxisView] = []
+    wanted: list[Any] = ["auto"] * len(shape) if chunks is None else list(chunks)
+    for axis, n in enumerate(node.shape):
+        if n == shape[lead + axis]:
+            views.append(AxisView(lead + axis))
+            wanted[lead + axis] = node.chunks[axis]
+        else:
+            views.append(AxisView(None, 0, 0))
+    settled = chunking.normalize_chunks(tuple(wanted), shape, node.dtypes[0].itemsize)
+    return view("broadcast_to", node, views, shape, settled)
+
+
+def expand(node: Node, axis: int) -> Node:
+    """Return ``node`` with a new axis of length 1 at ``axis`` (of the result)."""
+    views = [AxisView(p + (p >= axis)) for p in range(len(node.shape))]
+    shape = (*node.shape[:axis], 1, *node.shape[axis:])
+    return view("expand_dims", node, views, shape, (*node.chunks[:axis], 1, *node.chunks[axis:]))
+
+
+def squeeze(node: Node, axes: Sequence[int]) -> Node:
+    """Return ``node`` without ``axes``, which have length 1."""
+    kept = [p for p in range(len(node.shape)) if p not in axes]
+    places = {p: new for new, p in enumerate(kept)}
+    views = [
+        AxisView(places[p]) if p in places else AxisView(None, 0, 0) for p in range(len(node.shape))
+    ]
+    shape = tuple(node.shape[p] for p in kept)
+    return view("squeeze", node, views, shape, tuple(node.chunks[p] for p in kept))
+
+
+def concat(nodes: Sequence[Node], axis: int, dtype: DType, operation: str = "concat") -> Node:
+    """Return ``nodes`` one after another along ``axis``; their other axes are equal."""
+    lengths = [node.shape[axis] for node in nodes]
+    begins = tuple(sum(lengths[:k]) for k in range(len(lengths)))
+    first = nodes[0].shape
+    shape = (*first[:axis], sum(lengths), *first[axis + 1 :])
+    largest = max(nodes, key=lambda node: int(np.prod(node.shape, dtype=np.int64)))
+    chunks = chunking.clipped(largest.chunks, shape)
+    return Concat(
+        operation=operation,
+        inputs=tuple(_aligned_part(node, chunks, axis) for node in nodes),
+        axis=axis,
+        begins=begins,
+        shape=shape,
+        chunks=chunks,
+        dtypes=(dtype,),
+    )
+
+
+def _aligned_part(node: Node, chunks: Shape, axis: int) -> Node:
+    # Along the axis itself parts are read in windows anyway.
+    wanted = tuple(node.chunks[a] if a == axis else c for a, c in enumerate(chunks))
+    return rechunk(node, wanted)
+
+
+def creation(
+    operation: str,
+    make: Callable[[tuple[Any, ...]], Any],
+    shape: Shape,
+    chunks: Any,
+    dtype: DType,
+    *,
+    aliases: bool = False,
+    limit: int = chunking.PREFERRED_BYTES,
+) -> Node:
+    """Return an array that ``make`` makes of element numbers."""
+    settled = chunking.normalize_chunks(chunks, shape, dtype.itemsize, limit=limit)
+    return Creation(
+        operation=operation,
+        make=make,
+        shape=shape,
+        chunks=settled,
+        dtypes=(dtype,),
+        aliases=aliases,
+    )
+
+
+def astype(node: Node, dtype: DType) -> Node:
+    """Return ``node`` with elements of ``dtype``."""
+    wanted = checked_dtype(dtype, what="the result")
+    if wanted == node.dtypes[0]:
+        return node
+    return elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
+
+
+def convert(block: Any, *, dtype: DType) -> Any:
+    """Return ``block`` with elements of ``dtype``; of a complex number the real part."""
+    values = np.asarray(block)
+    if values.dtype.kind == "c" and dtype.kind not in "cb":
+        values = values.real
+    return values.astype(dtype)
+
+
+def reduce(
+    operation: str,
+    reducer: Reducer,
+    node: Node,
+    axes: Sequence[int],
+    *,
+    keepdims: bool,
+    split_every: int | None = None,
+) -> Node:
+    """Return the reduction of ``node`` along ``axes``; without any axis, each element by itself."""
+    found: Node = Reduction(
+        operation=operation,
+        reducer=reducer,
+        inputs=(node,),
+        axes=tuple(sorted(axes)),
+        split_every=split_every,
+    )
+    return found if keepdims or not axes else squeeze(found, axes)
+
+
+def normalized_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+    """Return ``axis`` (one, several, or None for all) as numbers from 0, in the order given.
+
+    Raises
+    ------
+    numpy.exceptions.AxisError
+        If one is out of range (an IndexError and a ValueError).
+    ValueError
+        If one is repeated.
+    """
+    if axis is None:
+        return tuple(range(ndim))
+    given = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    for a in given:
+        if not -ndim <= operator.index(a) < ndim:
+            raise np.exceptions.AxisError(int(a), ndim)
+    found = tuple(operator.index(a) % ndim for a in given)
+    if len(set(found)) != len(found):
+        raise ValueError(f"axes {given} name an axis twice")
+    return found

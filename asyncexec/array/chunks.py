@@ -1,0 +1,221 @@
+"""Chunk arithmetic: pure functions of shapes, chunk lengths and bytes.
+
+Chunks are regular: one length per axis, the last chunk of an axis may be shorter. An axis of no elements has the chunk
+length 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from asyncexec.errors import OptionError
+from asyncexec.plan.box import Shape
+from asyncexec.plan.memory import format_bytes, parse_bytes
+
+PREFERRED_BYTES = 64 * 1024 * 1024
+"""The chunk size that "auto" aims at, where memory allows it."""
+
+type ChunksLike = int | str | Sequence[Any] | Mapping[int, Any] | None
+
+
+def normalize_chunks(
+    chunks: ChunksLike,
+    shape: Shape,
+    itemsize: int,
+    *,
+    limit: int = PREFERRED_BYTES,
+    previous: Shape | None = None,
+) -> Shape:
+    """Return one chunk length per axis.
+
+    Parameters
+    ----------
+    chunks : int, "auto", size, tuple, mapping or None
+        An int is the length for every axis; -1 or None for an axis is the whole axis; "auto" (for the whole or for an
+        axis) makes chunks of about ``limit`` bytes, a size such as "100MB" of about that. A mapping names axes; the
+        others keep their ``previous`` chunks.
+    shape : tuple of int
+    itemsize : int
+        Bytes per element.
+    limit : int
+        What "auto" aims at, in bytes.
+    previous : tuple of int, optional
+        Chunks of what is rechunked.
+
+    Raises
+    ------
+    OptionError
+        If they do not fit the shape, or are not regular.
+    """
+    if isinstance(chunks, str) and chunks != "auto":
+        chunks, limit = "auto", parse_bytes(chunks, what="chunks")
+    wanted = [
+        _axis_chunks(given, n, axis, shape)
+        for axis, (given, n) in _per_axis(chunks, shape, previous)
+    ]
+    return _fill_auto(wanted, shape, itemsize, limit)
+
+
+def grid(shape: Shape, chunks: Shape) -> Shape:
+    """Return how many chunks lie along each axis."""
+    return tuple(-(-n // c) for n, c in zip(shape, chunks, strict=True))
+
+
+def chunk_bytes(shape: Shape, chunks: Shape, itemsize: int) -> int:
+    """Return the size of the largest chunk."""
+    return math.prod(min(n, c) for n, c in zip(shape, chunks, strict=True)) * itemsize
+
+
+def clipped(chunks: Sequence[int], shape: Shape) -> Shape:
+    """Return ``chunks`` cut to ``shape``; at least 1 along each axis."""
+    return tuple(max(1, min(c, n)) for c, n in zip(chunks, shape, strict=True))
+
+
+def broadcast_shapes(*shapes: Shape) -> Shape:
+    """Return the shape that all ``shapes`` broadcast to.
+
+    Raises
+    ------
+    ValueError
+        If they do not; names the shapes.
+    """
+    ndim = max(map(len, shapes), default=0)
+    result = [1] * ndim
+    for shape in shapes:
+        for axis, n in enumerate(shape, start=ndim - len(shape)):
+            if n == 1 or n == result[axis]:
+                continue
+            if result[axis] != 1:
+                raise ValueError(
+                    f"shapes {' and '.join(map(str, shapes))} do not broadcast: along axis {axis - ndim} the lengths "
+                    f"{result[axis]} and {n} differ, and neither is 1"
+                )
+            result[axis] = n
+    return tuple(result)
+
+
+def unify_chunks(
+    shape: Shape,
+    operands: Sequence[tuple[Shape, Shape, int]],
+    itemsize: int,
+    *,
+    limit: int = PREFERRED_BYTES,
+) -> Shape:
+    """Return the chunks in which arrays are computed together after broadcasting to ``shape``.
+
+    Each axis takes the chunks of the operand with the most bytes that has the axis at full length, so that the largest
+    is read as it lies. Where that would make chunks beyond ``limit`` and beyond each operand's own (an outer product),
+    they are halved until they fit.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    operands : sequence of (shape, chunks, itemsize)
+    itemsize : int
+        Of the result.
+    limit : int
+        In bytes.
+    """
+    ranked = sorted(operands, key=lambda o: math.prod(o[0]) * o[2], reverse=True)
+    chunks = [max(1, n) for n in shape]
+    for axis, n in enumerate(shape):
+        for own_shape, own_chunks, _ in ranked:
+            own = axis - (len(shape) - len(own_shape))
+            if own >= 0 and own_shape[own] == n:
+                chunks[axis] = own_chunks[own]
+                break
+    largest = max((chunk_bytes(s, c, i) for s, c, i in operands), default=0)
+    return _halved(clipped(chunks, shape), shape, itemsize, max(limit, largest))
+
+
+def _halved(chunks: Shape, shape: Shape, itemsize: int, limit: int) -> Shape:
+    halved = list(chunks)
+    while chunk_bytes(shape, tuple(halved), itemsize) > limit and max(halved) > 1:
+        axis = halved.index(max(halved))
+        halved[axis] = -(-halved[axis] // 2)
+    return tuple(halved)
+
+
+def _per_axis(
+    chunks: ChunksLike, shape: Shape, previous: Shape | None
+) -> enumerate[tuple[Any, int]]:
+    if isinstance(chunks, Mapping):
+        named = {_axis(axis, len(shape)): length for axis, length in chunks.items()}
+        base = previous if previous is not None else ("auto",) * len(shape)
+        given: Sequence[Any] = [named.get(axis, own) for axis, own in enumerate(base)]
+    elif chunks is None or isinstance(chunks, int | str):
+        given = [chunks] * len(shape)
+    else:
+        given = list(chunks)
+    if len(given) != len(shape):
+        raise OptionError(
+            f"chunks={chunks!r} has {len(given)} entries, and the array has {len(shape)} axes (shape {shape}): "
+            f"give one entry per axis"
+        )
+    return enumerate(zip(given, shape, strict=True))
+
+
+def _axis(axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise OptionError(f"chunks are given for axis {axis}, and there are {ndim} axes")
+    return axis % ndim
+
+
+def _axis_chunks(given: Any, n: int, axis: int, shape: Shape) -> int | None:
+    """Return the chunk length along one axis; None for "auto"."""
+    if given == "auto":
+        return None
+    if given is None or given == -1:
+        return max(1, n)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return _regular(given, n, axis)
+    try:
+        length = int(given)
+    except (TypeError, ValueError):
+        length = 0
+    if length != given or length < 1:
+        raise OptionError(
+            f"a chunk length of {given!r} along axis {axis} (shape {shape}) cannot be: give a positive int, "
+            f"-1 for the whole axis, or 'auto'"
+        )
+    return max(1, min(length, n))
+
+
+def _regular(given: Sequence[Any], n: int, axis: int) -> int:
+    lengths = [int(length) for length in given]
+    if sum(lengths) != n:
+        raise OptionError(
+            f"chunks {tuple(lengths)} along axis {axis} add up to {sum(lengths)}, and the axis has {n} elements"
+        )
+    if not lengths or lengths == [0]:
+        return 1
+    first = lengths[0]
+    if any(length != first for length in lengths[:-1]) or not 0 < lengths[-1] <= first:
+        raise OptionError(
+            f"chunks {tuple(lengths)} along axis {axis} are irregular: all but the last must be equal, and the last not "
+            f"longer. Give one length (such as {max(lengths)}) instead; it is reached by rechunking"
+        )
+    return first
+
+
+def _fill_auto(wanted: Sequence[int | None], shape: Shape, itemsize: int, limit: int) -> Shape:
+    chunks = [max(1, n) if c is None else c for c, n in zip(wanted, shape, strict=True)]
+    free = {axis for axis, c in enumerate(wanted) if c is None}
+    while free and (size := math.prod(chunks) * itemsize) > limit:
+        # Shrink what is free evenly; an axis that is short already stays whole and the others shrink more.
+        ideal = (limit / size * math.prod(chunks[a] for a in free)) ** (1 / len(free))
+        short = {axis for axis in free if chunks[axis] <= ideal}
+        if short and short != free:
+            free -= short
+            continue
+        for axis in free:
+            chunks[axis] = max(1, min(chunks[axis], int(ideal)))
+        break
+    return tuple(chunks)
+
+
+def describe_chunks(shape: Shape, chunks: Shape, itemsize: int) -> str:
+    """Return chunks as people read them."""
+    return f"{chunks} ({format_bytes(chunk_bytes(shape, chunks, itemsize))} each)"

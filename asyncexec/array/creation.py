@@ -1,0 +1,308 @@
+"""Creation functions of the array API standard.
+
+All take ``chunks`` (see :func:`rechunk`) and ``spec``. Nothing is made here: blocks are made by the tasks that need
+them, and take no memory before.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array import build
+from asyncexec.array.array import Array
+from asyncexec.array.chunks import ChunksLike
+from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.generators import Diagonal, Full, Range, Spaced, Triangle
+from asyncexec.array.operands import chunk_limit, own_source
+from asyncexec.array.spec import Spec
+from asyncexec.array.wrapping import taken
+
+
+def asarray(
+    obj: Any,
+    /,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    copy: bool | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return ``obj`` (an array, a NumPy array, a scalar or nested sequences of scalars) as an array.
+
+    Data in memory is copied, so that changing it later changes nothing.
+
+    Raises
+    ------
+    ValueError
+        For ``copy=False`` where a copy is needed, or a device other than ``"cpu"``.
+    TypeError
+        If the elements have an unsupported type.
+    """
+    _check_device(device)
+    if isinstance(obj, Array):
+        return obj if dtype is None else obj.astype(dtype)
+    if copy is False:
+        raise ValueError("asarray(copy=False) cannot be: data in memory is copied; use copy=None")
+    data = np.asarray(obj) if dtype is None else np.asarray(obj, dtype=checked_dtype(dtype))
+    return Array(own_source(data, chunks, spec), spec)
+
+
+def from_array(x: Any, /, chunks: ChunksLike = "auto", *, spec: Spec | None = None) -> Array:
+    """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one by ``numpy.asarray``.
+
+    ``x`` is copied into memory. What does not fit there belongs into Zarr (see :func:`from_zarr`).
+    """
+    return asarray(np.asarray(x), chunks=chunks, spec=spec)
+
+
+def full(
+    shape: int | Sequence[int],
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return an array of ``fill_value``; the element type is by default that of the value."""
+    _check_device(device)
+    value = fill_value.compute()[()] if isinstance(fill_value, Array) else fill_value
+    wanted = checked_dtype(np.asarray(value).dtype if dtype is None else dtype)
+    return _constant("full", shape, value, wanted, chunks, spec)
+
+
+def zeros(
+    shape: int | Sequence[int],
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return an array of zeros, float64 by default."""
+    _check_device(device)
+    return _constant("zeros", shape, 0, checked_dtype(dtype or np.float64), chunks, spec)
+
+
+def ones(
+    shape: int | Sequence[int],
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return an array of ones, float64 by default."""
+    _check_device(device)
+    return _constant("ones", shape, 1, checked_dtype(dtype or np.float64), chunks, spec)
+
+
+def empty(
+    shape: int | Sequence[int],
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return an array of any content (zeros, here)."""
+    _check_device(device)
+    return _constant("empty", shape, 0, checked_dtype(dtype or np.float64), chunks, spec)
+
+
+def full_like(
+    x: Array, /, fill_value: Any, *, dtype: Any = None, device: str | None = None
+) -> Array:
+    """Return an array of ``fill_value`` in the shape, chunks and (by default) element type of ``x``."""
+    like = taken(x, "full_like")
+    return full(
+        like.shape,
+        fill_value,
+        dtype=dtype or like.dtype,
+        device=device,
+        chunks=like.chunks,
+        spec=like.own_spec,
+    )
+
+
+def zeros_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
+    """Return an array of zeros in the shape, chunks and (by default) element type of ``x``."""
+    return full_like(x, 0, dtype=dtype, device=device)
+
+
+def ones_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
+    """Return an array of ones in the shape, chunks and (by default) element type of ``x``."""
+    return full_like(x, 1, dtype=dtype, device=device)
+
+
+def empty_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
+    """Return an array of any content in the shape, chunks and (by default) element type of ``x``."""
+    return full_like(x, 0, dtype=dtype, device=device)
+
+
+def arange(
+    start: float,
+    /,
+    stop: float | None = None,
+    step: float = 1,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return evenly spaced values from ``start`` (0 where only one bound is given) to before ``stop``.
+
+    Raises
+    ------
+    ValueError
+        If ``step`` is 0.
+    """
+    _check_device(device)
+    first, last = (0, start) if stop is None else (start, stop)
+    if step == 0:
+        raise ValueError("arange with step=0 would never end")
+    length = max(0, math.ceil((last - first) / step))
+    whole = all(isinstance(v, int | np.integer) for v in (first, last, step))
+    wanted = checked_dtype(dtype or (np.int64 if whole else np.float64))
+    if whole:
+        first, step = int(first), int(step)
+        length = len(range(first, int(last), step))
+    node = build.creation(
+        "arange", Range(first, step, wanted), (length,), chunks, wanted, limit=chunk_limit(spec)
+    )
+    return Array(node, spec)
+
+
+def linspace(
+    start: complex,
+    stop: complex,
+    /,
+    num: int,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    endpoint: bool = True,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return ``num`` evenly spaced values from ``start`` to ``stop`` (left out without ``endpoint``)."""
+    _check_device(device)
+    if num < 0:
+        raise ValueError(f"linspace of {num} values cannot be")
+    common = np.result_type(np.float64, np.asarray(start).dtype, np.asarray(stop).dtype)
+    wanted = checked_dtype(dtype or common)
+    steps = num - 1 if endpoint else num
+    make = Spaced(common.type(start).item(), common.type(stop).item(), max(steps, 0), wanted)
+    return Array(
+        build.creation("linspace", make, (num,), chunks, wanted, limit=chunk_limit(spec)), spec
+    )
+
+
+def eye(
+    n_rows: int,
+    n_cols: int | None = None,
+    /,
+    *,
+    k: int = 0,
+    dtype: Any = None,
+    device: str | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return a matrix with ones on the ``k``-th diagonal, zeros elsewhere."""
+    _check_device(device)
+    shape = (n_rows, n_rows if n_cols is None else n_cols)
+    wanted = checked_dtype(dtype or np.float64)
+    node = build.creation(
+        "eye", Diagonal(k, wanted), _shape(shape), chunks, wanted, limit=chunk_limit(spec)
+    )
+    return Array(node, spec)
+
+
+def tril(x: Array, /, *, k: int = 0) -> Array:
+    """Return ``x`` with zeros above the ``k``-th diagonal of each matrix (the last two axes)."""
+    return _triangular("tril", x, k, lower=True)
+
+
+def triu(x: Array, /, *, k: int = 0) -> Array:
+    """Return ``x`` with zeros below the ``k``-th diagonal of each matrix (the last two axes)."""
+    return _triangular("triu", x, k - 1, lower=False)
+
+
+def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
+    """Return coordinate arrays of one-dimensional coordinates, by broadcasting.
+
+    Raises
+    ------
+    ValueError
+        If ``indexing`` is neither ``"xy"`` nor ``"ij"``, or an array has not one axis.
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing={indexing!r}: use 'xy' or 'ij'")
+    if any(a.ndim != 1 for a in arrays):
+        raise ValueError("meshgrid takes arrays with one axis")
+    order = list(range(len(arrays)))
+    if indexing == "xy" and len(arrays) > 1:
+        order[:2] = [1, 0]
+    lengths = {axis: a.shape[0] for axis, a in zip(order, arrays, strict=True)}
+    shape = tuple(lengths[axis] for axis in range(len(arrays)))
+    chunks = {axis: a.chunks[0] for axis, a in zip(order, arrays, strict=True)}
+    grid = []
+    for axis, a in zip(order, arrays, strict=True):
+        key = tuple(slice(None) if p == axis else None for p in range(len(arrays)))
+        settled = tuple(chunks[p] for p in range(len(arrays)))
+        grid.append(Array(build.broadcast(build.index(a.node, key), shape, settled), a.own_spec))
+    return tuple(grid)
+
+
+def _triangular(operation: str, x: Array, k: int, *, lower: bool) -> Array:
+    array = taken(x, operation)
+    if array.ndim < 2:
+        raise ValueError(f"{operation} takes matrices, and the array has the shape {array.shape}")
+    mask = build.creation(
+        operation, Triangle(k), array.shape[-2:], array.chunks[-2:], np.dtype(np.bool_)
+    )
+    zero = array.dtype.type(0)
+    chosen = (mask, array.node, zero) if lower else (mask, zero, array.node)
+    node = build.elementwise(operation, np.where, chosen, limit=chunk_limit(array.own_spec))
+    return Array(node, array.own_spec)
+
+
+def _constant(
+    operation: str,
+    shape: int | Sequence[int],
+    value: Any,
+    dtype: np.dtype[Any],
+    chunks: ChunksLike,
+    spec: Spec | None,
+) -> Array:
+    node = build.creation(
+        operation,
+        Full(np.asarray(value).astype(dtype).item(), dtype),
+        _shape(shape),
+        chunks,
+        dtype,
+        aliases=True,
+        limit=chunk_limit(spec),
+    )
+    return Array(node, spec)
+
+
+def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
+    given = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    lengths = tuple(operator.index(n) for n in given)
+    if min(lengths, default=0) < 0:
+        raise ValueError(f"shape {shape!r} cannot be: lengths are integers from 0")
+    return lengths
+
+
+def _check_device(device: str | None) -> None:
+    if device not in (None, "cpu"):
+        raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")

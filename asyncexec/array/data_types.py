@@ -1,0 +1,107 @@
+"""Data types, and the data type functions of the array API standard."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+import numpy as np
+from numpy import (
+    bool_ as bool,
+    complex64,
+    complex128,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+
+from asyncexec.array.array import Array
+from asyncexec.array.dtypes import KINDS
+from asyncexec.array.wrapping import taken
+
+
+def astype(
+    x: Array, dtype: Any, /, *, copy: builtins.bool = True, device: str | None = None
+) -> Array:
+    """Return ``x`` with elements of ``dtype``; ``copy`` changes nothing, because arrays cannot be written to.
+
+    Raises
+    ------
+    ValueError
+        For a device other than ``"cpu"``.
+    """
+    if device not in (None, "cpu"):
+        raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")
+    return taken(x, "astype").astype(dtype)
+
+
+def can_cast(from_: Any, to: Any, /) -> builtins.bool:
+    """Return whether a type (or that of an array) becomes another without loss, by type promotion."""
+    return np.can_cast(_type_of(from_), np.dtype(to))
+
+
+def finfo(type: Any, /) -> np.finfo[Any]:
+    """Return the limits of a floating type."""
+    return np.finfo(_type_of(type))
+
+
+def iinfo(type: Any, /) -> np.iinfo[Any]:
+    """Return the limits of an integer type."""
+    return np.iinfo(_type_of(type))
+
+
+def isdtype(dtype: Any, kind: Any) -> builtins.bool:
+    """Return whether ``dtype`` is of a kind: a type, a name such as ``"real floating"``, or a tuple of these.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind.
+    """
+    if isinstance(kind, tuple):
+        return any(isdtype(dtype, each) for each in kind)
+    name = np.dtype(dtype).name
+    if isinstance(kind, str):
+        if kind not in KINDS:
+            raise ValueError(f"{kind!r} is no kind of element type: use one of {', '.join(KINDS)}")
+        return name in KINDS[kind]
+    return builtins.bool(name == np.dtype(kind).name)
+
+
+def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
+    """Return the type that these arrays, types and scalars have in common; Python scalars are weak."""
+    return np.result_type(*map(_type_of, arrays_and_dtypes))
+
+
+def _type_of(value: Any) -> Any:
+    return value.dtype if isinstance(value, Array) else value
+
+
+__all__ = [
+    "astype",
+    "bool",
+    "can_cast",
+    "complex64",
+    "complex128",
+    "finfo",
+    "float32",
+    "float64",
+    "iinfo",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "isdtype",
+    "result_type",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
+]

@@ -1,0 +1,58 @@
+"""Element types: which there are, and what becomes of them. NumPy 2 decides, the standard's rules included."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "bool": ("bool",),
+    "signed integer": ("int8", "int16", "int32", "int64"),
+    "unsigned integer": ("uint8", "uint16", "uint32", "uint64"),
+    "real floating": ("float16", "float32", "float64"),
+    "complex floating": ("complex64", "complex128"),
+}
+KINDS["integral"] = KINDS["signed integer"] + KINDS["unsigned integer"]
+KINDS["numeric"] = KINDS["integral"] + KINDS["real floating"] + KINDS["complex floating"]
+
+
+def checked_dtype(dtype: Any, *, what: str = "the array") -> np.dtype[Any]:
+    """Return ``dtype`` in this machine's byte order.
+
+    Raises
+    ------
+    TypeError
+        If it is not a boolean, integer, floating or complex type.
+    """
+    found = np.dtype(dtype)
+    if found.name not in KINDS["numeric"] and found.kind != "b":
+        raise TypeError(
+            f"{what} has elements of type {found}, which are not supported: use a boolean, integer, floating "
+            f"(up to float64) or complex type, such as by .astype('float64') before"
+        )
+    native: np.dtype[Any] = found.newbyteorder("=")
+    return native
+
+
+def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the element type of a sum or product: at least the default integer; floating types stay."""
+    if dtype.kind == "u":
+        return np.result_type(dtype, np.uint64)
+    if dtype.kind in "bi":
+        return np.result_type(dtype, np.int64)
+    return dtype
+
+
+def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return what sums to ``dtype`` are kept in on the way: double precision for anything floating."""
+    if dtype.kind == "f":
+        return np.dtype(np.float64)
+    if dtype.kind == "c":
+        return np.dtype(np.complex128)
+    return dtype
+
+
+def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the element type of a mean: floating and complex types stay, others become float64."""
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)

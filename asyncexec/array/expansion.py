@@ -1,0 +1,78 @@
+"""From what users wrote to what stages are made of: reductions become passes, rechunkings become copies or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from asyncexec.array.folds import Reduction, passes
+from asyncexec.array.nodes import Copy, Creation, Node, Rechunk, Source, View
+from asyncexec.array.rechunking import MOST_AMPLIFICATION, amplification, plan_rechunk
+
+
+def topological(roots: Sequence[Node]) -> Iterator[Node]:
+    """Iterate over all nodes below ``roots``, each once, inputs first; deep expressions do not recurse."""
+    done: set[Node] = set()
+    stack: list[tuple[Node, bool]] = [(root, False) for root in reversed(roots)]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if ready:
+            done.add(node)
+            yield node
+            continue
+        stack.append((node, True))
+        stack.extend((below, False) for below in reversed(node.inputs) if below not in done)
+
+
+def expand(roots: Sequence[Node], *, most_bytes: int) -> list[Node]:
+    """Return ``roots`` rewritten so that every node can be computed in a stage.
+
+    ``most_bytes`` is the largest block that a rechunking task, or the merge of a reduction, may hold.
+    """
+    new: dict[Node, Node] = {}
+    for node in topological(roots):
+        inputs = tuple(new[below] for below in node.inputs)
+        new[node] = _expanded(node, inputs, most_bytes)
+    return [new[root] for root in roots]
+
+
+def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int) -> Node:
+    if isinstance(node, Reduction):
+        return passes(node, inputs[0], most_bytes)
+    if isinstance(node, Rechunk):
+        return _rechunked(node, inputs[0], most_bytes)
+    if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+        return node
+    changed: Any = node
+    rewritten: Node = replace(changed, inputs=inputs)
+    return rewritten
+
+
+def _rechunked(node: Rechunk, source: Node, most_bytes: int) -> Node:
+    before, after, shape = source.chunks, node.chunks, node.shape
+    inline = Rechunk(inputs=(source,), chunks=after)
+    if not all(shape) or _free(source) or amplification(shape, before, after) <= MOST_AMPLIFICATION:
+        # Whoever needs it reads windows of what is there.
+        return inline
+    itemsize = node.dtypes[0].itemsize
+    found: Node = source
+    for step in plan_rechunk(shape, itemsize, before, after, most_bytes=most_bytes):
+        found = Copy(inputs=(found,), chunks=step.chunks, block=step.block, operation="rechunk")
+    return found
+
+
+def _free(node: Node) -> bool:
+    """Whether all there is below is made of element numbers, so that any region of it is as cheap as any other."""
+    while isinstance(node, View | Rechunk):
+        node = node.inputs[0]
+    return isinstance(node, Creation)
+
+
+def storable(node: Node) -> Node:
+    """Return ``node`` where a stage can write it, else a copy of it."""
+    if node.inline or isinstance(node, Source):
+        return Copy(inputs=(node,), chunks=node.chunks, block=node.chunks, operation=node.operation)
+    return node

@@ -1,0 +1,232 @@
+"""Reductions as nodes: the reduction itself, and the passes of the tree that it becomes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from asyncexec.array.chunks import grid
+from asyncexec.array.demand import Demand
+from asyncexec.array.kernels import BlockFunction
+from asyncexec.array.nodes import DType, Node
+from asyncexec.array.reducers import Reducer
+from asyncexec.plan.box import Index, Shape
+
+SPLIT_EVERY = 8
+"""How many partial results a task merges, where memory allows it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Reduction:
+    """A reduction along ``axes`` (which stay, with length 1); lowering makes passes of it."""
+
+    operation: str
+    reducer: Reducer
+    inputs: tuple[Node]
+    axes: tuple[int, ...]
+    split_every: int | None = None
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = False
+
+    @property
+    def shape(self) -> Shape:
+        return _ones(self.inputs[0].shape, self.axes)
+
+    @property
+    def chunks(self) -> Shape:
+        return _ones(self.inputs[0].chunks, self.axes)
+
+    @property
+    def dtypes(self) -> tuple[DType, ...]:
+        return (self.reducer.result_dtype,)
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        raise AssertionError("a reduction is computed in passes")
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return False
+
+    def function(self, out: Demand) -> BlockFunction:
+        raise AssertionError("a reduction is computed in passes")
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+def _ones(lengths: Shape, axes: Sequence[int]) -> Shape:
+    return tuple(1 if a in axes else n for a, n in enumerate(lengths))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Fold:
+    """One pass of a reduction: groups of ``widths`` elements of the input become one.
+
+    Attributes
+    ----------
+    axes, widths : tuple of int
+        The reduced axes, and how many elements of the input each takes together.
+    units : tuple of int
+        How many elements of the array that is reduced one element of the input stands for.
+    extents : tuple of int
+        Lengths of the reduced axes of that array.
+    first, last : bool
+        Whether it starts from elements, and whether it finishes.
+    """
+
+    operation: str
+    reducer: Reducer
+    inputs: tuple[Node]
+    axes: tuple[int, ...]
+    widths: tuple[int, ...]
+    units: tuple[int, ...]
+    extents: tuple[int, ...]
+    first: bool
+    last: bool
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = False
+
+    @property
+    def shape(self) -> Shape:
+        lengths = list(self.inputs[0].shape)
+        for axis, width in zip(self.axes, self.widths, strict=True):
+            lengths[axis] = max(1, -(-lengths[axis] // width))
+        return tuple(lengths)
+
+    @property
+    def chunks(self) -> Shape:
+        return _ones(self.inputs[0].chunks, self.axes)
+
+    @property
+    def dtypes(self) -> tuple[DType, ...]:
+        return (self.reducer.result_dtype,) if self.last else self.reducer.partial_dtypes
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        return (self._demand(out),)
+
+    def _demand(self, out: Demand) -> Demand:
+        axes = list(out.axes)
+        lengths, groups = self.inputs[0].shape, self.shape
+        for axis, width in zip(self.axes, self.widths, strict=True):
+            group = out.axes[axis].block_number(1, groups[axis])
+            axes[axis] = group.grouped(width, lengths[axis])
+        return Demand(tuple(axes), out.guards)
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        groups = self.shape
+        whole = all(out.axes[axis].blocks(1, groups[axis]) is not None for axis in self.axes)
+        return self.last and whole and out.once(grid)
+
+    def function(self, out: Demand) -> BlockFunction:
+        return FoldBlocks(
+            reducer=self.reducer,
+            axes=self.axes,
+            units=self.units,
+            extents=self.extents,
+            first=self.first,
+            last=self.last,
+            demand=self._demand(out),
+        )
+
+    def working_bytes(self, out: Demand) -> int:
+        elements = math.prod(self._demand(out).most)
+        if self.first:
+            return self.reducer.working_bytes(elements)
+        # Merging makes a few arrays of the size of what is merged.
+        return 2 * elements * sum(dtype.itemsize for dtype in self.reducer.partial_dtypes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldBlocks:
+    """What a task does for one :class:`Fold`; ``demand`` is what it needs of the input."""
+
+    reducer: Reducer
+    axes: tuple[int, ...]
+    units: tuple[int, ...]
+    extents: tuple[int, ...]
+    first: bool
+    last: bool
+    demand: Demand
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        if self.first:
+            origin = tuple(axis.coordinates(index)[0] for axis in self.demand.axes)
+            parts = self.reducer.start(np.asarray(values[0]), self.axes, origin)
+        else:
+            parts = self.reducer.merge(values, self.axes, self._counts(index))
+        if self.last:
+            return self.reducer.finish(parts, math.prod(self.extents))
+        return parts if len(parts) > 1 else parts[0]
+
+    def _counts(self, index: Index) -> Any:
+        """Return how many elements each of the input's elements stands for."""
+        ndim = len(self.demand.axes)
+        counts = np.ones((1,) * ndim)
+        for axis, unit, extent in zip(self.axes, self.units, self.extents, strict=True):
+            first, _, number = self.demand.axes[axis].coordinates(index)
+            groups = first + np.arange(number)
+            along = np.minimum(unit, extent - groups * unit)
+            counts = counts * along.reshape([-1 if a == axis else 1 for a in range(ndim)])
+        return counts
+
+
+def passes(reduction: Reduction, source: Node, most_bytes: int | None = None) -> Fold:
+    """Return the last of the passes that ``reduction`` of ``source`` becomes.
+
+    The first takes a chunk a task; the others merge ``split_every`` partial results, fewer where ``most_bytes`` does
+    not hold as many.
+    """
+    axes = reduction.axes
+    lengths = tuple(source.shape[a] for a in axes)
+    counts = grid(source.shape, source.chunks)
+    single = all(counts[a] <= 1 for a in axes)
+    fold = Fold(
+        operation=reduction.operation,
+        reducer=reduction.reducer,
+        inputs=(source,),
+        axes=axes,
+        widths=tuple(source.chunks[a] for a in axes),
+        units=(1,) * len(axes),
+        extents=lengths,
+        first=True,
+        last=single,
+    )
+    units = fold.widths
+    while not fold.last:
+        widths = _widths(fold, reduction.split_every, most_bytes)
+        groups = tuple(fold.shape[a] for a in axes)
+        fold = Fold(
+            operation=reduction.operation,
+            reducer=reduction.reducer,
+            inputs=(fold,),
+            axes=axes,
+            widths=widths,
+            units=units,
+            extents=lengths,
+            first=False,
+            last=all(n <= w for n, w in zip(groups, widths, strict=True)),
+        )
+        units = tuple(u * w for u, w in zip(units, widths, strict=True))
+    return fold
+
+
+def _widths(fold: Fold, split_every: int | None, most_bytes: int | None) -> tuple[int, ...]:
+    """Return how many partial results are merged along each reduced axis."""
+    wanted = split_every or SPLIT_EVERY
+    if most_bytes is not None:
+        one = math.prod(fold.chunks) * sum(dtype.itemsize for dtype in fold.dtypes)
+        wanted = min(wanted, max(2, most_bytes // max(one, 1)))
+    widths = [1] * len(fold.axes)
+    # Axes of few groups first, so that what they leave is used along the others.
+    order = sorted(range(len(widths)), key=lambda k: fold.shape[fold.axes[k]])
+    left = wanted
+    for place, k in enumerate(order):
+        share = left ** (1 / (len(order) - place))
+        widths[k] = max(1, min(fold.shape[fold.axes[k]], int(share + 1e-9)))
+        left = max(1, left // widths[k])
+    if all(w == 1 for w in widths):
+        widths[order[-1]] = 2
+    return tuple(widths)

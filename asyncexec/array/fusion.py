@@ -1,0 +1,134 @@
+"""The optimizer: which nodes are computed together in one stage.
+
+Every node that is stored starts a group; a group becomes a stage. Nodes are visited from the results to the sources,
+so that all who need a node have been placed when its turn comes:
+
+- what is free (views, creations) goes to everyone who needs it;
+- anything else that one group alone needs, for one region a task, goes to that group if it can be computed on the way
+  (see :meth:`~asyncexec.array.nodes.Node.accepts`), the group does not read too many arrays, and its memory fits;
+- the rest is stored, once, and read by all who need it. So nothing but what is free is ever computed twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from asyncexec.array.chunks import grid
+from asyncexec.array.demand import Demand, of_blocks
+from asyncexec.array.expansion import topological
+from asyncexec.array.nodes import Copy, Node, Source
+from asyncexec.plan.box import Shape
+
+MOST_SOURCES = 8
+"""How many arrays a fused stage may read; an operation that has more of its own may."""
+
+
+@dataclass(eq=False)
+class Group:
+    """Nodes that are computed in one stage.
+
+    Attributes
+    ----------
+    root : Node
+        What the stage writes.
+    demands : dict
+        What each task needs, of every node in the group and every node it reads; nearest to the root first.
+    members : dict
+        The nodes computed here, the root first and each after all that need it.
+    """
+
+    root: Node
+    demands: dict[Node, list[Demand]] = field(default_factory=dict)
+    members: dict[Node, None] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.demands[self.root] = [of_blocks(self.root.shape, self.block)]
+        self.join(self.root)
+
+    @property
+    def block(self) -> Shape:
+        """What one task writes, in elements."""
+        return self.root.block if isinstance(self.root, Copy) else self.root.chunks
+
+    @property
+    def grid(self) -> Shape:
+        """The stage's index space."""
+        return grid(self.root.shape, self.block)
+
+    def join(self, node: Node) -> None:
+        """Compute ``node`` here."""
+        self.members[node] = None
+        for demand in self.demands[node]:
+            for below, needed in zip(node.inputs, node.demands(demand), strict=True):
+                known = self.demands.setdefault(below, [])
+                if needed is not None and needed not in known:
+                    known.append(needed)
+
+    def leave(self, node: Node, before: dict[Node, int]) -> None:
+        """Undo :meth:`join`; ``before`` says how many demands on each input there were."""
+        del self.members[node]
+        for below, count in before.items():
+            del self.demands[below][count:]
+            if not self.demands[below]:
+                del self.demands[below]
+
+    @property
+    def reads(self) -> list[tuple[Node, Demand]]:
+        """What is read from storage: nodes, and what is needed of them."""
+        return [(n, d) for n, ds in self.demands.items() if n not in self.members for d in ds]
+
+
+def group(roots: Sequence[Node], fits: Callable[[Group], bool]) -> list[Group]:
+    """Return the groups that ``roots`` are computed in, producers first.
+
+    ``fits`` says whether a group fits into memory. All groups are first made as large as they can be; only if one of
+    them does not fit, they are made step by step, with a look at the memory of each step.
+    """
+    groups = _grouped(roots, None)
+    if not all(fits(g) for g in groups):
+        groups = _grouped(roots, fits)
+    return groups
+
+
+def _grouped(roots: Sequence[Node], fits: Callable[[Group], bool] | None) -> list[Group]:
+    stored = set(roots)
+    wanted_by: dict[Node, list[Group]] = {}
+    groups: list[Group] = []
+
+    def note(found: Group, node: Node) -> None:
+        for below in node.inputs:
+            wanting = wanted_by.setdefault(below, [])
+            if found.demands.get(below) and found not in wanting:
+                wanting.append(found)
+
+    for node in reversed(list(topological(roots))):
+        wanting = wanted_by.get(node, [])
+        if isinstance(node, Source) or (not wanting and node not in stored):
+            continue
+        if node.inline and node not in stored:
+            for found in wanting:
+                found.join(node)
+                note(found, node)
+            continue
+        if node not in stored and len(wanting) == 1 and _joins(wanting[0], node, fits):
+            note(wanting[0], node)
+            continue
+        made = Group(node)
+        groups.append(made)
+        note(made, node)
+    return groups[::-1]
+
+
+def _joins(found: Group, node: Node, fits: Callable[[Group], bool] | None) -> bool:
+    """Whether ``node`` can be computed in ``found``; then it is."""
+    demands = found.demands[node]
+    if len(demands) != 1 or not node.accepts(demands[0], found.grid):
+        return False
+    reads = len(found.reads)
+    before = {below: len(found.demands.get(below, ())) for below in node.inputs}
+    found.join(node)
+    if len(found.reads) > max(MOST_SOURCES, reads) or (fits is not None and not fits(found)):
+        found.leave(node, before)
+        return False
+    return True

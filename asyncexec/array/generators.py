@@ -1,0 +1,86 @@
+"""What the blocks of created arrays hold, from the numbers of their elements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Positions = tuple[NDArray[np.int64], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Full:
+    """One value everywhere; takes no memory."""
+
+    value: Any
+    dtype: np.dtype[Any]
+
+    def __call__(self, positions: Positions) -> NDArray[Any]:
+        return np.broadcast_to(np.asarray(self.value, self.dtype), tuple(map(len, positions)))
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """``start + step * number``."""
+
+    start: float
+    step: float
+    dtype: np.dtype[Any]
+
+    def __call__(self, positions: Positions) -> NDArray[Any]:
+        (numbers,) = positions
+        exact = isinstance(self.start, int) and isinstance(self.step, int)
+        scaled = numbers * self.step if exact else numbers * float(self.step)
+        return np.asarray(self.start + scaled).astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Spaced:
+    """``steps + 1`` evenly spaced values from ``start`` to ``stop``, the last exactly ``stop``."""
+
+    start: complex
+    stop: complex
+    steps: int
+    dtype: np.dtype[Any]
+
+    def __call__(self, positions: Positions) -> NDArray[Any]:
+        (numbers,) = positions
+        # Multiply last, as NumPy does, so that results are the same to the bit.
+        step = (self.stop - self.start) / self.steps if self.steps else 0.0
+        if step:
+            values = self.start + numbers * step
+        else:
+            values = self.start + numbers / max(self.steps, 1) * (self.stop - self.start)
+        values = np.asarray(values)
+        if self.steps:
+            values[numbers == self.steps] = self.stop
+        if self.dtype.kind in "iu":
+            values = np.floor(values)
+        return values.astype(self.dtype, copy=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Diagonal:
+    """Ones on the ``k``-th diagonal, zeros elsewhere."""
+
+    k: int
+    dtype: np.dtype[Any]
+
+    def __call__(self, positions: Positions) -> NDArray[Any]:
+        rows, columns = positions
+        return np.equal.outer(rows + self.k, columns).astype(self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class Triangle:
+    """Whether an element lies on or below the ``k``-th diagonal."""
+
+    k: int
+
+    def __call__(self, positions: Positions) -> NDArray[np.bool_]:
+        rows, columns = positions
+        found: NDArray[np.bool_] = np.greater_equal.outer(rows + self.k, columns)
+        return found

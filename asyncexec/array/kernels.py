@@ -1,0 +1,223 @@
+"""What one task of an array stage does with its blocks: a small program, run step by step on the worker.
+
+Everything here is pure, can be pickled, and depends on NumPy alone. A step's function is called as
+``function(index, values)`` with the task's index and the blocks it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncexec.array.demand import AxisDemand, Demand
+from asyncexec.plan.box import Index, Shape
+
+type Block = NDArray[Any]
+
+
+class BlockFunction(Protocol):
+    """One step of a kernel."""
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        """Return the block of one node, from the blocks of its inputs."""
+        ...
+
+
+class _Slot:
+    """Stands for the next block among the arguments of :class:`Apply`."""
+
+    def __repr__(self) -> str:
+        return "BLOCK"
+
+    def __reduce__(self) -> str:
+        return "BLOCK"
+
+
+BLOCK = _Slot()
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """Call a NumPy function with blocks and constants: ``BLOCK`` among the arguments is the next block."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        blocks = iter(values)
+        filled = [next(blocks) if a is BLOCK else a for a in self.arguments]
+        return self.function(*filled, **self.keywords)
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """Make a block of nothing but its place: ``function(positions)`` gets the element numbers along each axis."""
+
+    function: Callable[[tuple[NDArray[np.int64], ...]], Block]
+    demand: Demand
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        return self.function(tuple(_positions(axis, index) for axis in self.demand.axes))
+
+
+def _positions(axis: AxisDemand, index: Index) -> NDArray[np.int64]:
+    first, step, count = axis.coordinates(index)
+    return first + step * np.arange(count, dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrange:
+    """Turn a block's axes: keep ``order`` of its axes, put in new ones, and repeat what is to be broadcast.
+
+    Attributes
+    ----------
+    dropped : tuple of int
+        Axes of the input that go (each of length 1 here).
+    order : tuple of int
+        The other axes of the input, in their new order.
+    new : tuple of int
+        Axes of the result that the input does not have.
+    demand : Demand
+        What is needed of the result.
+    """
+
+    dropped: tuple[int, ...]
+    order: tuple[int, ...]
+    new: tuple[int, ...]
+    demand: Demand
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        block = np.transpose(values[0], (*self.dropped, *self.order))
+        block = block[(0,) * len(self.dropped)]
+        if self.new:
+            block = np.expand_dims(block, self.new)
+        counts = self.demand.counts(index)
+        return block if block.shape == counts else np.broadcast_to(block, counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Concatenate:
+    """Put parts together along ``axis``; a part that this task does not need is None.
+
+    ``backwards`` is for a task that needs the elements in descending order.
+    """
+
+    axis: int
+    backwards: bool
+    dtype: np.dtype[Any]
+    demand: Demand
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        parts = [v for v in values if v is not None]
+        if not parts:
+            return np.empty(self.demand.counts(index), self.dtype)
+        if len(parts) == 1:
+            return np.asarray(parts[0]).astype(self.dtype, copy=False)
+        ordered = parts[::-1] if self.backwards else parts
+        return np.concatenate(ordered, axis=self.axis, dtype=self.dtype, casting="unsafe")
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """Return the one input as it is."""
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        return values[0]
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """Call a user's function with whole blocks, and check what it returns.
+
+    Attributes
+    ----------
+    function : callable
+    keywords : mapping
+        Passed on to it.
+    numbers : tuple of AxisDemand
+        The result's block number along each axis.
+    demand : Demand
+        What is needed of the result.
+    dtype : dtype
+        What the result must have.
+    wants_block_id : bool
+        Whether to pass ``block_id``.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    keywords: Mapping[str, Any]
+    numbers: tuple[AxisDemand, ...]
+    demand: Demand
+    dtype: np.dtype[Any]
+    wants_block_id: bool
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        chunk = tuple(axis.coordinates(index)[0] for axis in self.numbers)
+        keywords = dict(self.keywords)
+        if self.wants_block_id:
+            keywords["block_id"] = chunk
+        result = np.asarray(self.function(*map(_read_only, values), **keywords))
+        self._check(result, chunk, self.demand.counts(index))
+        return result
+
+    def _check(self, result: Block, chunk: Index, expected: Shape) -> None:
+        if result.shape != expected:
+            raise ValueError(
+                f"{self.name} returned a block of shape {result.shape} for chunk {chunk}, which has the shape "
+                f"{expected}; say chunks=, drop_axis= or new_axis= if the function changes the shape"
+            )
+        if result.dtype != self.dtype:
+            raise TypeError(
+                f"{self.name} returned {result.dtype} for chunk {chunk}, and dtype={self.dtype} was promised; "
+                f"say dtype={str(result.dtype)!r}, or convert in the function"
+            )
+
+
+def _read_only(value: Any) -> Any:
+    """Return ``value`` so that changing it in place is an error: others may use the same block."""
+    block = np.asarray(value).view()
+    block.setflags(write=False)
+    return block
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: which values it takes, what it makes of them, and which values nobody needs afterwards.
+
+    ``demand`` says at which tasks the step runs at all; at others its value is None.
+    """
+
+    function: BlockFunction
+    arguments: tuple[int, ...]
+    demand: Demand
+    frees: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """The steps of a task. Values 0, 1, … are the inputs, then one value a step; the last is the result."""
+
+    inputs: int
+    steps: tuple[Step, ...]
+
+    def __call__(self, index: Index, *inputs: Any) -> Any:
+        values = list(inputs)
+        # Chunk by chunk and from workers, NumPy's floating-point warnings are noise; NaN and infinity tell.
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                run = not step.demand.guards or step.demand.holds(index)
+                arguments = [values[i] for i in step.arguments] if run else ()
+                values.append(step.function(index, arguments) if run else None)
+                for i in step.frees:
+                    values[i] = None
+        return values[-1]
+
+    @property
+    def __name__(self) -> str:
+        return "kernel"

@@ -1,0 +1,204 @@
+"""From expressions to a plan: the optimizer's groups as stages, with what they read, write and need."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.demand import Demand, Select, relation
+from asyncexec.array.expansion import expand, storable
+from asyncexec.array.fusion import Group, group
+from asyncexec.array.nodes import Copy, Creation, Node, Rechunk, Source, View
+from asyncexec.array.program import program
+from asyncexec.array.projection import Budget, Layout
+from asyncexec.array.spec import Spec
+from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
+from asyncexec.storage.arrays import StoredArray, planned_array
+from asyncexec.storage.block_io import BlockIO, InMemory, Source as BlockSource, Target
+from asyncexec.storage.locations import RUN_SCOPED, Location
+from asyncexec.storage.workspace import ArrayWorkspace
+
+MOST_RECHUNK_BYTES = 256 * 1024 * 1024
+"""The largest block of a rechunking task, however much memory there is: more tasks keep more workers busy."""
+
+_RECHUNK_COPIES = 6
+"""How many blocks a rechunking task holds at most: the block, two chunks on either side, and some air."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """An array that a plan is to make: kept for the caller, or stored at ``place``."""
+
+    node: Node
+    place: Location | None = None
+
+
+def lower(
+    results: Sequence[Result], spec: Spec, *, overwrite: bool = False, unpack: bool = True
+) -> Plan:
+    """Return one plan that makes all ``results``; what they share is computed once.
+
+    The value of a run is the tuple of those without a place (the one itself, with ``unpack``).
+
+    Raises
+    ------
+    PlanError
+        If it cannot run, such as for lack of memory.
+    """
+    most = min(spec.free_bytes // _RECHUNK_COPIES, MOST_RECHUNK_BYTES)
+    expanded = expand([result.node for result in results], most_bytes=max(most, 1))
+    roots = _distinct(expanded)
+    budget = Budget(
+        allowed_bytes=spec.allowed_bytes, reserved_bytes=spec.reserved_bytes, layout=_layout
+    )
+    groups = group(roots, budget.fits)
+    places = {root: result.place for root, result in zip(roots, results, strict=True)}
+    writer = _Lowering(spec=spec, budget=budget, places=places)
+    for number, found in enumerate(groups, start=1):
+        writer.add(found, number)
+    kept = [r for r, result in zip(roots, results, strict=True) if result.place is None]
+    workspace = ArrayWorkspace(
+        blocks=writer.blocks,
+        results=tuple(writer.arrays[root][0] for root in kept),
+        unpack=unpack,
+        overwrite=overwrite,
+        work_dir=spec.work_dir,
+        storage_options=spec.storage_options,
+    )
+    return Plan(tuple(writer.stages), _plan_name(roots), workspace=workspace)
+
+
+def _distinct(nodes: Sequence[Node]) -> list[Node]:
+    """Return ``nodes`` so that each is stored by a stage of its own, also those that are asked for twice."""
+    found: list[Node] = []
+    for node in map(storable, nodes):
+        again = node in found
+        found.append(Copy(inputs=(node,), chunks=node.chunks, block=node.chunks) if again else node)
+    return found
+
+
+def _plan_name(roots: Sequence[Node]) -> str:
+    return "+".join(dict.fromkeys(map(_main_operation, roots))) or "nothing"
+
+
+def _main_operation(node: Node) -> str:
+    """Return the operation that is told of: views and copies are told of only where there is nothing else."""
+    found = node
+    while isinstance(found, View | Rechunk | Copy) and found.inputs[0].operation:
+        if isinstance(found, Copy) and found.operation == "rechunk":
+            return found.operation
+        found = found.inputs[0]
+    return node.operation if isinstance(found, Source | Creation) else found.operation
+
+
+def _layout(node: Node) -> Layout:
+    array = node.array if isinstance(node, Source) else None
+    if isinstance(array, InMemory):
+        return Layout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes)
+    direct = not isinstance(array, StoredArray) or (
+        array.encoding is not None and array.location.local_path is not None
+    )
+    return Layout(chunks=node.chunks, copies=0 if direct else 1)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Lowering:
+    """Makes stages of groups, producers first."""
+
+    spec: Spec
+    budget: Budget
+    places: dict[Node, Location | None]
+    stages: list[Stage] = field(default_factory=list)
+    blocks: dict[str, BlockIO] = field(default_factory=dict)
+    names: dict[Node, str] = field(default_factory=dict)
+    arrays: dict[Node, tuple[StoredArray, ...]] = field(default_factory=dict)
+    made_in: dict[Node, Group] = field(default_factory=dict)
+
+    def add(self, found: Group, number: int) -> None:
+        """Make the stage of ``found``."""
+        root = found.root
+        operation = _operation(found)
+        name = f"{_main_operation(root)}-{number}"
+        outputs = self._outputs(root, name)
+        steps = program(found)
+        self.names[root], self.arrays[root], self.made_in[root] = name, outputs, found
+        self.blocks[name] = BlockIO(
+            sources=tuple(
+                BlockSource(array=array, select=Select(demand))
+                for node, demand in steps.reads
+                for array in self._stored(node)
+            ),
+            targets=tuple(Target(array=array, block=found.block) for array in outputs),
+            label=f"{operation} ({name})",
+        )
+        self.stages.append(
+            Stage(
+                name=name,
+                kernel=steps.kernel(),
+                shape=found.grid,
+                inputs=tuple(
+                    self._read(node, demand, found.grid)
+                    for node, demand in steps.reads
+                    if node in self.names
+                ),
+                outputs=tuple(_output(array, found.block) for array in outputs),
+                operation=operation,
+                memory=self.budget.memory(found),
+                identity=repr([(_identity(n), d) for n, d in steps.reads if n not in self.names]),
+            )
+        )
+
+    def _outputs(self, root: Node, name: str) -> tuple[StoredArray, ...]:
+        place = self.places.get(root)
+        fields = range(len(root.dtypes))
+        return tuple(
+            planned_array(
+                place or f"{RUN_SCOPED}{name}" + (f"-{k}" if len(fields) > 1 else ""),
+                shape=root.shape,
+                dtype=root.dtypes[k],
+                chunks=root.chunks,
+                compressor=self.spec.compressor,
+                dense=True,
+            )
+            for k in fields
+        )
+
+    def _stored(self, node: Node) -> tuple[Any, ...]:
+        return (node.array,) if isinstance(node, Source) else self.arrays[node]
+
+    def _read(self, node: Node, demand: Demand, shape: tuple[int, ...]) -> Read:
+        block = self.made_in[node].block
+        return Read(self.names[node], relation(demand, node.shape, block, shape))
+
+
+def _output(array: StoredArray, block: tuple[int, ...]) -> ChunkedOutput:
+    return ChunkedOutput(
+        location=str(array.location),
+        shape=array.shape,
+        block=block,
+        unit=array.unit,
+        dtype=array.dtype,
+    )
+
+
+def _operation(found: Group) -> str:
+    """Return what is computed in a group, innermost first, such as ``"multiply+sum"``."""
+    names = [node.operation for node in reversed(found.members) if not isinstance(node, Copy)]
+    counted = Counter(name for each in names for name in each.split("+"))
+    shown = [name if count == 1 else f"{name} x{count}" for name, count in counted.items()]
+    return "+".join(shown) or found.root.operation
+
+
+def _identity(node: Node) -> str:
+    """Return what a source holds, for the plan's fingerprint."""
+    array: Any = node.array if isinstance(node, Source) else None
+    if isinstance(array, StoredArray):
+        return array.identity
+    data: np.ndarray[Any, Any] = array.data
+    content = blake2b(np.ascontiguousarray(data).view(np.uint8).data, digest_size=16).hexdigest()
+    return f"{data.dtype.str}{data.shape}{content}"

@@ -1,0 +1,223 @@
+"""Manipulation functions of the array API standard. Most are views, and cost nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from asyncexec.array import build
+from asyncexec.array.array import Array
+from asyncexec.array.chunks import ChunksLike, broadcast_shapes
+from asyncexec.array.wrapping import taken, together
+
+
+def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
+    """Return ``arrays`` broadcast to their common shape."""
+    shape = broadcast_shapes(*(taken(a, "broadcast_arrays").shape for a in arrays))
+    return tuple(broadcast_to(a, shape) for a in arrays)
+
+
+def broadcast_to(x: Array, /, shape: tuple[int, ...], *, chunks: ChunksLike = None) -> Array:
+    """Return ``x`` repeated to ``shape``.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be.
+    """
+    array = taken(x, "broadcast_to")
+    if array.shape == tuple(shape):
+        return array
+    found = Array(build.broadcast(array.node, tuple(shape)), array.own_spec)
+    return found if chunks is None else found.rechunk(chunks)
+
+
+def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
+    """Return ``arrays`` one after another along ``axis``.
+
+    The element type is the common one. The chunks are those of the largest array.
+
+    Raises
+    ------
+    ValueError
+        If their other axes differ in length, there are none, or ``axis`` is None and an array has not one axis
+        (flatten such arrays before).
+    """
+    nodes, spec = together(list(arrays), "concat")
+    if not nodes:
+        raise ValueError("concat of no arrays")
+    if axis is None:
+        if any(len(node.shape) != 1 for node in nodes):
+            raise ValueError(
+                "concat(axis=None) of arrays with several axes is not supported: give an axis"
+            )
+        axis = 0
+    first = nodes[0].shape
+    (place,) = build.normalized_axes(axis, len(first))
+    for node in nodes:
+        same = len(node.shape) == len(first) and all(
+            a == place or n == m for a, (n, m) in enumerate(zip(node.shape, first, strict=True))
+        )
+        if not same:
+            raise ValueError(
+                f"shapes {first} and {node.shape} cannot be put together along axis {axis}: "
+                f"all other axes must be equal"
+            )
+    dtype = np.result_type(*(node.dtypes[0] for node in nodes))
+    return Array(build.concat(nodes, place, dtype), spec)
+
+
+def expand_dims(x: Array, /, *, axis: int | Sequence[int]) -> Array:
+    """Return ``x`` with new axes of length 1 at ``axis`` (of the result)."""
+    array = taken(x, "expand_dims")
+    count = 1 if isinstance(axis, int) else len(axis)
+    node = array.node
+    for place in sorted(build.normalized_axes(axis, array.ndim + count)):
+        node = build.expand(node, place)
+    return Array(node, array.own_spec)
+
+
+def flip(x: Array, /, *, axis: int | Sequence[int] | None = None) -> Array:
+    """Return ``x`` with the order along ``axis`` (one, several, or all) turned around."""
+    array = taken(x, "flip")
+    axes = build.normalized_axes(axis, array.ndim)
+    return array[tuple(slice(None, None, -1 if a in axes else 1) for a in range(array.ndim))]
+
+
+def matrix_transpose(x: Array, /) -> Array:
+    """Return ``x`` with its last two axes exchanged."""
+    return taken(x, "matrix_transpose").mT
+
+
+def moveaxis(x: Array, source: int | Sequence[int], destination: int | Sequence[int], /) -> Array:
+    """Return ``x`` with axes ``source`` moved to ``destination``; the others keep their order.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many of one as of the other.
+    """
+    array = taken(x, "moveaxis")
+    from_, to = (
+        build.normalized_axes(source, array.ndim),
+        build.normalized_axes(destination, array.ndim),
+    )
+    if len(from_) != len(to):
+        raise ValueError(f"{len(from_)} axes cannot be moved to {len(to)} places")
+    order = [axis for axis in range(array.ndim) if axis not in from_]
+    for place, axis in sorted(zip(to, from_, strict=True)):
+        order.insert(place, axis)
+    return permute_dims(array, tuple(order))
+
+
+def permute_dims(x: Array, /, axes: Sequence[int]) -> Array:
+    """Return ``x`` with its axes in the order ``axes``.
+
+    Raises
+    ------
+    ValueError
+        If ``axes`` does not name each axis once.
+    """
+    array = taken(x, "permute_dims")
+    order = build.normalized_axes(tuple(axes), array.ndim)
+    if len(order) != array.ndim:
+        raise ValueError(f"axes {tuple(axes)} must name each of the {array.ndim} axes once")
+    if order == tuple(range(array.ndim)):
+        return array
+    return Array(build.permute(array.node, order), array.own_spec)
+
+
+def rechunk(x: Array, /, chunks: ChunksLike) -> Array:
+    """Return ``x`` in other chunks.
+
+    Parameters
+    ----------
+    x : Array
+    chunks : int, tuple, mapping, "auto", size
+        One length for all axes or a tuple of one for each (-1 for the whole axis, "auto" to let it be chosen), a
+        mapping of axes to lengths (other axes stay), "auto", or a size such as ``"100MB"``.
+
+    Notes
+    -----
+    Where most chunks are read once anyway, whoever needs the result reads windows of what is there. Otherwise it is
+    stored, through intermediate arrays where one pass would not fit into memory.
+    """
+    return taken(x, "rechunk").rechunk(chunks)
+
+
+def roll(
+    x: Array, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None
+) -> Array:
+    """Return ``x`` with elements moved by ``shift`` along ``axis``; those that fall off come in at the other end.
+
+    Raises
+    ------
+    ValueError
+        If ``axis`` is None and there are several axes (not supported), or there is not one shift per axis.
+    """
+    array = taken(x, "roll")
+    if axis is None:
+        if array.ndim > 1:
+            raise ValueError("roll(axis=None) of several axes is not supported: give an axis")
+        axis = tuple(range(array.ndim))
+    axes = build.normalized_axes(axis, array.ndim)
+    shifts = (shift,) * len(axes) if isinstance(shift, int) else tuple(shift)
+    if len(shifts) == 1:
+        shifts *= len(axes)
+    if len(shifts) != len(axes):
+        raise ValueError(f"{len(shifts)} shifts for {len(axes)} axes")
+    for by, a in zip(shifts, axes, strict=True):
+        n = array.shape[a]
+        cut = -by % n if n else 0
+        if cut:
+            before = (slice(None),) * a
+            array = concat(
+                [array[(*before, slice(cut, None))], array[(*before, slice(cut))]], axis=a
+            )
+    return array
+
+
+def squeeze(x: Array, /, axis: int | Sequence[int]) -> Array:
+    """Return ``x`` without ``axis``.
+
+    Raises
+    ------
+    ValueError
+        If one of them is longer than 1.
+    """
+    array = taken(x, "squeeze")
+    axes = build.normalized_axes(axis, array.ndim)
+    for a in axes:
+        if array.shape[a] != 1:
+            raise ValueError(f"axis {a} has {array.shape[a]} elements: only axes of one can go")
+    return Array(build.squeeze(array.node, axes), array.own_spec) if axes else array
+
+
+def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
+    """Return ``arrays`` side by side along a new axis.
+
+    Raises
+    ------
+    ValueError
+        If their shapes differ, or there are none.
+    """
+    nodes, spec = together(list(arrays), "stack")
+    if not nodes:
+        raise ValueError("stack of no arrays")
+    for node in nodes:
+        if node.shape != nodes[0].shape:
+            raise ValueError(
+                f"shapes {nodes[0].shape} and {node.shape} differ: stack takes equal ones"
+            )
+    (place,) = build.normalized_axes(axis, len(nodes[0].shape) + 1)
+    dtype = np.result_type(*(node.dtypes[0] for node in nodes))
+    parts = [build.expand(node, place) for node in nodes]
+    return Array(build.concat(parts, place, dtype, "stack"), spec)
+
+
+def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
+    """Return the parts of ``x`` along ``axis``, which goes."""
+    array = taken(x, "unstack")
+    (place,) = build.normalized_axes(axis, array.ndim)
+    return tuple(array[(*(slice(None),) * place, i)] for i in range(array.shape[place]))

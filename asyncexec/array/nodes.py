@@ -1,0 +1,400 @@
+"""The expression behind an array: an immutable DAG of nodes, built without looking at any chunk.
+
+A node says what it demands of its inputs for a demand on itself, and what a task does with the blocks it gets. The
+optimizer puts nodes together into stages by that alone, so that a new kind of operation is a new class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from asyncexec.array.demand import AxisDemand, Demand
+from asyncexec.array.kernels import (
+    BLOCK,
+    Apply,
+    Arrange,
+    Block,
+    BlockFunction,
+    CallFunction,
+    Concatenate,
+    Generate,
+    Pass,
+)
+from asyncexec.plan.box import Shape
+
+type DType = np.dtype[Any]
+
+
+class Node(Protocol):
+    """One operation of an expression.
+
+    Attributes
+    ----------
+    operation : str
+        What users call it.
+    inputs : tuple of Node
+    shape : tuple of int
+    chunks : tuple of int
+        Length of its chunks along each axis (the last one may be shorter).
+    dtypes : tuple of dtype
+        One for each array it makes; all have its shape. More than one for partial results of a reduction alone.
+    inline : bool
+        Whether computing it again costs nothing, so that it is never worth storing.
+    aliases : bool
+        Whether its block is a view of its input's, or takes no memory.
+    """
+
+    @property
+    def operation(self) -> str: ...
+    @property
+    def inputs(self) -> tuple[Node, ...]: ...
+    @property
+    def shape(self) -> Shape: ...
+    @property
+    def chunks(self) -> Shape: ...
+    @property
+    def dtypes(self) -> tuple[DType, ...]: ...
+    @property
+    def inline(self) -> bool: ...
+    @property
+    def aliases(self) -> bool: ...
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        """Return what is needed of each input (None: nothing, at no task) where ``out`` is needed of this."""
+        ...
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        """Whether tasks over ``grid`` can compute ``out`` on the way, rather than read it."""
+        ...
+
+    def function(self, out: Demand) -> BlockFunction:
+        """Return what a task does for ``out``, given the blocks of the inputs that are needed."""
+        ...
+
+    def working_bytes(self, out: Demand) -> int:
+        """Return what that needs in memory beside the blocks it takes and the block it makes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Source:
+    """An array that is there already."""
+
+    array: Any
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    operation: str = "source"
+    inputs: ClassVar[tuple[Node, ...]] = ()
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = False
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        return ()
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return False
+
+    def function(self, out: Demand) -> BlockFunction:
+        raise AssertionError("a source is read, not computed")
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Creation:
+    """An array that follows from the element numbers: ``make(positions)``, with the numbers along each axis."""
+
+    operation: str
+    make: Callable[[tuple[Any, ...]], Block]
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    aliases: bool = False
+    inputs: ClassVar[tuple[Node, ...]] = ()
+    inline: ClassVar[bool] = True
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        return ()
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return True
+
+    def function(self, out: Demand) -> BlockFunction:
+        return Generate(self.make, out)
+
+    def working_bytes(self, out: Demand) -> int:
+        # Element numbers are int64, and what is made of them may be float64 before it is cast.
+        return 0 if self.aliases else 2 * 8 * _elements(out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Elementwise:
+    """A function of elements at the same place, after broadcasting.
+
+    ``arguments`` are those of ``apply``: constants, and ``BLOCK`` for each input in turn.
+    """
+
+    operation: str
+    apply: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    inputs: tuple[Node, ...]
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict)
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = False
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        return tuple(broadcast_demand(out, node.shape, self.shape) for node in self.inputs)
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return True
+
+    def function(self, out: Demand) -> BlockFunction:
+        return Apply(self.apply, self.arguments, self.keywords)
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+def broadcast_demand(out: Demand, shape: Shape, onto: Shape) -> Demand:
+    """Return what is needed of an array of ``shape`` that is broadcast onto ``onto``, of which ``out`` is needed."""
+    lead = len(onto) - len(shape)
+    axes = tuple(
+        AxisDemand.constant(0, 1) if n == 1 != onto[lead + axis] else out.axes[lead + axis]
+        for axis, n in enumerate(shape)
+    )
+    return Demand(axes, out.guards)
+
+
+@dataclass(frozen=True, slots=True)
+class AxisView:
+    """Element ``e`` along ``axis`` of a view is element ``e * step + offset`` of what it shows.
+
+    ``axis`` is None for an axis of which only element ``offset`` shows; a step of 0 repeats that element.
+    """
+
+    axis: int | None
+    step: int = 1
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class View:
+    """Slices, flips, transposes, new and dropped axes, and broadcasts: one :class:`AxisView` per input axis."""
+
+    operation: str
+    inputs: tuple[Node]
+    axes: tuple[AxisView, ...]
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    inline: ClassVar[bool] = True
+    aliases: ClassVar[bool] = True
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        axes = tuple(
+            AxisDemand.constant(a.offset, a.offset + 1)
+            if a.axis is None
+            else out.axes[a.axis].affine(a.step, a.offset)
+            for a in self.axes
+        )
+        return (Demand(axes, out.guards),)
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return True
+
+    def function(self, out: Demand) -> BlockFunction:
+        shown = {a.axis: p for p, a in enumerate(self.axes) if a.axis is not None}
+        return Arrange(
+            dropped=tuple(p for p, a in enumerate(self.axes) if a.axis is None),
+            order=tuple(shown[axis] for axis in sorted(shown)),
+            new=tuple(axis for axis in range(len(self.shape)) if axis not in shown),
+            demand=out,
+        )
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Concat:
+    """Arrays one after another along ``axis``."""
+
+    operation: str
+    inputs: tuple[Node, ...]
+    axis: int
+    begins: tuple[int, ...]
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = False
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        parts = zip(self.begins, self.inputs, strict=True)
+        return tuple(out.part(self.axis, begin, node.shape[self.axis]) for begin, node in parts)
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return True
+
+    def function(self, out: Demand) -> BlockFunction:
+        return Concatenate(self.axis, out.axes[self.axis].step < 0, self.dtypes[0], out)
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Rechunk:
+    """The same elements in other chunks."""
+
+    inputs: tuple[Node]
+    chunks: Shape
+    spec: Any = None
+    operation: str = "rechunk"
+    inline: ClassVar[bool] = True
+    aliases: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> Shape:
+        return self.inputs[0].shape
+
+    @property
+    def dtypes(self) -> tuple[DType, ...]:
+        return self.inputs[0].dtypes
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        return (out,)
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return True
+
+    def function(self, out: Demand) -> BlockFunction:
+        return Pass()
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Copy:
+    """The same elements, stored in ``chunks``; a task writes the ``block`` (a multiple of the chunks)."""
+
+    inputs: tuple[Node]
+    chunks: Shape
+    block: Shape
+    operation: str = "copy"
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = True
+
+    @property
+    def shape(self) -> Shape:
+        return self.inputs[0].shape
+
+    @property
+    def dtypes(self) -> tuple[DType, ...]:
+        return self.inputs[0].dtypes
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        return (out,)
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        return False
+
+    def function(self, out: Demand) -> BlockFunction:
+        return Pass()
+
+    def working_bytes(self, out: Demand) -> int:
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Blocks:
+    """A user's function of whole blocks.
+
+    ``axes[i][p]`` is the axis of the result that axis ``p`` of input ``i`` follows block by block; None where the
+    function gets the whole axis.
+    """
+
+    operation: str
+    call: Callable[..., Any]
+    keywords: Mapping[str, Any]
+    inputs: tuple[Node, ...]
+    axes: tuple[tuple[int | None, ...], ...]
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    wants_block_id: bool = False
+    extra_bytes: int = 0
+    inline: ClassVar[bool] = False
+    aliases: ClassVar[bool] = False
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        numbers = self._numbers(out)
+        return tuple(
+            self._input_demand(node, axes, numbers, out)
+            for node, axes in zip(self.inputs, self.axes, strict=True)
+        )
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        pairs = zip(out.axes, self.chunks, self.shape, strict=True)
+        return out.once(grid) and all(d.blocks(c, n) is not None for d, c, n in pairs)
+
+    def function(self, out: Demand) -> BlockFunction:
+        return CallFunction(
+            name=self.operation,
+            function=self.call,
+            keywords=self.keywords,
+            numbers=self._numbers(out),
+            demand=out,
+            dtype=self.dtypes[0],
+            wants_block_id=self.wants_block_id,
+        )
+
+    def working_bytes(self, out: Demand) -> int:
+        # What the function does is unknown; one temporary of the size of its result is common.
+        return self.extra_bytes + _elements(out) * self.dtypes[0].itemsize
+
+    def _numbers(self, out: Demand) -> tuple[AxisDemand, ...]:
+        along = zip(out.axes, self.chunks, self.shape, strict=True)
+        return tuple(d.block_number(c, n) for d, c, n in along)
+
+    def _input_demand(
+        self, node: Node, axes: tuple[int | None, ...], numbers: tuple[AxisDemand, ...], out: Demand
+    ) -> Demand:
+        demands: list[AxisDemand] = []
+        for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
+            if axis is None or n <= chunk:
+                demands.append(AxisDemand.constant(0, n))
+            else:
+                demands.append(numbers[axis].grouped(chunk, n))
+        return Demand(tuple(demands), out.guards)
+
+
+def _elements(out: Demand) -> int:
+    return int(np.prod(out.most, dtype=np.int64))
+
+
+__all__ = [
+    "BLOCK",
+    "AxisView",
+    "Blocks",
+    "Concat",
+    "Copy",
+    "Creation",
+    "DType",
+    "Elementwise",
+    "Node",
+    "Rechunk",
+    "Source",
+    "View",
+    "broadcast_demand",
+]

@@ -1,0 +1,103 @@
+"""From a group of nodes to the kernel of a stage, and what that kernel needs in memory."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from asyncexec.array.demand import Demand
+from asyncexec.array.fusion import Group
+from asyncexec.array.kernels import Kernel, Step
+from asyncexec.array.nodes import Node
+
+type Value = tuple[Node, Demand]
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A step before it is written down."""
+
+    value: Value
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A group's steps in order; inputs first, then one slot a step."""
+
+    reads: tuple[Value, ...]
+    inputs: int
+    steps: tuple[_Planned, ...]
+
+    def kernel(self) -> Kernel:
+        """Return what tasks run."""
+        last = self._last_uses()
+        steps = [
+            Step(
+                function=node.function(demand),
+                arguments=step.arguments,
+                demand=demand,
+                frees=tuple(sorted(slot for slot, at in last.items() if at == number)),
+            )
+            for number, step in enumerate(self.steps)
+            for node, demand in (step.value,)
+        ]
+        return Kernel(self.inputs, tuple(steps))
+
+    def temporary_bytes(self) -> int:
+        """Return the most that the steps hold at once, beside what was read and the result."""
+        ends = self._owner_ends()
+        result = self.inputs + len(self.steps) - 1
+        live: dict[int, int] = {}
+        peak = 0
+        for number, step in enumerate(self.steps):
+            node, demand = step.value
+            slot = self.inputs + number
+            if not node.aliases and slot != result:
+                live[slot] = _size(node, demand)
+            peak = max(peak, sum(live.values()) + node.working_bytes(demand))
+            live = {owner: size for owner, size in live.items() if ends[owner] > number}
+        return peak
+
+    def _last_uses(self) -> dict[int, int]:
+        """Return by which step each slot is used last."""
+        return {slot: number for number, step in enumerate(self.steps) for slot in step.arguments}
+
+    def _owner_ends(self) -> dict[int, int]:
+        """Return by which step the memory of each slot is needed last, also through views of it."""
+        owners: dict[int, frozenset[int]] = {s: frozenset((s,)) for s in range(self.inputs)}
+        ends: dict[int, int] = {}
+        for number, step in enumerate(self.steps):
+            used = frozenset[int]().union(*(owners[slot] for slot in step.arguments))
+            slot = self.inputs + number
+            owners[slot] = used if step.value[0].aliases else frozenset((slot,))
+            ends[slot] = number
+            ends.update(dict.fromkeys(used, number))
+        return ends
+
+
+def _size(node: Node, demand: Demand) -> int:
+    return math.prod(demand.most) * sum(dtype.itemsize for dtype in node.dtypes)
+
+
+def program(group: Group) -> Program:
+    """Return the steps of ``group``."""
+    slots: dict[Value, tuple[int, ...]] = {}
+    count = 0
+    reads = tuple(group.reads)
+    for value in reads:
+        fields = len(value[0].dtypes)
+        slots[value] = tuple(range(count, count + fields))
+        count += fields
+    steps: list[_Planned] = []
+    inputs = count
+    for node in reversed(group.members):
+        for demand in group.demands[node]:
+            arguments: list[int] = []
+            for below, needed in zip(node.inputs, node.demands(demand), strict=True):
+                if needed is not None:
+                    arguments.extend(slots[below, needed])
+            slots[node, demand] = (count,)
+            count += 1
+            steps.append(_Planned((node, demand), tuple(arguments)))
+    return Program(reads, inputs, tuple(steps))

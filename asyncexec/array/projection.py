@@ -1,0 +1,94 @@
+"""What a task of a stage is projected to need in memory.
+
+projected = reserved
+          + for each input: what is read of it, and its encoded copy while it is decoded
+          + what the kernel holds between its steps
+          + the output block, and its encoded copy while it is written
+
+It is an upper bound: a task reads, computes and writes one after the other, and never holds all of that at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from asyncexec.array.demand import AxisDemand, Demand
+from asyncexec.array.fusion import Group
+from asyncexec.array.nodes import Node
+from asyncexec.array.program import program
+from asyncexec.plan.box import Shape
+from asyncexec.plan.memory import Memory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Layout:
+    """How what is read lies in storage.
+
+    Attributes
+    ----------
+    chunks : tuple of int
+        What is decoded at once, in elements.
+    copies : int
+        How many copies of what is read there are while Zarr reads it; 0 where chunks are decoded one by one, straight
+        into place.
+    resident_bytes : int
+        What every worker holds of it, whatever it reads.
+    """
+
+    chunks: Shape
+    copies: int = 0
+    resident_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What tasks may hold, and how to find out how inputs lie."""
+
+    allowed_bytes: int
+    reserved_bytes: int
+    layout: Callable[[Node], Layout]
+
+    def memory(self, group: Group) -> Memory:
+        """Return what a task of ``group`` is projected to need."""
+        reads = [self._read(node, demand) for node, demand in group.reads]
+        written, encoded = _written(group)
+        needs = sum(held + passing for held, passing in reads)
+        needs += program(group).temporary_bytes() + written + encoded
+        return Memory(
+            projected_bytes=self.reserved_bytes + needs,
+            reserved_bytes=self.reserved_bytes,
+            allowed_bytes=self.allowed_bytes,
+            chunk_bytes=max([written, *(held for held, _ in reads)]),
+        )
+
+    def fits(self, group: Group) -> bool:
+        """Whether a task of ``group`` stays within what is allowed."""
+        return self.memory(group).fits
+
+    def _read(self, node: Node, demand: Demand) -> tuple[int, int]:
+        """Return what is held of an input, and what passes while it is read."""
+        layout = self.layout(node)
+        itemsize = sum(dtype.itemsize for dtype in node.dtypes)
+        if layout.resident_bytes is not None:
+            return layout.resident_bytes, 0
+        region = math.prod(demand.most) * itemsize
+        one = math.prod(map(min, layout.chunks, node.shape)) * itemsize if node.shape else itemsize
+        several = not all(map(_within_one, demand.axes, layout.chunks, node.shape))
+        return max(region, one), one * (1 + several) + layout.copies * region
+
+
+def _within_one(demand: AxisDemand, chunk: int, extent: int) -> bool:
+    return extent <= chunk or demand.most <= 1 or demand.blocks(chunk, extent) is not None
+
+
+def _written(group: Group) -> tuple[int, int]:
+    """Return the size of a task's result, and of the copies made of it while it is written."""
+    root = group.root
+    itemsize = sum(dtype.itemsize for dtype in root.dtypes)
+    block = math.prod(map(min, group.block, root.shape)) * itemsize
+    unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
+    ragged = any(n > c and n % c for n, c in zip(root.shape, root.chunks, strict=True))
+    copied = root.aliases or ragged or group.block != root.chunks
+    return block, unit * (1 + copied)

@@ -1,0 +1,199 @@
+"""How reductions are put together from parts: start with a block, merge partial results, finish.
+
+A partial result is one or more arrays, with length 1 along the reduced axes; their merging is associative, so that a
+reduction can go through any tree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+type Part = NDArray[Any]
+type Axes = tuple[int, ...]
+
+
+class Reducer(Protocol):
+    """One reduction."""
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        """Element types of a partial result."""
+        ...
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        """Element type of the result."""
+        ...
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        """Return the partial result of a block; ``origin`` are its first element's numbers."""
+        ...
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        """Merge partial results that lie side by side along ``axes``.
+
+        ``counts`` (broadcastable to them) says how many elements each stands for.
+        """
+        ...
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        """Return the result of ``count`` elements."""
+        ...
+
+    def working_bytes(self, elements: int) -> int:
+        """Return what :meth:`start` needs in memory beside block and result, for a block of ``elements``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """Sum, product, minimum, maximum, any, all: one ufunc, kept in ``through`` on the way.
+
+    ``mean`` divides by the number of elements in the end.
+    """
+
+    ufunc: np.ufunc
+    through: np.dtype[Any]
+    result: np.dtype[Any]
+    mean: bool = False
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (self.through,)
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return self.result
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        return (self._reduced(block, axes),)
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        return (self._reduced(parts[0], axes),)
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        found = np.divide(parts[0], count) if self.mean else parts[0]
+        return np.asarray(found).astype(self.result, copy=False)
+
+    def working_bytes(self, elements: int) -> int:
+        return 0
+
+    def _reduced(self, block: Part, axes: Axes) -> Part:
+        # dtype= casts in small buffers, so that no second block is made.
+        found: Part = self.ufunc.reduce(block, axis=axes, keepdims=True, dtype=self.through)
+        return np.asarray(found)
+
+
+SLAB_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """Mean and sum of squared deviations, merged as of groups of different sizes.
+
+    Chan, Golub, LeVeque: "Algorithms for Computing the Sample Variance: Analysis and Recommendations", The American
+    Statistician 37 (1983), equations 2.1; here for any number of groups at once, with n elements in all:
+    M2 = sum M2_i + sum n_i (mean_i - mean)^2.
+    """
+
+    result: np.dtype[Any]
+    correction: float = 0.0
+    root: bool = False
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (np.dtype(np.float64), np.dtype(np.float64))
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return self.result
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        count = int(np.prod([block.shape[a] for a in axes], dtype=np.int64))
+        mean = np.add.reduce(block, axis=axes, keepdims=True, dtype=np.float64) / max(count, 1)
+        return mean, _squares(block, mean, axes)
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        means, squares = parts
+        total = max(float(np.add.reduce(counts, axis=None)), 1.0)
+        mean = np.add.reduce(means * (counts / total), axis=axes, keepdims=True)
+        between = counts * np.square(means - mean)
+        return mean, np.add.reduce(squares + between, axis=axes, keepdims=True)
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        divisor = count - self.correction
+        variance = np.divide(parts[1], divisor if divisor > 0 else 0.0)
+        found = np.sqrt(variance) if self.root else variance
+        return np.asarray(found).astype(self.result, copy=False)
+
+    def working_bytes(self, elements: int) -> int:
+        return min(elements * 8, 2 * SLAB_BYTES)
+
+
+def _squares(block: Part, mean: Part, axes: Axes) -> Part:
+    """Return the sums of squared deviations, slab by slab, so that no second block is made."""
+    total = np.zeros(mean.shape)
+    axis = max(range(block.ndim), key=lambda a: block.shape[a], default=None)
+    if axis is None:
+        return np.square(block - mean)
+    rest = max(block.size // max(block.shape[axis], 1), 1)
+    width = max(1, SLAB_BYTES // (8 * rest))
+    for start in range(0, block.shape[axis], width):
+        slab = (slice(None),) * axis + (slice(start, start + width),)
+        own = slab if axis not in axes else (...,)
+        deviations = np.subtract(block[slab], mean[own], dtype=np.float64)
+        np.square(deviations, out=deviations)
+        total[own] += np.add.reduce(deviations, axis=axes, keepdims=True)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class ArgExtreme:
+    """Where the first minimum or maximum is: its value, and its number among the reduced elements.
+
+    ``extents`` are the lengths of the array; with ``flat`` numbers count all elements, in C order.
+    """
+
+    value: np.dtype[Any]
+    extents: tuple[int, ...]
+    largest: bool
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (self.value, np.dtype(np.int64))
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return np.dtype(np.int64)
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        numbers = np.zeros((1,) * block.ndim, np.int64)
+        stride = 1
+        for axis in reversed(axes):
+            along = (np.arange(block.shape[axis]) + origin[axis]) * stride
+            numbers = numbers + along.reshape([-1 if a == axis else 1 for a in range(block.ndim)])
+            stride *= self.extents[axis]
+        return self._first(block, np.broadcast_to(numbers, block.shape), axes)
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        return self._first(parts[0], parts[1], axes)
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        return parts[1]
+
+    def working_bytes(self, elements: int) -> int:
+        return elements * (8 + 8 + 2)
+
+    def _first(self, values: Part, numbers: Part, axes: Axes) -> tuple[Part, ...]:
+        ufunc = np.maximum if self.largest else np.minimum
+        extreme = np.asarray(ufunc.reduce(values, axis=axes, keepdims=True))
+        # NaN counts as the extreme, as in NumPy, and is not equal to itself.
+        found = (values == extreme) | ((values != values) & (extreme != extreme))  # noqa: PLR0124
+        far = np.iinfo(np.int64).max
+        first = np.minimum.reduce(np.where(found, numbers, far), axis=axes, keepdims=True)
+        return extreme, np.asarray(first)

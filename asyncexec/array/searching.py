@@ -1,0 +1,36 @@
+"""Searching functions of the array API standard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array import build
+from asyncexec.array.array import Array
+from asyncexec.array.reducers import ArgExtreme
+from asyncexec.array.statistical import reduced
+from asyncexec.array.wrapping import elementwise, taken
+
+
+def where(condition: Array, x1: Array | Any, x2: Array | Any, /) -> Array:
+    """Return ``x1`` where ``condition`` is true, else ``x2``."""
+    return elementwise("where", np.where, condition, x1, x2)
+
+
+def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Return the number of the first maximum along ``axis``, or in the array read in C order."""
+    return _found("argmax", x, axis, largest=True, keepdims=keepdims)
+
+
+def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
+    """Return the number of the first minimum along ``axis``, or in the array read in C order."""
+    return _found("argmin", x, axis, largest=False, keepdims=keepdims)
+
+
+def _found(operation: str, x: Array, axis: int | None, *, largest: bool, keepdims: bool) -> Array:
+    array = taken(x, operation)
+    if any(array.shape[a] == 0 for a in build.normalized_axes(axis, array.ndim)):
+        raise ValueError(f"{operation} of no elements: shape {array.shape} along axis {axis}")
+    reducer = ArgExtreme(array.dtype, array.shape, largest)
+    return reduced(operation, reducer, array, axis, keepdims=keepdims)

@@ -1,0 +1,40 @@
+"""Arrays that are there already, as nodes: Zarr arrays, and arrays in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.nodes import Node, Source
+from asyncexec.storage.arrays import StoredArray
+from asyncexec.storage.block_io import InMemory
+
+SMALL_BYTES = 1_000_000
+"""What travels with the program to every worker, rather than through storage."""
+
+
+def stored_source(array: StoredArray) -> Node:
+    """Return the node of a Zarr array."""
+    dtype = checked_dtype(array.numpy_dtype, what=str(array.location))
+    return Source(
+        array=array,
+        shape=array.shape,
+        chunks=tuple(
+            max(1, min(c, max(n, 1))) for c, n in zip(array.unit, array.shape, strict=True)
+        ),
+        dtypes=(dtype,),
+        operation="from_zarr",
+    )
+
+
+def memory_source(data: np.ndarray[Any, Any], chunks: tuple[int, ...]) -> Node:
+    """Return the node of an array in memory, which must not change any more."""
+    return Source(
+        array=InMemory(data),
+        shape=data.shape,
+        chunks=chunks,
+        dtypes=(data.dtype,),
+        operation="from_array",
+    )

@@ -1,0 +1,87 @@
+"""Where arrays are computed, and with how much memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from asyncexec.errors import OptionError
+from asyncexec.plan.memory import format_bytes, parse_bytes
+from asyncexec.storage.arrays import compressor_json
+from asyncexec.storage.options import StorageOptions
+
+type Size = int | float | str
+type Compressor = Literal["default"] | Mapping[str, Any] | Any | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Where and with how much memory arrays are computed.
+
+    Parameters
+    ----------
+    work_dir : path or URL, optional
+        Where intermediate arrays go; by default a temporary directory of this machine.
+    allowed_mem : int or str
+        What a worker may hold, reserved memory included: a number of bytes, or text such as ``"2GB"``.
+    reserved_mem : int or str
+        What a worker holds before any data: the interpreter and its libraries.
+    executor : str, Backend, class, optional
+        What ``Array.compute`` runs on: ``"threads"`` (default), ``"processes"``, … An ``Engine`` brings its own.
+    executor_options : mapping, optional
+        Passed on to the executor.
+    storage_options : mapping, optional
+        What stores of ``work_dir``, sources and targets are opened with (keys, endpoints); never shown.
+    zarr_compressor : "default", None, mapping or codec
+        How chunks are compressed; ``"default"`` is Zarr's own.
+
+    Raises
+    ------
+    OptionError
+        If a value cannot be.
+    """
+
+    work_dir: str | os.PathLike[str] | None = None
+    allowed_mem: Size = "2GB"
+    reserved_mem: Size = "100MB"
+    executor: Any = None
+    executor_options: Mapping[str, Any] | None = None
+    storage_options: Mapping[str, Any] | None = None
+    zarr_compressor: Compressor = "default"
+    allowed_bytes: int = field(init=False, repr=False)
+    reserved_bytes: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        work_dir = None if self.work_dir is None else os.fspath(self.work_dir)
+        allowed = parse_bytes(self.allowed_mem, what="allowed_mem")
+        reserved = parse_bytes(self.reserved_mem, what="reserved_mem")
+        if reserved >= allowed:
+            raise OptionError(
+                f"reserved_mem={format_bytes(reserved)} leaves nothing of allowed_mem={format_bytes(allowed)}: "
+                f"allow more than is reserved"
+            )
+        for name in ("executor_options", "storage_options"):
+            if not isinstance(getattr(self, name), Mapping | None):
+                raise OptionError(
+                    f"{name}={getattr(self, name)!r} is not a mapping of names to values"
+                )
+        object.__setattr__(self, "work_dir", work_dir)
+        object.__setattr__(self, "executor_options", dict(self.executor_options or {}))
+        object.__setattr__(self, "storage_options", StorageOptions(self.storage_options))
+        object.__setattr__(self, "allowed_bytes", allowed)
+        object.__setattr__(self, "reserved_bytes", reserved)
+        compressor_json(self.compressor)
+
+    @property
+    def compressor(self) -> Any:
+        """The compressor as storage names it."""
+        return "auto" if self.zarr_compressor == "default" else self.zarr_compressor
+
+    @property
+    def free_bytes(self) -> int:
+        """What a task may hold of data."""
+        return self.allowed_bytes - self.reserved_bytes
+
+    __hash__ = None  # type: ignore[assignment]  # options are mappings

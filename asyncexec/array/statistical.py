@@ -1,0 +1,196 @@
+"""Statistical functions of the array API standard, as trees of partial results.
+
+What is floating is accumulated in double precision, whatever its own: sums of float32 are as exact as of float64, and
+then rounded once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array import build
+from asyncexec.array.array import Array
+from asyncexec.array.dtypes import accumulator, checked_dtype, floating, sum_dtype
+from asyncexec.array.reducers import Accumulate, Reducer, Variance
+from asyncexec.array.wrapping import taken
+from asyncexec.errors import OptionError
+
+type Axis = int | Sequence[int] | None
+
+
+def sum(
+    x: Array,
+    /,
+    *,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    split_every: int | None = None,
+) -> Array:
+    """Return the sum along ``axis`` (one, several, or all).
+
+    Parameters
+    ----------
+    x : Array
+    axis : int, sequence of int, optional
+    dtype : dtype, optional
+        Of the result; by default floating types stay, and integers and booleans become 64 bits wide.
+    keepdims : bool
+        Whether the reduced axes stay, with length 1.
+    split_every : int, optional
+        How many partial results a task merges.
+    """
+    return _accumulated("sum", np.add, x, axis, dtype, keepdims, split_every)
+
+
+def prod(
+    x: Array,
+    /,
+    *,
+    axis: Axis = None,
+    dtype: Any = None,
+    keepdims: bool = False,
+    split_every: int | None = None,
+) -> Array:
+    """Return the product along ``axis``; parameters as for :func:`sum`."""
+    return _accumulated("prod", np.multiply, x, axis, dtype, keepdims, split_every)
+
+
+def mean(
+    x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
+) -> Array:
+    """Return the arithmetic mean along ``axis``; of integers as float64."""
+    array = taken(x, "mean")
+    result = floating(array.dtype)
+    reducer = Accumulate(np.add, accumulator(result), result, mean=True)
+    return reduced("mean", reducer, array, axis, keepdims=keepdims, split_every=split_every)
+
+
+def min(
+    x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
+) -> Array:
+    """Return the minimum along ``axis``; NaN where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there are no elements to take it of.
+    """
+    return _extreme("min", np.minimum, x, axis, keepdims, split_every)
+
+
+def max(
+    x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
+) -> Array:
+    """Return the maximum along ``axis``; NaN where there is one.
+
+    Raises
+    ------
+    ValueError
+        If there are no elements to take it of.
+    """
+    return _extreme("max", np.maximum, x, axis, keepdims, split_every)
+
+
+def var(
+    x: Array,
+    /,
+    *,
+    axis: Axis = None,
+    correction: float = 0.0,
+    keepdims: bool = False,
+    split_every: int | None = None,
+) -> Array:
+    """Return the variance along ``axis``: squared deviations, divided by the number of elements less ``correction``."""
+    return _variance("var", x, axis, correction, keepdims, split_every)
+
+
+def std(
+    x: Array,
+    /,
+    *,
+    axis: Axis = None,
+    correction: float = 0.0,
+    keepdims: bool = False,
+    split_every: int | None = None,
+) -> Array:
+    """Return the standard deviation along ``axis``; parameters as for :func:`var`."""
+    return _variance("std", x, axis, correction, keepdims, split_every)
+
+
+def reduced(
+    operation: str,
+    reducer: Reducer,
+    x: Array,
+    axis: Axis,
+    *,
+    keepdims: bool,
+    split_every: int | None = None,
+) -> Array:
+    """Return the reduction of ``x`` along ``axis`` by ``reducer``.
+
+    Raises
+    ------
+    OptionError
+        If ``split_every`` is below 2.
+    """
+    if split_every is not None and split_every < 2:
+        raise OptionError(
+            f"split_every={split_every!r}: a task must merge at least 2 partial results"
+        )
+    axes = build.normalized_axes(axis, x.ndim)
+    node = build.reduce(
+        operation, reducer, x.node, axes, keepdims=keepdims, split_every=split_every
+    )
+    return Array(node, x.own_spec)
+
+
+def _accumulated(
+    operation: str,
+    ufunc: np.ufunc,
+    x: Array,
+    axis: Axis,
+    dtype: Any,
+    keepdims: bool,  # noqa: FBT001 - passed on from keyword-only ones
+    split_every: int | None,
+) -> Array:
+    array = taken(x, operation)
+    result = sum_dtype(array.dtype) if dtype is None else checked_dtype(dtype, what="the result")
+    through = accumulator(np.result_type(array.dtype, result))
+    if result.kind in "iu" and through.kind in "iu":
+        through = result
+    reducer = Accumulate(ufunc, through, result)
+    return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)
+
+
+def _extreme(
+    operation: str,
+    ufunc: np.ufunc,
+    x: Array,
+    axis: Axis,
+    keepdims: bool,  # noqa: FBT001 - passed on from keyword-only ones
+    split_every: int | None,
+) -> Array:
+    array = taken(x, operation)
+    if any(array.shape[a] == 0 for a in build.normalized_axes(axis, array.ndim)):
+        raise ValueError(f"{operation} of no elements: shape {array.shape} along axis {axis}")
+    reducer = Accumulate(ufunc, array.dtype, array.dtype)
+    return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)
+
+
+def _variance(
+    operation: str,
+    x: Array,
+    axis: Axis,
+    correction: float,
+    keepdims: bool,  # noqa: FBT001 - passed on from keyword-only ones
+    split_every: int | None,
+) -> Array:
+    array = taken(x, operation)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{operation} is for real numbers, and the elements are {array.dtype}")
+    reducer = Variance(floating(array.dtype), float(correction), root=operation == "std")
+    return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)

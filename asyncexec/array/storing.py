@@ -1,0 +1,175 @@
+"""Reading arrays from Zarr, storing them there, and computing several at once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.array import Array
+from asyncexec.array.compute import run
+from asyncexec.array.lowering import Result, lower
+from asyncexec.array.operands import common_spec
+from asyncexec.array.sources import stored_source
+from asyncexec.array.spec import Spec
+from asyncexec.array.wrapping import taken, together
+from asyncexec.errors import OptionError
+from asyncexec.plan import Plan
+from asyncexec.storage.catalog import open_array
+from asyncexec.storage.locations import Location, locate
+
+type Place = str | os.PathLike[str] | Any
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Computation:
+    """Several arrays that are computed, or stored, by one plan; what they share is computed once.
+
+    Anything that executes plans takes it: ``await engine.execute(computation)``.
+
+    Attributes
+    ----------
+    results : tuple of Result
+    spec : Spec
+    overwrite : bool
+        Whether arrays that exist at the targets may be replaced.
+    """
+
+    results: tuple[Result, ...]
+    spec: Spec
+    overwrite: bool = False
+
+    def to_plan(self) -> Plan:
+        """Return the plan; its value is the tuple of the arrays that are not stored (None if all are)."""
+        return lower(self.results, self.spec, overwrite=self.overwrite, unpack=False)
+
+    def compute(self, **options: Any) -> Any:
+        """Run it without an event loop, on the spec's executor; see :meth:`Array.compute`."""
+        return run(self.to_plan(), self.spec, options)
+
+
+def from_zarr(
+    place: Place,
+    /,
+    *,
+    path: str = "",
+    spec: Spec | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Array:
+    """Return the Zarr array (format 3 or 2) at ``place``.
+
+    Parameters
+    ----------
+    place : path, URL or Zarr store
+    path : str
+        Where in ``place``, for an array in a group.
+    spec : Spec, optional
+    storage_options : mapping, optional
+        What the store is opened with; by default the spec's.
+
+    Raises
+    ------
+    ArrayNotFoundError
+        If there is none.
+    CorruptArrayError
+        If there is something that cannot be read as one.
+    TypeError
+        If its elements have an unsupported type.
+    """
+    options = storage_options if storage_options is not None else _options_of(spec)
+    return Array(stored_source(open_array(place, options, path=path)), spec)
+
+
+def store(
+    arrays: Sequence[Array],
+    targets: Sequence[Place],
+    /,
+    *,
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Computation:
+    """Return what stores ``arrays`` as Zarr arrays at ``targets``, by one plan; nothing runs yet.
+
+    ``await engine.execute(store([a, b], ["a.zarr", "b.zarr"]), resume=True)`` runs it; so does ``.compute()`` where
+    there is no event loop. A run that fails leaves nothing at the targets.
+
+    Raises
+    ------
+    OptionError
+        If there are not as many targets as arrays, or one is named twice.
+    """
+    if isinstance(arrays, Array) or isinstance(targets, str | os.PathLike):
+        raise OptionError("store takes lists: store([x], [place])")
+    nodes, spec = together(list(arrays), "store")
+    places = list(targets)
+    if len(nodes) != len(places):
+        raise OptionError(
+            f"{len(nodes)} arrays cannot be stored at {len(places)} targets: give one for each"
+        )
+    options = storage_options if storage_options is not None else _options_of(spec)
+    located = [locate(place, options) for place in places]
+    _check_distinct(located)
+    results = tuple(Result(node=n, place=p) for n, p in zip(nodes, located, strict=True))
+    return Computation(results=results, spec=spec or Spec(), overwrite=overwrite)
+
+
+def to_zarr(
+    x: Array,
+    /,
+    place: Place,
+    *,
+    path: str = "",
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> None:
+    """Compute ``x``, and store it as a Zarr array at ``place``; ``options`` as for :meth:`Array.compute`.
+
+    Inside an event loop, use ``await engine.execute(store([x], [place]))``.
+
+    Raises
+    ------
+    TargetExistsError
+        If there is an array already, and not ``overwrite``.
+    """
+    array = taken(x, "to_zarr")
+    chosen = storage_options if storage_options is not None else _options_of(array.own_spec)
+    target = locate(place, chosen, path=path)
+    store([array], [target], overwrite=overwrite).compute(**options)
+
+
+def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
+    """Compute several arrays by one plan, and return them as NumPy arrays; options as for :meth:`Array.compute`."""
+    if not arrays:
+        return ()
+    found = [taken(a, "compute") for a in arrays]
+    spec = common_spec(a.own_spec for a in found) or Spec()
+    results = tuple(Result(node=a.node) for a in found)
+    value: tuple[np.ndarray[Any, Any], ...] = Computation(results=results, spec=spec).compute(
+        **options
+    )
+    return value
+
+
+def plan_of(*arrays: Array) -> Plan:
+    """Return one plan that computes several arrays; its value is the tuple of them."""
+    nodes, spec = together(arrays, "plan_of")
+    results = tuple(Result(node=node) for node in nodes)
+    return Computation(results=results, spec=spec or Spec()).to_plan()
+
+
+def _options_of(spec: Spec | None) -> Mapping[str, Any] | None:
+    return None if spec is None else spec.storage_options
+
+
+def _check_distinct(places: Sequence[Location]) -> None:
+    seen: set[str] = set()
+    for place in places:
+        if str(place) in seen:
+            raise OptionError(
+                f"two arrays are to be stored at {place}: give each a place of its own"
+            )
+        seen.add(str(place))
