@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": False}}
 """What ``compressor="auto"`` means: Zarr's own default, pinned so that every process agrees on it."""
 
+ELEMENT_KINDS = "biufcmMSU"
+"""NumPy's kinds of element types that can be stored: those of fixed size, but no records."""
+
 type CompressorLike = Literal["auto"] | Mapping[str, Any] | Any | None
 
 
@@ -60,7 +63,7 @@ class StoredArray:
     shards : tuple of int or None
         In elements; what is written at once, where chunks are kept together in shards.
     fill_value : scalar
-        What chunks that were never written read as.
+        What chunks that were never written read as (times and durations as the integer that stands for them).
     compressor : str
         JSON of the compressor in Zarr 3's terms; ``""`` for none.
     encoding : Encoding or None
@@ -94,6 +97,14 @@ class StoredArray:
     def numpy_dtype(self) -> np.dtype[Any]:
         """The element type."""
         return np.dtype(self.dtype)
+
+    @property
+    def fill_element(self) -> np.ndarray:
+        """The fill value as an array without axes, of the element type."""
+        stored = np.asarray(
+            self.fill_value, "i8" if self.numpy_dtype.kind in "mM" else self.numpy_dtype
+        )
+        return stored.view(self.numpy_dtype) if self.numpy_dtype.kind in "mM" else stored
 
     @property
     def nbytes(self) -> int:
@@ -183,18 +194,28 @@ def planned_array(
     return StoredArray(
         location=location,
         shape=shape,
-        dtype=element.name,
+        dtype=dtype_name(element),
         chunks=chunks,
         shards=shards,
-        fill_value=element.type(0).item()
-        if fill_value is None
-        else np.asarray(fill_value, element).item(),
+        fill_value=fill_scalar(fill_value, element),
         compressor=codec,
         encoding=Encoding(dtype=element.newbyteorder("<").str, compressor=codec)
         if simple
         else None,
         dense=dense,
     )
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name that ``np.dtype`` makes this type of, in the machine's byte order."""
+    native = dtype.newbyteorder("=")
+    return native.str if native.kind in "SU" else native.name
+
+
+def fill_scalar(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return ``value`` (None for the type's zero) as a scalar that can be pickled and compared."""
+    element = np.zeros((), dtype) if value is None else np.asarray(value, dtype)
+    return (element.view("i8") if dtype.kind in "mM" else element).item()
 
 
 def compressor_json(compressor: Any) -> str:
@@ -222,7 +243,7 @@ def compressor_json(compressor: Any) -> str:
 
 def _element(dtype: Any, location: Location) -> np.dtype[Any]:
     element = np.dtype(dtype)
-    if element.kind not in "biufcmMSU" or element.itemsize == 0:
+    if element.kind not in ELEMENT_KINDS or element.itemsize == 0:
         raise OptionError(
             f"{location}: elements of type {element} cannot be stored: use a NumPy type of fixed size"
         )

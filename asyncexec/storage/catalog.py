@@ -22,7 +22,7 @@ from asyncexec.errors import (
     StorageError,
     TargetExistsError,
 )
-from asyncexec.storage.arrays import Encoding, StoredArray
+from asyncexec.storage.arrays import ELEMENT_KINDS, Encoding, StoredArray, dtype_name, fill_scalar
 from asyncexec.storage.faults import storage_error
 from asyncexec.storage.locations import Location, PlaceLike, locate
 
@@ -102,9 +102,7 @@ def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
                 shards=ref.shards,
                 compressors=codecs,
                 filters=None,
-                fill_value=ref.numpy_dtype.type(ref.fill_value)
-                if ref.numpy_dtype.kind in "biufc"
-                else ref.fill_value,
+                fill_value=ref.fill_element[()],
                 zarr_format=3,
                 overwrite=False,
             )
@@ -139,24 +137,18 @@ def remove(location: Location) -> None:
 def _reference(location: Location, array: zarr.Array[Any]) -> StoredArray:
     document: dict[str, Any] = dict(array.metadata.to_dict())
     dtype = np.dtype(array.dtype)
-    try:
-        name = dtype.newbyteorder("=").name
-        known = np.dtype(name) == dtype.newbyteorder("=")
-    except TypeError:
-        known, name = False, str(dtype)
-    if not known:
+    if dtype.kind not in ELEMENT_KINDS:
         raise StorageError(
-            f"{location} holds elements of type {name}, which cannot be computed with: convert it first"
+            f"{location} holds elements of type {dtype}, which cannot be computed with: convert it first"
         )
     encoding = _encoding(document, dtype)
-    fill_value = array.fill_value
     return StoredArray(
         location=location,
         shape=tuple(array.shape),
-        dtype=name,
+        dtype=dtype_name(dtype),
         chunks=tuple(array.chunks),
         shards=tuple(array.shards) if array.shards else None,
-        fill_value=fill_value.item() if isinstance(fill_value, np.generic) else fill_value,
+        fill_value=fill_scalar(array.fill_value, dtype.newbyteorder("=")),
         compressor=encoding.compressor
         if encoding
         else json.dumps(document.get("codecs", ""), default=str),

@@ -121,7 +121,7 @@ class ChunkFiles:
                 f"removed it. Leave the work directory alone while plans run, and run the plan again"
             )
         # A view of one element: what nobody wrote takes no memory.
-        return np.broadcast_to(np.asarray(self._ref.fill_value, self._dtype), self._chunks)
+        return np.broadcast_to(self._ref.fill_element, self._chunks)
 
     def _corrupt(self, chunk: Index, path: str, what: str) -> CorruptArrayError:
         return CorruptArrayError(
@@ -132,7 +132,7 @@ class ChunkFiles:
     def _encoded(self, part: np.ndarray) -> Any:
         if part.shape != self._chunks:
             # Chunks at the edge are stored whole.
-            padded = np.full(self._chunks, self._ref.fill_value, self._stored)
+            padded = np.full(self._chunks, self._ref.fill_element, self._stored)
             padded[tuple(slice(0, n) for n in part.shape)] = part
             part = padded
         part = np.ascontiguousarray(part, self._stored)

@@ -77,20 +77,16 @@ def indexer(region: Region) -> Any:
     """Return ``region`` as NumPy indexes with it, axis by axis, also where several axes have positions."""
     if all(isinstance(along, slice) for along in region):
         return region
-    return np.ix_(
-        *(np.arange(a.start, a.stop, a.step) if isinstance(a, slice) else a for a in region)
-    )
+    return np.ix_(*(_positions(along) for along in region))
 
 
 def assign(out: np.ndarray, outer: Region, block: np.ndarray, inner: Region) -> None:
     """Set ``out[outer]`` to ``block[inner]``."""
-    out[indexer(_closed(outer))] = block[indexer(_closed(inner, block.shape))]
+    out[indexer(outer)] = block[indexer(inner)]
 
 
-def _closed(region: Region, shape: tuple[int, ...] | None = None) -> Region:
-    """Write slices that run off the front (stop None) so that ``np.arange`` understands them."""
-    if shape is None or all(isinstance(along, slice) for along in region):
-        return region
-    return tuple(
-        slice(a.start, -1, a.step) if isinstance(a, slice) and a.stop is None else a for a in region
-    )
+def _positions(along: Along) -> Any:
+    if not isinstance(along, slice):
+        return along
+    # A slice that runs off the front has no stop.
+    return np.arange(along.start, -1 if along.stop is None else along.stop, along.step or 1)

@@ -36,7 +36,9 @@ class ZarrChunks:
                 found = self._array.oindex[forward]
         except Exception as error:  # noqa: BLE001 - as the store puts it
             raise self._fault(error, region, "cannot be read") from cause(error, self._ref.location)
-        block = np.asarray(found)[flips]
+        # The ellipsis keeps an array without axes an array.
+        turned: Any = (*flips, ...)
+        block = np.asarray(found)[turned]
         block = block if block.dtype == self._dtype else block.astype(self._dtype)
         block.flags.writeable = False
         return block
