@@ -20,7 +20,7 @@ def fingerprint(plan: Plan) -> str:
     ``identity``. Not hashed is what only says how to run it: the plan's name, memory, resources, policies.
     """
     digest = Digest()
-    stages = [_stage(digest, stage) for stage in plan.stages]
+    stages = [_stage(digest, stage) for stage in sorted(plan.stages, key=lambda s: s.name)]
     return digest.of((FORMAT, stages, plan.returns)).hex()
 
 

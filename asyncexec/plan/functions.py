@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Items, Read, Stage
 
 if TYPE_CHECKING:
-    from asyncexec.plan.box import Index
+    from asyncexec.plan.box import Index, Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,41 +29,53 @@ class Apply:
         return self.function(*inputs)
 
 
-def map_stage(
-    function: Callable[..., Any],
-    *items: Iterable[Any],
-    name: str = "",
-    retry: Any = None,
-    timeout: Any = None,
-    straggler: Any = None,
-    resources: Mapping[str, float] | None = None,
-    memory: float | str | None = None,
-    idempotent: bool = True,
-) -> Stage:
-    """Return the stage that calls ``function(item)``, or ``function(*items)`` of several sequences side by side.
+class StageOptions(TypedDict, total=False):
+    """How the tasks of a stage of plain functions are run; all may be left out.
 
-    Parameters
+    Attributes
     ----------
-    function : callable
-        Plain or ``async``.
-    *items : iterables of equal length
-        Sequences and NumPy arrays are indexed when a task is sent, so a lazy sequence stays lazy, and must not
-        change before the plan has run; anything else is made a list.
     name : str
-        By default the function's own name.
+        The stage's name, unique in its plan; by default the function's own.
     retry, timeout, straggler
-        Policies for this stage alone, as :meth:`asyncexec.Engine.execute` takes them; None leaves those of the run.
+        Policies for this stage alone, as :meth:`asyncexec.Engine.execute` takes them; None leaves
+        those of the run.
     resources : mapping of str to float
         What one task takes of the named resources (``{"gpus": 1}``).
     memory : int or str
         What one task is projected to need, in bytes or as text (``"2GB"``).
     idempotent : bool
-        Whether an attempt may be repeated after it has started.
+        Whether an attempt may be repeated after it has started (it may, by default).
+    """
+
+    name: str
+    retry: Any
+    timeout: Any
+    straggler: Any
+    resources: Mapping[str, float] | None
+    memory: float | str | None
+    idempotent: bool
+
+
+def map_stage(
+    function: Callable[..., Any], *items: Iterable[Any], **options: Unpack[StageOptions]
+) -> Stage:
+    """Return the stage that calls ``function`` with every item.
+
+    Parameters
+    ----------
+    function : callable
+        Plain or ``async``. Of several sequences of items it gets one each, like the built-in
+        ``map``'s.
+    *items : iterables of equal length
+        Sequences and NumPy arrays are asked for an item when its task is sent: a lazy sequence
+        stays lazy, and must not change before the plan has run. Anything else is made a list.
+    **options
+        See :class:`StageOptions`.
 
     Raises
     ------
     OptionError
-        If there are no items, lengths differ, or an option cannot be.
+        If there are no items, their lengths differ, or an option is unknown or cannot be.
     """
     if not items:
         raise OptionError("map needs at least one sequence of items after the function")
@@ -70,73 +83,85 @@ def map_stage(
     lengths = [len(sequence) for sequence in values]
     if len(set(lengths)) > 1:
         raise OptionError(f"the sequences of items must be of equal length, not {lengths}")
-    return Stage(
-        name=name or name_of(function, default="map"),
-        kernel=Apply(_callable(function)),
-        shape=(lengths[0],),
-        inputs=tuple(Items(sequence) for sequence in values),
-        operation="map",
-        **_options(retry, timeout, straggler, resources, memory, idempotent=idempotent),
-    )
+    inputs = tuple(Items(sequence) for sequence in values)
+    return _stage(function, options, operation="map", shape=(lengths[0],), inputs=inputs)
 
 
 def then_stage(
-    previous: Stage,
-    function: Callable[..., Any],
-    *,
-    name: str,
-    idempotent: bool = True,
-    **options: Any,
+    previous: Stage, function: Callable[..., Any], taken: Container[str], options: StageOptions
 ) -> Stage:
-    """Return the stage that calls ``function`` with each value of ``previous``; options as in :func:`map_stage`."""
-    return Stage(
-        name=name,
-        kernel=Apply(_callable(function)),
-        shape=previous.shape,
-        inputs=(Read(previous.name, identity(previous.shape)),),
-        operation="map",
-        **_options(idempotent=idempotent, **options),
+    """Return the stage that calls ``function`` with each value of ``previous``.
+
+    Its name is none of ``taken``, unless it is among the options.
+    """
+    inputs = (Read(previous.name, identity(previous.shape)),)
+    return _stage(
+        function, options, operation="map", shape=previous.shape, inputs=inputs, taken=taken
     )
 
 
 def reduce_stage(
-    previous: Stage,
-    function: Callable[..., Any],
-    *,
-    name: str,
-    idempotent: bool = True,
-    **options: Any,
+    previous: Stage, function: Callable[..., Any], taken: Container[str], options: StageOptions
 ) -> Stage:
-    """Return the single task that calls ``function`` with the list of all values of ``previous``, in order."""
+    """Return the single task that calls ``function`` with the list of all values of ``previous``.
+
+    Its name is none of ``taken``, unless it is among the options.
+    """
+    inputs = (Read(previous.name, All(previous.shape, ()), many=True),)
+    return _stage(function, options, operation="reduce", shape=(), inputs=inputs, taken=taken)
+
+
+def _stage(
+    function: Callable[..., Any],
+    options: StageOptions,
+    *,
+    operation: str,
+    shape: Shape,
+    inputs: tuple[Read | Items, ...],
+    taken: Container[str] = (),
+) -> Stage:
+    if not callable(function):
+        raise OptionError(f"{function!r} cannot be called: give a function")
+    _check_names(options)
+    memory = options.get("memory")
+    policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
     return Stage(
-        name=name,
-        kernel=Apply(_callable(function)),
-        shape=(),
-        inputs=(Read(previous.name, All(previous.shape, ()), many=True),),
-        operation="reduce",
-        **_options(idempotent=idempotent, **options),
+        name=options.get("name") or _free_name(_name_of(function, default=operation), taken),
+        kernel=Apply(function),
+        shape=shape,
+        inputs=inputs,
+        operation=operation,
+        memory=Memory(projected_bytes=parse_bytes(memory or 0, what="memory")),
+        resources=dict(options.get("resources") or {}),
+        overrides={key: policy for key, policy in policies.items() if policy is not None},
+        idempotent=options.get("idempotent", True),
     )
 
 
-def name_of(function: Callable[..., Any], *, default: str) -> str:
+def _check_names(options: StageOptions) -> None:
+    known = sorted(StageOptions.__annotations__)
+    for name in options:
+        if name not in known:
+            close = get_close_matches(name, known, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise OptionError(
+                f"there is no option {name!r}; {hint}The options are {', '.join(known)}"
+            )
+
+
+def _name_of(function: Callable[..., Any], *, default: str) -> str:
     """Return what ``function`` is called: its own name, or ``default`` where it has none (a lambda, a partial)."""
     name = getattr(function, "__name__", "")
     return default if name in ("", "<lambda>") else str(name)
 
 
-def free_name(name: str, taken: Container[str]) -> str:
+def _free_name(name: str, taken: Container[str]) -> str:
     """Return ``name``, or with the first number that makes it new among ``taken`` (``name-2``)."""
     number, free = 1, name
     while free in taken:
         number += 1
         free = f"{name}-{number}"
     return free
-
-
-def _callable(function: Callable[..., Any]) -> Callable[..., Any]:
-    if not callable(function):
-        raise OptionError(f"{function!r} cannot be called: give a function")
-    return function
 
 
 def _sequence(items: Iterable[Any]) -> Sequence[Any]:
@@ -150,23 +175,3 @@ def _sequence(items: Iterable[Any]) -> Sequence[Any]:
         raise OptionError(
             f"items must be a sequence or another iterable, not {items!r}: {error}"
         ) from error
-
-
-def _options(
-    retry: Any = None,
-    timeout: Any = None,
-    straggler: Any = None,
-    resources: Mapping[str, float] | None = None,
-    memory: float | str | None = None,
-    *,
-    idempotent: bool,
-) -> dict[str, Any]:
-    policies = {"retry": retry, "timeout": timeout, "straggler": straggler}
-    return {
-        "overrides": {key: value for key, value in policies.items() if value is not None},
-        "resources": dict(resources or {}),
-        "memory": Memory()
-        if memory is None
-        else Memory(projected_bytes=parse_bytes(memory, what="memory")),
-        "idempotent": idempotent,
-    }

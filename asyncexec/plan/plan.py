@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.drawing import draw
 from asyncexec.plan.fingerprint import fingerprint
-from asyncexec.plan.functions import free_name, map_stage, name_of, reduce_stage, then_stage
+from asyncexec.plan.functions import StageOptions, map_stage, reduce_stage, then_stage
 from asyncexec.plan.text import describe, tree
 from asyncexec.plan.validation import check, in_topological_order
 
@@ -30,7 +30,7 @@ class Plannable(Protocol):
         ...
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class Plan:
     """An immutable DAG of stages.
 
@@ -40,7 +40,7 @@ class Plan:
         In any order.
     name : str
         What messages, events and pictures call it.
-    returns : tuple of str, optional
+    returns : iterable of str, optional
         The value stages whose values are the result; by default those that nobody reads.
     workspace : Workspace, optional
         Where chunks live; plans of plain functions need none.
@@ -53,116 +53,78 @@ class Plan:
     """
 
     stages: tuple[Stage, ...]
-    name: str = "plan"
-    returns: tuple[str, ...] | None = None
-    workspace: Workspace | None = field(default=None, kw_only=True)
+    name: str
+    returns: tuple[str, ...]
+    workspace: Workspace | None
 
-    def __post_init__(self) -> None:
-        stages = tuple(self.stages)
-        object.__setattr__(self, "stages", in_topological_order(self.name, stages))
+    def __init__(
+        self,
+        stages: Iterable[Stage],
+        name: str = "plan",
+        returns: Iterable[str] | None = None,
+        *,
+        workspace: Workspace | None = None,
+    ) -> None:
+        ordered = in_topological_order(name, tuple(stages))
+        if returns is None:
+            read = {r.stage for stage in ordered for r in stage.reads}
+            returns = (s.name for s in ordered if s.holds_values and s.name not in read)
+        set_once = partial(object.__setattr__, self)
+        set_once("stages", ordered)
+        set_once("name", name)
+        set_once("returns", tuple(returns))
+        set_once("workspace", workspace)
         check(self)
-        if self.returns is None:
-            object.__setattr__(self, "returns", self._unread_value_stages())
 
     @classmethod
     def map(
         cls,
         function: Callable[..., Any],
         *items: Iterable[Any],
-        name: str = "",
-        retry: Any = None,
-        timeout: Any = None,
-        straggler: Any = None,
-        resources: Mapping[str, float] | None = None,
-        memory: float | str | None = None,
-        idempotent: bool = True,
+        **options: Unpack[StageOptions],
     ) -> Self:
-        """Make a plan that calls ``function`` with every item; see :func:`asyncexec.plan.functions.map_stage`.
+        """Make a plan that calls ``function`` (plain or async) with every item.
 
-        The result is the list of what the function returned, in the order of the items.
-        """
-        stage = map_stage(
-            function,
-            *items,
-            name=name,
-            retry=retry,
-            timeout=timeout,
-            straggler=straggler,
-            resources=resources,
-            memory=memory,
-            idempotent=idempotent,
-        )
-        return cls((stage,), stage.name)
+        Its result is the list of what the function returned, in the order of the items. Several
+        sequences of items are taken side by side, like the built-in ``map`` takes them.
 
-    def then(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str = "",
-        retry: Any = None,
-        timeout: Any = None,
-        straggler: Any = None,
-        resources: Mapping[str, float] | None = None,
-        memory: float | str | None = None,
-        idempotent: bool = True,
-    ) -> Self:
-        """Return this plan and a stage after it, which calls ``function`` with each of its results.
-
-        Task by task: the second stage does not wait for the first to end. Options as for :meth:`map`.
+        Options: ``name``, ``retry``, ``timeout``, ``straggler``, ``resources``, ``memory`` (what a
+        task needs, ``"2GB"``) and ``idempotent``; see
+        :class:`asyncexec.plan.functions.StageOptions`.
 
         Raises
         ------
         OptionError
-            If this plan does not have exactly one result to go on from.
+            If there are no items, their lengths differ, or an option is unknown or cannot be.
+        """
+        stage = map_stage(function, *items, **options)
+        return cls((stage,), stage.name)
+
+    def then(self, function: Callable[..., Any], **options: Unpack[StageOptions]) -> Self:
+        """Return this plan with a stage after it, which calls ``function`` with each result.
+
+        Task by task: the stage does not wait for the one before to end. Options as for :meth:`map`.
+
+        Raises
+        ------
+        OptionError
+            If this plan does not have exactly one result to go on from, or an option cannot be.
         """
         previous = self._single_result("then")
-        stage = then_stage(
-            previous,
-            function,
-            name=name or free_name(name_of(function, default="map"), self._by_name),
-            retry=retry,
-            timeout=timeout,
-            straggler=straggler,
-            resources=resources,
-            memory=memory,
-            idempotent=idempotent,
-        )
-        return replace(self, stages=(*self.stages, stage), returns=(stage.name,))
+        return self._with(then_stage(previous, function, self._by_name, options))
 
-    def reduce(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str = "",
-        retry: Any = None,
-        timeout: Any = None,
-        straggler: Any = None,
-        resources: Mapping[str, float] | None = None,
-        memory: float | str | None = None,
-        idempotent: bool = True,
-    ) -> Self:
-        """Return this plan and a single task after it, which calls ``function`` with the list of all its results.
+    def reduce(self, function: Callable[..., Any], **options: Unpack[StageOptions]) -> Self:
+        """Return this plan with one task after it, which calls ``function`` with the list of results.
 
         Options as for :meth:`map`.
 
         Raises
         ------
         OptionError
-            If this plan does not have exactly one result to go on from.
+            If this plan does not have exactly one result to go on from, or an option cannot be.
         """
         previous = self._single_result("reduce")
-        stage = reduce_stage(
-            previous,
-            function,
-            name=name or free_name(name_of(function, default="reduce"), self._by_name),
-            retry=retry,
-            timeout=timeout,
-            straggler=straggler,
-            resources=resources,
-            memory=memory,
-            idempotent=idempotent,
-        )
-        return replace(self, stages=(*self.stages, stage), returns=(stage.name,))
+        return self._with(reduce_stage(previous, function, self._by_name, options))
 
     def to_plan(self) -> Plan:
         """Return itself."""
@@ -206,15 +168,14 @@ class Plan:
     def _by_name(self) -> dict[str, Stage]:
         return {stage.name: stage for stage in self.stages}
 
+    def _with(self, stage: Stage) -> Self:
+        return replace(self, stages=(*self.stages, stage), returns=(stage.name,))
+
     def _single_result(self, method: str) -> Stage:
-        returns = self.returns or ()
+        returns = self.returns
         if len(returns) != 1:
             raise OptionError(
                 f"{method}() goes on from one result, and plan {self.name!r} has {len(returns)}: {', '.join(returns)}; "
                 f"name one with returns=, or add the stage yourself"
             )
         return self._by_name[returns[0]]
-
-    def _unread_value_stages(self) -> tuple[str, ...]:
-        read = {r.stage for stage in self.stages for r in stage.reads}
-        return tuple(s.name for s in self.stages if s.holds_values and s.name not in read)

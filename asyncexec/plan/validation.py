@@ -6,7 +6,7 @@ All of it costs time in proportion to the stages (and axes), never to the tasks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from asyncexec.errors import (
     UnknownInputError,
     WriteConflictError,
 )
+from asyncexec.plan.box import point, size
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage
 
@@ -63,7 +64,7 @@ def check(plan: Plan) -> None:
     ------
     RelationError, WriteConflictError, MemoryBudgetError, UnknownInputError, OptionError
     """
-    shapes = {stage.name: stage.shape for stage in plan.stages}
+    stages = {stage.name: stage for stage in plan.stages}
     writers: dict[str, Stage] = {}
     for stage in plan.stages:
         where = _where(plan.name, stage)
@@ -73,7 +74,7 @@ def check(plan: Plan) -> None:
             )
         for given in stage.inputs:
             if isinstance(given, Read):
-                _check_relation(where, stage, given, shapes[given.stage])
+                _check_relation(where, stage, given, stages[given.stage])
             else:
                 _check_items(where, stage, given)
         for output in stage.outputs:
@@ -81,7 +82,7 @@ def check(plan: Plan) -> None:
             _check_blocks(where, stage, output)
         _check_memory(where, stage)
         _check_overrides(where, stage)
-    _check_returns(plan, shapes)
+    _check_returns(plan, stages)
 
 
 def _positions(plan: str, stages: Sequence[Stage]) -> dict[str, int]:
@@ -114,17 +115,27 @@ def _where(plan: str, stage: Stage) -> str:
     return f"stage {stage.name!r}{operation} of plan {plan!r}"
 
 
-def _check_relation(where: str, stage: Stage, read: Read, producer: tuple[int, ...]) -> None:
+def _check_relation(where: str, stage: Stage, read: Read, producer: Stage) -> None:
     relation = read.relation
-    if relation.producer != producer:
+    if relation.producer != producer.shape:
         raise RelationError(
-            f"{where} reads {read.stage!r} as if its index space were {relation.producer}, but it is {producer}"
+            f"{where} reads {read.stage!r} as if its index space were {relation.producer}, "
+            f"but it is {producer.shape}"
         )
     if relation.consumer != stage.shape:
         raise RelationError(
             f"{where} has the index space {stage.shape}, but its relation to {read.stage!r} "
             f"is for one of {relation.consumer}"
         )
+    if stage.tasks and stage.holds_values and producer.holds_values and not read.many:
+        # Samples, because all tasks would be too many: the ends are where relations differ.
+        for index in ((0,) * len(stage.shape), tuple(n - 1 for n in stage.shape)):
+            count = size(relation.reads(point(index)))
+            if count != 1:
+                raise RelationError(
+                    f"task {index} of {where} reads {count} values of {read.stage!r}, where it is "
+                    f"to get one: say many=True in its Read to get them as a list"
+                )
 
 
 def _check_items(where: str, stage: Stage, items: Items) -> None:
@@ -183,9 +194,13 @@ def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
 
 def _check_memory(where: str, stage: Stage) -> None:
     memory = stage.memory
-    if memory.fits:
+    if memory.fits or memory.allowed_bytes is None:
         return
-    advice = "allow more (allowed_mem)"
+    projected, allowed = memory.projected_bytes, memory.allowed_bytes
+    sizes = format_bytes(projected), format_bytes(allowed)
+    if sizes[0] == sizes[1]:
+        sizes = f"{projected:,} bytes", f"{allowed:,} bytes"
+    advice = f"allow at least {format_bytes(projected)} (allowed_mem)"
     fitting = memory.fitting_chunk_bytes
     if fitting > 0:
         advice = (
@@ -193,8 +208,7 @@ def _check_memory(where: str, stage: Stage) -> None:
             f"{format_bytes(fitting)}, or {advice}"
         )
     raise MemoryBudgetError(
-        f"{where} is projected to need {format_bytes(memory.projected_bytes)} a task, and "
-        f"{format_bytes(memory.allowed_bytes or 0)} is allowed "
+        f"a task of {where} is projected to need {sizes[0]}, and {sizes[1]} is allowed "
         f"({format_bytes(memory.reserved_bytes)} of it reserved); {advice}"
     )
 
@@ -208,11 +222,17 @@ def _check_overrides(where: str, stage: Stage) -> None:
         )
 
 
-def _check_returns(plan: Plan, names: Iterable[str]) -> None:
-    for name in plan.returns or ():
-        if name not in names:
-            close = get_close_matches(name, names, n=3)
+def _check_returns(plan: Plan, stages: Mapping[str, Stage]) -> None:
+    for name in plan.returns:
+        stage = stages.get(name)
+        if stage is None:
+            close = get_close_matches(name, stages, n=3)
             hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
             raise UnknownInputError(
                 f"plan {plan.name!r} is to return stage {name!r}, which it does not have{hint}"
+            )
+        if not stage.holds_values:
+            raise OptionError(
+                f"plan {plan.name!r} is to return stage {name!r}, which puts out chunks: "
+                f"read what it writes, and let the plan return stages of values only"
             )
