@@ -83,9 +83,10 @@ def demo(
 ) -> None:
     """How North America warms under two emission scenarios, from netCDF to pictures.
 
-    Writes 240 years of air temperature under two scenarios to Zarr, then runs one plan: each scenario's anomaly against
-    its first 30 years, decadal means, the trend of every grid cell, and the difference of the scenarios. Ends with the
-    run's figures and where the results are. A second run replaces the results of the first.
+    Writes 240 years of air temperature under two scenarios to Zarr, then runs
+    one plan: each scenario's anomaly against its first 30 years, decadal means,
+    the trend of every grid cell, and the difference of the scenarios. Ends with
+    the run's figures and where the results are; a second run replaces them.
     """
     session: Session = context.obj
     session.traceback = traceback
