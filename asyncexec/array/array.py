@@ -180,7 +180,7 @@ class Array:
         self, name: str, function: Callable[..., Any], other: Any, *, swap: bool = False
     ) -> Self:
         if isinstance(other, Array):
-            operand, spec = other._node, common_spec((self._spec, other._spec))
+            operand, spec = other.node, common_spec((self._spec, other.own_spec))
         elif isinstance(other, (*SCALARS, np.ndarray)):
             operand, spec = constant_or_node(other), self._spec
         else:

@@ -86,14 +86,9 @@ def map_blocks(
     settled = _settled([sizes[label] for label in labels], chunks)
     wants_block_id = _takes_block_id(function)
     call = _Call(function, keywords, wants_block_id)
+    extra = parse_bytes(extra_memory, what="extra_memory")
     node = _blocks(
-        "map_blocks",
-        call,
-        operands,
-        labels,
-        settled,
-        dtype,
-        parse_bytes(extra_memory, what="extra_memory"),
+        "map_blocks", call, operands, labels, settled=settled, dtype=dtype, extra_bytes=extra
     )
     return Array(node, spec)
 
@@ -171,7 +166,12 @@ def blockwise(
     constants = tuple((k, a) for k, (a, own) in enumerate(pairs) if own is None)
     call = _Call(function, keywords, _takes_block_id(function), constants)
     extra = parse_bytes(extra_memory, what="extra_memory")
-    return Array(_blocks("blockwise", call, operands, labels, settled, dtype, extra), spec)
+    return Array(
+        _blocks(
+            "blockwise", call, operands, labels, settled=settled, dtype=dtype, extra_bytes=extra
+        ),
+        spec,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,7 @@ def _blocks(
     call: _Call,
     operands: Sequence[tuple[Node, Sequence[Any]]],
     labels: Sequence[Any],
+    *,
     settled: tuple[Shape, Shape],
     dtype: Any,
     extra_bytes: int,

@@ -194,7 +194,7 @@ def _regular(given: Sequence[Any], n: int, axis: int) -> int:
     first = lengths[0]
     if any(length != first for length in lengths[:-1]) or not 0 < lengths[-1] <= first:
         raise OptionError(
-            f"chunks {tuple(lengths)} along axis {axis} are irregular: all but the last must be equal, and the last not "
+            f"chunks {tuple(lengths)} along axis {axis} are irregular: all but the last must be equal, the last not "
             f"longer. Give one length (such as {max(lengths)}) instead; it is reached by rechunking"
         )
     return first

@@ -74,7 +74,7 @@ def full(
     _check_device(device)
     value = fill_value.compute()[()] if isinstance(fill_value, Array) else fill_value
     wanted = checked_dtype(np.asarray(value).dtype if dtype is None else dtype)
-    return _constant("full", shape, value, wanted, chunks, spec)
+    return _constant("full", shape, value, dtype=wanted, chunks=chunks, spec=spec)
 
 
 def zeros(
@@ -87,7 +87,9 @@ def zeros(
 ) -> Array:
     """Return an array of zeros, float64 by default."""
     _check_device(device)
-    return _constant("zeros", shape, 0, checked_dtype(dtype or np.float64), chunks, spec)
+    return _constant(
+        "zeros", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
+    )
 
 
 def ones(
@@ -100,7 +102,9 @@ def ones(
 ) -> Array:
     """Return an array of ones, float64 by default."""
     _check_device(device)
-    return _constant("ones", shape, 1, checked_dtype(dtype or np.float64), chunks, spec)
+    return _constant(
+        "ones", shape, 1, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
+    )
 
 
 def empty(
@@ -113,7 +117,9 @@ def empty(
 ) -> Array:
     """Return an array of any content (zeros, here)."""
     _check_device(device)
-    return _constant("empty", shape, 0, checked_dtype(dtype or np.float64), chunks, spec)
+    return _constant(
+        "empty", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
+    )
 
 
 def full_like(
@@ -279,6 +285,7 @@ def _constant(
     operation: str,
     shape: int | Sequence[int],
     value: Any,
+    *,
     dtype: np.dtype[Any],
     chunks: ChunksLike,
     spec: Spec | None,

@@ -28,7 +28,12 @@ from asyncexec.array.wrapping import taken
 
 
 def astype(
-    x: Array, dtype: Any, /, *, copy: builtins.bool = True, device: str | None = None
+    x: Array,
+    dtype: Any,
+    /,
+    *,
+    copy: builtins.bool = True,  # noqa: ARG001 - the standard has it
+    device: str | None = None,
 ) -> Array:
     """Return ``x`` with elements of ``dtype``; ``copy`` changes nothing, because arrays cannot be written to.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,8 +29,8 @@ class Reduction:
     inputs: tuple[Node]
     axes: tuple[int, ...]
     split_every: int | None = None
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = False
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
 
     @property
     def shape(self) -> Shape:
@@ -86,8 +86,8 @@ class Fold:
     extents: tuple[int, ...]
     first: bool
     last: bool
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = False
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
 
     @property
     def shape(self) -> Shape:
@@ -159,7 +159,7 @@ class FoldBlocks:
             parts = self.reducer.merge(values, self.axes, self._counts(index))
         if self.last:
             return self.reducer.finish(parts, math.prod(self.extents))
-        return parts if len(parts) > 1 else parts[0]
+        return parts[0] if len(self.reducer.partial_dtypes) == 1 else tuple(parts)
 
     def _counts(self, index: Index) -> Any:
         """Return how many elements each of the input's elements stands for."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -89,9 +89,9 @@ class Source:
     chunks: Shape
     dtypes: tuple[DType, ...]
     operation: str = "source"
-    inputs: ClassVar[tuple[Node, ...]] = ()
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = False
+    inputs: tuple[Node, ...] = field(default=(), init=False)
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         return ()
@@ -116,8 +116,8 @@ class Creation:
     chunks: Shape
     dtypes: tuple[DType, ...]
     aliases: bool = False
-    inputs: ClassVar[tuple[Node, ...]] = ()
-    inline: ClassVar[bool] = True
+    inputs: tuple[Node, ...] = field(default=(), init=False)
+    inline: bool = field(default=True, init=False)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         return ()
@@ -148,8 +148,8 @@ class Elementwise:
     chunks: Shape
     dtypes: tuple[DType, ...]
     keywords: Mapping[str, Any] = field(default_factory=dict)
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = False
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         return tuple(broadcast_demand(out, node.shape, self.shape) for node in self.inputs)
@@ -196,8 +196,8 @@ class View:
     shape: Shape
     chunks: Shape
     dtypes: tuple[DType, ...]
-    inline: ClassVar[bool] = True
-    aliases: ClassVar[bool] = True
+    inline: bool = field(default=True, init=False)
+    aliases: bool = field(default=True, init=False)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         axes = tuple(
@@ -235,8 +235,8 @@ class Concat:
     shape: Shape
     chunks: Shape
     dtypes: tuple[DType, ...]
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = False
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         parts = zip(self.begins, self.inputs, strict=True)
@@ -260,8 +260,8 @@ class Rechunk:
     chunks: Shape
     spec: Any = None
     operation: str = "rechunk"
-    inline: ClassVar[bool] = True
-    aliases: ClassVar[bool] = True
+    inline: bool = field(default=True, init=False)
+    aliases: bool = field(default=True, init=False)
 
     @property
     def shape(self) -> Shape:
@@ -292,8 +292,8 @@ class Copy:
     chunks: Shape
     block: Shape
     operation: str = "copy"
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = True
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=True, init=False)
 
     @property
     def shape(self) -> Shape:
@@ -334,8 +334,8 @@ class Blocks:
     dtypes: tuple[DType, ...]
     wants_block_id: bool = False
     extra_bytes: int = 0
-    inline: ClassVar[bool] = False
-    aliases: ClassVar[bool] = False
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         numbers = self._numbers(out)

@@ -43,7 +43,9 @@ def sum(
     split_every : int, optional
         How many partial results a task merges.
     """
-    return _accumulated("sum", np.add, x, axis, dtype, keepdims, split_every)
+    return _accumulated(
+        "sum", np.add, x, axis=axis, dtype=dtype, keepdims=keepdims, split_every=split_every
+    )
 
 
 def prod(
@@ -56,7 +58,9 @@ def prod(
     split_every: int | None = None,
 ) -> Array:
     """Return the product along ``axis``; parameters as for :func:`sum`."""
-    return _accumulated("prod", np.multiply, x, axis, dtype, keepdims, split_every)
+    return _accumulated(
+        "prod", np.multiply, x, axis=axis, dtype=dtype, keepdims=keepdims, split_every=split_every
+    )
 
 
 def mean(
@@ -79,7 +83,7 @@ def min(
     ValueError
         If there are no elements to take it of.
     """
-    return _extreme("min", np.minimum, x, axis, keepdims, split_every)
+    return _extreme("min", np.minimum, x, axis=axis, keepdims=keepdims, split_every=split_every)
 
 
 def max(
@@ -92,7 +96,7 @@ def max(
     ValueError
         If there are no elements to take it of.
     """
-    return _extreme("max", np.maximum, x, axis, keepdims, split_every)
+    return _extreme("max", np.maximum, x, axis=axis, keepdims=keepdims, split_every=split_every)
 
 
 def var(
@@ -105,7 +109,9 @@ def var(
     split_every: int | None = None,
 ) -> Array:
     """Return the variance along ``axis``: squared deviations, divided by the number of elements less ``correction``."""
-    return _variance("var", x, axis, correction, keepdims, split_every)
+    return _variance(
+        "var", x, axis=axis, correction=correction, keepdims=keepdims, split_every=split_every
+    )
 
 
 def std(
@@ -118,7 +124,9 @@ def std(
     split_every: int | None = None,
 ) -> Array:
     """Return the standard deviation along ``axis``; parameters as for :func:`var`."""
-    return _variance("std", x, axis, correction, keepdims, split_every)
+    return _variance(
+        "std", x, axis=axis, correction=correction, keepdims=keepdims, split_every=split_every
+    )
 
 
 def reduced(
@@ -152,9 +160,10 @@ def _accumulated(
     operation: str,
     ufunc: np.ufunc,
     x: Array,
+    *,
     axis: Axis,
     dtype: Any,
-    keepdims: bool,  # noqa: FBT001 - passed on from keyword-only ones
+    keepdims: bool,
     split_every: int | None,
 ) -> Array:
     array = taken(x, operation)
@@ -170,8 +179,9 @@ def _extreme(
     operation: str,
     ufunc: np.ufunc,
     x: Array,
+    *,
     axis: Axis,
-    keepdims: bool,  # noqa: FBT001 - passed on from keyword-only ones
+    keepdims: bool,
     split_every: int | None,
 ) -> Array:
     array = taken(x, operation)
@@ -184,9 +194,10 @@ def _extreme(
 def _variance(
     operation: str,
     x: Array,
+    *,
     axis: Axis,
     correction: float,
-    keepdims: bool,  # noqa: FBT001 - passed on from keyword-only ones
+    keepdims: bool,
     split_every: int | None,
 ) -> Array:
     array = taken(x, operation)

@@ -1,0 +1,79 @@
+"""Runs a plan of arrays in the calling thread, task by task, and checks what it says of itself."""
+
+from collections import defaultdict
+from itertools import product
+
+import numpy as np
+
+from asyncexec.plan.box import indices, point, unravel
+from asyncexec.plan.workspace import Opening
+
+
+def run(plannable, *, checked=True):
+    """Return what the plan computes; `checked` holds what tasks read against the relations."""
+    plan = plannable.to_plan()
+    if checked:
+        check_relations(plan)
+    opening = Opening(plan=plan.name, fingerprint="0" * 32, execution="direct", shares_memory=True)
+    workspace = plan.workspace.open(plan.stages, opening)
+    succeeded = False
+    try:
+        for stage in plan.stages:
+            io = workspace.io(stage)
+            for task in range(stage.tasks):
+                index = unravel(task, stage.shape)
+                inputs, _ = io.load(index)
+                io.save(index, stage.kernel(index, *inputs))
+        value = workspace.collect({})
+        succeeded = True
+    finally:
+        workspace.close(succeeded=succeeded)
+    return value
+
+
+def check_relations(plan):
+    """Each task reads exactly the blocks that its relations name, and `consumers` is the inverse of `reads`."""
+    producers = {
+        target.array.location.url: plan.stage(name)
+        for name, io in plan.workspace.blocks.items()
+        for target in io.targets
+    }
+    for stage in plan.stages:
+        sources = [
+            s for s in plan.workspace.blocks[stage.name].sources if is_produced(s, producers)
+        ]
+        for task in range(stage.tasks):
+            index = unravel(task, stage.shape)
+            told, needed = defaultdict(set), defaultdict(set)
+            for read in stage.reads:
+                told[read.stage] |= set(indices(read.relation.reads(point(index))))
+            for source in sources:
+                producer = producers[source.array.location.url]
+                needed[producer.name] |= touched(source.select(index), producer.outputs[0].block)
+            assert {k: v for k, v in told.items() if v} == {k: v for k, v in needed.items() if v}
+        for read in stage.reads:
+            check_inverse(read.relation)
+
+
+def is_produced(source, producers):
+    location = getattr(source.array, "location", None)
+    return location is not None and location.url in producers
+
+
+def touched(region, block):
+    positions = [np.arange(a.start, -1 if a.stop is None else a.stop, a.step or 1) for a in region]
+    return set(product(*({int(p) // b for p in along} for along, b in zip(positions, block))))
+
+
+def check_inverse(relation):
+    forward = {
+        (producer, consumer)
+        for consumer in np.ndindex(relation.consumer)
+        for producer in indices(relation.reads(point(consumer)))
+    }
+    backward = {
+        (producer, consumer)
+        for producer in np.ndindex(relation.producer)
+        for consumer in indices(relation.consumers(point(producer)))
+    }
+    assert forward == backward
