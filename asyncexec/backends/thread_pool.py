@@ -95,11 +95,15 @@ class ThreadPool:
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop or give up ``attempts``."""
         wanted = frozenset(attempts)
+        stuck: list[tuple[Run, Run]] = []
         for run in list(self._runs):
             reports, rest = run.cancel(wanted)
             self._report(reports, len(reports))
             if rest is not None:
-                self._give_up(run, rest)
+                stuck.append((run, rest))
+        # Only now: a fresh thread starts at once on what waits, which may have been wanted too.
+        for run, rest in stuck:
+            self._give_up(run, rest)
 
     async def close(self) -> None:
         """Give up what runs, and wait for every thread that can end: idle ones, and those in a save."""
