@@ -42,13 +42,13 @@ class Driven:
         self._sent: set[int] = set()
         self._patience = patience
         self._numbers = itertools.count(1)
-        self._send, self._receive = anyio.create_memory_object_stream[Batch](float("inf"))
         self._changed = anyio.Event()
         self._broken: Exception | None = None
         self._tasks: TaskGroup = anyio.create_task_group()
 
     async def __aenter__(self) -> Self:
         await self.backend.__aenter__()
+        self._send, self._receive = anyio.create_memory_object_stream[Batch](float("inf"))
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._collect)
         return self

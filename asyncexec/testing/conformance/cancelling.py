@@ -87,6 +87,24 @@ class CancelRules(Suite):
             held.release()
             await driven.finish()
 
+    async def test_what_waits_does_not_start_because_others_are_cancelled(
+        self, backend: Factory, files: Path
+    ) -> None:
+        """A worker that is freed by a cancel does not take up what the same cancel was about."""
+        held = Held(directory=files)
+        async with self.driven(backend) as driven:
+            program, slots = driven.program(held), driven.backend.slots
+            attempts = [driven.send(program, [task])[0] for task in range(slots + 10)]
+            for attempt in attempts[:slots]:
+                await driven.started(attempt)
+            driven.backend.cancel(attempts)
+            for outcome in await driven.outcomes_of(attempts[slots:]):
+                assert outcome.status is Status.CANCELLED
+                assert not outcome.started
+            held.release()
+            await driven.finish()
+        assert not any(held.began(slots + extra) for extra in range(10))
+
     async def test_a_killed_task_stops(self, backend: Factory, files: Path) -> None:
         """What it does to the world ends with the cancel."""
         self.need(backend().capabilities.kills, "it cannot kill")
