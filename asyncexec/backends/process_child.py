@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import io
 import json
 import os
@@ -87,6 +88,7 @@ def _speak_to_users(stderr: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
+    faulthandler.enable()  # A crash says where.
 
 
 class _Program:

@@ -154,19 +154,32 @@ class InputReader:
         self._ends, self._beside_ends = ends, beside_ends
         self._stream = io.BytesIO(pickles)
         self._beside = _Cursor(beside)
-        # What comes through here was pickled by the driver.
-        self._unpickler = pickle.Unpickler(self._stream, buffers=self._beside)  # noqa: S301
+        self._unpickler = self._new_unpickler()
+        self._failure: Exception | None = None
 
     def read(self, position: int) -> tuple[Any, ...]:
         """Return the inputs of the job at ``position``; raises whatever their unpickling raises."""
         try:
             inputs: tuple[Any, ...] = self._unpickler.load()
-        except BaseException:
-            # So that the next job's are read from their beginning all the same.
-            self._stream.seek(self._ends[position])
-            self._beside.at = self._beside_ends[position]
+        except Exception as error:
+            self._go_on_behind(position)
+            if self._failure is not None and isinstance(error, pickle.UnpicklingError):
+                # As a rule it lacks what it shares with the one that failed first.
+                raise self._failure from error
+            self._failure = error
             raise
         return inputs
+
+    def _new_unpickler(self) -> pickle.Unpickler:
+        # What comes through here was pickled by the driver.
+        return pickle.Unpickler(self._stream, buffers=self._beside)  # noqa: S301
+
+    def _go_on_behind(self, position: int) -> None:
+        self._stream.seek(self._ends[position])
+        self._beside.at = self._beside_ends[position]
+        memo = self._unpickler.memo
+        self._unpickler = self._new_unpickler()
+        self._unpickler.memo = memo
 
 
 class _Cursor(Iterator[memoryview]):

@@ -93,7 +93,14 @@ class Launcher:
 
     @classmethod
     def here(cls, variables: Mapping[str, str]) -> Self:
-        """Return a launcher of workers that find what this process finds now."""
+        """Return a launcher of workers that find what this process finds now.
+
+        Raises
+        ------
+        BackendError
+            If the working directory is gone.
+        """
+        directory = _working_directory()
         try:
             stderr = os.dup(2)
         except OSError:  # A service that has closed it.
@@ -101,7 +108,7 @@ class Launcher:
         return cls(
             command=(sys.executable, *_interpreter_options()),
             paths=tuple(map(str, sys.path)),
-            directory=os.getcwd(),  # noqa: PTH109 - a string is what is needed
+            directory=directory,
             environment={**os.environ, **SINGLE_THREADED, **variables},
             stderr=stderr,
         )
@@ -152,6 +159,16 @@ class Launcher:
     def close(self) -> None:
         """Let go of what workers to come would have needed."""
         os.close(self.stderr)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()  # noqa: PTH109 - a string is what is needed
+    except FileNotFoundError as error:
+        raise BackendError(
+            "the working directory does not exist any more, so that worker processes cannot be started in it; "
+            "change to one that does"
+        ) from error
 
 
 def _interpreter_options() -> list[str]:

@@ -222,11 +222,11 @@ class ProcessPool:
 
     def ready(self, worker: ProcessWorker) -> None:
         """Take note that a worker has started up."""
-        self._failed_starts = 0
         self._start_timers.pop(worker).cancel()
 
     def free(self, worker: ProcessWorker) -> None:
         """Give a worker more to do, if there is more."""
+        self._failed_starts = 0
         if worker.leaving and not worker.assignments:
             worker.dismiss()
         self._feed()
@@ -241,7 +241,7 @@ class ProcessPool:
             if not self._workers:
                 self._none_left.set()
             return
-        if ending is Ending.NEVER_READY:
+        if ending is Ending.NEVER_READY or (ending is Ending.DIED and worker.stillborn):
             self._note_failed_start(f"{how}{_said(worker.error_tail())}")
         self._refill()
         self._feed()
@@ -281,7 +281,7 @@ class ProcessPool:
         if self._failed_starts >= MOST_FAILED_STARTS:
             self._break(
                 BackendError(
-                    f"worker processes end before they are ready, {self._failed_starts} in a row; the last one {how}"
+                    f"worker processes end before they can work, {self._failed_starts} in a row; the last one {how}"
                 )
             )
 

@@ -21,13 +21,16 @@ from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
 # A job that has run for so long is told to have started, and what lies on the page is fetched.
 TELL_SECONDS = 0.01
-# A job may be seen between its start and its look at whether it is forbidden: not for so long, though.
-SURELY_RUNS_SECONDS = 0.002
+# Between the start of a job and the worker's look at whether it is forbidden lies less than this; and so does the time
+# in which one side's write to the page reaches the other.
+SETTLE_SECONDS = 0.002
 # One batch runs, and one waits in the pipe, so that the worker need not wait for the event loop.
 MOST_ASSIGNMENTS = 2
 MOST_PROGRAMS = 32
 # From its closing of the socket to its end.
 HANG_UP_SECONDS = 1.0
+# Who ends within this time, and without having begun any work, was not fit for it.
+INFANCY_SECONDS = 5.0
 
 LOST = "asyncexec.errors.WorkerLostError"
 _LOST_BASES = tuple(f"{b.__module__}.{b.__qualname__}" for b in WorkerLostError.__mro__[1:-1])
@@ -71,6 +74,8 @@ class ProcessWorker:
         Whether it has started up.
     leaving : bool
         Whether it gets no more work.
+    stillborn : bool
+        Once it has ended: whether it did so soon, before it began any work.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, launched: Launched, owner: Owner) -> None:
@@ -79,6 +84,7 @@ class ProcessWorker:
         self.handed = 0
         self.is_ready = False
         self.leaving = False
+        self.stillborn = False
         self._loop = loop
         self._owner = owner
         self._launched = launched
@@ -87,8 +93,10 @@ class ProcessWorker:
         self._exit = Exit(loop, launched.process, self._ended)
         self._numbers = 0
         self._held: OrderedDict[str, None] = OrderedDict()
-        self._dismissed = False
-        self._killed = ""  # Why.
+        self._born = time.monotonic()
+        self._forbade_at = 0.0
+        self._dismissed = self._killed = False
+        self._why = ""
 
     def has_room(self) -> bool:
         """Whether it takes another assignment."""
@@ -120,6 +128,7 @@ class ProcessWorker:
 
     def drop(self, assignment: Assignment, attempts: Collection[int]) -> None:
         """Forbid these attempts to start; :meth:`look` a little later finds out whether they have."""
+        self._forbade_at = time.monotonic()
         forbidden = self._page.forbidden(assignment.number)
         for position in assignment.drop(attempts):
             forbidden[position] = 1
@@ -132,7 +141,8 @@ class ProcessWorker:
         current, waiting = self.assignments
         if sight.number != current.number or not sight.running or waiting.revoked:
             return False
-        if time.monotonic() - sight.since < 2 * TELL_SECONDS:
+        self._forbade_at = time.monotonic()
+        if self._forbade_at - sight.since < 2 * TELL_SECONDS:
             return False
         waiting.revoked = True
         self._page.forbid(waiting.number)
@@ -149,9 +159,11 @@ class ProcessWorker:
             if age > TELL_SECONDS:
                 self._fetch(current, sight)
                 self._tell_started(current, sight.position)
-            if age > SURELY_RUNS_SECONDS and current.unwanted(sight.position):
+            if age > SETTLE_SECONDS and current.unwanted(sight.position):
                 self.kill("was killed to stop another task, just when this one had started")
                 return
+        if now - self._forbade_at < SETTLE_SECONDS:
+            return
         for assignment in list(self.assignments):
             if assignment.unsettled and sight.number <= assignment.number:
                 begun = sight.position if sight.number == assignment.number else -1
@@ -159,14 +171,18 @@ class ProcessWorker:
 
     def kill(self, why: str) -> None:
         """End it at once, with all it has started; ``why`` goes on after "worker so-and-so"."""
-        self._killed = self._killed or why
-        self.leaving = True
+        self._why = self._why or why
+        self._killed = self.leaving = True
         self._exit.kill()
 
     def dismiss(self) -> None:
         """Let it end by itself, as it has nothing to do."""
         self.leaving = self._dismissed = True
         self._channel.end()
+
+    def age(self) -> float:
+        """Return for how many seconds it has been there."""
+        return time.monotonic() - self._born
 
     def error_tail(self) -> str:
         """Return the last lines it wrote to stderr before it was ready."""
@@ -230,15 +246,17 @@ class ProcessWorker:
             self._loop.call_later(HANG_UP_SECONDS, self._end_hung_up)
 
     def _end_hung_up(self) -> None:
+        self._why = self._why or "closed its connection to the driver, and was killed"
         self._exit.kill()
 
     def _ended(self, code: int) -> None:
         self.leaving = True
         self._channel.drain()
-        how = self._killed or describe_exit(code)
+        how = self._why or describe_exit(code)
         ending = Ending.KILLED if self._killed else Ending.DIED
         if not self.is_ready:
             ending = Ending.NEVER_READY
+        self.stillborn = self._page.sight().number == 0 and self.age() < INFANCY_SECONDS
         self._free_all(ending, how)
         self._channel.close()
         self._page.close()

@@ -84,6 +84,7 @@ class ProcessesBackend:
         return Capabilities(
             name=_NAME,
             kills=True,
+            local=True,
             isolated=True,
             measures_memory=True,
             guarantees_memory=self._limited,
