@@ -22,7 +22,7 @@ import numpy as np
 
 from asyncexec.errors import CorruptArrayError
 from asyncexec.storage.cuts import Cut, assign, cuts
-from asyncexec.storage.faults import storage_error
+from asyncexec.storage.faults import missing_chunk, storage_error
 from asyncexec.storage.selections import extents
 
 if TYPE_CHECKING:
@@ -116,10 +116,7 @@ class ChunkFiles:
 
     def _missing(self, chunk: Index, path: str) -> np.ndarray:
         if self._ref.dense:
-            raise CorruptArrayError(
-                f"chunk {chunk} of {self._ref.location} is gone: {path} was written by an earlier stage and somebody "
-                f"removed it. Leave the work directory alone while plans run, and run the plan again"
-            )
+            raise missing_chunk(self._ref.location, chunk, path)
         # A view of one element: what nobody wrote takes no memory.
         return np.broadcast_to(self._ref.fill_element, self._chunks)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import AsyncexecError, OutOfSpaceError, StorageError
+from asyncexec.errors import AsyncexecError, CorruptArrayError, OutOfSpaceError, StorageError
 from asyncexec.storage.options import shown
 
 if TYPE_CHECKING:
@@ -41,6 +41,15 @@ def storage_error(
         )
     return _numbered(
         StorageError(f"{where} {what}: {type(error).__name__}: {tell(error, location)}"), number
+    )
+
+
+def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptArrayError:
+    """Return what to raise for a chunk that is not there, of an array whose chunks have all been written."""
+    where = f" ({path})" if path else ""
+    return CorruptArrayError(
+        f"chunk {chunk} of {location}{where} is gone: an earlier stage wrote it, and somebody removed it. "
+        f"Leave the work directory alone while plans run, and run the plan again"
     )
 
 
