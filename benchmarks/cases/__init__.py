@@ -1,0 +1,14 @@
+"""One case a file; `ALL` names them in the order they run."""
+
+from benchmarks.case import Case
+from benchmarks.cases import heartbeat, noop_processes, noop_threads, scheduler_throughput
+
+ALL: dict[str, Case] = {
+    case.name: case
+    for case in (
+        noop_threads.CASE,
+        noop_processes.CASE,
+        scheduler_throughput.CASE,
+        heartbeat.CASE,
+    )
+}
