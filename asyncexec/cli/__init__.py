@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130  # As shells number an end by SIGINT.
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -17,6 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments : sequence of str, optional
         By default those of the process.
     """
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        print("asyncexec: interrupted; everything that was running has stopped", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     # By name and now, so that this package imports without its extra: workers import it for the demo's functions.
     try:
         application = import_module("asyncexec.cli.application")

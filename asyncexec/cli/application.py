@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from asyncexec.cli.complaints import EXIT_INTERRUPTED, complain, complain_of, interrupted
+from asyncexec.cli import EXIT_INTERRUPTED
+from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.demo import demo
 from asyncexec.cli.session import Session
 
@@ -21,14 +22,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     session = Session()
     try:
         code = application()(arguments, standalone_mode=False, obj=session)
-    except (KeyboardInterrupt, typer.Abort):
-        return interrupted()
     except typer.TyperException as error:
         return complain(error.format_message(), code=error.exit_code)
     except Exception as error:  # noqa: BLE001 - who types a command gets a sentence, not a stack
         return complain_of(error, traceback=session.traceback)
-    if code == EXIT_INTERRUPTED:  # Typer catches Ctrl-C itself.
-        return interrupted()
+    if code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt  # Which Typer turns into this code.
     return code if isinstance(code, int) else 0
 
 

@@ -15,12 +15,6 @@ from asyncexec.errors import (
 )
 
 EXIT_FAILURE = 1
-EXIT_INTERRUPTED = 130  # As shells number an end by SIGINT.
-
-
-def interrupted() -> int:
-    """Say that Ctrl-C was heard, and return the exit code for it."""
-    return complain("interrupted; everything that was running has stopped", code=EXIT_INTERRUPTED)
 
 
 def complain(message: str, *, code: int) -> int:

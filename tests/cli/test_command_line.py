@@ -130,6 +130,15 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing_running(executor, tmp_path):
     assert not (tmp_path / "temporary").exists()
 
 
+def test_ctrl_c_while_it_is_still_starting_is_the_same(monkeypatch, capsys):
+    def interrupted(name):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("asyncexec.cli.import_module", interrupted)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err.startswith("asyncexec: interrupted")
+
+
 def wait_for_chunks(folder, process):
     deadline = time.monotonic() + PATIENCE
     while not list(folder.glob("*.zarr/c/*")):
