@@ -115,13 +115,14 @@ class Journal:
         self._done: dict[str, list[tuple[int, int]]] = {}
         data = log.read()
         documents = list(_documents(data))
-        if documents and documents[0] == _heading(fingerprint):
-            for document in documents[1:]:
+        heading = _heading(fingerprint)
+        if heading in documents:
+            for document in documents[documents.index(heading) + 1 :]:
                 self._replay(document)
             if not data.endswith(b"\n"):
                 log.append(b"\n")
         else:
-            log.append((b"\n" if data else b"") + _line(_heading(fingerprint)))
+            log.append((b"\n" if data else b"") + _line(heading))
 
     def done(self, stage: str) -> list[range]:
         """Return which tasks (flat indices) of ``stage`` earlier runs have completed."""
