@@ -72,10 +72,13 @@ class Progress:
         self._display: Display = Bars(screen) if live else Lines(screen, every_seconds=line_seconds)
         self._tallies = Tallies()
         self._running: dict[str, Tally] = {}
+        self._broken = False
         self._ticker = Ticker(self._show, least_seconds=_REDRAW_SECONDS, most_seconds=_IDLE_SECONDS)
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
         """Take note of ``events``, and redraw where it is time."""
+        if self._broken:
+            return
         try:
             self._take(events)
         except BaseException:
@@ -101,8 +104,9 @@ class Progress:
         try:
             self._display.show(list(self._running.values()))
         except Exception:
-            # On a timer there is nobody to raise to.
+            # Often on a timer, where there is nobody to raise to.
             logger.exception("the progress display failed and is closed; the run goes on")
+            self._broken = True
             self._close()
 
     def _close(self) -> None:

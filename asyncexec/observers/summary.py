@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from asyncexec.events.tally import Tallies
 from asyncexec.observers import wording
@@ -21,7 +21,8 @@ _HEADINGS = (
     "stage", "operation", "tasks", "attempts", "retries", "backups", "failed",
     "read", "written", "projected", "peak", "busy", "wall",
 )  # fmt: skip
-_TEXT_COLUMNS = 2
+_TEXTS = frozenset({"stage", "operation"})
+_NOTHING = frozenset({"", "-"})
 
 
 class Summary:
@@ -59,7 +60,7 @@ class Summary:
 
     def __str__(self) -> str:
         run = self.run
-        return "no run yet" if run is None else f"{_title(run)}\n{_table(run.stages.values())}"
+        return "no run yet" if run is None else f"{_title(run)}\n{_table(run)}"
 
     def __rich__(self) -> Table | str:
         """Return the table as rich draws it."""
@@ -127,27 +128,35 @@ def _bytes(size: int) -> str:
     return format_bytes(size) if size else "-"
 
 
-def _table(stages: Iterable[StageTally]) -> str:
-    stages = tuple(stages)
+def _columns(run: Tally) -> list[tuple[str, ...]]:
+    """Return the columns that say anything, each with its heading first and its total last."""
+    stages = tuple(run.stages.values())
     rows = [_HEADINGS, *map(_row, stages), _total(stages)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if n < _TEXT_COLUMNS else cell.rjust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
+    return [column for column in zip(*rows, strict=True) if not _NOTHING.issuperset(column[1:])]
+
+
+def _table(run: Tally) -> str:
+    columns = [
+        [
+            cell.ljust(max(map(len, column)))
+            if column[0] in _TEXTS
+            else cell.rjust(max(map(len, column)))
+            for cell in column
+        ]
+        for column in _columns(run)
+    ]
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
 
 
 def _rich_table(run: Tally) -> Table:
     from rich.table import Table  # noqa: PLC0415 - an optional extra
     from rich.text import Text  # noqa: PLC0415 - the same
 
-    table = Table(title=Text(_title(run)), show_footer=True)
-    footer = _total(run.stages.values())
-    for n, (heading, total) in enumerate(zip(_HEADINGS, footer, strict=True)):
-        table.add_column(heading, Text(total), justify="left" if n < _TEXT_COLUMNS else "right")
-    for stage in run.stages.values():
-        table.add_row(*map(Text, _row(stage)))
+    columns = _columns(run)
+    table = Table(title=Text(_title(run)), title_justify="left", show_footer=True)
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column[0] in _TEXTS else "right"
+        table.add_column(column[0], Text(column[-1]), justify=justify)
+    for row in zip(*(column[1:-1] for column in columns), strict=True):
+        table.add_row(*map(Text, row))
     return table
