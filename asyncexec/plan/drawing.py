@@ -1,69 +1,83 @@
-"""A plan as a picture, in SVG or as Graphviz source, made without any external program."""
+"""A plan as a picture in a notebook or a file, made without any external program."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.text import relation_name
+from asyncexec.plan.svg import svg
+from asyncexec.plan.text import how_it_reads
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Drawing:
-    """A picture of a plan; notebooks show it."""
+    """A picture of a plan; notebooks show it, and ``.svg`` is its source."""
 
+    name: str
     svg: str
 
     def _repr_svg_(self) -> str:
         return self.svg
 
+    def __repr__(self) -> str:
+        return f"<Drawing of plan {self.name!r}>"
+
 
 def draw(plan: Plan, path: str | Path | None = None) -> Drawing:
-    """Return ``plan`` as a picture, and write it to ``path`` (``.svg``, ``.dot`` or ``.gv``) where given.
+    """Return ``plan`` as a picture, and write it to ``path`` where given.
+
+    Parameters
+    ----------
+    path : str or Path, optional
+        A file whose suffix says what is written: ``.svg``, or ``.dot`` or ``.gv`` for Graphviz
+        source.
 
     Raises
     ------
     OptionError
-        If the file's suffix is none of these.
+        If the suffix is another.
     """
-    drawing = Drawing(_svg(plan))
-    if path is not None:
-        path = Path(path)
-        writers = {".svg": lambda: drawing.svg, ".dot": lambda: dot(plan), ".gv": lambda: dot(plan)}
-        if path.suffix not in writers:
+    drawing = Drawing(plan.name, svg(plan))
+    if path is None:
+        return drawing
+    path = Path(path)
+    match path.suffix.lower():
+        case ".svg":
+            path.write_text(drawing.svg, encoding="utf-8")
+        case ".dot" | ".gv":
+            path.write_text(dot(plan), encoding="utf-8")
+        case suffix:
             raise OptionError(
-                f"a plan cannot be drawn as {path.suffix!r}: choose one of {', '.join(writers)}"
+                f"a plan cannot be drawn to {str(path)!r} as {suffix or 'a file without suffix'}: write .svg, or .dot "
+                f"or .gv (Graphviz source, of which the program dot makes .png and .pdf)"
             )
-        path.write_text(writers[path.suffix](), encoding="utf-8")
     return drawing
 
 
 def dot(plan: Plan) -> str:
     """Return ``plan`` as Graphviz source."""
-    lines = [f"digraph {_quoted(plan.name)} {{", "  rankdir=LR; node [shape=box, style=rounded];"]
+    return "\n".join([f"digraph {_quoted(plan.name)} {{", *_statements(plan), "}", ""])
+
+
+def _statements(plan: Plan) -> Iterator[str]:
+    yield '  node [shape=box, style="rounded,filled", fillcolor="#e8f1fb", fontname="sans-serif"];'
+    yield '  edge [color="#9aa5b1", fontname="sans-serif", fontsize=10];'
     for stage in plan.stages:
-        lines.append(f"  {_quoted(stage.name)};")
-        lines += [
-            f"  {_quoted(r.stage)} -> {_quoted(stage.name)} [label={_quoted(relation_name(r))}];"
-            for r in stage.reads
-        ]
-    return "\n".join([*lines, "}", ""])
+        label = f"{stage.name}\n{stage.operation} {stage.tasks:,} tasks"
+        colour = ', fillcolor="#eaf6ec"' if stage.holds_values else ""
+        yield f"  {_quoted(stage.name)} [label={_quoted(label)}{colour}];"
+        for read in stage.reads:
+            style = ", style=dashed" if read.relation.barrier else ""
+            how = _quoted(how_it_reads(read.relation))
+            yield f"  {_quoted(read.stage)} -> {_quoted(stage.name)} [label={how}{style}];"
 
 
 def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _svg(plan: Plan) -> str:
-    rows = "".join(
-        f'<text x="10" y="{20 * (n + 1)}">{escape(stage.name)}: {stage.tasks} tasks</text>'
-        for n, stage in enumerate(plan.stages)
-    )
-    height = 20 * (len(plan.stages) + 1)
-    return f'<svg xmlns="http://www.w3.org/2000/svg" width="600" height="{height}">{rows}</svg>\n'
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'

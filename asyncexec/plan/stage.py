@@ -134,6 +134,11 @@ class Stage:
         return tuple(i for i in self.inputs if isinstance(i, Read))
 
     @property
+    def items(self) -> tuple[Items, ...]:
+        """The inputs that come from the driver."""
+        return tuple(i for i in self.inputs if isinstance(i, Items))
+
+    @property
     def holds_values(self) -> bool:
         """Whether the stage puts out values rather than chunks."""
         return not self.outputs

@@ -1,44 +1,131 @@
-"""A plan as text: one line, or a tree of its stages."""
+"""A plan as text: one line, or a tree of its stages from the results down to what they come from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from asyncexec.plan.axes import Every, Fixed, Gather, Group, Window
 from asyncexec.plan.memory import format_bytes
+from asyncexec.plan.relations import Blockwise
 from asyncexec.plan.stage import Items, Read, Stage
 
 if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
     from asyncexec.plan.plan import Plan
+    from asyncexec.plan.relations import Relation
+
+_HEADINGS = ("", "read as", "operation", "tasks", "writes", "in blocks of", "memory")
+_NO_FIGURES = ("",) * (len(_HEADINGS) - 2)
+# From the least regular to the most: the first that an axis does is what a relation is called.
+_WORDS: tuple[tuple[type, str], ...] = (
+    (Gather, "gather"),
+    (Window, "window"),
+    (Group, "groups"),
+    (Every, "whole axes"),
+    (Fixed, "one block"),
+)
 
 
 def describe(plan: Plan) -> str:
     """Return ``plan`` in one line."""
-    return (
-        f"<Plan {plan.name!r}: {len(plan.stages)} stages, {plan.tasks:,} tasks, "
-        f"writes {format_bytes(plan.write_bytes)}, projected memory {format_bytes(plan.projected_bytes)}>"
-    )
+    return f"<Plan {plan.name!r}: {summary(plan)}>"
 
 
 def tree(plan: Plan) -> str:
-    """Return ``plan`` as one paragraph a stage, in topological order."""
-    return "\n".join([describe(plan), *(line for stage in plan.stages for line in _lines(stage))])
+    """Return ``plan`` as a table, whose first column is a tree: below each stage stands what it reads, and how.
+
+    A stage that is read in several places is shown in full once.
+    """
+    rows = [_HEADINGS, *_rows(plan)]
+    used = [i for i in range(len(_HEADINGS)) if i == 0 or any(row[i] for row in rows[1:])]
+    widths = {i: max(len(row[i]) for row in rows) for i in used}
+    lines = ("  ".join(row[i].ljust(widths[i]) for i in used).rstrip() for row in rows)
+    return "\n".join([f"Plan {plan.name!r}: {summary(plan)}", *lines])
 
 
-def _lines(stage: Stage) -> list[str]:
-    lines = [f"  {stage.name}: {stage.operation or 'stage'} {stage.shape}, {stage.tasks:,} tasks"]
-    for given in stage.inputs:
-        if isinstance(given, Read):
-            lines.append(f"    reads {given.stage}: {relation_name(given)}")
+def summary(plan: Plan) -> str:
+    """Return the figures of ``plan`` in a few words."""
+    parts = [_count(len(plan.stages), "stage"), _count(plan.tasks, "task")]
+    if plan.write_bytes:
+        parts.append(f"writes {format_bytes(plan.write_bytes)}")
+    if plan.projected_bytes:
+        parts.append(f"projected memory {format_bytes(plan.projected_bytes)}")
+    return ", ".join(parts)
+
+
+def how_it_reads(relation: Relation) -> str:
+    """Return in a word how ``relation`` reads: the least regular of what its axes do."""
+    if not isinstance(relation, Blockwise):
+        return type(relation).__name__.strip("_").lower()
+    if relation.is_identity:
+        return "identity"
+    kinds = [type(m) for m in relation.maps]
+    for kind, word in _WORDS:
+        if kind in kinds:
+            return word
+    order = [axis for axis in relation.axes if axis is not None]
+    return "permute" if order != sorted(order) else "broadcast"
+
+
+def shape_text(shape: Shape) -> str:
+    """Return ``shape`` as people write it (``37x49``)."""
+    return "x".join(f"{n:,}" for n in shape) or "scalar"
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
+
+
+def _rows(plan: Plan) -> Iterator[Sequence[str]]:
+    """Iterate over the table's rows, depth first."""
+    read = {r.stage for stage in plan.stages for r in stage.reads}
+    shown: set[str] = set()
+    # What is still to show: the tree before it and before what lies below it, how it is read, and what it is.
+    todo: list[tuple[str, str, str, Stage | Items]] = [
+        ("• ", "  ", "", stage) for stage in reversed(plan.stages) if stage.name not in read
+    ]
+    while todo:
+        before, below, how, given = todo.pop()
+        if isinstance(given, Items):
+            yield f"{before}{items_text(given)}", how, *_NO_FIGURES
+        elif given.name in shown:
+            yield f"{before}{given.name} (above)", how, *_NO_FIGURES
         else:
-            lines.append(f"    takes {given!r}")
-    return lines
+            shown.add(given.name)
+            yield f"{before}{given.name}", how, *_figures(given)
+            todo += reversed(list(_below(plan, given, below)))
 
 
-def relation_name(read: Read | Items) -> str:
-    """Return what kind of relation ``read`` has, in a word."""
-    if isinstance(read, Items):
-        return "items"
-    relation = read.relation
-    return (
-        "identity" if getattr(relation, "is_identity", False) else type(relation).__name__.lower()
-    )
+def _below(plan: Plan, stage: Stage, prefix: str) -> Iterator[tuple[str, str, str, Stage | Items]]:
+    """Iterate over what ``stage`` reads; what it reads alone stands right below it, so that chains stay straight."""
+    for number, given in enumerate(stage.inputs, start=1):
+        if len(stage.inputs) == 1:
+            connector, under = "", ""
+        elif number < len(stage.inputs):
+            connector, under = "├─ ", "│  "
+        else:
+            connector, under = "└─ ", "   "
+        if isinstance(given, Read):
+            how, what = how_it_reads(given.relation), plan.stage(given.stage)
+            yield prefix + connector, prefix + under, how, what
+        else:
+            yield prefix + connector, prefix + under, "item", given
+
+
+def items_text(items: Items) -> str:
+    """Return what ``items`` are, in a few words."""
+    return f"{_count(len(items.values), 'item')} ({type(items.values).__name__})"
+
+
+def _figures(stage: Stage) -> tuple[str, ...]:
+    memory = stage.memory
+    needs = format_bytes(memory.projected_bytes) if memory.projected_bytes else ""
+    if needs and memory.allowed_bytes is not None:
+        needs += f" of {format_bytes(memory.allowed_bytes)}"
+    tasks = f"{stage.tasks:,}"
+    if len(stage.shape) > 1:
+        tasks += f" ({shape_text(stage.shape)})"
+    writes = format_bytes(stage.write_bytes) if stage.outputs else ""
+    blocks = ", ".join(dict.fromkeys(shape_text(output.block) for output in stage.outputs))
+    return stage.operation, tasks, writes, blocks, needs
