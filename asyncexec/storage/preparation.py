@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.block_io import BlockIO
     from asyncexec.storage.journal import Journal
+
+_log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 """How many arrays are made at once where each takes a round trip to somewhere else."""
@@ -94,7 +97,7 @@ class Preparation:
         self._aside: list[tuple[Path, Path]] = []
 
     def make_targets(self, targets: Iterable[StoredArray], journal: Journal | None) -> None:
-        """Make ``targets``; what is there is set aside, and removed once all of them are made.
+        """Make ``targets``; what is there is set aside until :meth:`settle`.
 
         Raises
         ------
@@ -107,7 +110,6 @@ class Preparation:
             create_array(ref, overwrite=True)
             if journal is not None:
                 journal.note_made(str(ref.location), stamp(ref.location))
-        self._remove_aside()
 
     def make_intermediates(self, refs: Sequence[StoredArray]) -> None:
         """Make ``refs``, several at once where the store is far.
@@ -126,6 +128,17 @@ class Preparation:
                 min(_AT_ONCE, len(far)), thread_name_prefix="asyncexec-make"
             ) as pool:
                 list(pool.map(_make, far))
+
+    def settle(self) -> None:
+        """Remove what was replaced: everything is made."""
+        for path, aside in self._aside:
+            try:
+                remove(locate(aside))
+            except StorageError as error:
+                _log.warning(
+                    "what was at %s is now at %s, and cannot be removed: %s", path, aside, error
+                )
+        self._aside.clear()
 
     def undo(self) -> None:
         """Remove what was made, and put back what it replaced; goes on where something cannot be removed."""
@@ -148,12 +161,6 @@ class Preparation:
         except OSError as error:
             raise storage_error(error, location, "cannot be replaced") from None
         self._aside.append((path, aside))
-
-    def _remove_aside(self) -> None:
-        aside = [place for _, place in self._aside]
-        self._aside.clear()
-        for path in aside:
-            remove(locate(path))
 
 
 def _make(ref: StoredArray) -> None:

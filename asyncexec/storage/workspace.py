@@ -57,7 +57,7 @@ class ArrayWorkspace:
     results: tuple[StoredArray | InMemory, ...] = ()
     unpack: bool = True
     overwrite: bool = False
-    work_dir: PlaceLike | None = None
+    work_dir: PlaceLike | None = field(default=None, repr=False)
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     tier_bytes: int | None = None
 
@@ -88,6 +88,7 @@ class ArrayWorkspace:
             binding = bind(self.blocks, place, self._tier(opening))
             preparation.make_targets([target for target in targets if target not in kept], journal)
             preparation.make_intermediates(list(binding.stored.values()))
+            preparation.settle()
         except BaseException:
             preparation.undo()
             place.release()

@@ -22,6 +22,7 @@ class Bucket:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     bucket: Bucket
 
     def log_message(self, *args):
