@@ -318,9 +318,14 @@ def _collect(layout: Layout, workspace: OpenWorkspace | None) -> Any:
     }
     if workspace is not None:
         return workspace.collect(results)
-    if len(results) == 1:
-        return next(iter(results.values()))
-    return results or None
+    # An index space without axes is one task, whose value is no list.
+    returned = {
+        name: values if layout.plan.stage(name).shape else values[0]
+        for name, values in results.items()
+    }
+    if len(returned) == 1:
+        return next(iter(returned.values()))
+    return returned or None
 
 
 def _stage_result(state: StageState) -> StageResult:

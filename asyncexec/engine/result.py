@@ -53,8 +53,9 @@ class Result:
     Attributes
     ----------
     value : object
-        For ``Plan.map`` a list in the order of the items, for an array a NumPy array; for a plan that returns several
-        stages a dict by stage name; None where a plan only stores.
+        For ``Plan.map`` a list in the order of the items, for ``Plan.reduce`` what its function returned, for an
+        array a NumPy array; for a plan that returns several stages a dict by stage name; None where a plan only
+        stores.
     plan, execution, executor : str
     stages : tuple of StageResult
     abandoned : int

@@ -112,7 +112,7 @@ async def test_plans_chain_value_by_value() -> None:
     plan = ax.Plan.map(double, range(20)).then(double).reduce(sum)
     async with ax.Engine("threads") as engine:
         result = await engine.execute(plan)
-    assert result.value == [sum(i * 4 for i in range(20))]
+    assert result.value == sum(i * 4 for i in range(20))
 
 
 async def test_an_error_says_plan_stage_task_attempt_and_worker() -> None:
