@@ -125,6 +125,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
+class _Server(ThreadingHTTPServer):
+    # Chunks are sent at once; with the default of 5, some connections wait a second for another try.
+    request_queue_size = 128
+
+
 def _tag(body):
     return f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
 
@@ -134,8 +139,7 @@ def serving():
     """Yield a bucket and the storage options that lead to it."""
     bucket = Bucket()
     handler = type("Handler", (_Handler,), {"bucket": bucket})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:
