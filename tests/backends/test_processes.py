@@ -20,7 +20,7 @@ from asyncexec.backends.contract import Batch, Job, Program
 from asyncexec.backends.processes import ProcessesBackend
 from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError
-from asyncexec.events.outcome import Status
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.driving import Driven
 
 PATIENCE = 60.0
@@ -31,12 +31,16 @@ def driven(**options):
     return Driven(ProcessesBackend(**{"max_workers": 1, **options}), patience=PATIENCE)
 
 
-def send_items(driven, program, items):
-    """Send one batch with an item for each task, and return the attempts."""
-    jobs = [Job(next(driven._numbers), task, (item,)) for task, item in enumerate(items)]
-    driven._sent.update(job.attempt for job in jobs)
-    driven._send.send_nowait(Batch(program, jobs))
-    return [job.attempt for job in jobs]
+async def mapped(kernel, items, **options):
+    """Run one batch with an item for each task, and return the outcomes in order."""
+    program = Program(key="k", plan="p", stage="s", kernel=kernel, shape=(len(items),))
+
+    async def batches():
+        yield Batch(program, [Job(task, task, (item,)) for task, item in enumerate(items)])
+
+    async with ProcessesBackend(max_workers=1, **options) as backend:
+        reports = [report async for some in backend.map(batches()) for report in some]
+    return sorted(r for r in reports if isinstance(r, Outcome))
 
 
 async def value_of(driven, kernel, *inputs):
@@ -531,20 +535,17 @@ async def test_an_item_that_cannot_travel_fails_alone():
         def __reduce__(self):
             return (int, ("not a number",))
 
-    async with driven() as d:
-        program = d.program(lambda index, item: item)
-        items = [1, threading.Lock(), Unreadable(), 4]
-        outcomes = await d.outcomes_of(send_items(d, program, items))
-        assert [o.status for o in outcomes] == [
-            Status.SUCCEEDED,
-            Status.FAILED,
-            Status.FAILED,
-            Status.SUCCEEDED,
-        ]
-        assert {o.error.type for o in outcomes[1:3]} == {"asyncexec.errors.SerializationError"}
-        assert "an open file" in outcomes[1].error.message
-        assert "not a number" in outcomes[2].error.message
-        assert decode(outcomes[3].value) == 4
+    outcomes = await mapped(lambda index, item: item, [1, threading.Lock(), Unreadable(), 4])
+    assert [o.status for o in outcomes] == [
+        Status.SUCCEEDED,
+        Status.FAILED,
+        Status.FAILED,
+        Status.SUCCEEDED,
+    ]
+    assert {o.error.type for o in outcomes[1:3]} == {"asyncexec.errors.SerializationError"}
+    assert "an open file" in outcomes[1].error.message
+    assert "not a number" in outcomes[2].error.message
+    assert decode(outcomes[3].value) == 4
 
 
 async def test_a_value_that_cannot_travel_fails_its_task():
@@ -557,13 +558,10 @@ async def test_a_value_that_cannot_travel_fails_its_task():
 
 
 async def test_big_items_and_values_travel_without_holding_the_loop(unblocked_loop):
-    array = np.arange(6_000_000, dtype="f8")
-    async with driven(max_workers=2) as d:
-        program = d.program(lambda index, item: item + index[0])
-        for outcome in await d.outcomes_of(send_items(d, program, [array, array])):
-            assert outcome.status == Status.SUCCEEDED
-            assert len(outcome.value.data) >= array.nbytes
-        got = decode(d.outcomes[max(d.outcomes)].value)
+    array = await asyncio.to_thread(np.arange, 6_000_000, dtype="f8")
+    outcomes = await mapped(lambda index, item: item + index[0], [array, array])
+    assert [o.status for o in outcomes] == [Status.SUCCEEDED, Status.SUCCEEDED]
+    got = await asyncio.to_thread(decode, outcomes[1].value)
     assert got.shape == array.shape
     np.testing.assert_array_equal(got[::100_000], array[::100_000] + 1)
 
