@@ -108,6 +108,8 @@ class AxisDemand:
 
     def blocks(self, chunk: int, extent: int) -> AxisDemand | None:
         """Return the demand in whole blocks of ``chunk``, where each task needs exactly one; else None."""
+        if extent == 0:
+            return AxisDemand(self.axis, 1, 0, 0)
         first, end = self.lo + self.offset, self.hi + self.offset
         whole = first % chunk == 0 and (end % chunk == 0 or end == extent)
         if self.step != 1 or not whole or first >= end:
@@ -205,9 +207,16 @@ class Select:
 
 
 def of_blocks(shape: Shape, blocks: Shape) -> Demand:
-    """Return the demand of the stage that makes an array of ``shape``, one of ``blocks`` a task."""
-    pairs = zip(shape, blocks, strict=True)
-    return Demand(tuple(AxisDemand(axis, block, 0, n) for axis, (n, block) in enumerate(pairs)))
+    """Return the demand of the stage that makes an array of ``shape``, one of ``blocks`` a task.
+
+    An axis of a single block is the same for every task, and said so: equal demands are then found equal.
+    """
+    pairs = enumerate(zip(shape, blocks, strict=True))
+    axes = (
+        AxisDemand.constant(0, n) if 0 < n <= block else AxisDemand(axis, block, 0, n)
+        for axis, (n, block) in pairs
+    )
+    return Demand(tuple(axes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +267,18 @@ def relation(demand: Demand, shape: Shape, blocks: Shape, grid: Shape) -> Relati
     maps: list[AxisMap] = []
     axes: list[int | None] = []
     for axis, (d, n, block) in enumerate(zip(demand.axes, shape, blocks, strict=True)):
+        lone = d.axis is None and d.lo < d.hi and producer[axis] == 1
+        if lone and len(grid) == len(shape) and grid[axis] == 1:
+            # One block against one block: said so, because then the whole may be the identity.
+            maps.append(Same(1, 1))
+            axes.append(axis)
+            continue
         consumer = 1 if d.axis is None else grid[d.axis]
         maps.append(_axis_map(d, n, block, producer[axis], consumer))
         axes.append(d.axis)
     inner = Blockwise(producer, grid, tuple(axes), tuple(maps))
-    if not demand.guards:
+    if not demand.guards or not shape:
+        # A single element is read by every task: no slice of it is empty.
         return inner
     return Guarded(inner, _box_of(demand.guards, grid))
 

@@ -203,11 +203,14 @@ class Step:
 class Kernel:
     """The steps of a task. Values 0, 1, … are the inputs, then one value a step; the last is the result."""
 
-    inputs: int
+    inputs: tuple[Demand, ...]
     steps: tuple[Step, ...]
 
     def __call__(self, index: Index, *inputs: Any) -> Any:
-        values = list(inputs)
+        values = [
+            block if not demand.guards or demand.holds(index) else None
+            for block, demand in zip(inputs, self.inputs, strict=True)
+        ]
         # Chunk by chunk and from workers, NumPy's floating-point warnings are noise; NaN and infinity tell.
         with np.errstate(all="ignore"):
             for step in self.steps:

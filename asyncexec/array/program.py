@@ -42,7 +42,8 @@ class Program:
             for number, step in enumerate(self.steps)
             for node, demand in (step.value,)
         ]
-        return Kernel(self.inputs, tuple(steps))
+        demands = [demand for node, demand in self.reads for _ in node.dtypes]
+        return Kernel(tuple(demands), tuple(steps))
 
     def temporary_bytes(self) -> int:
         """Return the most that the steps hold at once, beside what was read and the result."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from asyncexec.array.demand import AxisDemand, Demand
 from asyncexec.array.fusion import Group
-from asyncexec.array.nodes import Node
+from asyncexec.array.nodes import Node, View
 from asyncexec.array.program import program
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import Memory
@@ -90,5 +90,20 @@ def _written(group: Group) -> tuple[int, int]:
     block = math.prod(map(min, group.block, root.shape)) * itemsize
     unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
     ragged = any(n > c and n % c for n, c in zip(root.shape, root.chunks, strict=True))
-    copied = root.aliases or ragged or group.block != root.chunks
+    copied = ragged or group.block != root.chunks or not _contiguous(group)
     return block, unit * (1 + copied)
+
+
+def _contiguous(group: Group) -> bool:
+    """Whether a task's result lies in memory in order, so that it is encoded without a copy."""
+    if any(isinstance(node, View) for node in group.members):
+        # NumPy's results keep the order of what they are made of.
+        return False
+    if not group.root.aliases:
+        return True
+    # A copy of what was read: put together from chunks, or a whole one; a piece of a chunk is a view of it.
+    return all(
+        most >= min(chunk, n)
+        for node, demand in group.reads
+        for most, chunk, n in zip(demand.most, node.chunks, node.shape, strict=True)
+    )
