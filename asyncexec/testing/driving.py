@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,9 +11,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncexec.backends.contract import Backend, Batch, Job, Program, Started
-from asyncexec.events.outcome import Outcome
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.box import Shape
 from asyncexec.plan.stage import Kernel, TaskIO
+from asyncexec.scheduler.feed import Feed
 
 
 class Driven:
@@ -42,13 +43,13 @@ class Driven:
         self._sent: set[int] = set()
         self._patience = patience
         self._numbers = itertools.count(1)
+        self._feed = Feed()
         self._changed = anyio.Event()
         self._broken: Exception | None = None
         self._tasks: TaskGroup = anyio.create_task_group()
 
     async def __aenter__(self) -> Self:
         await self.backend.__aenter__()
-        self._send, self._receive = anyio.create_memory_object_stream[Batch](float("inf"))
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._collect)
         return self
@@ -63,11 +64,7 @@ class Driven:
         try:
             await self._tasks.__aexit__(None, None, None)
         finally:
-            try:
-                await self.backend.__aexit__(kind, error, traceback)
-            finally:
-                self._send.close()
-                self._receive.close()
+            await self.backend.__aexit__(kind, error, traceback)
 
     def program(
         self, kernel: Kernel, *, shape: Shape = (1_000_000,), io: TaskIO | None = None
@@ -82,7 +79,7 @@ class Driven:
         """Send one batch, and return the attempts in the order of ``tasks``."""
         jobs = [Job(next(self._numbers), task, tuple(inputs)) for task in tasks]
         self._sent.update(job.attempt for job in jobs)
-        self._send.send_nowait(Batch(program, jobs))
+        self._feed.put(Batch(program, jobs))
         return [job.attempt for job in jobs]
 
     def send_all(self, program: Program, tasks: Sequence[int], *, size: int = 64) -> list[int]:
@@ -93,6 +90,13 @@ class Driven:
             for start in range(0, len(tasks), size)
             for attempt in self.send(program, tasks[start : start + size])
         ]
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Cancel attempts: those that the backend has not taken yet are withdrawn, as the scheduler does."""
+        withdrawn = self._feed.withdraw(attempts)
+        for attempt in withdrawn:
+            self._take(Outcome(attempt, Status.CANCELLED))
+        self.backend.cancel([attempt for attempt in attempts if attempt not in withdrawn])
 
     async def outcome(self, attempt: int) -> Outcome:
         """Wait for the outcome of an attempt."""
@@ -110,7 +114,7 @@ class Driven:
 
     async def finish(self) -> None:
         """End the input, and wait until the map has ended by itself."""
-        self._send.close()
+        self._feed.close()
         await self.until(lambda: self.ended, "the end of the map")
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
@@ -132,7 +136,7 @@ class Driven:
 
     async def _collect(self) -> None:
         try:
-            async for reports in self.backend.map(self._receive):
+            async for reports in self.backend.map(self._feed):
                 for report in reports:
                     self._take(report)
                 self._changed.set()

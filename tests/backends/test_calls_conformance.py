@@ -6,6 +6,8 @@ from tests.backends.subprocess_pool import SubprocessPool
 
 
 class TestAsyncSubprocesses(BackendConformance):
+    many = 1_000  # A message each.
+
     @pytest.fixture
     def backend(self):
         return lambda: CallsBackend(SubprocessPool(2))

@@ -32,7 +32,7 @@ async def until(holds) -> None:
 async def give_up(drive, held, task) -> None:
     (attempt,) = drive.send(drive.program(held), [task])
     await drive.started(attempt)
-    drive.backend.cancel([attempt])
+    drive.cancel([attempt])
     assert (await drive.outcome(attempt)).status is Status.CANCELLED
 
 
@@ -90,7 +90,7 @@ async def test_the_rest_of_a_batch_keeps_its_order_and_its_slot(tmp_path):
     async with driven(max_workers=2) as drive:
         batch = drive.send(drive.program(held), [0, 1, 2, 3, 4])
         await drive.started(batch[0])
-        drive.backend.cancel([batch[0], batch[2]])
+        drive.cancel([batch[0], batch[2]])
         outcomes = await drive.outcomes_of(batch)
         held.release()
     rest = [outcomes[n] for n in (1, 3, 4)]
@@ -129,7 +129,7 @@ async def test_leaving_waits_for_a_task_that_is_saving(tmp_path):
         (attempt,) = drive.send(drive.program(kernels.echo, io=io), [0])
         await drive.started(attempt)
         await until(saving.is_set)
-        drive.backend.cancel([attempt])
+        drive.cancel([attempt])
         await checkpoint()
         assert attempt not in drive.outcomes
         threading.Timer(0.02, go_on.set).start()
@@ -142,7 +142,7 @@ async def test_a_task_whose_kernel_returns_as_it_is_given_up_has_one_outcome(tmp
         attempts = [drive.send(program, range(4)) for _ in range(200)]
         flat = [a for batch in attempts for a in batch]
         while len(drive.outcomes) < len(flat):
-            drive.backend.cancel(flat[len(drive.outcomes) :: 7])
+            drive.cancel(flat[len(drive.outcomes) :: 7])
             await checkpoint()
         await drive.finish()
     assert {o.status for o in drive.outcomes.values()} <= {Status.FAILED, Status.CANCELLED}
@@ -188,7 +188,7 @@ async def test_the_loop_is_not_held(unblocked_loop, tmp_path):
         await drive.outcomes_of(attempts)
         for attempt in blocked:
             await drive.started(attempt)
-        drive.backend.cancel(blocked)
+        drive.cancel(blocked)
         held.release()
 
 

@@ -28,7 +28,7 @@ class CancelRules(Suite):
                 await driven.started(attempt)
             waiting = [driven.send(program, [slots + extra])[0] for extra in range(3)]
             await anyio.sleep(0.05)  # On their way, or not: both must do.
-            driven.backend.cancel(waiting[:2])
+            driven.cancel(waiting[:2])
             for outcome in await driven.outcomes_of(waiting[:2]):
                 assert outcome.status is Status.CANCELLED
                 assert not outcome.started
@@ -51,7 +51,7 @@ class CancelRules(Suite):
             )
             first, second, third, fourth = driven.send(driven.program(held), [0, 1, 2, 3])
             await driven.started(first)
-            driven.backend.cancel([second, fourth])
+            driven.cancel([second, fourth])
             for outcome in await driven.outcomes_of([second, fourth]):
                 assert outcome.status is Status.CANCELLED
                 assert not outcome.started
@@ -71,7 +71,7 @@ class CancelRules(Suite):
             )
             await driven.started(batch[0])
             slots = driven.backend.slots
-            driven.backend.cancel([batch[0]])
+            driven.cancel([batch[0]])
             outcome = await driven.outcome(batch[0])
             assert outcome.status is Status.CANCELLED
             assert outcome.started
@@ -97,7 +97,7 @@ class CancelRules(Suite):
             attempts = [driven.send(program, [task])[0] for task in range(slots + 10)]
             for attempt in attempts[:slots]:
                 await driven.started(attempt)
-            driven.backend.cancel(attempts)
+            driven.cancel(attempts)
             for outcome in await driven.outcomes_of(attempts[slots:]):
                 assert outcome.status is Status.CANCELLED
                 assert not outcome.started
@@ -113,7 +113,7 @@ class CancelRules(Suite):
             (attempt,) = driven.send(driven.program(held), [0])
             await driven.started(attempt)
             await self.until(lambda: held.traced(0) > 0, "the task's trace")
-            driven.backend.cancel([attempt])
+            driven.cancel([attempt])
             assert (await driven.outcome(attempt)).status is Status.CANCELLED
             await self.quiet(held, 0)
 
@@ -130,7 +130,7 @@ class CancelRules(Suite):
             )
             (attempt,) = driven.send(driven.program(held, io=io), [0])
             await driven.started(attempt)
-            driven.backend.cancel([attempt])
+            driven.cancel([attempt])
             assert (await driven.outcome(attempt)).status is Status.CANCELLED
             held.release()
             (other,) = driven.send(driven.program(held, io=io), [1])
@@ -145,8 +145,8 @@ class CancelRules(Suite):
         async with self.driven(backend) as driven:
             attempts = driven.send_all(driven.program(kernels.echo, io=io), range(300), size=16)
             await driven.until(lambda: len(driven.outcomes) >= 5, "the first outcomes")
-            driven.backend.cancel(attempts)
-            driven.backend.cancel(attempts)
+            driven.cancel(attempts)
+            driven.cancel(attempts)
             await driven.finish()
             shares_memory = driven.backend.capabilities.shares_memory
         for task, attempt in enumerate(attempts):
@@ -158,10 +158,10 @@ class CancelRules(Suite):
     async def test_cancelling_strangers_does_nothing(self, backend: Factory) -> None:
         """Ids that ended or never were are ignored."""
         async with self.driven(backend) as driven:
-            driven.backend.cancel([987_654_321])
+            driven.cancel([987_654_321])
             (attempt,) = driven.send(driven.program(kernels.echo), [0])
             await driven.outcome(attempt)
-            driven.backend.cancel([attempt, 987_654_321])
+            driven.cancel([attempt, 987_654_321])
             (other,) = driven.send(driven.program(kernels.echo), [1])
             assert (await driven.outcome(other)).status is Status.SUCCEEDED
             await driven.finish()
