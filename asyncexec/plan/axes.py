@@ -129,7 +129,9 @@ class Window:
             last = (self.offset + self.after - a) // (self.out_chunk * stride)
         if entry > self.out_extent - 1:
             return range(0)
-        return clip(max(entry, 0) // self.out_chunk, last + 1, self.blocks[1])
+        return clip(
+            max(entry, 0) // self.out_chunk, last + 1, -(-self.out_extent // self.out_chunk)
+        )
 
     def check(self, producer: int, consumer: int) -> None:
         if self.blocks != (producer, consumer):

@@ -24,7 +24,7 @@ def whole(shape: Shape) -> Box:
 
 def point(index: Index) -> Box:
     """Return the box that holds just ``index``."""
-    return tuple(range(i, i + 1) for i in index)
+    return tuple([range(i, i + 1) for i in index])
 
 
 def size(box: Box) -> int:
@@ -59,15 +59,44 @@ def unravel(flat: int, shape: Shape) -> Index:
 
 def flat_runs(box: Box, shape: Shape) -> Iterator[range]:
     """Iterate over the flat indices of ``box`` as maximal contiguous ranges, in ascending order."""
-    runs = _runs(box, shape)
+    ranges = True
+    for span in box:
+        if not span:
+            return iter(())
+        ranges = ranges and type(span) is range
+    axis = len(shape)
+    run = 1
+    while axis and len(box[axis - 1]) == shape[axis - 1]:
+        axis -= 1
+        run *= shape[axis]
+    if not axis:
+        return iter((range(run),))
+    if not ranges:
+        return _merged(_runs(box, shape, axis - 1, run))
     # Runs of ranges never touch: a span that fills its axis has been taken into the run.
-    return runs if all(type(span) is range for span in box) else _merged(runs)
+    return _runs(box, shape, axis - 1, run)
+
+
+def _runs(box: Box, shape: Shape, axis: int, run: int) -> Iterator[range]:
+    """Iterate over contiguous ranges in ascending order; axes behind ``axis`` are whole and make ``run``."""
+    span = box[axis]
+    extent = shape[axis]
+    pieces = (
+        ((span.start * run, span.stop * run),)
+        if isinstance(span, range)
+        else tuple((i * run, (i + 1) * run) for i in span)
+    )
+    for outer in product(*box[:axis]):
+        base = 0
+        for i, n in zip(outer, shape, strict=False):
+            base = base * n + i
+        base *= extent * run
+        for start, stop in pieces:
+            yield range(base + start, base + stop)
 
 
 def _merged(runs: Iterator[range]) -> Iterator[range]:
-    held = next(runs, None)
-    if held is None:
-        return
+    held = next(runs)
     for run in runs:
         if held.stop == run.start:
             held = range(held.start, run.stop)
@@ -75,29 +104,6 @@ def _merged(runs: Iterator[range]) -> Iterator[range]:
             yield held
             held = run
     yield held
-
-
-def _runs(box: Box, shape: Shape) -> Iterator[range]:
-    """Iterate over contiguous ranges in ascending order; neighbours may touch."""
-    if any(len(span) == 0 for span in box):
-        return
-    axis = len(shape)
-    run = 1
-    while axis and len(box[axis - 1]) == shape[axis - 1]:
-        axis -= 1
-        run *= shape[axis]
-    if axis == 0:
-        yield range(run)
-        return
-    last = box[axis - 1]
-    extent = shape[axis - 1] * run
-    for outer in product(*box[: axis - 1]):
-        base = ravel(outer, shape[: axis - 1]) * extent
-        if isinstance(last, range):
-            yield range(base + last.start * run, base + last.stop * run)
-        else:
-            for i in last:
-                yield range(base + i * run, base + (i + 1) * run)
 
 
 def clip(start: int, stop: int, extent: int) -> range:

@@ -99,9 +99,10 @@ class Blockwise:
         )
 
     def consumers(self, inputs: Box) -> Box:
+        # Called for every task that completes, so it is written to be quick for single indices.
         box: list[Span | None] = [None] * len(self.consumer)
         for span, axis, m in zip(inputs, self.axes, self.maps, strict=True):
-            found = spread(span, m.consumers)
+            found = m.consumers(span[0]) if len(span) == 1 else spread(span, m.consumers)
             if axis is None:
                 if not found:
                     return tuple(range(0) for _ in self.consumer) or _NOTHING
@@ -109,7 +110,7 @@ class Blockwise:
             sofar = box[axis]
             box[axis] = found if sofar is None else intersect(sofar, found)
         return tuple(
-            range(n) if span is None else span for span, n in zip(box, self.consumer, strict=True)
+            [range(n) if s is None else s for s, n in zip(box, self.consumer, strict=True)]
         )
 
 

@@ -88,7 +88,7 @@ def _texts(stage: Stage) -> list[str]:
     lines += [items_text(given) for given in stage.items]
     if stage.outputs:
         blocks = ", ".join(dict.fromkeys(shape_text(o.block) for o in stage.outputs))
-        lines.append(_cut(f"writes {format_bytes(stage.write_bytes)} in {blocks}"))
+        lines.append(_cut(f"writes {format_bytes(stage.write_bytes)} in blocks of {blocks}"))
     memory = stage.memory
     if memory.projected_bytes:
         allowed = memory.allowed_bytes

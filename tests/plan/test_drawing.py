@@ -28,7 +28,7 @@ def test_every_stage_is_a_box_with_its_figures():
     assert shown["rechunk"] == [
         "rechunk",
         "20 tasks (1x4x5)",
-        "writes 1.7 MB in 240x10x10",
+        "writes 1.7 MB in blocks of 240x10x10",
         "1.2 GB of 2.0 GB memory",
     ]
     assert shown["mean warming"] == ["mean warming", "mean · 1 task", "1.2 GB of 2.0 GB memory"]
