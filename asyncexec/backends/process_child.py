@@ -37,7 +37,12 @@ from asyncexec.backends.process_frames import (
     write_error,
 )
 from asyncexec.backends.process_inputs import InputReader
-from asyncexec.backends.process_memory import MemoryLimit, MemoryMeter, be_killed_first
+from asyncexec.backends.process_memory import (
+    MemoryLimit,
+    MemoryMeter,
+    be_killed_first,
+    give_back_memory,
+)
 from asyncexec.backends.process_page import PAYLOAD_BYTES, Page
 from asyncexec.backends.worker import describe, run_job
 from asyncexec.errors import SerializationError
@@ -112,6 +117,7 @@ class _Child:
     def __init__(self, connection: socket.socket, page: Page) -> None:
         self._connection = connection
         self._programs: dict[str, _Program] = {}
+        self._last = ""
         self._meter = MemoryMeter()
         self._limit = MemoryLimit(self._meter)
         self._out = _Out(connection, page)
@@ -151,6 +157,9 @@ class _Child:
     def _run(self, header: tuple[Any, ...], body: list[memoryview]) -> None:
         number, key, allowed_bytes, attempts, tasks, ends, beside_ends = header
         program = self._programs[key]
+        if key != self._last:
+            give_back_memory()
+            self._last = key
         inputs = InputReader(body[0], ends, beside_ends, body[1:]) if ends else None
         forbidden = self._page.forbidden(number)
         self._out.begin(number)

@@ -11,6 +11,7 @@ just been loaded is added on top of the limit.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import resource
 import sys
@@ -109,6 +110,16 @@ class MemoryLimit:
             soft = min(soft, hard)
         resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
         self._now = wanted
+
+
+def give_back_memory() -> None:
+    """Hand freed memory that the allocator keeps back to the system, where the allocator can (glibc).
+
+    What tasks of one kind leave behind would count as held by tasks of another kind, which may be allowed less.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def be_killed_first() -> None:
