@@ -1,0 +1,164 @@
+"""What tasks hold at most is what was projected, or less: measured on worker processes, with chunks of tens of MB."""
+
+import numpy as np
+import pytest
+
+import asyncexec as ax
+import asyncexec.array as xp
+from asyncexec.plan.memory import format_bytes
+
+CHUNK = 1600  # 20 MB of float64
+ALLOWED = "1GB"
+
+UNARY = [
+    *(
+        "abs acos acosh asin asinh atan atanh ceil conj cos cosh exp expm1 floor imag isfinite isinf"
+    ).split(),
+    *(
+        "isnan log log1p log2 log10 logical_not negative positive real reciprocal round sign"
+    ).split(),
+    *("signbit sin sinh sqrt square tan tanh trunc").split(),
+]
+BINARY = [
+    *("add atan2 copysign divide equal floor_divide greater greater_equal hypot less").split(),
+    *("less_equal logaddexp logical_and logical_or logical_xor maximum minimum multiply").split(),
+    *("nextafter not_equal pow remainder subtract").split(),
+]
+INTEGERS = [
+    *(
+        "bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift add multiply"
+    ).split(),
+    *("floor_divide remainder pow").split(),
+]
+REDUCTIONS = ["sum", "prod", "mean", "min", "max", "var", "std", "all", "any"]
+
+
+def plus_two(block):
+    return block + 2
+
+
+def centred(block):
+    return block - block.mean(axis=0)
+
+
+REPRESENTATIVE = {
+    "copy": lambda a, b: a,
+    "unary": lambda a, b: xp.sin(a),
+    "binary": lambda a, b: a + b,
+    "chain": lambda a, b: xp.sqrt(a * a + b * b) - (a - b) * 0.5,
+    "mixed types": lambda a, b: xp.astype(a, xp.float32) + 1j,
+    "where": lambda a, b: xp.where(a > b, a, -1.0),
+    "clip": lambda a, b: xp.clip(a, 0.1, b),
+    "broadcast": lambda a, b: a + b[:1, :],
+    "sum": lambda a, b: xp.sum(a * b),
+    "mean of an axis": lambda a, b: xp.mean(a, axis=0),
+    "var": lambda a, b: xp.var(a, axis=1),
+    "argmax": lambda a, b: xp.argmax(a, axis=0),
+    "anomaly": lambda a, b: a - xp.mean(a, axis=1, keepdims=True),
+    "slice": lambda a, b: a[100:, 30:],
+    "strides": lambda a, b: a[::-1, ::2],
+    "transpose": lambda a, b: a.T + 1,
+    "concat": lambda a, b: xp.concat([a, b], axis=0),
+    "stack": lambda a, b: xp.stack([a, b], axis=0),
+    "rechunk": lambda a, b: xp.rechunk(a, (CHUNK // 10, 2 * CHUNK)),
+    "rechunk through files": lambda a, b: xp.rechunk(a, (CHUNK, 20)),
+    "map_blocks": lambda a, b: xp.map_blocks(plus_two, a),
+    "map_blocks of two": lambda a, b: xp.map_blocks(np.hypot, a, b),
+    "blockwise": lambda a, b: xp.blockwise(centred, "ij", a, "ij", dtype=a.dtype),
+    "creation": lambda a, b: xp.ones_like(a) * 2,
+    "arange": lambda a, b: xp.arange(CHUNK**2, chunks=CHUNK**2, spec=a.spec),
+    "linspace": lambda a, b: xp.linspace(0, 1, CHUNK**2, chunks=CHUNK**2, spec=a.spec),
+    "eye": lambda a, b: xp.eye(CHUNK, chunks=CHUNK, spec=a.spec),
+    "tril": lambda a, b: xp.tril(a),
+}
+
+EVERY = {
+    **{name: lambda a, b, name=name: getattr(xp, name)(a) for name in UNARY},
+    **{name: lambda a, b, name=name: getattr(xp, name)(a, b) for name in BINARY},
+    **{
+        f"{name} of complex": lambda a, b, name=name: getattr(xp, name)(xp.astype(a, xp.complex128))
+        for name in UNARY
+        if name not in ("ceil", "floor", "trunc", "signbit", "round")
+    },
+    **{
+        f"{name} of integers": lambda a, b, name=name: getattr(xp, name)(
+            xp.astype(a * 8, xp.int64), xp.astype(b * 8 + 1, xp.int32)
+        )
+        for name in INTEGERS
+    },
+    **{
+        f"{name} along {axis}": lambda a, b, name=name, axis=axis: getattr(xp, name)(a, axis=axis)
+        for name in REDUCTIONS
+        for axis in (0, 1, None)
+    },
+    **{
+        f"{name} of float32": lambda a, b, name=name: getattr(xp, name)(xp.astype(a, xp.float32))
+        for name in REDUCTIONS
+    },
+    "argmin of all": lambda a, b: xp.argmin(a),
+    "flip": lambda a, b: xp.flip(a),
+    "roll": lambda a, b: xp.roll(a, 100, axis=0),
+    "expand_dims": lambda a, b: xp.expand_dims(a, axis=0),
+    "squeeze": lambda a, b: xp.squeeze(a[:1], axis=0),
+    "broadcast_to": lambda a, b: xp.broadcast_to(a[:1], a.shape),
+    "moveaxis": lambda a, b: xp.moveaxis(a, 0, 1),
+    "unstack": lambda a, b: xp.unstack(a[:2])[1],
+    "triu": lambda a, b: xp.triu(a),
+    "full": lambda a, b: xp.full_like(a, 3.0),
+    "drop_axis": lambda a, b: xp.map_blocks(total, a, drop_axis=0, dtype=a.dtype),
+}
+
+
+def total(block):
+    return block.sum(axis=0)
+
+
+@pytest.fixture
+def operands(tmp_path, rng):
+    """Arrays on disk that cannot be compressed."""
+    spec = ax.Spec(work_dir=tmp_path / "work", allowed_mem=ALLOWED, reserved_mem="100MB")
+    places = [tmp_path / "a.zarr", tmp_path / "b.zarr"]
+    data = [rng.random((CHUNK, 2 * CHUNK)) for _ in places]
+    arrays = [xp.from_array(d, chunks=CHUNK, spec=spec) for d in data]
+    xp.store(arrays, places).compute(executor="threads")
+    return [xp.from_zarr(place, spec=spec) for place in places]
+
+
+async def measured(cases, operands, tmp_path):
+    """What was measured beyond what was projected, case by case."""
+    wrong = []
+    async with ax.Engine(executor="processes", executor_options={"max_workers": 1}) as engine:
+        for name, make in cases.items():
+            plan = xp.store([make(*operands)], [tmp_path / f"{name}.zarr"], overwrite=True)
+            for stage in (await engine.execute(plan)).stages:
+                told = f"{name}: {stage.name} ({stage.operation})"
+                figures = (
+                    f"{format_bytes(stage.peak_bytes)} of {format_bytes(stage.projected_bytes)}"
+                )
+                print(f"{told}: {figures}")
+                assert stage.peak_bytes > 10_000_000, f"{told} was not measured"
+                if not stage.peak_bytes <= stage.projected_bytes <= 1_000_000_000:
+                    wrong.append(f"{told}: {figures}")
+    return wrong
+
+
+@pytest.fixture
+def written_outside(operands):
+    """The operands, made before any loop runs."""
+    return operands
+
+
+async def test_operations_hold_no_more_than_projected(written_outside, tmp_path):
+    assert await measured(REPRESENTATIVE, written_outside, tmp_path) == []
+
+
+@pytest.mark.slow
+async def test_every_operation_holds_no_more_than_projected(written_outside, tmp_path):
+    assert await measured(EVERY, written_outside, tmp_path) == []
+
+
+@pytest.mark.slow
+async def test_a_worker_without_data_holds_less_than_is_reserved():
+    async with ax.Engine(executor="processes", executor_options={"max_workers": 1}) as engine:
+        result = await engine.execute(xp.sum(xp.ones(10, chunks=5)))
+    assert 0 < max(stage.peak_bytes for stage in result.stages) < 100_000_000
