@@ -64,15 +64,21 @@ def judge(
     trouble: Trouble,
     outcome: Outcome,
     rng: random.Random,
+    excused: bool = False,
 ) -> Again | Hopeless:
-    """Decide about a task whose last living attempt ended with ``outcome``, and keep count in ``trouble``."""
+    """Decide about a task whose last living attempt ended with ``outcome``, and keep count in ``trouble``.
+
+    ``excused`` says that everything fails just now, which is not the task's fault.
+    """
     retry = stage.settings.retry
     if not retry.charged(outcome) and trouble.free_losses < _FREE_LOSSES:
         trouble.free_losses += 1
         return Again(charged=False, reason="the attempt was lost before it started")
-    trouble.failures += 1
     kind = retry.kind(outcome)
     poisonous = kind is Kind.WORKER_LOST and stage.poison.lost(running.task, outcome.worker)
+    # At least the first failure counts, or "no retries" would not mean none.
+    charged = poisonous or not excused or not trouble.failures
+    trouble.failures += charged
     if not poisonous and (stage.stage.idempotent or not outcome.started):
         alone = running.consignment.exclusive
         verdict = retry.verdict(kind, trouble.failures, rng, alone=alone)
@@ -80,6 +86,7 @@ def judge(
             return Again(
                 delay_seconds=verdict.delay_seconds,
                 alone=verdict.alone,
+                charged=charged,
                 reason=_reason(kind, outcome),
             )
     return Hopeless(_error(plan, stage, running, outcome=outcome, kind=kind, poisonous=poisonous))

@@ -13,7 +13,7 @@ from asyncexec.straggler.rule import StageView
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
-    from asyncexec.scheduler.attempts import Running
+    from asyncexec.scheduler.attempts import Running, Trouble
     from asyncexec.scheduler.stage import StageState
 
 LOOK_SECONDS = 0.1
@@ -65,14 +65,10 @@ class Lookout:
         for running in stage.started.values():
             if running.started > before:
                 return
-            trouble = running.trouble
-            if running.timed_out or running.task in stage.backups:
-                continue
-            # Age counts from the task's newest attempt, which must itself have started.
-            if trouble is None or (
-                len(trouble.alive) < copies and next(reversed(trouble.alive)) == running.id
-            ):
-                yield running
+            if not running.timed_out and running.task not in stage.backups:
+                trouble = running.trouble
+                if trouble is None or _may_have_another(trouble, running, copies):
+                    yield running
 
     def _view(self, stage: StageState, idle_slots: int) -> StageView:
         return StageView(
@@ -85,3 +81,12 @@ class Lookout:
             metered=self._capabilities.metered,
             statistics=stage.statistics,
         )
+
+
+def _may_have_another(trouble: Trouble, newest: Running, copies: int) -> bool:
+    """Whether ``newest`` is the task's newest attempt and one more is allowed.
+
+    A task that is complete has losers that still run until they are stopped: they get no backup.
+    """
+    alive = trouble.alive
+    return not trouble.complete and len(alive) < copies and next(reversed(alive)) == newest.id

@@ -373,15 +373,22 @@ class Run:
             stage.backups.remove(running.task)  # a task that is tried again needs no backup as well
         if trouble.alive:
             return
+        kind = stage.settings.retry.kind(outcome)
+        excused = self._circuit.excuses(kind)
         decision = judge(
-            self.plan.name, stage, running, trouble=trouble, outcome=outcome, rng=self._random
+            self.plan.name,
+            stage,
+            running,
+            trouble=trouble,
+            outcome=outcome,
+            rng=self._random,
+            excused=excused,
         )
         if isinstance(decision, Hopeless):
             self._fail(running, decision, now)
             return
-        kind = stage.settings.retry.kind(outcome)
-        if decision.charged and kind in COUNTED:
-            self._record_failure(stage, running, now)
+        if (decision.charged or excused) and kind in COUNTED:
+            self._record_failure(stage, running, decision.reason, now)
         self._again(running, stage, decision, now)
 
     def _again(self, running: Running, stage: StageState, decision: Again, now: float) -> None:
@@ -410,10 +417,11 @@ class Run:
         self.chronicle.failed(running, decision.error, now)
         self.stop(decision.error)
 
-    def _record_failure(self, stage: StageState, running: Running, now: float) -> None:
+    def _record_failure(self, stage: StageState, running: Running, reason: str, now: float) -> None:
         changed = self._circuit.record(success=False, task=(stage.position, running.task), now=now)
         if self._circuit.gave_up:
-            self.stop(self._circuit.error(self.plan.name))
+            last = f"stage {stage.name!r}, task {running.task}: {reason}"
+            self.stop(self._circuit.error(self.plan.name, last=last))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
             self.chronicle.circuit_opened(self._circuit.failures, pause, now)

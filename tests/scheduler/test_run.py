@@ -273,6 +273,19 @@ def test_a_slow_task_gets_a_backup_and_the_first_success_wins() -> None:
     assert kinds.count("TaskSucceeded") == 20
 
 
+def test_a_loser_that_is_slow_to_stop_gets_no_backup() -> None:
+    bench, slow = slow_one()
+    bench.pass_time(10)
+    (backup,) = bench.send()
+    bench.start(backup, "other")
+    bench.end(backup, value="first")
+    bench.pass_time(10)
+    assert not bench.send()
+    bench.end(backup._replace(attempt=slow), value="late")
+    assert bench.run.finished
+    assert bench.run.left == 0
+
+
 def test_two_attempts_that_end_in_the_same_instant_are_one_completion() -> None:
     bench, slow = slow_one()
     bench.pass_time(10)
