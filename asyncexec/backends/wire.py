@@ -105,6 +105,8 @@ def decode_outcomes(data: bytes) -> list[Outcome]:
                     error,
                 )
             )
+        if position != len(data):
+            raise ValueError(f"{len(data)} bytes instead of {position}")  # noqa: TRY301 - as any other
     except (struct.error, ValueError, TypeError, IndexError, KeyError) as error:
         raise BackendError(
             f"a worker answered with something that is not a list of outcomes: {error}"

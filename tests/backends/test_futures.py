@@ -1,0 +1,351 @@
+import multiprocessing
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+
+import anyio
+import pytest
+
+from asyncexec.backends.blocking_calls import SMALL_PROGRAM_BYTES
+from asyncexec.backends.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall
+from asyncexec.backends.futures import FuturesBackend
+from asyncexec.errors import BackendError, OptionError
+from asyncexec.events.outcome import Status
+from asyncexec.testing import kernels
+from asyncexec.testing.driving import Driven
+from asyncexec.testing.kernels import Held, Meeting
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def processes():
+    """A pool of two processes that stays the test's own."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["asyncexec.testing.kernels", "asyncexec.backends.futures"])
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        yield pool
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(2) as pool:
+        yield pool
+
+
+def driven(executor, **options) -> Driven:
+    return Driven(FuturesBackend(executor=executor, **options), patience=PATIENCE)
+
+
+async def until(holds) -> None:
+    with anyio.fail_after(PATIENCE):
+        while not holds():
+            await anyio.sleep(0.001)
+
+
+class Inline(Executor):
+    """Runs calls as if far away, in this thread; keeps what it was given."""
+
+    def __init__(self, max_workers=None) -> None:
+        self.calls = []
+        if max_workers is not None:
+            self._max_workers = max_workers
+
+    def submit(self, call):
+        self.calls.append(call)
+        future = Future()
+        future.set_running_or_notify_cancel()
+        future.set_result(self.answer(call))
+        return future
+
+    def answer(self, call):
+        return call()
+
+
+async def test_a_pool_handed_in_stays_open(threads, processes):
+    for pool in (threads, processes):
+        async with driven(pool) as drive:
+            attempts = drive.send_all(drive.program(kernels.echo), range(5))
+            await drive.outcomes_of(attempts)
+        assert pool.submit(abs, -3).result() == 3
+
+
+async def test_slots_are_the_workers_of_the_pool(threads):
+    async with driven(threads) as drive:
+        assert drive.backend.slots == 2
+    async with driven(threads, max_workers=1) as drive:
+        assert drive.backend.slots == 1
+    async with driven(Inline(), max_workers=5) as drive:
+        assert drive.backend.slots == 5
+
+
+async def test_a_pool_that_does_not_say_its_size_needs_max_workers():
+    with pytest.raises(OptionError, match="Inline does not say how many workers"):
+        async with FuturesBackend(executor=Inline()):
+            pass
+
+
+async def test_a_factory_must_make_a_pool():
+    with pytest.raises(OptionError, match="returned 3, which is not"):
+        async with FuturesBackend(executor=lambda: 3):
+            pass
+
+
+async def test_what_a_factory_raises_comes_out(monkeypatch):
+    with pytest.raises(ZeroDivisionError):
+        async with FuturesBackend(executor=lambda: 1 / 0):
+            pass
+
+
+async def test_pools_say_what_they_are(threads, processes):
+    local = FuturesBackend(executor=threads).capabilities
+    assert (local.shares_memory, local.isolated, local.local) == (True, False, True)
+    apart = FuturesBackend(executor=processes).capabilities
+    assert (apart.shares_memory, apart.isolated, apart.local) == (False, True, True)
+    far = FuturesBackend(executor=Inline()).capabilities
+    assert (far.shares_memory, far.isolated, far.local) == (False, True, False)
+
+
+async def test_a_batch_is_one_call(processes):
+    async with driven(processes, batch_limit=16) as drive:
+        attempts = drive.send_all(drive.program(kernels.echo), range(100))
+        outcomes = await drive.outcomes_of(attempts)
+    assert [o.status for o in outcomes] == [Status.SUCCEEDED] * 100
+    assert len({o.worker for o in outcomes[:16]}) == 1
+
+
+async def test_cancelling_one_of_a_batch_in_flight_leaves_the_others_alone(threads, tmp_path):
+    held = Held(directory=tmp_path, only=(0,))
+    async with driven(threads, batch_limit=8) as drive:
+        batch = drive.send(drive.program(held), range(4))
+        await drive.started(batch[0])
+        drive.cancel([batch[2]])
+        assert (await drive.outcome(batch[2])).status is Status.CANCELLED
+        held.release()
+        rest = await drive.outcomes_of([batch[0], batch[1], batch[3]])
+        assert [o.status for o in rest] == [Status.SUCCEEDED] * 3
+        await drive.finish()
+    assert not held.began(2)
+
+
+async def test_a_batch_in_a_queue_sheds_what_is_cancelled(threads, tmp_path):
+    held = Held(directory=tmp_path, only=(0,))
+    async with driven(threads, max_workers=1, batch_limit=8) as drive:
+        program = drive.program(held)
+        (first,) = drive.send(program, [0])
+        await drive.started(first)
+        batch = drive.send(program, [1, 2, 3])
+        await anyio.sleep(0.01)
+        drive.cancel(batch[:2])
+        outcomes = await drive.outcomes_of(batch[:2])
+        assert not any(o.started for o in outcomes)
+        held.release()
+        assert (await drive.outcome(batch[2])).status is Status.SUCCEEDED
+    assert not held.began(1)
+    assert not held.began(2)
+
+
+async def test_tasks_given_up_hold_their_workers(threads, tmp_path):
+    held = Held(directory=tmp_path)
+    async with driven(threads) as drive:
+        (attempt,) = drive.send(drive.program(held), [0])
+        await drive.started(attempt)
+        drive.cancel([attempt])
+        await drive.outcome(attempt)
+        assert drive.backend.slots == 1
+        assert drive.backend.abandoned == 1
+        (other,) = drive.send(drive.program(kernels.echo), [1])
+        assert (await drive.outcome(other)).status is Status.SUCCEEDED
+        held.release()
+        await until(lambda: drive.backend.slots == 2)
+
+
+async def test_work_without_a_worker_left_breaks_a_pool_handed_in(threads, tmp_path):
+    held = Held(directory=tmp_path)
+    async with driven(threads, max_workers=1, patience=0.1) as drive:
+        (attempt,) = drive.send(drive.program(held), [0])
+        await drive.started(attempt)
+        drive.cancel([attempt])
+        drive.send(drive.program(kernels.echo), [1])
+        with pytest.raises(BackendError, match="Hand in a function") as caught:
+            await drive.finish()
+        assert "held by a task that was given up" in str(caught.value.__cause__)
+        held.release()
+
+
+async def test_a_factory_replaces_a_pool_that_is_held(tmp_path):
+    held = Held(directory=tmp_path)
+    async with driven(lambda: ThreadPoolExecutor(1), patience=0.1) as drive:
+        (attempt,) = drive.send(drive.program(held), [0])
+        await drive.started(attempt)
+        drive.cancel([attempt])
+        (other,) = drive.send(drive.program(kernels.echo), [1])
+        assert (await drive.outcome(other)).status is Status.SUCCEEDED
+        held.release()
+
+
+async def test_a_broken_pool_handed_in_loses_all_and_breaks_the_backend(tmp_path):
+    held = Held(directory=tmp_path)
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(2, mp_context=context) as pool:
+        async with driven(pool) as drive:
+            # Both processes are there: the pool does not watch over one that it has just started.
+            meeting = drive.program(Meeting(directory=tmp_path, tasks=2))
+            await drive.outcomes_of([drive.send(meeting, [task])[0] for task in range(2)])
+            (bystander,) = drive.send(drive.program(held), [0])
+            await drive.started(bystander)
+            (lethal,) = drive.send(drive.program(kernels.die), [1])
+            waiting = drive.send(drive.program(kernels.echo), [2])
+            lost = await drive.outcomes_of([bystander, lethal])
+            assert [o.status for o in lost] == [Status.LOST, Status.LOST]
+            assert all(o.started for o in lost)
+            with pytest.raises(BackendError, match="lambda: ProcessPoolExecutor"):
+                await drive.outcomes_of(waiting)
+
+
+async def test_a_pool_that_was_shut_down_breaks_the_backend():
+    pool = ThreadPoolExecutor(1)
+    pool.shutdown()
+    async with driven(pool) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        assert (await drive.outcome(attempt)).status is Status.LOST
+        with pytest.raises(BackendError, match="was shut down"):
+            await drive.outcome(drive.send(drive.program(kernels.echo), [1])[0])
+
+
+async def test_a_future_that_somebody_else_cancels_is_lost_without_charge(threads):
+    class Cancelling(Inline):
+        def submit(self, call):
+            future = Future()
+            future.cancel()
+            return future
+
+    async with driven(Cancelling(1)) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        outcome = await drive.outcome(attempt)
+    assert outcome.status is Status.LOST
+    assert not outcome.started
+
+
+async def test_what_a_worker_makes_of_a_call_without_our_package_is_a_failure():
+    class Elsewhere(Inline):
+        def submit(self, call):
+            future = Future()
+            future.set_exception(ModuleNotFoundError("No module named 'asyncexec'"))
+            return future
+
+    async with driven(Elsewhere(1)) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        outcome = await drive.outcome(attempt)
+    assert outcome.status is Status.FAILED
+    assert "No module named 'asyncexec'" in outcome.error.message
+
+
+async def test_an_answer_that_is_none_breaks_the_backend():
+    class Babbling(Inline):
+        def answer(self, call):
+            return b"hello world"
+
+    async with driven(Babbling(1)) as drive:
+        drive.send(drive.program(kernels.echo), [0])
+        with pytest.raises(BackendError, match="not a list of outcomes"):
+            await drive.finish()
+
+
+async def test_a_large_program_travels_once_and_again_to_who_lacks_it():
+    ballast = bytes(range(256)) * (SMALL_PROGRAM_BYTES // 128)
+
+    def kernel(index):
+        return len(ballast)
+
+    class Forgetful(Inline):
+        def answer(self, call):
+            if call.blob is None and len(self.calls) == 3:
+                return NEEDS_PROGRAM
+            return call()
+
+    pool = Forgetful(1)
+    async with driven(pool) as drive:
+        program = drive.program(kernel)
+        for task in range(4):
+            (attempt,) = drive.send(program, [task])
+            outcome = await drive.outcome(attempt)
+            assert outcome.status is Status.SUCCEEDED
+    sent = [call.blob is not None for call in pool.calls]
+    assert sent == [True, False, False, True, False]
+
+
+async def test_a_small_program_travels_with_every_call():
+    pool = Inline(1)
+    async with driven(pool) as drive:
+        program = drive.program(kernels.echo)
+        for task in range(3):
+            await drive.outcome(drive.send(program, [task])[0])
+    assert all(call.blob for call in pool.calls)
+
+
+async def test_a_function_that_cannot_travel_fails_its_attempts():
+    lock = threading.Lock()
+    async with driven(Inline(1)) as drive:
+        (attempt,) = drive.send(drive.program(lambda index: lock), [0])
+        outcome = await drive.outcome(attempt)
+    assert outcome.status is Status.FAILED
+    assert outcome.error.type == "asyncexec.errors.SerializationError"
+    assert outcome.error.exception is not None
+
+
+def test_a_program_that_cannot_be_loaded_fails_every_job():
+    call = RemoteCall(b"k", b"not a pickle", [kernels_job(1), kernels_job(2)])
+    assert call().count(b"failed") == 2
+
+
+def test_a_local_call_leaves_out_what_was_dropped():
+    program = Driven.program(_Numbers(), kernels.echo)
+    call = LocalCall(program, [kernels_job(1), kernels_job(2)])
+    call.dropped.add(1)
+    assert [o.attempt for o in call()] == [2]
+
+
+class _Numbers:
+    _numbers = iter(range(1, 100))
+
+
+def kernels_job(attempt):
+    from asyncexec.backends.contract import Job
+
+    return Job(attempt, attempt)
+
+
+async def test_leaving_waits_for_a_task_that_is_saving(threads, tmp_path):
+    saving, go_on = threading.Event(), threading.Event()
+
+    class SlowFiles(kernels.Files):
+        def save(self, index, result):
+            saving.set()
+            go_on.wait(PATIENCE)
+            return super().save(index, result)
+
+    io = SlowFiles(directory=tmp_path)
+    async with driven(threads) as drive:
+        drive.send(drive.program(kernels.echo, io=io), [0])
+        await until(saving.is_set)
+        threading.Timer(0.02, go_on.set).start()
+    assert io.saved(0).exists()
+
+
+async def test_the_loop_is_not_held_by_a_pool_that_blocks(unblocked_loop):
+    class Slow(Inline):
+        def submit(self, call):
+            time.sleep(0.2)
+            return super().submit(call)
+
+    async with driven(Slow(1)) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        assert (await drive.outcome(attempt)).status is Status.SUCCEEDED
+
+
+async def test_nothing_ticks_when_idle(threads):
+    async with driven(threads) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        await drive.outcome(attempt)
+        await until(lambda: drive.backend._inside[1]._timer is None)

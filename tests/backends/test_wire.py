@@ -1,0 +1,89 @@
+import json
+import threading
+
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncexec.backends.wire import (
+    decode_outcomes,
+    encode_input,
+    encode_outcomes,
+    encode_value,
+)
+from asyncexec.backends.worker import decode, describe
+from asyncexec.errors import BackendError, SerializationError
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+
+numbers = st.integers(0, 2**53)
+seconds = st.floats(0, 1e12, allow_nan=False)
+errors = st.builds(
+    ErrorInfo,
+    type=st.text(),
+    bases=st.lists(st.text(), max_size=3).map(tuple),
+    message=st.text(),
+    traceback=st.text(),
+    exception=st.none(),
+)
+outcomes = st.builds(
+    Outcome,
+    attempt=numbers,
+    status=st.sampled_from(Status),
+    worker=st.text(),
+    started_at=seconds,
+    seconds=seconds,
+    peak_bytes=numbers,
+    read_bytes=numbers,
+    written_bytes=numbers,
+    value=st.none() | st.integers() | st.text() | st.binary() | st.lists(st.booleans()),
+    error=st.none() | errors,
+)
+
+
+@given(st.lists(outcomes, max_size=5))
+def test_outcomes_come_back_as_they_were(sent):
+    received = decode_outcomes(encode_outcomes(sent))
+    assert [o._replace(value=decode(o.value)) for o in received] == sent
+    assert all(o.value is None or type(o.value) is Encoded for o in received)
+
+
+def test_only_values_are_pickled():
+    data = encode_outcomes([Outcome(1, Status.FAILED, error=describe(ValueError("no")))])
+    assert json.loads(data[4:])[0][:2] == [1, "failed"]
+
+
+def test_a_value_that_cannot_travel_is_a_failure_that_keeps_its_figures():
+    sent = Outcome(1, Status.SUCCEEDED, "w", 5.0, 2.0, value=threading.Lock())
+    (received,) = decode_outcomes(encode_outcomes([sent]))
+    assert received.status is Status.FAILED
+    assert (received.started_at, received.seconds, received.value) == (5.0, 2.0, None)
+    assert received.error is not None
+    assert received.error.type == "asyncexec.errors.SerializationError"
+    assert "a lock cannot be pickled" in received.error.message
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x00", b"\x05\0\0\0[[1]]", b"\x04\0\0\0[12]", b"\x03\0\0\0abc", b"\x09\0\0\0[]"]
+)
+def test_what_is_no_list_of_outcomes_breaks_the_backend(data):
+    with pytest.raises(BackendError, match="not a list of outcomes"):
+        decode_outcomes(data)
+
+
+def test_what_is_encoded_is_passed_on():
+    encoded = encode_value([1])
+    assert encode_value(encoded) is encoded
+    assert encode_input(Many((encoded, 2))).values[0] is encoded
+    assert decode(encode_input(Many((encoded, 2)))) == [[1], 2]
+
+
+def test_what_is_defined_in_a_function_travels_by_value():
+    class Local:
+        answer = 42
+
+    assert decode(encode_value(Local())).answer == 42
+    assert decode(encode_value(lambda: 7))() == 7
+
+
+def test_what_cannot_be_pickled_is_named():
+    with pytest.raises(SerializationError, match="a lock cannot be pickled"):
+        encode_value(threading.Lock())
