@@ -14,7 +14,7 @@ import numpy as np
 
 from asyncexec.errors import CorruptArrayError
 from asyncexec.storage.access import opened
-from asyncexec.storage.catalog import create_array
+from asyncexec.storage.creation import create_array
 from asyncexec.storage.cuts import assign, cuts
 from asyncexec.storage.selections import extents
 

@@ -13,16 +13,15 @@ import numpy as np
 from asyncexec.plan.box import unravel
 from asyncexec.storage.access import opened
 from asyncexec.storage.arrays import StoredArray
-from asyncexec.storage.catalog import remove
 from asyncexec.storage.chunk_files import PARTIAL
+from asyncexec.storage.creation import remove
 from asyncexec.storage.memory_tier import TierArray
-from asyncexec.storage.presence import blocks_present, partial_files, those_present
+from asyncexec.storage.presence import blocks_present, partial_files, runs
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.block_io import BlockIO, Readable
-    from asyncexec.storage.journal import Journal
     from asyncexec.storage.locations import Location
     from asyncexec.storage.work_dir import WorkPlace
 
@@ -46,8 +45,8 @@ class OpenArrayWorkspace:
     shapes : mapping of str to tuple of int
         The stages' index spaces.
     place : WorkPlace
-    journal : Journal or None
-        Only where the run can be resumed.
+    resumable : bool
+        Whether what is there is kept when the run fails, and counts when it is run again.
     """
 
     blocks: Mapping[str, BlockIO]
@@ -57,7 +56,7 @@ class OpenArrayWorkspace:
     made: Sequence[Location]
     shapes: Mapping[str, Shape]
     place: WorkPlace
-    journal: Journal | None = None
+    resumable: bool = False
     _tiered: dict[str, tuple[TierArray, ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -72,19 +71,14 @@ class OpenArrayWorkspace:
         return self.blocks.get(stage.name)
 
     def done(self, stage: Stage) -> Sequence[range]:
-        """Return the tasks that an earlier run has completed, and whose chunks are still there."""
+        """Return the tasks whose chunks are all there, because an earlier run of the same plan has written them."""
         io = self.blocks.get(stage.name)
-        if self.journal is None or io is None:
+        if not self.resumable or io is None or not io.targets:
             return []
-        runs = self.journal.done(stage.name)
-        for target in io.targets if runs else ():
-            runs = those_present(runs, blocks_present(target))
-        return runs
+        return runs(np.logical_and.reduce([blocks_present(target) for target in io.targets]))
 
     def completed(self, stage: str, tasks: Sequence[int]) -> None:
-        """Take note that these tasks are complete."""
-        if self.journal is not None and stage in self.blocks:
-            self.journal.note(stage, tasks)
+        """Do nothing: that their chunks are there says it, see :mod:`asyncexec.storage.journal`."""
 
     def releases(self, stage: Stage) -> bool:
         """Whether the chunks of ``stage`` are kept in memory, and are not the result."""
@@ -120,19 +114,16 @@ class OpenArrayWorkspace:
         StorageError
             If something cannot be removed; the rest is removed all the same.
         """
-        resumable = self.journal is not None
         with ExitStack() as stack:
-            if succeeded or not resumable:
+            if succeeded or not self.resumable:
                 stack.callback(self.place.remove)
             stack.callback(self.place.release)
-            for location in () if succeeded or resumable else self.made:
+            for location in () if succeeded or self.resumable else self.made:
                 stack.callback(remove, location)
             for ref in self.targets:
                 stack.callback(_sweep, ref)
             for array in (array for arrays in self._tiered.values() for array in arrays):
                 stack.callback(array.clear)
-            if self.journal is not None:
-                stack.callback(self.journal.close)
 
     def _is_result(self, array: TierArray) -> bool:
         return any(array is result for result in self.results)

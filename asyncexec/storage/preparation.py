@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import ArrayNotFoundError, OptionError, StorageError, TargetExistsError
+from asyncexec.errors import ArrayNotFoundError, OptionError, StorageError
 from asyncexec.storage.arrays import StoredArray
-from asyncexec.storage.catalog import create_array, exists, remove
+from asyncexec.storage.creation import check_free, create_array, remove
 from asyncexec.storage.faults import storage_error
 from asyncexec.storage.locations import Location, locate
+from asyncexec.storage.metadata import exists
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -62,19 +63,13 @@ def check_targets(
     Raises
     ------
     TargetExistsError
-        If something is at another target's place, and not ``overwrite``.
+        If there is an array at another target's place and not ``overwrite``, or anything else at all.
     """
     kept: list[StoredArray] = []
     for ref in targets:
-        if not exists(ref.location):
-            continue
-        if made.get(str(ref.location)) == stamp(ref.location):
+        ours = made.get(str(ref.location)) == stamp(ref.location)
+        if check_free(ref.location, overwrite=overwrite or ours) and ours:
             kept.append(ref)
-        elif not overwrite:
-            raise TargetExistsError(
-                f"{ref.location} holds a Zarr array or group already. "
-                f"Pass overwrite=True to replace it, or store elsewhere"
-            )
     return kept
 
 
@@ -153,7 +148,7 @@ class Preparation:
 
     def _set_aside(self, location: Location) -> None:
         path = location.local_path
-        if path is None or not os.path.lexists(path):
+        if path is None or not exists(location):
             return
         aside = path.with_name(f"{path.name}.replaced-{uuid.uuid4().hex[:8]}")
         try:

@@ -1,4 +1,4 @@
-"""Which blocks of an array are really there: what a journal says is worth only as much as the chunks themselves."""
+"""Which blocks of an array are there, which is to say complete; see :mod:`asyncexec.storage.journal`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from zarr.core.sync import collect_aiterator
 from asyncexec.storage.faults import storage_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from asyncexec.plan.box import Shape
     from asyncexec.storage.arrays import StoredArray
@@ -40,25 +40,18 @@ def blocks_present(target: Target) -> np.ndarray:
     return present
 
 
-def those_present(runs: Sequence[range], present: np.ndarray) -> list[range]:
-    """Return which of ``runs`` (flat indices) are ``present``."""
-    flat = present.reshape(-1)
-    found: list[range] = []
-    for run in runs:
-        inside = (
-            np.flatnonzero(np.diff(flat[run.start : run.stop].astype(np.int8), prepend=0, append=0))
-            + run.start
-        )
-        found.extend(
-            range(start, stop)
-            for start, stop in zip(inside[::2].tolist(), inside[1::2].tolist(), strict=True)
-        )
-    return found
+def runs(present: np.ndarray) -> list[range]:
+    """Return the flat indices that are ``present``, as ranges."""
+    edges = np.flatnonzero(np.diff(present.reshape(-1).astype(np.int8), prepend=0, append=0))
+    return [
+        range(start, stop)
+        for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    ]
 
 
 def partial_files(root: str) -> Iterator[Path]:
     """Iterate over the chunk files under ``root`` whose writer was killed before it had finished."""
-    return (Path(root, key) for key in _files(root) if key.endswith(".partial"))
+    return Path(root, PREFIX).rglob("*.partial")
 
 
 def _numbers(key: str, grid: Shape) -> Shape | None:
@@ -87,7 +80,8 @@ def _keys(ref: StoredArray) -> Iterable[str]:
 
 def _files(root: str) -> Iterator[str]:
     """Iterate over the chunk files under ``root``, by key."""
-    if Path(root, PREFIX).is_file():
+    point = Path(root, PREFIX)
+    if point.is_file() and point.stat().st_size:
         yield PREFIX
     pending = [PREFIX]
     while pending:
@@ -100,5 +94,6 @@ def _files(root: str) -> Iterator[str]:
             key = f"{folder}/{entry.name}"
             if entry.is_dir():
                 pending.append(key)
-            else:
+            elif entry.stat().st_size:
+                # A machine that lost its power may keep the name of a file and lose what was in it.
                 yield key

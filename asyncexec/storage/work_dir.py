@@ -17,7 +17,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from asyncexec.errors import AsyncexecError, WorkDirError
-from asyncexec.storage.catalog import remove
+from asyncexec.storage.creation import remove
 from asyncexec.storage.faults import tell
 from asyncexec.storage.locations import Location, PlaceLike, locate
 

@@ -95,9 +95,7 @@ class ArrayWorkspace:
             if not place.found:
                 place.remove()
             raise
-        if journal is not None:
-            journal.start()
-        return self._opened(stages, targets, binding, preparation, journal)
+        return self._opened(stages, targets, binding, preparation, resumable=journal is not None)
 
     def _opened(
         self,
@@ -105,7 +103,8 @@ class ArrayWorkspace:
         targets: Sequence[StoredArray],
         binding: Binding,
         preparation: Preparation,
-        journal: Journal | None,
+        *,
+        resumable: bool,
     ) -> OpenArrayWorkspace:
         return OpenArrayWorkspace(
             blocks=binding.blocks(self.blocks),
@@ -117,7 +116,7 @@ class ArrayWorkspace:
             made=tuple(preparation.made),
             shapes={stage.name: stage.shape for stage in stages},
             place=binding.place,
-            journal=journal,
+            resumable=resumable,
         )
 
     def _tier(self, opening: Opening) -> MemoryTier | None:

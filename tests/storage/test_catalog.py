@@ -16,7 +16,7 @@ from asyncexec.errors import (
     TargetExistsError,
 )
 from asyncexec.storage import create_array, exists, locate, open_array, planned_array, read
-from asyncexec.storage.catalog import remove
+from asyncexec.storage.creation import remove
 
 PLACES = ["local", "file-url", "memory", "store"]
 

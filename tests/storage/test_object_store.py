@@ -25,7 +25,7 @@ from asyncexec.storage import (
     write,
 )
 from asyncexec.storage.access import forget_opened
-from asyncexec.storage.catalog import remove
+from asyncexec.storage.creation import remove
 from asyncexec.storage.journal import Journal, log_at
 from asyncexec.storage.presence import blocks_present
 from asyncexec.storage.work_dir import make_work_place
@@ -145,13 +145,10 @@ def test_the_work_directory_and_the_journal_may_be_in_a_bucket(s3):
     opening = Opening(plan="p", fingerprint="f" * 64, execution="e", resume=True)
     place = make_work_place("s3://bucket/work", options, opening)
     journal = Journal(log_at(place.location.join("journal")), opening.fingerprint)
-    journal.note("a", range(5))
-    journal.close()
+    journal.note_made("/x", "1")
     again = make_work_place("s3://bucket/work", options, opening)
     assert again.found
-    assert Journal(log_at(again.location.join("journal")), opening.fingerprint).done("a") == [
-        range(5)
-    ]
+    assert Journal(log_at(again.location.join("journal")), opening.fingerprint).made == {"/x": "1"}
     again.remove()
     assert bucket.objects == {}
 

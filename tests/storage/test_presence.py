@@ -1,11 +1,13 @@
 """Which blocks are stored: a listing, not a belief."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
 from asyncexec.storage import Target, create_array, planned_array, write
-from asyncexec.storage.presence import blocks_present, those_present
+from asyncexec.storage.presence import blocks_present, runs
 
 
 def made(place, **options):
@@ -70,10 +72,17 @@ def test_an_array_without_axes_and_one_without_elements(tmp_path):
     assert blocks_present(Target(array=empty, block=(2, 3))).shape == (0, 3)
 
 
-@given(st.lists(st.booleans(), max_size=30), st.data())
-def test_those_present_are_runs_of_what_is_both_done_and_there(present, data):
-    n = len(present)
-    cuts = sorted(data.draw(st.lists(st.integers(0, n), max_size=6)))
-    runs = [range(a, b) for a, b in zip(cuts[::2], cuts[1::2], strict=False) if a < b]
-    found = those_present(runs, np.array(present, bool))
-    assert [i for run in found for i in run] == [i for run in runs for i in run if present[i]]
+def test_a_chunk_that_lost_its_data_with_the_power_is_not_present(tmp_path):
+    ref = made(tmp_path / "x")
+    target = Target(array=ref, block=(2, 3))
+    put(ref, target, (1, 0))
+    put(ref, target, (1, 1))
+    (tmp_path / "x/c/1/1").write_bytes(b"")
+    assert np.argwhere(blocks_present(target)).tolist() == [[1, 0]]
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_runs_are_the_flat_indices_in_order(present):
+    found = runs(np.array(present, bool))
+    assert [i for run in found for i in run] == [i for i, there in enumerate(present) if there]
+    assert all(a.stop < b.start for a, b in pairwise(found))

@@ -145,6 +145,35 @@ def test_an_existing_target_is_refused_before_anything_is_made(made, tmp_path):
     assert not (tmp_path / "work").exists() or everything_below(tmp_path / "work") == []
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("what", ["files", "group", "a file"])
+def test_what_is_no_array_is_never_replaced(made, tmp_path, overwrite, resume, what):
+    target = tmp_path / "target"
+    if what == "files":
+        target.mkdir()
+        (target / "thesis.tex").write_text("years of work")
+    elif what == "group":
+        zarr.open_group(target, mode="w").create_array("a", shape=(3,), dtype="f4")
+    else:
+        target.write_text("years of work")
+    before = everything_below(target)
+    plan = made(overwrite=overwrite)
+    with pytest.raises(TargetExistsError, match="not replaced"):
+        plan.workspace.open(plan.stages, opening(resume=resume))
+    assert everything_below(target) == before
+    assert target.exists()
+
+
+def test_an_empty_folder_is_a_fine_target(made, tmp_path, data):
+    (tmp_path / "target").mkdir()
+    plan = made()
+    opened = plan.workspace.open(plan.stages, opening())
+    plan.run(opened)
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "target")[:], data * 4)
+
+
 def test_overwrite_replaces_the_target(made, tmp_path, data):
     stored(tmp_path / "target", data + 100)
     plan = made(overwrite=True)
@@ -289,7 +318,6 @@ def interrupted(plan, *, first=range(9), second=(), **changes):
     opened = plan.workspace.open(plan.stages, opening(resume=True, **changes))
     plan.run(opened, tasks=first, name="first")
     plan.run(opened, tasks=second, name="second")
-    opened.journal.close()
     opened.place.release()
     return opened
 
@@ -318,7 +346,7 @@ def test_resuming_after_a_failure_is_the_same(made, data):
     opened.close(succeeded=True)
 
 
-def test_a_journalled_chunk_that_somebody_removed_is_made_again(made, tmp_path, data):
+def test_a_chunk_that_somebody_removed_is_made_again(made, tmp_path, data):
     plan = made()
     interrupted(plan, second=range(9))
     (tmp_path / "target/c/1/2").unlink()
@@ -364,15 +392,17 @@ def test_a_changed_plan_is_a_different_plan(made, tmp_path):
     opened.close(succeeded=True)
 
 
-def test_chunks_written_but_not_journalled_are_written_again(made, data):
+def test_no_chunk_that_is_there_is_lost_whenever_the_driver_is_killed(made):
+    """Nobody was told that the task was complete; the chunk says so itself."""
     plan = made()
     opened = plan.workspace.open(plan.stages, opening(resume=True))
-    plan.run(opened)
-    opened.journal._notes.clear()
-    opened.journal.close()
+    io = opened.io(plan.stages[0])
+    inputs, _ = io.load((1, 1))
+    io.save((1, 1), inputs[0] * 2)
     opened.place.release()
     opened = plan.workspace.open(plan.stages, opening(resume=True))
-    assert len(plan.run(opened)) == 18
+    assert opened.done(plan.stages[0]) == [range(4, 5)]
+    assert len(plan.run(opened)) == 17
     opened.close(succeeded=True)
 
 
