@@ -146,19 +146,17 @@ class Dispatcher:
 
     def _send(self, call: Call, generation: int) -> None:
         """In the system's thread: pack and submit."""
-        failed: list[Outcome] = []
         try:
             if call.local is not None:
                 handle = self._system.submit(call.local)
             else:
                 work, failed = self._packer.pack(call, generation)
+                self._to_loop(self._settle, call, failed)
                 handle = self._system.submit(work)
             call.handle = handle
             handle.add_done_callback(partial(self._to_loop, self._done, call, generation))
         except Exception as error:  # noqa: BLE001 - what it means is decided on the loop
             self._to_loop(self._undone, call, generation, error)
-        if failed:
-            self._to_loop(self._settle, call, failed)
 
     def _to_loop(self, function: Callable[..., object], *arguments: object) -> None:
         """In any thread."""
@@ -206,9 +204,9 @@ class Dispatcher:
 
     def _settle(self, call: Call, outcomes: Sequence[Outcome]) -> None:
         """Report the outcomes that are owed, and no others."""
-        owed = [o for o in outcomes if o.attempt in call.owed]
-        call.settle(o.attempt for o in owed)
-        self._report(owed, len(owed))
+        owed = {o.attempt: o for o in outcomes if o.attempt in call.owed}
+        call.settle(owed)
+        self._report(list(owed.values()), len(owed))
 
     # Time.
 

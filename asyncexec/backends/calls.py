@@ -77,9 +77,9 @@ class Progress:
 
     def ended(self, *outcomes: Outcome) -> None:
         """Report outcomes as they come, before the call returns."""
-        owed = [outcome for outcome in outcomes if outcome.attempt in self.owed]
-        self.owed.difference_update(outcome.attempt for outcome in owed)
-        self._exchange.report(owed, len(owed))
+        owed = {o.attempt: o for o in outcomes if o.attempt in self.owed}
+        self.owed.difference_update(owed)
+        self._exchange.report(list(owed.values()), len(owed))
 
     def outcome(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
         """Return how an attempt ended of which its worker says nothing."""

@@ -42,7 +42,7 @@ class RunRules(Suite):
         """From task to task, and from all tasks to one."""
         plan = Plan.map(lambda x: [x] * 10, range(50)).then(sum).reduce(sum)
         async with self.engine(backend) as engine:
-            assert (await engine.execute(plan)).value == [10 * sum(range(50))]
+            assert (await engine.execute(plan)).value == 10 * sum(range(50))
 
     async def test_two_runs_at_once_keep_apart(self, backend: Factory) -> None:
         """They share the backend, and each gets its own results."""

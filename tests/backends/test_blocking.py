@@ -1,0 +1,145 @@
+import pickle
+import threading
+
+import anyio
+import pytest
+
+from asyncexec.backends.blocking import BlockingBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.system_thread import future_of
+from asyncexec.errors import BackendError, UsageError
+from asyncexec.events.outcome import Status
+from asyncexec.testing import kernels
+from asyncexec.testing.conformance import BackendConformance
+from asyncexec.testing.driving import Driven
+
+
+class Calls:
+    """A system that has nothing but a blocking call."""
+
+    capabilities = Capabilities(name="calls")
+
+    def __init__(self) -> None:
+        self.threads = set()
+        self.closed = None
+        self.opened = 0
+
+    def open(self):
+        self._note()
+        self.opened += 1
+        return 2
+
+    def submit(self, call):
+        self._note()
+        return future_of(pickle.loads(pickle.dumps(call)), name="one call")
+
+    def broken_by(self, error):
+        return isinstance(error, ConnectionError)
+
+    def close(self, *, idle):
+        self._note()
+        self.closed = idle
+
+    def _note(self):
+        self.threads.add(threading.current_thread())
+
+
+class TestBlockingCalls(BackendConformance):
+    many = 500
+
+    @pytest.fixture
+    def backend(self):
+        return lambda: BlockingBackend(Calls())
+
+
+async def test_a_system_lives_in_one_thread_of_its_own():
+    system = Calls()
+    async with Driven(BlockingBackend(system), patience=20) as drive:
+        await drive.outcomes_of(drive.send_all(drive.program(kernels.echo), range(5)))
+    (thread,) = system.threads
+    assert thread is not threading.current_thread()
+    assert not thread.is_alive()
+    assert (system.opened, system.closed) == (1, True)
+
+
+async def test_a_system_that_cannot_be_opened_leaves_no_thread():
+    class Locked(Calls):
+        def open(self):
+            raise BackendError("no key")
+
+    before = threading.active_count()
+    with pytest.raises(BackendError, match="no key"):
+        async with BlockingBackend(Locked()):
+            pass
+    assert threading.active_count() == before
+
+
+async def test_a_system_that_cannot_be_closed_says_so_and_leaves_no_thread():
+    class Stuck(Calls):
+        def close(self, *, idle):
+            raise BackendError("the door is stuck")
+
+    before = threading.active_count()
+    with pytest.raises(BackendError, match="the door is stuck"):
+        async with BlockingBackend(Stuck()):
+            pass
+    assert threading.active_count() == before
+
+
+async def test_a_broken_system_is_opened_again_and_only_once():
+    class Flaky(Calls):
+        def submit(self, call):
+            if self.opened == 1:
+                raise ConnectionResetError("gone")
+            return super().submit(call)
+
+    system = Flaky()
+    async with Driven(BlockingBackend(system), patience=20) as drive:
+        program = drive.program(kernels.echo)
+        first = [drive.send(program, [task])[0] for task in range(2)]
+        lost = await drive.outcomes_of(first)
+        assert {o.status for o in lost} == {Status.LOST}
+        (again,) = drive.send(program, [2])
+        assert (await drive.outcome(again)).status is Status.SUCCEEDED
+    assert system.opened == 2
+
+
+async def test_a_call_cancelled_while_it_is_submitted_has_one_outcome():
+    class Slow(Calls):
+        def __init__(self):
+            super().__init__()
+            self.submitting, self.go_on = threading.Event(), threading.Event()
+
+        def submit(self, call):
+            self.submitting.set()
+            self.go_on.wait(20)
+            return super().submit(call)
+
+    system = Slow()
+    async with Driven(BlockingBackend(system), patience=20) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        while not system.submitting.is_set():
+            await anyio.sleep(0.001)
+        drive.cancel([attempt])
+        await anyio.sleep(0.01)
+        assert attempt not in drive.outcomes
+        system.go_on.set()
+        outcome = await drive.outcome(attempt)
+        assert outcome.status in {Status.CANCELLED, Status.SUCCEEDED}
+        await drive.finish()
+
+
+async def test_outside_its_context_it_maps_nothing():
+    backend = BlockingBackend(Calls())
+    with pytest.raises(UsageError, match="outside its `async with` block"):
+        backend.map(None)
+    backend.cancel([1])
+    assert (backend.slots, backend.abandoned) == (1, 0)
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
+def test_a_future_has_what_its_call_raised(error):
+    def call():
+        raise error
+
+    assert future_of(call, name="call").exception(timeout=20) is error

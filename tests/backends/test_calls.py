@@ -1,0 +1,149 @@
+import anyio
+import pytest
+
+from asyncexec.backends.calls import CallsBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.errors import BackendError, UsageError
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.testing import kernels
+from asyncexec.testing.driving import Driven
+
+
+class Scripted:
+    """A system that does in a call what the test says; it tells no starts."""
+
+    capabilities = Capabilities(name="scripted", kills=True, batch_limit=8)
+    slots = 1
+
+    def __init__(self, script) -> None:
+        self.script = script
+        self.batches = []
+        self.open_now = False
+
+    async def open(self):
+        self.open_now = True
+
+    async def close(self):
+        self.open_now = False
+
+    async def call(self, batch, progress):
+        self.batches.append([job.attempt for job in batch.jobs])
+        return await self.script(batch, progress)
+
+
+def driven(script) -> Driven:
+    return Driven(CallsBackend(Scripted(script)), patience=20)
+
+
+def succeeded(batch):
+    return [Outcome(job.attempt, Status.SUCCEEDED, "far", 1.0) for job in batch.jobs]
+
+
+async def test_a_call_need_not_tell_more_than_its_outcomes():
+    async def all_well(batch, progress):
+        return succeeded(batch)
+
+    async with driven(all_well) as drive:
+        outcomes = await drive.outcomes_of(drive.send(drive.program(kernels.echo), range(3)))
+    assert {o.status for o in outcomes} == {Status.SUCCEEDED}
+
+
+async def test_what_a_call_forgets_is_lost():
+    async def forgetful(batch, progress):
+        return succeeded(batch)[:1]
+
+    async with driven(forgetful) as drive:
+        kept, *lost = await drive.outcomes_of(drive.send(drive.program(kernels.echo), range(3)))
+    assert kept.status is Status.SUCCEEDED
+    assert {o.status for o in lost} == {Status.LOST}
+
+
+async def test_what_a_call_raises_is_why_its_attempts_are_lost():
+    async def unreachable(batch, progress):
+        progress.started(batch.jobs[0].attempt, "far-1")
+        raise ConnectionResetError("connection reset by peer")
+
+    async with driven(unreachable) as drive:
+        first, second = await drive.outcomes_of(drive.send(drive.program(kernels.echo), range(2)))
+    assert (first.status, second.status) == (Status.LOST, Status.LOST)
+    assert (first.started, second.started) == (True, False)
+    assert first.worker == "far-1"
+    assert first.error.message == "connection reset by peer"
+
+
+async def test_a_system_that_is_broken_breaks_the_backend():
+    async def broken(batch, progress):
+        raise BackendError("the account is closed")
+
+    async with driven(broken) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        assert (await drive.outcome(attempt)).status is Status.LOST
+        with pytest.raises(BackendError, match="the account is closed"):
+            await drive.until(lambda: False, "the end")
+
+
+async def test_outcomes_nobody_asked_for_are_ignored():
+    async def chatty(batch, progress):
+        progress.ended(Outcome(99, Status.SUCCEEDED))
+        assert not progress.started(99, "far")
+        return succeeded(batch) * 2
+
+    async with driven(chatty) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        assert (await drive.outcome(attempt)).status is Status.SUCCEEDED
+        await drive.finish()
+
+
+async def test_a_cancelled_call_passes_the_rest_of_its_batch_on():
+    async def first_hangs(batch, progress):
+        for job in batch.jobs:
+            if progress.started(job.attempt, "far"):
+                if job.task == 0:
+                    await anyio.sleep_forever()
+                progress.ended(Outcome(job.attempt, Status.SUCCEEDED, "far", 1.0))
+        return []
+
+    async with driven(first_hangs) as drive:
+        batch = drive.send(drive.program(kernels.echo), [0, 1, 2, 3])
+        await drive.started(batch[0])
+        drive.cancel([batch[0], batch[2]])
+        outcomes = await drive.outcomes_of(batch)
+        calls = drive.backend._system.batches
+    assert [o.status for o in outcomes] == [
+        Status.CANCELLED,
+        Status.SUCCEEDED,
+        Status.CANCELLED,
+        Status.SUCCEEDED,
+    ]
+    assert [o.started for o in outcomes] == [True, True, False, True]
+    assert calls == [batch, [batch[1], batch[3]]]
+
+
+async def test_leaving_cancels_calls_and_then_closes_the_system():
+    ends = []
+
+    async def hangs(batch, progress):
+        progress.started(batch.jobs[0].attempt, "far")
+        try:
+            await anyio.sleep_forever()
+        finally:
+            ends.append(system.open_now)
+
+    system = Scripted(hangs)
+    async with Driven(CallsBackend(system), patience=20) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        drive.send(drive.program(kernels.echo), [1])
+        await drive.started(attempt)
+    assert ends == [True]
+    assert not system.open_now
+    assert len(system.batches) == 1
+
+
+async def test_outside_its_context_it_maps_nothing():
+    async def never(batch, progress):
+        return []
+
+    backend = CallsBackend(Scripted(never))
+    with pytest.raises(UsageError, match="outside its `async with` block"):
+        backend.map(None)
+    backend.cancel([1])
