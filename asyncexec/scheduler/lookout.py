@@ -32,7 +32,8 @@ class Lookout:
         if limit is None:
             return
         for running in stage.started.values():
-            if now - running.started < limit:
+            # The same sum as in `next_look`: rounded otherwise, it would be due and not overdue for ever.
+            if now < running.started + limit:
                 return
             if not running.timed_out:
                 yield running
