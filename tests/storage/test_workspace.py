@@ -1,6 +1,9 @@
 """A run's arrays: checked first, made together, kept or removed as the run ends."""
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +21,8 @@ from asyncexec.errors import (
 from asyncexec.storage import InMemory, create_array, exists, locate, open_array, preparation
 from asyncexec.storage.chunk_files import PARTIAL
 from tests.storage.pipelines import everything_below, opening, pipeline, planned, stored
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -420,3 +425,42 @@ def test_without_resume_no_thread_is_started(made):
     opened = plan.workspace.open(plan.stages, opening())
     assert threading.active_count() == before
     opened.close(succeeded=True)
+
+
+DRIVER = """
+import sys
+from asyncexec.storage import open_array
+from tests.storage.pipelines import opening, pipeline, planned
+root = sys.argv[1]
+plan = pipeline(open_array(root + "/source"), planned(root + "/target"), work_dir=root + "/work")
+opened = plan.workspace.open(plan.stages, opening(resume=True))
+while True:
+    for task in range(9):
+        plan.run(opened, tasks=[task], name=sys.argv[2])
+        print(task, flush=True)
+        if task == int(sys.argv[3]):
+            sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("stage,last", [("first", 0), ("first", 6), ("second", 3)])
+def test_a_killed_driver_costs_only_what_was_not_complete(made, tmp_path, data, stage, last):
+    plan = made()
+    if stage == "second":
+        interrupted(plan)
+    with subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(tmp_path), stage, str(last)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=REPOSITORY,
+    ) as driver:
+        while driver.stdout.readline() != b"%d\n" % last:
+            assert driver.poll() is None
+        driver.kill()
+    again = made()
+    opened = again.workspace.open(again.stages, opening(resume=True, execution="another"))
+    complete = last + 1 + (9 if stage == "second" else 0)
+    assert len(again.run(opened)) == 18 - complete
+    np.testing.assert_array_equal(opened.collect({}), data * 4)
+    opened.close(succeeded=True)
+    assert everything_below(tmp_path / "work") == []
