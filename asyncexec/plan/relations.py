@@ -57,6 +57,9 @@ class Blockwise:
     ``axes[p]`` is None where the producer axis follows no consumer axis (``Fixed`` or ``Every``). Consumer axes that
     no producer axis follows broadcast.
 
+    For a single index both directions are exact. What a box of several reads is exact too, unless
+    two producer axes follow one consumer axis (a diagonal): then it is the smallest box around it.
+
     Raises
     ------
     RelationError
