@@ -53,7 +53,7 @@ def test_each_task_completes_once_whatever_is_garbled(garbling, seed):
                 Plan.map(lambda x: x + 1, range(60)).then(lambda x: 10 * x, name="tenfold")
             )
         assert result.value == [10 * (x + 1) for x in range(60)]
-        done = [(e.attempt.stage, e.attempt.index) for e in events if isinstance(e, TaskSucceeded)]
+        done = [(e.attempt.stage, e.attempt.task) for e in events if isinstance(e, TaskSucceeded)]
         assert len(done) == len(set(done)) == 120
         ended = [e.attempt.id for e in events if isinstance(e, AttemptEnded)]
         assert len(ended) == len(set(ended))
