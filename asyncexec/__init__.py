@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncexec import array as array, errors as errors, sync as sync, testing as testing
     from asyncexec.array.spec import Spec as Spec
     from asyncexec.engine import (
         Engine as Engine,
@@ -46,10 +47,22 @@ _HOMES = {
     "TaskError": "errors",
     "Timeout": "policies.timeout",
 }
-_MODULES = frozenset({"array", "errors", "sync", "testing"})
+_MODULES = frozenset({"array", "errors", "sync"})
 
-__all__ = [  # noqa: PLE0604 - the names are those of the table above
-    *_HOMES,
+__all__ = [
+    "AsyncexecError",
+    "Engine",
+    "Execution",
+    "History",
+    "Plan",
+    "Progress",
+    "Result",
+    "Retry",
+    "Spec",
+    "StageResult",
+    "Summary",
+    "TaskError",
+    "Timeout",
 ]
 
 

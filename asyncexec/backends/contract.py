@@ -116,13 +116,14 @@ class Program:
             If the kernel cannot be pickled.
         """
         try:
-            return cloudpickle.dumps((self.kernel, self.io, self.shape))
+            blob: bytes = cloudpickle.dumps((self.kernel, self.io, self.shape))
         except Exception as error:
             raise SerializationError(
                 f"the function of stage {self.stage!r} of plan {self.plan!r} cannot be pickled, so it cannot "
                 f"be sent to a worker process: {error}. Create what it captures (files, locks, "
                 f"connections) inside the function, or run on executor='threads'"
             ) from error
+        return blob
 
 
 class Job(NamedTuple):
