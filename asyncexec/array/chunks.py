@@ -211,7 +211,7 @@ def _fill_auto(wanted: Sequence[int | None], shape: Shape, itemsize: int, limit:
             free -= short
             continue
         for axis in free:
-            chunks[axis] = max(1, min(chunks[axis], int(ideal)))
+            chunks[axis] = max(1, min(chunks[axis], int(ideal + 1e-9)))
         break
     return tuple(chunks)
 

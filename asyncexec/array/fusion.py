@@ -36,11 +36,14 @@ class Group:
         What each task needs, of every node in the group and every node it reads; nearest to the root first.
     members : dict
         The nodes computed here, the root first and each after all that need it.
+    reading : int
+        How many reads from storage there are: nodes that are not computed here, times what is needed of each.
     """
 
     root: Node
     demands: dict[Node, list[Demand]] = field(default_factory=dict)
     members: dict[Node, None] = field(default_factory=dict)
+    reading: int = 1
 
     def __post_init__(self) -> None:
         self.demands[self.root] = [of_blocks(self.root.shape, self.block)]
@@ -59,16 +62,20 @@ class Group:
     def join(self, node: Node) -> None:
         """Compute ``node`` here."""
         self.members[node] = None
+        self.reading -= len(self.demands[node])
         for demand in self.demands[node]:
             for below, needed in zip(node.inputs, node.demands(demand), strict=True):
                 known = self.demands.setdefault(below, [])
                 if needed is not None and needed not in known:
                     known.append(needed)
+                    self.reading += 1
 
     def leave(self, node: Node, before: dict[Node, int]) -> None:
         """Undo :meth:`join`; ``before`` says how many demands on each input there were."""
         del self.members[node]
+        self.reading += len(self.demands[node])
         for below, count in before.items():
+            self.reading -= len(self.demands[below]) - count
             del self.demands[below][count:]
             if not self.demands[below]:
                 del self.demands[below]
@@ -125,10 +132,10 @@ def _joins(found: Group, node: Node, fits: Callable[[Group], bool] | None) -> bo
     demands = found.demands[node]
     if len(demands) != 1 or not node.accepts(demands[0], found.grid):
         return False
-    reads = len(found.reads)
+    reads = found.reading
     before = {below: len(found.demands.get(below, ())) for below in node.inputs}
     found.join(node)
-    if len(found.reads) > max(MOST_SOURCES, reads) or (fits is not None and not fits(found)):
+    if found.reading > max(MOST_SOURCES, reads) or (fits is not None and not fits(found)):
         found.leave(node, before)
         return False
     return True
