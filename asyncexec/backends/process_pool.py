@@ -223,6 +223,7 @@ class ProcessPool:
     def ready(self, worker: ProcessWorker) -> None:
         """Take note that a worker has started up."""
         self._start_timers.pop(worker).cancel()
+        self._feed()
 
     def free(self, worker: ProcessWorker) -> None:
         """Give a worker more to do, if there is more."""

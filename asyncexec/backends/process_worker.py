@@ -29,6 +29,8 @@ MOST_ASSIGNMENTS = 2
 MOST_PROGRAMS = 32
 # From its closing of the socket to its end.
 HANG_UP_SECONDS = 1.0
+# From being dismissed to its end.
+FAREWELL_SECONDS = 5.0
 # Who ends within this time, and without having begun any work, was not fit for it.
 INFANCY_SECONDS = 5.0
 
@@ -176,9 +178,10 @@ class ProcessWorker:
         self._exit.kill()
 
     def dismiss(self) -> None:
-        """Let it end by itself, as it has nothing to do."""
+        """Let it end by itself, as it has nothing to do; threads that tasks have left there may not let it."""
         self.leaving = self._dismissed = True
         self._channel.end()
+        self._loop.call_later(FAREWELL_SECONDS, self._exit.kill)
 
     def age(self) -> float:
         """Return for how many seconds it has been there."""
