@@ -16,6 +16,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncexec import array as array, errors as errors, sync as sync
     from asyncexec.array.spec import Spec as Spec
     from asyncexec.engine import (
         Engine as Engine,
