@@ -117,7 +117,7 @@ class Faults:
 
     Parameters
     ----------
-    folder : Path
+    folder : Path or str
         An empty folder that all workers see; a file in it for every attempt.
     chosen : mapping of (stage, index) to a sequence of Fault or None
         What the first, second, … attempt of a task does; later ones are sound. An index of one axis may be an int.
@@ -133,7 +133,7 @@ class Faults:
         If the folder does not exist, or the rates are no shares.
     """
 
-    folder: Path
+    folder: Path | str
     chosen: Mapping[tuple[str, Index | int], Sequence[Fault | None]] = field(
         default_factory=dict[tuple[str, Index | int], Sequence[Fault | None]]
     )
@@ -141,9 +141,11 @@ class Faults:
     spared_after: int = 3
     seed: int = 0
     driver: int = field(default_factory=os.getpid)
+    _place: Path = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not self.folder.is_dir():
+        object.__setattr__(self, "_place", Path(self.folder))
+        if not self._place.is_dir():
             raise OptionError(f"faults are counted in an existing folder, not {str(self.folder)!r}")
         shares = [share for share, _ in self.rates]
         if any(share < 0 for share in shares) or sum(shares) > 1:
@@ -165,12 +167,12 @@ class Faults:
 
     def release(self) -> None:
         """Let everything that hangs (or is slow) go on."""
-        (self.folder / _RELEASED).touch()
+        (self._place / _RELEASED).touch()
 
     @property
     def released(self) -> bool:
         """Whether what hangs shall go on."""
-        return (self.folder / _RELEASED).exists()
+        return (self._place / _RELEASED).exists()
 
     def wrap(self, function: Callable[..., Any], *, stage: str = "") -> FaultyFunction:
         """Return ``function`` with faults; a task is told by its first argument (an int or a tuple of int)."""
@@ -198,7 +200,7 @@ class Faults:
         return True
 
     def _mark(self, stage: str, index: Index, number: int) -> Path:
-        return self.folder / f"{stage}.{'_'.join(map(str, index))}.{number}"
+        return self._place / f"{stage}.{'_'.join(map(str, index))}.{number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
