@@ -16,8 +16,10 @@ half-open  nothing for as long as the pause, next is sent   half-open
 Source of the pattern: M. Nygard, "Release It!", 2007.
 
 The breaker counts different tasks as well as failures, so that one bad task never trips it, and a plan of few tasks
-never does: there the limit of each task speaks first, and says more. In a larger plan whose every task fails, the
-attempts that probe are charged to their tasks as usual, so a bug that looks transient still ends as the task's error.
+never does: there the limit of each task speaks first, and says more. While the circuit is not closed, failures that
+look like the backend's are not charged to their tasks (:meth:`CircuitBreaker.excuses`), or those that happened to be
+under way, or to be sent to see, would end the plan before the backend is back. What looks like the code's own failure
+neither counts nor is excused, so a bug ends as its task's error.
 """
 
 from __future__ import annotations
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 COUNTED = frozenset({Kind.TRANSIENT, Kind.WORKER_LOST, Kind.TIMED_OUT})
 """The kinds of failure that may be the backend's fault; others say nothing about it."""
+
+# A timeout counts, as storage may hang, but is charged: as often it is too short, and the task's own error says so.
+_EXCUSED = COUNTED - {Kind.TIMED_OUT}
 
 
 class State(StrEnum):
@@ -55,14 +60,14 @@ class CircuitOptions:
     pause_seconds, cap_seconds : float
         The first pause; it doubles with each opening that no success came before, up to the cap.
     openings : int
-        After so many openings without a success, the next failure gives up. With the defaults that takes two minutes.
+        After so many openings without a success, the next failure gives up. With the defaults that takes a minute.
     """
 
     failures: int = 50
     tasks: int = 20
     pause_seconds: float = 1.0
     cap_seconds: float = 30.0
-    openings: int = 8
+    openings: int = 6
 
     def __post_init__(self) -> None:
         if min(self.failures, self.tasks, self.openings) < 1:
@@ -137,13 +142,18 @@ class CircuitBreaker:
         self.resumes_at = now + self.pause_seconds
         return True
 
-    def error(self, plan: str) -> CircuitOpenError:
-        """Return the error that ends ``plan`` after giving up."""
+    def excuses(self, kind: Kind) -> bool:
+        """Whether a failure of this kind is not to be charged to its task now (but still to be recorded)."""
+        return self.state is not State.CLOSED and kind in _EXCUSED
+
+    def error(self, plan: str, *, last: str = "") -> CircuitOpenError:
+        """Return the error that ends ``plan`` after giving up; ``last`` says what failed last, and why."""
+        why = f" (the last: {last})" if last else ""
         return CircuitOpenError(
-            f"plan {plan!r}: the last {self.failures} attempts on the backend failed without a success between, of at "
-            f"least {len(self._tasks)} different tasks, also after {self._openings} pauses of up to "
-            f"{self.pause_seconds:g} s. The events of the run hold each failure; check the backend and the storage the "
-            f"tasks use, then run again with resume=True"
+            f"plan {plan!r}: the last {self.failures} attempts failed without a success between, of at least "
+            f"{len(self._tasks)} different tasks, also after {self._openings} pauses of up to "
+            f"{self.pause_seconds:g} s{why}. Check the backend and the storage that tasks use, then run again "
+            f"with resume=True"
         )
 
     def _succeed(self) -> State | None:

@@ -3,9 +3,9 @@
 Decided from what travels from any worker: the status, the qualified names of the exception's class and bases, and its
 message. The most specific class that a table knows decides, as ``except`` clauses in the right order would.
 
-What no table knows (``RuntimeError``, a user's own class) is taken for transient: a function that fails now and then
-is what retries are for, and one that always fails says so after a few attempts. ``Retry(permanent=..., transient=...)``
-overrules the tables.
+What no table knows (``RuntimeError``, a user's own class) is unknown, and tried again: a function that fails now and
+then is what retries are for, and one that always fails says so after a few attempts. Unlike a transient failure, it is
+never blamed on the backend or a service. ``Retry(permanent=..., transient=...)`` overrules the tables.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ class Kind(StrEnum):
     """What kind of failure an attempt ended with."""
 
     TRANSIENT = "transient"
-    """May go away by itself: IO, network, a throttled or overloaded service, anything unknown."""
+    """May go away by itself: IO, network, a throttled or overloaded service."""
+    UNKNOWN = "unknown"
+    """Nobody can say; tried again."""
     WORKER_LOST = "worker lost"
     """The worker died or went away, or gave the attempt up unasked."""
     OUT_OF_MEMORY = "out of memory"
@@ -68,12 +70,12 @@ def classify(outcome: Outcome, overrides: Mapping[str, Kind] | None = None) -> K
         out_of_memory = error is not None and _look_up(error, _TABLE) is Kind.OUT_OF_MEMORY
         return Kind.OUT_OF_MEMORY if out_of_memory else _BY_STATUS[outcome.status]
     if error is None:
-        return Kind.TRANSIENT
+        return Kind.UNKNOWN
     return (
         _look_up(error, overrides or {})
         or _by_answer(error)
         or _look_up(error, _TABLE)
-        or Kind.TRANSIENT
+        or Kind.UNKNOWN
     )
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
 
 # The budget is for plans that fail in bulk; below this many retries the limit per task is the one that tells.
-_LEAST_BUDGET = 30
+_LEAST_BUDGET = 100
 
 # 2**k overflows a float beyond; any cap is reached long before.
 _GREATEST_EXPONENT = 64
@@ -52,7 +52,7 @@ class Retry:
     base_seconds, cap_seconds : float
         Scale and upper bound of the waits.
     budget : float or None
-        How many retries the whole plan may have, as a multiple of its tasks (never fewer than 30); more than that, and
+        How many retries the whole plan may have, as a multiple of its tasks (never fewer than 100); more than that, and
         the plan fails. None means no limit but that of each task.
     permanent, transient : tuple of exception classes or of their qualified names
         Never, or always, worth another attempt, whatever asyncexec thinks of them; subclasses included, the most

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import (
+    ExecutionError,
     PoisonTaskError,
     TaskError,
     TaskFailedError,
@@ -40,13 +41,19 @@ class Again:
         Whether nothing else may run meanwhile.
     charged : bool
         Whether the failure counts against the task and the plan's retry budget.
+    failed : bool
+        Whether the attempt failed at all, as opposed to being lost before it started.
     reason : str
+    info : ErrorInfo or None
+        What the attempt failed with.
     """
 
     delay_seconds: float = 0.0
     alone: bool = False
     charged: bool = True
+    failed: bool = True
     reason: str = ""
+    info: ErrorInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +80,12 @@ def judge(
     retry = stage.settings.retry
     if not retry.charged(outcome) and trouble.free_losses < _FREE_LOSSES:
         trouble.free_losses += 1
-        return Again(charged=False, reason="the attempt was lost before it started")
+        return Again(charged=False, failed=False, reason="the attempt was lost before it started")
     kind = retry.kind(outcome)
     poisonous = kind is Kind.WORKER_LOST and stage.poison.lost(running.task, outcome.worker)
+    charged = poisonous or not excused
     # At least the first failure counts, or "no retries" would not mean none.
-    charged = poisonous or not excused or not trouble.failures
-    trouble.failures += charged
+    trouble.failures += charged or not trouble.failures
     if not poisonous and (stage.stage.idempotent or not outcome.started):
         alone = running.consignment.exclusive
         verdict = retry.verdict(kind, trouble.failures, rng, alone=alone)
@@ -88,8 +95,18 @@ def judge(
                 alone=verdict.alone,
                 charged=charged,
                 reason=_reason(kind, outcome),
+                info=outcome.error,
             )
     return Hopeless(_error(plan, stage, running, outcome=outcome, kind=kind, poisonous=poisonous))
+
+
+def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:
+    """Attach to ``error`` what happened on the worker: the exception itself, or its traceback as a note."""
+    if info is not None and info.exception is not None:
+        error.__cause__ = info.exception
+    elif info is not None and info.traceback:
+        error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
+    return error
 
 
 def _reason(kind: Kind, outcome: Outcome) -> str:
@@ -125,11 +142,7 @@ def _error(
         worker=outcome.worker,
         remote_traceback=info.traceback,
     )
-    if info.traceback and info.exception is None:
-        error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
-    if info.exception is not None:
-        error.__cause__ = info.exception
-    return error
+    return caused_by(error, info)
 
 
 def _explain(

@@ -30,7 +30,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.attempts import Consignment, Running, Trouble
 from asyncexec.scheduler.chronicle import Chronicle
-from asyncexec.scheduler.failures import Again, Hopeless, judge
+from asyncexec.scheduler.failures import Again, Hopeless, caused_by, judge
 from asyncexec.scheduler.limits import Limits
 from asyncexec.scheduler.lookout import Lookout
 
@@ -93,6 +93,7 @@ class Run:
         self._running: dict[int, Running] = {}
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
+        self._ticked_at = 0.0
         self._retries_left = layout.retries_allowed
         self._limits = Limits(layout.plan, layout.settings, layout.stages)
         self._lookout = Lookout(capabilities)
@@ -168,6 +169,7 @@ class Run:
 
     def tick(self, now: float) -> None:
         """Do what is due: timeouts, retries, backups."""
+        self._ticked_at = now
         if not self.stopping and (error := self._limits.exceeded(now)) is not None:
             self.stop(error)
         while self._delayed and self._delayed[0][0] <= now:
@@ -187,7 +189,8 @@ class Run:
         times = list(self._limits.deadlines())
         if self._delayed:
             times.append(self._delayed[0][0])
-        if self._circuit.state is not State.CLOSED:
+        # Once told, a pause that is over is no reason to be told again: there may be nothing to send.
+        if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
         times.extend(self._lookout.next_look(s) for s in self._waiting if s.started)
         return min(times, default=None)
@@ -388,24 +391,18 @@ class Run:
             self._fail(running, decision, now)
             return
         if (decision.charged or excused) and kind in COUNTED:
-            self._record_failure(stage, running, decision.reason, now)
+            self._record_failure(stage, running, decision, now)
         self._again(running, stage, decision, now)
 
     def _again(self, running: Running, stage: StageState, decision: Again, now: float) -> None:
         if self.stopping:
             return
         if decision.charged:
-            stage.retried += 1
             self._retries_left -= 1
             if self._retries_left < 0:
-                self.stop(
-                    RetryBudgetError(
-                        f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's "
-                        f"budget; the last was of stage {stage.name!r}, task {running.task} ({decision.reason}). "
-                        f"Something is wrong with most tasks; see the events, or raise Retry(budget=...)"
-                    )
-                )
+                self._out_of_retries(running, stage, decision)
                 return
+        stage.retried += decision.failed
         self.chronicle.retry_scheduled(running, decision.delay_seconds, decision.reason, now)
         if decision.delay_seconds <= 0 and not decision.alone:
             stage.readiness.queue.push_first(running.task)
@@ -413,15 +410,25 @@ class Run:
             due = now + decision.delay_seconds
             heappush(self._delayed, (due, running.id, stage, running.task, decision.alone))
 
+    def _out_of_retries(self, running: Running, stage: StageState, decision: Again) -> None:
+        error = RetryBudgetError(
+            f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's budget; the last "
+            f"was to be of stage {stage.name!r}, task {running.task} ({decision.reason}). Something is wrong with "
+            f"most tasks; see the events, or raise Retry(budget=...)"
+        )
+        self.stop(caused_by(error, decision.info))
+
     def _fail(self, running: Running, decision: Hopeless, now: float) -> None:
         self.chronicle.failed(running, decision.error, now)
         self.stop(decision.error)
 
-    def _record_failure(self, stage: StageState, running: Running, reason: str, now: float) -> None:
+    def _record_failure(
+        self, stage: StageState, running: Running, decision: Again, now: float
+    ) -> None:
         changed = self._circuit.record(success=False, task=(stage.position, running.task), now=now)
         if self._circuit.gave_up:
-            last = f"stage {stage.name!r}, task {running.task}: {reason}"
-            self.stop(self._circuit.error(self.plan.name, last=last))
+            last = f"stage {stage.name!r}, task {running.task}: {decision.reason}"
+            self.stop(caused_by(self._circuit.error(self.plan.name, last=last), decision.info))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
             self.chronicle.circuit_opened(self._circuit.failures, pause, now)
