@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from asyncexec.backends.blocking_system import Handle
-from asyncexec.backends.calls_in_worker import LocalCall, RemoteCall, digest
+from asyncexec.backends.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall, digest
 from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.wire import encode_input
+from asyncexec.backends.wire import decode_outcomes, encode_input
 from asyncexec.backends.worker import describe
-from asyncexec.errors import AsyncexecError, SerializationError
+from asyncexec.errors import AsyncexecError, BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 
 SMALL_PROGRAM_BYTES = 32_768
@@ -63,6 +64,20 @@ class Call:
             hit = {attempt for attempt in hit if self.local.fences[attempt].take()}
             self.local.dropped |= hit
         return hit
+
+    def outcomes(self, answer: Any) -> list[Outcome] | None:
+        """Return the outcomes in what the worker answered; None where it needs the program first.
+
+        Raises
+        ------
+        BackendError
+            If it is no answer to this.
+        """
+        if self.local is not None and isinstance(answer, list):
+            return answer
+        if self.local is not None or not isinstance(answer, bytes):
+            raise BackendError(f"a worker answered with {answer!r} instead of outcomes")
+        return None if answer == NEEDS_PROGRAM else decode_outcomes(answer)
 
     def ran(
         self,

@@ -16,10 +16,8 @@ from functools import partial
 
 from asyncexec.backends.blocking_calls import Call, Packer
 from asyncexec.backends.blocking_system import BlockingSystem, Handle
-from asyncexec.backends.calls_in_worker import NEEDS_PROGRAM
 from asyncexec.backends.contract import Batch, Report, Started
 from asyncexec.backends.system_thread import SystemThread
-from asyncexec.backends.wire import decode_outcomes
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 
@@ -170,24 +168,28 @@ class Dispatcher:
         if generation != self._generation:
             return
         try:
-            answer = handle.result()
-            outcomes = decode_outcomes(answer) if answer and call.local is None else answer
+            outcomes = call.outcomes(handle.result())
         except CancelledError:
             outcomes = []
         except Exception as error:  # noqa: BLE001 - what it means is decided there
             self._undone(call, generation, error)
             return
         self._running.discard(call)
-        if outcomes == NEEDS_PROGRAM and call.owed:
-            call.send_program, call.handle = True, None
-            call.drop(())
-            self._queue.appendleft(call)
-            self.cancel(call.doomed)
+        if outcomes is None:
+            self._send_again(call)
         else:
             self._packer.delivered(call.program, generation)
             self._settle(call, outcomes)
             self._settle(call, [Outcome(a, Status.LOST) for a in call.owed])
         self._dispatch()
+
+    def _send_again(self, call: Call) -> None:
+        """With the program, which its worker turned out not to have."""
+        if call.owed:
+            call.send_program, call.handle = True, None
+            call.drop(())
+            self._queue.appendleft(call)
+            self.cancel(call.doomed)
 
     def _undone(self, call: Call, generation: int, error: Exception) -> None:
         if generation != self._generation:

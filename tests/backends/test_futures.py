@@ -241,15 +241,17 @@ async def test_what_a_worker_makes_of_a_call_without_our_package_is_a_failure():
     assert "No module named 'asyncexec'" in outcome.error.message
 
 
-async def test_an_answer_that_is_none_breaks_the_backend():
+@pytest.mark.parametrize("answer", [b"hello world", None, [], "outcomes"])
+async def test_an_answer_that_is_none_breaks_the_backend(answer):
     class Babbling(Inline):
         def answer(self, call):
-            return b"hello world"
+            return answer
 
     async with driven(Babbling(1)) as drive:
-        drive.send(drive.program(kernels.echo), [0])
-        with pytest.raises(BackendError, match="not a list of outcomes"):
-            await drive.finish()
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        assert (await drive.outcome(attempt)).status is Status.FAILED
+        with pytest.raises(BackendError, match="a worker answered with"):
+            await drive.until(lambda: False, "the end")
 
 
 async def test_a_large_program_travels_once_and_again_to_who_lacks_it():
