@@ -5,6 +5,7 @@ Kernels stand inside the tests: so they travel by value, as those of scripts do,
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -38,9 +39,19 @@ async def mapped(kernel, items, **options):
     async def batches():
         yield Batch(program, [Job(task, task, (item,)) for task, item in enumerate(items)])
 
-    async with ProcessesBackend(max_workers=1, **options) as backend:
+    async with (
+        asyncio.timeout(PATIENCE),
+        ProcessesBackend(max_workers=1, **options) as backend,
+    ):
         reports = [report async for some in backend.map(batches()) for report in some]
     return sorted(r for r in reports if isinstance(r, Outcome))
+
+
+def by_value(function):
+    """Let a function of this file travel by value, so that workers need not import the file."""
+    return type(function)(
+        function.__code__, {**function.__globals__, "__name__": "__main__"}, function.__name__
+    )
 
 
 async def value_of(driven, kernel, *inputs):
@@ -317,7 +328,8 @@ async def test_a_cancellation_while_leaving_leaves_nothing_behind():
             await asyncio.sleep(1000)
 
     task = asyncio.create_task(run())
-    await stay.wait()
+    async with asyncio.timeout(PATIENCE):
+        await stay.wait()
     processes = psutil.Process().children()
     task.cancel()
     await asyncio.sleep(0)
@@ -357,7 +369,8 @@ async def test_a_killed_driver_takes_its_workers_along(tmp_path):
     driver = await asyncio.create_subprocess_exec(
         sys.executable, str(script), stdout=subprocess.PIPE
     )
-    workers = [int(await driver.stdout.readline()) for _ in range(2)]
+    async with asyncio.timeout(PATIENCE):
+        workers = [int(await driver.stdout.readline()) for _ in range(2)]
     assert all(map(alive, workers))
     driver.kill()
     await driver.wait()
@@ -602,6 +615,52 @@ async def test_ten_thousand_tasks():
         # Measuring would have cost more than the tasks.
         assert sum(o.peak_bytes == 0 for o in outcomes) > 5_000
         await d.finish()
+
+
+# All at once.
+
+DIE_BELOW, HANG, RAISE, SLOW_BELOW, BIG = 4, 4, 5, 12, 12
+
+
+def troublesome(index):
+    chance = index[0]
+    if chance < DIE_BELOW:
+        os.kill(os.getpid(), signal.SIGKILL) if chance % 2 else os._exit(1)
+    if chance == HANG:
+        time.sleep(1000)
+    if chance == RAISE:
+        raise ValueError
+    if chance < SLOW_BELOW:
+        time.sleep(0.03)
+    return b"x" * 200_000 if chance == BIG else chance
+
+
+def acceptable(chance, outcome):
+    """Whether a task may have ended so; anything may have been cancelled, and lost without having started."""
+    if outcome.status == Status.LOST:
+        bystander = "just when this one had started" in outcome.error.message
+        return chance < DIE_BELOW or bystander or not outcome.started
+    expected = Status.FAILED if chance == RAISE else Status.SUCCEEDED
+    return outcome.status == Status.CANCELLED or (outcome.status == expected and chance > HANG)
+
+
+async def test_every_attempt_has_one_outcome_whatever_happens_to_workers(seed):
+    """Deaths, hangs, failures, big values and cancellations, in batches of all sizes."""
+    rng = random.Random(seed)
+    async with driven(max_workers=2, max_tasks_per_worker=rng.choice([None, 40])) as d:
+        program, tasks = d.program(by_value(troublesome)), {}
+        for _ in range(25):
+            batch = rng.choices(range(100), k=rng.randrange(1, 30))
+            tasks.update(zip(d.send(program, batch), batch, strict=True))
+            await asyncio.sleep(rng.choice([0, 0, 0.02, 0.05]))
+            d.cancel(rng.choices(list(tasks), k=rng.randrange(4)))
+        async with asyncio.timeout(PATIENCE):
+            while len(d.outcomes) < len(tasks):
+                d.cancel([a for a in d.starts if tasks[a] == HANG and a not in d.outcomes])
+                await asyncio.sleep(0.01)
+        await d.finish()
+    wrong = {a: o for a, o in d.outcomes.items() if not acceptable(tasks[a], o)}
+    assert wrong == {}
 
 
 # Memory.
