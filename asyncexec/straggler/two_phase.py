@@ -75,5 +75,5 @@ class TwoPhase:
         return 3 if view.draining and view.cancels else 2
 
     def backups(self, view: StageView) -> int:
-        # Where losers run on, every backup that was not needed takes a slot for the length of a task.
+        # Where losers run on, every backup that was not needed is work to its end.
         return view.slots if view.draining and view.cancels else max(1, view.slots // 10)
