@@ -20,6 +20,7 @@ from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.storage.arrays import StoredArray, planned_array
 from asyncexec.storage.block_io import BlockIO, InMemory, Source as BlockSource, Target
+from asyncexec.storage.handing_over import TRAVELS_BYTES
 from asyncexec.storage.locations import RUN_SCOPED, Location
 from asyncexec.storage.workspace import ArrayWorkspace
 
@@ -98,7 +99,8 @@ def _main_operation(node: Node) -> str:
 
 def _layout(node: Node) -> Layout:
     array = node.array if isinstance(node, Source) else None
-    if isinstance(array, InMemory):
+    if isinstance(array, InMemory) and array.data.nbytes <= TRAVELS_BYTES:
+        # Pickled and unpickled.
         return Layout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes)
     direct = not isinstance(array, StoredArray) or (
         array.encoding is not None and array.location.local_path is not None

@@ -11,9 +11,6 @@ from asyncexec.array.nodes import Node, Source
 from asyncexec.storage.arrays import StoredArray
 from asyncexec.storage.block_io import InMemory
 
-SMALL_BYTES = 1_000_000
-"""What travels with the program to every worker, rather than through storage."""
-
 
 def stored_source(array: StoredArray) -> Node:
     """Return the node of a Zarr array."""
@@ -32,7 +29,7 @@ def stored_source(array: StoredArray) -> Node:
 def memory_source(data: np.ndarray[Any, Any], chunks: tuple[int, ...]) -> Node:
     """Return the node of an array in memory, which must not change any more."""
     return Source(
-        array=InMemory(data),
+        array=InMemory(data, chunks),
         shape=data.shape,
         chunks=chunks,
         dtypes=(data.dtype,),

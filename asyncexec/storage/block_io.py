@@ -52,9 +52,14 @@ class Writable(Readable, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """A NumPy array that travels with the program; within one process it is shared, not copied."""
+    """A NumPy array in the driver's memory; within one process it is shared, not copied.
+
+    To other processes it travels with the program, or goes by way of the run's directory, in ``chunks``, if it is
+    large (see :mod:`asyncexec.storage.handing_over`).
+    """
 
     data: np.ndarray
+    chunks: Shape | None = None
 
     @property
     def shape(self) -> Shape:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.storage.arrays import StoredArray
 from asyncexec.storage.binding import Binding, bind
+from asyncexec.storage.handing_over import hand_over
 from asyncexec.storage.journal import Journal, log_at
 from asyncexec.storage.locations import PlaceLike
 from asyncexec.storage.memory_tier import MemoryTier
@@ -85,7 +86,8 @@ class ArrayWorkspace:
             journal = _journal(place, opening)
             made = journal.made if journal else {}
             kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
-            binding = bind(self.blocks, place, self._tier(opening))
+            blocks = self.blocks if opening.shares_memory else hand_over(self.blocks, place)
+            binding = bind(blocks, place, self._tier(opening))
             preparation.make_targets([target for target in targets if target not in kept], journal)
             preparation.make_intermediates(list(binding.stored.values()))
             preparation.settle()
@@ -95,19 +97,23 @@ class ArrayWorkspace:
             if not place.found:
                 place.remove()
             raise
-        return self._opened(stages, targets, binding, preparation, resumable=journal is not None)
+        opened = binding.blocks(blocks)
+        return self._opened(
+            stages, targets, opened, binding, preparation, resumable=journal is not None
+        )
 
     def _opened(
         self,
         stages: Sequence[Stage],
         targets: Sequence[StoredArray],
+        blocks: Mapping[str, BlockIO],
         binding: Binding,
         preparation: Preparation,
         *,
         resumable: bool,
     ) -> OpenArrayWorkspace:
         return OpenArrayWorkspace(
-            blocks=binding.blocks(self.blocks),
+            blocks=blocks,
             results=tuple(
                 binding.array(r) if isinstance(r, StoredArray) else r for r in self.results
             ),
