@@ -1,7 +1,13 @@
 """One case a file; `ALL` names them in the order they run."""
 
 from benchmarks.case import Case
-from benchmarks.cases import heartbeat, noop_processes, noop_threads, scheduler_throughput
+from benchmarks.cases import (
+    array_jobs,
+    heartbeat,
+    noop_processes,
+    noop_threads,
+    scheduler_throughput,
+)
 
 ALL: dict[str, Case] = {
     case.name: case
@@ -10,5 +16,6 @@ ALL: dict[str, Case] = {
         noop_processes.CASE,
         scheduler_throughput.CASE,
         heartbeat.CASE,
+        *array_jobs.CASES,
     )
 }
