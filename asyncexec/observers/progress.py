@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.errors import MissingExtraError, OptionError
@@ -45,9 +46,9 @@ class Display(Protocol):
 class Progress:
     """Shows an overall bar, and one for each stage that runs, with rates, times left, retries and backups.
 
-    Where there is neither a terminal nor a notebook, it writes a line every ``line_seconds`` and one at the end.
-    It may watch several runs of one event loop at a time. It uses no threads, and is redrawn ten times a second at
-    most, whatever the number of events.
+    Where there is neither a terminal nor a notebook with ipywidgets, it writes a line every ``line_seconds`` and one
+    at the end. It may watch several runs of one event loop at a time. It uses no threads, and is redrawn ten times a
+    second at most, whatever the number of events.
 
     Parameters
     ----------
@@ -68,8 +69,9 @@ class Progress:
         if not line_seconds > 0:
             raise OptionError(f"progress: line_seconds must be above 0, not {line_seconds!r}")
         screen = _standard_error() if console is None else console
-        live = screen.is_jupyter or (screen.is_terminal and not screen.is_dumb_terminal)
-        self._display: Display = Bars(screen) if live else Lines(screen, every_seconds=line_seconds)
+        self._display: Display = (
+            Bars(screen) if _can_redraw(screen) else Lines(screen, every_seconds=line_seconds)
+        )
         self._tallies = Tallies()
         self._running: dict[str, Tally] = {}
         self._broken = False
@@ -113,6 +115,13 @@ class Progress:
         self._running.clear()
         self._ticker.stop()
         self._display.close()
+
+
+def _can_redraw(screen: Console) -> bool:
+    if screen.is_jupyter:
+        # Without it, rich shows nothing in a notebook but a warning.
+        return find_spec("ipywidgets") is not None
+    return screen.is_terminal and not screen.is_dumb_terminal
 
 
 def _standard_error() -> Console:

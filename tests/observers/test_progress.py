@@ -186,13 +186,20 @@ async def test_a_failure_on_a_timer_is_logged_and_ends_the_display():
     [
         (terminal(), Bars),
         (plain(), Lines),
-        (plain(force_jupyter=True), Bars),
         (Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"}), Lines),
     ],
-    ids=["terminal", "file", "notebook", "dumb"],
+    ids=["terminal", "file", "dumb"],
 )
-def test_bars_are_for_terminals_and_notebooks(console, kind):
+def test_bars_are_for_terminals(console, kind):
     assert type(Progress(console=console)._display) is kind
+
+
+@pytest.mark.parametrize("installed, kind", [(True, Bars), (False, Lines)])
+def test_bars_are_for_notebooks_that_can_redraw(monkeypatch, installed, kind):
+    """Without ipywidgets, rich shows nothing in a notebook but a warning."""
+    found = object() if installed else None
+    monkeypatch.setattr("asyncexec.observers.progress.find_spec", lambda name: found)
+    assert type(Progress(console=plain(force_jupyter=True))._display) is kind
 
 
 @virtual_time
