@@ -1,0 +1,81 @@
+"""What a process says of its own memory."""
+
+import resource
+
+import pytest
+
+from asyncexec.backends import process_memory
+from asyncexec.backends.process_memory import MemoryLimit, MemoryMeter, lifetime_peak_bytes
+
+
+@pytest.fixture
+def limits(monkeypatch):
+    """What would have been set, without setting it here."""
+    made = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (-1, 10**12))
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limit: made.append(limit))
+    return made
+
+
+class ReservesMore:
+    """A meter of a process that reserves 50 bytes more each time it is asked."""
+
+    def __init__(self):
+        self.reserved = 0
+
+    def reserved_bytes(self):
+        self.reserved += 50
+        return self.reserved
+
+
+def test_a_peak_is_forgotten_at_the_next_start():
+    meter = MemoryMeter()
+    meter.always = True
+    meter.start()
+    data = bytearray(b"x") * 60_000_000
+    high = meter.peak_bytes()
+    assert high > len(data)
+    del data
+    meter.start()
+    assert meter.peak_bytes() < high - 50_000_000
+
+
+def test_short_tasks_are_measured_only_where_that_is_asked_for():
+    meter = MemoryMeter()
+    meter.start()
+    meter._since = float("inf")
+    assert meter.peak_bytes() == 0
+    meter._since = 0.0
+    assert meter.peak_bytes() > 0
+
+
+def test_where_there_is_no_proc_the_peak_is_that_of_the_life(monkeypatch):
+    monkeypatch.setattr(process_memory, "_open", lambda path, flags: None)
+    meter = MemoryMeter()
+    meter.always = True
+    meter.start()
+    assert meter.peak_bytes() == pytest.approx(lifetime_peak_bytes(), rel=0.01)
+    assert meter.reserved_bytes() == 0
+
+
+def test_a_limit_is_set_once_and_lifted(limits):
+    limit = MemoryLimit(MemoryMeter())
+    for allowed in (None, 10, 10, 20, None):
+        limit.set(allowed)
+    assert limits == [(10, 10**12), (20, 10**12), (10**12, 10**12)]
+
+
+def test_what_loading_a_program_reserves_comes_on_top(limits):
+    limit = MemoryLimit(ReservesMore())
+    limit.loading()
+    limit.loaded()
+    limit.set(1000)
+    limit.loading()
+    limit.loaded()
+    limit.set(1000)
+    assert [soft for soft, _ in limits] == [1050, 1100]
+
+
+def test_a_limit_stays_under_the_systems_own(limits):
+    MemoryLimit(MemoryMeter()).set(10**15)
+    assert limits == [(10**12, 10**12)]
