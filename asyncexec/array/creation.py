@@ -18,7 +18,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.generators import Diagonal, Full, Range, Spaced, Triangle
-from asyncexec.array.operands import chunk_limit, own_source
+from asyncexec.array.operands import chunk_limit, common_spec, own_source
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import taken
 
@@ -35,7 +35,8 @@ def asarray(
 ) -> Array:
     """Return ``obj`` (an array, a NumPy array, a scalar or nested sequences of scalars) as an array.
 
-    Data in memory is copied, so that changing it later changes nothing.
+    Data in memory is copied, so that changing it later changes nothing. With ``copy=False`` a NumPy array is shared
+    instead, and must not be changed before everything made of it is computed.
 
     Raises
     ------
@@ -43,22 +44,36 @@ def asarray(
         For ``copy=False`` where a copy is needed, or a device other than ``"cpu"``.
     TypeError
         If the elements have an unsupported type.
+    OptionError
+        If ``obj`` is an array of another spec.
     """
     _check_device(device)
     if isinstance(obj, Array):
-        return obj if dtype is None else obj.astype(dtype)
-    if copy is False:
-        raise ValueError("asarray(copy=False) cannot be: data in memory is copied; use copy=None")
-    data = np.asarray(obj) if dtype is None else np.asarray(obj, dtype=checked_dtype(dtype))
-    return Array(own_source(data, chunks, spec), spec)
+        found = obj if dtype is None else obj.astype(dtype)
+        found = Array(found.node, common_spec((found.own_spec, spec)))
+        return found if chunks == "auto" else found.rechunk(chunks)
+    if copy is False and not isinstance(obj, np.ndarray):
+        raise ValueError(f"{type(obj).__name__} must be copied to become an array; use copy=None")
+    wanted = None if dtype is None else checked_dtype(dtype)
+    data = np.asarray(obj, dtype=wanted, copy=copy or None)
+    return Array(own_source(data, chunks, spec, copy=copy is not False), spec)
 
 
-def from_array(x: Any, /, chunks: ChunksLike = "auto", *, spec: Spec | None = None) -> Array:
-    """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one by ``numpy.asarray``.
+def from_array(
+    x: Any,
+    /,
+    chunks: ChunksLike = "auto",
+    *,
+    copy: bool | None = None,
+    spec: Spec | None = None,
+) -> Array:
+    """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one.
 
-    ``x`` is copied into memory. What does not fit there belongs into Zarr (see :func:`from_zarr`).
+    That is, by ``numpy.asarray`` or by ``x[...]`` (a dataset in a file). All of it is read into memory; what does not
+    fit there belongs into Zarr (see :func:`from_zarr`). ``copy`` as for :func:`asarray`.
     """
-    return asarray(np.asarray(x), chunks=chunks, spec=spec)
+    lazily = not hasattr(x, "__array__") and hasattr(x, "shape") and hasattr(x, "dtype")
+    return asarray(np.asarray(x[...]) if lazily else x, chunks=chunks, copy=copy, spec=spec)
 
 
 def full(

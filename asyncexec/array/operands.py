@@ -36,12 +36,28 @@ def constant_or_node(value: Any) -> Any:
     )
 
 
-def own_source(data: np.ndarray[Any, Any], chunks: Any = "auto", spec: Spec | None = None) -> Node:
-    """Return a node of ``data``; it is copied, so that changing it later changes nothing here."""
+def own_source(
+    data: np.ndarray[Any, Any],
+    chunks: Any = "auto",
+    spec: Spec | None = None,
+    *,
+    copy: bool = True,
+) -> Node:
+    """Return a node of ``data``; it is copied, so that changing it later changes nothing here.
+
+    Raises
+    ------
+    ValueError
+        If it must not be copied, and has to be.
+    """
     dtype = checked_dtype(data.dtype)
+    if not copy and data.dtype != dtype:
+        raise ValueError(
+            f"elements of type {data.dtype.str} must be copied, to have this machine's byte order"
+        )
     limit = chunk_limit(spec)
     settled = chunking.normalize_chunks(chunks, data.shape, dtype.itemsize, limit=limit)
-    kept = np.array(data, dtype=dtype, order="C", copy=True)
+    kept = np.array(data, dtype=dtype, order="C", copy=True) if copy else data.view()
     kept.setflags(write=False)
     return memory_source(kept, settled)
 

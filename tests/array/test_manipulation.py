@@ -210,7 +210,8 @@ def test_meshgrid(indexing):
         (lambda: xp.linspace(0, 1, -1), "-1 values"),
         (lambda: xp.zeros((-1,)), "integers from 0"),
         (lambda: xp.zeros(3, device="gpu"), "gpu"),
-        (lambda: xp.asarray([1], copy=False), "copied"),
+        (lambda: xp.asarray([1], copy=False), "must be copied"),
+        (lambda: xp.asarray(np.ones(2, ">f4"), copy=False), "byte order"),
         (lambda: xp.meshgrid(xp.ones((2, 2))), "one axis"),
         (lambda: xp.meshgrid(xp.ones(2), indexing="yx"), "'xy' or 'ij'"),
     ],
@@ -225,6 +226,36 @@ def test_data_in_memory_is_copied():
     x = xp.asarray(data)
     data[:] = 1
     assert run(x).tolist() == [0, 0, 0]
+
+
+def test_data_in_memory_is_shared_if_asked_for():
+    data = np.zeros(3)
+    x = xp.from_array(data, copy=False)
+    data[:] = 1
+    assert run(x).tolist() == [1, 1, 1]
+    assert data.flags.writeable
+
+
+def test_an_array_as_an_array():
+    x = xp.ones((4, 4), chunks=2)
+    assert xp.asarray(x).node is x.node
+    assert xp.asarray(x, chunks=4).chunks == (4, 4)
+    assert xp.asarray(x, dtype="int8").dtype == np.int8
+
+
+def test_datasets_are_read_by_indexing():
+    class Dataset:
+        shape, dtype = (3,), np.dtype("f4")
+
+        def __getitem__(self, key):
+            return np.arange(3, dtype="f4")[key]
+
+    assert run(xp.from_array(Dataset(), chunks=2)).tolist() == [0, 1, 2]
+
+
+def test_drawing(tmp_path):
+    xp.sum(xp.ones(4, chunks=2)).visualize(tmp_path / "plan.svg")
+    assert "<svg" in (tmp_path / "plan.svg").read_text()
 
 
 def test_data_types():
