@@ -220,7 +220,3 @@ class Kernel:
                 for i in step.frees:
                     values[i] = None
         return values[-1]
-
-    @property
-    def __name__(self) -> str:
-        return "kernel"

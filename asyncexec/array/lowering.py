@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from asyncexec.storage.arrays import StoredArray, planned_array
 from asyncexec.storage.block_io import BlockIO, InMemory, Source as BlockSource, Target
 from asyncexec.storage.handing_over import TRAVELS_BYTES
 from asyncexec.storage.locations import RUN_SCOPED, Location
+from asyncexec.storage.preparation import stamp
 from asyncexec.storage.workspace import ArrayWorkspace
 
 MOST_RECHUNK_BYTES = 256 * 1024 * 1024
@@ -160,7 +162,7 @@ class _Lowering:
         fields = range(len(root.dtypes))
         return tuple(
             planned_array(
-                place or f"{RUN_SCOPED}{name}" + (f"-{k}" if len(fields) > 1 else ""),
+                place or RUN_SCOPED + _file_name(name) + (f"-{k}" if len(fields) > 1 else ""),
                 shape=root.shape,
                 dtype=root.dtypes[k],
                 chunks=root.chunks,
@@ -188,6 +190,10 @@ def _output(array: StoredArray, block: tuple[int, ...]) -> ChunkedOutput:
     )
 
 
+def _file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+
+
 def _operation(found: Group) -> str:
     """Return what is computed in a group, innermost first, such as ``"multiply+sum"``."""
     names = [node.operation for node in reversed(found.members) if not isinstance(node, Copy)]
@@ -200,7 +206,8 @@ def _identity(node: Node) -> str:
     """Return what a source holds, for the plan's fingerprint."""
     array: Any = node.array if isinstance(node, Source) else None
     if isinstance(array, StoredArray):
-        return array.identity
+        # Not only where it is and how it looks: an array that was made anew at its place is another one.
+        return f"{array.identity} {stamp(array.location)}"
     data: np.ndarray[Any, Any] = array.data
     content = blake2b(np.ascontiguousarray(data).view(np.uint8).data, digest_size=16).hexdigest()
     return f"{data.dtype.str}{data.shape}{content}"

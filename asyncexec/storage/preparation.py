@@ -78,9 +78,10 @@ def stamp(location: Location) -> str:
     path = location.local_path
     if path is None:
         return ""
-    with suppress(OSError):
-        status = (path / "zarr.json").stat()
-        return f"{status.st_ino}-{status.st_mtime_ns}"
+    for name in ("zarr.json", ".zarray"):
+        with suppress(OSError):
+            status = (path / name).stat()
+            return f"{status.st_ino}-{status.st_mtime_ns}"
     return "gone"
 
 

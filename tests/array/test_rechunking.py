@@ -5,12 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.array import lowering
-from asyncexec.array.chunks import grid
+from asyncexec.array.chunks import grid, normalize_chunks
 from asyncexec.array.rechunking import amplification, plan_rechunk
 from tests.array.direct import run
 
@@ -60,6 +60,26 @@ def test_rechunking_moves_every_element_to_its_place(case, most):
         plan = x.rechunk(target).to_plan()
     assert plan.stages[-1].outputs[0].unit == target
     np.testing.assert_array_equal(run(plan), data)
+
+
+@given(
+    st.lists(st.integers(100, 20_000), min_size=1, max_size=3).map(tuple),
+    st.integers(1, 64),
+    st.data(),
+)
+def test_whatever_the_chunks_each_pass_is_projected_to_fit(shape, megabytes, data):
+    spec = ax.Spec(allowed_mem=100_000_000 + megabytes * 10**6, reserved_mem="100MB")
+    # A chunk is read with its encoded copy and written with its own, so that eight of them must fit.
+    most = spec.free_bytes // 64
+    lengths = st.sampled_from(["auto", "auto", 1, 7, 100, -1])
+    source, target = (
+        normalize_chunks(tuple(data.draw(lengths) for _ in shape), shape, 8, limit=8 * most)
+        for _ in range(2)
+    )
+    assume(math.prod(source) <= most and math.prod(target) <= most)
+    x = xp.map_blocks(np.negative, xp.ones(shape, chunks=source, spec=spec))
+    for stage in x.rechunk(target).to_plan().stages:
+        assert stage.memory.fits
 
 
 @pytest.mark.parametrize("allowed", ["150MB", "300MB", "2GB"])

@@ -145,6 +145,15 @@ def test_a_work_dir_that_cannot_be_written(tmp_path):
         run(xp.sum(xp.ones(10, chunks=2, spec=spec)))
 
 
+def test_a_source_that_was_made_anew_is_another_one(stored, tmp_path):
+    place, data = stored
+    before = (xp.from_zarr(place) + 1).to_plan().fingerprint
+    assert (xp.from_zarr(place) + 1).to_plan().fingerprint == before
+    array = zarr.create_array(place, shape=data.shape, chunks=(3, 2), dtype="f8", overwrite=True)
+    array[:] = data + 1
+    assert (xp.from_zarr(place) + 1).to_plan().fingerprint != before
+
+
 async def test_an_interrupted_store_resumes(tmp_path):
     done = tmp_path / "done"
     done.mkdir()
