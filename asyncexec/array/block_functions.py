@@ -11,8 +11,9 @@ import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
+from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.dtypes import checked_dtype
-from asyncexec.array.nodes import Blocks, Node
+from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.wrapping import taken, together
 from asyncexec.errors import OptionError

@@ -19,7 +19,6 @@ from asyncexec.array.kernels import (
     Arrange,
     Block,
     BlockFunction,
-    CallFunction,
     Concatenate,
     Generate,
     Pass,
@@ -130,7 +129,7 @@ class Creation:
 
     def working_bytes(self, out: Demand) -> int:
         # Element numbers are int64, and what is made of them may be float64 before it is cast.
-        return 0 if self.aliases else 2 * 8 * _elements(out)
+        return 0 if self.aliases else 2 * 8 * elements(out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -316,77 +315,14 @@ class Copy:
         return 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Blocks:
-    """A user's function of whole blocks.
-
-    ``axes[i][p]`` is the axis of the result that axis ``p`` of input ``i`` follows block by block; None where the
-    function gets the whole axis.
-    """
-
-    operation: str
-    call: Callable[..., Any]
-    keywords: Mapping[str, Any]
-    inputs: tuple[Node, ...]
-    axes: tuple[tuple[int | None, ...], ...]
-    shape: Shape
-    chunks: Shape
-    dtypes: tuple[DType, ...]
-    wants_block_id: bool = False
-    extra_bytes: int = 0
-    inline: bool = field(default=False, init=False)
-    aliases: bool = field(default=False, init=False)
-
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
-        numbers = self._numbers(out)
-        return tuple(
-            self._input_demand(node, axes, numbers, out)
-            for node, axes in zip(self.inputs, self.axes, strict=True)
-        )
-
-    def accepts(self, out: Demand, grid: Shape) -> bool:
-        pairs = zip(out.axes, self.chunks, self.shape, strict=True)
-        return out.once(grid) and all(d.blocks(c, n) is not None for d, c, n in pairs)
-
-    def function(self, out: Demand) -> BlockFunction:
-        return CallFunction(
-            name=self.operation,
-            function=self.call,
-            keywords=self.keywords,
-            numbers=self._numbers(out),
-            demand=out,
-            dtype=self.dtypes[0],
-            wants_block_id=self.wants_block_id,
-        )
-
-    def working_bytes(self, out: Demand) -> int:
-        # What the function does is unknown; one temporary of the size of its result is common.
-        return self.extra_bytes + _elements(out) * self.dtypes[0].itemsize
-
-    def _numbers(self, out: Demand) -> tuple[AxisDemand, ...]:
-        along = zip(out.axes, self.chunks, self.shape, strict=True)
-        return tuple(d.block_number(c, n) for d, c, n in along)
-
-    def _input_demand(
-        self, node: Node, axes: tuple[int | None, ...], numbers: tuple[AxisDemand, ...], out: Demand
-    ) -> Demand:
-        demands: list[AxisDemand] = []
-        for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
-            if axis is None or n <= chunk:
-                demands.append(AxisDemand.constant(0, n))
-            else:
-                demands.append(numbers[axis].grouped(chunk, n))
-        return Demand(tuple(demands), out.guards)
-
-
-def _elements(out: Demand) -> int:
+def elements(out: Demand) -> int:
+    """Return the most elements that a task needs."""
     return int(np.prod(out.most, dtype=np.int64))
 
 
 __all__ = [
     "BLOCK",
     "AxisView",
-    "Blocks",
     "Concat",
     "Copy",
     "Creation",
@@ -397,4 +333,5 @@ __all__ = [
     "Source",
     "View",
     "broadcast_demand",
+    "elements",
 ]

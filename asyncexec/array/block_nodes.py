@@ -1,0 +1,75 @@
+"""The node of a user's function of whole blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from asyncexec.array.demand import AxisDemand, Demand
+from asyncexec.array.kernels import BlockFunction, CallFunction
+from asyncexec.array.nodes import DType, Node, elements
+from asyncexec.plan.box import Shape
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Blocks:
+    """A user's function of whole blocks.
+
+    ``axes[i][p]`` is the axis of the result that axis ``p`` of input ``i`` follows block by block; None where the
+    function gets the whole axis.
+    """
+
+    operation: str
+    call: Callable[..., Any]
+    keywords: Mapping[str, Any]
+    inputs: tuple[Node, ...]
+    axes: tuple[tuple[int | None, ...], ...]
+    shape: Shape
+    chunks: Shape
+    dtypes: tuple[DType, ...]
+    wants_block_id: bool = False
+    extra_bytes: int = 0
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
+
+    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+        numbers = self._numbers(out)
+        return tuple(
+            self._input_demand(node, axes, numbers, out)
+            for node, axes in zip(self.inputs, self.axes, strict=True)
+        )
+
+    def accepts(self, out: Demand, grid: Shape) -> bool:
+        pairs = zip(out.axes, self.chunks, self.shape, strict=True)
+        return out.once(grid) and all(d.blocks(c, n) is not None for d, c, n in pairs)
+
+    def function(self, out: Demand) -> BlockFunction:
+        return CallFunction(
+            name=self.operation,
+            function=self.call,
+            keywords=self.keywords,
+            numbers=self._numbers(out),
+            demand=out,
+            dtype=self.dtypes[0],
+            wants_block_id=self.wants_block_id,
+        )
+
+    def working_bytes(self, out: Demand) -> int:
+        # What the function does is unknown; one temporary of the size of its result is common.
+        return self.extra_bytes + elements(out) * self.dtypes[0].itemsize
+
+    def _numbers(self, out: Demand) -> tuple[AxisDemand, ...]:
+        along = zip(out.axes, self.chunks, self.shape, strict=True)
+        return tuple(d.block_number(c, n) for d, c, n in along)
+
+    def _input_demand(
+        self, node: Node, axes: tuple[int | None, ...], numbers: tuple[AxisDemand, ...], out: Demand
+    ) -> Demand:
+        demands: list[AxisDemand] = []
+        for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
+            if axis is None or n <= chunk:
+                demands.append(AxisDemand.constant(0, n))
+            else:
+                demands.append(numbers[axis].grouped(chunk, n))
+        return Demand(tuple(demands), out.guards)
