@@ -132,17 +132,18 @@ def dask_job(job: Job, *, quick: bool) -> Iterator[Measure]:
 def cubed_job(job: Job, *, quick: bool) -> Iterator[Measure]:
     import cubed
     import cubed.array_api as xp
+    from cubed.runtime.create import create_executor
 
     with place(quick=quick) as where:
         spec = cubed.Spec(work_dir=where.scratch, allowed_mem=ALLOWED)
-        options = {"executor_name": "threads", "max_workers": WORKERS}
+        executor = create_executor("threads", {"max_workers": WORKERS})
 
         def work() -> Any:
             x, y = (cubed.from_zarr(path, spec=spec) for path in where.sources)
             z = job.expression(xp, x, y)
             if job.stores:
-                return cubed.to_zarr(z, where.target, **options)
-            return z.compute(**options)
+                return cubed.to_zarr(z, where.target, executor=executor)
+            return z.compute(executor=executor)
 
         yield measured(job, where, work)
 
