@@ -191,7 +191,7 @@ class TaskError(ExecutionError):
         The traceback on the worker, as text (``""`` where there was none).
     """
 
-    def __init__(  # noqa: PLR0913 - every one of these is what the reader of the error needs
+    def __init__(
         self,
         message: str,
         *,

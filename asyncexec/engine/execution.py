@@ -239,7 +239,7 @@ class Execution:
             epoch=time.time() - anyio.current_time(),
             watched=bool(self._fanout),
         )
-        lane = self._lane = Lane(self._number, run, layout, self._fanout)
+        lane = self._lane = Lane(self._number, run, self._fanout)
         self._driver = driver
         self._tell(self._first_event(layout))
         if self._cancelled:

@@ -1,7 +1,8 @@
 """Where a plan's chunks live while it runs: the seam between the scheduler and storage.
 
-All methods may block and are called in a worker thread, except ``completed`` and ``release``, which are called on the
-event loop in batches and must only take note.
+All methods may block and are called in a worker thread, except ``release``, which is called on the event loop and must
+only take note. Which tasks are complete is for the workspace to know (by the chunks that are there, say):
+nothing tells it.
 """
 
 from __future__ import annotations
@@ -46,10 +47,6 @@ class OpenWorkspace(Protocol):
 
     def done(self, stage: Stage) -> Sequence[range]:
         """Return the tasks (flat index ranges) that need not run, because their chunks are complete."""
-        ...
-
-    def completed(self, stage: str, tasks: Sequence[int]) -> None:
-        """Take note that these tasks (flat indices) have completed, for the journal."""
         ...
 
     def releases(self, stage: Stage) -> bool:

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from asyncexec.backends.contract import Backend, Batch, Report
     from asyncexec.events.fanout import Fanout
-    from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.run import Run
 
 logger = logging.getLogger("asyncexec")
@@ -42,10 +41,9 @@ DRAIN_SECONDS = 15.0
 class Lane:
     """A run and what belongs to it on the driver's side."""
 
-    def __init__(self, number: int, run: Run, layout: Layout, fanout: Fanout) -> None:
+    def __init__(self, number: int, run: Run, fanout: Fanout) -> None:
         self.number = number
         self.run = run
-        self.layout = layout
         self.fanout = fanout
         self.finished = anyio.Event()
         self.drain_by: float | None = None
@@ -149,7 +147,6 @@ class Driver:
             run = lane.run
             if run.unwanted:
                 self._cancel(run, now)
-            lane.layout.tell_storage()
             if run.stopping and not run.finished:
                 self._watch_drain(lane, now)
             elif run.stalled:

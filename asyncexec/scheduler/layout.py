@@ -71,8 +71,6 @@ class Layout:
         position = stage.position
         if stage.keeps_values:
             self.values.put(position, task, value)
-        elif self._workspace is not None:
-            stage.fresh.append(task)
         self._readiness.complete(position, task)
         for edge, producer, retention in self._read[position]:
             finished = [p for run in edge.producers(task) for p in run if retention.read(p)]
@@ -80,14 +78,6 @@ class Layout:
                 self._let_go(producer, finished)
         if not stage.readiness.left:
             self._stage_was_read(position)
-
-    def tell_storage(self) -> None:
-        """Pass completed tasks on to the workspace, for its journal."""
-        if self._workspace is not None:
-            for stage in self.stages:
-                if stage.fresh:
-                    self._workspace.completed(stage.name, stage.fresh)
-                    stage.fresh = []
 
     def _retained(self, edges: Sequence[Edge]) -> Iterator[tuple[Edge, StageState, Retention]]:
         for edge in edges:

@@ -34,8 +34,6 @@ class StageState:
         Tasks to get a backup, and tasks to be tried once more with nothing beside them.
     looked_at : float
         When its attempts were last looked at for slow ones.
-    fresh : list of int
-        Tasks completed since storage was last told.
     """
 
     def __init__(
@@ -72,7 +70,6 @@ class StageState:
         self.looked_at = 0.0
         self.slots = slots
         self.keeps_values = stage.holds_values
-        self.fresh: list[int] = []
         self.first_at: float | None = None
         self.last_at: float | None = None
         # Figures for the result.

@@ -77,9 +77,6 @@ class OpenArrayWorkspace:
             return []
         return runs(np.logical_and.reduce([blocks_present(target) for target in io.targets]))
 
-    def completed(self, stage: str, tasks: Sequence[int]) -> None:
-        """Do nothing: that their chunks are there says it, see :mod:`asyncexec.storage.journal`."""
-
     def releases(self, stage: Stage) -> bool:
         """Whether the chunks of ``stage`` are kept in memory, and are not the result."""
         arrays = self._tiered.get(stage.name, ())

@@ -58,9 +58,6 @@ class _FaultyOpenWorkspace:
     def done(self, stage: Stage) -> Sequence[range]:
         return self._inner.done(stage)
 
-    def completed(self, stage: str, tasks: Sequence[int]) -> None:
-        self._inner.completed(stage, tasks)
-
     def releases(self, stage: Stage) -> bool:
         return self._inner.releases(stage)
 

@@ -60,7 +60,6 @@ class Pipeline:
                 io, index = opened.io(stage), unravel(task, stage.shape)
                 inputs, _ = io.load(index)
                 io.save(index, stage.kernel(index, *inputs))
-                opened.completed(stage.name, [task])
                 ran.append((stage.name, task))
         return ran
 

@@ -133,7 +133,6 @@ def test_stages_of_values_have_no_io(made):
     assert opened.io(other) is None
     assert list(opened.done(other)) == []
     assert not opened.releases(other)
-    opened.completed("other", [0])
     opened.close(succeeded=True)
 
 
