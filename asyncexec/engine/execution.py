@@ -184,6 +184,9 @@ class Execution:
 
     async def _run(self, driver: Driver) -> tuple[Any, Lane]:
         plan = self.plan
+        if plan.workspace is not None:
+            await to_thread.run_sync(lambda: plan.fingerprint)  # cached: it may hash large inputs
+        self._tell(self._first_event())
         if not self._backend.capabilities.shares_memory:
             await to_thread.run_sync(_check_kernels, plan)
         workspace = await self._open()
@@ -241,7 +244,6 @@ class Execution:
         )
         lane = self._lane = Lane(self._number, run, self._fanout)
         self._driver = driver
-        self._tell(self._first_event(layout))
         if self._cancelled:
             raise _StoppedError
         driver.add(lane)
@@ -262,7 +264,7 @@ class Execution:
         if self._fanout:
             self._fanout.send((event,))
 
-    def _first_event(self, layout: Layout) -> AnyEvent:
+    def _first_event(self) -> AnyEvent:
         return PlanStarted(
             execution=self.name,
             at=time.time(),
@@ -273,13 +275,13 @@ class Execution:
             stages=tuple(
                 StageFigures(
                     name=s.name,
-                    operation=s.stage.operation,
-                    shape=s.stage.shape,
+                    operation=s.operation,
+                    shape=s.shape,
                     tasks=s.tasks,
-                    projected_bytes=s.stage.memory.projected_bytes,
-                    allowed_bytes=s.stage.memory.allowed_bytes,
+                    projected_bytes=s.memory.projected_bytes,
+                    allowed_bytes=s.memory.allowed_bytes,
                 )
-                for s in layout.stages
+                for s in self.plan.stages
             ),
         )
 

@@ -127,7 +127,7 @@ def _choose(file_format: str) -> str:
     if file_format == "parquet" and not installed:
         raise MissingExtraError(
             "History(format='parquet') needs the package pyarrow, which is not installed. "
-            "Install it with: pip install pyarrow, or write format='csv'"
+            "Install it with: pip install \"asyncexec[report]\", or write format='csv'"
         )
     return ("parquet" if installed else "csv") if file_format == "auto" else file_format
 

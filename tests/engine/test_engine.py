@@ -22,6 +22,7 @@ from asyncexec.errors import (
     TaskFailedError,
     TaskTimeoutError,
     UnknownExecutorError,
+    WorkDirError,
 )
 from asyncexec.events.outcome import Outcome
 from asyncexec.plan.relations import identity
@@ -235,6 +236,22 @@ async def test_events_are_streamed_in_order_and_end() -> None:
         == kinds.count("TaskSucceeded")
         == 3
     )
+
+
+class Unwritable:
+    """A workspace that cannot be opened."""
+
+    def open(self, stages: object, opening: object) -> Any:
+        raise WorkDirError("the disk is read-only")
+
+
+async def test_a_run_that_cannot_open_its_storage_begins_and_fails() -> None:
+    plan = ax.Plan(ax.Plan.map(double, [1]).stages, "p", workspace=Unwritable())
+    heard: list[object] = []
+    async with ax.Engine("threads") as engine:
+        with pytest.raises(WorkDirError, match="read-only"):
+            await engine.execute(plan, observers=[heard.append])
+    assert [type(event).__name__ for event in heard] == ["PlanStarted", "PlanFailed"]
 
 
 async def test_leaving_a_stream_stops_the_work() -> None:
