@@ -8,8 +8,8 @@ from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from typing import Any
 
-from asyncexec.backends.blocking import BlockingBackend
-from asyncexec.backends.blocking_system import Handle
+from asyncexec.backends.adapters.blocking import BlockingBackend
+from asyncexec.backends.adapters.blocking_system import Handle
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.options import seconds, whole_number
 from asyncexec.errors import BackendError, OptionError

@@ -13,9 +13,9 @@ from asyncexec.backends.contract import Batch, Capabilities, Program, Report
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
 from asyncexec.backends.options import seconds, whole_number
-from asyncexec.backends.process_launch import Launcher
-from asyncexec.backends.process_page import MOST_JOBS
-from asyncexec.backends.process_pool import ProcessPool
+from asyncexec.backends.process_workers.launch import Launcher
+from asyncexec.backends.process_workers.page import MOST_JOBS
+from asyncexec.backends.process_workers.pool import ProcessPool
 from asyncexec.errors import ConfigurationError, OptionError, UsageError
 from asyncexec.plan.memory import parse_bytes
 

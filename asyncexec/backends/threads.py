@@ -12,7 +12,7 @@ from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
 from asyncexec.backends.options import seconds, whole_number
-from asyncexec.backends.thread_pool import ThreadPool
+from asyncexec.backends.thread_workers.pool import ThreadPool
 from asyncexec.errors import UsageError
 
 BATCH_LIMIT = 512

@@ -4,9 +4,9 @@ import threading
 import anyio
 import pytest
 
-from asyncexec.backends.blocking import BlockingBackend
+from asyncexec.backends.adapters.blocking import BlockingBackend
+from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.system_thread import future_of
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels

@@ -1,7 +1,7 @@
 import anyio
 import pytest
 
-from asyncexec.backends.calls import CallsBackend
+from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status

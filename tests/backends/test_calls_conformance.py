@@ -1,6 +1,6 @@
 import pytest
 
-from asyncexec.backends.calls import CallsBackend
+from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.testing.conformance import BackendConformance
 from tests.backends.subprocess_pool import SubprocessPool
 

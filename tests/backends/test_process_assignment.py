@@ -4,8 +4,8 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.process_assignment import Assignment, Ending
-from asyncexec.backends.process_frames import CANCELLED, SUCCEEDED, Row
+from asyncexec.backends.process_workers.assignment import Assignment, Ending
+from asyncexec.backends.process_workers.frames import CANCELLED, SUCCEEDED, Row
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
 PROGRAM = Program(key="k", plan="p", stage="s", kernel=print, shape=(100,))

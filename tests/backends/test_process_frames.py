@@ -3,8 +3,8 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from asyncexec.backends import process_frames as frames
-from asyncexec.backends.process_frames import FrameReader, Kind
+from asyncexec.backends.process_workers import frames
+from asyncexec.backends.process_workers.frames import FrameReader, Kind
 from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status
 
 BIG = frames.SCRATCH_BYTES

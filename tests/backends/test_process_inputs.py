@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asyncexec.backends.contract import Job
-from asyncexec.backends.process_inputs import BESIDE_BYTES, InputReader, pack_inputs
+from asyncexec.backends.process_workers.inputs import BESIDE_BYTES, InputReader, pack_inputs
 from asyncexec.backends.worker import decode
 from asyncexec.events.outcome import Encoded, Many
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from asyncexec.backends import process_launch
-from asyncexec.backends.process_launch import Exit, Launcher, describe_exit
-from asyncexec.backends.process_page import MOST_JOBS, Page
+from asyncexec.backends.process_workers import launch as process_launch
+from asyncexec.backends.process_workers.launch import Exit, Launcher, describe_exit
+from asyncexec.backends.process_workers.page import MOST_JOBS, Page
 from asyncexec.errors import BackendError
 
 

@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from asyncexec.backends import process_memory
-from asyncexec.backends.process_memory import MemoryLimit, MemoryMeter, lifetime_peak_bytes
+from asyncexec.backends.process_workers import memory as process_memory
+from asyncexec.backends.process_workers.memory import MemoryLimit, MemoryMeter, lifetime_peak_bytes
 
 
 @pytest.fixture

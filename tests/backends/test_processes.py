@@ -16,8 +16,8 @@ import numpy as np
 import psutil
 import pytest
 
-from asyncexec.backends import process_worker
 from asyncexec.backends.contract import Batch, Job, Program
+from asyncexec.backends.process_workers import worker as process_worker
 from asyncexec.backends.processes import ProcessesBackend
 from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError
@@ -302,20 +302,27 @@ def open_descriptors():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def test_leaving_takes_every_process_and_descriptor_along():
+@pytest.fixture
+def children():
+    """The child processes started since the test began: pools of other tests may still be ending."""
+    before = set(psutil.Process().children())
+    return lambda: [p for p in psutil.Process().children() if p not in before]
+
+
+async def test_leaving_takes_every_process_and_descriptor_along(children):
     descriptors = open_descriptors()
     async with driven(max_workers=2) as d:
         program = d.program(lambda index: time.sleep(1000 if index[0] else 0))
         attempts = [d.send(program, [n])[0] for n in range(2)]
         await d.outcome(attempts[0])
         await d.started(attempts[1])
-        processes = psutil.Process().children()
+        processes = children()
         assert len(processes) == 2
     assert not any(p.is_running() for p in processes)
     assert open_descriptors() == descriptors
 
 
-async def test_a_cancellation_while_leaving_leaves_nothing_behind():
+async def test_a_cancellation_while_leaving_leaves_nothing_behind(children):
     stay = asyncio.Event()
 
     async def run():
@@ -330,7 +337,7 @@ async def test_a_cancellation_while_leaving_leaves_nothing_behind():
     task = asyncio.create_task(run())
     async with asyncio.timeout(PATIENCE):
         await stay.wait()
-    processes = psutil.Process().children()
+    processes = children()
     task.cancel()
     await asyncio.sleep(0)
     task.cancel()
@@ -339,14 +346,14 @@ async def test_a_cancellation_while_leaving_leaves_nothing_behind():
     assert not any(p.is_running() for p in processes)
 
 
-async def test_a_cancellation_while_entering_leaves_nothing_behind():
+async def test_a_cancellation_while_entering_leaves_nothing_behind(children):
     task = asyncio.create_task(ProcessesBackend(max_workers=3).__aenter__())
     await asyncio.sleep(0)
-    assert psutil.Process().children()
+    assert children()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not psutil.Process().children()
+    assert not children()
 
 
 async def test_a_killed_driver_takes_its_workers_along(tmp_path):
@@ -455,7 +462,7 @@ def test_a_worker_imports_little():
         [
             sys.executable,
             "-c",
-            "import asyncexec.backends.process_child, sys; print(*sys.modules)",
+            "import asyncexec.backends.process_workers.child, sys; print(*sys.modules)",
         ],
         capture_output=True,
         text=True,
@@ -520,20 +527,28 @@ async def test_a_function_that_cannot_be_pickled_fails_its_tasks():
             assert "stage 'tested'" in outcome.error.message
 
 
-async def test_a_function_that_cannot_be_loaded_fails_its_tasks():
+@pytest.mark.parametrize(
+    "loading, said",
+    [
+        ((__import__, ("no_such_module",)), "No module named 'no_such_module'"),
+        ((sys.exit, (3,)), "SystemExit: 3"),
+    ],
+    ids=["not found", "exits"],
+)
+async def test_a_function_that_cannot_be_loaded_fails_its_tasks(loading, said):
     class Homeless:
         def __call__(self, index):
             raise AssertionError
 
         def __reduce__(self):
-            return (__import__, ("no_such_module",))
+            return loading
 
     async with driven() as d:
         outcomes = await d.outcomes_of(d.send(d.program(Homeless()), [0, 1]))
         for outcome in outcomes:
             assert outcome.status == Status.FAILED
             assert outcome.error.type == "asyncexec.errors.SerializationError"
-            assert "No module named 'no_such_module'" in outcome.error.message
+            assert said in outcome.error.message
             assert "sys.path" in outcome.error.message
         assert await value_of(d, lambda index: "on") == "on"
 

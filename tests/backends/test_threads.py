@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from asyncexec.backends.contract import Batch, Job, Program
 from asyncexec.backends.serial import SerialBackend
-from asyncexec.backends.thread_worker import Run, Worker
+from asyncexec.backends.thread_workers.worker import Run, Worker
 from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Status

@@ -122,7 +122,7 @@ async def test_late_writes_are_found(tmp_path, monkeypatch):
     def without_fence(*arguments, **options):
         return run_job(*arguments, **{**options, "fence": None})
 
-    monkeypatch.setattr("asyncexec.backends.thread_worker.run_job", without_fence)
+    monkeypatch.setattr("asyncexec.backends.thread_workers.worker.run_job", without_fence)
     with pytest.raises(AssertionError, match="saved"):
         await Impatient().test_a_task_that_was_given_up_does_not_save(
             lambda: ThreadsBackend(max_workers=2), tmp_path

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from asyncexec.backends.contract import Batch, Report
-from asyncexec.backends.thread_worker import Run, Worker
+from asyncexec.backends.thread_workers.worker import Run, Worker
 from asyncexec.errors import BackendError
 
 TICK_SECONDS = 0.02

@@ -45,8 +45,8 @@ class SystemThread:
 def future_of(call: Callable[[], Any], *, name: str) -> Future[Any]:
     """Return the future of a blocking call, made in a daemon thread of its own.
 
-    For a :class:`~asyncexec.backends.blocking_system.BlockingSystem` that has no handles of its own: its ``submit``
-    returns this.
+    For a :class:`~asyncexec.backends.adapters.blocking_system.BlockingSystem` without handles of its own: its
+    ``submit`` returns this.
     """
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()

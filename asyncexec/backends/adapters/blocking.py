@@ -15,11 +15,11 @@ from typing import Self
 
 import anyio
 
-from asyncexec.backends.blocking_dispatch import Dispatcher
-from asyncexec.backends.blocking_system import BlockingSystem
+from asyncexec.backends.adapters.blocking_dispatch import Dispatcher
+from asyncexec.backends.adapters.blocking_system import BlockingSystem
+from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.system_thread import SystemThread
 from asyncexec.errors import UsageError
 
 

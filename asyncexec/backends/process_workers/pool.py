@@ -12,11 +12,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Sequence
 
 from asyncexec.backends.contract import Batch, Job, Program, Report
-from asyncexec.backends.process_assignment import Assignment, Ending
-from asyncexec.backends.process_inputs import pack_inputs
-from asyncexec.backends.process_launch import Launcher
-from asyncexec.backends.process_page import MOST_JOBS
-from asyncexec.backends.process_worker import ProcessWorker
+from asyncexec.backends.process_workers.assignment import Assignment, Ending
+from asyncexec.backends.process_workers.inputs import pack_inputs
+from asyncexec.backends.process_workers.launch import Launcher
+from asyncexec.backends.process_workers.page import MOST_JOBS
+from asyncexec.backends.process_workers.worker import ProcessWorker
 from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status

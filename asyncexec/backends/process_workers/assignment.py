@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.process_frames import Row
+from asyncexec.backends.process_workers.frames import Row
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
 

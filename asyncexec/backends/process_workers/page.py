@@ -21,7 +21,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from asyncexec.backends.process_frames import ROW
+from asyncexec.backends.process_workers.frames import ROW
 
 MOST_JOBS = 512
 PAYLOAD_BYTES = 64 * 1024

@@ -23,7 +23,7 @@ from typing import Any
 import cloudpickle
 
 from asyncexec.backends.contract import Job
-from asyncexec.backends.process_frames import (
+from asyncexec.backends.process_workers.frames import (
     CANCELLED,
     CODES,
     HEAD,
@@ -36,14 +36,14 @@ from asyncexec.backends.process_frames import (
     pack_row,
     write_error,
 )
-from asyncexec.backends.process_inputs import InputReader
-from asyncexec.backends.process_memory import (
+from asyncexec.backends.process_workers.inputs import InputReader
+from asyncexec.backends.process_workers.memory import (
     MemoryLimit,
     MemoryMeter,
     be_killed_first,
     give_back_memory,
 )
-from asyncexec.backends.process_page import PAYLOAD_BYTES, Page
+from asyncexec.backends.process_workers.page import PAYLOAD_BYTES, Page
 from asyncexec.backends.worker import describe, run_job
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
@@ -182,13 +182,13 @@ class _Child:
         try:
             program.load(self._limit)
             self._limit.set(allowed_bytes)
-        except Exception as error:  # noqa: BLE001 - whatever importing users' modules raises
+        except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
             return _cannot("the function of this stage cannot be loaded", error, _LOADING)
         return None
 
     def _pass_over(self, inputs: InputReader | None, position: int) -> None:
         if inputs is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(BaseException):
                 inputs.read(position)  # What comes after may refer to it.
         self._out.passed_over()
 
@@ -208,7 +208,7 @@ class _Child:
         if inputs is not None:
             try:
                 given = inputs.read(position)
-            except Exception as error:  # noqa: BLE001 - whatever the item's class raises
+            except BaseException as error:  # noqa: BLE001 - whatever the item's class raises
                 self._out.failed(_cannot("an input cannot be unpickled", error, _LOADING))
                 return
         outcome = run_job(
@@ -246,7 +246,7 @@ class _Out:
             try:
                 value = _pickled(outcome.value)
                 value_bytes = len(value)
-            except Exception as raised:  # noqa: BLE001 - whatever the value's own pickling raises
+            except BaseException as raised:  # noqa: BLE001 - whatever the value's own pickling raises
                 kind = type(outcome.value).__qualname__
                 what = f"what the function returned (a {kind}) cannot be pickled"
                 info = _cannot(what, raised, _SENDING)
@@ -340,7 +340,7 @@ _LOADING = (
 _SENDING = "Return plain data, or run on executor='threads'"
 
 
-def _cannot(what: str, error: Exception, advice: str) -> ErrorInfo:
+def _cannot(what: str, error: BaseException, advice: str) -> ErrorInfo:
     if isinstance(error, MemoryError):
         return describe(error)
     failure = SerializationError(f"{what}: {type(error).__name__}: {error}. {advice}")

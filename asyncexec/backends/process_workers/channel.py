@@ -8,7 +8,7 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from asyncexec.backends.process_frames import Bytes, FrameReader, TakeFrame
+from asyncexec.backends.process_workers.frames import Bytes, FrameReader, TakeFrame
 
 # Well below what the system takes in one call (IOV_MAX is 1024).
 _MOST_BUFFERS = 256

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
 from asyncexec.backends.contract import Job, Program, Report, Started
-from asyncexec.backends.process_assignment import Assignment, Ending, Freed
-from asyncexec.backends.process_channel import Channel
-from asyncexec.backends.process_frames import PREFIX, ROW, Bytes, Kind, Row, head, rows
-from asyncexec.backends.process_inputs import PackedInputs
-from asyncexec.backends.process_launch import Exit, Launched, describe_exit
-from asyncexec.backends.process_page import Sight
+from asyncexec.backends.process_workers.assignment import Assignment, Ending, Freed
+from asyncexec.backends.process_workers.channel import Channel
+from asyncexec.backends.process_workers.frames import PREFIX, ROW, Bytes, Kind, Row, head, rows
+from asyncexec.backends.process_workers.inputs import PackedInputs
+from asyncexec.backends.process_workers.launch import Exit, Launched, describe_exit
+from asyncexec.backends.process_workers.page import Sight
 from asyncexec.errors import WorkerLostError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 

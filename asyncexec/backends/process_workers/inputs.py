@@ -155,13 +155,13 @@ class InputReader:
         self._stream = io.BytesIO(pickles)
         self._beside = _Cursor(beside)
         self._unpickler = self._new_unpickler()
-        self._failure: Exception | None = None
+        self._failure: BaseException | None = None
 
     def read(self, position: int) -> tuple[Any, ...]:
         """Return the inputs of the job at ``position``; raises whatever their unpickling raises."""
         try:
             inputs: tuple[Any, ...] = self._unpickler.load()
-        except Exception as error:
+        except BaseException as error:
             self._go_on_behind(position)
             if self._failure is not None and isinstance(error, pickle.UnpicklingError):
                 # As a rule it lacks what it shares with the one that failed first.

@@ -14,10 +14,10 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 
-from asyncexec.backends.blocking_calls import Call, Packer
-from asyncexec.backends.blocking_system import BlockingSystem, Handle
+from asyncexec.backends.adapters.blocking_calls import Call, Packer
+from asyncexec.backends.adapters.blocking_system import BlockingSystem, Handle
+from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Report, Started
-from asyncexec.backends.system_thread import SystemThread
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from asyncexec.backends.blocking_system import Handle
-from asyncexec.backends.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall, digest
+from asyncexec.backends.adapters.blocking_system import Handle
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall, digest
 from asyncexec.backends.contract import Job, Program
 from asyncexec.backends.wire import decode_outcomes, encode_input
 from asyncexec.backends.worker import describe

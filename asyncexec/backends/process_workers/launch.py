@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Self
 
-from asyncexec.backends.process_page import Page
+from asyncexec.backends.process_workers.page import Page
 from asyncexec.errors import BackendError
 
 # One thread per worker: parallelism comes from the workers, and n x n threads fight over n cores.
@@ -36,7 +36,7 @@ SINGLE_THREADED = {
 
 _BOOT = (
     "import sys; sys.path[:] = sys.argv[5:]; "
-    "from asyncexec.backends import process_child; process_child.main()"
+    "from asyncexec.backends.process_workers import child; child.main()"
 )
 _TAIL_BYTES = 4000
 _POLL_SECONDS = 0.05
