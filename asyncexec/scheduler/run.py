@@ -402,8 +402,9 @@ class Run:
             if self._retries_left < 0:
                 self._out_of_retries(running, stage, decision)
                 return
-        stage.retried += decision.failed
-        self.chronicle.retry_scheduled(running, decision.delay_seconds, decision.reason, now)
+        if decision.failed:
+            stage.retried += 1
+            self.chronicle.retry_scheduled(running, decision.delay_seconds, decision.reason, now)
         if decision.delay_seconds <= 0 and not decision.alone:
             stage.readiness.queue.push_first(running.task)
         else:

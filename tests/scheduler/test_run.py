@@ -164,6 +164,7 @@ def test_what_never_started_is_charged_to_nobody() -> None:
         bench.end(job, Status.LOST, started_at=0.0)
     bench.finish()
     assert bench.run.error is None
+    assert "RetryScheduled" not in bench.kinds(), "what never started did not fail"
 
 
 def test_a_task_that_kills_two_workers_is_poison() -> None:
