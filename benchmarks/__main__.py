@@ -18,13 +18,15 @@ def main(arguments: list[str] | None = None) -> int:
     about = machine.describe()
     print(", ".join(f"{k}: {v}" for k, v in about.items() if k != "packages"))
     outcomes = []
-    for name in options.names or ALL:
-        outcome = runner.run(ALL[name], repeat=options.repeat, quick=options.quick, tell=tell)
-        tell("")
-        report.show(outcome)
-        outcomes.append(outcome)
-    if options.json is not None:
-        report.write(options.json, report.as_json(about, outcomes))
+    try:
+        for name in options.names or ALL:
+            outcome = runner.run(ALL[name], repeat=options.repeat, quick=options.quick, tell=tell)
+            tell("")
+            report.show(outcome)
+            outcomes.append(outcome)
+    finally:  # what was measured is kept, whatever came after
+        if options.json is not None:
+            report.write(options.json, report.as_json(about, outcomes))
     missed = any(v.met is False for o in outcomes for v in o.verdicts)
     return int(missed and options.strict)
 

@@ -53,7 +53,7 @@ def show(outcome: Outcome) -> None:
         state = {True: "met", False: "MISSED", None: "not measured"}[verdict.met]
         value = "" if verdict.value is None else f": {number(verdict.value)}"
         print(f"  {state:12} {verdict.target}{value}")
-    print()
+    print(flush=True)
 
 
 def show_rich(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

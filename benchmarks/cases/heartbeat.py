@@ -22,7 +22,7 @@ def beating(work: Work, executor: str | None = None, *, quick: bool) -> Iterator
     import asyncexec as ax
     from asyncexec.testing.heartbeat import Heartbeat
 
-    seconds = 1.0 if quick else 5.0
+    seconds = 1.0 if quick else 3.0
     with asyncio.Runner() as runner:
         engine = None
         if executor is not None:
