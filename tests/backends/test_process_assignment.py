@@ -37,6 +37,25 @@ def test_outcomes_that_arrive_twice_are_reported_once():
     assert held.complete
 
 
+def test_outcomes_ahead_of_others_are_left_until_those_have_come():
+    held = assignment()
+    assert held.take(2, [RAN], "w").outcomes == []
+    assert statuses(held.take(0, [RAN, RAN], "w")).keys() == {0, 1}
+    assert statuses(held.take(2, [RAN], "w")).keys() == {2}
+
+
+def test_a_start_is_told_once_and_not_of_a_job_that_has_left():
+    held = assignment()
+    assert held.start(1).task == 1
+    assert held.start(1) is None
+    assert held.start(0) is None
+    held.drop({102})
+    held.settle(1)
+    assert held.start(2) is None
+    held.take(0, [RAN, RAN, PASSED_OVER, RAN], "w")
+    assert held.start(3) is None
+
+
 def test_a_cancelled_job_that_waits_is_reported_before_its_row_comes():
     held = assignment()
     assert held.drop({102}) == [2]
@@ -108,7 +127,7 @@ def test_every_job_leaves_exactly_once(data, jobs):
             case "run" if len(rows) < jobs:
                 rows.append(PASSED_OVER if len(rows) in forbidden else RAN)
             case "hear" if not held.complete and rows:
-                first = data.draw(st.integers(0, held.done))
+                first = data.draw(st.integers(0, len(rows) - 1))
                 note(held.take(first, rows[first:], "w"))
             case "drop":
                 forbidden.update(held.drop(data.draw(st.sets(st.integers(100, 99 + jobs)))))

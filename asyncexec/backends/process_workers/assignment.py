@@ -1,7 +1,8 @@
 """Jobs on their way through one worker process: which have ended, which are forbidden, what is left.
 
 No IO here. Outcomes of one batch arrive in the order of its jobs, but by two ways, in frames and on the page, so that
-some arrive twice: ``done`` counts those taken in, and whatever lies before it is dropped.
+some arrive twice: ``done`` counts those taken in, and whatever lies before it is dropped. The page may also be ahead of
+a frame that has not been read yet: what begins behind ``done`` is left alone, until what lies between has come.
 
 How a job leaves its assignment:
 
@@ -89,6 +90,13 @@ class Assignment:
         """Whether the job at ``position`` is to be cancelled."""
         return position in self._unwanted
 
+    def start(self, position: int) -> Job | None:
+        """Return the job that has started at ``position``, if that is news and the job still belongs here."""
+        if position <= self.told or position < self.done or position in self._gone:
+            return None
+        self.told = position
+        return self.jobs[position]
+
     def drop(self, attempts: Collection[int]) -> list[int]:
         """Want these attempts cancelled, and return their positions."""
         found = [
@@ -102,6 +110,8 @@ class Assignment:
     def take(self, first: int, rows: Iterable[Row], worker: str) -> Freed:
         """Take in outcomes from position ``first`` on."""
         freed = Freed()
+        if first > self.done:
+            return freed
         plain = not (self._gone or self.unsettled)
         for position, row in enumerate(rows, first):
             if position < self.done:

@@ -237,10 +237,9 @@ class ProcessWorker:
             self._take(current, sight.first, rows(table, payload))
 
     def _tell_started(self, current: Assignment, position: int) -> None:
-        if position > current.told:
-            current.told = position
-            started = Started(current.jobs[position].attempt, self.name)
-            self._owner.report([started], 0)
+        job = current.start(position)
+        if job is not None:
+            self._owner.report([Started(job.attempt, self.name)], 0)
 
     def _hung_up(self) -> None:
         self.leaving = True
