@@ -2,7 +2,7 @@
 
 It imports little, for it is on the way to the first outcome; the program brings what it needs. There are no threads
 here: outcomes are sent between jobs, every 20 ms at most, and until then they lie on the page that the driver sees (see
-``process_page``).
+``page``).
 """
 
 from __future__ import annotations

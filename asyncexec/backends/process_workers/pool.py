@@ -1,7 +1,7 @@
 """The worker processes of a backend: who gets which batch, and who takes the place of those that end.
 
 Workers say by themselves what they have done, at least every 20 ms while they are between jobs. A timer looks at those
-that are deep in one (see ``process_page``); it runs only while there is work.
+that are deep in one (see ``page``); it runs only while there is work.
 """
 
 from __future__ import annotations
