@@ -126,11 +126,9 @@ def case_of(job: Job) -> Case:
         ),
         targets=(
             Target(of="engine, threads", figure="seconds", at_most=1.3, against="by hand, threads"),
+            # Over all jobs (geometric mean) it ought to be 1 / 1.3; on none should it be slower.
             Target(
-                of="engine, threads",
-                figure="seconds",
-                at_most=1 / 1.3,
-                against="Dask array, threads",
+                of="engine, threads", figure="seconds", at_most=1.0, against="Dask array, threads"
             ),
             Target(of="engine, threads", figure="seconds", at_most=0.5, against="Cubed, threads"),
         ),
