@@ -91,4 +91,7 @@ def _command(pid: int) -> str:
         data = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return "gone"
-    return data.replace(b"\0", b" ").decode(errors="replace").strip() or "a zombie"
+    return (
+        data.replace(b"\0", b" ").decode(errors="replace").strip()
+        or "no command: just forked, or a zombie"
+    )

@@ -47,11 +47,15 @@ async def test_a_thread_is_found_unless_ignored():
 
 
 async def test_a_process_is_found():
-    with pytest.raises(AssertionError, match=r"process \d+: .*import time"):
-        async with no_leaks(patience_seconds=0):
-            child = child_process()
-    child.kill()
-    child.wait()
+    children = []
+    try:
+        with pytest.raises(AssertionError, match=r"left behind: process \d+: "):
+            async with no_leaks(patience_seconds=0):
+                children.append(child_process())
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
 
 
 def child_process():
