@@ -11,7 +11,8 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
   it is cancelled (``CANCELLED``), when its worker dies (``LOST``), and when it never started.
 - A failed attempt is an outcome. Only a broken backend raises (``BackendError``), which ends every execution.
 - A :class:`Started` is reported for an attempt as soon as it starts on a worker, unless its outcome follows at once
-  (within about 20 ms). Attempts of one batch run one after another on one worker.
+  (within about 20 ms); without ``tells_progress``, for the first attempt of a batch only. Attempts of one batch run
+  one after another on one worker.
 - A batch counts as handed over when ``map`` takes it from ``batches``: from then on ``cancel`` must find it.
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see ``worker.run``).
@@ -62,6 +63,19 @@ class Capabilities:
         Whether worker time is billed.
     batch_limit : int
         How many attempts a batch may hold.
+    tells_progress : bool
+        Whether starts and outcomes within a batch are reported as they happen. Without it, only the start of its
+        first attempt is known while it runs, and all its outcomes come at its end.
+    loss_seconds : float or None
+        Within how long a worker that died is noticed; None if it may never be, so that only a timeout ends its task.
+    native_retry : str
+        What the system would do again by itself, and how that is switched off; for people to read.
+    call_seconds : float
+        About what one batch costs beside the work in it. Batches are made long enough for that to be small.
+    worker_bytes : int or None
+        Memory that one task may use on a worker, where it is known. Plans that are allowed more are refused.
+    resources : mapping of str to float
+        Named resources that the system has in all; those of a stage must be among them.
     """
 
     name: str
@@ -73,6 +87,12 @@ class Capabilities:
     guarantees_memory: bool = False
     metered: bool = False
     batch_limit: int = 1
+    tells_progress: bool = True
+    loss_seconds: float | None = None
+    native_retry: str = ""
+    call_seconds: float = 0.0
+    worker_bytes: int | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 import cloudpickle
 
+from asyncexec.backends.contract import Report, Started
 from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
@@ -112,3 +113,32 @@ def decode_outcomes(data: bytes) -> list[Outcome]:
             f"a worker answered with something that is not a list of outcomes: {error}"
         ) from error
     return outcomes
+
+
+def encode_reports(reports: Sequence[Report]) -> bytes:
+    """Return starts and outcomes as bytes, for :func:`decode_reports`."""
+    starts = [report for report in reports if isinstance(report, Started)]
+    told = json.dumps(starts).encode()
+    outcomes = encode_outcomes([r for r in reports if not isinstance(r, Started)])
+    return b"".join([_HEADER.pack(len(told)), told, outcomes])
+
+
+def decode_reports(data: bytes) -> list[Report]:
+    """Return what :func:`encode_reports` made: the outcomes, then what started.
+
+    Raises
+    ------
+    BackendError
+        If ``data`` is something else.
+    """
+    try:
+        (size,) = _HEADER.unpack_from(data)
+        end = _HEADER.size + size
+        starts = [
+            Started(int(a), str(worker)) for a, worker in json.loads(data[_HEADER.size : end])
+        ]
+    except (struct.error, ValueError, TypeError) as error:
+        raise BackendError(
+            f"a worker answered with something that is not a list of reports: {error}"
+        ) from error
+    return [*decode_outcomes(data[end:]), *starts]

@@ -6,7 +6,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 import anyio
 import pytest
 
-from asyncexec.backends.adapters.blocking_calls import SMALL_PROGRAM_BYTES
+from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.errors import BackendError, OptionError

@@ -1,13 +1,17 @@
 import json
+import pickle
 import threading
 
 import pytest
 from hypothesis import given, strategies as st
 
+from asyncexec.backends.contract import Started
 from asyncexec.backends.wire import (
     decode_outcomes,
+    decode_reports,
     encode_input,
     encode_outcomes,
+    encode_reports,
     encode_value,
 )
 from asyncexec.backends.worker import decode, describe
@@ -87,3 +91,17 @@ def test_what_is_defined_in_a_function_travels_by_value():
 def test_what_cannot_be_pickled_is_named():
     with pytest.raises(SerializationError, match="a lock cannot be pickled"):
         encode_value(threading.Lock())
+
+
+def test_reports_travel_as_starts_and_outcomes():
+    outcome = Outcome(7, Status.SUCCEEDED, "w", 1.0, 0.5, 1, 2, 3, Encoded(pickle.dumps("seven")))
+    reports = decode_reports(encode_reports([Started(8, "w"), outcome]))
+    assert [type(r) for r in reports] == [Outcome, Started]
+    assert reports[1] == Started(8, "w")
+    assert decode(reports[0].value) == "seven"
+
+
+@pytest.mark.parametrize("data", [b"", b"\0", b"\xff\xff\xff\xff", encode_outcomes([])])
+def test_what_is_not_a_list_of_reports_is_refused(data):
+    with pytest.raises(BackendError, match="not a list of"):
+        decode_reports(data)

@@ -1,4 +1,4 @@
-"""A batch on its way through a blocking system, and how it is packed."""
+"""A batch on its way through a blocking system."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ import asyncio
 import time
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from asyncexec.backends.adapters.blocking_system import Handle
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall, digest
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, LocalCall
 from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.wire import decode_outcomes, encode_input
+from asyncexec.backends.wire import decode_outcomes
 from asyncexec.backends.worker import describe
-from asyncexec.errors import AsyncexecError, BackendError, SerializationError
+from asyncexec.errors import AsyncexecError, BackendError
 from asyncexec.events.outcome import Outcome, Status
-
-SMALL_PROGRAM_BYTES = 32_768
 
 
 class Call:
@@ -91,45 +88,3 @@ class Call:
         seconds = max(time.time() - started, 0.0)
         told = None if error is None else describe(error, keep=isinstance(error, AsyncexecError))
         return [Outcome(a, status, worker, started, seconds, error=told) for a in attempts]
-
-
-class Packer:
-    """Packs calls for workers in other processes; used in the system's thread.
-
-    A small program travels with every call. A large one travels until a call with it has come back, and then again to
-    each worker that says it does not have it.
-    """
-
-    def __init__(self) -> None:
-        self._keys: WeakKeyDictionary[Program, bytes] = WeakKeyDictionary()
-        self._delivered: WeakKeyDictionary[Program, int] = WeakKeyDictionary()
-
-    def delivered(self, program: Program, generation: int) -> None:
-        """Take note that some worker of this generation has the program."""
-        self._delivered[program] = generation
-
-    def pack(self, call: Call, generation: int) -> tuple[RemoteCall, list[Outcome]]:
-        """Return what to submit, and the outcomes of jobs whose inputs cannot travel.
-
-        Raises
-        ------
-        SerializationError
-            If the program cannot travel.
-        """
-        program = call.program
-        blob = program.blob
-        key = self._keys.get(program)
-        if key is None:
-            key = self._keys[program] = digest(blob)
-        known = self._delivered.get(program) == generation and not call.send_program
-        jobs: list[Job] = []
-        failed: list[Outcome] = []
-        for job in call.jobs:
-            try:
-                jobs.append(Job(job.attempt, job.task, tuple(map(encode_input, job.inputs))))
-            except SerializationError as error:
-                told = describe(error, keep=True)
-                failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=told))
-        return RemoteCall(
-            key, None if known and len(blob) > SMALL_PROGRAM_BYTES else blob, jobs
-        ), failed

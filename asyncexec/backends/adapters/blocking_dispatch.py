@@ -14,8 +14,9 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 
-from asyncexec.backends.adapters.blocking_calls import Call, Packer
+from asyncexec.backends.adapters.blocking_calls import Call
 from asyncexec.backends.adapters.blocking_system import BlockingSystem, Handle
+from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Report, Started
 from asyncexec.errors import BackendError
@@ -148,7 +149,12 @@ class Dispatcher:
             if call.local is not None:
                 handle = self._system.submit(call.local)
             else:
-                work, failed = self._packer.pack(call, generation)
+                work, failed = self._packer.pack(
+                    call.program,
+                    call.jobs,
+                    generation=generation,
+                    send_program=call.send_program,
+                )
                 self._to_loop(self._settle, call, failed)
                 handle = self._system.submit(work)
             call.handle = handle

@@ -7,13 +7,13 @@ import pickle
 import platform
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Sequence
+from collections import OrderedDict, deque
+from collections.abc import Container, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
-from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.wire import encode_outcomes
+from asyncexec.backends.contract import Job, Program, Report, Started
+from asyncexec.backends.wire import encode_outcomes, encode_reports
 from asyncexec.backends.worker import Fence, describe, run_job
 from asyncexec.events.outcome import Outcome, Status
 
@@ -21,6 +21,8 @@ NEEDS_PROGRAM = b""
 """What a worker answers when it has not seen the program, and it was not sent along."""
 
 KEPT_PROGRAMS = 32
+TELL_SECONDS = 0.02
+GATHER_SECONDS = 0.002
 
 
 class LocalCall:
@@ -72,18 +74,98 @@ class RemoteCall:
         self.jobs = jobs
 
     def __call__(self) -> bytes:
-        """Run the jobs in this process, and return their outcomes as bytes."""
-        worker = f"{platform.node()}:{os.getpid()}"
+        """Run the jobs in this thread, and return their outcomes as bytes."""
+        worker = worker_name()
+        program = self._program(worker)
+        if program is None:
+            return NEEDS_PROGRAM
+        if isinstance(program, list):
+            return encode_outcomes(program)
+        return encode_outcomes([run_job(job, *program, worker=worker) for job in self.jobs])
+
+    def frames(self, dropped: Container[int] = ()) -> Iterator[bytes]:
+        """Run the jobs in a thread of their own, and yield reports as bytes while they run.
+
+        What ends is told at once, or together with what ended within the same moment; what starts is told if it has
+        not ended within 20 ms. Attempts in ``dropped``, which may grow meanwhile, are left out.
+        """
+        worker = worker_name()
+        program = self._program(worker)
+        if program is None or isinstance(program, list):
+            yield NEEDS_PROGRAM if program is None else encode_reports(program)
+            return
+        bench = _Bench()
+        arguments = (self.jobs, program, worker, bench, dropped)
+        thread = threading.Thread(target=_work, args=arguments, daemon=True)
+        thread.start()
+        while not bench.ended or bench.outcomes:
+            reports = bench.news()
+            if reports:
+                yield encode_reports(reports)
+        thread.join()
+
+    def _program(self, worker: str) -> Any:
+        """Return the program; None where it has to be sent; the jobs' outcomes where it cannot be loaded."""
         try:
-            program = _recall(self.key, self.blob)
+            return _recall(self.key, self.blob)
         except Exception as error:  # noqa: BLE001 - it is why every job of the batch fails
             told = describe(error)
             now = time.time()
-            failed = [Outcome(j.attempt, Status.FAILED, worker, now, error=told) for j in self.jobs]
-            return encode_outcomes(failed)
-        if program is None:
-            return NEEDS_PROGRAM
-        return encode_outcomes([run_job(job, *program, worker=worker) for job in self.jobs])
+            return [Outcome(j.attempt, Status.FAILED, worker, now, error=told) for j in self.jobs]
+
+
+class _Bench:
+    """What lies between the thread that runs jobs and the one that tells of them."""
+
+    def __init__(self) -> None:
+        self.outcomes: deque[Outcome] = deque()
+        self.running: Started | None = None
+        self.ended = False
+        self._told: Started | None = None
+        self._changed = threading.Event()
+
+    def begin(self, attempt: int, worker: str) -> None:
+        self.running = Started(attempt, worker)
+
+    def end(self, outcome: Outcome) -> None:
+        self.running = None
+        self.outcomes.append(outcome)
+        self._changed.set()
+
+    def finish(self) -> None:
+        self.ended = True
+        self._changed.set()
+
+    def news(self) -> list[Report]:
+        """Wait for something to tell, or a moment, and return it."""
+        running = self.running
+        changed = self._changed.wait(TELL_SECONDS)
+        if changed:
+            self._changed.clear()
+            if not self.ended:
+                time.sleep(GATHER_SECONDS)
+        reports: list[Report] = [self.outcomes.popleft() for _ in range(len(self.outcomes))]
+        if running is not None and running is self.running and running is not self._told:
+            self._told = running
+            reports.append(running)
+        return reports
+
+
+def _work(
+    jobs: Sequence[Job], program: Any, worker: str, bench: _Bench, dropped: Container[int]
+) -> None:
+    try:
+        for job in jobs:
+            if job.attempt not in dropped:
+                bench.begin(job.attempt, worker)
+                bench.end(run_job(job, *program, worker=worker))
+    finally:
+        bench.finish()
+
+
+def worker_name() -> str:
+    """Return the name of this worker: its machine and process."""
+    return f"{platform.node()}:{os.getpid()}"
 
 
 def digest(blob: bytes) -> bytes:

@@ -1,0 +1,63 @@
+"""How a batch is packed for a worker in another process, and its program shipped no more often than needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from weakref import WeakKeyDictionary
+
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall, digest
+from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.wire import encode_input
+from asyncexec.backends.worker import describe
+from asyncexec.errors import SerializationError
+from asyncexec.events.outcome import Outcome, Status
+
+SMALL_PROGRAM_BYTES = 32_768
+
+
+class Packer:
+    """Packs calls for workers in other processes; used in one thread.
+
+    A small program travels with every call. A large one travels until a call with it has come back, and then again to
+    each worker that says it does not have it.
+    """
+
+    def __init__(self) -> None:
+        self._keys: WeakKeyDictionary[Program, bytes] = WeakKeyDictionary()
+        self._delivered: WeakKeyDictionary[Program, int] = WeakKeyDictionary()
+
+    def delivered(self, program: Program, generation: int = 0) -> None:
+        """Take note that some worker of this generation of workers has the program."""
+        self._delivered[program] = generation
+
+    def pack(
+        self,
+        program: Program,
+        jobs: Sequence[Job],
+        *,
+        generation: int = 0,
+        send_program: bool = False,
+    ) -> tuple[RemoteCall, list[Outcome]]:
+        """Return what to submit, and the outcomes of jobs whose inputs cannot travel.
+
+        Raises
+        ------
+        SerializationError
+            If the program cannot travel.
+        """
+        blob = program.blob
+        key = self._keys.get(program)
+        if key is None:
+            key = self._keys[program] = digest(blob)
+        known = self._delivered.get(program) == generation and not send_program
+        packed: list[Job] = []
+        failed: list[Outcome] = []
+        for job in jobs:
+            try:
+                packed.append(Job(job.attempt, job.task, tuple(map(encode_input, job.inputs))))
+            except SerializationError as error:
+                told = describe(error, keep=True)
+                failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=told))
+        sent = None if known and len(blob) > SMALL_PROGRAM_BYTES else blob
+        return RemoteCall(key, sent, packed), failed

@@ -1,0 +1,152 @@
+"""Calls to workers elsewhere: packed, sent, unpacked, with a worker that is a function of this process."""
+
+import threading
+
+import pytest
+
+from asyncexec.backends.adapters import calls_in_worker
+from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
+from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
+from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.contract import Batch, Job, Program, Started
+from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.wire import decode_reports
+from asyncexec.backends.worker import decode
+from asyncexec.errors import BackendError
+from asyncexec.events.outcome import Outcome, Status
+
+
+def batch(kernel, jobs=3, inputs=()):
+    program = Program(key="p", plan="plan", stage="stage", kernel=kernel, shape=(100,))
+    return Batch(program, [Job(10 + task, task, inputs) for task in range(jobs)])
+
+
+class Log(Exchange):
+    def __init__(self):
+        super().__init__()
+        self.reports = []
+
+    def report(self, reports, outcomes):
+        self.reports.extend(reports)
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """A worker that has seen no program."""
+    monkeypatch.setattr(calls_in_worker, "_programs", calls_in_worker.OrderedDict())
+
+
+async def called(caller, work, send):
+    log = Log()
+    progress = Progress(work, log)
+    progress.ended(*await caller.call(work, progress, send))
+    return {report.attempt: report for report in log.reports}
+
+
+async def streamed(caller, work, stream):
+    log = Log()
+    progress = Progress(work, log)
+    progress.ended(*await caller.stream(work, progress, stream))
+    return log.reports
+
+
+async def send(call):
+    return call()
+
+
+async def stream(call):
+    for frame in call.frames():
+        yield frame
+
+
+async def test_a_call_brings_the_outcomes_of_its_jobs(forgetful):
+    outcomes = await called(RemoteCaller(), batch(lambda index: index[0] * 2), send)
+    assert {a: decode(o.value) for a, o in outcomes.items()} == {10: 0, 11: 2, 12: 4}
+
+
+async def test_an_input_that_cannot_travel_fails_its_own_job(forgetful):
+    work = batch(lambda index, x: x, jobs=1, inputs=(5,))
+    work.jobs.append(Job(20, 1, (threading.Lock(),)))
+    outcomes = await called(RemoteCaller(), work, send)
+    assert outcomes[10].status is Status.SUCCEEDED
+    assert outcomes[20].status is Status.FAILED
+    assert "lock" in outcomes[20].error.message
+
+
+async def test_a_program_that_cannot_travel_fails_every_job(forgetful):
+    lock = threading.Lock()
+    outcomes = await called(RemoteCaller(), batch(lambda index: lock), send)
+    assert {o.status for o in outcomes.values()} == {Status.FAILED}
+    assert {o.error.type for o in outcomes.values()} == {"asyncexec.errors.SerializationError"}
+
+
+@pytest.mark.parametrize("way", ["call", "stream"])
+async def test_a_large_program_travels_once_and_again_to_a_worker_that_lacks_it(
+    forgetful, monkeypatch, way
+):
+    ballast, sent = bytes(SMALL_PROGRAM_BYTES + 1), []
+
+    async def sending(call):
+        sent.append(call.blob is not None)
+        return call()
+
+    async def streaming(call):
+        sent.append(call.blob is not None)
+        for frame in call.frames():
+            yield frame
+
+    def kernel(index):
+        return len(ballast)
+
+    work, caller = batch(kernel), RemoteCaller()
+
+    async def run():
+        if way == "call":
+            return (await called(caller, work, sending)).values()
+        return await streamed(caller, work, streaming)
+
+    for _ in range(2):
+        assert [decode(o.value) for o in await run()] == [len(ballast)] * 3
+    monkeypatch.setattr(calls_in_worker, "_programs", calls_in_worker.OrderedDict())
+    assert [decode(o.value) for o in await run()] == [len(ballast)] * 3
+    assert sent == [True, False, False, True]
+
+
+async def test_a_worker_that_keeps_asking_for_its_program_breaks_the_backend(forgetful):
+    async def ask(_call):
+        return NEEDS_PROGRAM
+
+    with pytest.raises(BackendError, match="needs it"):
+        await called(RemoteCaller(), batch(abs), ask)
+
+
+async def test_a_stream_tells_of_ends_and_of_a_start_that_takes_long(forgetful):
+    go = threading.Event()
+
+    def kernel(index):
+        return index[0] if index[0] == 0 else go.wait(20)
+
+    calls_in_worker._programs[b"long"] = (kernel, None, (100,))
+    call = RemoteCall(b"long", None, [Job(1, 0), Job(2, 1)])
+    frames = call.frames()
+    reports = decode_reports(next(frames))
+    while not any(isinstance(r, Started) for r in reports):
+        reports += decode_reports(next(frames))
+    assert [r.attempt for r in reports] == [1, 2]
+    assert isinstance(reports[0], Outcome)
+    go.set()
+    (last,) = [r for frame in frames for r in decode_reports(frame)]
+    assert (last.attempt, decode(last.value)) == (2, True)
+
+
+async def test_a_stream_loses_no_outcome(forgetful):
+    reports = await streamed(RemoteCaller(), batch(lambda index: index[0], jobs=100), stream)
+    outcomes = [r for r in reports if isinstance(r, Outcome)]
+    assert sorted(decode(o.value) for o in outcomes) == list(range(100))
+
+
+async def test_a_stream_leaves_out_what_is_dropped(forgetful):
+    call = RemoteCall(b"drop", batch(lambda index: index[0]).program.blob, [Job(1, 0), Job(2, 1)])
+    reports = [r for frame in call.frames(dropped={1}) for r in decode_reports(frame)]
+    assert [r.attempt for r in reports] == [2]
