@@ -43,12 +43,27 @@ FLOORS = {
 # Optional third parties may be imported where they are used: absent, they are an error that names
 # the extra; present, nobody pays for them who does not use them.
 OPTIONAL = {
+    "aiobotocore",
+    "apache_beam",
+    "botocore",
+    "coiled",
+    "cubed",
+    "dask",
+    "distributed",
+    "flask",
+    "functions_framework",
     "graphviz",
+    "httpx",
     "iris_sample_data",
+    "lithops",
     "matplotlib",
+    "modal",
     "netCDF4",
     "pyarrow",
+    "pyspark",
+    "ray",
     "rich",
+    "submitit",
 }
 
 PREFERRED_LINES, MOST_LINES = 400, 600
