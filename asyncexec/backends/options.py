@@ -40,6 +40,19 @@ def seconds(value: object, *, executor: str, option: str) -> float:
     return float(value)
 
 
+def flag(value: object, *, executor: str, option: str) -> bool:
+    """Return ``value`` as a bool.
+
+    Raises
+    ------
+    OptionError
+        If it is not True or False.
+    """
+    if not isinstance(value, bool):
+        raise OptionError(f"executor {executor!r}: {option} must be True or False, not {value!r}")
+    return value
+
+
 def described(options: Mapping[str, Any]) -> str:
     """Return option names with their defaults, for messages; ``...`` stands for a required one."""
     return ", ".join(

@@ -110,6 +110,22 @@ def make_backend(
     return _construct(executor, given, getattr(executor, "__qualname__", repr(executor)))
 
 
+def option_names(executor: ExecutorLike, *, allow_import: bool = True) -> frozenset[str]:
+    """Return the options that ``executor`` names; none where it cannot be had (which making it says better)."""
+    constructor: object = executor
+    if isinstance(executor, str):
+        try:
+            constructor = _find(executor, allow_import=allow_import)
+        except AsyncexecError:
+            return frozenset()
+    if not callable(constructor):
+        return frozenset()
+    try:
+        return frozenset(inspect.signature(constructor).parameters)
+    except (TypeError, ValueError):
+        return frozenset()
+
+
 def _find(name: str, *, allow_import: bool) -> Constructor:
     points = tuple(entry_points(group=GROUP, name=name))
     if len({point.value for point in points}) > 1:
@@ -220,13 +236,20 @@ def _check_names(constructor: Constructor, options: Mapping[str, Any], name: str
     for option in options:
         if option not in known:
             raise OptionError(
-                f"executor {name!r} has no option {option!r}{_near(option, tuple(known))}. {known_text}"
+                f"executor {name!r} has no option {option!r}{_near(option, tuple(known))}{_elsewhere(option)}. "
+                f"{known_text}"
             )
     lacking = [
         option for option, default in known.items() if default is ... and option not in options
     ]
     if lacking:
         raise OptionError(f"executor {name!r} needs the option {lacking[0]!r}. {known_text}")
+
+
+def _elsewhere(option: str) -> str:
+    """Tell who takes an option that was refused."""
+    takers = [k.name for k in known_executors() if option in option_names(k.name)]
+    return f"; it is one of {', '.join(takers)}" if takers else ""
 
 
 def _near(option: str, known: Sequence[str]) -> str:

@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
-from asyncexec.backends.registry import make_backend
+from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.engine.execution import Execution
+from asyncexec.engine.executor_options import applied, split
 from asyncexec.engine.machine import memory_bytes
 from asyncexec.errors import EngineClosedError, OptionError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan, Plannable
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import Budget, check_workers
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.settings import Settings
 
@@ -51,18 +52,20 @@ class Engine:
         Where plans run: a name (``"threads"``, ``"processes"``, ``"serial"``, ``"futures"``, or one that a package
         registered), or a backend.
     executor_options : mapping, optional
-        The backend's options, by name.
+        The backend's options, by name. ``retries``, ``timeout``, ``use_backups``, ``batch_size`` (tasks in flight) and
+        ``compute_arrays_in_parallel`` are taken on every executor, and mean what they mean to Cubed's; what is given
+        as an argument of its own goes before them.
     memory : int or str, optional
         What the tasks in flight may hold together, by projection, in bytes (or ``"8GB"``). By default 80% of this
         machine's memory for backends that run on it, and no limit for others.
     resources : mapping of str to float, optional
-        Named resources that stages may ask for (``{"gpus": 2}``).
+        Named resources that stages may ask for (``{"gpus": 2}``), besides those that the backend says it has.
     retry : Retry, int or bool, optional
     timeout : Timeout or float, optional
     straggler : Rule, str or bool, optional
         Policies of every execution that does not say otherwise; see :meth:`execute`.
     barriers : bool
-        Whether a stage waits until those it reads are complete, instead of starting chunk by chunk.
+        Whether a stage waits until those it reads are complete, instead of starting chunk by chunk (the default).
     observers : iterable of Observer or callable
         Receive the events of every execution.
 
@@ -82,11 +85,13 @@ class Engine:
         retry: Retry | int | bool | None = None,
         timeout: Timeout | float | None = None,
         straggler: Rule | str | bool | None = None,
-        barriers: bool = False,
+        barriers: bool | None = None,
         observers: Iterable[AnyObserver] = (),
     ) -> None:
-        self.backend = make_backend(executor, executor_options or {})
-        self._settings = Settings.of(
+        name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
+        for_backend, for_runs = split(executor_options or {}, option_names(executor))
+        self.backend = make_backend(executor, for_backend)
+        self._settings = applied(Settings.of(), for_runs, name).with_(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
@@ -225,7 +230,10 @@ class Engine:
         planned = _as_plan(plan)
         for stage in planned.stages:
             settings.for_stage(stage)  # so that a wrong override is an error here
+        capabilities = self.backend.capabilities
+        self._budget.provide(capabilities.resources)
         self._budget.check(planned)
+        check_workers(planned, capabilities)
         execution = Execution(
             planned,
             number=next(self._numbers),

@@ -9,8 +9,30 @@ from asyncexec.errors import MemoryBudgetError, ResourceError
 from asyncexec.plan.memory import format_bytes
 
 if TYPE_CHECKING:
+    from asyncexec.backends.contract import Capabilities
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage
+
+
+def check_workers(plan: Plan, capabilities: Capabilities) -> None:
+    """Raise unless a worker has the memory that each task of ``plan`` may use.
+
+    Raises
+    ------
+    MemoryBudgetError
+        If a worker has less than a task is allowed (or, where nobody said what it is allowed, projected to need).
+    """
+    has = capabilities.worker_bytes
+    for stage in plan.stages if has is not None else ():
+        memory = stage.memory
+        needs = memory.projected_bytes if memory.allowed_bytes is None else memory.allowed_bytes
+        if has is not None and needs > has:
+            verb = "is projected to need" if memory.allowed_bytes is None else "may use"
+            raise MemoryBudgetError(
+                f"plan {plan.name!r}, stage {stage.name!r} ({stage.operation or 'task'}): one task {verb} "
+                f"{format_bytes(needs)}, and a worker of executor {capabilities.name!r} has {format_bytes(has)}. "
+                f"Give workers more memory (executor_options), or allow tasks less (allowed_mem)"
+            )
 
 
 class Budget:
@@ -25,12 +47,20 @@ class Budget:
     ) -> None:
         self.memory_bytes = memory_bytes
         self.resources = dict(resources or {})
+        self._said = frozenset(self.resources)
         self.used_bytes = 0
         self.peak_bytes = 0
         self.batches = 0
         self._used = dict.fromkeys(self.resources, 0.0)
         self._exclusive = False
         self._reserved_for: object | None = None
+
+    def provide(self, resources: Mapping[str, float]) -> None:
+        """Take note of what the backend has, which may change as workers come; what the user said stands."""
+        for name, amount in resources.items():
+            if name not in self._said:
+                self.resources[name] = amount
+                self._used.setdefault(name, 0.0)
 
     def check(self, plan: Plan) -> None:
         """Raise unless every single task of ``plan`` could run.

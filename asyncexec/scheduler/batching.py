@@ -1,12 +1,15 @@
 """How many tasks travel in one message.
 
-About 100 ms of work by measured duration, so that the cost of a message is small beside the work in it; fewer as a
-stage runs out, so that no worker is left with a batch while others idle.
+About 100 ms of work by measured duration, or more where a message is dear, so that its cost is small beside the work in
+it; fewer as a stage runs out, so that no worker is left with a batch while others idle.
 """
 
 from __future__ import annotations
 
 TARGET_SECONDS = 0.1
+CALL_SHARE = 0.1
+"""What the cost of a message may be of the work in it."""
+
 _SMOOTHING = 0.05
 _SHORTEST = 2e-6
 
@@ -14,10 +17,11 @@ _SHORTEST = 2e-6
 class BatchSize:
     """Batch size of one stage, following its tasks' durations."""
 
-    __slots__ = ("_mean", "limit", "most")
+    __slots__ = ("_mean", "_target", "limit", "most")
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, call_seconds: float = 0.0) -> None:
         self.most = most
+        self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE)
         self.limit = 1
         self._mean = 0.0
 
@@ -30,7 +34,7 @@ class BatchSize:
         else:
             mean += (seconds - mean) * _SMOOTHING
         self._mean = mean
-        limit = int(TARGET_SECONDS / (mean + _SHORTEST))
+        limit = int(self._target / (mean + _SHORTEST))
         self.limit = limit if 0 < limit < self.most else max(1, min(limit, self.most))
 
     def size(self, ready: int, slots: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Program
+from asyncexec.scheduler.batching import BatchSize
 from asyncexec.scheduler.graph import Edge, graph_of
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.stage import StageState
@@ -135,7 +136,7 @@ class Layout:
                 settings=self.settings.for_stage(stage),
                 inputs=self.values.reader(stage, self._graph.inputs[position]),
                 retention=kept[position],
-                batch_limit=capabilities.batch_limit,
+                batch=BatchSize(capabilities.batch_limit, capabilities.call_seconds),
                 slots=self.slots,
                 resumed=sum(map(len, self._done[position])),
             )

@@ -86,6 +86,7 @@ class Run:
         self.error: Exception | None = None
         self.stopping = False
         self._layout = layout
+        self._settings = layout.settings
         self._budget = budget
         self._ids = ids
         self._random = random.Random(seed)
@@ -144,6 +145,8 @@ class Run:
             return None
         for stage in self._waiting:
             if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
+                continue
+            if self._full or self._waits_its_turn(stage):
                 continue
             if stage.alone:
                 return self._alone(stage, now)
@@ -226,7 +229,22 @@ class Run:
         most = (
             1 if self._circuit.state is not State.CLOSED else stage.batch.size(queue.count, slots)
         )
+        if (limit := self._settings.most_in_flight) is not None:
+            most = min(most, limit - len(self._running))
         return self._send(stage, queue.take(most), now)
+
+    @property
+    def _full(self) -> bool:
+        limit = self._settings.most_in_flight
+        return limit is not None and len(self._running) >= limit
+
+    def _waits_its_turn(self, stage: StageState) -> bool:
+        """Whether another stage is under way, where they go one at a time."""
+        return (
+            self._settings.one_stage_at_a_time
+            and stage.first_at is None
+            and any(s.first_at is not None and s.completed < s.tasks for s in self.stages)
+        )
 
     def _alone(self, stage: StageState, now: float) -> Batch | None:
         """Send a task that ran out of memory with nothing beside it: what is in flight is let finish first."""

@@ -19,12 +19,28 @@ _POLICIES = ("retry", "timeout", "straggler")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Policies of one run (or, resolved by :meth:`for_stage`, of one stage)."""
+    """Policies of one run (or, resolved by :meth:`for_stage`, of one stage).
+
+    Attributes
+    ----------
+    retry, timeout, straggler
+        What is done about attempts that fail, take too long, or take longer than others.
+    barriers : bool
+        Whether a stage waits until those it reads are complete.
+    one_stage_at_a_time : bool
+        Whether a stage also waits for those it does not read.
+    most_in_flight : int or None
+        How many attempts may be with the backend at once, whatever its slots.
+    resume : bool
+        Whether to keep what an earlier run completed.
+    """
 
     retry: Retry
     timeout: Timeout
     straggler: Rule
     barriers: bool = False
+    one_stage_at_a_time: bool = False
+    most_in_flight: int | None = None
     resume: bool = False
 
     @classmethod

@@ -47,7 +47,7 @@ class StageState:
         settings: Settings,
         inputs: Callable[[int], tuple[Any, ...]],
         retention: Retention | None,
-        batch_limit: int,
+        batch: BatchSize,
         slots: Callable[[], int],
         resumed: int = 0,
     ) -> None:
@@ -59,7 +59,7 @@ class StageState:
         self.settings = settings
         self.inputs = inputs
         self.retention = retention
-        self.batch = BatchSize(batch_limit)
+        self.batch = batch
         self.statistics = DurationStatistics()
         self.started: dict[int, Running] = {}
         self.troubles: dict[int, Trouble] = {}

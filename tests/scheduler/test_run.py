@@ -69,6 +69,46 @@ def test_barriers_keep_a_stage_back_until_what_it_reads_is_complete() -> None:
     assert {bench.jobs[j.attempt][0] for j in bench.send()} == {"b"}
 
 
+def test_no_more_attempts_are_in_flight_than_the_user_said() -> None:
+    bench = Workbench(Plan.map(abs, range(100)), slots=8, batch=64, most_in_flight=5)
+    jobs = bench.send()
+    assert len(jobs) == 5
+    for job in jobs[:3]:
+        bench.end(job, seconds=1e-6)
+    again = bench.send()
+    assert len(again) == 3
+    for job in (*jobs[3:], *again):
+        bench.end(job)
+    bench.finish()
+
+
+def test_stages_that_go_one_at_a_time_do_not_overlap() -> None:
+    plan = Plan((Stage(name="a", kernel=max, shape=(3,)), Stage(name="b", kernel=max, shape=(3,))))
+    bench = Workbench(plan, slots=8, one_stage_at_a_time=True)
+    first = bench.send()
+    assert len({bench.jobs[j.attempt][0] for j in first}) == 1
+    assert len(first) == 3
+    for job in first[:2]:
+        bench.end(job)
+    assert not bench.send()
+    bench.end(first[2])
+    assert len(bench.send()) == 3
+
+
+def test_messages_that_are_dear_carry_more_work() -> None:
+    def largest(call_seconds: float) -> int:
+        bench = Workbench(
+            Plan.map(abs, range(100_000)), slots=1, batch=10_000, call_seconds=call_seconds
+        )
+        for _ in range(20):
+            for job in bench.send():
+                bench.end(job, seconds=0.01)
+        return max(len(b.jobs) for b in bench.batches)
+
+    assert 9 <= largest(0.0) <= 10
+    assert 400 <= largest(0.5) <= 500
+
+
 def test_batches_grow_with_measured_speed_and_shrink_at_the_end() -> None:
     bench = Workbench(Plan.map(abs, range(10_000)), slots=2, batch=256)
     jobs = bench.send()

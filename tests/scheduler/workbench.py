@@ -38,10 +38,17 @@ class Workbench:
         budget: Budget | None = None,
         kills: bool = True,
         batch: int = 1,
+        call_seconds: float = 0.0,
         **policies: Any,
     ) -> None:
+        order = {
+            n: policies.pop(n) for n in ("most_in_flight", "one_stage_at_a_time") if n in policies
+        }
         settings = Settings.of(straggler=policies.pop("straggler", "off"), **policies)
-        self.capabilities = Capabilities(name="bench", kills=kills, batch_limit=batch)
+        settings = replace(settings, **order)
+        self.capabilities = Capabilities(
+            name="bench", kills=kills, batch_limit=batch, call_seconds=call_seconds
+        )
         self.slots = slots
         self.budget = budget or Budget()
         layout = Layout(

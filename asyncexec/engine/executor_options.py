@@ -1,0 +1,89 @@
+"""Executor options that say how to run rather than where: the engine sees to them, on every executor.
+
+The names are those of Cubed's executors, so that options written for them mean the same here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from typing import Any
+
+from asyncexec.backends.options import flag, seconds, whole_number
+from asyncexec.policies.retry import Retry
+from asyncexec.policies.timeout import Timeout
+from asyncexec.scheduler.settings import Settings
+from asyncexec.straggler.names import as_rule
+
+RUN_OPTIONS: Mapping[str, str] = {
+    "retries": "how many times a task is tried again (`Retry(attempts=retries + 1)`)",
+    "timeout": "seconds that a task may take, from its start on a worker",
+    "use_backups": "whether slow tasks get a backup",
+    "batch_size": "how many tasks may be with the executor at once",
+    "compute_arrays_in_parallel": "False: one stage at a time, each as a whole; True: chunk by chunk",
+}
+"""The options, with what each does."""
+
+type _Apply = Callable[[Settings, Any, str], Settings]
+
+
+def split(
+    options: Mapping[str, Any], constructor_takes: Collection[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options for the backend's constructor, and those for runs; one that both know goes to both."""
+    for_runs = {name: value for name, value in options.items() if name in RUN_OPTIONS}
+    for_backend = {
+        name: value
+        for name, value in options.items()
+        if name not in RUN_OPTIONS or name in constructor_takes
+    }
+    return for_backend, for_runs
+
+
+def applied(settings: Settings, options: Mapping[str, Any], executor: str) -> Settings:
+    """Return ``settings`` with what ``options`` ask for.
+
+    Raises
+    ------
+    OptionError
+        If a value is not allowed.
+    """
+    for name, value in options.items():
+        if value is not None:
+            settings = _APPLY[name](settings, value, executor)
+    return settings
+
+
+def _retries(settings: Settings, value: Any, executor: str) -> Settings:
+    retries = whole_number(value, executor=executor, option="retries", least=0)
+    return replace(settings, retry=Retry(attempts=retries + 1))
+
+
+def _timeout(settings: Settings, value: Any, executor: str) -> Settings:
+    limit = seconds(value, executor=executor, option="timeout")
+    return replace(settings, timeout=Timeout(task=limit))
+
+
+def _use_backups(settings: Settings, value: Any, executor: str) -> Settings:
+    return replace(
+        settings, straggler=as_rule(flag(value, executor=executor, option="use_backups"))
+    )
+
+
+def _batch_size(settings: Settings, value: Any, executor: str) -> Settings:
+    limit = whole_number(value, executor=executor, option="batch_size")
+    return replace(settings, most_in_flight=limit)
+
+
+def _in_parallel(settings: Settings, value: Any, executor: str) -> Settings:
+    parallel = flag(value, executor=executor, option="compute_arrays_in_parallel")
+    return replace(settings, barriers=not parallel, one_stage_at_a_time=not parallel)
+
+
+_APPLY: Mapping[str, _Apply] = {
+    "retries": _retries,
+    "timeout": _timeout,
+    "use_backups": _use_backups,
+    "batch_size": _batch_size,
+    "compute_arrays_in_parallel": _in_parallel,
+}
