@@ -1,10 +1,12 @@
 import pickle
 import threading
+from concurrent.futures import CancelledError, Future
 
 import anyio
 import pytest
 
 from asyncexec.backends.adapters.blocking import BlockingBackend
+from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import BackendError, UsageError
@@ -143,3 +145,94 @@ def test_a_future_has_what_its_call_raised(error):
         raise error
 
     assert future_of(call, name="call").exception(timeout=20) is error
+
+
+class Jobs(Calls):
+    """A system that is handed calls by the job."""
+
+    capabilities = Capabilities(name="jobs", kills=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.jobs = []
+        self.futures = []
+
+    def open(self):
+        return 8
+
+    def submit_many(self, calls):
+        self.jobs.append(len(calls))
+        self.futures = [self.submit(call) for call in calls]
+        return self.futures
+
+
+async def test_calls_that_are_ready_go_together():
+    system = Jobs()
+    async with Driven(BlockingBackend(system), patience=20) as drive:
+        program = drive.program(kernels.echo)
+        attempts = [drive.send(program, [task])[0] for task in range(8)]
+        outcomes = await drive.outcomes_of(attempts)
+    assert {o.status for o in outcomes} == {Status.SUCCEEDED}
+    assert sum(system.jobs) == 8
+    assert max(system.jobs) > 1
+
+
+async def test_a_job_that_is_refused_fails_all_its_calls():
+    class Refusing(Jobs):
+        def submit_many(self, calls):
+            raise PermissionError("no")
+
+    async with Driven(BlockingBackend(Refusing()), patience=20) as drive:
+        program = drive.program(kernels.echo)
+        attempts = [drive.send(program, [task])[0] for task in range(3)]
+        outcomes = await drive.outcomes_of(attempts)
+    assert {o.status for o in outcomes} == {Status.FAILED}
+    assert {o.error.message for o in outcomes} == {"no"}
+
+
+async def test_a_call_whose_worker_is_gone_is_lost_alone():
+    class Losing(Calls):
+        def submit(self, call):
+            if call.jobs[0].task == 1:
+                future = Future()
+                future.set_exception(CallLostError("w7", "it is gone"))
+                return future
+            return super().submit(call)
+
+    system = Losing()
+    async with Driven(BlockingBackend(system), patience=20) as drive:
+        program = drive.program(kernels.echo)
+        first, second = (drive.send(program, [task])[0] for task in range(2))
+        assert (await drive.outcome(first)).status is Status.SUCCEEDED
+        lost = await drive.outcome(second)
+    assert (lost.status, lost.worker, lost.error.message) == (Status.LOST, "w7", "it is gone")
+    assert lost.started
+    assert system.opened == 1
+
+
+async def test_what_is_left_of_a_call_that_was_stopped_goes_on(tmp_path):
+    class Stoppable(Future):
+        def cancel(self):
+            self.set_exception(CancelledError())
+            return True
+
+    class Stopping(Calls):
+        capabilities = Capabilities(name="stopping", kills=True, batch_limit=4)
+        stopped = None
+
+        def submit(self, call):
+            if self.stopped is None:
+                self.stopped = Stoppable()
+                self.stopped.set_running_or_notify_cancel()
+                return self.stopped
+            return super().submit(call)
+
+    async with Driven(BlockingBackend(Stopping()), patience=20) as drive:
+        first, *rest = drive.send(drive.program(kernels.echo), range(3))
+        await drive.started(first)
+        drive.cancel([first])
+        outcome = await drive.outcome(first)
+        assert outcome.status is Status.CANCELLED
+        assert outcome.started
+        assert {o.status for o in await drive.outcomes_of(rest)} == {Status.SUCCEEDED}
+        await drive.finish()

@@ -15,7 +15,13 @@ from contextlib import suppress
 from functools import partial
 
 from asyncexec.backends.adapters.blocking_calls import Call
-from asyncexec.backends.adapters.blocking_system import BlockingSystem, Handle
+from asyncexec.backends.adapters.blocking_system import (
+    BlockingSystem,
+    CallLostError,
+    Handle,
+    JobSystem,
+)
+from asyncexec.backends.adapters.calls_in_worker import LocalCall, RemoteCall
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Report, Started
@@ -65,6 +71,7 @@ class Dispatcher:
         self._loop = asyncio.get_running_loop()
         self._packer = Packer()
         self._queue: deque[Call] = deque()
+        self._outgoing: deque[Call] = deque()
         self._running: set[Call] = set()
         self._generation = 0
         self._opening = False
@@ -110,16 +117,27 @@ class Dispatcher:
 
     def _stop(self, call: Call, handle: Handle, attempts: Collection[int]) -> None:
         call.look()
-        if call.owed <= set(attempts) and handle.cancel():
-            if call.started_at:
-                self._settle(call, call.ran(call.owed, Status.CANCELLED, self._worker))
-            else:
-                self._settle(call, [Outcome(a, Status.CANCELLED) for a in call.owed])
+        if (self._capabilities.kills or call.owed <= set(attempts)) and handle.cancel():
+            hit = call.owed.intersection(attempts)
+            # Of a batch, no more is known than whether its first has started.
+            first = hit.intersection([call.jobs[0].attempt] if call.started_at else ())
+            self._settle(call, call.ran(first, Status.CANCELLED, self._worker))
+            self._settle(call, [Outcome(a, Status.CANCELLED) for a in hit - first])
+            self._pass_on(call)
             return
         hit = call.claim(attempts)
         self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
         if hit and not call.owed and handle.running():
             self.abandoned += 1
+
+    def _pass_on(self, call: Call) -> None:
+        """Have what is left of a call that was stopped done by another."""
+        jobs = [job for job in call.jobs if job.attempt in call.owed]
+        if jobs:
+            call.settle([job.attempt for job in jobs])
+            again = Call(call.program, jobs, shares_memory=self._capabilities.shares_memory)
+            self._queue.appendleft(again)
+            self._dispatch()
 
     async def close(self) -> None:
         """Cancel everything, and close the system."""
@@ -140,27 +158,49 @@ class Dispatcher:
             call = self._queue.popleft()
             call.sent_at = time.time()
             self._running.add(call)
-            self._thread.post(partial(self._send, call, self._generation))
+            if not self._outgoing:
+                # What else comes in this turn of the loop goes with it.
+                self._loop.call_soon(self._post)
+            self._outgoing.append(call)
         self._keep_time()
 
-    def _send(self, call: Call, generation: int) -> None:
+    def _post(self) -> None:
+        calls = list(self._outgoing)
+        self._outgoing.clear()
+        together = [calls] if isinstance(self._system, JobSystem) else [[call] for call in calls]
+        for some in together:
+            self._thread.post(partial(self._send, some, self._generation))
+
+    def _send(self, calls: Sequence[Call], generation: int) -> None:
         """In the system's thread: pack and submit."""
+        work: list[tuple[Call, LocalCall | RemoteCall]] = []
+        for call in calls:
+            try:
+                work.append((call, self._packed(call, generation)))
+            except Exception as error:  # noqa: BLE001 - it is what its tasks fail with
+                self._to_loop(self._undone, call, generation, error)
         try:
-            if call.local is not None:
-                handle = self._system.submit(call.local)
-            else:
-                work, failed = self._packer.pack(
-                    call.program,
-                    call.jobs,
-                    generation=generation,
-                    send_program=call.send_program,
-                )
-                self._to_loop(self._settle, call, failed)
-                handle = self._system.submit(work)
-            call.handle = handle
-            handle.add_done_callback(partial(self._to_loop, self._done, call, generation))
+            handles = self._submitted([packed for _, packed in work])
+            for (call, _), handle in zip(work, handles, strict=True):
+                call.handle = handle
+                handle.add_done_callback(partial(self._to_loop, self._done, call, generation))
         except Exception as error:  # noqa: BLE001 - what it means is decided on the loop
-            self._to_loop(self._undone, call, generation, error)
+            for call, _ in work:
+                self._to_loop(self._undone, call, generation, error)
+
+    def _packed(self, call: Call, generation: int) -> LocalCall | RemoteCall:
+        if call.local is not None:
+            return call.local
+        packed, failed = self._packer.pack(
+            call.program, call.jobs, generation=generation, send_program=call.send_program
+        )
+        self._to_loop(self._settle, call, failed)
+        return packed
+
+    def _submitted(self, calls: Sequence[LocalCall | RemoteCall]) -> Sequence[Handle]:
+        if isinstance(self._system, JobSystem):
+            return self._system.submit_many(calls) if calls else ()
+        return [self._system.submit(call) for call in calls]
 
     def _to_loop(self, function: Callable[..., object], *arguments: object) -> None:
         """In any thread."""
@@ -207,7 +247,12 @@ class Dispatcher:
         if isinstance(error, BackendError):
             self._fail(error)
         self._running.discard(call)
-        self._settle(call, call.ran(call.owed, Status.FAILED, self._worker, error))
+        if isinstance(error, CallLostError):
+            # Which of several jobs ended the worker cannot be told, so none of them is blamed.
+            worker = error.worker if len(call.jobs) == 1 else ""
+            self._settle(call, call.ran(call.owed, Status.LOST, worker, error))
+        else:
+            self._settle(call, call.ran(call.owed, Status.FAILED, self._worker, error))
         self._dispatch()
 
     def _settle(self, call: Call, outcomes: Sequence[Outcome]) -> None:
@@ -260,6 +305,7 @@ class Dispatcher:
         for call in self._running:
             self._settle(call, call.ran(call.owed, Status.LOST, self._worker))
         self._running.clear()
+        self._outgoing.clear()
         self._generation += 1
         self._opening = True
         self._stuck_since = None

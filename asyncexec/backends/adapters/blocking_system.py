@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 from asyncexec.backends.contract import Capabilities
+
+
+class CallLostError(Exception):
+    """What a handle raises when the worker that had the call is gone, and the others are not.
+
+    Parameters
+    ----------
+    worker : str
+        Its name, which no other worker has.
+    why : str
+        What is known of its end.
+    """
+
+    def __init__(self, worker: str, why: str) -> None:
+        super().__init__(why)
+        self.worker = worker
 
 
 class Handle(Protocol):
@@ -56,4 +72,13 @@ class BlockingSystem(Protocol):
 
     def close(self, *, idle: bool) -> None:
         """End it; ``idle`` is False while calls that were given up still run."""
+        ...
+
+
+@runtime_checkable
+class JobSystem(BlockingSystem, Protocol):
+    """A system to which a submission is dear: it is handed all calls that are ready, at once."""
+
+    def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> Sequence[Handle]:
+        """Do as ``submit``, for several calls: return a handle for each, or raise for all of them."""
         ...

@@ -10,12 +10,15 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Container, Iterator, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Job, Program, Report, Started
 from asyncexec.backends.wire import encode_outcomes, encode_reports
 from asyncexec.backends.worker import Fence, describe, run_job
 from asyncexec.events.outcome import Outcome, Status
+
+if TYPE_CHECKING:
+    from asyncexec.backends.process_workers.memory import MemoryMeter
 
 NEEDS_PROGRAM = b""
 """What a worker answers when it has not seen the program, and it was not sent along."""
@@ -82,6 +85,23 @@ class RemoteCall:
         if isinstance(program, list):
             return encode_outcomes(program)
         return encode_outcomes([run_job(job, *program, worker=worker) for job in self.jobs])
+
+    def each(self, meter: MemoryMeter | None = None) -> Iterator[bytes]:
+        """Run the jobs in this thread, and yield the outcome of each as bytes, as soon as it has ended.
+
+        Yields ``NEEDS_PROGRAM``, and nothing else, where the program is missing.
+        """
+        worker = worker_name()
+        program = self._program(worker)
+        if program is None or isinstance(program, list):
+            yield NEEDS_PROGRAM if program is None else encode_outcomes(program)
+            return
+        peak_bytes = None if meter is None else meter.peak_bytes
+        for job in self.jobs:
+            if meter is not None:
+                meter.start()
+            outcome = run_job(job, *program, worker=worker, peak_bytes=peak_bytes)
+            yield encode_outcomes([outcome])
 
     def frames(self, dropped: Container[int] = ()) -> Iterator[bytes]:
         """Run the jobs in a thread of their own, and yield reports as bytes while they run.

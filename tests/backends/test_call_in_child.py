@@ -1,0 +1,65 @@
+import os
+import signal
+
+from asyncexec.backends.adapters.call_in_child import run_in_child
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall, digest
+from asyncexec.backends.adapters.packing import Packer
+from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.wire import decode_outcomes
+from asyncexec.backends.worker import decode
+from asyncexec.events.outcome import Status
+from asyncexec.testing import kernels
+
+
+def packed(kernel, tasks) -> RemoteCall:
+    program = Program(key="k", plan="p", stage="s", kernel=kernel, shape=(100,))
+    call, failed = Packer().pack(program, [Job(100 + task, task) for task in range(tasks)])
+    assert not failed
+    return call
+
+
+def test_a_batch_runs_in_one_child_and_its_memory_is_measured():
+    outcomes = decode_outcomes(run_in_child(packed(kernels.process, 3)))
+    assert [o.attempt for o in outcomes] == [100, 101, 102]
+    assert {o.status for o in outcomes} == {Status.SUCCEEDED}
+    (child,) = {decode(o.value) for o in outcomes}
+    assert child != os.getpid()
+    assert {o.worker.rpartition(":")[2] for o in outcomes} == {str(child)}
+    assert all(o.peak_bytes > 0 for o in outcomes)
+
+
+def test_a_task_that_ends_its_process_costs_its_own_attempt_alone():
+    def kernel(index):
+        if index == (1,):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+    before, lost, after = decode_outcomes(run_in_child(packed(kernel, 3)))
+    assert before.status is Status.SUCCEEDED
+    assert lost.status is Status.LOST
+    assert lost.started
+    assert lost.worker == before.worker
+    assert "killed by signal 9" in lost.error.message
+    assert after.status is Status.LOST
+    assert not after.started
+
+
+def test_an_exit_code_is_told():
+    (lost,) = decode_outcomes(run_in_child(packed(kernels.die, 1)))
+    assert lost.status is Status.LOST
+    assert "exited with code 13" in lost.error.message
+
+
+def test_a_value_larger_than_a_pipe_arrives():
+    (outcome,) = decode_outcomes(run_in_child(packed(lambda index: bytes(3_000_000), 1)))
+    assert decode(outcome.value) == bytes(3_000_000)
+
+
+def test_a_program_that_is_missing_is_asked_for():
+    assert run_in_child(RemoteCall(digest(b"never seen"), None, [Job(1, 0)])) == NEEDS_PROGRAM
+
+
+def test_a_program_that_cannot_be_loaded_fails_every_job():
+    call = RemoteCall(digest(b"not a pickle"), b"not a pickle", [Job(1, 0), Job(2, 1)])
+    outcomes = decode_outcomes(run_in_child(call))
+    assert [o.status for o in outcomes] == [Status.FAILED, Status.FAILED]
