@@ -16,20 +16,41 @@ from __future__ import annotations
 import pytest
 
 # Before they are imported, so that what fails in them is told in full.
-_PARTS = ("cancelling", "leaving", "outcomes", "runs", "starts", "suite", "travel")
+_PARTS = (
+    "cancelling",
+    "demands",
+    "leaving",
+    "outcomes",
+    "runs",
+    "sameness",
+    "starts",
+    "suite",
+    "travel",
+)
 pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in _PARTS])
 
 from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 - see above
+from asyncexec.testing.conformance.demands import DemandRules  # noqa: E402
 from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
 from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
 from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
+from asyncexec.testing.conformance.sameness import SamenessRules  # noqa: E402
 from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
 from asyncexec.testing.conformance.travel import TravelRules  # noqa: E402
 
 __all__ = ["BackendConformance"]
 
 
-class BackendConformance(OutcomeRules, TravelRules, StartRules, CancelRules, EndRules, RunRules):
+class BackendConformance(
+    OutcomeRules,
+    TravelRules,
+    StartRules,
+    CancelRules,
+    EndRules,
+    RunRules,
+    SamenessRules,
+    DemandRules,
+):
     """What must hold for every backend; a subclass has a fixture ``backend`` that returns a factory of backends.
 
     Attributes
@@ -40,4 +61,9 @@ class BackendConformance(OutcomeRules, TravelRules, StartRules, CancelRules, End
         Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
     owns_workers : bool
         Whether the workers are the backend's own, so that leaving it ends them.
+    many : int
+        Tasks of the largest run.
+    options : set of str
+        Those of ``env_vars`` and ``resources`` that the constructor takes; with them, a fixture ``configured`` that
+        returns a factory with options: ``lambda **options: MyBackend(workers=2, **options)``.
     """

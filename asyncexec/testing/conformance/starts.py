@@ -30,9 +30,9 @@ class StartRules(Suite):
         """Short tasks before a long one are reported while the long one runs, and so is its start."""
         held = Held(directory=files, only=(2,))
         async with self.driven(backend) as driven:
-            self.need(
-                driven.backend.capabilities.batch_limit >= 4, "batches hold fewer than 4 attempts"
-            )
+            can = driven.backend.capabilities
+            self.need(can.batch_limit >= 4, "batches hold fewer than 4 attempts")
+            self.need(can.tells_progress, "it tells of a batch when it has ended")
             first, second, long, last = driven.send(driven.program(held), [0, 1, 2, 3])
             await driven.started(long)
             assert (await driven.outcome(first)).status is Status.SUCCEEDED

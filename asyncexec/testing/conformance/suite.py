@@ -29,11 +29,14 @@ class Suite:
         Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
     owns_workers : bool
         Whether the workers are the backend's own, so that leaving it ends them.
+    options : set of str
+        Those of ``env_vars`` and ``resources`` that the constructor takes.
     """
 
     patience: ClassVar[float] = 20.0
     shares_files: ClassVar[bool] = True
     owns_workers: ClassVar[bool] = True
+    options: ClassVar[frozenset[str] | set[str]] = frozenset()
 
     pytestmark = pytest.mark.asyncio
 
