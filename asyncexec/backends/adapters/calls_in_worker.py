@@ -127,7 +127,7 @@ class RemoteCall:
     def _program(self, worker: str) -> Any:
         """Return the program; None where it has to be sent; the jobs' outcomes where it cannot be loaded."""
         try:
-            return _recall(self.key, self.blob)
+            return recall(self.key, self.blob)
         except Exception as error:  # noqa: BLE001 - it is why every job of the batch fails
             told = describe(error)
             now = time.time()
@@ -197,7 +197,8 @@ def digest(blob: bytes) -> bytes:
 _programs: OrderedDict[bytes, Any] = OrderedDict()
 
 
-def _recall(key: bytes, blob: bytes | None) -> Any:
+def recall(key: bytes, blob: bytes | None) -> Any:
+    """Return a program of this worker's, loaded from ``blob`` if it is new; None where it has to be sent."""
     program = _programs.get(key)
     if program is None:
         if blob is None:
