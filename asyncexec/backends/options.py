@@ -40,6 +40,24 @@ def seconds(value: object, *, executor: str, option: str) -> float:
     return float(value)
 
 
+def environment(variables: Mapping[str, str] | None, *, executor: str) -> dict[str, str]:
+    """Return environment variables as a dict.
+
+    Raises
+    ------
+    OptionError
+        If they do not map names to text; no value is told, since many are secret.
+    """
+    given: dict[Any, Any] = dict(variables or {})
+    for name, value in given.items():
+        if not isinstance(name, str) or not name or "=" in name or not isinstance(value, str):
+            raise OptionError(
+                f"executor {executor!r}: env_vars must map names to text, "
+                f"not {name!r} to a {type(value).__name__}"
+            )
+    return given
+
+
 def flag(value: object, *, executor: str, option: str) -> bool:
     """Return ``value`` as a bool.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import anyio
 
 from asyncexec.backends.contract import Batch, Capabilities, Program, Report
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.options import seconds, whole_number
+from asyncexec.backends.options import environment, seconds, whole_number
 from asyncexec.backends.process_workers.launch import Launcher
 from asyncexec.backends.process_workers.page import MOST_JOBS
 from asyncexec.backends.process_workers.pool import ProcessPool
@@ -53,6 +54,16 @@ class ProcessesBackend:
         On Windows.
     """
 
+    features: ClassVar[Capabilities] = Capabilities(
+        name=_NAME,
+        kills=True,
+        local=True,
+        isolated=True,
+        measures_memory=True,
+        batch_limit=MOST_JOBS,
+        loss_seconds=0.1,
+    )
+
     def __init__(
         self,
         *,
@@ -68,7 +79,7 @@ class ProcessesBackend:
         self._size = whole_number(workers, executor=_NAME, option="max_workers")
         self._limited = memory_limit is not None
         self._limit_bytes = _limit_bytes(memory_limit)
-        self._variables = _variables(env_vars)
+        self._variables = environment(env_vars, executor=_NAME)
         self._most_jobs = None
         if max_tasks_per_worker is not None:
             self._most_jobs = whole_number(
@@ -81,13 +92,10 @@ class ProcessesBackend:
     @property
     def capabilities(self) -> Capabilities:
         """What processes can do."""
-        return Capabilities(
-            name=_NAME,
-            kills=True,
-            local=True,
-            isolated=True,
-            measures_memory=True,
+        return replace(
+            self.features,
             guarantees_memory=self._limited,
+            worker_bytes=self._limit_bytes,
             batch_limit=min(MOST_JOBS, self._most_jobs or MOST_JOBS),
         )
 
@@ -159,17 +167,3 @@ def _limit_bytes(limit: int | str | None) -> int | None:
             f"executor {_NAME!r}: memory_limit works on Linux only: leave it out on {sys.platform}"
         )
     return None if limit == ALLOWED else parse_bytes(limit, what="memory_limit")
-
-
-def _variables(variables: Mapping[str, str] | None) -> dict[str, str]:
-    given = dict(variables or {})
-    for name, value in given.items():
-        if not _is_text(name) or not _is_text(value) or "=" in name or not name:
-            raise OptionError(
-                f"executor {_NAME!r}: env_vars must map names to text, not {name!r} to {value!r}"
-            )
-    return given
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import ClassVar
+
+from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.threads import ThreadsBackend
 
 
@@ -24,7 +28,7 @@ class SerialBackend(ThreadsBackend):
         If an option is out of range.
     """
 
-    _name = "serial"
+    features: ClassVar[Capabilities] = replace(ThreadsBackend.features, name="serial")
 
     def __init__(self, *, max_abandoned: int = 4, patience: float = 30.0) -> None:
         super().__init__(max_workers=1, max_abandoned=max_abandoned, patience=patience)

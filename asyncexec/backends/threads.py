@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 import anyio
 
@@ -41,7 +41,9 @@ class ThreadsBackend:
         If an option is out of range.
     """
 
-    _name = "threads"
+    features: ClassVar[Capabilities] = Capabilities(
+        name="threads", local=True, shares_memory=True, batch_limit=BATCH_LIMIT
+    )
 
     def __init__(
         self,
@@ -63,9 +65,11 @@ class ThreadsBackend:
     @property
     def capabilities(self) -> Capabilities:
         """What threads can do."""
-        return Capabilities(
-            name=self._name, local=True, shares_memory=True, batch_limit=BATCH_LIMIT
-        )
+        return self.features
+
+    @property
+    def _name(self) -> str:
+        return self.features.name
 
     @property
     def slots(self) -> int:
