@@ -12,7 +12,7 @@ endif
 ARGS    ?=
 DEMO    ?=
 
-.PHONY: help demo test test-all lint format types build bench clean
+.PHONY: help demo test test-all test-backends lint format types build bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -24,7 +24,10 @@ test: $(VENV)/.has-test  ## set up, run the test suite (ARGS="-k plan ..." for p
 	$(PYTHON3) -m pytest $(ARGS)
 
 test-all: $(VENV)/.has-test  ## the test suite with the slow tests
-	$(PYTHON3) -m pytest -m "" $(ARGS)
+	$(PYTHON3) -m pytest -m "not backend" $(ARGS)
+
+test-backends: $(VENV)/.has-backends  ## every backend against its real system (ARGS="ray dask" for some)
+	$(PYTHON3) tools/test-backends $(ARGS)
 
 lint: $(VENV)/.has-test  ## ruff: rules and format
 	$(VENV)/bin/ruff check .
@@ -62,3 +65,7 @@ $(VENV)/.has-demo: $(VENV)/.made pyproject.toml constraints.txt
 $(VENV)/.has-test: $(VENV)/.made pyproject.toml constraints.txt
 	$(INSTALL) --editable ".[demo,test]"
 	@touch $@ $(VENV)/.has-demo
+
+$(VENV)/.has-backends: $(VENV)/.made pyproject.toml constraints.txt
+	$(INSTALL) --editable ".[demo,test,backends]"
+	@touch $@ $(VENV)/.has-test $(VENV)/.has-demo
