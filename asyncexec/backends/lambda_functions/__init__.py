@@ -1,0 +1,1 @@
+"""Calls of AWS Lambda functions: what travels, and what Lambda's answers mean."""

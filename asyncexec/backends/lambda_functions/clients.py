@@ -1,0 +1,147 @@
+"""The clients of AWS that the driver uses, and what their errors say."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any, NamedTuple
+
+from asyncexec.backends.adapters.system_thread import SystemThread
+from asyncexec.errors import BackendError, OptionError
+
+CONNECT_SECONDS = 10.0
+# Lambda ends a function after 15 minutes at the latest, and then answers.
+READ_SECONDS = 960.0
+# Network devices on the way forget connections on which nothing is said, within minutes.
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+
+
+class Clients(NamedTuple):
+    """Clients of aiobotocore; ``objects`` is None where no bucket is used."""
+
+    functions: Any
+    objects: Any
+
+
+async def connect(
+    stack: AsyncExitStack,
+    *,
+    region: str | None,
+    profile: str | None,
+    endpoint_url: str | None,
+    most: int,
+    bucket: bool,
+) -> Clients:
+    """Return clients that live as long as ``stack``.
+
+    Parameters
+    ----------
+    stack : AsyncExitStack
+    region, profile, endpoint_url : str, optional
+    most : int
+        How many connections each may have.
+    bucket : bool
+        Whether objects are needed too.
+
+    Raises
+    ------
+    OptionError
+        If region or profile are missing or unknown.
+    BackendError
+        If a client cannot be made for another reason.
+    """
+    from botocore.exceptions import (
+        BotoCoreError,
+        NoRegionError,
+        ProfileNotFound,
+    )
+
+    thread = SystemThread("aws-lambda")
+    try:
+        # Imports and reads megabytes of JSON.
+        session = await thread.run(partial(_session, profile, objects=bucket))
+        enter = stack.enter_async_context
+        arguments = {"region_name": region, "config": _config(most)}
+        functions = await enter(
+            session.create_client("lambda", endpoint_url=endpoint_url, **arguments)
+        )
+        objects = await enter(session.create_client("s3", **arguments)) if bucket else None
+    except NoRegionError as error:
+        raise OptionError(
+            "executor 'aws-lambda': which region? Give the option region='eu-central-1', say, "
+            "or set AWS_DEFAULT_REGION"
+        ) from error
+    except ProfileNotFound as error:
+        raise OptionError(f"executor 'aws-lambda': {error}") from error
+    except (BotoCoreError, ValueError) as error:
+        raise BackendError(f"executor 'aws-lambda': {error}") from error
+    finally:
+        thread.end()
+    return Clients(functions, objects)
+
+
+def code_of(error: Exception) -> tuple[str, int]:
+    """Return the code and HTTP status of an error that the service answered with; ``("", 0)`` of any other."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return "", 0
+    code = str(response.get("Error", {}).get("Code", ""))
+    return code or "Unknown", int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def is_no_connection(error: Exception) -> bool:
+    """Whether the request never reached the service."""
+    from botocore.exceptions import (
+        ConnectTimeoutError,
+        EndpointConnectionError,
+    )
+
+    return isinstance(error, ConnectTimeoutError | EndpointConnectionError)
+
+
+def is_no_credentials(error: Exception) -> bool:
+    """Whether there was nothing to sign the request with."""
+    from botocore.exceptions import (
+        NoCredentialsError,
+        PartialCredentialsError,
+        TokenRetrievalError,
+    )
+
+    return isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError)
+
+
+def _session(profile: str | None, *, objects: bool) -> Any:
+    from aiobotocore.session import AioSession
+
+    session = AioSession(profile=profile)
+    loader = session.get_component("data_loader")
+    loader.load_data("endpoints")
+    for service in ("lambda", "s3") if objects else ("lambda",):
+        loader.load_service_model(service, "service-2")
+        loader.load_service_model(service, "endpoint-rule-set-1")
+    return session
+
+
+def _config(most: int) -> Any:
+    from aiobotocore.config import AioConfig
+
+    return AioConfig(
+        # Trying again is the scheduler's.
+        retries={"total_max_attempts": 1},
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        max_pool_connections=most + 4,
+        connector_args={"socket_factory": _socket},
+    )
+
+
+def _socket(address: Any) -> socket.socket:
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.settimeout(0.0)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        if hasattr(socket, option):
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    return made
