@@ -110,6 +110,19 @@ def make_backend(
     return _construct(executor, given, getattr(executor, "__qualname__", repr(executor)))
 
 
+def load(name: str) -> Constructor:
+    """Return what makes the executor of that name, without making one.
+
+    Raises
+    ------
+    UnknownExecutorError, ConfigurationError
+        If nothing goes by that name, or several do.
+    MissingExtraError
+        If it cannot be imported.
+    """
+    return _find(name, allow_import=False)
+
+
 def option_names(executor: ExecutorLike, *, allow_import: bool = True) -> frozenset[str]:
     """Return the options that ``executor`` names; none where it cannot be had (which making it says better)."""
     constructor: object = executor

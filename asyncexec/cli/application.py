@@ -11,6 +11,7 @@ import typer
 from asyncexec.cli import EXIT_INTERRUPTED
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.demo import demo
+from asyncexec.cli.executors import executors
 from asyncexec.cli.session import Session
 
 
@@ -42,6 +43,7 @@ def application() -> typer.Typer:
     )
     commands.callback(invoke_without_command=True)(root)
     commands.command()(demo)
+    commands.command()(executors)
     return commands
 
 

@@ -6,7 +6,7 @@ from asyncexec.testing.conformance.demands import DemandRules
 
 
 class TestProcesses(BackendConformance):
-    options = {"env_vars"}
+    options = frozenset({"env_vars"})
 
     @pytest.fixture
     def backend(self):
