@@ -1,0 +1,219 @@
+"""Tasks on Ray: on this machine, on a cluster, or on a Ray that runs in this process already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import anyio
+
+from asyncexec.backends.adapters.calls import CallsBackend, Progress
+from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.adapters.system_thread import SystemThread
+from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
+from asyncexec.backends.ray_cluster.options import Settings, checked
+from asyncexec.backends.ray_cluster.record import Records
+from asyncexec.backends.ray_cluster.remote import Remote, as_lost, probe
+from asyncexec.backends.ray_cluster.session import Session, join, leave
+from asyncexec.backends.worker import describe
+from asyncexec.errors import ResourceError
+from asyncexec.events.outcome import Outcome, Status
+
+BATCH_LIMIT = 512
+
+
+class RayBackend(CallsBackend):
+    """Run tasks as Ray tasks.
+
+    Without ``cluster_address`` a Ray that runs in this process already is used and left running; where there is none,
+    one is started on loopback, and ended on leaving. Stages ask for resources (``{"cpus": 2, "gpus": 1}`` and custom
+    ones), which go to Ray with each task; a task takes one CPU unless its stage says otherwise. What no node has is an
+    error at once.
+
+    Parameters
+    ----------
+    cluster_address : str, optional
+        ``"host:port"`` of a cluster to connect to, or ``"auto"`` for the one that runs on this machine.
+    max_workers : int, optional
+        How many tasks may be with Ray at once; default: the cluster's CPUs when it was connected to. Say more where
+        the cluster grows by itself.
+    cpus, gpus : int, optional
+    resources : mapping of str to float, optional
+        What a Ray that is started here has: CPUs (default: the cores this process may use), GPUs (default: those Ray
+        finds), and custom resources. Of a Ray that runs already: what it must have at least.
+    memory : int or str, optional
+        What one task may use (``"2GB"``). Reserved for it where its stage does not say; plans that allow more are
+        refused. Default: what the largest node has.
+    object_store_memory : int or str, optional
+        Of a Ray that is started here; default: 512 MiB, beyond which Ray spills to disk.
+    env_vars : mapping of str to str, optional
+        Environment variables of tasks.
+    pip : sequence of str, optional
+        Packages to install for tasks.
+    working_dir : str or Path, optional
+    py_modules : sequence of str or Path, optional
+        A directory, and packages, to send to the workers.
+    log_to_driver : bool
+        Whether what tasks print is shown here.
+    max_calls : int, optional
+        After how many batches a worker process is replaced, for tasks that leak.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be.
+    MissingExtraError
+        If Ray is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name="ray",
+        kills=True,
+        local=True,
+        isolated=True,
+        measures_memory=True,
+        batch_limit=BATCH_LIMIT,
+        loss_seconds=5.0,
+        native_retry="tasks whose worker died, 3 times; off by max_retries=0",
+        call_seconds=0.003,
+    )
+
+    def __init__(
+        self,
+        *,
+        cluster_address: str | None = None,
+        max_workers: int | None = None,
+        cpus: int | None = None,
+        gpus: int | None = None,
+        memory: int | str | None = None,
+        resources: Mapping[str, float] | None = None,
+        object_store_memory: int | str | None = None,
+        env_vars: Mapping[str, str] | None = None,
+        pip: Sequence[str] | None = None,
+        working_dir: str | Path | None = None,
+        py_modules: Sequence[str | Path] | None = None,
+        log_to_driver: bool = False,
+        max_calls: int | None = None,
+    ) -> None:
+        need("ray", "ray")
+        settings = checked(
+            cluster_address=cluster_address,
+            max_workers=max_workers,
+            cpus=cpus,
+            gpus=gpus,
+            memory=memory,
+            resources=resources,
+            object_store_memory=object_store_memory,
+            env_vars=env_vars,
+            pip=pip,
+            working_dir=working_dir,
+            py_modules=py_modules,
+            log_to_driver=log_to_driver,
+            max_calls=max_calls,
+        )
+        super().__init__(_Ray(settings, self.features))
+
+
+class _Ray:
+    """Ray as a system that is called."""
+
+    def __init__(self, settings: Settings, features: Capabilities) -> None:
+        self.capabilities = replace(
+            features,
+            local=settings.wanted.address is None,
+            worker_bytes=settings.memory_bytes,
+        )
+        self.slots = settings.max_workers or 1
+        self._settings = settings
+        self._features = features
+        self._session: Session | None = None
+        self._thread: SystemThread | None = None
+        self._nodes = Nodes()
+        self._remote = Remote()
+        self._records = Records()
+        self._caller = RemoteCaller()
+
+    async def open(self) -> None:
+        thread = SystemThread("ray")
+        # Ray cannot be interrupted while it starts.
+        with anyio.CancelScope(shield=True):
+            try:
+                session = await thread.run(partial(join, self._settings.wanted))
+            except BaseException:
+                thread.end()
+                raise
+            self._session, self._thread = session, thread
+            self._know(session)
+        try:
+            self._remote = Remote(self._settings, thread)
+            self._caller = RemoteCaller()
+            self._records.open(here=self.capabilities.local)
+            await probe(self._remote)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.close()
+            raise
+
+    def _know(self, session: Session) -> None:
+        nodes = self._nodes = session.nodes
+        self.slots = self._settings.max_workers or max(1, int(nodes.total("CPU")))
+        self.capabilities = replace(
+            self._features,
+            local=session.local,
+            # A worker that dies is noticed at once; a machine that does, by Ray's health checks.
+            loss_seconds=self._features.loss_seconds if session.local else 60.0,
+            worker_bytes=self._settings.memory_bytes or int(nodes.most("memory")) or None,
+            resources=nodes.named,
+        )
+
+    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+        demand = demand_of(batch.program, memory_bytes=self._settings.memory_bytes or 0)
+        if not self._nodes.fit(demand):
+            return _refused(batch, self._nodes.why_not(demand))
+        rest = batch.jobs
+        while rest:
+            sent = len(rest)
+            # What is told from now on is about another call.
+            progress.running = None
+            await self._once(Batch(batch.program, rest), progress, demand)
+            rest = [job for job in rest if job.attempt in progress.owed]
+            if len(rest) == sent:
+                break  # It says nothing of them, so they are lost.
+        return ()
+
+    async def _once(self, batch: Batch, progress: Progress, demand: Demand) -> None:
+        """Run a batch until its end, or until after a task that took long."""
+        record = self._records.path()
+        try:
+            run = partial(self._remote.run, record=record, demand=demand)
+            await self._caller.stream(batch, progress, run)
+        except Exception as error:
+            if (ran := self._records.running(record)) is not None and progress.running != ran:
+                progress.started(ran.attempt, ran.worker)
+            raise as_lost(error) from error
+        finally:
+            self._records.forget(record)
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        thread, self._thread = self._thread, None
+        self._remote = Remote()
+        self._records.close()
+        if thread is not None:
+            try:
+                if session is not None and not session.lent:
+                    await thread.run(leave)
+            finally:
+                thread.end()
+
+
+def _refused(batch: Batch, why: str) -> list[Outcome]:
+    """Return failures that say what no node has."""
+    stage = f"stage {batch.program.stage!r} of plan {batch.program.plan!r}"
+    told = describe(ResourceError(f"{stage}: {why}"), keep=True)
+    return [Outcome(job.attempt, Status.FAILED, error=told) for job in batch.jobs]

@@ -1,0 +1,1 @@
+"""What the ``ray`` executor is made of."""

@@ -1,0 +1,151 @@
+"""Ray tasks that run batches: how they are submitted, listened to and killed."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+from importlib.metadata import version as version_of
+from typing import Any
+
+import anyio
+
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall
+from asyncexec.backends.adapters.system_thread import SystemThread
+from asyncexec.backends.ray_cluster import in_worker
+from asyncexec.backends.ray_cluster.demands import Demand
+from asyncexec.backends.ray_cluster.options import Settings
+from asyncexec.errors import BackendError, WorkerLostError
+
+# Larger calls are copied into Ray's object store, which may have to make room first.
+LARGE_BYTES = 64_000
+# From the order to kill a worker to the news of its death.
+KILL_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Remote:
+    """Runs batches as Ray tasks; one for each time that Ray is opened.
+
+    Parameters
+    ----------
+    settings : Settings
+    thread : SystemThread
+        For what blocks.
+    """
+
+    def __init__(
+        self, settings: Settings | None = None, thread: SystemThread | None = None
+    ) -> None:
+        self._settings = settings
+        self._thread = thread
+        self._functions: dict[Demand, Any] = {}
+
+    async def run(
+        self, call: RemoteCall, record: str | None, demand: Demand
+    ) -> AsyncIterator[bytes]:
+        """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled."""
+        function = self._function(demand)
+        if self._thread is not None and _is_large(call):
+            stream = await self._thread.run(partial(function.remote, call, record))
+        else:
+            stream = function.remote(call, record)
+        try:
+            async for frame in stream:
+                yield await frame
+        except anyio.get_cancelled_exc_class():
+            await _kill(stream)
+            raise
+
+    def plain(self, function: Any) -> Any:
+        """Return a Ray function that takes no resources, on a worker like those of tasks."""
+        import ray
+
+        return ray.remote(num_cpus=0, max_retries=0, **self._environment)(function)
+
+    @property
+    def _environment(self) -> dict[str, Any]:
+        env = {} if self._settings is None else dict(self._settings.task_env)
+        return {"runtime_env": env} if env else {}
+
+    def _function(self, demand: Demand) -> Any:
+        """Return the Ray function for calls that take so much; making it costs more than calling it."""
+        function = self._functions.get(demand)
+        if function is None:
+            import ray
+
+            options = {**demand.options, **self._environment}
+            if self._settings is not None and self._settings.max_calls is not None:
+                options["max_calls"] = self._settings.max_calls
+            decorate = ray.remote(num_returns="streaming", max_retries=0, **options)
+            function = self._functions[demand] = decorate(in_worker.frames)
+        return function
+
+
+async def probe(remote: Remote) -> None:
+    """Find out whether workers can run tasks at all, and warn where they have another version of asyncexec.
+
+    Raises
+    ------
+    BackendError
+        If they cannot.
+    """
+    try:
+        theirs = await remote.plain(in_worker.version).remote()
+    except Exception as error:
+        raise BackendError(
+            f"executor 'ray': its workers cannot run tasks: {error}. They need asyncexec and what it depends on, in "
+            f"the versions that are here: have it in their image, or give pip=['asyncexec'] or py_modules"
+        ) from error
+    ours = version_of("asyncexec")
+    if theirs != ours:
+        _log.warning("Ray's workers have asyncexec %s, and this process has %s", theirs, ours)
+
+
+def as_lost(error: Exception) -> Exception:
+    """Return what an error of a call means: a worker that is gone, memory that was short, a broken system."""
+    import ray
+
+    exceptions = ray.exceptions
+    if isinstance(error, BackendError):
+        return error
+    if isinstance(error, OutOfMemoryError):
+        return MemoryError(f"Ray ended the worker because its machine ran out of memory: {error}")
+    if isinstance(error, RuntimeEnvSetupError):
+        return BackendError(f"executor 'ray': the environment of tasks cannot be had: {error}")
+    if isinstance(error, RayTaskError):
+        return BackendError(f"executor 'ray': a worker cannot run tasks: {error}")
+    if not ray.is_initialized():
+        return BackendError("executor 'ray': Ray was shut down in this process while it was used")
+    return WorkerLostError(f"Ray's worker is gone: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _is_large(call: RemoteCall) -> bool:
+    size = len(call.blob or b"")
+    for job in call.jobs:
+        for value in job.inputs:
+            size += sum(len(v.data) for v in getattr(value, "values", (value,)))
+        if size > LARGE_BYTES:
+            return True
+    return False
+
+
+async def _kill(stream: Any) -> None:
+    """Kill the worker of a call, and wait until it is dead, or the call turns out to have ended."""
+    import ray
+
+    with (
+        anyio.CancelScope(shield=True),
+        anyio.move_on_after(KILL_SECONDS),
+        contextlib.suppress(Exception),
+    ):
+        ray.cancel(stream, force=True)
+        async for frame in stream:
+            await frame
