@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.box import Span, clip
+from asyncexec.plan.box import Span, clip, union
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -199,6 +199,43 @@ class Every:
     def check(self, producer: int, consumer: int) -> None:
         if (self.producer, self.consumer) != (producer, consumer):
             raise RelationError(f"{self!r} does not fit axes of {producer} and {consumer} blocks")
+
+
+@dataclass(frozen=True)
+class Listed:
+    """Consumer position ``o`` reads the positions ``spans[o]``: for what has no closed form.
+
+    It takes memory in proportion to the length of the axis, not to the number of tasks.
+    """
+
+    producer: int
+    spans: tuple[Span, ...]
+
+    def reads(self, out: int) -> Span:
+        return self.spans[out]
+
+    def consumers(self, position: int) -> Span:
+        return self._readers[position]
+
+    def check(self, producer: int, consumer: int) -> None:
+        if (self.producer, len(self.spans)) != (producer, consumer):
+            raise RelationError(
+                f"a list of what {len(self.spans)} positions read of {self.producer} does not fit axes of "
+                f"{producer} and {consumer} blocks"
+            )
+        for out, span in enumerate(self.spans):
+            if span and not 0 <= span[0] <= span[-1] < producer:
+                raise RelationError(
+                    f"position {out} reads {span}, outside an axis of {producer} blocks"
+                )
+
+    @cached_property
+    def _readers(self) -> tuple[Span, ...]:
+        readers: list[list[int]] = [[] for _ in range(self.producer)]
+        for out, span in enumerate(self.spans):
+            for position in span:
+                readers[position].append(out)
+        return tuple(union(iter([tuple(each)])) for each in readers)
 
 
 @dataclass(frozen=True, eq=False)

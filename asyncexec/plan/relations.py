@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Same, Window
+from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Listed, Same, Window
 from asyncexec.plan.box import Box, Shape, Span, intersect, spread, whole
 
 if TYPE_CHECKING:
@@ -234,6 +234,7 @@ __all__ = [
     "Fixed",
     "Gather",
     "Group",
+    "Listed",
     "Opaque",
     "Relation",
     "Same",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asyncexec.plan.axes import Every, Fixed, Gather, Group, Window
+from asyncexec.plan.axes import Every, Fixed, Gather, Group, Listed, Window
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.relations import Blockwise
 from asyncexec.plan.stage import Items, Read, Stage
@@ -20,6 +20,7 @@ _NO_FIGURES = ("",) * (len(_HEADINGS) - 2)
 # From the least regular to the most: the first that an axis does is what a relation is called.
 _WORDS: tuple[tuple[type, str], ...] = (
     (Gather, "gather"),
+    (Listed, "listed"),
     (Window, "window"),
     (Group, "groups"),
     (Every, "whole axes"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Same, Window
+from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Listed, Same, Window
 
 lengths = st.integers(0, 12)
 chunks = st.integers(1, 5)
@@ -45,7 +45,10 @@ def simple_maps(draw):
     group = st.integers(1, 10).map(lambda w: (Group(w, n), n, -(-n // w)))
     every = st.integers(0, 4).map(lambda c: (Every(n, c), n, c))
     fixed = st.tuples(st.integers(0, n - 1), st.integers(1, 4)).map(lambda f: (Fixed(*f), n, f[1]))
-    return draw(same | group | every | fixed)
+    position = st.integers(0, n - 1)
+    span = st.sets(position).map(sorted).map(tuple) | position.map(lambda i: range(i, n))
+    listed = st.lists(span, max_size=6).map(lambda s: (Listed(n, tuple(s)), n, len(s)))
+    return draw(same | group | every | fixed | listed)
 
 
 def elements_of(block, chunk, extent):
@@ -185,6 +188,10 @@ def test_a_map_says_which_axes_it_stands_between(axis_map):
         (Fixed(0, 2), 3, 1),
         (Every(3), 2, 1),
         (Every(3, 2), 3, 1),
+        (Listed(3, (range(1),)), 4, 1),
+        (Listed(3, (range(1),)), 3, 2),
+        (Listed(3, ((0, 3),)), 3, 1),
+        (Listed(3, ((-1,),)), 3, 1),
     ],
 )
 def test_a_map_between_other_axes_is_refused(axis_map, producer, consumer):
