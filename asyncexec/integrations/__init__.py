@@ -1,0 +1,1 @@
+"""Other people's front ends on this engine."""

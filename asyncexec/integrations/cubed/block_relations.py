@@ -1,0 +1,116 @@
+"""From which chunks an operation reads to which tasks of the one before it must be complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from cubed.utils import normalize_chunks
+
+from asyncexec.integrations.cubed.axis_tables import AxisTable, Tables
+from asyncexec.plan.axes import AxisMap, Every, Fixed, Group, Listed, Same
+from asyncexec.plan.box import Shape, Span, union
+from asyncexec.plan.relations import Blockwise
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """An array that an operation of the plan writes.
+
+    Attributes
+    ----------
+    stage : str
+        The stage that writes it.
+    shape : tuple of int
+        The stage's index space.
+    spans : tuple of sequence of Span
+        For each axis and each position of a chunk: the positions of the blocks it is written in.
+    """
+
+    stage: str
+    shape: Shape
+    spans: tuple[Sequence[Span], ...]
+
+
+def written(stage: str, shape: Shape, array: Any, block: Any) -> Written | None:
+    """Return how ``array`` is written in blocks of ``block`` elements; None if that is not one block a task."""
+    blocks = edges_of(array, block)
+    if tuple(len(edges) - 1 for edges in blocks) != shape:
+        return None
+    chunks = edges_of(array, chunks_of(array))
+    spans = tuple(overlaps(c, b) for c, b in zip(chunks, blocks, strict=True))
+    return Written(stage=stage, shape=shape, spans=spans)
+
+
+def relation(producer: Written, consumer: Shape, tables: Tables) -> Blockwise:
+    """Return which tasks of ``producer`` the tasks of a stage read, by the chunks that they read."""
+    axes: list[int | None] = []
+    maps: list[AxisMap] = []
+    for n, blocks, table in zip(producer.shape, producer.spans, tables, strict=True):
+        by_block = AxisTable(table.axis, tuple(_through(span, blocks) for span in table.spans))
+        axes.append(table.axis)
+        maps.append(axis_map(n, by_block))
+    return Blockwise(producer.shape, consumer, tuple(axes), tuple(maps))
+
+
+def axis_map(producer: int, table: AxisTable) -> AxisMap:
+    """Return ``table`` in closed form where it has one."""
+    spans = table.spans
+    if table.axis is None:
+        (span,) = spans
+        if len(span) == producer:
+            return Every(producer)
+        return Fixed(span[0]) if len(span) == 1 else Listed(producer, spans)
+    if producer == 1 and all(len(s) == 1 for s in spans):
+        return Same(1, len(spans))
+    if len(spans) == producer and all(tuple(s) == (i,) for i, s in enumerate(spans)):
+        return Same(producer, producer)
+    width = max(len(spans[0]), 1)
+    group = Group(width, producer)
+    if -(-producer // width) == len(spans) and all(
+        tuple(s) == tuple(group.reads(i)) for i, s in enumerate(spans)
+    ):
+        return group
+    return Listed(producer, spans)
+
+
+def chunks_of(array: Any) -> Any:
+    """Return the chunks of a Zarr array, or of one that is still to be made."""
+    try:
+        return array.chunks
+    except NotImplementedError:  # what Zarr says of chunks of several lengths
+        return array.read_chunk_sizes
+
+
+def edges_of(array: Any, chunks: Any) -> list[NDArray[np.int64]]:
+    """Return where each chunk begins, and the last ends, on every axis of ``array`` (in elements)."""
+    return edges(normalize_chunks(chunks, shape=array.shape, dtype=array.dtype))
+
+
+def edges(chunks: Iterable[Sequence[int]]) -> list[NDArray[np.int64]]:
+    """Return where chunks of these lengths begin, and the last ends, on every axis."""
+    return [np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))) for lengths in chunks]
+
+
+def overlaps(these: NDArray[np.int64], others: NDArray[np.int64]) -> list[Span]:
+    """Return for each interval between ``these`` edges the intervals between ``others`` that it touches."""
+    starts = np.searchsorted(others, these[:-1], side="right") - 1
+    stops = np.searchsorted(others, these[1:], side="left")
+    return [range(a, max(a + 1, b)) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)]
+
+
+def _through(chunks: Span, blocks: Sequence[Span]) -> Span:
+    """Return the blocks that hold any of ``chunks``."""
+    if isinstance(chunks, range):
+        if not chunks:
+            return range(0)
+        # Chunks and blocks both go in order, so neighbours are in neighbours.
+        return range(blocks[chunks.start].start, blocks[chunks[-1]].stop)  # type: ignore[union-attr]
+    return union(blocks[i] for i in chunks)

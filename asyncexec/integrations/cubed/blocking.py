@@ -1,0 +1,93 @@
+"""Runs plans for a caller that blocks: Cubed calls its executors so, also from inside a running event loop.
+
+The loop runs in a thread of its own; events come to the caller's thread, which is where callbacks are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Self
+
+from anyio.from_thread import start_blocking_portal
+
+from asyncexec.engine import Engine
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from anyio.from_thread import BlockingPortal
+
+    from asyncexec.engine.execution import Execution
+    from asyncexec.engine.result import Result
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.plan.plan import Plan
+
+type Receive = Callable[[Sequence[AnyEvent]], None]
+
+
+class BlockingEngine:
+    """An engine on an event loop in a thread of its own; a context manager.
+
+    Parameters are those of :class:`asyncexec.Engine`.
+    """
+
+    def __init__(self, executor: Any, **options: Any) -> None:
+        self._executor = executor
+        self._options = options
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
+            engine = Engine(self._executor, **self._options)
+            self._engine = stack.enter_context(self._portal.wrap_async_context_manager(engine))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, traceback)
+
+    def run(self, plan: Plan, receive: Receive | None = None) -> Result:
+        """Run ``plan`` to its end; what ``receive`` raises stops it, as Ctrl-C does."""
+        return run(self._portal, self._engine, plan, receive)
+
+
+def run(portal: BlockingPortal, engine: Engine, plan: Plan, receive: Receive | None) -> Result:
+    """Run ``plan`` on ``engine``, which lives on the loop of ``portal``, and wait for its end in this thread."""
+    waiting: SimpleQueue[Sequence[AnyEvent] | None] = SimpleQueue()
+    observers = () if receive is None else (_Forward(waiting),)
+
+    async def start() -> Execution:
+        return engine.start(plan, observers=observers)
+
+    async def ended() -> Result:
+        return await execution
+
+    execution = portal.call(start)
+    try:
+        future = portal.start_task_soon(ended)
+        future.add_done_callback(lambda _: waiting.put(None))
+        while (events := waiting.get()) is not None:
+            if receive is not None:
+                receive(events)
+        return future.result()
+    except BaseException:
+        portal.call(execution.stopped)
+        raise
+
+
+class _Forward:
+    """An observer that passes events on to another thread."""
+
+    def __init__(self, waiting: SimpleQueue[Sequence[AnyEvent] | None]) -> None:
+        self._waiting = waiting
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        self._waiting.put(events)
