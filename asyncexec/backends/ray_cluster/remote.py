@@ -107,8 +107,12 @@ async def probe(remote: Remote) -> None:
 def as_lost(error: Exception) -> Exception:
     """Return what an error of a call means: a worker that is gone, memory that was short, a broken system."""
     import ray
+    from ray.exceptions import (
+        OutOfMemoryError,
+        RayTaskError,
+        RuntimeEnvSetupError,
+    )
 
-    exceptions = ray.exceptions
     if isinstance(error, BackendError):
         return error
     if isinstance(error, OutOfMemoryError):

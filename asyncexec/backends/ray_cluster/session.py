@@ -234,8 +234,8 @@ def _clean_environment() -> Generator[None]:
     names = ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_CLIENT_MODE", "PYTHONBREAKPOINT")
     before = {name: os.environ.get(name) for name in names}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # It warns that it does not handle SIGTERM outside the main thread, which is as it should be.
-    log = logging.getLogger("ray._private.worker")
+    # It remarks that it does not handle SIGTERM outside the main thread, and that it uses tokens: both as wanted.
+    log = logging.getLogger("ray")
     level = log.level
     log.setLevel(logging.ERROR)
     try:

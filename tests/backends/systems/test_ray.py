@@ -45,7 +45,7 @@ def shared_ray():
 class TestRay(BackendConformance):
     many = 2_000
     owns_workers = False
-    options = {"env_vars", "resources"}
+    options = frozenset({"env_vars", "resources"})
 
     @pytest.fixture
     def backend(self, shared_ray):
