@@ -1,7 +1,8 @@
 """How many tasks travel in one message.
 
 About 100 ms of work by measured duration, or more where a message is dear, so that its cost is small beside the work in
-it; fewer as a stage runs out, so that no worker is left with a batch while others idle.
+it; fewer as a stage runs out, so that no worker is left with a batch while others idle. But no fewer than are worth a
+message: where one costs half a second, ten tasks of a millisecond go together.
 """
 
 from __future__ import annotations
@@ -15,14 +16,19 @@ _SHORTEST = 2e-6
 
 
 class BatchSize:
-    """Batch size of one stage, following its tasks' durations."""
+    """Batch size of one stage, following its tasks' durations.
 
-    __slots__ = ("_mean", "_target", "limit", "most")
+    ``_worth`` is how many tasks do as much work as one message costs.
+    """
+
+    __slots__ = ("_call_seconds", "_mean", "_target", "_worth", "limit", "most")
 
     def __init__(self, most: int, call_seconds: float = 0.0) -> None:
         self.most = most
+        self._call_seconds = call_seconds
         self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE)
         self.limit = 1
+        self._worth = 0
         self._mean = 0.0
 
     def measured(self, seconds: float) -> None:
@@ -36,8 +42,10 @@ class BatchSize:
         self._mean = mean
         limit = int(self._target / (mean + _SHORTEST))
         self.limit = limit if 0 < limit < self.most else max(1, min(limit, self.most))
+        if self._call_seconds:
+            self._worth = int(self._call_seconds / (mean + _SHORTEST))
 
     def size(self, ready: int, slots: int) -> int:
         """Return how many of ``ready`` tasks to send in one message."""
         share = -(-ready // (2 * slots))
-        return min(self.limit, share)
+        return min(self.limit, max(share, self._worth))

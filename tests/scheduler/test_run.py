@@ -109,6 +109,16 @@ def test_messages_that_are_dear_carry_more_work() -> None:
     assert 400 <= largest(0.5) <= 500
 
 
+def test_messages_that_are_dear_do_not_get_smaller_than_is_worth_their_cost() -> None:
+    bench = Workbench(Plan.map(abs, range(1_000)), slots=2, batch=10_000, call_seconds=0.5)
+    while jobs := bench.send():
+        for job in jobs:
+            bench.end(job, seconds=0.01)
+    sizes = [len(b.jobs) for b in bench.batches]
+    assert sum(sizes) == 1_000
+    assert all(size >= 45 for size in sizes[4:-1]), sizes
+
+
 def test_batches_grow_with_measured_speed_and_shrink_at_the_end() -> None:
     bench = Workbench(Plan.map(abs, range(10_000)), slots=2, batch=256)
     jobs = bench.send()
