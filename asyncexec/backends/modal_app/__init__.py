@@ -1,0 +1,1 @@
+"""What is particular to Modal: the app that a backend runs there, and what its containers do."""

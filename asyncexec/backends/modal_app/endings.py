@@ -1,0 +1,50 @@
+"""What an error of Modal's means for the calls that were running, or for the backend."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Ending(Enum):
+    """What follows from an error."""
+
+    LOST = "the container is gone, with what it ran"
+    REFUSED = "Modal has not taken the call, or cannot be reached; another time it may"
+    BROKEN = "nothing more will run"
+
+
+# By name, so that this can be decided, and tested, without the package.
+_LOST = frozenset({"InternalFailure", "TimeoutError", "RemoteError", "ExecutionError"})
+_REFUSED = frozenset(
+    {
+        "ResourceExhaustedError",
+        "ServiceError",
+        "InternalError",
+        "ConnectionError",
+        "DataLossError",
+    }
+)
+
+
+def ending_of(error: BaseException) -> Ending:
+    """Return what ``error`` means.
+
+    The function catches whatever tasks raise, so that an exception that is not Modal's own comes from a container that
+    could not load the function, as none will.
+    """
+    names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "modal.exception"}
+    if names & _LOST:
+        return Ending.LOST
+    if names & _REFUSED or (not names and isinstance(error, OSError)):
+        return Ending.REFUSED
+    return Ending.BROKEN
+
+
+def advice(error: BaseException) -> str:
+    """Return what to do about an error that breaks the backend."""
+    if isinstance(error, ImportError):
+        return (
+            "Its image lacks a module. Without the option image, asyncexec and what it needs are "
+            "put in; add what your functions need with pip and py_modules"
+        )
+    return "See the app's page at modal.com/apps"

@@ -1,0 +1,213 @@
+"""An ephemeral app with one function; a batch is one call of it, which tells of itself while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import time
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, aclosing
+from typing import Any
+from weakref import WeakSet
+
+import anyio
+
+from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall
+from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.contract import Batch, Capabilities, Program
+from asyncexec.backends.modal_app.clients import connected
+from asyncexec.backends.modal_app.endings import Ending, advice, ending_of
+from asyncexec.backends.modal_app.flow import Flow
+from asyncexec.backends.modal_app.images import image_of
+from asyncexec.backends.modal_app.settings import Settings
+from asyncexec.backends.modal_app.worker import work
+from asyncexec.backends.worker import describe
+from asyncexec.errors import BackendError, ConfigurationError
+from asyncexec.events.outcome import Outcome, Status
+
+INSIST_SECONDS = 0.5
+
+
+class ModalApp:
+    """The system behind the backend; see :class:`CallSystem`."""
+
+    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._settings = settings
+        self._caller = RemoteCaller()
+        self._lossy: WeakSet[Program] = WeakSet()
+        self._stack = AsyncExitStack()
+        # Not anyio's, whose scope could not be left inside another, as on closing.
+        self._group = asyncio.TaskGroup()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._client: Any = None
+        self._function: Any = None
+        self._orders: Any = None
+
+    @property
+    def slots(self) -> int:
+        """As many calls as there may be containers."""
+        return self._settings.max_workers
+
+    async def open(self) -> None:
+        """Connect, and start the app."""
+        import modal
+
+        async with AsyncExitStack() as stack:
+            self._client = await stack.enter_async_context(connected(self._settings.client))
+            try:
+                await self._start(modal, stack)
+            except modal.exception.Error as error:
+                raise _refusal(error) from error
+            self._group = await stack.enter_async_context(asyncio.TaskGroup())
+            self._stack = stack.pop_all()
+
+    async def _start(self, modal: Any, stack: AsyncExitStack) -> None:
+        settings = self._settings
+        where = {"client": self._client, "environment_name": settings.environment_name}
+        self._orders = await stack.enter_async_context(modal.Queue.ephemeral(**where))
+        app = modal.App(settings.app_name, include_source=False)
+        self._function = app.function(
+            **settings.function,
+            name="work",
+            image=image_of(settings),
+            env=dict(settings.env_vars) or None,
+            secrets=[_secret(modal, each, settings) for each in settings.secrets],
+            serialized=True,  # A generator, besides: Modal tries none of those again.
+            # What comes back is bytes, which are read without unpickling anything.
+            _experimental_restrict_output=True,
+        )(work)
+        await stack.enter_async_context(app.run(**where))
+
+    async def close(self) -> None:
+        """Stop the app, which ends its containers, and disconnect."""
+        for task in self._tasks:
+            task.cancel()
+        await self._stack.aclose()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+        """Run the jobs of ``batch`` by one call; by one each, where a container has been lost with that program."""
+        if batch.program not in self._lossy or len(batch.jobs) == 1:
+            return await self._call(batch, progress)
+        for job in batch.jobs:
+            if job.attempt in progress.owed:
+                progress.ended(*await self._call(Batch(batch.program, [job]), progress))
+        return ()
+
+    async def _call(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
+        flow = Flow(progress)
+
+        async def stream(call: RemoteCall) -> AsyncIterator[bytes]:
+            self._begin(self._read(pickle.dumps(call), flow))
+            async for frame in flow.frames():
+                yield frame
+
+        progress.take_over = lambda attempts: self._cancel(flow, attempts)
+        try:
+            return await self._caller.stream(batch, progress, stream)
+        except anyio.get_cancelled_exc_class():
+            with anyio.CancelScope(shield=True):
+                await self._stop(flow)
+            # The container may have been ahead of what it has told: each of them may have begun.
+            progress.ended(*[_cancelled(a, progress, flow) for a in progress.stopped])
+            raise
+        except BackendError:
+            raise
+        except Exception as error:  # noqa: BLE001 - Modal raises its own, gRPC's, and containers' exceptions
+            return self._ended(error, batch, progress, flow)
+        finally:
+            progress.take_over = None
+
+    async def _read(self, packed: bytes, flow: Flow) -> None:
+        """Follow a call to its end, also when it is wanted no more before it has said which it is."""
+        try:
+            source: Any = self._function.remote_gen.aio(packed, self._orders.object_id)
+            async with aclosing(source):
+                async for frame in source:
+                    if not flow.take(frame):
+                        break
+            if flow.unwanted:
+                await self._kill(flow)
+        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the frames
+            flow.error = error
+        finally:
+            flow.end()
+
+    async def _stop(self, flow: Flow) -> None:
+        """End the call and its container; a call that has not begun ends as soon as it does."""
+        flow.unwanted = True
+        if flow.call_id and not flow.ended:
+            await self._kill(flow)
+
+    async def _kill(self, flow: Flow) -> None:
+        import modal
+
+        try:
+            call: Any = modal.FunctionCall.from_id(flow.call_id, client=self._client)
+            await call.cancel.aio(terminate_containers=True)
+        except modal.exception.Error as error:
+            # It has just ended, or Modal cannot be reached, which the call's own reader hears as well.
+            flow.error = flow.error or error
+
+    def _cancel(self, flow: Flow, attempts: frozenset[int]) -> None:
+        """Have attempts dropped if the container has not begun with them, or stop the call."""
+        progress = flow.progress
+        running = progress.running
+        if not flow.call_id or (running is not None and running.attempt in attempts):
+            progress.stop(attempts)
+        else:
+            flow.dropped |= attempts
+            self._begin(self._drop(flow, attempts))
+
+    async def _drop(self, flow: Flow, attempts: frozenset[int]) -> None:
+        with anyio.move_on_after(INSIST_SECONDS):
+            order = json.dumps(sorted(attempts)).encode()
+            await self._orders.put.aio(order, partition=flow.container)
+            await flow.closed.wait()
+        if left := flow.progress.owed & attempts:
+            flow.progress.stop(left)
+
+    def _ended(
+        self, error: Exception, batch: Batch, progress: Progress, flow: Flow
+    ) -> Sequence[Outcome]:
+        """Say what an error means for what is owed: raises it where a container is lost."""
+        ending = ending_of(error)
+        if ending is Ending.BROKEN:
+            told = f"executor 'modal': {type(error).__name__}: {error}. {advice(error)}"
+            raise BackendError(told) from error
+        left = [job.attempt for job in batch.jobs if job.attempt in progress.owed]
+        if ending is Ending.REFUSED and not flow.call_id:
+            told_as = describe(ConnectionError(f"Modal: {type(error).__name__}: {error}"))
+            return [Outcome(attempt, Status.FAILED, error=told_as) for attempt in left]
+        running = progress.running
+        if left and (running is None or running.attempt not in left):
+            # They run in order, so that what has begun without being told is the first that is left.
+            progress.started(left[0], flow.container or f"modal call {id(flow):x}")
+        self._lossy.add(batch.program)
+        raise error
+
+
+def _cancelled(attempt: int, progress: Progress, flow: Flow) -> Outcome:
+    seconds = max(time.time() - progress.began_at, 0.0)
+    return Outcome(attempt, Status.CANCELLED, flow.container, progress.began_at, seconds)
+
+
+def _secret(modal: Any, secret: object, settings: Settings) -> Any:
+    if not isinstance(secret, str):
+        return secret
+    return modal.Secret.from_name(secret, environment_name=settings.environment_name)
+
+
+def _refusal(error: Exception) -> Exception:
+    """Return what the user is told when the app cannot be started."""
+    told = f"executor 'modal' cannot start its app: {type(error).__name__}: {error}"
+    if ending_of(error) is Ending.REFUSED:
+        return BackendError(f"{told}. Is Modal reachable from here?")
+    return ConfigurationError(f"{told}. Look at the option it names, or at your credentials")

@@ -1,0 +1,53 @@
+"""`python -m tests.backends.modal_server`: runs until its standard input ends, and prints where it listens."""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.backends.modal_server.control import ControlPlane
+from tests.backends.modal_server.faults import Faults
+from tests.backends.modal_server.grpc import serve
+from tests.backends.modal_server.host import Host
+from tests.backends.modal_server.http import Web
+from tests.backends.modal_server.zygote import start_zygote
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--token-id", required=True)
+    parser.add_argument("--token-secret", required=True)
+    parser.add_argument("--app-grace", type=float, default=60.0)
+    options = parser.parse_args()
+    # Before any thread or event loop is there: it forks.
+    zygote = start_zygote()
+    with tempfile.TemporaryDirectory(prefix="modal-server-") as directory:
+        asyncio.run(run(options, zygote, Path(directory)))
+
+
+async def run(options: argparse.Namespace, zygote, directory: Path) -> None:
+    faults = Faults((options.token_id, options.token_secret))
+    web = Web(faults)
+    await web.start()
+    host = Host(zygote, directory, web)
+    plane = ControlPlane(host, web, app_grace=options.app_grace)
+    web.describe = plane.describe
+    server, port = await serve(plane, check=faults.check)
+    print(json.dumps({"url": f"http://127.0.0.1:{port}", "control": web.url}), flush=True)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            watches = [tasks.create_task(host.watch()), tasks.create_task(plane.watch())]
+            await asyncio.to_thread(sys.stdin.read)
+            for watch in watches:
+                watch.cancel()
+    finally:
+        plane.stop_all()
+        await host.close()
+        server.close()
+        await web.close()
+
+
+if __name__ == "__main__":
+    main()
