@@ -111,7 +111,8 @@ class CallsBackend:
         self._exchange: Exchange | None = None
         self._waiting: deque[Progress] = deque()
         self._running: set[Progress] = set()
-        self._tasks: TaskGroup = anyio.create_task_group()
+        # Made on entering: where a backend is made, there need not be an event loop.
+        self._tasks: TaskGroup
 
     @property
     def capabilities(self) -> Capabilities:
