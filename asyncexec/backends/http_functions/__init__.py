@@ -1,0 +1,1 @@
+"""Functions behind HTTP: what travels, who may call, and what a response means."""
