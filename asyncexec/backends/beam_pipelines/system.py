@@ -1,0 +1,105 @@
+"""Beam as a system whose calls block."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from asyncexec.backends.beam_pipelines.handles import CallHandle
+from asyncexec.backends.beam_pipelines.pipeline import CallsPipeline, named
+from asyncexec.backends.beam_pipelines.places import Storage, ThisProcess
+from asyncexec.backends.contract import Capabilities
+
+LEAVE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How pipelines are run.
+
+    Attributes
+    ----------
+    runner : str
+    options : mapping
+        Of the runner; there may be secrets among them.
+    work_dir : str or None
+        Where calls and answers travel through; None: they stay in this process.
+    workers : int
+        How many calls run at once.
+    together : bool
+        Whether all calls that are ready go into one pipeline.
+    poll_seconds : float
+        How often to look for answers.
+    """
+
+    runner: str
+    options: Mapping[str, Any] = field(repr=False)
+    work_dir: str | None
+    workers: int
+    together: bool
+    poll_seconds: float
+
+
+class BeamSystem:
+    """Calls as elements of pipelines."""
+
+    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._settings = settings
+        self._place: ThisProcess | Storage = ThisProcess()
+        self._running: set[CallsPipeline] = set()
+
+    def open(self) -> int:
+        """Make ready, and return how many calls run at once."""
+        import_module("apache_beam")  # It takes a second, and had better take it here.
+
+        work_dir = self._settings.work_dir
+        if work_dir is not None:
+            self._place = Storage(
+                directory=f"{work_dir.rstrip('/')}/asyncexec-beam-{uuid.uuid4().hex}"
+            )
+        return self._settings.workers
+
+    def submit(self, call: Callable[[], Any], /) -> CallHandle:
+        """Have one call made by a pipeline of its own."""
+        return self.submit_many([call])[0]
+
+    def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> list[CallHandle]:
+        """Have calls made by one pipeline, or by one each where elements would run one after another."""
+        handles = [CallHandle(call) for call in calls]
+        groups = [handles] if self._settings.together else [[handle] for handle in handles]
+        for group in groups:
+            self._start(group)
+        return handles
+
+    def broken_by(self, error: BaseException, /) -> bool:
+        """Whether all workers are gone: each pipeline has its own."""
+        return False
+
+    def close(self, *, idle: bool) -> None:
+        """Stop what can be stopped, and remove what was left in storage."""
+        running = list(self._running)
+        for pipeline in running:
+            pipeline.stop()
+        # A call that was given up in this process can only be left to end by itself.
+        if idle or self._settings.work_dir is not None:
+            wait([pipeline.over for pipeline in running], timeout=LEAVE_SECONDS)
+        self._place.close()
+
+    def _start(self, handles: Sequence[CallHandle]) -> None:
+        name = f"beam-{uuid.uuid4().hex[:12]}"
+        pipeline = CallsPipeline(
+            name,
+            named(name, handles),
+            place=self._place,
+            runner=self._settings.runner,
+            options=self._settings.options,
+            poll_seconds=self._settings.poll_seconds,
+            ended=self._running.discard,
+        )
+        self._running.add(pipeline)
+        pipeline.start()
