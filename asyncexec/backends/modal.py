@@ -77,11 +77,11 @@ class ModalBackend(CallsBackend):
         kills=True,
         isolated=True,
         metered=True,
-        batch_limit=100,
+        batch_limit=1000,
         loss_seconds=60.0,
         native_retry="none of generator functions, as this is one; but Modal runs a call again whose "
         "container it took away for others (nonpreemptible prevents that)",
-        call_seconds=0.02,
+        call_seconds=0.1,
     )
 
     def __init__(
@@ -105,7 +105,7 @@ class ModalBackend(CallsBackend):
         nonpreemptible: bool = False,
         scaledown_window: int | None = None,
         timeout: float | None = None,
-        batch_limit: int = 100,
+        batch_limit: int = 1000,
         client: Any = None,
     ) -> None:
         need(NAME, "modal")

@@ -19,7 +19,6 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--token-id", required=True)
     parser.add_argument("--token-secret", required=True)
-    parser.add_argument("--app-grace", type=float, default=60.0)
     options = parser.parse_args()
     # Before any thread or event loop is there: it forks.
     zygote = start_zygote()
@@ -32,16 +31,15 @@ async def run(options: argparse.Namespace, zygote, directory: Path) -> None:
     web = Web(faults)
     await web.start()
     host = Host(zygote, directory, web)
-    plane = ControlPlane(host, web, app_grace=options.app_grace)
+    plane = ControlPlane(host, web)
     web.describe = plane.describe
     server, port = await serve(plane, check=faults.check)
     print(json.dumps({"url": f"http://127.0.0.1:{port}", "control": web.url}), flush=True)
     try:
         async with asyncio.TaskGroup() as tasks:
-            watches = [tasks.create_task(host.watch()), tasks.create_task(plane.watch())]
+            watch = tasks.create_task(host.watch())
             await asyncio.to_thread(sys.stdin.read)
-            for watch in watches:
-                watch.cancel()
+            watch.cancel()
     finally:
         plane.stop_all()
         await host.close()

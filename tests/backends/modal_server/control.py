@@ -1,7 +1,6 @@
 """What clients ask of the control plane."""
 # ruff: noqa: N802 - the names are those of Modal's methods
 
-import asyncio
 import time
 
 from google.protobuf.empty_pb2 import Empty
@@ -16,9 +15,8 @@ from tests.backends.modal_server.state import App, Function, Result, new_id
 
 
 class _ControlPlane(Calls):
-    def __init__(self, host: Host, web: Web, *, app_grace: float) -> None:
+    def __init__(self, host: Host, web: Web) -> None:
         super().__init__(host, web)
-        self._app_grace = app_grace
         self._apps: dict[str, App] = {}
         self._files: set[str] = set()
         self._mounts: dict[str, list[str]] = {}
@@ -28,14 +26,6 @@ class _ControlPlane(Calls):
         self.QueueHeartbeat = host.queues.QueueHeartbeat
         self.QueueGet = host.queues.QueueGet
         self.QueuePut = host.queues.QueuePut
-
-    async def watch(self) -> None:
-        """Stop the apps of clients that have not been heard of for long."""
-        while True:
-            await asyncio.sleep(min(1.0, self._app_grace / 4))
-            for app in list(self._apps.values()):
-                if not app.stopped and time.monotonic() - app.heard_of > self._app_grace:
-                    self._stop(app)
 
     def stop_all(self) -> None:
         for app in self._apps.values():
@@ -80,7 +70,6 @@ class _ControlPlane(Calls):
     @unary
     async def AppHeartbeat(self, request) -> Empty:
         app = self._app(request.app_id)
-        app.heard_of = time.monotonic()
         if app.stopped:
             raise GRPCError(Status.FAILED_PRECONDITION, f"app {app.id} has stopped")
         return Empty()
@@ -110,6 +99,11 @@ class _ControlPlane(Calls):
         secret = new_id("st")
         self.host.secrets[secret] = dict(request.env_dict)
         return api_pb2.SecretGetOrCreateResponse(secret_id=secret)
+
+    @unary
+    async def MountBatchedCheckExistence(self, request) -> object:
+        missing = [each for each in request.sha256_hex_hashes if each not in self._files]
+        return api_pb2.MountBatchedCheckExistenceResponse(missing_sha256_hex_hashes=missing)
 
     @unary
     async def MountPutFile(self, request) -> api_pb2.MountPutFileResponse:

@@ -118,5 +118,4 @@ class App:
     id: str
     description: str
     functions: dict[str, Function] = field(default_factory=dict)
-    heard_of: float = field(default_factory=time.monotonic)
     stopped: bool = False
