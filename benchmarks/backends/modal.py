@@ -1,7 +1,7 @@
 """Modal's `Function.map` beside the `modal` executor: both with Modal's own client and container runtime.
 
-Between them stands a control plane on this machine in place of the service (`tests/backends/modal_server`), so that these
-are the costs of the client, the engine and the containers, without a network.
+Between them stands a control plane on this machine in place of the service (`tests/backends/modal_server`), so that
+these are the costs of the client, the engine and the containers, without a network.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.backends.options import environment, seconds, whole_number
+from asyncexec.backends.options import environment, flag, seconds, whole_number
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import parse_bytes
 
@@ -73,8 +73,8 @@ def checked(batch_limit: int, /, **given: Any) -> Settings:
         ),
         "region": _text_or_texts(given["region"], "region"),
         "cloud": _text(given["cloud"], "cloud"),
-        "volumes": dict(given["volumes"] or {}),
-        "nonpreemptible": given["nonpreemptible"],
+        "volumes": _volumes(given["volumes"]),
+        "nonpreemptible": flag(given["nonpreemptible"], executor=NAME, option="nonpreemptible"),
     }
     return Settings(
         app_name=_text(given["app_name"], "app_name") or "asyncexec",
@@ -166,6 +166,16 @@ def _texts(value: object, option: str) -> tuple[str, ...]:
 
 def _text_or_texts(value: object, option: str) -> str | list[str] | None:
     return _text(value, option) if isinstance(value, str) else list(_texts(value, option)) or None
+
+
+def _volumes(value: object) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise OptionError(
+            f"executor {NAME!r}: volumes must map paths to modal.Volumes, not {value!r}"
+        )
+    return dict(value)
 
 
 def _secrets(value: object) -> tuple[Any, ...]:
