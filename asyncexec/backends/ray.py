@@ -19,7 +19,7 @@ from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
 from asyncexec.backends.ray_cluster.options import Settings, checked
 from asyncexec.backends.ray_cluster.record import Records
 from asyncexec.backends.ray_cluster.remote import Remote, as_lost, probe
-from asyncexec.backends.ray_cluster.session import Session, join, leave
+from asyncexec.backends.ray_cluster.session import Session, check_reachable, join, leave
 from asyncexec.backends.worker import describe
 from asyncexec.errors import ResourceError
 from asyncexec.events.outcome import Outcome, Status
@@ -139,6 +139,7 @@ class _Ray:
         self._caller = RemoteCaller()
 
     async def open(self) -> None:
+        await check_reachable(self._settings.wanted.address)
         thread = SystemThread("ray")
         # Ray cannot be interrupted while it starts.
         with anyio.CancelScope(shield=True):

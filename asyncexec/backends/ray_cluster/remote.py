@@ -95,9 +95,11 @@ async def probe(remote: Remote) -> None:
     try:
         theirs = await remote.plain(in_worker.version).remote()
     except Exception as error:
+        meant = as_lost(error)
+        if isinstance(meant, BackendError):
+            raise meant from error
         raise BackendError(
-            f"executor 'ray': its workers cannot run tasks: {error}. They need asyncexec and what it depends on, in "
-            f"the versions that are here: have it in their image, or give pip=['asyncexec'] or py_modules"
+            f"executor 'ray': no worker could be tried out: {_first_line(error)}"
         ) from error
     ours = version_of("asyncexec")
     if theirs != ours:
@@ -118,9 +120,15 @@ def as_lost(error: Exception) -> Exception:
     if isinstance(error, OutOfMemoryError):
         return MemoryError(f"Ray ended the worker because its machine ran out of memory: {error}")
     if isinstance(error, RuntimeEnvSetupError):
-        return BackendError(f"executor 'ray': the environment of tasks cannot be had: {error}")
+        return BackendError(
+            f"executor 'ray': the environment asked for with pip, env_vars, working_dir or py_modules cannot be made: "
+            f"{_last_line(error)}"
+        )
     if isinstance(error, RayTaskError):
-        return BackendError(f"executor 'ray': a worker cannot run tasks: {error}")
+        return BackendError(
+            f"executor 'ray': a worker cannot run tasks: {_last_line(error)}. Workers need asyncexec and what it "
+            f"depends on, in the versions that are here: have them in their image, or give pip or py_modules"
+        )
     if not ray.is_initialized():
         return BackendError("executor 'ray': Ray was shut down in this process while it was used")
     return WorkerLostError(f"Ray's worker is gone: {_first_line(error)}")
@@ -129,6 +137,12 @@ def as_lost(error: Exception) -> Exception:
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _last_line(error: Exception) -> str:
+    """Return where a traceback in a message says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
+    return lines[-1] if lines else type(error).__name__
 
 
 def _is_large(call: RemoteCall) -> bool:

@@ -17,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anyio
+
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.ray_cluster.demands import Nodes
 from asyncexec.errors import BackendError, OptionError, ResourceError
 
+REACH_SECONDS = 10.0
 OBJECT_STORE_BYTES = 512 * 2**20
 LOOPBACK = "127.0.0.1"
 # A socket's path may have 107 bytes, and Ray adds 70 to that of its directory.
@@ -88,6 +91,28 @@ class _Held:
 
 # Ray keeps one connection a process, whatever we do: so its users are counted a process, too.
 _HELD = _Held()
+
+
+async def check_reachable(address: str | None) -> None:
+    """Raise at once where nothing listens: Ray would try for half a minute, and cannot be interrupted.
+
+    Raises
+    ------
+    BackendError
+        If ``host:port`` cannot be connected to.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdigit():
+        return  # Ray finds it itself.
+    try:
+        with anyio.fail_after(REACH_SECONDS):
+            stream = await anyio.connect_tcp(host.strip("[]"), int(port))
+        await stream.aclose()
+    except (OSError, TimeoutError) as error:
+        raise BackendError(
+            f"executor 'ray': nothing can be reached at cluster_address={address!r}: {str(error) or 'no answer'}. It is "
+            f"the address of the head node, as `ray start --head` prints it, by default with port 6379"
+        ) from error
 
 
 def join(wanted: Wanted) -> Session:

@@ -1,0 +1,242 @@
+"""The `ray` executor without a Ray: options, demands, and what a worker does with a batch."""
+
+import importlib.util
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from asyncexec.backends.adapters import calls_in_worker
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM
+from asyncexec.backends.adapters.packing import Packer
+from asyncexec.backends.contract import Job, Program, Started
+from asyncexec.backends.ray import RayBackend
+from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
+from asyncexec.backends.ray_cluster.in_worker import frames
+from asyncexec.backends.ray_cluster.record import Records
+from asyncexec.backends.registry import make_backend
+from asyncexec.backends.wire import decode_reports
+from asyncexec.errors import MissingExtraError, OptionError
+from asyncexec.events.outcome import Outcome, Status
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
+
+
+def program(kernel=abs, **options) -> Program:
+    return Program(key="p", plan="plan", stage="stage", kernel=kernel, shape=(100,), **options)
+
+
+def call_of(kernel, jobs):
+    call, failed = Packer().pack(program(kernel), [Job(10 + task, task) for task in range(jobs)])
+    assert not failed
+    return call
+
+
+def reports_of(call, record=None):
+    return [report for frame in frames(call, record) for report in decode_reports(frame)]
+
+
+# Options.
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    "options, complaint",
+    [
+        ({"cluster_address": "ray://head:10001"}, "Ray Client"),
+        ({"cluster_address": ""}, "must be 'host:port'"),
+        ({"cpus": 0}, "cpus must be a whole number"),
+        ({"gpus": -1}, "gpus must be a whole number"),
+        ({"max_workers": 0}, "max_workers must be"),
+        ({"max_calls": 0}, "max_calls must be"),
+        ({"memory": "much"}, "memory='much' is not a size"),
+        ({"resources": {"gpus": 1}}, "'gpus' is not a custom resource"),
+        ({"resources": {"wheel": 0}}, r"resources\['wheel'\] must be a number above 0"),
+        ({"object_store_memory": "1MB"}, "at least 80MB"),
+        ({"object_store_memory": "1GB", "cluster_address": "head:6379"}, "started here"),
+        ({"env_vars": {"TOKEN": 12345}}, r"env_vars\['TOKEN'\] must be text$"),
+        ({"pip": "numpy"}, "pip must be a list"),
+        ({"py_modules": "package"}, "py_modules must be a list"),
+        ({"py_modules": ["there/is/none"]}, "there is no 'there/is/none'"),
+        ({"working_dir": 5}, "working_dir takes paths"),
+        ({"log_to_driver": "yes"}, "log_to_driver must be True or False"),
+    ],
+)
+def test_an_option_that_cannot_be_is_refused_with_what_it_should_be(options, complaint):
+    with pytest.raises(OptionError, match=complaint):
+        make_backend(RayBackend, options)
+
+
+@needs_ray
+def test_what_is_known_without_a_ray_is_what_the_options_say():
+    backend = RayBackend(memory="2GB", max_workers=7)
+    assert backend.slots == 7
+    assert backend.capabilities.worker_bytes == 2_000_000_000
+    assert backend.capabilities.local
+    assert not RayBackend(cluster_address="head:6379").capabilities.local
+
+
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("asyncexec.backends.extras.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r'pip install "asyncexec\[ray\]"'):
+        RayBackend()
+
+
+def test_it_is_made_without_importing_ray():
+    if "ray" not in sys.modules:
+        assert RayBackend.features.name == "ray"
+        assert "ray" not in sys.modules
+
+
+# Demands.
+
+
+def test_a_task_takes_one_cpu_unless_its_stage_says_otherwise():
+    assert demand_of(program()).options == {"num_cpus": 1.0, "num_gpus": 0.0}
+    asked = {"cpus": 0.5, "gpus": 2, "wheel": 3}
+    assert demand_of(program(resources=asked, memory_bytes=100)).options == {
+        "num_cpus": 0.5,
+        "num_gpus": 2.0,
+        "memory": 100,
+        "resources": {"wheel": 3.0},
+    }
+
+
+def test_memory_stands_in_where_the_stage_says_nothing():
+    assert demand_of(program(), memory_bytes=7).memory_bytes == 7
+    assert demand_of(program(memory_bytes=5), memory_bytes=7).memory_bytes == 5
+
+
+def nodes(*resources, alive=True):
+    return Nodes.of([{"Alive": alive, "Resources": each} for each in resources])
+
+
+def test_resources_have_our_names_and_those_of_ray_alone_are_left_out():
+    cluster = nodes(
+        {"CPU": 4.0, "memory": 1e9, "object_store_memory": 1e9, "node:10.0.0.1": 1.0},
+        {"CPU": 8.0, "GPU": 1.0, "wheel": 2.0, "accelerator_type:T4": 1.0},
+    )
+    assert cluster.named == {"cpus": 12.0, "gpus": 1.0, "wheel": 2.0, "accelerator_type:T4": 1.0}
+    assert nodes({"CPU": 2.0}).named == {"cpus": 2.0, "gpus": 0.0}
+
+
+def test_dead_nodes_have_nothing():
+    assert nodes({"CPU": 4.0}, alive=False).named == {"cpus": 0.0, "gpus": 0.0}
+
+
+def test_a_demand_has_to_fit_on_one_node():
+    cluster = nodes({"CPU": 4.0, "memory": 1e9}, {"CPU": 2.0, "GPU": 1.0})
+    assert cluster.fit(Demand(cpus=4))
+    assert cluster.fit(Demand(cpus=2, gpus=1))
+    assert cluster.fit(Demand(memory_bytes=10**9))
+    assert not cluster.fit(Demand(cpus=5))
+    assert not cluster.fit(Demand(cpus=4, gpus=1))
+    assert not cluster.fit(Demand(memory_bytes=2 * 10**9))
+    assert not cluster.fit(Demand(custom=(("wheel", 1.0),)))
+
+
+def test_what_no_node_has_is_said_with_what_there_is():
+    cluster = nodes({"CPU": 4.0, "memory": 1e9}, {"CPU": 2.0, "GPU": 1.0})
+    assert "5 of 'CPU' (the node with most has 4)" in cluster.why_not(Demand(cpus=5))
+    too_much = Demand(memory_bytes=2 * 10**9)
+    assert "2.0 GB of 'memory' (the node with most has 1.0 GB)" in cluster.why_not(too_much)
+    assert "all at once: 4 of 'CPU', 1 of 'GPU'" in cluster.why_not(Demand(cpus=4, gpus=1))
+
+
+# On the worker.
+
+
+def test_quick_tasks_are_told_of_together():
+    call = call_of(lambda index: index[0], 50)
+    told = list(frames(call, None))
+    reports = [report for frame in told for report in decode_reports(frame)]
+    assert [report.attempt for report in reports] == list(range(10, 60))
+    assert {report.status for report in reports} == {Status.SUCCEEDED}
+    assert all(report.peak_bytes > 0 for report in reports)
+
+
+def test_a_slow_task_is_told_of_while_it_runs_and_is_the_last_of_its_call():
+    release = threading.Event()
+    ran = []
+
+    def kernel(index):
+        ran.append(index[0])
+        if index == (2,):
+            release.wait(20)
+
+    calls_in_worker._programs.clear()
+    call = call_of(abs, 5)
+    calls_in_worker._programs[call.key] = (kernel, None, (100,))
+    stream = frames(call, None)
+    first, second, started = decode_reports(next(stream))
+    assert [first.attempt, second.attempt] == [10, 11]
+    assert started == Started(12, started.worker)
+    release.set()
+    (slow,) = [report for frame in stream for report in decode_reports(frame)]
+    assert isinstance(slow, Outcome)
+    assert slow.attempt == 12
+    assert ran == [0, 1, 2]
+    calls_in_worker._programs.clear()
+
+
+def test_outcomes_are_not_held_back_while_quick_tasks_go_on():
+    call = call_of(lambda index: time.sleep(0.004), 30)
+    assert len(list(frames(call, None))) > 2
+
+
+def test_a_worker_that_lacks_the_program_says_so():
+    calls_in_worker._programs.clear()
+    call = call_of(abs, 1)
+    call.blob = None
+    assert list(frames(call, None)) == [NEEDS_PROGRAM]
+
+
+def test_a_program_that_cannot_be_loaded_fails_every_job():
+    call = call_of(abs, 2)
+    call.key, call.blob = b"other", b"no pickle"
+    assert {report.status for report in reports_of(call)} == {Status.FAILED}
+
+
+# What ran, for workers that die.
+
+
+def test_a_record_says_what_runs_until_it_has_ended():
+    records, seen = Records(), []
+    records.open(here=True)
+    try:
+        path = records.path()
+        assert records.running(path) is None
+        call = call_of(abs, 2)
+        calls_in_worker._programs[call.key] = (
+            lambda index: seen.append(records.running(path)),
+            None,
+            (100,),
+        )
+        reports_of(call, path)
+        assert [started.attempt for started in seen] == [10, 11]
+        assert all(started.worker.endswith(f":{os.getpid()}") for started in seen)
+        assert records.running(path) is None
+        records.forget(path)
+        assert not Path(path).exists()
+    finally:
+        records.close()
+        calls_in_worker._programs.clear()
+    assert records.path() is None
+
+
+def test_there_is_no_record_of_workers_elsewhere():
+    records = Records()
+    records.open(here=False)
+    assert records.path() is None
+    assert records.running(None) is None
+    records.forget(None)
+    records.close()
+
+
+def test_a_record_that_cannot_be_written_is_done_without(tmp_path):
+    call = call_of(lambda index: index[0], 2)
+    assert len(reports_of(call, str(tmp_path / "missing" / "record"))) == 2
