@@ -12,6 +12,7 @@ from asyncexec.cli import EXIT_INTERRUPTED
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.demo import demo
 from asyncexec.cli.executors import executors
+from asyncexec.cli.lambda_package import package
 from asyncexec.cli.session import Session
 
 
@@ -44,7 +45,15 @@ def application() -> typer.Typer:
     commands.callback(invoke_without_command=True)(root)
     commands.command()(demo)
     commands.command()(executors)
+    functions = typer.Typer(help="Functions of AWS Lambda, for the executor aws-lambda.")
+    functions.callback()(_group)
+    functions.command()(package)
+    commands.add_typer(functions, name="lambda")
     return commands
+
+
+def _group() -> None:
+    """Keep a group of one command a group."""
 
 
 def root(

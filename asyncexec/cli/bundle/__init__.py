@@ -1,0 +1,1 @@
+"""Asyncexec and what it needs, in one archive for workers elsewhere."""
