@@ -16,6 +16,7 @@ from asyncexec.scheduler.values import Retention, Values, retentions
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
     from asyncexec.plan.plan import Plan
+    from asyncexec.plan.stage import Stage
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.settings import Settings
 
@@ -136,9 +137,18 @@ class Layout:
                 settings=self.settings.for_stage(stage),
                 inputs=self.values.reader(stage, self._graph.inputs[position]),
                 retention=kept[position],
-                batch=BatchSize(capabilities.batch_limit, capabilities.call_seconds),
+                batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
                 slots=self.slots,
                 resumed=sum(map(len, self._done[position])),
             )
             states.append(state)
         return states
+
+
+def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:
+    """Return how many tasks may share a message.
+
+    Where starts within a batch are not told, all of it has to be repeated when it is lost.
+    """
+    alone = not stage.idempotent and not capabilities.tells_progress
+    return 1 if alone else capabilities.batch_limit

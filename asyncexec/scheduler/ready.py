@@ -15,6 +15,11 @@ class ReadyQueue:
         self._runs: deque[list[int]] = deque()  # [start, stop)
         self.count = 0
 
+    @property
+    def first(self) -> int | None:
+        """The task that would be taken next."""
+        return self._runs[0][0] if self._runs else None
+
     def push(self, task: int) -> None:
         """Add one task at the end."""
         self.count += 1

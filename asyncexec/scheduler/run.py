@@ -99,6 +99,7 @@ class Run:
         self._limits = Limits(layout.plan, layout.settings, layout.stages)
         self._lookout = Lookout(capabilities)
         self._kills = capabilities.kills
+        self._tells_progress = capabilities.tells_progress
 
     # -- what the driver asks
 
@@ -226,12 +227,18 @@ class Run:
         if stage.backups:
             return self._send(stage, [stage.backups.popleft()], now, backup=True)
         queue = stage.readiness.queue
-        most = (
-            1 if self._circuit.state is not State.CLOSED else stage.batch.size(queue.count, slots)
-        )
+        one = self._circuit.state is not State.CLOSED or self._is_suspect(stage, queue.first)
+        most = 1 if one else stage.batch.size(queue.count, slots)
         if (limit := self._settings.most_in_flight) is not None:
             most = min(most, limit - len(self._running))
         return self._send(stage, queue.take(most), now)
+
+    def _is_suspect(self, stage: StageState, task: int | None) -> bool:
+        """Whether a task may have been what others of its batch failed by, so that it goes alone this time."""
+        if self._tells_progress or task is None:
+            return False
+        trouble = stage.troubles.get(task)
+        return trouble is not None and trouble.failures > 0
 
     @property
     def _full(self) -> bool:

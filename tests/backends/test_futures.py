@@ -2,12 +2,15 @@ import multiprocessing
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 
 import anyio
 import pytest
 
+import asyncexec as ax
+from asyncexec.backends.adapters.call_in_thread import LocalCall
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, LocalCall, RemoteCall
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
@@ -51,7 +54,7 @@ class Inline(Executor):
         if max_workers is not None:
             self._max_workers = max_workers
 
-    def submit(self, call):
+    def submit(self, _run, call):
         self.calls.append(call)
         future = Future()
         future.set_running_or_notify_cancel()
@@ -215,7 +218,7 @@ async def test_a_pool_that_was_shut_down_breaks_the_backend():
 
 async def test_a_future_that_somebody_else_cancels_is_lost_without_charge(threads):
     class Cancelling(Inline):
-        def submit(self, call):
+        def submit(self, _run, call):
             future = Future()
             future.cancel()
             return future
@@ -229,7 +232,7 @@ async def test_a_future_that_somebody_else_cancels_is_lost_without_charge(thread
 
 async def test_what_a_worker_makes_of_a_call_without_our_package_is_a_failure():
     class Elsewhere(Inline):
-        def submit(self, call):
+        def submit(self, _run, call):
             future = Future()
             future.set_exception(ModuleNotFoundError("No module named 'asyncexec'"))
             return future
@@ -305,7 +308,8 @@ def test_a_local_call_leaves_out_what_was_dropped():
     program = Driven.program(_Numbers(), kernels.echo)
     call = LocalCall(program, [kernels_job(1), kernels_job(2)])
     call.dropped.add(1)
-    assert [o.attempt for o in call()] == [2]
+    call()
+    assert [o.attempt for o in call.ended()] == [2]
 
 
 class _Numbers:
@@ -337,9 +341,9 @@ async def test_leaving_waits_for_a_task_that_is_saving(threads, tmp_path):
 
 async def test_the_loop_is_not_held_by_a_pool_that_blocks(unblocked_loop):
     class Slow(Inline):
-        def submit(self, call):
+        def submit(self, _run, call):
             time.sleep(0.2)
-            return super().submit(call)
+            return super().submit(_run, call)
 
     async with driven(Slow(1)) as drive:
         (attempt,) = drive.send(drive.program(kernels.echo), [0])
@@ -351,3 +355,39 @@ async def test_nothing_ticks_when_idle(threads):
         (attempt,) = drive.send(drive.program(kernels.echo), [0])
         await drive.outcome(attempt)
         await until(lambda: drive.backend._inside[1]._timer is None)
+
+
+async def test_a_thread_tells_how_far_its_batch_is_and_leaves_what_is_behind_a_task_to_others(
+    threads, tmp_path
+):
+    held = Held(directory=tmp_path, only=(2,))
+    async with driven(threads, batch_limit=8) as drive:
+        first, second, third, fourth = drive.send(drive.program(held), [0, 1, 2, 3])
+        await drive.started(third)
+        assert drive.outcomes.keys() == {first, second}
+        drive.cancel([third])
+        assert (await drive.outcome(third)).started
+        assert (await drive.outcome(fourth)).status is Status.SUCCEEDED
+        held.release()
+        await drive.finish()
+
+
+def processes_in_fork_server():
+    return ProcessPoolExecutor(4, mp_context=multiprocessing.get_context("forkserver"))
+
+
+@pytest.mark.parametrize("pool", [lambda: ThreadPoolExecutor(4), processes_in_fork_server])
+async def test_a_task_that_hangs_in_a_batch_costs_only_itself(pool, tmp_path):
+    """Wherever in a batch it is, and however little is known of that batch."""
+    held = Held(directory=tmp_path, only=(70,))
+    plan = ax.Plan.map(partial(_hold, held), range(100), name="mostly-short")
+    options = {"executor": pool, "patience": 10.0}
+    async with ax.Engine("futures", executor_options=options, straggler=False) as engine:
+        with pytest.raises(ax.errors.TaskTimeoutError) as caught:
+            await engine.execute(plan, timeout=2.0, retry=ax.Retry(attempts=2, base_seconds=0.0))
+        held.release()
+    assert caught.value.index == (70,)
+
+
+def _hold(held, item):
+    return held((item,))[0]

@@ -119,6 +119,40 @@ def test_messages_that_are_dear_do_not_get_smaller_than_is_worth_their_cost() ->
     assert all(size >= 45 for size in sizes[4:-1]), sizes
 
 
+def fast(plan: Plan, **options: object) -> Workbench:
+    """A run that has found its tasks to be short."""
+    bench = Workbench(plan, slots=1, batch=64, **options)
+    for job in bench.send():
+        bench.end(job, seconds=1e-6)
+    bench.batches.clear()
+    return bench
+
+
+def test_what_failed_in_a_batch_that_tells_nothing_goes_alone() -> None:
+    bench = fast(Plan.map(abs, range(1000)), tells_progress=False, retry=Retry(base_seconds=0.0))
+    batch = bench.send(most=1)
+    assert len(batch) == 64
+    for job in batch[:3]:
+        bench.fail(job)
+    for job in batch[3:]:
+        bench.end(job, seconds=1e-6)
+    bench.pass_time(0.0)
+    bench.batches.clear()
+    bench.send()
+    bench.budget.batches = 0
+    bench.send()
+    assert [len(b.jobs) for b in bench.batches[:4]] == [1, 1, 1, 64]
+
+
+@pytest.mark.parametrize("tells_progress, size", [(False, 1), (True, 64)])
+def test_what_must_not_be_repeated_shares_no_batch_that_tells_nothing(
+    tells_progress: bool, size: int
+) -> None:
+    bench = fast(Plan.map(abs, range(1000), idempotent=False), tells_progress=tells_progress)
+    bench.send()
+    assert max(len(b.jobs) for b in bench.batches) == size
+
+
 def test_batches_grow_with_measured_speed_and_shrink_at_the_end() -> None:
     bench = Workbench(Plan.map(abs, range(10_000)), slots=2, batch=256)
     jobs = bench.send()

@@ -39,6 +39,7 @@ class Workbench:
         kills: bool = True,
         batch: int = 1,
         call_seconds: float = 0.0,
+        tells_progress: bool = True,
         **policies: Any,
     ) -> None:
         order = {
@@ -47,7 +48,11 @@ class Workbench:
         settings = Settings.of(straggler=policies.pop("straggler", "off"), **policies)
         settings = replace(settings, **order)
         self.capabilities = Capabilities(
-            name="bench", kills=kills, batch_limit=batch, call_seconds=call_seconds
+            name="bench",
+            kills=kills,
+            batch_limit=batch,
+            call_seconds=call_seconds,
+            tells_progress=tells_progress,
         )
         self.slots = slots
         self.budget = budget or Budget()

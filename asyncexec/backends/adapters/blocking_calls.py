@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from asyncexec.backends.adapters.blocking_system import Handle
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, LocalCall
-from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.adapters.call_in_thread import LocalCall
+from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM
+from asyncexec.backends.contract import Job, Program, Started
 from asyncexec.backends.wire import decode_outcomes
 from asyncexec.backends.worker import describe
 from asyncexec.errors import AsyncexecError, BackendError
@@ -33,6 +34,7 @@ class Call:
         self.handle: Handle | None = None
         self.sent_at = 0.0
         self.started_at = 0.0
+        self._told: Started | None = None
 
     def settle(self, attempts: Iterable[int]) -> None:
         """Take note that these have an outcome."""
@@ -40,12 +42,25 @@ class Call:
         if not self.owed:
             self.settled.set()
 
-    def look(self) -> bool:
-        """Return True if its first job is found started for the first time."""
+    def look(self, worker: str) -> Started | None:
+        """Return what is found started for the first time: of a call far away its first job, by ``worker``."""
+        if self.local is not None:
+            running = self.local.running
+            if running is None or running is self._told or running.attempt not in self.owed:
+                return None
+            self._told = running
+            self.started_at = time.time()
+            return running
         if self.started_at or self.handle is None or not self.handle.running():
-            return False
+            return None
         self.started_at = time.time()
-        return True
+        return Started(self.jobs[0].attempt, worker)
+
+    @property
+    def forlorn(self) -> bool:
+        """Whether the worker is at a job that nobody waits for, with others of the batch behind it."""
+        running = None if self.local is None else self.local.running
+        return running is not None and bool(self.owed) and running.attempt not in self.owed
 
     def drop(self, attempts: Collection[int]) -> None:
         """Leave these out when it is sent, and all that is not owed any more."""
@@ -62,6 +77,13 @@ class Call:
             self.local.dropped |= hit
         return hit
 
+    def not_started(self, attempts: Collection[int]) -> set[int]:
+        """Return those of ``attempts`` that are known not to have started."""
+        if self.local is None:
+            return set()
+        running = self.local.running
+        return {a for a in attempts if running is None or a != running.attempt}
+
     def outcomes(self, answer: Any) -> list[Outcome] | None:
         """Return the outcomes in what the worker answered; None where it needs the program first.
 
@@ -70,9 +92,9 @@ class Call:
         BackendError
             If it is no answer to this.
         """
-        if self.local is not None and isinstance(answer, list):
-            return answer
-        if self.local is not None or not isinstance(answer, bytes):
+        if self.local is not None:
+            return self.local.ended()
+        if not isinstance(answer, bytes):
             raise BackendError(f"a worker answered with {answer!r} instead of outcomes")
         return None if answer == NEEDS_PROGRAM else decode_outcomes(answer)
 

@@ -21,10 +21,11 @@ from asyncexec.backends.adapters.blocking_system import (
     Handle,
     JobSystem,
 )
-from asyncexec.backends.adapters.calls_in_worker import LocalCall, RemoteCall
+from asyncexec.backends.adapters.call_in_thread import LocalCall
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.adapters.system_thread import SystemThread
-from asyncexec.backends.contract import Batch, Report, Started
+from asyncexec.backends.contract import Batch, Report
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 
@@ -116,7 +117,7 @@ class Dispatcher:
             self._queue.remove(call)
 
     def _stop(self, call: Call, handle: Handle, attempts: Collection[int]) -> None:
-        call.look()
+        call.look(self._worker)
         if (self._capabilities.kills or call.owed <= set(attempts)) and handle.cancel():
             hit = call.owed.intersection(attempts)
             # Of a batch, no more is known than whether its first has started.
@@ -126,18 +127,27 @@ class Dispatcher:
             self._pass_on(call)
             return
         hit = call.claim(attempts)
-        self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
+        waiting = call.not_started(hit)
+        self._settle(call, [Outcome(attempt, Status.CANCELLED) for attempt in waiting])
+        self._settle(call, call.ran(hit - waiting, Status.CANCELLED, self._worker))
+        if call.forlorn or (call.local is None and call.jobs[0].attempt in hit):
+            # Of a call far away, the one that is known to have started may not be the one that does not end.
+            self._pass_on(call)
         if hit and not call.owed and handle.running():
             self.abandoned += 1
 
     def _pass_on(self, call: Call) -> None:
-        """Have what is left of a call that was stopped done by another."""
-        jobs = [job for job in call.jobs if job.attempt in call.owed]
-        if jobs:
-            call.settle([job.attempt for job in jobs])
-            again = Call(call.program, jobs, shares_memory=self._capabilities.shares_memory)
-            self._queue.appendleft(again)
-            self._dispatch()
+        """Have what is left of a call that was stopped or given up done by others.
+
+        Where nothing is known of a batch, any of it may be what did not end: they go one by one.
+        """
+        rest = call.claim(call.owed)
+        jobs = [job for job in call.jobs if job.attempt in rest]
+        call.settle(rest)
+        local = call.local is not None
+        parts = [jobs] if local and jobs else [[job] for job in jobs]
+        self._queue.extendleft(Call(call.program, p, shares_memory=local) for p in reversed(parts))
+        self._dispatch()
 
     async def close(self) -> None:
         """Cancel everything, and close the system."""
@@ -248,9 +258,8 @@ class Dispatcher:
             self._fail(error)
         self._running.discard(call)
         if isinstance(error, CallLostError):
-            # Which of several jobs ended the worker cannot be told, so none of them is blamed.
-            worker = error.worker if len(call.jobs) == 1 else ""
-            self._settle(call, call.ran(call.owed, Status.LOST, worker, error))
+            # Which of several jobs ended the worker cannot be told, so each of them counts as started.
+            self._settle(call, call.ran(call.owed, Status.LOST, error.worker, error))
         else:
             self._settle(call, call.ran(call.owed, Status.FAILED, self._worker, error))
         self._dispatch()
@@ -272,10 +281,19 @@ class Dispatcher:
         for call in [c for c in self._running if c.doomed and c.handle is not None]:
             self.cancel(call.doomed)
             call.doomed.clear()
-        firsts = [call.jobs[0].attempt for call in self._running if call.owed and call.look()]
-        self._report([Started(attempt, self._worker) for attempt in firsts], 0)
+        self._look()
         self._check_for_life()
         self._keep_time()
+
+    def _look(self) -> None:
+        """Tell what goes on in calls that run."""
+        for call in tuple(self._running):
+            if call.local is not None:
+                self._settle(call, call.local.ended())
+            if call.owed and (started := call.look(self._worker)) is not None:
+                self._report([started], 0)
+            if call.forlorn:
+                self._pass_on(call)
 
     def _check_for_life(self) -> None:
         """Say so when nothing can run, rather than wait for ever."""

@@ -39,7 +39,8 @@ class EndRules(Suite):
             assert first.worker
             for outcome in rest:
                 assert outcome.status is Status.LOST
-                assert not outcome.started
+                # Which of a batch it was may not be known.
+                assert not outcome.started or not driven.backend.capabilities.tells_progress
             again = [driven.send(driven.program(kernels.echo), [task])[0] for task in range(4)]
             for outcome in await driven.outcomes_of(again):
                 assert outcome.status is Status.SUCCEEDED

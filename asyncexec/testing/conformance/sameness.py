@@ -62,7 +62,8 @@ class SamenessRules(Suite):
 
     async def test_faults_do_not_show_in_the_result(self, backend: Factory, files: Path) -> None:
         """Attempts that fail, are slow, or (on isolated workers) die before or after their write."""
-        can = backend().capabilities
+        async with backend() as opened:
+            can = opened.capabilities
         rates: list[tuple[float, Any]] = [
             (0.05, Fail()),
             (0.05, Fail(moment=WRITES)),
