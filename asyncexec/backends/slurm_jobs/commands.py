@@ -1,0 +1,146 @@
+"""SLURM's own programs, and what they say."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from asyncexec.errors import BackendError, OptionError
+
+PROGRAMS = ("sbatch", "squeue", "scancel", "srun")
+COMMAND_SECONDS = 60.0
+IDS_AT_ONCE = 500
+KILL_SECONDS = 1.0
+KILL_POLL_SECONDS = 0.05
+
+# A job in any other state, or that the queue does not know any more, has ended.
+ALIVE = frozenset(
+    {
+        "CONFIGURING",
+        "COMPLETING",
+        "PENDING",
+        "REQUEUED",
+        "REQUEUE_FED",
+        "REQUEUE_HOLD",
+        "RESIZING",
+        "RESV_DEL_HOLD",
+        "RUNNING",
+        "SIGNALING",
+        "SPECIAL_EXIT",
+        "STAGE_OUT",
+        "STOPPED",
+        "SUSPENDED",
+    }
+)
+# Why a job waits that will wait for ever.
+NEVER = frozenset(
+    {
+        "AccountNotAllowed",
+        "BadConstraints",
+        "InvalidAccount",
+        "InvalidQOS",
+        "PartitionNodeLimit",
+        "PartitionTimeLimit",
+        "QOSNotAllowed",
+    }
+)
+
+
+class JobState(NamedTuple):
+    """What the queue says of a job; ``reason`` is why it waits."""
+
+    state: str
+    reason: str = ""
+
+
+def check_programs() -> None:
+    """See that this machine can submit jobs.
+
+    Raises
+    ------
+    BackendError
+        If it cannot.
+    """
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise BackendError(
+            f"executor 'slurm': {', '.join(missing)} not found on PATH. Run this on a machine from which "
+            f"jobs are submitted (a login node), with SLURM's commands installed"
+        )
+
+
+def check_request(flags: Sequence[str]) -> None:
+    """See that SLURM would take such a job.
+
+    Raises
+    ------
+    OptionError
+        If it would not, with what it says.
+    """
+    done = _run(["sbatch", "--test-only", *flags, "--wrap=true"])
+    if done.returncode:
+        raise OptionError(f"executor 'slurm': SLURM refuses such jobs: {_told(done.stderr)}")
+
+
+def states(job_name: str) -> dict[str, JobState] | None:
+    """Return the state of each job of that name by its id, or None if the queue cannot be asked now."""
+    command = ["squeue", "--noheader", "--array", "--states=all", f"--name={job_name}"]
+    try:
+        done = _run([*command, "--format=%i|%T|%r"])
+    except BackendError:
+        return None
+    return parse_states(done.stdout) if done.returncode == 0 else None
+
+
+def parse_states(text: str) -> dict[str, JobState]:
+    """Return what ``squeue`` printed as ``id|state|reason``, by id."""
+    rows = [line.strip().split("|") for line in text.splitlines()]
+    return {row[0]: JobState(row[1], row[2]) for row in rows if len(row) == 3}
+
+
+def kill(jobs: Sequence[str], job_name: str) -> None:
+    """End these jobs at once, whatever they do, and wait a moment for that; those that have ended are ignored."""
+    for start in range(0, len(jobs), IDS_AT_ONCE):
+        some = jobs[start : start + IDS_AT_ONCE]
+        # A signal to processes that run, as SLURM gives them half a minute otherwise; then out of the queue.
+        _run(["scancel", "--quiet", "--signal=KILL", *some])
+        _run(["scancel", "--quiet", *some])
+    deadline = time.monotonic() + KILL_SECONDS
+    while jobs and time.monotonic() < deadline:
+        states_now = states(job_name)
+        if states_now is not None and missing(states_now, jobs) == set(jobs):
+            break
+        time.sleep(KILL_POLL_SECONDS)
+
+
+def kill_all(job_name: str) -> None:
+    """End every job of that name."""
+    _run(["scancel", "--quiet", "--signal=KILL", f"--name={job_name}"])
+    _run(["scancel", "--quiet", f"--name={job_name}"])
+
+
+def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(  # noqa: S603 - SLURM's, with arguments of ours
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BackendError(f"executor 'slurm': {command[0]} does not answer: {error}") from error
+
+
+def _told(text: str) -> str:
+    return " ".join(text.split()) or "it does not say why"
+
+
+def missing(states_now: Mapping[str, JobState], jobs: Iterable[str]) -> set[str]:
+    """Return those of ``jobs`` that have ended."""
+    return {job for job in jobs if job not in states_now or states_now[job].state not in ALIVE}

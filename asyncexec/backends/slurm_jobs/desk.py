@@ -1,0 +1,267 @@
+"""Everything here that blocks: submitting, looking at answers, asking the queue, killing. Used in one thread."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall
+from asyncexec.backends.contract import Report
+from asyncexec.backends.slurm_jobs import commands
+from asyncexec.backends.slurm_jobs.answers import END, Answer
+from asyncexec.backends.slurm_jobs.commands import NEVER, JobState
+from asyncexec.backends.slurm_jobs.in_job import InJob
+from asyncexec.backends.slurm_jobs.request import JobRequest
+from asyncexec.backends.wire import decode_reports
+from asyncexec.errors import BackendError
+
+SUSPICIOUS_SECONDS = 1.0
+SIGHTINGS = 2
+LOG_CHARACTERS = 400
+# Each array is a file with its arguments in it; submitit would refuse large ones.
+LARGEST_GB = 1_000.0
+
+
+class JobLostError(Exception):
+    """A job ended without having told the end of its tasks."""
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Job:
+    """One job of SLURM's, with a batch in it; ``id`` is empty until it is submitted."""
+
+    call: RemoteCall
+    answer: Answer
+    id: str = ""
+    sightings: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What was heard of a job: reports, that it ended well, or why it will not."""
+
+    job: Job
+    reports: Sequence[Report] = ()
+    ended: bool = False
+    error: Exception | None = None
+    dropped: Collection[int] = field(default=frozenset())
+
+
+class Desk:
+    """Where jobs are submitted and watched.
+
+    Parameters
+    ----------
+    request : JobRequest
+        What each job asks for.
+    env_vars : mapping of str to str
+        For the jobs.
+    folder : Path
+        A folder that jobs see; what is made in it is removed at the end.
+    python : str or None
+        The Python to run there, as the shell takes it; None for this one.
+    most : int
+        How many jobs of an array may run at once.
+    poll_seconds : float
+        How often the queue is asked.
+    """
+
+    def __init__(
+        self,
+        *,
+        request: JobRequest,
+        env_vars: Mapping[str, str],
+        folder: Path,
+        python: str | None,
+        most: int,
+        poll_seconds: float,
+    ) -> None:
+        self._request = request
+        self._env_vars = env_vars
+        self._parent = folder
+        self._python = python
+        self._most = most
+        self._poll_seconds = poll_seconds
+        self._name = ""
+        self._folder = folder
+        self._executor: Any = None
+        self._asked_at = 0.0
+        self._made = 0
+
+    def open(self) -> None:
+        """See that jobs can be submitted, and make a folder for them.
+
+        Raises
+        ------
+        BackendError
+            If there is no SLURM here, or the folder cannot be made.
+        OptionError
+            If SLURM would refuse such jobs.
+        """
+        commands.check_programs()
+        commands.check_request(self._request.flags())
+        self._name = f"asyncexec-{uuid4().hex[:12]}"
+        self._folder = self._parent / self._name
+        try:
+            # For this user alone: what lies in there is run.
+            (self._folder / "programs").mkdir(parents=True)
+            self._folder.chmod(0o700)
+            setup = self._write_environment()
+        except OSError as error:
+            raise BackendError(
+                f"executor 'slurm': folder={str(self._parent)!r} cannot be used: {error}. It must be "
+                f"writable here, and visible under the same path where jobs run"
+            ) from error
+        self._executor = self._make_executor(setup)
+
+    def _write_environment(self) -> list[str]:
+        """Return the commands that set it; values stay out of the script, which the cluster keeps."""
+        if not self._env_vars:
+            return []
+        file = self._folder / "environment"
+        file.touch(mode=0o600)
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in self._env_vars.items()]
+        file.write_text("".join(lines))
+        return [f". {shlex.quote(str(file))}"]
+
+    def _make_executor(self, setup: list[str]) -> Any:
+        from submitit import SlurmExecutor
+
+        executor = SlurmExecutor(
+            self._folder / "submitit",
+            max_num_timeout=0,  # Once is what a job runs: trying again is the engine's.
+            max_pickle_size_gb=LARGEST_GB,
+            python=self._python,
+        )
+        executor.update_parameters(
+            **self._request.parameters(),
+            job_name=self._name,
+            array_parallelism=self._most,
+            stderr_to_stdout=True,
+            setup=setup or None,
+            additional_parameters=self._request.additional(),
+        )
+        return executor
+
+    def make_job(self, call: RemoteCall) -> Job:
+        """Return a job, not submitted yet; may be called in any thread."""
+        self._made += 1
+        return Job(call=call, answer=Answer(self._folder / "calls" / str(self._made)))
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Submit jobs: one, or an array of them.
+
+        Raises
+        ------
+        BackendError
+            If SLURM does not take them.
+        """
+        if not jobs:
+            return
+        try:
+            submitted = self._executor.submit_array([self._in_job(job) for job in jobs])
+        except Exception as error:
+            told = " ".join(str(error).split())
+            raise BackendError(f"executor 'slurm': jobs cannot be submitted: {told}") from error
+        for job, handle in zip(jobs, submitted, strict=True):
+            job.id = handle.job_id
+
+    def _in_job(self, job: Job) -> InJob:
+        call = job.call
+        program = self._folder / "programs" / call.key.hex()
+        if call.blob is not None and not program.exists():
+            # One file for all jobs, rather than a copy in each.
+            unfinished = program.with_suffix(".part")
+            unfinished.write_bytes(call.blob)
+            unfinished.rename(program)
+        job.answer.make()
+        return InJob(RemoteCall(call.key, None, call.jobs), str(program), str(job.answer.folder))
+
+    def look(
+        self, jobs: Collection[Job], drops: Mapping[Job, Collection[int]] | None = None
+    ) -> list[News]:
+        """Return what is new of ``jobs``, having dropped what is to be dropped."""
+        drops = drops or {}
+        for job, attempts in drops.items():
+            job.answer.drop(attempts)
+        states = self._ask(jobs)
+        news = [self._look(job, states, drops.get(job, ())) for job in jobs]
+        return [n for n in news if n.reports or n.ended or n.error or n.dropped]
+
+    def _ask(self, jobs: Collection[Job]) -> dict[str, JobState] | None:
+        suspicious = any(job.sightings for job in jobs)
+        patience = min(SUSPICIOUS_SECONDS, self._poll_seconds) if suspicious else self._poll_seconds
+        now = time.monotonic()
+        if now - self._asked_at < patience:
+            return None
+        self._asked_at = now
+        return commands.states(self._name)
+
+    def _look(
+        self, job: Job, states: Mapping[str, JobState] | None, dropped: Collection[int]
+    ) -> News:
+        reports: list[Report] = []
+        ended = False
+        error: Exception | None = None
+        try:
+            for frame in job.answer.frames():
+                ended = ended or frame == END
+                reports += decode_reports(frame) if frame != END else []
+        except BackendError as failure:
+            error = failure
+        except OSError:
+            pass  # A file server that is away; if it stays away, the job is found missing.
+        if states is not None and not ended and error is None:
+            error = self._doubt(job, states, heard=bool(reports))
+        return News(job=job, reports=reports, ended=ended, error=error, dropped=dropped)
+
+    def _doubt(self, job: Job, states: Mapping[str, JobState], *, heard: bool) -> Exception | None:
+        """Return why a job will not end, if it will not."""
+        state = states.get(job.id, JobState("gone"))
+        if state.state == "PENDING" and state.reason in NEVER:
+            return BackendError(
+                f"executor 'slurm': job {job.id} would wait for ever ({state.reason}). Ask for less, "
+                f"or for another partition"
+            )
+        if not commands.missing(states, [job.id]):
+            job.sightings = 0
+            return None
+        # What it wrote last may be on its way.
+        job.sightings = 0 if heard else job.sightings + 1
+        return self._lost(job, state) if job.sightings >= SIGHTINGS else None
+
+    def _lost(self, job: Job, state: JobState) -> JobLostError:
+        log = self._folder / "submitit" / f"{job.id}_0_log.out"
+        try:
+            end = " ".join(log.read_text(errors="replace").split())[-LOG_CHARACTERS:]
+        except OSError:
+            end = ""
+        why = f"SLURM's job {job.id} ended ({state.state}) before its tasks did"
+        if end:
+            return JobLostError(f"{why}; its log ends with: {end}")
+        return JobLostError(
+            f"{why}, and left no log: is the folder {str(self._parent)!r} the same where jobs run?"
+        )
+
+    def kill(self, jobs: Collection[Job]) -> None:
+        """End these jobs."""
+        commands.kill([job.id for job in jobs if job.id], self._name)
+
+    def forget(self, job: Job) -> None:
+        """Remove the files of a job that has ended."""
+        shutil.rmtree(job.answer.folder, ignore_errors=True)
+
+    def close(self) -> None:
+        """End every job, and remove the folder."""
+        if self._executor is not None:
+            self._executor = None
+            try:
+                commands.kill_all(self._name)
+            finally:
+                shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,0 +1,317 @@
+"""The ``slurm`` executor without SLURM: its options, its files, and what it makes of what the queue says."""
+
+import stat
+import struct
+from pathlib import Path
+
+import pytest
+
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall, digest
+from asyncexec.backends.contract import Job as Task, Started
+from asyncexec.backends.slurm_jobs import commands
+from asyncexec.backends.slurm_jobs.answers import END, Answer
+from asyncexec.backends.slurm_jobs.commands import JobState
+from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError
+from asyncexec.backends.slurm_jobs.in_job import InJob
+from asyncexec.backends.slurm_jobs.request import JobRequest
+from asyncexec.backends.wire import decode_reports
+from asyncexec.backends.worker import decode
+from asyncexec.errors import BackendError, OptionError
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.testing.driving import Driven
+
+submitit = pytest.importorskip("submitit")
+
+from asyncexec.backends.slurm import SlurmBackend  # noqa: E402 - it needs submitit
+
+
+@pytest.fixture
+def answer(tmp_path):
+    made = Answer(tmp_path / "call")
+    made.make()
+    return made
+
+
+@pytest.fixture
+def desk(tmp_path):
+    return Desk(
+        request=JobRequest(),
+        env_vars={"TOKEN": "it's secret"},
+        folder=tmp_path,
+        python=None,
+        most=4,
+        poll_seconds=0.0,
+    )
+
+
+@pytest.fixture
+def no_cluster(monkeypatch):
+    """A machine where SLURM's programs are, and do nothing."""
+    monkeypatch.setattr(commands, "check_programs", lambda: None)
+    monkeypatch.setattr(commands, "check_request", lambda flags: None)
+    monkeypatch.setattr(commands, "kill_all", lambda name: None)
+    monkeypatch.setattr("submitit.SlurmExecutor.affinity", classmethod(lambda cls: 2))
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        ({"max_workers": 0}, "max_workers"),
+        ({"cpus": 1.5}, "cpus"),
+        ({"gpus": -1}, "gpus"),
+        ({"memory": "much"}, "memory"),
+        ({"time_limit": "1h"}, "time_limit"),
+        ({"poll_seconds": -1}, "poll_seconds"),
+        ({"env_vars": {"A": 1}}, "env_vars"),
+        ({"slurm_additional_parameters": {"--constraint": "x"}}, "without dashes"),
+        ({"slurm_additional_parameters": {"job-name": "x"}}, "executor's own"),
+    ],
+)
+def test_an_option_that_is_not_what_it_should_be_is_refused_by_name(options, said):
+    with pytest.raises(OptionError, match=said):
+        SlurmBackend(**options)
+
+
+def test_the_memory_of_a_job_is_what_plans_are_held_to():
+    assert SlurmBackend(memory="2GB").capabilities.worker_bytes == 2_000_000_000
+    assert SlurmBackend().capabilities.worker_bytes is None
+
+
+def test_what_is_asked_for_is_told_in_the_words_of_sbatch():
+    request = JobRequest(
+        partition="long",
+        cpus=2,
+        gpus=1,
+        memory_bytes=1_500_000_000,
+        limit_seconds=61,
+        more={"constraint": "x", "exclusive": True},
+    )
+    assert request.flags() == [
+        "--partition=long",
+        "--cpus-per-task=2",
+        "--gpus-per-node=1",
+        "--mem=1431M",
+        "--time=2",
+        "--no-requeue",
+        "--constraint=x",
+        "--exclusive",
+    ]
+
+
+async def test_without_slurm_the_error_says_what_is_missing(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BackendError, match=r"sbatch, squeue, scancel, srun not found.*login node"):
+        async with SlurmBackend(folder=tmp_path):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_states_of_jobs_are_read_by_their_ids():
+    told = commands.parse_states("7_1|PENDING|Priority\n7_0|RUNNING|None\n\nnonsense\n")
+    assert told == {"7_1": JobState("PENDING", "Priority"), "7_0": JobState("RUNNING", "None")}
+    told["8"] = JobState("OUT_OF_MEMORY")
+    assert commands.missing(told, ["7_0", "7_1", "8", "9"]) == {"8", "9"}
+
+
+# The files.
+
+
+def test_frames_come_whole_and_once(answer):
+    answer.tell([Started(5, "here")])
+    (frame,) = answer.frames()
+    assert decode_reports(frame) == [Started(5, "here")]
+    assert answer.frames() == []
+    with (answer.folder / "answer").open("ab") as file:
+        file.write(struct.pack("<Q", 4) + b"ab")
+    assert answer.frames() == []
+    with (answer.folder / "answer").open("ab") as file:
+        file.write(b"cd")
+    answer.end()
+    assert answer.frames() == [b"abcd", END]
+
+
+def test_what_was_dropped_is_known_even_while_more_is_being_written(answer):
+    answer.drop([3, 2**40])
+    with (answer.folder / "dropped").open("ab") as file:
+        file.write(b"\x09\x00")
+    assert [answer.was_dropped(a) for a in (3, 2**40, 9, 4)] == [True, True, False, False]
+
+
+def in_job(tmp_path, answer, kernel, tasks, io=None):
+    program = Driven.program(_Numbers(), kernel, io=io)
+    file = tmp_path / "program"
+    file.write_bytes(program.blob)
+    call = RemoteCall(digest(program.blob), None, [Task(10 + t, t) for t in tasks])
+    return InJob(call, str(file), str(answer.folder))
+
+
+class _Numbers:
+    _numbers = iter(range(1, 10_000))
+
+
+def reports_of(answer):
+    *frames, last = answer.frames()
+    assert last == END
+    return [report for frame in frames for report in decode_reports(frame)]
+
+
+@pytest.fixture
+def signals():
+    """What a job does about signals stays in the job."""
+    import signal
+
+    kinds = (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+    yield
+    for kind, handler in before.items():
+        signal.signal(kind, handler)
+
+
+def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, answer, signals):
+    in_job(tmp_path, answer, lambda index: index[0] * 2, [1, 2])()
+    reports = reports_of(answer)
+    assert [(type(r), r.attempt) for r in reports] == [
+        (Started, 11),
+        (Outcome, 11),
+        (Started, 12),
+        (Outcome, 12),
+    ]
+    assert [decode(r.value) for r in reports if isinstance(r, Outcome)] == [2, 4]
+
+
+def test_a_job_leaves_out_what_was_dropped(tmp_path, answer, signals):
+    answer.drop([11])
+    in_job(tmp_path, answer, lambda index: index[0], [1, 2])()
+    assert [r.attempt for r in reports_of(answer) if isinstance(r, Outcome)] == [12]
+
+
+def test_a_task_that_is_dropped_while_it_runs_does_not_save(tmp_path, answer, signals):
+    from asyncexec.testing.kernels import Files
+
+    io = Files(directory=tmp_path)
+    folder = str(answer.folder)
+
+    def kernel(index):
+        Answer(Path(folder)).drop([11])
+
+    in_job(tmp_path, answer, kernel, [1, 2], io=io)()
+    outcomes = {r.attempt: r.status for r in reports_of(answer) if isinstance(r, Outcome)}
+    assert outcomes == {11: Status.CANCELLED, 12: Status.SUCCEEDED}
+    assert not io.saved(1).exists()
+    assert io.saved(2).exists()
+
+
+def test_a_program_that_cannot_be_loaded_fails_its_tasks(tmp_path, answer, signals):
+    job = in_job(tmp_path, answer, abs, [1])
+    Path(job.program).write_bytes(b"no pickle")
+    job.call.key = b"of its own"
+    job()
+    (outcome,) = [r for r in reports_of(answer) if isinstance(r, Outcome)]
+    assert outcome.status is Status.FAILED
+    assert "UnpicklingError" in outcome.error.type
+
+
+# The desk.
+
+
+def test_what_lies_in_the_folder_is_for_this_user_alone_and_is_removed(desk, tmp_path, no_cluster):
+    desk.open()
+    (folder,) = tmp_path.iterdir()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    environment = folder / "environment"
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
+    assert environment.read_text() == "export TOKEN='it'\"'\"'s secret'\n"
+    script = desk._executor._make_submission_file_text("true", "x")
+    assert "secret" not in script
+    assert f". {environment}" in script
+    assert "#SBATCH --no-requeue" in script
+    desk.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(desk, tmp_path, no_cluster):
+    tmp_path.rmdir()
+    tmp_path.touch()
+    with pytest.raises(BackendError, match="visible under the same path"):
+        desk.open()
+
+
+class Queue:
+    """What ``squeue`` says, one answer after another."""
+
+    def __init__(self, monkeypatch, *answers):
+        self.answers = list(answers)
+        monkeypatch.setattr(commands, "states", lambda name: self.answers.pop(0))
+
+
+def watched(desk, answer):
+    return Job(call=RemoteCall(b"key", None, []), answer=answer, id="7_1")
+
+
+def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, answer, monkeypatch):
+    job = watched(desk, answer)
+    gone = {"7_1": JobState("NODE_FAIL")}
+    Queue(monkeypatch, {"7_1": JobState("RUNNING")}, None, gone, gone)
+    assert [desk.look([job]) for _ in range(3)] == [[], [], []]
+    (news,) = desk.look([job])
+    assert isinstance(news.error, JobLostError)
+    assert "job 7_1 ended (NODE_FAIL)" in str(news.error)
+    assert "left no log" in str(news.error)
+
+
+def test_a_job_that_is_gone_and_has_told_its_end_has_ended(desk, answer, monkeypatch):
+    job = watched(desk, answer)
+    Queue(monkeypatch, {}, {})
+    answer.tell([Started(1, "w")])
+    (news,) = desk.look([job])
+    assert (news.reports, news.error) == ([Started(1, "w")], None)
+    answer.end()
+    (news,) = desk.look([job])
+    assert (news.ended, news.error) == (True, None)
+
+
+def test_a_job_that_would_wait_for_ever_is_an_error(desk, answer, monkeypatch):
+    Queue(monkeypatch, {"7_1": JobState("PENDING", "PartitionTimeLimit")})
+    (news,) = desk.look([watched(desk, answer)])
+    assert isinstance(news.error, BackendError)
+    assert "PartitionTimeLimit" in str(news.error)
+
+
+def test_an_answer_that_is_none_breaks_the_executor(desk, answer, monkeypatch):
+    Queue(monkeypatch, None)
+    with (answer.folder / "answer").open("ab") as file:
+        file.write(struct.pack("<Q", 5) + b"hello")
+    (news,) = desk.look([watched(desk, answer)])
+    assert isinstance(news.error, BackendError)
+
+
+def test_a_refused_submission_says_what_slurm_said(desk, monkeypatch, no_cluster):
+    desk.open()
+
+    class Refusing:
+        def submit_array(self, calls):
+            raise RuntimeError("sbatch: error: QOSMaxSubmitJobPerUserLimit")
+
+    desk._executor = Refusing()
+    job = desk.make_job(RemoteCall(b"key", b"blob", []))
+    with pytest.raises(BackendError, match="QOSMaxSubmitJobPerUserLimit"):
+        desk.submit([job])
+    desk.close()
+
+
+def test_a_program_is_one_file_for_all_jobs(desk, monkeypatch, no_cluster):
+    desk.open()
+    submitted = []
+
+    class Taking:
+        def submit_array(self, calls):
+            submitted.extend(calls)
+            return [type("Handle", (), {"job_id": f"3_{n}"}) for n, _ in enumerate(calls)]
+
+    desk._executor = Taking()
+    jobs = [desk.make_job(RemoteCall(b"key", b"blob", [])) for _ in range(3)]
+    desk.submit(jobs)
+    assert [job.id for job in jobs] == ["3_0", "3_1", "3_2"]
+    assert {call.call.blob for call in submitted} == {None}
+    assert {Path(call.program).read_bytes() for call in submitted} == {b"blob"}
+    desk.close()
