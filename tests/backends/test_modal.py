@@ -1,6 +1,5 @@
 """What the `modal` executor decides without Modal, and one run through it."""
 
-import modal.exception
 import pytest
 
 import asyncexec as ax
@@ -10,6 +9,8 @@ from asyncexec.backends.modal_app.images import requirements
 from asyncexec.backends.modal_app.settings import gpu_of, longest_call
 from asyncexec.backends.modal_app.worker import Dropped
 from asyncexec.errors import OptionError
+
+modal = pytest.importorskip("modal")
 
 
 @pytest.mark.parametrize(

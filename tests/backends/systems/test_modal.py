@@ -94,13 +94,15 @@ async def test_options_arrive_at_modal(server):
     assert modal_format("PICKLE") not in function["output_formats"]
 
 
-async def test_the_default_image_has_what_the_driver_has(server):
-    async with engine(image=None, pip=["xarray"], py_modules=["tests"]) as running_engine:
+async def test_the_default_image_has_what_the_driver_has(server, tmp_path, monkeypatch):
+    (tmp_path / "of_mine").mkdir()
+    (tmp_path / "of_mine" / "__init__.py").write_text("answer = 42")
+    monkeypatch.syspath_prepend(tmp_path)
+    async with engine(image=None, pip=["xarray"], py_modules=["of_mine"]) as running_engine:
         assert (await running_engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
         state = server.state()
     mounted = {name for names in state["mounts"].values() for name in names}
-    assert {"/root/asyncexec/backends/modal.py", "/root/asyncexec/plan/plan.py"} <= mounted
-    assert any(name.startswith("/root/tests/") for name in mounted)
+    assert {"/root/asyncexec/backends/modal.py", "/root/of_mine/__init__.py"} <= mounted
     built = "\n".join(line for lines in state["images"] for line in lines)
     assert f"numpy=={np.__version__}" in built
     assert "xarray" in built
@@ -126,6 +128,19 @@ async def test_cancelling_ends_the_process_of_the_container(server, tmp_path):
         execution.cancel()
         await until(lambda: not alive(container["pid"]))
         assert (await running_engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
+
+
+async def test_a_call_that_is_cancelled_before_it_began_ends_when_it_does(server, tmp_path):
+    held = Held(directory=tmp_path)
+    async with engine(max_workers=1) as running_engine:
+        made = server.state()["rpcs"].get("FunctionMap", 0)
+        execution = running_engine.start(ax.Plan.map(partial(_held, held), [0]))
+        await until(lambda: server.state()["rpcs"].get("FunctionMap", 0) > made)
+        execution.cancel()
+        assert (await running_engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
+        before = held.traced(0)
+        await anyio.sleep(0.2)
+        assert held.traced(0) == before
 
 
 async def test_leaving_ends_the_app_and_its_containers(server):
