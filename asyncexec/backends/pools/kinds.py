@@ -1,0 +1,107 @@
+"""What is known of a pool by the package it comes from; nothing is imported for that."""
+
+from __future__ import annotations
+
+import concurrent.futures
+from collections.abc import Mapping
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from asyncexec.backends.contract import Capabilities
+
+# Python 3.14's; it derives from ThreadPoolExecutor, and its workers do not share memory.
+_INTERPRETERS: type | None = getattr(concurrent.futures, "InterpreterPoolExecutor", None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolKind:
+    """A kind of pool.
+
+    Attributes
+    ----------
+    local : bool
+        Whether its workers are certainly on this machine.
+    isolated : bool
+        Whether a task that ends its process leaves the driver alive.
+    shares_memory : bool
+        Whether tasks run in the driver's process.
+    loss_seconds : float or None
+        Within how long it notices that a worker died; None where it may never.
+    native_retry : str
+        What it would do again by itself, and how that is switched off.
+    call_seconds : float
+        About what one call costs.
+    lost : tuple of str
+        Names of the errors, in full, that say that the worker of one call is gone and no other.
+    tells_running : bool
+        Whether its futures know when their calls start.
+    shutdown : mapping
+        What its ``shutdown`` takes, beside ``wait``, so that nothing more is started.
+    """
+
+    local: bool = False
+    isolated: bool = True
+    shares_memory: bool = False
+    loss_seconds: float | None = None
+    native_retry: str = ""
+    call_seconds: float = 0.001
+    lost: tuple[str, ...] = ()
+    tells_running: bool = True
+    shutdown: Mapping[str, bool] = field(default_factory=lambda: {"cancel_futures": True})
+
+    def capabilities(self, *, batch_limit: int) -> Capabilities:
+        """Return what a backend on such a pool can do."""
+        return Capabilities(
+            name="futures",
+            local=self.local,
+            isolated=self.isolated,
+            shares_memory=self.shares_memory,
+            batch_limit=batch_limit,
+            tells_progress=self.shares_memory or batch_limit == 1,
+            loss_seconds=self.loss_seconds,
+            native_retry=self.native_retry,
+            call_seconds=self.call_seconds,
+        )
+
+
+UNKNOWN = PoolKind()
+NOT_YET = PoolKind(local=True)
+"""Of a pool that is still to be made: the most careful guess."""
+
+THREADS = PoolKind(local=True, isolated=False, shares_memory=True, call_seconds=0.0)
+INTERPRETERS = PoolKind(local=True, isolated=False)
+PROCESSES = PoolKind(local=True, loss_seconds=1.0)
+
+_BY_PACKAGE: Mapping[str, PoolKind] = {
+    "loky": PROCESSES,
+    # With MPICH a rank that dies takes the others along, and the driver with them, unless mpiexec is told otherwise
+    # (-disable-auto-cleanup): then it is waited for for ever.
+    "mpi4py": PoolKind(isolated=False),
+    "parsl": PoolKind(
+        loss_seconds=30.0,
+        native_retry="Config(retries=...), 0 unless it is set",
+        lost=(
+            "parsl.executors.high_throughput.errors.WorkerLost",
+            "parsl.executors.high_throughput.errors.ManagerLost",
+        ),
+        tells_running=False,
+        # It warns that it cannot cancel when it is asked to.
+        shutdown={},
+    ),
+    "lithops": PoolKind(loss_seconds=3.0, call_seconds=0.4),
+}
+
+
+def kind_of(pool: type[Executor]) -> PoolKind:
+    """Return what is known of a class of pools; the one that it derives from counts as well."""
+    if _INTERPRETERS is not None and issubclass(pool, _INTERPRETERS):
+        return INTERPRETERS
+    if issubclass(pool, ThreadPoolExecutor):
+        return THREADS
+    if issubclass(pool, ProcessPoolExecutor):
+        return PROCESSES
+    for base in pool.__mro__:
+        known = _BY_PACKAGE.get(base.__module__.partition(".")[0])
+        if known is not None:
+            return known
+    return UNKNOWN
