@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -55,6 +55,12 @@ class Progress:
     """What a call tells while it runs.
 
     A call that can tell, tells when each attempt starts; otherwise nothing in it counts as started until it returns.
+
+    Attributes
+    ----------
+    take_over : callable or None
+        Set by a call that cancels its attempts itself, for instance because its worker may be ahead of what it has
+        told: it takes the attempts to be cancelled and sees to their outcomes, or calls :meth:`stop`.
     """
 
     def __init__(self, batch: Batch, exchange: Exchange) -> None:
@@ -66,6 +72,7 @@ class Progress:
         self.running: Started | None = None
         self.running_since = 0.0
         self.stopped: set[int] = set()
+        self.take_over: Callable[[frozenset[int]], None] | None = None
 
     def started(self, attempt: int, worker: str) -> bool:
         """Report that an attempt starts; False if it was cancelled before, and must be left out."""
@@ -95,12 +102,21 @@ class Progress:
 
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop what has not started; stop the call if what runs is among ``attempts``."""
-        for attempt in self.owed.intersection(attempts):
+        hit = frozenset(self.owed.intersection(attempts))
+        if self.take_over is not None:
+            if hit:
+                self.take_over(hit)
+            return
+        for attempt in hit:
             if self.began_at and (self.running is None or self.running.attempt == attempt):
-                self.stopped.add(attempt)
-                self.scope.cancel()
+                self.stop([attempt])
             else:
                 self.ended(Outcome(attempt, Status.CANCELLED))
+
+    def stop(self, attempts: Collection[int]) -> None:
+        """Stop the call because of these attempts, which are cancelled; the others go on elsewhere."""
+        self.stopped.update(attempts)
+        self.scope.cancel()
 
 
 class CallsBackend:

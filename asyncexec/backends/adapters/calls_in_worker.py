@@ -12,6 +12,7 @@ from collections.abc import Container, Iterator, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.backends.adapters.reins import Reins
 from asyncexec.backends.contract import Job, Program, Report, Started
 from asyncexec.backends.wire import encode_outcomes, encode_reports
 from asyncexec.backends.worker import Fence, describe, run_job
@@ -103,26 +104,38 @@ class RemoteCall:
             outcome = run_job(job, *program, worker=worker, peak_bytes=peak_bytes)
             yield encode_outcomes([outcome])
 
-    def frames(self, dropped: Container[int] = ()) -> Iterator[bytes]:
+    def frames(
+        self,
+        dropped: Container[int] = (),
+        reins: Reins | None = None,
+        *,
+        worker: str = "",
+        gather_seconds: float = GATHER_SECONDS,
+    ) -> Iterator[bytes]:
         """Run the jobs in a thread of their own, and yield reports as bytes while they run.
 
-        What ends is told at once, or together with what ended within the same moment; what starts is told if it has
-        not ended within 20 ms. Attempts in ``dropped``, which may grow meanwhile, are left out.
+        What ends is told at once, or together with what ends within ``gather_seconds``; what starts is told if it has
+        not ended within 20 ms. Attempts in ``dropped``, which may grow meanwhile, are left out. With ``reins`` the
+        job that runs can be left behind, too: the frames then end before it does. ``worker`` names this worker where
+        its machine and process do not, as in containers that are all alike.
         """
-        worker = worker_name()
+        worker = worker or worker_name()
         program = self._program(worker)
         if program is None or isinstance(program, list):
             yield NEEDS_PROGRAM if program is None else encode_reports(program)
             return
-        bench = _Bench()
-        arguments = (self.jobs, program, worker, bench, dropped)
+        bench = _Bench(worker)
+        reins = Reins(self.jobs) if reins is None else reins
+        reins.on_left = bench.finish
+        arguments = (self, program, bench, reins, dropped)
         thread = threading.Thread(target=_work, args=arguments, daemon=True)
         thread.start()
         while not bench.ended or bench.outcomes:
-            reports = bench.news()
+            reports = bench.news(gather_seconds)
             if reports:
                 yield encode_reports(reports)
-        thread.join()
+        if not reins.left:
+            thread.join()
 
     def _program(self, worker: str) -> Any:
         """Return the program; None where it has to be sent; the jobs' outcomes where it cannot be loaded."""
@@ -137,15 +150,17 @@ class RemoteCall:
 class _Bench:
     """What lies between the thread that runs jobs and the one that tells of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
         self.outcomes: deque[Outcome] = deque()
         self.running: Started | None = None
         self.ended = False
         self._told: Started | None = None
         self._changed = threading.Event()
+        self._finished = threading.Event()
 
-    def begin(self, attempt: int, worker: str) -> None:
-        self.running = Started(attempt, worker)
+    def begin(self, attempt: int) -> None:
+        self.running = Started(attempt, self.worker)
 
     def end(self, outcome: Outcome) -> None:
         self.running = None
@@ -154,16 +169,16 @@ class _Bench:
 
     def finish(self) -> None:
         self.ended = True
+        self._finished.set()
         self._changed.set()
 
-    def news(self) -> list[Report]:
+    def news(self, gather_seconds: float) -> list[Report]:
         """Wait for something to tell, or a moment, and return it."""
         running = self.running
         changed = self._changed.wait(TELL_SECONDS)
         if changed:
             self._changed.clear()
-            if not self.ended:
-                time.sleep(GATHER_SECONDS)
+            self._finished.wait(gather_seconds)
         reports: list[Report] = [self.outcomes.popleft() for _ in range(len(self.outcomes))]
         if running is not None and running is self.running and running is not self._told:
             self._told = running
@@ -172,13 +187,18 @@ class _Bench:
 
 
 def _work(
-    jobs: Sequence[Job], program: Any, worker: str, bench: _Bench, dropped: Container[int]
+    call: RemoteCall, program: Any, bench: _Bench, reins: Reins, dropped: Container[int]
 ) -> None:
     try:
-        for job in jobs:
-            if job.attempt not in dropped:
-                bench.begin(job.attempt, worker)
-                bench.end(run_job(job, *program, worker=worker))
+        for job in call.jobs:
+            fence = None if job.attempt in dropped else reins.begin(job.attempt)
+            if fence is None:
+                continue
+            bench.begin(job.attempt)
+            outcome = run_job(job, *program, worker=bench.worker, fence=fence)
+            if not reins.end():
+                return
+            bench.end(outcome)
     finally:
         bench.finish()
 
