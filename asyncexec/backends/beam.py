@@ -93,6 +93,7 @@ class BeamBackend(BlockingBackend):
             else whole_number(max_workers, executor=_NAME, option="max_workers"),
             # A direct runner runs the elements of a pipeline one after another.
             together=not direct,
+            cancels=not direct,
             poll_seconds=seconds(poll, executor=_NAME, option="poll_seconds"),
         )
         limit = whole_number(batch_limit, executor=_NAME, option="batch_limit")

@@ -35,6 +35,8 @@ class CallsPipeline:
         Of the runner.
     poll_seconds : float
         How often to look for answers.
+    cancels : bool
+        Whether its runner can cancel a pipeline: those of this process cannot, and may wait for ever if told to.
     ended : callable
         Called with this pipeline when it has ended, in a thread of its own.
     """
@@ -48,6 +50,7 @@ class CallsPipeline:
         runner: str,
         options: Options,
         poll_seconds: float,
+        cancels: bool,
         ended: Callable[[CallsPipeline], None],
     ) -> None:
         self._name = name
@@ -56,9 +59,11 @@ class CallsPipeline:
         self._runner = runner
         self._options = options
         self._poll_seconds = poll_seconds
+        self._cancels = cancels
         self._ended = ended
         self._result: Any = None
         self._stopping = threading.Event()
+        self._cancelled = False
         for handle in calls.values():
             handle.on_unwanted = self._reconsider
 
@@ -68,7 +73,8 @@ class CallsPipeline:
 
     def stop(self) -> None:
         """Have it cancelled, where its runner can."""
-        self._stopping.set()
+        if self._cancels:
+            self._stopping.set()
 
     def _reconsider(self) -> None:
         if all(handle.unwanted or handle.done() for handle in self._calls.values()):
@@ -82,21 +88,24 @@ class CallsPipeline:
             running = future_of(self._run, name=f"asyncexec-{self._name}-run")
             done = threading.Event()
             running.add_done_callback(lambda _: done.set())
-            told = False
             while not done.wait(self._poll_seconds):
                 with suppress(
                     OSError
                 ):  # Storage may fail for a moment; what matters is the last look.
                     self._place.collect(self._calls)
-                if self._stopping.is_set() and self._result is not None and not told:
-                    told = True
-                    with suppress(Exception):  # As runners that cannot do.
-                        self._result.cancel()
+                self._cancel_if_asked()
             error = running.exception()
             self._place.collect(self._calls)
         except Exception as raised:  # noqa: BLE001 - it is why its calls have no answer
             error = raised
         self._end(error)
+
+    def _cancel_if_asked(self) -> None:
+        result = self._result
+        if result is not None and self._stopping.is_set() and not self._cancelled:
+            self._cancelled = True
+            with suppress(Exception):  # It has ended just now, or its runner cannot after all.
+                result.cancel()
 
     def _run(self) -> None:
         beam: Any = import_module("apache_beam")

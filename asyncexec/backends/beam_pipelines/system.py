@@ -32,6 +32,8 @@ class Settings:
         How many calls run at once.
     together : bool
         Whether all calls that are ready go into one pipeline.
+    cancels : bool
+        Whether the runner can cancel a pipeline.
     poll_seconds : float
         How often to look for answers.
     """
@@ -41,6 +43,7 @@ class Settings:
     work_dir: str | None
     workers: int
     together: bool
+    cancels: bool
     poll_seconds: float
 
 
@@ -52,6 +55,7 @@ class BeamSystem:
         self._settings = settings
         self._place: ThisProcess | Storage = ThisProcess()
         self._running: set[CallsPipeline] = set()
+        self._closed = False
 
     def open(self) -> int:
         """Make ready, and return how many calls run at once."""
@@ -82,13 +86,20 @@ class BeamSystem:
 
     def close(self, *, idle: bool) -> None:
         """Stop what can be stopped, and remove what was left in storage."""
+        self._closed = True
         running = list(self._running)
         for pipeline in running:
             pipeline.stop()
-        # A call that was given up in this process can only be left to end by itself.
-        if idle or self._settings.work_dir is not None:
+        # Where pipelines cannot be cancelled, a call that was given up can only be left to end by itself.
+        if idle or self._settings.cancels:
             wait([pipeline.over for pipeline in running], timeout=LEAVE_SECONDS)
-        self._place.close()
+        if not self._running:
+            self._place.close()
+
+    def _ended(self, pipeline: CallsPipeline) -> None:
+        self._running.discard(pipeline)
+        if self._closed and not self._running:
+            self._place.close()
 
     def _start(self, handles: Sequence[CallHandle]) -> None:
         name = f"beam-{uuid.uuid4().hex[:12]}"
@@ -99,7 +110,8 @@ class BeamSystem:
             runner=self._settings.runner,
             options=self._settings.options,
             poll_seconds=self._settings.poll_seconds,
-            ended=self._running.discard,
+            cancels=self._settings.cancels,
+            ended=self._ended,
         )
         self._running.add(pipeline)
         pipeline.start()

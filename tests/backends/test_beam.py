@@ -1,0 +1,121 @@
+from concurrent.futures import CancelledError
+
+import pytest
+
+from asyncexec.backends.adapters.blocking_system import CallLostError
+from asyncexec.errors import OptionError
+
+pytest.importorskip("apache_beam")
+
+from asyncexec.backends.beam import BeamBackend
+from asyncexec.backends.beam_pipelines.handles import CallHandle
+from asyncexec.backends.beam_pipelines.places import Storage, ThisProcess, run_element
+
+PLACES = ("here", "storage")
+
+
+def answer():
+    return b"answer"
+
+
+@pytest.fixture(params=PLACES)
+def place(request, tmp_path):
+    return ThisProcess() if request.param == "here" else Storage(directory=str(tmp_path / "calls"))
+
+
+def test_an_element_is_run_and_its_answer_comes(place):
+    handle = CallHandle(answer)
+    place.hand_over({"a": handle})
+    assert not handle.running()
+    run_element("a", place)
+    place.collect({"a": handle})
+    assert handle.result(timeout=0) == b"answer"
+    assert handle.begun
+    place.withdraw(["a"])
+    place.close()
+
+
+def test_an_element_that_comes_twice_is_run_once(place):
+    handle = CallHandle(answer)
+    place.hand_over({"b": handle})
+    assert place.begin("b") is not None
+    assert place.begin("b") is None
+    place.withdraw(["b"])
+
+
+def test_in_storage_a_second_coming_tells_that_the_first_is_lost(tmp_path):
+    place = Storage(directory=str(tmp_path / "calls"))
+    handle = CallHandle(answer)
+    place.hand_over({"c": handle})
+    place.begin("c")
+    place.collect({"c": handle})
+    assert handle.running()
+    run_element("c", place)
+    place.collect({"c": handle})
+    with pytest.raises(CallLostError) as caught:
+        handle.result(timeout=0)
+    assert caught.value.worker
+
+
+def test_a_call_that_is_cancelled_before_it_begins_is_not_run(place):
+    ran = []
+    handle = CallHandle(answer)
+    place.hand_over({"d": handle})
+    handle.on_unwanted = lambda: ran.append("told")
+    assert handle.cancel()
+    place.collect({"d": handle})
+    assert place.begin("d") is None
+    assert ran == ["told"]
+    with pytest.raises(CancelledError):
+        handle.result(timeout=0)
+    place.withdraw(["d"])
+
+
+def test_a_call_that_has_begun_cannot_be_cancelled():
+    handle = CallHandle(answer)
+    assert handle.begin()
+    assert not handle.begin()
+    assert not handle.cancel()
+    assert handle.unwanted
+    handle.finish(b"late")
+    assert handle.result(timeout=0) == b"late"
+
+
+def test_nothing_is_left_in_storage(tmp_path):
+    place = Storage(directory=str(tmp_path / "calls"))
+    handles = {name: CallHandle(answer) for name in "ef"}
+    place.hand_over(handles)
+    run_element("e", place)
+    place.withdraw(list(handles))
+    assert list((tmp_path / "calls").iterdir()) == []
+    place.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_runner_elsewhere_needs_a_place_that_both_see():
+    for options in (
+        {"runner": "FlinkRunner"},
+        {"options": {"direct_running_mode": "multi_processing"}},
+    ):
+        with pytest.raises(OptionError, match="work_dir"):
+            BeamBackend(**options)
+
+
+def test_options_are_checked():
+    for options, word in (
+        ({"runner": 3}, "runner"),
+        ({"options": {"runner": "DirectRunner"}}, "option of its own"),
+        ({"max_workers": 0}, "max_workers"),
+        ({"batch_limit": 0}, "batch_limit"),
+        ({"poll_seconds": -1}, "poll_seconds"),
+    ):
+        with pytest.raises(OptionError, match=word):
+            BeamBackend(**options)
+
+
+def test_what_it_can_do_depends_on_where_it_runs():
+    here = BeamBackend().capabilities
+    assert (here.shares_memory, here.isolated, here.metered) == (True, False, False)
+    far = BeamBackend(runner="DataflowRunner", work_dir="gs://bucket/dir").capabilities
+    assert (far.shares_memory, far.isolated, far.metered, far.local) == (False, True, True, False)
+    assert BeamBackend.features == BeamBackend().capabilities
