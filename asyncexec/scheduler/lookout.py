@@ -5,11 +5,12 @@ A stage's started attempts are kept oldest first, so a look costs what is overdu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from asyncexec.straggler.rule import StageView
+from asyncexec.straggler.rule import StageView, steady
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.1
 """How often thresholds, which move with the statistics, are looked at."""
+
+
+class Seen(NamedTuple):
+    """What a stage looked like, and what its rule said to that."""
+
+    completed: int
+    draining: bool
+    threshold: float | None
+    copies: int
 
 
 class Lookout:
@@ -40,8 +50,10 @@ class Lookout:
 
     def slow(self, stage: StageState, now: float, idle_slots: int) -> list[Running]:
         """Return the attempts whose tasks get a backup now, oldest first."""
-        view = self._view(stage, idle_slots)
+        view = self._view(stage, now, idle_slots)
         threshold = stage.settings.straggler.threshold(view)
+        copies = stage.settings.straggler.copies(view)
+        stage.seen = Seen(stage.completed, view.draining, threshold, copies)
         if threshold is None:
             return []
         allowed = (
@@ -49,10 +61,9 @@ class Lookout:
         )
         if allowed <= 0:
             return []
-        copies = stage.settings.straggler.copies(view)
         return list(islice(self._candidates(stage, now - threshold, copies), allowed))
 
-    def next_look(self, stage: StageState) -> float:
+    def next_look(self, stage: StageState, idle_slots: int) -> float:
         """Return when to look again."""
         limit = stage.settings.timeout.task
         due = float("inf")
@@ -60,7 +71,23 @@ class Lookout:
             due = next((r.started + limit for r in stage.started.values() if not r.timed_out), due)
         if stage.settings.straggler.name == "off":
             return due
-        return min(due, stage.looked_at + LOOK_SECONDS)
+        return min(due, self._next_backup(stage, idle_slots))
+
+    def _next_backup(self, stage: StageState, idle_slots: int) -> float:
+        """Return when some attempt may be slow, as far as is known now."""
+        soon = stage.looked_at + LOOK_SECONDS
+        seen = stage.seen
+        if (
+            seen is None
+            or seen.completed != stage.completed
+            or seen.draining != _drains(stage, idle_slots)
+            or not steady(stage.settings.straggler)
+        ):
+            return soon
+        if seen.threshold is None:
+            return math.inf
+        oldest = next(self._candidates(stage, math.inf, seen.copies), None)
+        return math.inf if oldest is None else max(soon, oldest.started + seen.threshold)
 
     def _candidates(self, stage: StageState, before: float, copies: int) -> Iterator[Running]:
         for running in stage.started.values():
@@ -71,17 +98,23 @@ class Lookout:
                 if trouble is None or _may_have_another(trouble, running, copies):
                     yield running
 
-    def _view(self, stage: StageState, idle_slots: int) -> StageView:
+    def _view(self, stage: StageState, now: float, idle_slots: int) -> StageView:
         return StageView(
             tasks=stage.tasks,
             completed=stage.completed,
-            draining=idle_slots > 0 and not stage.launchable,
+            draining=_drains(stage, idle_slots),
             slots=stage.slots(),
             running_backups=stage.running_backups,
             cancels=self._capabilities.kills,
             metered=self._capabilities.metered,
             statistics=stage.statistics,
+            elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,
+            completions=stage.completions,
         )
+
+
+def _drains(stage: StageState, idle_slots: int) -> bool:
+    return idle_slots > 0 and not stage.launchable
 
 
 def _may_have_another(trouble: Trouble, newest: Running, copies: int) -> bool:

@@ -196,7 +196,8 @@ class Run:
         # Once told, a pause that is over is no reason to be told again: there may be nothing to send.
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
-        times.extend(self._lookout.next_look(s) for s in self._waiting if s.started)
+        idle = self._idle_slots()
+        times.extend(self._lookout.next_look(s, idle) for s in self._waiting if s.started)
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -368,6 +369,7 @@ class Run:
             return
         task = running.task
         stage.completed += 1
+        stage.completions.add(now - (stage.first_at or 0.0))
         self.left -= 1
         if (
             self._circuit.failures

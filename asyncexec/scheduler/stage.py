@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Program
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.attempts import Running, Trouble
+    from asyncexec.scheduler.lookout import Seen
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.settings import Settings
     from asyncexec.scheduler.values import Retention
@@ -34,6 +35,10 @@ class StageState:
         Tasks to get a backup, and tasks to be tried once more with nothing beside them.
     looked_at : float
         When its attempts were last looked at for slow ones.
+    seen : Seen or None
+        What was seen then.
+    statistics, completions : DurationStatistics
+        How long attempts ran on their workers, and how long after its first attempt was sent each task was complete.
     """
 
     def __init__(
@@ -61,6 +66,8 @@ class StageState:
         self.retention = retention
         self.batch = batch
         self.statistics = DurationStatistics()
+        self.completions = DurationStatistics()
+        self.seen: Seen | None = None
         self.started: dict[int, Running] = {}
         self.troubles: dict[int, Trouble] = {}
         self.backups: deque[int] = deque()

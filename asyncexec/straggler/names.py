@@ -5,14 +5,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
+from asyncexec.straggler.cubed import Cubed
+from asyncexec.straggler.late import Late
 from asyncexec.straggler.off import Off
 from asyncexec.straggler.rule import Rule
+from asyncexec.straggler.spark import Spark
 from asyncexec.straggler.two_phase import TwoPhase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-_RULES: Mapping[str, Callable[[], Rule]] = {"off": Off, "two_phase": TwoPhase}
+_RULES: Mapping[str, Callable[[], Rule]] = {
+    "off": Off,
+    "cubed": Cubed,
+    "spark": Spark,
+    "late": Late,
+    "two_phase": TwoPhase,
+}
 
 
 def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and False are what users write

@@ -6,11 +6,10 @@ and looks at those beyond it only. It starts backups oldest first, on another wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from asyncexec.straggler.statistics import DurationStatistics
+from asyncexec.straggler.statistics import DurationStatistics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +32,10 @@ class StageView:
         Whether worker time is billed.
     statistics : DurationStatistics
         Seconds that successful attempts of the stage ran, measured on the workers.
+    elapsed_seconds : float
+        Since the stage's first attempt was sent.
+    completions : DurationStatistics
+        Seconds from there to the end of each task.
     """
 
     tasks: int
@@ -43,6 +46,16 @@ class StageView:
     cancels: bool
     metered: bool
     statistics: DurationStatistics
+    elapsed_seconds: float = 0.0
+    completions: DurationStatistics = field(default_factory=DurationStatistics)
+
+
+def steady(rule: Rule) -> bool:
+    """Whether what ``rule`` says changes with the stage's figures only, so that it need not be asked until they do.
+
+    A rule that says so has an attribute ``steady`` that is True. Others are asked ten times a second.
+    """
+    return bool(getattr(rule, "steady", False))
 
 
 @runtime_checkable

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from asyncexec.errors import OptionError
 
@@ -53,6 +53,8 @@ class TwoPhase:
             raise OptionError(
                 f"straggler: floor_seconds must be finite and at least 0, not {self.floor_seconds!r}"
             )
+
+    steady: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

@@ -119,6 +119,24 @@ def test_messages_that_are_dear_do_not_get_smaller_than_is_worth_their_cost() ->
     assert all(size >= 45 for size in sizes[4:-1]), sizes
 
 
+def test_nobody_looks_for_slow_attempts_where_none_can_be_slow_yet() -> None:
+    bench = Workbench(Plan.map(abs, range(20)), slots=20, straggler=TwoPhase())
+    jobs = bench.send()
+    for job in jobs:
+        bench.start(job)
+    for job in jobs[:12]:
+        bench.end(job, seconds=1000.0)
+    bench.now = 1000.0
+    ticks = 0
+    while (deadline := bench.run.next_deadline()) is not None and deadline < 1249.0:
+        bench.now = max(bench.now, deadline)
+        bench.run.tick(bench.now)
+        ticks += 1
+    assert ticks <= 3
+    bench.pass_time(5.0 + 1250.0 - bench.now)
+    assert len(bench.send()) == 8, "backups of what is a quarter over the median"
+
+
 def fast(plan: Plan, **options: object) -> Workbench:
     """A run that has found its tasks to be short."""
     bench = Workbench(plan, slots=1, batch=64, **options)

@@ -150,7 +150,7 @@ def test_rules_by_name():
 
 @pytest.mark.parametrize("value", ["three_phase", "", 1.5, 3, object(), TwoPhase, Eager])
 def test_an_unknown_rule_is_refused_and_the_known_are_listed(value):
-    with pytest.raises(OptionError, match=r"'off', 'two_phase'"):
+    with pytest.raises(OptionError, match=r"'cubed', 'late', 'off', 'spark', 'two_phase'"):
         as_rule(value)
 
 
