@@ -166,6 +166,8 @@ def _explain(
         what = f"out of memory, also when run alone{projected}: {said}"
         return what, TaskMemoryError, " Use smaller chunks or items."
     if outcome.status is Status.TIMED_OUT:
+        if said:  # Where it runs has a limit of its own.
+            return said, TaskTimeoutError, ""
         limit = stage.settings.timeout.task
         what = f"ran longer than its timeout of {limit or 0:g} s"
         return what, TaskTimeoutError, " Give it a longer timeout=, or less work."
