@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import dataclasses
+import io
 import itertools
 import logging
 import time
@@ -135,7 +136,7 @@ class Function:
             FunctionName=settings.function_name,
             InvocationType="RequestResponse",
             LogType="Tail",
-            Payload=event,
+            Payload=io.BytesIO(event),  # Read bit by bit, between which the loop gets its turn.
             **qualifier,
         )
         async with response["Payload"] as body:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -82,7 +83,7 @@ class Payloads:
         if len(call) <= LARGEST_BYTES:
             return Request(call, answer)
         name, key = self._bucket.place()
-        await self._s3.put_object(Bucket=name, Key=key, Body=call)
+        await self._s3.put_object(Bucket=name, Key=key, Body=io.BytesIO(call))
         return Request(Stored(name, key, sha256(call)), answer)
 
     async def fetch(self, stored: Stored) -> bytes:
