@@ -1,0 +1,204 @@
+"""What runs in a Dask worker: a batch as one Dask task, and orders to a batch that runs.
+
+News go out as events, which the scheduler passes on, as long as they are small: it keeps the last thousand. What is
+large comes as the task's result, and ends the batch early, so that it comes soon.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from asyncexec.backends.adapters.calls_in_worker import RemoteCall
+from asyncexec.backends.adapters.reins import Reins, Stopped
+
+GATHER_SECONDS = 0.02
+EVENT_BYTES = 16_384
+REMEMBERED_CALLS = 10_000
+
+_CELL = struct.Struct("<q")
+
+
+class Errand(NamedTuple):
+    """How a call is told of.
+
+    Attributes
+    ----------
+    topic : str
+        Of the events.
+    number : int
+        Of the call, unique in its topic.
+    starts : str
+        Path of a file that a driver on the same machine reads after the worker's death.
+    cell : int
+        Where in it the call writes down which attempt runs.
+    """
+
+    topic: str
+    number: int
+    starts: str
+    cell: int
+
+    @property
+    def name(self) -> str:
+        """Which call it is, on a worker that has many masters."""
+        return f"{self.topic}/{self.number}"
+
+
+def run_call(packed: bytes, errand: Errand) -> list[bytes]:
+    """Run a batch, and return the frames that have not been told as events; the Dask task that this is."""
+    call: RemoteCall = pickle.loads(packed)  # noqa: S301 - from the driver
+    note = _Note(errand)
+    reins = Reins(call.jobs, note.begin)
+    _CALLS.begin(errand.name, reins)
+    held: list[bytes] = []
+    try:
+        for frame in call.frames(reins=reins, gather_seconds=GATHER_SECONDS):
+            if not _tell(errand, frame, end=False):
+                held.append(frame)
+                reins.finish()
+    finally:
+        _CALLS.end(errand.name)
+        note.close()
+    if not held:
+        _tell(errand, b"", end=True)
+    return held
+
+
+def _tell(errand: Errand, frame: bytes, *, end: bool) -> bool:
+    """Send a frame as an event; False if it is too large for that."""
+    from distributed import get_worker
+
+    if len(frame) > EVENT_BYTES:
+        return False
+    event = {"call": errand.number, "frame": frame, "end": end}
+    get_worker().log_event(errand.topic, event)
+    return True
+
+
+def stop_attempts(
+    name: str, attempts: Sequence[int], *, leave: bool
+) -> tuple[list[int], list[int]]:
+    """Stop attempts of a call, and return those that were dropped and those that were left behind.
+
+    Called on the worker's event loop, while the batch runs or before it has come. Without ``leave`` one that runs goes
+    on running.
+    """
+    stopped = _CALLS.stop(name, attempts, leave=leave)
+    return stopped.dropped, stopped.left
+
+
+class _Calls:
+    """The calls of this process: those that run, those that were stopped before they came, those that have ended."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: dict[str, Reins] = {}
+        self._early: OrderedDict[str, set[int]] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
+
+    def begin(self, name: str, reins: Reins) -> None:
+        with self._lock:
+            self._running[name] = reins
+            reins.stop(self._early.pop(name, ()))
+
+    def end(self, name: str) -> None:
+        with self._lock:
+            del self._running[name]
+            self._ended[name] = None
+            _shorten(self._ended)
+
+    def stop(self, name: str, attempts: Sequence[int], *, leave: bool) -> Stopped:
+        with self._lock:
+            reins = self._running.get(name)
+            if reins is not None:
+                return reins.stop(attempts, leave=leave)
+            if name in self._ended:
+                return Stopped([], [])
+            self._early.setdefault(name, set()).update(attempts)
+            _shorten(self._early)
+            return Stopped(sorted(attempts), [])
+
+
+class _Note:
+    """Writes down which attempt runs, where a driver on the same machine can read it."""
+
+    def __init__(self, errand: Errand) -> None:
+        self._offset = errand.cell * _CELL.size
+        try:
+            self._file = os.open(errand.starts, os.O_WRONLY)
+        except OSError:
+            self._file = -1  # Another machine.
+
+    def begin(self, attempt: int) -> None:
+        if self._file >= 0:
+            os.pwrite(self._file, _CELL.pack(attempt), self._offset)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+
+class StartsFile:
+    """The file of :class:`Errand`, as the driver sees it.
+
+    Parameters
+    ----------
+    path : str
+        Of a file that this creates.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        self._free: list[int] = []
+        self._cells = 0
+
+    def take(self) -> int:
+        """Return a cell for a call."""
+        if not self._free:
+            self._free.append(self._cells)
+            self._cells += 1
+        cell = self._free.pop()
+        os.pwrite(self._file, _CELL.pack(0), cell * _CELL.size)
+        return cell
+
+    def read(self, cell: int) -> int:
+        """Return the attempt that started last; 0 if none has, or the worker does not see the file."""
+        (attempt,) = _CELL.unpack(os.pread(self._file, _CELL.size, cell * _CELL.size))
+        return int(attempt)
+
+    def give_back(self, cell: int) -> None:
+        """Let another call have the cell."""
+        self._free.append(cell)
+
+    def close(self) -> None:
+        """Close it; its directory is removed by whoever made it."""
+        os.close(self._file)
+
+
+def kill_worker(dask_worker: Any) -> None:
+    """End a worker's process, from its nanny, which starts another."""
+    if dask_worker.pid is not None:
+        os.kill(dask_worker.pid, signal.SIGKILL)
+
+
+def forget_topic(dask_scheduler: Any, topic: str) -> None:
+    """Have the scheduler forget what was said under a topic."""
+    broker = getattr(dask_scheduler, "_broker", None)
+    if broker is not None:
+        broker.truncate(topic)
+
+
+def _shorten(names: OrderedDict[str, Any]) -> None:
+    while len(names) > REMEMBERED_CALLS:
+        names.popitem(last=False)
+
+
+_CALLS = _Calls()

@@ -1,0 +1,195 @@
+"""One batch on a worker in this process: handed over as it is, and run by a thread beside the worker's.
+
+The worker's thread waits for it. So it is free at once when the task that runs is given up, and nothing that runs can
+hold up the worker when it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+import anyio
+
+from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.reins import Reins
+from asyncexec.backends.contract import Batch, Job, Program, Started
+from asyncexec.backends.dask_cluster.census import Worker
+from asyncexec.backends.dask_cluster.links import Links, WorkerGoneError
+from asyncexec.backends.worker import describe, run_job
+from asyncexec.events.outcome import Outcome, Status
+
+
+class SharedBatch:
+    """A batch, from the choice of its worker to its end."""
+
+    def __init__(self, links: Links, batch: Batch, progress: Progress, worker: Worker) -> None:
+        self._links = links
+        self._batch = batch
+        self._progress = progress
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._over = anyio.Event()
+        self._error: Exception | None = None
+        self._run = _Run(batch.program, batch.jobs, self._hear)
+        progress.take_over = self._cancel
+
+    async def run(self, wanted: dict[str, float]) -> None:
+        """Run it to its end, whichever that is."""
+        owed = self._progress.owed
+        try:
+            while rest := [job for job in self._batch.jobs if job.attempt in owed]:
+                self._over = anyio.Event()
+                self._run = _Run(self._batch.program, rest, self._hear)
+                await self._once(wanted)
+        except WorkerGoneError as error:
+            self._lost(error)
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                self._cancel(frozenset(owed))
+                if owed:
+                    await self._over.wait()  # It is saving.
+            raise
+        finally:
+            self._progress.take_over = None
+
+    async def _once(self, wanted: dict[str, float]) -> None:
+        name = f"asyncexec-{uuid4().hex}"
+        _RUNS[name] = self._run
+        future = self._links.submit(run_shared, name, worker=self._worker, wanted=wanted)
+        watch = anyio.CancelScope()
+        self._links.tasks.start_soon(self._watch, future, watch)
+        try:
+            await self._over.wait()
+        finally:
+            watch.cancel()
+            future.release()
+            _RUNS.pop(name, None)
+        self._take_news()
+        if self._error is not None:
+            raise self._error
+
+    async def _watch(self, future: Any, watch: anyio.CancelScope) -> None:
+        """End it where its worker goes, instead of waiting for ever."""
+        with watch:
+            error = await self._links.end_of(future, self._worker)
+            if error is not None:
+                self._error = error
+                self._over.set()
+
+    def _hear(self) -> None:
+        """In the thread that runs: have the loop look."""
+        # A closed loop: nobody is left to hear of the end of a job that was given up.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._take_news)
+
+    def _take_news(self) -> None:
+        run = self._run
+        run.heard = False
+        while run.news:
+            self._progress.ended(run.news.popleft())
+        running = run.running
+        told = self._progress.running
+        if running is not None and (told is None or told.attempt != running.attempt):
+            self._progress.started(*running)
+        if run.over:
+            self._over.set()
+
+    def _cancel(self, attempts: frozenset[int]) -> None:
+        self._take_news()
+        stopped = self._run.reins.stop(attempts)
+        dropped = [Outcome(attempt, Status.CANCELLED) for attempt in stopped.dropped]
+        self._progress.ended(*dropped, *[self._ran(a, Status.CANCELLED) for a in stopped.left])
+        self._links.abandoned.extend(stopped.left)
+
+    def _lost(self, error: WorkerGoneError) -> None:
+        left = set(self._run.reins.stop(self._progress.owed).left)
+        for attempt in list(self._progress.owed):
+            self._progress.ended(
+                self._ran(attempt, Status.LOST, error)
+                if attempt in left
+                else Outcome(attempt, Status.LOST, error=describe(error))
+            )
+
+    def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
+        since = self._progress.running_since or time.time()
+        seconds = max(time.time() - since, 0.0)
+        why = None if error is None else describe(error, keep=True)
+        return Outcome(attempt, status, self._run.worker, since, seconds, error=why)
+
+
+class _Run:
+    """The jobs in a thread of their own."""
+
+    def __init__(
+        self, program: Program, jobs: list[Job] | Any, on_news: Callable[[], None]
+    ) -> None:
+        self.reins = Reins(jobs)
+        self.reins.on_left = self._end
+        self.news: deque[Outcome] = deque()
+        self.running: Started | None = None
+        self.heard = False
+        self.over = False
+        self.worker = ""
+        self._program = program
+        self._jobs = jobs
+        self._on_news = on_news
+        self._ended = threading.Event()
+
+    def wait(self) -> None:
+        """Run the jobs, from the worker's thread, and return when they have ended or one was left behind."""
+        self.worker = threading.current_thread().name
+        threading.Thread(target=self._work, name=f"{self.worker}-task", daemon=True).start()
+        self._ended.wait()
+
+    def _work(self) -> None:
+        program = self._program
+        for job in self._jobs:
+            fence = self.reins.begin(job.attempt)
+            if fence is None:
+                continue
+            self.running = Started(job.attempt, self.worker)
+            self._tell()
+            outcome = run_job(
+                job,
+                program.kernel,
+                program.io,
+                program.shape,
+                worker=self.worker,
+                fence=fence,
+                keep_exception=True,
+            )
+            if not self.reins.end():
+                return
+            self.running = None
+            self.news.append(outcome)
+            self._tell()
+        self._end()
+
+    def _tell(self) -> None:
+        # Once, until the loop has looked: it may be busy, and tasks short.
+        if not self.heard:
+            self.heard = True
+            self._on_news()
+
+    def _end(self) -> None:
+        self.over = True
+        self._ended.set()
+        self._on_news()
+
+
+# By name, since what goes through Dask is pickled even here.
+_RUNS: dict[str, _Run] = {}
+
+
+def run_shared(name: str) -> None:
+    """Run a batch of this process; the Dask task that this is."""
+    run = _RUNS.get(name)
+    if run is not None:
+        run.wait()

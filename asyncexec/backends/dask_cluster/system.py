@@ -1,0 +1,267 @@
+"""A Dask cluster as a system that is called: one batch is one Dask task, on a worker that we choose.
+
+We choose, because a task that is bound to one worker is not run again elsewhere when that worker dies: its death is the
+loss of that one attempt, at once, also on clusters whose scheduler would try three more workers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import anyio
+
+from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.backends.dask_cluster.access import Access, open_access
+from asyncexec.backends.dask_cluster.beside import Beside
+from asyncexec.backends.dask_cluster.census import Census, Worker
+from asyncexec.backends.dask_cluster.growth import Growth
+from asyncexec.backends.dask_cluster.in_worker import StartsFile, forget_topic, kill_worker
+from asyncexec.backends.dask_cluster.links import Links
+from asyncexec.backends.dask_cluster.remote_batch import RemoteBatch
+from asyncexec.backends.dask_cluster.settings import DaskSettings, LocalSettings
+from asyncexec.backends.dask_cluster.shared_batch import SharedBatch
+from asyncexec.errors import BackendError
+from asyncexec.events.outcome import Outcome, Status
+
+LOOK_SECONDS = 0.25
+
+
+class DaskSystem:
+    """A cluster.
+
+    Parameters
+    ----------
+    settings : DaskSettings
+    capabilities : Capabilities
+        Before it is open.
+    """
+
+    def __init__(self, settings: DaskSettings, capabilities: Capabilities) -> None:
+        self.on_change: Callable[[], None] = _nothing
+        self.waiting: Callable[[], int] = int
+        self._settings = settings
+        self._capabilities = capabilities
+        self._census = Census()
+        self._access: Access | None = None
+        self._links: Links | None = None
+        self._beside = Beside()
+        self._stale = anyio.Event()
+        self._calls = 0
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        return self._capabilities
+
+    @property
+    def slots(self) -> int:
+        """How many threads its workers have; at least 1, so that work comes and finds out."""
+        return max(1, self._census.threads)
+
+    async def open(self) -> None:
+        """Have the cluster, and get to know its workers."""
+        self._access = await open_access(self._settings)
+        try:
+            await self._enter(self._access)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.close()
+            raise
+
+    async def _enter(self, access: Access) -> None:
+        client, topic = access.client, f"asyncexec-{uuid4().hex}"
+        await self._beside.start()
+        self._links = Links(
+            client=client,
+            name=self._settings.name,
+            topic=topic,
+            starts=StartsFile(str(Path(access.directory) / "starts")),
+            same_machine=isinstance(self._settings.source, LocalSettings),
+            tasks=self._beside.tasks,
+            caller=RemoteCaller(),
+            numbers=itertools.count(1),
+            kill=self._kill if self._capabilities.kills else None,
+        )
+        client.subscribe_topic(topic, self._links.hear)
+        client.subscribe_topic("all", self._notice)
+        if self._settings.adaptive is not None and access.cluster is not None:
+            self._scale(self._settings.adaptive[0])
+            self._beside.tasks.start_soon(self._grow, *self._settings.adaptive)
+        await self._count()
+        self._beside.tasks.start_soon(self._keep_count)
+        self._capabilities = self._settled(self._capabilities)
+
+    def _settled(self, before: Capabilities) -> Capabilities:
+        """Return the capabilities with what only an open cluster tells."""
+        census = self._census
+        resources = census.resources() | dict(self._settings.resources)
+        shared = any(address.startswith("inproc://") for address in census.workers)
+        if isinstance(self._settings.source, LocalSettings):
+            return replace(before, resources=resources)
+        return replace(
+            before,
+            resources=resources,
+            worker_bytes=census.memory_bytes,
+            shares_memory=shared,
+            isolated=not shared,
+        )
+
+    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+        """Run ``batch`` on a worker with a free thread, once there is one."""
+        wanted = self._wanted(batch)
+        self._calls += 1
+        try:
+            worker = await self._place(wanted, progress)
+            try:
+                await self._run(batch, progress, worker, wanted)
+            finally:
+                self._census.give_back(worker, wanted)
+        finally:
+            self._calls -= 1
+        return ()
+
+    async def _run(
+        self, batch: Batch, progress: Progress, worker: Worker, wanted: dict[str, float]
+    ) -> None:
+        links = self._the_links
+        jobs = [job for job in batch.jobs if job.attempt in progress.owed]
+        batch = Batch(batch.program, jobs)
+        if worker.address.startswith("inproc://"):
+            await SharedBatch(links, batch, progress, worker).run(wanted)
+        else:
+            await RemoteBatch(links, batch, progress, worker).run(wanted)
+
+    def _wanted(self, batch: Batch) -> dict[str, float]:
+        """Return what Dask is to count of the batch's resources: those that some worker says it has."""
+        workers = self._census.workers.values()
+        known = {name for worker in workers for name in worker.resources}
+        wanted = {name: n for name, n in batch.program.resources.items() if name in known}
+        if wanted and not any(worker.has(wanted) for worker in workers):
+            raise BackendError(
+                f"executor {self._settings.name!r}: a task of stage {batch.program.stage!r} wants {wanted}, which no "
+                f"worker of the cluster has alone. Start workers with more (dask worker --resources), or ask for less"
+            )
+        return wanted
+
+    async def _place(self, wanted: dict[str, float], progress: Progress) -> Worker:
+        """Wait for a worker with a free thread, and take it."""
+
+        def drop(attempts: frozenset[int]) -> None:
+            progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in attempts])
+            if not progress.owed:
+                progress.scope.cancel()
+
+        progress.take_over = drop
+        lonely_since = time.monotonic()
+        while True:
+            worker = self._census.take(wanted)
+            if worker is not None:
+                return worker
+            if self._census.workers:
+                lonely_since = time.monotonic()
+            left = self._settings.patience - (time.monotonic() - lonely_since)
+            if left <= 0:
+                raise BackendError(
+                    f"executor {self._settings.name!r}: the cluster has had no worker for {self._settings.patience:g} "
+                    f"s while work waits. Start workers, or wait longer for them with the option patience (seconds)"
+                )
+            changed = self._census.changed
+            with anyio.move_on_after(None if self._census.workers else left):
+                await changed.wait()
+
+    async def close(self) -> None:
+        """Let go of the cluster, and end it if it is ours."""
+        access, links = self._access, self._links
+        self._access = self._links = None
+        if access is None:
+            return
+        try:
+            await self._beside.end()
+            if links is not None:
+                await self._take_leave(access, links)
+        finally:
+            await access.close()
+
+    async def _take_leave(self, access: Access, links: Links) -> None:
+        """Have a scheduler that lives on forget us."""
+        links.starts.close()
+        with suppress(Exception), anyio.move_on_after(5):
+            access.client.unsubscribe_topic("all")
+            access.client.unsubscribe_topic(links.topic)
+            if not isinstance(self._settings.source, LocalSettings):
+                await access.client.run_on_scheduler(forget_topic, topic=links.topic)
+                if self._settings.adaptive is not None:
+                    self._scale(self._settings.adaptive[0])
+
+    # Who is there.
+
+    def _notice(self, event: tuple[float, Any]) -> None:
+        """Hear what the scheduler tells everybody."""
+        said = event[1]
+        if not isinstance(said, dict):
+            return
+        if said.get("action") == "remove-worker":
+            self._census.lose(said["worker"])
+        elif said.get("action") == "add-worker":
+            self._stale.set()
+
+    async def _keep_count(self) -> None:
+        while True:
+            await self._stale.wait()
+            self._stale = anyio.Event()
+            with suppress(OSError):
+                await self._count()
+            self.on_change()
+
+    async def _count(self) -> None:
+        told = await self._the_access.client.scheduler.identity(n_workers=-1)
+        self._census.learn(told["workers"])
+
+    async def _kill(self, worker: Worker) -> None:
+        """End a worker's process; its nanny starts another."""
+        self._census.condemn(worker)
+        with suppress(OSError):
+            await self._the_access.client.run(
+                kill_worker, workers=[worker.address], nanny=True, on_error="ignore"
+            )
+
+    # How many there are to be.
+
+    async def _grow(self, least: int, most: int) -> None:
+        growth = Growth(least=least, most=most, asked=least)
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            there = len(self._census.workers)
+            asked = growth.look(
+                time.monotonic(), waiting=self.waiting(), running=self._calls, workers=there
+            )
+            if asked is not None:
+                self._scale(asked)
+
+    def _scale(self, workers: int) -> None:
+        self._the_access.cluster.scale(workers)
+
+    @property
+    def _the_access(self) -> Access:
+        if self._access is None:
+            raise BackendError(f"executor {self._settings.name!r} is not open")
+        return self._access
+
+    @property
+    def _the_links(self) -> Links:
+        if self._links is None:
+            raise BackendError(f"executor {self._settings.name!r} is not open")
+        return self._links
+
+
+def _nothing() -> None:
+    pass
