@@ -23,7 +23,8 @@ from asyncexec.events.records import (
     StageFigures,
 )
 from asyncexec.plan.workspace import Opening
-from asyncexec.scheduler.driver import RUN_BITS, Driver, Lane
+from asyncexec.scheduler.dispatch import RUN_BITS, Lane
+from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.layout import Layout
 from asyncexec.scheduler.run import Run
 
