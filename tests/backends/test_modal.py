@@ -11,6 +11,7 @@ from asyncexec.backends.modal_app.worker import Dropped
 from asyncexec.errors import OptionError
 
 modal = pytest.importorskip("modal")
+Terminated = type("StreamTerminatedError", (Exception,), {"__module__": "grpclib.exceptions"})
 
 
 @pytest.mark.parametrize(
@@ -95,6 +96,7 @@ def test_a_backend_does_not_show_secrets():
         (modal.exception.ServiceError("unavailable"), Ending.REFUSED),
         (modal.exception.ConnectionError("no route"), Ending.REFUSED),
         (OSError("no route"), Ending.REFUSED),
+        (Terminated("Connection lost"), Ending.REFUSED),
         (modal.exception.AuthError("no"), Ending.BROKEN),
         (modal.exception.NotFoundError("no such app"), Ending.BROKEN),
         (modal.exception.ConflictError("the app has stopped"), Ending.BROKEN),

@@ -22,8 +22,10 @@ _REFUSED = frozenset(
         "InternalError",
         "ConnectionError",
         "DataLossError",
+        "RequestSizeError",
     }
 )
+_TRANSPORT = frozenset({"aiohttp", "grpclib", "h2"})
 
 
 def ending_of(error: BaseException) -> Ending:
@@ -35,7 +37,8 @@ def ending_of(error: BaseException) -> Ending:
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "modal.exception"}
     if names & _LOST:
         return Ending.LOST
-    if names & _REFUSED or (not names and isinstance(error, OSError)):
+    package = type(error).__module__.partition(".")[0]
+    if names & _REFUSED or (not names and (isinstance(error, OSError) or package in _TRANSPORT)):
         return Ending.REFUSED
     return Ending.BROKEN
 

@@ -7,7 +7,7 @@ import json
 import pickle
 import time
 from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
 from weakref import WeakSet
 
@@ -27,7 +27,7 @@ from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome, Status
 
-INSIST_SECONDS = 0.5
+INSIST_SECONDS = 0.9
 
 
 class ModalApp:
@@ -55,14 +55,18 @@ class ModalApp:
         """Connect, and start the app."""
         import modal
 
-        async with AsyncExitStack() as stack:
+        stack = self._stack = AsyncExitStack()
+        try:
             self._client = await stack.enter_async_context(connected(self._settings.client))
-            try:
-                await self._start(modal, stack)
-            except modal.exception.Error as error:
-                raise _refusal(error) from error
-            self._group = await stack.enter_async_context(asyncio.TaskGroup())
-            self._stack = stack.pop_all()
+            await self._start(modal, stack)
+        except modal.exception.Error as error:
+            await stack.aclose()
+            raise _refusal(error) from error
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await stack.aclose()
+            raise
+        self._group = await stack.enter_async_context(asyncio.TaskGroup())
 
     async def _start(self, modal: Any, stack: AsyncExitStack) -> None:
         settings = self._settings
@@ -105,6 +109,9 @@ class ModalApp:
         flow = Flow(progress)
 
         async def stream(call: RemoteCall) -> AsyncIterator[bytes]:
+            nonlocal flow
+            # One each time: a container that lacks the program is called a second time.
+            flow = Flow(progress)
             self._begin(self._read(pickle.dumps(call), flow))
             async for frame in flow.frames():
                 yield frame
@@ -152,7 +159,7 @@ class ModalApp:
         try:
             call: Any = modal.FunctionCall.from_id(flow.call_id, client=self._client)
             await call.cancel.aio(terminate_containers=True)
-        except modal.exception.Error as error:
+        except Exception as error:  # noqa: BLE001 - see below
             # It has just ended, or Modal cannot be reached, which the call's own reader hears as well.
             flow.error = flow.error or error
 
@@ -167,10 +174,11 @@ class ModalApp:
             self._begin(self._drop(flow, attempts))
 
     async def _drop(self, flow: Flow, attempts: frozenset[int]) -> None:
-        with anyio.move_on_after(INSIST_SECONDS):
-            order = json.dumps(sorted(attempts)).encode()
+        order = json.dumps(sorted(attempts)).encode()
+        with anyio.move_on_after(INSIST_SECONDS), suppress(Exception):
             await self._orders.put.aio(order, partition=flow.container)
             await flow.closed.wait()
+        # An order that has not arrived, or came too late.
         if left := flow.progress.owed & attempts:
             flow.progress.stop(left)
 
@@ -190,7 +198,8 @@ class ModalApp:
         if left and (running is None or running.attempt not in left):
             # They run in order, so that what has begun without being told is the first that is left.
             progress.started(left[0], flow.container or f"modal call {id(flow):x}")
-        self._lossy.add(batch.program)
+        if ending is Ending.LOST:
+            self._lossy.add(batch.program)
         raise error
 
 
@@ -207,7 +216,8 @@ def _secret(modal: Any, secret: object, settings: Settings) -> Any:
 
 def _refusal(error: Exception) -> Exception:
     """Return what the user is told when the app cannot be started."""
-    told = f"executor 'modal' cannot start its app: {type(error).__name__}: {error}"
+    message = str(error).rstrip(".")
+    told = f"executor 'modal' cannot start its app: {type(error).__name__}: {message}"
     if ending_of(error) is Ending.REFUSED:
         return BackendError(f"{told}. Is Modal reachable from here?")
     return ConfigurationError(f"{told}. Look at the option it names, or at your credentials")

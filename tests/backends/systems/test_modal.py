@@ -161,6 +161,21 @@ async def test_the_task_that_kills_its_containers_is_named_and_no_other(server):
     assert caught.value.index == (13,)
 
 
+async def test_a_large_program_goes_again_to_a_container_that_lacks_it(server, tmp_path):
+    ballast, marker = os.urandom(100_000), tmp_path / "died"
+
+    def kernel(item):
+        if item == 3 and not marker.exists():
+            marker.touch()
+            os._exit(9)
+        return item, len(ballast)
+
+    async with engine(max_workers=1) as running_engine:
+        result = await running_engine.execute(ax.Plan.map(kernel, range(6)), retry=AT_ONCE)
+    assert result.value == [(item, 100_000) for item in range(6)]
+    assert result.retries == 1
+
+
 async def test_a_call_that_modal_throttles_is_made_again(server):
     async with engine() as running_engine:
         await running_engine.execute(ax.Plan.map(abs, [0]))
