@@ -14,9 +14,15 @@ from asyncexec.backends.adapters.blocking_system import CallLostError
 class CallHandle(Future[Any]):
     """A call and its answer.
 
-    Attributes
+    Parameters
     ----------
     call : callable
+    near : bool
+        Whether it is known at once when it begins. If not, it may have begun at any time, so that it is never certain
+        that it was cancelled before.
+
+    Attributes
+    ----------
     begun : bool
         Whether it is known to have run.
     unwanted : bool
@@ -25,9 +31,10 @@ class CallHandle(Future[Any]):
         Called when that is so.
     """
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], *, near: bool) -> None:
         super().__init__()
         self.call = call
+        self._near = near
         self.unwanted = False
         self.begun = False
         self.on_unwanted: Callable[[], None] = _nothing
@@ -42,9 +49,9 @@ class CallHandle(Future[Any]):
             return self.begun
 
     def cancel(self) -> bool:
-        """Have it not begin; False if it has begun."""
+        """Have it not begin; False if it has begun, or may have."""
         with self._turn:
-            stopped = super().cancel()
+            stopped = self._near and super().cancel()
         self.unwanted = True
         self.on_unwanted()
         return stopped

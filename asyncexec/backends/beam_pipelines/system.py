@@ -74,7 +74,8 @@ class BeamSystem:
 
     def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> list[CallHandle]:
         """Have calls made by one pipeline, or by one each where elements would run one after another."""
-        handles = [CallHandle(call) for call in calls]
+        near = self._settings.work_dir is None
+        handles = [CallHandle(call, near=near) for call in calls]
         groups = [handles] if self._settings.together else [[handle] for handle in handles]
         for group in groups:
             self._start(group)
