@@ -128,15 +128,22 @@ def dask_job(job: Job, *, quick: bool) -> Iterator[Measure]:
         yield measured(job, where, work)
 
 
+def cubeds_own(name: str) -> Any:
+    from cubed.runtime.create import create_executor
+
+    return create_executor(name, {"max_workers": WORKERS})
+
+
 @contextmanager
-def cubed_job(job: Job, *, quick: bool) -> Iterator[Measure]:
+def cubed_job(
+    job: Job, *, quick: bool, executor_of: Callable[[], Any] = lambda: cubeds_own("threads")
+) -> Iterator[Measure]:
     import cubed
     import cubed.array_api as xp
-    from cubed.runtime.create import create_executor
 
     with place(quick=quick) as where:
         spec = cubed.Spec(work_dir=where.scratch, allowed_mem=ALLOWED)
-        executor = create_executor("threads", {"max_workers": WORKERS})
+        executor = executor_of()
 
         def work() -> Any:
             x, y = (cubed.from_zarr(path, spec=spec) for path in where.sources)

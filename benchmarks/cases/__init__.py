@@ -3,6 +3,7 @@
 from benchmarks.case import Case
 from benchmarks.cases import (
     array_jobs,
+    cubed_on_asyncexec,
     heartbeat,
     noop_processes,
     noop_threads,
@@ -17,5 +18,6 @@ ALL: dict[str, Case] = {
         scheduler_throughput.CASE,
         heartbeat.CASE,
         *array_jobs.CASES,
+        *cubed_on_asyncexec.CASES,
     )
 }
