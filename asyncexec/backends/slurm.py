@@ -23,8 +23,9 @@ _NAME = "slurm"
 class SlurmBackend(CallsBackend):
     """Run tasks as jobs of a SLURM cluster.
 
-    A batch of tasks is one job, and the batches that are ready at the same time are one job array. Jobs tell what they
-    do by files in a folder that they share with the driver. Used from a machine that can submit jobs.
+    Each job runs one batch of tasks at a time, and is kept for a while when it has nothing to do; jobs that are needed
+    at the same time are one job array. Jobs are told what to do, and tell what they did, by files in a folder that
+    they share with the driver. Used from a machine that can submit jobs.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class SlurmBackend(CallsBackend):
     memory : int or str, optional
         Memory of each job, such as "4GB"; default: the cluster's. Plans that are allowed more are refused.
     time_limit : float
-        Seconds after which SLURM ends a job; rounded up to whole minutes.
+        Seconds after which SLURM ends a job; rounded up to whole minutes. A job gets no new batch after half of it.
     max_workers : int
         How many jobs are in the queue or running at once.
     env_vars : mapping of str to str, optional
@@ -46,6 +47,9 @@ class SlurmBackend(CallsBackend):
         A folder that jobs see under the same path; default: ``~/.asyncexec/slurm``. What is made in it is removed.
     python : str, optional
         The command that starts Python in a job; default: this Python, by its path. It needs asyncexec and submitit.
+    linger_seconds : float
+        How long a job is kept that has nothing to do: the next batch then need not wait in the queue. 0: each batch
+        is a job of its own.
     poll_seconds : float
         How often the queue is asked whether jobs are still there.
     slurm_additional_parameters : mapping, optional
@@ -67,7 +71,7 @@ class SlurmBackend(CallsBackend):
         batch_limit=1_000,
         loss_seconds=10.0,
         native_retry="requeueing: by SLURM off with --no-requeue, by submitit with max_num_timeout=0",
-        call_seconds=3.0,
+        call_seconds=0.3,
     )
 
     def __init__(
@@ -84,6 +88,7 @@ class SlurmBackend(CallsBackend):
         env_vars: Mapping[str, str] | None = None,
         folder: str | Path | None = None,
         python: str | None = None,
+        linger_seconds: float = 10.0,
         poll_seconds: float = 4.0,
         slurm_additional_parameters: Mapping[str, Any] | None = None,
     ) -> None:
@@ -91,6 +96,7 @@ class SlurmBackend(CallsBackend):
         slots = whole_number(max_workers, executor=_NAME, option="max_workers")
         memory_bytes = None if memory is None else parse_bytes(memory, what="memory")
         poll = seconds(poll_seconds, executor=_NAME, option="poll_seconds")
+        linger = seconds(linger_seconds, executor=_NAME, option="linger_seconds")
         request = JobRequest(
             partition=partition,
             account=account,
@@ -108,9 +114,17 @@ class SlurmBackend(CallsBackend):
             python=python,
             most=slots,
             poll_seconds=poll,
+            linger_seconds=linger,
         )
         can = replace(self.features, worker_bytes=memory_bytes, loss_seconds=poll + 6.0)
-        super().__init__(SlurmSystem(desk, can, slots=slots))
+        system = SlurmSystem(
+            desk,
+            can,
+            slots=slots,
+            linger_seconds=linger,
+            young_seconds=request.limit_seconds / 2,
+        )
+        super().__init__(system)
 
 
 def _checked(more: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """The ``slurm`` executor without SLURM: its options, its files, and what it makes of what the queue says."""
 
+import pickle
 import stat
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -9,11 +11,12 @@ import pytest
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall, digest
 from asyncexec.backends.contract import Job as Task, Started
 from asyncexec.backends.slurm_jobs import commands
-from asyncexec.backends.slurm_jobs.answers import END, Answer
+from asyncexec.backends.slurm_jobs.answers import END, Correspondence
 from asyncexec.backends.slurm_jobs.commands import JobState
 from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError
-from asyncexec.backends.slurm_jobs.in_job import InJob
+from asyncexec.backends.slurm_jobs.in_job import Batch, InJob
 from asyncexec.backends.slurm_jobs.request import JobRequest
+from asyncexec.backends.slurm_jobs.staff import Staff
 from asyncexec.backends.wire import decode_reports
 from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError
@@ -26,8 +29,8 @@ from asyncexec.backends.slurm import SlurmBackend  # noqa: E402 - it needs submi
 
 
 @pytest.fixture
-def answer(tmp_path):
-    made = Answer(tmp_path / "call")
+def letters(tmp_path):
+    made = Correspondence(tmp_path / "job")
     made.make()
     return made
 
@@ -41,6 +44,7 @@ def desk(tmp_path):
         python=None,
         most=4,
         poll_seconds=0.0,
+        linger_seconds=1.0,
     )
 
 
@@ -116,41 +120,45 @@ def test_the_states_of_jobs_are_read_by_their_ids():
 # The files.
 
 
-def test_frames_come_whole_and_once(answer):
-    answer.tell([Started(5, "here")])
-    (frame,) = answer.frames()
+def test_frames_come_whole_and_once(letters):
+    letters.tell([Started(5, "here")])
+    (frame,) = letters.answer.frames()
     assert decode_reports(frame) == [Started(5, "here")]
-    assert answer.frames() == []
-    with (answer.folder / "answer").open("ab") as file:
+    assert letters.answer.frames() == []
+    with (letters.folder / "answer").open("ab") as file:
         file.write(struct.pack("<Q", 4) + b"ab")
-    assert answer.frames() == []
-    with (answer.folder / "answer").open("ab") as file:
+    assert letters.answer.frames() == []
+    with (letters.folder / "answer").open("ab") as file:
         file.write(b"cd")
-    answer.end()
-    assert answer.frames() == [b"abcd", END]
+    letters.answer.append(END)
+    assert letters.answer.frames() == [b"abcd", END]
 
 
-def test_what_was_dropped_is_known_even_while_more_is_being_written(answer):
-    answer.drop([3, 2**40])
-    with (answer.folder / "dropped").open("ab") as file:
+def test_what_was_dropped_is_known_even_while_more_is_being_written(letters):
+    letters.drop([3, 2**40])
+    with (letters.folder / "dropped").open("ab") as file:
         file.write(b"\x09\x00")
-    assert [answer.was_dropped(a) for a in (3, 2**40, 9, 4)] == [True, True, False, False]
+    assert [letters.was_dropped(a) for a in (3, 2**40, 9, 4)] == [True, True, False, False]
 
 
-def in_job(tmp_path, answer, kernel, tasks, io=None):
+def in_job(tmp_path, letters, kernel, tasks, *, io=None, blob=None, key=None, last=True):
+    """A job with one batch to run, and then to end."""
     program = Driven.program(_Numbers(), kernel, io=io)
     file = tmp_path / "program"
-    file.write_bytes(program.blob)
-    call = RemoteCall(digest(program.blob), None, [Task(10 + t, t) for t in tasks])
-    return InJob(call, str(file), str(answer.folder))
+    file.write_bytes(blob or program.blob)
+    call = RemoteCall(key or digest(program.blob), None, [Task(10 + t, t) for t in tasks])
+    letters.work.append(pickle.dumps(Batch(call, str(file))))
+    if last:
+        letters.work.append(END)
+    return InJob(str(letters.folder), patience=20.0)
 
 
 class _Numbers:
     _numbers = iter(range(1, 10_000))
 
 
-def reports_of(answer):
-    *frames, last = answer.frames()
+def reports_of(letters):
+    *frames, last = letters.answer.frames()
     assert last == END
     return [report for frame in frames for report in decode_reports(frame)]
 
@@ -167,9 +175,9 @@ def signals():
         signal.signal(kind, handler)
 
 
-def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, answer, signals):
-    in_job(tmp_path, answer, lambda index: index[0] * 2, [1, 2])()
-    reports = reports_of(answer)
+def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, letters, signals):
+    in_job(tmp_path, letters, lambda index: index[0] * 2, [1, 2])()
+    reports = reports_of(letters)
     assert [(type(r), r.attempt) for r in reports] == [
         (Started, 11),
         (Outcome, 11),
@@ -179,36 +187,48 @@ def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, answer, signal
     assert [decode(r.value) for r in reports if isinstance(r, Outcome)] == [2, 4]
 
 
-def test_a_job_leaves_out_what_was_dropped(tmp_path, answer, signals):
-    answer.drop([11])
-    in_job(tmp_path, answer, lambda index: index[0], [1, 2])()
-    assert [r.attempt for r in reports_of(answer) if isinstance(r, Outcome)] == [12]
+def test_a_job_leaves_out_what_was_dropped(tmp_path, letters, signals):
+    letters.drop([11])
+    in_job(tmp_path, letters, lambda index: index[0], [1, 2])()
+    assert [r.attempt for r in reports_of(letters) if isinstance(r, Outcome)] == [12]
 
 
-def test_a_task_that_is_dropped_while_it_runs_does_not_save(tmp_path, answer, signals):
+def test_a_task_that_is_dropped_while_it_runs_does_not_save(tmp_path, letters, signals):
     from asyncexec.testing.kernels import Files
 
     io = Files(directory=tmp_path)
-    folder = str(answer.folder)
+    folder = str(letters.folder)
 
     def kernel(index):
-        Answer(Path(folder)).drop([11])
+        Correspondence(Path(folder)).drop([11])
 
-    in_job(tmp_path, answer, kernel, [1, 2], io=io)()
-    outcomes = {r.attempt: r.status for r in reports_of(answer) if isinstance(r, Outcome)}
+    in_job(tmp_path, letters, kernel, [1, 2], io=io)()
+    outcomes = {r.attempt: r.status for r in reports_of(letters) if isinstance(r, Outcome)}
     assert outcomes == {11: Status.CANCELLED, 12: Status.SUCCEEDED}
     assert not io.saved(1).exists()
     assert io.saved(2).exists()
 
 
-def test_a_program_that_cannot_be_loaded_fails_its_tasks(tmp_path, answer, signals):
-    job = in_job(tmp_path, answer, abs, [1])
-    Path(job.program).write_bytes(b"no pickle")
-    job.call.key = b"of its own"
-    job()
-    (outcome,) = [r for r in reports_of(answer) if isinstance(r, Outcome)]
+def test_a_program_that_cannot_be_loaded_fails_its_tasks(tmp_path, letters, signals):
+    in_job(tmp_path, letters, abs, [1], blob=b"no pickle", key=b"of its own")()
+    (outcome,) = [r for r in reports_of(letters) if isinstance(r, Outcome)]
     assert outcome.status is Status.FAILED
     assert "UnpicklingError" in outcome.error.type
+
+
+def test_a_job_runs_one_batch_after_another_until_the_end(tmp_path, letters, signals):
+    in_job(tmp_path, letters, lambda index: index[0], [1], last=False)
+    in_job(tmp_path, letters, lambda index: index[0], [2])
+    in_job(tmp_path, letters, lambda index: index[0], [3])()
+    frames = letters.answer.frames()
+    assert frames.count(END) == 2
+    reports = [r for frame in frames if frame != END for r in decode_reports(frame)]
+    assert [r.attempt for r in reports if isinstance(r, Outcome)] == [11, 12]
+
+
+def test_a_job_that_its_driver_has_left_ends_by_itself(letters, signals):
+    InJob(str(letters.folder), patience=0.05)()
+    assert letters.answer.frames() == []
 
 
 # The desk.
@@ -244,12 +264,12 @@ class Queue:
         monkeypatch.setattr(commands, "states", lambda name: self.answers.pop(0))
 
 
-def watched(desk, answer):
-    return Job(call=RemoteCall(b"key", None, []), answer=answer, id="7_1")
+def watched(desk, letters):
+    return Job(letters=letters, id="7_1")
 
 
-def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, answer, monkeypatch):
-    job = watched(desk, answer)
+def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, letters, monkeypatch):
+    job = watched(desk, letters)
     gone = {"7_1": JobState("NODE_FAIL")}
     Queue(monkeypatch, {"7_1": JobState("RUNNING")}, None, gone, gone)
     assert [desk.look([job]) for _ in range(3)] == [[], [], []]
@@ -259,29 +279,29 @@ def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, an
     assert "left no log" in str(news.error)
 
 
-def test_a_job_that_is_gone_and_has_told_its_end_has_ended(desk, answer, monkeypatch):
-    job = watched(desk, answer)
+def test_a_job_that_is_gone_and_has_told_its_end_has_ended(desk, letters, monkeypatch):
+    job = watched(desk, letters)
     Queue(monkeypatch, {}, {})
-    answer.tell([Started(1, "w")])
+    letters.tell([Started(1, "w")])
     (news,) = desk.look([job])
     assert (news.reports, news.error) == ([Started(1, "w")], None)
-    answer.end()
+    letters.answer.append(END)
     (news,) = desk.look([job])
     assert (news.ended, news.error) == (True, None)
 
 
-def test_a_job_that_would_wait_for_ever_is_an_error(desk, answer, monkeypatch):
+def test_a_job_that_would_wait_for_ever_is_an_error(desk, letters, monkeypatch):
     Queue(monkeypatch, {"7_1": JobState("PENDING", "PartitionTimeLimit")})
-    (news,) = desk.look([watched(desk, answer)])
+    (news,) = desk.look([watched(desk, letters)])
     assert isinstance(news.error, BackendError)
     assert "PartitionTimeLimit" in str(news.error)
 
 
-def test_an_answer_that_is_none_breaks_the_executor(desk, answer, monkeypatch):
+def test_an_answer_that_is_none_breaks_the_executor(desk, letters, monkeypatch):
     Queue(monkeypatch, None)
-    with (answer.folder / "answer").open("ab") as file:
+    with (letters.folder / "answer").open("ab") as file:
         file.write(struct.pack("<Q", 5) + b"hello")
-    (news,) = desk.look([watched(desk, answer)])
+    (news,) = desk.look([watched(desk, letters)])
     assert isinstance(news.error, BackendError)
 
 
@@ -293,25 +313,66 @@ def test_a_refused_submission_says_what_slurm_said(desk, monkeypatch, no_cluster
             raise RuntimeError("sbatch: error: QOSMaxSubmitJobPerUserLimit")
 
     desk._executor = Refusing()
-    job = desk.make_job(RemoteCall(b"key", b"blob", []))
     with pytest.raises(BackendError, match="QOSMaxSubmitJobPerUserLimit"):
-        desk.submit([job])
+        desk.give({desk.make_job(): RemoteCall(b"key", b"blob", [])})
     desk.close()
 
 
-def test_a_program_is_one_file_for_all_jobs(desk, monkeypatch, no_cluster):
+def test_new_jobs_are_one_array_and_old_ones_get_letters(desk, monkeypatch, no_cluster):
     desk.open()
-    submitted = []
+    arrays = []
 
     class Taking:
         def submit_array(self, calls):
-            submitted.extend(calls)
+            arrays.append(calls)
             return [type("Handle", (), {"job_id": f"3_{n}"}) for n, _ in enumerate(calls)]
 
     desk._executor = Taking()
-    jobs = [desk.make_job(RemoteCall(b"key", b"blob", [])) for _ in range(3)]
-    desk.submit(jobs)
+    call = RemoteCall(b"key", b"blob", [Task(1, 1)])
+    jobs = [desk.make_job() for _ in range(3)]
+    desk.give(dict.fromkeys(jobs, call))
+    desk.give({jobs[1]: RemoteCall(b"key", None, [Task(2, 2)])})
     assert [job.id for job in jobs] == ["3_0", "3_1", "3_2"]
-    assert {call.call.blob for call in submitted} == {None}
-    assert {Path(call.program).read_bytes() for call in submitted} == {b"blob"}
+    assert [len(array) for array in arrays] == [3]
+    batches = [pickle.loads(frame) for frame in jobs[1].letters.work.frames()]
+    assert [[task.attempt for task in batch.call.jobs] for batch in batches] == [[1], [2]]
+    assert [batch.call.blob for batch in batches] == [None, None]
+    assert {Path(batch.program).read_bytes() for batch in batches} == {b"blob"}
+    desk.dismiss(jobs)
+    assert jobs[0].letters.work.frames()[-1] == END
     desk.close()
+
+
+# Who is idle.
+
+
+def staff(linger_seconds=10.0, young_seconds=100.0):
+    names = (f"job {n}" for n in range(1, 10))
+    return Staff(lambda: next(names), linger_seconds=linger_seconds, young_seconds=young_seconds)
+
+
+def test_the_job_that_was_idle_last_is_taken_first_and_a_new_one_when_there_is_none():
+    kept = staff()
+    first, second = kept.take(), kept.take()
+    kept.put_back(first)
+    kept.put_back(second)
+    assert [kept.take(), kept.take(), kept.take()] == ["job 2", "job 1", "job 3"]
+
+
+def test_who_is_idle_for_too_long_goes():
+    kept = staff(linger_seconds=0.0)
+    kept.put_back(kept.take())
+    assert kept.next_dismissal == 0.0
+    assert kept.to_dismiss() == ["job 1"]
+    assert kept.to_dismiss() == []
+    assert kept.take() == "job 2"
+    assert kept.next_dismissal is None
+
+
+def test_a_job_that_slurm_may_end_soon_gets_no_more_to_do():
+    kept = staff(young_seconds=0.0)
+    job = kept.take()
+    kept.running(job)
+    time.sleep(0.001)
+    kept.put_back(job)
+    assert kept.to_dismiss() == [job]

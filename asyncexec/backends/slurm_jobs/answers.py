@@ -1,9 +1,10 @@
-"""How a job and its driver talk: by two files in a folder that both see.
+"""How a job and its driver talk: by three files in a folder that both see.
 
-The job appends frames to ``answer``: reports as plain data (``wire.encode_reports``), and an empty frame at its end.
-The driver appends attempts that are not to be started to ``dropped``. Whoever is about to act writes first and reads
-then: the job tells that an attempt starts, and then looks whether it was dropped; the driver drops it, and then looks
-whether it has started. So one of them at least sees the other.
+The driver appends what is to be run to ``work``: batches, and at last an empty frame, after which the job ends. The job
+appends to ``answer``: reports as plain data (``wire.encode_reports``), and an empty frame at the end of each batch. The
+driver appends attempts that are not to be started to ``dropped``. Whoever is about to act writes first and reads then:
+the job tells that an attempt starts, and then looks whether it was dropped; the driver drops it, and then looks whether
+it has started. So one of them at least sees the other.
 
 Files are made by the driver, appended to, closed after each write and opened for each read, since that is what network
 file systems are consistent about.
@@ -23,29 +24,25 @@ _ATTEMPT = struct.Struct("<Q")
 END = b""
 
 
-class Answer:
-    """The two files of one job, in ``folder``."""
+class Letters:
+    """A file of frames: one side appends, the other reads."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, file: Path) -> None:
+        self._file = file
         self._read = 0
 
-    # The driver's side.
-
     def make(self) -> None:
-        """Make the files."""
-        self.folder.mkdir(parents=True)
-        self._answer.touch()
-        self._dropped.touch()
+        """Make the file."""
+        self._file.touch()
 
-    def drop(self, attempts: Collection[int]) -> None:
-        """Have these left out, unless they have started."""
-        with self._dropped.open("ab") as file:
-            file.write(b"".join(map(_ATTEMPT.pack, attempts)))
+    def append(self, frame: bytes) -> None:
+        """Append a frame."""
+        with self._file.open("ab") as file:
+            file.write(_SIZE.pack(len(frame)) + frame)
 
     def frames(self) -> list[bytes]:
         """Return the whole frames that have come since it was last asked."""
-        with self._answer.open("rb") as file:
+        with self._file.open("rb") as file:
             file.seek(self._read)
             data = file.read()
         frames: list[bytes] = []
@@ -60,15 +57,26 @@ class Answer:
         self._read += position
         return frames
 
-    # The job's side.
 
-    def tell(self, reports: Sequence[Report]) -> None:
-        """Append reports."""
-        self._append(encode_reports(reports))
+class Correspondence:
+    """The files of one job, in ``folder``."""
 
-    def end(self) -> None:
-        """Say that nothing more comes."""
-        self._append(END)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = Letters(folder / "work")
+        self.answer = Letters(folder / "answer")
+
+    def make(self) -> None:
+        """Make the files."""
+        self.folder.mkdir(parents=True)
+        self.work.make()
+        self.answer.make()
+        self._dropped.touch()
+
+    def drop(self, attempts: Collection[int]) -> None:
+        """Have these left out, unless they have started."""
+        with self._dropped.open("ab") as file:
+            file.write(b"".join(map(_ATTEMPT.pack, attempts)))
 
     def was_dropped(self, attempt: int) -> bool:
         """Whether the driver does not want it any more."""
@@ -76,13 +84,9 @@ class Answer:
         whole = len(data) - len(data) % _ATTEMPT.size
         return (attempt,) in _ATTEMPT.iter_unpack(data[:whole])
 
-    def _append(self, frame: bytes) -> None:
-        with self._answer.open("ab") as file:
-            file.write(_SIZE.pack(len(frame)) + frame)
-
-    @property
-    def _answer(self) -> Path:
-        return self.folder / "answer"
+    def tell(self, reports: Sequence[Report]) -> None:
+        """Append reports to the answer."""
+        self.answer.append(encode_reports(reports))
 
     @property
     def _dropped(self) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from asyncexec.errors import BackendError, OptionError
@@ -108,18 +108,24 @@ def kill(jobs: Sequence[str], job_name: str) -> None:
         # A signal to processes that run, as SLURM gives them half a minute otherwise; then out of the queue.
         _run(["scancel", "--quiet", "--signal=KILL", *some])
         _run(["scancel", "--quiet", *some])
-    deadline = time.monotonic() + KILL_SECONDS
-    while jobs and time.monotonic() < deadline:
-        states_now = states(job_name)
-        if states_now is not None and missing(states_now, jobs) == set(jobs):
-            break
-        time.sleep(KILL_POLL_SECONDS)
+    _wait(lambda now: missing(now, jobs) == set(jobs), job_name)
 
 
 def kill_all(job_name: str) -> None:
-    """End every job of that name."""
+    """End every job of that name, and wait a moment for that."""
     _run(["scancel", "--quiet", "--signal=KILL", f"--name={job_name}"])
     _run(["scancel", "--quiet", f"--name={job_name}"])
+    _wait(lambda now: missing(now, now) == set(now), job_name)
+
+
+def _wait(holds: Callable[[Mapping[str, JobState]], bool], job_name: str) -> None:
+    """Wait until that holds of the states of jobs, but not for long."""
+    deadline = time.monotonic() + KILL_SECONDS
+    while time.monotonic() < deadline:
+        now = states(job_name)
+        if now is not None and holds(now):
+            return
+        time.sleep(KILL_POLL_SECONDS)
 
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:

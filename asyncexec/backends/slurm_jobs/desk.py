@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import shlex
 import shutil
 import time
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +16,9 @@ from uuid import uuid4
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.contract import Report
 from asyncexec.backends.slurm_jobs import commands
-from asyncexec.backends.slurm_jobs.answers import END, Answer
+from asyncexec.backends.slurm_jobs.answers import END, Correspondence
 from asyncexec.backends.slurm_jobs.commands import NEVER, JobState
-from asyncexec.backends.slurm_jobs.in_job import InJob
+from asyncexec.backends.slurm_jobs.in_job import Batch, InJob
 from asyncexec.backends.slurm_jobs.request import JobRequest
 from asyncexec.backends.wire import decode_reports
 from asyncexec.errors import BackendError
@@ -24,6 +26,10 @@ from asyncexec.errors import BackendError
 SUSPICIOUS_SECONDS = 1.0
 SIGHTINGS = 2
 LOG_CHARACTERS = 400
+# A job ends by itself when its driver has been silent for so much longer than it should be.
+FORSAKEN_SECONDS = 60.0
+REMOVALS = 10
+REMOVAL_PAUSE_SECONDS = 0.1
 # Each array is a file with its arguments in it; submitit would refuse large ones.
 LARGEST_GB = 1_000.0
 
@@ -34,17 +40,16 @@ class JobLostError(Exception):
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Job:
-    """One job of SLURM's, with a batch in it; ``id`` is empty until it is submitted."""
+    """One job of SLURM's; ``id`` is empty until it is submitted. It has one batch at a time."""
 
-    call: RemoteCall
-    answer: Answer
+    letters: Correspondence
     id: str = ""
     sightings: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
-    """What was heard of a job: reports, that it ended well, or why it will not."""
+    """What was heard of a job: reports, that its batch has ended, or why it will not."""
 
     job: Job
     reports: Sequence[Report] = ()
@@ -70,6 +75,8 @@ class Desk:
         How many jobs of an array may run at once.
     poll_seconds : float
         How often the queue is asked.
+    linger_seconds : float
+        How long a job is kept that has nothing to do.
     """
 
     def __init__(
@@ -81,6 +88,7 @@ class Desk:
         python: str | None,
         most: int,
         poll_seconds: float,
+        linger_seconds: float,
     ) -> None:
         self._request = request
         self._env_vars = env_vars
@@ -88,11 +96,13 @@ class Desk:
         self._python = python
         self._most = most
         self._poll_seconds = poll_seconds
+        self._patience = linger_seconds + FORSAKEN_SECONDS
         self._name = ""
         self._folder = folder
         self._executor: Any = None
         self._asked_at = 0.0
         self._made = 0
+        self._leaving: deque[tuple[float, Job]] = deque()
 
     def open(self) -> None:
         """See that jobs can be submitted, and make a folder for them.
@@ -149,39 +159,45 @@ class Desk:
         )
         return executor
 
-    def make_job(self, call: RemoteCall) -> Job:
+    def make_job(self) -> Job:
         """Return a job, not submitted yet; may be called in any thread."""
         self._made += 1
-        return Job(call=call, answer=Answer(self._folder / "calls" / str(self._made)))
+        return Job(letters=Correspondence(self._folder / "jobs" / str(self._made)))
 
-    def submit(self, jobs: Sequence[Job]) -> None:
-        """Submit jobs: one, or an array of them.
+    def give(self, orders: Mapping[Job, RemoteCall]) -> None:
+        """Give each job its next call; those that are new are submitted: one, or an array of them.
 
         Raises
         ------
         BackendError
             If SLURM does not take them.
         """
-        if not jobs:
+        fresh = [job for job in orders if not job.id]
+        for job in fresh:
+            job.letters.make()
+        for job, call in orders.items():
+            batch = Batch(RemoteCall(call.key, None, call.jobs), self._program(call))
+            job.letters.work.append(pickle.dumps(batch))
+        if not fresh:
             return
         try:
-            submitted = self._executor.submit_array([self._in_job(job) for job in jobs])
+            submitted = self._executor.submit_array(
+                [InJob(str(job.letters.folder), self._patience) for job in fresh]
+            )
         except Exception as error:
             told = " ".join(str(error).split())
             raise BackendError(f"executor 'slurm': jobs cannot be submitted: {told}") from error
-        for job, handle in zip(jobs, submitted, strict=True):
+        for job, handle in zip(fresh, submitted, strict=True):
             job.id = handle.job_id
 
-    def _in_job(self, job: Job) -> InJob:
-        call = job.call
+    def _program(self, call: RemoteCall) -> str:
+        """Return the file of the program: one for all jobs, rather than a copy in each."""
         program = self._folder / "programs" / call.key.hex()
         if call.blob is not None and not program.exists():
-            # One file for all jobs, rather than a copy in each.
             unfinished = program.with_suffix(".part")
             unfinished.write_bytes(call.blob)
             unfinished.rename(program)
-        job.answer.make()
-        return InJob(RemoteCall(call.key, None, call.jobs), str(program), str(job.answer.folder))
+        return str(program)
 
     def look(
         self, jobs: Collection[Job], drops: Mapping[Job, Collection[int]] | None = None
@@ -189,7 +205,7 @@ class Desk:
         """Return what is new of ``jobs``, having dropped what is to be dropped."""
         drops = drops or {}
         for job, attempts in drops.items():
-            job.answer.drop(attempts)
+            job.letters.drop(attempts)
         states = self._ask(jobs)
         news = [self._look(job, states, drops.get(job, ())) for job in jobs]
         return [n for n in news if n.reports or n.ended or n.error or n.dropped]
@@ -210,7 +226,7 @@ class Desk:
         ended = False
         error: Exception | None = None
         try:
-            for frame in job.answer.frames():
+            for frame in job.letters.answer.frames():
                 ended = ended or frame == END
                 reports += decode_reports(frame) if frame != END else []
         except BackendError as failure:
@@ -253,9 +269,19 @@ class Desk:
         """End these jobs."""
         commands.kill([job.id for job in jobs if job.id], self._name)
 
-    def forget(self, job: Job) -> None:
-        """Remove the files of a job that has ended."""
-        shutil.rmtree(job.answer.folder, ignore_errors=True)
+    def dismiss(self, jobs: Collection[Job]) -> None:
+        """Have jobs end that have nothing to do."""
+        now = time.monotonic()
+        for job in jobs:
+            job.letters.work.append(END)
+            self._leaving.append((now, job))
+        while self._leaving and now - self._leaving[0][0] > FORSAKEN_SECONDS:
+            self.forget([self._leaving.popleft()[1]])
+
+    def forget(self, jobs: Collection[Job]) -> None:
+        """Remove the files of jobs that are gone."""
+        for job in jobs:
+            shutil.rmtree(job.letters.folder, ignore_errors=True)
 
     def close(self) -> None:
         """End every job, and remove the folder."""
@@ -264,4 +290,11 @@ class Desk:
             try:
                 commands.kill_all(self._name)
             finally:
-                shutil.rmtree(self._folder, ignore_errors=True)
+                self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        for _ in range(REMOVALS):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if not self._folder.exists():
+                return
+            time.sleep(REMOVAL_PAUSE_SECONDS)  # A job that dies may still write its log.

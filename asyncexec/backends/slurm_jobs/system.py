@@ -1,9 +1,9 @@
-"""The loop's side of the ``slurm`` executor: what waits to be submitted, and what is running."""
+"""The loop's side of the ``slurm`` executor: what waits for a job, and what runs in one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -15,6 +15,7 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities, Started
 from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError, News
+from asyncexec.backends.slurm_jobs.staff import Staff
 from asyncexec.backends.wire import encode_outcomes
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
@@ -31,25 +32,47 @@ class Ticket:
     ``doomed`` are attempts that are to be cancelled, of which it is not known yet whether they have started.
     """
 
-    job: Job
+    call: RemoteCall
     progress: Progress
+    job: Job | None = None
     doomed: set[int] = field(default_factory=set)
     over: bool = False
     error: Exception | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class SlurmSystem:
-    """Calls as jobs, gathered into arrays."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """What the thread does in one go."""
 
-    def __init__(self, desk: Desk, capabilities: Capabilities, *, slots: int) -> None:
+    orders: Mapping[Job, RemoteCall]
+    watched: Sequence[Job]
+    drops: Mapping[Job, frozenset[int]]
+    dismissed: Sequence[Job]
+
+
+class SlurmSystem:
+    """Calls in jobs, which are gathered into arrays."""
+
+    def __init__(
+        self,
+        desk: Desk,
+        capabilities: Capabilities,
+        *,
+        slots: int,
+        linger_seconds: float,
+        young_seconds: float,
+    ) -> None:
         self.capabilities = capabilities
         self.slots = slots
         self._desk = desk
+        self._staff = Staff(
+            desk.make_job, linger_seconds=linger_seconds, young_seconds=young_seconds
+        )
         self._caller = RemoteCaller()
         self._thread: SystemThread | None = None
         self._waiting: list[Ticket] = []
-        self._submitted: dict[Job, Ticket] = {}
+        self._running: dict[Job, Ticket] = {}
         self._to_kill: list[Job] = []
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
@@ -80,7 +103,7 @@ class SlurmSystem:
 
     async def _send(self, progress: Progress, call: RemoteCall) -> bytes:
         """Have a call run in a job, and tell its outcomes as they come: nothing is left for the end."""
-        ticket = Ticket(job=self._desk.make_job(call), progress=progress)
+        ticket = Ticket(call=call, progress=progress)
         progress.take_over = partial(self._cancel, ticket)
         self._waiting.append(ticket)
         self._wake(GATHER_SECONDS)
@@ -96,18 +119,20 @@ class SlurmSystem:
         finished, ticket.over = ticket.over, True
         if ticket in self._waiting:
             self._waiting.remove(ticket)
-        elif not finished:
-            self._submitted.pop(ticket.job, None)
+        elif not finished and ticket.job is not None:
+            self._running.pop(ticket.job, None)
+            self._staff.gone(ticket.job)
             self._to_kill.append(ticket.job)
             with anyio.CancelScope(shield=True):
-                await self._running_thread.run(self._kill)
+                await self._open_thread.run(self._kill)
         self._settle(ticket, ticket.doomed)
-        self._running_thread.post(partial(self._desk.forget, ticket.job))
 
     def _kill(self) -> None:
         """Kill what has gathered by now; in the thread, after any submission that was on its way."""
         jobs = [self._to_kill.pop() for _ in range(len(self._to_kill))]
-        self._desk.kill(jobs)
+        if jobs:
+            self._desk.kill(jobs)
+            self._desk.forget(jobs)
 
     # Cancelling.
 
@@ -115,10 +140,10 @@ class SlurmSystem:
         """Take attempts of a ticket that are to be cancelled."""
         if ticket.over:
             self._settle(ticket, attempts)  # It is being killed.
-        elif ticket in self._waiting:
-            call = ticket.job.call
+        elif ticket.job is None:
+            call = ticket.call
             rest = [job for job in call.jobs if job.attempt not in attempts]
-            ticket.job.call = RemoteCall(call.key, call.blob, rest)
+            ticket.call = RemoteCall(call.key, call.blob, rest)
             self._settle(ticket, attempts)
             if not rest:
                 ticket.progress.stop([])
@@ -152,7 +177,7 @@ class SlurmSystem:
             ]
         )
 
-    # Rounds: submit, look, report.
+    # Rounds: give, look, report.
 
     def _wake(self, seconds: float) -> None:
         """Have the next round no later than in so many seconds."""
@@ -167,65 +192,80 @@ class SlurmSystem:
 
     def _begin_round(self) -> None:
         self._timer, self._busy = None, True
-        fresh = [ticket.job for ticket in self._waiting]
-        self._submitted |= {ticket.job: ticket for ticket in self._waiting}
+        dismissed = self._staff.to_dismiss()
+        orders: dict[Job, RemoteCall] = {}
+        for ticket in self._waiting:
+            ticket.job = self._staff.take()
+            orders[ticket.job] = ticket.call
+            self._running[ticket.job] = ticket
         self._waiting.clear()
-        drops = {t.job: frozenset(t.doomed) for t in self._submitted.values() if t.doomed}
-        task = partial(self._round, fresh, list(self._submitted), drops, asyncio.get_running_loop())
-        self._running_thread.post(task)
+        work = Round(
+            orders=orders,
+            watched=list(self._running),
+            drops={job: frozenset(t.doomed) for job, t in self._running.items() if t.doomed},
+            dismissed=dismissed,
+        )
+        self._open_thread.post(partial(self._round, work, asyncio.get_running_loop()))
 
-    def _round(
-        self,
-        fresh: Sequence[Job],
-        jobs: Sequence[Job],
-        drops: dict[Job, frozenset[int]],
-        loop: asyncio.AbstractEventLoop,
-    ) -> None:
+    def _round(self, work: Round, loop: asyncio.AbstractEventLoop) -> None:
         """In the thread."""
         try:
-            self._desk.submit(fresh)
-            news = self._desk.look(jobs, drops)
+            self._desk.dismiss(work.dismissed)
+            self._desk.give(work.orders)
+            news = self._desk.look(work.watched, work.drops)
         except Exception as error:  # noqa: BLE001 - whatever it is, no job can be watched
             failure = error if isinstance(error, BackendError) else BackendError(f"slurm: {error}")
-            news = [News(job=job, error=failure) for job in jobs]
+            news = [News(job=job, error=failure) for job in work.watched]
         loop.call_soon_threadsafe(self._end_round, news)
 
     def _end_round(self, news: Sequence[News]) -> None:
         self._busy = False
         for item in news:
-            ticket = self._submitted.get(item.job)
+            ticket = self._running.get(item.job)
             if ticket is not None:
                 self._hear(ticket, item)
-        if self._waiting or any(t.doomed for t in self._submitted.values()):
+        pause = self._staff.next_dismissal
+        if self._waiting or any(t.doomed for t in self._running.values()):
             self._wake(GATHER_SECONDS)
-        elif self._submitted:
+        elif self._running:
             self._wake(LOOK_SECONDS)
+        elif pause is not None:
+            self._wake(pause)
 
     def _hear(self, ticket: Ticket, news: News) -> None:
+        if news.reports:
+            self._staff.running(news.job)
         for report in news.reports:
             if isinstance(report, Started):
                 ticket.progress.started(report.attempt, report.worker)
             else:
                 ticket.progress.ended(report)
-        if news.ended or news.error is not None:
+        if news.error is not None:
             if isinstance(news.error, JobLostError):
-                self._charge(ticket)
-            ticket.over, ticket.error = True, news.error
-            self._submitted.pop(ticket.job, None)
-            ticket.done.set()
+                self._charge(ticket, news.job)
+            self._staff.gone(news.job)
+            self._end(ticket, news)
+        elif news.ended:
+            self._staff.put_back(news.job)
+            self._end(ticket, news)
         else:
             self._decide(ticket, news.dropped)
 
+    def _end(self, ticket: Ticket, news: News) -> None:
+        ticket.over, ticket.error = True, news.error
+        self._running.pop(news.job, None)
+        ticket.done.set()
+
     @staticmethod
-    def _charge(ticket: Ticket) -> None:
+    def _charge(ticket: Ticket, job: Job) -> None:
         """See that a job which ended before it told anything is counted, lest such jobs are tried for ever."""
         progress = ticket.progress
         if progress.running is None and progress.owed:
-            first = next(j for j in ticket.job.call.jobs if j.attempt in progress.owed)
-            progress.started(first.attempt, f"slurm-{ticket.job.id}")
+            first = next(j for j in ticket.call.jobs if j.attempt in progress.owed)
+            progress.started(first.attempt, f"slurm-{job.id}")
 
     @property
-    def _running_thread(self) -> SystemThread:
+    def _open_thread(self) -> SystemThread:
         if self._thread is None:
             raise BackendError("executor 'slurm' is closed")
         return self._thread

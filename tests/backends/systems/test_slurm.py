@@ -23,6 +23,8 @@ pytestmark = [
     pytest.mark.skipif(bool(lacking()), reason=f"no SLURM here: {lacking()}"),
 ]
 
+ALIVE = "--states=pending,running,configuring"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():
@@ -59,6 +61,30 @@ async def test_tasks_that_are_ready_together_are_one_array(make):
         arrays = {decode(o.value) for o in await drive.outcomes_of(attempts)}
     assert len(arrays) == 1
     assert None not in arrays
+
+
+@pytest.mark.parametrize("linger, jobs", [(30.0, 1), (0.0, 3)])
+async def test_a_job_is_kept_for_what_comes_next(make, linger, jobs):
+    async with driven(make(linger_seconds=linger)) as drive:
+        program = drive.program(lambda index: os.environ["SLURM_JOB_ID"])
+        ids = set()
+        for task in range(3):
+            (attempt,) = drive.send(program, [task])
+            ids.add(decode((await drive.outcome(attempt)).value))
+    assert len(ids) == jobs
+
+
+async def test_a_job_with_nothing_to_do_ends(make):
+    async with driven(make(linger_seconds=0.3)) as drive:
+        (attempt,) = drive.send(drive.program(abs_of), [0])
+        await drive.outcome(attempt)
+        with anyio.fail_after(60.0):
+            while await _run("squeue", "--noheader", ALIVE):
+                await anyio.sleep(0.1)
+
+
+def abs_of(index):
+    return abs(index[0])
 
 
 async def test_a_job_has_what_was_asked_for(make, tmp_path):
@@ -135,8 +161,7 @@ async def test_leaving_empties_the_queue(make, tmp_path):
     async with driven(make(max_workers=20)) as drive:
         attempts = [drive.send(drive.program(held), [task])[0] for task in range(20)]
         await drive.started(attempts[0])
-    alive = "--states=pending,running,configuring"
-    assert await _run("squeue", "--noheader", alive) == ""
+    assert await _run("squeue", "--noheader", ALIVE) == ""
 
 
 async def test_two_engines_share_a_cluster_and_a_folder(make):
