@@ -42,9 +42,8 @@ class Worker:
     def fits(self, wanted: Mapping[str, float]) -> bool:
         """Whether a call that takes so much can run now."""
         return self.taken < self.threads and all(
-            self.used.get(name, 0.0) + amount <= self.resources[name] + 1e-9
+            self.used.get(name, 0.0) + amount <= self.resources.get(name, 0.0) + 1e-9
             for name, amount in wanted.items()
-            if name in self.resources
         )
 
     def has(self, wanted: Mapping[str, float]) -> bool:

@@ -55,7 +55,7 @@ class DaskSystem:
         self._links: Links | None = None
         self._beside = Beside()
         self._stale = anyio.Event()
-        self._calls = 0
+        self._placed = self._unplaced = 0
 
     @property
     def capabilities(self) -> Capabilities:
@@ -118,15 +118,13 @@ class DaskSystem:
     async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
         """Run ``batch`` on a worker with a free thread, once there is one."""
         wanted = self._wanted(batch)
-        self._calls += 1
+        worker = await self._place(wanted, progress)
+        self._placed += 1
         try:
-            worker = await self._place(wanted, progress)
-            try:
-                await self._run(batch, progress, worker, wanted)
-            finally:
-                self._census.give_back(worker, wanted)
+            await self._run(batch, progress, worker, wanted)
         finally:
-            self._calls -= 1
+            self._placed -= 1
+            self._census.give_back(worker, wanted)
         return ()
 
     async def _run(
@@ -161,22 +159,28 @@ class DaskSystem:
                 progress.scope.cancel()
 
         progress.take_over = drop
-        lonely_since = time.monotonic()
-        while True:
-            worker = self._census.take(wanted)
-            if worker is not None:
-                return worker
-            if self._census.workers:
-                lonely_since = time.monotonic()
-            left = self._settings.patience - (time.monotonic() - lonely_since)
-            if left <= 0:
-                raise BackendError(
-                    f"executor {self._settings.name!r}: the cluster has had no worker for {self._settings.patience:g} "
-                    f"s while work waits. Start workers, or wait longer for them with the option patience (seconds)"
-                )
-            changed = self._census.changed
-            with anyio.move_on_after(None if self._census.workers else left):
-                await changed.wait()
+        self._unplaced += 1
+        try:
+            while (worker := self._census.take(wanted)) is None:
+                await self._wait_for_change()
+            return worker
+        finally:
+            self._unplaced -= 1
+
+    async def _wait_for_change(self) -> None:
+        """Wait until a worker comes or has a free thread, but not for ever for the first."""
+        census, patience = self._census, self._settings.patience
+        changed = census.changed
+        if census.workers:
+            await changed.wait()
+            return
+        with anyio.move_on_after(patience) as scope:
+            await changed.wait()
+        if scope.cancelled_caught:
+            raise BackendError(
+                f"executor {self._settings.name!r}: the cluster has had no worker for {patience:g} s while work "
+                f"waits. Start workers, or wait longer for them with the option patience (seconds)"
+            )
 
     async def close(self) -> None:
         """Let go of the cluster, and end it if it is ours."""
@@ -242,7 +246,10 @@ class DaskSystem:
             await anyio.sleep(LOOK_SECONDS)
             there = len(self._census.workers)
             asked = growth.look(
-                time.monotonic(), waiting=self.waiting(), running=self._calls, workers=there
+                time.monotonic(),
+                waiting=self.waiting() + self._unplaced,
+                running=self._placed,
+                workers=there,
             )
             if asked is not None:
                 self._scale(asked)

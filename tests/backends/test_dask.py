@@ -1,0 +1,125 @@
+"""The decisions of the `dask` executor, without a cluster."""
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from asyncexec.backends.dask import DaskBackend
+from asyncexec.backends.dask_cluster.census import Census
+from asyncexec.backends.dask_cluster.growth import Growth
+from asyncexec.errors import OptionError
+
+
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        ({"max_workers": 0}, "max_workers"),
+        ({"max_workers": 3, "threads": 2}, "multiple of threads"),
+        ({"processes": "no"}, "processes"),
+        ({"processes": False, "memory": "1GB"}, "worker processes"),
+        ({"processes": False, "env_vars": {"A": "1"}}, "worker processes"),
+        ({"processes": False, "kill_workers": True}, "kill_workers"),
+        ({"threads": 2, "max_workers": 2, "kill_workers": True}, "kill_workers"),
+        ({"resources": {"x": -1}}, "'x'"),
+        ({"gpus": "two"}, "gpus"),
+        ({"memory": "much"}, "memory"),
+        ({"patience": -1}, "patience"),
+        ({"adaptive": (3, 2)}, "adaptive"),
+        ({"adaptive": 5}, "adaptive"),
+        ({"cluster_address": "tcp://here:1", "scheduler_file": "x.json"}, "only one of"),
+        ({"cluster_address": "tcp://here:1", "max_workers": 2}, "max_workers"),
+        ({"cluster_address": "tcp://here:1", "env_vars": {"A": "1"}}, "env_vars"),
+        ({"cluster_address": "tcp://here:1", "adaptive": (1, 2)}, "cluster object"),
+        ({"cluster_address": 8786}, "cluster_address"),
+        ({"cluster": 5}, "cluster"),
+        ({"client": 5}, "client"),
+        ({"security": object()}, "security"),
+    ],
+)
+def test_wrong_options_are_refused_by_name(options, word):
+    with pytest.raises(OptionError, match=word):
+        DaskBackend(**options)
+
+
+def test_what_it_can_do_follows_from_its_options():
+    assert DaskBackend(max_workers=2).capabilities.kills
+    assert not DaskBackend(max_workers=4, threads=2).capabilities.kills
+    assert not DaskBackend(cluster_address="tcp://here:1").capabilities.kills
+    assert not DaskBackend(cluster_address="tcp://here:1").capabilities.local
+    shared = DaskBackend(processes=False).capabilities
+    assert (shared.shares_memory, shared.isolated, shared.kills) == (True, False, False)
+    assert (
+        DaskBackend(max_workers=4, threads=2, memory="1GB").capabilities.worker_bytes == 5 * 10**8
+    )
+    asked = DaskBackend(cpus=3, gpus=1, resources={"licence": 2}).capabilities.resources
+    assert asked == {"cpus": 3, "gpus": 1, "licence": 2}
+
+
+def told(threads: int = 1, **resources: float) -> dict:
+    return {"nthreads": threads, "memory_limit": 0, "resources": resources, "nanny": None}
+
+
+def test_the_idlest_worker_is_taken_and_none_beyond_its_threads():
+    census = Census()
+    census.learn({"a": told(2), "b": told(1)})
+    taken = [census.take({}) for _ in range(4)]
+    assert sorted(w.address for w in taken[:3]) == ["a", "a", "b"]
+    assert taken[0].address != taken[1].address
+    assert taken[3] is None
+    census.give_back(taken[0], {})
+    assert census.take({}) is taken[0]
+
+
+def test_named_resources_are_counted_on_each_worker():
+    census = Census()
+    census.learn({"a": told(4, gpus=1), "b": told(4)})
+    assert census.resources() == {"gpus": 1}
+    first = census.take({"gpus": 1})
+    assert first.address == "a"
+    assert census.take({"gpus": 1}) is None
+    census.give_back(first, {"gpus": 1})
+    assert census.take({"gpus": 1}) is first
+
+
+def test_a_worker_that_left_is_not_taken_and_one_to_be_killed_does_not_come_back():
+    census = Census()
+    census.learn({"a": told(), "b": told()})
+    worker = census.workers["a"]
+    census.condemn(worker)
+    assert worker.gone.is_set()
+    census.learn({"a": told(), "b": told()})  # The scheduler has not noticed yet.
+    assert set(census.workers) == {"b"}
+    census.lose("a")  # Now it has, and another may come by that address.
+    census.learn({"a": told(), "b": told()})
+    assert set(census.workers) == {"a", "b"}
+    census.learn({"a": told()})
+    assert census.threads == 1
+
+
+def test_workers_double_while_work_waits_and_go_when_there_is_none():
+    growth = Growth(least=1, most=5, asked=1)
+    assert growth.look(0.0, waiting=3, running=1, workers=1) is None
+    assert growth.look(0.9, waiting=3, running=1, workers=1) is None
+    assert growth.look(1.0, waiting=3, running=1, workers=1) == 2
+    assert growth.look(3.0, waiting=3, running=1, workers=1) is None  # They have not come.
+    assert growth.look(4.0, waiting=3, running=2, workers=2) == 4
+    assert growth.look(6.0, waiting=3, running=4, workers=4) == 5
+    assert growth.look(9.0, waiting=3, running=5, workers=5) is None
+    assert growth.look(10.0, waiting=0, running=1, workers=5) is None
+    assert growth.look(60.0, waiting=0, running=1, workers=5) is None
+    assert growth.look(61.0, waiting=0, running=0, workers=5) is None
+    assert growth.look(91.0, waiting=0, running=0, workers=5) == 1
+    assert growth.look(99.0, waiting=0, running=0, workers=5) is None
+
+
+def test_a_short_wait_brings_no_workers():
+    growth = Growth(least=1, most=5, asked=1)
+    for second in range(10):
+        assert growth.look(second, waiting=second % 2, running=1, workers=1) is None
+
+
+def test_from_nothing_the_first_worker_is_asked_for_when_work_waits():
+    growth = Growth(least=0, most=3, asked=0)
+    growth.look(0.0, waiting=0, running=1, workers=0)
+    growth.look(1.0, waiting=1, running=1, workers=0)
+    assert growth.look(2.0, waiting=1, running=1, workers=0) == 1
