@@ -1,4 +1,10 @@
-"""`python -m tests.backends.modal_server`: runs until its standard input ends, and prints where it listens."""
+"""Modal's control plane on loopback, as far as the tests need it.
+
+`python -m tests.backends.modal_server` prints where it listens, and runs until its standard input ends. Clients speak
+gRPC to `control` and `calls`; each container is a process forked by `zygote` that runs Modal's own, unmodified entry
+point and speaks to its own `worker_side`; `host` starts and ends them. Large data goes through `blobs` and `http`, where
+tests also look at the server's state and plan `faults`. It stores nothing, builds no images and schedules no hardware.
+"""
 
 import argparse
 import asyncio
