@@ -2,8 +2,8 @@
 
 `python -m tests.backends.modal_server` prints where it listens, and runs until its standard input ends. Clients speak
 gRPC to `control` and `calls`; each container is a process forked by `zygote` that runs Modal's own, unmodified entry
-point and speaks to its own `worker_side`; `host` starts and ends them. Large data goes through `blobs` and `http`, where
-tests also look at the server's state and plan `faults`. It stores nothing, builds no images and schedules no hardware.
+point and speaks to its own `worker_side`; `host` starts and ends them. Large data goes through `blobs` and `http`,
+where tests also look at the server's state and plan `faults`. It builds no images and schedules no hardware.
 """
 
 import argparse
