@@ -15,21 +15,22 @@ from asyncexec.backends.http_functions.signing import SECRET_VARIABLE
 
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 60.0
+WORKER = "from asyncexec.backends.http_worker import handle\n"
 SECRET = secrets.token_urlsafe(32)
 
 
 @contextmanager
-def function_server(directory, **variables):
+def function_server(directory, *, source=WORKER, **variables):
     """Run the server, and return its URL; ``variables`` are of its environment."""
-    source = directory / "main.py"
-    source.write_text("from asyncexec.backends.http_worker import handle\n")
+    main = directory / "main.py"
+    main.write_text(source)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY), "THREADS": "24"}
     environment |= {SECRET_VARIABLE: SECRET} | variables
     command = "import functions_framework._cli as c; c._cli()"
-    arguments = ["--target", "handle", "--source", str(source), "--host", "127.0.0.1"]
+    arguments = ["--target", "handle", "--source", str(main), "--host", "127.0.0.1"]
     with (directory / "server.log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-c", command, *arguments, "--port", str(port)],
