@@ -370,6 +370,7 @@ class Run:
         task = running.task
         stage.completed += 1
         stage.completions.add(now - (stage.first_at or 0.0))
+        stage.backups_won += running.backup
         self.left -= 1
         if (
             self._circuit.failures

@@ -81,7 +81,8 @@ class StageState:
         self.last_at: float | None = None
         # Figures for the result.
         self.resumed = resumed
-        self.completed = self.attempts = self.retried = self.backed_up = self.failed = 0
+        self.completed = self.attempts = self.retried = self.failed = 0
+        self.backed_up = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.busy_seconds = 0.0
 

@@ -1,0 +1,37 @@
+"""The real scheduler on a virtual clock, against modelled workers.
+
+>>> import asyncexec as ax
+>>> from asyncexec.simulation import Cluster, Noise, simulate
+>>> plan = ax.Plan.map(abs, range(1000))
+>>> told = simulate(plan, Cluster(workers=100), durations=10.0, noise=Noise(slow_share=0.02), seed=1)
+>>> told.makespan_seconds < 150
+True
+"""
+
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.durations import (
+    Constant,
+    Durations,
+    Empirical,
+    Lognormal,
+    Mixture,
+    Pareto,
+)
+from asyncexec.simulation.figures import Simulated
+from asyncexec.simulation.noise import Noise
+from asyncexec.simulation.simulate import simulate
+from asyncexec.simulation.trace import Bar
+
+__all__ = [
+    "Bar",
+    "Cluster",
+    "Constant",
+    "Durations",
+    "Empirical",
+    "Lognormal",
+    "Mixture",
+    "Noise",
+    "Pareto",
+    "Simulated",
+    "simulate",
+]

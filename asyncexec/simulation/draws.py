@@ -1,0 +1,96 @@
+"""What chance has in store for a run: a function of the seed, the stage, the task and the attempt's number alone.
+
+Two runs with one seed meet the same tasks and the same first attempts, whatever their policies do: they can be compared
+pair by pair.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from asyncexec.simulation.durations import Durations, Seconds
+from asyncexec.simulation.noise import Noise
+
+BLOCK = 8_192
+KEPT_BLOCKS = 64
+
+
+class Draw(NamedTuple):
+    """What becomes of an attempt on a worker of ordinary speed.
+
+    Attributes
+    ----------
+    seconds : float
+        How long it runs; infinity if it hangs.
+    fails : bool
+    """
+
+    seconds: float
+    fails: bool
+
+
+class _Block(NamedTuple):
+    natural: Seconds
+    run: Seconds
+    fails: Seconds
+
+
+class Draws:
+    """Draws tasks and attempts, block by block.
+
+    Parameters
+    ----------
+    seed : int
+    durations : sequence of Durations
+        Of each stage's tasks.
+    noise : Noise
+    """
+
+    def __init__(self, seed: int, durations: Sequence[Durations], noise: Noise) -> None:
+        self._seed = seed
+        self._durations = durations
+        self._noise = noise
+        self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
+
+    def natural(self, stage: int, task: int) -> float:
+        """Return the seconds that a task takes by nature."""
+        return float(self._block(stage, task // BLOCK).natural[task % BLOCK])
+
+    def naturals(self, stage: int, tasks: int) -> tuple[float, float, float]:
+        """Return sum, least and greatest of what the tasks of a stage take by nature."""
+        total, least, greatest = 0.0, np.inf, 0.0
+        for block in range(-(-tasks // BLOCK)):
+            seconds = self._natural(stage, block)[: tasks - block * BLOCK]
+            total += float(seconds.sum())
+            least, greatest = min(least, float(seconds.min())), max(greatest, float(seconds.max()))
+        return total, float(least), greatest
+
+    def attempt(self, stage: int, task: int, number: int) -> Draw:
+        """Return what becomes of the ``number``-th start (from 1) of a task."""
+        block = self._block(stage, task // BLOCK)
+        place = task % BLOCK
+        if number == 1:
+            run, fails = block.run[place], block.fails[place]
+        else:
+            random = np.random.default_rng((self._seed, 2, stage, task, number))
+            (run,), (fails,) = self._noise.sample(random, block.natural[place : place + 1])
+        return Draw(float(run), bool(fails < self._noise.failure_share))
+
+    def _natural(self, stage: int, block: int) -> Seconds:
+        random = np.random.default_rng((self._seed, 0, stage, block))
+        return self._durations[stage].sample(random, BLOCK)
+
+    def _block(self, stage: int, block: int) -> _Block:
+        key = stage, block
+        found = self._blocks.get(key)
+        if found is None:
+            natural = self._natural(stage, block)
+            random = np.random.default_rng((self._seed, 1, stage, block))
+            found = self._blocks[key] = _Block(natural, *self._noise.sample(random, natural))
+            if len(self._blocks) > KEPT_BLOCKS:
+                self._blocks.popitem(last=False)
+        return found

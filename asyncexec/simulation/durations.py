@@ -1,0 +1,122 @@
+"""How long tasks take by nature: the same for every attempt of a task, whichever worker it runs on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncexec.errors import OptionError
+
+type Seconds = NDArray[np.float64]
+
+
+@runtime_checkable
+class Durations(Protocol):
+    """A distribution of seconds."""
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        """Return ``count`` durations, shape (count,), float64, all above 0."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Every task takes ``seconds``."""
+
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        _above_zero("seconds", self.seconds)
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        return np.full(count, self.seconds)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lognormal:
+    """Lognormal with ``mean_seconds``; ``sigma`` is the standard deviation of the logarithm."""
+
+    mean_seconds: float = 1.0
+    sigma: float = 0.15
+
+    def __post_init__(self) -> None:
+        _above_zero("mean_seconds", self.mean_seconds)
+        _above_zero("sigma", self.sigma)
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        mu = math.log(self.mean_seconds) - self.sigma**2 / 2
+        return random.lognormal(mu, self.sigma, count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pareto:
+    """Pareto from ``least_seconds`` up, truncated at ``most`` times that."""
+
+    least_seconds: float = 1.0
+    exponent: float = 1.5
+    most: float = 100.0
+
+    def __post_init__(self) -> None:
+        _above_zero("least_seconds", self.least_seconds)
+        _above_zero("exponent", self.exponent)
+        if not self.most > 1:
+            raise OptionError(f"simulation: most must be above 1, not {self.most!r}")
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        # By the inverse of the truncated distribution function, so that nothing piles up at the end.
+        share = random.random(count) * (1.0 - self.most**-self.exponent)
+        drawn: Seconds = self.least_seconds * (1.0 - share) ** (-1.0 / self.exponent)
+        return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture:
+    """Shares of several distributions: ``Mixture(((0.95, Constant(1.0)), (0.05, Constant(3.0))))``."""
+
+    parts: tuple[tuple[float, Durations], ...]
+
+    def __post_init__(self) -> None:
+        shares = [share for share, _ in self.parts]
+        if not shares or min(shares) < 0 or not math.isclose(sum(shares), 1.0):
+            raise OptionError(f"simulation: the shares of a mixture add up to 1, not {shares!r}")
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        shares = [share for share, _ in self.parts]
+        kinds = random.choice(len(self.parts), size=count, p=np.array(shares) / sum(shares))
+        # All are drawn for each task: what one is does then not shift what the next is.
+        drawn = np.stack([part.sample(random, count) for _, part in self.parts])
+        return drawn[kinds, np.arange(count)]
+
+
+class Empirical:
+    """Durations as they were measured, drawn anew; those of a run's history, say.
+
+    Raises
+    ------
+    OptionError
+        If there are none, or one is not above 0.
+    """
+
+    def __init__(self, seconds: Sequence[float] | Seconds) -> None:
+        self._seconds = np.sort(np.asarray(seconds, dtype=np.float64))
+        if not self._seconds.size:
+            raise OptionError("simulation: there are no measured durations to draw from")
+        if not self._seconds[0] > 0 or not math.isfinite(self._seconds[-1]):
+            raise OptionError("simulation: measured durations must be finite and above 0")
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        return random.choice(self._seconds, size=count)
+
+    def __repr__(self) -> str:
+        median = float(np.median(self._seconds))
+        return f"Empirical({self._seconds.size} durations, median {median:g} s)"
+
+
+def _above_zero(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise OptionError(f"simulation: {name} must be a finite number above 0, not {value!r}")

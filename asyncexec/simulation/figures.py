@@ -1,0 +1,144 @@
+"""What came of a simulated run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncexec.plan.plan import Plan
+    from asyncexec.scheduler.run import Run
+    from asyncexec.simulation.cluster import Cluster
+    from asyncexec.simulation.draws import Draws
+    from asyncexec.simulation.trace import Bar, Trace
+    from asyncexec.simulation.world import World
+
+PERCENTILES = (50, 90, 99, 99.9)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """Figures of a simulated run; times are seconds on the simulated clock.
+
+    Attributes
+    ----------
+    plan : str
+    tasks, attempts : int
+        How many tasks there are, and how many attempts of them started.
+    makespan_seconds : float
+        From the start of the run to its end.
+    ideal_seconds : float
+        What no scheduler can be faster than: the greater of all work shared evenly by all workers, and the longest way
+        through the plan, without noise.
+    slot_seconds, wasted_seconds : float
+        That workers were taken by attempts, and by those of them that did not succeed.
+    backups, useful_backups : int
+        How many were started, and how many of them were the first to succeed.
+    retries, lost_workers : int
+    percentiles : dict of str to float
+        Of the seconds of attempts that succeeded.
+    cost : float
+        In the currency of the cluster's prices.
+    events, events_per_second : float
+        What the scheduler went through, and how fast that was, by this machine's clock.
+    seconds : float
+        That the simulation took, by this machine's clock.
+    peak_bytes : int
+        The most that the tasks in flight were projected to hold together.
+    seed : int
+    bars : tuple of Bar
+        Every attempt, where that was asked for.
+    """
+
+    plan: str
+    tasks: int
+    attempts: int
+    makespan_seconds: float
+    ideal_seconds: float
+    slot_seconds: float
+    wasted_seconds: float
+    backups: int
+    useful_backups: int
+    retries: int
+    lost_workers: int
+    percentiles: dict[str, float]
+    cost: float
+    events: int
+    events_per_second: float
+    seconds: float
+    peak_bytes: int
+    seed: int
+    bars: tuple[Bar, ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def efficiency(self) -> float:
+        """How close to the ideal it is: 1.0 is as fast as can be."""
+        return self.ideal_seconds / self.makespan_seconds if self.makespan_seconds else 1.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything but the attempts, in plain types."""
+        told = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "bars"
+        }
+        return told | {"efficiency": self.efficiency}
+
+
+def figures_of(
+    plan: Plan,
+    cluster: Cluster,
+    *,
+    run: Run,
+    world: World,
+    draws: Draws,
+    trace: Trace,
+    driver_seconds: float,
+    seed: int,
+    peak_bytes: int,
+) -> Simulated:
+    """Return the figures of a run that has ended."""
+    cost = (
+        trace.slot_seconds / 3600.0 * cluster.price_per_hour
+        + trace.attempts * cluster.price_per_start
+    )
+    # A start and an end of each attempt, and what else woke the scheduler.
+    events = world.events + trace.attempts
+    return Simulated(
+        plan=plan.name,
+        tasks=plan.tasks,
+        attempts=trace.attempts,
+        makespan_seconds=world.now,
+        ideal_seconds=ideal_seconds(plan, cluster, draws),
+        slot_seconds=trace.slot_seconds,
+        wasted_seconds=trace.wasted_seconds,
+        backups=sum(stage.backed_up for stage in run.stages),
+        useful_backups=sum(stage.backups_won for stage in run.stages),
+        retries=sum(stage.retried for stage in run.stages),
+        lost_workers=trace.lost_workers,
+        percentiles={f"p{p:g}": trace.durations.quantile(p / 100) for p in PERCENTILES},
+        cost=cost,
+        events=events,
+        events_per_second=events / driver_seconds if driver_seconds else 0.0,
+        seconds=driver_seconds,
+        peak_bytes=peak_bytes,
+        seed=seed,
+        bars=tuple(trace.bars),
+    )
+
+
+def ideal_seconds(plan: Plan, cluster: Cluster, draws: Draws) -> float:
+    """Return what no scheduler can be faster than, without noise.
+
+    The longest way is counted with the shortest task of each stage on it (which ones are chained is not asked), or as
+    the longest single task.
+    """
+    work, longest = 0.0, 0.0
+    way: dict[str, float] = {}
+    for position, stage in enumerate(plan.stages):
+        total, least, greatest = draws.naturals(position, stage.tasks)
+        work += total
+        longest = max(longest, greatest)
+        way[stage.name] = least + max((way[read.stage] for read in stage.reads), default=0.0)
+    return max(work / cluster.workers, longest, *way.values())

@@ -1,0 +1,125 @@
+"""Running a plan on model workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+from asyncexec.backends.contract import Capabilities
+from asyncexec.errors import OptionError
+from asyncexec.events.fanout import Fanout
+from asyncexec.plan.plan import Plan
+from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.dispatch import Dispatch, Lane
+from asyncexec.scheduler.layout import Layout
+from asyncexec.scheduler.run import Run
+from asyncexec.scheduler.settings import Settings
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.draws import Draws
+from asyncexec.simulation.durations import Constant, Durations
+from asyncexec.simulation.figures import Simulated, figures_of
+from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.trace import Trace
+from asyncexec.simulation.world import World
+
+
+def simulate(
+    plan: Plan,
+    cluster: Cluster | None = None,
+    *,
+    durations: Durations | Mapping[str, Durations] | float = 1.0,
+    noise: Noise = QUIET,
+    straggler: Any = None,
+    barriers: bool = False,
+    retry: Any = None,
+    timeout: Any = None,
+    seed: int = 0,
+    bars: bool = False,
+) -> Simulated:
+    """Return how a run of ``plan`` would go on ``cluster``, decided by the scheduler that runs plans.
+
+    Parameters
+    ----------
+    plan : Plan
+        Its kernels are not called.
+    cluster : Cluster, optional
+        By default 100 workers that are all alike.
+    durations : Durations, mapping of stage names to Durations, or float
+        What tasks take by nature.
+    noise : Noise
+        What happens to attempts besides.
+    straggler, barriers, retry, timeout
+        As for :meth:`asyncexec.Engine.execute`.
+    seed : int
+        The same seed gives the same result.
+    bars : bool
+        Whether to keep every attempt, for a picture.
+
+    Raises
+    ------
+    OptionError
+        If a figure is out of range, or the durations of a stage are not given.
+    ExecutionError
+        If the simulated run fails.
+    """
+    cluster = cluster or Cluster()
+    trace = Trace(keeps_bars=bars)
+    stages = {stage.name: place for place, stage in enumerate(plan.stages)}
+    draws = Draws(seed, [_durations_of(s.name, durations) for s in plan.stages], noise)
+    world = World(cluster, draws, stages, seed=seed, trace=trace)
+    capabilities = Capabilities(
+        name="simulation",
+        kills=cluster.kills,
+        isolated=True,
+        shares_memory=True,
+        metered=cluster.metered,
+    )
+    settings = Settings.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
+    # Values are not kept: there are none.
+    layout = Layout(
+        Plan(plan.stages, plan.name, ()),
+        "simulation",
+        settings=settings,
+        capabilities=capabilities,
+        slots=world.slots,
+    )
+    budget = Budget(cluster.memory_bytes)
+    budget.check(plan)
+    run = Run("simulation", layout, budget, capabilities, ids=count(1), watched=False, seed=seed)
+    dispatch = Dispatch(
+        budget, slots=world.slots, send=world.send, withdraw=world.withdraw, cancel=world.cancel
+    )
+    world.dispatch = dispatch
+    lane = Lane(0, run, Fanout(()))
+    start = time.perf_counter()
+    dispatch.add(lane, 0.0)
+    world.run(lane.finished.is_set)
+    seconds = time.perf_counter() - start
+    if run.error is not None:
+        raise run.error
+    return figures_of(
+        plan,
+        cluster,
+        run=run,
+        world=world,
+        draws=draws,
+        trace=trace,
+        driver_seconds=seconds,
+        seed=seed,
+        peak_bytes=budget.peak_bytes,
+    )
+
+
+def _durations_of(stage: str, durations: Durations | Mapping[str, Durations] | float) -> Durations:
+    if isinstance(durations, Mapping):
+        found = durations.get(stage)
+        if found is None:
+            raise OptionError(
+                f"simulation: no durations for stage {stage!r}; there are some for {', '.join(durations)}"
+            )
+        return found
+    if isinstance(durations, int | float):
+        return Constant(float(durations))
+    return durations
