@@ -158,3 +158,18 @@ async def test_version_2_of_lithops_on_this_machine_works_as_well():
         executor=here(config={"localhost": {"version": 2}, "lithops": {"backend": "localhost"}})
     ) as engine:
         assert (await engine.execute(Plan.map(abs, range(-20, 0)))).value == list(range(20, 0, -1))
+
+
+async def test_lithops_own_pool_works_through_futures():
+    from lithops.concurrent.futures import ProcessPoolExecutor
+
+    def pool():
+        config = {
+            "lithops": {"backend": "localhost", "data_cleaner": False},
+            "localhost": {"version": 1, "runtime": sys.executable, "worker_processes": 1},
+        }
+        return ProcessPoolExecutor(config=config, log_level=None)
+
+    options = {"executor": pool, "max_workers": 1}
+    async with Engine(executor="futures", executor_options=options) as engine:
+        assert (await engine.execute(Plan.map(abs, range(-50, 0)))).value == list(range(50, 0, -1))
