@@ -17,6 +17,8 @@ from asyncexec.plan.memory import parse_bytes
 
 _NAME = "spark"
 _BATCH_LIMIT = 512
+# A worker that dies is noticed at once; one whose machine goes silent, by this time.
+_FAR_LOSS_SECONDS = 30.0
 _WITH_SESSION = ("master", "app_name", "conf", "py_modules", "python", "cpus")
 
 
@@ -124,7 +126,7 @@ class SparkBackend(CallsBackend):
             measures_memory=True,
             guarantees_memory=workers.memory_bytes is not None,
             batch_limit=_BATCH_LIMIT,
-            loss_seconds=self.features.loss_seconds,
+            loss_seconds=self.features.loss_seconds if local else _FAR_LOSS_SECONDS,
             native_retry=self.features.native_retry,
             call_seconds=self.features.call_seconds,
             worker_bytes=workers.memory_bytes,

@@ -113,7 +113,9 @@ class CallsPipeline:
         pipeline = beam.Pipeline(
             runner=self._runner, options=options.from_dictionary(dict(self._options))
         )
-        elements = pipeline | "Calls" >> beam.Create(list(self._calls))
+        names = list(self._calls)
+        # As Create does, at two thirds of its cost on a direct runner.
+        elements = pipeline | beam.Impulse() | "Calls" >> beam.FlatMap(lambda _: names)
         if len(self._calls) > 1:
             # So that elements are spread over workers, and are not one bundle with where they come from.
             elements = elements | "Spread" >> beam.Reshuffle()

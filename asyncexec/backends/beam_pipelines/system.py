@@ -59,6 +59,7 @@ class BeamSystem:
 
     def open(self) -> int:
         """Make ready, and return how many calls run at once."""
+        self._closed = False
         import_module("apache_beam")  # It takes a second, and had better take it here.
 
         work_dir = self._settings.work_dir

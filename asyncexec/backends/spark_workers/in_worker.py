@@ -62,6 +62,7 @@ def serve(invitation: Invitation) -> None:
     ):
         connection.settimeout(None)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        notice_silence(connection)
         connection.sendall(invitation.token)
         _send(connection, worker_name().encode())
         watch = _Watch(connection)
@@ -72,6 +73,14 @@ def serve(invitation: Invitation) -> None:
         finally:
             watch.end()
             limit.lift()
+
+
+def notice_silence(connection: socket.socket) -> None:
+    """Have a peer whose machine is gone count as one that hung up, within half a minute."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _serve(connection: socket.socket, watch: _Watch, limit: _Limit) -> None:

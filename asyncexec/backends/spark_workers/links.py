@@ -8,7 +8,7 @@ import secrets
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.remote import RemoteCaller
-from asyncexec.backends.spark_workers.in_worker import SIZE, TOKEN_BYTES
+from asyncexec.backends.spark_workers.in_worker import SIZE, TOKEN_BYTES, notice_silence
 
 GREETING_SECONDS = 30.0
 KILL_SECONDS = 2.0
@@ -103,6 +103,7 @@ class Listener:
             self._server.close()
 
     async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        notice_silence(writer.get_extra_info("socket"))
         try:
             async with asyncio.timeout(GREETING_SECONDS):
                 token = await reader.readexactly(TOKEN_BYTES)

@@ -120,6 +120,8 @@ class SparkSystem:
             timer.cancel()
         for link in self._idle:
             link.hang_up()
+        self._timers.clear()
+        self._idle.clear()
         await self._listener.close()
         await self._all_ended()
         for group in self._jobs:
