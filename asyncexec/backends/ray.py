@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -15,33 +16,37 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.extras import need
+from asyncexec.backends.ray_cluster.connect import check_reachable
 from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
 from asyncexec.backends.ray_cluster.options import Settings, checked
 from asyncexec.backends.ray_cluster.record import Records
 from asyncexec.backends.ray_cluster.remote import Remote, as_lost, probe
-from asyncexec.backends.ray_cluster.session import Session, check_reachable, join, leave
+from asyncexec.backends.ray_cluster.session import Session, join, leave, look
 from asyncexec.backends.worker import describe
 from asyncexec.errors import ResourceError
 from asyncexec.events.outcome import Outcome, Status
 
 BATCH_LIMIT = 512
+LOOK_SECONDS = 10.0
 
 
 class RayBackend(CallsBackend):
     """Run tasks as Ray tasks.
 
-    Without ``cluster_address`` a Ray that runs in this process already is used and left running; where there is none,
-    one is started on loopback, and ended on leaving. Stages ask for resources (``{"cpus": 2, "gpus": 1}`` and custom
+    A Ray that runs in this process already is used and left running. Otherwise the cluster at ``cluster_address`` (or
+    ``RAY_ADDRESS`` of the environment) is connected to; without an address, a Ray is started on loopback, and ended on
+    leaving. Stages ask for resources (``{"cpus": 2, "gpus": 1}`` and custom
     ones), which go to Ray with each task; a task takes one CPU unless its stage says otherwise. What no node has is an
     error at once.
 
     Parameters
     ----------
     cluster_address : str, optional
-        ``"host:port"`` of a cluster to connect to, or ``"auto"`` for the one that runs on this machine.
+        ``"host:port"`` of a cluster to connect to, ``"auto"`` for the one that runs on this machine, ``"local"`` to
+        start one whatever the environment says.
     max_workers : int, optional
-        How many tasks may be with Ray at once; default: the cluster's CPUs when it was connected to. Say more where
-        the cluster grows by itself.
+        How many tasks may be with Ray at once; default: the cluster's CPUs, as nodes come and go. Say more where a
+        cluster is to grow because of what waits.
     cpus, gpus : int, optional
     resources : mapping of str to float, optional
         What a Ray that is started here has: CPUs (default: the cores this process may use), GPUs (default: those Ray
@@ -134,6 +139,7 @@ class _Ray:
         self._session: Session | None = None
         self._thread: SystemThread | None = None
         self._nodes = Nodes()
+        self._looked_at = 0.0
         self._remote = Remote()
         self._records = Records()
         self._caller = RemoteCaller()
@@ -149,7 +155,7 @@ class _Ray:
                 thread.end()
                 raise
             self._session, self._thread = session, thread
-            self._know(session)
+            self._know()
         try:
             self._remote = Remote(self._settings, thread)
             self._caller = RemoteCaller()
@@ -160,8 +166,12 @@ class _Ray:
                 await self.close()
             raise
 
-    def _know(self, session: Session) -> None:
-        nodes = self._nodes = session.nodes
+    def _know(self) -> None:
+        """Take note of what the session has."""
+        if self._session is None:
+            return
+        session, nodes = self._session, self._session.nodes
+        self._nodes, self._looked_at = nodes, time.monotonic()
         self.slots = self._settings.max_workers or max(1, int(nodes.total("CPU")))
         self.capabilities = replace(
             self._features,
@@ -174,6 +184,8 @@ class _Ray:
 
     async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
         demand = demand_of(batch.program, memory_bytes=self._settings.memory_bytes or 0)
+        if time.monotonic() - self._looked_at > LOOK_SECONDS or not self._nodes.fit(demand):
+            await self._look()
         if not self._nodes.fit(demand):
             return _refused(batch, self._nodes.why_not(demand))
         rest = batch.jobs
@@ -186,6 +198,19 @@ class _Ray:
             if len(rest) == sent:
                 break  # It says nothing of them, so they are lost.
         return ()
+
+    async def _look(self) -> None:
+        """See which machines have come and gone."""
+        if self._session is None or self._thread is None:
+            return
+        self._looked_at = time.monotonic()  # The other calls need not look as well.
+        try:
+            found = await self._thread.run(partial(_found, self._session))
+        except Exception as error:
+            raise as_lost(error) from error
+        if self._session is not None:
+            self._session = found
+            self._know()
 
     async def _once(self, batch: Batch, progress: Progress, demand: Demand) -> None:
         """Run a batch until its end, or until after a task that took long."""
@@ -207,10 +232,14 @@ class _Ray:
         self._records.close()
         if thread is not None:
             try:
-                if session is not None and not session.lent:
-                    await thread.run(leave)
+                if session is not None:
+                    await thread.run(partial(leave, session.connection))
             finally:
                 thread.end()
+
+
+def _found(session: Session) -> Session:
+    return replace(session, **look())
 
 
 def _refused(batch: Batch, why: str) -> list[Outcome]:

@@ -79,6 +79,16 @@ def test_what_is_known_without_a_ray_is_what_the_options_say():
     assert not RayBackend(cluster_address="head:6379").capabilities.local
 
 
+@needs_ray
+def test_an_address_in_the_environment_is_taken_as_ray_itself_does(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert not RayBackend().capabilities.local
+    assert RayBackend(cluster_address="local").capabilities.local
+    monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
+    with pytest.raises(OptionError, match="Ray Client"):
+        RayBackend()
+
+
 def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.setattr("asyncexec.backends.extras.find_spec", lambda name: None)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asyncexec.backends.options import flag, whole_number
-from asyncexec.backends.ray_cluster.session import Wanted
+from asyncexec.backends.ray_cluster.connect import Wanted
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import parse_bytes
 
@@ -63,12 +64,13 @@ def checked(
     OptionError
         If one is not what it should be.
     """
+    address = _address(cluster_address)
     wanted = Wanted(
-        address=_address(cluster_address),
+        address=address,
         cpus=_count("cpus", cpus),
         gpus=_count("gpus", gpus, least=0),
         resources=_resources(resources),
-        object_store_bytes=_object_store(object_store_memory, cluster_address),
+        object_store_bytes=_object_store(object_store_memory, address),
         log_to_driver=flag(log_to_driver, executor=NAME, option="log_to_driver"),
         runtime_env=_session_env(working_dir, py_modules),
     )
@@ -87,6 +89,9 @@ def _count(option: str, value: int | None, *, least: int = 1) -> int | None:
 
 def _address(address: Any) -> str | None:
     if address is None:
+        # As Ray itself does; inside a Ray job it is set.
+        address = os.environ.get("RAY_ADDRESS") or None
+    if address is None or address == "local":
         return None
     if not isinstance(address, str) or not address:
         raise OptionError(f"executor 'ray': cluster_address must be 'host:port', not {address!r}")

@@ -22,6 +22,7 @@ from asyncexec.errors import BackendError, WorkerLostError
 LARGE_BYTES = 64_000
 # From the order to kill a worker to the news of its death.
 KILL_SECONDS = 5.0
+SHUT_DOWN = "executor 'ray': Ray was shut down in this process while it was used"
 
 _log = logging.getLogger(__name__)
 
@@ -47,17 +48,25 @@ class Remote:
         self, call: RemoteCall, record: str | None, demand: Demand
     ) -> AsyncIterator[bytes]:
         """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled."""
-        function = self._function(demand)
-        if self._thread is not None and _is_large(call):
-            stream = await self._thread.run(partial(function.remote, call, record))
-        else:
-            stream = function.remote(call, record)
+        stream: Any = None
+        # What is cancelled has to be known to be killed.
+        with anyio.CancelScope(shield=True):
+            stream = await self._submitted(call, record, self._function(demand))
         try:
             async for frame in stream:
                 yield await frame
         except anyio.get_cancelled_exc_class():
             await _kill(stream)
             raise
+
+    async def _submitted(self, call: RemoteCall, record: str | None, function: Any) -> Any:
+        import ray
+
+        if not ray.is_initialized():
+            raise BackendError(SHUT_DOWN)  # Otherwise Ray would start another by itself.
+        if self._thread is not None and _is_large(call):
+            return await self._thread.run(partial(function.remote, call, record))
+        return function.remote(call, record)
 
     def plain(self, function: Any) -> Any:
         """Return a Ray function that takes no resources, on a worker like those of tasks."""
@@ -130,7 +139,7 @@ def as_lost(error: Exception) -> Exception:
             f"depends on, in the versions that are here: have them in their image, or give pip or py_modules"
         )
     if not ray.is_initialized():
-        return BackendError("executor 'ray': Ray was shut down in this process while it was used")
+        return BackendError(SHUT_DOWN)
     return WorkerLostError(f"Ray's worker is gone: {_first_line(error)}")
 
 

@@ -1,0 +1,200 @@
+"""Starting a Ray on this machine, and connecting to one: what is asked of it, and what it is kept from doing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from asyncexec.backends.cores import usable_cores
+from asyncexec.errors import BackendError
+
+REACH_SECONDS = 10.0
+OBJECT_STORE_BYTES = 512 * 2**20
+LOOPBACK = "127.0.0.1"
+# A socket's path may have 107 bytes, and Ray adds 70 to that of its directory.
+_LONGEST_DIRECTORY = 36
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What a user wants of Ray, of the options that concern the session.
+
+    Attributes
+    ----------
+    address : str or None
+        Of a cluster to connect to; None to start one here.
+    cpus, gpus : float or None
+    resources : mapping of str to float
+        What Ray is started with, and what a running one must have.
+    object_store_bytes : int or None
+    log_to_driver : bool
+    runtime_env : mapping
+        For the whole connection (``working_dir``, ``py_modules``).
+    """
+
+    address: str | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    resources: Mapping[str, float] = field(default_factory=dict)
+    object_store_bytes: int | None = None
+    log_to_driver: bool = False
+    runtime_env: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def required(self) -> dict[str, float]:
+        """What a running Ray must have in all, by our names."""
+        named = {"cpus": self.cpus, "gpus": self.gpus, **self.resources}
+        return {name: float(amount) for name, amount in named.items() if amount}
+
+
+class Connection:
+    """A connection to Ray that was made here.
+
+    Attributes
+    ----------
+    users : int
+        How many backends use it.
+    directory : Path or None
+        Of the Ray that was started for it.
+    job : str
+        By which it is told from another that somebody has made since.
+    """
+
+    def __init__(self, directory: Path | None, job: str) -> None:
+        self.users = 0
+        self.directory = directory
+        self.job = job
+
+
+async def check_reachable(address: str | None) -> None:
+    """Raise at once where nothing listens: Ray would try for half a minute, and cannot be interrupted.
+
+    Raises
+    ------
+    BackendError
+        If ``host:port`` cannot be connected to.
+    """
+    host, _, port = (address or "").rpartition(":")
+    if not port.isdigit():
+        return  # Ray finds it itself.
+    try:
+        with anyio.fail_after(REACH_SECONDS):
+            stream = await anyio.connect_tcp(host.strip("[]"), int(port))
+        await stream.aclose()
+    except (OSError, TimeoutError) as error:
+        raise BackendError(
+            f"executor 'ray': nothing can be reached at cluster_address={address!r}: {str(error) or 'no answer'}. "
+            f"It is the address of the head node, as `ray start --head` prints it, by default with port 6379"
+        ) from error
+
+
+def connect(wanted: Wanted) -> Connection:
+    """Connect this process, which has no connection, to Ray as ``wanted``; blocks for seconds.
+
+    Raises
+    ------
+    BackendError
+        If Ray does not start, or cannot be reached.
+    """
+    with _clean_environment(), _on_loopback(wanted):
+        import ray
+
+        options: dict[str, Any] = {
+            "log_to_driver": wanted.log_to_driver,
+            "configure_logging": False,
+            "runtime_env": dict(wanted.runtime_env) or None,
+        }
+        directory: Path | None = None
+        if wanted.address is None:
+            directory = Path(tempfile.mkdtemp(prefix="ax-ray-"))
+            options |= _local_options(wanted, directory)
+        else:
+            options["address"] = wanted.address
+        try:
+            ray.init(**options)
+        except Exception as error:
+            where = "start" if wanted.address is None else f"connect to {wanted.address!r}"
+            with contextlib.suppress(Exception):
+                ray.shutdown()
+            remove(directory)
+            raise BackendError(f"executor 'ray': Ray did not {where}: {error}") from error
+        return Connection(directory, job())
+
+
+def _local_options(wanted: Wanted, directory: Path) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        "address": "local",  # Whatever RAY_ADDRESS says.
+        "num_cpus": usable_cores() if wanted.cpus is None else wanted.cpus,
+        "num_gpus": wanted.gpus,
+        "resources": dict(wanted.resources) or None,
+        "object_store_memory": wanted.object_store_bytes or OBJECT_STORE_BYTES,
+        "include_dashboard": False,
+        "_node_ip_address": LOOPBACK,
+    }
+    if len(str(directory)) <= _LONGEST_DIRECTORY:
+        options["_temp_dir"] = str(directory)
+    return options
+
+
+def job() -> str:
+    """Return what tells the connection of this process from any other."""
+    import ray
+
+    context = ray.get_runtime_context()
+    return f"{context.gcs_address} {context.get_job_id()}"
+
+
+def remove(directory: Path | None) -> None:
+    """Remove the directory of a Ray that has ended."""
+    if directory is not None:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _clean_environment() -> Generator[None]:
+    """Have Ray's processes send no statistics, and undo what Ray does to the environment of this one."""
+    names = ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_CLIENT_MODE", "PYTHONBREAKPOINT")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    # It remarks that it does not handle SIGTERM outside the main thread, and that it uses tokens: both as wanted.
+    log = logging.getLogger("ray")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _on_loopback(wanted: Wanted) -> Generator[None]:
+    """Have a Ray that is started here listen on loopback only.
+
+    Asked for 127.0.0.1, Ray takes the machine's address in the network instead, and listens everywhere, except where
+    it knows no clusters: so that is what it is told while it starts. Its token guards it in any case.
+    """
+    from ray._private import ray_constants as constants
+
+    known: bool | None = getattr(constants, "ENABLE_RAY_CLUSTER", None)
+    if wanted.address is not None or known is None:
+        yield
+        return
+    constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        constants.ENABLE_RAY_CLUSTER = known
