@@ -41,14 +41,6 @@ def test_what_has_ended_is_not_left_behind():
     assert reins.begin(2) is not None
 
 
-def test_nothing_starts_after_the_finish():
-    reins = Reins(JOBS)
-    reins.begin(1)
-    reins.finish()
-    assert reins.begin(2) is None
-    assert reins.stop([2, 3]) == ([], [])
-
-
 def test_frames_end_when_the_job_that_runs_is_left_behind():
     begun, release = threading.Event(), threading.Event()
 

@@ -88,11 +88,6 @@ class Reins:
             self.on_left()
         return Stopped(sorted(dropped), left)
 
-    def finish(self) -> None:
-        """Start nothing more; what runs, runs on."""
-        with self._lock:
-            self._waiting.clear()
-
 
 def _nothing() -> None:
     pass

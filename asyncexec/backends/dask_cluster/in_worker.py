@@ -1,7 +1,7 @@
 """What runs in a Dask worker: a batch as one Dask task, and orders to a batch that runs.
 
 News go out as events, which the scheduler passes on, as long as they are small: it keeps the last thousand. What is
-large comes as the task's result, and ends the batch early, so that it comes soon.
+large comes as the result of the Dask task, and another Dask task then follows the batch, which runs on.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import signal
 import struct
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
@@ -52,23 +52,32 @@ class Errand(NamedTuple):
 
 
 def run_call(packed: bytes, errand: Errand) -> list[bytes]:
-    """Run a batch, and return the frames that have not been told as events; the Dask task that this is."""
+    """Run a batch, and return a frame that is too large for an event as soon as there is one; else nothing, at the end.
+
+    A Dask task, like :func:`follow_call`, which is to come after such a frame; the batch runs on meanwhile.
+    """
     call: RemoteCall = pickle.loads(packed)  # noqa: S301 - from the driver
     note = _Note(errand)
     reins = Reins(call.jobs, note.begin)
-    _CALLS.begin(errand.name, reins)
-    held: list[bytes] = []
+    _CALLS.begin(errand.name, reins, _frames(call, reins, note))
+    return follow_call(errand)
+
+
+def follow_call(errand: Errand) -> list[bytes]:
+    """Return the next large frame of a batch that runs; nothing at its end."""
+    for frame in _CALLS.frames(errand.name):
+        if not _tell(errand, frame, end=False):
+            return [frame]
+    _CALLS.end(errand.name)
+    _tell(errand, b"", end=True)
+    return []
+
+
+def _frames(call: RemoteCall, reins: Reins, note: _Note) -> Iterator[bytes]:
     try:
-        for frame in call.frames(reins=reins, gather_seconds=GATHER_SECONDS):
-            if not _tell(errand, frame, end=False):
-                held.append(frame)
-                reins.finish()
+        yield from call.frames(reins=reins, gather_seconds=GATHER_SECONDS)
     finally:
-        _CALLS.end(errand.name)
         note.close()
-    if not held:
-        _tell(errand, b"", end=True)
-    return held
 
 
 def _tell(errand: Errand, frame: bytes, *, end: bool) -> bool:
@@ -100,17 +109,22 @@ class _Calls:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, Reins] = {}
+        self._frames: dict[str, Iterator[bytes]] = {}
         self._early: OrderedDict[str, set[int]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def begin(self, name: str, reins: Reins) -> None:
+    def begin(self, name: str, reins: Reins, frames: Iterator[bytes]) -> None:
         with self._lock:
             self._running[name] = reins
+            self._frames[name] = frames
             reins.stop(self._early.pop(name, ()))
+
+    def frames(self, name: str) -> Iterator[bytes]:
+        return self._frames[name]
 
     def end(self, name: str) -> None:
         with self._lock:
-            del self._running[name]
+            del self._running[name], self._frames[name]
             self._ended[name] = None
             _shorten(self._ended)
 

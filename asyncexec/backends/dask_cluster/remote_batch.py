@@ -14,7 +14,7 @@ from asyncexec.backends.adapters.calls import Progress
 from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
 from asyncexec.backends.contract import Batch
 from asyncexec.backends.dask_cluster.census import Worker
-from asyncexec.backends.dask_cluster.in_worker import Errand, run_call, stop_attempts
+from asyncexec.backends.dask_cluster.in_worker import Errand, follow_call, run_call, stop_attempts
 from asyncexec.backends.dask_cluster.links import Links, Mailbox, WorkerGoneError
 from asyncexec.backends.wire import decode_reports
 from asyncexec.backends.worker import describe
@@ -62,7 +62,7 @@ class RemoteBatch:
     # Going well.
 
     async def _follow(self) -> None:
-        """Have the batch run; then the rest, where it was ended early because of what was cancelled or came back."""
+        """Have the batch run; then the rest, where it ended early because the task that ran was given up."""
         owed = self._progress.owed
         while rest := [job for job in self._batch.jobs if job.attempt in owed]:
             batch = Batch(self._batch.program, rest)
@@ -87,7 +87,7 @@ class RemoteBatch:
             run_call, packed, errand, worker=self._worker, wanted=self._wanted, size=len(packed)
         )
         watch = anyio.CancelScope()
-        links.tasks.start_soon(self._watch, future, self._mailbox, watch)
+        links.tasks.start_soon(self._watch, future, errand, watch)
         try:
             while (news := await self._mailbox.get()) is not None:
                 if isinstance(news, Exception):
@@ -98,23 +98,33 @@ class RemoteBatch:
             del links.mail[errand.number]
             future.release()
 
-    async def _watch(self, future: Any, mailbox: Mailbox, watch: anyio.CancelScope) -> None:
-        """Put the end of the call into its mailbox."""
+    async def _watch(self, future: Any, errand: Errand, watch: anyio.CancelScope) -> None:
+        """Put what comes as the results of Dask tasks into the mailbox, and the end of the call."""
+        mailbox, links = self._mailbox, self._links
         with watch:
-            error = await self._links.end_of(future, self._worker)
-            if error is not None:
-                mailbox.put_nowait(error)
-                return
             try:
-                frames = await future
-            except Exception as failed:  # noqa: BLE001 - its worker went before it was fetched
-                mailbox.put_nowait(
-                    WorkerGoneError(f"Dask worker {self._worker.address} left: {failed}")
-                )
-                return
-            for frame in frames:
-                mailbox.put_nowait(frame)
-            mailbox.put_nowait(None)
+                while frames := await self._result(future):
+                    for frame in frames:
+                        mailbox.put_nowait(frame)
+                    future = links.submit(
+                        follow_call, errand, worker=self._worker, wanted=self._wanted
+                    )
+            except (WorkerGoneError, BackendError) as error:
+                mailbox.put_nowait(error)
+            else:
+                mailbox.put_nowait(None)
+
+    async def _result(self, future: Any) -> list[bytes]:
+        try:
+            error = await self._links.end_of(future, self._worker)
+            if error is None:
+                frames: list[bytes] = await future
+                return frames
+        except Exception as failed:  # noqa: BLE001 - its worker went before it was fetched
+            error = WorkerGoneError(f"Dask worker {self._worker.address} left: {failed}")
+        finally:
+            future.release()
+        raise error
 
     # Being cancelled.
 
