@@ -2,10 +2,11 @@
 
 Cubed's tests make the executors that they run on by name. Those of this machine are answered by ours, under the same
 names, so that tests for one of them alone run as well; those of other systems count as not installed. Their files are
-as Cubed ships them.
+as Cubed ships them. Workers are started once and shared, unless a test asks for options.
 """
 
 import sys
+from contextlib import ExitStack, nullcontext
 
 import cubed.core.array
 import cubed.runtime.create
@@ -18,6 +19,8 @@ BACKENDS = {"single-threaded": "serial", "threads": "threads", "processes": "pro
 OTHER_SYSTEMS = ("apache_beam", "coiled", "dask", "lithops", "modal", "pyspark", "ray")
 
 cubeds_own = cubed.runtime.create.create_executor
+open_engines = ExitStack()
+shared = {}
 
 
 class StandIn(AsyncexecExecutor):
@@ -27,6 +30,13 @@ class StandIn(AsyncexecExecutor):
     def name(self) -> str:
         backend = self.kwargs["executor"]
         return next(name for name, ours in BACKENDS.items() if ours == backend)
+
+    def _running(self, options):
+        if options or len(self.kwargs) > 1:
+            return super()._running(options)
+        if self.name not in shared:
+            shared[self.name] = open_engines.enter_context(self._engine({}))
+        return nullcontext(shared[self.name])
 
 
 def create_executor(name, executor_options=None):
@@ -52,3 +62,7 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("cloud"):
             item.add_marker(pytest.mark.skip(reason="needs a cloud service"))
+
+
+def pytest_unconfigure():
+    open_engines.close()
