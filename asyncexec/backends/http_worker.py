@@ -25,7 +25,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
-from asyncexec.backends.adapters.reins import Reins
+from asyncexec.backends.adapters.reins import Reins, Stopped
 from asyncexec.backends.http_functions.frames import (
     MEDIA_TYPE,
     Frame,
@@ -38,7 +38,7 @@ from asyncexec.backends.http_functions.signing import HEADER, SECRET_VARIABLE, i
 from asyncexec.backends.http_functions.steering import (
     MEDIA_TYPE as STEERING,
     decode_order,
-    encode_obedience,
+    encode_stopped,
 )
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def respond(method: str, media_type: str, signed: str | None, body: bytes) -> An
     if method != "POST":
         return _told(405, {"refused": "calls are POST"})
     if media_type == STEERING:
-        return Answer(200, "application/json", [encode_obedience(_steer(body))])
+        return Answer(200, "application/json", [encode_stopped(_steer(body))])
     call = pickle.loads(body)  # noqa: S301 - the caller may run code here, as was just checked
     if not isinstance(call, RemoteCall):
         return _told(400, {"refused": "this is no call of an engine"})
@@ -134,11 +134,11 @@ def _told(status: int, content: dict[str, Any]) -> Answer:
 _running: dict[str, Reins] = {}
 
 
-def _steer(body: bytes) -> list[int] | None:
-    """Drop attempts that have not started, and return them; None if their call is not here."""
+def _steer(body: bytes) -> Stopped | None:
+    """Obey, and return what came of it; None if the call is not here."""
     order = decode_order(body)
     reins = _running.get(order.call)
-    return None if reins is None else reins.stop(order.dropped, leave=False).dropped
+    return None if reins is None else reins.stop(order.attempts)
 
 
 def _frames(call: RemoteCall) -> Iterator[bytes]:

@@ -17,17 +17,19 @@ import anyio
 
 from asyncexec.backends.adapters.calls import Progress
 from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
+from asyncexec.backends.adapters.reins import Stopped
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.http_functions.frames import FrameReader, Hello, Kind, decode_hello
+from asyncexec.backends.http_functions.frames import FrameReader, Kind, decode_hello
 from asyncexec.backends.http_functions.responses import error_of
 from asyncexec.backends.http_functions.signing import HEADER, signature
 from asyncexec.backends.http_functions.steering import (
     MEDIA_TYPE as STEERING,
+    Order,
     Orders,
-    decode_obedience,
+    decode_stopped,
     encode_order,
 )
 from asyncexec.backends.http_functions.tokens import Token, Tokens
@@ -102,38 +104,55 @@ class Function:
         return await self._service.call(batch, progress, self._call_once)
 
     async def _call_once(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
-        under_way = _UnderWay(
-            Hello(f"{self._settings.url}#{next(self._numbers)}"), Orders(progress)
-        )
-        failure: Exception | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._steer, under_way.orders)
-            try:
-                await self._remote.stream(batch, progress, partial(self._stream, under_way))
-            except Exception as error:  # noqa: BLE001 - it goes on below, and not as part of a group
-                failure = error
-            tasks.cancel_scope.cancel()
+        orders = Orders(progress, f"{self._settings.url}#{next(self._numbers)}")
+        try:
+            failure = await self._follow(batch, progress, orders)
+        except anyio.get_cancelled_exc_class():
+            # The connection is closed already, which a worker finds out when it next has something to say.
+            attempts = frozenset(job.attempt for job in batch.jobs)
+            with anyio.CancelScope(shield=True):
+                await self._deliver(Order(orders.hello.call, attempts))
+            raise
         if failure is None:
             return ()
         if not isinstance(failure, BackendError | BusyError | TooLargeError):
-            _charge_one(batch, progress, under_way.hello.worker)
+            _charge_one(batch, progress, orders.hello.worker)
         raise failure
+
+    async def _follow(self, batch: Batch, progress: Progress, orders: Orders) -> Exception | None:
+        """Run ``batch``, and steer it meanwhile; return what went wrong, as it is and not as part of a group."""
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._steer, orders)
+            try:
+                await self._remote.stream(batch, progress, partial(self._stream, orders))
+            except Exception as error:  # noqa: BLE001 - see above
+                failure = error
+            tasks.cancel_scope.cancel()
+        return failure
 
     async def _steer(self, orders: Orders) -> None:
         """Have the worker obey orders; where it does not, its work is for nothing, and no harm is done."""
         while True:
             order = await orders.next()
-            dropped: frozenset[int] | None = None
-            with anyio.move_on_after(ORDER_SECONDS):
-                try:
-                    response = await self._send("POST", encode_order(order), media_type=STEERING)
-                    dropped = decode_obedience(await response.aread())
-                    await response.aclose()
-                except Exception as error:  # noqa: BLE001 - see above
-                    logger.debug("executor 'http': an order was not delivered: %s", error)
-            orders.answered(order, dropped)
+            orders.answered(order, await self._deliver(order))
 
-    async def _stream(self, under_way: _UnderWay, call: RemoteCall) -> AsyncIterator[bytes]:
+    async def _deliver(self, order: Order) -> Stopped | None:
+        """Return what the worker has stopped; None if it cannot be told."""
+        if not order.call:
+            return None
+        with anyio.move_on_after(ORDER_SECONDS):
+            try:
+                response = await self._send("POST", encode_order(order), media_type=STEERING)
+                stopped = decode_stopped(await response.aread())
+                await response.aclose()
+            except Exception as error:  # noqa: BLE001 - a worker that cannot be told is left to itself
+                logger.debug("executor 'http': an order was not delivered: %s", error)
+            else:
+                return stopped
+        return None
+
+    async def _stream(self, orders: Orders, call: RemoteCall) -> AsyncIterator[bytes]:
         """Have ``call`` made by one request, and yield what comes back while it runs."""
         data = pickle.dumps(call, protocol=5)
         limit = self._settings.request_bytes
@@ -149,8 +168,7 @@ class Function:
             await _accept(response, self._settings.url)
             async for frame in _frames(response):
                 if frame.kind is Kind.HELLO:
-                    under_way.hello = decode_hello(frame.content)
-                    under_way.orders.call = under_way.hello.call
+                    orders.hello = decode_hello(frame.content)
                 elif frame.kind is Kind.NEEDS_PROGRAM:
                     needs_program = True
                 elif frame.kind is Kind.REPORTS:
@@ -208,14 +226,6 @@ class Function:
         except (httpx.HTTPError, OSError) as error:
             raise BackendError(f"executor 'http': {url} does not answer: {error}") from error
         _check(told, url, timeout=self._settings.timeout)
-
-
-@dataclass(slots=True)
-class _UnderWay:
-    """A call under way: who runs it, as far as is known, and how to steer it."""
-
-    hello: Hello
-    orders: Orders
 
 
 def _client(settings: Settings) -> Any:

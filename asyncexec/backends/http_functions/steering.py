@@ -1,33 +1,34 @@
-"""Orders about a call that is under way, in a request of their own: which attempts not to start.
+"""Orders about a call that is under way, in a request of their own: what not to start, and what not to save.
 
-On a platform with many instances such a request may reach another than the one that is meant, which then knows nothing
-of it: the attempts run for nothing, and nobody waits for them.
+On a platform with many instances such a request may reach another than the one that is meant, which knows nothing of
+the call: then attempts run for nothing, and nobody waits for them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
 from typing import NamedTuple
 
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.reins import Stopped
+from asyncexec.backends.http_functions.frames import Hello
 from asyncexec.events.outcome import Outcome, Status
 
 MEDIA_TYPE = "application/x-asyncexec-order"
 
 
 class Order(NamedTuple):
-    """Which attempts not to start, of the call that its worker calls so."""
+    """Attempts to stop, of the call that its worker calls so."""
 
     call: str
-    dropped: frozenset[int]
+    attempts: frozenset[int]
 
 
 def encode_order(order: Order) -> bytes:
     """Return an order as bytes."""
-    return json.dumps({"call": order.call, "drop": sorted(order.dropped)}).encode()
+    return json.dumps({"call": order.call, "stop": sorted(order.attempts)}).encode()
 
 
 def decode_order(body: bytes) -> Order:
@@ -39,59 +40,65 @@ def decode_order(body: bytes) -> Order:
         If it is something else.
     """
     told = json.loads(body)
-    return Order(str(told["call"]), frozenset(int(attempt) for attempt in told["drop"]))
+    return Order(str(told["call"]), frozenset(int(attempt) for attempt in told["stop"]))
 
 
-def encode_obedience(dropped: Collection[int] | None) -> bytes:
-    """Return the answer to an order: what will not start; None where the call is not known."""
-    return json.dumps({"dropped": None if dropped is None else sorted(dropped)}).encode()
+def encode_stopped(stopped: Stopped | None) -> bytes:
+    """Return the answer to an order; None where the call is not known."""
+    return json.dumps({"stopped": stopped}).encode()
 
 
-def decode_obedience(body: bytes) -> frozenset[int] | None:
-    """Return what :func:`encode_obedience` made; None also where it is something else."""
+def decode_stopped(body: bytes) -> Stopped | None:
+    """Return what :func:`encode_stopped` made; None also where it is something else."""
     try:
-        return frozenset(map(int, json.loads(body)["dropped"]))
+        dropped, left = json.loads(body)["stopped"]
+        return Stopped([int(attempt) for attempt in dropped], [int(attempt) for attempt in left])
     except (ValueError, TypeError, KeyError):
         return None
 
 
 class Orders:
-    """Cancels attempts of a call that is under way: what has not started is settled when the worker has agreed.
+    """Cancels attempts of a call that is under way: they are settled when the worker has said how far it is.
 
-    The worker may be ahead of what it has told. Where it does not answer, attempts are settled all the same.
+    It may be ahead of what it has told. Where it does not answer, attempts are settled all the same.
     """
 
-    def __init__(self, progress: Progress) -> None:
-        self.call = ""
+    def __init__(self, progress: Progress, worker: str) -> None:
+        self.hello = Hello(worker)
         self._progress = progress
         self._wanted: set[int] = set()
         self._changed = anyio.Event()
         progress.take_over = self._cancel
 
     async def next(self) -> Order:
-        """Wait until attempts are cancelled that may not have started, and return the order for it."""
+        """Wait until attempts are cancelled, and return the order for it."""
         while not self._wanted:
             self._changed = anyio.Event()
             await self._changed.wait()
         wanted, self._wanted = frozenset(self._wanted), set()
-        return Order(self.call, wanted)
+        return Order(self.hello.call, wanted)
 
-    def answered(self, order: Order, dropped: frozenset[int] | None) -> None:
+    def answered(self, order: Order, stopped: Stopped | None) -> None:
         """Take note of the worker's answer to an order; None if there was none."""
-        rest = self._progress.owed & order.dropped
-        gone = rest if dropped is None else rest & dropped
-        self._progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in gone])
-        if rest - gone:
-            self._progress.stop(rest - gone)  # They have started.
+        progress = self._progress
+        if stopped is None:
+            self._cancel_as_always(order.attempts)
+            return
+        progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in stopped.dropped])
+        for attempt in stopped.left:
+            if progress.running is None or progress.running.attempt != attempt:
+                progress.started(attempt, self.hello.worker)
+            progress.ended(progress.outcome(attempt, Status.CANCELLED))
+        # Of what has ended, or is saving, the outcome is on its way.
 
     def _cancel(self, attempts: frozenset[int]) -> None:
-        running = self._progress.running
-        started = frozenset(() if running is None else (running.attempt,)) & attempts
-        if started or not self.call:
-            # As always; and what had not started ends with the call.
-            self._progress.take_over = None
-            self._progress.cancel(attempts)
-            self._progress.take_over = self._cancel
-        else:
+        if self.hello.call:
             self._wanted |= attempts
             self._changed.set()
+        else:
+            self._cancel_as_always(attempts)
+
+    def _cancel_as_always(self, attempts: frozenset[int]) -> None:
+        self._progress.take_over = None
+        self._progress.cancel(attempts)
+        self._progress.take_over = self._cancel

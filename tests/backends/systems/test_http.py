@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 
 import pytest
 
@@ -100,14 +99,19 @@ async def test_a_timeout_longer_than_the_platform_s_is_refused(tmp_path):
 # What runs.
 
 
-async def test_a_worker_whose_driver_went_away_starts_no_more_and_does_not_save(made, tmp_path):
+@pytest.mark.parametrize("how", ["cancel", "leave"])
+async def test_what_is_given_up_does_not_save_and_what_was_behind_it_does_not_start(
+    made, tmp_path, how
+):
     held, io = Held(directory=tmp_path, only=(0,)), Files(directory=tmp_path)
     async with Driven(made(), patience=30) as drive:
         batch = drive.send(drive.program(held, io=io), range(3))
         await drive.started(batch[0])
-        started = time.monotonic()
-    # The worker says at every beat that it is still at it, and so finds out.
-    await asyncio.sleep(max(0.0, started + 6.0 - time.monotonic()))
+        if how == "cancel":
+            drive.cancel(batch)
+            outcomes = await drive.outcomes_of(batch)
+            assert {o.status for o in outcomes} == {Status.CANCELLED}
+            assert [o.started for o in outcomes] == [True, False, False]
     held.release()
     await asyncio.sleep(0.5)
     assert not any(io.saved(task).exists() for task in range(3))
