@@ -290,6 +290,7 @@ class Desk:
             try:
                 commands.kill_all(self._name)
             finally:
+                self._leaving.clear()
                 self._remove_folder()
 
     def _remove_folder(self) -> None:

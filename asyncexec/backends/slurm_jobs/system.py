@@ -66,9 +66,10 @@ class SlurmSystem:
         self.capabilities = capabilities
         self.slots = slots
         self._desk = desk
-        self._staff = Staff(
-            desk.make_job, linger_seconds=linger_seconds, young_seconds=young_seconds
+        self._new_staff = partial(
+            Staff, desk.make_job, linger_seconds=linger_seconds, young_seconds=young_seconds
         )
+        self._staff = self._new_staff()
         self._caller = RemoteCaller()
         self._thread: SystemThread | None = None
         self._waiting: list[Ticket] = []
@@ -78,7 +79,8 @@ class SlurmSystem:
         self._timer: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        self._caller = RemoteCaller()
+        # The jobs of an earlier time are gone.
+        self._staff, self._caller = self._new_staff(), RemoteCaller()
         thread = SystemThread("slurm")
         try:
             await thread.run(self._desk.open)

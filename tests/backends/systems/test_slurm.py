@@ -35,7 +35,7 @@ def cluster():
 @pytest.fixture
 def make(tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
-    settings = {"folder": folder, "max_workers": 4, "poll_seconds": 0.5}
+    settings = {"folder": folder, "max_workers": 4, "memory": "1GB", "poll_seconds": 0.5}
     yield lambda **options: SlurmBackend(**{**settings, **options})
     assert list(folder.iterdir()) == [], "it left files behind"
 
@@ -72,6 +72,14 @@ async def test_a_job_is_kept_for_what_comes_next(make, linger, jobs):
             (attempt,) = drive.send(program, [task])
             ids.add(decode((await drive.outcome(attempt)).value))
     assert len(ids) == jobs
+
+
+async def test_it_can_be_entered_again(make):
+    backend = make(linger_seconds=60.0)
+    for _ in range(2):
+        async with driven(backend) as drive:
+            (attempt,) = drive.send(drive.program(abs_of), [0])
+            assert (await drive.outcome(attempt)).status is Status.SUCCEEDED
 
 
 async def test_a_job_with_nothing_to_do_ends(make):
