@@ -79,6 +79,31 @@ def test_a_call_that_has_begun_cannot_be_cancelled():
     assert handle.result(timeout=0) == b"late"
 
 
+def test_in_storage_who_begins_and_who_cancels_cannot_both_go_on(tmp_path, monkeypatch):
+    place = Storage(directory=str(tmp_path / "calls"))
+    handle = CallHandle(answer, near=False)
+    place.hand_over({"g": handle})
+    write = Storage._write
+
+    def cancelled_meanwhile(self, name, kind, data):
+        if kind == "begun":
+            write(self, name, "unwanted", b"")
+        write(self, name, kind, data)
+
+    monkeypatch.setattr(Storage, "_write", cancelled_meanwhile)
+    assert place.begin("g") is None
+
+
+def test_on_leaving_nothing_begins_any_more(tmp_path):
+    place = Storage(directory=str(tmp_path / "calls"))
+    handles = {name: CallHandle(answer, near=False) for name in "hi"}
+    place.hand_over(handles)
+    place.begin("h")
+    place.collect(handles)
+    place.refuse(handles)
+    assert place.begin("i") is None
+
+
 def test_nothing_is_left_in_storage(tmp_path):
     place = Storage(directory=str(tmp_path / "calls"))
     handles = {name: CallHandle(answer, near=True) for name in "ef"}

@@ -76,6 +76,11 @@ class CallsPipeline:
         if self._cancels:
             self._stopping.set()
 
+    def refuse(self) -> None:
+        """Let no call of it begin that has not."""
+        with suppress(OSError):
+            self._place.refuse(self._calls)
+
     def _reconsider(self) -> None:
         if all(handle.unwanted or handle.done() for handle in self._calls.values()):
             self.stop()

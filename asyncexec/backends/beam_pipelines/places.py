@@ -64,6 +64,9 @@ class ThisProcess:
     def collect(self, calls: Mapping[str, CallHandle]) -> None:
         """Do nothing: answers come by themselves."""
 
+    def refuse(self, calls: Mapping[str, CallHandle]) -> None:
+        """Do nothing: a handle that was cancelled does not begin."""
+
     def withdraw(self, names: list[str]) -> None:
         """Forget calls that have ended."""
         for name in names:
@@ -96,6 +99,9 @@ class Storage:
             self._write(name, "lost", self._read(name, "begun"))
             return None
         self._write(name, "begun", worker_name().encode())
+        if self._exists(name, "unwanted"):
+            # Whoever cancels says so first and looks for this second; so one of the two sees the other.
+            return None
         call: RemoteCall = pickle.loads(self._read(name, "call"))  # noqa: S301 - from the driver
         return call
 
@@ -124,6 +130,12 @@ class Storage:
                 handle.finish(self._read(name, "answer"))
             elif f"{name}.lost" in found:
                 handle.lose(self._read(name, "lost").decode(errors="replace"))
+
+    def refuse(self, calls: Mapping[str, CallHandle]) -> None:
+        """Let none of these begin that has not."""
+        for name, handle in calls.items():
+            if not (handle.begun or handle.done()):
+                self._write(name, "unwanted", b"")
 
     def withdraw(self, names: list[str]) -> None:
         """Delete what there is of calls that have ended."""

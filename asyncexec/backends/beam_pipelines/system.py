@@ -91,6 +91,7 @@ class BeamSystem:
         self._closed = True
         running = list(self._running)
         for pipeline in running:
+            pipeline.refuse()
             pipeline.stop()
         # Where pipelines cannot be cancelled, a call that was given up can only be left to end by itself.
         if idle or self._settings.cancels:
