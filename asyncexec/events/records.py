@@ -9,9 +9,11 @@ The three events that every task has are named tuples, which cost half of what f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from asyncexec.events.outcome import Outcome
 
 
@@ -40,6 +42,14 @@ class Attempt(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReadFigures:
+    """What a stage reads of another: its name, and the relation as plain data (:mod:`asyncexec.plan.outline`)."""
+
+    stage: str
+    relation: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageFigures:
     """A stage, as observers need to know it."""
 
@@ -49,6 +59,8 @@ class StageFigures:
     tasks: int
     projected_bytes: int = 0
     allowed_bytes: int | None = None
+    idempotent: bool = True
+    reads: tuple[ReadFigures, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
