@@ -304,6 +304,25 @@ async def test_the_last_of_several_backends_ends_the_ray_that_the_first_has_star
     assert not ray.is_initialized()
 
 
+async def test_a_ray_that_somebody_shuts_down_breaks_the_run_and_is_not_started_again(no_ray):
+    # Before anything runs: Ray ends the whole process if something listens to a task.
+    async with ax.Engine(RayBackend(cpus=1)) as engine:
+        ray.shutdown()
+        with pytest.raises(BackendError, match="Ray was shut down in this process"):
+            await engine.execute(ax.Plan.map(abs, [-1]))
+    assert not ray.is_initialized()
+
+
+async def test_a_ray_made_by_somebody_else_in_the_meantime_is_left_running(shared_ray, no_ray):
+    async with RayBackend(cpus=1):
+        ray.shutdown()
+        shared_ray.ensure()
+        async with RayBackend() as other:
+            assert other.slots == 2
+    assert ray.is_initialized()
+    assert ray.cluster_resources()["CPU"] == 2
+
+
 # A Ray elsewhere: another process connects to the one of this process.
 
 SCRIPT = """
@@ -320,7 +339,7 @@ async def main(address, folder):
     async with ax.Engine(backend) as engine:
         result = await engine.execute(ax.Plan.map(speak, ["hello"]))
         print("result", result.value[0], backend.slots)
-        await asyncio.sleep(2)  # What tasks print takes its time.
+        await asyncio.sleep(3)  # What tasks print takes its time.
 
 if __name__ == "__main__":
     asyncio.run(main(*sys.argv[1:]))
