@@ -22,7 +22,7 @@ from asyncexec.plan.stage import Items, Read, Stage
 if TYPE_CHECKING:
     import networkx as nx
 
-    from asyncexec.plan.box import Shape
+    from asyncexec.plan.stage import Kernel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,21 +106,13 @@ def _written_arrays(op: Operation) -> dict[str, Written]:
 
 
 def _stage(op: Operation, reads: tuple[Read, ...], *, backups: bool) -> Stage:
-    config = opening_once(op.config)
-    function = op.pipeline.function
-    kernel = BlockTask(function, config, op.grid.first)
+    function, config = op.pipeline.function, opening_once(op.config)
+    backups = backups or repeatable(op.config)
     inputs: tuple[Read | Items, ...] = reads
+    kernel: Kernel = BlockTask(function, config, op.grid.first)
     if op.items is not None:
-        return Stage(
-            name=op.name,
-            kernel=ItemTask(function, config),
-            shape=op.grid.shape,
-            inputs=(Items(op.items), *inputs),
-            outputs=outputs_of(op.name, None, op.grid),
-            operation=_said(op),
-            memory=_memory(op),
-            overrides={"straggler": "off"},
-        )
+        # Arrays are made by those: nothing that may be tried twice at once.
+        backups, kernel, inputs = False, ItemTask(function, config), (Items(op.items), *reads)
     return Stage(
         name=op.name,
         kernel=kernel,
@@ -129,7 +121,7 @@ def _stage(op: Operation, reads: tuple[Read, ...], *, backups: bool) -> Stage:
         outputs=outputs_of(op.name, op.config, op.grid),
         operation=_said(op),
         memory=_memory(op),
-        overrides={} if backups or repeatable(op.config) else {"straggler": "off"},
+        overrides={} if backups else {"straggler": "off"},
     )
 
 
@@ -169,7 +161,7 @@ def _reads(
             for feeder in feeders[array]:
                 if feeder not in waited:
                     waited.add(feeder)
-                    yield Read(feeder, _everything(operations[feeder].grid.shape, op.grid.shape))
+                    yield Read(feeder, Opaque(operations[feeder].grid.shape, op.grid.shape))
 
 
 def _sources(op: Operation) -> list[str]:
@@ -185,7 +177,3 @@ def _feeders(
     if array in operations:
         return [array]
     return [op for op in dag.predecessors(array) if op in operations]
-
-
-def _everything(producer: Shape, consumer: Shape) -> Opaque:
-    return Opaque(producer, consumer)
