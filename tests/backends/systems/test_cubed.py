@@ -49,7 +49,7 @@ GROUPS = {
             "array",
         ],
         [],
-        400,
+        470,
     ),
     "plans": (
         ["test_core.py", "test_optimization.py", "test_groupby.py"],
