@@ -47,10 +47,13 @@ class RayBackend(CallsBackend):
     max_workers : int, optional
         How many tasks may be with Ray at once; default: the cluster's CPUs, as nodes come and go. Say more where a
         cluster is to grow because of what waits.
-    cpus, gpus : int, optional
+    cpus : int, optional
+        CPUs of a Ray that is started here (default: the cores this process may use); of one that runs already: how
+        many it must have at least.
+    gpus : int, optional
+        The same of GPUs; default: those Ray finds.
     resources : mapping of str to float, optional
-        What a Ray that is started here has: CPUs (default: the cores this process may use), GPUs (default: those Ray
-        finds), and custom resources. Of a Ray that runs already: what it must have at least.
+        The same of custom resources (``{"licence": 2}``).
     memory : int or str, optional
         What one task may use (``"2GB"``). Reserved for it where its stage does not say; plans that allow more are
         refused. Default: what the largest node has.
@@ -61,8 +64,9 @@ class RayBackend(CallsBackend):
     pip : sequence of str, optional
         Packages to install for tasks.
     working_dir : str or Path, optional
+        A directory to send to the workers, in which tasks run.
     py_modules : sequence of str or Path, optional
-        A directory, and packages, to send to the workers.
+        Directories of packages to send to the workers.
     log_to_driver : bool
         Whether what tasks print is shown here.
     max_calls : int, optional

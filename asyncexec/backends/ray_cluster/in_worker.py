@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from importlib.metadata import version as version_of
 from typing import Any
 
 from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall, worker_name
@@ -45,8 +46,6 @@ def frames(call: RemoteCall, record_path: str | None) -> Iterator[bytes]:
 
 def version() -> str:
     """Return the version of asyncexec that this worker has."""
-    from importlib.metadata import version as version_of
-
     return version_of("asyncexec")
 
 
