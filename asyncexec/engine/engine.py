@@ -21,6 +21,7 @@ from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import Budget, check_workers
 from asyncexec.scheduler.driver import Driver
+from asyncexec.scheduler.experience import Experience
 from asyncexec.scheduler.settings import Settings
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class Engine:
         )
         self._observers = tuple(as_observer(o) for o in observers)
         self._budget = Budget(self._memory_bytes(memory), resources)
+        self._experience = Experience()
         self._numbers = count(1)
         self._executions: set[Execution] = set()
         self._failed: list[Execution] = []
@@ -240,6 +242,7 @@ class Engine:
             backend=self.backend,
             budget=self._budget,
             settings=settings,
+            experience=self._experience,
             fanout=Fanout((*self._observers, *map(as_observer, observers))),
         )
         self._executions.add(execution)

@@ -20,8 +20,10 @@ from asyncexec.events.records import (
     PlanFailed,
     PlanStarted,
     PlanSucceeded,
+    ReadFigures,
     StageFigures,
 )
+from asyncexec.plan.outline import outline
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.dispatch import RUN_BITS, Lane
 from asyncexec.scheduler.driver import Driver
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.workspace import OpenWorkspace, Workspace
     from asyncexec.scheduler.admission import Budget
+    from asyncexec.scheduler.experience import Experience
     from asyncexec.scheduler.settings import Settings
     from asyncexec.scheduler.stage import StageState
 
@@ -74,6 +77,7 @@ class Execution:
         budget: Budget,
         settings: Settings,
         fanout: Fanout,
+        experience: Experience,
     ) -> None:
         self.plan = plan
         self.name = f"{plan.name}-{number}"
@@ -82,6 +86,7 @@ class Execution:
         self._budget = budget
         self._settings = settings
         self._fanout = fanout
+        self._experience = experience
         self._ended = anyio.Event()
         self._cancelled = False
         self._awaited = False
@@ -187,7 +192,8 @@ class Execution:
         plan = self.plan
         if plan.workspace is not None:
             await to_thread.run_sync(lambda: plan.fingerprint)  # cached: it may hash large inputs
-        self._tell(self._first_event())
+        if self._fanout:
+            self._tell(self._first_event())
         if not self._backend.capabilities.shares_memory:
             await to_thread.run_sync(_check_kernels, plan)
         workspace = await self._open()
@@ -227,6 +233,7 @@ class Execution:
             capabilities=backend.capabilities,
             slots=lambda: backend.slots,
             workspace=workspace,
+            experience=self._experience,
         )
         if not backend.capabilities.shares_memory:
             for stage in layout.stages:
@@ -281,6 +288,10 @@ class Execution:
                     tasks=s.tasks,
                     projected_bytes=s.memory.projected_bytes,
                     allowed_bytes=s.memory.allowed_bytes,
+                    idempotent=s.idempotent,
+                    reads=tuple(
+                        ReadFigures(stage=r.stage, relation=outline(r.relation)) for r in s.reads
+                    ),
                 )
                 for s in self.plan.stages
             ),

@@ -8,6 +8,9 @@ from typing import TypeGuard
 
 from asyncexec.errors import OptionError
 
+HANG_FLOOR_SECONDS = 60.0
+HANG_FACTOR = 10.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
@@ -22,6 +25,10 @@ class Timeout:
         For a stage, from the start of its first task to the end of its last; the plan fails then.
     plan : float or None
         For the whole plan, which fails then.
+    hangs : bool
+        Whether, where ``task`` is None, an attempt that has run for a minute and for ten times as long as 99% of its
+        stage is taken for hung: it is stopped, and the task tried again with twice the time. Stages that are not
+        idempotent are left alone.
 
     Raises
     ------
@@ -32,14 +39,30 @@ class Timeout:
     task: float | None = None
     stage: float | None = None
     plan: float | None = None
+    hangs: bool = True
 
     def __post_init__(self) -> None:
+        if not isinstance(self.hangs, bool):
+            raise OptionError(f"timeout: hangs must be True or False, not {self.hangs!r}")
         for name in ("task", "stage", "plan"):
             value = getattr(self, name)
             if value is not None and not _is_duration(value):
                 raise OptionError(
                     f"timeout: {name} must be a number of seconds above 0, or None, not {value!r}"
                 )
+
+
+def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
+    """Return after how long an attempt is taken for hung.
+
+    Parameters
+    ----------
+    quantile_99_seconds : float
+        What 99% of tasks like it do not take longer than.
+    stopped : int
+        How often its task was taken for hung before.
+    """
+    return max(HANG_FLOOR_SECONDS, HANG_FACTOR * quantile_99_seconds) * 2.0**stopped
 
 
 def as_timeout(value: Timeout | float | None) -> Timeout:

@@ -23,6 +23,8 @@ class Trouble:
         How many of them count against the task.
     alive : dict of int to Running
         Attempts in flight, by id.
+    hangs : int
+        How many attempts were taken for hung.
     free_losses : int
         How many attempts were lost before they started.
     complete : bool
@@ -32,6 +34,7 @@ class Trouble:
     attempts: int = 1
     failures: int = 0
     alive: dict[int, Running] = field(default_factory=dict)
+    hangs: int = 0
     free_losses: int = 0
     complete: bool = False
 

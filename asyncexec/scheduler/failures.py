@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.stage import StageState
 
 # A backend that keeps losing attempts before they start is no better than one that fails them.
+_HANG_ADVICE = " If tasks may take so long, give timeout=Timeout(task=...), or Timeout(hangs=False) for no limit."
 _FREE_LOSSES = 20
 
 
@@ -166,11 +167,22 @@ def _explain(
         what = f"out of memory, also when run alone{projected}: {said}"
         return what, TaskMemoryError, " Use smaller chunks or items."
     if outcome.status is Status.TIMED_OUT:
-        if said:  # Where it runs has a limit of its own.
-            return said, TaskTimeoutError, ""
-        limit = stage.settings.timeout.task
-        what = f"ran longer than its timeout of {limit or 0:g} s"
-        return what, TaskTimeoutError, " Give it a longer timeout=, or less work."
+        return _explain_timeout(stage, outcome, said)
     if outcome.status is Status.FAILED:
         return said or "failed", TaskFailedError, ""
     return f"its worker was lost ({said or 'no reason given'})", WorkerLostError, ""
+
+
+def _explain_timeout(
+    stage: StageState, outcome: Outcome, said: str
+) -> tuple[str, type[TaskError], str]:
+    limit = stage.settings.timeout.task
+    if said:  # Where it runs has a limit of its own.
+        return said, TaskTimeoutError, ""
+    if limit is None:
+        what = (
+            f"was taken for hung after {outcome.seconds:.0f} s, far longer than others of its stage"
+        )
+        return what, TaskTimeoutError, _HANG_ADVICE
+    advice = " Give it a longer timeout=, or less work."
+    return f"ran longer than its timeout of {limit:g} s", TaskTimeoutError, advice

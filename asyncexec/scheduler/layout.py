@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Program
 from asyncexec.scheduler.batching import BatchSize
+from asyncexec.scheduler.experience import Experience
 from asyncexec.scheduler.graph import Edge, graph_of
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.stage import StageState
@@ -36,6 +37,8 @@ class Layout:
         How many batches the backend runs at once, now.
     workspace : OpenWorkspace, optional
         Where the chunks are, for plans that have any.
+    experience : Experience, optional
+        How long tasks took in earlier runs.
     """
 
     def __init__(
@@ -47,8 +50,10 @@ class Layout:
         capabilities: Capabilities,
         slots: Callable[[], int],
         workspace: OpenWorkspace | None = None,
+        experience: Experience | None = None,
     ) -> None:
         self.plan = plan
+        self._experience = Experience() if experience is None else experience
         self.settings = settings
         self.slots = slots
         self._workspace = workspace
@@ -139,6 +144,7 @@ class Layout:
                 retention=kept[position],
                 batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
                 slots=self.slots,
+                experience=self._experience.of(stage),
                 resumed=sum(map(len, self._done[position])),
             )
             states.append(state)

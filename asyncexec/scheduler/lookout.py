@@ -10,13 +10,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from asyncexec.straggler.rule import StageView, steady
+from asyncexec.policies.timeout import hang_seconds
+from asyncexec.straggler.rule import EVIDENCE, StageView, steady
+from asyncexec.straggler.statistics import DurationStatistics
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
     from asyncexec.scheduler.attempts import Running, Trouble
     from asyncexec.scheduler.stage import StageState
 
+HANG_LOOK_SECONDS = 10.0
 LOOK_SECONDS = 0.1
 """How often thresholds, which move with the statistics, are looked at."""
 
@@ -40,12 +43,28 @@ class Lookout:
         """Iterate over attempts that have run longer than the stage's task timeout, and were not stopped yet."""
         limit = stage.settings.timeout.task
         if limit is None:
+            yield from self._hung(stage, now)
             return
         for running in stage.started.values():
             # The same sum as in `next_look`: rounded otherwise, it would be due and not overdue for ever.
             if now < running.started + limit:
                 return
             if not running.timed_out:
+                yield running
+
+    def _hung(self, stage: StageState, now: float) -> Iterator[Running]:
+        """Iterate over attempts that run so much longer than others that they are taken for hung."""
+        statistics = _statistics(stage)
+        if not stage.watches_hangs or statistics.count < EVIDENCE:
+            return
+        quantile = statistics.quantile(0.99)
+        limit = stage.hang_seconds = hang_seconds(quantile)
+        for running in stage.started.values():
+            if now < running.started + limit:
+                return
+            stopped = 0 if running.trouble is None else running.trouble.hangs
+            over = now >= running.started + hang_seconds(quantile, stopped)
+            if over and not running.timed_out:
                 yield running
 
     def slow(self, stage: StageState, now: float, idle_slots: int) -> list[Running]:
@@ -69,9 +88,17 @@ class Lookout:
         due = float("inf")
         if limit is not None:
             due = next((r.started + limit for r in stage.started.values() if not r.timed_out), due)
+        elif stage.watches_hangs:
+            due = self._next_hang(stage)
         if stage.settings.straggler.name == "off":
             return due
         return min(due, self._next_backup(stage, idle_slots))
+
+    @staticmethod
+    def _next_hang(stage: StageState) -> float:
+        """Return when some attempt may count as hung, as far as was known at the last look."""
+        oldest = next((r.started for r in stage.started.values() if not r.timed_out), math.inf)
+        return max(oldest + stage.hang_seconds, stage.looked_at + HANG_LOOK_SECONDS)
 
     def _next_backup(self, stage: StageState, idle_slots: int) -> float:
         """Return when some attempt may be slow, as far as is known now."""
@@ -107,10 +134,18 @@ class Lookout:
             running_backups=stage.running_backups,
             cancels=self._capabilities.kills,
             metered=self._capabilities.metered,
-            statistics=stage.statistics,
+            statistics=_statistics(stage),
+            busy_seconds=stage.busy_seconds,
+            wasted_seconds=stage.wasted_seconds,
             elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,
             completions=stage.completions,
         )
+
+
+def _statistics(stage: StageState) -> DurationStatistics:
+    """Return the stage's own durations where there are enough to go by, and those of tasks like its own otherwise."""
+    enough = stage.statistics.count >= min(EVIDENCE, stage.tasks / 2)
+    return stage.statistics if enough or not stage.experience.count else stage.experience
 
 
 def _drains(stage: StageState, idle_slots: int) -> bool:

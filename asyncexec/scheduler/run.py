@@ -325,10 +325,12 @@ class Run:
         if outcome.status is Status.SUCCEEDED:
             stage.batch.measured(outcome.seconds)
             stage.statistics.add(outcome.seconds)
+            stage.experience.add(outcome.seconds)
             stage.read_bytes += outcome.read_bytes
             stage.written_bytes += outcome.written_bytes
             trouble = running.trouble
             if trouble is not None and not self._first_success(running, trouble, stage):
+                stage.wasted_seconds += outcome.seconds
                 return
             self._complete(running, stage, outcome, now)
         else:
@@ -397,6 +399,7 @@ class Run:
             trouble = running.trouble = stage.troubles[running.task] = Trouble()
         trouble.alive.pop(running.id, None)
         if trouble.complete:
+            stage.wasted_seconds += outcome.seconds
             return
         if outcome.status is not Status.CANCELLED or outcome.started:
             stage.failed += 1
@@ -469,14 +472,22 @@ class Run:
         overdue = list(self._lookout.overdue(stage, now))
         for running in overdue:
             running.timed_out = True
+            if stage.watches_hangs:
+                self._trouble(stage, running).hangs += 1
         self.unwanted.extend(running.id for running in overdue)
         if self.stopping or not stage.stage.idempotent:
             return
         for running in self._lookout.slow(stage, now, self._idle_slots()):
-            if running.trouble is None:
-                trouble = running.trouble = stage.troubles[running.task] = Trouble()
-                trouble.alive[running.id] = running
+            self._trouble(stage, running)
             stage.backups.append(running.task)
+
+    @staticmethod
+    def _trouble(stage: StageState, running: Running) -> Trouble:
+        """Return what is kept of the task of an attempt that runs."""
+        if running.trouble is None:
+            running.trouble = stage.troubles[running.task] = Trouble()
+            running.trouble.alive[running.id] = running
+        return running.trouble
 
     def _idle_slots(self) -> int:
         return self._layout.slots() - self._budget.batches

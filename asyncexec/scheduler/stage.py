@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from asyncexec.policies.poison import PoisonWatch
+from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.batching import BatchSize
 from asyncexec.straggler.statistics import DurationStatistics
 
@@ -35,8 +36,14 @@ class StageState:
         Tasks to get a backup, and tasks to be tried once more with nothing beside them.
     looked_at : float
         When its attempts were last looked at for slow ones.
+    hang_seconds : float
+        After how long an attempt was taken for hung then.
+    watches_hangs : bool
+        Whether that is done at all.
     seen : Seen or None
         What was seen then.
+    experience : DurationStatistics
+        How long tasks like these took, in whichever stage and run.
     statistics, completions : DurationStatistics
         How long attempts ran on their workers, and how long after its first attempt was sent each task was complete.
     """
@@ -54,6 +61,7 @@ class StageState:
         retention: Retention | None,
         batch: BatchSize,
         slots: Callable[[], int],
+        experience: DurationStatistics,
         resumed: int = 0,
     ) -> None:
         self.position = position
@@ -67,6 +75,7 @@ class StageState:
         self.batch = batch
         self.statistics = DurationStatistics()
         self.completions = DurationStatistics()
+        self.experience = experience
         self.seen: Seen | None = None
         self.started: dict[int, Running] = {}
         self.troubles: dict[int, Trouble] = {}
@@ -75,6 +84,9 @@ class StageState:
         self.poison = PoisonWatch()
         self.running_backups = 0
         self.looked_at = 0.0
+        self.hang_seconds = HANG_FLOOR_SECONDS
+        timeout = settings.timeout
+        self.watches_hangs = timeout.hangs and timeout.task is None and stage.idempotent
         self.slots = slots
         self.keeps_values = stage.holds_values
         self.first_at: float | None = None
@@ -84,7 +96,7 @@ class StageState:
         self.completed = self.attempts = self.retried = self.failed = 0
         self.backed_up = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
-        self.busy_seconds = 0.0
+        self.busy_seconds = self.wasted_seconds = 0.0
 
     @property
     def name(self) -> str:

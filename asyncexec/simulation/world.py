@@ -255,6 +255,8 @@ class World:
         if running.alive:
             self._running.pop(running.job.attempt, None)
             status = Status.FAILED if running.fails else Status.SUCCEEDED
+            if not running.fails:  # It will not start again: what is kept grows with what runs.
+                self._starts.pop((running.stage, running.job.task), None)
             self._tell(self._outcome(running, status, self.now))
         else:
             if self._cluster.kills:

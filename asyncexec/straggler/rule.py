@@ -11,6 +11,9 @@ from typing import Protocol, runtime_checkable
 
 from asyncexec.straggler.statistics import DurationStatistics
 
+EVIDENCE = 10
+"""A distribution known from fewer durations says little; small stages make do with half of theirs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
@@ -31,7 +34,10 @@ class StageView:
     metered : bool
         Whether worker time is billed.
     statistics : DurationStatistics
-        Seconds that successful attempts of the stage ran, measured on the workers.
+        Seconds that successful attempts of the stage ran, measured on the workers; until there are some, of tasks that
+        call the same function on chunks of the same size in other stages and earlier runs.
+    busy_seconds, wasted_seconds : float
+        That workers spent on attempts that have ended, and on those of them that lost against another.
     elapsed_seconds : float
         Since the stage's first attempt was sent.
     completions : DurationStatistics
@@ -46,6 +52,8 @@ class StageView:
     cancels: bool
     metered: bool
     statistics: DurationStatistics
+    busy_seconds: float = 0.0
+    wasted_seconds: float = 0.0
     elapsed_seconds: float = 0.0
     completions: DurationStatistics = field(default_factory=DurationStatistics)
 

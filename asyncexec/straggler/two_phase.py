@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from asyncexec.errors import OptionError
+from asyncexec.straggler.rule import EVIDENCE
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
 
-# A distribution known from fewer durations says little; small stages make do with half of theirs.
-_EVIDENCE = 10
-
 # Where worker time is billed, the end phase waits longer.
 _METERED_FACTOR = 1.5
+
+# Where losers cannot be stopped, so much of all work may go into them.
+_WASTE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +63,7 @@ class TwoPhase:
 
     def threshold(self, view: StageView) -> float | None:
         statistics = view.statistics
-        if statistics.count < max(1.0, min(_EVIDENCE, view.tasks / 2)):
+        if statistics.count < max(1.0, min(EVIDENCE, view.tasks / 2)):
             return None
         median = statistics.quantile(0.5)
         if view.draining:
@@ -77,5 +78,7 @@ class TwoPhase:
         return 3 if view.draining and view.cancels else 2
 
     def backups(self, view: StageView) -> int:
-        # Where losers run on, every backup that was not needed is work to its end.
+        if not view.cancels and view.wasted_seconds > _WASTE_SHARE * view.busy_seconds:
+            # Losers run on to their end: what they may cost is bounded by what they have cost.
+            return 0
         return view.slots if view.draining and view.cancels else max(1, view.slots // 10)

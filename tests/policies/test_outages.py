@@ -121,5 +121,6 @@ async def test_while_the_last_tasks_hang_an_open_circuit_does_not_keep_the_loop_
         error = ConnectionError("a moment")
         return Fate(seconds=0.1, status=Status.FAILED, error=error) if fails else Fate(seconds=1.0)
 
-    await run(ModelBackend(fate, slots=100, computes=False), 100, straggler="off")
+    backend = ModelBackend(fate, slots=100, computes=False)
+    await run(backend, 100, straggler="off", timeout=ax.Timeout(hangs=False))
     assert 500 <= now() < 600

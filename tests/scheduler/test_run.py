@@ -137,6 +137,54 @@ def test_nobody_looks_for_slow_attempts_where_none_can_be_slow_yet() -> None:
     assert len(bench.send()) == 8, "backups of what is a quarter over the median"
 
 
+def hanging(**policies: object) -> tuple[Workbench, object]:
+    """A run of which one attempt goes on when the others have taken a second each."""
+    bench = Workbench(Plan.map(abs, range(20), name="hung"), slots=10, **policies)
+    jobs = bench.send()
+    for job in jobs:
+        bench.start(job)
+    for job in jobs[1:]:
+        bench.end(job, seconds=1.0)
+    return bench, jobs[0]
+
+
+def test_an_attempt_that_runs_far_longer_than_others_is_taken_for_hung_after_a_minute() -> None:
+    bench, job = hanging(retry=Retry(attempts=3, base_seconds=0.0))
+    for minutes in (1, 2, 4):
+        bench.pass_time(60.0 * minutes - 15.0)
+        assert bench.cancelled() == []
+        bench.pass_time(30.0)
+        assert bench.cancelled() == [job.attempt]
+        bench.end(job, Status.CANCELLED, seconds=60.0 * minutes)
+        bench.pass_time(1.0)
+        if minutes < 4:
+            (job,) = bench.send()
+            bench.start(job)
+    assert isinstance(bench.run.error, TaskTimeoutError)
+    assert "taken for hung after 240 s" in str(bench.run.error)
+    assert "Timeout(hangs=False)" in str(bench.run.error)
+
+
+@pytest.mark.parametrize(
+    "policies", [{"timeout": Timeout(hangs=False)}, {"timeout": Timeout(task=1e6)}]
+)
+def test_nothing_is_taken_for_hung_where_that_was_not_wanted(policies: dict[str, object]) -> None:
+    bench, _ = hanging(**policies)
+    bench.pass_time(36_000.0)
+    assert bench.cancelled() == []
+
+
+def test_nothing_is_taken_for_hung_that_must_not_be_repeated() -> None:
+    bench = Workbench(Plan.map(abs, range(20), idempotent=False), slots=10)
+    jobs = bench.send()
+    for job in jobs:
+        bench.start(job)
+    for job in jobs[1:]:
+        bench.end(job, seconds=1.0)
+    bench.pass_time(36_000.0)
+    assert bench.cancelled() == []
+
+
 def fast(plan: Plan, **options: object) -> Workbench:
     """A run that has found its tasks to be short."""
     bench = Workbench(plan, slots=1, batch=64, **options)

@@ -1,0 +1,53 @@
+"""How long tasks of a kind have taken before: in other stages of a run, and in earlier runs of an engine.
+
+A stage of eight tasks has no statistics of its own to speak of; the stage before it that called the same function on
+chunks of the same size has.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.straggler.statistics import DurationStatistics
+
+if TYPE_CHECKING:
+    from asyncexec.plan.stage import Stage
+
+KEPT_KINDS = 256
+
+
+class Experience:
+    """Durations by kind of task: the function, the operation, and the size of its largest chunk.
+
+    Used in one thread at a time. Of kinds that were not asked for lately, nothing is kept.
+    """
+
+    def __init__(self) -> None:
+        self._kinds: OrderedDict[tuple[Any, ...], DurationStatistics] = OrderedDict()
+
+    def of(self, stage: Stage) -> DurationStatistics:
+        """Return the durations of all tasks like those of ``stage``; further ones are added to it."""
+        kind = (stage.operation, _code_of(stage.kernel), stage.memory.chunk_bytes)
+        known = self._kinds.get(kind)
+        if known is None:
+            known = self._kinds[kind] = DurationStatistics()
+            if len(self._kinds) > KEPT_KINDS:
+                self._kinds.popitem(last=False)
+        self._kinds.move_to_end(kind)
+        return known
+
+
+def _code_of(kernel: Any) -> tuple[Any, ...]:
+    """Return what tells one function from another, without looking at what it has captured."""
+    seen = 0
+    while seen < 8:  # Wrappers of ours, partial functions, bound methods.
+        inner = getattr(kernel, "function", None) or getattr(kernel, "func", None)
+        if inner is None:
+            break
+        kernel, seen = inner, seen + 1
+    code = getattr(kernel, "__code__", None)
+    if code is not None:
+        return (code.co_filename, code.co_firstlineno, code.co_qualname)
+    kind = kernel if hasattr(kernel, "__qualname__") else type(kernel)
+    return (getattr(kind, "__module__", ""), kind.__qualname__)
