@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import struct
+import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
@@ -18,12 +19,15 @@ from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 
+if sys.platform != "win32":  # where there is no fork, there is nothing to measure with either
+    from asyncexec.backends.process_workers.memory import MemoryMeter
+
 _HEADER = struct.Struct("<Q")
 
 
 def run_in_child(call: RemoteCall) -> bytes:
     """Run a batch in a child process, and return its outcomes as bytes; where there is no fork, in this one."""
-    if not hasattr(os, "fork"):
+    if sys.platform == "win32":
         return call()
     reader, writer = os.pipe()
     began = time.time()
@@ -58,10 +62,6 @@ def _be_the_child(work: Callable[[], None]) -> None:
 
 
 def _tell(call: RemoteCall, writer: int) -> None:
-    from asyncexec.backends.process_workers.memory import (  # noqa: PLC0415 - not to be had where there is no fork
-        MemoryMeter,
-    )
-
     meter = MemoryMeter()
     meter.always = True
     with open(writer, "wb", buffering=0) as pipe:
