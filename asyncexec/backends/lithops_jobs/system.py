@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
@@ -75,5 +76,6 @@ class LithopsSystem:
             self._watch.close()
             self._watch = None
         executors, self._executors = self._executors, []
-        for executor in executors:
-            executor.close()
+        with ExitStack() as each:
+            for executor in executors:
+                each.callback(executor.close)
