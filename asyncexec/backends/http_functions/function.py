@@ -126,6 +126,8 @@ class Function:
             tasks.start_soon(self._steer, orders)
             try:
                 await self._remote.stream(batch, progress, partial(self._stream, orders))
+                # What an order has stopped is not in the stream, but in the order's answer.
+                await orders.settled()
             except Exception as error:  # noqa: BLE001 - see above
                 failure = error
             tasks.cancel_scope.cancel()

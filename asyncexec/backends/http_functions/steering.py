@@ -67,19 +67,27 @@ class Orders:
         self.hello = Hello(worker)
         self._progress = progress
         self._wanted: set[int] = set()
+        self._sent = False
         self._changed = anyio.Event()
         progress.take_over = self._cancel
 
     async def next(self) -> Order:
         """Wait until attempts are cancelled, and return the order for it."""
         while not self._wanted:
-            self._changed = anyio.Event()
-            await self._changed.wait()
+            await self._change()
         wanted, self._wanted = frozenset(self._wanted), set()
+        self._sent = True
         return Order(self.hello.call, wanted)
+
+    async def settled(self) -> None:
+        """Wait until every order has been answered, or has had its time."""
+        while self._wanted or self._sent:
+            await self._change()
 
     def answered(self, order: Order, stopped: Stopped | None) -> None:
         """Take note of the worker's answer to an order; None if there was none."""
+        self._sent = False
+        self._changed.set()
         progress = self._progress
         if stopped is None:
             self._cancel_as_always(order.attempts)
@@ -90,6 +98,11 @@ class Orders:
                 progress.started(attempt, self.hello.worker)
             progress.ended(progress.outcome(attempt, Status.CANCELLED))
         # Of what has ended, or is saving, the outcome is on its way.
+
+    async def _change(self) -> None:
+        if self._changed.is_set():
+            self._changed = anyio.Event()
+        await self._changed.wait()
 
     def _cancel(self, attempts: frozenset[int]) -> None:
         if self.hello.call:
