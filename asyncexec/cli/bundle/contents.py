@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distributions, requires
 from pathlib import Path
 
-import asyncexec
 from asyncexec.errors import ConfigurationError, MissingExtraError
 
 PACKAGE = "asyncexec"
+_HERE = Path(__file__).resolve().parents[2]
 # What AWS's Amazon Linux 2023 and Google's containers can load, the newest first.
 _GLIBC = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 _TAIL_LINES = 15
@@ -68,9 +68,8 @@ def lay_out(
     constraints = folder.with_name(f"{folder.name}-constraints.txt")
     constraints.write_text("\n".join(_installed() if pinned else ()) + "\n", encoding="utf-8")
     _install(folder, target, requirements, constraints)
-    source = Path(asyncexec.__file__).parent
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
-    shutil.copytree(source, folder / PACKAGE, ignore=ignored, dirs_exist_ok=True)
+    shutil.copytree(_HERE, folder / PACKAGE, ignore=ignored, dirs_exist_ok=True)
 
 
 def requirements_of(extras: Collection[str]) -> list[str]:
