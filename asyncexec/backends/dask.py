@@ -48,7 +48,7 @@ class DaskBackend(ClusterBackend):
     cpus, gpus : float, optional
         What stages may ask for under these names, in all.
     resources : mapping of str to float, optional
-        The same for other names.
+        The same for other names. What the workers of a lent cluster say that they have is known without.
     env_vars : mapping of str to str, optional
         Environment variables of worker processes.
     adaptive : bool or tuple of int

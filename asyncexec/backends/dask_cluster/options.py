@@ -19,9 +19,6 @@ _OWN_DEFAULTS: Mapping[str, Any] = {
     "threads": None,
     "processes": True,
     "memory": None,
-    "cpus": None,
-    "gpus": None,
-    "resources": None,
     "env_vars": None,
     "encrypted": True,
 }

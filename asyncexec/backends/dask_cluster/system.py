@@ -49,7 +49,7 @@ class DaskSystem:
         self.on_change: Callable[[], None] = _nothing
         self.waiting: Callable[[], int] = int
         self._settings = settings
-        self._capabilities = capabilities
+        self._before = self._capabilities = capabilities
         self._census = Census()
         self._access: Access | None = None
         self._links: Links | None = None
@@ -98,15 +98,14 @@ class DaskSystem:
             self._beside.tasks.start_soon(self._grow, *self._settings.adaptive)
         await self._count()
         self._beside.tasks.start_soon(self._keep_count)
-        self._capabilities = self._settled(self._capabilities)
 
-    def _settled(self, before: Capabilities) -> Capabilities:
-        """Return the capabilities with what only an open cluster tells."""
-        census = self._census
+    def _told(self) -> Capabilities:
+        """Return the capabilities with what only the workers tell."""
+        census, before = self._census, self._before
         resources = census.resources() | dict(self._settings.resources)
-        shared = any(address.startswith("inproc://") for address in census.workers)
         if isinstance(self._settings.source, LocalSettings):
             return replace(before, resources=resources)
+        shared = self._the_access.client.scheduler.address.startswith("inproc://")
         return replace(
             before,
             resources=resources,
@@ -229,6 +228,7 @@ class DaskSystem:
     async def _count(self) -> None:
         told = await self._the_access.client.scheduler.identity(n_workers=-1)
         self._census.learn(told["workers"])
+        self._capabilities = self._told()
 
     async def _kill(self, worker: Worker) -> None:
         """End a worker's process; its nanny starts another."""
