@@ -32,7 +32,7 @@ _EPOCH = 1.0
 class _Running:
     """An attempt on a worker."""
 
-    __slots__ = ("alive", "begin", "fails", "job", "program", "stage", "worker")
+    __slots__ = ("alive", "begin", "end", "fails", "job", "program", "stage", "worker")
 
     def __init__(self, job: Job, program: Program, stage: int, worker: int, begin: float) -> None:
         self.job = job
@@ -40,6 +40,7 @@ class _Running:
         self.stage = stage
         self.worker = worker
         self.begin = begin
+        self.end = math.inf
         self.fails = False
         self.alive = True
 
@@ -163,6 +164,13 @@ class World:
                     f"timeout nor a backup ends it. Give timeout=..."
                 )
 
+    def close(self) -> None:
+        """Count what is left behind on workers when the run has ended: it runs to its end, if it has one."""
+        for running in self._occupied.values():
+            until = running.end if running.end < math.inf else self.now
+            if not running.alive and not self._cluster.kills:
+                self._trace.occupied(until - running.begin, wasted=True)
+
     def _at(self, time: float, act: Callable[[Any], None], subject: Any) -> None:
         heappush(self._heap, (time, next(self._order), act, subject))
 
@@ -247,7 +255,8 @@ class World:
         if seconds > _TELL_SECONDS:
             self._tell(Started(running.job.attempt, f"w{running.worker}"))
         if seconds < math.inf:
-            self._at(self.now + seconds, self._end, running)
+            running.end = self.now + seconds
+            self._at(running.end, self._end, running)
 
     def _end(self, running: _Running) -> None:
         if running.worker in self._lost or self._occupied.get(running.worker) is not running:

@@ -1,0 +1,1 @@
+"""Straggler rules against each other, on model workers under the real scheduler."""
