@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import shutil
 from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -35,6 +36,10 @@ class PoolKind:
         Names of the errors, in full, that say that the worker of one call is gone and no other.
     tells_running : bool
         Whether its futures know when their calls start.
+    starter : str
+        The program by which it starts workers, without which it ends this program.
+    started_by : tuple of str
+        Environment variables that say that its workers have been started with this program.
     shutdown : mapping
         What its ``shutdown`` takes, beside ``wait``, so that nothing more is started.
     """
@@ -47,7 +52,15 @@ class PoolKind:
     call_seconds: float = 0.001
     lost: tuple[str, ...] = ()
     tells_running: bool = True
+    starter: str = ""
+    started_by: tuple[str, ...] = ()
     shutdown: Mapping[str, bool] = field(default_factory=lambda: {"cancel_futures": True})
+
+    def lacks(self, variables: Mapping[str, str]) -> str:
+        """Return the program that is missing, or nothing, given this program's environment."""
+        if not self.starter or any(name in variables for name in self.started_by):
+            return ""
+        return "" if shutil.which(self.starter, path=variables.get("PATH")) else self.starter
 
     def capabilities(self, *, batch_limit: int) -> Capabilities:
         """Return what a backend on such a pool can do."""
@@ -76,7 +89,11 @@ _BY_PACKAGE: Mapping[str, PoolKind] = {
     "loky": PROCESSES,
     # With MPICH a rank that dies takes the others along, and the driver with them, unless mpiexec is told otherwise
     # (-disable-auto-cleanup): then it is waited for for ever.
-    "mpi4py": PoolKind(isolated=False),
+    "mpi4py": PoolKind(
+        isolated=False,
+        starter="mpiexec",
+        started_by=("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK"),
+    ),
     "parsl": PoolKind(
         loss_seconds=30.0,
         native_retry="Config(retries=...), 0 unless it is set",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from typing import Any
@@ -39,6 +40,12 @@ class PoolSystem:
         elif callable(self._source):
             self._pool = self._make(self._source)
         self._opened = True
+        if program := self._kind.lacks(os.environ):
+            raise BackendError(
+                f"executor 'futures': {type(self._pool).__name__} starts its workers by "
+                f"{program!r}, which is not on PATH. Where it came by pip, it is beside Python: "
+                f"activate the environment. Or start the program by it"
+            )
         if not self._kind.tells_running:
             # From here on, what is handed over is taken for running.
             self._the_pool.submit(run_call, int).result()

@@ -11,6 +11,7 @@ pytest.importorskip("mpi4py")
 from mpi4py.futures import MPIPoolExecutor
 
 from asyncexec.backends.futures import FuturesBackend
+from asyncexec.errors import BackendError
 from asyncexec.testing.conformance import BackendConformance
 
 pytestmark = [
@@ -41,6 +42,13 @@ class TestSpawned(BackendConformance):
     @pytest.fixture
     def backend(self):
         return lambda: FuturesBackend(executor=lambda: MPIPoolExecutor(max_workers=2))
+
+
+async def test_without_mpiexec_it_is_an_error_instead_of_the_end(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(BackendError, match="'mpiexec', which is not on PATH"):
+        async with FuturesBackend(executor=lambda: MPIPoolExecutor(max_workers=2)):
+            pass
 
 
 SCRIPT = """
