@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import Any, ClassVar
+from uuid import uuid4
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask_cluster.backend import NATIVE_RETRY, ClusterBackend
@@ -35,8 +36,10 @@ class CoiledBackend(ClusterBackend):
         Whether each has a GPU.
     vm_type : str or list of str, optional
         Instance types, instead of ``cpus`` and ``memory``.
-    region, workspace, software, container, name : str, optional
+    region, workspace, software, container : str, optional
         As in ``coiled.function``.
+    name : str, optional
+        Of the cluster; default: one that nobody else has.
     env_vars : mapping of str to str, optional
         Environment variables of the workers, sent past Coiled's own records.
     spot : bool
@@ -131,7 +134,13 @@ class CoiledBackend(ClusterBackend):
 
     async def _make_cluster(self) -> Any:
         await check_account()
-        return await asyncio.to_thread(make_function_cluster, self._made)
+        # The client keeps the clusters of functions by name, and hands them out again when they have been closed.
+        named = (
+            self._made
+            if self._made["name"]
+            else {**self._made, "name": f"asyncexec-{uuid4().hex[:12]}"}
+        )
+        return await asyncio.to_thread(make_function_cluster, named)
 
 
 async def check_account() -> None:

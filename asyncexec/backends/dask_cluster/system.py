@@ -93,10 +93,9 @@ class DaskSystem:
         )
         client.subscribe_topic(topic, self._links.hear)
         client.subscribe_topic("all", self._notice)
-        if self._settings.adaptive is not None and access.cluster is not None:
-            self._scale(self._settings.adaptive[0])
-            self._beside.tasks.start_soon(self._grow, *self._settings.adaptive)
         await self._count()
+        if self._settings.adaptive is not None and access.cluster is not None:
+            self._beside.tasks.start_soon(self._grow, *self._settings.adaptive)
         self._beside.tasks.start_soon(self._keep_count)
 
     def _told(self) -> Capabilities:
@@ -241,7 +240,10 @@ class DaskSystem:
     # How many there are to be.
 
     async def _grow(self, least: int, most: int) -> None:
-        growth = Growth(least=least, most=most, asked=least)
+        there = len(self._census.workers)
+        if there < least:
+            self._scale(least)
+        growth = Growth(least=least, most=most, asked=max(least, there))
         while True:
             await anyio.sleep(LOOK_SECONDS)
             there = len(self._census.workers)
