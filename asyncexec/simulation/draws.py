@@ -47,13 +47,14 @@ class Draws:
     seed : int
     durations : sequence of Durations
         Of each stage's tasks.
-    noise : Noise
+    noises : sequence of Noise
+        Of each stage's attempts.
     """
 
-    def __init__(self, seed: int, durations: Sequence[Durations], noise: Noise) -> None:
+    def __init__(self, seed: int, durations: Sequence[Durations], noises: Sequence[Noise]) -> None:
         self._seed = seed
         self._durations = durations
-        self._noise = noise
+        self._noises = noises
         self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
 
     def natural(self, stage: int, task: int) -> float:
@@ -73,12 +74,13 @@ class Draws:
         """Return what becomes of the ``number``-th start (from 1) of a task."""
         block = self._block(stage, task // BLOCK)
         place = task % BLOCK
+        noise = self._noises[stage]
         if number == 1:
             run, fails = block.run[place], block.fails[place]
         else:
             random = np.random.default_rng((self._seed, 2, stage, task, number))
-            (run,), (fails,) = self._noise.sample(random, block.natural[place : place + 1])
-        return Draw(float(run), bool(fails < self._noise.failure_share))
+            (run,), (fails,) = noise.sample(random, block.natural[place : place + 1])
+        return Draw(float(run), bool(fails < noise.failure_share))
 
     def _natural(self, stage: int, block: int) -> Seconds:
         random = np.random.default_rng((self._seed, 0, stage, block))
@@ -90,7 +92,9 @@ class Draws:
         if found is None:
             natural = self._natural(stage, block)
             random = np.random.default_rng((self._seed, 1, stage, block))
-            found = self._blocks[key] = _Block(natural, *self._noise.sample(random, natural))
+            found = self._blocks[key] = _Block(
+                natural, *self._noises[stage].sample(random, natural)
+            )
             if len(self._blocks) > KEPT_BLOCKS:
                 self._blocks.popitem(last=False)
         return found

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
+from asyncexec.events.observer import Observer
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import Budget
 from asyncexec.scheduler.dispatch import Dispatch, Lane
@@ -30,13 +31,14 @@ def simulate(
     cluster: Cluster | None = None,
     *,
     durations: Durations | Mapping[str, Durations] | float = 1.0,
-    noise: Noise = QUIET,
+    noise: Noise | Mapping[str, Noise] = QUIET,
     straggler: Any = None,
     barriers: bool = False,
     retry: Any = None,
     timeout: Any = None,
     seed: int = 0,
     bars: bool = False,
+    observers: Iterable[Observer] = (),
 ) -> Simulated:
     """Return how a run of ``plan`` would go on ``cluster``, decided by the scheduler that runs plans.
 
@@ -48,14 +50,16 @@ def simulate(
         By default 100 workers that are all alike.
     durations : Durations, mapping of stage names to Durations, or float
         What tasks take by nature.
-    noise : Noise
-        What happens to attempts besides.
+    noise : Noise, or mapping of stage names to Noise
+        What happens to attempts besides; nothing in a stage that the mapping does not name.
     straggler, barriers, retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
     seed : int
         The same seed gives the same result.
     bars : bool
         Whether to keep every attempt, for a picture.
+    observers : iterable of observers
+        Are told what happens to attempts, as in a real run; times are those of the simulation. They cost their time.
 
     Raises
     ------
@@ -67,7 +71,12 @@ def simulate(
     cluster = cluster or Cluster()
     trace = Trace(keeps_bars=bars)
     stages = {stage.name: place for place, stage in enumerate(plan.stages)}
-    draws = Draws(seed, [_durations_of(s.name, durations) for s in plan.stages], noise)
+    draws = Draws(
+        seed,
+        [_durations_of(s.name, durations) for s in plan.stages],
+        [noise.get(s.name, QUIET) if isinstance(noise, Mapping) else noise for s in plan.stages],
+    )
+    fanout = Fanout(observers)
     world = World(cluster, draws, stages, seed=seed, trace=trace)
     capabilities = Capabilities(
         name="simulation",
@@ -87,16 +96,19 @@ def simulate(
     )
     budget = Budget(cluster.memory_bytes)
     budget.check(plan)
-    run = Run("simulation", layout, budget, capabilities, ids=count(1), watched=False, seed=seed)
+    run = Run(
+        "simulation", layout, budget, capabilities, ids=count(1), watched=bool(fanout), seed=seed
+    )
     dispatch = Dispatch(
         budget, slots=world.slots, send=world.send, withdraw=world.withdraw, cancel=world.cancel
     )
     world.dispatch = dispatch
-    lane = Lane(0, run, Fanout(()))
+    lane = Lane(0, run, fanout)
     start = time.perf_counter()
     dispatch.add(lane, 0.0)
     world.run(lane.finished.is_set)
     seconds = time.perf_counter() - start
+    world.close()
     if run.error is not None:
         raise run.error
     return figures_of(
