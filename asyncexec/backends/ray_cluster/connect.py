@@ -7,8 +7,11 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Mapping
+import threading
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +70,46 @@ class Connection:
         Of the Ray that was started for it.
     job : str
         By which it is told from another that somebody has made since.
+    keeper : Keeper
     """
 
-    def __init__(self, directory: Path | None, job: str) -> None:
+    def __init__(self, directory: Path | None, job: str, keeper: Keeper) -> None:
         self.users = 0
         self.directory = directory
         self.job = job
+        self.keeper = keeper
+
+
+class Keeper:
+    """A thread that starts Ray, and lives as long as it.
+
+    Ray asks Linux to kill its processes when the driver dies; to Linux, that is the thread that has started them.
+    """
+
+    def __init__(self) -> None:
+        self._let_go = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def run(self, function: Callable[[], object]) -> None:
+        """Have ``function`` called, wait for it, and raise what it raises."""
+        called: Future[object] = Future()
+
+        def keep() -> None:
+            try:
+                called.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+                called.set_exception(error)
+            self._let_go.wait()
+
+        self._thread = threading.Thread(target=keep, name="asyncexec-ray-keeper", daemon=True)
+        self._thread.start()
+        called.result()
+
+    def end(self) -> None:
+        """End the thread, once Ray has ended."""
+        self._let_go.set()
+        if self._thread is not None:
+            self._thread.join()
 
 
 async def check_reachable(address: str | None) -> None:
@@ -119,15 +156,17 @@ def connect(wanted: Wanted) -> Connection:
             options |= _local_options(wanted, directory)
         else:
             options["address"] = wanted.address
+        keeper = Keeper()
         try:
-            ray.init(**options)
+            keeper.run(partial(ray.init, **options))
         except Exception as error:
             where = "start" if wanted.address is None else f"connect to {wanted.address!r}"
             with contextlib.suppress(Exception):
                 ray.shutdown()
+            keeper.end()
             remove(directory)
             raise BackendError(f"executor 'ray': Ray did not {where}: {error}") from error
-        return Connection(directory, job())
+        return Connection(directory, job(), keeper)
 
 
 def _local_options(wanted: Wanted, directory: Path) -> dict[str, Any]:

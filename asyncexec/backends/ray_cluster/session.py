@@ -104,6 +104,7 @@ def leave(connection: Connection | None) -> None:
             if ray.is_initialized() and connection.job == job():
                 ray.shutdown()
         finally:
+            connection.keeper.end()
             remove(connection.directory)
 
 

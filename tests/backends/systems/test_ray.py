@@ -323,6 +323,19 @@ async def test_a_ray_made_by_somebody_else_in_the_meantime_is_left_running(share
     assert ray.cluster_resources()["CPU"] == 2
 
 
+async def test_whoever_has_started_a_ray_may_leave_it_to_others(no_ray):
+    async with ax.Engine(RayBackend(cpus=1)) as first:
+        second = await ax.Engine(RayBackend()).__aenter__()
+        assert (await first.execute(ax.Plan.map(abs, [-1]))).value == [1]
+    try:
+        # Linux kills what a thread has started when that thread ends.
+        await anyio.sleep(0.5)
+        assert (await second.execute(ax.Plan.map(abs, [-2]))).value == [2]
+    finally:
+        await second.__aexit__(None, None, None)
+    assert not ray.is_initialized()
+
+
 # A Ray elsewhere: another process connects to the one of this process.
 
 SCRIPT = """
