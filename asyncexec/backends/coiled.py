@@ -67,7 +67,7 @@ class CoiledBackend(ClusterBackend):
         isolated=True,
         metered=True,
         batch_limit=512,
-        loss_seconds=30.0,
+        loss_seconds=300.0,
         native_retry=NATIVE_RETRY,
         call_seconds=0.05,
     )

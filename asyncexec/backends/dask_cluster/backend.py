@@ -40,7 +40,8 @@ def _capabilities(settings: DaskSettings) -> Capabilities:
         shares_memory=shared,
         metered=settings.metered,
         batch_limit=settings.batch_limit,
-        loss_seconds=None if shared else (1.0 if local is not None else 30.0),
+        # The process at once; a machine that vanishes, after Dask's worker-ttl.
+        loss_seconds=None if shared else (1.0 if local is not None else 300.0),
         native_retry=NATIVE_RETRY,
         call_seconds=0.01,
         worker_bytes=worker_bytes,

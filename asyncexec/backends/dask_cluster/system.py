@@ -6,6 +6,8 @@ loss of that one attempt, at once, also on clusters whose scheduler would try th
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import itertools
 import time
 from collections.abc import Callable, Sequence
@@ -182,15 +184,15 @@ class DaskSystem:
 
     async def close(self) -> None:
         """Let go of the cluster, and end it if it is ours."""
-        access, links = self._access, self._links
-        self._access = self._links = None
+        access = self._access
         if access is None:
             return
         try:
             await self._beside.end()
-            if links is not None:
-                await self._take_leave(access, links)
+            if self._links is not None:
+                await self._take_leave(access, self._links)
         finally:
+            self._access = self._links = None
             await access.close()
 
     async def _take_leave(self, access: Access, links: Links) -> None:
@@ -202,7 +204,7 @@ class DaskSystem:
             if not isinstance(self._settings.source, LocalSettings):
                 await access.client.run_on_scheduler(forget_topic, topic=links.topic)
                 if self._settings.adaptive is not None:
-                    self._scale(self._settings.adaptive[0])
+                    await self._scale(self._settings.adaptive[0])
 
     # Who is there.
 
@@ -242,7 +244,7 @@ class DaskSystem:
     async def _grow(self, least: int, most: int) -> None:
         there = len(self._census.workers)
         if there < least:
-            self._scale(least)
+            await self._scale(least)
         growth = Growth(least=least, most=most, asked=max(least, there))
         while True:
             await anyio.sleep(LOOK_SECONDS)
@@ -253,11 +255,20 @@ class DaskSystem:
                 running=self._placed,
                 workers=there,
             )
-            if asked is not None:
-                self._scale(asked)
+            if asked is not None and not await self._scale(asked):
+                growth.asked = there  # To be asked again.
 
-    def _scale(self, workers: int) -> None:
-        self._the_access.cluster.scale(workers)
+    async def _scale(self, workers: int) -> bool:
+        """Ask the cluster for so many workers; False if it cannot be asked now."""
+        cluster = self._the_access.cluster
+        try:
+            if not getattr(cluster, "asynchronous", False):
+                await asyncio.to_thread(cluster.scale, workers)
+            elif inspect.isawaitable(asked := cluster.scale(workers)):
+                await asked
+        except Exception:  # noqa: BLE001 - a cloud may refuse for a while; work goes on with the workers there are
+            return False
+        return True
 
     @property
     def _the_access(self) -> Access:
