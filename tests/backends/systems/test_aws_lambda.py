@@ -60,13 +60,14 @@ def backend_of(aws_functions, aws_credentials):
     return backend_of
 
 
+@pytest.fixture(scope="module")
+def function(aws_functions):
+    return aws_functions.set_up("conformance", timeout=120)
+
+
 class TestLambda(BackendConformance):
     owns_workers = False
     many = 2_000
-
-    @pytest.fixture(scope="class")
-    def function(self, aws_functions):
-        return aws_functions.set_up("conformance", timeout=120)
 
     @pytest.fixture
     def configured(self, aws_functions, function, aws_credentials):
