@@ -7,9 +7,14 @@ import pytest
 pytest.importorskip("distributed")
 
 import distributed.utils
+from distributed import LocalCluster
 
 from asyncexec.backends.dask import DaskBackend
+from asyncexec.engine import Engine
+from asyncexec.plan import Plan
 from asyncexec.testing.conformance import BackendConformance
+from asyncexec.testing.driving import Driven
+from asyncexec.testing.kernels import Held
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -18,14 +23,15 @@ def thread_of_dask():
     distributed.utils._offload_executor.submit(int).result()
 
 
+@pytest.fixture(autouse=True)
+async def thread_of_the_loop():
+    """Dask hands what blocks to the loop's own threads, which end with the loop."""
+    await asyncio.to_thread(int)
+
+
 class TestDaskInThisProcess(BackendConformance):
     many = 2_000
     options = frozenset({"resources"})
-
-    @pytest.fixture(autouse=True)
-    async def thread_of_the_loop(self):
-        """Dask hands what blocks to the loop's own threads, which end with the loop."""
-        await asyncio.to_thread(int)
 
     @pytest.fixture
     def configured(self):
@@ -34,3 +40,31 @@ class TestDaskInThisProcess(BackendConformance):
     @pytest.fixture
     def backend(self, configured):
         return configured
+
+
+async def test_leaving_does_not_wait_for_a_task_that_runs(tmp_path):
+    held = Held(directory=tmp_path)
+    async with Driven(DaskBackend(processes=False, max_workers=1), patience=20) as driven:
+        (attempt,) = driven.send(driven.program(held), [0])
+        await driven.started(attempt)
+    size = held.traced(0)
+    while held.traced(0) == size:
+        await asyncio.sleep(0.01)
+    held.release()
+
+
+async def test_a_lent_cluster_in_this_process_shares_its_memory():
+    unpicklable = (x for x in [7])
+    async with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        dashboard_address="127.0.0.1:0",
+        worker_dashboard_address="127.0.0.1:0",
+        asynchronous=True,
+        silence_logs=50,
+    ) as cluster:
+        async with Engine(executor=DaskBackend(cluster=cluster)) as engine:
+            assert engine.backend.capabilities.shares_memory
+            assert (await engine.execute(Plan.map(lambda _: next(unpicklable), [0]))).value == [7]
+        assert cluster.status.name == "running"
