@@ -12,6 +12,8 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
+
 from asyncexec.backends.dask_cluster.settings import DaskSettings, LentSettings, LocalSettings
 from asyncexec.errors import BackendError
 
@@ -92,7 +94,9 @@ async def _connect(target: dict[str, Any], settings: DaskSettings) -> Any:
         name="asyncexec",
     )
     try:
-        return await client
+        # A scheduler file that is not there would be waited for without end.
+        with anyio.fail_after(settings.connect_seconds + 1):
+            return await client
     except (OSError, TimeoutError, ValueError) as error:
         with suppress(Exception):
             await client.close()

@@ -206,6 +206,12 @@ async def test_an_address_where_nobody_answers_is_named():
             pass
 
 
+async def test_a_scheduler_file_that_does_not_come_is_named(tmp_path):
+    with pytest.raises(BackendError, match=r"none\.json"):
+        async with DaskBackend(scheduler_file=str(tmp_path / "none.json"), connect_timeout=0.1):
+            pass
+
+
 async def test_a_worker_over_its_memory_is_lost_and_replaced():
     async with Driven(DaskBackend(max_workers=1, memory="400MB"), patience=60) as driven:
         assert driven.backend.capabilities.worker_bytes == 400_000_000
