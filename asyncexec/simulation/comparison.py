@@ -1,0 +1,190 @@
+"""One case under several rules, with and without barriers, over several seeds: medians, ranges, pairs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from asyncexec.plan.plan import Plan
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.durations import Durations
+from asyncexec.simulation.figures import Simulated
+from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.simulate import simulate
+
+# What depends on the machine that simulates, and not on the seed.
+MACHINE_FIGURES = ("seconds", "events_per_second")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """What is simulated, whatever the scheduler does about it; attributes as :func:`simulate` takes them."""
+
+    plan: Plan
+    cluster: Cluster
+    durations: Durations | Mapping[str, Durations] | float
+    noise: Noise | Mapping[str, Noise] = QUIET
+    retry: Any = None
+    timeout: Any = None
+
+    def on(self, **changes: Any) -> Case:
+        """Return the case on a cluster with other figures (``workers=500``)."""
+        return replace(self, cluster=replace(self.cluster, **changes))
+
+    def run(self, variant: Variant, seed: int, **options: Any) -> Simulated:
+        """Simulate one run."""
+        return simulate(
+            self.plan,
+            self.cluster,
+            durations=self.durations,
+            noise=self.noise,
+            retry=self.retry,
+            timeout=self.timeout,
+            straggler=variant.rule,
+            barriers=variant.barriers,
+            seed=seed,
+            **options,
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Variant:
+    """What the scheduler does: a straggler rule by its name, and whether stages wait for each other."""
+
+    rule: str
+    barriers: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.rule}, {'barriers' if self.barriers else 'pipelined'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A figure over several seeds."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """Return the spread of at least one value."""
+        return cls(median(values), min(values), max(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The runs of one variant, a seed each."""
+
+    variant: Variant
+    runs: tuple[Simulated, ...]
+
+    def spread(self, figure: str) -> Spread:
+        """Return the spread of a figure of :class:`Simulated` (``"makespan_seconds"``)."""
+        return Spread.of([getattr(run, figure) for run in self.runs])
+
+    def percentile(self, name: str) -> float:
+        """Return the median over seeds of a percentile of attempts' seconds (``"p99"``)."""
+        return median(run.percentiles[name] for run in self.runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All variants on the same seeds; the first is what others are compared to."""
+
+    case: Case
+    rows: tuple[Compared, ...]
+
+    def row(self, variant: Variant) -> Compared:
+        """Return the runs of ``variant`` (KeyError if it was not simulated)."""
+        for row in self.rows:
+            if row.variant == variant:
+                return row
+        raise KeyError(variant)
+
+    def faster(self, row: Compared) -> Spread:
+        """Return how many times as fast as the first variant ``row`` is, seed by seed."""
+        pairs = zip(self.rows[0].runs, row.runs, strict=True)
+        return Spread.of(
+            [_ratio(first.makespan_seconds, run.makespan_seconds) for first, run in pairs]
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything in plain types; what depends on this machine stands under ``machine``."""
+        return {
+            "plan": {
+                "name": self.case.plan.name,
+                "tasks": self.case.plan.tasks,
+                "stages": [
+                    {"name": stage.name, "tasks": stage.tasks} for stage in self.case.plan.stages
+                ],
+            },
+            "variants": [
+                {
+                    "rule": row.variant.rule,
+                    "barriers": row.variant.barriers,
+                    "makespan_seconds": _spread_json(row.spread("makespan_seconds")),
+                    "times_as_fast": _spread_json(self.faster(row)),
+                    "cost": _spread_json(row.spread("cost")),
+                    "runs": [_run_json(run) for run in row.runs],
+                }
+                for row in self.rows
+            ],
+        }
+
+
+def compare(
+    case: Case,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    *,
+    on_run: Callable[[Variant, int], object] | None = None,
+) -> Comparison:
+    """Simulate ``case`` under every variant with every seed.
+
+    Parameters
+    ----------
+    case : Case
+    variants : sequence of Variant
+        The first is what others are compared to.
+    seeds : sequence of int
+        Every variant meets the same tasks and first attempts under one seed.
+    on_run : callable, optional
+        Called before each run.
+
+    Raises
+    ------
+    OptionError
+        If a figure is out of range.
+    ExecutionError
+        If a simulated run fails.
+    """
+
+    def runs(variant: Variant) -> Iterator[Simulated]:
+        for seed in seeds:
+            if on_run is not None:
+                on_run(variant, seed)
+            yield case.run(variant, seed)
+
+    return Comparison(case, tuple(Compared(v, tuple(runs(v))) for v in variants))
+
+
+def _ratio(first: float, other: float) -> float:
+    return first / other if other else 1.0
+
+
+def _spread_json(spread: Spread) -> dict[str, float]:
+    return {"median": spread.median, "least": spread.least, "most": spread.most}
+
+
+def _run_json(run: Simulated) -> dict[str, Any]:
+    told = run.as_json()
+    machine = {name: told.pop(name) for name in MACHINE_FIGURES}
+    plain = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in told.items()
+    }
+    return plain | {"machine": machine}

@@ -1,0 +1,139 @@
+"""Plans to simulate: stages by number and relation, or somebody's own by its dotted path."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from asyncexec.errors import OptionError
+from asyncexec.plan.axes import Window
+from asyncexec.plan.memory import Memory
+from asyncexec.plan.plan import Plan, Plannable
+from asyncexec.plan.relations import All, Relation, block_reduce, identity, window
+from asyncexec.plan.stage import Read, Stage
+
+RELATIONS = "one-to-one, all, reduce:WIDTH, window:REACH"
+
+
+def staged(
+    stages: int = 1,
+    tasks: int = 1000,
+    relation: str = "one-to-one",
+    *,
+    task_bytes: int = 0,
+    name: str = "plan",
+) -> Plan:
+    """Return a plan of ``stages``, each of which reads the one before.
+
+    Parameters
+    ----------
+    stages : int
+    tasks : int
+        Of the first stage; later ones have as many, unless the relation makes fewer.
+    relation : str
+        ``"one-to-one"``: task i reads task i. ``"all"``: each reads all. ``"reduce:4"``: one task for each four.
+        ``"window:1"``: each reads its own and one on either side.
+    task_bytes : int
+        What one task is projected to hold in memory.
+    name : str
+
+    Raises
+    ------
+    OptionError
+        If a number is below 1, or there is no such relation.
+    """
+    if stages < 1 or tasks < 1:
+        raise OptionError(
+            f"simulation: a plan has at least 1 stage and 1 task, not {stages} and {tasks}"
+        )
+    memory = Memory(projected_bytes=task_bytes)
+    made = [Stage(name="stage-1", kernel=no_kernel, shape=(tasks,), memory=memory)]
+    for number in range(2, stages + 1):
+        before = made[-1]
+        read = relation_between(before.shape[0], relation)
+        made.append(
+            Stage(
+                name=f"stage-{number}",
+                kernel=no_kernel,
+                shape=read.consumer,
+                inputs=(Read(before.name, read, many=True),),
+                memory=memory,
+            )
+        )
+    return Plan(made, name)
+
+
+def relation_between(tasks: int, relation: str) -> Relation:
+    """Return what the stage after one of so many tasks reads of it; ``relation`` as for :func:`staged`.
+
+    Raises
+    ------
+    OptionError
+        If there is no such relation.
+    """
+    kind, colon, text = relation.partition(":")
+    try:
+        number = int(text) if colon else None
+    except ValueError:
+        number = -1
+    match kind, number:
+        case "one-to-one", None:
+            return identity((tasks,))
+        case "all", None:
+            return All((tasks,), (tasks,))
+        case "reduce", int() if number >= 1:
+            return block_reduce((tasks,), {0: number})
+        case "window", int() if number >= 0:
+            reach = Window(
+                in_extent=tasks,
+                in_chunk=1,
+                out_extent=tasks,
+                out_chunk=1,
+                before=number,
+                after=number,
+            )
+            return window([reach])
+        case _:
+            pass
+    raise OptionError(f"there is no relation {relation!r}; choose one of {RELATIONS}")
+
+
+def plan_at(path: str) -> Plan:
+    """Import the plan at ``package.module:name`` and return it; this runs the module.
+
+    Parameters
+    ----------
+    path : str
+        What stands there is a plan, something with a ``to_plan()``, or a function without arguments that returns one.
+        The working directory is searched first, as ``python -m`` does.
+
+    Raises
+    ------
+    OptionError
+        If there is nothing of that name, or it is no plan.
+    """
+    module_name, colon, name = path.partition(":")
+    if not colon or not module_name or not name:
+        raise OptionError(f"{path!r} is not of the form package.module:name")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise OptionError(f"{path!r} cannot be imported: {error}") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise OptionError(f"{path!r}: there is no {part!r} in {module_name}")
+        found = getattr(found, part)
+    if callable(found) and not isinstance(found, Plannable):
+        found = found()
+    if not isinstance(found, Plannable):
+        raise OptionError(f"{path!r} is no plan, and no function that returns one: {found!r}")
+    plan: Plan = found.to_plan()
+    return plan
+
+
+def no_kernel(index: object, *inputs: object) -> None:
+    """Do nothing: simulated tasks are not called."""

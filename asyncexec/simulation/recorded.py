@@ -1,0 +1,256 @@
+"""A real run, read back from what :class:`asyncexec.observers.History` wrote of it."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncexec.errors import AsyncexecError, MissingExtraError, OptionError
+from asyncexec.plan.memory import Memory
+from asyncexec.plan.outline import relation_of
+from asyncexec.plan.plan import Plan
+from asyncexec.plan.stage import Read, Stage
+from asyncexec.simulation.plans import no_kernel
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
+
+# Faster than any clock tells: durations are above 0.
+_LEAST_SECONDS = 1e-6
+
+_COLUMNS = ("stage", "task", "attempt", "backup", "status", "started_at", "seconds", "ended_at")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempts:
+    """The attempts of a stage that started on a worker, as arrays of shape (attempts,).
+
+    Attributes
+    ----------
+    task, number : array of int
+        Flat index of the task, and which attempt of it this was, from 1.
+    backup : array of bool
+    status : array of str
+        As :class:`asyncexec.events.outcome.Status` spells them.
+    seconds : array of float
+        That it ran, at least a microsecond.
+    """
+
+    task: NDArray[np.int64]
+    number: NDArray[np.int64]
+    backup: NDArray[np.bool_]
+    status: NDArray[np.str_]
+    seconds: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.task)
+
+    def where(self, chosen: NDArray[np.bool_]) -> Attempts:
+        """Return some of them."""
+        return Attempts(
+            task=self.task[chosen],
+            number=self.number[chosen],
+            backup=self.backup[chosen],
+            status=self.status[chosen],
+            seconds=self.seconds[chosen],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedStage:
+    """A stage of a run: what it was, and its attempts."""
+
+    name: str
+    shape: Shape
+    projected_bytes: int
+    idempotent: bool
+    reads: tuple[Read, ...]
+    resumed: int
+    attempts: Attempts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedRun:
+    """A run that has ended.
+
+    Attributes
+    ----------
+    folder : Path
+    plan, executor, status : str
+    slots : int
+        How many attempts ran at once at most.
+    wall_seconds : float
+    stages : tuple of RecordedStage
+    """
+
+    folder: Path
+    plan: str
+    executor: str
+    slots: int
+    status: str
+    wall_seconds: float
+    stages: tuple[RecordedStage, ...]
+
+    def to_plan(self) -> Plan:
+        """Return the plan's shape: its stages, what they read, and kernels that do nothing."""
+        stages = tuple(
+            Stage(
+                name=stage.name,
+                kernel=no_kernel,
+                shape=stage.shape,
+                inputs=stage.reads,
+                memory=Memory(projected_bytes=stage.projected_bytes),
+                idempotent=stage.idempotent,
+            )
+            for stage in self.stages
+        )
+        return Plan(stages, self.plan)
+
+    @property
+    def attempts(self) -> int:
+        """How many attempts started."""
+        return sum(len(stage.attempts) for stage in self.stages)
+
+    @property
+    def backups(self) -> int:
+        """How many of them were backups."""
+        return sum(int(stage.attempts.backup.sum()) for stage in self.stages)
+
+    @property
+    def resumed(self) -> int:
+        """How many tasks an earlier run had completed."""
+        return sum(stage.resumed for stage in self.stages)
+
+    @property
+    def slot_seconds(self) -> float:
+        """How long workers were taken by attempts."""
+        return sum(float(stage.attempts.seconds.sum()) for stage in self.stages)
+
+    def succeeded_seconds(self) -> NDArray[np.float64]:
+        """Return how long the attempts that succeeded ran, of all stages together."""
+        return np.concatenate(
+            [s.attempts.seconds[s.attempts.status == "succeeded"] for s in self.stages]
+        )
+
+
+def read_run(folder: Path) -> RecordedRun:
+    """Return the run whose history is in ``folder``, or in the only folder of a run within it.
+
+    Raises
+    ------
+    OptionError
+        If there is no history of a run that has ended, or there are several.
+    MissingExtraError
+        If it is Parquet, and pyarrow is not installed.
+    """
+    folder = _run_folder(folder)
+    try:
+        described = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+        if described["status"] == "running":
+            raise OptionError(
+                f"{folder}: the run has not ended (or its process died); its history cannot be read"
+            )
+        attempts = _by_stage(_table(folder))
+        return RecordedRun(
+            folder=folder,
+            plan=described["plan"],
+            executor=described["executor"],
+            slots=max(1, int(described["slots"])),
+            status=described["status"],
+            wall_seconds=float(described["wall_seconds"]),
+            stages=tuple(_stage(stage, attempts) for stage in described["stages"]),
+        )
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        if isinstance(error, AsyncexecError):
+            raise
+        raise OptionError(
+            f"{folder} does not hold the history of a run that this version can read: "
+            f"{type(error).__name__}: {error}. Run the plan again with observers=[ax.History(...)]"
+        ) from error
+
+
+def _run_folder(folder: Path) -> Path:
+    if (folder / "plan.json").is_file():
+        return folder
+    found = sorted(path.parent for path in folder.glob("*/plan.json"))
+    if not found:
+        raise OptionError(
+            f"there is no history of a run in {folder}: ax.History(...) writes a folder for each run, with a plan.json"
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found[:8]) + (", …" if len(found) > 8 else "")
+        raise OptionError(f"{folder} holds {len(found)} runs; name one of them: {names}")
+    return found[0]
+
+
+def _stage(described: Mapping[str, Any], attempts: Mapping[str, Attempts]) -> RecordedStage:
+    name = described["name"]
+    found = attempts.get(name)
+    if found is None or not np.any(found.status == "succeeded"):
+        raise OptionError(
+            f"the history holds no attempt of stage {name!r} that succeeded, so how long its tasks take is not known"
+        )
+    return RecordedStage(
+        name=name,
+        shape=tuple(int(n) for n in described["shape"]),
+        projected_bytes=int(described["projected_bytes"]),
+        idempotent=bool(described["idempotent"]),
+        reads=tuple(
+            Read(read["stage"], relation_of(read["relation"]), many=True)
+            for read in described["reads"]
+        ),
+        resumed=int(described["resumed"]),
+        attempts=found,
+    )
+
+
+def _table(folder: Path) -> dict[str, NDArray[Any]]:
+    """Return the columns of the attempts that are looked at."""
+    path = folder / "attempts.parquet"
+    if path.is_file():
+        try:
+            parquet: Any = import_module("pyarrow.parquet")
+        except ImportError as error:
+            raise MissingExtraError(
+                f'{path} is read with pyarrow, not installed here: pip install "asyncexec[report]"'
+            ) from error
+        table = parquet.read_table(path, columns=list(_COLUMNS))
+        return {name: np.asarray(table[name].to_pylist()) for name in _COLUMNS}
+    with (folder / "attempts.csv").open(newline="", encoding="utf-8") as file:
+        rows = csv.reader(file)
+        heading = next(rows)
+        places = [heading.index(name) for name in _COLUMNS]
+        cells = [[row[place] for place in places] for row in rows]
+    columns = list(zip(*cells, strict=True)) or [()] * len(_COLUMNS)
+    table = dict(zip(_COLUMNS, map(np.asarray, columns), strict=True))
+    return table | {"backup": table["backup"] == "True"}
+
+
+def _by_stage(table: Mapping[str, NDArray[Any]]) -> dict[str, Attempts]:
+    started_at = table["started_at"].astype(np.float64)
+    seconds = table["seconds"].astype(np.float64)
+    # What was stopped from outside has no seconds by its worker's clock.
+    unmeasured = (seconds <= 0) & (table["status"] != "succeeded")
+    by_the_driver = table["ended_at"].astype(np.float64) - started_at
+    seconds = np.where(unmeasured, by_the_driver, seconds)
+    everything = Attempts(
+        task=table["task"].astype(np.int64),
+        number=table["attempt"].astype(np.int64),
+        backup=table["backup"].astype(np.bool_),
+        status=table["status"].astype(np.str_),
+        seconds=np.maximum(seconds, _LEAST_SECONDS),
+    )
+    started = started_at > 0
+    names = table["stage"]
+    return {
+        str(name): everything.where(started & (names == name))
+        for name in dict.fromkeys(names.tolist())
+    }

@@ -1,0 +1,75 @@
+"""How makespan and cost move with the number of workers and with the share of slow attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from asyncexec.simulation.comparison import Case, Comparison, Variant, compare
+from asyncexec.simulation.noise import Noise
+
+WORKER_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+SLOW_SHARES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Curves:
+    """A comparison for each value of what was varied.
+
+    Attributes
+    ----------
+    name : str
+        Of what was varied.
+    values : tuple of float
+    comparisons : tuple of Comparison
+    """
+
+    name: str
+    values: tuple[float, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+def against_workers(
+    case: Case,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    *,
+    on_run: Callable[[Variant, int], object] | None = None,
+) -> Curves:
+    """Compare ``variants`` on a quarter to four times the workers of ``case``."""
+    workers = worker_numbers(case)
+    return Curves(
+        "workers",
+        tuple(float(n) for n in workers),
+        tuple(compare(case.on(workers=n), variants, seeds, on_run=on_run) for n in workers),
+    )
+
+
+def against_slow_attempts(
+    case: Case,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    *,
+    on_run: Callable[[Variant, int], object] | None = None,
+) -> Curves:
+    """Compare ``variants`` where none to a tenth of all attempts are slow (besides all other noise of ``case``)."""
+    return Curves(
+        "slow attempts",
+        SLOW_SHARES,
+        tuple(
+            compare(_slowed(case, share), variants, seeds, on_run=on_run) for share in SLOW_SHARES
+        ),
+    )
+
+
+def worker_numbers(case: Case) -> list[int]:
+    """Return the numbers of workers to compare, ascending."""
+    return sorted({max(1, round(case.cluster.workers * factor)) for factor in WORKER_FACTORS})
+
+
+def _slowed(case: Case, share: float) -> Case:
+    noise = case.noise
+    if isinstance(noise, Noise):
+        return replace(case, noise=replace(noise, slow_share=share))
+    slowed = {name: replace(each, slow_share=share) for name, each in noise.items()}
+    return replace(case, noise=slowed)

@@ -1,0 +1,140 @@
+"""What measured durations owe to the tasks, and what to chance: the one comes again with every attempt, the other not.
+
+What decides whether a backup helps is the slow end: attempts beyond twice the median of their stage. Where tasks had
+several attempts, these tell: if another attempt of a task whose first was slow was quick, the attempt was slow and not
+the task. Where too few tells, slow attempts are taken for chance, or as the caller says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from asyncexec.simulation.durations import Constant, Durations, Empirical, Mixture, Seconds
+from asyncexec.simulation.noise import Noise
+from asyncexec.simulation.recorded import Attempts, RecordedRun
+
+type Slowness = Literal["auto", "attempts", "tasks"]
+
+SLOW_FACTOR = 2.0
+"""An attempt is slow beyond so many medians."""
+
+_EVIDENCE = 5
+_MOST_QUANTILES = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Separated:
+    """A stage's durations, taken apart.
+
+    Attributes
+    ----------
+    durations : Durations
+        What its tasks take by nature.
+    noise : Noise
+        What happens to attempts.
+    slow_share : float
+        Which share of first attempts was slow.
+    witnesses : int
+        How many tasks with a slow first attempt had another that tells why.
+    blamed_on_attempts : float
+        Which share of the slow end is laid on attempts, not on tasks.
+    """
+
+    durations: Durations
+    noise: Noise
+    slow_share: float
+    witnesses: int
+    blamed_on_attempts: float
+
+
+def separate_run(run: RecordedRun, slowness: Slowness = "auto") -> dict[str, Separated]:
+    """Return each stage of ``run`` taken apart, by its name.
+
+    Parameters
+    ----------
+    run : RecordedRun
+    slowness : {"auto", "attempts", "tasks"}
+        What slow attempts are laid on: what repeated attempts tell (and attempts, where too few do), attempts, tasks.
+    """
+    return {stage.name: separate(stage.attempts, slowness) for stage in run.stages}
+
+
+def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
+    """Return one stage's attempts taken apart; at least one has succeeded."""
+    hung = attempts.status == "timed out"
+    failed = attempts.status == "failed"
+    first = attempts.where((attempts.number == 1) & ~hung & ~failed)
+    if not np.any(first.status == "succeeded"):
+        first = attempts.where(attempts.status == "succeeded")
+    seconds = _as_if_none_was_stopped(first.seconds, first.status == "succeeded")
+    slow_from = SLOW_FACTOR * float(np.median(seconds))
+    body, tail = seconds[seconds <= slow_from], seconds[seconds > slow_from]
+    slow_share = len(tail) / len(seconds)
+    told = _verdicts(attempts, slow_from)
+    if slowness == "auto":
+        blame = float(np.mean(told)) if len(told) >= _EVIDENCE else 1.0
+    else:
+        blame = float(slowness == "attempts")
+    return Separated(
+        durations=_nature(body, tail, (1.0 - blame) * slow_share),
+        noise=Noise(
+            factor=_factor(body, tail, blame * slow_share),
+            hang_share=float(np.mean(hung)),
+            failure_share=float(np.mean(failed)),
+        ),
+        slow_share=slow_share,
+        witnesses=len(told),
+        blamed_on_attempts=blame,
+    )
+
+
+def _nature(body: Seconds, tail: Seconds, tail_share: float) -> Durations:
+    if not len(tail) or not tail_share:
+        return Empirical(body)
+    return Mixture(((1.0 - tail_share, Empirical(body)), (tail_share, Empirical(tail))))
+
+
+def _factor(body: Seconds, tail: Seconds, share: float) -> Durations | None:
+    """Return by what attempts are slowed: ``share`` of them as those of the slow end were, against ordinary ones."""
+    if not len(tail) or not share:
+        return None
+    ratios = Empirical(tail / float(np.median(body)))
+    return Mixture(((1.0 - share, Constant(1.0)), (share, ratios)))
+
+
+def _verdicts(attempts: Attempts, slow_from: float) -> NDArray[np.bool_]:
+    """Return, for each task whose first attempt was slow and that has another which tells, whether that one was quick.
+
+    Another tells if it succeeded, or was slow as well by the time it was stopped.
+    """
+    slow = attempts.seconds > slow_from
+    succeeded = attempts.status == "succeeded"
+    accused = attempts.task[slow & (attempts.number == 1)]
+    others = (attempts.number > 1) & np.isin(attempts.task, accused) & (slow | succeeded)
+    tasks, quick = attempts.task[others], ~slow[others]
+    return np.array([bool(quick[tasks == task].any()) for task in np.unique(tasks)], dtype=np.bool_)
+
+
+def _as_if_none_was_stopped(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
+    """Return durations as they would be, had nobody stopped the ones that did not end by themselves.
+
+    What was stopped after t seconds would have taken longer than t: it counts as those that did, evenly (B. Efron,
+    "The two sample problem with censored data", 1967); beyond the longest, as what it had run.
+    """
+    if bool(ended.all()):
+        return seconds
+    order = np.lexsort((~ended, seconds))
+    seconds, ended = seconds[order], ended[order].copy()
+    ended[-1] = True
+    left = np.arange(len(seconds), 0, -1)
+    survives = np.cumprod(np.where(ended, (left - 1) / left, 1.0))
+    reached = 1.0 - survives[ended]
+    count = min(max(len(seconds), 1000), _MOST_QUANTILES)
+    at = (np.arange(count) + 0.5) / count
+    places = np.minimum(np.searchsorted(reached, at), len(reached) - 1)
+    found: Seconds = seconds[ended][places]
+    return found

@@ -1,0 +1,141 @@
+"""A run that was really run, elsewhere: on other workers, at other prices, with and without backups and barriers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from asyncexec.simulation.cluster import Cluster
+from asyncexec.simulation.comparison import Case, Comparison, Variant, compare
+from asyncexec.simulation.recorded import RecordedRun
+from asyncexec.simulation.separation import Separated, Slowness, separate_run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhatIf:
+    """What the model makes of a recorded run.
+
+    Attributes
+    ----------
+    run : RecordedRun
+    stages : mapping of str to Separated
+    here : Comparison
+        The run simulated where it was run: how far the model can be trusted.
+    there : Comparison
+        Elsewhere; the first variant is what others are compared to.
+    """
+
+    run: RecordedRun
+    stages: Mapping[str, Separated]
+    here: Comparison
+    there: Comparison
+
+    @property
+    def measured_cost(self) -> float:
+        """What the measured run would have cost at the prices of elsewhere."""
+        cluster = self.there.case.cluster
+        return (
+            self.run.slot_seconds / 3600.0 * cluster.price_per_hour
+            + self.run.attempts * cluster.price_per_start
+        )
+
+    @property
+    def model_error(self) -> float:
+        """How far off the model is where the run was run: 0.1 says that it is 10% too slow."""
+        simulated = self.here.rows[0].spread("makespan_seconds").median
+        return simulated / self.run.wall_seconds - 1.0 if self.run.wall_seconds else 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return everything in plain types."""
+        return {
+            "measured": {
+                "folder": str(self.run.folder),
+                "executor": self.run.executor,
+                "slots": self.run.slots,
+                "wall_seconds": self.run.wall_seconds,
+                "slot_seconds": self.run.slot_seconds,
+                "attempts": self.run.attempts,
+                "backups": self.run.backups,
+                "cost": self.measured_cost,
+            },
+            "model_error": self.model_error,
+            "stages": {
+                name: {
+                    "slow_share": part.slow_share,
+                    "witnesses": part.witnesses,
+                    "blamed_on_attempts": part.blamed_on_attempts,
+                    "hang_share": part.noise.hang_share,
+                    "failure_share": part.noise.failure_share,
+                }
+                for name, part in self.stages.items()
+            },
+            "here": self.here.as_json()["variants"],
+        } | self.there.as_json()
+
+
+def case_of(
+    run: RecordedRun, cluster: Cluster, stages: Mapping[str, Separated], **options: Any
+) -> Case:
+    """Return ``run`` on ``cluster``, with durations and noise as they were taken apart."""
+    return Case(
+        plan=run.to_plan(),
+        cluster=cluster,
+        durations={name: part.durations for name, part in stages.items()},
+        noise={name: part.noise for name, part in stages.items()},
+        **options,
+    )
+
+
+def what_if(
+    run: RecordedRun,
+    cluster: Cluster,
+    variants: Sequence[Variant],
+    seeds: Sequence[int],
+    *,
+    slowness: Slowness = "auto",
+    retry: Any = None,
+    timeout: Any = None,
+    on_run: Callable[[Variant, int], object] | None = None,
+) -> WhatIf:
+    """Return how ``run`` would go on ``cluster``, and how well the model says how it went.
+
+    Parameters
+    ----------
+    run : RecordedRun
+    cluster : Cluster
+    variants : sequence of Variant
+    seeds : sequence of int
+    slowness : {"auto", "attempts", "tasks"}
+        As for :func:`asyncexec.simulation.separation.separate_run`.
+    retry, timeout
+        As for :meth:`asyncexec.Engine.execute`.
+    on_run : callable, optional
+        Called before each simulated run.
+
+    Raises
+    ------
+    OptionError
+        If a figure is out of range.
+    ExecutionError
+        If a simulated run fails.
+    """
+    stages = separate_run(run, slowness)
+    here = Cluster(workers=run.slots)
+    as_measured = Variant("two_phase" if run.backups else "off")
+    return WhatIf(
+        run=run,
+        stages=stages,
+        here=compare(
+            case_of(run, here, stages, retry=retry, timeout=timeout),
+            [as_measured],
+            seeds,
+            on_run=on_run,
+        ),
+        there=compare(
+            case_of(run, cluster, stages, retry=retry, timeout=timeout),
+            variants,
+            seeds,
+            on_run=on_run,
+        ),
+    )
