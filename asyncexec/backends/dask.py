@@ -126,6 +126,8 @@ class DaskBackend(ClusterBackend):
         if lent is not None:
             refuse_own_options(own)
         source = local_settings(**own) if lent is None else lent
+        if isinstance(source, LocalSettings) and source.processes and source.encrypted:
+            need("dask", "dask", "cryptography")
         super().__init__(
             DaskSettings(
                 source=source,

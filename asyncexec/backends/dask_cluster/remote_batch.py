@@ -23,6 +23,7 @@ from asyncexec.events.outcome import Outcome, Status
 
 ORDER_SECONDS = 0.5
 LEAVE_SECONDS = 5.0
+LOOK_SECONDS = 0.01
 
 
 class RemoteBatch:
@@ -146,25 +147,31 @@ class RemoteBatch:
         with scope:
             kills = self._links.kill is not None
             # A worker whose kernel holds the GIL does not answer.
-            with anyio.move_on_after(ORDER_SECONDS if kills else None):
+            with anyio.move_on_after(ORDER_SECONDS if kills else None) as asking:
                 await self._say_stop(errand, attempts)
-            rest = attempts & self._progress.owed
-            if kills and rest:
-                self._progress.stop(rest)
+            # What is left has ended, as will be told, or has begun meanwhile.
+            while kills and (rest := attempts & self._progress.owed):
+                if asking.cancelled_caught or self._running_now() in rest:
+                    self._progress.stop(rest)
+                    break
+                await anyio.sleep(LOOK_SECONDS)
         self._orders.discard(scope)
         self._obeyed.set()
         self._obeyed = anyio.Event()
 
     async def _say_stop(self, errand: Errand, attempts: Collection[int]) -> None:
         """Have the worker stop attempts, and report those that it has stopped."""
-        said = await self._links.client.run(
-            stop_attempts,
-            errand.name,
-            sorted(attempts),
-            leave=self._links.kill is None,
-            workers=[self._worker.address],
-            on_error="ignore",
-        )
+        try:
+            said = await self._links.client.run(
+                stop_attempts,
+                errand.name,
+                sorted(attempts),
+                leave=self._links.kill is None,
+                workers=[self._worker.address],
+                on_error="ignore",
+            )
+        except Exception:  # noqa: BLE001 - worker or scheduler have gone, of which the call itself hears
+            return
         dropped, left = said.get(self._worker.address, ([], []))
         self._progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in dropped])
         self._progress.ended(*[self._ran(attempt, Status.CANCELLED) for attempt in left])

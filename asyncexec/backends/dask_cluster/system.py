@@ -233,8 +233,10 @@ class DaskSystem:
 
     async def _kill(self, worker: Worker) -> None:
         """End a worker's process; its nanny starts another."""
+        if worker.gone.is_set():
+            return
         self._census.condemn(worker)
-        with suppress(OSError):
+        with suppress(Exception):  # Gone meanwhile.
             await self._the_access.client.run(
                 kill_worker, workers=[worker.address], nanny=True, on_error="ignore"
             )
