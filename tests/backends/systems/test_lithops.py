@@ -163,13 +163,21 @@ async def test_version_2_of_lithops_on_this_machine_works_as_well():
 async def test_lithops_own_pool_works_through_futures():
     from lithops.concurrent.futures import ProcessPoolExecutor
 
+    made = []
+
     def pool():
         config = {
             "lithops": {"backend": "localhost", "data_cleaner": False},
             "localhost": {"version": 1, "runtime": sys.executable, "worker_processes": 1},
         }
-        return ProcessPoolExecutor(config=config, log_level=None)
+        made.append(ProcessPoolExecutor(config=config, log_level=None))
+        return made[-1]
 
     options = {"executor": pool, "max_workers": 1}
     async with Engine(executor="futures", executor_options=options) as engine:
         assert (await engine.execute(Plan.map(abs, range(-50, 0)))).value == list(range(50, 0, -1))
+    # Cleaning is not ours there, and Lithops would start a process for it that stays.
+    lithops = made[0].lithops_executor
+    storage = lithops.storage
+    left = storage.list_keys(storage.bucket, f"lithops.jobs/{lithops.executor_id}")
+    storage.delete_objects(storage.bucket, left)
