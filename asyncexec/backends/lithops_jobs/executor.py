@@ -136,7 +136,8 @@ class JobExecutor:
             self._remove(f"{JOBS_PREFIX}/{job_key}/", f"{JOBS_PREFIX}/{job_key}-job.json")
             Path(JOBS_DIR, f"{job_key}.done").unlink(missing_ok=True)
             Path(LOGS_DIR, f"{job_key}.log").unlink(missing_ok=True)
-            shutil.rmtree(Path(MODULES_DIR, job_key), ignore_errors=True)
+            for folder in (MODULES_DIR, JOBS_DIR):
+                shutil.rmtree(Path(folder, job_key), ignore_errors=True)
 
     def _remove(self, prefix: str, *keys: str) -> None:
         storage = self._lithops.storage

@@ -154,10 +154,12 @@ async def test_the_programs_signals_hooks_and_exits_are_left_alone():
 
 
 async def test_version_2_of_lithops_on_this_machine_works_as_well():
+    before = kept_by_lithops()
     async with Engine(
         executor=here(config={"localhost": {"version": 2}, "lithops": {"backend": "localhost"}})
     ) as engine:
         assert (await engine.execute(Plan.map(abs, range(-20, 0)))).value == list(range(20, 0, -1))
+    assert kept_by_lithops() <= before
 
 
 async def test_lithops_own_pool_works_through_futures():
