@@ -10,8 +10,9 @@ from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.options import seconds, whole_number
+from asyncexec.backends.spark_workers.pool import WorkerSettings
 from asyncexec.backends.spark_workers.session import Session, Settings, is_local
-from asyncexec.backends.spark_workers.system import SparkSystem, WorkerSettings
+from asyncexec.backends.spark_workers.system import SparkSystem
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import parse_bytes
 

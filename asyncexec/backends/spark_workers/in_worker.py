@@ -46,9 +46,9 @@ class Invitation:
 
     host: str
     port: int
-    token: bytes
+    token: bytes = field(repr=False)
     paths: tuple[str, ...] = ()
-    env_vars: Mapping[str, str] = field(default_factory=dict)
+    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
     memory_bytes: int | None = None
 
 

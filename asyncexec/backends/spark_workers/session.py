@@ -51,8 +51,8 @@ class Settings:
 
     master: str
     app_name: str = "asyncexec"
-    conf: Mapping[str, str] = field(default_factory=dict)
-    env_vars: Mapping[str, str] = field(default_factory=dict)
+    conf: Mapping[str, str] = field(default_factory=dict, repr=False)
+    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
     py_modules: tuple[str, ...] = ()
     python: str | None = None
     cpus: int = 1

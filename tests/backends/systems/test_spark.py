@@ -141,6 +141,15 @@ class TestLent:
                 assert (await driven.outcome(attempt)).status is Status.SUCCEEDED
                 await until(lambda: not spark.statusTracker().getActiveJobsIds())
 
+    async def test_more_workers_than_spark_has_room_for_are_not_waited_for(self, spark):
+        backend = SparkBackend(session=spark, max_workers=8)
+        async with Driven(backend, patience=PATIENCE) as driven:
+            attempts = driven.send_all(driven.program(kernels.echo), range(60), size=2)
+            outcomes = await driven.outcomes_of(attempts)
+            assert {o.status for o in outcomes} == {Status.SUCCEEDED}
+            assert len({o.worker for o in outcomes}) <= 2
+            await driven.finish()
+
     async def test_spark_does_not_run_a_killed_worker_again(self, spark, tmp_path):
         # MASTER allows three failures of a task.
         async with Driven(SparkBackend(session=spark), patience=PATIENCE) as driven:
@@ -158,7 +167,7 @@ class TestLent:
     async def test_a_stranger_is_not_listened_to(self, spark):
         async with Driven(SparkBackend(session=spark), patience=PATIENCE) as driven:
             reader, writer = await asyncio.open_connection(
-                "127.0.0.1", driven.backend._system._port
+                "127.0.0.1", driven.backend._system._pool._port
             )
             writer.write(b"x" * 32)
             with contextlib.suppress(ConnectionResetError):

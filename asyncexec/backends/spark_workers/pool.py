@@ -1,0 +1,222 @@
+"""The workers that Spark has placed for us: who is idle, who is on the way, who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import sys
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+
+from asyncexec.backends.adapters.system_thread import future_of
+from asyncexec.backends.spark_workers.in_worker import Invitation, serve
+from asyncexec.backends.spark_workers.links import Link, Listener
+from asyncexec.backends.spark_workers.session import Session
+from asyncexec.errors import BackendError
+
+MOST_FAILED_STARTS = 3
+LEAVE_SECONDS = 5.0
+_LEAST_WAIT = 0.1
+_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """How workers are had.
+
+    Attributes
+    ----------
+    most : int or None
+        How many there may be; None for what Spark has room for.
+    memory_bytes : int or None
+        How much memory each may hold.
+    env_vars : mapping of str to str
+    port : int
+        Where the driver listens; 0 for any.
+    start_seconds : float
+        How long Spark may take to start one.
+    idle_seconds : float
+        After how long without work one is let go.
+    """
+
+    most: int | None = None
+    memory_bytes: int | None = None
+    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    port: int = 0
+    start_seconds: float = 300.0
+    idle_seconds: float = 60.0
+
+
+class WorkerPool:
+    """At most ``size`` workers; its methods belong to the event loop's thread.
+
+    Spark may have room for fewer than were asked for, so whoever waits gets the first that is free, be it new or not.
+    """
+
+    def __init__(self, session: Session, settings: WorkerSettings, *, size: int) -> None:
+        self._session = session
+        self._settings = settings
+        self._size = size
+        self._listener = Listener()
+        self._port = 0
+        self._links: set[Link] = set()
+        self._idle: dict[Link, asyncio.TimerHandle] = {}
+        self._waiting: deque[asyncio.Future[Link]] = deque()
+        self._coming: dict[str, asyncio.Future[Link]] = {}
+        self._jobs: dict[str, asyncio.Future[None]] = {}
+        self._numbers = itertools.count(1)
+        self._failed_starts = 0
+
+    async def open(self) -> None:
+        """Listen; workers come when they are needed."""
+        self._port = await self._listener.open(self._session.bind_address, self._settings.port)
+
+    async def take(self) -> Link:
+        """Return a worker with nothing to do, waiting for one if need be.
+
+        Raises
+        ------
+        BackendError
+            If Spark cannot start any.
+        ConnectionError
+            If one failed to start, which may be different the next time.
+        """
+        while self._idle:
+            link, timer = self._idle.popitem()
+            timer.cancel()
+            if link.alive:
+                return link
+            self._forget(link)
+        waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        self._top_up()
+        try:
+            while not waiter.done():
+                await asyncio.wait([waiter], timeout=max(self._settings.start_seconds, _LEAST_WAIT))
+                self._check_for_life(waiter)
+        except BaseException:
+            self._leave_queue(waiter)
+            raise
+        return waiter.result()
+
+    def give_back(self, link: Link) -> None:
+        """Take note that a worker has nothing to do."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(link)
+                return
+        self._idle[link] = asyncio.get_running_loop().call_later(
+            self._settings.idle_seconds, self._let_go, link
+        )
+
+    async def kill(self, link: Link) -> None:
+        """End a worker that runs something, or has died."""
+        try:
+            await link.kill()
+        finally:
+            self._forget(link)
+            self._top_up()
+
+    async def close(self) -> None:
+        """Let all workers go."""
+        for link, timer in self._idle.items():
+            timer.cancel()
+            link.hang_up()
+        self._idle.clear()
+        self._links.clear()
+        for group in list(self._coming):
+            self._session.stop(group)
+        await self._listener.close()
+        await self._all_ended()
+        for group in self._jobs:
+            self._session.stop(group)
+        await self._all_ended()
+
+    # Workers come and go.
+
+    def _top_up(self) -> None:
+        """Have as many workers started as are waited for, and may be had."""
+        room = self._size - len(self._links) - len(self._coming)
+        for _ in range(min(room, len(self._waiting) - len(self._coming))):
+            self._start()
+
+    def _start(self) -> None:
+        token, coming = self._listener.expect()
+        invitation = Invitation(
+            host=self._session.host,
+            port=self._port,
+            token=token,
+            paths=self._session.paths,
+            env_vars=dict(self._settings.env_vars),
+            memory_bytes=self._settings.memory_bytes,
+        )
+        group = f"asyncexec-{id(self)}-{next(self._numbers)}"
+        job = partial(self._session.run, partial(serve, invitation), group)
+        ended = asyncio.wrap_future(future_of(job, name="asyncexec-spark"))
+        self._coming[group], self._jobs[group] = coming, ended
+        coming.add_done_callback(partial(self._came, group))
+        ended.add_done_callback(partial(self._ended, group))
+
+    def _came(self, group: str, coming: asyncio.Future[Link]) -> None:
+        self._coming.pop(group, None)
+        if not coming.cancelled():
+            self._failed_starts = 0
+            self._links.add(coming.result())
+            self.give_back(coming.result())
+
+    def _ended(self, group: str, ended: asyncio.Future[None]) -> None:
+        self._jobs.pop(group, None)
+        # A worker that was killed ends its job with an error, which is known.
+        error = None if ended.cancelled() else ended.exception()
+        coming = self._coming.pop(group, None)
+        if coming is None or coming.done():
+            return
+        coming.cancel()
+        failure = self._failed_start(error)
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_exception(failure)
+                break
+        self._top_up()
+
+    def _failed_start(self, error: BaseException | None) -> Exception:
+        """Return what to raise for a worker that did not come."""
+        self._failed_starts += 1
+        told = str(error) if error is not None else "executor 'spark': a worker did not come"
+        if self._failed_starts >= MOST_FAILED_STARTS:
+            return BackendError(
+                f"{told}. Workers need Python {_PYTHON} with asyncexec and what tasks import, and must reach "
+                f"the driver at {self._session.host}:{self._port}"
+            )
+        return ConnectionError(told)
+
+    def _leave_queue(self, waiter: asyncio.Future[Link]) -> None:
+        """Stop waiting; a worker that has just been handed over goes to the next."""
+        if waiter in self._waiting:
+            self._waiting.remove(waiter)
+        elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+            self.give_back(waiter.result())
+
+    def _check_for_life(self, waiter: asyncio.Future[Link]) -> None:
+        """Say so when no worker has come, rather than wait for ever; those that are at work come back."""
+        if not (waiter.done() or self._links):
+            raise BackendError(
+                f"executor 'spark': Spark has not started a worker within {self._settings.start_seconds:g} s. "
+                f"Look at what else its cluster does, or wait longer (start_timeout)"
+            )
+
+    def _let_go(self, link: Link) -> None:
+        del self._idle[link]
+        self._forget(link)
+
+    def _forget(self, link: Link) -> None:
+        self._links.discard(link)
+        link.hang_up()
+
+    async def _all_ended(self) -> None:
+        if self._jobs:
+            await asyncio.wait(list(self._jobs.values()), timeout=LEAVE_SECONDS)
