@@ -48,8 +48,6 @@ class Links:
         Kills a worker, where that is allowed.
     mail : dict
         Of the calls that run, by number: frames, the error that ended it, or None at its end.
-    abandoned : list of int
-        Attempts that were left behind while they ran.
     """
 
     client: Any
@@ -62,7 +60,6 @@ class Links:
     numbers: Iterator[int]
     kill: Callable[[Worker], Awaitable[None]] | None
     mail: dict[int, Mailbox] = field(default_factory=dict)
-    abandoned: list[int] = field(default_factory=list)
 
     def hear(self, event: tuple[float, Any]) -> None:
         """Pass on what a worker tells of a call."""

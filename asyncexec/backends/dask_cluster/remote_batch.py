@@ -175,7 +175,6 @@ class RemoteBatch:
         dropped, left = said.get(self._worker.address, ([], []))
         self._progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in dropped])
         self._progress.ended(*[self._ran(attempt, Status.CANCELLED) for attempt in left])
-        self._links.abandoned.extend(left)
 
     async def _stop(self) -> None:
         """End what runs, as the whole call is cancelled."""

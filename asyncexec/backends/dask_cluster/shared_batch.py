@@ -106,7 +106,6 @@ class SharedBatch:
         stopped = self._run.reins.stop(attempts)
         dropped = [Outcome(attempt, Status.CANCELLED) for attempt in stopped.dropped]
         self._progress.ended(*dropped, *[self._ran(a, Status.CANCELLED) for a in stopped.left])
-        self._links.abandoned.extend(stopped.left)
 
     def _lost(self, error: WorkerGoneError) -> None:
         left = set(self._run.reins.stop(self._progress.owed).left)
