@@ -183,6 +183,18 @@ type Report = Started | Outcome
 
 
 @runtime_checkable
+class AvoidingBackend(Protocol):
+    """What a backend that can choose among its workers may have besides."""
+
+    def avoid(self, workers: Collection[str], /) -> None:
+        """Start nothing on these workers (by the names they have in reports) until told otherwise.
+
+        Each call replaces the one before; they are never all workers. ``slots`` no longer counts them.
+        """
+        ...
+
+
+@runtime_checkable
 class Backend(Protocol):
     """Where attempts run; see the rules at the top of this module."""
 

@@ -314,6 +314,7 @@ class Execution:
             stages=tuple(map(_stage_result, lane.run.stages)),
             abandoned=lane.run.abandoned,
             wall_seconds=wall_seconds,
+            slow_workers=dict(lane.run.slow_workers.found),
         )
 
 

@@ -61,6 +61,9 @@ class Result:
     abandoned : int
         Attempts given up that may still be running (backends that cannot kill).
     wall_seconds : float
+    slow_workers : mapping of str to float
+        Workers on which everything took longer, and how many times as long. Backends that can, leave them idle for two
+        minutes.
     """
 
     value: Any = field(repr=False)
@@ -70,6 +73,7 @@ class Result:
     stages: tuple[StageResult, ...]
     abandoned: int = 0
     wall_seconds: float
+    slow_workers: Mapping[str, float] = field(default_factory=dict[str, float])
 
     @property
     def tasks(self) -> int:

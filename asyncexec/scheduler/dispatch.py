@@ -7,6 +7,7 @@ what is computed there is decided by what runs here.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
@@ -58,6 +59,8 @@ class Dispatch:
         Takes back those of some attempts that the backend has not taken yet, and returns them.
     cancel : callable
         Has the backend stop attempts.
+    avoid : callable, optional
+        Has the backend leave workers idle, by name.
 
     Attributes
     ----------
@@ -73,6 +76,7 @@ class Dispatch:
         send: Callable[[Batch], None],
         withdraw: Callable[[Collection[int]], set[int]],
         cancel: Callable[[Collection[int]], None],
+        avoid: Callable[[Collection[str]], None] | None = None,
     ) -> None:
         self.broken: BackendError | None = None
         self._budget = budget
@@ -80,6 +84,8 @@ class Dispatch:
         self._send = send
         self._withdraw = withdraw
         self._cancel_at_backend = cancel
+        self._avoid = avoid
+        self._avoided: frozenset[str] = frozenset()
         self._lanes: dict[int, Lane] = {}
 
     def add(self, lane: Lane, now: float) -> None:
@@ -118,7 +124,8 @@ class Dispatch:
         """Return when :meth:`tick` is to be called; infinity where only a report can change anything."""
         earliest = float("inf")
         for lane in self._lanes.values():
-            for deadline in (lane.run.next_deadline(), lane.drain_by):
+            pause_ends = math.inf if self._avoid is None else lane.run.slow_workers.next_change
+            for deadline in (lane.run.next_deadline(), lane.drain_by, pause_ends):
                 if deadline is not None and deadline < earliest:
                     earliest = deadline
         return earliest
@@ -134,6 +141,8 @@ class Dispatch:
 
     def settle(self, now: float) -> None:
         """Send what can be sent, cancel what is unwanted, tell observers, and end what is finished."""
+        if self._avoid is not None:
+            self._leave_idle(now)
         self._fill(now)
         for lane in tuple(self._lanes.values()):
             run = lane.run
@@ -153,6 +162,16 @@ class Dispatch:
             if run.finished:
                 del self._lanes[lane.number]
                 lane.finished.set()
+
+    def _leave_idle(self, now: float) -> None:
+        """Have the backend avoid the workers that some run has found slow."""
+        watches = [lane.run.slow_workers for lane in self._lanes.values()]
+        if self._avoid is None or not any(w.changed or now >= w.next_change for w in watches):
+            return
+        avoided = frozenset[str]().union(*(w.avoided(now) for w in watches))
+        if avoided != self._avoided:
+            self._avoided = avoided
+            self._avoid(avoided)
 
     def _fill(self, now: float) -> None:
         lanes = self._lanes

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.lowlevel import checkpoint
 
+from asyncexec.backends.contract import AvoidingBackend
 from asyncexec.errors import BackendError
 from asyncexec.scheduler.admission import Budget
 from asyncexec.scheduler.dispatch import Dispatch, Lane
@@ -39,6 +40,7 @@ class Driver:
             send=self._feed.put,
             withdraw=self._feed.withdraw,
             cancel=backend.cancel,
+            avoid=backend.avoid if isinstance(backend, AvoidingBackend) else None,
         )
         self._rearm = anyio.Event()
         self._alarm = float("inf")

@@ -97,6 +97,8 @@ class Lookout:
     @staticmethod
     def _next_hang(stage: StageState) -> float:
         """Return when some attempt may count as hung, as far as was known at the last look."""
+        if _statistics(stage).count < EVIDENCE:
+            return math.inf  # Nothing is known, and only a report can change that.
         oldest = next((r.started for r in stage.started.values() if not r.timed_out), math.inf)
         return max(oldest + stage.hang_seconds, stage.looked_at + HANG_LOOK_SECONDS)
 

@@ -33,12 +33,16 @@ from asyncexec.scheduler.chronicle import Chronicle
 from asyncexec.scheduler.failures import Again, Hopeless, caused_by, judge
 from asyncexec.scheduler.limits import Limits
 from asyncexec.scheduler.lookout import Lookout
+from asyncexec.straggler.slow_workers import SlowWorkers
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities, Report
     from asyncexec.scheduler.admission import Budget
     from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.stage import StageState
+
+_TYPICAL_MASK = 15
+"""What is typical for a stage is looked up anew each time so many of its tasks (and one) are complete."""
 
 
 class Run:
@@ -61,6 +65,8 @@ class Run:
         Why the run failed.
     stopping : bool
         Whether nothing more is started.
+    slow_workers : SlowWorkers
+        Which workers are slow, whatever they are given.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Run:
         self.unwanted: list[int] = []
         self.chronicle = Chronicle(name, epoch=epoch, watched=watched)
         self.abandoned = 0
+        self.slow_workers = SlowWorkers()
         self.error: Exception | None = None
         self.stopping = False
         self._layout = layout
@@ -326,6 +333,7 @@ class Run:
             stage.batch.measured(outcome.seconds)
             stage.statistics.add(outcome.seconds)
             stage.experience.add(outcome.seconds)
+            self.slow_workers.ran(outcome.worker, outcome.seconds, stage.typical_seconds, now)
             stage.read_bytes += outcome.read_bytes
             stage.written_bytes += outcome.written_bytes
             trouble = running.trouble
@@ -373,6 +381,8 @@ class Run:
         stage.completed += 1
         stage.completions.add(now - (stage.first_at or 0.0))
         stage.backups_won += running.backup
+        if not stage.completed & _TYPICAL_MASK:
+            stage.typical_seconds = stage.statistics.quantile(0.5)
         self.left -= 1
         if (
             self._circuit.failures

@@ -36,6 +36,8 @@ class StageState:
         Tasks to get a backup, and tasks to be tried once more with nothing beside them.
     looked_at : float
         When its attempts were last looked at for slow ones.
+    typical_seconds : float
+        The median of what its attempts ran, now and then; 0.0 before there is any.
     hang_seconds : float
         After how long an attempt was taken for hung then.
     watches_hangs : bool
@@ -97,6 +99,7 @@ class StageState:
         self.backed_up = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.busy_seconds = self.wasted_seconds = 0.0
+        self.typical_seconds = 0.0
 
     @property
     def name(self) -> str:

@@ -35,7 +35,8 @@ class Simulated:
         That workers were taken by attempts, and by those of them that did not succeed.
     backups, useful_backups : int
         How many were started, and how many of them were the first to succeed.
-    retries, lost_workers : int
+    retries, lost_workers, slow_workers : int
+        The last: how many workers were found to be slow, and left idle for a while.
     percentiles : dict of str to float
         Of the seconds of attempts that succeeded.
     cost : float
@@ -62,6 +63,7 @@ class Simulated:
     useful_backups: int
     retries: int
     lost_workers: int
+    slow_workers: int
     percentiles: dict[str, float]
     cost: float
     events: int
@@ -117,6 +119,7 @@ def figures_of(
         useful_backups=sum(stage.backups_won for stage in run.stages),
         retries=sum(stage.retried for stage in run.stages),
         lost_workers=trace.lost_workers,
+        slow_workers=len(run.slow_workers.found),
         percentiles={f"p{p:g}": trace.durations.quantile(p / 100) for p in PERCENTILES},
         cost=cost,
         events=events,

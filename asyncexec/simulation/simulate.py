@@ -100,7 +100,12 @@ def simulate(
         "simulation", layout, budget, capabilities, ids=count(1), watched=bool(fanout), seed=seed
     )
     dispatch = Dispatch(
-        budget, slots=world.slots, send=world.send, withdraw=world.withdraw, cancel=world.cancel
+        budget,
+        slots=world.slots,
+        send=world.send,
+        withdraw=world.withdraw,
+        cancel=world.cancel,
+        avoid=world.avoid,
     )
     world.dispatch = dispatch
     lane = Lane(0, run, fanout)

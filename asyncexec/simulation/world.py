@@ -90,13 +90,15 @@ class World:
         self._reports: list[Report] = []
         self._lost: set[int] = set()
         self._occupied: dict[int, _Running] = {}
+        self._avoided: frozenset[int] = frozenset()
+        self._resting: list[int] = []
         self._come_up()
 
     # -- what the dispatch asks
 
     def slots(self) -> int:
         """How many attempts can run at once, now; at least 1, so that work comes."""
-        return max(1, self._up - self._held)
+        return max(1, self._up - self._held - len(self._avoided))
 
     def send(self, batch: Batch) -> None:
         """Take an attempt in: it starts as soon as a worker is free."""
@@ -123,6 +125,14 @@ class World:
                 running.alive = False
                 self._held += 1
                 self._tell(self._outcome(running, Status.CANCELLED, self.now))
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Let these workers rest, and no others."""
+        self._avoided = frozenset(int(worker.removeprefix("w")) for worker in workers)
+        rested = [worker for worker in self._resting if worker not in self._avoided]
+        self._resting = [worker for worker in self._resting if worker in self._avoided]
+        self._idle.extend(rested)
+        self._serve()
 
     # -- the clock
 
@@ -205,7 +215,7 @@ class World:
         self._trace.lost_workers += 1
         running = self._occupied.pop(worker, None)
         if running is None:
-            self._idle.remove(worker)
+            (self._resting if worker in self._resting else self._idle).remove(worker)
         else:
             self._lost.add(worker)
             if running.alive:
@@ -226,6 +236,9 @@ class World:
 
     def _serve(self) -> None:
         while self._queue and self._idle:
+            if self._idle[-1] in self._avoided:
+                self._resting.append(self._idle.pop())
+                continue
             batch = self._queue.popleft()
             begin = max(self.now, self._next_start)
             if self._cluster.starts_per_second < math.inf:

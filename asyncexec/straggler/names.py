@@ -23,6 +23,8 @@ _RULES: Mapping[str, Callable[[], Rule]] = {
     "two_phase": TwoPhase,
 }
 
+RULE_NAMES = tuple(_RULES)
+
 
 def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and False are what users write
     """Return the rule that ``value`` stands for: a name, a rule itself, False for ``"off"``, None or True the default.

@@ -219,3 +219,17 @@ def test_every_run_comes_to_its_end_with_each_task_done_once(
     assert told.makespan_seconds >= told.ideal_seconds - 1e-6
     done = {(b.stage, b.task) for b in told.bars if b.status is Status.SUCCEEDED}
     assert len(done) == 2 * tasks
+
+
+def test_slow_workers_are_found_and_left_idle():
+    cluster = Cluster(workers=50, slow_share=0.06, slow_factor=5.0)
+    found = simulate(flat(1000), cluster, durations=10.0, straggler=False, seed=2, bars=True)
+    slow = {b.worker for b in found.bars if b.end - b.begin > 40}
+    assert found.slow_workers == len(slow) > 0
+    tasks = {w: sum(b.worker == w for b in found.bars) for w in slow}
+    assert max(tasks.values()) <= 4, "three to be found by, and one on its way"
+
+
+def test_where_all_workers_are_alike_none_is_found_slow():
+    noise = Noise(factor=Lognormal(sigma=0.3), slow_share=0.02)
+    assert simulate(flat(2000), Cluster(workers=50), durations=10.0, noise=noise).slow_workers == 0

@@ -1,0 +1,95 @@
+"""Which workers are slow, whatever they are given: to be left idle for a while when there are others.
+
+A slow task gets a backup; a slow *worker* makes every task slow, and each would have to be found out anew. So workers
+are compared with what is typical for the stages they work for. After the blacklists of Apache Flink's speculative
+execution and G. Ananthanarayanan et al., "Mantri", OSDI 2010.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+SLOW_FACTOR = 1.8
+"""A worker is slow if its tasks take so many times what is typical, on (geometric) average,"""
+
+LEAST_TASKS = 3
+"""over at least so many tasks."""
+
+AVOID_SECONDS = 120.0
+MOST_SHARE = 0.25
+"""No more than this share of the workers is avoided: if all are slow, none is."""
+
+_WEIGHT = 0.3
+_MOST_EVIDENCE = math.log(3.0)
+"""One task says no more than this, or a single straggler would make a slow worker."""
+
+_LEAST_SECONDS = 0.05
+"""Below this, durations say more about messages than about workers."""
+
+
+@dataclass(slots=True)
+class _Record:
+    tasks: int = 0
+    log_ratio: float = 0.0
+    evidence: float = 0.0
+    until: float = -math.inf
+
+
+class SlowWorkers:
+    """Watches the durations of tasks by worker; O(1) for each.
+
+    Attributes
+    ----------
+    changed : bool
+        Whether the workers to be avoided are others than when :meth:`avoided` was last asked.
+    found : dict of str to float
+        Every worker that was ever found slow, and how many times as long its tasks took then.
+    """
+
+    def __init__(self) -> None:
+        self.changed = False
+        self.found: dict[str, float] = {}
+        self._records: dict[str, _Record] = {}
+        self._avoided: dict[str, _Record] = {}
+        self._next_end = math.inf
+
+    def ran(self, worker: str, seconds: float, typical_seconds: float, now: float) -> None:
+        """Take note that a task took ``seconds`` where ``typical_seconds`` are typical for its stage."""
+        if seconds < _LEAST_SECONDS or typical_seconds < _LEAST_SECONDS or not worker:
+            return
+        record = self._records.get(worker)
+        if record is None:
+            record = self._records[worker] = _Record()
+        ratio = math.log(seconds / typical_seconds)
+        weight = max(_WEIGHT, 1.0 / (record.tasks + 1))
+        record.log_ratio += (ratio - record.log_ratio) * weight
+        record.evidence += (min(ratio, _MOST_EVIDENCE) - record.evidence) * weight
+        record.tasks += 1
+        if record.tasks >= LEAST_TASKS and record.evidence > math.log(SLOW_FACTOR):
+            self._avoid(worker, record, now)
+
+    def avoided(self, now: float) -> frozenset[str]:
+        """Return the workers to be left idle now."""
+        self.changed = False
+        if now >= self._next_end:
+            for worker in [w for w, r in self._avoided.items() if r.until <= now]:
+                # On probation: what it does from now on counts.
+                self._avoided.pop(worker)
+                self._records[worker] = _Record()
+            self._next_end = min((r.until for r in self._avoided.values()), default=math.inf)
+        return frozenset(self._avoided)
+
+    @property
+    def next_change(self) -> float:
+        """When a worker may be tried again; infinity while none is avoided."""
+        return self._next_end
+
+    def _avoid(self, worker: str, record: _Record, now: float) -> None:
+        if worker in self._avoided or len(self._avoided) + 1 > MOST_SHARE * len(self._records):
+            return
+        record.until = now + AVOID_SECONDS
+        self._avoided[worker] = record
+        self._next_end = min(self._next_end, record.until)
+        self.found[worker] = math.exp(record.log_ratio)
+        self.changed = True
