@@ -37,7 +37,7 @@ def against_workers(
     on_run: Callable[[Variant, int], object] | None = None,
 ) -> Curves:
     """Compare ``variants`` on a quarter to four times the workers of ``case``."""
-    workers = worker_numbers(case)
+    workers = worker_numbers(case.cluster.workers)
     return Curves(
         "workers",
         tuple(float(n) for n in workers),
@@ -62,9 +62,9 @@ def against_slow_attempts(
     )
 
 
-def worker_numbers(case: Case) -> list[int]:
-    """Return the numbers of workers to compare, ascending."""
-    return sorted({max(1, round(case.cluster.workers * factor)) for factor in WORKER_FACTORS})
+def worker_numbers(workers: int) -> list[int]:
+    """Return the numbers of workers to compare around this one, ascending."""
+    return sorted({max(1, round(workers * factor)) for factor in WORKER_FACTORS})
 
 
 def _slowed(case: Case, share: float) -> Case:

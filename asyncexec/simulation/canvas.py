@@ -1,0 +1,113 @@
+"""What both kinds of pictures share: a figure, its colours, its file."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.errors import MissingExtraError, OptionError, WorkDirError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK, SOFT, FAINT = "#1f2933", "#52606d", "#d5dde5"
+# Told apart by those who do not see red and green apart as well (after M. Okabe and K. Ito).
+PALETTE = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#aa3377", "#997700", "#999933", "#332288")
+ENDINGS = (".svg", ".png", ".pdf")
+
+
+def check_ending(path: Path) -> None:
+    """Raise OptionError unless pictures can be written to files that end so."""
+    if path.suffix.lower() not in ENDINGS:
+        raise OptionError(f"a picture's name ends in {', '.join(ENDINGS)}, not {path.name!r}")
+
+
+def colours(count: int) -> list[str]:
+    """Return so many colours, in an order that tells neighbours apart."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    from matplotlib import colormaps, colors  # noqa: PLC0415 - an extra
+
+    scale = colormaps["viridis"]
+    return [colors.to_hex(scale(0.05 + 0.9 * i / (count - 1))) for i in range(count)]
+
+
+@contextmanager
+def canvas(path: Path, width: float, height: float) -> Generator[Figure]:
+    """Give an empty white figure of so many inches, which is written to ``path`` at the end.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError
+        If the name of the file does not end as that of a picture.
+    WorkDirError
+        If the file cannot be written.
+    """
+    check_ending(path)
+    try:
+        import matplotlib as mpl  # noqa: PLC0415 - an extra
+        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtraError(
+            'pictures are drawn with matplotlib, not installed here: pip install "asyncexec[demo]"'
+        ) from error
+    # The same run gives the same file; text stays text.
+    with mpl.rc_context(
+        {"svg.hashsalt": "asyncexec", "svg.fonttype": "none", "hatch.linewidth": 0.5}
+    ):
+        figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+        yield figure
+        metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=150, metadata=metadata)
+        except OSError as error:
+            raise WorkDirError(f"the picture {path} cannot be written: {error}") from error
+
+
+def dress(axes: Axes, heading: str, explanation: str = "", *, x: str = "", y: str = "") -> None:
+    """Give axes a heading, a line of explanation, and labels; take their frame away."""
+    axes.set_title(
+        heading,
+        loc="left",
+        fontsize=11.5,
+        fontweight="bold",
+        color=INK,
+        pad=24 if explanation else 8,
+    )
+    if explanation:
+        axes.annotate(
+            explanation,
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 8),
+            textcoords="offset points",
+            fontsize=9,
+            color=SOFT,
+        )
+    axes.set_xlabel(x, color=SOFT, fontsize=9)
+    axes.set_ylabel(y, color=SOFT, fontsize=9)
+    axes.tick_params(colors=SOFT, labelsize=8.5, length=3)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side == "bottom")
+        spine.set_color(FAINT)
+
+
+def legend(figure: Figure, handles: Sequence[Any], *, columns: int = 8) -> None:
+    """Put a legend below everything."""
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower left",
+        ncols=min(columns, len(handles)),
+        frameon=False,
+        fontsize=8.5,
+        labelcolor=SOFT,
+        handlelength=1.4,
+        columnspacing=1.4,
+    )
