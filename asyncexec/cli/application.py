@@ -14,6 +14,7 @@ from asyncexec.cli.demo import demo
 from asyncexec.cli.executors import executors
 from asyncexec.cli.lambda_package import package
 from asyncexec.cli.session import Session
+from asyncexec.cli.simulate import simulate
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -45,6 +46,7 @@ def application() -> typer.Typer:
     commands.callback(invoke_without_command=True)(root)
     commands.command()(demo)
     commands.command()(executors)
+    commands.command()(simulate)
     functions = typer.Typer(help="Functions of AWS Lambda, for the executor aws-lambda.")
     functions.callback()(_group)
     functions.command()(package)

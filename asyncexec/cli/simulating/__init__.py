@@ -1,0 +1,1 @@
+"""What ``asyncexec simulate`` takes, shows and prints."""

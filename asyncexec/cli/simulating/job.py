@@ -1,0 +1,110 @@
+"""Simulates what was asked for, with a bar, and draws the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from asyncexec.cli.simulating.bar import simulation_bar
+from asyncexec.cli.simulating.tables import is_priced
+from asyncexec.plan.plan import Plan
+from asyncexec.simulation import Cluster, Noise
+from asyncexec.simulation.comparison import Case, Comparison, Variant, compare
+from asyncexec.simulation.pictures import draw_curves, draw_workers, panel_of
+from asyncexec.simulation.recorded import RecordedRun
+from asyncexec.simulation.sensitivity import (
+    SLOW_SHARES,
+    against_slow_attempts,
+    against_workers,
+    worker_numbers,
+)
+from asyncexec.simulation.separation import Slowness
+from asyncexec.simulation.spelling import durations_by_stage
+from asyncexec.simulation.what_if import WhatIf, what_if
+
+type OnRun = Callable[[Variant, int], object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is to be done with a case.
+
+    Attributes
+    ----------
+    variants : sequence of Variant
+    seeds : sequence of int
+    retry, timeout
+        As for :meth:`asyncexec.Engine.execute`.
+    picture, curves : Path or None
+        Where the pictures go.
+    quiet : bool
+        Whether there is no bar.
+    """
+
+    variants: Sequence[Variant]
+    seeds: Sequence[int]
+    retry: Any
+    timeout: Any
+    picture: Path | None
+    curves: Path | None
+    quiet: bool
+
+    def compare(
+        self, plan: Plan, cluster: Cluster, durations: Sequence[str], noise: Noise
+    ) -> Comparison:
+        """Simulate and draw ``plan`` on ``cluster``; durations as they were typed."""
+        case = Case(
+            plan=plan,
+            cluster=cluster,
+            durations=durations_by_stage(durations, [stage.name for stage in plan.stages]),
+            noise=noise,
+            retry=self.retry,
+            timeout=self.timeout,
+        )
+        with simulation_bar(self._runs(case.cluster), quiet=self.quiet) as begins:
+            told = compare(case, self.variants, self.seeds, on_run=begins)
+            self._draw(case, begins)
+        return told
+
+    def what_if(self, run: RecordedRun, cluster: Cluster, slowness: Slowness) -> WhatIf:
+        """Simulate a recorded run where it was run and on ``cluster``; draw the latter."""
+        here = len(self.seeds)
+        with simulation_bar(here + self._runs(cluster), quiet=self.quiet) as begins:
+            told = what_if(
+                run,
+                cluster,
+                self.variants,
+                self.seeds,
+                slowness=slowness,
+                retry=self.retry,
+                timeout=self.timeout,
+                on_run=begins,
+            )
+            self._draw(told.there.case, begins)
+        return told
+
+    def _shown(self) -> list[Variant]:
+        """Return the variants in the picture of workers: the first and the last."""
+        return list(dict.fromkeys((self.variants[0], self.variants[-1])))
+
+    def _runs(self, cluster: Cluster) -> int:
+        """Return how many runs there are to simulate."""
+        points = 1
+        if self.curves is not None:
+            points += len(SLOW_SHARES) + len(worker_numbers(cluster.workers))
+        shown = 0 if self.picture is None else len(self._shown())
+        return points * len(self.variants) * len(self.seeds) + shown
+
+    def _draw(self, case: Case, begins: OnRun) -> None:
+        if self.picture is not None:
+            panels = []
+            for variant in self._shown():
+                begins(variant, self.seeds[0])
+                panels.append(panel_of(case, variant, self.seeds[0]))
+            draw_workers(self.picture, panels, [stage.name for stage in case.plan.stages])
+        if self.curves is not None:
+            ways = (against_workers, against_slow_attempts)
+            found = [way(case, self.variants, self.seeds, on_run=begins) for way in ways]
+            draw_curves(self.curves, found, priced=is_priced(case.cluster))

@@ -1,0 +1,135 @@
+"""Prints what came of a simulation."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from asyncexec.cli.simulating.tables import (
+    blame_lines,
+    comparison_table,
+    time_text,
+    what_if_table,
+)
+from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.what_if import WhatIf
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from asyncexec.simulation.comparison import Case, Comparison
+
+
+def tell(
+    console: Console,
+    told: Comparison | WhatIf,
+    seeds: Sequence[int],
+    pictures: Sequence[Path | None],
+) -> None:
+    """Print tables, and where the pictures are."""
+    if isinstance(told, WhatIf):
+        tell_what_if(console, told, seeds)
+    else:
+        tell_comparison(console, told, seeds)
+    for path in pictures:
+        if path is not None:
+            console.print(f"picture: {escape(str(path))}", soft_wrap=True)
+
+
+def as_json_text(told: Comparison | WhatIf, seeds: Sequence[int]) -> str:
+    """Return everything as JSON."""
+    case = told.there.case if isinstance(told, WhatIf) else told.case
+    return json.dumps(described_case(case, seeds) | told.as_json(), indent=2)
+
+
+def tell_comparison(console: Console, compared: Comparison, seeds: Sequence[int]) -> None:
+    """Print the figures of all variants, a table for each order of stages."""
+    _tell_case(console, compared.case, seeds)
+    for barriers in dict.fromkeys(row.variant.barriers for row in compared.rows):
+        rows = [row for row in compared.rows if row.variant.barriers is barriers]
+        if len(compared.case.plan.stages) > 1:
+            how = "stages wait for each other" if barriers else "stages pipelined"
+            console.print(f"\n[bold]{how}[/bold]")
+        else:
+            console.print()
+        console.print(comparison_table(compared, rows))
+
+
+def tell_what_if(console: Console, told: WhatIf, seeds: Sequence[int]) -> None:
+    """Print a recorded run as it was and as it would be, and how far the model can be trusted."""
+    run = told.run
+    _tell_case(console, told.there.case, seeds)
+    console.print(
+        f"measured: executor {escape(run.executor)}, {run.slots:,} attempts at once, {escape(run.folder.name)}\n",
+        soft_wrap=True,
+    )
+    console.print(what_if_table(told))
+    simulated = told.here.rows[0].spread("makespan_seconds").median
+    console.print(
+        f"\nThe model takes {time_text(simulated)} for the run as it was run, which took "
+        f"{time_text(run.wall_seconds)} ({told.model_error:+.0%}).",
+        soft_wrap=True,
+    )
+    for line in blame_lines(told):
+        console.print(line, soft_wrap=True)
+    if run.resumed:
+        console.print(
+            f"{run.resumed:,} tasks were complete before the run and are not in its time; here they run.",
+            soft_wrap=True,
+        )
+
+
+def described_case(case: Case, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return workers, noise and seeds in plain types, for JSON."""
+    cluster = {
+        name: None if value == float("inf") else value
+        for name, value in asdict(case.cluster).items()
+    }
+    noise: dict[str, Any] = {}
+    if isinstance(case.noise, Noise):
+        noise = asdict(case.noise) | {
+            "factor": None if case.noise.factor is None else repr(case.noise.factor)
+        }
+    lasts = case.durations
+    return {
+        "cluster": cluster,
+        "noise": noise,
+        "durations": {name: repr(each) for name, each in lasts.items()}
+        if isinstance(lasts, Mapping)
+        else repr(lasts),
+        "seeds": list(seeds),
+    }
+
+
+def _tell_case(console: Console, case: Case, seeds: Sequence[int]) -> None:
+    plan = case.plan
+    stages = "1 stage" if len(plan.stages) == 1 else f"{len(plan.stages):,} stages"
+    many = "1 seed" if len(seeds) == 1 else f"medians of {len(seeds)} seeds"
+    console.print(
+        f"[bold]{escape(plan.name)}[/bold]: {plan.tasks:,} tasks in {stages} on {case.cluster}"
+        f"{_noise_words(case)}; {many}",
+        soft_wrap=True,
+    )
+
+
+def _noise_words(case: Case) -> str:
+    noise = case.noise
+    if not isinstance(noise, Noise):
+        return ", as measured"
+    if noise == QUIET:
+        return ", nothing goes wrong" if not case.cluster.loss_per_hour else ""
+    low, high = noise.slow_factors
+    said = [
+        (noise.slow_share, f"{noise.slow_share:.2%} of attempts {low:g} to {high:g} times as slow"),
+        (noise.hang_share, f"{noise.hang_share:.2%} hang"),
+        (noise.failure_share, f"{noise.failure_share:.2%} fail"),
+        (noise.storage_share, f"{noise.storage_share:.2%} wait for storage"),
+        (noise.factor is not None, f"durations times {noise.factor}"),
+    ]
+    return "".join(f", {words}" for share, words in said if share)

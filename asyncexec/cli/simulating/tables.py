@@ -1,0 +1,176 @@
+"""The figures of simulated runs as tables."""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from asyncexec.plan.memory import format_bytes
+from asyncexec.simulation.comparison import Compared, Comparison, Spread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from asyncexec.simulation.cluster import Cluster
+    from asyncexec.simulation.separation import Separated
+    from asyncexec.simulation.what_if import WhatIf
+
+_MINUTE, _HOUR = 60.0, 3600.0
+
+
+def comparison_table(compared: Comparison, rows: Sequence[Compared]) -> Table:
+    """Return a column for each of ``rows``, and a row for each figure that says anything."""
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column("", style="bold", no_wrap=True)
+    for row in rows:
+        table.add_column(row.variant.rule, justify="right", no_wrap=True)
+    for name, cell in _figures(compared):
+        cells = [cell(row) for row in rows]
+        if any(cells):
+            table.add_row(name, *(each or "-" for each in cells))
+    return table
+
+
+def what_if_table(what_if: WhatIf) -> Table:
+    """Return a row for the run as it was measured, and one for each way to run it elsewhere."""
+    there, run = what_if.there, what_if.run
+    priced = is_priced(there.case.cluster)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("", no_wrap=True)
+    headings = ("stages", "takes", "per seed", "faster", "work", "backups", *["cost"] * priced)
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    measured = (
+        "measured",
+        "",
+        time_text(run.wall_seconds),
+        "",
+        "",
+        time_text(run.slot_seconds),
+        f"{run.backups:,}",
+        *[money_text(what_if.measured_cost)] * priced,
+    )
+    table.add_row(*measured, style="dim")
+    for row in there.rows:
+        makespan = row.spread("makespan_seconds")
+        table.add_row(
+            row.variant.rule,
+            "barriers" if row.variant.barriers else "pipelined",
+            time_text(makespan.median),
+            range_text(makespan),
+            f"{run.wall_seconds / makespan.median:,.3g}x" if makespan.median else "",
+            time_text(row.spread("slot_seconds").median),
+            _count_text(row, "backups") or "0",
+            *[money_text(row.spread("cost").median)] * priced,
+        )
+    return table
+
+
+def blame_lines(what_if: WhatIf) -> list[str]:
+    """Return what was made of the slow end of each stage that has one."""
+    return [_blame(name, part) for name, part in what_if.stages.items() if part.slow_share]
+
+
+def is_priced(cluster: Cluster) -> bool:
+    """Whether anything costs anything."""
+    return cluster.price_per_hour + cluster.price_per_start > 0
+
+
+def time_text(seconds: float) -> str:
+    """Return a time as people read it, to three digits or so."""
+    number, unit = _in_units(seconds, seconds)
+    return f"{number} {unit}"
+
+
+def range_text(spread: Spread) -> str:
+    """Return how far a time goes from seed to seed; nothing where it is the same."""
+    least, _ = _in_units(spread.least, spread.most, digits=2)
+    most, unit = _in_units(spread.most, spread.most, digits=2)
+    return "" if least == most else f"{least}-{most} {unit}"
+
+
+def _in_units(seconds: float, alike: float, digits: int = 3) -> tuple[str, str]:
+    """Return a time as a number and its unit, which is the one that suits ``alike``."""
+    scale, unit = 1.0, "s"
+    if 0 < alike < 1:
+        scale, unit = 1e-3, "ms"
+    elif alike >= 10 * _HOUR:
+        scale, unit = _HOUR, "h"
+    elif alike >= 10 * _MINUTE:
+        scale, unit = _MINUTE, "min"
+    number = seconds / scale
+    return f"{number:,.0f}" if number >= 10 ** (digits - 1) else f"{number:.{digits}g}", unit
+
+
+def money_text(cost: float) -> str:
+    """Return a sum of money of unknown currency."""
+    return f"{cost:,.2f}" if cost >= 1 or not cost else f"{cost:.3g}"
+
+
+def _figures(compared: Comparison) -> list[tuple[str, Callable[[Compared], str]]]:
+    first = compared.rows[0]
+
+    def middle(figure: str, text: Callable[[float], str]) -> Callable[[Compared], str]:
+        return lambda row: text(row.spread(figure).median)
+
+    def faster(row: Compared) -> str:
+        return "" if row is first else f"{compared.faster(row).median:.3g}x"
+
+    return [
+        ("takes", middle("makespan_seconds", time_text)),
+        ("  per seed", lambda row: range_text(row.spread("makespan_seconds"))),
+        ("ideal", middle("ideal_seconds", time_text)),
+        ("efficiency", middle("efficiency", lambda share: f"{share:.0%}")),
+        ("faster by", faster),
+        ("attempt, median", lambda row: time_text(row.percentile("p50"))),
+        ("  90%", lambda row: time_text(row.percentile("p90"))),
+        ("  99%", lambda row: time_text(row.percentile("p99"))),
+        ("  99.9%", lambda row: time_text(row.percentile("p99.9"))),
+        ("worker time", middle("slot_seconds", time_text)),
+        ("  wasted", _wasted),
+        (
+            "cost",
+            lambda row: (
+                money_text(row.spread("cost").median) if is_priced(compared.case.cluster) else ""
+            ),
+        ),
+        ("backups", lambda row: _count_text(row, "backups")),
+        ("  were first", lambda row: _count_text(row, "useful_backups")),
+        ("  useless", _useless),
+        ("retries", lambda row: _count_text(row, "retries")),
+        ("workers lost", lambda row: _count_text(row, "lost_workers")),
+        ("memory at most", _memory),
+        ("driver events/s", middle("events_per_second", lambda rate: f"{rate:,.0f}")),
+    ]
+
+
+def _wasted(row: Compared) -> str:
+    return f"{median(run.wasted_seconds / max(run.slot_seconds, 1e-9) for run in row.runs):.1%}"
+
+
+def _useless(row: Compared) -> str:
+    useless = median(run.backups - run.useful_backups for run in row.runs)
+    return f"{useless:,.0f}" if row.spread("backups").most else ""
+
+
+def _count_text(row: Compared, figure: str) -> str:
+    """Return the median of a count over seeds; nothing where it is never above 0."""
+    spread = row.spread(figure)
+    return f"{spread.median:,.0f}" if spread.most else ""
+
+
+def _memory(row: Compared) -> str:
+    peak = row.spread("peak_bytes").most
+    return format_bytes(peak) if peak else ""
+
+
+def _blame(name: str, part: Separated) -> str:
+    slow = f"{escape(name)}: {part.slow_share:.1%} of first attempts took over twice the median"
+    on = part.blamed_on_attempts
+    if part.witnesses:
+        return f"{slow}; {part.witnesses:,} tasks had another attempt that tells: {on:.0%} laid on attempts"
+    laid = "slow attempts" if on else "slow tasks"
+    return f"{slow}; no task had another attempt that tells: taken for {laid}"
