@@ -64,7 +64,7 @@ async def test_jobs_come_when_work_waits_and_end_with_the_engine(jobs, slurm):
         result = await engine.execute(Plan.map(abs, range(-1_000, 0)))
         assert result.value == list(range(1_000, 0, -1))
         told = await run("squeue", "--noheader", "--states=running", "--format=%j")
-        assert told.split() == ["dask-worker"]
+        assert told.split() in (["dask-worker"], ["dask-worker"] * 2)
     while await run("squeue", "--noheader", "--states=running,pending", "--format=%i"):
         await asyncio.sleep(0.2)
 
