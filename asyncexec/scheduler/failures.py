@@ -93,7 +93,7 @@ def judge(
         if verdict is not None:
             return Again(
                 delay_seconds=verdict.delay_seconds,
-                alone=verdict.alone,
+                alone=verdict.alone or _is_unclear(kind, outcome),
                 charged=charged,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
@@ -108,6 +108,14 @@ def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:
     elif info is not None and info.traceback:
         error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
     return error
+
+
+def _is_unclear(kind: Kind, outcome: Outcome) -> bool:
+    """Whether a task was lost beside others, and any of them may have been what ended the worker.
+
+    Tried again with nothing beside it, it is to blame if it is lost again.
+    """
+    return kind is Kind.WORKER_LOST and outcome.started and not outcome.worker
 
 
 def _reason(kind: Kind, outcome: Outcome) -> str:

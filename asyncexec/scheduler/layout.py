@@ -130,7 +130,7 @@ class Layout:
                 kernel=stage.kernel,
                 shape=stage.shape,
                 io=workspace.io(stage) if workspace is not None else None,
-                memory_bytes=stage.memory.allowed_bytes,
+                memory_bytes=stage.memory.allowed_bytes or stage.memory.projected_bytes or None,
                 resources=stage.resources,
             )
             state = StageState(

@@ -16,7 +16,7 @@ from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
-from asyncexec.testing.kernels import Held, Meeting
+from asyncexec.testing.kernels import Held, Meeting, Stumbling
 
 PATIENCE = 20.0
 
@@ -391,3 +391,14 @@ async def test_a_task_that_hangs_in_a_batch_costs_only_itself(pool, tmp_path):
 
 def _hold(held, item):
     return held((item,))[0]
+
+
+async def test_of_all_that_a_broken_pool_ran_only_what_broke_it_is_blamed(tmp_path):
+    """The others are tried again with nothing beside them, and succeed."""
+    lethal = Stumbling(directory=tmp_path, deed=kernels.exit_process, only=(17,), always=True)
+    plan = ax.Plan.map(lethal, range(40), name="one-kills")
+    options = {"executor": processes_in_fork_server}
+    async with ax.Engine("futures", executor_options=options, straggler=False) as engine:
+        with pytest.raises(ax.errors.PoisonTaskError) as caught:
+            await engine.execute(plan, retry=ax.Retry(base_seconds=0.0))
+    assert caught.value.index == (17,)

@@ -316,12 +316,15 @@ class Dispatcher:
     def _break(self, generation: int, error: Exception) -> None:
         """Take everything in flight for lost, and open the system again.
 
-        Which call broke it cannot be told, so each of them counts as started.
+        Each of them may have been running. Only where there was a single one is it known which broke it: otherwise no
+        worker is named, so that nobody is blamed.
         """
         if generation != self._generation:
             return
+        suspects = sum(len(call.jobs) for call in self._running if call.owed)
+        worker = self._worker if suspects == 1 else ""
         for call in self._running:
-            self._settle(call, call.ran(call.owed, Status.LOST, self._worker))
+            self._settle(call, call.ran(call.owed, Status.LOST, worker))
         self._running.clear()
         self._outgoing.clear()
         self._generation += 1
