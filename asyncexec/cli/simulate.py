@@ -11,7 +11,6 @@ from asyncexec.cli.simulating import options as given
 from asyncexec.cli.simulating.job import Job
 from asyncexec.cli.simulating.report import as_json_text, tell
 from asyncexec.cli.simulating.request import (
-    checked_picture,
     cluster_of,
     noise_of,
     plan_of,
@@ -19,6 +18,7 @@ from asyncexec.cli.simulating.request import (
     seeds_of,
     variants_of,
 )
+from asyncexec.simulation.canvas import check_picture
 from asyncexec.simulation.noise import QUIET
 from asyncexec.simulation.recorded import read_run
 
@@ -83,6 +83,9 @@ def simulate(
     """
     session: Session = context.obj
     session.traceback = traceback
+    for path in (picture, curves):
+        if path is not None:
+            check_picture(path)
     run = None if history is None else read_run(history)
     order = order or (given.Order.PIPELINED if run is None else given.Order.BOTH)
     job = Job(
@@ -90,8 +93,8 @@ def simulate(
         seeds=seeds_of(seed, seeds),
         retry=retry,
         timeout=timeout,
-        picture=checked_picture(picture),
-        curves=checked_picture(curves),
+        picture=picture,
+        curves=curves,
         quiet=quiet,
     )
     cluster = cluster_of(

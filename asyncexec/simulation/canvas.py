@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib import util
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import MissingExtraError, OptionError, WorkDirError
@@ -20,10 +21,28 @@ PALETTE = ("#4477aa", "#66ccee", "#228833", "#ccbb44", "#aa3377", "#997700", "#9
 ENDINGS = (".svg", ".png", ".pdf")
 
 
-def check_ending(path: Path) -> None:
-    """Raise OptionError unless pictures can be written to files that end so."""
+def check_picture(path: Path) -> None:
+    """Check that a picture can be drawn to ``path``: better before everything is simulated than after.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    OptionError
+        If the name of the file does not end as that of a picture, or is that of a directory.
+    """
     if path.suffix.lower() not in ENDINGS:
         raise OptionError(f"a picture's name ends in {', '.join(ENDINGS)}, not {path.name!r}")
+    if path.is_dir():
+        raise OptionError(f"the picture {path} cannot be written: it is a directory")
+    try:
+        installed = util.find_spec("matplotlib") is not None
+    except ValueError:  # `sys.modules` holds None under that name: it was made unavailable.
+        installed = False
+    if not installed:
+        raise MissingExtraError(
+            'pictures are drawn with matplotlib, not installed here: pip install "asyncexec[demo]"'
+        )
 
 
 def colours(count: int) -> list[str]:
@@ -49,14 +68,10 @@ def canvas(path: Path, width: float, height: float) -> Generator[Figure]:
     WorkDirError
         If the file cannot be written.
     """
-    check_ending(path)
-    try:
-        import matplotlib as mpl  # noqa: PLC0415 - an extra
-        from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise MissingExtraError(
-            'pictures are drawn with matplotlib, not installed here: pip install "asyncexec[demo]"'
-        ) from error
+    check_picture(path)
+    import matplotlib as mpl  # noqa: PLC0415 - an extra
+    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+
     # The same run gives the same file; text stays text.
     with mpl.rc_context(
         {"svg.hashsalt": "asyncexec", "svg.fonttype": "none", "hatch.linewidth": 0.5}

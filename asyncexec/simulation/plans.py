@@ -47,6 +47,7 @@ def staged(
         raise OptionError(
             f"simulation: a plan has at least 1 stage and 1 task, not {stages} and {tasks}"
         )
+    relation_between(tasks, relation)  # With one stage, too, a wrong one is an error.
     memory = Memory(projected_bytes=task_bytes)
     made = [Stage(name="stage-1", kernel=no_kernel, shape=(tasks,), memory=memory)]
     for number in range(2, stages + 1):

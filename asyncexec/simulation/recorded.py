@@ -29,7 +29,7 @@ _LEAST_SECONDS = 1e-6
 _COLUMNS = ("stage", "task", "attempt", "backup", "status", "started_at", "seconds", "ended_at")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Attempts:
     """The attempts of a stage that started on a worker, as arrays of shape (attempts,).
 

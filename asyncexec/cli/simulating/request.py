@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from asyncexec.cli.simulating.options import Order
@@ -12,7 +11,6 @@ from asyncexec.errors import OptionError
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation import Cluster, Noise
-from asyncexec.simulation.canvas import check_ending
 from asyncexec.simulation.comparison import Variant
 from asyncexec.simulation.plans import plan_at, staged
 from asyncexec.simulation.spelling import durations_of, numbers_of
@@ -127,18 +125,3 @@ def seeds_of(first: int, count: int) -> range:
     if count < 1 or first < 0:
         raise OptionError(f"--seeds is at least 1 and --seed at least 0, not {count} and {first}")
     return range(first, first + count)
-
-
-def checked_picture(path: Path | None) -> Path | None:
-    """Return ``path``.
-
-    Raises
-    ------
-    OptionError
-        If no picture could be written there; better before everything is simulated than after.
-    """
-    if path is not None:
-        check_ending(path)
-        if path.is_dir():
-            raise OptionError(f"the picture {path} cannot be written: it is a directory")
-    return path
