@@ -1,0 +1,250 @@
+"""`asyncexec simulate` says how long and how dear a plan would be, or in one sentence why not."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import asyncexec as ax
+from asyncexec.cli import main
+from tests.architecture.imports import REPOSITORY
+
+PAGE = REPOSITORY / "docs/how-to/simulate-a-run.md"
+COMMAND = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SMALL = ("--tasks", "60", "--workers", "20", "--seeds", "2")
+
+
+def simulate(capsys, *arguments):
+    assert main(["simulate", *arguments]) == 0, capsys.readouterr().err
+    return capsys.readouterr().out
+
+
+def figures(out, name):
+    [line] = [line for line in out.splitlines() if line.strip().startswith(name)]
+    return line
+
+
+def test_the_command_compares_backups_with_none(capsys):
+    out = simulate(capsys, *SMALL, "--slow", "0.1", "--price", "2")
+    assert "60 tasks in 1 stage on 20 workers, 10.00% of attempts 2 to 10 times as slow" in out
+    heading = next(line for line in out.splitlines() if "two_phase" in line)
+    assert heading.split() == ["off", "two_phase"]
+    for name in ("takes", "ideal", "efficiency", "faster by", "99.9%", "worker time", "wasted",
+                 "cost", "backups", "were first", "useless", "driver events/s"):  # fmt: skip
+        assert figures(out, name)
+    assert "retries" not in out, "there were none"
+
+
+def test_the_same_seed_gives_the_same_json_but_for_what_the_machine_does(capsys):
+    def told(seed):
+        out = simulate(capsys, *SMALL, "--slow", "0.1", "--json", "--seed", seed)
+        found = json.loads(out)
+        for variant in found["variants"]:
+            for run in variant["runs"]:
+                del run["machine"]
+        return found
+
+    first = told("3")
+    assert first == told("3")
+    assert first["seeds"] == [3, 4]
+    assert first["cluster"]["workers"] == 20
+    assert [v["rule"] for v in first["variants"]] == ["off", "two_phase"]
+    assert first["variants"] != told("7")["variants"]
+
+
+def test_all_rules_and_both_orders_are_compared(capsys):
+    out = simulate(capsys, *SMALL, "--stages", "2", "--rule", "all", "--order", "both", "--json")
+    variants = [(v["rule"], v["barriers"]) for v in json.loads(out)["variants"]]
+    rules = ["off", "cubed", "spark", "late", "two_phase"]
+    assert sorted(variants) == sorted((rule, b) for rule in rules for b in (True, False))
+
+
+def test_every_option_reaches_the_simulation(capsys):
+    out = simulate(
+        capsys, *SMALL, "--stages", "2", "--relation", "reduce:4", "--durations", "lognormal:10,0.2",
+        "--durations", "stage-2=5", "--cold-start", "3", "--arrival", "5", "--preemption", "1",
+        "--max-starts", "50", "--latency", "0.01", "--no-kill", "--memory", "1GB",
+        "--task-memory", "10MB", "--price", "1", "--price-per-start", "0.001", "--slow", "0.02",
+        "--slow-by", "3,4", "--slow-workers", "0.1", "--slow-workers-by", "2", "--speed-sigma", "0.1",
+        "--spread", "lognormal:1,0.1", "--failures", "0.01", "--storage-tail", "0.02,30",
+        "--timeout", "500", "--retry", "9", "--rule", "spark", "--not-metered", "--json",
+    )  # fmt: skip
+    told = json.loads(out)
+    assert told["cluster"] == {
+        "workers": 20, "speed_sigma": 0.1, "slow_share": 0.1, "slow_factor": 2.0,
+        "arrival_per_second": 5.0, "cold_start_seconds": 3.0, "loss_per_hour": 1.0,
+        "starts_per_second": 50.0, "latency_seconds": 0.01, "kills": False, "kill_seconds": 0.0,
+        "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9,
+    }  # fmt: skip
+    assert told["noise"] == {
+        "factor": "Lognormal(mean_seconds=1.0, sigma=0.1)", "slow_share": 0.02,
+        "slow_factors": [3.0, 4.0], "hang_share": 0.0, "failure_share": 0.01,
+        "storage_share": 0.02, "storage_seconds": 30.0,
+    }  # fmt: skip
+    assert [stage["tasks"] for stage in told["plan"]["stages"]] == [60, 15]
+    assert told["durations"]["stage-2"] == "Constant(seconds=5.0)"
+    assert 10**8 < told["variants"][0]["runs"][0]["peak_bytes"] <= 10**9
+
+
+def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
+    assert json.loads(simulate(capsys, *SMALL, "--price", "1", "--json"))["cluster"]["metered"]
+    assert not json.loads(simulate(capsys, *SMALL, "--json"))["cluster"]["metered"]
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["--stages", "0"], ["at least 1 stage"]),
+        (["--relation", "some"], ["'some'", "one-to-one"]),
+        (["--durations", "normal:1"], ["normal:1", "lognormal:MEAN,SIGMA"]),
+        (["--durations", "a=1"], ["'a'", "stage-1"]),
+        (["--workers", "0"], ["workers", "at least 1"]),
+        (["--slow", "2"], ["slow_share", "from 0 to 1"]),
+        (["--slow-by", "2"], ["--slow-by", "2 numbers"]),
+        (["--rule", "magic"], ["'magic'", "'two_phase'"]),
+        (["--seeds", "0"], ["--seeds"]),
+        (["--memory", "plenty"], ["plenty"]),
+        (["--task-memory", "2GB", "--memory", "1GB"], ["2.0 GB", "1.0 GB"]),
+        (["some.module:plan"], ["--allow-import"]),
+        (["some.module:plan", "--allow-import", "--tasks", "5"], ["--tasks", "PLAN"]),
+        (["nobodys.module:plan", "--allow-import"], ["cannot be imported"]),
+        (["--history", "nowhere"], ["nowhere", "no history"]),
+        (["--picture", "a.gif"], [".svg"]),
+        (["--order", "both", "--timeout", "0"], ["timeout"]),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_is_one_sentence_and_exit_code_2(
+    arguments, told, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", *arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [sentence] = captured.err.strip().splitlines()
+    for text in told:
+        assert text in sentence
+
+
+def test_a_plan_by_its_path_is_imported_if_that_is_allowed(capsys, tmp_path, monkeypatch):
+    (tmp_path / "shop.py").write_text(
+        "import asyncexec as ax\nplan = ax.Plan.map(abs, range(40), name='shop').then(abs)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main(["simulate", "shop:plan"]) == 2
+    assert "shop" not in sys.modules
+    capsys.readouterr()
+    try:
+        out = simulate(capsys, "shop:plan", "--allow-import", "--workers", "10")
+    finally:
+        sys.modules.pop("shop", None)
+    assert "shop: 80 tasks in 2 stages on 10 workers" in out
+
+
+def record(directory):
+    async def run():
+        history = ax.History(directory, format="csv")
+        plan = ax.Plan.map(time.sleep, [0.01] * 40, name="nap").then(bool)
+        async with ax.Engine(executor="threads", executor_options={"max_workers": 2}) as engine:
+            await engine.execute(plan, observers=[history])
+
+    asyncio.run(run())
+
+
+def test_a_recorded_run_is_told_elsewhere_with_and_without_backups_and_barriers(capsys, tmp_path):
+    record(tmp_path)
+    out = simulate(capsys, "--history", str(tmp_path), "--workers", "40", "--price", "0.5")
+    lines = out.splitlines()
+    assert any("measured: executor threads, 2 attempts at once" in line for line in lines)
+    rows = [line.split()[:2] for line in lines if line.split()[:1] in (["off"], ["two_phase"])]
+    orders = ("barriers", "pipelined")
+    assert rows == [[rule, order] for order in orders for rule in ("off", "two_phase")]
+    assert "The model takes" in out
+    told = json.loads(simulate(capsys, "--history", str(tmp_path), "--json"))
+    assert told["measured"]["executor"] == "threads"
+    assert told["cluster"]["workers"] == 2
+    assert told["stages"].keys() == {"nap", "bool"}
+    assert main(["simulate", "--history", str(tmp_path), "--slow", "0.1"]) == 2
+    assert "--history" in capsys.readouterr().err
+
+
+def test_measured_durations_are_a_distribution(capsys, tmp_path):
+    record(tmp_path)
+    out = simulate(capsys, *SMALL, "--durations", f"empirical:{tmp_path}", "--json")
+    assert json.loads(out)["durations"].startswith("Empirical(80 durations")
+
+
+def test_pictures_are_drawn(capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    workers, curves = tmp_path / "workers.svg", tmp_path / "curves.svg"
+    out = simulate(capsys, "--tasks", "20", "--workers", "5", "--seeds", "1", "--slow", "0.1",
+                   "--picture", str(workers), "--curves", str(curves))  # fmt: skip
+    assert "<svg" in workers.read_text()
+    assert "<svg" in curves.read_text()
+    assert f"picture: {workers}" in out
+
+
+def test_the_module_of_the_simulator_is_the_same_command():
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncexec.simulation", *SMALL, "--seeds", "1"],
+        capture_output=True, text=True, timeout=100, check=True, cwd=REPOSITORY,
+    )  # fmt: skip
+    assert "60 tasks in 1 stage on 20 workers" in done.stdout
+    assert done.stderr == "", "no bar where there is no terminal"
+
+
+def test_an_interrupted_simulation_ends_at_once_and_says_so():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "asyncexec.cli", "simulate", "--tasks", "300000", "--seeds", "50"],
+        stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ | {"PYTHONFAULTHANDLER": "1"},
+    )  # fmt: skip
+    time.sleep(4.0)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.strip() == "asyncexec: interrupted; everything that was running has stopped"
+
+
+def test_help_says_what_every_option_does(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "150")
+    out = simulate(capsys, "--help")
+    for section in (
+        "The plan",
+        "The workers",
+        "What goes wrong",
+        "The scheduler",
+        "What comes out",
+    ):
+        assert section in out
+    page = (REPOSITORY / "docs/reference/cli.md").read_text()
+    for option in set(re.findall(r"--[a-z][a-z-]+", out)) - {"--help"}:
+        assert f"`{option}" in page, f"{option} is not in the manual"
+
+
+def test_the_commands_of_the_page_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    text = PAGE.read_text()
+    [source] = re.findall(
+        r"^```python no-run\n# (\S+\.py)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    )
+    (tmp_path / source[0]).write_text(source[1])
+    record(tmp_path / "runs")
+    commands = [line for block in COMMAND.findall(text) for line in block.splitlines()]
+    ours = [
+        line.split("#")[0].split()[1:] for line in commands if line.startswith("asyncexec simulate")
+    ]
+    assert len(ours) >= 5
+    try:
+        for arguments in ours:
+            smaller = ["--seeds", "1", "--quiet"]
+            assert main([*arguments, *smaller]) == 0, (arguments, capsys.readouterr().err)
+    finally:
+        sys.modules.pop(source[0].removesuffix(".py"), None)

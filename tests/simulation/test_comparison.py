@@ -1,0 +1,72 @@
+"""Variants are compared pair by pair, seed by seed."""
+
+import json
+
+import pytest
+
+from asyncexec.simulation import Cluster, Noise
+from asyncexec.simulation.comparison import Case, Variant, compare
+from asyncexec.simulation.plans import staged
+from asyncexec.simulation.sensitivity import against_slow_attempts, against_workers
+
+OFF, TWO_PHASE = Variant("off"), Variant("two_phase")
+CASE = Case(
+    plan=staged(2, 100),
+    cluster=Cluster(workers=50, price_per_hour=1.0),
+    durations=10.0,
+    noise=Noise(slow_share=0.03),
+)
+
+
+def without_machine(told):
+    for variant in told["variants"]:
+        for run in variant["runs"]:
+            assert run.pop("machine").keys() == {"seconds", "events_per_second"}
+    return told
+
+
+def test_the_same_seeds_give_the_same_json():
+    told = [without_machine(compare(CASE, [OFF, TWO_PHASE], [4, 5]).as_json()) for _ in range(2)]
+    assert json.dumps(told[0]) == json.dumps(told[1])
+    assert [run["seed"] for run in told[0]["variants"][1]["runs"]] == [4, 5]
+    other = without_machine(compare(CASE, [OFF, TWO_PHASE], [6, 7]).as_json())
+    assert other != told[0]
+
+
+def test_a_variant_is_as_many_times_as_fast_as_the_median_of_its_pairs():
+    compared = compare(CASE, [OFF, TWO_PHASE], range(5))
+    off, backed = compared.rows
+    ratios = sorted(
+        a.makespan_seconds / b.makespan_seconds for a, b in zip(off.runs, backed.runs, strict=True)
+    )
+    faster = compared.faster(backed)
+    assert (faster.least, faster.median, faster.most) == pytest.approx(
+        (ratios[0], ratios[2], ratios[4])
+    )
+    assert compared.faster(off).median == 1.0
+    assert faster.median > 1.1
+    assert compared.row(TWO_PHASE) is backed
+
+
+def test_who_waits_is_told_of_every_run_before_it_begins():
+    begun = []
+    compare(CASE, [OFF, TWO_PHASE], [1, 2], on_run=lambda *run: begun.append(run))
+    assert begun == [(OFF, 1), (OFF, 2), (TWO_PHASE, 1), (TWO_PHASE, 2)]
+
+
+def test_barriers_are_a_variant_of_their_own():
+    quiet = Case(plan=staged(2, 75), cluster=Cluster(workers=50), durations=10.0)
+    compared = compare(quiet, [Variant("off", barriers=True), OFF], [0])
+    barriers, pipelined = (row.spread("makespan_seconds").median for row in compared.rows)
+    assert (barriers, pipelined) == (pytest.approx(40.0), pytest.approx(30.0))
+
+
+def test_more_workers_are_faster_and_more_slow_attempts_slower():
+    workers = against_workers(CASE, [TWO_PHASE], [0])
+    assert workers.values == (12, 25, 50, 100, 200)
+    takes = [c.rows[0].spread("makespan_seconds").median for c in workers.comparisons]
+    assert takes[0] > 2 * takes[2] > takes[3]
+    slow = against_slow_attempts(CASE, [OFF], [0])
+    takes = [c.rows[0].spread("makespan_seconds").median for c in slow.comparisons]
+    assert takes[0] == pytest.approx(40.0)
+    assert takes[-1] > 2 * takes[0]
