@@ -5,13 +5,17 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.axes import Window
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.plan.relations import All, Relation, block_reduce, identity, window
-from asyncexec.plan.stage import Read, Stage
+from asyncexec.plan.stage import ChunkedOutput, Read, Stage
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
 
 RELATIONS = "one-to-one, all, reduce:WIDTH, window:REACH"
 
@@ -49,20 +53,40 @@ def staged(
         )
     relation_between(tasks, relation)  # With one stage, too, a wrong one is an error.
     memory = Memory(projected_bytes=task_bytes)
-    made = [Stage(name="stage-1", kernel=no_kernel, shape=(tasks,), memory=memory)]
+    made = [model_stage("stage-1", (tasks,), memory=memory)]
     for number in range(2, stages + 1):
         before = made[-1]
         read = relation_between(before.shape[0], relation)
-        made.append(
-            Stage(
-                name=f"stage-{number}",
-                kernel=no_kernel,
-                shape=read.consumer,
-                inputs=(Read(before.name, read, many=True),),
-                memory=memory,
-            )
-        )
+        reads = (Read(before.name, read),)
+        made.append(model_stage(f"stage-{number}", read.consumer, reads, memory=memory))
     return Plan(made, name)
+
+
+def model_stage(
+    name: str,
+    shape: Shape,
+    reads: tuple[Read, ...] = (),
+    *,
+    memory: Memory,
+    idempotent: bool = True,
+) -> Stage:
+    """Return a stage that is only simulated: its kernel does nothing.
+
+    It writes chunks (of one byte), because values would be handed from stage to stage for nothing.
+    """
+    one = tuple(1 for _ in shape)
+    chunks = ChunkedOutput(
+        location=f"model/{name}", shape=shape, block=one, unit=one, dtype="uint8"
+    )
+    return Stage(
+        name=name,
+        kernel=_nothing,
+        shape=shape,
+        inputs=reads,
+        outputs=(chunks,),
+        memory=memory,
+        idempotent=idempotent,
+    )
 
 
 def relation_between(tasks: int, relation: str) -> Relation:
@@ -136,5 +160,5 @@ def plan_at(path: str) -> Plan:
     return plan
 
 
-def no_kernel(index: object, *inputs: object) -> None:
+def _nothing(index: object, *inputs: object) -> None:
     """Do nothing: simulated tasks are not called."""

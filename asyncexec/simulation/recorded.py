@@ -17,8 +17,8 @@ from asyncexec.errors import AsyncexecError, MissingExtraError, OptionError
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.outline import relation_of
 from asyncexec.plan.plan import Plan
-from asyncexec.plan.stage import Read, Stage
-from asyncexec.simulation.plans import no_kernel
+from asyncexec.plan.stage import Read
+from asyncexec.simulation.plans import model_stage
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -102,11 +102,10 @@ class RecordedRun:
     def to_plan(self) -> Plan:
         """Return the plan's shape: its stages, what they read, and kernels that do nothing."""
         stages = tuple(
-            Stage(
-                name=stage.name,
-                kernel=no_kernel,
-                shape=stage.shape,
-                inputs=stage.reads,
+            model_stage(
+                stage.name,
+                stage.shape,
+                stage.reads,
                 memory=Memory(projected_bytes=stage.projected_bytes),
                 idempotent=stage.idempotent,
             )
@@ -204,8 +203,7 @@ def _stage(described: Mapping[str, Any], attempts: Mapping[str, Attempts]) -> Re
         projected_bytes=int(described["projected_bytes"]),
         idempotent=bool(described["idempotent"]),
         reads=tuple(
-            Read(read["stage"], relation_of(read["relation"]), many=True)
-            for read in described["reads"]
+            Read(read["stage"], relation_of(read["relation"])) for read in described["reads"]
         ),
         resumed=int(described["resumed"]),
         attempts=found,
