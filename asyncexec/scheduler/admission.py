@@ -89,6 +89,10 @@ class Budget:
             self._reserved_for = owner
         return self._reserved_for is owner and not self.batches
 
+    def is_reserved_for(self, owner: object) -> bool:
+        """Whether ``owner`` has asked for everything and waits for it."""
+        return self._reserved_for is owner
+
     def withdraw(self, owner: object) -> None:
         """Take back what ``owner`` reserved and did not use."""
         if self._reserved_for is owner:

@@ -151,6 +151,9 @@ class Run:
         """
         if self.stopping:
             return None
+        if self._budget.is_reserved_for(self):
+            # What asked for everything goes before what is deeper, or both would wait for each other.
+            return next((self._alone(s, now) for s in self._waiting if s.alone), None)
         for stage in self._waiting:
             if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
                 continue

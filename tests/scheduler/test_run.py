@@ -137,6 +137,20 @@ def test_nobody_looks_for_slow_attempts_where_none_can_be_slow_yet() -> None:
     assert len(bench.send()) == 8, "backups of what is a quarter over the median"
 
 
+def test_a_task_that_goes_alone_is_not_held_up_by_deeper_stages() -> None:
+    bench = Workbench(chain(6, "a", "b"), slots=2, retry=Retry(base_seconds=0.0))
+    first, second, *rest = bench.send()
+    bench.end(first, Status.LOST, worker="")  # beside others: it goes alone
+    bench.end(second)  # its reader is ready now, and deeper
+    for _ in range(50):
+        for job in rest:
+            bench.end(job)
+        bench.pass_time(0.1)
+        rest = bench.send()
+    assert bench.run.finished
+    assert bench.run.left == 0
+
+
 def hanging(**policies: object) -> tuple[Workbench, object]:
     """A run of which one attempt goes on when the others have taken a second each."""
     bench = Workbench(Plan.map(abs, range(20), name="hung"), slots=10, **policies)
