@@ -161,9 +161,8 @@ class Run:
                 continue
             if stage.alone:
                 return self._alone(stage, now)
-            if not self._budget.fits_memory(stage.stage.memory.projected_bytes):
-                return None
-            if not self._circuit.allows(now):
+            needs = stage.stage.memory.projected_bytes
+            if not self._budget.fits_memory(needs) or not self._circuit.allows(now):
                 return None
             return self._batch(stage, now, slots)
         return None
