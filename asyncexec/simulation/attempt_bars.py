@@ -66,3 +66,16 @@ class AttemptBars:
 def sample_of(workers: int, most: int) -> range:
     """Return at most ``most`` of so many workers, evenly spread."""
     return range(0, workers, -(-workers // most))
+
+
+def telling_sample(bars: Sequence[AttemptBar], workers: int, most: int) -> list[int]:
+    """Return at most ``most`` workers: a quarter of them those of the longest attempts, the others evenly spread."""
+    if workers <= most:
+        return list(range(workers))
+    telling: dict[int, None] = {}
+    for bar in sorted(bars, key=lambda bar: bar.begin - bar.end):
+        telling[bar.worker] = None
+        if len(telling) >= most // 4:
+            break
+    spread = sample_of(workers, most - len(telling))
+    return sorted(telling.keys() | set(spread))

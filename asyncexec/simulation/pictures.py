@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import Status
-from asyncexec.simulation.attempt_bars import AttemptBar, AttemptBars, sample_of
+from asyncexec.simulation.attempt_bars import AttemptBar, AttemptBars, sample_of, telling_sample
 from asyncexec.simulation.canvas import FAINT, INK, PALETTE, SOFT, canvas, colours, dress, legend
 from asyncexec.simulation.figures import Simulated
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MOST_WORKERS = 60
 """More than these are sampled."""
+
+# Of larger plans, only the attempts of workers chosen beforehand are kept.
+_MOST_BARS = 200_000
 
 # How attempts that did not succeed look: fill, hatch, what the legend says.
 _LOST = {
@@ -41,21 +44,25 @@ class Panel:
     title: str
     told: Simulated
     bars: tuple[AttemptBar, ...]
-    rows: range
+    rows: Sequence[int]
     workers: int
 
 
 def panel_of(case: Case, variant: Variant, seed: int) -> Panel:
     """Simulate a run again and keep its attempts on at most ``MOST_WORKERS`` workers."""
-    rows = sample_of(case.cluster.workers, MOST_WORKERS)
-    bars = AttemptBars(rows)
-    told = case.run(variant, seed, observers=[bars])
+    workers = case.cluster.workers
+    spread = sample_of(workers, MOST_WORKERS)
+    all_kept = case.plan.tasks <= _MOST_BARS
+    kept = AttemptBars(range(workers) if all_kept else spread)
+    told = case.run(variant, seed, observers=[kept])
+    rows = telling_sample(kept.bars, workers, MOST_WORKERS) if all_kept else spread
+    shown = frozenset(rows)
     return Panel(
         title=str(variant),
         told=told,
-        bars=tuple(bars.bars),
+        bars=tuple(bar for bar in kept.bars if bar.worker in shown),
         rows=rows,
-        workers=case.cluster.workers,
+        workers=workers,
     )
 
 

@@ -22,7 +22,8 @@ type Slowness = Literal["auto", "attempts", "tasks"]
 SLOW_FACTOR = 2.0
 """An attempt is slow beyond so many medians."""
 
-_EVIDENCE = 5
+# Fewer tasks that tell are not asked.
+ENOUGH_WITNESSES = 5
 _MOST_QUANTILES = 50_000
 
 
@@ -42,6 +43,8 @@ class Separated:
         How many tasks with a slow first attempt had another that tells why.
     blamed_on_attempts : float
         Which share of the slow end is laid on attempts, not on tasks.
+    told : bool
+        Whether the witnesses said so; else it was assumed.
     """
 
     durations: Durations
@@ -49,6 +52,7 @@ class Separated:
     slow_share: float
     witnesses: int
     blamed_on_attempts: float
+    told: bool
 
 
 def separate_run(run: RecordedRun, slowness: Slowness = "auto") -> dict[str, Separated]:
@@ -74,11 +78,9 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
     slow_from = SLOW_FACTOR * float(np.median(seconds))
     body, tail = seconds[seconds <= slow_from], seconds[seconds > slow_from]
     slow_share = len(tail) / len(seconds)
-    told = _verdicts(attempts, slow_from)
-    if slowness == "auto":
-        blame = float(np.mean(told)) if len(told) >= _EVIDENCE else 1.0
-    else:
-        blame = float(slowness == "attempts")
+    verdicts = _verdicts(attempts, slow_from)
+    told = slowness == "auto" and len(verdicts) >= ENOUGH_WITNESSES
+    blame = float(np.mean(verdicts)) if told else float(slowness != "tasks")
     return Separated(
         durations=_nature(body, tail, (1.0 - blame) * slow_share),
         noise=Noise(
@@ -87,8 +89,9 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
             failure_share=float(np.mean(failed)),
         ),
         slow_share=slow_share,
-        witnesses=len(told),
+        witnesses=len(verdicts),
         blamed_on_attempts=blame,
+        told=told,
     )
 
 

@@ -60,6 +60,20 @@ def test_many_workers_are_sampled_evenly(workers, most, shown):
     assert sample[-1] < workers
 
 
+def test_the_workers_of_the_longest_attempts_are_among_those_shown():
+    case = Case(
+        plan=staged(1, 600),
+        cluster=Cluster(workers=200),
+        durations=10.0,
+        noise=Noise(slow_share=0.02),
+    )
+    panel = panel_of(case, Variant("off"), seed=0)
+    assert 30 <= len(panel.rows) <= 60
+    longest = max(bar.end - bar.begin for bar in panel.bars)
+    assert longest > 50.0
+    assert max(bar.end for bar in panel.bars) == pytest.approx(panel.told.makespan_seconds)
+
+
 @pytest.mark.parametrize("ending", [".svg", ".png", ".pdf"])
 def test_workers_are_drawn_over_time(tmp_path, ending):
     path = tmp_path / f"new/workers{ending}"

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from asyncexec.plan.memory import format_bytes
 from asyncexec.simulation.comparison import Compared, Comparison, Spread
+from asyncexec.simulation.separation import ENOUGH_WITNESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -169,8 +170,11 @@ def _memory(row: Compared) -> str:
 
 def _blame(name: str, part: Separated) -> str:
     slow = f"{escape(name)}: {part.slow_share:.1%} of first attempts took over twice the median"
-    on = part.blamed_on_attempts
-    if part.witnesses:
-        return f"{slow}; {part.witnesses:,} tasks had another attempt that tells: {on:.0%} laid on attempts"
-    laid = "slow attempts" if on else "slow tasks"
-    return f"{slow}; no task had another attempt that tells: taken for {laid}"
+    if part.told:
+        share = f"{part.blamed_on_attempts:.0%} laid on attempts"
+        return f"{slow}; {part.witnesses:,} tasks had another attempt that tells: {share}"
+    laid = "slow attempts" if part.blamed_on_attempts else "slow tasks"
+    tell = f"only {part.witnesses:,}" if part.witnesses else "no"
+    if part.witnesses >= ENOUGH_WITNESSES:
+        return f"{slow}; taken for {laid}, as --slow-tail says"
+    return f"{slow}; {tell} task{'s' * (part.witnesses > 1)} had another attempt that tells: taken for {laid}"
