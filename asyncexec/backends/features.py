@@ -83,7 +83,8 @@ def _place(name: str) -> int:
 def _features(name: str, distribution: str) -> ExecutorFeatures:
     try:
         constructor = load(name)
-    except AsyncexecError as error:  # Somebody's broken package is no reason to tell nothing of the others.
+    except AsyncexecError as error:
+        # Somebody's broken package is no reason to tell nothing of the others.
         return ExecutorFeatures(
             name=name, summary=str(error), features=None, options=(), missing=(), install=""
         )
