@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 from typing import Any
 
@@ -14,6 +15,9 @@ from asyncexec.simulation.durations import Durations
 from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.simulate import simulate
+
+type OnRun = Callable[[Variant, int, Callable[[], float]], object]
+"""Called when a run starts: with its variant and seed, and a function that says which share of it is complete."""
 
 # What depends on the machine that simulates, and not on the seed.
 MACHINE_FIGURES = ("seconds", "events_per_second")
@@ -141,7 +145,7 @@ def compare(
     variants: Sequence[Variant],
     seeds: Sequence[int],
     *,
-    on_run: Callable[[Variant, int], object] | None = None,
+    on_run: OnRun | None = None,
 ) -> Comparison:
     """Simulate ``case`` under every variant with every seed.
 
@@ -153,7 +157,7 @@ def compare(
     seeds : sequence of int
         Every variant meets the same tasks and first attempts under one seed.
     on_run : callable, optional
-        Called before each run.
+        Called when each run starts.
 
     Raises
     ------
@@ -165,9 +169,8 @@ def compare(
 
     def runs(variant: Variant) -> Iterator[Simulated]:
         for seed in seeds:
-            if on_run is not None:
-                on_run(variant, seed)
-            yield case.run(variant, seed)
+            starts = None if on_run is None else partial(on_run, variant, seed)
+            yield case.run(variant, seed, on_start=starts)
 
     return Comparison(case, tuple(Compared(v, tuple(runs(v))) for v in variants))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-    from asyncexec.simulation.comparison import Case, Variant
+    from asyncexec.simulation.comparison import Case, OnRun, Variant
     from asyncexec.simulation.sensitivity import Curves
 
 MOST_WORKERS = 60
@@ -48,13 +49,14 @@ class Panel:
     workers: int
 
 
-def panel_of(case: Case, variant: Variant, seed: int) -> Panel:
+def panel_of(case: Case, variant: Variant, seed: int, *, on_run: OnRun | None = None) -> Panel:
     """Simulate a run again and keep its attempts on at most ``MOST_WORKERS`` workers."""
     workers = case.cluster.workers
     spread = sample_of(workers, MOST_WORKERS)
     all_kept = case.plan.tasks <= _MOST_BARS
     kept = AttemptBars(range(workers) if all_kept else spread)
-    told = case.run(variant, seed, observers=[kept])
+    starts = None if on_run is None else partial(on_run, variant, seed)
+    told = case.run(variant, seed, observers=[kept], on_start=starts)
     rows = telling_sample(kept.bars, workers, MOST_WORKERS) if all_kept else spread
     shown = frozenset(rows)
     return Panel(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from asyncexec.simulation.comparison import Case, Comparison, Variant, compare
+from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.noise import Noise
 
 WORKER_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -34,7 +34,7 @@ def against_workers(
     variants: Sequence[Variant],
     seeds: Sequence[int],
     *,
-    on_run: Callable[[Variant, int], object] | None = None,
+    on_run: OnRun | None = None,
 ) -> Curves:
     """Compare ``variants`` on a quarter to four times the workers of ``case``."""
     workers = worker_numbers(case.cluster.workers)
@@ -50,7 +50,7 @@ def against_slow_attempts(
     variants: Sequence[Variant],
     seeds: Sequence[int],
     *,
-    on_run: Callable[[Variant, int], object] | None = None,
+    on_run: OnRun | None = None,
 ) -> Curves:
     """Compare ``variants`` where none to a tenth of all attempts are slow (besides all other noise of ``case``)."""
     return Curves(

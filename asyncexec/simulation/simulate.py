@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 from typing import Any
 
@@ -39,6 +39,7 @@ def simulate(
     seed: int = 0,
     bars: bool = False,
     observers: Iterable[Observer] = (),
+    on_start: Callable[[Callable[[], float]], object] | None = None,
 ) -> Simulated:
     """Return how a run of ``plan`` would go on ``cluster``, decided by the scheduler that runs plans.
 
@@ -60,6 +61,9 @@ def simulate(
         Whether to keep every attempt, for a picture.
     observers : iterable of observers
         Are told what happens to attempts, as in a real run; times are those of the simulation. They cost their time.
+    on_start : callable, optional
+        Called before the clock starts, with a function that says (in any thread, at any time) which share of all tasks
+        is complete.
 
     Raises
     ------
@@ -109,6 +113,8 @@ def simulate(
     )
     world.dispatch = dispatch
     lane = Lane(0, run, fanout)
+    if on_start is not None:
+        on_start(lambda: 1.0 - run.left / plan.tasks if plan.tasks else 1.0)
     start = time.perf_counter()
     dispatch.add(lane, 0.0)
     world.run(lane.finished.is_set)

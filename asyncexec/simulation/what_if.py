@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.simulation.cluster import Cluster
-from asyncexec.simulation.comparison import Case, Comparison, Variant, compare
+from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.recorded import RecordedRun
 from asyncexec.simulation.separation import Separated, Slowness, separate_run
 
@@ -96,7 +96,7 @@ def what_if(
     slowness: Slowness = "auto",
     retry: Any = None,
     timeout: Any = None,
-    on_run: Callable[[Variant, int], object] | None = None,
+    on_run: OnRun | None = None,
 ) -> WhatIf:
     """Return how ``run`` would go on ``cluster``, and how well the model says how it went.
 
@@ -111,7 +111,7 @@ def what_if(
     retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
     on_run : callable, optional
-        Called before each simulated run.
+        Called when each simulated run starts.
 
     Raises
     ------

@@ -48,10 +48,16 @@ def test_a_variant_is_as_many_times_as_fast_as_the_median_of_its_pairs():
     assert compared.row(TWO_PHASE) is backed
 
 
-def test_who_waits_is_told_of_every_run_before_it_begins():
-    begun = []
-    compare(CASE, [OFF, TWO_PHASE], [1, 2], on_run=lambda *run: begun.append(run))
-    assert begun == [(OFF, 1), (OFF, 2), (TWO_PHASE, 1), (TWO_PHASE, 2)]
+def test_who_waits_is_told_of_every_run_and_how_far_it_is():
+    begun, shares = [], []
+
+    def on_run(variant, seed, share):
+        begun.append((variant, seed, share()))
+        shares.append(share)
+
+    compare(CASE, [OFF, TWO_PHASE], [1, 2], on_run=on_run)
+    assert begun == [(OFF, 1, 0.0), (OFF, 2, 0.0), (TWO_PHASE, 1, 0.0), (TWO_PHASE, 2, 0.0)]
+    assert [share() for share in shares] == [1.0] * 4
 
 
 def test_barriers_are_a_variant_of_their_own():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.tables import is_priced
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation import Cluster, Noise
-from asyncexec.simulation.comparison import Case, Comparison, Variant, compare
+from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.pictures import draw_curves, draw_workers, panel_of
 from asyncexec.simulation.recorded import RecordedRun
 from asyncexec.simulation.sensitivity import (
@@ -23,8 +23,6 @@ from asyncexec.simulation.sensitivity import (
 from asyncexec.simulation.separation import Slowness
 from asyncexec.simulation.spelling import durations_by_stage
 from asyncexec.simulation.what_if import WhatIf, what_if
-
-type OnRun = Callable[[Variant, int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +97,9 @@ class Job:
 
     def _draw(self, case: Case, begins: OnRun) -> None:
         if self.picture is not None:
-            panels = []
-            for variant in self._shown():
-                begins(variant, self.seeds[0])
-                panels.append(panel_of(case, variant, self.seeds[0]))
+            panels = [
+                panel_of(case, variant, self.seeds[0], on_run=begins) for variant in self._shown()
+            ]
             draw_workers(self.picture, panels, [stage.name for stage in case.plan.stages])
         if self.curves is not None:
             ways = (against_workers, against_slow_attempts)
