@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.simulation.durations import Constant, Durations, Empirical, Mixture, Seconds
+from asyncexec.simulation.durations import Durations, Empirical, Mixture, Seconds
 from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.recorded import Attempts, RecordedRun
 
@@ -23,8 +23,31 @@ SLOW_FACTOR = 2.0
 """An attempt is slow beyond so many medians."""
 
 # Fewer tasks that tell are not asked.
-ENOUGH_WITNESSES = 5
+ENOUGH_WITNESSES = 10
 _MOST_QUANTILES = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredNoise(Noise):
+    """Noise of which some attempts take as long as ones that were measured.
+
+    Attributes
+    ----------
+    tail_share : float
+        Which share of attempts does,
+    tail : Durations or None
+        and how long those take, unless their task takes longer by nature.
+    """
+
+    tail_share: float = 0.0
+    tail: Durations | None = None
+
+    def sample(self, random: np.random.Generator, seconds: Seconds) -> tuple[Seconds, Seconds]:
+        run, fails = Noise.sample(self, random, seconds)
+        if self.tail is not None:
+            slow = random.random(len(seconds)) < self.tail_share
+            run = np.where(slow, np.maximum(run, self.tail.sample(random, len(seconds))), run)
+        return run, fails
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +71,7 @@ class Separated:
     """
 
     durations: Durations
-    noise: Noise
+    noise: MeasuredNoise
     slow_share: float
     witnesses: int
     blamed_on_attempts: float
@@ -83,8 +106,9 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
     blame = float(np.mean(verdicts)) if told else float(slowness != "tasks")
     return Separated(
         durations=_nature(body, tail, (1.0 - blame) * slow_share),
-        noise=Noise(
-            factor=_factor(body, tail, blame * slow_share),
+        noise=MeasuredNoise(
+            tail_share=blame * slow_share,
+            tail=Empirical(tail) if len(tail) and blame else None,
             hang_share=float(np.mean(hung)),
             failure_share=float(np.mean(failed)),
         ),
@@ -99,14 +123,6 @@ def _nature(body: Seconds, tail: Seconds, tail_share: float) -> Durations:
     if not len(tail) or not tail_share:
         return Empirical(body)
     return Mixture(((1.0 - tail_share, Empirical(body)), (tail_share, Empirical(tail))))
-
-
-def _factor(body: Seconds, tail: Seconds, share: float) -> Durations | None:
-    """Return by what attempts are slowed: ``share`` of them as those of the slow end were, against ordinary ones."""
-    if not len(tail) or not share:
-        return None
-    ratios = Empirical(tail / float(np.median(body)))
-    return Mixture(((1.0 - share, Constant(1.0)), (share, ratios)))
 
 
 def _verdicts(attempts: Attempts, slow_from: float) -> NDArray[np.bool_]:

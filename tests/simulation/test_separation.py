@@ -25,7 +25,7 @@ def quiet(tasks, seconds=1.0):
     return [(task, 1, "succeeded", seconds) for task in range(tasks)]
 
 
-def slow_with_witnesses(second_seconds, slow=6, tasks=94):
+def slow_with_witnesses(second_seconds, slow=12, tasks=188):
     """Tasks whose first attempt was given up after 5 s, because another was done."""
     rows = quiet(tasks)
     for task in range(tasks, tasks + slow):
@@ -40,23 +40,23 @@ def drawn(durations, count=20_000):
 def test_equal_durations_are_all_nature():
     told = separate(attempts(*quiet(50, 3.0)))
     assert set(drawn(told.durations)) == {3.0}
-    assert told.noise.factor is None
+    assert told.noise.tail is None
     assert (told.slow_share, told.witnesses) == (0.0, 0)
 
 
 def test_a_slow_attempt_whose_task_was_quick_the_second_time_is_noise():
     told = separate(slow_with_witnesses(1.0))
-    assert (told.witnesses, told.blamed_on_attempts) == (6, 1.0)
+    assert (told.witnesses, told.blamed_on_attempts) == (12, 1.0)
     assert drawn(told.durations).max() == 1.0
-    factors = drawn(told.noise.factor)
-    assert np.mean(factors > 1) == pytest.approx(0.06, abs=0.01)
-    assert factors.max() == pytest.approx(5.0)
+    run, _ = told.noise.sample(RANDOM(0), np.full(20_000, 1.0))
+    assert np.mean(run > 1) == pytest.approx(0.06, abs=0.01)
+    assert run.max() == pytest.approx(5.0)
 
 
 def test_a_task_that_was_slow_the_second_time_as_well_is_slow_by_nature():
     told = separate(slow_with_witnesses(4.5))
-    assert (told.witnesses, told.blamed_on_attempts) == (6, 0.0)
-    assert told.noise.factor is None
+    assert (told.witnesses, told.blamed_on_attempts) == (12, 0.0)
+    assert told.noise.tail is None
     assert np.mean(drawn(told.durations) > 2) == pytest.approx(0.06, abs=0.01)
 
 
@@ -71,7 +71,12 @@ def test_without_witnesses_the_slow_end_is_laid_on_attempts_unless_the_caller_sa
     assert told.witnesses == 0
     assert told.slow_share == pytest.approx(0.1)
     assert np.mean(drawn(told.durations) > 2) == pytest.approx(share_by_nature, abs=0.01)
-    assert (told.noise.factor is None) == (slowness == "tasks")
+    assert (told.noise.tail is None) == (slowness == "tasks")
+
+
+def test_few_witnesses_are_not_asked():
+    told = separate(slow_with_witnesses(4.5, slow=9, tasks=91))
+    assert (told.witnesses, told.told, told.blamed_on_attempts) == (9, False, 1.0)
 
 
 def test_what_was_stopped_counts_as_what_ran_longer():
@@ -97,3 +102,15 @@ def test_hangs_and_failures_are_shares_of_attempts():
 def test_a_stage_none_of_whose_first_attempts_succeeded_is_known_from_the_others():
     told = separate(attempts((0, 1, "failed", 0.1), (0, 2, "succeeded", 2.0)))
     assert set(drawn(told.durations, 5)) == {2.0}
+
+
+def test_a_slow_attempt_of_a_slow_task_is_no_slower_than_either():
+    rows = quiet(80)
+    for task in range(80, 90):
+        second = 1.0 if task % 2 else 6.0
+        rows += [(task, 1, "succeeded", 6.0), (task, 2, "succeeded", second)]
+    told = separate(attempts(*rows))
+    assert told.blamed_on_attempts == 0.5
+    run, _ = told.noise.sample(RANDOM(1), drawn(told.durations))
+    assert run.max() == 6.0
+    assert np.mean(run > 2) == pytest.approx(0.11, abs=0.01)
