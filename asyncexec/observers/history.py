@@ -23,7 +23,7 @@ _FORMATS = ("auto", "csv", "parquet")
 class History:
     """Writes a folder for each run, ``<execution>-<start in UTC>``, that holds
 
-    - ``plan.json``: what ran, where, how it ended, the figures of each stage;
+    - ``plan.json``: what ran, where, how it ended, each stage with its figures and what it reads of others;
     - ``attempts.parquet`` (or ``.csv``): a line for each attempt, with what its worker measured;
     - ``tasks.parquet`` (or ``.csv``): a line for each task that completed.
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from asyncexec.simulation.what_if import WhatIf
 
 _MINUTE, _HOUR = 60.0, 3600.0
+# Of all worker time; what a stage below that does says nothing about the run.
+_MATTERS = 0.01
 
 
 def comparison_table(compared: Comparison, rows: Sequence[Compared]) -> Table:
@@ -71,8 +73,14 @@ def what_if_table(what_if: WhatIf) -> Table:
 
 
 def blame_lines(what_if: WhatIf) -> list[str]:
-    """Return what was made of the slow end of each stage that has one."""
-    return [_blame(name, part) for name, part in what_if.stages.items() if part.slow_share]
+    """Return what was made of the slow end of each stage that has one, and matters for the whole."""
+    all_seconds = what_if.run.slot_seconds
+    return [
+        _blame(stage.name, what_if.stages[stage.name])
+        for stage in what_if.run.stages
+        if what_if.stages[stage.name].slow_share
+        and stage.attempts.seconds.sum() > _MATTERS * all_seconds
+    ]
 
 
 def is_priced(cluster: Cluster) -> bool:
