@@ -13,9 +13,9 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.adapters.reins import Reins
-from asyncexec.backends.contract import Job, Program, Report, Started
+from asyncexec.backends.contract import Job, Report, Started
 from asyncexec.backends.wire import encode_outcomes, encode_reports
-from asyncexec.backends.worker import Fence, describe, run_job
+from asyncexec.backends.worker import describe, run_job
 from asyncexec.events.outcome import Outcome, Status
 
 if TYPE_CHECKING:
@@ -27,36 +27,6 @@ NEEDS_PROGRAM = b""
 KEPT_PROGRAMS = 32
 TELL_SECONDS = 0.02
 GATHER_SECONDS = 0.002
-
-
-class LocalCall:
-    """A batch for a worker that shares the driver's memory.
-
-    ``dropped`` holds attempts that are not to be started; ``fences`` are by attempt.
-    """
-
-    def __init__(self, program: Program, jobs: Sequence[Job]) -> None:
-        self.dropped: set[int] = set()
-        self.fences = {job.attempt: Fence() for job in jobs}
-        self._program = program
-        self._jobs = jobs
-
-    def __call__(self) -> list[Outcome]:
-        """Run the jobs in this thread."""
-        program, worker = self._program, threading.current_thread().name
-        return [
-            run_job(
-                job,
-                program.kernel,
-                program.io,
-                program.shape,
-                worker=worker,
-                fence=self.fences[job.attempt],
-                keep_exception=True,
-            )
-            for job in self._jobs
-            if job.attempt not in self.dropped
-        ]
 
 
 class RemoteCall:
