@@ -15,7 +15,7 @@ from typing import Self
 
 from asyncexec.plan.axes import AxisMap, Fixed, Same
 from asyncexec.plan.box import Box, Index, Shape, Span, intersect
-from asyncexec.plan.relations import Blockwise, Relation
+from asyncexec.plan.relations import Blockwise, Guarded, Relation
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,35 +299,3 @@ def _box_of(guards: Sequence[Guard], grid: Shape) -> Box:
     for axis, start, stop in guards:
         box[axis] = intersect(box[axis], range(start, stop))
     return tuple(box)
-
-
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """A relation that only the consumers within a box have."""
-
-    inner: Blockwise
-    within: Box
-
-    @property
-    def producer(self) -> Shape:
-        return self.inner.producer
-
-    @property
-    def consumer(self) -> Shape:
-        return self.inner.consumer
-
-    @property
-    def barrier(self) -> bool:
-        return False
-
-    def reads(self, out: Box) -> Box:
-        inside = tuple(intersect(a, b) for a, b in zip(out, self.within, strict=True))
-        if any(not len(span) for span in inside):
-            return tuple(range(0) for _ in self.producer) or (range(0),)
-        return self.inner.reads(inside)
-
-    def consumers(self, inputs: Box) -> Box:
-        found = self.inner.consumers(inputs)
-        if any(not len(span) for span in found):
-            return found
-        return tuple(intersect(a, b) for a, b in zip(found, self.within, strict=True))

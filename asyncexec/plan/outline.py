@@ -8,14 +8,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Listed, Same, Window
-from asyncexec.plan.relations import All, Blockwise, Opaque, Relation
+from asyncexec.plan.axes import AxisMap, Every, Fixed, Group, Listed, Same, Window
+from asyncexec.plan.relations import All, Blockwise, Guarded, Opaque, Relation
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape, Span
 
 MOST_POSITIONS = 10_000
-"""A list of what each position reads (a gather's) is kept up to this length; a longer one becomes opaque."""
+"""What has no closed form is listed position by position up to this length; beyond it becomes opaque."""
 
 _MAPS: Mapping[str, type[Any]] = {
     kind.__name__.lower(): kind for kind in (Same, Window, Group, Fixed, Every)
@@ -25,14 +25,27 @@ _MAPS: Mapping[str, type[Any]] = {
 def outline(relation: Relation) -> dict[str, Any]:
     """Return ``relation`` as numbers, texts, lists and dicts; :func:`relation_of` makes a relation of them again.
 
-    What has no closed form, or is somebody else's own kind of relation, comes out as one that waits for everything.
+    A long list, or somebody else's own kind of relation, comes out as one that waits for everything.
     """
     ends: dict[str, Any] = {
         "producer": list(relation.producer),
         "consumer": list(relation.consumer),
     }
+    if isinstance(relation, Guarded):
+        inner = outline(relation.inner)
+        if inner["kind"] == "blockwise":
+            return {
+                "kind": "guarded",
+                "inner": inner,
+                "within": [_runs(s) for s in relation.within],
+            }
     if isinstance(relation, Blockwise):
-        maps = [_outlined(axis_map) for axis_map in relation.maps]
+        maps = [
+            _outlined(axis_map, n, 1 if axis is None else relation.consumer[axis])
+            for n, axis, axis_map in zip(
+                relation.producer, relation.axes, relation.maps, strict=True
+            )
+        ]
         if all(maps):
             return {"kind": "blockwise", **ends, "axes": list(relation.axes), "maps": maps}
     return {"kind": "all" if isinstance(relation, All) else "opaque", **ends}
@@ -47,8 +60,10 @@ def relation_of(outlined: Mapping[str, Any]) -> Relation:
         If this is not what :func:`outline` returns.
     """
     try:
-        producer, consumer = _shape(outlined["producer"]), _shape(outlined["consumer"])
         kind = outlined["kind"]
+        if kind == "guarded":
+            return _guarded(outlined)
+        producer, consumer = _shape(outlined["producer"]), _shape(outlined["consumer"])
         if kind in ("all", "opaque"):
             return (All if kind == "all" else Opaque)(producer, consumer)
         if kind != "blockwise":
@@ -64,21 +79,22 @@ def relation_of(outlined: Mapping[str, Any]) -> Relation:
         ) from error
 
 
-def _outlined(axis_map: AxisMap) -> dict[str, Any] | None:
-    """Return a map of one axis as plain data; None where there is none for it."""
+def _guarded(outlined: Mapping[str, Any]) -> Guarded:
+    inner = relation_of(outlined["inner"])
+    if not isinstance(inner, Blockwise) or len(outlined["within"]) != len(inner.consumer):
+        raise RelationError(f"{outlined!r} does not describe a relation within a box")
+    return Guarded(inner, tuple(_span(runs) for runs in outlined["within"]))
+
+
+def _outlined(axis_map: AxisMap, producer: int, consumer: int) -> dict[str, Any] | None:
+    """Return a map between axes of these lengths as plain data; None where that would be too long."""
     kind = type(axis_map).__name__.lower()
     if kind in _MAPS and type(axis_map) is _MAPS[kind]:
         # Not `asdict`, which copies deeply: these are numbers all.
         return {"kind": kind} | {f.name: getattr(axis_map, f.name) for f in fields(_MAPS[kind])}
-    if isinstance(axis_map, Listed):
-        producer, length = axis_map.producer, len(axis_map.spans)
-    elif isinstance(axis_map, Gather):
-        producer, length = axis_map.blocks
-    else:
+    if consumer > MOST_POSITIONS:
         return None
-    if length > MOST_POSITIONS:
-        return None
-    spans = [_runs(axis_map.reads(out)) for out in range(length)]
+    spans = [_runs(axis_map.reads(out)) for out in range(consumer)]
     return {"kind": "listed", "producer": producer, "spans": spans}
 
 

@@ -122,6 +122,38 @@ _NOTHING: Box = (range(0),)
 
 
 @dataclass(frozen=True, slots=True)
+class Guarded:
+    """A relation that only the consumers within a box have."""
+
+    inner: Blockwise
+    within: Box
+
+    @property
+    def producer(self) -> Shape:
+        return self.inner.producer
+
+    @property
+    def consumer(self) -> Shape:
+        return self.inner.consumer
+
+    @property
+    def barrier(self) -> bool:
+        return False
+
+    def reads(self, out: Box) -> Box:
+        inside = tuple(intersect(a, b) for a, b in zip(out, self.within, strict=True))
+        if any(not len(span) for span in inside):
+            return tuple(range(0) for _ in self.producer) or _NOTHING
+        return self.inner.reads(inside)
+
+    def consumers(self, inputs: Box) -> Box:
+        found = self.inner.consumers(inputs)
+        if any(not len(span) for span in found):
+            return found
+        return tuple(intersect(a, b) for a, b in zip(found, self.within, strict=True))
+
+
+@dataclass(frozen=True, slots=True)
 class _Whole:
     producer: Shape
     consumer: Shape
@@ -234,6 +266,7 @@ __all__ = [
     "Fixed",
     "Gather",
     "Group",
+    "Guarded",
     "Listed",
     "Opaque",
     "Relation",

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+import asyncexec.array as xp
 from asyncexec.errors import RelationError
 from asyncexec.plan.axes import Every, Fixed, Group, Listed, Same, Window
 from asyncexec.plan.box import indices, point, whole
@@ -12,6 +13,7 @@ from asyncexec.plan.outline import MOST_POSITIONS, outline, relation_of
 from asyncexec.plan.relations import (
     All,
     Blockwise,
+    Guarded,
     Opaque,
     block_reduce,
     broadcast,
@@ -35,6 +37,8 @@ RELATIONS = [
     Blockwise((3,), (), (None,), (Every(3),)),
     Blockwise((5,), (3,), (0,), (Group(2, 5),)),
     Blockwise((1,), (3,), (0,), (Same(1, 3),)),
+    Guarded(identity((5, 2)), (range(1, 3), range(2))),
+    Guarded(identity((5,)), (range(0),)),
     All((3, 2), (2,)),
     Opaque((3,), (2, 2)),
 ]
@@ -51,6 +55,20 @@ def test_an_outlined_relation_says_the_same_in_both_directions(relation):
     for one in indices(whole(relation.producer)):
         box = point(one)
         assert set(indices(again.consumers(box))) == set(indices(relation.consumers(box)))
+
+
+def test_what_stages_of_arrays_read_is_kept():
+    a = xp.ones((40, 40), chunks=(5, 5))
+    both = xp.concat([a[::2, 3:], a[1:, ::-1][:, 3:]], axis=0)
+    plan = xp.sum(xp.mean(both + 1, axis=0) ** 2).to_plan()
+    reads = [read.relation for stage in plan.stages for read in stage.reads]
+    assert len(reads) >= 3
+    for relation in reads:
+        again = relation_of(json.loads(json.dumps(outline(relation))))
+        assert not again.barrier
+        for one in indices(whole(relation.consumer)):
+            found, expected = again.reads(point(one)), relation.reads(point(one))
+            assert set(indices(found)) == set(indices(expected))
 
 
 def test_what_has_no_closed_form_and_is_long_waits_for_everything():
@@ -74,6 +92,8 @@ def test_what_has_no_closed_form_and_is_long_waits_for_everything():
             "maps": [{"kind": "x"}],
         },
         outline(identity((2,))) | {"producer": [3]},
+        {"kind": "guarded", "inner": outline(identity((2,))), "within": []},
+        {"kind": "guarded", "inner": outline(All((2,), (2,))), "within": [[[0, 1]]]},
     ],
 )
 def test_what_is_no_outline_is_refused(wrong):
