@@ -78,7 +78,18 @@ class TwoPhase:
         return 3 if view.draining and view.cancels else 2
 
     def backups(self, view: StageView) -> int:
-        if not view.cancels and view.wasted_seconds > _WASTE_SHARE * view.busy_seconds:
-            # Losers run on to their end: what they may cost is bounded by what they have cost.
-            return 0
-        return view.slots if view.draining and view.cancels else max(1, view.slots // 10)
+        if view.cancels:
+            return view.slots if view.draining else max(1, view.slots // 10)
+        return min(max(1, view.slots // 10), _affordable(view))
+
+
+def _affordable(view: StageView) -> int:
+    """Return how many backups may run where losers run on to their end.
+
+    Each may cost a task's time, besides what losers have cost already. One is always tried, until it has cost too much.
+    """
+    median = view.statistics.quantile(0.5)
+    if not median > 0:
+        return 1
+    left = _WASTE_SHARE * view.tasks - view.wasted_seconds / median
+    return max(int(left), 1 if not view.wasted_seconds else 0)
