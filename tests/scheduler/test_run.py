@@ -15,7 +15,7 @@ from asyncexec.errors import (
     TaskMemoryError,
     TaskTimeoutError,
 )
-from asyncexec.events.outcome import Status
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Read, Stage
@@ -149,6 +149,31 @@ def test_a_task_that_goes_alone_is_not_held_up_by_deeper_stages() -> None:
         rest = bench.send()
     assert bench.run.finished
     assert bench.run.left == 0
+
+
+def test_twins_that_end_in_one_instant_are_one_completion() -> None:
+    """One event, and so one line in a history."""
+    bench = Workbench(Plan.map(abs, range(20)), slots=20, straggler=TwoPhase())
+    jobs = bench.send()
+    for job in jobs:
+        bench.start(job)
+    for job in jobs[1:]:
+        bench.end(job, seconds=1.0)
+    bench.pass_time(5.0)
+    (backup,) = bench.send(most=1)
+    assert backup.task == jobs[0].task
+    bench.start(backup, worker="other")
+    bench.kinds()
+    both = [
+        Outcome(a.attempt, Status.SUCCEEDED, "w", 1.0, 6.0, value=0) for a in (backup, jobs[0])
+    ]
+    bench.run.report(both, bench.now)
+    assert bench.run.finished
+    assert bench.run.stages[0].completed == 20
+    kinds = bench.kinds()
+    assert kinds.count("TaskSucceeded") == 1
+    assert kinds.count("AttemptEnded") == 2
+    assert bench.run.stages[0].backups_won == 1
 
 
 def hanging(**policies: object) -> tuple[Workbench, object]:
