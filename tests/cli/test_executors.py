@@ -72,7 +72,7 @@ def test_what_is_not_installed_is_answered_with_the_command_that_installs_it(mon
     monkeypatch.setattr(features.importlib.metadata, "version", version)
     by_name = {f.name: f for f in executor_features()}
     assert by_name["threads"].missing == ()
-    assert by_name["ray"].missing == ("ray",)
+    assert "ray" in by_name["ray"].missing
     assert by_name["aws-lambda"].install == 'pip install "asyncexec[lambda]"'
     assert main(["executors", "ray"]) == 0
     assert 'pip install "asyncexec[ray]"' in capsys.readouterr().out
