@@ -137,6 +137,7 @@ class Lookout:
             cancels=self._capabilities.kills,
             metered=self._capabilities.metered,
             statistics=_statistics(stage),
+            started_backups=stage.backed_up,
             busy_seconds=stage.busy_seconds,
             wasted_seconds=stage.wasted_seconds,
             elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,

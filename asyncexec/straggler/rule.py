@@ -36,6 +36,8 @@ class StageView:
     statistics : DurationStatistics
         Seconds that successful attempts of the stage ran, measured on the workers; until there are some, of tasks that
         call the same function on chunks of the same size in other stages and earlier runs.
+    started_backups : int
+        Backups started so far.
     busy_seconds, wasted_seconds : float
         That workers spent on attempts that have ended, and on those of them that lost against another.
     elapsed_seconds : float
@@ -52,6 +54,7 @@ class StageView:
     cancels: bool
     metered: bool
     statistics: DurationStatistics
+    started_backups: int = 0
     busy_seconds: float = 0.0
     wasted_seconds: float = 0.0
     elapsed_seconds: float = 0.0

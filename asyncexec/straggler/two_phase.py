@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 # Where worker time is billed, the end phase waits longer.
 _METERED_FACTOR = 1.5
 
-# Where losers cannot be stopped, so much of all work may go into them.
+# Where losers cannot be stopped, backups wait until so many tasks are complete: the first durations are the short ones,
+# and what is taken for slow by them is paid for.
+_SURE_SHARE = 0.9
+
+# And so much of all work may go into them.
 _WASTE_SHARE = 0.05
 
 
@@ -33,8 +37,12 @@ class TwoPhase:
     phase     backup beyond the age of            attempts of a task         backups at once
     ========  ==================================  =========================  ===================
     busy      ``max(3 * median, 99th centile)``   2                          a tenth of the slots
-    draining  ``max(1.25 * median, 75th)``        3; 2 if losers run on      as many as slots
+    draining  ``max(1.25 * median, 75th)``        3                          as many as slots
     ========  ==================================  =========================  ===================
+
+    Where losers cannot be stopped, every backup is paid for in full: none starts before nine tenths of the tasks are
+    complete, draining waits for ``max(3 * median, 90th)``, a task has 2 attempts at most, and all backups together may
+    take a twentieth of the work.
 
     Attributes
     ----------
@@ -65,11 +73,16 @@ class TwoPhase:
         statistics = view.statistics
         if statistics.count < max(1.0, min(EVIDENCE, view.tasks / 2)):
             return None
+        if not view.cancels and view.completed < _SURE_SHARE * view.tasks:
+            return None
         median = statistics.quantile(0.5)
-        if view.draining:
+        if view.draining and view.cancels:
             age = max(1.25 * median, statistics.quantile(0.75)) * (
                 _METERED_FACTOR if view.metered else 1.0
             )
+        elif view.draining:
+            # A backup that was not needed is paid for in full.
+            age = max(3.0 * median, statistics.quantile(0.9))
         else:
             age = max(3.0 * median, statistics.quantile(0.99))
         return max(age, self.floor_seconds)
@@ -78,18 +91,19 @@ class TwoPhase:
         return 3 if view.draining and view.cancels else 2
 
     def backups(self, view: StageView) -> int:
-        if view.cancels:
-            return view.slots if view.draining else max(1, view.slots // 10)
-        return min(max(1, view.slots // 10), _affordable(view))
+        most = view.slots if view.draining else max(1, view.slots // 10)
+        return most if view.cancels else min(most, _affordable(view))
 
 
 def _affordable(view: StageView) -> int:
     """Return how many backups may run where losers run on to their end.
 
-    Each may cost a task's time, besides what losers have cost already. One is always tried, until it has cost too much.
+    What a backup costs then is a task's time: the attempt it is for runs on as it would have anyway. At least one is
+    tried.
     """
     median = view.statistics.quantile(0.5)
     if not median > 0:
         return 1
-    left = _WASTE_SHARE * view.tasks - view.wasted_seconds / median
-    return max(int(left), 1 if not view.wasted_seconds else 0)
+    work = view.tasks * view.statistics.mean_seconds
+    left = max(1, int(_WASTE_SHARE * work / median)) - view.started_backups
+    return view.running_backups + max(0, left)
