@@ -14,6 +14,7 @@ import statistics
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,11 +88,12 @@ def show(cell: Cell, rows: dict[str, Row]) -> None:
 
 
 def summary(chosen: list[Cell], table: dict[str, dict[str, Row]], rules: list[str]) -> None:
-    for judged in (False, True):
-        names = [c.name for c in chosen if c.judged is judged]
+    for judged, kills in product((False, True), (True, False)):
+        names = [c.name for c in chosen if c.judged is judged and c.kills is kills]
         if not names:
             continue
-        print(f"\n{'judged by' if judged else 'chosen on'}: {len(names)} cases")
+        half = "judged by" if judged else "chosen on"
+        print(f"\n{half}: {len(names)} cases where losers {'are stopped' if kills else 'run on'}")
         for rule in rules:
             rows = [table[name][rule] for name in names]
             worst = min(zip((r.speedup for r in rows), names, strict=True))
