@@ -236,7 +236,7 @@ def convert(block: Any, *, dtype: DType) -> Any:
     """Return ``block`` with elements of ``dtype``; of a complex number the real part."""
     values = np.asarray(block)
     if values.dtype.kind == "c" and dtype.kind not in "cb":
-        values = values.real
+        values = np.real(values)
     return values.astype(dtype)
 
 

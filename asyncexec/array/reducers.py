@@ -140,7 +140,8 @@ def _squares(block: Part, mean: Part, axes: Axes) -> Part:
     total = np.zeros(mean.shape)
     axis = max(range(block.ndim), key=lambda a: block.shape[a], default=None)
     if axis is None:
-        return np.square(block - mean)
+        squares: Part = np.square(block - mean)
+        return squares
     rest = max(block.size // max(block.shape[axis], 1), 1)
     width = max(1, SLAB_BYTES // (8 * rest))
     for start in range(0, block.shape[axis], width):
