@@ -133,7 +133,9 @@ class Small(InstantBackend):
 
 async def test_a_task_that_may_use_more_than_a_worker_has_is_refused_before_the_run():
     async with ax.Engine(Small()) as running:
-        with pytest.raises(MemoryBudgetError, match=r"projected to need 2.0 MB.*'small' has 1.0 MB"):
+        with pytest.raises(
+            MemoryBudgetError, match=r"projected to need 2.0 MB.*'small' has 1.0 MB"
+        ):
             running.start(ax.Plan.map(abs, [1], memory="2MB"))
         running.start(ax.Plan.map(abs, [1], memory="1MB")).cancel()
 

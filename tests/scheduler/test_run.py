@@ -164,9 +164,7 @@ def test_twins_that_end_in_one_instant_are_one_completion() -> None:
     assert backup.task == jobs[0].task
     bench.start(backup, worker="other")
     bench.kinds()
-    both = [
-        Outcome(a.attempt, Status.SUCCEEDED, "w", 1.0, 6.0, value=0) for a in (backup, jobs[0])
-    ]
+    both = [Outcome(a.attempt, Status.SUCCEEDED, "w", 1.0, 6.0, value=0) for a in (backup, jobs[0])]
     bench.run.report(both, bench.now)
     assert bench.run.finished
     assert bench.run.stages[0].completed == 20
