@@ -2,11 +2,13 @@
 
 import importlib.util
 import os
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
+import anyio
 import pytest
 
 from asyncexec.backends.adapters import calls_in_worker
@@ -16,7 +18,9 @@ from asyncexec.backends.contract import Job, Program, Started
 from asyncexec.backends.ray import RayBackend
 from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
 from asyncexec.backends.ray_cluster.in_worker import frames
-from asyncexec.backends.ray_cluster.record import Records
+from asyncexec.backends.ray_cluster.kills import Kills, until_gone
+from asyncexec.backends.ray_cluster.record import Record, Records
+from asyncexec.backends.ray_cluster.remote import PASSED_ON, Remote
 from asyncexec.backends.registry import make_backend
 from asyncexec.backends.wire import decode_reports
 from asyncexec.errors import MissingExtraError, OptionError
@@ -250,3 +254,95 @@ def test_there_is_no_record_of_workers_elsewhere():
 def test_a_record_that_cannot_be_written_is_done_without(tmp_path):
     call = call_of(lambda index: index[0], 2)
     assert len(reports_of(call, str(tmp_path / "missing" / "record"))) == 2
+
+
+# Calls that are given to a worker which is being killed because of another.
+
+
+class Deaths(Remote):
+    """Its workers die, so many of them, and tell so much before."""
+
+    def __init__(self, kills, *, deaths, told=0, begun=None):
+        super().__init__(kills=kills)
+        self.deaths, self.told, self.begun = deaths, told, begun
+        self.calls = 0
+
+    def _function(self, demand):
+        return None
+
+    async def _submitted(self, call, record, function):
+        self.calls += 1
+        return self._stream()
+
+    async def _stream(self):
+        from ray.exceptions import WorkerCrashedError
+
+        if self.begun is not None:
+            Record.create(self.begun).begin(10)
+        for _ in range(self.told):
+            yield _soon(b"told")
+        if self.calls <= self.deaths:
+            raise WorkerCrashedError
+        yield _soon(b"frame")
+
+    async def frames(self):
+        return [frame async for frame in self.run(call_of(abs, 1), self.begun, Demand())]
+
+
+async def _soon(frame):
+    return frame
+
+
+def a_kill() -> Kills:
+    kills = Kills()
+    kills.note()
+    return kills
+
+
+@needs_ray
+async def test_a_call_that_met_the_end_of_a_killed_worker_is_passed_on_without_a_word():
+    remote = Deaths(a_kill(), deaths=PASSED_ON)
+    assert await remote.frames() == [b"frame"]
+    assert remote.calls == PASSED_ON + 1
+
+
+@needs_ray
+@pytest.mark.parametrize(
+    "killed, died",
+    [(True, {"deaths": 99}), (False, {"deaths": 1}), (True, {"deaths": 1, "told": 1})],
+    ids=["which dies again and again", "where nobody killed", "which had told something"],
+)
+async def test_a_call_is_lost(killed, died):
+    from ray.exceptions import WorkerCrashedError
+
+    remote = Deaths(a_kill() if killed else Kills(), **died)
+    with pytest.raises(WorkerCrashedError):
+        await remote.frames()
+    assert remote.calls == (PASSED_ON + 1 if died["deaths"] > PASSED_ON else 1)
+
+
+@needs_ray
+async def test_a_call_of_which_something_had_begun_is_lost_though_a_worker_was_killed(tmp_path):
+    from ray.exceptions import WorkerCrashedError
+
+    remote = Deaths(a_kill(), deaths=1, begun=str(tmp_path / "record"))
+    with pytest.raises(WorkerCrashedError):
+        await remote.frames()
+    assert remote.calls == 1
+
+
+async def test_the_end_of_a_process_is_waited_for():
+    process = await anyio.open_process([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    gone = []
+
+    async def wait():
+        await until_gone(process.pid)
+        gone.append(process.pid)
+
+    async with process, anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        await anyio.sleep(0.05)
+        assert not gone
+        await process.stdin.aclose()
+        await process.wait()
+    assert gone == [process.pid]

@@ -52,6 +52,20 @@ class Record:
             os.close(self._file)
 
 
+def last(path: str | None) -> tuple[int, int] | None:
+    """Return the attempt that a call's worker is at, or ``NOBODY``, and its process; None if it has begun nothing.
+
+    Nor is anything known without a path.
+    """
+    if path is None:
+        return None
+    try:
+        attempt, process = _ROW.unpack(Path(path).read_bytes())
+    except (OSError, struct.error):
+        return None
+    return attempt, process
+
+
 class Records:
     """The driver's side: one file a call, where workers are on this machine."""
 
@@ -77,13 +91,8 @@ class Records:
 
     def running(self, path: str | None) -> Started | None:
         """Return the attempt that ran last, if it has not ended."""
-        if path is None:
-            return None
-        try:
-            attempt, pid = _ROW.unpack(Path(path).read_bytes())
-        except (OSError, struct.error):
-            return None
-        return None if attempt == NOBODY else Started(attempt, f"{platform.node()}:{pid}")
+        attempt, process = last(path) or (NOBODY, 0)
+        return None if attempt == NOBODY else Started(attempt, f"{platform.node()}:{process}")
 
     def forget(self, path: str | None) -> None:
         """Remove the file of a call that is over."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import AsyncIterator
 from functools import partial
@@ -15,13 +14,15 @@ from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.ray_cluster import in_worker
 from asyncexec.backends.ray_cluster.demands import Demand
+from asyncexec.backends.ray_cluster.kills import KILL_SECONDS, KILLS, Kills, until_gone
 from asyncexec.backends.ray_cluster.options import Settings
+from asyncexec.backends.ray_cluster.record import last
 from asyncexec.errors import BackendError, WorkerLostError
 
 # Larger calls are copied into Ray's object store, which may have to make room first.
 LARGE_BYTES = 64_000
-# From the order to kill a worker to the news of its death.
-KILL_SECONDS = 5.0
+# How often a call that met the end of a killed worker is passed on.
+PASSED_ON = 3
 SHUT_DOWN = "executor 'ray': Ray was shut down in this process while it was used"
 
 _log = logging.getLogger(__name__)
@@ -35,19 +36,44 @@ class Remote:
     settings : Settings
     thread : SystemThread
         For what blocks.
+    kills : Kills
+        Where those of this process are noted.
     """
 
     def __init__(
-        self, settings: Settings | None = None, thread: SystemThread | None = None
+        self,
+        settings: Settings | None = None,
+        thread: SystemThread | None = None,
+        kills: Kills = KILLS,
     ) -> None:
         self._settings = settings
         self._thread = thread
+        self._kills = kills
         self._functions: dict[Demand, Any] = {}
 
     async def run(
         self, call: RemoteCall, record: str | None, demand: Demand
     ) -> AsyncIterator[bytes]:
-        """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled."""
+        """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled.
+
+        A call that was given to a worker which was being killed because of another is passed on to the next.
+        """
+        for left in reversed(range(PASSED_ON + 1)):
+            told = False
+            try:
+                async for frame in self._frames(call, record, demand):
+                    told = True
+                    yield frame
+            except Exception as error:
+                begun = told or last(record) is not None
+                if begun or not left or not (_is_loss(error) and self._kills.recent):
+                    raise
+            else:
+                return
+
+    async def _frames(
+        self, call: RemoteCall, record: str | None, demand: Demand
+    ) -> AsyncIterator[bytes]:
         stream: Any = None
         # What is cancelled has to be known to be killed.
         with anyio.CancelScope(shield=True):
@@ -56,7 +82,7 @@ class Remote:
             async for frame in stream:
                 yield await frame
         except anyio.get_cancelled_exc_class():
-            await _kill(stream)
+            await _kill(stream, record, self._kills)
             raise
 
     async def _submitted(self, call: RemoteCall, record: str | None, function: Any) -> Any:
@@ -164,15 +190,26 @@ def _is_large(call: RemoteCall) -> bool:
     return False
 
 
-async def _kill(stream: Any) -> None:
+def _is_loss(error: Exception) -> bool:
+    from ray.exceptions import WorkerCrashedError
+
+    return isinstance(error, WorkerCrashedError)
+
+
+async def _kill(stream: Any, record: str | None, kills: Kills) -> None:
     """Kill the worker of a call, and wait until it is dead, or the call turns out to have ended."""
     import ray
 
-    with (
-        anyio.CancelScope(shield=True),
-        anyio.move_on_after(KILL_SECONDS),
-        contextlib.suppress(Exception),
-    ):
-        ray.cancel(stream, force=True)
-        async for frame in stream:
-            await frame
+    kills.note()
+    try:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(KILL_SECONDS):
+            try:
+                ray.cancel(stream, force=True)
+                async for frame in stream:
+                    await frame
+            except Exception:  # noqa: BLE001 - whatever Ray says, the worker's end is what counts
+                # Ray says so of what has not begun, too, and before the process has gone.
+                if (begun := last(record)) is not None:
+                    await until_gone(begun[1])
+    finally:
+        kills.note()

@@ -207,6 +207,17 @@ async def test_a_worker_that_is_killed_from_outside_is_lost_and_said_to_be(lent_
     assert "Ray's worker is gone" in outcome.error.message
 
 
+async def test_a_worker_is_gone_when_its_task_is_said_to_be_cancelled(lent_ray, tmp_path):
+    held = Held(directory=tmp_path)
+    async with Driven(RayBackend(), patience=PATIENCE) as driven:
+        for task in range(3):
+            (attempt,) = driven.send(driven.program(held), [task])
+            worker = (await driven.started(attempt)).worker
+            driven.cancel([attempt])
+            assert (await driven.outcome(attempt)).status is Status.CANCELLED
+            assert not psutil.pid_exists(int(worker.rpartition(":")[2]))
+
+
 async def test_a_death_in_a_batch_of_quick_tasks_costs_the_one_that_died_and_no_other(lent_ray):
     def kernel(index):
         if index == (5,):
