@@ -6,7 +6,7 @@ pytest.importorskip("distributed")
 
 from asyncexec.backends.dask import DaskBackend
 from asyncexec.backends.dask_cluster.census import Census
-from asyncexec.backends.dask_cluster.growth import Growth
+from asyncexec.backends.dask_cluster.growth import Growth, Reminder
 from asyncexec.errors import OptionError
 
 
@@ -123,3 +123,20 @@ def test_from_nothing_the_first_worker_is_asked_for_when_work_waits():
     growth.look(0.0, waiting=0, running=1, workers=0)
     growth.look(1.0, waiting=1, running=1, workers=0)
     assert growth.look(2.0, waiting=1, running=1, workers=0) == 1
+
+
+def test_workers_that_do_not_come_are_asked_for_again_and_again_while_work_waits():
+    growth = Growth(least=1, most=5, asked=3)
+    looks = {now: growth.look(now, waiting=1, running=1, workers=2) for now in range(12)}
+    assert {now: asked for now, asked in looks.items() if asked} == {5: 3, 10: 3}
+    assert growth.look(14.0, waiting=0, running=1, workers=0) is None
+    assert growth.look(16.0, waiting=1, running=1, workers=0) is None
+    assert growth.look(21.0, waiting=1, running=1, workers=0) == 3
+
+
+def test_a_cluster_is_not_reminded_of_workers_that_are_there_again():
+    reminder = Reminder()
+    assert not reminder.due(0.0, missing=True)
+    assert not reminder.due(4.0, missing=False)
+    assert not reminder.due(6.0, missing=True)
+    assert reminder.due(11.0, missing=True)

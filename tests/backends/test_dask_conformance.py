@@ -6,12 +6,16 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import dask
 import distributed.utils
 from distributed import LocalCluster
 
 from asyncexec.backends.dask import DaskBackend
+from asyncexec.backends.dask_cluster import growth
 from asyncexec.engine import Engine
+from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
+from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
@@ -68,3 +72,37 @@ async def test_a_lent_cluster_in_this_process_shares_its_memory():
             assert engine.backend.capabilities.shares_memory
             assert (await engine.execute(Plan.map(lambda _: next(unpicklable), [0]))).value == [7]
         assert cluster.status.name == "running"
+
+
+@pytest.mark.parametrize("adaptive", [False, (1, 1)])
+async def test_a_worker_that_is_gone_for_good_is_replaced_in_a_cluster_made_for_us(
+    adaptive, monkeypatch
+):
+    monkeypatch.setattr(growth, "REMIND_AFTER_SECONDS", 0.2)
+    made = []
+
+    def make():
+        made.append(
+            LocalCluster(
+                n_workers=1,
+                threads_per_worker=1,
+                processes=False,
+                dashboard_address=None,
+                asynchronous=True,
+            )
+        )
+        return made[0]
+
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "100 ms"}):
+        executor = DaskBackend(cluster=make, adaptive=adaptive, patience=20)
+        async with Driven(executor, patience=30) as driven:
+            program = driven.program(kernels.echo)
+            (first,) = driven.send(program, [0])
+            assert (await driven.outcome(first)).status is Status.SUCCEEDED
+            (worker,) = made[0].workers.values()
+            await worker.close()
+            while made[0].workers:
+                await asyncio.sleep(0.01)
+            assert len(made[0].worker_spec) == 1  # The cluster believes that it has what it should.
+            (second,) = driven.send(program, [1])
+            assert (await driven.outcome(second)).status is Status.SUCCEEDED

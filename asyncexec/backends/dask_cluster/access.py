@@ -50,12 +50,23 @@ class Access:
         What can be scaled, where there is something.
     directory : str
         For files of ours.
+    ours : bool
+        Whether the cluster was made for us.
     """
 
     client: Any
     cluster: Any
     directory: str
+    ours: bool
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def planned(self) -> int:
+        """How many workers a cluster that was made for us is to have; 0 where it sees to them by itself."""
+        if self.ours and isinstance(self.cluster, _library().SpecCluster):
+            with suppress(RuntimeError):  # It lives in a thread of its own, and changes meanwhile.
+                return len(self.cluster.plan)
+        return 0
 
     async def close(self) -> None:
         """Let go of everything; end what is ours."""
@@ -82,7 +93,14 @@ async def open_access(settings: DaskSettings) -> Access:
             cluster, target = await _foreign_cluster(settings.source, stack)
         client = await _connect(target, settings)
         stack.push_async_callback(client.close)
-        return Access(client=client, cluster=cluster, directory=directory, stack=stack.pop_all())
+        source = settings.source
+        return Access(
+            client=client,
+            cluster=cluster,
+            directory=directory,
+            ours=isinstance(source, LocalSettings) or source.make_cluster is not None,
+            stack=stack.pop_all(),
+        )
 
 
 async def _connect(target: dict[str, Any], settings: DaskSettings) -> Any:

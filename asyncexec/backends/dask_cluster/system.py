@@ -25,7 +25,7 @@ from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.dask_cluster.access import Access, open_access
 from asyncexec.backends.dask_cluster.beside import Beside
 from asyncexec.backends.dask_cluster.census import Census, Worker
-from asyncexec.backends.dask_cluster.growth import Growth
+from asyncexec.backends.dask_cluster.growth import Growth, Reminder
 from asyncexec.backends.dask_cluster.in_worker import StartsFile, forget_topic, kill_worker
 from asyncexec.backends.dask_cluster.links import Links
 from asyncexec.backends.dask_cluster.remote_batch import RemoteBatch
@@ -98,6 +98,8 @@ class DaskSystem:
         await self._count()
         if self._settings.adaptive is not None and access.cluster is not None:
             self._beside.tasks.start_soon(self._grow, *self._settings.adaptive)
+        elif access.ours:
+            self._beside.tasks.start_soon(self._replace, access)
         self._beside.tasks.start_soon(self._keep_count)
 
     def _told(self) -> Capabilities:
@@ -259,6 +261,16 @@ class DaskSystem:
             )
             if asked is not None and not await self._scale(asked):
                 growth.asked = there  # To be asked again.
+
+    async def _replace(self, access: Access) -> None:
+        """Have as many workers as there were at first, or as the user has asked the cluster for since."""
+        reminder = Reminder()
+        while True:
+            await anyio.sleep(LOOK_SECONDS)
+            waiting = self.waiting() + self._unplaced
+            planned = access.planned if waiting else 0
+            if reminder.due(time.monotonic(), missing=len(self._census.workers) < planned):
+                await self._scale(planned)
 
     async def _scale(self, workers: int) -> bool:
         """Ask the cluster for so many workers; False if it cannot be asked now."""
