@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import pkgutil
 import statistics
 import subprocess
@@ -87,8 +88,15 @@ def contest(name: str, tasks: int, repeat: int) -> dict[str, dict[str, float]]:
 
 def apart(name: str, side: str, tasks: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.backends", name, "--side", side]
+    # Some systems start programs of theirs by name: those of this environment.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = subprocess.run(
-        [*command, "--tasks", str(tasks)], capture_output=True, text=True, check=False, timeout=600
+        [*command, "--tasks", str(tasks)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+        env={**os.environ, "PATH": path},
     )
     if done.returncode:
         raise SystemExit(f"{name}, {side}: {done.stderr[-2000:]}")
