@@ -11,7 +11,7 @@ import distributed.utils
 from distributed import LocalCluster
 
 from asyncexec.backends.dask import DaskBackend
-from asyncexec.backends.dask_cluster import growth
+from asyncexec.backends.dask_cluster import growth, system
 from asyncexec.engine import Engine
 from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
@@ -106,3 +106,25 @@ async def test_a_worker_that_is_gone_for_good_is_replaced_in_a_cluster_made_for_
             assert len(made[0].worker_spec) == 1  # The cluster believes that it has what it should.
             (second,) = driven.send(program, [1])
             assert (await driven.outcome(second)).status is Status.SUCCEEDED
+
+
+async def test_that_a_worker_has_left_is_found_out_also_when_it_was_not_told(
+    monkeypatch,
+):
+    monkeypatch.setattr(system, "RECOUNT_SECONDS", 0.1)
+    monkeypatch.setattr(distributed.Client, "subscribe_topic", lambda *_: None)
+    monkeypatch.setattr(distributed.Client, "unsubscribe_topic", lambda *_: None)
+    async with (
+        LocalCluster(
+            n_workers=1,
+            threads_per_worker=1,
+            processes=False,
+            dashboard_address=None,
+            asynchronous=True,
+        ) as cluster,
+        DaskBackend(cluster=cluster) as backend,
+    ):
+        assert backend.capabilities.worker_bytes is not None
+        cluster.scale(0)
+        while backend.capabilities.worker_bytes is not None:
+            await asyncio.sleep(0.01)

@@ -35,6 +35,7 @@ from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 
 LOOK_SECONDS = 0.25
+RECOUNT_SECONDS = 5.0
 
 
 class DaskSystem:
@@ -217,16 +218,21 @@ class DaskSystem:
             return
         if said.get("action") == "remove-worker":
             self._census.lose(said["worker"])
+            self._stale.set()  # A count that is on its way may still have it.
         elif said.get("action") == "add-worker":
             self._stale.set()
 
     async def _keep_count(self) -> None:
+        """Count when something is said to have changed, and now and then, as the first that is said may be missed."""
+        client = self._the_access.client
         while True:
-            await self._stale.wait()
+            with anyio.move_on_after(RECOUNT_SECONDS):
+                await self._stale.wait()
             self._stale = anyio.Event()
-            with suppress(OSError):
-                await self._count()
-            self.on_change()
+            if client.status == "running":
+                with suppress(OSError):
+                    await self._count()
+                self.on_change()
 
     async def _count(self) -> None:
         told = await self._the_access.client.scheduler.identity(n_workers=-1)
