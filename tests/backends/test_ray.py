@@ -106,6 +106,22 @@ def test_it_is_made_without_importing_ray():
         assert "ray" not in sys.modules
 
 
+@needs_ray
+def test_what_workers_fetch_themselves_goes_with_tasks_and_what_is_sent_with_the_connection(
+    tmp_path,
+):
+    def environments(**options):
+        settings = RayBackend(**options)._system._settings
+        return dict(settings.wanted.runtime_env), dict(settings.task_env)
+
+    there, here = "s3://bucket/archive.zip", str(tmp_path)
+    assert environments(working_dir=there) == ({}, {"working_dir": there})
+    assert environments(working_dir=here) == ({"working_dir": here}, {})
+    assert environments(py_modules=[there, there]) == ({}, {"py_modules": [there, there]})
+    # Ray sends none with a task.
+    assert environments(py_modules=[there, here]) == ({"py_modules": [there, here]}, {})
+
+
 # Demands.
 
 

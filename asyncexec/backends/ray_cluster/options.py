@@ -65,6 +65,7 @@ def checked(
         If one is not what it should be.
     """
     address = _address(cluster_address)
+    sent = _sent(working_dir, py_modules)
     wanted = Wanted(
         address=address,
         cpus=_count("cpus", cpus),
@@ -72,14 +73,15 @@ def checked(
         resources=_resources(resources),
         object_store_bytes=_object_store(object_store_memory, address),
         log_to_driver=flag(log_to_driver, executor=NAME, option="log_to_driver"),
-        runtime_env=_session_env(working_dir, py_modules),
+        runtime_env={option: value for option, value in sent.items() if not _is_fetched(value)},
     )
+    fetched = {option: value for option, value in sent.items() if _is_fetched(value)}
     return Settings(
         wanted=wanted,
         max_workers=_count("max_workers", max_workers),
         memory_bytes=None if memory is None else parse_bytes(memory, what="memory"),
         max_calls=_count("max_calls", max_calls),
-        task_env=_task_env(env_vars, pip),
+        task_env={**_task_env(env_vars, pip), **fetched},
     )
 
 
@@ -135,10 +137,16 @@ def _object_store(memory: int | str | None, address: str | None) -> int | None:
     return size
 
 
-def _session_env(
+def _is_fetched(value: str | list[str]) -> bool:
+    """Whether workers fetch all of it themselves: that goes with tasks, so a Ray that runs takes it as well."""
+    places = [value] if isinstance(value, str) else value
+    return bool(places) and all("://" in place for place in places)
+
+
+def _sent(
     working_dir: str | Path | None, py_modules: Sequence[str | Path] | None
-) -> dict[str, Any]:
-    env: dict[str, Any] = {}
+) -> dict[str, str | list[str]]:
+    env: dict[str, str | list[str]] = {}
     if working_dir is not None:
         env["working_dir"] = str(_place("working_dir", working_dir))
     if py_modules is not None:
