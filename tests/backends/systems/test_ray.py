@@ -8,6 +8,7 @@ import tempfile
 import textwrap
 import threading
 import time
+import zipfile
 from pathlib import Path
 
 import anyio
@@ -257,10 +258,35 @@ async def test_a_program_too_large_for_every_call_is_sent_again_where_it_is_miss
             assert outcome.status is Status.SUCCEEDED
 
 
-async def test_an_environment_that_cannot_be_made_is_an_error_on_entering(lent_ray):
+@pytest.mark.parametrize(
+    "options",
+    [{"pip": ["-r {}/requirements.txt"]}, {"py_modules": ["file://{}/package.zip"]}],
+    ids=["pip", "py_modules"],
+)
+async def test_an_environment_that_cannot_be_made_is_an_error_on_entering(
+    lent_ray, tmp_path, options
+):
+    # Files that are not there: Ray tries packages that are not there three times, a minute each.
+    missing = {
+        option: [part.format(tmp_path) for part in given] for option, given in options.items()
+    }
     with pytest.raises(BackendError, match="the environment asked for with pip"):
-        async with RayBackend(pip=["./there-is-no-such-package-here.whl"]):
+        async with RayBackend(**missing):
             pass
+
+
+async def test_workers_of_a_ray_that_runs_fetch_packages_themselves(lent_ray, tmp_path):
+    archive = tmp_path / "archive.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        packed.writestr("archive/fetched_here/__init__.py", "VALUE = 41\n")
+
+    def use(item):
+        import fetched_here
+
+        return fetched_here.VALUE + item
+
+    async with ax.Engine(RayBackend(py_modules=[f"file://{archive}"])) as engine:
+        assert (await engine.execute(ax.Plan.map(use, [1]))).value == [42]
 
 
 # A Ray that is started.
