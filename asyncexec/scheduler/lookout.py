@@ -152,7 +152,9 @@ def _statistics(stage: StageState) -> DurationStatistics:
 
 
 def _drains(stage: StageState, idle_slots: int) -> bool:
-    return idle_slots > 0 and not stage.launchable
+    # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
+    # takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
+    return idle_slots >= 0 and not stage.launchable
 
 
 def _may_have_another(trouble: Trouble, newest: Running, copies: int) -> bool:

@@ -24,7 +24,7 @@ class StageView:
     tasks, completed : int
         Of the stage.
     draining : bool
-        Whether nothing of the stage is queued and slots are idle.
+        Whether nothing waits: nothing of the stage is queued, and no attempt has been sent that has no slot.
     slots : int
         How many attempts the backend runs at once.
     running_backups : int
