@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("dask_jobqueue")
 
+import dask
 import distributed.utils
 from dask_jobqueue import SLURMCluster
 
@@ -84,6 +85,26 @@ async def test_a_job_that_dies_costs_its_attempt_and_a_task_can_be_killed(jobs, 
         assert (await driven.outcome(again)).status.name == "SUCCEEDED"
         assert held.traced(0) == size
         await driven.finish()
+
+
+async def test_a_job_that_is_ended_from_outside_is_followed_by_another(jobs):
+    def one_job():
+        cluster = jobs()
+        cluster.scale(1)
+        return cluster
+
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}):
+        async with Driven(DaskBackend(cluster=one_job, patience=60), patience=90) as driven:
+            program = driven.program(kernels.echo)
+            (before,) = driven.send(program, [0])
+            assert (await driven.outcome(before)).status.name == "SUCCEEDED"
+            (job,) = (await run("squeue", "--noheader", "--states=running", "--format=%i")).split()
+            await run("scancel", job)
+            while job in (await run("squeue", "--noheader", "--format=%i")).split():
+                await asyncio.sleep(0.2)
+            (after,) = driven.send(program, [1])
+            assert (await driven.outcome(after)).status.name == "SUCCEEDED"
+            await driven.finish()
 
 
 async def run(*command: str) -> str:
