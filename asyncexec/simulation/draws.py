@@ -34,9 +34,10 @@ class Draw(NamedTuple):
 
 
 class _Block(NamedTuple):
-    natural: Seconds
-    run: Seconds
-    fails: Seconds
+    # Lists: an element of an array costs several times as much to get.
+    natural: list[float]
+    run: list[float]
+    fails: list[float]
 
 
 class Draws:
@@ -59,7 +60,7 @@ class Draws:
 
     def natural(self, stage: int, task: int) -> float:
         """Return the seconds that a task takes by nature."""
-        return float(self._block(stage, task // BLOCK).natural[task % BLOCK])
+        return self._block(stage, task // BLOCK).natural[task % BLOCK]
 
     def naturals(self, stage: int, tasks: int) -> tuple[float, float, float]:
         """Return sum, least and greatest of what the tasks of a stage take by nature."""
@@ -79,8 +80,9 @@ class Draws:
             run, fails = block.run[place], block.fails[place]
         else:
             random = np.random.default_rng((self._seed, 2, stage, task, number))
-            (run,), (fails,) = noise.sample(random, block.natural[place : place + 1])
-        return Draw(float(run), bool(fails < noise.failure_share))
+            drawn, failing = noise.sample(random, np.array([block.natural[place]]))
+            run, fails = float(drawn[0]), float(failing[0])
+        return Draw(run, fails < noise.failure_share)
 
     def _natural(self, stage: int, block: int) -> Seconds:
         random = np.random.default_rng((self._seed, 0, stage, block))
@@ -92,9 +94,9 @@ class Draws:
         if found is None:
             natural = self._natural(stage, block)
             random = np.random.default_rng((self._seed, 1, stage, block))
-            found = self._blocks[key] = _Block(
-                natural, *self._noises[stage].sample(random, natural)
-            )
+            run, fails = self._noises[stage].sample(random, natural)
+            found = _Block(natural.tolist(), run.tolist(), fails.tolist())
+            self._blocks[key] = found
             if len(self._blocks) > KEPT_BLOCKS:
                 self._blocks.popitem(last=False)
         return found

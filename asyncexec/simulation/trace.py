@@ -47,13 +47,11 @@ class Trace:
     lost_workers: int = 0
     durations: DurationStatistics = field(default_factory=DurationStatistics)
 
-    def ended(self, bar: Bar) -> None:
+    def ended(self, seconds: float, status: Status) -> None:
         """Take note of an attempt that ended, or was given up."""
         self.attempts += 1
-        if bar.status is Status.SUCCEEDED:
-            self.durations.add(bar.end - bar.begin)
-        if self.keeps_bars:
-            self.bars.append(bar)
+        if status is Status.SUCCEEDED:
+            self.durations.add(seconds)
 
     def occupied(self, seconds: float, *, wasted: bool) -> None:
         """Take note that a worker was taken for so long."""

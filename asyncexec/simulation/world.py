@@ -316,8 +316,10 @@ class World:
     def _outcome(self, running: _Running, status: Status, now: float) -> Outcome:
         seconds = max(0.0, now - running.begin)
         held_on = status is Status.CANCELLED and not self._cluster.kills
-        bar = Bar(running.stage, running.job.task, running.worker, running.begin, now, status)
-        self._trace.ended(bar)
+        self._trace.ended(seconds, status)
+        if self._trace.keeps_bars:
+            bar = Bar(running.stage, running.job.task, running.worker, running.begin, now, status)
+            self._trace.bars.append(bar)
         if not held_on:
             self._trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
         error = _FAILURE if status is Status.FAILED else None
