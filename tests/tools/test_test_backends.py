@@ -126,3 +126,14 @@ def test_without_apt_it_says_what_is_lacking(tool, monkeypatch):
     monkeypatch.setattr(tool.shutil, "which", lambda name, path=None: None)
     with pytest.raises(tool.SetupError, match="slurm-wlm munge"):
         tool.have_slurm()
+
+
+def test_one_that_fails_may_be_tried_again_and_both_are_told(folder, tmp_path):
+    once = f"from pathlib import Path\nMARK = Path({str(tmp_path / 'mark')!r})\n" + (
+        "def test_a():\n    seen = MARK.exists()\n    MARK.touch()\n    assert seen\n"
+    )
+    done = run(folder(once=once), "--tries", "2")
+    assert done.returncode == 0
+    assert "once: FAILED" in done.stdout
+    assert "at try 2" in done.stdout
+    assert rows(done.stdout) == {"once": (1, 0, 0, "")}
