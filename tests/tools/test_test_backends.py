@@ -129,7 +129,9 @@ def test_without_apt_it_says_what_is_lacking(tool, monkeypatch):
 
 
 def test_one_that_fails_may_be_tried_again_and_both_are_told(folder, tmp_path):
-    once = f"from pathlib import Path\nMARK = Path({str(tmp_path / 'mark')!r})\n" + (
+    mark = str(tmp_path / "mark")
+    once = (
+        f"from pathlib import Path\nMARK = Path({mark!r})\n"
         "def test_a():\n    seen = MARK.exists()\n    MARK.touch()\n    assert seen\n"
     )
     done = run(folder(once=once), "--tries", "2")
