@@ -60,6 +60,8 @@ class Running:
         The attempt's id, and the task's flat index.
     consignment : Consignment
     trouble : Trouble or None
+    sent : float
+        When it was handed to the backend, by the driver's clock.
     started : float
         When it was reported to have started on a worker, by the driver's clock; negative before.
     worker : str
@@ -76,6 +78,7 @@ class Running:
         "id",
         "number",
         "record",
+        "sent",
         "started",
         "task",
         "timed_out",
@@ -83,11 +86,12 @@ class Running:
         "worker",
     )
 
-    def __init__(self, attempt: int, task: int, consignment: Consignment) -> None:
+    def __init__(self, attempt: int, task: int, consignment: Consignment, sent: float) -> None:
         self.id = attempt
         self.task = task
         self.consignment = consignment
         self.trouble: Trouble | None = None
+        self.sent = sent
         self.started = -1.0
         self.worker = ""
         self.number = 1

@@ -34,10 +34,18 @@ class Seen(NamedTuple):
 
 
 class Lookout:
-    """Finds overdue and slow attempts of a stage."""
+    """Finds overdue and slow attempts of a stage.
+
+    Attributes
+    ----------
+    cold_start_seconds : float
+        What an attempt on a worker that was not known yet has taken to start, at the least; infinity before there was
+        any.
+    """
 
     def __init__(self, capabilities: Capabilities) -> None:
         self._capabilities = capabilities
+        self.cold_start_seconds = math.inf
 
     def overdue(self, stage: StageState, now: float) -> Iterator[Running]:
         """Iterate over attempts that have run longer than the stage's task timeout, and were not stopped yet."""
@@ -137,6 +145,9 @@ class Lookout:
             cancels=self._capabilities.kills,
             metered=self._capabilities.metered,
             statistics=_statistics(stage),
+            cold_start_seconds=self.cold_start_seconds
+            if self.cold_start_seconds < math.inf
+            else 0.0,
             started_backups=stage.backed_up,
             busy_seconds=stage.busy_seconds,
             wasted_seconds=stage.wasted_seconds,

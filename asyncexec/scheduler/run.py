@@ -105,6 +105,7 @@ class Run:
         self._retries_left = layout.retries_allowed
         self._limits = Limits(layout.plan, layout.settings, layout.stages)
         self._lookout = Lookout(capabilities)
+        self._workers: set[str] = set()
         self._kills = capabilities.kills
         self._tells_progress = capabilities.tells_progress
 
@@ -290,7 +291,7 @@ class Run:
         jobs: list[Job] = []
         for task in tasks:
             attempt = next(ids)
-            record = running[attempt] = Running(attempt, task, consignment)
+            record = running[attempt] = Running(attempt, task, consignment, now)
             if stage.troubles and task in stage.troubles:
                 self._another(stage, record, now, backup=backup)
             jobs.append(Job(attempt, task, inputs(task)))
@@ -315,6 +316,11 @@ class Run:
     def _started(self, running: Running, report: Started, now: float) -> None:
         running.started = now
         running.worker = report.worker
+        if report.worker not in self._workers:
+            # The least: others may have waited for a slot as well as for their worker to come up.
+            self._workers.add(report.worker)
+            delay = max(0.0, now - running.sent)
+            self._lookout.cold_start_seconds = min(self._lookout.cold_start_seconds, delay)
         running.consignment.stage.started[running.id] = running
         self.chronicle.started(running, report.worker, now)
 

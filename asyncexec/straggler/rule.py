@@ -36,6 +36,8 @@ class StageView:
     statistics : DurationStatistics
         Seconds that successful attempts of the stage ran, measured on the workers; until there are some, of tasks that
         call the same function on chunks of the same size in other stages and earlier runs.
+    cold_start_seconds : float
+        What an attempt on a new worker takes to start, as far as was seen.
     started_backups : int
         Backups started so far.
     busy_seconds, wasted_seconds : float
@@ -54,6 +56,7 @@ class StageView:
     cancels: bool
     metered: bool
     statistics: DurationStatistics
+    cold_start_seconds: float = 0.0
     started_backups: int = 0
     busy_seconds: float = 0.0
     wasted_seconds: float = 0.0

@@ -47,7 +47,7 @@ class TwoPhase:
     Attributes
     ----------
     floor_seconds : float
-        No backup before this age. Add the time a worker takes to come up, where attempts may wait for it.
+        No backup before this age, and what a new worker was seen to take to come up.
 
     Raises
     ------
@@ -85,7 +85,8 @@ class TwoPhase:
             age = max(3.0 * median, statistics.quantile(0.9))
         else:
             age = max(3.0 * median, statistics.quantile(0.99))
-        return max(age, self.floor_seconds)
+        # A backup pays for its worker to come up before it can gain anything.
+        return max(age, self.floor_seconds + view.cold_start_seconds)
 
     def copies(self, view: StageView) -> int:
         return 3 if view.draining and view.cancels else 2

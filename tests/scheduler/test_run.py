@@ -151,6 +151,20 @@ def test_a_task_that_goes_alone_is_not_held_up_by_deeper_stages() -> None:
     assert bench.run.left == 0
 
 
+def test_what_a_new_worker_takes_to_come_up_is_seen_and_kept_in_mind() -> None:
+    bench = Workbench(Plan.map(abs, range(20)), slots=20, straggler=TwoPhase())
+    jobs = bench.send()
+    bench.now = 7.0
+    for number, job in enumerate(jobs):
+        bench.start(job, worker=f"w{number}")
+    for job in jobs[1:]:
+        bench.end(job, seconds=0.5)
+    bench.pass_time(7.5)
+    assert bench.send(most=1) == []
+    bench.pass_time(1.0)
+    assert len(bench.send(most=1)) == 1
+
+
 def test_twins_that_end_in_one_instant_are_one_completion() -> None:
     """One event, and so one line in a history."""
     bench = Workbench(Plan.map(abs, range(20)), slots=20, straggler=TwoPhase())

@@ -115,6 +115,12 @@ def test_extra_work_is_bounded(stage):
         assert rule.copies(stage) == 2
 
 
+def test_a_backup_waits_as_long_as_its_worker_takes_to_come_up():
+    quick = view([0.1] * 20, draining=True)
+    assert TwoPhase().threshold(quick) == 1.0
+    assert TwoPhase().threshold(replace(quick, cold_start_seconds=20.0)) == 21.0
+
+
 def test_where_losers_run_on_backups_wait_and_take_a_twentieth_of_the_work():
     rule = TwoPhase()
     stage = view([2.0] * 900, tasks=1000, slots=1000, draining=True, cancels=False)
