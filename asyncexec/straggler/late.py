@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from asyncexec.errors import OptionError
+from asyncexec.straggler.floor import check_floor
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
@@ -47,10 +47,7 @@ class Late:
             value = getattr(self, name)
             if not 0 < value < 1:
                 raise OptionError(f"straggler: {name} must be between 0 and 1, not {value!r}")
-        if not math.isfinite(self.floor_seconds) or self.floor_seconds < 0:
-            raise OptionError(
-                f"straggler: floor_seconds must be finite and at least 0, not {self.floor_seconds!r}"
-            )
+        check_floor(self.floor_seconds)
 
     steady: ClassVar[bool] = True
 

@@ -8,11 +8,10 @@ thresholds on the stage's own distribution (G. Ananthanarayanan et al., "Mantri"
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from asyncexec.errors import OptionError
+from asyncexec.straggler.floor import check_floor
 from asyncexec.straggler.rule import EVIDENCE
 
 if TYPE_CHECKING:
@@ -58,10 +57,7 @@ class TwoPhase:
     floor_seconds: float = 1.0
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.floor_seconds) or self.floor_seconds < 0:
-            raise OptionError(
-                f"straggler: floor_seconds must be finite and at least 0, not {self.floor_seconds!r}"
-            )
+        check_floor(self.floor_seconds)
 
     steady: ClassVar[bool] = True
 
