@@ -24,6 +24,9 @@ LOOK_SECONDS = 0.1
 """How often thresholds, which move with the statistics, are looked at."""
 
 
+_NONE = DurationStatistics()
+
+
 class Seen(NamedTuple):
     """What a stage looked like, and what its rule said to that."""
 
@@ -152,7 +155,7 @@ class Lookout:
             busy_seconds=stage.busy_seconds,
             wasted_seconds=stage.wasted_seconds,
             elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,
-            completions=stage.completions,
+            completions=stage.completions or _NONE,
         )
 
 

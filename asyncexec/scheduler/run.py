@@ -33,16 +33,14 @@ from asyncexec.scheduler.chronicle import Chronicle
 from asyncexec.scheduler.failures import Again, Hopeless, caused_by, judge
 from asyncexec.scheduler.limits import Limits
 from asyncexec.scheduler.lookout import Lookout
-from asyncexec.straggler.slow_workers import SlowWorkers
+from asyncexec.straggler.rule import EVIDENCE
+from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities, Report
     from asyncexec.scheduler.admission import Budget
     from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.stage import StageState
-
-_TYPICAL_MASK = 15
-"""What is typical for a stage is looked up anew each time so many of its tasks (and one) are complete."""
 
 
 class Run:
@@ -340,8 +338,9 @@ class Run:
         if outcome.status is Status.SUCCEEDED:
             stage.batch.measured(outcome.seconds)
             stage.statistics.add(outcome.seconds)
-            stage.experience.add(outcome.seconds)
-            self.slow_workers.ran(outcome.worker, outcome.seconds, stage.typical_seconds, now)
+            if outcome.seconds >= LEAST_SECONDS:
+                typical = stage.typical_seconds()
+                self.slow_workers.ran(outcome.worker, outcome.seconds, typical, now)
             stage.read_bytes += outcome.read_bytes
             stage.written_bytes += outcome.written_bytes
             trouble = running.trouble
@@ -387,10 +386,11 @@ class Run:
             return
         task = running.task
         stage.completed += 1
-        stage.completions.add(now - (stage.first_at or 0.0))
+        if stage.completions is not None:
+            stage.completions.add(now - (stage.first_at or 0.0))
         stage.backups_won += running.backup
-        if not stage.completed & _TYPICAL_MASK:
-            stage.typical_seconds = stage.statistics.quantile(0.5)
+        if stage.completed == EVIDENCE and not stage.experience.count:
+            stage.share_experience()  # There is nothing better yet for stages that call the same function.
         self.left -= 1
         if (
             self._circuit.failures
@@ -404,6 +404,7 @@ class Run:
 
     def _stage_completed(self, stage: StageState, now: float) -> None:
         stage.last_at = now
+        stage.share_experience()
         self._waiting = [s for s in self._waiting if s.readiness.left]
         self.chronicle.stage_completed(stage, now)
 

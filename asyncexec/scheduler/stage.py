@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.batching import BatchSize
+from asyncexec.straggler.rule import steady
 from asyncexec.straggler.statistics import DurationStatistics
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.settings import Settings
     from asyncexec.scheduler.values import Retention
+
+_TYPICAL_TASKS = 16
 
 
 class StageState:
@@ -36,8 +39,6 @@ class StageState:
         Tasks to get a backup, and tasks to be tried once more with nothing beside them.
     looked_at : float
         When its attempts were last looked at for slow ones.
-    typical_seconds : float
-        The median of what its attempts ran, now and then; 0.0 before there is any.
     hang_seconds : float
         After how long an attempt was taken for hung then.
     watches_hangs : bool
@@ -76,7 +77,8 @@ class StageState:
         self.retention = retention
         self.batch = batch
         self.statistics = DurationStatistics()
-        self.completions = DurationStatistics()
+        # Rules that look at the clock look at these as well, and others at neither.
+        self.completions = None if steady(settings.straggler) else DurationStatistics()
         self.experience = experience
         self.seen: Seen | None = None
         self.started: dict[int, Running] = {}
@@ -99,7 +101,19 @@ class StageState:
         self.backed_up = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.busy_seconds = self.wasted_seconds = 0.0
-        self.typical_seconds = 0.0
+        self._typical = (-_TYPICAL_TASKS, 0.0)
+
+    def typical_seconds(self) -> float:
+        """Return the median of what its attempts ran, looked up anew after every few of them."""
+        count = self.statistics.count
+        if count >= self._typical[0] + _TYPICAL_TASKS:
+            self._typical = count, self.statistics.quantile(0.5)
+        return self._typical[1]
+
+    def share_experience(self) -> None:
+        """Let stages that call the same function, in this run and later ones, know how long its tasks take."""
+        if self.statistics.count:
+            self.experience.merge(self.statistics)
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ _WEIGHT = 0.3
 _MOST_EVIDENCE = math.log(3.0)
 """One task says no more than this, or a single straggler would make a slow worker."""
 
-_LEAST_SECONDS = 0.05
+LEAST_SECONDS = 0.05
 """Below this, durations say more about messages than about workers."""
 
 
@@ -56,7 +56,7 @@ class SlowWorkers:
 
     def ran(self, worker: str, seconds: float, typical_seconds: float, now: float) -> None:
         """Take note that a task took ``seconds`` where ``typical_seconds`` are typical for its stage."""
-        if seconds < _LEAST_SECONDS or typical_seconds < _LEAST_SECONDS or not worker:
+        if seconds < LEAST_SECONDS or typical_seconds < LEAST_SECONDS or not worker:
             return
         record = self._records.get(worker)
         if record is None:
