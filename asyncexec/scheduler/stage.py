@@ -101,12 +101,12 @@ class StageState:
         self.backed_up = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.busy_seconds = self.wasted_seconds = 0.0
-        self._typical = (-_TYPICAL_TASKS, 0.0)
+        self._typical = (-2 * _TYPICAL_TASKS, 0.0)
 
     def typical_seconds(self) -> float:
-        """Return the median of what its attempts ran, looked up anew after every few of them."""
+        """Return the median of what its attempts ran, looked up anew whenever there are a few and a tenth more."""
         count = self.statistics.count
-        if count >= self._typical[0] + _TYPICAL_TASKS:
+        if count >= 1.1 * self._typical[0] + _TYPICAL_TASKS:
             self._typical = count, self.statistics.quantile(0.5)
         return self._typical[1]
 
