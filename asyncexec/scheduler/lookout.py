@@ -152,8 +152,6 @@ class Lookout:
             if self.cold_start_seconds < math.inf
             else 0.0,
             started_backups=stage.backed_up,
-            busy_seconds=stage.busy_seconds,
-            wasted_seconds=stage.wasted_seconds,
             elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,
             completions=stage.completions or _NONE,
         )

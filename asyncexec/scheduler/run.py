@@ -345,7 +345,6 @@ class Run:
             stage.written_bytes += outcome.written_bytes
             trouble = running.trouble
             if trouble is not None and not self._first_success(running, trouble, stage):
-                stage.wasted_seconds += outcome.seconds
                 return
             self._complete(running, stage, outcome, now)
         else:
@@ -418,7 +417,6 @@ class Run:
             trouble = running.trouble = stage.troubles[running.task] = Trouble()
         trouble.alive.pop(running.id, None)
         if trouble.complete:
-            stage.wasted_seconds += outcome.seconds
             return
         if outcome.status is not Status.CANCELLED or outcome.started:
             stage.failed += 1

@@ -100,7 +100,7 @@ class StageState:
         self.completed = self.attempts = self.retried = self.failed = 0
         self.backed_up = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
-        self.busy_seconds = self.wasted_seconds = 0.0
+        self.busy_seconds = 0.0
         self._typical = (-2 * _TYPICAL_TASKS, 0.0)
 
     def typical_seconds(self) -> float:

@@ -40,8 +40,6 @@ class StageView:
         What an attempt on a new worker takes to start, as far as was seen.
     started_backups : int
         Backups started so far.
-    busy_seconds, wasted_seconds : float
-        That workers spent on attempts that have ended, and on those of them that lost against another.
     elapsed_seconds : float
         Since the stage's first attempt was sent.
     completions : DurationStatistics
@@ -58,8 +56,6 @@ class StageView:
     statistics: DurationStatistics
     cold_start_seconds: float = 0.0
     started_backups: int = 0
-    busy_seconds: float = 0.0
-    wasted_seconds: float = 0.0
     elapsed_seconds: float = 0.0
     completions: DurationStatistics = field(default_factory=DurationStatistics)
 
