@@ -17,7 +17,7 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see ``worker.run``).
 - Attempts of a batch that had not started when their worker died or was killed are ``LOST`` (or ``CANCELLED``)
-  with ``started_at`` 0.0: nobody is charged for them.
+  with ``started_at`` 0.0: nobody is charged for them. Where that is not known, they count as started.
 - Leaving the context ends everything the backend started.
 """
 

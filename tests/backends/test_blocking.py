@@ -236,3 +236,31 @@ async def test_what_is_left_of_a_call_that_was_stopped_goes_on(tmp_path):
         assert outcome.started
         assert {o.status for o in await drive.outcomes_of(rest)} == {Status.SUCCEEDED}
         await drive.finish()
+
+
+async def test_of_a_batch_that_was_killed_anything_may_have_run():
+    """Also what comes behind the first, and what nobody has seen start."""
+
+    class Killed(Future):
+        def cancel(self):
+            self.set_exception(CancelledError())
+            return True
+
+    class Killing(Calls):
+        capabilities = Capabilities(name="killing", kills=True, batch_limit=4)
+
+        def submit(self, call):
+            self.call = Killed()
+            return self.call
+
+    system = Killing()
+    async with Driven(BlockingBackend(system), patience=20) as drive:
+        attempts = drive.send(drive.program(kernels.echo), range(3))
+        with anyio.fail_after(20):
+            while not hasattr(system, "call"):
+                await anyio.sleep(0.01)
+        drive.cancel(attempts)
+        outcomes = await drive.outcomes_of(attempts)
+        await drive.finish()
+    assert {o.status for o in outcomes} == {Status.CANCELLED}
+    assert all(o.started for o in outcomes)

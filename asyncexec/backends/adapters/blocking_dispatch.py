@@ -118,12 +118,14 @@ class Dispatcher:
 
     def _stop(self, call: Call, handle: Handle, attempts: Collection[int]) -> None:
         call.look(self._worker)
-        if (self._capabilities.kills or call.owed <= set(attempts)) and handle.cancel():
+        kills = self._capabilities.kills
+        if (kills or call.owed <= set(attempts)) and handle.cancel():
             hit = call.owed.intersection(attempts)
-            # Of a batch, no more is known than whether its first has started.
-            first = hit.intersection([call.jobs[0].attempt] if call.started_at else ())
-            self._settle(call, call.ran(first, Status.CANCELLED, self._worker))
-            self._settle(call, [Outcome(a, Status.CANCELLED) for a in hit - first])
+            # What could be cancelled without a kill never ran; a kill may have come anywhere in the batch.
+            never_ran = [Outcome(attempt, Status.CANCELLED) for attempt in hit]
+            self._settle(
+                call, call.ran(hit, Status.CANCELLED, self._worker) if kills else never_ran
+            )
             self._pass_on(call)
             return
         hit = call.claim(attempts)
