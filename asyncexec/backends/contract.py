@@ -166,10 +166,20 @@ class Job(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Attempts of one stage that run one after another on one worker."""
+    """Attempts of one stage that run one after another on one worker.
+
+    Attributes
+    ----------
+    program : Program
+    jobs : sequence of Job
+    apart_from : set of str
+        Workers, by the names they have in reports, that run other attempts of the same tasks: what makes those slow may
+        be theirs. A backend that can choose among its workers takes another one, if it has one.
+    """
 
     program: Program
     jobs: Sequence[Job]
+    apart_from: frozenset[str] = frozenset()
 
 
 class Started(NamedTuple):
@@ -184,7 +194,7 @@ type Report = Started | Outcome
 
 @runtime_checkable
 class AvoidingBackend(Protocol):
-    """What a backend that can choose among its workers may have besides."""
+    """What a backend that can choose among its workers has besides; it heeds ``Batch.apart_from`` too."""
 
     def avoid(self, workers: Collection[str], /) -> None:
         """Start nothing on these workers (by the names they have in reports) until told otherwise.

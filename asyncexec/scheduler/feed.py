@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -39,7 +40,7 @@ class Feed:
             if len(jobs) == len(batch.jobs):
                 kept.append(batch)
             elif jobs:
-                kept.append(Batch(batch.program, jobs))
+                kept.append(replace(batch, jobs=jobs))
         self._batches = kept
         return withdrawn
 

@@ -293,7 +293,7 @@ class Run:
             if stage.troubles and task in stage.troubles:
                 self._another(stage, record, now, backup=backup)
             jobs.append(Job(attempt, task, inputs(task)))
-        return Batch(stage.program, jobs)
+        return Batch(stage.program, jobs, _others(stage, tasks) if backup else frozenset())
 
     def _another(self, stage: StageState, running: Running, now: float, *, backup: bool) -> None:
         """Make a further attempt known to its task."""
@@ -508,3 +508,9 @@ class Run:
 
     def _idle_slots(self) -> int:
         return self._layout.slots() - self._budget.batches
+
+
+def _others(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
+    """Return the workers that are known to run attempts of these tasks."""
+    alive = (r for task in tasks for r in stage.troubles[task].alive.values())
+    return frozenset(running.worker for running in alive if running.worker)

@@ -75,11 +75,18 @@ class Driven:
             key=key, plan="conformance", stage="tested", kernel=kernel, shape=shape, io=io
         )
 
-    def send(self, program: Program, tasks: Sequence[int], inputs: Sequence[Any] = ()) -> list[int]:
+    def send(
+        self,
+        program: Program,
+        tasks: Sequence[int],
+        inputs: Sequence[Any] = (),
+        *,
+        apart_from: Collection[str] = (),
+    ) -> list[int]:
         """Send one batch, and return the attempts in the order of ``tasks``."""
         jobs = [Job(next(self._numbers), task, tuple(inputs)) for task in tasks]
         self._sent.update(job.attempt for job in jobs)
-        self._feed.put(Batch(program, jobs))
+        self._feed.put(Batch(program, jobs, frozenset(apart_from)))
         return [job.attempt for job in jobs]
 
     def send_all(self, program: Program, tasks: Sequence[int], *, size: int = 64) -> list[int]:

@@ -475,6 +475,15 @@ def test_a_slow_task_gets_a_backup_and_the_first_success_wins() -> None:
     assert kinds.count("TaskSucceeded") == 20
 
 
+def test_a_backup_is_to_run_apart_from_what_it_is_for() -> None:
+    bench, _ = slow_one()
+    bench.pass_time(10)
+    bench.send()
+    *firsts, backup = bench.batches
+    assert backup.apart_from == {"w"}
+    assert all(not batch.apart_from for batch in firsts)
+
+
 def test_a_loser_that_is_slow_to_stop_gets_no_backup() -> None:
     bench, slow = slow_one()
     bench.pass_time(10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -200,7 +201,7 @@ class CallsBackend:
         call.began_at = time.time()
         try:
             with call.scope:
-                call.ended(*await self._system.call(Batch(call.batch.program, jobs), call))
+                call.ended(*await self._system.call(replace(call.batch, jobs=jobs), call))
         except BackendError as error:
             self._end(call, error)
             self._open_exchange.fail(error)
@@ -220,7 +221,7 @@ class CallsBackend:
         rest = [job for job in call.batch.jobs if job.attempt in call.owed]
         if call.stopped and error is None:
             # The others of the batch had not started: they go on elsewhere.
-            again = Progress(Batch(call.batch.program, rest), self._open_exchange)
+            again = Progress(replace(call.batch, jobs=rest), self._open_exchange)
             call.owed.clear()
             self._waiting.appendleft(again)
         else:

@@ -21,6 +21,7 @@ _PARTS = (
     "demands",
     "leaving",
     "outcomes",
+    "placement",
     "runs",
     "sameness",
     "starts",
@@ -33,6 +34,7 @@ from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 -
 from asyncexec.testing.conformance.demands import DemandRules  # noqa: E402
 from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
 from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
+from asyncexec.testing.conformance.placement import PlacementRules  # noqa: E402
 from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
 from asyncexec.testing.conformance.sameness import SamenessRules  # noqa: E402
 from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
@@ -50,6 +52,7 @@ class BackendConformance(
     RunRules,
     SamenessRules,
     DemandRules,
+    PlacementRules,
 ):
     """What must hold for every backend; a subclass has a fixture ``backend`` that returns a factory of backends.
 
