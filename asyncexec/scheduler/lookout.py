@@ -11,6 +11,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncexec.policies.timeout import hang_seconds
+from asyncexec.scheduler.patience import Patience
 from asyncexec.straggler.rule import EVIDENCE, StageView, steady
 from asyncexec.straggler.statistics import DurationStatistics
 
@@ -49,6 +50,10 @@ class Lookout:
     def __init__(self, capabilities: Capabilities) -> None:
         self._capabilities = capabilities
         self.cold_start_seconds = math.inf
+
+    @property
+    def _cold_start(self) -> float:
+        return 0.0 if self.cold_start_seconds == math.inf else self.cold_start_seconds
 
     def overdue(self, stage: StageState, now: float) -> Iterator[Running]:
         """Iterate over attempts that have run longer than the stage's task timeout, and were not stopped yet."""
@@ -91,7 +96,8 @@ class Lookout:
         )
         if allowed <= 0:
             return []
-        return list(islice(self._candidates(stage, now - threshold, copies), allowed))
+        patience = self._patience(stage, threshold)
+        return list(islice(self._overage(stage, patience, now, copies), allowed))
 
     def next_look(self, stage: StageState, idle_slots: int) -> float:
         """Return when to look again."""
@@ -126,13 +132,32 @@ class Lookout:
             return soon
         if seen.threshold is None:
             return math.inf
-        oldest = next(self._candidates(stage, math.inf, seen.copies), None)
-        return math.inf if oldest is None else max(soon, oldest.started + seen.threshold)
+        patience = self._patience(stage, seen.threshold)
+        least, due = patience.least, math.inf
+        for running in self._candidates(stage, seen.copies):
+            if running.started + least >= due:
+                break
+            due = min(due, running.started + patience.with_task(running.task))
+        return max(soon, due)
 
-    def _candidates(self, stage: StageState, before: float, copies: int) -> Iterator[Running]:
-        for running in stage.started.values():
-            if running.started > before:
+    def _patience(self, stage: StageState, threshold: float) -> Patience:
+        floor = stage.settings.straggler.floor_seconds + self._cold_start
+        return Patience(threshold_seconds=threshold, floor_seconds=floor, sizes=stage.sizes)
+
+    def _overage(
+        self, stage: StageState, patience: Patience, now: float, copies: int
+    ) -> Iterator[Running]:
+        """Iterate over attempts that have run for so long that their tasks may have a backup."""
+        least = patience.least
+        for running in self._candidates(stage, copies):
+            if now < running.started + least:
                 return
+            if patience.sizes is None or now >= running.started + patience.with_task(running.task):
+                yield running
+
+    def _candidates(self, stage: StageState, copies: int) -> Iterator[Running]:
+        """Iterate over attempts whose tasks may have a backup if these are slow, oldest first."""
+        for running in stage.started.values():
             if not running.timed_out and running.task not in stage.backups:
                 trouble = running.trouble
                 if trouble is None or _may_have_another(trouble, running, copies):
@@ -148,9 +173,7 @@ class Lookout:
             cancels=self._capabilities.kills,
             metered=self._capabilities.metered,
             statistics=_statistics(stage),
-            cold_start_seconds=self.cold_start_seconds
-            if self.cold_start_seconds < math.inf
-            else 0.0,
+            cold_start_seconds=self._cold_start,
             started_backups=stage.backed_up,
             elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,
             completions=stage.completions or _NONE,

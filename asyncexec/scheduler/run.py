@@ -337,10 +337,10 @@ class Run:
         self.chronicle.ended(running, outcome, now)
         if outcome.status is Status.SUCCEEDED:
             stage.batch.measured(outcome.seconds)
-            stage.statistics.add(outcome.seconds)
-            if outcome.seconds >= LEAST_SECONDS:
-                typical = stage.typical_seconds()
-                self.slow_workers.ran(outcome.worker, outcome.seconds, typical, now)
+            seconds = stage.whole_seconds(outcome, running.task)
+            stage.statistics.add(seconds)
+            if seconds >= LEAST_SECONDS:
+                self.slow_workers.ran(outcome.worker, seconds, stage.typical_seconds(), now)
             stage.read_bytes += outcome.read_bytes
             stage.written_bytes += outcome.written_bytes
             trouble = running.trouble

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.batching import BatchSize
+from asyncexec.scheduler.task_sizes import sizes_of
 from asyncexec.straggler.rule import steady
 from asyncexec.straggler.statistics import DurationStatistics
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from asyncexec.backends.contract import Program
+    from asyncexec.events.outcome import Outcome
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.attempts import Running, Trouble
     from asyncexec.scheduler.lookout import Seen
@@ -48,7 +50,10 @@ class StageState:
     experience : DurationStatistics
         How long tasks like these took, in whichever stage and run.
     statistics, completions : DurationStatistics
-        How long attempts ran on their workers, and how long after its first attempt was sent each task was complete.
+        How long attempts ran on their workers, as if each had been of a whole task; and how long after its first
+        attempt was sent each task was complete.
+    sizes : TaskSizes or None
+        Which tasks have less to do than a whole one; None where all are the same.
     """
 
     def __init__(
@@ -80,6 +85,7 @@ class StageState:
         # Rules that look at the clock look at these as well, and others at neither.
         self.completions = None if steady(settings.straggler) else DurationStatistics()
         self.experience = experience
+        self.sizes = sizes_of(program)
         self.seen: Seen | None = None
         self.started: dict[int, Running] = {}
         self.troubles: dict[int, Trouble] = {}
@@ -103,8 +109,16 @@ class StageState:
         self.busy_seconds = 0.0
         self._typical = (-2 * _TYPICAL_TASKS, 0.0)
 
+    def whole_seconds(self, outcome: Outcome, task: int) -> float:
+        """Return how long an attempt would have run if its task were a whole one."""
+        sizes = self.sizes
+        if sizes is None:
+            return outcome.seconds
+        nbytes = outcome.read_bytes + outcome.written_bytes
+        return outcome.seconds / (sizes.of_bytes(nbytes) if nbytes else sizes.of(task))
+
     def typical_seconds(self) -> float:
-        """Return the median of what its attempts ran, looked up anew whenever there are a few and a tenth more."""
+        """Return the median of what whole tasks took, looked up anew whenever there are a few and a tenth more."""
         count = self.statistics.count
         if count >= 1.1 * self._typical[0] + _TYPICAL_TASKS:
             self._typical = count, self.statistics.quantile(0.5)

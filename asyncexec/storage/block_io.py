@@ -182,6 +182,17 @@ class BlockIO:
             total += block.nbytes
         return total
 
+    def nbytes(self, index: Index) -> int:
+        """Return how many bytes (not encoded) the task reads and writes, as ``load`` and ``save`` will count them."""
+        read = sum(
+            math.prod(extents(source.select(index))) * source.array.numpy_dtype.itemsize
+            for source in self.sources
+        )
+        return read + sum(
+            math.prod(extents(target.region(index))) * target.ref.numpy_dtype.itemsize
+            for target in self.targets
+        )
+
     def bound(self, change: Callable[[StoredArray], StoredArray | Writable]) -> BlockIO:
         """Return the same with ``change`` applied to every reference to an array."""
         return replace(

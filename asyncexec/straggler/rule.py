@@ -34,8 +34,9 @@ class StageView:
     metered : bool
         Whether worker time is billed.
     statistics : DurationStatistics
-        Seconds that successful attempts of the stage ran, measured on the workers; until there are some, of tasks that
-        call the same function on chunks of the same size in other stages and earlier runs.
+        Seconds that successful attempts of the stage ran, measured on the workers, as if each had been of a whole task
+        (chunks at the edge of an array are smaller); until there are some, of tasks that call the same function on
+        chunks of the same size in other stages and earlier runs.
     cold_start_seconds : float
         What an attempt on a new worker takes to start, as far as was seen.
     started_backups : int
@@ -85,7 +86,7 @@ class Rule(Protocol):
     def threshold(self, view: StageView) -> float | None:
         """Return the age in seconds, since the newest attempt's start on a worker, beyond which a task gets a backup.
 
-        None means that no task gets one now.
+        Smaller tasks get theirs earlier in proportion, but not below the floor. None means that no task gets one now.
         """
         ...
 
