@@ -101,8 +101,8 @@ class ProcessesBackend:
 
     @property
     def slots(self) -> int:
-        """How many batches can run at once."""
-        return self._size
+        """How many batches can run at once, now."""
+        return self._size if self._pool is None else self._pool.slots
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
         """Run ``batches`` as they come, and yield reports as they come."""
@@ -114,6 +114,11 @@ class ProcessesBackend:
         """Drop those that have not started, and kill the workers of those that run."""
         if self._pool is not None:
             self._pool.cancel(attempts)
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more until told otherwise; what they have not begun goes to others."""
+        if self._pool is not None:
+            self._pool.avoid(workers)
 
     async def __aenter__(self) -> Self:
         exchange = Exchange()

@@ -61,13 +61,28 @@ class Assignment:
         How many rows have been taken in.
     told : int
         Position of the last job reported as started.
+    apart_from : set of str
+        Workers by which it is better not run.
     """
 
-    __slots__ = ("_gone", "_unwanted", "done", "jobs", "number", "program", "revoked", "told")
+    __slots__ = (
+        "_gone",
+        "_unwanted",
+        "apart_from",
+        "done",
+        "jobs",
+        "number",
+        "program",
+        "revoked",
+        "told",
+    )
 
-    def __init__(self, program: Program, jobs: Sequence[Job]) -> None:
+    def __init__(
+        self, program: Program, jobs: Sequence[Job], apart_from: frozenset[str] = frozenset()
+    ) -> None:
         self.program = program
         self.jobs = jobs
+        self.apart_from = apart_from
         self.number = 0
         self.done = 0
         self.told = -1

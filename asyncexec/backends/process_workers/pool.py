@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 from asyncexec.backends.contract import Batch, Job, Program, Report
+from asyncexec.backends.placement import least_busy, resting
 from asyncexec.backends.process_workers.assignment import Assignment, Ending
 from asyncexec.backends.process_workers.inputs import pack_inputs
 from asyncexec.backends.process_workers.launch import Launcher
@@ -72,6 +73,7 @@ class ProcessPool:
         self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._workers: set[ProcessWorker] = set()
+        self._resting: set[ProcessWorker] = set()
         self._queue: deque[Assignment] = deque()
         self._where: dict[int, Assignment] = {}  # By attempt.
         self._failed_starts = 0
@@ -120,6 +122,11 @@ class ProcessPool:
         except TimeoutError:
             return
 
+    @property
+    def slots(self) -> int:
+        """How many workers run batches at once, now; those that take the place of others count already."""
+        return self._size - sum(not worker.leaving for worker in self._resting)
+
     # Work comes and goes.
 
     def submit(self, batch: Batch) -> None:
@@ -136,7 +143,7 @@ class ProcessPool:
             failed = [Outcome(job.attempt, Status.FAILED, error=info) for job in batch.jobs]
             self._report(failed, len(failed))
             return
-        self._enqueue(Assignment(batch.program, batch.jobs))
+        self._enqueue(Assignment(batch.program, batch.jobs, batch.apart_from))
         self._feed()
 
     def cancel(self, attempts: Collection[int]) -> None:
@@ -157,6 +164,17 @@ class ProcessPool:
         if waited:
             self._loop.call_later(SETTLE_SECONDS, self._look)
 
+    def avoid(self, names: Collection[str]) -> None:
+        """Give these workers nothing more, and what they have not begun to others; those of the last call may work."""
+        self._refill()  # Who takes the place of one that ends is another.
+        staying = {worker.name: worker for worker in self._workers if not worker.leaving}
+        self._resting = {staying[name] for name in resting(staying, names)}
+        for worker in self._resting:
+            worker.give_up_all()
+        if self._resting:
+            self._loop.call_later(SETTLE_SECONDS, self._look)
+        self._feed()
+
     def report(self, reports: Sequence[Report], outcomes: int) -> None:
         """Pass on reports from a worker."""
         if outcomes:
@@ -165,10 +183,11 @@ class ProcessPool:
                 forget(report[0], None)
         self._report(reports, outcomes)
 
-    def take_back(self, program: Program, jobs: Sequence[Job]) -> None:
+    def take_back(self, assignment: Assignment, jobs: Sequence[Job]) -> None:
         """Hand jobs that a worker did not come to to another, before all that waits."""
         if not self._closing:
-            self._enqueue(Assignment(program, jobs), first=True)
+            again = Assignment(assignment.program, jobs, assignment.apart_from)
+            self._enqueue(again, first=True)
             self._loop.call_soon(self._feed)
 
     def _enqueue(self, assignment: Assignment, *, first: bool = False) -> None:
@@ -185,14 +204,18 @@ class ProcessPool:
 
     def _feed(self) -> None:
         """Hand out what waits, as far as workers take it."""
+        passed: list[Assignment] = []
         while self._queue and not (self._closing or self._broken):
             assignment = self._queue[0]
-            worker = self._worker_for(len(assignment.jobs)) if assignment.jobs else None
-            if assignment.jobs and worker is None:
+            worker = self._worker_for(assignment) if assignment.jobs else None
+            if assignment.jobs and worker is None and not assignment.apart_from:
                 break
             self._queue.popleft()
             if worker is not None:
                 self._give(worker, assignment)
+            elif assignment.jobs:
+                passed.append(assignment)  # Others may go to the workers it waits beside.
+        self._queue.extendleft(reversed(passed))
         if self._tick is None and not self._closing and any(w.assignments for w in self._workers):
             self._tick = self._loop.call_later(TICK_SECONDS, self._ticked)
 
@@ -205,18 +228,23 @@ class ProcessPool:
         if assignment.jobs:
             worker.give(assignment, packed, self._allowed_bytes(assignment.program))
 
-    def _worker_for(self, jobs: int) -> ProcessWorker | None:
-        """Return the worker with the least to do that may take so many jobs."""
+    def _worker_for(self, assignment: Assignment) -> ProcessWorker | None:
+        """Return the worker that is to run an assignment; None where it has to wait."""
+        jobs = len(assignment.jobs)
         busy = sum(bool(w.assignments) for w in self._workers)
-        best: ProcessWorker | None = None
+        free: list[ProcessWorker] = []
         for worker in list(self._workers):
             if not worker.has_room() or (busy >= self._size and not worker.assignments):
                 continue
             if self._most_jobs is not None and worker.handed + jobs > self._most_jobs:
                 self._retire(worker)
-            elif best is None or _load(worker) < _load(best):
-                best = worker
-        return best
+            elif worker not in self._resting:
+                free.append(worker)
+        return least_busy(free, self._takers(), apart_from=assignment.apart_from)
+
+    def _takers(self) -> Iterator[ProcessWorker]:
+        """Iterate over the workers that take work sooner or later."""
+        return (w for w in self._workers if not w.leaving and w not in self._resting)
 
     # Workers come and go.
 
@@ -235,6 +263,7 @@ class ProcessPool:
     def gone(self, worker: ProcessWorker, ending: Ending, how: str) -> None:
         """Replace a worker that has ended."""
         self._workers.discard(worker)
+        self._resting.discard(worker)
         timer = self._start_timers.pop(worker, None)
         if timer is not None:
             timer.cancel()
@@ -310,15 +339,11 @@ class ProcessPool:
         """Take a batch that waits behind a long job from its worker, if another has nothing to do."""
         if self._queue:
             return
-        idle = sum(w.is_ready and not w.leaving and not w.assignments for w in self._workers)
+        idle = sum(w.is_ready and not w.assignments for w in self._takers())
         for worker in self._workers:
             if not idle:
                 return
             idle -= worker.give_up_waiting()
-
-
-def _load(worker: ProcessWorker) -> tuple[int, bool]:
-    return len(worker.assignments), not worker.is_ready
 
 
 def _unpicklable(job: Job, why: Exception) -> Outcome:

@@ -45,8 +45,8 @@ class Owner(Protocol):
         """Pass on reports, of which so many are outcomes."""
         ...
 
-    def take_back(self, program: Program, jobs: Sequence[Job]) -> None:
-        """Hand these jobs to another worker."""
+    def take_back(self, assignment: Assignment, jobs: Sequence[Job]) -> None:
+        """Hand these jobs of an assignment to another worker."""
         ...
 
     def ready(self, worker: ProcessWorker) -> None:
@@ -146,9 +146,15 @@ class ProcessWorker:
         self._forbade_at = time.monotonic()
         if self._forbade_at - sight.since < 2 * TELL_SECONDS:
             return False
-        waiting.revoked = True
-        self._page.forbid(waiting.number)
+        self._revoke(waiting)
         return True
+
+    def give_up_all(self) -> None:
+        """Forbid all that it holds and has not begun; :meth:`look` a little later hands it back."""
+        if not self._killed:
+            self._forbade_at = time.monotonic()
+            for assignment in self.assignments:
+                self._revoke(assignment)
 
     def look(self, now: float) -> None:
         """See what it is doing, and tell what it could not tell itself; ``now`` is monotonic."""
@@ -191,6 +197,10 @@ class ProcessWorker:
         """Return the last lines it wrote to stderr before it was ready."""
         return self._launched.error_tail()
 
+    def _revoke(self, assignment: Assignment) -> None:
+        assignment.revoked = True
+        self._page.forbid(assignment.number)
+
     def _send_program(self, program: Program) -> None:
         dropped = [
             self._held.popitem(last=False)[0]
@@ -224,7 +234,7 @@ class ProcessWorker:
         if freed.outcomes:
             self._owner.report(freed.outcomes, len(freed.outcomes))
         if freed.back:
-            self._owner.take_back(assignment.program, freed.back)
+            self._owner.take_back(assignment, freed.back)
 
     def _fetch(self, current: Assignment, sight: Sight) -> None:
         """Take in the outcomes on the page."""
