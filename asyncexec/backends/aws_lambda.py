@@ -10,9 +10,7 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.lambda_functions.function import Function, Settings
 from asyncexec.backends.lambda_functions.payloads import Bucket
-from asyncexec.backends.options import seconds, whole_number
-from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
+from asyncexec.backends.options import memory_bytes, optional_text, seconds, whole_number
 
 _NAME = "aws-lambda"
 
@@ -90,9 +88,8 @@ class LambdaBackend(CallsBackend):
             "endpoint_url": endpoint_url,
         }
         for option, value in texts.items():
-            if value is not None and (not isinstance(value, str) or not value):
-                raise OptionError(f"executor {_NAME!r}: {option} must be a text, not {value!r}")
-        worker_bytes = None if memory is None else parse_bytes(memory, what="memory")
+            optional_text(value, executor=_NAME, option=option)
+        worker_bytes = memory_bytes(memory, executor=_NAME, option="memory")
         settings = Settings(
             function_name=function_name,
             qualifier=qualifier,

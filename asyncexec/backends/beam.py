@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from asyncexec.backends.beam_pipelines.system import BeamSystem, Settings
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.extras import need
-from asyncexec.backends.options import seconds, whole_number
+from asyncexec.backends.options import mapping, path, seconds, text, whole_number
 from asyncexec.errors import OptionError
 
 _NAME = "beam"
@@ -67,27 +68,29 @@ class BeamBackend(BlockingBackend):
         *,
         runner: str = "DirectRunner",
         options: Mapping[str, Any] | None = None,
-        work_dir: str | None = None,
+        work_dir: str | os.PathLike[str] | None = None,
         max_workers: int | None = None,
         batch_limit: int = 1_000,
         poll_seconds: float | None = None,
         patience: float = 30.0,
     ) -> None:
         need(_NAME, "beam", "apache_beam")
-        direct = _checked_runner(runner) in _DIRECT
+        direct = text(runner, executor=_NAME, option="runner") in _DIRECT
         given = _options(options)
         apart = not direct or given.get("direct_running_mode") == "multi_processing"
         if apart and work_dir is None:
             raise OptionError(
-                f"executor 'beam': with {runner!r} tasks run in other processes, so that a work_dir is needed that "
-                f"they and this one can write to (work_dir='gs://bucket/dir', say)"
+                f"executor 'beam': with runner={runner!r} tasks run in other processes, so that a work_dir is needed "
+                f"that they and this one can write to (work_dir='gs://bucket/dir', say)"
             )
         workers = usable_cores() if direct else _FAR_WORKERS
         poll = poll_seconds if poll_seconds is not None else (0.05 if direct else 1.0)
         settings = Settings(
             runner=runner,
             options=given,
-            work_dir=None if work_dir is None else str(work_dir),
+            work_dir=None
+            if work_dir is None
+            else path(work_dir, executor=_NAME, option="work_dir"),
             workers=workers
             if max_workers is None
             else whole_number(max_workers, executor=_NAME, option="max_workers"),
@@ -106,14 +109,8 @@ class BeamBackend(BlockingBackend):
         )
 
 
-def _checked_runner(runner: object) -> str:
-    if not isinstance(runner, str) or not runner:
-        raise OptionError(f"executor 'beam': runner must be a runner's name, not {runner!r}")
-    return runner
-
-
 def _options(options: Mapping[str, Any] | None) -> dict[str, Any]:
-    given = dict(options or {})
+    given = mapping(options, executor=_NAME, option="options")
     if "runner" in given:
         raise OptionError("executor 'beam': runner is an option of its own: runner='…'")
     return given

@@ -15,9 +15,8 @@ from asyncexec.backends.extras import need
 from asyncexec.backends.http_functions.function import Function, Settings
 from asyncexec.backends.http_functions.signing import SECRET_VARIABLE, SHORTEST_SECRET
 from asyncexec.backends.http_functions.tokens import Token
-from asyncexec.backends.options import flag, seconds, whole_number
+from asyncexec.backends.options import flag, memory_bytes, seconds, whole_number
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 
 _NAME = "http"
 
@@ -92,15 +91,15 @@ class HttpBackend(CallsBackend):
             url=_checked_url(url, insecure=flag(insecure, executor=_NAME, option="insecure")),
             max_workers=whole_number(max_workers, executor=_NAME, option="max_workers"),
             timeout=None if timeout is None else seconds(timeout, executor=_NAME, option="timeout"),
-            headers=_checked_headers(headers or {}),
+            headers=_checked_headers({} if headers is None else headers),
             token=token,
             secret=_checked_secret(secret),
-            request_bytes=parse_bytes(request_bytes, what="request_bytes"),
+            request_bytes=_request_bytes(request_bytes),
         )
         capabilities = dataclasses.replace(
             self.features,
             batch_limit=whole_number(batch_limit, executor=_NAME, option="batch_limit"),
-            worker_bytes=None if memory is None else parse_bytes(memory, what="memory"),
+            worker_bytes=memory_bytes(memory, executor=_NAME, option="memory"),
         )
         super().__init__(Function(settings, capabilities))
 
@@ -108,7 +107,9 @@ class HttpBackend(CallsBackend):
 def _checked_url(url: object, *, insecure: bool) -> str:
     parts = urlsplit(url if isinstance(url, str) else "")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise OptionError(f"executor {_NAME!r}: url must be one of https, not {url!r}")
+        raise OptionError(
+            f"executor {_NAME!r}: url must be an address such as 'https://…', not {url!r}"
+        )
     if parts.username or parts.password:
         raise OptionError(
             f"executor {_NAME!r}: url must hold no password, which logs would show: use headers or token"
@@ -119,6 +120,13 @@ def _checked_url(url: object, *, insecure: bool) -> str:
             f"and the token. Use https; in a network of your own, insecure=True allows it"
         )
     return str(url)
+
+
+def _request_bytes(size: int | str) -> int:
+    checked = memory_bytes(size, executor=_NAME, option="request_bytes")
+    if checked is None:
+        raise OptionError(f"executor {_NAME!r}: request_bytes must be a size, not None")
+    return checked
 
 
 def _is_here(host: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -10,7 +11,14 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.lithops_jobs.settings import ConfigLike, settings_of
 from asyncexec.backends.lithops_jobs.system import LithopsSystem
-from asyncexec.backends.options import environment, seconds, whole_number
+from asyncexec.backends.options import (
+    environment,
+    mapping,
+    optional_text,
+    seconds,
+    texts,
+    whole_number,
+)
 from asyncexec.errors import OptionError
 
 _NAME = "lithops"
@@ -88,17 +96,17 @@ class LithopsBackend(BlockingBackend):
         for option, value in (("max_workers", max_workers), ("runtime_memory", runtime_memory)):
             if value is not None:
                 whole_number(value, executor=_NAME, option=option)
-        if isinstance(include_modules, str):
-            raise OptionError("executor 'lithops': include_modules is a list of names, not a str")
         settings = settings_of(
-            config=config,
-            backend=backend,
-            storage=storage,
+            config=_checked_config(config),
+            backend=optional_text(backend, executor=_NAME, option="backend"),
+            storage=optional_text(storage, executor=_NAME, option="storage"),
             max_workers=max_workers,
-            runtime=runtime,
+            runtime=optional_text(runtime, executor=_NAME, option="runtime"),
             runtime_memory=runtime_memory,
             env_vars=environment(env_vars, executor=_NAME),
-            include_modules=include_modules,
+            include_modules=None
+            if include_modules is None
+            else texts(include_modules, executor=_NAME, option="include_modules"),
             timeout=None if timeout is None else seconds(timeout, executor=_NAME, option="timeout"),
         )
         if runtime_memory is not None and settings.memory_bytes is None:
@@ -112,3 +120,9 @@ class LithopsBackend(BlockingBackend):
             LithopsSystem(settings, capabilities),
             patience=seconds(patience, executor=_NAME, option="patience"),
         )
+
+
+def _checked_config(config: ConfigLike) -> ConfigLike:
+    if config is None or isinstance(config, str | os.PathLike):
+        return config
+    return mapping(config, executor=_NAME, option="config")

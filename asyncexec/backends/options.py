@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.memory import parse_bytes
 
 
 def whole_number(value: object, *, executor: str, option: str, least: int = 1) -> int:
@@ -40,6 +42,96 @@ def seconds(value: object, *, executor: str, option: str) -> float:
     return float(value)
 
 
+def memory_bytes(value: float | str | None, *, executor: str, option: str) -> int | None:
+    """Return an amount of memory in bytes; None where nothing was said.
+
+    Raises
+    ------
+    OptionError
+        If it is not a size of at least a byte.
+    """
+    if value is None:
+        return None
+    size = parse_bytes(value, what=f"executor {executor!r}: {option}")
+    if size < 1:
+        raise OptionError(f"executor {executor!r}: {option} must be above 0, not {value!r}")
+    return size
+
+
+def text(value: object, *, executor: str, option: str) -> str:
+    """Return ``value`` as text.
+
+    Raises
+    ------
+    OptionError
+        If it is no text, or empty.
+    """
+    if not isinstance(value, str) or not value:
+        raise OptionError(f"executor {executor!r}: {option} must be text, not {value!r}")
+    return value
+
+
+def optional_text(value: object, *, executor: str, option: str) -> str | None:
+    """Return ``value`` as :func:`text` does; None where nothing was said.
+
+    Raises
+    ------
+    OptionError
+        If it is no text, or empty.
+    """
+    return None if value is None else text(value, executor=executor, option=option)
+
+
+def texts(value: object, *, executor: str, option: str) -> tuple[str, ...]:
+    """Return several texts; none where nothing was said.
+
+    Raises
+    ------
+    OptionError
+        If they are not a list of texts.
+    """
+    if value is None:
+        return ()
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise OptionError(f"executor {executor!r}: {option} must be a list of texts, not {value!r}")
+    return tuple(text(each, executor=executor, option=f"each of {option}") for each in value)
+
+
+def path(value: object, *, executor: str, option: str) -> str:
+    """Return the path or address as text.
+
+    Raises
+    ------
+    OptionError
+        If it is neither text nor a path.
+    """
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return text(given, executor=executor, option=option)
+
+
+def mapping(value: object, *, executor: str, option: str) -> dict[str, Any]:
+    """Return what maps names to values as a dict, an empty one where nothing was said.
+
+    Raises
+    ------
+    OptionError
+        If it does not map names; no value is told, since many are secret.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        kind = type(value).__name__
+        raise OptionError(
+            f"executor {executor!r}: {option} must map names to values, not be a {kind}"
+        )
+    for name in value:
+        if not isinstance(name, str) or not name:
+            raise OptionError(
+                f"executor {executor!r}: {option} must map names to values, and {name!r} is no name"
+            )
+    return dict(value)
+
+
 def environment(variables: Mapping[str, str] | None, *, executor: str) -> dict[str, str]:
     """Return environment variables as a dict.
 
@@ -48,12 +140,16 @@ def environment(variables: Mapping[str, str] | None, *, executor: str) -> dict[s
     OptionError
         If they do not map names to text; no value is told, since many are secret.
     """
-    given: dict[Any, Any] = dict(variables or {})
+    given = mapping(variables, executor=executor, option="env_vars")
     for name, value in given.items():
-        if not isinstance(name, str) or not name or "=" in name or not isinstance(value, str):
+        if "=" in name or "\0" in name:
+            raise OptionError(
+                f"executor {executor!r}: env_vars: {name!r} cannot be the name of a variable"
+            )
+        if not isinstance(value, str) or "\0" in value:
             raise OptionError(
                 f"executor {executor!r}: env_vars must map names to text, "
-                f"not {name!r} to a {type(value).__name__}"
+                f"not {name!r} to {'text with a NUL in it' if isinstance(value, str) else type(value).__name__}"
             )
     return given
 

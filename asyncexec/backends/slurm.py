@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,12 +11,19 @@ from typing import Any, ClassVar
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
-from asyncexec.backends.options import environment, seconds, whole_number
+from asyncexec.backends.options import (
+    environment,
+    mapping,
+    memory_bytes,
+    optional_text,
+    path,
+    seconds,
+    whole_number,
+)
 from asyncexec.backends.slurm_jobs.desk import Desk
 from asyncexec.backends.slurm_jobs.request import JobRequest
 from asyncexec.backends.slurm_jobs.system import SlurmSystem
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 
 _NAME = "slurm"
 
@@ -86,7 +94,7 @@ class SlurmBackend(CallsBackend):
         time_limit: float = 3600.0,
         max_workers: int = 64,
         env_vars: Mapping[str, str] | None = None,
-        folder: str | Path | None = None,
+        folder: str | os.PathLike[str] | None = None,
         python: str | None = None,
         linger_seconds: float = 10.0,
         poll_seconds: float = 4.0,
@@ -94,29 +102,34 @@ class SlurmBackend(CallsBackend):
     ) -> None:
         need(_NAME, "slurm", "submitit")
         slots = whole_number(max_workers, executor=_NAME, option="max_workers")
-        memory_bytes = None if memory is None else parse_bytes(memory, what="memory")
+        most_bytes = memory_bytes(memory, executor=_NAME, option="memory")
         poll = seconds(poll_seconds, executor=_NAME, option="poll_seconds")
         linger = seconds(linger_seconds, executor=_NAME, option="linger_seconds")
         request = JobRequest(
-            partition=partition,
-            account=account,
-            qos=qos,
+            partition=optional_text(partition, executor=_NAME, option="partition"),
+            account=optional_text(account, executor=_NAME, option="account"),
+            qos=optional_text(qos, executor=_NAME, option="qos"),
             cpus=whole_number(cpus, executor=_NAME, option="cpus"),
             gpus=whole_number(gpus, executor=_NAME, option="gpus", least=0),
-            memory_bytes=memory_bytes,
+            memory_bytes=most_bytes,
             limit_seconds=seconds(time_limit, executor=_NAME, option="time_limit"),
             more=_checked(slurm_additional_parameters),
+        )
+        place = (
+            "~/.asyncexec/slurm"
+            if folder is None
+            else path(folder, executor=_NAME, option="folder")
         )
         desk = Desk(
             request=request,
             env_vars=environment(env_vars, executor=_NAME),
-            folder=Path(folder or "~/.asyncexec/slurm").expanduser().absolute(),
-            python=python,
+            folder=Path(place).expanduser().absolute(),
+            python=optional_text(python, executor=_NAME, option="python"),
             most=slots,
             poll_seconds=poll,
             linger_seconds=linger,
         )
-        can = replace(self.features, worker_bytes=memory_bytes, loss_seconds=poll + 6.0)
+        can = replace(self.features, worker_bytes=most_bytes, loss_seconds=poll + 6.0)
         system = SlurmSystem(
             desk,
             can,
@@ -125,13 +138,19 @@ class SlurmBackend(CallsBackend):
             young_seconds=request.limit_seconds / 2,
         )
         super().__init__(system)
+        self._slurm = system
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more until told otherwise: a job ends its batch, and gets no other."""
+        self._slurm.avoid(workers)
+        self._dispatch()
 
 
 def _checked(more: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return further options of ``sbatch``, without those that the executor sees to."""
-    given: dict[Any, Any] = dict(more or {})
+    given = mapping(more, executor=_NAME, option="slurm_additional_parameters")
     for name in given:
-        if not isinstance(name, str) or name.startswith("-") or "=" in name:
+        if name.startswith("-") or "=" in name:
             raise OptionError(
                 f"executor 'slurm': slurm_additional_parameters maps long names of sbatch's options, "
                 f"without dashes in front, to values; {name!r} is none"

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
-from asyncexec.backends.options import seconds, whole_number
+from asyncexec.backends.options import (
+    environment,
+    mapping,
+    memory_bytes,
+    optional_text,
+    path,
+    seconds,
+    text,
+    whole_number,
+)
 from asyncexec.backends.spark_workers.pool import WorkerSettings
 from asyncexec.backends.spark_workers.session import Session, Settings, is_local
 from asyncexec.backends.spark_workers.system import SparkSystem
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 
 _NAME = "spark"
 _BATCH_LIMIT = 512
@@ -98,19 +106,19 @@ class SparkBackend(CallsBackend):
     ) -> None:
         need(_NAME, "spark", "pyspark")
         settings = Settings(
-            master=_text(master, "master"),
-            app_name=_text(app_name, "app_name"),
-            conf=_texts(conf, "conf"),
-            env_vars=_texts(env_vars, "env_vars"),
+            master=text(master, executor=_NAME, option="master"),
+            app_name=text(app_name, executor=_NAME, option="app_name"),
+            conf=_settings_of(conf),
+            env_vars=environment(env_vars, executor=_NAME),
             py_modules=_existing(py_modules),
-            python=None if python is None else _text(python, "python"),
+            python=optional_text(python, executor=_NAME, option="python"),
             cpus=whole_number(cpus, executor=_NAME, option="cpus"),
         )
         workers = WorkerSettings(
             most=None
             if max_workers is None
             else whole_number(max_workers, executor=_NAME, option="max_workers"),
-            memory_bytes=None if memory is None else parse_bytes(memory, what="memory"),
+            memory_bytes=memory_bytes(memory, executor=_NAME, option="memory"),
             env_vars=settings.env_vars,
             port=whole_number(port, executor=_NAME, option="port", least=0),
             start_seconds=seconds(start_timeout, executor=_NAME, option="start_timeout"),
@@ -133,7 +141,13 @@ class SparkBackend(CallsBackend):
             worker_bytes=workers.memory_bytes,
         )
         owned = Session(settings) if session is None else Session(None, session)
-        super().__init__(SparkSystem(owned, workers, capabilities))
+        self._spark = SparkSystem(owned, workers, capabilities)
+        super().__init__(self._spark)
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more until told otherwise; what they have not begun goes to others."""
+        self._spark.avoid(workers)
+        self._dispatch()
 
 
 def _check_lent(session: Any, settings: Settings) -> None:
@@ -155,33 +169,22 @@ def _master(session: Any) -> str:
     return str(getattr(session, "sparkContext", session).master)
 
 
-def _text(value: object, option: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise OptionError(f"executor {_NAME!r}: {option} must be text, not {value!r}")
-    return value
-
-
-def _texts(values: Mapping[str, str] | None, option: str) -> dict[str, str]:
-    given: dict[str, str] = dict(values or {})
+def _settings_of(conf: object) -> dict[str, str]:
+    given = mapping(conf, executor=_NAME, option="conf")
     for name, value in given.items():
-        if not _is_text(name) or not _is_text(value):
-            # The value may be a secret.
-            raise OptionError(
-                f"executor {_NAME!r}: {option} must map names to text; {name!r} does not"
-            )
+        if not isinstance(value, str):
+            # Not the value: it may be a secret.
+            raise OptionError(f"executor {_NAME!r}: conf must map names to text; {name!r} does not")
     return given
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
 def _existing(modules: Sequence[str]) -> tuple[str, ...]:
-    if isinstance(modules, str):
+    if isinstance(modules, str | bytes) or not isinstance(modules, Sequence):
         raise OptionError(
             f"executor {_NAME!r}: py_modules must be a list of paths, not {modules!r}"
         )
-    for module in modules:
-        if "://" not in str(module) and not Path(module).exists():
-            raise OptionError(f"executor {_NAME!r}: py_modules: there is no {module!r}")
-    return tuple(map(str, modules))
+    paths = tuple(path(each, executor=_NAME, option="each of py_modules") for each in modules)
+    for each in paths:
+        if "://" not in each and not Path(each).exists():
+            raise OptionError(f"executor {_NAME!r}: py_modules: there is no {each!r}")
+    return paths

@@ -303,8 +303,8 @@ def test_a_bucket_is_a_name_or_a_url(text, bucket):
     "options, told",
     [
         ({}, "needs the option 'function_name'"),
-        ({"function_name": ""}, "function_name must be a text"),
-        ({"function_name": "f", "region": 3}, "region must be a text"),
+        ({"function_name": ""}, "function_name must be text"),
+        ({"function_name": "f", "region": 3}, "region must be text"),
         ({"function_name": "f", "max_workers": 0}, "max_workers"),
         ({"function_name": "f", "bucket": "gs://b"}, "bucket must be a name"),
         ({"function_name": "f", "timeout": -1}, "timeout must be 0 or more"),

@@ -109,7 +109,7 @@ def test_secrets_are_not_told():
         ({"max_workers": 0}, "max_workers must be a whole number"),
         ({"runtime_memory": "2GB"}, "runtime_memory must be a whole number"),
         ({"runtime_memory": 512}, "does not set the memory of a worker"),
-        ({"include_modules": "numpy"}, "include_modules is a list"),
+        ({"include_modules": "numpy"}, "include_modules must be a list"),
         ({"env_vars": {"A": 1}}, "env_vars must map names to text"),
         ({"timeout": -1}, "timeout must be 0 or more"),
         ({"batch_limit": 0}, "batch_limit must be a whole number"),

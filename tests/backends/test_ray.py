@@ -61,7 +61,7 @@ def reports_of(call, record=None):
         ({"resources": {"wheel": 0}}, r"resources\['wheel'\] must be a number above 0"),
         ({"object_store_memory": "1MB"}, "at least 80MB"),
         ({"object_store_memory": "1GB", "cluster_address": "head:6379"}, "started here"),
-        ({"env_vars": {"TOKEN": 12345}}, r"env_vars\['TOKEN'\] must be text$"),
+        ({"env_vars": {"TOKEN": 12345}}, "env_vars must map names to text, not 'TOKEN' to int$"),
         ({"pip": "numpy"}, "pip must be a list"),
         ({"py_modules": "package"}, "py_modules must be a list"),
         ({"py_modules": ["there/is/none"]}, "there is no 'there/is/none'"),

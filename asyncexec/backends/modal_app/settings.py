@@ -7,9 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.backends.options import environment, flag, seconds, whole_number
+from asyncexec.backends.options import (
+    environment,
+    flag,
+    memory_bytes,
+    optional_text,
+    seconds,
+    text,
+    texts,
+    whole_number,
+)
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 
 NAME = "modal"
 MIB = 2**20
@@ -58,8 +66,7 @@ def checked(batch_limit: int, /, **given: Any) -> Settings:
         If an option is not what it should be.
     """
     workers = whole_number(given["max_workers"], executor=NAME, option="max_workers")
-    memory = given["memory"]
-    worker_bytes = None if memory is None else parse_bytes(memory, what="memory")
+    worker_bytes = memory_bytes(given["memory"], executor=NAME, option="memory")
     function = {
         "cpu": None if given["cpus"] is None else _positive(given["cpus"], "cpus"),
         "memory": None if worker_bytes is None else max(math.ceil(worker_bytes / MIB), 1),
@@ -72,17 +79,19 @@ def checked(batch_limit: int, /, **given: Any) -> Settings:
             given["scaledown_window"], executor=NAME, option="scaledown_window", least=2
         ),
         "region": _text_or_texts(given["region"], "region"),
-        "cloud": _text(given["cloud"], "cloud"),
+        "cloud": optional_text(given["cloud"], executor=NAME, option="cloud"),
         "volumes": _volumes(given["volumes"]),
         "nonpreemptible": flag(given["nonpreemptible"], executor=NAME, option="nonpreemptible"),
     }
     return Settings(
-        app_name=_text(given["app_name"], "app_name") or "asyncexec",
-        environment_name=_text(given["environment_name"], "environment_name"),
+        app_name=optional_text(given["app_name"], executor=NAME, option="app_name") or "asyncexec",
+        environment_name=optional_text(
+            given["environment_name"], executor=NAME, option="environment_name"
+        ),
         max_workers=workers,
         image=given["image"],
-        pip=_texts(given["pip"], "pip"),
-        py_modules=_texts(given["py_modules"], "py_modules"),
+        pip=texts(given["pip"], executor=NAME, option="pip"),
+        py_modules=texts(given["py_modules"], executor=NAME, option="py_modules"),
         function={option: value for option, value in function.items() if value},
         worker_bytes=worker_bytes,
         env_vars=environment(given["env_vars"], executor=NAME),
@@ -125,7 +134,7 @@ def gpu_of(kind: object, count: object) -> str | list[str] | None:
 
 
 def _kinds(kind: object) -> list[str]:
-    kinds = list(_texts([kind] if isinstance(kind, str) else kind, "gpu"))
+    kinds = list(texts([kind] if isinstance(kind, str) else kind, executor=NAME, option="gpu"))
     if not kinds:
         raise OptionError(
             f"executor {NAME!r}: gpu must be a kind of GPU, such as 'A100', or several"
@@ -147,25 +156,10 @@ def _positive(value: object, option: str) -> float:
     return float(value)
 
 
-def _text(value: object, option: str) -> str | None:
-    if value is None or (isinstance(value, str) and value):
-        return value
-    raise OptionError(f"executor {NAME!r}: {option} must be a text, not {value!r}")
-
-
-def _texts(value: object, option: str) -> tuple[str, ...]:
-    if value is None:
-        return ()
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise OptionError(f"executor {NAME!r}: {option} must be a list of texts, not {value!r}")
-    for each in value:
-        if not isinstance(each, str) or not each:
-            raise OptionError(f"executor {NAME!r}: {option} must hold texts, not {each!r}")
-    return tuple(value)
-
-
 def _text_or_texts(value: object, option: str) -> str | list[str] | None:
-    return _text(value, option) if isinstance(value, str) else list(_texts(value, option)) or None
+    if isinstance(value, str):
+        return text(value, executor=NAME, option=option)
+    return list(texts(value, executor=NAME, option=option)) or None
 
 
 def _volumes(value: object) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asyncexec.backends.options import flag, whole_number
+from asyncexec.backends.options import environment, flag, mapping, memory_bytes, texts, whole_number
 from asyncexec.backends.ray_cluster.connect import Wanted
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 
 NAME = "ray"
 # Ray's own floor.
@@ -79,7 +78,7 @@ def checked(
     return Settings(
         wanted=wanted,
         max_workers=_count("max_workers", max_workers),
-        memory_bytes=None if memory is None else parse_bytes(memory, what="memory"),
+        memory_bytes=memory_bytes(memory, executor=NAME, option="memory"),
         max_calls=_count("max_calls", max_calls),
         task_env={**_task_env(env_vars, pip), **fetched},
     )
@@ -107,7 +106,7 @@ def _address(address: Any) -> str | None:
 
 
 def _resources(resources: Mapping[str, Any] | None) -> dict[str, float]:
-    amounts = dict(resources or {})
+    amounts = mapping(resources, executor=NAME, option="resources")
     for name, amount in amounts.items():
         if name in {"cpus", "gpus", "CPU", "GPU", "memory", "object_store_memory"}:
             raise OptionError(
@@ -129,8 +128,8 @@ def _object_store(memory: int | str | None, address: str | None) -> int | None:
             "executor 'ray': object_store_memory is for a Ray that is started here; the cluster at "
             "cluster_address has its own"
         )
-    size = parse_bytes(memory, what="object_store_memory")
-    if size < LEAST_OBJECT_STORE_BYTES:
+    size = memory_bytes(memory, executor=NAME, option="object_store_memory")
+    if size is None or size < LEAST_OBJECT_STORE_BYTES:
         raise OptionError(
             f"executor 'ray': object_store_memory must be at least 80MB, not {memory!r}"
         )
@@ -171,14 +170,10 @@ def _list(option: str, value: Sequence[Any]) -> list[Any]:
     return list(value)
 
 
-def _task_env(env_vars: Mapping[Any, Any] | None, pip: Sequence[str] | None) -> dict[str, Any]:
+def _task_env(env_vars: Mapping[str, str] | None, pip: Sequence[str] | None) -> dict[str, Any]:
     env: dict[str, Any] = {}
     if env_vars is not None:
-        wrong = [k for k, v in env_vars.items() if not (isinstance(k, str) and isinstance(v, str))]
-        if wrong:
-            # Not the value: it may be a secret.
-            raise OptionError(f"executor 'ray': env_vars[{wrong[0]!r}] must be text")
-        env["env_vars"] = dict(env_vars)
+        env["env_vars"] = environment(env_vars, executor=NAME)
     if pip is not None:
-        env["pip"] = _list("pip", pip)
+        env["pip"] = list(texts(pip, executor=NAME, option="pip"))
     return env
