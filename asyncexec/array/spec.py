@@ -31,7 +31,7 @@ class Spec:
     executor : str, Backend, class, optional
         What ``Array.compute`` runs on: ``"threads"`` (default), ``"processes"``, … An ``Engine`` brings its own.
     executor_options : mapping, optional
-        Passed on to the executor.
+        Passed on to the executor; never shown, as some are secret.
     storage_options : mapping, optional
         What stores of ``work_dir``, sources and targets are opened with (keys, endpoints); never shown.
     zarr_compressor : "default", None, mapping or codec
@@ -47,7 +47,7 @@ class Spec:
     allowed_mem: Size = "2GB"
     reserved_mem: Size = "100MB"
     executor: Any = None
-    executor_options: Mapping[str, Any] | None = None
+    executor_options: Mapping[str, Any] | None = field(default=None, repr=False)
     storage_options: Mapping[str, Any] | None = None
     zarr_compressor: Compressor = "default"
     allowed_bytes: int = field(init=False, repr=False)
@@ -64,9 +64,8 @@ class Spec:
             )
         for name in ("executor_options", "storage_options"):
             if not isinstance(getattr(self, name), Mapping | None):
-                raise OptionError(
-                    f"{name}={getattr(self, name)!r} is not a mapping of names to values"
-                )
+                kind = type(getattr(self, name)).__name__
+                raise OptionError(f"{name} must map names to values, not be a {kind}")
         object.__setattr__(self, "work_dir", work_dir)
         object.__setattr__(self, "executor_options", dict(self.executor_options or {}))
         object.__setattr__(self, "storage_options", StorageOptions(self.storage_options))

@@ -100,7 +100,7 @@ def make_backend(
     if isinstance(executor, Backend) and not isinstance(executor, type):
         if given:
             raise OptionError(
-                f"{executor!r} has been made already, so it takes no options: {', '.join(given)}"
+                f"a {type(executor).__name__} that has been made already takes no options: {', '.join(given)}"
             )
         return executor
     if not callable(executor):
@@ -226,8 +226,9 @@ def _construct(constructor: Constructor, options: dict[str, Any], name: str) -> 
     except ImportError as error:
         raise _missing(name, error, "") from error
     except (TypeError, ValueError) as error:
-        told = ", ".join(f"{k}={v!r}" for k, v in options.items())
-        raise OptionError(f"executor {name!r} does not take ({told}): {error}") from error
+        # Not what they are set to: some are secret.
+        told = f"the options {', '.join(options)}" if options else "no options"
+        raise OptionError(f"executor {name!r} does not take {told}: {error}") from error
     if not isinstance(backend, Backend):
         raise UnknownExecutorError(
             f"executor {name!r} made {backend!r}, which is not a backend: it needs capabilities, "

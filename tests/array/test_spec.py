@@ -30,8 +30,8 @@ def test_defaults_are_cubeds():
         ({"allowed_mem": "much"}, "allowed_mem='much' is not a size"),
         ({"reserved_mem": -1}, "reserved_mem"),
         ({"allowed_mem": "100MB"}, "leaves nothing of allowed_mem"),
-        ({"executor_options": ["max_workers"]}, "not a mapping"),
-        ({"storage_options": "key"}, "not a mapping"),
+        ({"executor_options": ["max_workers"]}, "executor_options must map names to values"),
+        ({"storage_options": "key"}, "storage_options must map names to values"),
         ({"zarr_compressor": "best"}, "not a compressor"),
     ],
 )
@@ -41,13 +41,21 @@ def test_values_that_cannot_be_are_refused(options, match):
 
 
 def test_a_spec_does_not_change_and_hides_what_is_secret():
-    spec = ax.Spec(work_dir="s3://bucket", storage_options={"secret_access_key": "hush-hush"})
+    spec = ax.Spec(
+        work_dir="s3://bucket",
+        storage_options={"secret_access_key": "hush-hush"},
+        executor="http",
+        executor_options={"secret": "hush-hush"},
+    )
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.allowed_mem = 3
     assert "hush-hush" not in repr(spec)
     assert "secret_access_key" in repr(spec)
     assert spec == ax.Spec(
-        work_dir="s3://bucket", storage_options={"secret_access_key": "hush-hush"}
+        work_dir="s3://bucket",
+        storage_options={"secret_access_key": "hush-hush"},
+        executor="http",
+        executor_options={"secret": "hush-hush"},
     )
 
 
