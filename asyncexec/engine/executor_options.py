@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from asyncexec.backends.options import flag, seconds, whole_number
+from asyncexec.backends.options import flag, mapping, seconds, whole_number
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
 from asyncexec.scheduler.settings import Settings
@@ -28,9 +28,16 @@ type _Apply = Callable[[Settings, Any, str], Settings]
 
 
 def split(
-    options: Mapping[str, Any], constructor_takes: Collection[str]
+    options: Mapping[str, Any] | None, constructor_takes: Collection[str], executor: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the options for the backend's constructor, and those for runs; one that both know goes to both."""
+    """Return the options for the backend's constructor, and those for runs; one that both know goes to both.
+
+    Raises
+    ------
+    OptionError
+        If they are no mapping of names to values.
+    """
+    options = mapping(options, executor=executor, option="executor_options")
     for_runs = {name: value for name, value in options.items() if name in RUN_OPTIONS}
     for_backend = {
         name: value

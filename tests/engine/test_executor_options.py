@@ -104,6 +104,12 @@ def test_a_wrong_value_is_refused_by_name(option, value):
         engine(**{option: value})
 
 
+@pytest.mark.parametrize("options", [["max_workers"], "max_workers=2", {2: "max_workers"}])
+def test_options_that_map_no_names_to_values_are_refused(options):
+    with pytest.raises(OptionError, match="executor_options must map names to values"):
+        ax.Engine("threads", executor_options=options)
+
+
 def test_an_option_of_other_executors_says_whose_it_is():
     with pytest.raises(OptionError, match=r"has no option 'executor'; it is one of futures"):
         ax.Engine("threads", executor_options={"executor": 3})
