@@ -49,6 +49,8 @@ class ExecutorFeatures:
         One sentence.
     features : Capabilities or None
         What it can do with default options; None where its class does not say.
+    chooses : bool
+        Whether it can choose among its workers, and leave slow ones idle.
     options : tuple of Option
     missing : tuple of str
         Packages that it needs and that are not installed.
@@ -59,6 +61,7 @@ class ExecutorFeatures:
     name: str
     summary: str
     features: Capabilities | None
+    chooses: bool
     options: tuple[Option, ...]
     missing: tuple[str, ...]
     install: str
@@ -86,7 +89,13 @@ def _features(name: str, distribution: str) -> ExecutorFeatures:
     except AsyncexecError as error:
         # Somebody's broken package is no reason to tell nothing of the others.
         return ExecutorFeatures(
-            name=name, summary=str(error), features=None, options=(), missing=(), install=""
+            name=name,
+            summary=str(error),
+            features=None,
+            chooses=False,
+            options=(),
+            missing=(),
+            install="",
         )
     missing = _missing(distribution, _EXTRAS.get(name, name))
     features = getattr(constructor, "features", None)
@@ -94,6 +103,7 @@ def _features(name: str, distribution: str) -> ExecutorFeatures:
         name=name,
         summary=(inspect.getdoc(constructor) or "").partition("\n")[0],
         features=features if isinstance(features, Capabilities) else None,
+        chooses=hasattr(constructor, "avoid"),
         options=_options(constructor),
         missing=missing,
         install=f'pip install "{distribution}[{_EXTRAS.get(name, name)}]"' if missing else "",

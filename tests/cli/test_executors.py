@@ -65,6 +65,13 @@ def test_what_a_class_says_it_can_do_is_what_its_backends_say(executor):
     assert constructor.features is executor.features
 
 
+def test_who_can_choose_among_its_workers_says_so(capsys):
+    assert main(["executors", "processes"]) == 0
+    assert "is left idle for a while" in capsys.readouterr().out
+    assert main(["executors", "threads"]) == 0
+    assert "is told of" in capsys.readouterr().out
+
+
 def test_what_is_not_installed_is_answered_with_the_command_that_installs_it(monkeypatch, capsys):
     def version(name):
         raise importlib.metadata.PackageNotFoundError(name)
