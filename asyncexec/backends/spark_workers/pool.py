@@ -6,11 +6,12 @@ import asyncio
 import itertools
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
 from asyncexec.backends.adapters.system_thread import future_of
+from asyncexec.backends.placement import idle_one, resting
 from asyncexec.backends.spark_workers.in_worker import Invitation, serve
 from asyncexec.backends.spark_workers.links import Link, Listener
 from asyncexec.backends.spark_workers.session import Session
@@ -68,13 +69,35 @@ class WorkerPool:
         self._jobs: dict[str, asyncio.Future[None]] = {}
         self._numbers = itertools.count(1)
         self._failed_starts = 0
+        self._avoided: frozenset[str] = frozenset()
+
+    @property
+    def slots(self) -> int:
+        """How many workers can have something to do, now; a worker that is avoided counts until it has nothing."""
+        rests = self._resting
+        return self._size - (sum(link.worker in rests for link in self._idle) if rests else 0)
+
+    @property
+    def _resting(self) -> Collection[str]:
+        if not self._avoided:
+            return ()
+        return resting([link.worker for link in self._links], self._avoided)
+
+    def rests(self, link: Link) -> bool:
+        """Whether a worker is to be given nothing more."""
+        return link.worker in self._resting
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more, by their names, as long as another is there; and all others work."""
+        self._avoided = frozenset(workers)
+        self._serve()
 
     async def open(self) -> None:
         """Listen; workers come when they are needed."""
         self._port = await self._listener.open(self._session.bind_address, self._settings.port)
 
-    async def take(self) -> Link:
-        """Return a worker with nothing to do, waiting for one if need be.
+    async def take(self, apart_from: Collection[str] = ()) -> Link:
+        """Return a worker with nothing to do, waiting for one if need be; rather none of ``apart_from``.
 
         Raises
         ------
@@ -83,12 +106,9 @@ class WorkerPool:
         ConnectionError
             If one failed to start, which may be different the next time.
         """
-        while self._idle:
-            link, timer = self._idle.popitem()
-            timer.cancel()
-            if link.alive:
-                return link
-            self._forget(link)
+        link = self._idle_link(apart_from)
+        if link is not None:
+            return link
         waiter: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         self._top_up()
@@ -103,14 +123,10 @@ class WorkerPool:
 
     def give_back(self, link: Link) -> None:
         """Take note that a worker has nothing to do."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(link)
-                return
         self._idle[link] = asyncio.get_running_loop().call_later(
             self._settings.idle_seconds, self._let_go, link
         )
+        self._serve()
 
     async def kill(self, link: Link) -> None:
         """End a worker that runs something, or has died."""
@@ -118,7 +134,7 @@ class WorkerPool:
             await link.kill()
         finally:
             self._forget(link)
-            self._top_up()
+            self._serve()
 
     async def close(self) -> None:
         """Let all workers go."""
@@ -134,6 +150,31 @@ class WorkerPool:
         for group in self._jobs:
             self._session.stop(group)
         await self._all_ended()
+
+    def _idle_link(self, apart_from: Collection[str] = ()) -> Link | None:
+        """Return a worker that may be taken now, if there is one."""
+        while True:
+            link = idle_one(
+                self._idle, lambda link: link.worker, rests=self._resting, apart_from=apart_from
+            )
+            if link is None:
+                return None
+            self._idle.pop(link).cancel()
+            if link.alive:
+                return link
+            self._forget(link)
+
+    def _serve(self) -> None:
+        """Give who waits what has nothing to do: it runs nothing that anybody is to be apart from."""
+        while self._waiting:
+            if self._waiting[0].done():
+                self._waiting.popleft()
+                continue
+            link = self._idle_link()
+            if link is None:
+                break
+            self._waiting.popleft().set_result(link)
+        self._top_up()
 
     # Workers come and go.
 
@@ -212,6 +253,7 @@ class WorkerPool:
     def _let_go(self, link: Link) -> None:
         del self._idle[link]
         self._forget(link)
+        self._serve()
 
     def _forget(self, link: Link) -> None:
         self._links.discard(link)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import anyio
 import anyio.lowlevel
@@ -17,6 +17,7 @@ import anyio.lowlevel
 from asyncexec.backends.adapters.calls import Progress
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.backends.spark_workers.links import Link
 from asyncexec.backends.spark_workers.pool import WorkerPool, WorkerSettings
 from asyncexec.backends.spark_workers.session import Session
 from asyncexec.errors import BackendError, OptionError
@@ -30,10 +31,20 @@ class SparkSystem:
         self, session: Session, settings: WorkerSettings, capabilities: Capabilities
     ) -> None:
         self.capabilities = capabilities
-        self.slots = settings.most or 1
+        self._size = settings.most or 1
         self._session = session
         self._settings = settings
         self._pool: WorkerPool | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many workers can have something to do, now."""
+        return self._size if self._pool is None else self._pool.slots
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more, by name; what they have not begun goes to others."""
+        if self._pool is not None:
+            self._pool.avoid(workers)
 
     async def open(self) -> None:
         """Start Spark; workers come when there is work."""
@@ -41,8 +52,8 @@ class SparkSystem:
             try:
                 await self._blocking(self._session.open)
                 if self._settings.most is None:
-                    self.slots = await self._blocking(self._room)
-                self._pool = WorkerPool(self._session, self._settings, size=self.slots)
+                    self._size = await self._blocking(self._room)
+                self._pool = WorkerPool(self._session, self._settings, size=self._size)
                 await self._pool.open()
             except BaseException:
                 await self._blocking(self._session.close)
@@ -56,21 +67,29 @@ class SparkSystem:
 
     async def call(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
         """Run the jobs of ``batch`` on one worker, and tell of each as it starts and ends."""
-        if self._pool is None:
+        pool = self._pool
+        if pool is None:
             raise BackendError("executor 'spark' is not open")
         progress.began_at = 0.0  # Nothing runs before there is a worker.
-        link = await self._pool.take()
-        progress.began_at = time.time()
+        link: Link | None = None
         try:
             for job in batch.jobs:
+                if link is not None and pool.rests(link):
+                    pool.give_back(link)
+                    link = None
+                if link is None:
+                    link = await pool.take(batch.apart_from)
+                    progress.began_at = progress.began_at or time.time()
                 if progress.started(job.attempt, link.worker):
                     one = Batch(batch.program, [job])
                     progress.ended(*await link.caller.call(one, progress, link.send))
         except BaseException:
-            with anyio.CancelScope(shield=True):
-                await self._pool.kill(link)
+            if link is not None:
+                with anyio.CancelScope(shield=True):
+                    await pool.kill(link)
             raise
-        self._pool.give_back(link)
+        if link is not None:
+            pool.give_back(link)
         return ()
 
     async def close(self) -> None:
