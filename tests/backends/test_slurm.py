@@ -372,7 +372,62 @@ def test_who_is_idle_for_too_long_goes():
 def test_a_job_that_slurm_may_end_soon_gets_no_more_to_do():
     kept = staff(young_seconds=0.0)
     job = kept.take()
-    kept.running(job)
+    kept.running(job, "a:1")
     time.sleep(0.001)
     kept.put_back(job)
     assert kept.to_dismiss() == [job]
+
+
+def three_idle(kept):
+    """Have three jobs, called a, b and c, that have nothing to do; c the last."""
+    jobs = dict(zip("abc", [kept.take() for _ in range(3)], strict=True))
+    for worker, job in jobs.items():
+        kept.running(job, worker)
+        kept.put_back(job)
+    return jobs
+
+
+def test_a_job_that_is_avoided_gets_nothing_and_takes_up_room():
+    kept = staff()
+    jobs = three_idle(kept)
+    kept.avoid({"c"})
+    assert kept.resting == 1
+    assert [kept.take(), kept.take(), kept.take()] == [jobs["b"], jobs["a"], "job 4"]
+    kept.avoid(())
+    assert kept.resting == 0
+    assert kept.take() == jobs["c"]
+
+
+def test_a_job_that_is_avoided_takes_up_room_when_its_batch_has_ended():
+    kept = staff()
+    three_idle(kept)
+    job = kept.take()
+    kept.avoid({"c"})
+    assert kept.resting == 0
+    kept.put_back(job)
+    assert kept.resting == 1
+
+
+def test_a_job_that_is_avoided_goes_like_others_and_leaves_its_room_to_a_new_one():
+    kept = staff(linger_seconds=0.0)
+    jobs = three_idle(kept)
+    kept.avoid({"a"})
+    assert set(kept.to_dismiss()) == set(jobs.values())
+    assert kept.resting == 0
+    assert kept.take() == "job 4"
+
+
+def test_avoiding_all_jobs_or_none_that_is_there_changes_nothing():
+    kept = staff()
+    jobs = three_idle(kept)
+    for workers in ({"x"}, {"a", "b", "c"}):
+        kept.avoid(workers)
+        assert kept.resting == 0
+    assert kept.take() == jobs["c"]
+
+
+def test_what_is_to_run_apart_goes_to_another_job_if_one_is_idle():
+    kept = staff()
+    jobs = three_idle(kept)
+    assert kept.take({"b", "c"}) == jobs["a"]
+    assert kept.take({"b", "c"}) == jobs["c"]

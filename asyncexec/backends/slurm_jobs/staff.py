@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
+from asyncexec.backends.placement import idle_one, resting
 from asyncexec.backends.slurm_jobs.desk import Job
 
 
@@ -30,14 +31,31 @@ class Staff:
         self._young_seconds = young_seconds
         self._idle: deque[tuple[float, Job]] = deque()
         self._since: dict[Job, float] = {}
+        self._workers: dict[Job, str] = {}
+        self._avoided: frozenset[str] = frozenset()
 
-    def take(self) -> Job:
-        """Return the job that has been idle for the shortest time, or a new one."""
-        return self._idle.pop()[1] if self._idle else self._make()
+    @property
+    def resting(self) -> int:
+        """How many jobs have nothing to do, and are to be given nothing."""
+        rests = self._resting
+        return sum(self._name((since, job)) in rests for since, job in self._idle) if rests else 0
 
-    def running(self, job: Job) -> None:
-        """Take note that a job runs."""
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these nothing more, by the names they have in reports; all others may have work."""
+        self._avoided = frozenset(workers)
+
+    def take(self, apart_from: Collection[str] = ()) -> Job:
+        """Return the job that has been idle for the shortest time, or a new one; rather none of ``apart_from``."""
+        chosen = idle_one(self._idle, self._name, rests=self._resting, apart_from=apart_from)
+        if chosen is None:
+            return self._make()
+        self._idle.remove(chosen)
+        return chosen[1]
+
+    def running(self, job: Job, worker: str) -> None:
+        """Take note that a job runs, and what it is called in reports."""
         self._since.setdefault(job, time.monotonic())
+        self._workers[job] = worker
 
     def put_back(self, job: Job) -> None:
         """Take note that a job has nothing to do."""
@@ -46,6 +64,7 @@ class Staff:
     def gone(self, job: Job) -> None:
         """Take note that a job has ended."""
         self._since.pop(job, None)
+        self._workers.pop(job, None)
 
     def to_dismiss(self) -> list[Job]:
         """Return those whose time is up; they are not given out any more."""
@@ -55,6 +74,13 @@ class Staff:
         for job in dismissed:
             self.gone(job)
         return dismissed
+
+    @property
+    def _resting(self) -> Collection[str]:
+        return resting(self._workers.values(), self._avoided)
+
+    def _name(self, idle: tuple[float, Job]) -> str:
+        return self._workers.get(idle[1], "")
 
     def _is_up(self, job: Job, idle_since: float, now: float) -> bool:
         too_old = now - self._since.get(job, now) > self._young_seconds

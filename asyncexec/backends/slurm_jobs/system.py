@@ -64,7 +64,7 @@ class SlurmSystem:
         young_seconds: float,
     ) -> None:
         self.capabilities = capabilities
-        self.slots = slots
+        self._size = slots
         self._desk = desk
         self._new_staff = partial(
             Staff, desk.make_job, linger_seconds=linger_seconds, young_seconds=young_seconds
@@ -77,6 +77,15 @@ class SlurmSystem:
         self._to_kill: list[Job] = []
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def slots(self) -> int:
+        """How many jobs can have something to do; those that are kept for nothing take up room."""
+        return self._size - self._staff.resting
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more, by name."""
+        self._staff.avoid(workers)
 
     async def open(self) -> None:
         # The jobs of an earlier time are gone.
@@ -197,7 +206,7 @@ class SlurmSystem:
         dismissed = self._staff.to_dismiss()
         orders: dict[Job, RemoteCall] = {}
         for ticket in self._waiting:
-            ticket.job = self._staff.take()
+            ticket.job = self._staff.take(ticket.progress.batch.apart_from)
             orders[ticket.job] = ticket.call
             self._running[ticket.job] = ticket
         self._waiting.clear()
@@ -236,7 +245,7 @@ class SlurmSystem:
 
     def _hear(self, ticket: Ticket, news: News) -> None:
         if news.reports:
-            self._staff.running(news.job)
+            self._staff.running(news.job, news.reports[0].worker)
         for report in news.reports:
             if isinstance(report, Started):
                 ticket.progress.started(report.attempt, report.worker)

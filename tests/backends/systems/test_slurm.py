@@ -47,7 +47,8 @@ class TestSlurm(BackendConformance):
 
     @pytest.fixture
     def backend(self, make):
-        return make
+        # Jobs stay that are avoided for a while.
+        return lambda: make(linger_seconds=60.0)
 
     @pytest.fixture
     def configured(self, make):
