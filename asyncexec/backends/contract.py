@@ -197,9 +197,12 @@ class AvoidingBackend(Protocol):
     """What a backend that can choose among its workers has besides; it heeds ``Batch.apart_from`` too."""
 
     def avoid(self, workers: Collection[str], /) -> None:
-        """Start nothing on these workers (by the names they have in reports) until told otherwise.
+        """Give nothing more to these workers (by the names they have in reports) until told otherwise.
 
-        Each call replaces the one before; they are never all workers. ``slots`` no longer counts them.
+        Each call replaces the one before. What they run goes on; what waits there and can be taken away goes to others.
+        ``slots`` no longer counts them, at the latest when they have nothing to do. Who is not there changes nothing,
+        nor does who comes in the place of one of them, under a name of its own. They are not all workers that there
+        ever were, but may be all that are left: those have to work then.
         """
         ...
 

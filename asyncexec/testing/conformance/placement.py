@@ -22,7 +22,7 @@ class PlacementRules(Suite):
     async def test_workers_that_are_avoided_start_nothing(
         self, backend: Factory, files: Path
     ) -> None:
-        """Until told otherwise; and ``slots`` counts the others only."""
+        """Until told otherwise; and ``slots`` counts the others only. Idle workers have to stay that long."""
         async with self.driven(backend) as driven:
             choosing, slots = _choosing(driven), driven.backend.slots
             names = await _everybody(driven, files / "before")
@@ -39,6 +39,41 @@ class PlacementRules(Suite):
             choosing.avoid(())
             await self.until(lambda: driven.backend.slots == slots, "all slots")
             assert avoided in await _everybody(driven, files / "after")
+            await driven.finish()
+
+    async def test_what_runs_on_a_worker_that_is_avoided_goes_on(
+        self, backend: Factory, files: Path
+    ) -> None:
+        """Others do meanwhile what comes."""
+        held = Held(directory=files, only=(0,))
+        async with self.driven(backend) as driven:
+            choosing = _choosing(driven)
+            names = await _everybody(driven, files / "before")
+            self.need(len(set(names)) > 1, "it has one worker")
+            (first,) = driven.send(driven.program(held), [0])
+            avoided = (await driven.started(first)).worker
+            choosing.avoid({avoided})
+            attempts = driven.send_all(driven.program(kernels.echo), range(8), size=1)
+            assert avoided not in {o.worker for o in await driven.outcomes_of(attempts)}
+            assert first not in driven.outcomes
+            held.release()
+            outcome = await driven.outcome(first)
+            assert (outcome.status, outcome.worker) == (Status.SUCCEEDED, avoided)
+            await driven.finish()
+
+    async def test_avoiding_workers_that_are_not_there_changes_nothing(
+        self, backend: Factory
+    ) -> None:
+        """They may have died, or been let go, since they were found slow."""
+        async with self.driven(backend) as driven:
+            choosing = _choosing(driven)
+            program = driven.program(kernels.echo)
+            await driven.outcomes_of(driven.send(program, [0]))
+            slots = driven.backend.slots
+            choosing.avoid({"nobody", "nobody:1"})
+            assert driven.backend.slots == slots
+            outcomes = await driven.outcomes_of(driven.send_all(program, range(1, 9), size=1))
+            assert {o.status for o in outcomes} == {Status.SUCCEEDED}
             await driven.finish()
 
     async def test_what_is_to_run_apart_runs_on_another_worker(
