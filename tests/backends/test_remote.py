@@ -146,6 +146,33 @@ async def test_a_stream_loses_no_outcome(forgetful):
     assert sorted(decode(o.value) for o in outcomes) == list(range(100))
 
 
+class Meter:
+    """Says how often it was read since it was last started, and all in all."""
+
+    always = False
+
+    def __init__(self):
+        self.read = 0
+
+    def start(self):
+        self.fresh = 100
+
+    def peak_bytes(self):
+        self.read += 1
+        self.fresh += 1
+        return self.fresh + 1000 * self.read
+
+
+async def test_a_stream_measures_the_memory_of_each_job_by_itself(forgetful):
+    async def measuring(call):
+        for frame in call.frames(meter=Meter()):
+            yield frame
+
+    reports = await streamed(RemoteCaller(), batch(lambda index: index[0]), measuring)
+    peaks = {r.attempt: r.peak_bytes for r in reports if isinstance(r, Outcome)}
+    assert peaks == {10: 1101, 11: 2101, 12: 3101}
+
+
 async def test_a_stream_leaves_out_what_is_dropped(forgetful):
     call = RemoteCall(b"drop", batch(lambda index: index[0]).program.blob, [Job(1, 0), Job(2, 1)])
     reports = [r for frame in call.frames(dropped={1}) for r in decode_reports(frame)]

@@ -81,20 +81,24 @@ class RemoteCall:
         *,
         worker: str = "",
         gather_seconds: float = GATHER_SECONDS,
+        meter: MemoryMeter | None = None,
     ) -> Iterator[bytes]:
         """Run the jobs in a thread of their own, and yield reports as bytes while they run.
 
         What ends is told at once, or together with what ends within ``gather_seconds``; what starts is told if it has
         not ended within 20 ms. Attempts in ``dropped``, which may grow meanwhile, are left out. With ``reins`` the
         job that runs can be left behind, too: the frames then end before it does. ``worker`` names this worker where
-        its machine and process do not, as in containers that are all alike.
+        its machine and process do not, as in containers that are all alike. A ``meter`` is for processes in which
+        nothing else runs.
         """
         worker = worker or worker_name()
         program = self._program(worker)
         if program is None or isinstance(program, list):
             yield NEEDS_PROGRAM if program is None else encode_reports(program)
             return
-        bench = _Bench(worker)
+        if meter is not None:
+            meter.always = program[1] is not None
+        bench = _Bench(worker, meter)
         reins = Reins(self.jobs) if reins is None else reins
         reins.on_left = bench.finish
         arguments = (self, program, bench, reins, dropped)
@@ -120,17 +124,21 @@ class RemoteCall:
 class _Bench:
     """What lies between the thread that runs jobs and the one that tells of them."""
 
-    def __init__(self, worker: str) -> None:
+    def __init__(self, worker: str, meter: MemoryMeter | None) -> None:
         self.worker = worker
+        self.peak_bytes = None if meter is None else meter.peak_bytes
         self.outcomes: deque[Outcome] = deque()
         self.running: Started | None = None
         self.ended = False
+        self._meter = meter
         self._told: Started | None = None
         self._changed = threading.Event()
         self._finished = threading.Event()
 
     def begin(self, attempt: int) -> None:
         self.running = Started(attempt, self.worker)
+        if self._meter is not None:
+            self._meter.start()
 
     def end(self, outcome: Outcome) -> None:
         self.running = None
@@ -165,7 +173,9 @@ def _work(
             if fence is None:
                 continue
             bench.begin(job.attempt)
-            outcome = run_job(job, *program, worker=bench.worker, fence=fence)
+            outcome = run_job(
+                job, *program, worker=bench.worker, fence=fence, peak_bytes=bench.peak_bytes
+            )
             if not reins.end():
                 return
             bench.end(outcome)
