@@ -70,6 +70,90 @@ def test_the_idlest_worker_is_taken_and_none_beyond_its_threads():
     assert census.take({}) is taken[0]
 
 
+def test_a_worker_that_is_avoided_is_neither_taken_nor_counted_until_told_otherwise():
+    census = Census()
+    census.learn({"a": told(2), "b": told(1)})
+    changed = census.changed
+    census.avoid({"a", "gone long ago"})
+    assert changed.is_set()
+    assert census.threads == 1
+    assert census.take({}).name == "b"
+    assert census.take({}) is None
+    census.avoid(())
+    assert census.threads == 3
+    assert census.take({}).name == "a"
+
+
+def test_what_an_avoided_worker_runs_already_counts_until_it_has_ended():
+    census = Census()
+    census.learn({"a": told(2), "b": told(1)})
+    worker = census.take({}, frozenset({"b"}))
+    census.avoid({"a"})
+    assert census.threads == 2
+    census.give_back(worker, {})
+    assert census.threads == 1
+
+
+def test_if_all_that_are_left_are_avoided_they_are_taken_all_the_same():
+    census = Census()
+    census.learn({"a": told(), "b": told()})
+    census.avoid({"a"})
+    census.lose("b")
+    assert census.threads == 1
+    assert census.take({}).name == "a"
+
+
+def test_a_call_that_is_to_run_apart_takes_another_worker_or_waits_for_one():
+    census = Census()
+    census.learn({"a": told(3), "b": told(1)})
+    apart = frozenset({"a"})
+    assert census.take({}).name == "a"
+    other = census.take({}, apart)
+    assert other.name == "b"
+    assert census.take({}, apart) is None  # There are threads free, but not where it is to run,
+    assert census.take({}).name == "a"  # as it may when it does not want to wait any longer.
+    census.give_back(other, {})
+    assert census.take({}, apart) is other
+
+
+def test_a_call_that_can_run_nowhere_else_does_not_run_apart():
+    census = Census()
+    census.learn({"a": told(2), "b": told(2)})
+    assert census.take({}, frozenset({"a", "b"})) is not None
+    census.avoid({"b"})
+    # Beside another attempt of it rather than on a worker that is slow.
+    assert census.take({}, frozenset({"a"})).name == "a"
+
+
+def test_who_has_the_named_resources_counts_more_than_who_is_avoided():
+    census = Census()
+    census.learn({"a": told(2, gpus=2), "b": told(2), "c": told(2, gpus=1)})
+    wanted = {"gpus": 1}
+    assert census.take(wanted, frozenset({"a"})).name == "c"
+    assert census.take(wanted, frozenset({"a"})) is None  # The other has one, which is in use.
+    census.avoid({"c"})
+    assert census.take(wanted, frozenset({"a"})).name == "a"
+    census.avoid({"a", "c"})
+    assert census.take(wanted).name == "a"
+    assert census.take({}).name == "b"
+
+
+def test_an_address_that_is_had_again_is_another_worker():
+    census = Census()
+    census.learn({"a": told()})
+    names = [census.workers["a"].name]
+    for _ in range(2):
+        census.lose("a")
+        census.learn({"a": told()})
+        names.append(census.workers["a"].name)
+    assert names == ["a", "a#2", "a#3"]
+    census.learn({"a": told()})
+    assert census.workers["a"].name == "a#3"
+    census.avoid({"a"})
+    census.learn({"a": told(), "b": told()})
+    assert census.threads == 2
+
+
 def test_named_resources_are_counted_on_each_worker():
     census = Census()
     census.learn({"a": told(4, gpus=1), "b": told(4)})

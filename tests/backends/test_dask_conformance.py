@@ -17,6 +17,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
+from asyncexec.testing.conformance.placement import PlacementRules
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
 
@@ -44,6 +45,45 @@ class TestDaskInThisProcess(BackendConformance):
     @pytest.fixture
     def backend(self, configured):
         return configured
+
+
+class TestTwoWorkersInThisProcess(PlacementRules):
+    @pytest.fixture
+    def backend(self):
+        return lambda: DaskBackend(cluster=two_workers)
+
+
+def two_workers():
+    return LocalCluster(
+        n_workers=2,
+        threads_per_worker=2,
+        processes=False,
+        dashboard_address=None,
+        asynchronous=True,
+    )
+
+
+async def test_what_is_to_run_apart_waits_for_another_worker_but_not_for_ever(
+    tmp_path, monkeypatch
+):
+    held = Held(directory=tmp_path, only=(0, 1, 2))
+    async with Driven(DaskBackend(cluster=two_workers), patience=20) as driven:
+        program = driven.program(held)
+        attempts = [driven.send(program, [task])[0] for task in range(3)]
+        names = [(await driven.started(attempt)).worker for attempt in attempts]
+        (roomy,) = (name for name in names if names.count(name) == 1)
+        (full,) = set(names) - {roomy}
+        monkeypatch.setattr(system, "APART_SECONDS", 0.1)
+        (backup,) = driven.send(program, [3], apart_from={roomy})
+        outcome = await driven.outcome(backup)
+        assert outcome.worker == roomy  # As the other's threads stayed busy.
+        monkeypatch.setattr(system, "APART_SECONDS", 60)
+        (backup,) = driven.send(program, [4], apart_from={roomy})
+        while not driven.backend._system._unplaced:
+            await asyncio.sleep(0.01)
+        held.release()
+        assert (await driven.outcome(backup)).worker == full
+        await driven.finish()
 
 
 async def test_leaving_does_not_wait_for_a_task_that_runs(tmp_path):

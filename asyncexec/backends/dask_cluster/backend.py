@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask_cluster.settings import DaskSettings, LocalSettings
@@ -23,6 +25,11 @@ class ClusterBackend(CallsBackend):
         super().__init__(system)
         system.on_change = self._dispatch
         system.waiting = lambda: len(self._waiting)
+        self._cluster = system
+
+    def avoid(self, workers: Collection[str], /) -> None:
+        """Start nothing on these workers until told otherwise, unless only they can run it."""
+        self._cluster.avoid(workers)
 
 
 def _capabilities(settings: DaskSettings) -> Capabilities:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,8 @@ class Worker:
 
     Attributes
     ----------
+    name : str
+        In reports. Nobody else in the life of the census has it.
     address : str
     threads : int
     memory_bytes : int or None
@@ -30,6 +32,7 @@ class Worker:
         Set when it has left or died.
     """
 
+    name: str
     address: str
     threads: int
     memory_bytes: int | None
@@ -58,17 +61,28 @@ class Census:
     ----------
     changed : asyncio.Event
         Set, and replaced, whenever a call may find a place that it did not find before.
+    workers : dict of str to Worker
+        By address.
     """
 
     def __init__(self) -> None:
         self.workers: dict[str, Worker] = {}
         self.changed = asyncio.Event()
         self._condemned: set[str] = set()
+        self._avoided: frozenset[str] = frozenset()
+        self._lives: dict[str, int] = {}
 
     @property
     def threads(self) -> int:
-        """How many calls they run at once."""
-        return sum(worker.threads for worker in self.workers.values())
+        """How many calls they run at once; of workers that are avoided what they run already, if there are others."""
+        workers = self.workers.values()
+        threads = sum(worker.threads for worker in workers)
+        if not self._avoided:
+            return threads
+        avoided = [worker for worker in workers if worker.name in self._avoided]
+        if len(avoided) == len(workers):
+            return threads
+        return threads - sum(worker.threads - worker.taken for worker in avoided)
 
     @property
     def memory_bytes(self) -> int | None:
@@ -88,9 +102,11 @@ class Census:
         """Take over what the scheduler says of its workers, by address."""
         for address in self.workers.keys() - told.keys():
             self.lose(address)
-        for address in told.keys() - self.workers.keys() - self._condemned:
-            said = told[address]
+        for address, said in told.items():
+            if address in self.workers or address in self._condemned:
+                continue
             self.workers[address] = Worker(
+                name=self._new_name(address),
                 address=address,
                 threads=int(said["nthreads"]),
                 memory_bytes=int(said["memory_limit"] or 0) or None,
@@ -112,10 +128,21 @@ class Census:
         self.lose(worker.address)
         self._condemned.add(worker.address)
 
-    def take(self, wanted: Mapping[str, float]) -> Worker | None:
-        """Return the idlest worker that has a thread and the named resources free, which it then has no more."""
+    def avoid(self, names: Collection[str]) -> None:
+        """Give nothing to the workers of these names, and to no others, where there is somebody else who can do it."""
+        self._avoided = frozenset(names)
+        self._announce()
+
+    def take(
+        self, wanted: Mapping[str, float], apart_from: frozenset[str] = frozenset()
+    ) -> Worker | None:
+        """Return the idlest worker that has a thread and the named resources free, which it then has no more.
+
+        It is none that is avoided, and none named in ``apart_from``, even if others are busy now. Who has the named
+        resources is asked first: if all who have them are in ``apart_from``, or even avoided, it is one of these.
+        """
         best: Worker | None = None
-        for worker in self.workers.values():
+        for worker in self._eligible(wanted, apart_from):
             if worker.fits(wanted) and (
                 best is None or worker.taken / worker.threads < best.taken / best.threads
             ):
@@ -125,11 +152,30 @@ class Census:
             _add(best.used, wanted, 1)
         return best
 
+    def _eligible(
+        self, wanted: Mapping[str, float], apart_from: frozenset[str]
+    ) -> Iterable[Worker]:
+        """Return the workers that are to be waited for, if need be."""
+        workers = self.workers.values()
+        if not self._avoided and not apart_from:
+            return workers
+        able = [worker for worker in workers if worker.has(wanted)]
+        # To run beside another attempt is a pity; to run on a slow worker is worse.
+        for unwanted in (self._avoided | apart_from, self._avoided):
+            if chosen := [worker for worker in able if worker.name not in unwanted]:
+                return chosen
+        return able
+
     def give_back(self, worker: Worker, wanted: Mapping[str, float]) -> None:
         """Let another call have the place."""
         worker.taken -= 1
         _add(worker.used, wanted, -1)
         self._announce()
+
+    def _new_name(self, address: str) -> str:
+        """Return the address, as Dask calls its workers, or another name if somebody has had that address before."""
+        life = self._lives[address] = self._lives.get(address, 0) + 1
+        return address if life == 1 else f"{address}#{life}"
 
     def _announce(self) -> None:
         self.changed.set()

@@ -38,12 +38,15 @@ class Errand(NamedTuple):
         Path of a file that a driver on the same machine reads after the worker's death.
     cell : int
         Where in it the call writes down which attempt runs.
+    worker : str
+        What the driver calls the worker.
     """
 
     topic: str
     number: int
     starts: str
     cell: int
+    worker: str
 
     @property
     def name(self) -> str:
@@ -75,7 +78,11 @@ def follow_call(errand: Errand) -> list[bytes]:
 
 def _frames(call: RemoteCall, reins: Reins, note: _Note) -> Iterator[bytes]:
     try:
-        yield from call.frames(reins=reins, gather_seconds=GATHER_SECONDS)
+        yield from call.frames(
+            reins=reins,
+            worker=note.errand.worker,
+            gather_seconds=GATHER_SECONDS,
+        )
     finally:
         note.close()
 
@@ -144,6 +151,7 @@ class _Note:
     """Writes down which attempt runs, where a driver on the same machine can read it."""
 
     def __init__(self, errand: Errand) -> None:
+        self.errand = errand
         self._offset = errand.cell * _CELL.size
         try:
             self._file = os.open(errand.starts, os.O_WRONLY)

@@ -6,6 +6,7 @@ import asyncio
 import pickle
 import time
 from collections.abc import AsyncIterator, Collection
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -66,7 +67,7 @@ class RemoteBatch:
         """Have the batch run; then the rest, where it ended early because the task that ran was given up."""
         owed = self._progress.owed
         while rest := [job for job in self._batch.jobs if job.attempt in owed]:
-            batch = Batch(self._batch.program, rest)
+            batch = replace(self._batch, jobs=rest)
             await self._links.caller.stream(batch, self._progress, self._stream)
             while self._orders:
                 await self._obeyed.wait()
@@ -80,7 +81,11 @@ class RemoteBatch:
         """Send the call, and yield what comes of it."""
         links = self._links
         self._errand = errand = Errand(
-            links.topic, next(links.numbers), links.starts.path, self._cell
+            topic=links.topic,
+            number=next(links.numbers),
+            starts=links.starts.path,
+            cell=self._cell,
+            worker=self._worker.name,
         )
         self._mailbox = links.mail[errand.number] = asyncio.Queue()
         packed = pickle.dumps(call, protocol=5)
@@ -240,4 +245,4 @@ class RemoteBatch:
         )
         seconds = max(time.time() - since, 0.0)
         why = None if error is None else describe(error)
-        return Outcome(attempt, status, self._worker.address, since, seconds, error=why)
+        return Outcome(attempt, status, self._worker.name, since, seconds, error=why)

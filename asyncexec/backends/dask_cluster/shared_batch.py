@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ import anyio
 
 from asyncexec.backends.adapters.calls import Progress
 from asyncexec.backends.adapters.reins import Reins
-from asyncexec.backends.contract import Batch, Job, Program, Started
+from asyncexec.backends.contract import Batch, Started
 from asyncexec.backends.dask_cluster.census import Worker
 from asyncexec.backends.dask_cluster.links import Links, WorkerGoneError
 from asyncexec.backends.worker import describe, run_job
@@ -37,7 +38,7 @@ class SharedBatch:
         self._loop = asyncio.get_running_loop()
         self._over = anyio.Event()
         self._error: Exception | None = None
-        self._run = _Run(batch.program, batch.jobs, self._hear)
+        self._run = _Run(batch, worker.name, self._hear)
         progress.take_over = self._cancel
 
     async def run(self, wanted: dict[str, float]) -> None:
@@ -46,7 +47,7 @@ class SharedBatch:
         try:
             while rest := [job for job in self._batch.jobs if job.attempt in owed]:
                 self._over = anyio.Event()
-                self._run = _Run(self._batch.program, rest, self._hear)
+                self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._hear)
                 await self._once(wanted)
         except WorkerGoneError as error:
             self._lost(error)
@@ -120,47 +121,44 @@ class SharedBatch:
         since = self._progress.running_since or time.time()
         seconds = max(time.time() - since, 0.0)
         why = None if error is None else describe(error, keep=True)
-        return Outcome(attempt, status, self._run.worker, since, seconds, error=why)
+        return Outcome(attempt, status, self._worker.name, since, seconds, error=why)
 
 
 class _Run:
     """The jobs in a thread of their own."""
 
-    def __init__(
-        self, program: Program, jobs: list[Job] | Any, on_news: Callable[[], None]
-    ) -> None:
-        self.reins = Reins(jobs)
+    def __init__(self, batch: Batch, worker: str, on_news: Callable[[], None]) -> None:
+        self.reins = Reins(batch.jobs)
         self.reins.on_left = self._end
         self.news: deque[Outcome] = deque()
         self.running: Started | None = None
         self.heard = False
         self.over = False
-        self.worker = ""
-        self._program = program
-        self._jobs = jobs
+        self._batch = batch
+        self._worker = worker
         self._on_news = on_news
         self._ended = threading.Event()
 
     def wait(self) -> None:
         """Run the jobs, from the worker's thread, and return when they have ended or one was left behind."""
-        self.worker = threading.current_thread().name
-        threading.Thread(target=self._work, name=f"{self.worker}-task", daemon=True).start()
+        name = f"{threading.current_thread().name}-task"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
         self._ended.wait()
 
     def _work(self) -> None:
-        program = self._program
-        for job in self._jobs:
+        program = self._batch.program
+        for job in self._batch.jobs:
             fence = self.reins.begin(job.attempt)
             if fence is None:
                 continue
-            self.running = Started(job.attempt, self.worker)
+            self.running = Started(job.attempt, self._worker)
             self._tell()
             outcome = run_job(
                 job,
                 program.kernel,
                 program.io,
                 program.shape,
-                worker=self.worker,
+                worker=self._worker,
                 fence=fence,
                 keep_exception=True,
             )

@@ -10,7 +10,7 @@ import asyncio
 import inspect
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +36,13 @@ from asyncexec.events.outcome import Outcome, Status
 
 LOOK_SECONDS = 0.25
 RECOUNT_SECONDS = 5.0
+
+APART_SECONDS = 1.0
+"""How long a batch that is to run apart waits for a thread of another worker, while those it is to avoid may have one.
+
+No backup is made of what is younger. So to wait as long costs little beside what the task has taken, and is enough
+where tasks are shorter; where they are longer, nobody knows when another thread will be free.
+"""
 
 
 class DaskSystem:
@@ -67,8 +74,13 @@ class DaskSystem:
 
     @property
     def slots(self) -> int:
-        """How many threads its workers have; at least 1, so that work comes and finds out."""
+        """How many threads may have work now; at least 1, so that work comes and finds out."""
         return max(1, self._census.threads)
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Leave these workers idle, by their names, where others can do their work."""
+        self._census.avoid(workers)
+        self.on_change()
 
     async def open(self) -> None:
         """Have the cluster, and get to know its workers."""
@@ -121,7 +133,7 @@ class DaskSystem:
     async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
         """Run ``batch`` on a worker with a free thread, once there is one."""
         wanted = self._wanted(batch)
-        worker = await self._place(wanted, progress)
+        worker = await self._place(wanted, batch.apart_from, progress)
         self._placed += 1
         try:
             await self._run(batch, progress, worker, wanted)
@@ -135,7 +147,7 @@ class DaskSystem:
     ) -> None:
         links = self._the_links
         jobs = [job for job in batch.jobs if job.attempt in progress.owed]
-        batch = Batch(batch.program, jobs)
+        batch = replace(batch, jobs=jobs)
         if worker.address.startswith("inproc://"):
             await SharedBatch(links, batch, progress, worker).run(wanted)
         else:
@@ -153,8 +165,10 @@ class DaskSystem:
             )
         return wanted
 
-    async def _place(self, wanted: dict[str, float], progress: Progress) -> Worker:
-        """Wait for a worker with a free thread, and take it."""
+    async def _place(
+        self, wanted: dict[str, float], apart_from: frozenset[str], progress: Progress
+    ) -> Worker:
+        """Wait for a worker with a free thread, and take it: one that is not in ``apart_from``, if it comes soon."""
 
         def drop(attempts: frozenset[int]) -> None:
             progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in attempts])
@@ -164,11 +178,19 @@ class DaskSystem:
         progress.take_over = drop
         self._unplaced += 1
         try:
-            while (worker := self._census.take(wanted)) is None:
-                await self._wait_for_change()
-            return worker
+            if apart_from:
+                with anyio.move_on_after(APART_SECONDS):
+                    return await self._take(wanted, apart_from)
+            return await self._take(wanted)
         finally:
             self._unplaced -= 1
+
+    async def _take(
+        self, wanted: dict[str, float], apart_from: frozenset[str] = frozenset()
+    ) -> Worker:
+        while (worker := self._census.take(wanted, apart_from)) is None:
+            await self._wait_for_change()
+        return worker
 
     async def _wait_for_change(self) -> None:
         """Wait until a worker comes or has a free thread, but not for ever for the first."""

@@ -17,6 +17,7 @@ from asyncexec.backends.worker import decode
 from asyncexec.engine import Engine
 from asyncexec.errors import BackendError, ResourceError
 from asyncexec.events.outcome import Status
+from asyncexec.events.records import AttemptEnded
 from asyncexec.plan import Plan
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
@@ -75,6 +76,32 @@ async def test_threads_of_a_process_give_up_what_runs_and_it_does_not_save(tmp_p
     assert io.saved(1).exists()
     assert not io.saved(0).exists()
     assert not held.began(2)
+
+
+async def test_a_worker_that_is_slow_is_found_out_and_left_idle(tmp_path):
+    """The process of the first task takes five times as long as the others for everything."""
+    file, tasks = tmp_path / "slow", 160
+
+    def work(task):
+        if task == 0:
+            file.write_text(str(os.getpid()))
+        is_slow = file.exists() and file.read_text() == str(os.getpid())
+        time.sleep(0.5 if is_slow else 0.1)
+        return os.getpid()
+
+    ended = []
+    async with Engine(executor=DaskBackend(max_workers=4), observers=[ended.append]) as engine:
+        result = await engine.execute(Plan.map(work, range(tasks)))
+    slow = int(file.read_text())
+    (name,) = {
+        e.outcome.worker
+        for e in ended
+        if isinstance(e, AttemptEnded) and decode(e.outcome.value) == slow
+    }
+    assert list(result.slow_workers) == [name]
+    # Had it gone on, it would have got one of sixteen: ten in all, and five of the second half.
+    assert 3 <= result.value.count(slow) < 10
+    assert slow not in result.value[tasks // 2 :]
 
 
 class TestLentCluster:
