@@ -65,6 +65,7 @@ class CoiledBackend(ClusterBackend):
         name="coiled",
         kills=True,
         isolated=True,
+        measures_memory=True,
         metered=True,
         batch_limit=512,
         loss_seconds=300.0,

@@ -76,6 +76,7 @@ class DaskBackend(ClusterBackend):
         kills=True,
         local=True,
         isolated=True,
+        measures_memory=True,
         batch_limit=512,
         loss_seconds=1.0,
         native_retry=NATIVE_RETRY,

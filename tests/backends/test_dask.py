@@ -55,6 +55,18 @@ def test_what_it_can_do_follows_from_its_options():
     assert asked == {"cpus": 3, "gpus": 1, "licence": 2}
 
 
+def test_memory_is_measured_where_a_process_never_holds_that_of_two_tasks():
+    assert DaskBackend(max_workers=2).capabilities.measures_memory
+    assert DaskBackend(
+        cluster_address="tcp://here:1", kill_workers=True
+    ).capabilities.measures_memory
+    assert not DaskBackend(cluster_address="tcp://here:1").capabilities.measures_memory
+    assert not DaskBackend(max_workers=4, threads=2).capabilities.measures_memory
+    assert not DaskBackend(processes=False).capabilities.measures_memory
+    # What is given up computes on, beside the next task.
+    assert not DaskBackend(max_workers=2, kill_workers=False).capabilities.measures_memory
+
+
 def told(threads: int = 1, **resources: float) -> dict:
     return {"nthreads": threads, "memory_limit": 0, "resources": resources, "nanny": None}
 

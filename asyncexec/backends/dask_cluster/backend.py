@@ -45,6 +45,7 @@ def _capabilities(settings: DaskSettings) -> Capabilities:
         local=local is not None,
         isolated=not shared,
         shares_memory=shared,
+        measures_memory=settings.kills,
         metered=settings.metered,
         batch_limit=settings.batch_limit,
         # The process at once; a machine that vanishes, after Dask's worker-ttl.

@@ -13,10 +13,12 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.reins import Reins, Stopped
+from asyncexec.backends.process_workers.memory import MemoryMeter
 
 GATHER_SECONDS = 0.02
 EVENT_BYTES = 16_384
@@ -40,6 +42,8 @@ class Errand(NamedTuple):
         Where in it the call writes down which attempt runs.
     worker : str
         What the driver calls the worker.
+    measured : bool
+        Whether the process's memory is that of one task at a time.
     """
 
     topic: str
@@ -47,6 +51,7 @@ class Errand(NamedTuple):
     starts: str
     cell: int
     worker: str
+    measured: bool
 
     @property
     def name(self) -> str:
@@ -82,6 +87,7 @@ def _frames(call: RemoteCall, reins: Reins, note: _Note) -> Iterator[bytes]:
             reins=reins,
             worker=note.errand.worker,
             gather_seconds=GATHER_SECONDS,
+            meter=_meter() if note.errand.measured else None,
         )
     finally:
         note.close()
@@ -203,6 +209,12 @@ class StartsFile:
     def close(self) -> None:
         """Close it; its directory is removed by whoever made it."""
         os.close(self._file)
+
+
+@cache
+def _meter() -> MemoryMeter:
+    """Return the one meter of this process."""
+    return MemoryMeter()
 
 
 def kill_worker(dask_worker: Any) -> None:

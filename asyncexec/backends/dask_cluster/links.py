@@ -61,6 +61,13 @@ class Links:
     kill: Callable[[Worker], Awaitable[None]] | None
     mail: dict[int, Mailbox] = field(default_factory=dict)
 
+    def measures(self, worker: Worker) -> bool:
+        """Whether what a worker's process holds is held by one task.
+
+        So where it has one thread, and none that was given up computes on beside: what is cancelled is killed.
+        """
+        return self.kill is not None and worker.threads == 1
+
     def hear(self, event: tuple[float, Any]) -> None:
         """Pass on what a worker tells of a call."""
         said = event[1]

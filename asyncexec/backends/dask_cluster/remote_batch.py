@@ -86,6 +86,7 @@ class RemoteBatch:
             starts=links.starts.path,
             cell=self._cell,
             worker=self._worker.name,
+            measured=links.measures(self._worker),
         )
         self._mailbox = links.mail[errand.number] = asyncio.Queue()
         packed = pickle.dumps(call, protocol=5)

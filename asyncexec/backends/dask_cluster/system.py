@@ -127,6 +127,8 @@ class DaskSystem:
             resources=resources,
             worker_bytes=census.memory_bytes,
             shares_memory=shared,
+            measures_memory=not shared
+            and all(map(self._the_links.measures, census.workers.values())),
             isolated=not shared,
         )
 

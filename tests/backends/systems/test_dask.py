@@ -104,6 +104,25 @@ async def test_a_worker_that_is_slow_is_found_out_and_left_idle(tmp_path):
     assert slow not in result.value[tasks // 2 :]
 
 
+async def test_the_memory_of_a_task_is_its_own_and_not_that_of_the_one_before(tmp_path):
+    def hold(index):
+        return len(bytearray(os.urandom(1)) * (200_000_000 if index == (0,) else 1))
+
+    async with Driven(DaskBackend(max_workers=1), patience=40) as driven:
+        assert driven.backend.capabilities.measures_memory
+        attempts = driven.send(driven.program(hold, io=Files(directory=tmp_path)), [0, 1, 2])
+        much, *little = [o.peak_bytes for o in await driven.outcomes_of(attempts)]
+    assert much > 200_000_000
+    assert all(0 < bytes_ < much - 150_000_000 for bytes_ in little)
+
+
+async def test_memory_is_not_measured_where_tasks_share_a_process():
+    async with Driven(DaskBackend(max_workers=2, threads=2), patience=40) as driven:
+        assert not driven.backend.capabilities.measures_memory
+        (attempt,) = driven.send(driven.program(lambda _: time.sleep(0.02)), [0])
+        assert (await driven.outcome(attempt)).peak_bytes == 0
+
+
 class TestLentCluster:
     @pytest.fixture
     async def cluster(self):
@@ -163,6 +182,7 @@ class TestLentCluster:
         held = Held(directory=tmp_path)
         async with Driven(DaskBackend(cluster=cluster, kill_workers=True), patience=40) as driven:
             assert driven.backend.capabilities.kills
+            assert driven.backend.capabilities.measures_memory
             (attempt,) = driven.send(driven.program(held), [0])
             await driven.started(attempt)
             driven.cancel([attempt])
