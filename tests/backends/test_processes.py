@@ -660,15 +660,24 @@ def acceptable(chance, outcome):
 
 
 async def test_every_attempt_has_one_outcome_whatever_happens_to_workers(seed):
-    """Deaths, hangs, failures, big values and cancellations, in batches of all sizes."""
+    """Deaths, hangs, failures, big values and cancellations, in batches of all sizes, and workers that are avoided."""
     rng = random.Random(seed)
-    async with driven(max_workers=2, max_tasks_per_worker=rng.choice([None, 40])) as d:
+    async with driven(max_workers=3, max_tasks_per_worker=rng.choice([None, 40])) as d:
         program, tasks = d.program(by_value(troublesome)), {}
+
+        def some_workers():
+            known = [w.name for w in d.backend._pool._workers]
+            return rng.sample(known, rng.randrange(len(known) + 1))
+
         for _ in range(25):
             batch = rng.choices(range(100), k=rng.randrange(1, 30))
-            tasks.update(zip(d.send(program, batch), batch, strict=True))
+            sent = d.send(program, batch, apart_from=rng.choice([(), some_workers()]))
+            tasks.update(zip(sent, batch, strict=True))
             await asyncio.sleep(rng.choice([0, 0, 0.02, 0.05]))
             d.cancel(rng.choices(list(tasks), k=rng.randrange(4)))
+            if rng.random() < 0.4:
+                d.backend.avoid(some_workers())
+            assert 1 <= d.backend.slots <= 3
         async with asyncio.timeout(PATIENCE):
             while len(d.outcomes) < len(tasks):
                 d.cancel([a for a in d.starts if tasks[a] == HANG and a not in d.outcomes])
