@@ -58,7 +58,7 @@ def two_workers():
         n_workers=2,
         threads_per_worker=2,
         processes=False,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",
         asynchronous=True,
     )
 
@@ -127,7 +127,7 @@ async def test_a_worker_that_is_gone_for_good_is_replaced_in_a_cluster_made_for_
                 n_workers=1,
                 threads_per_worker=1,
                 processes=False,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 asynchronous=True,
             )
         )
@@ -159,7 +159,7 @@ async def test_that_a_worker_has_left_is_found_out_also_when_it_was_not_told(
             n_workers=1,
             threads_per_worker=1,
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             asynchronous=True,
         ) as cluster,
         DaskBackend(cluster=cluster) as backend,

@@ -129,7 +129,7 @@ class TestLentCluster:
         async with LocalCluster(
             n_workers=2,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             asynchronous=True,
             silence_logs=50,
             resources={"licence": 1},
@@ -210,7 +210,7 @@ async def test_a_function_that_makes_a_cluster_has_it_closed():
             LocalCluster(
                 n_workers=1,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 asynchronous=True,
                 silence_logs=50,
             )
@@ -239,7 +239,9 @@ async def test_the_first_worker_comes_with_the_first_task():
 
 
 async def test_a_cluster_without_workers_is_given_up_after_a_while():
-    empty = LocalCluster(n_workers=0, dashboard_address=None, asynchronous=True, silence_logs=50)
+    empty = LocalCluster(
+        n_workers=0, dashboard_address="127.0.0.1:0", asynchronous=True, silence_logs=50
+    )
     async with empty as cluster:
         executor = DaskBackend(cluster=cluster, patience=0.3)
         async with Engine(executor=executor) as engine:
