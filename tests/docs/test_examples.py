@@ -16,6 +16,7 @@ import pytest
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+EXECUTOR_PAGES = sorted((REPOSITORY / "docs" / "how-to" / "executors").glob("*.md"))
 BLOCK = re.compile(r"^```python([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -66,3 +67,18 @@ def test_a_page_with_awaits_and_scripts(tmp_path):
     with pytest.raises(ZeroDivisionError) as caught:
         run_page(page)
     assert caught.tb.tb_next.tb_next.tb_lineno == page.read_text().splitlines().index("1 / 0") + 1
+
+
+@pytest.mark.parametrize("page", EXECUTOR_PAGES, ids=lambda p: p.stem)
+def test_the_page_of_an_executor_holds_a_script_to_copy(page):
+    lasts = [compile_alone(source, page) for _, source in blocks(page)]
+    assert any(last.endswith("asyncio.run(main())") for last in lasts), lasts
+
+
+def compile_alone(source: str, page: Path) -> str:
+    """The last statement of what compiles as a script, where nothing awaits outside of functions."""
+    try:
+        compile(source, str(page), "exec")
+    except SyntaxError:
+        return ""
+    return ast.unparse(ast.parse(source).body[-1])
