@@ -4,6 +4,7 @@ Against the service itself nothing has been run.
 """
 
 import os
+import time
 
 import pytest
 
@@ -37,10 +38,14 @@ async def service():
 async def test_a_plan_runs_on_the_cluster_of_a_coiled_function(service):
     options = {"local": True, "max_workers": 2, "env_vars": {"LEVEL": "7"}}
     async with Engine(executor="coiled", executor_options=options) as engine:
-        plan = Plan.map(lambda _: (os.environ.get("LEVEL"), os.getpid()), range(50))
-        values = (await engine.execute(plan)).value
-        assert {level for level, _ in values} == {"7"}
-        assert os.getpid() not in {pid for _, pid in values}
+        plan = Plan.map(
+            lambda _: (os.environ.get("LEVEL"), os.getpid(), time.sleep(0.01)), range(50)
+        )
+        result = await engine.execute(plan)
+        assert {level for level, *_ in result.value} == {"7"}
+        assert os.getpid() not in {pid for _, pid, _ in result.value}
+        assert engine.backend.capabilities.measures_memory
+        assert result.peak_bytes > 0
     assert "/api/v2/user/me" in service
     assert "LEVEL" not in os.environ
 
