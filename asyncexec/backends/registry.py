@@ -123,6 +123,11 @@ def load(name: str) -> Constructor:
     return _find(name, allow_import=False)
 
 
+def unknown(name: str) -> UnknownExecutorError:
+    """Return the error that says that nothing goes by ``name``, and what does."""
+    return UnknownExecutorError(f"there is no executor {name!r}. {_hint(name)}")
+
+
 def option_names(executor: ExecutorLike, *, allow_import: bool = True) -> frozenset[str]:
     """Return the options that ``executor`` names; none where it cannot be had (which making it says better)."""
     constructor: object = executor
@@ -150,7 +155,7 @@ def _find(name: str, *, allow_import: bool) -> Constructor:
     if points:
         return _load(points[0])
     if "." not in name and ":" not in name:
-        raise UnknownExecutorError(f"there is no executor {name!r}. {_hint(name)}")
+        raise unknown(name)
     if not allow_import:
         raise UnknownExecutorError(
             f"executor {name!r} is a dotted path, and importing code from here has to be allowed "

@@ -47,15 +47,22 @@ def application() -> typer.Typer:
     commands.command()(demo)
     commands.command()(executors)
     commands.command()(simulate)
-    functions = typer.Typer(help="Functions of AWS Lambda, for the executor aws-lambda.")
-    functions.callback()(_group)
+    functions = typer.Typer()
+    functions.callback(invoke_without_command=True)(_group)
     functions.command()(package)
     commands.add_typer(functions, name="lambda")
     return commands
 
 
-def _group() -> None:
-    """Keep a group of one command a group."""
+def _group(context: typer.Context) -> None:
+    """Functions of AWS Lambda, for the executor [bold]aws-lambda[/bold]."""
+    _help_alone(context)
+
+
+def _help_alone(context: typer.Context) -> None:
+    """Print what there is where no command was given."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def root(
@@ -71,5 +78,4 @@ def root(
     if show_version:
         typer.echo(f"asyncexec {version('asyncexec')}")
         raise typer.Exit
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
+    _help_alone(context)

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from asyncexec.backends.features import ExecutorFeatures, executor_features
+from asyncexec.backends.registry import unknown
 from asyncexec.cli.executors_page import page
 from asyncexec.cli.feature_words import COLUMNS, SHORT_COLUMNS, short_words, words
-from asyncexec.errors import UnknownExecutorError
+from asyncexec.engine.executor_options import RUN_OPTIONS
 
 
 def executors(
@@ -35,8 +36,7 @@ def executors(
         return
     chosen = next((k for k in known if k.name == name), None)
     if chosen is None:
-        names = ", ".join(k.name for k in known)
-        raise UnknownExecutorError(f"there is no executor {name!r}. Known: {names}")
+        raise unknown(name)
     _tell(console, chosen)
 
 
@@ -68,6 +68,7 @@ def _tell(console: Console, executor: ExecutorFeatures) -> None:
         options.add_row(option.name, escape(default), _plain(option.meaning))
     console.print()
     console.print(options)
+    console.print(f"\nEvery executor takes {', '.join(RUN_OPTIONS)} as well.")
 
 
 def _plain(text: str) -> str:

@@ -28,6 +28,11 @@ def test_help_names_the_commands(arguments, capsys):
     assert "demo" in out
 
 
+def test_a_group_of_commands_alone_names_them(capsys):
+    assert main(["lambda"]) == 0
+    assert "package" in capsys.readouterr().out
+
+
 def test_the_demo_s_help_names_its_options_and_defaults(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     assert main(["demo", "--help"]) == 0

@@ -1,6 +1,7 @@
 """`asyncexec executors` says what the code says, and the manual's page is that."""
 
 import importlib.metadata
+import re
 import tomllib
 
 import pytest
@@ -32,15 +33,25 @@ def test_one_executor_is_told_with_its_options_and_their_defaults(capsys):
     out = capsys.readouterr().out
     assert "daemon threads" in out
     assert "given up" in out
-    for option in ("max_workers", "max_abandoned", "patience", "30.0"):
+    for option in ("max_workers", "max_abandoned", "patience", "30.0", "use_backups"):
         assert option in out
 
 
 def test_an_unknown_executor_is_refused_with_those_there_are(capsys):
-    assert main(["executors", "quantum"]) == 2
+    assert main(["executors", "thread"]) == 2
     error = capsys.readouterr().err
-    assert "quantum" in error
-    assert "threads" in error
+    assert "there is no executor 'thread'. Did you mean 'threads'?" in error
+    assert "modal" in error
+
+
+@pytest.mark.parametrize("command", [["executors"], ["lambda", "package"]])
+def test_the_manual_tells_of_every_option(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "150")
+    assert main([*command, "--help"]) == 0
+    options = set(re.findall(r"--[a-z][a-z-]+", capsys.readouterr().out)) - {"--help"}
+    text = (REPOSITORY / "docs/reference/cli.md").read_text()
+    section = text.partition(f"## asyncexec {' '.join(command)}\n")[2].partition("\n## ")[0]
+    assert options == set(re.findall(r"--[a-z][a-z-]+", section)) != set()
 
 
 def test_the_page_of_the_manual_is_what_the_command_prints():
