@@ -205,11 +205,11 @@ class SlurmSystem:
         self._timer, self._busy = None, True
         dismissed = self._staff.to_dismiss()
         orders: dict[Job, RemoteCall] = {}
-        for ticket in self._waiting:
+        while self._waiting and self._has_room:
+            ticket = self._waiting.pop(0)
             ticket.job = self._staff.take(ticket.progress.batch.apart_from)
             orders[ticket.job] = ticket.call
             self._running[ticket.job] = ticket
-        self._waiting.clear()
         work = Round(
             orders=orders,
             watched=list(self._running),
@@ -236,7 +236,8 @@ class SlurmSystem:
             if ticket is not None:
                 self._hear(ticket, item)
         pause = self._staff.next_dismissal
-        if self._waiting or any(t.doomed for t in self._running.values()):
+        hurried = any(t.doomed for t in self._running.values())
+        if hurried or (self._waiting and self._has_room):
             self._wake(GATHER_SECONDS)
         elif self._running:
             self._wake(LOOK_SECONDS)
@@ -274,6 +275,11 @@ class SlurmSystem:
         if progress.running is None and progress.owed:
             first = next(j for j in ticket.call.jobs if j.attempt in progress.owed)
             progress.started(first.attempt, f"slurm-{job.id}")
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether another may run: one that was let in before a job was to rest may have to wait."""
+        return len(self._running) < self.slots
 
     @property
     def _open_thread(self) -> SystemThread:
