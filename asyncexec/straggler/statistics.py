@@ -31,6 +31,12 @@ _MIDDLE = 2 * _GAMMA / (1 + _GAMMA)
 _BATCH = 256
 
 
+def bucket_seconds(places: NDArray[np.int64], merged: int) -> NDArray[np.float64]:
+    """Return the middles of buckets, of which ``merged`` make one, by their places in a histogram."""
+    middles: NDArray[np.float64] = np.exp((merged * (places + 0.5) + _OFFSET) / _PER_LOG)
+    return middles
+
+
 class DurationStatistics:
     """Durations in seconds: count, mean, extremes, quantiles."""
 
@@ -107,6 +113,12 @@ class DurationStatistics:
         if known is None:
             known = self._known[q] = self._find(math.floor(q * (self._counted - 1)))
         return known
+
+    def histogram(self, merged: int) -> NDArray[np.int64]:
+        """Return how many durations there are in every ``merged`` neighbouring buckets (see :func:`bucket_seconds`)."""
+        padded = np.pad(self._counts(), (0, -_BUCKETS % merged))
+        merged_counts: NDArray[np.int64] = padded.reshape(-1, merged).sum(axis=1)
+        return merged_counts
 
     def _find(self, rank: int) -> float:
         bucket = int(np.searchsorted(np.cumsum(self._counts()), rank, side="right"))
