@@ -175,6 +175,9 @@ class Lookout:
             statistics=_statistics(stage),
             cold_start_seconds=self._cold_start,
             started_backups=stage.backed_up,
+            settled_backups=stage.backups_settled,
+            won_backups=stage.backups_won,
+            outlook=stage.outlook,
             elapsed_seconds=0.0 if stage.first_at is None else now - stage.first_at,
             completions=stage.completions or _NONE,
         )

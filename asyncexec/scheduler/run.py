@@ -332,6 +332,7 @@ class Run:
             stage.started.pop(running.id, None)
         if running.backup:
             stage.running_backups -= 1
+            stage.backups_settled += outcome.started
         stage.busy_seconds += outcome.seconds
         stage.peak_bytes = max(stage.peak_bytes, outcome.peak_bytes)
         self.chronicle.ended(running, outcome, now)
@@ -417,6 +418,8 @@ class Run:
             trouble = running.trouble = stage.troubles[running.task] = Trouble()
         trouble.alive.pop(running.id, None)
         if trouble.complete:
+            if outcome.started:
+                stage.outlook.stopped.add(stage.whole_seconds(outcome, running.task))
             return
         if outcome.status is not Status.CANCELLED or outcome.started:
             stage.failed += 1

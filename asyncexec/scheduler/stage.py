@@ -9,6 +9,7 @@ from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.batching import BatchSize
 from asyncexec.scheduler.task_sizes import sizes_of
+from asyncexec.straggler.outlook import Outlook
 from asyncexec.straggler.rule import steady
 from asyncexec.straggler.statistics import DurationStatistics
 
@@ -52,6 +53,10 @@ class StageState:
     statistics, completions : DurationStatistics
         How long attempts ran on their workers, as if each had been of a whole task; and how long after its first
         attempt was sent each task was complete.
+    outlook : Outlook
+        How long attempts would run if none were stopped.
+    backups_settled, backups_won : int
+        Backups that started on a worker and have ended, and those that were the first to succeed.
     sizes : TaskSizes or None
         Which tasks have less to do than a whole one; None where all are the same.
     """
@@ -85,6 +90,7 @@ class StageState:
         # Rules that look at the clock look at these as well, and others at neither.
         self.completions = None if steady(settings.straggler) else DurationStatistics()
         self.experience = experience
+        self.outlook = Outlook()
         self.sizes = sizes_of(program)
         self.seen: Seen | None = None
         self.started: dict[int, Running] = {}
@@ -104,7 +110,7 @@ class StageState:
         # Figures for the result.
         self.resumed = resumed
         self.completed = self.attempts = self.retried = self.failed = 0
-        self.backed_up = self.backups_won = 0
+        self.backed_up = self.backups_settled = self.backups_won = 0
         self.read_bytes = self.written_bytes = self.peak_bytes = 0
         self.busy_seconds = 0.0
         self._typical = (-2 * _TYPICAL_TASKS, 0.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
+from asyncexec.straggler.outlook import Outlook
 from asyncexec.straggler.statistics import DurationStatistics
 
 EVIDENCE = 10
@@ -39,8 +40,10 @@ class StageView:
         chunks of the same size in other stages and earlier runs.
     cold_start_seconds : float
         What an attempt on a new worker takes to start, as far as was seen.
-    started_backups : int
-        Backups started so far.
+    started_backups, settled_backups, won_backups : int
+        Backups sent so far; those that started on a worker and have ended; those that were the first to succeed.
+    outlook : Outlook
+        At which age a backup saves work.
     elapsed_seconds : float
         Since the stage's first attempt was sent.
     completions : DurationStatistics
@@ -57,6 +60,9 @@ class StageView:
     statistics: DurationStatistics
     cold_start_seconds: float = 0.0
     started_backups: int = 0
+    settled_backups: int = 0
+    won_backups: int = 0
+    outlook: Outlook = field(default_factory=Outlook)
     elapsed_seconds: float = 0.0
     completions: DurationStatistics = field(default_factory=DurationStatistics)
 
