@@ -1,9 +1,11 @@
 """Backups in two phases: careful while there is other work to do, bold once slots would idle.
 
-While tasks are queued, a backup takes the slot of a task that has to run anyway, so only what is slow beyond doubt gets
-one. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup costs little and
-saves much. Two ideas met here: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce", OSDI 2004) and
-thresholds on the stage's own distribution (G. Ananthanarayanan et al., "Mantri", OSDI 2010).
+While tasks are queued, a backup takes the slot of a task that has to run anyway, so a task gets one only at an age
+where that is expected to save work (see :mod:`asyncexec.straggler.outlook`), or when it is slower than almost anything
+seen so far. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup costs little
+and saves much. Two ideas met here: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce", OSDI 2004) and
+thresholds on the stage's own distribution, with a test of whether a backup saves work (G. Ananthanarayanan et al.,
+"Mantri", OSDI 2010).
 """
 
 from __future__ import annotations
@@ -17,31 +19,50 @@ from asyncexec.straggler.rule import EVIDENCE
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
 
+# While tasks are queued, backups take no more of the slots than this.
+_BUSY_SHARE = 0.25
+
 # Where worker time is billed, the end phase waits longer.
 _METERED_FACTOR = 1.5
 
-# Where losers cannot be stopped, backups wait until so many tasks are complete: the first durations are the short ones,
-# and what is taken for slow by them is paid for.
-_SURE_SHARE = 0.9
+# In the end phase a task may have so many attempts. Where durations spread widely, that its backups are slow as well is
+# no rare case; elsewhere so many are never needed.
+_MOST_COPIES = 4
 
-# And so much of all work may go into them.
+# Of backups, some are in vain at the best of times. When fewer win than one in so many, in either phase, tasks are
+# taken to be long by nature, and backups wait longer.
+_BUSY_ONE_IN = 2.0
+_DRAINING_ONE_IN = 8.0
+
+# How many wins, and as many failures, a stage is credited with beforehand.
+_CREDIT = 3.0
+
+# Where losers run on to their end, so many of the tasks may have a backup.
 _WASTE_SHARE = 0.05
+
+# And before the end phase none starts until so many tasks are complete: the first durations are the short ones, and
+# what is taken for slow by them is paid for.
+_SURE_SHARE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwoPhase:
     """The default rule.
 
-    ========  ==================================  =========================  ===================
-    phase     backup beyond the age of            attempts of a task         backups at once
-    ========  ==================================  =========================  ===================
-    busy      ``max(3 * median, 99th centile)``   2                          a tenth of the slots
-    draining  ``max(1.25 * median, 75th)``        3                          as many as slots
-    ========  ==================================  =========================  ===================
+    ========  ===========================================  ==================  ======================
+    phase     backup beyond the age of                     attempts of a task  backups at once
+    ========  ===========================================  ==================  ======================
+    busy      the age at which it saves most work,         2                   a quarter of the slots
+              ``max(3 * median, 99th centile)`` at most
+    draining  ``max(min(1.25 * median, 1.1 * 90th),        4                   as many as slots
+              75th)``
+    ========  ===========================================  ==================  ======================
 
-    Where losers cannot be stopped, every backup is paid for in full: none starts before nine tenths of the tasks are
-    complete, draining waits for ``max(3 * median, 90th)``, a task has 2 attempts at most, and all backups together may
-    take a twentieth of the work.
+    When most backups turn out to be in vain, both wait longer.
+
+    Where losers cannot be stopped, every backup is paid for in full, so a twentieth of the tasks may have one. The end
+    phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``; before it, backups start
+    when nine tenths of the tasks are complete.
 
     Attributes
     ----------
@@ -66,41 +87,57 @@ class TwoPhase:
         return "two_phase"
 
     def threshold(self, view: StageView) -> float | None:
-        statistics = view.statistics
-        if statistics.count < max(1.0, min(EVIDENCE, view.tasks / 2)):
+        if view.statistics.count < max(1.0, min(EVIDENCE, view.tasks / 2)):
             return None
-        if not view.cancels and view.completed < _SURE_SHARE * view.tasks:
-            return None
-        median = statistics.quantile(0.5)
-        if view.draining and view.cancels:
-            age = max(1.25 * median, statistics.quantile(0.75)) * (
-                _METERED_FACTOR if view.metered else 1.0
-            )
-        elif view.draining:
-            # A backup that was not needed is paid for in full.
-            age = max(3.0 * median, statistics.quantile(0.9))
-        else:
-            age = max(3.0 * median, statistics.quantile(0.99))
+        decide = (_draining if view.draining else _busy) if view.cancels else _paid_in_full
+        age = decide(view)
         # A backup pays for its worker to come up before it can gain anything.
-        return max(age, self.floor_seconds + view.cold_start_seconds)
+        return None if age is None else max(age, self.floor_seconds + view.cold_start_seconds)
 
     def copies(self, view: StageView) -> int:
-        return 3 if view.draining and view.cancels else 2
+        return _MOST_COPIES if view.draining and view.cancels else 2
 
     def backups(self, view: StageView) -> int:
-        most = view.slots if view.draining else max(1, view.slots // 10)
-        return most if view.cancels else min(most, _affordable(view))
+        most = view.slots if view.draining else max(1, int(_BUSY_SHARE * view.slots))
+        return most if view.cancels else min(most, view.running_backups + _affordable(view))
+
+
+def _busy(view: StageView) -> float:
+    statistics = view.statistics
+    hope = _hope(view, _BUSY_ONE_IN)
+    # Beyond this a task is slower than others were: what hangs never shows in durations.
+    age = max(3.0 * statistics.quantile(0.5), statistics.quantile(0.99)) / hope
+    best = view.outlook.best_age(statistics, hope=hope)
+    return age if best is None else min(age, best)
+
+
+def _draining(view: StageView) -> float:
+    statistics = view.statistics
+    bulk = min(1.25 * statistics.quantile(0.5), 1.1 * statistics.quantile(0.9))
+    age = max(bulk, statistics.quantile(0.75)) / _hope(view, _DRAINING_ONE_IN)
+    return age * _METERED_FACTOR if view.metered else age
+
+
+def _paid_in_full(view: StageView) -> float | None:
+    """Return the age where losers run on to their end."""
+    statistics = view.statistics
+    median = statistics.quantile(0.5)
+    if view.draining:
+        # While more tasks are left than may have a backup, those that will need one most are not known yet.
+        left = view.tasks - view.completed - view.running_backups
+        few = left <= max(1, _affordable(view))
+        return max(1.5 * median, statistics.quantile(0.75)) if few else None
+    if view.completed < _SURE_SHARE * view.tasks:
+        return None
+    return max(3.0 * median, statistics.quantile(0.99))
 
 
 def _affordable(view: StageView) -> int:
-    """Return how many backups may run where losers run on to their end.
+    """Return how many more backups may be sent where losers run on: each takes a task's time. One is always tried."""
+    return max(0, max(1, int(_WASTE_SHARE * view.tasks)) - view.started_backups)
 
-    What a backup costs then is a task's time: the attempt it is for runs on as it would have anyway. At least one is
-    tried.
-    """
-    median = view.statistics.quantile(0.5)
-    if not median > 0:
-        return 1
-    work = view.tasks * view.statistics.mean_seconds
-    left = max(1, int(_WASTE_SHARE * work / median)) - view.started_backups
-    return view.running_backups + max(0, left)
+
+def _hope(view: StageView, one_in: float) -> float:
+    """Return how far, from 0 to 1, the backups of the stage so far speak for more; one win in ``one_in`` is enough."""
+    share = (view.won_backups + _CREDIT) / (view.settled_backups + 2 * _CREDIT)
+    return min(1.0, one_in * share)
