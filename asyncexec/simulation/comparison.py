@@ -29,7 +29,7 @@ class Case:
 
     plan: Plan
     cluster: Cluster
-    durations: Durations | Mapping[str, Durations] | float
+    durations: Durations | Mapping[str, Durations | float] | float
     noise: Noise | Mapping[str, Noise] = QUIET
     retry: Any = None
     timeout: Any = None

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.run import Run
     from asyncexec.simulation.cluster import Cluster
@@ -30,7 +33,7 @@ class Simulated:
         From the start of the run to its end.
     ideal_seconds : float
         What no scheduler can be faster than: the greater of all work shared evenly by all workers, and the longest way
-        through the plan, without noise.
+        through the plan, without noise (speeds of workers that differ by nature are none).
     slot_seconds, wasted_seconds : float
         That workers were taken by attempts, and by those of them that did not succeed.
     backups, useful_backups : int
@@ -39,6 +42,8 @@ class Simulated:
         The last: how many workers were found to be slow, and left idle for a while.
     percentiles : dict of str to float
         Of the seconds of attempts that succeeded.
+    billed_seconds : float
+        As the cluster bills.
     cost : float
         In the currency of the cluster's prices.
     events, events_per_second : float
@@ -65,6 +70,7 @@ class Simulated:
     lost_workers: int
     slow_workers: int
     percentiles: dict[str, float]
+    billed_seconds: float
     cost: float
     events: int
     events_per_second: float
@@ -78,6 +84,11 @@ class Simulated:
         """How close to the ideal it is: 1.0 is as fast as can be."""
         return self.ideal_seconds / self.makespan_seconds if self.makespan_seconds else 1.0
 
+    @property
+    def useless_backups(self) -> int:
+        """How many backups were started and were not the first to succeed."""
+        return self.backups - self.useful_backups
+
     def as_json(self) -> dict[str, Any]:
         """Return everything but the attempts, in plain types."""
         told = {
@@ -85,7 +96,7 @@ class Simulated:
             for field in dataclasses.fields(self)
             if field.name != "bars"
         }
-        return told | {"efficiency": self.efficiency}
+        return told | {"efficiency": self.efficiency, "useless_backups": self.useless_backups}
 
 
 def figures_of(
@@ -101,10 +112,6 @@ def figures_of(
     peak_bytes: int,
 ) -> Simulated:
     """Return the figures of a run that has ended."""
-    cost = (
-        trace.slot_seconds / 3600.0 * cluster.price_per_hour
-        + trace.attempts * cluster.price_per_start
-    )
     # A start and an end of each attempt, and what else woke the scheduler.
     events = world.events + trace.attempts
     return Simulated(
@@ -112,7 +119,7 @@ def figures_of(
         tasks=plan.tasks,
         attempts=trace.attempts,
         makespan_seconds=world.now,
-        ideal_seconds=ideal_seconds(plan, cluster, draws),
+        ideal_seconds=ideal_seconds(plan, world.natural_slowness, draws),
         slot_seconds=trace.slot_seconds,
         wasted_seconds=trace.wasted_seconds,
         backups=sum(stage.backed_up for stage in run.stages),
@@ -120,8 +127,9 @@ def figures_of(
         retries=sum(stage.retried for stage in run.stages),
         lost_workers=trace.lost_workers,
         slow_workers=len(run.slow_workers.found),
-        percentiles={f"p{p:g}": trace.durations.quantile(p / 100) for p in PERCENTILES},
-        cost=cost,
+        percentiles={f"p{p:g}": trace.percentile(p) for p in PERCENTILES},
+        billed_seconds=trace.billed_seconds,
+        cost=cluster.cost(trace.billed_seconds, trace.attempts),
         events=events,
         events_per_second=events / driver_seconds if driver_seconds else 0.0,
         seconds=driver_seconds,
@@ -131,11 +139,18 @@ def figures_of(
     )
 
 
-def ideal_seconds(plan: Plan, cluster: Cluster, draws: Draws) -> float:
+def ideal_seconds(plan: Plan, slowness: NDArray[np.float64], draws: Draws) -> float:
     """Return what no scheduler can be faster than, without noise.
 
     The longest way is counted with the shortest task of each stage on it (which ones are chained is not asked), or as
-    the longest single task.
+    the longest single task; on the fastest of all workers.
+
+    Parameters
+    ----------
+    plan : Plan
+    slowness : array of float64, shape (workers,)
+        How many times as long each worker takes as the draws say.
+    draws : Draws
     """
     work, longest = 0.0, 0.0
     way: dict[str, float] = {}
@@ -144,4 +159,5 @@ def ideal_seconds(plan: Plan, cluster: Cluster, draws: Draws) -> float:
         work += total
         longest = max(longest, greatest)
         way[stage.name] = least + max((way[read.stage] for read in stage.reads), default=0.0)
-    return max(work / cluster.workers, longest, *way.values())
+    shared = work / float((1.0 / slowness).sum())
+    return max(shared, float(slowness.min()) * max(longest, *way.values(), 0.0))

@@ -30,7 +30,7 @@ def simulate(
     plan: Plan,
     cluster: Cluster | None = None,
     *,
-    durations: Durations | Mapping[str, Durations] | float = 1.0,
+    durations: Durations | Mapping[str, Durations | float] | float = 1.0,
     noise: Noise | Mapping[str, Noise] = QUIET,
     straggler: Any = None,
     barriers: bool = False,
@@ -49,8 +49,8 @@ def simulate(
         Its kernels are not called.
     cluster : Cluster, optional
         By default 100 workers that are all alike.
-    durations : Durations, mapping of stage names to Durations, or float
-        What tasks take by nature.
+    durations : Durations, float, or mapping of stage names to either
+        What tasks take by nature; a number is seconds, the same for all.
     noise : Noise, or mapping of stage names to Noise
         What happens to attempts besides; nothing in a stage that the mapping does not name.
     straggler, barriers, retry, timeout
@@ -73,7 +73,7 @@ def simulate(
         If the simulated run fails.
     """
     cluster = cluster or Cluster()
-    trace = Trace(keeps_bars=bars)
+    trace = Trace(cluster, keeps_bars=bars)
     stages = {stage.name: place for place, stage in enumerate(plan.stages)}
     draws = Draws(
         seed,
@@ -135,14 +135,20 @@ def simulate(
     )
 
 
-def _durations_of(stage: str, durations: Durations | Mapping[str, Durations] | float) -> Durations:
+def _durations_of(
+    stage: str, durations: Durations | Mapping[str, Durations | float] | float
+) -> Durations:
     if isinstance(durations, Mapping):
         found = durations.get(stage)
         if found is None:
             raise OptionError(
                 f"simulation: no durations for stage {stage!r}; there are some for {', '.join(durations)}"
             )
-        return found
+        return _durations_of(stage, found)
     if isinstance(durations, int | float):
         return Constant(float(durations))
+    if not isinstance(durations, Durations):
+        raise OptionError(
+            f"simulation: durations are seconds, Constant(...), Lognormal(...) or the like, not {durations!r}"
+        )
     return durations

@@ -25,6 +25,8 @@ _TELL_SECONDS = 0.02
 _FAILURE = ErrorInfo(
     "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
 )
+# So many losses for each worker without a success between, and there will be none.
+_MOST_LOST_IN_VAIN = 1000
 _EPOCH = 1.0
 """Outcomes say when they started by the time of day, in which 0.0 means never."""
 
@@ -32,7 +34,7 @@ _EPOCH = 1.0
 class _Running:
     """An attempt on a worker."""
 
-    __slots__ = ("alive", "begin", "end", "fails", "job", "program", "stage", "worker")
+    __slots__ = ("alive", "begin", "begun", "end", "fails", "job", "program", "stage", "worker")
 
     def __init__(self, job: Job, program: Program, stage: int, worker: int, begin: float) -> None:
         self.job = job
@@ -40,6 +42,7 @@ class _Running:
         self.stage = stage
         self.worker = worker
         self.begin = begin
+        self.begun = False
         self.end = math.inf
         self.fails = False
         self.alive = True
@@ -64,6 +67,8 @@ class World:
         The clock, in seconds from the start of the run.
     events : int
         How many events there were.
+    natural_slowness : array of float64, shape (workers,)
+        How many times as long each worker takes by nature.
     """
 
     def __init__(
@@ -78,10 +83,13 @@ class World:
         self._trace = trace
         self._force = Workforce(cluster, seed)
         self._slowness = self._force.slowness.tolist()
+        self.natural_slowness = self._force.natural_slowness
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._order = count()
         self._queue: deque[Batch] = deque()
         self._idle: list[int] = []
+        self._hired = [0.0] * cluster.workers
+        self._lost_in_vain = 0
         self._running: dict[int, _Running] = {}
         self._starts: dict[tuple[int, int], int] = {}
         self._up = 0
@@ -166,20 +174,23 @@ class World:
             elif self._held:
                 raise BackendError(
                     f"simulation: after {self.now:g} s every worker is held by an attempt that hangs and cannot be "
-                    f"killed. Give Cluster(kills=True), or more workers"
+                    f"killed. Give Cluster(kills=True) (--kill), or more workers"
                 )
             else:
                 raise StalledError(
                     f"simulation: after {self.now:g} s nothing happens any more: an attempt hangs, and neither a "
-                    f"timeout nor a backup ends it. Give timeout=..."
+                    f"timeout nor a backup ends it. Give timeout=... (--timeout)"
                 )
 
     def close(self) -> None:
         """Count what is left behind on workers when the run has ended: it runs to its end, if it has one."""
         for running in self._occupied.values():
             until = running.end if running.end < math.inf else self.now
-            if not running.alive and not self._cluster.kills:
+            if running.begun and not running.alive and not self._cluster.kills:
                 self._trace.occupied(until - running.begin, wasted=True)
+        for hired in self._hired:
+            if hired < self.now:
+                self._trace.was_up(self.now - hired)
 
     def _at(self, time: float, act: Callable[[Any], None], subject: Any) -> None:
         heappush(self._heap, (time, next(self._order), act, subject))
@@ -192,6 +203,7 @@ class World:
             self._hire(worker, worker / cluster.arrival_per_second)
 
     def _hire(self, worker: int, at: float) -> None:
+        self._hired[worker] = at
         ready = at + self._force.cold_start()
         if ready <= self.now and not self._cluster.loss_per_hour:
             self._up += 1
@@ -213,6 +225,13 @@ class World:
         """Take a worker away with what it runs; another takes its number."""
         self._up -= 1
         self._trace.lost_workers += 1
+        self._trace.was_up(self.now - self._hired[worker])
+        self._lost_in_vain += 1
+        if self._lost_in_vain > _MOST_LOST_IN_VAIN * self._cluster.workers:
+            raise BackendError(
+                f"simulation: after {self.now:g} s no attempt ends any more: {self._lost_in_vain:,} workers were lost "
+                f"since the last success. Give a smaller Cluster(loss_per_hour=...) (--preemption), or shorter tasks"
+            )
         running = self._occupied.pop(worker, None)
         if running is None:
             (self._resting if worker in self._resting else self._idle).remove(worker)
@@ -225,8 +244,18 @@ class World:
                 # Preempted: as a backend says that it was not the task's doing.
                 self._tell(lost._replace(worker="", started_at=0.0))
             else:
-                self._held -= not self._cluster.kills
+                self._gone(running)
         self._hire(worker, self.now)
+
+    def _gone(self, running: _Running) -> None:
+        """Count an attempt that was lost with its worker after it was given up, or while it was being killed."""
+        seconds = self.now - running.begin
+        if self._cluster.kills:
+            self._trace.ended(seconds, Status.CANCELLED)
+        else:
+            self._held -= 1
+        if running.begun:
+            self._trace.occupied(seconds, wasted=True)
 
     # -- attempts
 
@@ -260,6 +289,7 @@ class World:
                 self._held -= 1
                 self._free(running)
             return
+        running.begun = True
         key = running.stage, running.job.task
         number = self._starts[key] = self._starts.get(key, 0) + 1
         draw = self._draws.attempt(*key, number)
@@ -279,6 +309,7 @@ class World:
             status = Status.FAILED if running.fails else Status.SUCCEEDED
             if not running.fails:  # It will not start again: what is kept grows with what runs.
                 self._starts.pop((running.stage, running.job.task), None)
+                self._lost_in_vain = 0
             self._tell(self._outcome(running, status, self.now))
         else:
             if self._cluster.kills:
@@ -314,6 +345,8 @@ class World:
                 return
 
     def _outcome(self, running: _Running, status: Status, now: float) -> Outcome:
+        if not running.begun:
+            return Outcome(running.job.attempt, status)
         seconds = max(0.0, now - running.begin)
         held_on = status is Status.CANCELLED and not self._cluster.kills
         self._trace.ended(seconds, status)

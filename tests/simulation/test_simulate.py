@@ -141,6 +141,56 @@ def test_prices_are_for_time_and_for_starts():
     assert simulate(flat(20), cluster, durations=10.0).cost == pytest.approx(0.2 + 10.0)
 
 
+@pytest.mark.parametrize(
+    "billing, seconds",
+    [
+        ({}, 200.0),
+        ({"billed_step_seconds": 7.0}, 20 * 14.0),
+        ({"billed_step_seconds": 5.0}, 200.0),
+        ({"billed_least_seconds": 60.0}, 20 * 60.0),
+        ({"billed": "workers"}, 200.0),
+        ({"billed": "workers", "billed_least_seconds": 60.0}, 10 * 60.0),
+        ({"billed": "workers", "billed_step_seconds": 15.0}, 10 * 30.0),
+        # The last of them comes up after 9 s and has two tasks: it is 29 s until all can go.
+        ({"billed": "workers", "arrival_per_second": 1.0}, 10 * 29.0 - 45.0),
+        # The first has 10 tasks when the second comes up; they share the others, for 150 s and 50 s.
+        ({"billed": "workers", "arrival_per_second": 0.01}, 150.0 + 50.0),
+    ],
+)  # fmt: skip
+def test_what_is_billed_is_attempts_or_workers_with_a_least_time_and_a_step(billing, seconds):
+    told = simulate(flat(20), Cluster(workers=10, price_per_hour=3600.0, **billing), durations=10.0)
+    assert told.billed_seconds == pytest.approx(seconds)
+    assert told.cost == pytest.approx(seconds)
+
+
+def test_workers_that_are_lost_are_billed_until_then():
+    cluster = Cluster(workers=20, loss_per_hour=60.0, billed="workers")
+    told = simulate(flat(200), cluster, durations=10.0, seed=2)
+    assert told.lost_workers > 5
+    assert told.billed_seconds == pytest.approx(20 * told.makespan_seconds)
+
+
+def test_percentiles_are_exact():
+    told = simulate(
+        flat(1000), durations=Lognormal(mean_seconds=10.0, sigma=0.5), seed=4, bars=True
+    )
+    seconds = sorted(bar.end - bar.begin for bar in told.bars if bar.status is Status.SUCCEEDED)
+    assert told.percentiles["p50"] == pytest.approx(seconds[499])
+    assert told.percentiles["p99"] == pytest.approx(seconds[989])
+
+
+@pytest.mark.parametrize("sigma", [0.0, 0.5, 1.5])
+def test_nothing_is_faster_than_the_ideal_also_where_some_workers_are_fast(sigma):
+    told = simulate(flat(2000), Cluster(workers=50, speed_sigma=sigma), durations=10.0, seed=1)
+    assert told.ideal_seconds <= told.makespan_seconds
+    assert told.efficiency > 0.2
+
+
+def test_workers_that_are_lost_faster_than_tasks_end_are_an_error():
+    with pytest.raises(BackendError, match="no attempt ends any more"):
+        simulate(flat(5), Cluster(workers=5, loss_per_hour=1e9), durations=10.0)
+
+
 def test_memory_is_admitted_as_in_a_real_run():
     plan = ax.Plan.map(abs, range(40), memory="1GB")
     told = simulate(plan, Cluster(workers=40, memory_bytes=10_000_000_000), durations=10.0)
