@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from asyncexec.errors import OptionError
 
+# Beyond it, nearly all of the mean is in tasks that hardly any run has one of.
+_MOST_SIGMA = 5.0
+
 type Seconds = NDArray[np.float64]
 
 
@@ -39,7 +42,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lognormal:
-    """Lognormal with ``mean_seconds``; ``sigma`` is the standard deviation of the logarithm."""
+    """Lognormal with ``mean_seconds``; ``sigma``, up to 5, is the standard deviation of the logarithm."""
 
     mean_seconds: float = 1.0
     sigma: float = 0.15
@@ -47,6 +50,8 @@ class Lognormal:
     def __post_init__(self) -> None:
         _above_zero("mean_seconds", self.mean_seconds)
         _above_zero("sigma", self.sigma)
+        if self.sigma > _MOST_SIGMA:
+            raise OptionError(f"simulation: sigma is at most {_MOST_SIGMA:g}, not {self.sigma!r}")
 
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         mu = math.log(self.mean_seconds) - self.sigma**2 / 2

@@ -35,7 +35,7 @@ class Noise:
     Raises
     ------
     OptionError
-        If a share is not from 0 to 1, or a factor not from 1 up.
+        If a share is not from 0 to 1, a factor not from 1 up, or a time negative.
     """
 
     factor: Durations | None = None
@@ -55,6 +55,11 @@ class Noise:
         if not 1 <= least <= most < math.inf:
             raise OptionError(
                 f"simulation: slow_factors are two numbers from 1 up, the smaller first, not {self.slow_factors!r}"
+            )
+
+        if not 0 <= self.storage_seconds < math.inf:
+            raise OptionError(
+                f"simulation: storage_seconds must be finite and at least 0, not {self.storage_seconds!r}"
             )
 
     def sample(self, random: np.random.Generator, seconds: Seconds) -> tuple[Seconds, Seconds]:
