@@ -75,17 +75,32 @@ class Attempts:
         )
 
 
+_NO_ATTEMPTS = Attempts(
+    task=np.zeros(0, np.int64),
+    number=np.zeros(0, np.int64),
+    backup=np.zeros(0, np.bool_),
+    status=np.zeros(0, np.str_),
+    seconds=np.zeros(0),
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedStage:
-    """A stage of a run: what it was, and its attempts."""
+    """A stage of a run: what it was, how many of its tasks were complete after and before the run, its attempts."""
 
     name: str
     shape: Shape
     projected_bytes: int
     idempotent: bool
     reads: tuple[Read, ...]
+    completed: int
     resumed: int
     attempts: Attempts
+
+    @property
+    def measured(self) -> bool:
+        """Whether an attempt succeeded: else nobody knows how long its tasks take."""
+        return bool(np.any(self.attempts.status == "succeeded"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,15 +155,40 @@ class RecordedRun:
         return sum(stage.resumed for stage in self.stages)
 
     @property
+    def completed(self) -> int:
+        """How many tasks were complete when the run had ended."""
+        return sum(stage.completed for stage in self.stages)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all tasks ran, and to their ends: else how long the run took says nothing about the plan."""
+        return self.status == "succeeded" and not self.resumed
+
+    @property
     def slot_seconds(self) -> float:
         """How long workers were taken by attempts."""
         return sum(float(stage.attempts.seconds.sum()) for stage in self.stages)
 
-    def succeeded_seconds(self) -> NDArray[np.float64]:
-        """Return how long the attempts that succeeded ran, of all stages together."""
-        return np.concatenate(
-            [s.attempts.seconds[s.attempts.status == "succeeded"] for s in self.stages]
-        )
+    def succeeded_seconds(self, stage: str | None = None) -> NDArray[np.float64]:
+        """Return how long the attempts that succeeded ran, of one stage or of all together.
+
+        Raises
+        ------
+        OptionError
+            If there is no such stage, or none of its attempts succeeded.
+        """
+        names = [each.name for each in self.stages]
+        if stage is not None and stage not in names:
+            raise OptionError(f"{self.folder} has no stage {stage!r}; it has {', '.join(names)}")
+        chosen = [each for each in self.stages if stage in (None, each.name)]
+        seconds = [each.attempts.seconds[each.attempts.status == "succeeded"] for each in chosen]
+        found = np.concatenate([np.zeros(0), *seconds])
+        if not len(found):
+            raise OptionError(
+                f"{self.folder} holds no attempt{'' if stage is None else f' of stage {stage!r}'} that succeeded, so "
+                f"how long its tasks take is not known: take the history of another run"
+            )
+        return found
 
 
 def read_run(folder: Path) -> RecordedRun:
@@ -178,12 +218,12 @@ def read_run(folder: Path) -> RecordedRun:
             wall_seconds=float(described["wall_seconds"]),
             stages=tuple(_stage(stage, attempts) for stage in described["stages"]),
         )
-    except (KeyError, TypeError, ValueError, OSError) as error:
+    except (LookupError, TypeError, ValueError, OSError, csv.Error) as error:
         if isinstance(error, AsyncexecError):
             raise
         raise OptionError(
             f"{folder} does not hold the history of a run that this version can read: "
-            f"{type(error).__name__}: {error}. Run the plan again with observers=[ax.History(...)]"
+            f"{type(error).__name__}: {str(error).rstrip('.')}. Run the plan again with observers=[ax.History(...)]"
         ) from error
 
 
@@ -203,11 +243,6 @@ def _run_folder(folder: Path) -> Path:
 
 def _stage(described: Mapping[str, Any], attempts: Mapping[str, Attempts]) -> RecordedStage:
     name = described["name"]
-    found = attempts.get(name)
-    if found is None or not np.any(found.status == "succeeded"):
-        raise OptionError(
-            f"the history holds no attempt of stage {name!r} that succeeded, so how long its tasks take is not known"
-        )
     return RecordedStage(
         name=name,
         shape=tuple(int(n) for n in described["shape"]),
@@ -216,8 +251,9 @@ def _stage(described: Mapping[str, Any], attempts: Mapping[str, Attempts]) -> Re
         reads=tuple(
             Read(read["stage"], relation_of(read["relation"])) for read in described["reads"]
         ),
+        completed=int(described["completed"]),
         resumed=int(described["resumed"]),
-        attempts=found,
+        attempts=attempts.get(name, _NO_ATTEMPTS),
     )
 
 
@@ -235,11 +271,11 @@ def _table(folder: Path) -> dict[str, NDArray[Any]]:
         return {name: table[name].to_numpy().astype(kind) for name, kind in _COLUMNS.items()}
     with (folder / "attempts.csv").open(newline="", encoding="utf-8") as file:
         rows = csv.reader(file)
-        heading = next(rows)
+        heading = next(rows, [])
         places = {name: heading.index(name) for name in _COLUMNS}
         blocks = [_columns_of(block, places) for block in batched(rows, _BLOCK_ROWS)]
     if not blocks:
-        raise OptionError(f"{folder} holds no attempt")
+        return {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
     return {name: np.concatenate([block[name] for block in blocks]) for name in _COLUMNS}
 
 

@@ -7,15 +7,18 @@ the task. Where too few tells, slow attempts are taken for chance, or as the cal
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncexec.errors import OptionError
 from asyncexec.simulation.durations import Durations, Empirical, Mixture, Seconds
 from asyncexec.simulation.noise import Noise
-from asyncexec.simulation.recorded import Attempts, RecordedRun
+from asyncexec.simulation.recorded import Attempts, RecordedRun, RecordedStage
 
 type Slowness = Literal["auto", "attempts", "tasks"]
 
@@ -25,6 +28,7 @@ SLOW_FACTOR = 2.0
 # Fewer tasks that tell are not asked.
 ENOUGH_WITNESSES = 10
 _MOST_QUANTILES = 50_000
+_NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +82,12 @@ class Separated:
     told: bool
 
 
-def separate_run(run: RecordedRun, slowness: Slowness = "auto") -> dict[str, Separated]:
+def separate_run(
+    run: RecordedRun,
+    slowness: Slowness = "auto",
+    *,
+    durations: Mapping[str, Durations] = _NONE_GIVEN,
+) -> dict[str, Separated]:
     """Return each stage of ``run`` taken apart, by its name.
 
     Parameters
@@ -86,8 +95,53 @@ def separate_run(run: RecordedRun, slowness: Slowness = "auto") -> dict[str, Sep
     run : RecordedRun
     slowness : {"auto", "attempts", "tasks"}
         What slow attempts are laid on: what repeated attempts tell (and attempts, where too few do), attempts, tasks.
+    durations : mapping of stage names to Durations
+        Take the place of what was measured, noise and all.
+
+    Raises
+    ------
+    OptionError
+        If none is given for a stage of which no attempt succeeded, or one for a stage that is not there.
     """
-    return {stage.name: separate(stage.attempts, slowness) for stage in run.stages}
+    names = [stage.name for stage in run.stages]
+    for name in durations:
+        if name not in names:
+            raise OptionError(
+                f"durations are given for {name!r}; the stages are {', '.join(names)}"
+            )
+    return {
+        stage.name: _given(durations[stage.name])
+        if stage.name in durations
+        else separate_stage(stage, slowness)
+        for stage in run.stages
+    }
+
+
+def separate_stage(stage: RecordedStage, slowness: Slowness = "auto") -> Separated:
+    """Return the attempts of ``stage`` taken apart.
+
+    Raises
+    ------
+    OptionError
+        If none of them succeeded.
+    """
+    if not stage.measured:
+        raise OptionError(
+            f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is not "
+            f"known: give durations for it (--durations {stage.name}=HOW)"
+        )
+    return separate(stage.attempts, slowness)
+
+
+def _given(durations: Durations) -> Separated:
+    return Separated(
+        durations=durations,
+        noise=MeasuredNoise(),
+        slow_share=0.0,
+        witnesses=0,
+        blamed_on_attempts=0.0,
+        told=False,
+    )
 
 
 def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:

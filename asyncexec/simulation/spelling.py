@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from asyncexec.errors import OptionError
@@ -17,7 +17,7 @@ from asyncexec.simulation.durations import (
 from asyncexec.simulation.recorded import read_run
 
 SPELLINGS = (
-    "constant:SECONDS, lognormal:MEAN,SIGMA, pareto:LEAST,EXPONENT,MOST, empirical:RUN, "
+    "constant:SECONDS, lognormal:MEAN,SIGMA, pareto:LEAST,EXPONENT,MOST, empirical:RUN, empirical:RUN#STAGE, "
     "or shares of them (0.95*constant:10+0.05*constant:30)"
 )
 
@@ -39,10 +39,10 @@ def durations_of(text: str) -> Durations:
     if "*" in text:
         return Mixture(tuple(_share(part) for part in text.split("+")))
     kind, colon, rest = text.strip().partition(":")
-    if not colon:
+    if not colon and _is_number(kind):
         kind, rest = "constant", kind
     if kind == "empirical":
-        return Empirical(read_run(Path(rest)).succeeded_seconds())
+        return _measured(rest)
     if kind not in _NUMBERED:
         raise OptionError(f"{text!r} is no distribution; write {SPELLINGS}")
     count, make = _NUMBERED[kind]
@@ -58,28 +58,55 @@ def durations_by_stage(
     Raises
     ------
     OptionError
-        If a text spells no distribution, two are for all stages, or there is no stage of the name.
+        If a text spells no distribution, two are for all stages or for one, there is no stage of the name, or some
+        stages have none.
     """
     names = list(stages)
+    general, by_stage = durations_given(texts, names)
+    if not by_stage:
+        return general or Constant(10.0)
+    missing = [name for name in names if name not in by_stage]
+    if general is None and missing:
+        raise OptionError(
+            f"no durations are given for stage {missing[0]!r}: give {missing[0]}=HOW, or HOW for all others"
+        )
+    return {name: by_stage.get(name) or general or Constant(10.0) for name in names}
+
+
+def durations_given(
+    texts: Iterable[str], names: Sequence[str]
+) -> tuple[Durations | None, dict[str, Durations]]:
+    """Return the durations for all stages, if there are any, and those for one stage (``NAME=...``) each.
+
+    Raises
+    ------
+    OptionError
+        If a text spells no distribution, two are for all stages or for one, or there is no stage of the name.
+    """
     general: Durations | None = None
     by_stage: dict[str, Durations] = {}
     for text in texts:
-        name, equals, spelled = text.rpartition("=")
-        if not equals:
+        name, spelled = _stage_and_spelling(text, names)
+        if name is None:
             if general is not None:
                 raise OptionError(f"durations are given twice for all stages: {text!r}")
             general = durations_of(spelled)
-        elif name not in names:
-            raise OptionError(
-                f"durations are given for {name!r}; the stages are {', '.join(names)}"
-            )
+        elif name in by_stage:
+            raise OptionError(f"durations are given twice for stage {name!r}: {text!r}")
         else:
             by_stage[name] = durations_of(spelled)
-    if not by_stage:
-        return general or Constant(10.0)
-    if general is not None:
-        return {name: by_stage.get(name, general) for name in names}
-    return by_stage
+    return general, by_stage
+
+
+def _stage_and_spelling(text: str, names: Sequence[str]) -> tuple[str | None, str]:
+    """Take ``NAME=HOW`` apart; the folder of a run, which comes after a colon, may hold a ``=`` as well."""
+    for name in names:
+        if text.startswith(f"{name}="):
+            return name, text.removeprefix(f"{name}=")
+    name, equals, _ = text.partition(":")[0].partition("=")
+    if equals:
+        raise OptionError(f"durations are given for {name!r}; the stages are {', '.join(names)}")
+    return None, text
 
 
 def numbers_of(text: str, count: int, *, what: str) -> list[float]:
@@ -98,6 +125,22 @@ def numbers_of(text: str, count: int, *, what: str) -> list[float]:
         plural = "s separated by commas" if count > 1 else ""
         raise OptionError(f"{what!r} needs {count} number{plural}, not {text!r}")
     return numbers
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _measured(text: str) -> Durations:
+    """Return the durations of a recorded run (``RUN``), or of one of its stages (``RUN#STAGE``)."""
+    folder, mark, stage = text.rpartition("#")
+    if not mark or Path(text).exists():
+        return Empirical(read_run(Path(text)).succeeded_seconds())
+    return Empirical(read_run(Path(folder)).succeeded_seconds(stage))
 
 
 def _share(part: str) -> tuple[float, Durations]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
+from asyncexec.simulation.durations import Durations
 from asyncexec.simulation.recorded import RecordedRun
 from asyncexec.simulation.separation import Separated, Slowness, separate_run
 
@@ -33,18 +34,25 @@ class WhatIf:
 
     @property
     def measured_cost(self) -> float:
-        """What the measured run would have cost at the prices of elsewhere."""
-        cluster = self.there.case.cluster
-        return (
-            self.run.slot_seconds / 3600.0 * cluster.price_per_hour
-            + self.run.attempts * cluster.price_per_start
-        )
+        """What the measured run would have cost at the prices of elsewhere, on as many workers as it had."""
+        cluster, run = self.there.case.cluster, self.run
+        if cluster.billed == "workers":
+            billed = run.slots * cluster.billed_seconds(run.wall_seconds)
+        else:
+            taken = [seconds for stage in run.stages for seconds in stage.attempts.seconds]
+            billed = sum(cluster.billed_seconds(float(seconds)) for seconds in taken)
+        return cluster.cost(billed, run.attempts)
 
     @property
-    def model_error(self) -> float:
-        """How far off the model is where the run was run: 0.1 says that it is 10% too slow."""
+    def model_error(self) -> float | None:
+        """How far off the model is where the run was run: 0.1 says that it is 10% too slow.
+
+        None where only a part of the plan ran: the rest was complete before, or never came to its end.
+        """
+        if not (self.run.whole and self.run.wall_seconds):
+            return None
         simulated = self.here.rows[0].spread("makespan_seconds").median
-        return simulated / self.run.wall_seconds - 1.0 if self.run.wall_seconds else 0.0
+        return simulated / self.run.wall_seconds - 1.0
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
@@ -52,6 +60,9 @@ class WhatIf:
             "measured": {
                 "folder": str(self.run.folder),
                 "executor": self.run.executor,
+                "status": self.run.status,
+                "completed": self.run.completed,
+                "resumed": self.run.resumed,
                 "slots": self.run.slots,
                 "wall_seconds": self.run.wall_seconds,
                 "slot_seconds": self.run.slot_seconds,
@@ -94,6 +105,7 @@ def what_if(
     seeds: Sequence[int],
     *,
     slowness: Slowness = "auto",
+    durations: Mapping[str, Durations] | None = None,
     retry: Any = None,
     timeout: Any = None,
     on_run: OnRun | None = None,
@@ -108,6 +120,8 @@ def what_if(
     seeds : sequence of int
     slowness : {"auto", "attempts", "tasks"}
         As for :func:`asyncexec.simulation.separation.separate_run`.
+    durations : mapping of stage names to Durations, optional
+        As for :func:`asyncexec.simulation.separation.separate_run`.
     retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
     on_run : callable, optional
@@ -116,11 +130,11 @@ def what_if(
     Raises
     ------
     OptionError
-        If a figure is out of range.
+        If a figure is out of range, or nobody says how long the tasks of a stage take.
     ExecutionError
         If a simulated run fails.
     """
-    stages = separate_run(run, slowness)
+    stages = separate_run(run, slowness, durations=durations or {})
     here = Cluster(workers=run.slots)
     as_measured = Variant("two_phase" if run.backups else "off")
     return WhatIf(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from importlib.util import find_spec
 
@@ -10,7 +11,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import OptionError
 from asyncexec.plan.relations import All, Blockwise
-from asyncexec.simulation import Cluster
+from asyncexec.simulation import Cluster, Constant
 from asyncexec.simulation.comparison import Variant
 from asyncexec.simulation.recorded import read_run
 from asyncexec.simulation.what_if import what_if
@@ -90,10 +91,10 @@ def test_the_model_agrees_with_a_quiet_run(folder):
 
 def test_elsewhere_is_faster_as_there_are_more_workers_and_costs_what_they_cost(folder):
     run = read_run(folder)
-    told = what_if(run, Cluster(workers=60, price_per_hour=3600.0), MATRIX, [0])
+    told = what_if(run, Cluster(workers=60, price_per_hour=3600.0), MATRIX, range(5))
     barriers, _, pipelined, _ = (row.spread("makespan_seconds").median for row in told.there.rows)
     assert pipelined <= barriers < run.wall_seconds / 4
-    assert told.there.rows[0].spread("cost").median == pytest.approx(run.slot_seconds, rel=0.3)
+    assert told.there.rows[0].spread("cost").median == pytest.approx(run.slot_seconds, rel=0.5)
     assert told.measured_cost == pytest.approx(run.slot_seconds)
     json.dumps(told.as_json())
 
@@ -104,7 +105,7 @@ def test_elsewhere_is_faster_as_there_are_more_workers_and_costs_what_they_cost(
         ({"status": "running"}, "has not ended"),
         ({"slots": "many"}, "many"),
         ({"stages": [{"name": "nap"}]}, "KeyError"),
-        ({"stages": [{"name": "other"}]}, "no attempt of stage 'other'"),
+        ({"stages": [{"name": "other"}]}, "KeyError"),
     ],
 )
 def test_a_history_that_cannot_be_read_is_refused_with_the_reason(folder, tmp_path, change, says):
@@ -121,3 +122,64 @@ def test_a_folder_without_a_history_is_refused(tmp_path):
     (tmp_path / "plan.json").write_text("{")
     with pytest.raises(OptionError, match="does not hold the history"):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize("kept", ["", "plan,stage\n", "half a line"])
+def test_a_table_that_is_cut_off_is_refused_with_the_reason(folder, tmp_path, kept):
+    (tmp_path / "plan.json").write_bytes((folder / "plan.json").read_bytes())
+    whole = (folder / "attempts.csv").read_text()
+    (tmp_path / "attempts.csv").write_text(
+        whole[: whole.index("\n") + 9] if kept == "half a line" else kept
+    )
+    with pytest.raises(OptionError, match=r"cannot|can read"):
+        read_run(tmp_path)
+
+
+def with_one_stage_unmeasured(folder, directory):
+    """Copy a history as if its run had been cancelled before the second stage."""
+    described = json.loads((folder / "plan.json").read_text())
+    described |= {"status": "cancelled"}
+    for stage in described["stages"][1:]:
+        stage["completed"] = 0
+    (directory / "plan.json").write_text(json.dumps(described))
+    heading, *rows = (folder / "attempts.csv").read_text().splitlines(keepends=True)
+    place = heading.split(",").index("stage")
+    kept = [row for row in rows if row.split(",")[place] == "nap"]
+    (directory / "attempts.csv").write_text("".join([heading, *kept]))
+    return directory
+
+
+def test_stages_that_never_ran_are_given_durations(folder, tmp_path):
+    run = read_run(with_one_stage_unmeasured(folder, tmp_path))
+    assert (run.whole, run.completed) == (False, 60)
+    assert [stage.measured for stage in run.stages] == [True, *[False] * (len(run.stages) - 1)]
+    with pytest.raises(OptionError, match=r"'brief'.*--durations brief=HOW"):
+        what_if(run, Cluster(workers=60), MATRIX, [0])
+    with pytest.raises(OptionError, match="'other'"):
+        what_if(run, Cluster(workers=60), MATRIX, [0], durations={"other": Constant(1.0)})
+    given = {stage.name: Constant(50.0) for stage in run.stages[1:]}
+    told = what_if(run, Cluster(workers=60), MATRIX, [0], durations=given)
+    assert told.there.rows[0].spread("makespan_seconds").median > 50.0 * (len(run.stages) - 1)
+    assert told.model_error is None, "a part of a run says nothing about the whole"
+    assert json.loads(json.dumps(told.as_json()))["measured"]["status"] == "cancelled"
+
+
+def test_durations_are_those_of_one_stage_where_it_is_named(folder):
+    run = read_run(folder)
+    assert len(run.succeeded_seconds()) == run.attempts
+    assert len(run.succeeded_seconds("nap")) == 60
+    assert min(run.succeeded_seconds("nap")) >= 0.019
+    with pytest.raises(OptionError, match="no stage 'nope'; it has nap, brief"):
+        run.succeeded_seconds("nope")
+
+
+def test_what_a_measured_run_would_have_cost_is_billed_as_elsewhere(folder):
+    run = read_run(folder)
+    prices = {"price_per_hour": 3600.0, "billed_step_seconds": 1.0}
+
+    def cost(billed):
+        cluster = Cluster(workers=4, billed=billed, **prices)
+        return what_if(run, cluster, MATRIX[:1], [0]).measured_cost
+
+    assert cost("attempts") == pytest.approx(run.attempts)
+    assert cost("workers") == pytest.approx(4 * math.ceil(run.wall_seconds))

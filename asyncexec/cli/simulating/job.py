@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.tables import is_priced
+from asyncexec.errors import BackendError, ExecutionError
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation import Cluster, Noise
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
@@ -21,7 +23,7 @@ from asyncexec.simulation.sensitivity import (
     worker_numbers,
 )
 from asyncexec.simulation.separation import Slowness
-from asyncexec.simulation.spelling import durations_by_stage
+from asyncexec.simulation.spelling import durations_by_stage, durations_given
 from asyncexec.simulation.what_if import WhatIf, what_if
 
 
@@ -61,27 +63,50 @@ class Job:
             retry=self.retry,
             timeout=self.timeout,
         )
-        with simulation_bar(self._runs(case.cluster), quiet=self.quiet) as begins:
+        with self._watched(self._runs(case.cluster)) as begins:
             told = compare(case, self.variants, self.seeds, on_run=begins)
             self._draw(case, begins)
         return told
 
-    def what_if(self, run: RecordedRun, cluster: Cluster, slowness: Slowness) -> WhatIf:
+    def what_if(
+        self, run: RecordedRun, cluster: Cluster, durations: Sequence[str], slowness: Slowness
+    ) -> WhatIf:
         """Simulate a recorded run where it was run and on ``cluster``; draw the latter."""
+        general, by_stage = durations_given(durations, [stage.name for stage in run.stages])
+        if general is not None:  # For what was not measured: else the history would be for nothing.
+            unmeasured = [stage.name for stage in run.stages if not stage.measured]
+            by_stage = dict.fromkeys(unmeasured, general) | by_stage
         here = len(self.seeds)
-        with simulation_bar(here + self._runs(cluster), quiet=self.quiet) as begins:
+        with self._watched(here + self._runs(cluster)) as begins:
             told = what_if(
                 run,
                 cluster,
                 self.variants,
                 self.seeds,
                 slowness=slowness,
+                durations=by_stage,
                 retry=self.retry,
                 timeout=self.timeout,
                 on_run=begins,
             )
             self._draw(told.there.case, begins)
         return told
+
+    @contextmanager
+    def _watched(self, runs: int) -> Generator[OnRun]:
+        """Show a bar of so many runs; a run that fails on the model is told as such, with its variant and seed."""
+        last = ""
+        with simulation_bar(runs, quiet=self.quiet) as begins:
+
+            def starts(variant: Variant, seed: int, share: Callable[[], float]) -> None:
+                nonlocal last
+                last = f"{variant}, seed {seed}"
+                begins(variant, seed, share)
+
+            try:
+                yield starts
+            except (ExecutionError, BackendError) as error:
+                raise ExecutionError(f"on these workers the run fails ({last}): {error}") from error
 
     def _shown(self) -> list[Variant]:
         """Return the variants in the picture of workers: the first and the last."""

@@ -51,9 +51,10 @@ def as_json_text(told: Comparison | WhatIf, seeds: Sequence[int]) -> str:
 def tell_comparison(console: Console, compared: Comparison, seeds: Sequence[int]) -> None:
     """Print the figures of all variants, a table for each order of stages."""
     _tell_case(console, compared.case, seeds)
-    for barriers in dict.fromkeys(row.variant.barriers for row in compared.rows):
+    orders = dict.fromkeys(row.variant.barriers for row in compared.rows)
+    for barriers in orders:
         rows = [row for row in compared.rows if row.variant.barriers is barriers]
-        if len(compared.case.plan.stages) > 1:
+        if len(compared.case.plan.stages) > 1 or len(orders) > 1:
             how = "stages wait for each other" if barriers else "stages pipelined"
             console.print(f"\n[bold]{how}[/bold]")
         else:
@@ -70,23 +71,30 @@ def tell_what_if(console: Console, told: WhatIf, seeds: Sequence[int]) -> None:
         soft_wrap=True,
     )
     console.print(what_if_table(told))
-    simulated = told.here.rows[0].spread("makespan_seconds").median
-    console.print(
-        f"\nThe model takes {time_text(simulated)} for the run as it was run, which took "
-        f"{time_text(run.wall_seconds)} ({told.model_error:+.0%}).",
-        soft_wrap=True,
-    )
+    console.print(f"\n{_trust(told)}", soft_wrap=True)
     for line in blame_lines(told):
         console.print(line, soft_wrap=True)
-    if run.resumed:
-        console.print(
-            f"{run.resumed:,} tasks were complete before the run and are not in its time; here they run.",
-            soft_wrap=True,
+
+
+def _trust(told: WhatIf) -> str:
+    """Return how far the model can be trusted, or why nobody knows."""
+    run = told.run
+    if told.model_error is not None:
+        simulated = told.here.rows[0].spread("makespan_seconds").median
+        return (
+            f"The model takes {time_text(simulated)} for the run as it was run, which took "
+            f"{time_text(run.wall_seconds)} ({told.model_error:+.0%})."
         )
+    before = f", {run.resumed:,} of them before it" if run.resumed else ""
+    ended = "was cancelled" if run.status == "cancelled" else run.status
+    return (
+        f"What was measured is a part of the plan: the run {ended} with {run.completed:,} of "
+        f"{told.there.case.plan.tasks:,} tasks complete{before}. What is simulated is all of it."
+    )
 
 
 def described_case(case: Case, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return workers, noise and seeds in plain types, for JSON."""
+    """Return workers, noise, limits and seeds in plain types, for JSON."""
     cluster = {
         name: None if value == float("inf") else value
         for name, value in asdict(case.cluster).items()
@@ -103,16 +111,19 @@ def described_case(case: Case, seeds: Sequence[int]) -> dict[str, Any]:
         "durations": {name: repr(each) for name, each in lasts.items()}
         if isinstance(lasts, Mapping)
         else repr(lasts),
+        "retry": case.retry,
+        "timeout": case.timeout,
         "seeds": list(seeds),
     }
 
 
 def _tell_case(console: Console, case: Case, seeds: Sequence[int]) -> None:
     plan = case.plan
+    tasks = "1 task" if plan.tasks == 1 else f"{plan.tasks:,} tasks"
     stages = "1 stage" if len(plan.stages) == 1 else f"{len(plan.stages):,} stages"
     many = "1 seed" if len(seeds) == 1 else f"medians of {len(seeds)} seeds"
     console.print(
-        f"[bold]{escape(plan.name)}[/bold]: {plan.tasks:,} tasks in {stages} on {case.cluster}"
+        f"[bold]{escape(plan.name)}[/bold]: {tasks} in {stages} on {case.cluster}"
         f"{_noise_words(case)}; {many}",
         soft_wrap=True,
     )
@@ -123,7 +134,8 @@ def _noise_words(case: Case) -> str:
     if not isinstance(noise, Noise):
         return ", as measured"
     if noise == QUIET:
-        return ", nothing goes wrong" if not case.cluster.loss_per_hour else ""
+        wrong = case.cluster.loss_per_hour or case.cluster.slow_share
+        return "" if wrong else ", nothing goes wrong"
     low, high = noise.slow_factors
     said = [
         (noise.slow_share, f"{noise.slow_share:.2%} of attempts {low:g} to {high:g} times as slow"),
