@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from importlib import util
 from typing import TYPE_CHECKING, Any
@@ -30,11 +31,18 @@ def check_picture(path: Path) -> None:
         If matplotlib is not installed.
     OptionError
         If the name of the file does not end as that of a picture, or is that of a directory.
+    WorkDirError
+        If no file can be written there.
     """
     if path.suffix.lower() not in ENDINGS:
         raise OptionError(f"a picture's name ends in {', '.join(ENDINGS)}, not {path.name!r}")
     if path.is_dir():
         raise OptionError(f"the picture {path} cannot be written: it is a directory")
+    above = next(each for each in path.absolute().parents if each.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        raise WorkDirError(
+            f"the picture {path} cannot be written: {above} is no directory that can be written to"
+        )
     try:
         installed = util.find_spec("matplotlib") is not None
     except ValueError:  # `sys.modules` holds None under that name: it was made unavailable.
@@ -114,7 +122,7 @@ def dress(axes: Axes, heading: str, explanation: str = "", *, x: str = "", y: st
         spine.set_color(FAINT)
 
 
-def legend(figure: Figure, handles: Sequence[Any], *, columns: int = 8) -> None:
+def legend(figure: Figure, handles: Sequence[Any], *, columns: int = 5) -> None:
     """Put a legend below everything."""
     figure.legend(
         handles=list(handles),

@@ -94,7 +94,7 @@ def draw_workers(path: Path, panels: Sequence[Panel], stages: Sequence[str]) -> 
             shown |= _draw_panel(axes, panel, paints)
         all_axes[-1].set_xlabel("seconds", color=SOFT, fontsize=9)
         all_axes[-1].set_xlim(0, max(panel.told.makespan_seconds for panel in panels) * 1.01)
-        legend(figure, _legend_of(paints, shown), columns=5)
+        legend(figure, _legend_of(paints, shown))
 
 
 def draw_curves(path: Path, curves: Sequence[Curves], *, priced: bool) -> None:
@@ -194,20 +194,26 @@ def _legend_of(paints: dict[str, str], shown: set[Status | str]) -> list[Patch]:
 def _draw_curves(axes: Axes, curves: Curves, *, cost: bool, priced: bool) -> None:
     figure = ("cost" if priced else "slot_seconds") if cost else "makespan_seconds"
     scale = 1 / 3600 if figure == "slot_seconds" else 1.0
-    rows = len(curves.comparisons[0].rows)
+    # A colour for each rule, and dashes for barriers: ten variants are five pairs.
+    variants = [row.variant for row in curves.comparisons[0].rows]
+    rules = list(dict.fromkeys(variant.rule for variant in variants))
+    paints = dict(zip(rules, colours(len(rules)), strict=True))
+    dashed = len({variant.barriers for variant in variants}) > 1
     # Shares are evenly spaced: the small ones matter, and begin with none, which has no logarithm.
     workers = curves.name == "workers"
     places = curves.values if workers else tuple(map(float, range(len(curves.values))))
-    for number, paint in enumerate(colours(rows)):
+    for number, variant in enumerate(variants):
+        paint = paints[variant.rule]
         spreads = [c.rows[number].spread(figure) for c in curves.comparisons]
         axes.plot(
             places,
             [s.median * scale for s in spreads],
             color=paint,
             linewidth=2.0,
+            linestyle="--" if dashed and variant.barriers else "-",
             marker="o",
             markersize=4,
-            label=str(curves.comparisons[0].rows[number].variant),
+            label=str(variant),
         )
         axes.fill_between(
             places,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import OptionError
+from asyncexec.errors import AsyncexecError, OptionError
 from asyncexec.plan.axes import Window
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.plan import Plan, Plannable
@@ -136,7 +138,7 @@ def plan_at(path: str) -> Plan:
     Raises
     ------
     OptionError
-        If there is nothing of that name, or it is no plan.
+        If there is nothing of that name, it is no plan, or its module or function raises.
     """
     module_name, colon, name = path.partition(":")
     if not colon or not module_name or not name:
@@ -144,20 +146,32 @@ def plan_at(path: str) -> Plan:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
-    try:
+    with _theirs(f"{path!r} cannot be imported"):
         found = import_module(module_name)
-    except ModuleNotFoundError as error:
-        raise OptionError(f"{path!r} cannot be imported: {error}") from error
     for part in name.split("."):
         if not hasattr(found, part):
             raise OptionError(f"{path!r}: there is no {part!r} in {module_name}")
         found = getattr(found, part)
     if callable(found) and not isinstance(found, Plannable):
-        found = found()
+        with _theirs(f"{path!r} is called without arguments, and fails"):
+            found = found()
     if not isinstance(found, Plannable):
         raise OptionError(f"{path!r} is no plan, and no function that returns one: {found!r}")
     plan: Plan = found.to_plan()
     return plan
+
+
+@contextmanager
+def _theirs(what: str) -> Generator[None]:
+    """Have an error in somebody's module say ``what`` it stopped."""
+    try:
+        yield
+    except AsyncexecError:
+        raise
+    except Exception as error:
+        raise OptionError(
+            f"{what}: {type(error).__name__}: {error} (--traceback shows where it comes from)"
+        ) from error
 
 
 def _nothing(index: object, *inputs: object) -> None:
