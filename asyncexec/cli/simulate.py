@@ -37,9 +37,9 @@ def simulate(
     stages: given.Stages = None,
     tasks: given.Tasks = None,
     relation: given.RelationText = None,
-    task_memory: given.TaskMemory = "0",
+    task_memory: given.TaskMemory = None,
     durations: given.DurationTexts = None,
-    slow_tail: given.Tail = given.SlowTail.AUTO,
+    slow_tail: given.Tail = None,
     workers: given.Workers = None,
     speed_sigma: given.SpeedSigma = 0.0,
     cold_start: given.ColdStart = 0.0,
@@ -51,6 +51,9 @@ def simulate(
     memory: given.ClusterMemory = None,
     price: given.Price = 0.0,
     price_per_start: given.StartPrice = 0.0,
+    billing: given.BillingOf = given.Billing.ATTEMPTS,
+    bill_least: given.BillLeast = 0.0,
+    bill_step: given.BillStep = 0.0,
     metered: given.Metered = None,
     slow: given.Slow = 0.0,
     slow_by: given.SlowFactors = "2,10",
@@ -111,6 +114,9 @@ def simulate(
         memory=memory,
         price=price,
         price_per_start=price_per_start,
+        billing=billing,
+        billed_least_seconds=bill_least,
+        billed_step_seconds=bill_step,
         metered=metered,
     )
     noise = noise_of(
@@ -121,19 +127,22 @@ def simulate(
         failures=failures,
         storage_tail=storage_tail,
     )
-    source: dict[str, object] = {"--stages": stages, "--tasks": tasks, "--relation": relation}
+    source: dict[str, object] = {
+        "--stages": stages,
+        "--tasks": tasks,
+        "--relation": relation,
+        "--task-memory": task_memory,
+    }
     told: Comparison | WhatIf
     if run is None:
-        found = plan_of(plan, allow_import=allow_import, task_memory=task_memory, numbered=source)
+        refuse({"--slow-tail": slow_tail}, without="--history")
+        found = plan_of(plan, allow_import=allow_import, numbered=source)
         told = job.compare(found, cluster, durations or (), noise)
     else:
-        source |= {
-            "PLAN": plan,
-            "--durations": durations,
-            "noise (--slow, --spread, …)": noise != QUIET,
-        }
+        source |= {"PLAN": plan, "--allow-import": allow_import}
+        source |= {"noise (--slow, --spread, …)": noise != QUIET}
         refuse(source, beside="--history")
-        told = job.what_if(run, cluster, slow_tail.value)
+        told = job.what_if(run, cluster, durations or (), (slow_tail or given.SlowTail.AUTO).value)
     if as_json:
         typer.echo(as_json_text(told, job.seeds))
     else:

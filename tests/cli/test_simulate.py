@@ -74,6 +74,7 @@ def test_every_option_reaches_the_simulation(capsys):
         "--slow-by", "3,4", "--slow-workers", "0.1", "--slow-workers-by", "2", "--speed-sigma", "0.1",
         "--spread", "lognormal:1,0.1", "--failures", "0.01", "--storage-tail", "0.02,30",
         "--timeout", "500", "--retry", "9", "--rule", "spark", "--not-metered", "--json",
+        "--bill-least", "2", "--bill-step", "0.1",
     )  # fmt: skip
     told = json.loads(out)
     assert told["cluster"] == {
@@ -81,6 +82,7 @@ def test_every_option_reaches_the_simulation(capsys):
         "arrival_per_second": 5.0, "cold_start_seconds": 3.0, "loss_per_hour": 1.0,
         "starts_per_second": 50.0, "latency_seconds": 0.01, "kills": False, "kill_seconds": 0.0,
         "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9,
+        "billed": "attempts", "billed_least_seconds": 2.0, "billed_step_seconds": 0.1,
     }  # fmt: skip
     assert told["noise"] == {
         "factor": "Lognormal(mean_seconds=1.0, sigma=0.1)", "slow_share": 0.02,
@@ -88,6 +90,7 @@ def test_every_option_reaches_the_simulation(capsys):
         "storage_share": 0.02, "storage_seconds": 30.0,
     }  # fmt: skip
     assert [stage["tasks"] for stage in told["plan"]["stages"]] == [60, 15]
+    assert (told["timeout"], told["retry"]) == (500.0, 9)
     assert told["durations"]["stage-2"] == "Constant(seconds=5.0)"
     assert 10**8 < told["variants"][0]["runs"][0]["peak_bytes"] <= 10**9
 
@@ -95,6 +98,8 @@ def test_every_option_reaches_the_simulation(capsys):
 def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
     assert json.loads(simulate(capsys, *SMALL, "--price", "1", "--json"))["cluster"]["metered"]
     assert not json.loads(simulate(capsys, *SMALL, "--json"))["cluster"]["metered"]
+    idle = json.loads(simulate(capsys, *SMALL, "--price", "1", "--billing", "workers", "--json"))
+    assert not idle["cluster"]["metered"], "a backup on an idle worker costs nothing"
 
 
 @pytest.mark.parametrize(
@@ -104,8 +109,17 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
         (["--relation", "some"], ["'some'", "one-to-one"]),
         (["--durations", "normal:1"], ["normal:1", "lognormal:MEAN,SIGMA"]),
         (["--durations", "a=1"], ["'a'", "stage-1"]),
-        (["--workers", "0"], ["workers", "at least 1"]),
-        (["--slow", "2"], ["slow_share", "from 0 to 1"]),
+        (["--durations", "some"], ["'some'", "constant:SECONDS"]),
+        (["--durations", "stage-1=1", "--durations", "stage-1=2"], ["twice", "stage-1"]),
+        (["--stages", "2", "--durations", "stage-1=1"], ["stage-2=HOW"]),
+        (["--workers", "0"], ["--workers", "at least 1"]),
+        (["--slow", "2"], ["--slow", "from 0 to 1"]),
+        (["--slow-workers", "2"], ["--slow-workers", "from 0 to 1"]),
+        (["--speed-sigma", "1000"], ["--speed-sigma", "from 0 to 3"]),
+        (["--price", "nan"], ["--price", "finite"]),
+        (["--storage-tail", "0.1,-1"], ["--storage-tail", "at least 0"]),
+        (["--slow-tail", "tasks"], ["--slow-tail", "--history"]),
+        (["--allow-import"], ["--allow-import", "PLAN"]),
         (["--slow-by", "2"], ["--slow-by", "2 numbers"]),
         (["--rule", "magic"], ["'magic'", "'two_phase'"]),
         (["--seeds", "0"], ["--seeds"]),
@@ -113,9 +127,11 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
         (["--task-memory", "2GB", "--memory", "1GB"], ["2.0 GB", "1.0 GB"]),
         (["some.module:plan"], ["--allow-import"]),
         (["some.module:plan", "--allow-import", "--tasks", "5"], ["--tasks", "PLAN"]),
+        (["some.module:plan", "--allow-import", "--task-memory", "5GB"], ["--task-memory", "PLAN"]),
         (["nobodys.module:plan", "--allow-import"], ["cannot be imported"]),
         (["--history", "nowhere"], ["nowhere", "no history"]),
         (["--picture", "a.gif"], [".svg"]),
+        (["--picture", "/dev/null/a.png"], ["/dev/null/a.png", "no directory"]),
         (["--order", "both", "--timeout", "0"], ["timeout"]),
     ],
     ids=" ".join,
@@ -130,6 +146,24 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(
     [sentence] = captured.err.strip().splitlines()
     for text in told:
         assert text in sentence
+
+
+@pytest.mark.parametrize("body", ["raise RuntimeError('no')", "def plan(:", "def plan(): 1 / 0"])
+def test_a_plan_whose_module_fails_is_one_sentence(body, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name = f"failing_{abs(hash(body))}"
+    (tmp_path / f"{name}.py").write_text(body + "\n")
+    assert main(["simulate", f"{name}:plan", "--allow-import"]) == 2
+    [sentence] = capsys.readouterr().err.strip().splitlines()
+    assert f"{name}:plan" in sentence
+    assert "--traceback" in sentence
+
+
+def test_a_run_that_fails_on_the_model_says_that_it_is_the_model(capsys):
+    assert main(["simulate", *SMALL, "--failures", "1", "--retry", "1"]) == 1
+    [sentence] = capsys.readouterr().err.strip().splitlines()
+    assert "on these workers the run fails (off, pipelined, seed 0)" in sentence
 
 
 def test_a_plan_by_its_path_is_imported_if_that_is_allowed(capsys, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -25,8 +25,26 @@ class SlowTail(StrEnum):
     TASKS = "tasks"
 
 
+class Billing(StrEnum):
+    """What a price is for."""
+
+    ATTEMPTS = "attempts"
+    WORKERS = "workers"
+
+
 _PLAN, _WORKERS, _NOISE = "The plan", "The workers", "What goes wrong"
 _SCHEDULER, _OUTPUT = "The scheduler", "What comes out"
+
+
+def _option(
+    section: str, *names: str, text: str, metavar: str | None = None, default: str = ""
+) -> Any:
+    """Return an option of ``section``; ``default`` says what is taken where the value itself does not tell."""
+    told = f"{text} [dim]\\[default: {default}][/dim]" if default else text
+    return typer.Option(
+        *names, metavar=metavar, help=told, rich_help_panel=section, show_default=not default
+    )
+
 
 PlanPath = Annotated[
     str | None,
@@ -37,344 +55,314 @@ PlanPath = Annotated[
     ),
 ]
 AllowImport = Annotated[
-    bool,
-    typer.Option(
-        "--allow-import", rich_help_panel=_PLAN, help="Import the module of PLAN, which runs it."
-    ),
+    bool, _option(_PLAN, "--allow-import", text="Import the module of PLAN, which runs it.")
 ]
 History = Annotated[
     Path | None,
-    typer.Option(
+    _option(
+        _PLAN,
         "--history",
         metavar="RUN",
-        rich_help_panel=_PLAN,
-        help="A run of yours, as ax.History wrote it: its plan, with the durations that were measured.",
+        text="A run of yours, as ax.History wrote it: its plan, with the durations that were measured.",
     ),
 ]
 Stages = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        _PLAN,
         "--stages",
         metavar="N",
-        rich_help_panel=_PLAN,
-        help="How many stages, each of which reads the one before. [dim]\\[default: 1][/dim]",
+        text="How many stages, each of which reads the one before.",
+        default="1",
     ),
 ]
 Tasks = Annotated[
     int | None,
-    typer.Option(
-        "--tasks",
-        metavar="N",
-        rich_help_panel=_PLAN,
-        help="How many tasks the first stage has. [dim]\\[default: 1000][/dim]",
+    _option(
+        _PLAN, "--tasks", metavar="N", text="How many tasks the first stage has.", default="1000"
     ),
 ]
 RelationText = Annotated[
     str | None,
-    typer.Option(
+    _option(
+        _PLAN,
         "--relation",
         metavar="HOW",
-        rich_help_panel=_PLAN,
-        help="What tasks read of the stage before: one-to-one, all, reduce:WIDTH or window:REACH. "
-        "[dim]\\[default: one-to-one][/dim]",
+        text="What tasks read of the stage before: one-to-one, all, reduce:WIDTH or window:REACH.",
+        default="one-to-one",
     ),
 ]
 TaskMemory = Annotated[
-    str,
-    typer.Option(
-        "--task-memory", metavar="SIZE", rich_help_panel=_PLAN, help="What one task may hold."
-    ),
+    str | None,
+    _option(_PLAN, "--task-memory", metavar="SIZE", text="What one task may hold.", default="0"),
 ]
 DurationTexts = Annotated[
     list[str] | None,
-    typer.Option(
+    _option(
+        _PLAN,
         "--durations",
         "-d",
         metavar="HOW",
-        show_default=False,
-        rich_help_panel=_PLAN,
-        help="How long tasks take, in seconds: constant:10; lognormal:10,0.6 (mean, sigma); pareto:1,1.5,100 "
-        "(least, exponent, most); empirical:RUN (a history); shares as in 0.9*constant:5+0.1*constant:15. "
-        "For one stage alone: NAME=HOW. May be given several times. [dim]\\[default: constant:10][/dim]",
+        text="How long tasks take, in seconds: constant:10; lognormal:10,0.6 (mean, sigma); pareto:1,1.5,100 "
+        "(least, exponent, most); empirical:RUN or empirical:RUN#STAGE (a history); shares as in "
+        "0.9*5+0.1*15. For one stage alone: NAME=HOW. May be given several times. With "
+        "--history: in place of what was measured.",
+        default="constant:10",
     ),
 ]
 Tail = Annotated[
-    SlowTail,
-    typer.Option(
+    SlowTail | None,
+    _option(
+        _PLAN,
         "--slow-tail",
-        rich_help_panel=_PLAN,
-        help="With --history: whether attempts beyond twice the median were slow attempts, which backups help, or "
+        text="With --history: whether attempts beyond twice the median were slow attempts, which backups help, or "
         "slow tasks, which they do not. [bold]auto[/bold] asks the tasks that had several attempts.",
+        default="auto",
     ),
 ]
-
 Workers = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--workers",
         "-w",
         metavar="N",
-        show_default=False,
-        rich_help_panel=_WORKERS,
-        help="How many there are; each runs one attempt at a time. "
-        "[dim]\\[default: 100, or as many as the recorded run had][/dim]",
+        text="How many there are; each runs one attempt at a time.",
+        default="100, or as many as the recorded run had",
     ),
 ]
 SpeedSigma = Annotated[
     float,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--speed-sigma",
-        rich_help_panel=_WORKERS,
-        help="How far their speeds lie apart: standard deviation of the logarithm.",
+        text="How far their speeds lie apart: standard deviation of the logarithm.",
     ),
 ]
 ColdStart = Annotated[
     float,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--cold-start",
         metavar="SECONDS",
-        rich_help_panel=_WORKERS,
-        help="From a worker's coming up to its first attempt, on average.",
+        text="From a worker's coming up to its first attempt, on average.",
     ),
 ]
 Arrival = Annotated[
     float | None,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--arrival",
         metavar="RATE",
-        show_default=False,
-        rich_help_panel=_WORKERS,
-        help="How many workers come up a second. [dim]\\[default: all are there at once][/dim]",
+        text="How many workers come up a second.",
+        default="all are there at once",
     ),
 ]
 Preemption = Annotated[
     float,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--preemption",
         metavar="RATE",
-        rich_help_panel=_WORKERS,
-        help="How often an hour each worker is lost, with what it runs; another takes its place.",
+        text="How often an hour each worker is lost, with what it runs; another takes its place.",
     ),
 ]
 MaxStarts = Annotated[
     float | None,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--max-starts",
         metavar="RATE",
-        show_default=False,
-        rich_help_panel=_WORKERS,
-        help="How many attempts the system starts a second at most. [dim]\\[default: any number][/dim]",
+        text="How many attempts the system starts a second at most.",
+        default="any number",
     ),
 ]
 Latency = Annotated[
     float,
-    typer.Option(
-        "--latency",
-        metavar="SECONDS",
-        rich_help_panel=_WORKERS,
-        help="One way between driver and workers.",
-    ),
+    _option(_WORKERS, "--latency", metavar="SECONDS", text="One way between driver and workers."),
 ]
 Kills = Annotated[
     bool,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--kill/--no-kill",
-        rich_help_panel=_WORKERS,
-        help="Whether an attempt that runs can be stopped; else it holds its worker to its end.",
+        text="Whether an attempt that runs can be stopped; else it holds its worker to its end.",
     ),
 ]
 ClusterMemory = Annotated[
     str | None,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--memory",
         metavar="SIZE",
-        show_default=False,
-        rich_help_panel=_WORKERS,
-        help="What all tasks in flight may hold together. [dim]\\[default: no limit][/dim]",
+        text="What all tasks in flight may hold together.",
+        default="no limit",
     ),
 ]
 Price = Annotated[
-    float,
-    typer.Option(
-        "--price",
-        metavar="PRICE",
-        rich_help_panel=_WORKERS,
-        help="Of an hour of a worker, while it runs an attempt.",
-    ),
+    float, _option(_WORKERS, "--price", metavar="PRICE", text="Of an hour of a worker's time.")
 ]
 StartPrice = Annotated[
+    float, _option(_WORKERS, "--price-per-start", metavar="PRICE", text="Of an attempt.")
+]
+BillingOf = Annotated[
+    Billing,
+    _option(
+        _WORKERS,
+        "--billing",
+        metavar="WHAT",
+        text="Which time is billed: what [bold]attempts[/bold] take, as for functions in a cloud, or all that "
+        "[bold]workers[/bold] are up, idle or not, as for machines.",
+    ),
+]
+BillLeast = Annotated[
     float,
-    typer.Option(
-        "--price-per-start", metavar="PRICE", rich_help_panel=_WORKERS, help="Of an attempt."
+    _option(
+        _WORKERS,
+        "--bill-least",
+        metavar="SECONDS",
+        text="Each attempt (or worker) is billed so long at least.",
+    ),
+]
+BillStep = Annotated[
+    float,
+    _option(
+        _WORKERS,
+        "--bill-step",
+        metavar="SECONDS",
+        text="Each attempt's (or worker's) time is rounded up to a multiple of this.",
     ),
 ]
 Metered = Annotated[
     bool | None,
-    typer.Option(
+    _option(
+        _WORKERS,
         "--metered/--not-metered",
-        show_default=False,
-        rich_help_panel=_WORKERS,
-        help="Whether the scheduler is told that worker time is billed, and is sparing with backups. "
-        "[dim]\\[default: if there is a price][/dim]",
+        text="Whether the scheduler is told that worker time is billed, and is sparing with backups.",
+        default="if there is a price, and attempts are billed",
     ),
 ]
-
 Slow = Annotated[
-    float,
-    typer.Option(
-        "--slow", metavar="SHARE", rich_help_panel=_NOISE, help="Which share of attempts is slow."
-    ),
+    float, _option(_NOISE, "--slow", metavar="SHARE", text="Which share of attempts is slow.")
 ]
 SlowFactors = Annotated[
     str,
-    typer.Option(
+    _option(
+        _NOISE,
         "--slow-by",
         metavar="LOW,HIGH",
-        rich_help_panel=_NOISE,
-        help="How many times as long slow attempts take: evenly between the two.",
+        text="How many times as long slow attempts take: evenly between the two.",
     ),
 ]
 SlowWorkers = Annotated[
     float,
-    typer.Option(
-        "--slow-workers",
-        metavar="SHARE",
-        rich_help_panel=_NOISE,
-        help="Which share of workers is slow.",
-    ),
+    _option(_NOISE, "--slow-workers", metavar="SHARE", text="Which share of workers is slow."),
 ]
 SlowWorkersFactor = Annotated[
     float,
-    typer.Option(
+    _option(
+        _NOISE,
         "--slow-workers-by",
         metavar="FACTOR",
-        rich_help_panel=_NOISE,
-        help="How many times as long everything takes on those.",
+        text="How many times as long everything takes on those.",
     ),
 ]
 Spread = Annotated[
     str | None,
-    typer.Option(
+    _option(
+        _NOISE,
         "--spread",
         metavar="HOW",
-        show_default=False,
-        rich_help_panel=_NOISE,
-        help="By what every attempt's duration is multiplied: lognormal:1,0.6, say, written as --durations.",
+        text="By what every attempt's duration is multiplied: lognormal:1,0.6, say, written as --durations.",
     ),
 ]
 Hangs = Annotated[
-    float,
-    typer.Option(
-        "--hangs", metavar="SHARE", rich_help_panel=_NOISE, help="Which share of attempts hangs."
-    ),
+    float, _option(_NOISE, "--hangs", metavar="SHARE", text="Which share of attempts hangs.")
 ]
 Failures = Annotated[
     float,
-    typer.Option(
-        "--failures",
-        metavar="SHARE",
-        rich_help_panel=_NOISE,
-        help="Which share fails with an error that passes.",
+    _option(
+        _NOISE, "--failures", metavar="SHARE", text="Which share fails with an error that passes."
     ),
 ]
 StorageTail = Annotated[
     str,
-    typer.Option(
+    _option(
+        _NOISE,
         "--storage-tail",
         metavar="SHARE,SECONDS",
-        rich_help_panel=_NOISE,
-        help="Which share waits for storage, and how long on average.",
+        text="Which share waits for storage, and how long on average.",
     ),
 ]
-
 Rules = Annotated[
     list[str] | None,
-    typer.Option(
+    _option(
+        _SCHEDULER,
         "--rule",
         "-r",
         metavar="NAME",
-        show_default=False,
-        rich_help_panel=_SCHEDULER,
-        help="A straggler rule: off, cubed, spark, late, two_phase, or all of them. May be given several times; the "
-        "first is what the others are compared to. [dim]\\[default: off and two_phase][/dim]",
+        text="A straggler rule: off, cubed, spark, late, two_phase, or all of them. May be given several times; "
+        "the first is what the others are compared to.",
+        default="off and two_phase",
     ),
 ]
 OrderOf = Annotated[
     Order | None,
-    typer.Option(
+    _option(
+        _SCHEDULER,
         "--order",
-        show_default=False,
-        rich_help_panel=_SCHEDULER,
-        help="Whether stages wait for each other. [dim]\\[default: pipelined; both with --history][/dim]",
+        text="Whether stages wait for each other.",
+        default="pipelined; both with --history",
     ),
 ]
 Timeout = Annotated[
     float | None,
-    typer.Option(
-        "--timeout",
-        metavar="SECONDS",
-        show_default=False,
-        rich_help_panel=_SCHEDULER,
-        help="What one attempt may take.",
-    ),
+    _option(_SCHEDULER, "--timeout", metavar="SECONDS", text="What one attempt may take."),
 ]
 Attempts = Annotated[
     int | None,
-    typer.Option(
+    _option(
+        _SCHEDULER,
         "--retry",
         metavar="N",
-        show_default=False,
-        rich_help_panel=_SCHEDULER,
-        help="How many attempts a task has, as Engine.execute(retry=N) takes it.",
+        text="How many attempts a task has, as Engine.execute(retry=N) takes it.",
     ),
 ]
-
 Seeds = Annotated[
     int,
-    typer.Option(
+    _option(
+        _OUTPUT,
         "--seeds",
         metavar="N",
-        rich_help_panel=_OUTPUT,
-        help="How often all is simulated, with another chance each time; medians and ranges are told.",
+        text="How often all is simulated, with another chance each time; medians and ranges are told.",
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option(
-        "--seed",
-        metavar="N",
-        rich_help_panel=_OUTPUT,
-        help="The first seed; the same seed gives the same result.",
+    _option(
+        _OUTPUT, "--seed", metavar="N", text="The first seed; the same seed gives the same result."
     ),
 ]
-Json = Annotated[
-    bool, typer.Option("--json", rich_help_panel=_OUTPUT, help="Print everything as JSON instead.")
-]
+Json = Annotated[bool, _option(_OUTPUT, "--json", text="Print everything as JSON instead.")]
 Picture = Annotated[
     Path | None,
-    typer.Option(
+    _option(
+        _OUTPUT,
         "--picture",
         metavar="FILE",
-        rich_help_panel=_OUTPUT,
-        help="Draw what the workers did over time (.svg, .png or .pdf), for the first and the last variant.",
+        text="Draw what the workers did over time (.svg, .png or .pdf), for the first and the last variant.",
     ),
 ]
 CurvesFile = Annotated[
     Path | None,
-    typer.Option(
+    _option(
+        _OUTPUT,
         "--curves",
         metavar="FILE",
-        rich_help_panel=_OUTPUT,
-        help="Draw makespan and cost against workers and against slow attempts (.svg, .png or .pdf).",
+        text="Draw makespan and cost against workers and against slow attempts (.svg, .png or .pdf).",
     ),
 ]
-Quiet = Annotated[
-    bool,
-    typer.Option("--quiet", "-q", rich_help_panel=_OUTPUT, help="Show no progress."),
-]
+Quiet = Annotated[bool, _option(_OUTPUT, "--quiet", "-q", text="Show no progress.")]
 Traceback = Annotated[
-    bool,
-    typer.Option(
-        "--traceback", rich_help_panel=_OUTPUT, help="Show Python's traceback with an error."
-    ),
+    bool, _option(_OUTPUT, "--traceback", text="Show Python's traceback with an error.")
 ]

@@ -64,7 +64,7 @@ def what_if_table(what_if: WhatIf) -> Table:
             "barriers" if row.variant.barriers else "pipelined",
             time_text(makespan.median),
             range_text(makespan),
-            f"{run.wall_seconds / makespan.median:,.3g}x" if makespan.median else "",
+            f"{run.wall_seconds / makespan.median:,.3g}x" if run.whole and makespan.median else "",
             time_text(row.spread("slot_seconds").median),
             _count_text(row, "backups") or "0",
             *[money_text(row.spread("cost").median)] * priced,
@@ -140,6 +140,7 @@ def _figures(compared: Comparison) -> list[tuple[str, Callable[[Compared], str]]
         ("  99.9%", lambda row: time_text(row.percentile("p99.9"))),
         ("worker time", middle("slot_seconds", time_text)),
         ("  wasted", _wasted),
+        ("billed time", _billed),
         (
             "cost",
             lambda row: (
@@ -160,9 +161,16 @@ def _wasted(row: Compared) -> str:
     return f"{median(run.wasted_seconds / max(run.slot_seconds, 1e-9) for run in row.runs):.1%}"
 
 
+def _billed(row: Compared) -> str:
+    """Return the time that is billed, where it is not that of attempts as it was."""
+    billed, taken = row.spread("billed_seconds"), row.spread("slot_seconds")
+    return "" if billed == taken else time_text(billed.median)
+
+
 def _useless(row: Compared) -> str:
-    useless = median(run.backups - run.useful_backups for run in row.runs)
-    return f"{useless:,.0f}" if row.spread("backups").most else ""
+    """Return what is left of the median of all backups: medians of each would not add up."""
+    backups, first = row.spread("backups"), row.spread("useful_backups")
+    return f"{round(backups.median) - round(first.median):,}" if backups.most else ""
 
 
 def _count_text(row: Compared, figure: str) -> str:
