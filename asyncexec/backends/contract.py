@@ -18,7 +18,8 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see ``worker.run``).
 - Attempts of a batch that had not started when their worker died or was killed are ``LOST`` (or ``CANCELLED``)
   with ``started_at`` 0.0: nobody is charged for them. Where that is not known, they count as started.
-- Leaving the context ends everything the backend started.
+- Leaving the context ends everything the backend started. A backend whose context is open is not entered again: that
+  is a ``UsageError``.
 """
 
 from __future__ import annotations

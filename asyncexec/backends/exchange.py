@@ -27,7 +27,29 @@ class Exchange:
         self._error: Exception | None = None
         self._mapped = False
         self._fed = False
+        self._ended = False
         self._changed = anyio.Event()
+
+    @classmethod
+    def after(cls, before: Exchange | None, *, executor: str) -> Exchange:
+        """Return the exchange of a backend that is entered, ``before`` being that of the time before.
+
+        Raises
+        ------
+        UsageError
+            If that time is not over.
+        """
+        if before is not None and before.is_open:
+            raise UsageError(
+                f"this backend of executor {executor!r} is open already, and belongs to the engine that opened it: "
+                f"share that engine, or give each engine a backend of its own (by its name or class, say)"
+            )
+        return cls()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return not self._ended
 
     async def start(self, submit: Callable[[Batch], None]) -> None:
         """Make ready for :meth:`map`; ``submit`` takes a batch as it comes, and must not block."""
@@ -42,6 +64,7 @@ class Exchange:
     def end(self) -> None:
         """End the stream after what has been reported, whatever is owed."""
         self._fed, self._owed = True, 0
+        self._ended = True
         self._changed.set()
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:

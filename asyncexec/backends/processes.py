@@ -121,7 +121,7 @@ class ProcessesBackend:
             self._pool.avoid(workers)
 
     async def __aenter__(self) -> Self:
-        exchange = Exchange()
+        exchange = Exchange.after(self._exchange, executor=_NAME)
         pool = ProcessPool(
             launcher=Launcher.here(self._variables),
             size=self._size,

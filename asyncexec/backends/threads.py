@@ -93,7 +93,7 @@ class ThreadsBackend:
             self._pool.cancel(attempts)
 
     async def __aenter__(self) -> Self:
-        exchange = Exchange()
+        exchange = Exchange.after(self._exchange, executor=self._name)
         pool = ThreadPool(
             name=self._name,
             size=self._size,

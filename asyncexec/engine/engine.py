@@ -14,7 +14,7 @@ from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import applied, split
 from asyncexec.engine.machine import memory_bytes
-from asyncexec.errors import EngineClosedError, OptionError
+from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.memory import parse_bytes
@@ -111,7 +111,8 @@ class Engine:
                 "this engine is open already: an engine is entered once, and shared"
             )
         self._closing = asyncio.Event()
-        opened = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        opened = self._loop.create_future()
         self._life = asyncio.create_task(self._live(opened), name="asyncexec engine")
         try:
             await opened
@@ -226,6 +227,11 @@ class Engine:
             raise EngineClosedError(
                 "the engine is not open: use it inside 'async with Engine(...) as engine:'"
             )
+        if not _is_running(self._loop):
+            raise UsageError(
+                "this engine belongs to the event loop in which it was opened, which is not running here: open an "
+                "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
+            )
         settings = self._settings.with_(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers, resume=resume
         )
@@ -306,6 +312,13 @@ class _Streamer:
         self._send.send_nowait(events)
         if isinstance(events[-1], PlanSucceeded | PlanFailed | PlanCancelled):
             self._send.close()
+
+
+def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
+    try:
+        return asyncio.get_running_loop() is loop
+    except RuntimeError:
+        return False
 
 
 def _as_plan(plan: Plan | Plannable) -> Plan:

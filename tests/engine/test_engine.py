@@ -12,6 +12,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.errors import (
     BackendError,
     EngineClosedError,
@@ -22,6 +23,7 @@ from asyncexec.errors import (
     TaskFailedError,
     TaskTimeoutError,
     UnknownExecutorError,
+    UsageError,
     WorkDirError,
 )
 from asyncexec.events.outcome import Outcome
@@ -343,6 +345,29 @@ async def test_what_cannot_run_is_refused_before_anything_runs() -> None:
         with pytest.raises(OptionError, match="to_plan"):
             await engine.execute([1, 2])  # type: ignore[arg-type]  # the mistake under test
     assert not calls
+
+
+async def test_an_engine_is_used_in_the_event_loop_that_it_was_opened_in() -> None:
+    def elsewhere(engine: ax.Engine) -> None:
+        asyncio.run(engine.execute(ax.Plan.map(abs, [-1])))
+
+    async with ax.Engine(executor="threads") as engine:
+        with pytest.raises(UsageError, match="the event loop in which it was opened"):
+            await asyncio.to_thread(elsewhere, engine)
+        with pytest.raises(UsageError, match="the event loop in which it was opened"):
+            await asyncio.to_thread(engine.start, ax.Plan.map(abs, [-1]))
+        assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
+
+
+async def test_a_backend_belongs_to_one_engine_at_a_time() -> None:
+    backend = ThreadsBackend(max_workers=1)
+    async with ax.Engine(executor=backend) as engine:
+        with pytest.raises(UsageError, match="open already"):
+            async with ax.Engine(executor=backend):
+                pass
+        assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
+    async with ax.Engine(executor=backend) as engine:
+        assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
 
 
 async def test_an_engine_that_is_not_open_says_so() -> None:

@@ -66,8 +66,9 @@ class BlockingBackend:
             self._inside[1].cancel(attempts)
 
     async def __aenter__(self) -> Self:
+        before = None if self._inside is None else self._inside[0]
+        exchange = Exchange.after(before, executor=self.capabilities.name)
         thread = SystemThread(self.capabilities.name)
-        exchange = Exchange()
         try:
             size = await thread.run(self._system.open)
         except BaseException:

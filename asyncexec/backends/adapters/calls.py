@@ -152,8 +152,9 @@ class CallsBackend:
             call.cancel(wanted)
 
     async def __aenter__(self) -> Self:
+        exchange = Exchange.after(self._exchange, executor=self.capabilities.name)
         await self._system.open()
-        self._exchange = Exchange()
+        self._exchange = exchange
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         await self._exchange.start(self._submit)

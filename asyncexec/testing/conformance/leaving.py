@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from asyncexec.backends.worker import decode
+from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
@@ -85,6 +86,15 @@ class EndRules(Suite):
         if can.kills:
             for task in range(slots):
                 await self.quiet(held, task)
+
+    async def test_what_is_open_is_not_opened_again(self, backend: Factory) -> None:
+        """A backend that two would use at once refuses the second; the first goes on, and it can be entered later."""
+        async with self.driven(backend) as driven:
+            with pytest.raises(UsageError, match="open already"):
+                await driven.backend.__aenter__()
+            [attempt] = driven.send(driven.program(kernels.echo), [1])
+            assert (await driven.outcome(attempt)).status is Status.SUCCEEDED
+            await driven.finish()
 
     async def test_leaving_on_a_cancellation_ends_it_too(
         self, backend: Factory, files: Path
