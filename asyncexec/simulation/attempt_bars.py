@@ -69,10 +69,12 @@ def sample_of(workers: int, most: int) -> range:
 
 
 def telling_sample(bars: Sequence[AttemptBar], workers: int, most: int) -> list[int]:
-    """Return at most ``most`` workers: a quarter of them those of the longest attempts, the others evenly spread."""
+    """Return at most ``most`` workers: that of the last attempt, those of the longest (a quarter), others evenly."""
     if workers <= most:
         return list(range(workers))
     telling: dict[int, None] = {}
+    if bars:
+        telling[max(bars, key=lambda bar: bar.end).worker] = None
     for bar in sorted(bars, key=lambda bar: bar.begin - bar.end):
         telling[bar.worker] = None
         if len(telling) >= most // 4:

@@ -122,7 +122,9 @@ def dress(axes: Axes, heading: str, explanation: str = "", *, x: str = "", y: st
         spine.set_color(FAINT)
 
 
-def legend(figure: Figure, handles: Sequence[Any], *, columns: int = 5) -> None:
+def legend(
+    figure: Figure, handles: Sequence[Any], *, columns: int = 5, length: float = 1.4
+) -> None:
     """Put a legend below everything."""
     figure.legend(
         handles=list(handles),
@@ -131,6 +133,6 @@ def legend(figure: Figure, handles: Sequence[Any], *, columns: int = 5) -> None:
         frameon=False,
         fontsize=8.5,
         labelcolor=SOFT,
-        handlelength=1.4,
+        handlelength=length,
         columnspacing=1.4,
     )

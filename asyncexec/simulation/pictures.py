@@ -28,6 +28,9 @@ MOST_WORKERS = 60
 # Of larger plans, only the attempts of workers chosen beforehand are kept.
 _MOST_BARS = 200_000
 
+# A logarithmic axis from one number to so many times that has room for finer ticks.
+_NARROW = 12.0
+
 # How attempts that did not succeed look: fill, hatch, what the legend says.
 _LOST = {
     Status.CANCELLED: ("#dde2e8", "////", "stopped: another attempt was first"),
@@ -120,7 +123,7 @@ def draw_curves(path: Path, curves: Sequence[Curves], *, priced: bool) -> None:
             for row in range(2):
                 _draw_curves(grid[row, column], each, cost=row == 1, priced=priced)
         handles, _ = grid[0, 0].get_legend_handles_labels()
-        legend(figure, handles)
+        legend(figure, handles, length=2.6)  # For two dashes.
 
 
 def _draw_panel(
@@ -244,7 +247,11 @@ def _scale_axes(axes: Axes, curves: Curves, places: Sequence[float], *, cost: bo
         axes.set_xticks(places, [f"{value:,.0f}" for value in curves.values])
         if not cost:
             axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            least, most = axes.get_ylim()
+            narrow = most < _NARROW * least
+            axes.yaxis.set_major_locator(
+                LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7) if narrow else (1, 2, 5))
+            )
             axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
             axes.yaxis.set_minor_locator(NullLocator())
             return
