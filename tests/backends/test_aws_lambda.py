@@ -34,7 +34,7 @@ from asyncexec.backends.lambda_functions.refusals import Meaning, meaning_of
 from asyncexec.backends.registry import make_backend
 from asyncexec.backends.wire import decode_outcomes
 from asyncexec.backends.worker import decode
-from asyncexec.errors import BackendError, OptionError
+from asyncexec.errors import BackendError, ConfigurationError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 
@@ -327,6 +327,17 @@ async def test_an_unknown_profile_and_no_region_are_said(monkeypatch, tmp_path):
         await LambdaBackend(function_name="f").__aenter__()
     with pytest.raises(OptionError, match="nobody"):
         await LambdaBackend(function_name="f", profile="nobody", region="r").__aenter__()
+
+
+async def test_missing_credentials_are_said_with_what_to_do(monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(ConfigurationError, match="finds no credentials.*aws configure"):
+        async with LambdaBackend(function_name="f", region="eu-central-1"):
+            pass
 
 
 def test_it_says_what_it_can_do_without_being_opened():

@@ -37,7 +37,7 @@ from asyncexec.backends.lambda_functions.envelope import (
 from asyncexec.backends.lambda_functions.marks import Mark
 from asyncexec.backends.lambda_functions.payloads import Bucket, Payloads
 from asyncexec.backends.lambda_functions.refusals import Meaning, advice_for, meaning_of
-from asyncexec.errors import BackendError
+from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome
 
 logger = logging.getLogger(__name__)
@@ -161,12 +161,19 @@ class Function:
 
     async def _deployment(self) -> Deployment | None:
         """Return what is deployed; None where the caller may invoke the function but not look at it."""
+        from botocore.exceptions import NoCredentialsError, PartialCredentialsError
+
         settings = self._settings
         qualifier = {"Qualifier": settings.qualifier} if settings.qualifier else {}
         try:
             told = await self._client.get_function_configuration(
                 FunctionName=settings.function_name, **qualifier
             )
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise ConfigurationError(
+                f"executor 'aws-lambda' finds no credentials ({error}). Run `aws configure`, or set AWS_ACCESS_KEY_ID and "
+                f"AWS_SECRET_ACCESS_KEY; the option profile chooses among those of ~/.aws"
+            ) from error
         except Exception as error:
             code, _ = code_of(error)
             if code == "AccessDeniedException":
