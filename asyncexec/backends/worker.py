@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
 
+MOST_TOLD = 20_000
+"""How many characters of an exception's message, and of its traceback, are told."""
+
 
 class Fence:
     """Decides, once, whether an attempt may save: the worker and whoever gives the attempt up race for it."""
@@ -106,7 +109,16 @@ def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:
     except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
         message = "(its message cannot be made)"
     text = "".join(traceback.format_exception(error))
-    return ErrorInfo(_name(type(error)), bases, message, text, error if keep else None)
+    kept = error if keep else None
+    return ErrorInfo(_name(type(error)), bases, _shortened(message), _shortened(text), kept)
+
+
+def _shortened(text: str) -> str:
+    """Return ``text`` without its middle if it is long: it travels with the outcome, and stands in errors and logs."""
+    if len(text) <= MOST_TOLD:
+        return text
+    half = MOST_TOLD // 2
+    return f"{text[:half]} … ({len(text) - 2 * half:,} characters left out) … {text[-half:]}"
 
 
 def _name(kind: type) -> str:

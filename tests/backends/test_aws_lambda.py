@@ -335,7 +335,7 @@ async def test_missing_credentials_are_said_with_what_to_do(monkeypatch, tmp_pat
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    with pytest.raises(ConfigurationError, match="finds no credentials.*aws configure"):
+    with pytest.raises(ConfigurationError, match=r"finds no credentials.*aws configure"):
         async with LambdaBackend(function_name="f", region="eu-central-1"):
             pass
 

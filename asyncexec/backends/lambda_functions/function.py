@@ -171,8 +171,8 @@ class Function:
             )
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise ConfigurationError(
-                f"executor 'aws-lambda' finds no credentials ({error}). Run `aws configure`, or set AWS_ACCESS_KEY_ID and "
-                f"AWS_SECRET_ACCESS_KEY; the option profile chooses among those of ~/.aws"
+                f"executor 'aws-lambda' finds no credentials ({error}). Run `aws configure`, or set AWS_ACCESS_KEY_ID "
+                f"and AWS_SECRET_ACCESS_KEY; the option profile chooses among those of ~/.aws"
             ) from error
         except Exception as error:
             code, _ = code_of(error)
