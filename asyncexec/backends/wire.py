@@ -21,10 +21,17 @@ from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
 
 _HEADER = struct.Struct("<I")
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+_NO_VALUE = "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, or run on executor='threads'"
+_NO_INPUT = (
+    "an input of this task (a {kind}) cannot be pickled, so it cannot be sent to a worker: {why}. Send what it is made "
+    "from instead (a path, say, and not an open file), or run on executor='threads'"
+)
 
 
-def encode_value(value: Any) -> Encoded:
+def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
     """Return ``value`` pickled; what is defined in ``__main__`` or in a function travels by value.
+
+    ``complaint`` is what is said, with ``kind`` and ``why``, if that cannot be.
 
     Raises
     ------
@@ -38,8 +45,9 @@ def encode_value(value: Any) -> Encoded:
             return Encoded(pickle.dumps(value, protocol=5))
         return Encoded(cloudpickle.dumps(value))
     except Exception as error:
+        why = f"{type(error).__name__}: {error}"
         raise SerializationError(
-            f"a {type(value).__qualname__} cannot be pickled for the journey to or from a worker: {error}"
+            complaint.format(kind=type(value).__qualname__, why=why)
         ) from error
 
 
@@ -52,8 +60,8 @@ def encode_input(value: Any) -> Encoded | Many:
         If it cannot be pickled.
     """
     if type(value) is Many:
-        return Many(tuple(encode_value(v) for v in value.values))
-    return encode_value(value)
+        return Many(tuple(encode_value(v, _NO_INPUT) for v in value.values))
+    return encode_value(value, _NO_INPUT)
 
 
 def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:

@@ -89,8 +89,11 @@ def test_what_is_defined_in_a_function_travels_by_value():
 
 
 def test_what_cannot_be_pickled_is_named():
-    with pytest.raises(SerializationError, match="a lock cannot be pickled"):
+    with pytest.raises(SerializationError, match=r"returned \(a lock\) cannot be pickled.*Return"):
         encode_value(threading.Lock())
+    for lock in (threading.Lock(), Many((1, threading.Lock()))):
+        with pytest.raises(SerializationError, match=r"an input .*\(a lock\) cannot.*Send what"):
+            encode_input(lock)
 
 
 def test_reports_travel_as_starts_and_outcomes():
