@@ -197,26 +197,20 @@ def _legend_of(paints: dict[str, str], shown: set[Status | str]) -> list[Patch]:
 def _draw_curves(axes: Axes, curves: Curves, *, cost: bool, priced: bool) -> None:
     figure = ("cost" if priced else "slot_seconds") if cost else "makespan_seconds"
     scale = 1 / 3600 if figure == "slot_seconds" else 1.0
-    # A colour for each rule, and dashes for barriers: ten variants are five pairs.
-    variants = [row.variant for row in curves.comparisons[0].rows]
-    rules = list(dict.fromkeys(variant.rule for variant in variants))
-    paints = dict(zip(rules, colours(len(rules)), strict=True))
-    dashed = len({variant.barriers for variant in variants}) > 1
     # Shares are evenly spaced: the small ones matter, and begin with none, which has no logarithm.
     workers = curves.name == "workers"
     places = curves.values if workers else tuple(map(float, range(len(curves.values))))
-    for number, variant in enumerate(variants):
-        paint = paints[variant.rule]
+    for number, (label, paint, dashes) in enumerate(_looks(curves)):
         spreads = [c.rows[number].spread(figure) for c in curves.comparisons]
         axes.plot(
             places,
             [s.median * scale for s in spreads],
             color=paint,
             linewidth=2.0,
-            linestyle="--" if dashed and variant.barriers else "-",
+            linestyle=dashes,
             marker="o",
             markersize=4,
-            label=str(variant),
+            label=label,
         )
         axes.fill_between(
             places,
@@ -236,6 +230,18 @@ def _draw_curves(axes: Axes, curves: Curves, *, cost: bool, priced: bool) -> Non
     }
     heading, unit = words[figure]
     dress(axes, f"{heading} against {curves.name}", y=unit, x=curves.name if cost else "")
+
+
+def _looks(curves: Curves) -> list[tuple[str, str, str]]:
+    """Return each line's label, colour and dashes: a colour for each rule, dashes for barriers beside none."""
+    variants = [row.variant for row in curves.comparisons[0].rows]
+    rules = list(dict.fromkeys(variant.rule for variant in variants))
+    paints = dict(zip(rules, colours(len(rules)), strict=True))
+    both = len({variant.barriers for variant in variants}) > 1
+    return [
+        (str(variant), paints[variant.rule], "--" if both and variant.barriers else "-")
+        for variant in variants
+    ]
 
 
 def _scale_axes(axes: Axes, curves: Curves, places: Sequence[float], *, cost: bool) -> None:

@@ -82,28 +82,11 @@ def simulate(
     )
     fanout = Fanout(observers)
     world = World(cluster, draws, stages, seed=seed, trace=trace)
-    capabilities = Capabilities(
-        name="simulation",
-        kills=cluster.kills,
-        isolated=True,
-        shares_memory=True,
-        metered=cluster.metered,
-    )
     settings = Settings.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
-    # Values are not kept: there are none.
-    layout = Layout(
-        Plan(plan.stages, plan.name, ()),
-        "simulation",
-        settings=settings,
-        capabilities=capabilities,
-        slots=world.slots,
-    )
     budget = Budget(cluster.memory_bytes)
     budget.check(plan)
-    run = Run(
-        "simulation", layout, budget, capabilities, ids=count(1), watched=bool(fanout), seed=seed
-    )
-    dispatch = Dispatch(
+    run = _run_of(plan, cluster, settings, budget, world, watched=bool(fanout), seed=seed)
+    dispatch = world.dispatch = Dispatch(
         budget,
         slots=world.slots,
         send=world.send,
@@ -111,7 +94,6 @@ def simulate(
         cancel=world.cancel,
         avoid=world.avoid,
     )
-    world.dispatch = dispatch
     lane = Lane(0, run, fanout)
     if on_start is not None:
         on_start(lambda: 1.0 - run.left / plan.tasks if plan.tasks else 1.0)
@@ -133,6 +115,35 @@ def simulate(
         seed=seed,
         peak_bytes=budget.peak_bytes,
     )
+
+
+def _run_of(
+    plan: Plan,
+    cluster: Cluster,
+    settings: Settings,
+    budget: Budget,
+    world: World,
+    *,
+    watched: bool,
+    seed: int,
+) -> Run:
+    """Return the run of ``plan`` as the engine would make it, on a backend that can do what the workers can."""
+    capabilities = Capabilities(
+        name="simulation",
+        kills=cluster.kills,
+        isolated=True,
+        shares_memory=True,
+        metered=cluster.metered,
+    )
+    # Values are not kept: there are none.
+    layout = Layout(
+        Plan(plan.stages, plan.name, ()),
+        "simulation",
+        settings=settings,
+        capabilities=capabilities,
+        slots=world.slots,
+    )
+    return Run("simulation", layout, budget, capabilities, ids=count(1), watched=watched, seed=seed)
 
 
 def _durations_of(

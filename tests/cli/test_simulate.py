@@ -124,7 +124,7 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
         (["--rule", "magic"], ["'magic'", "'two_phase'"]),
         (["--seeds", "0"], ["--seeds"]),
         (["--memory", "plenty"], ["plenty"]),
-        (["--task-memory", "2GB", "--memory", "1GB"], ["2.0 GB", "1.0 GB"]),
+        (["--task-memory", "2GB", "--memory", "1GB"], ["2.0 GB", "1.0 GB", "--memory more"]),
         (["some.module:plan"], ["--allow-import"]),
         (["some.module:plan", "--allow-import", "--tasks", "5"], ["--tasks", "PLAN"]),
         (["some.module:plan", "--allow-import", "--task-memory", "5GB"], ["--task-memory", "PLAN"]),

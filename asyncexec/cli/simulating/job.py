@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.tables import is_priced
-from asyncexec.errors import BackendError, ExecutionError
+from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation import Cluster, Noise
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
@@ -105,6 +105,9 @@ class Job:
 
             try:
                 yield starts
+            except MemoryBudgetError as error:
+                said = str(error).replace("Engine(memory=...)", "--memory")
+                raise MemoryBudgetError(said) from error
             except (ExecutionError, BackendError) as error:
                 raise ExecutionError(f"on these workers the run fails ({last}): {error}") from error
 
