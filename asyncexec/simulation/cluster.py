@@ -47,7 +47,9 @@ class Cluster:
     cold_start_seconds : float
         From a worker's coming up to its first attempt; on average (exponential beyond half of it).
     loss_per_hour : float
-        How often a worker is lost (preempted), with what it runs; another takes its place.
+        How often a worker is lost (preempted), with what it runs.
+    replaced : bool
+        Whether another comes up in the place of one that was lost.
     starts_per_second : float
         How many attempts the system starts a second at most.
     latency_seconds : float
@@ -83,6 +85,7 @@ class Cluster:
     arrival_per_second: float = math.inf
     cold_start_seconds: float = 0.0
     loss_per_hour: float = 0.0
+    replaced: bool = True
     starts_per_second: float = math.inf
     latency_seconds: float = 0.0
     kills: bool = True
@@ -133,6 +136,7 @@ class Cluster:
             (self.arrival_per_second < math.inf, f"{self.arrival_per_second:g} come up a second"),
             (self.cold_start_seconds, f"cold starts of {self.cold_start_seconds:g} s"),
             (self.loss_per_hour, f"each lost {self.loss_per_hour:g} times an hour"),
+            (self.loss_per_hour and not self.replaced, "and not replaced"),
             (self.starts_per_second < math.inf, f"{self.starts_per_second:g} starts a second"),
             (self.latency_seconds, f"{self.latency_seconds:g} s away"),
             (not self.kills, "attempts cannot be stopped"),

@@ -150,7 +150,8 @@ class World:
         Raises
         ------
         BackendError
-            If every worker is held by an attempt that hangs and cannot be stopped.
+            If every worker is held by an attempt that hangs and cannot be stopped, or all are lost for good, or lost
+            faster than tasks end.
         StalledError
             If nothing will ever happen again for another reason.
         """
@@ -171,6 +172,11 @@ class World:
             elif deadline < math.inf:
                 self.now = max(self.now, deadline)
                 dispatch.tick(self.now)
+            elif not self._up:
+                raise BackendError(
+                    f"simulation: after {self.now:g} s every worker is lost, and none takes its place. Give "
+                    f"Cluster(replaced=True) (--replace), or more workers"
+                )
             elif self._held:
                 raise BackendError(
                     f"simulation: after {self.now:g} s every worker is held by an attempt that hangs and cannot be "
@@ -222,7 +228,7 @@ class World:
         self._wake()
 
     def _lose(self, worker: int) -> None:
-        """Take a worker away with what it runs; another takes its number."""
+        """Take a worker away with what it runs; another, if one comes, takes its number."""
         self._up -= 1
         self._trace.lost_workers += 1
         self._trace.was_up(self.now - self._hired[worker])
@@ -245,7 +251,10 @@ class World:
                 self._tell(lost._replace(worker="", started_at=0.0))
             else:
                 self._gone(running)
-        self._hire(worker, self.now)
+        if self._cluster.replaced:
+            self._hire(worker, self.now)
+        else:
+            self._hired[worker] = math.inf
 
     def _gone(self, running: _Running) -> None:
         """Count an attempt that was lost with its worker after it was given up, or while it was being killed."""

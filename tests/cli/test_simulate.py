@@ -68,7 +68,7 @@ def test_all_rules_and_both_orders_are_compared(capsys):
 def test_every_option_reaches_the_simulation(capsys):
     out = simulate(
         capsys, *SMALL, "--stages", "2", "--relation", "reduce:4", "--durations", "lognormal:10,0.2",
-        "--durations", "stage-2=5", "--cold-start", "3", "--arrival", "5", "--preemption", "1",
+        "--durations", "stage-2=5", "--cold-start", "3", "--arrival", "5", "--preemption", "1", "--no-replace",
         "--max-starts", "50", "--latency", "0.01", "--no-kill", "--memory", "1GB",
         "--task-memory", "10MB", "--price", "1", "--price-per-start", "0.001", "--slow", "0.02",
         "--slow-by", "3,4", "--slow-workers", "0.1", "--slow-workers-by", "2", "--speed-sigma", "0.1",
@@ -79,7 +79,7 @@ def test_every_option_reaches_the_simulation(capsys):
     told = json.loads(out)
     assert told["cluster"] == {
         "workers": 20, "speed_sigma": 0.1, "slow_share": 0.1, "slow_factor": 2.0,
-        "arrival_per_second": 5.0, "cold_start_seconds": 3.0, "loss_per_hour": 1.0,
+        "arrival_per_second": 5.0, "cold_start_seconds": 3.0, "loss_per_hour": 1.0, "replaced": False,
         "starts_per_second": 50.0, "latency_seconds": 0.01, "kills": False, "kill_seconds": 0.0,
         "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9,
         "billed": "attempts", "billed_least_seconds": 2.0, "billed_step_seconds": 0.1,

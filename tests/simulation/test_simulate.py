@@ -186,6 +186,21 @@ def test_nothing_is_faster_than_the_ideal_also_where_some_workers_are_fast(sigma
     assert told.efficiency > 0.2
 
 
+def test_workers_that_are_not_replaced_become_fewer():
+    lost = {"workers": 40, "loss_per_hour": 20.0, "billed": "workers"}
+    stays = simulate(flat(400), Cluster(**lost), durations=10.0, seed=3)
+    shrinks = simulate(flat(400), Cluster(**lost, replaced=False), durations=10.0, seed=3)
+    assert 0 < shrinks.lost_workers < 40
+    assert shrinks.makespan_seconds > stays.makespan_seconds
+    assert shrinks.billed_seconds < 40 * shrinks.makespan_seconds
+    assert shrinks.slot_seconds <= shrinks.billed_seconds
+
+
+def test_a_run_whose_workers_are_all_lost_for_good_is_an_error():
+    with pytest.raises(BackendError, match="every worker is lost"):
+        simulate(flat(50), Cluster(workers=2, loss_per_hour=600.0, replaced=False), durations=10.0)
+
+
 def test_workers_that_are_lost_faster_than_tasks_end_are_an_error():
     with pytest.raises(BackendError, match="no attempt ends any more"):
         simulate(flat(5), Cluster(workers=5, loss_per_hour=1e9), durations=10.0)

@@ -164,7 +164,15 @@ Preemption = Annotated[
         _WORKERS,
         "--preemption",
         metavar="RATE",
-        text="How often an hour each worker is lost, with what it runs; another takes its place.",
+        text="How often an hour each worker is lost, with what it runs.",
+    ),
+]
+Replaced = Annotated[
+    bool,
+    _option(
+        _WORKERS,
+        "--replace/--no-replace",
+        text="Whether another comes up in the place of one that was lost.",
     ),
 ]
 MaxStarts = Annotated[
