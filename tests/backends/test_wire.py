@@ -62,7 +62,7 @@ def test_a_value_that_cannot_travel_is_a_failure_that_keeps_its_figures():
     assert (received.started_at, received.seconds, received.value) == (5.0, 2.0, None)
     assert received.error is not None
     assert received.error.type == "asyncexec.errors.SerializationError"
-    assert "a lock cannot be pickled" in received.error.message
+    assert "what the function returned (a lock) cannot be pickled" in received.error.message
 
 
 @pytest.mark.parametrize(
