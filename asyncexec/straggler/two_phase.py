@@ -40,9 +40,10 @@ _CREDIT = 3.0
 # Where losers run on to their end, so many of the tasks may have a backup.
 _WASTE_SHARE = 0.05
 
-# And before the end phase none starts until so many tasks are complete: the first durations are the short ones, and
-# what is taken for slow by them is paid for.
+# And before so many tasks are complete, only what seems to hang, so many times as old as counts as slow then: the first
+# durations are the short ones, and what is taken for slow by them is paid for.
 _SURE_SHARE = 0.9
+_HUNG_FACTOR = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +62,8 @@ class TwoPhase:
     When most backups turn out to be in vain, both wait longer.
 
     Where losers cannot be stopped, every backup is paid for in full, so a twentieth of the tasks may have one. The end
-    phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``; before it, backups start
-    when nine tenths of the tasks are complete.
+    phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``; before it, backups wait for
+    three times as long as above until nine tenths of the tasks are complete.
 
     Attributes
     ----------
@@ -127,9 +128,9 @@ def _paid_in_full(view: StageView) -> float | None:
         left = view.tasks - view.completed - view.running_backups
         few = left <= max(1, _affordable(view))
         return max(1.5 * median, statistics.quantile(0.75)) if few else None
-    if view.completed < _SURE_SHARE * view.tasks:
-        return None
-    return max(3.0 * median, statistics.quantile(0.99))
+    beyond = max(3.0 * median, statistics.quantile(0.99))
+    # What hangs keeps a slot from the others until it is given up.
+    return beyond if view.completed >= _SURE_SHARE * view.tasks else _HUNG_FACTOR * beyond
 
 
 def _affordable(view: StageView) -> int:
