@@ -78,7 +78,7 @@ class Budget:
                 raise MemoryBudgetError(
                     f"plan {plan.name!r}, stage {stage.name!r} ({stage.operation or 'task'}): one task is projected to "
                     f"need {format_bytes(needs)}, and the engine's memory is {format_bytes(self.memory_bytes)}. "
-                    f"Use chunks of at most {format_bytes(self._fitting(stage))}, or give Engine(memory=...) more"
+                    f"{self._smaller(stage)}, or give Engine(memory=...) more"
                 )
             for name, amount in stage.resources.items():
                 self._check_resource(plan, stage, name, amount)
@@ -146,8 +146,12 @@ class Budget:
         if amount > self.resources[name]:
             raise ResourceError(f"{where}, and there are only {self.resources[name]:g} in all")
 
-    def _fitting(self, stage: Stage) -> int:
+    def _smaller(self, stage: Stage) -> str:
+        """Return what would make a task of ``stage`` fit."""
         memory = stage.memory
         needs = max(1, memory.projected_bytes - memory.reserved_bytes)
         room = max(0, (self.memory_bytes or 0) - memory.reserved_bytes)
-        return int(memory.chunk_bytes * room / needs)
+        fitting = int(memory.chunk_bytes * room / needs)
+        return (
+            f"Use chunks of at most {format_bytes(fitting)}" if fitting else "Have tasks need less"
+        )

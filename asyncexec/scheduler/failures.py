@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.attempts import Running, Trouble
     from asyncexec.scheduler.stage import StageState
 
-# A backend that keeps losing attempts before they start is no better than one that fails them.
 _HANG_ADVICE = " If tasks may take so long, give timeout=Timeout(task=...), or Timeout(hangs=False) for no limit."
+_LOSS_ADVICE = (
+    " See what ended the workers (their logs, memory, preemption), or give retry= more attempts."
+)
+
+# A backend that keeps losing attempts before they start is no better than one that fails them.
 _FREE_LOSSES = 20
 
 
@@ -178,7 +182,7 @@ def _explain(
         return _explain_timeout(stage, outcome, said)
     if outcome.status is Status.FAILED:
         return said or "failed", TaskFailedError, ""
-    return f"its worker was lost ({said or 'no reason given'})", WorkerLostError, ""
+    return f"its worker was lost ({said or 'no reason given'})", WorkerLostError, _LOSS_ADVICE
 
 
 def _explain_timeout(

@@ -197,5 +197,5 @@ async def test_failures_reach_the_caller():
             await engine.execute(Plan.map(str, [1]))
     lost = Fate(seconds=1, status=Status.LOST)
     async with Engine(executor=ModelBackend(lambda _: lost)) as engine:
-        with pytest.raises(WorkerLostError):
+        with pytest.raises(WorkerLostError, match="See what ended the workers"):
             await engine.execute(Plan.map(str, [1]), retry=1)
