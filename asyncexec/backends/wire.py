@@ -21,7 +21,10 @@ from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
 
 _HEADER = struct.Struct("<I")
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
-_NO_VALUE = "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, or run on executor='threads'"
+_NO_VALUE = (
+    "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, "
+    "or run on executor='threads'"
+)
 _NO_INPUT = (
     "an input of this task (a {kind}) cannot be pickled, so it cannot be sent to a worker: {why}. Send what it is made "
     "from instead (a path, say, and not an open file), or run on executor='threads'"
