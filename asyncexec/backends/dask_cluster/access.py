@@ -17,6 +17,8 @@ import anyio
 from asyncexec.backends.dask_cluster.settings import DaskSettings, LentSettings, LocalSettings
 from asyncexec.errors import BackendError
 
+logger = logging.getLogger(__name__)
+
 # Of clusters of our own.
 _CONFIG = {
     # Spilling and pausing are about results that are kept on workers, which ours are not. A worker that is over its
@@ -237,7 +239,13 @@ async def _foreign_cluster(lent: LentSettings, stack: AsyncExitStack) -> tuple[A
 
 
 async def _close_made(cluster: Any) -> None:
-    if getattr(cluster, "asynchronous", False):
-        await cluster.close()
-    else:
-        await asyncio.to_thread(cluster.close)
+    try:
+        if getattr(cluster, "asynchronous", False):
+            await cluster.close()
+        else:
+            await asyncio.to_thread(cluster.close)
+    except Exception:
+        # It must not hide why it is closed: a cluster whose jobs were refused may not close well.
+        logger.warning(
+            "a Dask cluster that was made for an engine did not close well", exc_info=True
+        )

@@ -197,12 +197,12 @@ class DaskSystem:
     async def _wait_for_change(self) -> None:
         """Wait until a worker comes or has a free thread, but not for ever for the first."""
         census, patience = self._census, self._settings.patience
-        changed = census.changed
         if census.workers:
-            await changed.wait()
+            await census.changed.wait()
             return
         with anyio.move_on_after(patience) as scope:
-            await changed.wait()
+            while not census.workers:  # That they have been counted again brings none.
+                await census.changed.wait()
         if scope.cancelled_caught:
             raise BackendError(
                 f"executor {self._settings.name!r}: the cluster has had no worker for {patience:g} s while work "

@@ -249,6 +249,17 @@ async def test_a_cluster_without_workers_is_given_up_after_a_while():
                 await engine.execute(Plan.map(abs, [1]))
 
 
+async def test_to_count_no_workers_again_is_no_reason_to_wait_longer(monkeypatch):
+    monkeypatch.setattr("asyncexec.backends.dask_cluster.system.RECOUNT_SECONDS", 0.05)
+    empty = LocalCluster(n_workers=0, dashboard_address=None, asynchronous=True, silence_logs=50)
+    async with (
+        empty as cluster,
+        Engine(executor=DaskBackend(cluster=cluster, patience=0.5)) as engine,
+    ):
+        with pytest.raises(BackendError, match=r"no worker for 0\.5 s"):
+            await asyncio.wait_for(engine.execute(Plan.map(abs, [1])), 20)
+
+
 async def test_an_address_where_nobody_answers_is_named():
     with pytest.raises(BackendError, match=r"tcp://127\.0\.0\.1:9"):
         async with DaskBackend(cluster_address="tcp://127.0.0.1:9", connect_timeout=0.5):
