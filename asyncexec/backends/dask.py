@@ -46,7 +46,8 @@ class DaskBackend(ClusterBackend):
     memory : int or str, optional
         Limit of each worker process (``"2GB"``), looked at by Dask ten times a second; the worker is ended over it.
     cpus, gpus : float, optional
-        What stages may ask for under these names, in all.
+        What stages may ask for under these names, in all. Default of ``cpus`` for a cluster of our own: as many as
+        tasks run at once.
     resources : mapping of str to float, optional
         The same for other names. What the workers of a lent cluster say that they have is known without.
     env_vars : mapping of str to str, optional
@@ -134,11 +135,19 @@ class DaskBackend(ClusterBackend):
                 source=source,
                 kills=_kills(kill_workers, source),
                 adaptive=adaptive_range(adaptive, source),
-                resources=named_resources(cpus=cpus, gpus=gpus, resources=resources),
+                resources=_cpus(source)
+                | named_resources(cpus=cpus, gpus=gpus, resources=resources),
                 connect_seconds=seconds(connect_timeout, executor="dask", option="connect_timeout"),
                 patience=seconds(patience, executor="dask", option="patience"),
             )
         )
+
+
+def _cpus(source: LocalSettings | LentSettings) -> dict[str, float]:
+    """Return what is known of a cluster's ``cpus`` without being told."""
+    if isinstance(source, LentSettings):
+        return {}
+    return {"cpus": float(source.workers * source.threads)}
 
 
 def _kills(wanted: object, source: LocalSettings | LentSettings) -> bool:

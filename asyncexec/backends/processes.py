@@ -13,12 +13,11 @@ import anyio
 from asyncexec.backends.contract import Batch, Capabilities, Program, Report
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.options import environment, seconds, whole_number
+from asyncexec.backends.options import environment, memory_bytes, seconds, whole_number
 from asyncexec.backends.process_workers.launch import Launcher
 from asyncexec.backends.process_workers.page import MOST_JOBS
 from asyncexec.backends.process_workers.pool import ProcessPool
 from asyncexec.errors import ConfigurationError, OptionError, UsageError
-from asyncexec.plan.memory import parse_bytes
 
 _NAME = "processes"
 ALLOWED = "allowed"
@@ -91,12 +90,13 @@ class ProcessesBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What processes can do."""
+        """What processes can do; stages may ask for as many ``cpus`` as there are workers."""
         return replace(
             self.features,
             guarantees_memory=self._limited,
             worker_bytes=self._limit_bytes,
             batch_limit=min(MOST_JOBS, self._most_jobs or MOST_JOBS),
+            resources={"cpus": float(self._size)},
         )
 
     @property
@@ -171,4 +171,6 @@ def _limit_bytes(limit: int | str | None) -> int | None:
         raise OptionError(
             f"executor {_NAME!r}: memory_limit works on Linux only: leave it out on {sys.platform}"
         )
-    return None if limit == ALLOWED else parse_bytes(limit, what="memory_limit")
+    if limit == ALLOWED:
+        return None
+    return memory_bytes(limit, executor=_NAME, option="memory_limit")

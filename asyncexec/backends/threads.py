@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -64,8 +65,8 @@ class ThreadsBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What threads can do."""
-        return self.features
+        """What threads can do; stages may ask for as many ``cpus`` as tasks run at once."""
+        return replace(self.features, resources={"cpus": float(self._size)})
 
     @property
     def _name(self) -> str:

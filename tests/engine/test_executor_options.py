@@ -158,3 +158,12 @@ async def test_what_the_backend_has_can_be_asked_for_and_no_more():
 async def test_what_the_user_says_of_resources_stands():
     async with ax.Engine(Small(), resources={"hamsters": 5}) as running:
         running.start(ax.Plan.map(abs, [1], resources={"hamsters": 4})).cancel()
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+async def test_tasks_may_ask_for_as_many_cpus_as_run_at_once(executor: str) -> None:
+    async with ax.Engine(executor, executor_options={"max_workers": 2}) as engine:
+        plan = ax.Plan.map(abs, [-1, -2, -3], resources={"cpus": 2})
+        assert (await engine.execute(plan)).value == [1, 2, 3]
+        with pytest.raises(ResourceError, match="there are only 2 in all"):
+            await engine.execute(ax.Plan.map(abs, [-1], resources={"cpus": 3}))

@@ -8,9 +8,8 @@ from typing import Any
 
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.dask_cluster.settings import LentSettings, LocalSettings
-from asyncexec.backends.options import environment, flag, whole_number
+from asyncexec.backends.options import environment, flag, memory_bytes, whole_number
 from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 
 _LENT = "cluster_address, scheduler_file, client or cluster"
 # Those of a cluster of our own that are not what they are by default mean nothing for another cluster.
@@ -87,7 +86,7 @@ def local_settings(**given: Any) -> LocalSettings:
         workers=workers,
         threads=threads,
         processes=processes,
-        memory_bytes=None if memory is None else parse_bytes(memory, what="memory"),
+        memory_bytes=memory_bytes(memory, executor="dask", option="memory"),
         env_vars=variables,
         encrypted=flag(given["encrypted"], executor="dask", option="encrypted"),
     )
