@@ -125,7 +125,12 @@ def _is_unclear(kind: Kind, outcome: Outcome) -> bool:
 def _reason(kind: Kind, outcome: Outcome) -> str:
     if outcome.error is None:
         return str(kind)
-    return f"{kind}: {outcome.error.type.rpartition('.')[2]}: {outcome.error.message}"
+    return f"{kind}: {_said(outcome.error, outcome.error.type.rpartition('.')[2])}"
+
+
+def _said(info: ErrorInfo, name: str) -> str:
+    """Return an exception as Python prints it: one without a message is its name alone."""
+    return f"{name}: {info.message}" if info.message else name
 
 
 def _error(
@@ -163,7 +168,7 @@ def _explain(
 ) -> tuple[str, type[TaskError], str]:
     """Return what happened, the class of the error, and what to do next."""
     info = outcome.error
-    said = f"{info.type.removeprefix('builtins.')}: {info.message}" if info else ""
+    said = _said(info, info.type.removeprefix("builtins.")) if info else ""
     memory = stage.stage.memory
     if poisonous:
         advice = " It probably crashes the interpreter or runs out of memory; run it on executor='serial' to see."

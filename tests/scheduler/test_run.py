@@ -358,6 +358,13 @@ def test_a_permanent_failure_is_not_tried_again() -> None:
     assert isinstance(bench.run.error, TaskFailedError)
 
 
+def test_an_exception_without_a_message_is_told_by_its_name() -> None:
+    bench = Workbench(Plan.map(abs, [5]), retry=1)
+    (job,) = bench.send()
+    bench.fail(job, PERMANENT._replace(message=""))
+    assert "attempt 1, worker w: ValueError." in str(bench.run.error)
+
+
 def test_what_never_started_is_charged_to_nobody() -> None:
     bench = Workbench(Plan.map(abs, [5]), retry=1)
     for _ in range(5):
