@@ -14,7 +14,6 @@ from asyncexec.scheduler.patience import Patience
 from asyncexec.scheduler.task_sizes import LEAST, MOST, TaskSizes, sizes_of
 from asyncexec.storage.block_io import BlockIO, InMemory, Source
 from asyncexec.storage.selections import Axes, Block
-from asyncexec.straggler.two_phase import TwoPhase
 
 from .workbench import Workbench
 
@@ -24,6 +23,23 @@ class Ragged:
 
     def nbytes(self, index):
         return 50 if index[0] % 5 == 4 else 100
+
+
+class Quarter:
+    """A rule: a backup for what takes a quarter longer than the median."""
+
+    name = "quarter"
+    floor_seconds = 1.0
+    steady = True
+
+    def threshold(self, view):
+        return 1.25 * view.statistics.quantile(0.5)
+
+    def copies(self, view):
+        return 2
+
+    def backups(self, view):
+        return view.slots
 
 
 def program(io, shape):
@@ -77,7 +93,7 @@ def test_a_smaller_task_is_slow_sooner_but_not_below_the_floor():
 
 def test_a_small_task_is_slow_when_it_takes_as_long_as_a_large_one():
     """Wholes take 10 s and halves 5 s: a half is slow at 1.25 times five, a whole at 1.25 times ten."""
-    bench = Workbench(Plan.map(abs, range(40)), slots=40, straggler=TwoPhase())
+    bench = Workbench(Plan.map(abs, range(40)), slots=40, straggler=Quarter())
     bench.run.stages[0].sizes = TaskSizes(Ragged(), (40,), whole_bytes=100)
     *ending, whole, half = bench.send()
     for job in (*ending, whole, half):
