@@ -363,7 +363,7 @@ async def test_a_killed_driver_takes_its_workers_along(tmp_path):
         "from asyncexec.backends.processes import ProcessesBackend\n"
         "from asyncexec.testing.driving import Driven\n"
         "def kernel(index):\n"
-        "    print(os.getpid())\n"
+        "    os.write(1, b'%d\\n' % os.getpid())\n"  # In one piece: two workers write at once.
         "    time.sleep(1000 if index[0] else 0)\n"
         "async def main():\n"
         "    async with Driven(ProcessesBackend(max_workers=2), patience=60) as driven:\n"
@@ -376,11 +376,13 @@ async def test_a_killed_driver_takes_its_workers_along(tmp_path):
     driver = await asyncio.create_subprocess_exec(
         sys.executable, str(script), stdout=subprocess.PIPE
     )
-    async with asyncio.timeout(PATIENCE):
-        workers = [int(await driver.stdout.readline()) for _ in range(2)]
-    assert all(map(alive, workers))
-    driver.kill()
-    await driver.wait()
+    try:
+        async with asyncio.timeout(PATIENCE):
+            workers = [int(await driver.stdout.readline()) for _ in range(2)]
+        assert all(map(alive, workers))
+    finally:
+        driver.kill()
+        await driver.wait()
     await until(lambda: not any(map(alive, workers)))
 
 
