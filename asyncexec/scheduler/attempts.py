@@ -26,7 +26,9 @@ class Trouble:
     hangs : int
         How many attempts were taken for hung.
     free_losses : int
-        How many attempts were lost before they started.
+        How many attempts were lost before they started, since some task of the run was last completed.
+    left : int
+        How many tasks of the run were not complete when the last of them was lost.
     complete : bool
         Whether an attempt has succeeded.
     """
@@ -36,6 +38,7 @@ class Trouble:
     alive: dict[int, Running] = field(default_factory=dict)
     hangs: int = 0
     free_losses: int = 0
+    left: int = -1
     complete: bool = False
 
 

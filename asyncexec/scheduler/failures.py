@@ -30,7 +30,8 @@ _LOSS_ADVICE = (
     " See what ended the workers (their logs, memory, preemption), or give retry= more attempts."
 )
 
-# A backend that keeps losing attempts before they start is no better than one that fails them.
+# A backend that does nothing but lose attempts before they start is no better than one that fails them. While it gets
+# other work done, it is only busy: a service that refuses calls over its limit refuses some tasks again and again.
 _FREE_LOSSES = 20
 
 
@@ -76,15 +77,16 @@ def judge(
     trouble: Trouble,
     outcome: Outcome,
     rng: random.Random,
+    left: int,
     excused: bool = False,
 ) -> Again | Hopeless:
     """Decide about a task whose last living attempt ended with ``outcome``, and keep count in ``trouble``.
 
-    ``excused`` says that everything fails just now, which is not the task's fault.
+    ``left`` is how many tasks of the run are not complete; ``excused`` says that everything fails just now, which is
+    not the task's fault.
     """
     retry = stage.settings.retry
-    if not retry.charged(outcome) and trouble.free_losses < _FREE_LOSSES:
-        trouble.free_losses += 1
+    if not retry.charged(outcome) and _is_free(trouble, left):
         return Again(charged=False, failed=False, reason="the attempt was lost before it started")
     kind = retry.kind(outcome)
     poisonous = kind is Kind.WORKER_LOST and stage.poison.lost(running.task, outcome.worker)
@@ -103,6 +105,14 @@ def judge(
                 info=outcome.error,
             )
     return Hopeless(_error(plan, stage, running, outcome=outcome, kind=kind, poisonous=poisonous))
+
+
+def _is_free(trouble: Trouble, left: int) -> bool:
+    """Whether one more loss before the start is charged to nobody."""
+    if trouble.left != left:
+        trouble.left, trouble.free_losses = left, 0
+    trouble.free_losses += 1
+    return trouble.free_losses <= _FREE_LOSSES
 
 
 def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:

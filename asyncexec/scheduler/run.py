@@ -436,6 +436,7 @@ class Run:
             trouble=trouble,
             outcome=outcome,
             rng=self._random,
+            left=self.left,
             excused=excused,
         )
         if isinstance(decision, Hopeless):

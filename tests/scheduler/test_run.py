@@ -375,6 +375,31 @@ def test_what_never_started_is_charged_to_nobody() -> None:
     assert "RetryScheduled" not in bench.kinds(), "what never started did not fail"
 
 
+def test_what_never_starts_while_nothing_else_is_done_fails_in_the_end() -> None:
+    bench = Workbench(Plan.map(abs, [5]), retry=1)
+    losses = 0
+    while bench.run.error is None:
+        (job,) = bench.send()
+        bench.end(job, Status.LOST, started_at=0.0)
+        losses += 1
+    assert losses == 21
+
+
+def test_a_busy_service_may_refuse_a_task_for_as_long_as_it_does_others() -> None:
+    bench = Workbench(Plan.map(abs, range(100)), slots=1, retry=1)
+    refused, other = bench.send()
+    for _ in range(98):
+        bench.end(refused, Status.LOST, started_at=0.0)
+        bench.end(other)
+        again = bench.send()
+        refused = next(job for job in again if job.task == refused.task)
+        other = next(job for job in again if job.task != refused.task)
+    bench.end(other)
+    bench.end(refused)
+    assert bench.run.error is None
+    assert bench.run.finished
+
+
 def test_a_task_that_kills_two_workers_is_poison() -> None:
     bench = Workbench(Plan.map(abs, [5]), retry=10)
     for worker in ("w1", "w2"):
