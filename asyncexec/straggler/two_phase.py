@@ -62,7 +62,8 @@ class TwoPhase:
     When most backups turn out to be in vain, both wait longer.
 
     Where losers cannot be stopped, every backup is paid for in full, so a twentieth of the tasks may have one. The end
-    phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``; before it, backups wait for
+    phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``, or for three times
+    ``max(3 * median, 99th)`` if more are left; before it, backups wait for
     three times as long as above until nine tenths of the tasks are complete.
 
     Attributes
@@ -93,7 +94,7 @@ class TwoPhase:
         decide = (_draining if view.draining else _busy) if view.cancels else _paid_in_full
         age = decide(view)
         # A backup pays for its worker to come up before it can gain anything.
-        return None if age is None else max(age, self.floor_seconds + view.cold_start_seconds)
+        return max(age, self.floor_seconds + view.cold_start_seconds)
 
     def copies(self, view: StageView) -> int:
         return _MOST_COPIES if view.draining and view.cancels else 2
@@ -119,18 +120,18 @@ def _draining(view: StageView) -> float:
     return age * _METERED_FACTOR if view.metered else age
 
 
-def _paid_in_full(view: StageView) -> float | None:
+def _paid_in_full(view: StageView) -> float:
     """Return the age where losers run on to their end."""
     statistics = view.statistics
     median = statistics.quantile(0.5)
-    if view.draining:
-        # While more tasks are left than may have a backup, those that will need one most are not known yet.
-        left = view.tasks - view.completed - view.running_backups
-        few = left <= max(1, _affordable(view))
-        return max(1.5 * median, statistics.quantile(0.75)) if few else None
+    left = view.tasks - view.completed - view.running_backups
+    if view.draining and left <= max(1, _affordable(view)):
+        return max(1.5 * median, statistics.quantile(0.75))
     beyond = max(3.0 * median, statistics.quantile(0.99))
-    # What hangs keeps a slot from the others until it is given up.
-    return beyond if view.completed >= _SURE_SHARE * view.tasks else _HUNG_FACTOR * beyond
+    # While more tasks are left than may have a backup, those that will need one most are not known yet. But what hangs
+    # keeps its slot, and what waits behind it, from the others until it is given up.
+    sure = not view.draining and view.completed >= _SURE_SHARE * view.tasks
+    return beyond if sure else _HUNG_FACTOR * beyond
 
 
 def _affordable(view: StageView) -> int:
