@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.batching import BatchSize
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from asyncexec.backends.contract import Program
-    from asyncexec.events.outcome import Outcome
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.attempts import Running, Trouble
     from asyncexec.scheduler.lookout import Seen
@@ -121,7 +121,9 @@ class StageState:
         if sizes is None:
             return outcome.seconds
         nbytes = outcome.read_bytes + outcome.written_bytes
-        return outcome.seconds / (sizes.of_bytes(nbytes) if nbytes else sizes.of(task))
+        # What was stopped may have read its inputs and written nothing; and not every backend tells of bytes.
+        told = nbytes and outcome.status is Status.SUCCEEDED
+        return outcome.seconds / (sizes.of_bytes(nbytes) if told else sizes.of(task))
 
     def typical_seconds(self) -> float:
         """Return the median of what whole tasks took, looked up anew whenever there are a few and a tenth more."""

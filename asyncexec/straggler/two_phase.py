@@ -63,8 +63,8 @@ class TwoPhase:
 
     Where losers cannot be stopped, every backup is paid for in full, so a twentieth of the tasks may have one. The end
     phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``, or for three times
-    ``max(3 * median, 99th)`` if more are left; before it, backups wait for
-    three times as long as above until nine tenths of the tasks are complete.
+    ``max(3 * median, 99th)`` if more are left; before it, backups wait for three times as long as above until nine
+    tenths of the tasks are complete.
 
     Attributes
     ----------

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from asyncexec.backends.contract import Program
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.box import unravel
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.patience import Patience
@@ -124,3 +125,11 @@ def test_a_worker_that_gets_the_large_tasks_is_not_taken_for_slow():
     assert not bench.run.slow_workers.found
     statistics = bench.run.stages[0].statistics
     assert statistics.quantile(0.0) == pytest.approx(statistics.quantile(1.0))
+
+
+def test_what_was_stopped_before_it_wrote_is_as_large_as_it_was_to_be():
+    stage = Workbench(Plan.map(abs, range(10)), slots=2).run.stages[0]
+    stage.sizes = TaskSizes(Ragged(), (10,), whole_bytes=100)
+    stopped = Outcome(1, Status.CANCELLED, "w", 1.0, 8.0, read_bytes=50)
+    assert stage.whole_seconds(stopped, 0) == 8.0
+    assert stage.whole_seconds(stopped, 4) == 16.0

@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncexec.backends.placement import resting
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class Worker:
@@ -75,14 +77,10 @@ class Census:
     @property
     def threads(self) -> int:
         """How many calls they run at once; of workers that are avoided what they run already, if there are others."""
-        workers = self.workers.values()
-        threads = sum(worker.threads for worker in workers)
-        if not self._avoided:
-            return threads
-        avoided = [worker for worker in workers if worker.name in self._avoided]
-        if len(avoided) == len(workers):
-            return threads
-        return threads - sum(worker.threads - worker.taken for worker in avoided)
+        workers = {worker.name: worker for worker in self.workers.values()}
+        rest = [workers[name] for name in resting(workers, self._avoided)]
+        threads = sum(worker.threads for worker in workers.values())
+        return threads - sum(worker.threads - worker.taken for worker in rest)
 
     @property
     def memory_bytes(self) -> int | None:
