@@ -12,6 +12,7 @@ import psutil
 import pytest
 import zarr
 
+from asyncexec.testing.patience import scaled
 from tests.loopwatch import BlockedLoopWatch, Heartbeat
 
 # No deadline: the machine is shared, and a slow example is not a wrong one.
@@ -66,7 +67,7 @@ def no_leaks(request: pytest.FixtureRequest):
     yield
     if request.node.get_closest_marker("leaks"):
         return
-    deadline = time.monotonic() + GRACE_SECONDS
+    deadline = time.monotonic() + scaled(GRACE_SECONDS)
     while left := leftovers(threads, processes):
         if time.monotonic() > deadline:
             pytest.fail("left behind by this test: " + "; ".join(left), pytrace=False)

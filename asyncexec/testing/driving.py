@@ -15,6 +15,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.box import Shape
 from asyncexec.plan.stage import Kernel, TaskIO
 from asyncexec.scheduler.feed import Feed
+from asyncexec.testing.patience import scaled
 
 
 class Driven:
@@ -25,7 +26,7 @@ class Driven:
     backend : Backend
         Not yet entered.
     patience : float
-        Seconds to wait for any one thing.
+        Seconds to wait for any one thing; more on a machine that is slow or busy.
 
     Attributes
     ----------
@@ -132,14 +133,15 @@ class Driven:
         AssertionError
             If it does not come true in time, or a rule of reporting was broken.
         """
-        with anyio.move_on_after(self._patience):
+        patience = scaled(self._patience)
+        with anyio.move_on_after(patience):
             while not holds():
                 if self._broken is not None:
                     raise self._broken
                 self._changed = anyio.Event()
                 await self._changed.wait()
             return
-        raise AssertionError(f"{what} did not come within {self._patience:g} s")
+        raise AssertionError(f"{what} did not come within {patience:g} s")
 
     async def _collect(self) -> None:
         try:

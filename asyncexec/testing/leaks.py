@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from asyncexec.testing.patience import scaled
+
 _POLL_SECONDS = 0.01
 
 # Made by libraries on first use, and kept for the life of the process or of the event loop: nobody's to end.
@@ -43,8 +45,9 @@ async def no_leaks(
 ) -> AsyncGenerator[None]:
     """Assert that nothing outlives the block: no asyncio task, thread, child process, nor file in ``folders``.
 
-    What is on its way out gets ``patience_seconds`` of real time. Threads that libraries keep for good are left out,
-    and those whose names begin with one of ``ignored_threads``. Child processes are seen on Linux.
+    What is on its way out gets ``patience_seconds`` of real time, and more on a busy machine. Threads that libraries
+    keep for good are left out, and those whose names begin with one of ``ignored_threads``. Child processes are seen
+    on Linux.
 
     Raises
     ------
@@ -54,7 +57,7 @@ async def no_leaks(
     ignored = (*LIBRARY_THREADS, *ignored_threads)
     before = living(folders, ignored_threads=ignored)
     yield
-    deadline = time.monotonic() + patience_seconds
+    deadline = time.monotonic() + scaled(patience_seconds)
     while left := living(folders, ignored_threads=ignored).since(before):
         if time.monotonic() > deadline:
             raise AssertionError("left behind: " + "; ".join(left))

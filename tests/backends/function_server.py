@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asyncexec.backends.http_functions.signing import SECRET_VARIABLE
+from asyncexec.testing.patience import scaled
 
 REPOSITORY = Path(__file__).parents[2]
 READY_SECONDS = 60.0
@@ -52,7 +53,7 @@ def function_server(directory, *, source=WORKER, **variables):
 
 
 def _wait_for(port: int, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + scaled(READY_SECONDS)
     while process.poll() is None and time.monotonic() < deadline:
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=20).close()

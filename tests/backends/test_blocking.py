@@ -14,6 +14,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
+from asyncexec.testing.patience import scaled
 
 
 class Calls:
@@ -144,7 +145,7 @@ def test_a_future_has_what_its_call_raised(error):
     def call():
         raise error
 
-    assert future_of(call, name="call").exception(timeout=20) is error
+    assert future_of(call, name="call").exception(timeout=scaled(20)) is error
 
 
 class Jobs(Calls):
@@ -256,7 +257,7 @@ async def test_of_a_batch_that_was_killed_anything_may_have_run():
     system = Killing()
     async with Driven(BlockingBackend(system), patience=20) as drive:
         attempts = drive.send(drive.program(kernels.echo), range(3))
-        with anyio.fail_after(20):
+        with anyio.fail_after(scaled(20)):
             while not hasattr(system, "call"):
                 await anyio.sleep(0.01)
         drive.cancel(attempts)

@@ -17,6 +17,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held, Meeting, Stumbling
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 20.0
 
@@ -41,7 +42,7 @@ def driven(executor, **options) -> Driven:
 
 
 async def until(holds) -> None:
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(scaled(PATIENCE)):
         while not holds():
             await anyio.sleep(0.001)
 
@@ -328,7 +329,7 @@ async def test_leaving_waits_for_a_task_that_is_saving(threads, tmp_path):
     class SlowFiles(kernels.Files):
         def save(self, index, result):
             saving.set()
-            go_on.wait(PATIENCE)
+            go_on.wait(scaled(PATIENCE))
             return super().save(index, result)
 
     io = SlowFiles(directory=tmp_path)

@@ -41,6 +41,7 @@ from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
+from asyncexec.testing.patience import scaled
 
 SECRET = "a-secret-of-the-tests"
 URL = "https://function.example"
@@ -347,4 +348,4 @@ def test_the_worker_does_without_what_the_driver_needs():
         "import sys; sys.modules['httpx'] = sys.modules['aiobotocore'] = None;"
         "import asyncexec.backends.http_worker, asyncexec.backends.aws_lambda_worker"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=scaled(60))

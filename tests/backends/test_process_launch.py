@@ -12,6 +12,7 @@ from asyncexec.backends.process_workers import launch as process_launch
 from asyncexec.backends.process_workers.launch import Exit, Launcher, describe_exit
 from asyncexec.backends.process_workers.page import MOST_JOBS, Page
 from asyncexec.errors import BackendError
+from asyncexec.testing.patience import scaled
 
 
 @pytest.mark.parametrize("descriptors", [True, False], ids=["pidfd", "polling"])
@@ -22,7 +23,7 @@ async def test_an_end_is_seen_and_the_process_reaped(descriptors, monkeypatch):
     process = subprocess.Popen(command, start_new_session=True)  # noqa: ASYNC220 - as workers are
     code = asyncio.get_running_loop().create_future()
     end = Exit(asyncio.get_running_loop(), process, code.set_result)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(scaled(60)):
         assert await code == 7
     end.kill()  # Too late, and nobody else is hit.
     assert process.returncode == 7

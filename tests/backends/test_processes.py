@@ -23,6 +23,7 @@ from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.driving import Driven
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 60.0
 REPOSITORY = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ async def mapped(kernel, items, **options):
         yield Batch(program, [Job(task, task, (item,)) for task, item in enumerate(items)])
 
     async with (
-        asyncio.timeout(PATIENCE),
+        asyncio.timeout(scaled(PATIENCE)),
         ProcessesBackend(max_workers=1, **options) as backend,
     ):
         reports = [report async for some in backend.map(batches()) for report in some]
@@ -64,7 +65,7 @@ async def value_of(driven, kernel, *inputs):
 
 async def until(holds):
     """Wait for something that no report tells."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(scaled(PATIENCE)):
         while not holds():
             await asyncio.sleep(0.01)
 
@@ -84,7 +85,7 @@ def run_script(directory, text, **options):
         [sys.executable, str(script)],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=scaled(PATIENCE),
         check=False,
         cwd=directory,
         **options,
@@ -335,7 +336,7 @@ async def test_a_cancellation_while_leaving_leaves_nothing_behind(children):
             await asyncio.sleep(1000)
 
     task = asyncio.create_task(run())
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(scaled(PATIENCE)):
         await stay.wait()
     processes = children()
     task.cancel()
@@ -377,7 +378,7 @@ async def test_a_killed_driver_takes_its_workers_along(tmp_path):
         sys.executable, str(script), stdout=subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(scaled(PATIENCE)):
             workers = [int(await driver.stdout.readline()) for _ in range(2)]
         assert all(map(alive, workers))
     finally:
@@ -680,7 +681,7 @@ async def test_every_attempt_has_one_outcome_whatever_happens_to_workers(seed):
             if rng.random() < 0.4:
                 d.backend.avoid(some_workers())
             assert 1 <= d.backend.slots <= 3
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(scaled(PATIENCE)):
             while len(d.outcomes) < len(tasks):
                 d.cancel([a for a in d.starts if tasks[a] == HANG and a not in d.outcomes])
                 await asyncio.sleep(0.01)

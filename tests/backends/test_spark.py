@@ -20,6 +20,7 @@ from asyncexec.events.outcome import Status
 pytest.importorskip("pyspark")
 
 from asyncexec.backends.spark import SparkBackend
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 20.0
 SERVE = (
@@ -44,10 +45,10 @@ class Worker:
         self.process = start(self.invitation)
 
     async def link(self):
-        return await asyncio.wait_for(self.coming, PATIENCE)
+        return await asyncio.wait_for(self.coming, scaled(PATIENCE))
 
     async def ended(self):
-        return await asyncio.to_thread(self.process.wait, PATIENCE)
+        return await asyncio.to_thread(self.process.wait, scaled(PATIENCE))
 
 
 @pytest.fixture
@@ -108,7 +109,7 @@ async def test_hanging_up_on_a_call_kills_it_also_where_it_holds_the_interpreter
     start = time.monotonic()
     await link.kill()
     assert await worker.ended() < 0
-    assert time.monotonic() - start < PATIENCE
+    assert time.monotonic() - start < scaled(PATIENCE)
 
 
 async def test_a_worker_that_dies_is_a_broken_connection(listener):
@@ -141,7 +142,7 @@ async def test_an_invitation_is_good_for_one_worker(listener):
     first = listener()
     link = await first.link()
     again = start(first.invitation)
-    assert await asyncio.to_thread(again.wait, PATIENCE) == 0
+    assert await asyncio.to_thread(again.wait, scaled(PATIENCE)) == 0
     assert link.alive
     link.hang_up()
 

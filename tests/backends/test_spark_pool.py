@@ -15,6 +15,7 @@ from asyncexec.backends.spark_workers.system import SparkSystem
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Status
 from asyncexec.testing.kernels import Held
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 30.0
 RUN = "import pickle, sys; pickle.load(sys.stdin.buffer)()"
@@ -32,7 +33,10 @@ class Here:
 
     def run(self, work, group):
         ended = subprocess.run(
-            [sys.executable, "-c", RUN], input=pickle.dumps(work), check=False, timeout=PATIENCE
+            [sys.executable, "-c", RUN],
+            input=pickle.dumps(work),
+            check=False,
+            timeout=scaled(PATIENCE),
         )
         if ended.returncode:
             raise BackendError(f"a worker ended: {ended.returncode}")
@@ -55,7 +59,7 @@ async def pool():
 
 
 async def take(pool, *apart_from):
-    return await asyncio.wait_for(pool.take(apart_from), PATIENCE)
+    return await asyncio.wait_for(pool.take(apart_from), scaled(PATIENCE))
 
 
 async def three(pool):
@@ -158,7 +162,7 @@ async def test_what_an_avoided_worker_has_not_begun_of_its_batch_goes_to_another
         asyncio.create_task(system.call(Batch(program, [Job(10 * n, n), Job(10 * n + 1, n)]), told))
         for n, told in enumerate(both)
     ]
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(scaled(PATIENCE)):
         while not all(told.starts for told in both):
             await asyncio.sleep(0.02)
         ((_, avoided),) = both[0].starts

@@ -15,6 +15,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 20.0
 
@@ -24,7 +25,7 @@ def driven(**options) -> Driven:
 
 
 async def until(holds) -> None:
-    with anyio.fail_after(PATIENCE):
+    with anyio.fail_after(scaled(PATIENCE)):
         while not holds():
             await anyio.sleep(0.001)
 
@@ -121,7 +122,7 @@ async def test_leaving_waits_for_a_task_that_is_saving(tmp_path):
     class SlowFiles(Files):
         def save(self, index, result):
             saving.set()
-            go_on.wait(PATIENCE)
+            go_on.wait(scaled(PATIENCE))
             return super().save(index, result)
 
     io = SlowFiles(directory=tmp_path)
@@ -176,7 +177,7 @@ async def test_an_abandoned_thread_may_outlive_the_loop(tmp_path):
     assert len(stuck) == 1
     assert stuck[0].daemon
     held.release()
-    stuck[0].join(PATIENCE)
+    stuck[0].join(scaled(PATIENCE))
     assert not stuck[0].is_alive()
 
 

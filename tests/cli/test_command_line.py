@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from asyncexec.cli import main
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 60.0
 
@@ -127,11 +128,11 @@ def test_ctrl_c_ends_it_at_once_and_leaves_nothing_running(executor, tmp_path):
     wait_for_chunks(tmp_path / "input", process)
     children = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGINT)
-    _, err = process.communicate(timeout=PATIENCE)
+    _, err = process.communicate(timeout=scaled(PATIENCE))
     assert process.returncode == 130
     assert err.splitlines()[-1].startswith("asyncexec: interrupted")
     assert "Traceback" not in err
-    assert psutil.wait_procs(children, timeout=PATIENCE)[1] == []
+    assert psutil.wait_procs(children, timeout=scaled(PATIENCE))[1] == []
     assert not (tmp_path / "temporary").exists()
 
 
@@ -145,7 +146,7 @@ def test_ctrl_c_while_it_is_still_starting_is_the_same(monkeypatch, capsys):
 
 
 def wait_for_chunks(folder, process):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + scaled(PATIENCE)
     while not list(folder.glob("*.zarr/c/*")):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
@@ -160,5 +161,5 @@ def python(*lines):
         capture_output=True,
         text=True,
         check=False,
-        timeout=PATIENCE,
+        timeout=scaled(PATIENCE),
     )

@@ -14,6 +14,7 @@ from asyncexec.cli.bundle import contents
 from asyncexec.cli.bundle.archive import check_size, files_in, write_archive
 from asyncexec.cli.bundle.contents import Target, lay_out, requirements_of
 from asyncexec.errors import ConfigurationError
+from asyncexec.testing.patience import scaled
 
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -179,6 +180,6 @@ assert all(m.__file__.startswith(sys.argv[1]) for m in (numpy, zarr, cloudpickle
     subprocess.run(
         [sys.executable, "-I", "-S", "-c", code, str(unpacked)],
         check=True,
-        timeout=120,
+        timeout=scaled(120),
         cwd=tmp_path,
     )

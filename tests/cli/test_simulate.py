@@ -13,6 +13,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.cli import main
+from asyncexec.testing.patience import scaled
 from tests.architecture.imports import REPOSITORY
 
 PAGE = REPOSITORY / "docs/how-to/simulate-a-run.md"
@@ -228,7 +229,7 @@ def test_pictures_are_drawn(capsys, tmp_path):
 def test_the_module_of_the_simulator_is_the_same_command():
     done = subprocess.run(
         [sys.executable, "-m", "asyncexec.simulation", *SMALL, "--seeds", "1"],
-        capture_output=True, text=True, timeout=100, check=True, cwd=REPOSITORY,
+        capture_output=True, text=True, timeout=scaled(100), check=True, cwd=REPOSITORY,
     )  # fmt: skip
     assert "60 tasks in 1 stage on 20 workers" in done.stdout
     assert done.stderr == "", "no bar where there is no terminal"
@@ -241,7 +242,7 @@ def test_an_interrupted_simulation_ends_at_once_and_says_so():
     )  # fmt: skip
     time.sleep(4.0)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=scaled(60))
     assert process.returncode == 130
     assert error.strip() == "asyncexec: interrupted; everything that was running has stopped"
 

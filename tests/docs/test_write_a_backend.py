@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from asyncexec.testing.patience import scaled
+
 REPOSITORY = Path(__file__).parents[2]
 PAGE = REPOSITORY / "docs" / "how-to" / "write-a-backend.md"
 FILE = re.compile(r"^```python no-run\n# (\S+\.py)\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -42,7 +44,7 @@ def run(site: Path, *arguments: str) -> str:
         env={**os.environ, "PYTHONPATH": search, "PYTHONSAFEPATH": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=scaled(200),
         check=False,
     )
     assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-8_000:]

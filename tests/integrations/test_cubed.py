@@ -294,17 +294,20 @@ async def test_cancelling_an_async_computation_stops_it(spec):
         assert len(seen) <= ran + 2
 
 
-def slow_first_time(folder, seconds):
-    """A function of blocks that is slow the first time that it gets block (1, 1)."""
+def hanging_first_time(folder):
+    """A function of blocks that hangs the first time that it gets block (1, 1), until the folder says it may go on."""
 
     def function(block, block_id=None):
-        mark = folder / "ran"
         if block_id == (1, 1):
             try:
-                mark.touch(exist_ok=False)
+                (folder / "ran").touch(exist_ok=False)
             except FileExistsError:
                 return block
-            time.sleep(seconds)
+            for _ in range(6000):
+                if (folder / "go on").exists():
+                    break
+                time.sleep(0.05)
+            (folder / "went on").touch()
         return block
 
     return function
@@ -313,12 +316,12 @@ def slow_first_time(folder, seconds):
 @pytest.mark.parametrize("backend", ["threads", "processes"])
 def test_a_task_that_hangs_gets_a_backup_and_counts_once(spec, tmp_path, backend):
     a = xp.asarray(np.arange(400.0).reshape(20, 20), chunks=(2, 2), spec=spec)
-    b = cubed.map_blocks(slow_first_time(tmp_path, 30.0), a, dtype=a.dtype)
+    b = cubed.map_blocks(hanging_first_time(tmp_path), a, dtype=a.dtype)
     told, events = Told(), []
     ours = AsyncexecExecutor(backend, max_workers=2, engine_options={"observers": [events.append]})
-    start = time.monotonic()
     value = b.compute(executor=ours, use_backups=True, callbacks=[told])
-    assert time.monotonic() - start < 25
+    assert not (tmp_path / "went on").exists()
+    (tmp_path / "go on").touch()
     np.testing.assert_allclose(value, np.arange(400.0).reshape(20, 20))
     assert any(isinstance(e, BackupStarted) for e in events)
     tasks = Counter(event.name for event in told.tasks)
@@ -328,7 +331,7 @@ def test_a_task_that_hangs_gets_a_backup_and_counts_once(spec, tmp_path, backend
 
 def test_backups_can_be_switched_off_and_timeouts_on(spec, tmp_path):
     a = xp.ones((4, 4), chunks=(2, 2), spec=spec)
-    b = cubed.map_blocks(slow_first_time(tmp_path, 30.0), a, dtype=a.dtype)
+    b = cubed.map_blocks(hanging_first_time(tmp_path), a, dtype=a.dtype)
     events = []
     ours = AsyncexecExecutor(
         "processes", max_workers=2, engine_options={"observers": [events.append]}

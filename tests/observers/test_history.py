@@ -15,6 +15,7 @@ from hypothesis import given, settings, strategies as st
 from asyncexec.errors import MissingExtraError, OptionError, StorageError, WorkDirError
 from asyncexec.observers import History, table_files
 from asyncexec.observers.table_files import PARTIAL, CsvFile
+from asyncexec.testing.patience import scaled
 from tests.observers import scripted
 
 PARQUET = pytest.param(
@@ -257,7 +258,10 @@ while history._recorders["climate-1"]._chunks.qsize():
     pass
 os.kill(os.getpid(), signal.SIGKILL)
 """
-    assert subprocess.run([sys.executable, "-c", script], check=False, timeout=120).returncode < 0
+    assert (
+        subprocess.run([sys.executable, "-c", script], check=False, timeout=scaled(120)).returncode
+        < 0
+    )
     [folder] = tmp_path.iterdir()
     assert plan(folder)["status"] == "running"
     names = {p.name for p in folder.iterdir()}

@@ -14,6 +14,7 @@ from asyncexec.plan import ChunkedOutput, Items, Plan, Read, Stage
 from asyncexec.plan.axes import Window
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.relations import All, identity, window
+from asyncexec.testing.patience import scaled
 
 SCRIPT = Path(__file__).with_name("fingerprinted.py")
 
@@ -22,7 +23,7 @@ def told_by_a_process(seed):
     environment = os.environ | {"PYTHONHASHSEED": seed}
     command = [sys.executable, str(SCRIPT)]
     told = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=True, timeout=120
+        command, env=environment, capture_output=True, text=True, check=True, timeout=scaled(120)
     )
     return told.stdout.strip()
 

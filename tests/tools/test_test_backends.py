@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from asyncexec.testing.patience import scaled
+
 TOOL = Path(__file__).parents[2] / "tools" / "test-backends"
 
 
@@ -35,7 +37,7 @@ def folder(tmp_path):
 
 def run(folder, *arguments):
     command = [sys.executable, str(TOOL), "--folder", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(100), check=False)
 
 
 def rows(output):

@@ -59,7 +59,7 @@ class BackendConformance(
     Attributes
     ----------
     patience : float
-        Seconds to wait for any one thing before it counts as missing.
+        Seconds to wait for any one thing before it counts as missing; more on a machine that is slow or busy.
     shares_files : bool
         Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
     owns_workers : bool

@@ -14,6 +14,7 @@ from asyncexec.backends.contract import Backend
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
+from asyncexec.testing.patience import scaled
 
 type Factory = Callable[[], Backend]
 
@@ -24,7 +25,7 @@ class Suite:
     Attributes
     ----------
     patience : float
-        Seconds to wait for any one thing before it counts as missing.
+        Seconds to wait for any one thing before it counts as missing; more on a machine that is slow or busy.
     shares_files : bool
         Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
     owns_workers : bool
@@ -59,9 +60,10 @@ class Suite:
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait for something that no report tells."""
-        deadline = time.monotonic() + self.patience
+        patience = scaled(self.patience)
+        deadline = time.monotonic() + patience
         while not holds():
-            assert time.monotonic() < deadline, f"{what}: not within {self.patience:g} s"
+            assert time.monotonic() < deadline, f"{what}: not within {patience:g} s"
             await anyio.sleep(kernels.POLL_SECONDS)
 
     async def quiet(self, held: Held, task: int) -> None:

@@ -9,6 +9,8 @@ import urllib.request
 from contextlib import contextmanager
 from urllib.error import URLError
 
+from asyncexec.testing.patience import scaled
+
 READY_SECONDS = 60.0
 
 
@@ -45,7 +47,7 @@ def object_store(directory):
 
 
 def wait_for(url: str, process: subprocess.Popen) -> None:
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + scaled(READY_SECONDS)
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with urllib.request.urlopen(url, timeout=5):

@@ -21,6 +21,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
+from asyncexec.testing.patience import scaled
+
 PATIENCE = 60.0
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "sinfo")
 
@@ -146,7 +148,7 @@ class SlurmHere:
         self._until(idle, "an idle node")
 
     def _until(self, holds, what: str) -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + scaled(PATIENCE)
         while not holds():
             dead = [str(d.args) for d in self._daemons if d.poll() is not None]
             if dead or time.monotonic() > deadline:

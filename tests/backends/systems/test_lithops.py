@@ -17,6 +17,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
+from asyncexec.testing.patience import scaled
 
 pytestmark = [
     pytest.mark.backend,
@@ -101,7 +102,7 @@ async def test_a_job_whose_process_is_killed_from_outside_is_lost(tmp_path):
 
     async with driven() as drive:
         (attempt,) = drive.send(drive.program(leader), [0])
-        with anyio.fail_after(PATIENCE):
+        with anyio.fail_after(scaled(PATIENCE)):
             while not (tmp_path / "leader").exists() or not (tmp_path / "leader").read_text():
                 await anyio.sleep(0.01)
         os.killpg(int((tmp_path / "leader").read_text()), signal.SIGKILL)

@@ -12,6 +12,7 @@ from asyncexec.backends.modal import ModalBackend
 from asyncexec.errors import ConfigurationError, PoisonTaskError
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.kernels import Held
+from asyncexec.testing.patience import scaled
 
 modal = pytest.importorskip("modal")
 from tests.backends.modal_server.running import (  # noqa: E402 - it imports modal
@@ -41,7 +42,7 @@ def engine(**options):
 
 
 async def until(holds):
-    with anyio.fail_after(20):
+    with anyio.fail_after(scaled(20)):
         while not holds():
             await anyio.sleep(0.01)
 

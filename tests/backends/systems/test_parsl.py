@@ -18,6 +18,7 @@ from asyncexec.plan import Plan
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
+from asyncexec.testing.patience import scaled
 
 PATIENCE = 90.0
 
@@ -54,7 +55,7 @@ def programs():
 @pytest.fixture(scope="module")
 def pool(programs, tmp_path_factory):
     made = make_pool(tmp_path_factory.mktemp("parsl"))
-    assert made.submit(abs, -1).result(PATIENCE) == 1
+    assert made.submit(abs, -1).result(scaled(PATIENCE)) == 1
     yield made
     made.shutdown(wait=False)
 
@@ -97,7 +98,7 @@ def test_a_pool_of_ones_own_is_ended_and_nothing_is_left(tmp_path):
         [sys.executable, str(script), str(tmp_path / "runs")],
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=scaled(PATIENCE),
         check=False,
     )
     assert done.stdout.splitlines() == ["sum 500500", "left []"], done.stderr

@@ -29,6 +29,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
+from asyncexec.testing.patience import scaled
 
 pytestmark = [
     pytest.mark.backend,
@@ -201,7 +202,7 @@ async def test_a_worker_that_is_killed_from_outside_is_lost_and_said_to_be(lent_
         (attempt,) = driven.send(driven.program(held), [0])
         worker = (await driven.started(attempt)).worker
         os.kill(int(worker.rpartition(":")[2]), signal.SIGKILL)
-        with anyio.fail_after(driven.backend.capabilities.loss_seconds):
+        with anyio.fail_after(scaled(driven.backend.capabilities.loss_seconds)):
             outcome = await driven.outcome(attempt)
     assert (outcome.status, outcome.worker) == (Status.LOST, worker)
     assert outcome.error.type == "asyncexec.errors.WorkerLostError"
@@ -315,7 +316,7 @@ async def test_a_ray_that_was_started_listens_on_loopback_and_leaves_nothing(no_
     assert handlers == [
         signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
     ]
-    _, alive = psutil.wait_procs(started, timeout=PATIENCE)
+    _, alive = psutil.wait_procs(started, timeout=scaled(PATIENCE))
     assert not alive
     assert our_threads() <= threads
     assert directories() <= left

@@ -15,6 +15,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
+from asyncexec.testing.patience import scaled
 from tests.backends.systems.slurm_here import SlurmHere, lacking
 
 pytestmark = [
@@ -87,7 +88,7 @@ async def test_a_job_with_nothing_to_do_ends(make):
     async with driven(make(linger_seconds=0.3)) as drive:
         (attempt,) = drive.send(drive.program(abs_of), [0])
         await drive.outcome(attempt)
-        with anyio.fail_after(60.0):
+        with anyio.fail_after(scaled(60.0)):
             while await _run("squeue", "--noheader", ALIVE):
                 await anyio.sleep(0.1)
 

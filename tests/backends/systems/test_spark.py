@@ -14,6 +14,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
+from asyncexec.testing.patience import scaled
 
 pytestmark = [
     pytest.mark.backend,
@@ -194,6 +195,6 @@ class TestLent:
 
 
 async def until(holds):
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(scaled(PATIENCE)):
         while not holds():
             await asyncio.sleep(0.02)
