@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    # By name and now, so that this package imports without its extra: workers import it for the demo's functions.
+    # By name and now, so that this package imports without its extra.
     try:
         application = import_module("asyncexec.cli.application")
     except ModuleNotFoundError as error:

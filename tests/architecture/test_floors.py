@@ -36,6 +36,7 @@ FLOORS = {
     "asyncexec.sync": 5,
     "asyncexec.testing": 5,
     "asyncexec.integrations": 5,
+    "asyncexec.examples": 5,
     "asyncexec.cli": 5,
     "asyncexec": 5,
 }

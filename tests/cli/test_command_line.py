@@ -108,7 +108,7 @@ def test_without_its_extra_the_demo_says_what_to_install(missing, tmp_path):
 
 def test_workers_import_the_demo_s_functions_without_the_command_line_s_extra():
     done = python(
-        "import sys, asyncexec.cli.climate.analysis, asyncexec.cli.climate.fields",
+        "import sys, asyncexec.examples.climate.analysis, asyncexec.examples.climate.fields",
         "print(sorted({'typer', 'rich', 'matplotlib', 'netCDF4'} & set(sys.modules)))",
     )
     assert done.stdout == "[]\n"

@@ -5,13 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from asyncexec.examples.climate.extras import require_extras
+from asyncexec.examples.climate.fields import read_field, repeated_field
 
 from asyncexec.array import Spec
-from asyncexec.cli.climate.extras import require_extras
-from asyncexec.cli.climate.fields import read_field, repeated_field
 from asyncexec.engine import Engine
 from asyncexec.errors import CorruptArrayError, MissingExtraError, OptionError
-from tests.cli import expected
+from tests.examples.climate import expected
 
 
 @pytest.mark.parametrize("scenario", ["A1B", "E1"])
@@ -26,7 +26,7 @@ def test_a_field_is_what_the_file_holds(scenario):
 
 def test_a_file_that_is_not_netcdf_is_named(tmp_path, monkeypatch):
     (tmp_path / "A1B_north_america.nc").write_bytes(b"not a netCDF file")
-    monkeypatch.setattr("asyncexec.cli.climate.fields.sample_directory", lambda: tmp_path)
+    monkeypatch.setattr("asyncexec.examples.climate.fields.sample_directory", lambda: tmp_path)
     with pytest.raises(CorruptArrayError, match=r"A1B_north_america\.nc"):
         read_field("A1B")
 

@@ -12,13 +12,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from asyncexec.cli.climate.analysis import BASELINE_YEARS
-from asyncexec.cli.climate.job import Report, Request, run_job
 from asyncexec.cli.figures import run_table, stages_table
 from asyncexec.cli.options import parse_pairs
 from asyncexec.cli.session import Session
 from asyncexec.observers import Progress
 from asyncexec.plan.memory import format_bytes
+
+from .analysis import BASELINE_YEARS
+from .job import Report, Request, run_job
 
 if TYPE_CHECKING:
     from asyncexec.events.observer import Observer

@@ -14,9 +14,11 @@ import zarr
 from anyio import to_thread
 
 import asyncexec.array as xp
-from asyncexec.cli.climate.analysis import BASELINE_YEARS, MEANINGS, climate_analysis
-from asyncexec.cli.climate.extras import require_extras
-from asyncexec.cli.climate.fields import (
+from asyncexec.engine import Engine, Result
+
+from .analysis import BASELINE_YEARS, MEANINGS, climate_analysis
+from .extras import require_extras
+from .fields import (
     SCENARIOS,
     Field,
     field_chunks,
@@ -24,9 +26,8 @@ from asyncexec.cli.climate.fields import (
     repeated_field,
     scaled_shape,
 )
-from asyncexec.cli.climate.pictures import draw_trend_map, draw_warming
-from asyncexec.cli.climate.places import Places
-from asyncexec.engine import Engine, Result
+from .pictures import draw_trend_map, draw_warming
+from .places import Places
 
 if TYPE_CHECKING:
     from asyncexec.events.observer import Observer

@@ -2,9 +2,8 @@
 
 import numpy as np
 import pytest
+from asyncexec.examples.climate.pictures import common_years, draw_trend_map, draw_warming, smooth
 from matplotlib import image
-
-from asyncexec.cli.climate.pictures import common_years, draw_trend_map, draw_warming, smooth
 
 YEARS = np.arange(1860, 1900)
 

@@ -5,12 +5,12 @@ import re
 import numpy as np
 import pytest
 import zarr
+from asyncexec.examples.climate import analysis
+from asyncexec.examples.climate.job import Request, run_job
 from matplotlib import image
 
 from asyncexec.cli import main
-from asyncexec.cli.climate import analysis
-from asyncexec.cli.climate.job import Request, run_job
-from tests.cli.expected import expected
+from tests.examples.climate.expected import expected
 
 DTYPES = {"anomaly": "float32", "decadal": "float32", "trend": "float64", "warming": "float64"}
 

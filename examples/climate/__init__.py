@@ -1,0 +1,1 @@
+"""What two emission scenarios do to air temperature, from netCDF to pictures: ``asyncexec demo``."""
