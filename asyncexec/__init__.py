@@ -12,8 +12,9 @@ Names are imported when first used, so that importing the package is quick, also
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asyncexec.lazy import names_of
 
 if TYPE_CHECKING:
     from asyncexec import array as array, errors as errors, sync as sync
@@ -29,52 +30,27 @@ if TYPE_CHECKING:
     from asyncexec.plan import Plan as Plan
     from asyncexec.policies.retry import Retry as Retry
     from asyncexec.policies.timeout import Timeout as Timeout
+else:
+    __getattr__, __dir__ = names_of(
+        __name__,
+        {
+            "AsyncexecError": "errors",
+            "Engine": "engine",
+            "Execution": "engine",
+            "History": "observers",
+            "Plan": "plan",
+            "Progress": "observers",
+            "Result": "engine",
+            "Retry": "policies.retry",
+            "Spec": "array.spec",
+            "StageResult": "engine",
+            "Summary": "observers",
+            "TaskError": "errors",
+            "Timeout": "policies.timeout",
+            "array": "",
+            "errors": "",
+            "sync": "",
+        },
+    )
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "AsyncexecError": "errors",
-    "Engine": "engine",
-    "Execution": "engine",
-    "History": "observers",
-    "Plan": "plan",
-    "Progress": "observers",
-    "Result": "engine",
-    "Retry": "policies.retry",
-    "Spec": "array.spec",
-    "StageResult": "engine",
-    "Summary": "observers",
-    "TaskError": "errors",
-    "Timeout": "policies.timeout",
-}
-_MODULES = frozenset({"array", "errors", "sync"})
-
-__all__ = [
-    "AsyncexecError",
-    "Engine",
-    "Execution",
-    "History",
-    "Plan",
-    "Progress",
-    "Result",
-    "Retry",
-    "Spec",
-    "StageResult",
-    "Summary",
-    "TaskError",
-    "Timeout",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        value = getattr(importlib.import_module(f"asyncexec.{_HOMES[name]}"), name)
-        globals()[name] = value
-        return value
-    if name in _MODULES:
-        return importlib.import_module(f"asyncexec.{name}")
-    raise AttributeError(f"module 'asyncexec' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, *_MODULES])

@@ -11,7 +11,7 @@ from typing import Any, Self, SupportsIndex
 import numpy as np
 
 from asyncexec.array import build, chunks as chunking
-from asyncexec.array.compute import run
+from asyncexec.array.blocking import run
 from asyncexec.array.display import as_html, as_text
 from asyncexec.array.lowering import Result, lower
 from asyncexec.array.namespace import namespace

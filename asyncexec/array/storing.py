@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.array import Array
-from asyncexec.array.compute import run
+from asyncexec.array.blocking import run
 from asyncexec.array.lowering import Result, lower
 from asyncexec.array.operands import common_spec
 from asyncexec.array.sources import stored_source

@@ -4,19 +4,27 @@ The names load when they are first used: workers need the arithmetic of index sp
 and must not wait for NumPy and networkx.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from asyncexec.lazy import names_of
 
 if TYPE_CHECKING:
-    from asyncexec.plan.plan import Plan, Plannable
-    from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage
-
-__all__ = ["ChunkedOutput", "Items", "Plan", "Plannable", "Read", "Stage"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "plan" if name.startswith("Plan") else "stage"
-    value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
-    return value
+    from asyncexec.plan.plan import Plan as Plan, Plannable as Plannable
+    from asyncexec.plan.stage import (
+        ChunkedOutput as ChunkedOutput,
+        Items as Items,
+        Read as Read,
+        Stage as Stage,
+    )
+else:
+    __getattr__, __dir__ = names_of(
+        __name__,
+        {
+            "ChunkedOutput": "stage",
+            "Items": "stage",
+            "Plan": "plan",
+            "Plannable": "plan",
+            "Read": "stage",
+            "Stage": "stage",
+        },
+    )
