@@ -1,7 +1,7 @@
 """From what users write as an executor to a backend.
 
-The built-in executors are found as everybody else's are: by the entry points of the group ``asyncexec.backends``. They
-are read when asked for, and not kept, so that what is installed or removed meanwhile is seen.
+The built-in executors are found as everybody else's are: by the entry points of the group ``asyncexec.backends``.
+What is installed or removed while the program runs is seen (:mod:`asyncexec.backends.entry_points`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from asyncexec.backends.contract import Backend
+from asyncexec.backends.entry_points import BACKENDS
 from asyncexec.backends.options import described
 from asyncexec.errors import (
     AsyncexecError,
@@ -24,8 +25,6 @@ from asyncexec.errors import (
     OptionError,
     UnknownExecutorError,
 )
-
-GROUP = "asyncexec.backends"
 
 type Constructor = Callable[..., Any]
 type ExecutorLike = str | Constructor | Backend
@@ -55,7 +54,7 @@ def known_executors() -> tuple[KnownExecutor, ...]:
     """Return the executors that installed packages bring, by name; none of them is imported."""
     found = {
         KnownExecutor(name=e.name, target=e.value, distribution=e.dist.name if e.dist else "")
-        for e in entry_points(group=GROUP)
+        for e in BACKENDS.all()
     }
     return tuple(sorted(found, key=lambda k: (k.name, k.target, k.distribution)))
 
@@ -145,7 +144,8 @@ def option_names(executor: ExecutorLike, *, allow_import: bool = True) -> frozen
 
 
 def _find(name: str, *, allow_import: bool) -> Constructor:
-    points = tuple(entry_points(group=GROUP, name=name))
+    dotted = "." in name or ":" in name
+    points = BACKENDS.named(name, insist=not dotted)
     if len({point.value for point in points}) > 1:
         brought = ", ".join(f"{p.value} ({p.dist.name if p.dist else '?'})" for p in points)
         raise ConfigurationError(
@@ -154,7 +154,7 @@ def _find(name: str, *, allow_import: bool) -> Constructor:
         )
     if points:
         return _load(points[0])
-    if "." not in name and ":" not in name:
+    if not dotted:
         raise unknown(name)
     if not allow_import:
         raise UnknownExecutorError(

@@ -5,7 +5,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from asyncexec.backends import registry
+from asyncexec.backends import entry_points, registry
 from asyncexec.backends.contract import Backend
 from asyncexec.backends.registry import known_executors, load, make_backend
 from asyncexec.backends.serial import SerialBackend
@@ -45,15 +45,13 @@ def entries(monkeypatch):
 
     def install(**points):
         made = [
-            EntryPoint(name, value, registry.GROUP)
+            EntryPoint(name, value, entry_points.GROUP)
             for name, values in points.items()
             for value in ([values] if isinstance(values, str) else values)
         ]
-        monkeypatch.setattr(
-            registry,
-            "entry_points",
-            lambda *, group, name=None: [p for p in made if name in {None, p.name}],
-        )
+        backends = entry_points.EntryPoints(entry_points.GROUP)
+        monkeypatch.setattr(registry, "BACKENDS", backends)
+        monkeypatch.setattr(entry_points, "entry_points", lambda *, group: made)
 
     return install
 
