@@ -24,7 +24,15 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
+import pickle
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
@@ -136,15 +144,47 @@ class Program:
         SerializationError
             If the kernel cannot be pickled.
         """
-        try:
-            blob: bytes = cloudpickle.dumps((self.kernel, self.io, self.shape))
-        except Exception as error:
-            raise SerializationError(
-                f"the function of stage {self.stage!r} of plan {self.plan!r} cannot be pickled, so it cannot "
-                f"be sent to a worker process: {error}. Create what it captures (files, locks, "
-                f"connections) inside the function, or run on executor='threads'"
-            ) from error
-        return blob
+        return self._pickled(self.kernel)
+
+    def pack(self, kernel: bytes) -> None:
+        """Make :attr:`blob` of the kernel as :func:`pickle_kernel` returned it, instead of pickling it once more."""
+        self.__dict__["blob"] = self._pickled(_Pickled(kernel))
+
+    def _pickled(self, kernel: object) -> bytes:
+        return _dumps((kernel, self.io, self.shape), plan=self.plan, stage=self.stage)
+
+
+def pickle_kernel(kernel: Kernel, *, plan: str, stage: str) -> bytes:
+    """Return ``kernel`` pickled by value where needed, for :meth:`Program.pack`; the names are for the message.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled.
+    """
+    return _dumps(kernel, plan=plan, stage=stage)
+
+
+class _Pickled:
+    """Bytes that arrive as the object they are of."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def __reduce__(self) -> tuple[Callable[[bytes], Any], tuple[bytes]]:
+        return pickle.loads, (self._data,)
+
+
+def _dumps(value: object, *, plan: str, stage: str) -> bytes:
+    try:
+        data: bytes = cloudpickle.dumps(value)
+    except Exception as error:
+        raise SerializationError(
+            f"the function of stage {stage!r} of plan {plan!r} cannot be pickled, so it cannot "
+            f"be sent to a worker process: {error}. Create what it captures (files, locks, "
+            f"connections) inside the function, or run on executor='threads'"
+        ) from error
+    return data
 
 
 class Job(NamedTuple):

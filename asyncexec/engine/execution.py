@@ -6,37 +6,28 @@ import logging
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
 
-from asyncexec.backends.contract import Program
-from asyncexec.backends.worker import decode
+from asyncexec.engine.preparation import Prepared, prepare
 from asyncexec.engine.result import Result, StageResult
+from asyncexec.engine.started import plan_started
 from asyncexec.events.fanout import Fanout
-from asyncexec.events.records import (
-    PlanCancelled,
-    PlanFailed,
-    PlanStarted,
-    PlanSucceeded,
-    ReadFigures,
-    StageFigures,
-)
-from asyncexec.plan.outline import outline
-from asyncexec.plan.workspace import Opening
+from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.scheduler.dispatch import RUN_BITS, Lane
 from asyncexec.scheduler.driver import Driver
-from asyncexec.scheduler.layout import Layout
 from asyncexec.scheduler.run import Run
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
-    from asyncexec.plan.workspace import OpenWorkspace, Workspace
     from asyncexec.scheduler.admission import Budget
     from asyncexec.scheduler.experience import Experience
+    from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.settings import Settings
     from asyncexec.scheduler.stage import StageState
 
@@ -189,56 +180,26 @@ class Execution:
         raise anyio.get_cancelled_exc_class()
 
     async def _run(self, driver: Driver) -> tuple[Any, Lane]:
-        plan = self.plan
-        if plan.workspace is not None:
-            await to_thread.run_sync(lambda: plan.fingerprint)  # cached: it may hash large inputs
         if self._fanout:
-            self._tell(self._first_event())
-        if not self._backend.capabilities.shares_memory:
-            await to_thread.run_sync(_check_kernels, plan)
-        workspace = await self._open()
-        succeeded = False
+            self._tell(await self._first_event())
+        prepared = await to_thread.run_sync(self._prepare)
         try:
-            layout = await to_thread.run_sync(self._lay_out, workspace)
-            lane = await self._drive(driver, layout)
-            value = await to_thread.run_sync(_collect, layout, workspace)
-            succeeded = True
+            lane = await self._drive(driver, prepared.layout)
+            value = await to_thread.run_sync(prepared.collect)
         finally:
-            if workspace is not None:
+            if not prepared.closed:
                 with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(lambda: workspace.close(succeeded=succeeded))
+                    await to_thread.run_sync(lambda: prepared.close(succeeded=False))
         return value, lane
 
-    async def _open(self) -> OpenWorkspace | None:
-        workspace = self.plan.workspace
-        return None if workspace is None else await to_thread.run_sync(self._open_now, workspace)
-
-    def _open_now(self, workspace: Workspace) -> OpenWorkspace:
-        plan = self.plan
-        opening = Opening(
-            plan=plan.name,
-            fingerprint=plan.fingerprint,
-            execution=self.name,
-            shares_memory=self._backend.capabilities.shares_memory,
-            resume=self._settings.resume,
-        )
-        return workspace.open(plan.stages, opening)
-
-    def _lay_out(self, workspace: OpenWorkspace | None) -> Layout:
-        backend = self._backend
-        layout = Layout(
+    def _prepare(self) -> Prepared:
+        return prepare(
             self.plan,
             self.name,
+            backend=self._backend,
             settings=self._settings,
-            capabilities=backend.capabilities,
-            slots=lambda: backend.slots,
-            workspace=workspace,
             experience=self._experience,
         )
-        if not backend.capabilities.shares_memory:
-            for stage in layout.stages:
-                _ = stage.program.blob  # pickled here, not on the event loop
-        return layout
 
     async def _drive(self, driver: Driver, layout: Layout) -> Lane:
         run = Run(
@@ -272,30 +233,17 @@ class Execution:
         if self._fanout:
             self._fanout.send((event,))
 
-    def _first_event(self) -> AnyEvent:
-        return PlanStarted(
-            execution=self.name,
-            at=time.time(),
-            plan=self.plan.name,
-            fingerprint=self.plan.fingerprint if self.plan.workspace is not None else "",
+    async def _first_event(self) -> AnyEvent:
+        make = partial(
+            plan_started,
+            self.plan,
+            self.name,
             executor=self._backend.capabilities.name,
             slots=self._backend.slots,
-            stages=tuple(
-                StageFigures(
-                    name=s.name,
-                    operation=s.operation,
-                    shape=s.shape,
-                    tasks=s.tasks,
-                    projected_bytes=s.memory.projected_bytes,
-                    allowed_bytes=s.memory.allowed_bytes,
-                    idempotent=s.idempotent,
-                    reads=tuple(
-                        ReadFigures(stage=r.stage, relation=outline(r.relation)) for r in s.reads
-                    ),
-                )
-                for s in self.plan.stages
-            ),
         )
+        if not self._fanout.wants_plan_details:
+            return make(details=False)
+        return await to_thread.run_sync(partial(make, details=True))
 
     def _last_event(self) -> AnyEvent:
         at, plan = time.time(), self.plan.name
@@ -316,31 +264,6 @@ class Execution:
             wall_seconds=wall_seconds,
             slow_workers=dict(lane.run.slow_workers.found),
         )
-
-
-def _check_kernels(plan: Plan) -> None:
-    """Raise SerializationError for a kernel that cannot travel, before storage is touched."""
-    if plan.workspace is not None:
-        for stage in plan.stages:
-            _ = Program(
-                key="", plan=plan.name, stage=stage.name, kernel=stage.kernel, shape=stage.shape
-            ).blob
-
-
-def _collect(layout: Layout, workspace: OpenWorkspace | None) -> Any:
-    results = {
-        name: [decode(v) for v in values] for name, values in layout.values.results().items()
-    }
-    if workspace is not None:
-        return workspace.collect(results)
-    # An index space without axes is one task, whose value is no list.
-    returned = {
-        name: values if layout.plan.stage(name).shape else values[0]
-        for name, values in results.items()
-    }
-    if len(returned) == 1:
-        return next(iter(returned.values()))
-    return returned or None
 
 
 def _stage_result(state: StageState) -> StageResult:

@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from asyncexec.errors import OptionError
-from asyncexec.events.observer import FinishingObserver, Observer
+from asyncexec.events.observer import FinishingObserver, Observer, wants_plan_details
 
 if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
@@ -64,6 +64,11 @@ class Fanout:
 
     def __bool__(self) -> bool:
         return bool(self._observers)
+
+    @property
+    def wants_plan_details(self) -> bool:
+        """Whether some observer wants all that ``PlanStarted`` can hold."""
+        return any(map(wants_plan_details, self._observers))
 
     def send(self, events: Sequence[AnyEvent]) -> None:
         """Give ``events`` to every observer."""

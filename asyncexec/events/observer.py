@@ -16,6 +16,10 @@ class Observer(Protocol):
     The first event is ``PlanStarted``; the last is ``PlanSucceeded``, ``PlanFailed`` or ``PlanCancelled``, after
     which nothing follows for that execution. One observer may be given to several executions; events name theirs.
     An observer that raises is logged and dropped; the run goes on.
+
+    An observer that reads neither the fingerprint nor the relations in ``PlanStarted`` may say so with an attribute
+    ``wants_plan_details = False``: they are worked out only where somebody wants them, which takes longer than to run
+    a small plan.
     """
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
@@ -33,3 +37,8 @@ class FinishingObserver(Observer, Protocol):
     def finish(self, execution: str) -> None:
         """Wait until everything of ``execution`` is put away; called once in a worker thread, after its last event."""
         ...
+
+
+def wants_plan_details(observer: Observer) -> bool:
+    """Whether ``PlanStarted`` shall hold fingerprint and relations for ``observer``: unless it says no, it shall."""
+    return bool(getattr(observer, "wants_plan_details", True))

@@ -46,6 +46,8 @@ class Logs:
         How many troubles of one kind in one stage are logged one by one.
     """
 
+    wants_plan_details = False
+
     def __init__(self, logger: logging.Logger | None = None, *, each: int = 10) -> None:
         self._logger = logger or logging.getLogger("asyncexec.runs")
         self._each = each

@@ -65,6 +65,8 @@ class Progress:
         If ``line_seconds`` is not above 0.
     """
 
+    wants_plan_details = False
+
     def __init__(self, *, console: Console | None = None, line_seconds: float = 10.0) -> None:
         if not line_seconds > 0:
             raise OptionError(f"progress: line_seconds must be above 0, not {line_seconds!r}")

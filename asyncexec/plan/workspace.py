@@ -21,8 +21,10 @@ class Opening:
 
     Attributes
     ----------
-    plan, fingerprint : str
-        Name of the plan, and what it computes as a hash.
+    plan : str
+        Name of the plan.
+    fingerprint : str
+        What the plan computes as a hash, where ``resume`` asks for it; else it may be empty.
     execution : str
         Name of the run; run-scoped places are named after it.
     shares_memory : bool

@@ -84,7 +84,9 @@ def run(portal: BlockingPortal, engine: Engine, plan: Plan, receive: Receive | N
 
 
 class _Forward:
-    """An observer that passes events on to another thread."""
+    """An observer that passes events on to another thread, for Cubed's callbacks."""
+
+    wants_plan_details = False
 
     def __init__(self, waiting: SimpleQueue[Sequence[AnyEvent] | None]) -> None:
         self._waiting = waiting

@@ -1,0 +1,124 @@
+"""What surrounds a run's tasks, and may block: opening storage and laying the plan out, and collecting its results.
+
+The functions here are called in a worker thread: each does in one go what there is to do, so that a small plan does not
+spend more on changing threads than on its tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.backends.contract import pickle_kernel
+from asyncexec.backends.worker import decode
+from asyncexec.plan.workspace import Opening
+from asyncexec.scheduler.layout import Layout
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Backend
+    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.workspace import OpenWorkspace
+    from asyncexec.scheduler.experience import Experience
+    from asyncexec.scheduler.settings import Settings
+
+
+class Prepared:
+    """A run that is ready to begin.
+
+    Attributes
+    ----------
+    layout : Layout
+    closed : bool
+        Whether its workspace has been closed.
+    """
+
+    def __init__(self, layout: Layout, workspace: OpenWorkspace | None) -> None:
+        self.layout = layout
+        self.closed = workspace is None
+        self._workspace = workspace
+
+    def collect(self) -> Any:
+        """Return the value of the run, which has succeeded, and close the workspace."""
+        succeeded = False
+        try:
+            value = self._value()
+            succeeded = True
+        finally:
+            self.close(succeeded=succeeded)
+        return value
+
+    def close(self, *, succeeded: bool) -> None:
+        """Close the workspace, if that was not done yet."""
+        if not self.closed and self._workspace is not None:
+            self.closed = True
+            self._workspace.close(succeeded=succeeded)
+
+    def _value(self) -> Any:
+        layout = self.layout
+        results = {
+            name: [decode(v) for v in values] for name, values in layout.values.results().items()
+        }
+        if self._workspace is not None:
+            return self._workspace.collect(results)
+        # An index space without axes is one task, whose value is no list.
+        returned = {
+            name: values if layout.plan.stage(name).shape else values[0]
+            for name, values in results.items()
+        }
+        if len(returned) == 1:
+            return next(iter(returned.values()))
+        return returned or None
+
+
+def prepare(
+    plan: Plan, execution: str, *, backend: Backend, settings: Settings, experience: Experience
+) -> Prepared:
+    """Open the plan's workspace, and lay the plan out.
+
+    Raises
+    ------
+    SerializationError
+        If a kernel cannot be sent to workers; then storage has not been touched.
+    StorageError
+        If the workspace cannot be opened.
+    """
+    kernels = _pickled_kernels(plan, backend)
+    workspace = _open(plan, execution, backend, settings)
+    try:
+        layout = Layout(
+            plan,
+            execution,
+            settings=settings,
+            capabilities=backend.capabilities,
+            slots=lambda: backend.slots,
+            workspace=workspace,
+            experience=experience,
+        )
+        for stage in layout.stages:
+            if stage.name in kernels:
+                stage.program.pack(kernels.pop(stage.name))
+    except BaseException:
+        if workspace is not None:
+            workspace.close(succeeded=False)
+        raise
+    return Prepared(layout, workspace)
+
+
+def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:
+    """Return the kernels by stage as they travel; none where they do not."""
+    if backend.capabilities.shares_memory:
+        return {}
+    return {s.name: pickle_kernel(s.kernel, plan=plan.name, stage=s.name) for s in plan.stages}
+
+
+def _open(plan: Plan, execution: str, backend: Backend, settings: Settings) -> OpenWorkspace | None:
+    if plan.workspace is None:
+        return None
+    opening = Opening(
+        plan=plan.name,
+        # Computing it may take as long as a small plan, and only what a later run shall find is named by it.
+        fingerprint=plan.fingerprint if settings.resume else "",
+        execution=execution,
+        shares_memory=backend.capabilities.shares_memory,
+        resume=settings.resume,
+    )
+    return plan.workspace.open(plan.stages, opening)

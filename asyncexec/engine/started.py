@@ -1,0 +1,46 @@
+"""The first event of a run."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from asyncexec.events.records import PlanStarted, ReadFigures, StageFigures
+from asyncexec.plan.outline import outline
+
+if TYPE_CHECKING:
+    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.stage import Stage
+
+
+def plan_started(
+    plan: Plan, execution: str, *, executor: str, slots: int, details: bool
+) -> PlanStarted:
+    """Return the event that says that ``plan`` begins to run.
+
+    With ``details`` (the fingerprint, and what stages read of each other), that may take long: it hashes what the plan
+    computes, and large inputs with it.
+    """
+    return PlanStarted(
+        execution=execution,
+        at=time.time(),
+        plan=plan.name,
+        fingerprint=plan.fingerprint if details and plan.workspace is not None else "",
+        executor=executor,
+        slots=slots,
+        stages=tuple(_figures(stage, details=details) for stage in plan.stages),
+    )
+
+
+def _figures(stage: Stage, *, details: bool) -> StageFigures:
+    reads = stage.reads if details else ()
+    return StageFigures(
+        name=stage.name,
+        operation=stage.operation,
+        shape=stage.shape,
+        tasks=stage.tasks,
+        projected_bytes=stage.memory.projected_bytes,
+        allowed_bytes=stage.memory.allowed_bytes,
+        idempotent=stage.idempotent,
+        reads=tuple(ReadFigures(stage=r.stage, relation=outline(r.relation)) for r in reads),
+    )
