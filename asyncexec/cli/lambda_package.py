@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import re
-import shlex
 import sys
-import tempfile
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from asyncexec.cli.bundle.archive import check_size, write_archive
-from asyncexec.cli.bundle.contents import Target, is_installed, lay_out
-from asyncexec.errors import ConfigurationError, OptionError
+from asyncexec.backends.lambda_functions.package.build import (
+    HANDLER,
+    build_archive,
+    deployment_commands,
+)
+from asyncexec.backends.lambda_functions.package.contents import Target
+from asyncexec.errors import OptionError
 from asyncexec.plan.memory import format_bytes
 
-HANDLER = "asyncexec.backends.aws_lambda_worker.handler"
-UNPACKED_BYTES = 250 * 1024 * 1024
-UPLOAD_BYTES = 50 * 1024 * 1024
 _HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -82,19 +81,16 @@ def package(
     """
     if re.fullmatch(r"3\.\d+", python) is None:
         raise OptionError(f"--python {python!r} is not of the form 3.12")
-    if not is_installed():
-        raise ConfigurationError(
-            "what asyncexec needs is not known, as it is not installed as a package: pip install -e ."
-        )
     machine = {Architecture.X86_64: "x86_64", Architecture.ARM64: "aarch64"}[arch]
-    with tempfile.TemporaryDirectory(prefix="asyncexec-lambda-") as scratch:
-        folder = Path(scratch) / "contents"
-        folder.mkdir()
-        target = Target(python=python, machine=machine)
-        lay_out(folder, target, extras=extra or (), packages=with_ or (), pinned=not latest)
-        unpacked = check_size(folder, UNPACKED_BYTES)
-        packed = write_archive(folder, output)
-    typer.echo(f"{output}: {format_bytes(packed)}, unpacked {format_bytes(unpacked)}\n")
+    built = build_archive(
+        output,
+        Target(python=python, machine=machine),
+        extras=extra or (),
+        packages=with_ or (),
+        pinned=not latest,
+    )
+    packed, unpacked = format_bytes(built.packed_bytes), format_bytes(built.unpacked_bytes)
+    typer.echo(f"{output}: {packed}, unpacked {unpacked}\n")
     arguments = {
         "--function-name": function_name,
         "--runtime": f"python{python}",
@@ -104,26 +100,4 @@ def package(
         "--timeout": str(timeout),
         "--role": role,
     }
-    typer.echo(deployment(arguments, output, packed))
-
-
-def deployment(arguments: dict[str, str], archive: Path, size: int) -> str:
-    """Return the commands that deploy an archive, as one types them."""
-    code, lines = f"--zip-file {shlex.quote(f'fileb://{archive}')}", []
-    if size > UPLOAD_BYTES:
-        key = shlex.quote(archive.name)
-        lines += [
-            "# Too large to upload directly: through a bucket.",
-            f"aws s3 cp {shlex.quote(str(archive))} s3://BUCKET/{key}",
-        ]
-        code = f"--code S3Bucket=BUCKET,S3Key={key}"
-    name = shlex.quote(arguments["--function-name"])
-    told = [f"{option} {shlex.quote(value)}" for option, value in arguments.items()]
-    update = code.replace("--code S3Bucket=", "--s3-bucket ").replace(",S3Key=", " --s3-key ")
-    lines += [
-        "# A new function:",
-        " \\\n  ".join(["aws lambda create-function", *told, code]),
-        "# The same function again:",
-        f"aws lambda update-function-code --function-name {name} {update}",
-    ]
-    return "\n".join(lines)
+    typer.echo(deployment_commands(arguments, output, built.packed_bytes))

@@ -15,7 +15,7 @@ from pathlib import Path
 from asyncexec.errors import ConfigurationError, MissingExtraError
 
 PACKAGE = "asyncexec"
-_HERE = Path(__file__).resolve().parents[2]
+_HERE = Path(__file__).resolve().parents[3]
 # What AWS's Amazon Linux 2023 and Google's containers can load, the newest first.
 _GLIBC = ("manylinux_2_34", "manylinux_2_28", "manylinux_2_17", "manylinux2014")
 _TAIL_LINES = 15

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from asyncexec.cli import lambda_package, main
-from asyncexec.cli.bundle import contents
-from asyncexec.cli.bundle.archive import check_size, files_in, write_archive
-from asyncexec.cli.bundle.contents import Target, lay_out, requirements_of
+from asyncexec.backends.lambda_functions.package import contents
+from asyncexec.backends.lambda_functions.package.archive import check_size, files_in, write_archive
+from asyncexec.backends.lambda_functions.package.build import deployment_commands
+from asyncexec.backends.lambda_functions.package.contents import Target, lay_out, requirements_of
+from asyncexec.cli import main
 from asyncexec.errors import ConfigurationError
 from asyncexec.testing.patience import scaled
 
@@ -131,7 +132,7 @@ def test_the_command_writes_the_archive_and_says_how_to_deploy_it(installs, tmp_
 
 
 def test_what_is_too_large_to_upload_goes_through_a_bucket(tmp_path):
-    told = lambda_package.deployment({"--function-name": "f"}, tmp_path / "x.zip", 60 * 2**20)
+    told = deployment_commands({"--function-name": "f"}, tmp_path / "x.zip", 60 * 2**20)
     assert "aws s3 cp" in told
     assert "--code S3Bucket=BUCKET,S3Key=x.zip" in told
     assert "--s3-bucket BUCKET --s3-key x.zip" in told

@@ -1,1 +1,0 @@
-"""Asyncexec and what it needs, in one archive for workers elsewhere."""
