@@ -13,8 +13,8 @@ from pathlib import Path
 import asyncexec as ax
 from asyncexec.plan.relations import block_reduce, identity
 from asyncexec.plan.stage import Read, Stage
-from asyncexec.testing.instant_backend import InstantBackend
 from benchmarks.case import Figures
+from tests.instant_backend import InstantBackend
 
 STAGES = 4
 

@@ -4,7 +4,6 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
 
 import hypothesis
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 import zarr
 
 from asyncexec.testing.patience import scaled
-from tests.loopwatch import BlockedLoopWatch, Heartbeat
+from tests.loopwatch import BlockedLoopWatch
 
 # No deadline: the machine is shared, and a slow example is not a wrong one.
 hypothesis.settings.register_profile("default", deadline=None, print_blob=True)
@@ -102,9 +101,3 @@ async def unblocked_loop():
     """Fail the test whose code holds its event loop, and say where it was held."""
     async with BlockedLoopWatch() as watch:
         yield watch
-
-
-@pytest.fixture
-def heartbeat() -> Callable[[], Heartbeat]:
-    """`async with heartbeat() as beats: …`, then ask `beats.lateness(0.99)`."""
-    return Heartbeat

@@ -5,9 +5,11 @@ import sys
 import threading
 import time
 import traceback
+from array import array
+from types import TracebackType
 from typing import Self
 
-import numpy as np
+from asyncexec.errors import UsageError
 
 
 class BlockedLoopWatch:
@@ -62,26 +64,67 @@ class BlockedLoopWatch:
 
 
 class Heartbeat:
-    """Sleeps a millisecond again and again, and keeps how late each sleep ended."""
+    """Sleeps again and again while its block runs, and keeps how late each sleep ended.
+
+    ::
+
+        async with Heartbeat() as beats:
+            await engine.execute(plan)
+        assert beats.lateness_seconds(0.99) < 0.010
+
+    Lateness is measured in real time, whatever the loop's clock.
+
+    Parameters
+    ----------
+    every_seconds : float
+        How long each sleep is.
+
+    Attributes
+    ----------
+    late_seconds : array of float
+        How late each sleep ended.
+    """
 
     def __init__(self, *, every_seconds: float = 0.001) -> None:
         self.every_seconds = every_seconds
-        self.late_seconds: list[float] = []
+        self.late_seconds = array("d")
+        self._task: asyncio.Task[None] | None = None
+
+    def lateness_seconds(self, quantile: float) -> float:
+        """Return the lateness that this share of the beats did not exceed (0.5 is the median, 1.0 the worst).
+
+        Raises
+        ------
+        UsageError
+            If there was no beat, which is what a loop that was held all the time looks like.
+        """
+        if not self.late_seconds:
+            raise UsageError("no heartbeat: the block was shorter than a beat, or held the loop")
+        ordered = sorted(self.late_seconds)
+        return ordered[min(len(ordered) - 1, int(quantile * len(ordered)))]
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._beat())
+        self._task = asyncio.create_task(self._beat(), name="heartbeat")
         return self
 
-    async def __aexit__(self, *error: object) -> None:
-        self._task.cancel()
-        await asyncio.wait([self._task])
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        stack: TracebackType | None,
+    ) -> None:
+        task = self._task
+        if task is not None:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _beat(self) -> None:
         while True:
-            due = time.monotonic() + self.every_seconds
-            await asyncio.sleep(self.every_seconds)
-            self.late_seconds.append(max(0.0, time.monotonic() - due))
-
-    def lateness(self, quantile: float) -> float:
-        """The lateness that this part of the beats stays under, in seconds."""
-        return float(np.quantile(self.late_seconds, quantile))
+            due = time.perf_counter() + self.every_seconds
+            try:
+                await asyncio.sleep(self.every_seconds)
+            finally:
+                # A loop that was held to the end of the block ends the last sleep by cancelling it.
+                late = time.perf_counter() - due
+                if late > 0:
+                    self.late_seconds.append(late)

@@ -20,7 +20,7 @@ type Work = Callable[[Any], Awaitable[None]]
 def beating(work: Work, executor: str | None = None, *, quick: bool) -> Iterator[Measure]:
     """Measures lateness while `work(engine)` runs again and again; without an executor, while nothing does."""
     import asyncexec as ax
-    from asyncexec.testing.heartbeat import Heartbeat
+    from tests.loopwatch import Heartbeat
 
     seconds = 1.0 if quick else 3.0
     with asyncio.Runner() as runner:

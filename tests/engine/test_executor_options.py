@@ -12,7 +12,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.backends.serial import SerialBackend
 from asyncexec.errors import MemoryBudgetError, OptionError, ResourceError, TaskFailedError
-from asyncexec.testing.instant_backend import InstantBackend
+from tests.instant_backend import InstantBackend
 
 
 def engine(executor: Any = "threads", **options: Any) -> ax.Engine:

@@ -11,9 +11,9 @@ from asyncexec.plan import Plan
 from asyncexec.policies.retry import Retry
 from asyncexec.testing.fates import RandomFates
 from asyncexec.testing.faulty_backend import FaultyBackend, Garbling
-from asyncexec.testing.instant_backend import InstantBackend
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run
+from tests.instant_backend import InstantBackend
 
 from .random_plans import expected, plans
 

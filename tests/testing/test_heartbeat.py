@@ -6,7 +6,7 @@ import time
 import pytest
 
 from asyncexec.errors import UsageError
-from asyncexec.testing.heartbeat import Heartbeat
+from tests.loopwatch import Heartbeat
 
 
 async def test_a_free_loop_beats():

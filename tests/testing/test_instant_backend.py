@@ -7,8 +7,8 @@ from asyncexec.engine import Engine
 from asyncexec.errors import TaskFailedError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan import Plan
-from asyncexec.testing.instant_backend import InstantBackend
 from asyncexec.testing.virtual_time import virtual_time
+from tests.instant_backend import InstantBackend
 
 
 async def reports_of(backend, *batches):

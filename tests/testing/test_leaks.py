@@ -9,8 +9,8 @@ import pytest
 
 from asyncexec.engine import Engine
 from asyncexec.plan import Plan
-from asyncexec.testing.leaks import no_leaks
 from asyncexec.testing.virtual_time import virtual_time
+from tests.leaks import no_leaks
 
 
 async def test_nothing_is_found_where_nothing_is_left(tmp_path):
