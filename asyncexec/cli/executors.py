@@ -11,8 +11,12 @@ from rich.table import Table
 
 from asyncexec.backends.features import ExecutorFeatures, executor_features
 from asyncexec.backends.registry import unknown
-from asyncexec.cli.executors_page import page
-from asyncexec.cli.feature_words import COLUMNS, SHORT_COLUMNS, short_words, words
+from asyncexec.cli.feature_descriptions import (
+    COLUMNS,
+    SHORT_COLUMNS,
+    describe,
+    describe_briefly,
+)
 from asyncexec.engine.executor_options import RUN_OPTIONS
 
 
@@ -20,15 +24,9 @@ def executors(
     name: Annotated[
         str | None, typer.Argument(help="One executor, with its options.", show_default=False)
     ] = None,
-    markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the page of the manual instead.")
-    ] = False,
 ) -> None:
     """Say where plans can run, and what each executor can do."""
     known = executor_features()
-    if markdown:
-        typer.echo(page(known), nl=False)
-        return
     console = Console(highlight=False)
     if name is None:
         console.print(_overview(known))
@@ -45,7 +43,7 @@ def _overview(known: tuple[ExecutorFeatures, ...]) -> Table:
     for column in ("executor", *SHORT_COLUMNS, "installed"):
         table.add_column(column, no_wrap=True)
     for each in known:
-        table.add_row(each.name, *short_words(each), "no" if each.missing else "yes")
+        table.add_row(each.name, *describe_briefly(each), "no" if each.missing else "yes")
     return table
 
 
@@ -56,7 +54,7 @@ def _tell(console: Console, executor: ExecutorFeatures) -> None:
     facts = Table(box=None, pad_edge=False, show_header=False)
     facts.add_column(style="bold")
     facts.add_column()
-    said = words(executor)
+    said = describe(executor)
     for column in COLUMNS:
         facts.add_row(column, _plain(said[column]))
     console.print(facts)

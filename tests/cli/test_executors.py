@@ -10,7 +10,6 @@ from asyncexec.backends import features
 from asyncexec.backends.features import executor_features
 from asyncexec.backends.registry import load
 from asyncexec.cli import main
-from asyncexec.cli.executors_page import page
 from tests.architecture.imports import REPOSITORY
 
 
@@ -44,7 +43,7 @@ def test_an_unknown_executor_is_refused_with_those_there_are(capsys):
     assert "modal" in error
 
 
-@pytest.mark.parametrize("command", [["executors"], ["lambda", "package"]])
+@pytest.mark.parametrize("command", [["lambda", "package"]])
 def test_the_manual_tells_of_every_option(capsys, monkeypatch, command):
     monkeypatch.setenv("COLUMNS", "150")
     assert main([*command, "--help"]) == 0
@@ -52,13 +51,6 @@ def test_the_manual_tells_of_every_option(capsys, monkeypatch, command):
     text = (REPOSITORY / "docs/reference/cli.md").read_text()
     section = text.partition(f"## asyncexec {' '.join(command)}\n")[2].partition("\n## ")[0]
     assert options == set(re.findall(r"--[a-z][a-z-]+", section)) != set()
-
-
-def test_the_page_of_the_manual_is_what_the_command_prints():
-    written = (REPOSITORY / "docs/reference/executors.md").read_text()
-    assert written == page(own()), (
-        "make it anew: asyncexec executors --markdown > docs/reference/executors.md"
-    )
 
 
 @pytest.mark.parametrize("executor", own(), ids=lambda e: e.name)

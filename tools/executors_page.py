@@ -1,17 +1,17 @@
-"""The page of the manual about executors, out of the code."""
+"""Prints the manual's page about executors: ``python -m tools.executors_page > docs/reference/executors.md``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from asyncexec.backends.features import ExecutorFeatures
-from asyncexec.cli.feature_words import COLUMNS, words
+from asyncexec.backends.features import ExecutorFeatures, executor_features
+from asyncexec.cli.feature_descriptions import COLUMNS, describe
 from asyncexec.engine.executor_options import RUN_OPTIONS
 
 _INTRODUCTION = """\
 # Executors
 
-<!-- Made by `asyncexec executors --markdown`; what stands here is said in the code. -->
+<!-- Made by `python -m tools.executors_page`; what stands here is said in the code. -->
 
 Where a plan's tasks run, chosen by one word: `Engine(executor="ray")`, or `Spec(executor="ray")` for arrays. Result,
 retries, timeouts, backups, events, errors and cancellation are the same on each; what differs is below. `asyncexec
@@ -63,7 +63,7 @@ def _features(executors: Sequence[ExecutorFeatures]) -> Iterator[str]:
     yield "| executor | " + " | ".join(COLUMNS) + " |"
     yield "|---" * (len(COLUMNS) + 1) + "|"
     for executor in executors:
-        said = words(executor)
+        said = describe(executor)
         link = f"[`{executor.name}`](../how-to/executors/{executor.name}.md)"
         yield f"| {link} | " + " | ".join(_cell(said[c]) for c in COLUMNS) + " |"
 
@@ -85,3 +85,7 @@ def _section(executor: ExecutorFeatures) -> Iterator[str]:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("``", "`")
+
+
+if __name__ == "__main__":
+    print(page(executor_features()), end="")

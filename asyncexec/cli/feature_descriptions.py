@@ -1,4 +1,4 @@
-"""What an executor can do, in words."""
+"""The abilities of an executor, described in words."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ COLUMNS = (
 )
 
 
-def words(executor: ExecutorFeatures) -> dict[str, str]:
-    """Return what is said of ``executor`` under each of ``COLUMNS``."""
+def describe(executor: ExecutorFeatures) -> dict[str, str]:
+    """Return the description of ``executor`` under each of ``COLUMNS``."""
     can = executor.features
     if can is None:
         return dict.fromkeys(COLUMNS, "not said")
@@ -46,7 +46,7 @@ def words(executor: ExecutorFeatures) -> dict[str, str]:
 SHORT_COLUMNS = ("cancelled", "worker loss", "memory", "isolated", "billed")
 
 
-def short_words(executor: ExecutorFeatures) -> tuple[str, ...]:
+def describe_briefly(executor: ExecutorFeatures) -> tuple[str, ...]:
     """Return the little that fits into a terminal, as ``SHORT_COLUMNS``."""
     can = executor.features
     if can is None:
