@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.option_fields import Option, declared_options
 from asyncexec.backends.registry import known_executors, load
 from asyncexec.errors import AsyncexecError
 
@@ -18,24 +19,6 @@ _EXTRAS = {"aws-lambda": "lambda"}
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+).*;.*\bextra == ['\"]([A-Za-z0-9._-]+)['\"]")
 _HEADING = re.compile(r"^(\w+)\n-+$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Option:
-    """An argument of a backend's class.
-
-    Attributes
-    ----------
-    name : str
-    default : str or None
-        As Python text; None where it has to be given.
-    meaning : str
-        The first paragraph that its docstring says of it.
-    """
-
-    name: str
-    default: str | None
-    meaning: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +112,9 @@ def _installed(package: str) -> bool:
 
 
 def _options(constructor: Any) -> tuple[Option, ...]:
+    declared = declared_options(constructor)
+    if declared is not None:
+        return declared
     meanings = dict(_documented(inspect.getdoc(constructor) or ""))
     kinds = {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
     parameters = inspect.signature(constructor).parameters.values()

@@ -1,11 +1,12 @@
-"""Checks of the options that executors take."""
+"""Checks of the options that executors take, and types of options with their checks."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import parse_bytes
@@ -132,7 +133,9 @@ def mapping(value: object, *, executor: str, option: str) -> dict[str, Any]:
     return dict(value)
 
 
-def environment(variables: Mapping[str, str] | None, *, executor: str) -> dict[str, str]:
+def environment(
+    variables: Mapping[str, str] | None, *, executor: str, option: str = "env_vars"
+) -> dict[str, str]:
     """Return environment variables as a dict.
 
     Raises
@@ -140,15 +143,15 @@ def environment(variables: Mapping[str, str] | None, *, executor: str) -> dict[s
     OptionError
         If they do not map names to text; no value is told, since many are secret.
     """
-    given = mapping(variables, executor=executor, option="env_vars")
+    given = mapping(variables, executor=executor, option=option)
     for name, value in given.items():
         if "=" in name or "\0" in name:
             raise OptionError(
-                f"executor {executor!r}: env_vars: {name!r} cannot be the name of a variable"
+                f"executor {executor!r}: {option}: {name!r} cannot be the name of a variable"
             )
         if not isinstance(value, str) or "\0" in value:
             raise OptionError(
-                f"executor {executor!r}: env_vars must map names to text, "
+                f"executor {executor!r}: {option} must map names to text, "
                 f"not {name!r} to {'text with a NUL in it' if isinstance(value, str) else type(value).__name__}"
             )
     return given
@@ -172,3 +175,19 @@ def described(options: Mapping[str, Any]) -> str:
     return ", ".join(
         name if default is ... else f"{name}={default!r}" for name, default in options.items()
     )
+
+
+Count = Annotated[int, whole_number]
+"""At least 1."""
+
+CountFromZero = Annotated[int, partial(whole_number, least=0)]
+"""At least 0."""
+
+Seconds = Annotated[float, seconds]
+Memory = Annotated[int | str, memory_bytes]
+"""Bytes, or text such as ``"2GB"``; kept as bytes."""
+
+Texts = Annotated[Sequence[str], texts]
+AnyPath = Annotated[str | os.PathLike[str], path]
+Names = Annotated[Mapping[str, Any], mapping]
+EnvVars = Annotated[Mapping[str, str], environment]
