@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.thread_workers.options import SerialOptions
 from asyncexec.backends.threads import ThreadsBackend
 
 
@@ -15,12 +17,7 @@ class SerialBackend(ThreadsBackend):
     It is ``threads`` with one worker, and has its limits: a task that is given up while it runs cannot be killed, and
     its thread is replaced, so that for as long as its kernel goes on it is not alone.
 
-    Parameters
-    ----------
-    max_abandoned : int
-        How many threads that were given up are replaced at a time.
-    patience : float
-        Seconds that work waits while a given-up thread holds the slot, before the run fails with ``BackendError``.
+    Its options are the fields of :class:`SerialOptions`.
 
     Raises
     ------
@@ -30,5 +27,8 @@ class SerialBackend(ThreadsBackend):
 
     features: ClassVar[Capabilities] = replace(ThreadsBackend.features, name="serial")
 
-    def __init__(self, *, max_abandoned: int = 4, patience: float = 30.0) -> None:
-        super().__init__(max_workers=1, max_abandoned=max_abandoned, patience=patience)
+    @takes_options(SerialOptions)
+    def __init__(self, options: SerialOptions) -> None:
+        super().__init__(
+            max_workers=1, max_abandoned=options.max_abandoned, patience=options.patience
+        )

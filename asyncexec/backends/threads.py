@@ -12,7 +12,8 @@ import anyio
 from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.options import seconds, whole_number
+from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.thread_workers.options import ThreadsOptions
 from asyncexec.backends.thread_workers.pool import ThreadPool
 from asyncexec.errors import UsageError
 
@@ -26,15 +27,7 @@ class ThreadsBackend:
     cancelled or times out while it runs is *given up*. Its slot goes to a fresh thread; what it computes is never
     saved, and its thread ends when its kernel returns.
 
-    Parameters
-    ----------
-    max_workers : int, optional
-        How many tasks run at once; default: the cores this process may use.
-    max_abandoned : int, optional
-        How many threads that were given up are replaced at a time; beyond it each takes a slot with it until it ends.
-        Default: 4 x ``max_workers``.
-    patience : float
-        Seconds that work waits while given-up threads hold every slot, before the run fails with ``BackendError``.
+    Its options are the fields of :class:`ThreadsOptions`.
 
     Raises
     ------
@@ -46,20 +39,10 @@ class ThreadsBackend:
         name="threads", local=True, shares_memory=True, batch_limit=BATCH_LIMIT
     )
 
-    def __init__(
-        self,
-        *,
-        max_workers: int | None = None,
-        max_abandoned: int | None = None,
-        patience: float = 30.0,
-    ) -> None:
-        workers = usable_cores() if max_workers is None else max_workers
-        self._size = whole_number(workers, executor=self._name, option="max_workers")
-        abandoned = 4 * self._size if max_abandoned is None else max_abandoned
-        self._max_abandoned = whole_number(
-            abandoned, executor=self._name, option="max_abandoned", least=0
-        )
-        self._patience = seconds(patience, executor=self._name, option="patience")
+    @takes_options(ThreadsOptions)
+    def __init__(self, options: ThreadsOptions) -> None:
+        self._options = options
+        self._size = options.max_workers or usable_cores()
         self._exchange: Exchange | None = None
         self._pool: ThreadPool | None = None
 
@@ -95,11 +78,12 @@ class ThreadsBackend:
 
     async def __aenter__(self) -> Self:
         exchange = Exchange.after(self._exchange, executor=self._name)
+        abandoned = self._options.max_abandoned
         pool = ThreadPool(
             name=self._name,
             size=self._size,
-            max_abandoned=self._max_abandoned,
-            patience=self._patience,
+            max_abandoned=4 * self._size if abandoned is None else abandoned,
+            patience=self._options.patience,
             report=exchange.report,
             fail=exchange.fail,
         )

@@ -1,0 +1,40 @@
+"""The options of the executors that run tasks in threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.options import Count, CountFromZero, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThreadsOptions:
+    """Options of the executor ``threads``."""
+
+    max_workers: Count | None = None
+    """How many tasks run at once; default: the cores this process may use."""
+
+    max_abandoned: CountFromZero | None = None
+    """How many threads that were given up are replaced at a time; beyond it each takes a slot with it until it ends.
+    Default: 4 x ``max_workers``."""
+
+    patience: Seconds = 30.0
+    """Seconds that work waits while given-up threads hold every slot, before the run fails with ``BackendError``."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="threads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SerialOptions:
+    """Options of the executor ``serial``."""
+
+    max_abandoned: CountFromZero = 4
+    """How many threads that were given up are replaced at a time."""
+
+    patience: Seconds = 30.0
+    """Seconds that work waits while a given-up thread holds the slot, before the run fails with ``BackendError``."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="serial")
