@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import ClassVar, Self
@@ -13,14 +13,14 @@ import anyio
 from asyncexec.backends.contract import Batch, Capabilities, Program, Report
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.options import environment, memory_bytes, seconds, whole_number
+from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.process_workers.launch import Launcher
+from asyncexec.backends.process_workers.options import ALLOWED, ProcessesOptions
 from asyncexec.backends.process_workers.page import MOST_JOBS
 from asyncexec.backends.process_workers.pool import ProcessPool
-from asyncexec.errors import ConfigurationError, OptionError, UsageError
+from asyncexec.errors import ConfigurationError, UsageError
 
 _NAME = "processes"
-ALLOWED = "allowed"
 
 
 class ProcessesBackend:
@@ -30,20 +30,7 @@ class ProcessesBackend:
     process it has started. Functions and classes of the script itself travel by value, so that scripts need no
     ``if __name__ == "__main__"``.
 
-    Parameters
-    ----------
-    max_workers : int, optional
-        How many tasks run at once; default: the cores this process may use.
-    memory_limit : int, str or None
-        How much memory a worker may hold (``2_000_000_000`` or ``"2GB"``), or ``"allowed"`` for what each stage
-        says its tasks may hold. A task that asks for more gets a ``MemoryError``. Linux only.
-    env_vars : mapping of str to str, optional
-        Environment variables of the workers, beside the driver's. Workers run single-threaded libraries
-        (``OMP_NUM_THREADS=1`` and its like) unless they are set here.
-    max_tasks_per_worker : int, optional
-        After how many tasks a worker is replaced by a fresh one.
-    start_timeout : float
-        Seconds that a worker may take to start.
+    Its options are the fields of :class:`ProcessesOptions`.
 
     Raises
     ------
@@ -63,28 +50,12 @@ class ProcessesBackend:
         loss_seconds=0.1,
     )
 
-    def __init__(
-        self,
-        *,
-        max_workers: int | None = None,
-        memory_limit: int | str | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        max_tasks_per_worker: int | None = None,
-        start_timeout: float = 60.0,
-    ) -> None:
+    @takes_options(ProcessesOptions)
+    def __init__(self, options: ProcessesOptions) -> None:
         if sys.platform == "win32":
             raise ConfigurationError("executor 'processes' does not run on Windows; use 'threads'")
-        workers = usable_cores() if max_workers is None else max_workers
-        self._size = whole_number(workers, executor=_NAME, option="max_workers")
-        self._limited = memory_limit is not None
-        self._limit_bytes = _limit_bytes(memory_limit)
-        self._variables = environment(env_vars, executor=_NAME)
-        self._most_jobs = None
-        if max_tasks_per_worker is not None:
-            self._most_jobs = whole_number(
-                max_tasks_per_worker, executor=_NAME, option="max_tasks_per_worker"
-            )
-        self._start_timeout = seconds(start_timeout, executor=_NAME, option="start_timeout")
+        self._options = options
+        self._size = options.max_workers or usable_cores()
         self._exchange: Exchange | None = None
         self._pool: ProcessPool | None = None
 
@@ -93,9 +64,9 @@ class ProcessesBackend:
         """What processes can do; stages may ask for as many ``cpus`` as there are workers."""
         return replace(
             self.features,
-            guarantees_memory=self._limited,
-            worker_bytes=self._limit_bytes,
-            batch_limit=min(MOST_JOBS, self._most_jobs or MOST_JOBS),
+            guarantees_memory=self._options.memory_limit is not None,
+            worker_bytes=self._options.limit_bytes,
+            batch_limit=min(MOST_JOBS, self._options.max_tasks_per_worker or MOST_JOBS),
             resources={"cpus": float(self._size)},
         )
 
@@ -123,11 +94,11 @@ class ProcessesBackend:
     async def __aenter__(self) -> Self:
         exchange = Exchange.after(self._exchange, executor=_NAME)
         pool = ProcessPool(
-            launcher=Launcher.here(self._variables),
+            launcher=Launcher.here(self._options.env_vars or {}),
             size=self._size,
             allowed_bytes=self._allowed_bytes,
-            most_jobs=self._most_jobs,
-            start_timeout=self._start_timeout,
+            most_jobs=self._options.max_tasks_per_worker,
+            start_timeout=self._options.start_timeout,
             report=exchange.report,
             fail=exchange.fail,
         )
@@ -158,19 +129,6 @@ class ProcessesBackend:
             exchange.end()
 
     def _allowed_bytes(self, program: Program) -> int | None:
-        if self._limited and self._limit_bytes is None:
+        if self._options.memory_limit == ALLOWED:
             return program.memory_bytes
-        return self._limit_bytes
-
-
-def _limit_bytes(limit: int | str | None) -> int | None:
-    """Return the limit for every program; None where there is none, or each has its own."""
-    if limit is None:
-        return None
-    if sys.platform != "linux":
-        raise OptionError(
-            f"executor {_NAME!r}: memory_limit works on Linux only: leave it out on {sys.platform}"
-        )
-    if limit == ALLOWED:
-        return None
-    return memory_bytes(limit, executor=_NAME, option="memory_limit")
+        return self._options.limit_bytes
