@@ -18,6 +18,8 @@ from typing import Any
 
 _GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
+_CACHED = 4096
+"""How many code objects (and files) are remembered: disassembling one costs more than running most of them."""
 _STDLIB = str(Path(os.__file__).parent)
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 # Members of a class that do something; of the others, plain data counts, under names of its own.
@@ -80,7 +82,8 @@ def _owner(builtin: types.BuiltinFunctionType) -> Any:
     return None if isinstance(owner, types.ModuleType) else owner
 
 
-def _paths(code: types.CodeType) -> list[tuple[str, ...]]:
+@functools.lru_cache(_CACHED)
+def _paths(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
     """Return the globals that ``code`` loads, each with the attributes it takes of them at once (``np.sum``)."""
     found: dict[tuple[str, ...], None] = {}
     path: tuple[str, ...] = ()
@@ -97,7 +100,7 @@ def _paths(code: types.CodeType) -> list[tuple[str, ...]]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             found.update(dict.fromkeys(_paths(constant)))
-    return list(found)
+    return tuple(found)
 
 
 def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, ...]:
@@ -136,6 +139,11 @@ def is_installed(module: str) -> bool:
     file = getattr(loaded, "__file__", None)
     if file is None:
         return module in sys.builtin_module_names or module in sys.stdlib_module_names
+    return _is_installed_file(file)
+
+
+@functools.lru_cache(_CACHED)
+def _is_installed_file(file: str) -> bool:
     return file.startswith(_STDLIB) or not _INSTALLED.isdisjoint(Path(file).parts)
 
 

@@ -156,8 +156,14 @@ def _method(digest: Digest, value: types.MethodType) -> bytes:
     return _hash(b"method", digest.of((value.__func__, value.__self__)))
 
 
-def _code(digest: Digest, value: types.CodeType) -> bytes:
-    return _hash(b"code", digest.of(parts_of_code(value)))
+def _code(_digest: Digest, value: types.CodeType) -> bytes:
+    return _hash_of_code(value)
+
+
+@functools.lru_cache(4096)
+def _hash_of_code(code: types.CodeType) -> bytes:
+    """Return the hash of ``code``, whose constants are plain and other code: nothing in it depends on what was met."""
+    return _hash(b"code", Digest().of(parts_of_code(code)))
 
 
 def _object(digest: Digest, value: Any) -> bytes:

@@ -1,8 +1,10 @@
 """Hashes of objects: equal for what is equal, different for what differs."""
 
 import datetime as dt
+import dis
 import enum
 import functools
+import math
 import operator
 import pathlib
 import re
@@ -406,3 +408,20 @@ def test_many_functions_that_all_call_each_other_cost_little():
     names = [f"f{i}" for i in range(40)]
     source = "\n".join(f"def {n}(): return {', '.join(m + '()' for m in names)}" for n in names)
     assert digest(function_of(source, "f0")) == digest(function_of(source, "f0"))
+
+
+def test_code_is_disassembled_once_however_often_it_is_hashed(monkeypatch):
+    seen, disassemble = [], dis.get_instructions
+
+    def noting(code):
+        seen.append(code.co_name)
+        return disassemble(code)
+
+    monkeypatch.setattr(dis, "get_instructions", noting)
+
+    def never_hashed_before(x):
+        return math.tau + x
+
+    hashes = {Digest().of(never_hashed_before) for _ in range(3)}
+    assert len(hashes) == 1
+    assert seen.count("never_hashed_before") == 1
