@@ -175,10 +175,10 @@ class Dispatch:
 
     def _fill(self, now: float) -> None:
         lanes = self._lanes
-        while lanes and self.broken is None:
-            slots = self._slots()
-            if self._budget.batches >= WINDOW * slots:
-                return
+        if not lanes or self.broken is not None:
+            return
+        slots = self._slots()
+        while self._budget.batches < WINDOW * slots:
             batch = self._next_batch(now, slots)
             if batch is None:
                 return

@@ -93,12 +93,12 @@ class Driver:
     async def _keep_time(self) -> None:
         while True:
             self._rearm = anyio.Event()
-            self._alarm = self._dispatch.next_deadline()
             with anyio.CancelScope(deadline=self._alarm):
                 await self._rearm.wait()
             now = anyio.current_time()
             if now >= self._alarm:
                 self._dispatch.tick(now)
+                self._alarm = self._dispatch.next_deadline()
 
     # -- synchronous work
 
@@ -107,7 +107,10 @@ class Driver:
         self._wake_in_time()
 
     def _wake_in_time(self) -> None:
-        if self._dispatch.next_deadline() < self._alarm:
+        """Have the clock ring earlier, if something is due earlier; where it rings too early, it is wound again."""
+        deadline = self._dispatch.next_deadline()
+        if deadline < self._alarm:
+            self._alarm = deadline
             self._rearm.set()
 
     def _break(self, error: Exception) -> None:

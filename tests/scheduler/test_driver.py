@@ -1,0 +1,52 @@
+"""The driver asks what it needs to know once, each time that something comes back."""
+
+from collections import Counter
+
+import pytest
+
+import asyncexec as ax
+from asyncexec.backends.threads import ThreadsBackend
+from asyncexec.scheduler.dispatch import Dispatch
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """How often each method of the dispatch was called."""
+    counted = Counter()
+
+    def counting(name):
+        method = getattr(Dispatch, name)
+
+        def call(self, *arguments):
+            counted[name] += 1
+            return method(self, *arguments)
+
+        return call
+
+    for name in ("add", "take_in", "tick", "settle", "next_deadline"):
+        monkeypatch.setattr(Dispatch, name, counting(name))
+    return counted
+
+
+class Counting(ThreadsBackend):
+    asked = 0
+
+    @property
+    def slots(self):
+        self.asked += 1
+        return super().slots
+
+
+async def test_the_next_deadline_is_asked_for_once_after_each_change(calls):
+    async with ax.Engine("threads") as engine:
+        await engine.execute(ax.Plan.map(abs, range(500)), timeout=60)
+    assert calls["take_in"] > 0
+    assert calls["next_deadline"] == calls["add"] + calls["take_in"] + calls["tick"]
+
+
+async def test_slots_are_counted_once_to_send_and_once_for_the_clock(calls):
+    backend = Counting(max_workers=2)
+    async with ax.Engine(backend) as engine:
+        backend.asked = 0
+        await engine.execute(ax.Plan.map(abs, range(500)))
+    assert backend.asked <= calls["settle"] + calls["next_deadline"] + 1
