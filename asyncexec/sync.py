@@ -8,17 +8,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Self
 
-from anyio.from_thread import start_blocking_portal
-
-from asyncexec.engine import Engine, Result
+from asyncexec.engine.portal import EnginePortal
 from asyncexec.errors import EngineClosedError, RunningLoopError
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from asyncexec.engine import Result
     from asyncexec.plan import Plan, Plannable
 
 
@@ -32,17 +30,11 @@ class SyncEngine:
     """
 
     def __init__(self, executor: Any = "threads", **options: Any) -> None:
-        self._executor = executor
-        self._options = options
-        self._stack: ExitStack | None = None
+        self._portal = EnginePortal(executor, **options)
 
     def __enter__(self) -> Self:
         _refuse_running_loop("with SyncEngine(...)", "async with asyncexec.Engine(...)")
-        with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
-            engine = Engine(self._executor, **self._options)
-            self._engine = stack.enter_context(self._portal.wrap_async_context_manager(engine))
-            self._stack = stack.pop_all()
+        self._portal.__enter__()
         return self
 
     def __exit__(
@@ -51,17 +43,17 @@ class SyncEngine:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        stack, self._stack = self._stack, None
-        return stack.__exit__(kind, error, traceback) if stack is not None else None
+        return self._portal.__exit__(kind, error, traceback)
 
     def execute(self, plan: Plan | Plannable, **options: Any) -> Result:
         """Run ``plan`` to its end; arguments as for :meth:`asyncexec.Engine.execute`. Ctrl-C stops the work."""
         _refuse_running_loop("SyncEngine.execute(plan)", "await engine.execute(plan)")
-        if self._stack is None:
+        if not self._portal.is_open:
             raise EngineClosedError(
                 "the engine is not open: use it inside 'with SyncEngine(...) as engine:'"
             )
-        future = self._portal.start_task_soon(lambda: self._engine.execute(plan, **options))
+        engine, portal = self._portal.engine, self._portal.portal
+        future = portal.start_task_soon(lambda: engine.execute(plan, **options))
         try:
             return future.result()
         except BaseException:

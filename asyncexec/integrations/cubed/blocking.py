@@ -6,19 +6,15 @@ The loop runs in a thread of its own; events come to the caller's thread, which 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING
 
-from anyio.from_thread import start_blocking_portal
-
-from asyncexec.engine import Engine
+from asyncexec.engine.portal import EnginePortal
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from anyio.from_thread import BlockingPortal
 
+    from asyncexec.engine.engine import Engine
     from asyncexec.engine.execution import Execution
     from asyncexec.engine.result import Result
     from asyncexec.events.records import AnyEvent
@@ -27,36 +23,15 @@ if TYPE_CHECKING:
 type Receive = Callable[[Sequence[AnyEvent]], None]
 
 
-class BlockingEngine:
-    """An engine on an event loop in a thread of its own; a context manager.
+class BlockingEngine(EnginePortal):
+    """An engine whose runs are waited for in the caller's thread.
 
     Parameters are those of :class:`asyncexec.Engine`.
     """
 
-    def __init__(self, executor: Any, **options: Any) -> None:
-        self._executor = executor
-        self._options = options
-        self._stack = ExitStack()
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
-            engine = Engine(self._executor, **self._options)
-            self._engine = stack.enter_context(self._portal.wrap_async_context_manager(engine))
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._stack.__exit__(kind, error, traceback)
-
     def run(self, plan: Plan, receive: Receive | None = None) -> Result:
         """Run ``plan`` to its end; what ``receive`` raises stops it, as Ctrl-C does."""
-        return run(self._portal, self._engine, plan, receive)
+        return run(self.portal, self.engine, plan, receive)
 
 
 def run(portal: BlockingPortal, engine: Engine, plan: Plan, receive: Receive | None) -> Result:
