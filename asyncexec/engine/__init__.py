@@ -2,6 +2,7 @@
 
 from asyncexec.engine.engine import Engine
 from asyncexec.engine.execution import Execution, Progress
-from asyncexec.engine.result import Result, StageResult
+from asyncexec.engine.result import Result
+from asyncexec.events.stage_result import StageResult
 
 __all__ = ["Engine", "Execution", "Progress", "Result", "StageResult"]

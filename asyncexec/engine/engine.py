@@ -21,8 +21,8 @@ from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import Budget, check_workers
 from asyncexec.scheduler.driver import Driver
-from asyncexec.scheduler.experience import Experience
 from asyncexec.scheduler.settings import Settings
+from asyncexec.straggler.duration_history import DurationHistory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +97,7 @@ class Engine:
         )
         self._observers = tuple(as_observer(o) for o in observers)
         self._budget = Budget(self._memory_bytes(memory), resources)
-        self._experience = Experience()
+        self._history = DurationHistory()
         self._numbers = count(1)
         self._executions: set[Execution] = set()
         self._failed: list[Execution] = []
@@ -248,7 +248,7 @@ class Engine:
             backend=self.backend,
             budget=self._budget,
             settings=settings,
-            experience=self._experience,
+            history=self._history,
             fanout=Fanout((*self._observers, *map(as_observer, observers))),
         )
         self._executions.add(execution)

@@ -13,7 +13,7 @@ import anyio
 from anyio import to_thread
 
 from asyncexec.engine.preparation import Prepared, prepare
-from asyncexec.engine.result import Result, StageResult
+from asyncexec.engine.result import Result
 from asyncexec.engine.started import plan_started
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.admission import Budget
-    from asyncexec.scheduler.experience import Experience
     from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.settings import Settings
-    from asyncexec.scheduler.stage import StageState
+    from asyncexec.straggler.duration_history import DurationHistory
 
 logger = logging.getLogger("asyncexec")
 
@@ -68,7 +67,7 @@ class Execution:
         budget: Budget,
         settings: Settings,
         fanout: Fanout,
-        experience: Experience,
+        history: DurationHistory,
     ) -> None:
         self.plan = plan
         self.name = f"{plan.name}-{number}"
@@ -77,7 +76,7 @@ class Execution:
         self._budget = budget
         self._settings = settings
         self._fanout = fanout
-        self._experience = experience
+        self._history = history
         self._ended = anyio.Event()
         self._cancelled = False
         self._awaited = False
@@ -198,7 +197,7 @@ class Execution:
             self.name,
             backend=self._backend,
             settings=self._settings,
-            experience=self._experience,
+            history=self._history,
         )
 
     async def _drive(self, driver: Driver, layout: Layout) -> Lane:
@@ -259,29 +258,8 @@ class Execution:
             plan=self.plan.name,
             execution=self.name,
             executor=self._backend.capabilities.name,
-            stages=tuple(map(_stage_result, lane.run.stages)),
+            stages=tuple(stage.figures for stage in lane.run.stages),
             abandoned=lane.run.abandoned,
             wall_seconds=wall_seconds,
             slow_workers=dict(lane.run.slow_workers.found),
         )
-
-
-def _stage_result(state: StageState) -> StageResult:
-    first, last = state.first_at, state.last_at
-    return StageResult(
-        name=state.name,
-        operation=state.stage.operation,
-        tasks=state.tasks,
-        completed=state.completed,
-        resumed=state.resumed,
-        attempts=state.attempts,
-        retries=state.retried,
-        backups=state.backed_up,
-        failures=state.failed,
-        read_bytes=state.read_bytes,
-        written_bytes=state.written_bytes,
-        projected_bytes=state.stage.memory.projected_bytes,
-        peak_bytes=state.peak_bytes,
-        busy_seconds=state.busy_seconds,
-        wall_seconds=last - first if first is not None and last is not None else 0.0,
-    )

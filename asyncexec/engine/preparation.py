@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.workspace import OpenWorkspace
-    from asyncexec.scheduler.experience import Experience
     from asyncexec.scheduler.settings import Settings
+    from asyncexec.straggler.duration_history import DurationHistory
 
 
 class Prepared:
@@ -70,7 +70,7 @@ class Prepared:
 
 
 def prepare(
-    plan: Plan, execution: str, *, backend: Backend, settings: Settings, experience: Experience
+    plan: Plan, execution: str, *, backend: Backend, settings: Settings, history: DurationHistory
 ) -> Prepared:
     """Open the plan's workspace, and lay the plan out.
 
@@ -91,7 +91,7 @@ def prepare(
             capabilities=backend.capabilities,
             slots=lambda: backend.slots,
             workspace=workspace,
-            experience=experience,
+            history=history,
         )
         for stage in layout.stages:
             if stage.name in kernels:

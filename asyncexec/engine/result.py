@@ -1,4 +1,4 @@
-"""What a run leaves behind: its value and its figures."""
+"""The result of a run: its value and its figures."""
 
 from __future__ import annotations
 
@@ -6,49 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.memory import format_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageResult:
-    """Figures of one stage.
-
-    Attributes
-    ----------
-    name, operation : str
-    tasks : int
-        How many it has; ``completed`` of them are complete, ``resumed`` of those by an earlier run.
-    attempts, retries, backups, failures : int
-    read_bytes, written_bytes : int
-        Chunk data, not encoded.
-    projected_bytes, peak_bytes : int
-        The most a task's process was projected to need, and the most measured (0 where it cannot be).
-    busy_seconds : float
-        Time workers spent in its attempts.
-    wall_seconds : float
-        From its first attempt handed out to its last task complete.
-    """
-
-    name: str
-    operation: str
-    tasks: int
-    completed: int = 0
-    resumed: int = 0
-    attempts: int = 0
-    retries: int = 0
-    backups: int = 0
-    failures: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
-    projected_bytes: int = 0
-    peak_bytes: int = 0
-    busy_seconds: float = 0.0
-    wall_seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What a run leaves behind.
+    """The value and the figures of a run that succeeded.
 
     Attributes
     ----------

@@ -1,11 +1,10 @@
-"""What a run amounts to so far: the figures of each stage, added up from the events."""
+"""The figures of a run so far, stage by stage, added up from its events."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncexec.events.outcome import Status
 from asyncexec.events.records import (
     AnyEvent,
     AttemptAbandoned,
@@ -24,78 +23,10 @@ from asyncexec.events.records import (
     StageStarted,
     TaskSucceeded,
 )
+from asyncexec.events.stage_result import StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from asyncexec.events.outcome import Outcome
-    from asyncexec.events.records import StageFigures
-
-
-@dataclass(slots=True, kw_only=True)
-class StageTally:
-    """One stage of one run.
-
-    Attributes
-    ----------
-    name, operation : str
-    tasks : int
-        How many there are.
-    projected_bytes : int
-        The most memory a task was projected to need; 0 where nobody knew.
-    allowed_bytes : int or None
-    completed : int
-        Tasks that are complete, those of earlier runs included.
-    resumed : int
-        Tasks that an earlier run had completed.
-    attempts : int
-        Attempts that have ended, one way or another.
-    failed, lost, timed_out, cancelled, abandoned : int
-        How many of them ended so.
-    retries, backups : int
-    read_bytes, written_bytes : int
-        Chunk data, not encoded, by all attempts.
-    peak_bytes : int
-        The most memory any attempt was measured to take; 0 where nobody measured.
-    busy_seconds : float
-        Time on workers, by all attempts.
-    started_at, ended_at : float
-        Seconds since the epoch on the driver; 0.0 where it has not.
-    """
-
-    name: str
-    operation: str = ""
-    tasks: int = 0
-    projected_bytes: int = 0
-    allowed_bytes: int | None = None
-    completed: int = 0
-    resumed: int = 0
-    attempts: int = 0
-    failed: int = 0
-    lost: int = 0
-    timed_out: int = 0
-    cancelled: int = 0
-    abandoned: int = 0
-    retries: int = 0
-    backups: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
-    peak_bytes: int = 0
-    busy_seconds: float = 0.0
-    started_at: float = 0.0
-    ended_at: float = 0.0
-
-    @property
-    def failures(self) -> int:
-        """Attempts that failed, timed out or were lost."""
-        return self.failed + self.lost + self.timed_out
-
-    @property
-    def wall_seconds(self) -> float:
-        """From the first task's hand-out to the last one's completion; 0.0 where either is missing."""
-        return (
-            max(0.0, self.ended_at - self.started_at) if self.started_at and self.ended_at else 0.0
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -106,7 +37,7 @@ class Tally:
     ----------
     execution, plan, fingerprint, executor : str
     slots : int
-    stages : dict of str to StageTally
+    stages : dict of str to StageResult
         In the plan's order.
     status : str
         ``"running"``, ``"succeeded"``, ``"failed"`` or ``"cancelled"``.
@@ -121,7 +52,7 @@ class Tally:
     fingerprint: str = ""
     executor: str = ""
     slots: int = 0
-    stages: dict[str, StageTally] = field(default_factory=dict[str, StageTally])
+    stages: dict[str, StageResult] = field(default_factory=dict[str, StageResult])
     status: str = "running"
     error: str = ""
     circuit_openings: int = 0
@@ -137,7 +68,7 @@ class Tally:
             fingerprint=started.fingerprint,
             executor=started.executor,
             slots=started.slots,
-            stages={figures.name: _stage(figures) for figures in started.stages},
+            stages={figures.name: StageResult.of(figures) for figures in started.stages},
             started_at=started.at,
         )
 
@@ -150,15 +81,15 @@ class Tally:
         """Add one event of this run."""
         # The three that come with every task go first.
         if isinstance(event, AttemptEnded):
-            _end(self.stages[event.attempt.stage], event.outcome)
+            self.stages[event.attempt.stage].add(event.outcome)
         elif isinstance(event, TaskSucceeded):
             self.stages[event.attempt.stage].completed += 1
         elif isinstance(event, Event):
             self._add_milestone(event)
         elif not isinstance(event, AttemptStarted):
-            self._add_trouble(event)
+            self._add_rare(event)
 
-    def _add_trouble(self, event: AnyEvent) -> None:
+    def _add_rare(self, event: AnyEvent) -> None:
         match event:
             case RetryScheduled():
                 self.stages[event.attempt.stage].retries += 1
@@ -246,33 +177,3 @@ class Tallies:
 def execution_of(event: AnyEvent) -> str:
     """Return the run that ``event`` belongs to."""
     return event.execution if isinstance(event, Event) else event.attempt.execution
-
-
-def _stage(figures: StageFigures) -> StageTally:
-    return StageTally(
-        name=figures.name,
-        operation=figures.operation,
-        tasks=figures.tasks,
-        projected_bytes=figures.projected_bytes,
-        allowed_bytes=figures.allowed_bytes,
-    )
-
-
-def _end(stage: StageTally, outcome: Outcome) -> None:
-    stage.attempts += 1
-    stage.busy_seconds += outcome.seconds
-    stage.read_bytes += outcome.read_bytes
-    stage.written_bytes += outcome.written_bytes
-    if outcome.peak_bytes > stage.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
-        stage.peak_bytes = outcome.peak_bytes
-    status = outcome.status
-    if status is Status.SUCCEEDED:
-        return
-    if status is Status.FAILED:
-        stage.failed += 1
-    elif status is Status.LOST:
-        stage.lost += 1
-    elif status is Status.TIMED_OUT:
-        stage.timed_out += 1
-    else:
-        stage.cancelled += 1

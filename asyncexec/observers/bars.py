@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
-    from asyncexec.events.tally import StageTally, Tally
+    from asyncexec.events.stage_result import StageResult
+    from asyncexec.events.tally import Tally
 
 # More bars than this at once say nothing more, and take time to draw.
 _STAGE_BARS = 8
@@ -59,7 +60,7 @@ class Bars:
             self._progress.start()
         return self._progress
 
-    def _draw_stages(self, progress: Progress, run: Tally, stages: list[StageTally]) -> None:
+    def _draw_stages(self, progress: Progress, run: Tally, stages: list[StageResult]) -> None:
         shown = {stage.name for stage in _most_telling(stages)}
         for stage in stages:
             known = self._ids.get((run.execution, stage.name))
@@ -69,7 +70,7 @@ class Bars:
                 progress.update(known, visible=False)
 
     def _draw(
-        self, progress: Progress, execution: str, stage: str, name: str, figures: list[StageTally]
+        self, progress: Progress, execution: str, stage: str, name: str, figures: list[StageResult]
     ) -> None:
         completed = sum(f.completed for f in figures)
         bar = self._ids.get((execution, stage))
@@ -82,7 +83,7 @@ class Bars:
         progress.update(bar, completed=completed, visible=True, troubles=troubles)
 
 
-def _most_telling(stages: list[StageTally]) -> list[StageTally]:
+def _most_telling(stages: list[StageResult]) -> list[StageResult]:
     """Return the stages to show: those that run, then those that ended last."""
     running = [s for s in stages if s.started_at and not s.ended_at]
     ended = sorted(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from asyncexec.events.records import AnyEvent
-    from asyncexec.events.tally import StageTally, Tally
+    from asyncexec.events.stage_result import StageResult
+    from asyncexec.events.tally import Tally
 
 _HEADINGS = (
     "stage", "operation", "tasks", "attempts", "retries", "backups", "failed",
@@ -53,7 +54,7 @@ class Summary:
         return None if latest is None else _copy(latest)
 
     @property
-    def stages(self) -> tuple[StageTally, ...]:
+    def stages(self) -> tuple[StageResult, ...]:
         """The stages of that run, in the plan's order."""
         run = self.run
         return () if run is None else tuple(run.stages.values())
@@ -80,7 +81,7 @@ def _title(run: Tally) -> str:
     return f"{run.execution}{on}: {run.status}{ended}{pauses}{error}"
 
 
-def _row(stage: StageTally) -> tuple[str, ...]:
+def _row(stage: StageResult) -> tuple[str, ...]:
     tasks = (
         f"{stage.tasks:,}"
         if stage.completed == stage.tasks
@@ -104,7 +105,7 @@ def _row(stage: StageTally) -> tuple[str, ...]:
     )
 
 
-def _total(stages: Iterable[StageTally]) -> tuple[str, ...]:
+def _total(stages: Iterable[StageResult]) -> tuple[str, ...]:
     stages = tuple(stages)
     return (
         "total",

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from asyncexec.events.tally import StageTally
+    from asyncexec.events.stage_result import StageResult
 
 
-def troubles(stages: Iterable[StageTally]) -> str:
+def troubles(stages: Iterable[StageResult]) -> str:
     """Return what did not go smoothly, ``"3 retries, 1 backup"``; empty where everything did."""
     stages = tuple(stages)
     counts = (

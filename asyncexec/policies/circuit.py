@@ -17,7 +17,7 @@ Source of the pattern: M. Nygard, "Release It!", 2007.
 
 The breaker counts different tasks as well as failures, so that one bad task never trips it, and a plan of few tasks
 never does: there the limit of each task speaks first, and says more. While the circuit is not closed, failures that
-look like the backend's are not charged to their tasks (:meth:`CircuitBreaker.excuses`), or those that happened to be
+look like the backend's are not charged to their tasks (:meth:`CircuitBreaker.is_outage`), or those that happened to be
 under way, or to be sent to see, would end the plan before the backend is back. What looks like the code's own failure
 neither counts nor is excused, so a bug ends as its task's error.
 """
@@ -29,16 +29,16 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import CircuitOpenError, OptionError
-from asyncexec.policies.classification import Kind
+from asyncexec.policies.classification import FailureKind
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-COUNTED = frozenset({Kind.TRANSIENT, Kind.WORKER_LOST, Kind.TIMED_OUT})
+COUNTED = frozenset({FailureKind.TRANSIENT, FailureKind.WORKER_LOST, FailureKind.TIMED_OUT})
 """The kinds of failure that may be the backend's fault; others say nothing about it."""
 
 # A timeout counts, as storage may hang, but is charged: as often it is too short, and the task's own error says so.
-_EXCUSED = COUNTED - {Kind.TIMED_OUT}
+_OUTAGES = COUNTED - {FailureKind.TIMED_OUT}
 
 
 class State(StrEnum):
@@ -142,9 +142,9 @@ class CircuitBreaker:
         self.resumes_at = now + self.pause_seconds
         return True
 
-    def excuses(self, kind: Kind) -> bool:
+    def is_outage(self, kind: FailureKind) -> bool:
         """Whether a failure of this kind is not to be charged to its task now (but still to be recorded)."""
-        return self.state is not State.CLOSED and kind in _EXCUSED
+        return self.state is not State.CLOSED and kind in _OUTAGES
 
     def error(self, plan: str, *, last: str = "") -> CircuitOpenError:
         """Return the error that ends ``plan`` after giving up; ``last`` says what failed last, and why."""

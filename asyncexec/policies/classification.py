@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from asyncexec.events.outcome import ErrorInfo, Outcome
 
 
-class Kind(StrEnum):
+class FailureKind(StrEnum):
     """What kind of failure an attempt ended with."""
 
     TRANSIENT = "transient"
@@ -40,21 +40,21 @@ class Kind(StrEnum):
     """The same will happen again: a mistake in code or input, missing data or rights, a full disk."""
 
 
-_BY_STATUS: dict[Status, Kind] = {
-    Status.LOST: Kind.WORKER_LOST,
-    Status.CANCELLED: Kind.WORKER_LOST,
-    Status.TIMED_OUT: Kind.TIMED_OUT,
+_BY_STATUS: dict[Status, FailureKind] = {
+    Status.LOST: FailureKind.WORKER_LOST,
+    Status.CANCELLED: FailureKind.WORKER_LOST,
+    Status.TIMED_OUT: FailureKind.TIMED_OUT,
 }
 
 
-def classify(outcome: Outcome, overrides: Mapping[str, Kind] | None = None) -> Kind:
+def classify(outcome: Outcome, overrides: Mapping[str, FailureKind] | None = None) -> FailureKind:
     """Return what kind of failure ``outcome`` is.
 
     Parameters
     ----------
     outcome : Outcome
         Of an attempt that did not succeed. A cancelled one counts as lost: who asked for it does not ask here.
-    overrides : mapping of str to Kind
+    overrides : mapping of str to FailureKind
         By qualified name of an exception class; they go before the tables, the most specific class first.
 
     Raises
@@ -67,47 +67,53 @@ def classify(outcome: Outcome, overrides: Mapping[str, Kind] | None = None) -> K
     error = outcome.error
     if outcome.status is not Status.FAILED:
         # Backends that see the system kill a worker for its memory say so by the error they attach.
-        out_of_memory = error is not None and _look_up(error, _TABLE) is Kind.OUT_OF_MEMORY
-        return Kind.OUT_OF_MEMORY if out_of_memory else _BY_STATUS[outcome.status]
+        out_of_memory = error is not None and _look_up(error, _TABLE) is FailureKind.OUT_OF_MEMORY
+        return FailureKind.OUT_OF_MEMORY if out_of_memory else _BY_STATUS[outcome.status]
     if error is None:
-        return Kind.UNKNOWN
+        return FailureKind.UNKNOWN
     return (
         _look_up(error, overrides or {})
         or _by_answer(error)
         or _look_up(error, _TABLE)
-        or Kind.UNKNOWN
+        or FailureKind.UNKNOWN
     )
 
 
-def _look_up(error: ErrorInfo, table: Mapping[str, Kind]) -> Kind | None:
+def _look_up(error: ErrorInfo, table: Mapping[str, FailureKind]) -> FailureKind | None:
     for name in (error.type, *error.bases):
         if (kind := table.get(name)) is not None:
             return kind
     return None
 
 
-def _by_answer(error: ErrorInfo) -> Kind | None:
+def _by_answer(error: ErrorInfo) -> FailureKind | None:
     """Decide by what the system or a service answered, where the message tells."""
     errno = errno_of(error)
     if errno is not None and errno in _ERRNOS:
         return _ERRNOS[errno]
     status = http_status_of(error)
     if status is not None and status >= 400:
-        return Kind.TRANSIENT if status in _RETRIED_STATUSES or status >= 500 else Kind.PERMANENT
+        return (
+            FailureKind.TRANSIENT
+            if status in _RETRIED_STATUSES or status >= 500
+            else FailureKind.PERMANENT
+        )
     code = service_code_of(error)
     return None if code is None else _service_kind(code)
 
 
-def _service_kind(code: str) -> Kind | None:
+def _service_kind(code: str) -> FailureKind | None:
     if code.isdigit():
         return (
-            Kind.TRANSIENT if int(code) in _RETRIED_STATUSES or int(code) >= 500 else Kind.PERMANENT
+            FailureKind.TRANSIENT
+            if int(code) in _RETRIED_STATUSES or int(code) >= 500
+            else FailureKind.PERMANENT
         )
     if code in _RETRIED_CODES or "Throttl" in code or "Timeout" in code:
-        return Kind.TRANSIENT
+        return FailureKind.TRANSIENT
     # "AccessDenied", "NoSuchKey", "InvalidBucketName": services use the same few openings and endings.
     return (
-        Kind.PERMANENT
+        FailureKind.PERMANENT
         if code.startswith(_REFUSED_PREFIXES) or code.endswith(_REFUSED_SUFFIXES)
         else None
     )
@@ -156,15 +162,15 @@ _REFUSED_SUFFIXES = (
 )
 
 # By number, for Linux: what is worth a class of its own in Python is in the table below.
-_ERRNOS: dict[int, Kind] = {
-    12: Kind.OUT_OF_MEMORY,  # ENOMEM
-    22: Kind.PERMANENT,  # EINVAL
-    27: Kind.PERMANENT,  # EFBIG
-    28: Kind.PERMANENT,  # ENOSPC: waiting some seconds does not empty a disk
-    30: Kind.PERMANENT,  # EROFS
-    36: Kind.PERMANENT,  # ENAMETOOLONG
-    40: Kind.PERMANENT,  # ELOOP
-    122: Kind.PERMANENT,  # EDQUOT
+_ERRNOS: dict[int, FailureKind] = {
+    12: FailureKind.OUT_OF_MEMORY,  # ENOMEM
+    22: FailureKind.PERMANENT,  # EINVAL
+    27: FailureKind.PERMANENT,  # EFBIG
+    28: FailureKind.PERMANENT,  # ENOSPC: waiting some seconds does not empty a disk
+    30: FailureKind.PERMANENT,  # EROFS
+    36: FailureKind.PERMANENT,  # ENAMETOOLONG
+    40: FailureKind.PERMANENT,  # ELOOP
+    122: FailureKind.PERMANENT,  # EDQUOT
 }
 
 _PERMANENT = """
@@ -213,12 +219,12 @@ builtins.MemoryError
 torch.OutOfMemoryError torch.cuda.OutOfMemoryError
 """
 
-_TABLE: dict[str, Kind] = {
+_TABLE: dict[str, FailureKind] = {
     name: kind
     for kind, names in (
-        (Kind.PERMANENT, _PERMANENT),
-        (Kind.TRANSIENT, _TRANSIENT),
-        (Kind.OUT_OF_MEMORY, _OUT_OF_MEMORY),
+        (FailureKind.PERMANENT, _PERMANENT),
+        (FailureKind.TRANSIENT, _TRANSIENT),
+        (FailureKind.OUT_OF_MEMORY, _OUT_OF_MEMORY),
     )
     for name in names.split()
 }

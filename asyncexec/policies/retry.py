@@ -1,40 +1,25 @@
-"""Whether and when a failed task is tried again."""
+"""The retry policy: whether a failed task is tried again, and after how long."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
-from asyncexec.policies.classification import Kind, classify
+from asyncexec.policies.classification import FailureKind, classify
 
 if TYPE_CHECKING:
     import random
 
     from asyncexec.events.outcome import Outcome
 
-# The budget is for plans that fail in bulk; below this many retries the limit per task is the one that tells.
+# The budget is for plans that fail in bulk; below this many retries the limit of each task decides.
 _LEAST_BUDGET = 100
 
 # 2**k overflows a float beyond; any cap is reached long before.
 _GREATEST_EXPONENT = 64
-
-
-class Verdict(NamedTuple):
-    """A task is tried again.
-
-    Attributes
-    ----------
-    delay_seconds : float
-        How long to wait before.
-    alone : bool
-        Whether nothing else may run on its worker (or in its memory budget) meanwhile.
-    """
-
-    delay_seconds: float
-    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,20 +28,21 @@ class Retry:
 
     The wait before retry k (from 0) is drawn from ``U(0, min(cap_seconds, base_seconds * 2**k))``: "full jitter", by
     M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015. A task out of memory is tried once more,
-    alone. A permanent failure is not repeated, and a loss before the attempt started counts against nobody.
+    with nothing beside it. A permanent failure is not repeated, and a loss before the attempt started is not counted.
 
     Attributes
     ----------
     attempts : int
-        How many attempts a task may fail in all; 1 means no retries.
+        How many attempts of a task may fail, the first included: ``attempts=3`` is one attempt and two retries, 1 means
+        no retries. Wherever a number of attempts or retries is given to asyncexec, it counts attempts in all.
     base_seconds, cap_seconds : float
         Scale and upper bound of the waits.
     budget : float or None
         How many retries the whole plan may have, as a multiple of its tasks (never fewer than 100); more than that, and
         the plan fails. None means no limit but that of each task.
     permanent, transient : tuple of exception classes or of their qualified names
-        Never, or always, worth another attempt, whatever asyncexec thinks of them; subclasses included, the most
-        specific class deciding.
+        Never, or always, tried again, whatever asyncexec's own tables say; subclasses included, the most specific class
+        deciding.
 
     Raises
     ------
@@ -70,7 +56,7 @@ class Retry:
     budget: float | None = 0.5
     permanent: tuple[type[BaseException] | str, ...] = ()
     transient: tuple[type[BaseException] | str, ...] = ()
-    _overrides: dict[str, Kind] = field(init=False, repr=False, compare=False)
+    _overrides: dict[str, FailureKind] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_attempts(self.attempts)
@@ -78,8 +64,8 @@ class Retry:
             _check_number(name, getattr(self, name))
         if self.budget is not None:
             _check_number("budget", self.budget)
-        overrides = _names("transient", self.transient, Kind.TRANSIENT)
-        permanent = _names("permanent", self.permanent, Kind.PERMANENT)
+        overrides = _names("transient", self.transient, FailureKind.TRANSIENT)
+        permanent = _names("permanent", self.permanent, FailureKind.PERMANENT)
         if both := sorted(overrides.keys() & permanent.keys()):
             raise OptionError(f"retry: {', '.join(both)} cannot be both permanent and transient")
         object.__setattr__(self, "_overrides", overrides | permanent)
@@ -89,12 +75,13 @@ class Retry:
         """No retries."""
         return cls(attempts=1)
 
-    def kind(self, outcome: Outcome) -> Kind:
+    def kind(self, outcome: Outcome) -> FailureKind:
         """Return what kind of failure ``outcome`` (of an attempt that did not succeed) is."""
         return classify(outcome, self._overrides)
 
-    def charged(self, outcome: Outcome) -> bool:
-        """Whether the failure counts against its task: losses before anything started do not."""
+    @staticmethod
+    def counts_as_failure(outcome: Outcome) -> bool:
+        """Whether an outcome counts against its task: losses before anything started do not."""
         return outcome.started or outcome.status is Status.FAILED
 
     def retries_allowed(self, tasks: int) -> float:
@@ -103,40 +90,33 @@ class Retry:
             math.inf if self.budget is None else max(_LEAST_BUDGET, math.floor(self.budget * tasks))
         )
 
-    def verdict(
-        self, kind: Kind, failures: int, rng: random.Random, *, alone: bool = False
-    ) -> Verdict | None:
-        """Decide about a task that has just failed.
+    def delay_seconds(
+        self, kind: FailureKind, failures: int, rng: random.Random, *, exclusive: bool = False
+    ) -> float | None:
+        """Return how long to wait before a task that has just failed is tried again; None if it is not.
 
         Parameters
         ----------
-        kind : Kind
+        kind : FailureKind
             Of the latest failure.
         failures : int
-            How many failures have been charged to the task, the latest included.
+            How many failures count against the task, the latest included.
         rng : random.Random
-            Where the jitter comes from.
-        alone : bool
-            Whether the attempt that failed ran alone.
-
-        Returns
-        -------
-        Verdict or None
-            None: give up. What has once run alone goes on alone.
+            Source of the jitter.
+        exclusive : bool
+            Whether the attempt that failed had nothing beside it.
         """
-        if kind is Kind.PERMANENT or failures >= self.attempts:
+        if kind is FailureKind.PERMANENT or failures >= self.attempts:
             return None
-        if kind is Kind.OUT_OF_MEMORY:
+        if kind is FailureKind.OUT_OF_MEMORY:
             # No waiting: the memory is there as soon as nothing else runs, which admission sees to.
-            return None if alone else Verdict(0.0, alone=True)
+            return None if exclusive else 0.0
         exponent = min(max(failures - 1, 0), _GREATEST_EXPONENT)
-        return Verdict(
-            rng.uniform(0.0, min(self.cap_seconds, self.base_seconds * 2.0**exponent)), alone
-        )
+        return rng.uniform(0.0, min(self.cap_seconds, self.base_seconds * 2.0**exponent))
 
 
 def as_retry(value: Retry | int | bool | None) -> Retry:  # noqa: FBT001 - True and False are what users write
-    """Return the policy that ``value`` stands for: None or True the default, False no retries, an int so many attempts.
+    """Return the policy that ``value`` stands for: None or True the default, False no retries, an int attempts in all.
 
     Raises
     ------
@@ -175,8 +155,8 @@ def _check_number(name: str, value: object) -> None:
 
 
 def _names(
-    option: str, classes: tuple[type[BaseException] | str, ...], kind: Kind
-) -> dict[str, Kind]:
+    option: str, classes: tuple[type[BaseException] | str, ...], kind: FailureKind
+) -> dict[str, FailureKind]:
     if not isinstance(classes, tuple | list):
         raise OptionError(
             f"retry: {option} must be a tuple of exception classes or names, not {classes!r}"

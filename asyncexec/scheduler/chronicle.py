@@ -1,4 +1,4 @@
-"""Tells what happens in a run, as events; nothing is made while nobody listens."""
+"""The events of a run, kept until the driver sends them to observers; none is made while nobody observes."""
 
 from __future__ import annotations
 
@@ -22,19 +22,18 @@ from asyncexec.events.records import (
 if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.records import AnyEvent
-    from asyncexec.scheduler.attempts import Running
-    from asyncexec.scheduler.stage import StageState
+    from asyncexec.scheduler.stage import AttemptRecord, StageState
 
 
 class Chronicle:
-    """The events of one run that nobody has been told of yet.
+    """The events of one run that have not been sent yet.
 
     Attributes
     ----------
     events : list
-        In order; whoever passes them on takes them away.
+        In order; the sender takes them away.
     watched : bool
-        Whether anybody listens.
+        Whether there is any observer.
     """
 
     def __init__(self, execution: str, *, epoch: float, watched: bool) -> None:
@@ -43,45 +42,45 @@ class Chronicle:
         self._execution = execution
         self._epoch = epoch
 
-    # Every task comes through these three: they look at `watched` first and make what they need in place.
+    # Every task comes through these three: they check `watched` first and build what they need in place.
 
-    def started(self, running: Running, worker: str, now: float) -> None:
+    def started(self, attempt: AttemptRecord, worker: str, now: float) -> None:
         if self.watched:
-            record = running.described(self._execution)
-            self.events.append(AttemptStarted(record, worker, self._epoch + now))
+            described = attempt.described(self._execution)
+            self.events.append(AttemptStarted(described, worker, self._epoch + now))
 
-    def ended(self, running: Running, outcome: Outcome, now: float) -> None:
+    def ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
         if self.watched:
-            record = running.record or running.described(self._execution)
+            described = attempt.event_record or attempt.described(self._execution)
             at = self._epoch + now
-            if running.started < 0 and outcome.started_at > 0:
-                self.events.append(AttemptStarted(record, outcome.worker, at - outcome.seconds))
-            self.events.append(AttemptEnded(record, outcome, at))
+            if attempt.started < 0 and outcome.started_at > 0:
+                self.events.append(AttemptStarted(described, outcome.worker, at - outcome.seconds))
+            self.events.append(AttemptEnded(described, outcome, at))
 
-    def succeeded(self, running: Running, now: float) -> None:
+    def succeeded(self, attempt: AttemptRecord, now: float) -> None:
         if self.watched:
-            record = running.record or running.described(self._execution)
-            self.events.append(TaskSucceeded(record, self._epoch + now))
+            described = attempt.event_record or attempt.described(self._execution)
+            self.events.append(TaskSucceeded(described, self._epoch + now))
 
     # These are rare.
 
-    def abandoned(self, running: Running, now: float) -> None:
-        attempt = running.described(self._execution)
-        self._add(AttemptAbandoned(attempt=attempt, at=self._epoch + now))
+    def abandoned(self, attempt: AttemptRecord, now: float) -> None:
+        described = attempt.described(self._execution)
+        self._add(AttemptAbandoned(attempt=described, at=self._epoch + now))
 
-    def backup_started(self, running: Running, running_seconds: float, now: float) -> None:
-        record = running.described(self._execution)
-        self._add(BackupStarted(record, running_seconds, self._epoch + now))
+    def backup_started(self, attempt: AttemptRecord, running_seconds: float, now: float) -> None:
+        described = attempt.described(self._execution)
+        self._add(BackupStarted(described, running_seconds, self._epoch + now))
 
     def retry_scheduled(
-        self, running: Running, delay_seconds: float, reason: str, now: float
+        self, attempt: AttemptRecord, delay_seconds: float, reason: str, now: float
     ) -> None:
-        record = running.described(self._execution)
-        self._add(RetryScheduled(record, delay_seconds, reason, self._epoch + now))
+        described = attempt.described(self._execution)
+        self._add(RetryScheduled(described, delay_seconds, reason, self._epoch + now))
 
-    def failed(self, running: Running, error: Exception, now: float) -> None:
-        record = running.described(self._execution)
-        self._add(TaskFailed(record, str(error), self._epoch + now))
+    def failed(self, attempt: AttemptRecord, error: Exception, now: float) -> None:
+        described = attempt.described(self._execution)
+        self._add(TaskFailed(described, str(error), self._epoch + now))
 
     def stage_started(self, stage: StageState, now: float) -> None:
         at = self._epoch + now
@@ -90,7 +89,9 @@ class Chronicle:
     def stage_resumed(self, stage: StageState, now: float) -> None:
         at = self._epoch + now
         self._add(
-            StageResumed(execution=self._execution, at=at, stage=stage.name, tasks=stage.resumed)
+            StageResumed(
+                execution=self._execution, at=at, stage=stage.name, tasks=stage.figures.resumed
+            )
         )
 
     def stage_completed(self, stage: StageState, now: float) -> None:

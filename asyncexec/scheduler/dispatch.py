@@ -135,7 +135,7 @@ class Dispatch:
         self.broken = error
         for lane in self._lanes.values():
             lane.run.stop(error)
-            lane.run.forsake()
+            lane.run.abandon_all()
             lane.run.unwanted.clear()
         self.settle(now)
 
@@ -206,11 +206,11 @@ class Dispatch:
         if lane.drain_by is None:
             lane.drain_by = now + DRAIN_SECONDS
         elif now >= lane.drain_by:
-            forsaken = lane.run.forsake()
+            abandoned = lane.run.abandon_all()
             logger.warning(
                 "execution %s: the backend did not report %d cancelled attempts within %g s; they are given up",
                 lane.run.name,
-                forsaken,
+                abandoned,
                 DRAIN_SECONDS,
             )
 

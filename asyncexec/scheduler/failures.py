@@ -1,4 +1,4 @@
-"""What to do about an attempt that failed, and the error when nothing more can be done."""
+"""The decision about a task whose attempt failed: another attempt, or the error that ends the plan."""
 
 from __future__ import annotations
 
@@ -17,106 +17,137 @@ from asyncexec.errors import (
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.box import unravel
 from asyncexec.plan.memory import format_bytes
-from asyncexec.policies.classification import Kind
+from asyncexec.policies.classification import FailureKind
 
 if TYPE_CHECKING:
     import random
 
-    from asyncexec.scheduler.attempts import Running, Trouble
-    from asyncexec.scheduler.stage import StageState
+    from asyncexec.scheduler.stage import AttemptRecord, StageState, TaskRecord
 
 _HANG_ADVICE = " If tasks may take so long, give timeout=Timeout(task=...), or Timeout(hangs=False) for no limit."
 _LOSS_ADVICE = (
     " See what ended the workers (their logs, memory, preemption), or give retry= more attempts."
 )
 
-# A backend that does nothing but lose attempts before they start is no better than one that fails them. While it gets
-# other work done, it is only busy: a service that refuses calls over its limit refuses some tasks again and again.
-_FREE_LOSSES = 20
+# So many losses of a task before it started are forgiven while no task is completed. A backend that does nothing but
+# lose attempts is no better than one that fails them; while it gets other work done, it is only busy: a service that
+# refuses calls over its limit refuses some tasks again and again.
+_UNSTARTED_LOSSES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Again:
+class RetryDecision:
     """The task gets another attempt.
 
     Attributes
     ----------
     delay_seconds : float
         How long to wait before.
-    alone : bool
+    exclusive : bool
         Whether nothing else may run meanwhile.
-    charged : bool
+    counts_as_failure : bool
         Whether the failure counts against the task and the plan's retry budget.
     failed : bool
         Whether the attempt failed at all, as opposed to being lost before it started.
     reason : str
     info : ErrorInfo or None
-        What the attempt failed with.
+        The error that the attempt failed with.
     """
 
     delay_seconds: float = 0.0
-    alone: bool = False
-    charged: bool = True
+    exclusive: bool = False
+    counts_as_failure: bool = True
     failed: bool = True
     reason: str = ""
     info: ErrorInfo | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Hopeless:
+class FailDecision:
     """The task, and with it the plan, has failed."""
 
     error: TaskError
 
 
-def judge(
-    plan: str,
-    stage: StageState,
-    running: Running,
-    *,
-    trouble: Trouble,
-    outcome: Outcome,
-    rng: random.Random,
-    left: int,
-    excused: bool = False,
-) -> Again | Hopeless:
-    """Decide about a task whose last living attempt ended with ``outcome``, and keep count in ``trouble``.
+_LOST_UNSTARTED = RetryDecision(
+    counts_as_failure=False, failed=False, reason="the attempt was lost before it started"
+)
 
-    ``left`` is how many tasks of the run are not complete; ``excused`` says that everything fails just now, which is
-    not the task's fault.
+
+def decide_retry(
+    attempt: AttemptRecord,
+    record: TaskRecord,
+    outcome: Outcome,
+    kind: FailureKind,
+    *,
+    plan: str,
+    tasks_left: int,
+    is_outage: bool,
+    rng: random.Random,
+) -> RetryDecision | FailDecision:
+    """Decide about a task whose last attempt in flight has ended, and keep count in its record.
+
+    Parameters
+    ----------
+    attempt : AttemptRecord
+    record : TaskRecord
+    outcome : Outcome
+    kind : FailureKind
+        Of the outcome.
+    plan : str
+        Its name.
+    tasks_left : int
+        How many tasks of the run are not complete.
+    is_outage : bool
+        Whether everything fails just now, which is not the task's fault.
+    rng : random.Random
+        Source of the jitter of delays.
     """
+    stage = attempt.lease.stage
     retry = stage.settings.retry
-    if not retry.charged(outcome) and _is_free(trouble, left):
-        return Again(charged=False, failed=False, reason="the attempt was lost before it started")
-    kind = retry.kind(outcome)
-    poisonous = kind is Kind.WORKER_LOST and stage.poison.lost(running.task, outcome.worker)
-    charged = poisonous or not excused
+    if not retry.counts_as_failure(outcome) and _is_forgiven(record, tasks_left):
+        return _LOST_UNSTARTED
+    poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
+    counts = poisonous or not is_outage
     # At least the first failure counts, or "no retries" would not mean none.
-    trouble.failures += charged or not trouble.failures
+    record.failures += counts or not record.failures
     if not poisonous and (stage.stage.idempotent or not outcome.started):
-        alone = running.consignment.exclusive
-        verdict = retry.verdict(kind, trouble.failures, rng, alone=alone)
-        if verdict is not None:
-            return Again(
-                delay_seconds=verdict.delay_seconds,
-                alone=verdict.alone or _is_unclear(kind, outcome),
-                charged=charged,
+        exclusive = attempt.lease.exclusive
+        delay = retry.delay_seconds(kind, record.failures, rng, exclusive=exclusive)
+        if delay is not None:
+            return RetryDecision(
+                delay_seconds=delay,
+                # A task that once had to run with nothing beside it goes on so.
+                exclusive=exclusive or _needs_to_be_alone(kind, outcome),
+                counts_as_failure=counts,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
             )
-    return Hopeless(_error(plan, stage, running, outcome=outcome, kind=kind, poisonous=poisonous))
+    return FailDecision(
+        _error(plan, stage, attempt, outcome=outcome, kind=kind, poisonous=poisonous)
+    )
 
 
-def _is_free(trouble: Trouble, left: int) -> bool:
-    """Whether one more loss before the start is charged to nobody."""
-    if trouble.left != left:
-        trouble.left, trouble.free_losses = left, 0
-    trouble.free_losses += 1
-    return trouble.free_losses <= _FREE_LOSSES
+def _is_forgiven(record: TaskRecord, tasks_left: int) -> bool:
+    """Whether one more loss before the start does not count as a failure."""
+    if record.tasks_left != tasks_left:
+        record.tasks_left, record.unstarted_losses = tasks_left, 0
+    record.unstarted_losses += 1
+    return record.unstarted_losses <= _UNSTARTED_LOSSES
+
+
+def _needs_to_be_alone(kind: FailureKind, outcome: Outcome) -> bool:
+    """Whether the next attempt is to have nothing beside it: for its memory, or to find out which task is to blame.
+
+    A task that was lost beside others may be what ended their worker: it is, if it is lost again with nothing beside
+    it.
+    """
+    lost_among_others = kind is FailureKind.WORKER_LOST and outcome.started and not outcome.worker
+    return kind is FailureKind.OUT_OF_MEMORY or lost_among_others
 
 
 def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:
-    """Attach to ``error`` what happened on the worker: the exception itself, or its traceback as a note."""
+    """Attach to ``error`` its cause on the worker: the exception itself, or its traceback as a note."""
     if info is not None and info.exception is not None:
         error.__cause__ = info.exception
     elif info is not None and info.traceback:
@@ -124,21 +155,13 @@ def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:
     return error
 
 
-def _is_unclear(kind: Kind, outcome: Outcome) -> bool:
-    """Whether a task was lost beside others, and any of them may have been what ended the worker.
-
-    Tried again with nothing beside it, it is to blame if it is lost again.
-    """
-    return kind is Kind.WORKER_LOST and outcome.started and not outcome.worker
-
-
-def _reason(kind: Kind, outcome: Outcome) -> str:
+def _reason(kind: FailureKind, outcome: Outcome) -> str:
     if outcome.error is None:
         return str(kind)
-    return f"{kind}: {_said(outcome.error, outcome.error.type.rpartition('.')[2])}"
+    return f"{kind}: {_as_python_prints(outcome.error, outcome.error.type.rpartition('.')[2])}"
 
 
-def _said(info: ErrorInfo, name: str) -> str:
+def _as_python_prints(info: ErrorInfo, name: str) -> str:
     """Return an exception as Python prints it: one without a message is its name alone."""
     return f"{name}: {info.message}" if info.message else name
 
@@ -146,13 +169,13 @@ def _said(info: ErrorInfo, name: str) -> str:
 def _error(
     plan: str,
     stage: StageState,
-    running: Running,
+    attempt: AttemptRecord,
     *,
     outcome: Outcome,
-    kind: Kind,
+    kind: FailureKind,
     poisonous: bool,
 ) -> TaskError:
-    index = unravel(running.task, stage.stage.shape)
+    index = unravel(attempt.task, stage.stage.shape)
     info = outcome.error or ErrorInfo("")
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
     operation = stage.stage.operation
@@ -161,12 +184,12 @@ def _error(
     worker = f", worker {outcome.worker}" if outcome.worker else ""
     repeats = "" if stage.stage.idempotent else " It is not idempotent, so it was not repeated."
     error = cls(
-        f"plan {plan!r}, stage {stage.name!r}{operation}, task {index}{chunk}, attempt {running.number}{worker}: "
+        f"plan {plan!r}, stage {stage.name!r}{operation}, task {index}{chunk}, attempt {attempt.number}{worker}: "
         f"{what}.{repeats}{advice}",
         plan=plan,
         stage=stage.name,
         index=index,
-        attempt=running.number,
+        attempt=attempt.number,
         worker=outcome.worker,
         remote_traceback=info.traceback,
     )
@@ -174,11 +197,11 @@ def _error(
 
 
 def _explain(
-    stage: StageState, outcome: Outcome, kind: Kind, *, poisonous: bool
+    stage: StageState, outcome: Outcome, kind: FailureKind, *, poisonous: bool
 ) -> tuple[str, type[TaskError], str]:
-    """Return what happened, the class of the error, and what to do next."""
+    """Return the failure in words, the class of the error, and advice on what to do next."""
     info = outcome.error
-    said = _said(info, info.type.removeprefix("builtins.")) if info else ""
+    said = _as_python_prints(info, info.type.removeprefix("builtins.")) if info else ""
     memory = stage.stage.memory
     if poisonous:
         advice = " It probably crashes the interpreter or runs out of memory; run it on executor='serial' to see."
@@ -187,7 +210,7 @@ def _explain(
             PoisonTaskError,
             advice,
         )
-    if kind is Kind.OUT_OF_MEMORY:
+    if kind is FailureKind.OUT_OF_MEMORY:
         projected = (
             f" (projected {format_bytes(memory.projected_bytes)})" if memory.projected_bytes else ""
         )

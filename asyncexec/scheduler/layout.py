@@ -7,12 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Program
+from asyncexec.events.stage_result import StageResult
 from asyncexec.scheduler.batching import BatchSize
-from asyncexec.scheduler.experience import Experience
 from asyncexec.scheduler.graph import Edge, graph_of
 from asyncexec.scheduler.readiness import Readiness
-from asyncexec.scheduler.stage import StageState
+from asyncexec.scheduler.stage import AttemptRecord, StageState
 from asyncexec.scheduler.values import Retention, Values, retentions
+from asyncexec.straggler.duration_history import DurationHistory
+from asyncexec.straggler.monitor import AttemptMonitor
+from asyncexec.straggler.off import Off
+from asyncexec.straggler.task_sizes import sizes_of
+from asyncexec.straggler.worker_starts import WorkerStarts
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -37,7 +42,7 @@ class Layout:
         How many batches the backend runs at once, now.
     workspace : OpenWorkspace, optional
         Where the chunks are, for plans that have any.
-    experience : Experience, optional
+    history : DurationHistory, optional
         How long tasks took in earlier runs.
     """
 
@@ -50,10 +55,11 @@ class Layout:
         capabilities: Capabilities,
         slots: Callable[[], int],
         workspace: OpenWorkspace | None = None,
-        experience: Experience | None = None,
+        history: DurationHistory | None = None,
     ) -> None:
         self.plan = plan
-        self._experience = Experience() if experience is None else experience
+        self._history = DurationHistory() if history is None else history
+        self.worker_starts = WorkerStarts()
         self.settings = settings
         self.slots = slots
         self._workspace = workspace
@@ -133,22 +139,50 @@ class Layout:
                 memory_bytes=stage.memory.allowed_bytes or stage.memory.projected_bytes or None,
                 resources=stage.resources,
             )
+            figures = StageResult(
+                name=stage.name,
+                operation=stage.operation,
+                tasks=stage.tasks,
+                projected_bytes=stage.memory.projected_bytes,
+                allowed_bytes=stage.memory.allowed_bytes,
+                resumed=sum(map(len, self._done[position])),
+            )
+            policies = self.settings.for_stage(stage)
             state = StageState(
                 position=position,
                 depth=self._graph.depths[position],
                 stage=stage,
                 program=program,
                 readiness=self._readiness.stages[position],
-                settings=self.settings.for_stage(stage),
+                settings=policies,
                 inputs=self.values.reader(stage, self._graph.inputs[position]),
                 retention=kept[position],
                 batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
-                slots=self.slots,
-                experience=self._experience.of(stage),
-                resumed=sum(map(len, self._done[position])),
+                figures=figures,
+                monitor=self._monitor(policies, program, figures, stage, capabilities),
             )
             states.append(state)
         return states
+
+    def _monitor(
+        self,
+        policies: Settings,
+        program: Program,
+        figures: StageResult,
+        stage: Stage,
+        capabilities: Capabilities,
+    ) -> AttemptMonitor[AttemptRecord]:
+        return AttemptMonitor(
+            # A backup is a repetition as well.
+            policies.straggler if stage.idempotent else Off(),
+            figures,
+            history=self._history.of(stage),
+            sizes=sizes_of(program.io, program.shape),
+            starts=self.worker_starts,
+            slots=self.slots,
+            kills=capabilities.kills,
+            metered=capabilities.metered,
+        )
 
 
 def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:

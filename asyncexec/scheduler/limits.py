@@ -1,20 +1,25 @@
-"""How long a plan and its stages may take as a whole."""
+"""Timeouts: of a plan, of its stages, and of single attempts, those that seem to hang included."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ExecutionError, PlanTimeoutError, StageTimeoutError
+from asyncexec.policies.timeout import hang_seconds
+from asyncexec.straggler.rule import EVIDENCE
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.settings import Settings
-    from asyncexec.scheduler.stage import StageState
+    from asyncexec.scheduler.stage import AttemptRecord, StageState
+
+HANG_CHECK_SECONDS = 10.0
 
 
 class Limits:
-    """The timeouts of a plan and its stages; those of tasks are the lookout's."""
+    """The timeouts of a plan and its stages as a whole."""
 
     def __init__(self, plan: Plan, settings: Settings, stages: Sequence[StageState]) -> None:
         self._plan = plan
@@ -53,3 +58,55 @@ class Limits:
                     f"{stage.readiness.left} of {stage.tasks} tasks were left"
                 )
         return None
+
+
+def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:
+    """Iterate over the attempts of a stage that have run longer than they may, and are not being stopped yet."""
+    limit = stage.settings.timeout.task
+    if limit is None:
+        yield from _hung(stage, now)
+        return
+    for attempt in stage.monitor.attempts.values():
+        # The same sum as in `next_overdue`: rounded otherwise, it would be due and not overdue for ever.
+        if now < attempt.started + limit:
+            return
+        if not attempt.timed_out:
+            yield attempt
+
+
+def next_overdue(stage: StageState) -> float:
+    """Return when some attempt of a stage may be overdue, as far as is known now; infinity if never."""
+    limit = stage.settings.timeout.task
+    if limit is None:
+        return _next_hung(stage) if stage.detects_hangs else math.inf
+    return _oldest(stage) + limit
+
+
+def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
+    """Iterate over attempts that run so much longer than others that they are taken for hung."""
+    if not stage.detects_hangs:
+        return
+    durations = stage.monitor.known_durations
+    if durations.count < EVIDENCE:
+        return
+    quantile = durations.quantile(0.99)
+    limit = stage.hang_seconds = hang_seconds(quantile)
+    for attempt in stage.monitor.attempts.values():
+        if now < attempt.started + limit:
+            return
+        stopped = 0 if attempt.task_record is None else attempt.task_record.hangs
+        if now >= attempt.started + hang_seconds(quantile, stopped) and not attempt.timed_out:
+            yield attempt
+
+
+def _next_hung(stage: StageState) -> float:
+    monitor = stage.monitor
+    if monitor.known_durations.count < EVIDENCE:
+        return math.inf  # Nothing is known, and only a report can change that.
+    return max(_oldest(stage) + stage.hang_seconds, monitor.checked_at + HANG_CHECK_SECONDS)
+
+
+def _oldest(stage: StageState) -> float:
+    """Return when the oldest attempt that is not being stopped started; infinity if there is none."""
+    attempts = stage.monitor.attempts.values()
+    return next((a.started for a in attempts if not a.timed_out), math.inf)

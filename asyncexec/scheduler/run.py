@@ -28,12 +28,10 @@ from asyncexec.backends.contract import Batch, Job, Started
 from asyncexec.errors import RetryBudgetError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
-from asyncexec.scheduler.attempts import Consignment, Running, Trouble
 from asyncexec.scheduler.chronicle import Chronicle
-from asyncexec.scheduler.failures import Again, Hopeless, caused_by, judge
-from asyncexec.scheduler.limits import Limits
-from asyncexec.scheduler.lookout import Lookout
-from asyncexec.straggler.rule import EVIDENCE
+from asyncexec.scheduler.failures import FailDecision, RetryDecision, caused_by, decide_retry
+from asyncexec.scheduler.limits import Limits, next_overdue, overdue
+from asyncexec.scheduler.stage import AttemptRecord, BatchLease, TaskRecord
 from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 
 if TYPE_CHECKING:
@@ -96,14 +94,14 @@ class Run:
         self._ids = ids
         self._random = random.Random(seed)
         self._waiting = sorted(self.stages, key=lambda s: (-s.depth, s.position))
-        self._running: dict[int, Running] = {}
+        self._running: dict[int, AttemptRecord] = {}
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
         self._ticked_at = 0.0
         self._retries_left = layout.retries_allowed
         self._limits = Limits(layout.plan, layout.settings, layout.stages)
-        self._lookout = Lookout(capabilities)
-        self._workers: set[str] = set()
+        self._starts = layout.worker_starts
+        self._epoch = epoch
         self._kills = capabilities.kills
         self._tells_progress = capabilities.tells_progress
 
@@ -135,9 +133,9 @@ class Run:
         """Make the first tasks ready."""
         self._limits.begin(now)
         for stage in self.stages:
-            if stage.resumed:
-                stage.completed = stage.resumed
-                self.left -= stage.resumed
+            if resumed := stage.figures.resumed:
+                stage.figures.completed = resumed
+                self.left -= resumed
                 self.chronicle.stage_resumed(stage, now)
         for position in self._layout.begin():
             self._stage_completed(self.stages[position], now)
@@ -152,14 +150,14 @@ class Run:
             return None
         if self._budget.is_reserved_for(self):
             # What asked for everything goes before what is deeper, or both would wait for each other.
-            return next((self._alone(s, now) for s in self._waiting if s.alone), None)
+            return next((self._exclusive(s, now) for s in self._waiting if s.exclusive), None)
         for stage in self._waiting:
             if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
                 continue
             if self._full or self._waits_its_turn(stage):
                 continue
-            if stage.alone:
-                return self._alone(stage, now)
+            if stage.exclusive:
+                return self._exclusive(stage, now)
             needs = stage.stage.memory.projected_bytes
             if not self._budget.fits_memory(needs) or not self._circuit.allows(now):
                 return None
@@ -185,13 +183,13 @@ class Run:
         if not self.stopping and (error := self._limits.exceeded(now)) is not None:
             self.stop(error)
         while self._delayed and self._delayed[0][0] <= now:
-            _, _, stage, task, alone = heappop(self._delayed)
-            if alone:
-                stage.alone.append(task)
+            _, _, stage, task, exclusive = heappop(self._delayed)
+            if exclusive:
+                stage.exclusive.append(task)
             else:
                 stage.readiness.queue.push_first(task)
         for stage in self._waiting:
-            if stage.started:
+            if stage.monitor.attempts:
                 self._check_attempts(stage, now)
 
     def next_deadline(self) -> float | None:
@@ -201,11 +199,14 @@ class Run:
         times = list(self._limits.deadlines())
         if self._delayed:
             times.append(self._delayed[0][0])
-        # Once told, a pause that is over is no reason to be told again: there may be nothing to send.
+        # A tick after the pause has been had already is no reason for another: there may be nothing to send.
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
         idle = self._idle_slots()
-        times.extend(self._lookout.next_look(s, idle) for s in self._waiting if s.started)
+        for stage in self._waiting:
+            if stage.monitor.attempts:
+                times.append(next_overdue(stage))
+                times.append(stage.monitor.next_check(draining=stage.drains(idle)))
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -218,17 +219,17 @@ class Run:
         for stage in self.stages:
             stage.readiness.queue.clear()
             stage.backups.clear()
-            stage.alone.clear()
+            stage.exclusive.clear()
         self.unwanted.extend(self._running)
         self._budget.withdraw(self)
 
-    def forsake(self) -> int:
-        """Let go of attempts whose outcomes do not come, and return how many there were."""
-        forsaken = list(self._running.values())
+    def abandon_all(self) -> int:
+        """Give up the attempts whose outcomes do not come, and return how many there were."""
+        abandoned = list(self._running.values())
         self._running.clear()
-        for running in forsaken:
-            self._give_back(running.consignment)
-        return len(forsaken)
+        for attempt in abandoned:
+            self._give_back(attempt.lease)
+        return len(abandoned)
 
     # -- sending
 
@@ -246,8 +247,8 @@ class Run:
         """Whether a task may have been what others of its batch failed by, so that it goes alone this time."""
         if self._tells_progress or task is None:
             return False
-        trouble = stage.troubles.get(task)
-        return trouble is not None and trouble.failures > 0
+        record = stage.task_records.get(task)
+        return record is not None and record.failures > 0
 
     @property
     def _full(self) -> bool:
@@ -259,14 +260,14 @@ class Run:
         return (
             self._settings.one_stage_at_a_time
             and stage.first_at is None
-            and any(s.first_at is not None and s.completed < s.tasks for s in self.stages)
+            and any(s.first_at is not None and s.figures.completed < s.tasks for s in self.stages)
         )
 
-    def _alone(self, stage: StageState, now: float) -> Batch | None:
+    def _exclusive(self, stage: StageState, now: float) -> Batch | None:
         """Send a task that ran out of memory with nothing beside it: what is in flight is let finish first."""
         if not self._budget.reserve(self) or not self._circuit.allows(now):
             return None
-        return self._send(stage, [stage.alone.popleft()], now, exclusive=True)
+        return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
 
     def _send(
         self,
@@ -280,207 +281,197 @@ class Run:
         memory_bytes = stage.stage.memory.projected_bytes
         self._budget.take(memory_bytes, stage.stage.resources, exclusive=exclusive)
         self.in_flight += 1
-        consignment = Consignment(stage, len(tasks), memory_bytes, exclusive=exclusive)
+        lease = BatchLease(stage, len(tasks), memory_bytes, exclusive=exclusive)
         if stage.first_at is None:
             stage.first_at = now
+            stage.figures.started_at = self._epoch + now
             self.chronicle.stage_started(stage, now)
-        stage.attempts += len(tasks)
         inputs, running, ids = stage.inputs, self._running, self._ids
         jobs: list[Job] = []
         for task in tasks:
-            attempt = next(ids)
-            record = running[attempt] = Running(attempt, task, consignment, now)
-            if stage.troubles and task in stage.troubles:
-                self._another(stage, record, now, backup=backup)
-            jobs.append(Job(attempt, task, inputs(task)))
+            number = next(ids)
+            attempt = running[number] = AttemptRecord(number, task, lease, now)
+            if stage.task_records and task in stage.task_records:
+                self._another(stage, attempt, now, backup=backup)
+            jobs.append(Job(number, task, inputs(task)))
         return Batch(stage.program, jobs, _others(stage, tasks) if backup else frozenset())
 
-    def _another(self, stage: StageState, running: Running, now: float, *, backup: bool) -> None:
-        """Make a further attempt known to its task."""
-        trouble = stage.troubles[running.task]
-        trouble.attempts += 1
-        running.trouble = trouble
-        running.number = trouble.attempts
-        running.backup = backup
+    def _another(
+        self, stage: StageState, attempt: AttemptRecord, now: float, *, backup: bool
+    ) -> None:
+        """Add a further attempt to its task's record."""
+        record = stage.task_records[attempt.task]
+        record.attempts += 1
+        attempt.task_record = record
+        attempt.number = record.attempts
+        attempt.backup = backup
         if backup:
-            stage.backed_up += 1
-            stage.running_backups += 1
-            first = next(iter(trouble.alive.values()))
-            self.chronicle.backup_started(running, max(0.0, now - first.started), now)
-        trouble.alive[running.id] = running
+            stage.figures.backups += 1
+            stage.monitor.backup_sent()
+            first = next(iter(record.alive.values()))
+            self.chronicle.backup_started(attempt, max(0.0, now - first.started), now)
+        record.alive[attempt.id] = attempt
 
     # -- what came back
 
-    def _started(self, running: Running, report: Started, now: float) -> None:
-        running.started = now
-        running.worker = report.worker
-        if report.worker not in self._workers:
-            # The least: others may have waited for a slot as well as for their worker to come up.
-            self._workers.add(report.worker)
-            delay = max(0.0, now - running.sent)
-            self._lookout.cold_start_seconds = min(self._lookout.cold_start_seconds, delay)
-        running.consignment.stage.started[running.id] = running
-        self.chronicle.started(running, report.worker, now)
+    def _started(self, attempt: AttemptRecord, report: Started, now: float) -> None:
+        attempt.started = now
+        attempt.worker = report.worker
+        if report.worker not in self._starts:
+            self._starts.add(report.worker, now - attempt.sent)
+        attempt.lease.stage.monitor.attempts[attempt.id] = attempt
+        self.chronicle.started(attempt, report.worker, now)
 
-    def _ended(self, running: Running, outcome: Outcome, now: float) -> None:
-        consignment = running.consignment
-        stage = consignment.stage
-        self._give_back(consignment)
+    def _ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
+        lease = attempt.lease
+        stage = lease.stage
+        monitor = stage.monitor
+        self._give_back(lease)
         if outcome.status is Status.CANCELLED:
-            outcome = self._stopped(running, outcome, now)
-        if running.started >= 0:
-            stage.started.pop(running.id, None)
-        if running.backup:
-            stage.running_backups -= 1
-            stage.backups_settled += outcome.started
-        stage.busy_seconds += outcome.seconds
-        stage.peak_bytes = max(stage.peak_bytes, outcome.peak_bytes)
-        self.chronicle.ended(running, outcome, now)
-        if outcome.status is Status.SUCCEEDED:
-            stage.batch.measured(outcome.seconds)
-            seconds = stage.whole_seconds(outcome, running.task)
-            stage.statistics.add(seconds)
-            if seconds >= LEAST_SECONDS:
-                self.slow_workers.ran(outcome.worker, seconds, stage.typical_seconds(), now)
-            stage.read_bytes += outcome.read_bytes
-            stage.written_bytes += outcome.written_bytes
-            trouble = running.trouble
-            if trouble is not None and not self._first_success(running, trouble, stage):
-                return
-            self._complete(running, stage, outcome, now)
-        else:
-            self._unsuccessful(running, stage, outcome, now)
+            outcome = self._stopped(attempt, outcome, now)
+        if attempt.started >= 0:
+            monitor.attempts.pop(attempt.id, None)
+        if attempt.backup:
+            monitor.backup_ended(started=outcome.started)
+        stage.figures.add(outcome)
+        self.chronicle.ended(attempt, outcome, now)
+        if outcome.status is not Status.SUCCEEDED:
+            self._unsuccessful(attempt, stage, outcome, now)
+            return
+        stage.batch.measured(outcome.seconds)
+        seconds = monitor.succeeded(outcome, attempt.task)
+        if seconds >= LEAST_SECONDS:
+            self.slow_workers.ran(outcome.worker, seconds, monitor.typical_seconds(), now)
+        record = attempt.task_record
+        if record is None or self._first_success(attempt, record, stage):
+            self._complete(attempt, stage, outcome, now)
 
-    def _stopped(self, running: Running, outcome: Outcome, now: float) -> Outcome:
+    def _stopped(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
         """Return a cancelled attempt's outcome as what it was cancelled for."""
         if outcome.started and not self._kills:
             self.abandoned += 1
-            self.chronicle.abandoned(running, now)
-        return outcome._replace(status=Status.TIMED_OUT) if running.timed_out else outcome
+            attempt.lease.stage.figures.abandoned += 1
+            self.chronicle.abandoned(attempt, now)
+        return outcome._replace(status=Status.TIMED_OUT) if attempt.timed_out else outcome
 
-    def _give_back(self, consignment: Consignment) -> None:
-        consignment.left -= 1
-        if not consignment.left:
+    def _give_back(self, lease: BatchLease) -> None:
+        lease.left -= 1
+        if not lease.left:
             self.in_flight -= 1
             self._budget.give_back(
-                consignment.memory_bytes,
-                consignment.stage.stage.resources,
-                exclusive=consignment.exclusive,
+                lease.memory_bytes, lease.stage.stage.resources, exclusive=lease.exclusive
             )
 
-    def _first_success(self, running: Running, trouble: Trouble, stage: StageState) -> bool:
-        """Settle a task that had several attempts; return whether this one is the first to succeed."""
-        trouble.alive.pop(running.id, None)
-        if trouble.complete:
+    def _first_success(self, attempt: AttemptRecord, record: TaskRecord, stage: StageState) -> bool:
+        """Close the record of a task that had several attempts; return whether this is the first that succeeded."""
+        record.alive.pop(attempt.id, None)
+        if record.complete:
             return False
-        trouble.complete = True
-        self.unwanted.extend(trouble.alive)
-        stage.troubles.pop(running.task, None)
-        stage.poison.forget(running.task)
-        if stage.backups and running.task in stage.backups:
-            stage.backups.remove(running.task)
+        record.complete = True
+        self.unwanted.extend(record.alive)
+        stage.task_records.pop(attempt.task, None)
+        stage.poison.forget(attempt.task)
+        if stage.backups and attempt.task in stage.backups:
+            stage.backups.remove(attempt.task)
         return True
 
-    def _complete(self, running: Running, stage: StageState, outcome: Outcome, now: float) -> None:
+    def _complete(
+        self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
+    ) -> None:
         if self.stopping:
             return
-        task = running.task
-        stage.completed += 1
-        if stage.completions is not None:
-            stage.completions.add(now - (stage.first_at or 0.0))
-        stage.backups_won += running.backup
-        if stage.completed == EVIDENCE and not stage.experience.count:
-            stage.share_experience()  # There is nothing better yet for stages that call the same function.
+        stage.figures.completed += 1
+        stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
         self.left -= 1
         if (
             self._circuit.failures
             and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
         ):
             self.chronicle.circuit_closed(now)
-        self.chronicle.succeeded(running, now)
-        self._layout.complete(stage, task, outcome.value)
+        self.chronicle.succeeded(attempt, now)
+        self._layout.complete(stage, attempt.task, outcome.value)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
 
     def _stage_completed(self, stage: StageState, now: float) -> None:
         stage.last_at = now
-        stage.share_experience()
+        stage.figures.ended_at = self._epoch + now
+        stage.monitor.share_durations()
         self._waiting = [s for s in self._waiting if s.readiness.left]
         self.chronicle.stage_completed(stage, now)
 
     def _unsuccessful(
-        self, running: Running, stage: StageState, outcome: Outcome, now: float
+        self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
     ) -> None:
         if self.stopping:
             return
-        trouble = running.trouble
-        if trouble is None:
-            trouble = running.trouble = stage.troubles[running.task] = Trouble()
-        trouble.alive.pop(running.id, None)
-        if trouble.complete:
+        record = attempt.task_record
+        if record is None:
+            record = attempt.task_record = stage.task_records[attempt.task] = TaskRecord()
+        record.alive.pop(attempt.id, None)
+        if record.complete:
             if outcome.started:
-                stage.outlook.stopped.add(stage.whole_seconds(outcome, running.task))
+                stage.monitor.stopped(outcome, attempt.task)
             return
-        if outcome.status is not Status.CANCELLED or outcome.started:
-            stage.failed += 1
-        if stage.backups and running.task in stage.backups:
-            stage.backups.remove(running.task)  # a task that is tried again needs no backup as well
-        if trouble.alive:
+        if stage.backups and attempt.task in stage.backups:
+            stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
+        if record.alive:
             return
         kind = stage.settings.retry.kind(outcome)
-        excused = self._circuit.excuses(kind)
-        decision = judge(
-            self.plan.name,
-            stage,
-            running,
-            trouble=trouble,
-            outcome=outcome,
+        is_outage = self._circuit.is_outage(kind)
+        decision = decide_retry(
+            attempt,
+            record,
+            outcome,
+            kind,
+            plan=self.plan.name,
+            tasks_left=self.left,
+            is_outage=is_outage,
             rng=self._random,
-            left=self.left,
-            excused=excused,
         )
-        if isinstance(decision, Hopeless):
-            self._fail(running, decision, now)
+        if isinstance(decision, FailDecision):
+            self.chronicle.failed(attempt, decision.error, now)
+            self.stop(decision.error)
             return
-        if (decision.charged or excused) and kind in COUNTED:
-            self._record_failure(stage, running, decision, now)
-        self._again(running, stage, decision, now)
+        if (decision.counts_as_failure or is_outage) and kind in COUNTED:
+            self._record_failure(stage, attempt, decision, now)
+        self._try_again(attempt, stage, decision, now)
 
-    def _again(self, running: Running, stage: StageState, decision: Again, now: float) -> None:
+    def _try_again(
+        self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision, now: float
+    ) -> None:
         if self.stopping:
             return
-        if decision.charged:
+        if decision.counts_as_failure:
             self._retries_left -= 1
             if self._retries_left < 0:
-                self._out_of_retries(running, stage, decision)
+                self._out_of_retries(attempt, stage, decision)
                 return
         if decision.failed:
-            stage.retried += 1
-            self.chronicle.retry_scheduled(running, decision.delay_seconds, decision.reason, now)
-        if decision.delay_seconds <= 0 and not decision.alone:
-            stage.readiness.queue.push_first(running.task)
+            stage.figures.retries += 1
+            self.chronicle.retry_scheduled(attempt, decision.delay_seconds, decision.reason, now)
+        if decision.delay_seconds <= 0 and not decision.exclusive:
+            stage.readiness.queue.push_first(attempt.task)
         else:
             due = now + decision.delay_seconds
-            heappush(self._delayed, (due, running.id, stage, running.task, decision.alone))
+            heappush(self._delayed, (due, attempt.id, stage, attempt.task, decision.exclusive))
 
-    def _out_of_retries(self, running: Running, stage: StageState, decision: Again) -> None:
+    def _out_of_retries(
+        self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision
+    ) -> None:
         error = RetryBudgetError(
             f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's budget; the last "
-            f"was to be of stage {stage.name!r}, task {running.task} ({decision.reason}). Something is wrong with "
+            f"was to be of stage {stage.name!r}, task {attempt.task} ({decision.reason}). Something is wrong with "
             f"most tasks; see the events, or raise Retry(budget=...)"
         )
         self.stop(caused_by(error, decision.info))
 
-    def _fail(self, running: Running, decision: Hopeless, now: float) -> None:
-        self.chronicle.failed(running, decision.error, now)
-        self.stop(decision.error)
-
     def _record_failure(
-        self, stage: StageState, running: Running, decision: Again, now: float
+        self, stage: StageState, attempt: AttemptRecord, decision: RetryDecision, now: float
     ) -> None:
-        changed = self._circuit.record(success=False, task=(stage.position, running.task), now=now)
+        changed = self._circuit.record(success=False, task=(stage.position, attempt.task), now=now)
         if self._circuit.gave_up:
-            last = f"stage {stage.name!r}, task {running.task}: {decision.reason}"
+            last = f"stage {stage.name!r}, task {attempt.task}: {decision.reason}"
             self.stop(caused_by(self._circuit.error(self.plan.name, last=last), decision.info))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
@@ -489,26 +480,19 @@ class Run:
     # -- the clock
 
     def _check_attempts(self, stage: StageState, now: float) -> None:
-        stage.looked_at = now
-        overdue = list(self._lookout.overdue(stage, now))
-        for running in overdue:
-            running.timed_out = True
-            if stage.watches_hangs:
-                self._trouble(stage, running).hangs += 1
-        self.unwanted.extend(running.id for running in overdue)
-        if self.stopping or not stage.stage.idempotent:
+        too_old = list(overdue(stage, now))
+        for attempt in too_old:
+            attempt.timed_out = True
+            if stage.detects_hangs:
+                stage.record_of(attempt).hangs += 1
+        self.unwanted.extend(attempt.id for attempt in too_old)
+        if self.stopping:
             return
-        for running in self._lookout.slow(stage, now, self._idle_slots()):
-            self._trouble(stage, running)
-            stage.backups.append(running.task)
-
-    @staticmethod
-    def _trouble(stage: StageState, running: Running) -> Trouble:
-        """Return what is kept of the task of an attempt that runs."""
-        if running.trouble is None:
-            running.trouble = stage.troubles[running.task] = Trouble()
-            running.trouble.alive[running.id] = running
-        return running.trouble
+        elapsed = 0.0 if stage.first_at is None else now - stage.first_at
+        draining = stage.drains(self._idle_slots())
+        for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
+            stage.record_of(attempt)
+            stage.backups.append(attempt.task)
 
     def _idle_slots(self) -> int:
         return self._layout.slots() - self._budget.batches
@@ -516,5 +500,5 @@ class Run:
 
 def _others(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
     """Return the workers that are known to run attempts of these tasks."""
-    alive = (r for task in tasks for r in stage.troubles[task].alive.values())
-    return frozenset(running.worker for running in alive if running.worker)
+    alive = (a for task in tasks for a in stage.task_records[task].alive.values())
+    return frozenset(attempt.worker for attempt in alive if attempt.worker)

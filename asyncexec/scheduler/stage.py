@@ -1,32 +1,141 @@
-"""One stage of one run: its queue, its figures, its attempts that have started."""
+"""One stage of one run: its queue, its figures, and the records of its tasks and attempts."""
 
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.records import Attempt
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
-from asyncexec.scheduler.batching import BatchSize
-from asyncexec.scheduler.task_sizes import sizes_of
-from asyncexec.straggler.outlook import Outlook
-from asyncexec.straggler.rule import steady
-from asyncexec.straggler.statistics import DurationStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
     from asyncexec.backends.contract import Program
+    from asyncexec.events.stage_result import StageResult
     from asyncexec.plan.stage import Stage
-    from asyncexec.scheduler.attempts import Running, Trouble
-    from asyncexec.scheduler.lookout import Seen
+    from asyncexec.scheduler.batching import BatchSize
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.settings import Settings
     from asyncexec.scheduler.values import Retention
+    from asyncexec.straggler.monitor import AttemptMonitor
 
-_TYPICAL_TASKS = 16
+
+@dataclass(slots=True)
+class TaskRecord:
+    """The history of a task of which an attempt failed or is slow; ordinary tasks have none.
+
+    Attributes
+    ----------
+    attempts : int
+        How many attempts were sent.
+    failures : int
+        How many of them count as failures of the task.
+    alive : dict of int to AttemptRecord
+        Attempts in flight by id, oldest first.
+    hangs : int
+        How many attempts were taken for hung.
+    unstarted_losses : int
+        How many attempts were lost before they started, since a task of the run was last completed.
+    tasks_left : int
+        How many tasks of the run were not complete at the last such loss.
+    complete : bool
+        Whether an attempt has succeeded.
+    """
+
+    attempts: int = 1
+    failures: int = 0
+    alive: dict[int, AttemptRecord] = field(default_factory=dict)
+    hangs: int = 0
+    unstarted_losses: int = 0
+    tasks_left: int = -1
+    complete: bool = False
+
+
+class BatchLease:
+    """The memory and resources that a batch in flight holds until its last attempt has ended.
+
+    Attributes
+    ----------
+    stage : StageState
+    left : int
+        How many attempts of the batch have not ended.
+    memory_bytes : int
+        Booked in the budget; the resources are those of the stage.
+    exclusive : bool
+        Whether nothing else may run meanwhile.
+    """
+
+    __slots__ = ("exclusive", "left", "memory_bytes", "stage")
+
+    def __init__(self, stage: StageState, left: int, memory_bytes: int, *, exclusive: bool) -> None:
+        self.stage = stage
+        self.left = left
+        self.memory_bytes = memory_bytes
+        self.exclusive = exclusive
+
+
+class AttemptRecord:
+    """One attempt in flight: sent, and perhaps started.
+
+    Attributes
+    ----------
+    id, task : int
+        The attempt's id, and the task's flat index.
+    lease : BatchLease
+    task_record : TaskRecord or None
+    sent : float
+        When it was handed to the backend, by the driver's clock.
+    started : float
+        When it was reported to have started on a worker, by the driver's clock; negative before.
+    worker : str
+    number : int
+        1 for the task's first attempt.
+    backup, timed_out : bool
+    event_record : Attempt or None
+        The attempt as events name it; made when the first event needs it.
+    """
+
+    # A class with slots rather than a dataclass: one is made for every attempt.
+    __slots__ = (
+        "backup",
+        "event_record",
+        "id",
+        "lease",
+        "number",
+        "sent",
+        "started",
+        "task",
+        "task_record",
+        "timed_out",
+        "worker",
+    )
+
+    def __init__(self, attempt: int, task: int, lease: BatchLease, sent: float) -> None:
+        self.id = attempt
+        self.task = task
+        self.lease = lease
+        self.task_record: TaskRecord | None = None
+        self.sent = sent
+        self.started = -1.0
+        self.worker = ""
+        self.number = 1
+        self.backup = False
+        self.timed_out = False
+        self.event_record: Attempt | None = None
+
+    def described(self, execution: str) -> Attempt:
+        """Return the attempt as events name it."""
+        described = self.event_record
+        if described is None:
+            stage = self.lease.stage.stage.name
+            described = self.event_record = Attempt(
+                self.id, execution, stage, self.task, self.number, self.backup
+            )
+        return described
 
 
 class StageState:
@@ -34,31 +143,22 @@ class StageState:
 
     Attributes
     ----------
-    started : dict of int to Running
-        Attempts known to run on a worker, oldest first.
-    troubles : dict of int to Trouble
+    position, depth : int
+        Its place in the plan, and the length of the longest way to it from a stage that reads no other.
+    figures : StageResult
+        The counts that the result shows, kept up to date as attempts end.
+    monitor : AttemptMonitor
+        Its running attempts, and when their tasks get backups.
+    task_records : dict of int to TaskRecord
         The tasks of which an attempt failed or is slow, until they are complete.
-    backups, alone : deque of int
-        Tasks to get a backup, and tasks to be tried once more with nothing beside them.
-    looked_at : float
-        When its attempts were last looked at for slow ones.
+    backups, exclusive : deque of int
+        Tasks to get a backup (the monitor's queue), and tasks to be tried once more with nothing beside them.
     hang_seconds : float
-        After how long an attempt was taken for hung then.
-    watches_hangs : bool
+        After how long an attempt was taken for hung when that was last checked.
+    detects_hangs : bool
         Whether that is done at all.
-    seen : Seen or None
-        What was seen then.
-    experience : DurationStatistics
-        How long tasks like these took, in whichever stage and run.
-    statistics, completions : DurationStatistics
-        How long attempts ran on their workers, as if each had been of a whole task; and how long after its first
-        attempt was sent each task was complete.
-    outlook : Outlook
-        How long attempts would run if none were stopped.
-    backups_settled, backups_won : int
-        Backups that started on a worker and have ended, and those that were the first to succeed.
-    sizes : TaskSizes or None
-        Which tasks have less to do than a whole one; None where all are the same.
+    first_at, last_at : float or None
+        When the first attempt was sent and the last task was complete, by the driver's clock.
     """
 
     def __init__(
@@ -73,9 +173,8 @@ class StageState:
         inputs: Callable[[int], tuple[Any, ...]],
         retention: Retention | None,
         batch: BatchSize,
-        slots: Callable[[], int],
-        experience: DurationStatistics,
-        resumed: int = 0,
+        figures: StageResult,
+        monitor: AttemptMonitor[AttemptRecord],
     ) -> None:
         self.position = position
         self.depth = depth
@@ -86,56 +185,18 @@ class StageState:
         self.inputs = inputs
         self.retention = retention
         self.batch = batch
-        self.statistics = DurationStatistics()
-        # Rules that look at the clock look at these as well, and others at neither.
-        self.completions = None if steady(settings.straggler) else DurationStatistics()
-        self.experience = experience
-        self.outlook = Outlook()
-        self.sizes = sizes_of(program)
-        self.seen: Seen | None = None
-        self.started: dict[int, Running] = {}
-        self.troubles: dict[int, Trouble] = {}
-        self.backups: deque[int] = deque()
-        self.alone: deque[int] = deque()
+        self.figures = figures
+        self.monitor = monitor
+        self.task_records: dict[int, TaskRecord] = {}
+        self.backups = monitor.backups
+        self.exclusive: deque[int] = deque()
         self.poison = PoisonWatch()
-        self.running_backups = 0
-        self.looked_at = 0.0
         self.hang_seconds = HANG_FLOOR_SECONDS
         timeout = settings.timeout
-        self.watches_hangs = timeout.hangs and timeout.task is None and stage.idempotent
-        self.slots = slots
+        self.detects_hangs = timeout.hangs and timeout.task is None and stage.idempotent
         self.keeps_values = stage.holds_values
         self.first_at: float | None = None
         self.last_at: float | None = None
-        # Figures for the result.
-        self.resumed = resumed
-        self.completed = self.attempts = self.retried = self.failed = 0
-        self.backed_up = self.backups_settled = self.backups_won = 0
-        self.read_bytes = self.written_bytes = self.peak_bytes = 0
-        self.busy_seconds = 0.0
-        self._typical = (-2 * _TYPICAL_TASKS, 0.0)
-
-    def whole_seconds(self, outcome: Outcome, task: int) -> float:
-        """Return how long an attempt would have run if its task were a whole one."""
-        sizes = self.sizes
-        if sizes is None:
-            return outcome.seconds
-        nbytes = outcome.read_bytes + outcome.written_bytes
-        # What was stopped may have read its inputs and written nothing; and not every backend tells of bytes.
-        told = nbytes and outcome.status is Status.SUCCEEDED
-        return outcome.seconds / (sizes.of_bytes(nbytes) if told else sizes.of(task))
-
-    def typical_seconds(self) -> float:
-        """Return the median of what whole tasks took, looked up anew whenever there are a few and a tenth more."""
-        count = self.statistics.count
-        if count >= 1.1 * self._typical[0] + _TYPICAL_TASKS:
-            self._typical = count, self.statistics.quantile(0.5)
-        return self._typical[1]
-
-    def share_experience(self) -> None:
-        """Let stages that call the same function, in this run and later ones, know how long its tasks take."""
-        if self.statistics.count:
-            self.experience.merge(self.statistics)
 
     @property
     def name(self) -> str:
@@ -149,4 +210,20 @@ class StageState:
     def launchable(self) -> int:
         """How many attempts could be started now, but for memory."""
         ready = self.readiness.queue.count if not self.readiness.gates else 0
-        return ready + len(self.backups) + len(self.alone)
+        return ready + len(self.backups) + len(self.exclusive)
+
+    def drains(self, idle_slots: int) -> bool:
+        """Whether slots are idle and nothing of the stage waits for one.
+
+        With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
+        takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
+        """
+        return idle_slots >= 0 and not self.launchable
+
+    def record_of(self, attempt: AttemptRecord) -> TaskRecord:
+        """Return the record of the task of an attempt that runs."""
+        record = attempt.task_record
+        if record is None:
+            record = attempt.task_record = self.task_records[attempt.task] = TaskRecord()
+            record.alive[attempt.id] = attempt
+        return record

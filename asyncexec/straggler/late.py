@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from asyncexec.errors import OptionError
-from asyncexec.straggler.floor import check_floor
+from asyncexec.straggler.rule import check_floor
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
@@ -13,6 +13,8 @@ class Off:
     """Never starts a backup."""
 
     __slots__ = ()
+
+    steady: ClassVar[bool] = True
 
     @property
     def name(self) -> str:

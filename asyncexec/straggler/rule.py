@@ -1,15 +1,18 @@
-"""What a straggler rule is: from a stage's figures, at which age a running task gets a backup.
+"""The protocol of straggler rules: from a stage's figures, the age at which a running task gets a backup.
 
-The scheduler keeps the running attempts of a stage in order of their start, asks for the threshold from time to time,
-and looks at those beyond it only. It starts backups oldest first, on another worker where it can choose.
+The monitor (:mod:`asyncexec.straggler.monitor`) keeps the running attempts of a stage in order of their start, asks the
+rule for its threshold from time to time, and looks only at attempts beyond it. The scheduler starts backups oldest
+first, on another worker where it can choose.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
-from asyncexec.straggler.outlook import Outlook
+from asyncexec.errors import OptionError
+from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.statistics import DurationStatistics
 
 EVIDENCE = 10
@@ -42,8 +45,8 @@ class StageView:
         What an attempt on a new worker takes to start, as far as was seen.
     started_backups, settled_backups, won_backups : int
         Backups sent so far; those that started on a worker and have ended; those that were the first to succeed.
-    outlook : Outlook
-        At which age a backup saves work.
+    restart_model : RestartModel
+        Says at which age a backup saves work.
     elapsed_seconds : float
         Since the stage's first attempt was sent.
     completions : DurationStatistics
@@ -62,7 +65,7 @@ class StageView:
     started_backups: int = 0
     settled_backups: int = 0
     won_backups: int = 0
-    outlook: Outlook = field(default_factory=Outlook)
+    restart_model: RestartModel = field(default_factory=RestartModel)
     elapsed_seconds: float = 0.0
     completions: DurationStatistics = field(default_factory=DurationStatistics)
 
@@ -103,3 +106,17 @@ class Rule(Protocol):
     def backups(self, view: StageView) -> int:
         """Return how many backups may run at once."""
         ...
+
+
+def check_floor(seconds: float) -> None:
+    """Raise unless ``seconds`` can be a rule's ``floor_seconds``.
+
+    Raises
+    ------
+    OptionError
+        If it is not a finite number of at least 0.
+    """
+    if not math.isfinite(seconds) or seconds < 0:
+        raise OptionError(
+            f"straggler: floor_seconds must be finite and at least 0, not {seconds!r}"
+        )

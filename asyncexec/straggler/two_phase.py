@@ -1,11 +1,11 @@
 """Backups in two phases: careful while there is other work to do, bold once slots would idle.
 
 While tasks are queued, a backup takes the slot of a task that has to run anyway, so a task gets one only at an age
-where that is expected to save work (see :mod:`asyncexec.straggler.outlook`), or when it is slower than almost anything
-seen so far. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup costs little
-and saves much. Two ideas met here: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce", OSDI 2004) and
-thresholds on the stage's own distribution, with a test of whether a backup saves work (G. Ananthanarayanan et al.,
-"Mantri", OSDI 2010).
+where that is expected to save work (see :mod:`asyncexec.straggler.restart_model`), or when it is slower than almost
+anything seen so far. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup
+costs little and saves much. Two ideas are combined: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce",
+OSDI 2004) and thresholds on the stage's own distribution, with a test of whether a backup saves work
+(G. Ananthanarayanan et al., "Mantri", OSDI 2010).
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from asyncexec.straggler.floor import check_floor
-from asyncexec.straggler.rule import EVIDENCE
+from asyncexec.straggler.rule import EVIDENCE, check_floor
 
 if TYPE_CHECKING:
     from asyncexec.straggler.rule import StageView
@@ -109,7 +108,7 @@ def _busy(view: StageView) -> float:
     hope = _hope(view, _BUSY_ONE_IN)
     # Beyond this a task is slower than others were: what hangs never shows in durations.
     age = max(3.0 * statistics.quantile(0.5), statistics.quantile(0.99)) / hope
-    best = view.outlook.best_age(statistics, hope=hope)
+    best = view.restart_model.optimal_restart_age(statistics, hope=hope)
     return age if best is None else min(age, best)
 
 

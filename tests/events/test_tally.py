@@ -23,7 +23,8 @@ from asyncexec.events.records import (
     TaskFailed,
     TaskSucceeded,
 )
-from asyncexec.events.tally import StageTally, Tallies, Tally, execution_of
+from asyncexec.events.stage_result import StageResult
+from asyncexec.events.tally import Tallies, Tally, execution_of
 
 
 def started(execution="run-1", at=100.0) -> PlanStarted:
@@ -81,7 +82,7 @@ def test_every_kind_of_event_counts_where_it_belongs():
     ):
         tally.add(event)
     load = tally.stages["load"]
-    assert load == StageTally(
+    assert load == StageResult(
         name="load",
         operation="from_zarr",
         tasks=4,

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncexec.events.tally import StageTally
+from asyncexec.events.stage_result import StageResult
 from asyncexec.observers import wording
 
 
@@ -39,8 +39,11 @@ def test_rates(per_second, text):
 
 
 def test_troubles_are_told_only_where_there_are_any():
-    assert wording.troubles([StageTally(name="a"), StageTally(name="b")]) == ""
-    stages = [StageTally(name="a", retries=1), StageTally(name="b", backups=2, lost=1, timed_out=3)]
+    assert wording.troubles([StageResult(name="a"), StageResult(name="b")]) == ""
+    stages = [
+        StageResult(name="a", retries=1),
+        StageResult(name="b", backups=2, lost=1, timed_out=3),
+    ]
     assert wording.troubles(stages) == "1 retry, 2 backups, 1 lost, 3 timed out"
 
 

@@ -6,7 +6,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from asyncexec.errors import CircuitOpenError, OptionError
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, CircuitOptions, State
-from asyncexec.policies.classification import Kind
+from asyncexec.policies.classification import FailureKind
 
 SMALL = CircuitOptions(failures=5, tasks=3, pause_seconds=1.0, cap_seconds=4.0, openings=4)
 
@@ -121,21 +121,23 @@ def test_the_error_says_what_happened_and_what_to_do():
 
 
 def test_failures_of_the_code_itself_are_not_to_be_counted():
-    assert {Kind.PERMANENT, Kind.OUT_OF_MEMORY, Kind.UNKNOWN}.isdisjoint(COUNTED)
+    assert {FailureKind.PERMANENT, FailureKind.OUT_OF_MEMORY, FailureKind.UNKNOWN}.isdisjoint(
+        COUNTED
+    )
 
 
-def test_while_not_closed_what_may_be_the_backends_failure_is_excused():
+def test_while_not_closed_what_may_be_the_backends_failure_is_an_outage():
     """A timeout is not: it may as well be too short, which the task's own error says."""
     breaker = CircuitBreaker(SMALL)
-    assert not any(breaker.excuses(kind) for kind in Kind)
+    assert not any(breaker.is_outage(kind) for kind in FailureKind)
     for n in range(5):
         breaker.record(False, n, 0.0)
-    excused = {Kind.TRANSIENT, Kind.WORKER_LOST}
-    assert {kind for kind in Kind if breaker.excuses(kind)} == excused
+    outages = {FailureKind.TRANSIENT, FailureKind.WORKER_LOST}
+    assert {kind for kind in FailureKind if breaker.is_outage(kind)} == outages
     breaker.allows(1.0)
-    assert {kind for kind in Kind if breaker.excuses(kind)} == excused
+    assert {kind for kind in FailureKind if breaker.is_outage(kind)} == outages
     breaker.record(True, 0, 1.0)
-    assert not any(breaker.excuses(kind) for kind in Kind)
+    assert not any(breaker.is_outage(kind) for kind in FailureKind)
 
 
 @pytest.mark.parametrize(

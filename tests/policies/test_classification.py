@@ -16,7 +16,7 @@ from asyncexec import errors
 from asyncexec.backends.worker import describe
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
-from asyncexec.policies.classification import Kind, classify
+from asyncexec.policies.classification import FailureKind, classify
 
 
 def failed(error: BaseException | ErrorInfo, *, status: Status = Status.FAILED) -> Outcome:
@@ -82,7 +82,7 @@ class SubclassOfTimeoutError(TimeoutError):
     ids=lambda error: type(error).__name__,
 )
 def test_what_will_happen_again_is_permanent(error):
-    assert classify(failed(error)) is Kind.PERMANENT
+    assert classify(failed(error)) is FailureKind.PERMANENT
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_will_happen_again_is_permanent(error):
     ids=lambda error: type(error).__name__,
 )
 def test_what_may_go_away_is_transient(error):
-    assert classify(failed(error)) is Kind.TRANSIENT
+    assert classify(failed(error)) is FailureKind.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_what_may_go_away_is_transient(error):
 )
 def test_what_nobody_knows_is_unknown(error):
     """Tried again, but never blamed on the backend."""
-    assert classify(failed(error)) is Kind.UNKNOWN
+    assert classify(failed(error)) is FailureKind.UNKNOWN
 
 
 def test_every_builtin_exception_has_a_kind():
@@ -127,7 +127,7 @@ def test_every_builtin_exception_has_a_kind():
             info = ErrorInfo(
                 f"builtins.{name}", tuple(f"builtins.{b.__name__}" for b in cls.__mro__[1:-1])
             )
-            assert classify(failed(info)) in Kind
+            assert classify(failed(info)) in FailureKind
 
 
 @pytest.mark.parametrize(
@@ -136,32 +136,32 @@ def test_every_builtin_exception_has_a_kind():
     ids=["MemoryError", "ENOMEM"],
 )
 def test_no_memory_is_out_of_memory(error):
-    assert classify(failed(error)) is Kind.OUT_OF_MEMORY
+    assert classify(failed(error)) is FailureKind.OUT_OF_MEMORY
 
 
 def test_numpy_out_of_memory_is_out_of_memory():
     error = raised(np.ones, (1 << 60,), np.int8)
-    assert classify(failed(error)) is Kind.OUT_OF_MEMORY
+    assert classify(failed(error)) is FailureKind.OUT_OF_MEMORY
 
 
 def test_a_disk_that_is_full_is_told_from_text_alone():
     """The exception itself does not travel from a process; its message does."""
     info = describe(OSError(errno.ENOSPC, "No space left on device", "/x/y"))
     assert info.exception is None
-    assert classify(failed(info)) is Kind.PERMANENT
+    assert classify(failed(info)) is FailureKind.PERMANENT
     assert (
         classify(failed(info._replace(message="something", exception=OSError(errno.ENOSPC, ""))))
-        is Kind.PERMANENT
+        is FailureKind.PERMANENT
     )
 
 
 @pytest.mark.parametrize(
     "status, kind",
     [
-        (Status.LOST, Kind.WORKER_LOST),
-        (Status.CANCELLED, Kind.WORKER_LOST),
-        (Status.TIMED_OUT, Kind.TIMED_OUT),
-        (Status.FAILED, Kind.UNKNOWN),
+        (Status.LOST, FailureKind.WORKER_LOST),
+        (Status.CANCELLED, FailureKind.WORKER_LOST),
+        (Status.TIMED_OUT, FailureKind.TIMED_OUT),
+        (Status.FAILED, FailureKind.UNKNOWN),
     ],
 )
 def test_without_an_error_the_status_decides(status, kind):
@@ -171,9 +171,9 @@ def test_without_an_error_the_status_decides(status, kind):
 def test_a_worker_killed_for_its_memory_is_out_of_memory_and_any_other_loss_a_loss():
     assert (
         classify(failed(MemoryError("killed by the system"), status=Status.LOST))
-        is Kind.OUT_OF_MEMORY
+        is FailureKind.OUT_OF_MEMORY
     )
-    assert classify(failed(ValueError("strange"), status=Status.LOST)) is Kind.WORKER_LOST
+    assert classify(failed(ValueError("strange"), status=Status.LOST)) is FailureKind.WORKER_LOST
 
 
 def test_success_is_nothing_to_classify():
@@ -223,39 +223,44 @@ RESPONSES = [
 def test_an_http_status_decides(name, bases, message, status):
     """Throttling and the server's troubles are transient, every other refusal is permanent."""
     text = message.format(status=status, side="Client" if status < 500 else "Server")
-    expected = Kind.TRANSIENT if status >= 500 or status in {408, 425, 429} else Kind.PERMANENT
+    expected = (
+        FailureKind.TRANSIENT
+        if status >= 500 or status in {408, 425, 429}
+        else FailureKind.PERMANENT
+    )
     assert classify(failed(ErrorInfo(name, bases, text))) is expected
 
 
 def test_urllib_errors_are_read_as_python_words_them():
     assert (
         classify(failed(urllib.error.HTTPError("u", 503, "Service Unavailable", {}, None)))
-        is Kind.TRANSIENT
+        is FailureKind.TRANSIENT
     )
     assert (
-        classify(failed(urllib.error.HTTPError("u", 403, "Forbidden", {}, None))) is Kind.PERMANENT
+        classify(failed(urllib.error.HTTPError("u", 403, "Forbidden", {}, None)))
+        is FailureKind.PERMANENT
     )
 
 
 @pytest.mark.parametrize(
     "code, kind",
     [
-        ("SlowDown", Kind.TRANSIENT),
-        ("ThrottlingException", Kind.TRANSIENT),
-        ("RequestTimeout", Kind.TRANSIENT),
-        ("InternalError", Kind.TRANSIENT),
-        ("TooManyRequestsException", Kind.TRANSIENT),
-        ("503", Kind.TRANSIENT),
-        ("429", Kind.TRANSIENT),
-        ("SomethingNew", Kind.TRANSIENT),
-        ("404", Kind.PERMANENT),
-        ("AccessDenied", Kind.PERMANENT),
-        ("NoSuchKey", Kind.PERMANENT),
-        ("NoSuchBucket", Kind.PERMANENT),
-        ("InvalidAccessKeyId", Kind.PERMANENT),
-        ("SignatureDoesNotMatch", Kind.PERMANENT),
-        ("ExpiredToken", Kind.PERMANENT),
-        ("ResourceNotFoundException", Kind.PERMANENT),
+        ("SlowDown", FailureKind.TRANSIENT),
+        ("ThrottlingException", FailureKind.TRANSIENT),
+        ("RequestTimeout", FailureKind.TRANSIENT),
+        ("InternalError", FailureKind.TRANSIENT),
+        ("TooManyRequestsException", FailureKind.TRANSIENT),
+        ("503", FailureKind.TRANSIENT),
+        ("429", FailureKind.TRANSIENT),
+        ("SomethingNew", FailureKind.TRANSIENT),
+        ("404", FailureKind.PERMANENT),
+        ("AccessDenied", FailureKind.PERMANENT),
+        ("NoSuchKey", FailureKind.PERMANENT),
+        ("NoSuchBucket", FailureKind.PERMANENT),
+        ("InvalidAccessKeyId", FailureKind.PERMANENT),
+        ("SignatureDoesNotMatch", FailureKind.PERMANENT),
+        ("ExpiredToken", FailureKind.PERMANENT),
+        ("ResourceNotFoundException", FailureKind.PERMANENT),
     ],
 )
 def test_an_aws_error_code_decides(code, kind):
@@ -268,19 +273,19 @@ def test_subclasses_made_by_botocore_are_read_like_their_base():
     message = "An error occurred (NoSuchKey) when calling the GetObject operation: gone"
     assert (
         classify(failed(ErrorInfo("botocore.errorfactory.NoSuchKey", bases, message)))
-        is Kind.PERMANENT
+        is FailureKind.PERMANENT
     )
 
 
 @pytest.mark.parametrize(
     "name, kind",
     [
-        ("GenericError", Kind.TRANSIENT),
-        ("JoinError", Kind.TRANSIENT),
-        ("NotFoundError", Kind.PERMANENT),
-        ("PermissionDeniedError", Kind.PERMANENT),
-        ("UnauthenticatedError", Kind.PERMANENT),
-        ("PreconditionError", Kind.PERMANENT),
+        ("GenericError", FailureKind.TRANSIENT),
+        ("JoinError", FailureKind.TRANSIENT),
+        ("NotFoundError", FailureKind.PERMANENT),
+        ("PermissionDeniedError", FailureKind.PERMANENT),
+        ("UnauthenticatedError", FailureKind.PERMANENT),
+        ("PreconditionError", FailureKind.PERMANENT),
     ],
 )
 def test_object_store_errors_are_told_by_their_class(name, kind):
@@ -291,17 +296,26 @@ def test_object_store_errors_are_told_by_their_class(name, kind):
 
 
 def test_overrides_go_before_the_tables_and_the_most_specific_decides():
-    overrides = {"builtins.OSError": Kind.PERMANENT, "builtins.ConnectionError": Kind.TRANSIENT}
-    assert classify(failed(OSError("x")), overrides) is Kind.PERMANENT
-    assert classify(failed(ConnectionResetError("x")), overrides) is Kind.TRANSIENT
-    assert classify(failed(TimeoutError("x")), overrides) is Kind.PERMANENT
+    overrides = {
+        "builtins.OSError": FailureKind.PERMANENT,
+        "builtins.ConnectionError": FailureKind.TRANSIENT,
+    }
+    assert classify(failed(OSError("x")), overrides) is FailureKind.PERMANENT
+    assert classify(failed(ConnectionResetError("x")), overrides) is FailureKind.TRANSIENT
+    assert classify(failed(TimeoutError("x")), overrides) is FailureKind.PERMANENT
     assert (
-        classify(failed(FileNotFoundError("x")), {"builtins.OSError": Kind.TRANSIENT})
-        is Kind.TRANSIENT
+        classify(failed(FileNotFoundError("x")), {"builtins.OSError": FailureKind.TRANSIENT})
+        is FailureKind.TRANSIENT
     )
-    assert classify(failed(MemoryError()), {"builtins.Exception": Kind.PERMANENT}) is Kind.PERMANENT
+    assert (
+        classify(failed(MemoryError()), {"builtins.Exception": FailureKind.PERMANENT})
+        is FailureKind.PERMANENT
+    )
 
 
 def test_overrides_do_not_touch_losses_and_timeouts():
-    overrides = {"builtins.BaseException": Kind.PERMANENT}
-    assert classify(failed(RuntimeError("x"), status=Status.LOST), overrides) is Kind.WORKER_LOST
+    overrides = {"builtins.BaseException": FailureKind.PERMANENT}
+    assert (
+        classify(failed(RuntimeError("x"), status=Status.LOST), overrides)
+        is FailureKind.WORKER_LOST
+    )

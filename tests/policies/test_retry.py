@@ -9,10 +9,15 @@ from hypothesis import given, strategies as st
 from asyncexec.backends.worker import describe
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.policies.classification import Kind
-from asyncexec.policies.retry import Retry, Verdict, as_retry
+from asyncexec.policies.classification import FailureKind
+from asyncexec.policies.retry import Retry, as_retry
 
-REPEATED = [Kind.TRANSIENT, Kind.UNKNOWN, Kind.WORKER_LOST, Kind.TIMED_OUT]
+REPEATED = [
+    FailureKind.TRANSIENT,
+    FailureKind.UNKNOWN,
+    FailureKind.WORKER_LOST,
+    FailureKind.TIMED_OUT,
+]
 
 retries = st.builds(
     Retry,
@@ -32,54 +37,48 @@ class LuckyDoomedError(DoomedError):
 
 @given(retries, st.sampled_from(REPEATED), st.integers(0, 300), st.integers(0))
 def test_a_wait_is_within_full_jitter_and_the_attempts_are_counted(retry, kind, failures, seed):
-    verdict = retry.verdict(kind, failures, random.Random(seed))
+    delay = retry.delay_seconds(kind, failures, random.Random(seed))
     if failures >= retry.attempts:
-        assert verdict is None
+        assert delay is None
     else:
         bound = min(retry.cap_seconds, retry.base_seconds * 2.0 ** max(failures - 1, 0))
-        assert verdict is not None
-        assert 0 <= verdict.delay_seconds <= bound
-        assert not verdict.alone
+        assert delay is not None
+        assert 0 <= delay <= bound
 
 
 def test_waits_are_spread_over_the_whole_range(seed):
     """Full jitter: not only the bound is random, short waits are as likely as long ones."""
     rng = random.Random(seed)
-    waits = [Retry().verdict(Kind.TRANSIENT, 3, rng).delay_seconds for _ in range(4_000)]
+    waits = [Retry().delay_seconds(FailureKind.TRANSIENT, 3, rng) for _ in range(4_000)]
     quarters = [sum(q / 2 <= w < (q + 1) / 2 for w in waits) for q in range(4)]
     assert sum(quarters) == 4_000
     assert min(quarters) > 800
 
 
 @given(retries, st.integers(0, 300), st.booleans())
-def test_a_permanent_failure_is_never_repeated(retry, failures, alone):
-    assert retry.verdict(Kind.PERMANENT, failures, random.Random(0), alone=alone) is None
+def test_a_permanent_failure_is_never_repeated(retry, failures, exclusive):
+    rng = random.Random(0)
+    assert retry.delay_seconds(FailureKind.PERMANENT, failures, rng, exclusive=exclusive) is None
 
 
-def test_out_of_memory_is_tried_once_more_alone():
+def test_out_of_memory_is_tried_once_more_at_once_unless_nothing_ran_beside_it():
     retry, rng = Retry(), random.Random(0)
-    assert retry.verdict(Kind.OUT_OF_MEMORY, 1, rng) == Verdict(0.0, alone=True)
-    assert retry.verdict(Kind.OUT_OF_MEMORY, 2, rng) == Verdict(0.0, alone=True)
-    assert retry.verdict(Kind.OUT_OF_MEMORY, 2, rng, alone=True) is None
-    assert Retry.off().verdict(Kind.OUT_OF_MEMORY, 1, rng) is None
-
-
-def test_what_has_run_alone_goes_on_alone():
-    verdict = Retry().verdict(Kind.TRANSIENT, 2, random.Random(0), alone=True)
-    assert verdict is not None
-    assert verdict.alone
+    assert retry.delay_seconds(FailureKind.OUT_OF_MEMORY, 1, rng) == 0.0
+    assert retry.delay_seconds(FailureKind.OUT_OF_MEMORY, 2, rng) == 0.0
+    assert retry.delay_seconds(FailureKind.OUT_OF_MEMORY, 2, rng, exclusive=True) is None
+    assert Retry.off().delay_seconds(FailureKind.OUT_OF_MEMORY, 1, rng) is None
 
 
 def test_the_same_seed_gives_the_same_waits(seed):
     def waits():
         rng = random.Random(seed)
-        return [Retry(attempts=9).verdict(Kind.TRANSIENT, n, rng) for n in range(9)]
+        return [Retry(attempts=9).delay_seconds(FailureKind.TRANSIENT, n, rng) for n in range(9)]
 
     assert waits() == waits()
 
 
 @pytest.mark.parametrize(
-    "outcome, charged",
+    "outcome, counts",
     [
         (Outcome(1, Status.LOST), False),
         (Outcome(1, Status.CANCELLED), False),
@@ -88,8 +87,8 @@ def test_the_same_seed_gives_the_same_waits(seed):
         (Outcome(1, Status.FAILED), True),
     ],
 )
-def test_a_loss_before_the_start_is_not_charged(outcome, charged):
-    assert Retry().charged(outcome) is charged
+def test_a_loss_before_the_start_is_not_counted(outcome, counts):
+    assert Retry.counts_as_failure(outcome) is counts
 
 
 def test_classes_and_names_overrule_what_is_thought_of_exceptions():
@@ -100,12 +99,12 @@ def test_classes_and_names_overrule_what_is_thought_of_exceptions():
     def kind(error):
         return retry.kind(Outcome(1, Status.FAILED, "w", 1.0, error=describe(error)))
 
-    assert kind(DoomedError("x")) is Kind.PERMANENT
-    assert kind(LuckyDoomedError("x")) is Kind.TRANSIENT
-    assert kind(ConnectionError("x")) is Kind.PERMANENT
-    assert kind(UnicodeError("x")) is Kind.TRANSIENT
-    assert kind(TypeError("x")) is Kind.PERMANENT
-    assert kind(RuntimeError("x")) is Kind.UNKNOWN
+    assert kind(DoomedError("x")) is FailureKind.PERMANENT
+    assert kind(LuckyDoomedError("x")) is FailureKind.TRANSIENT
+    assert kind(ConnectionError("x")) is FailureKind.PERMANENT
+    assert kind(UnicodeError("x")) is FailureKind.TRANSIENT
+    assert kind(TypeError("x")) is FailureKind.PERMANENT
+    assert kind(RuntimeError("x")) is FailureKind.UNKNOWN
 
 
 @given(st.integers(0, 10**9), st.floats(0, 100))

@@ -181,11 +181,11 @@ def test_twins_that_end_in_one_instant_are_one_completion() -> None:
     both = [Outcome(a.attempt, Status.SUCCEEDED, "w", 1.0, 6.0, value=0) for a in (backup, jobs[0])]
     bench.run.report(both, bench.now)
     assert bench.run.finished
-    assert bench.run.stages[0].completed == 20
+    assert bench.run.stages[0].figures.completed == 20
     kinds = bench.kinds()
     assert kinds.count("TaskSucceeded") == 1
     assert kinds.count("AttemptEnded") == 2
-    assert bench.run.stages[0].backups_won == 1
+    assert bench.run.stages[0].monitor.won_backups == 1
 
 
 def hanging(**policies: object) -> tuple[Workbench, object]:

@@ -11,7 +11,7 @@ from asyncexec.backends.worker import describe
 from asyncexec.errors import ArrayNotFoundError, CorruptArrayError, StorageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.workspace import Opening
-from asyncexec.policies.classification import Kind, classify
+from asyncexec.policies.classification import FailureKind, classify
 from asyncexec.storage import (
     BlockIO,
     Source,
@@ -137,7 +137,9 @@ def test_a_store_that_is_overloaded_is_worth_another_attempt(s3):
     bucket.failing = 503
     with pytest.raises(StorageError) as caught:
         write(ref, (slice(0, 4), slice(0, 3)), np.ones((4, 3)))
-    assert classify(Outcome(1, Status.FAILED, error=describe(caught.value))) is Kind.TRANSIENT
+    assert (
+        classify(Outcome(1, Status.FAILED, error=describe(caught.value))) is FailureKind.TRANSIENT
+    )
 
 
 def test_the_work_directory_and_the_journal_may_be_in_a_bucket(s3):

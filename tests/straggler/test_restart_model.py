@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncexec.straggler.outlook import Outlook
+from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.statistics import DurationStatistics
 
 NONE = DurationStatistics()
@@ -20,10 +20,10 @@ def pareto(rng, exponent, count=5_000):
 
 
 def best_age(durations, *, hope=1.0, stopped=()):
-    outlook = Outlook()
+    model = RestartModel()
     for seconds in stopped:
-        outlook.stopped.add(seconds)
-    return outlook.best_age(DurationStatistics(np.asarray(durations).tolist()), hope=hope)
+        model.stopped.add(seconds)
+    return model.optimal_restart_age(DurationStatistics(np.asarray(durations).tolist()), hope=hope)
 
 
 def work_of(durations, age, rng):
@@ -80,13 +80,13 @@ def test_where_second_attempts_take_as_long_no_age_is_found(rng):
 
 
 def test_what_was_found_holds_until_a_twentieth_more_is_known():
-    outlook = Outlook()
+    model = RestartModel()
     complete = DurationStatistics([10.0] * 980 + [100.0] * 20)
-    age = outlook.best_age(complete, hope=1.0)
+    age = model.optimal_restart_age(complete, hope=1.0)
     complete.merge(DurationStatistics([20.0] * 50))
-    assert outlook.best_age(complete, hope=1.0) is age
+    assert model.optimal_restart_age(complete, hope=1.0) is age
     complete.merge(DurationStatistics([20.0] * 10_000))
-    assert outlook.best_age(complete, hope=1.0) != age
+    assert model.optimal_restart_age(complete, hope=1.0) != age
 
 
 @given(
@@ -108,4 +108,4 @@ def test_in_other_units_the_age_is_the_same(factor, rng):
 
 
 def test_nothing_known_is_no_age():
-    assert Outlook().best_age(NONE, hope=1.0) is None
+    assert RestartModel().optimal_restart_age(NONE, hope=1.0) is None

@@ -1,4 +1,4 @@
-"""How long tasks of a kind have taken before: in other stages of a run, and in earlier runs of an engine.
+"""Durations of earlier tasks of the same kind: in other stages of a run, and in earlier runs of an engine.
 
 A stage of eight tasks has no statistics of its own to speak of; the stage before it that called the same function on
 chunks of the same size has.
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 KEPT_KINDS = 256
 
 
-class Experience:
+class DurationHistory:
     """Durations by kind of task: the function, the operation, and the size of its largest chunk.
 
-    Used in one thread at a time. Of kinds that were not asked for lately, nothing is kept.
+    For use in one thread at a time. Kinds that were not asked for lately are forgotten.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Experience:
 
 
 def _code_of(kernel: Any) -> tuple[Any, ...]:
-    """Return what tells one function from another, without looking at what it has captured."""
+    """Return a key that tells one function from another, without regard to what it has captured."""
     seen = 0
     while seen < 8:  # Wrappers of ours, partial functions, bound methods.
         inner = getattr(kernel, "function", None) or getattr(kernel, "func", None)

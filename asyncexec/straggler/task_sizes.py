@@ -1,12 +1,13 @@
-"""How much a task has to do beside the others of its stage, where chunks differ: those at the edge are smaller.
+"""The sizes of a stage's tasks beside each other, where chunks differ: those at an edge of an array are smaller.
 
 Durations are compared as if every task were a whole one, so that an edge does not pass for fast, nor a whole chunk
-among many edges for slow. A task's bytes are known in closed form before it runs.
+among many edges for slow. The bytes that a task reads and writes are known in closed form before it runs.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from asyncexec.plan.box import unravel
@@ -14,18 +15,17 @@ from asyncexec.plan.box import unravel
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from asyncexec.backends.contract import Program
     from asyncexec.plan.box import Index, Shape
 
 LEAST, MOST = 0.5, 2.0
-"""Beyond these, sizes are not believed: what a task costs whatever it reads is then most of its time."""
+"""Sizes beyond these are not believed: most of such a task's time is what any task costs, whatever it reads."""
 
 _MOST_KNOWN = 100_000
 
 
 @runtime_checkable
 class SizedIO(Protocol):
-    """What a :class:`~asyncexec.plan.stage.TaskIO` may say besides."""
+    """A :class:`~asyncexec.plan.stage.TaskIO` that knows how much each task reads and writes."""
 
     def nbytes(self, index: Index) -> int:
         """Return how many bytes (not encoded) the task reads and writes."""
@@ -41,7 +41,7 @@ class TaskSizes:
     shape : tuple of int
         The stage's index space.
     whole_bytes : int
-        What a whole task reads and writes.
+        How many bytes a whole task reads and writes.
     """
 
     def __init__(self, io: SizedIO, shape: Shape, whole_bytes: int) -> None:
@@ -61,13 +61,43 @@ class TaskSizes:
         return share
 
     def of_bytes(self, nbytes: int) -> float:
-        """Return the share of a task that has read and written so much."""
+        """Return the share of a task that has read and written so many bytes."""
         return min(max(nbytes / self._whole_bytes, LEAST), MOST)
 
 
-def sizes_of(program: Program) -> TaskSizes | None:
-    """Return the sizes of a stage's tasks; None where all are the same, or nothing is known."""
-    io, shape = program.io, program.shape
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlowThreshold:
+    """From a rule's threshold, which is for whole tasks, to the age at which a given task is slow.
+
+    Attributes
+    ----------
+    seconds : float
+        For a whole task.
+    floor_seconds : float
+        No task is slow before this age, however small, unless whole ones are.
+    sizes : TaskSizes or None
+        Which tasks are smaller; None where all are the same.
+    """
+
+    seconds: float
+    floor_seconds: float
+    sizes: TaskSizes | None
+
+    @property
+    def least(self) -> float:
+        """The age in seconds below which no task of the stage is slow."""
+        return self.seconds if self.sizes is None else self._scaled(LEAST)
+
+    def of_task(self, task: int) -> float:
+        """Return the age in seconds beyond which a task is slow."""
+        return self.seconds if self.sizes is None else self._scaled(self.sizes.of(task))
+
+    def _scaled(self, share: float) -> float:
+        return max(min(self.floor_seconds, self.seconds), self.seconds * share)
+
+
+def sizes_of(io: object, shape: Shape) -> TaskSizes | None:
+    """Return the sizes of a stage's tasks; None where all are the same, or its IO does not say."""
     if not isinstance(io, SizedIO) or not math.prod(shape):
         return None
     probed = {io.nbytes(index) for index in _probes(shape)}

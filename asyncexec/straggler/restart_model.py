@@ -1,4 +1,4 @@
-"""At which age a backup saves work, by all that is known of how long a stage's attempts take.
+"""The age at which a backup saves most work, from the distribution of how long a stage's attempts take.
 
 While tasks are queued, a backup is worth its slot if it makes the task take less *work*, its own included. With S(t)
 the share of attempts that run longer than t, and a backup that takes as long as any other attempt, a task that gets one
@@ -12,9 +12,9 @@ K. Wolter, "Analysis and algorithms for restart", QEST 2004) asked for a copy be
 G. Wornell, "Using straggler replication to reduce latency in large-scale parallel computing", 2015), as Mantri asks it
 of each task with estimates instead of a distribution (G. Ananthanarayanan et al., OSDI 2010).
 
-Backups hide the tail they are for: an attempt that lost was stopped and never tells how long it would have taken. What
-is known is that it took longer, so S is estimated from both kinds (E. L. Kaplan, P. Meier, "Nonparametric estimation
-from incomplete observations", 1958).
+Backups hide the tail they are for: an attempt that lost was stopped, and how long it would have taken is never known.
+It is known that it would have taken longer, so S is estimated from both kinds (E. L. Kaplan, P. Meier, "Nonparametric
+estimation from incomplete observations", 1958).
 """
 
 from __future__ import annotations
@@ -28,30 +28,30 @@ from asyncexec.straggler.statistics import DurationStatistics, bucket_seconds
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Attempts that must have ended before their distribution says something.
+# So many attempts must have ended before their distribution says something.
 _EVIDENCE = 30
 
-# Looked at in buckets of 8%, which is plenty for a decision: the least of W is flat.
+# Durations are put in buckets of 8%, which is fine enough for a decision: W is flat around its least.
 _MERGED = 4
 
 # Ages that are tried: a little above these quantiles. From the third quarter on, or most tasks would be sent twice.
 _QUANTILES = (0.75, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99, 0.995)
 _ABOVE = 1.1
 
-# What a backup must save of the work, or chance would decide.
+# A backup must save this share of the work, or chance would decide.
 _LEAST_SAVING = 0.01
 
 # Attempts that were stopped later than any was seen to end are taken to have been half done.
 _LONGER = 2.0
 
 
-class Outlook:
-    """How long attempts of a stage run when nobody stops them.
+class RestartModel:
+    """The distribution of how long attempts of a stage run if none is stopped, and when a backup pays by it.
 
     Attributes
     ----------
     stopped : DurationStatistics
-        How long those had run that were stopped because another attempt of their task had succeeded.
+        How long attempts had run that were stopped because another of their task had succeeded.
     """
 
     __slots__ = ("_found", "_hope", "_known", "stopped")
@@ -62,10 +62,10 @@ class Outlook:
         self._hope = 1.0
         self._found: float | None = None
 
-    def best_age(self, complete: DurationStatistics, *, hope: float) -> float | None:
+    def optimal_restart_age(self, complete: DurationStatistics, *, hope: float) -> float | None:
         """Return the age in seconds at which a backup makes the expected work of a task least; None if it never does.
 
-        It is found anew when what is known has grown by a twentieth.
+        It is computed anew when a twentieth more durations are known.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class Outlook:
             return None
         if known > 1.05 * self._known + 10 or abs(hope - self._hope) > 0.05:
             self._known, self._hope = known, hope
-            self._found = _best_age(*_distribution(complete, self.stopped), hope)
+            self._found = _optimal_age(*_distribution(complete, self.stopped), hope)
         return self._found
 
 
@@ -101,7 +101,7 @@ def _distribution(
     return seconds, likely
 
 
-def _best_age(
+def _optimal_age(
     seconds: NDArray[np.float64], likely: NDArray[np.float64], hope: float
 ) -> float | None:
     # A slot has one attempt waiting beside the one that runs: a backup starts about one task later than it is sent.

@@ -1,0 +1,132 @@
+"""The figures of one stage of a run: the same record while the run goes on, in its result, and for observers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asyncexec.events.outcome import Status
+
+if TYPE_CHECKING:
+    from asyncexec.events.outcome import Outcome
+    from asyncexec.events.records import StageFigures
+
+_SHOWN = (
+    "name",
+    "operation",
+    "tasks",
+    "completed",
+    "resumed",
+    "attempts",
+    "retries",
+    "backups",
+    "failures",
+    "read_bytes",
+    "written_bytes",
+    "projected_bytes",
+    "peak_bytes",
+    "busy_seconds",
+    "wall_seconds",
+)
+
+
+@dataclass(slots=True, kw_only=True, repr=False)
+class StageResult:
+    """The figures of one stage of a run, so far or at its end.
+
+    Attributes
+    ----------
+    name, operation : str
+    tasks : int
+        How many there are.
+    projected_bytes : int
+        The most memory a task's process was projected to need; 0 where no projection was given.
+    allowed_bytes : int or None
+    completed : int
+        Tasks that are complete, those of earlier runs included.
+    resumed : int
+        Tasks that an earlier run had completed.
+    attempts : int
+        Attempts that have ended, one way or another.
+    failed, lost, timed_out, cancelled, abandoned : int
+        How many of them ended so.
+    retries, backups : int
+        Attempts that followed a failed one, and attempts that were started beside a slow one.
+    read_bytes, written_bytes : int
+        Chunk data, not encoded, by all attempts.
+    peak_bytes : int
+        The most memory measured for any attempt; 0 where it cannot be measured.
+    busy_seconds : float
+        Time on workers, by all attempts.
+    started_at, ended_at : float
+        When the first attempt was handed out and when the last task was complete, in seconds since the epoch on the
+        driver; 0.0 before.
+    """
+
+    name: str
+    operation: str = ""
+    tasks: int = 0
+    projected_bytes: int = 0
+    allowed_bytes: int | None = None
+    completed: int = 0
+    resumed: int = 0
+    attempts: int = 0
+    failed: int = 0
+    lost: int = 0
+    timed_out: int = 0
+    cancelled: int = 0
+    abandoned: int = 0
+    retries: int = 0
+    backups: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
+    peak_bytes: int = 0
+    busy_seconds: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
+
+    @classmethod
+    def of(cls, stage: StageFigures) -> StageResult:
+        """Return the figures of a stage that nothing has been run of yet."""
+        return cls(
+            name=stage.name,
+            operation=stage.operation,
+            tasks=stage.tasks,
+            projected_bytes=stage.projected_bytes,
+            allowed_bytes=stage.allowed_bytes,
+        )
+
+    @property
+    def failures(self) -> int:
+        """Attempts that failed, timed out or were lost."""
+        return self.failed + self.lost + self.timed_out
+
+    @property
+    def wall_seconds(self) -> float:
+        """From the first attempt handed out to the last task complete; 0.0 where either is missing."""
+        return (
+            max(0.0, self.ended_at - self.started_at) if self.started_at and self.ended_at else 0.0
+        )
+
+    def add(self, outcome: Outcome) -> None:
+        """Add an attempt that has ended."""
+        self.attempts += 1
+        self.busy_seconds += outcome.seconds
+        self.read_bytes += outcome.read_bytes
+        self.written_bytes += outcome.written_bytes
+        if outcome.peak_bytes > self.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
+            self.peak_bytes = outcome.peak_bytes
+        status = outcome.status
+        if status is Status.SUCCEEDED:
+            return
+        if status is Status.FAILED:
+            self.failed += 1
+        elif status is Status.LOST:
+            self.lost += 1
+        elif status is Status.TIMED_OUT:
+            self.timed_out += 1
+        else:
+            self.cancelled += 1
+
+    def __repr__(self) -> str:
+        return f"StageResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _SHOWN)})"

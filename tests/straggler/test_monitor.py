@@ -1,0 +1,206 @@
+"""Which attempts of a stage get a backup, of those that the scheduler reports."""
+
+import math
+from dataclasses import dataclass, field
+
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.stage_result import StageResult
+from asyncexec.straggler.monitor import CHECK_SECONDS, AttemptMonitor
+from asyncexec.straggler.off import Off
+from asyncexec.straggler.rule import EVIDENCE
+from asyncexec.straggler.statistics import DurationStatistics
+from asyncexec.straggler.task_sizes import TaskSizes
+from asyncexec.straggler.worker_starts import WorkerStarts
+
+
+@dataclass
+class Task:
+    alive: dict = field(default_factory=dict)
+    complete: bool = False
+
+
+@dataclass
+class Attempt:
+    id: int
+    task: int
+    started: float = 0.0
+    timed_out: bool = False
+    task_record: Task | None = None
+
+
+class FixedAge:
+    """A rule: a backup at ten seconds."""
+
+    name = "fixed"
+    floor_seconds = 1.0
+    steady = True
+
+    def __init__(self, *, backups=100):
+        self._backups = backups
+        self.views = []
+
+    def threshold(self, view):
+        self.views.append(view)
+        return 10.0
+
+    def copies(self, view):
+        return 2
+
+    def backups(self, view):
+        return self._backups
+
+
+class Halves:
+    """Odd tasks read half as much as even ones."""
+
+    def nbytes(self, index):
+        return 50 if index[0] % 2 else 100
+
+
+def monitor_of(rule, *, tasks=20, sizes=None, history=None, starts=None):
+    return AttemptMonitor(
+        rule,
+        StageResult(name="s", tasks=tasks),
+        history=DurationStatistics() if history is None else history,
+        sizes=sizes,
+        starts=starts or WorkerStarts(),
+        slots=lambda: 8,
+        kills=True,
+        metered=False,
+    )
+
+
+def running(monitor, *attempts):
+    monitor.attempts.update({attempt.id: attempt for attempt in attempts})
+
+
+def slow(monitor, now, *, draining=True):
+    return [a.task for a in monitor.slow(now, elapsed_seconds=now, draining=draining)]
+
+
+def succeed(monitor, durations):
+    for seconds in durations:
+        monitor.succeeded(Outcome(1, Status.SUCCEEDED, "w", 1.0, seconds), 0)
+
+
+def test_attempts_beyond_the_threshold_are_slow_oldest_first():
+    monitor = monitor_of(FixedAge())
+    running(monitor, *(Attempt(n, n, started=float(n)) for n in range(5)))
+    assert slow(monitor, 9.9) == []
+    assert slow(monitor, 12.0) == [0, 1, 2]
+
+
+def test_no_more_get_a_backup_than_the_rule_allows_beside_those_that_have_one():
+    monitor = monitor_of(FixedAge(backups=3))
+    running(monitor, *(Attempt(n, n) for n in range(5)))
+    monitor.backup_sent()
+    monitor.backups.append(0)
+    assert slow(monitor, 10.0) == [1]
+    monitor.backup_ended(started=True)
+    assert slow(monitor, 10.0) == [1, 2]
+
+
+def test_what_is_being_stopped_or_is_complete_or_has_its_backup_gets_none():
+    monitor = monitor_of(FixedAge())
+    stopped = Attempt(1, 1, timed_out=True)
+    loser = Attempt(2, 2, task_record=Task({2: None}, complete=True))
+    has_one = Attempt(3, 3, task_record=Task({3: None, 9: None}))
+    tried_again = Attempt(5, 5, task_record=Task({5: None}))
+    running(monitor, stopped, loser, has_one, tried_again)
+    assert slow(monitor, 100.0) == [5]
+
+
+def test_smaller_tasks_are_slow_sooner():
+    monitor = monitor_of(FixedAge(), sizes=TaskSizes(Halves(), (20,), 100))
+    running(monitor, *(Attempt(n, n) for n in range(4)))
+    assert slow(monitor, 5.0) == [1, 3]
+    assert monitor.next_check(draining=True) == 5.0 + CHECK_SECONDS
+    running(monitor, Attempt(1, 1, started=4.0), Attempt(3, 3, started=4.0))
+    slow(monitor, 5.0)
+    assert monitor.next_check(draining=True) == 9.0
+
+
+def test_the_next_check_is_when_an_attempt_may_be_slow_or_soon_once_the_stage_has_changed():
+    monitor = monitor_of(FixedAge())
+    running(monitor, Attempt(1, 1, started=3.0))
+    assert monitor.next_check(draining=True) == CHECK_SECONDS
+    slow(monitor, 4.0)
+    assert monitor.next_check(draining=True) == 13.0
+    assert monitor.next_check(draining=False) == 4.0 + CHECK_SECONDS
+
+
+def test_without_backups_there_is_nothing_to_check():
+    monitor = monitor_of(Off())
+    running(monitor, Attempt(1, 1))
+    assert slow(monitor, 1e6) == []
+    assert monitor.next_check(draining=True) == math.inf
+
+
+def test_a_rule_that_looks_at_the_clock_is_asked_again_and_again():
+    rule = FixedAge()
+    rule.steady = False
+    monitor = monitor_of(rule)
+    monitor.task_completed(7.0, by_backup=False)
+    running(monitor, Attempt(1, 1))
+    slow(monitor, 1.0)
+    assert monitor.next_check(draining=True) == 1.0 + CHECK_SECONDS
+    assert rule.views[-1].completions.greatest_seconds == 7.0
+
+
+def test_durations_of_other_stages_stand_in_until_there_are_enough_of_the_stage_itself():
+    history = DurationStatistics([5.0] * 30)
+    monitor = monitor_of(FixedAge(), history=history)
+    succeed(monitor, [1.0] * (EVIDENCE - 1))
+    assert monitor.known_durations is history
+    succeed(monitor, [1.0])
+    assert monitor.known_durations is monitor.statistics
+
+
+def test_what_is_learned_is_shared_early_only_where_nothing_was_known():
+    for history in (DurationStatistics(), DurationStatistics([5.0])):
+        known = history.count
+        monitor = monitor_of(FixedAge(), history=history)
+        succeed(monitor, [1.0] * EVIDENCE)
+        monitor._figures.completed = EVIDENCE
+        monitor.task_completed(1.0, by_backup=False)
+        assert history.count == (known or EVIDENCE)
+
+
+def test_rules_see_how_backups_fared():
+    rule = FixedAge()
+    monitor = monitor_of(rule)
+    for won in (True, False):
+        monitor.backup_sent()
+        monitor.backup_ended(started=True)
+        monitor.task_completed(1.0, by_backup=won)
+    monitor.backup_sent()
+    slow(monitor, 1.0)
+    view = rule.views[-1]
+    assert (view.running_backups, view.settled_backups, view.won_backups) == (1, 2, 1)
+
+
+def test_durations_are_those_of_whole_tasks():
+    monitor = monitor_of(FixedAge(), sizes=TaskSizes(Halves(), (20,), 100))
+    half = Outcome(1, Status.SUCCEEDED, "w", 1.0, 5.0, read_bytes=50)
+    assert monitor.succeeded(half, 1) == 10.0
+    assert monitor.succeeded(half._replace(read_bytes=0), 1) == 10.0
+
+
+def test_what_was_stopped_before_it_wrote_is_as_large_as_it_was_to_be():
+    rule = FixedAge()
+    monitor = monitor_of(rule, sizes=TaskSizes(Halves(), (20,), 100))
+    monitor.stopped(Outcome(1, Status.CANCELLED, "w", 1.0, 8.0, read_bytes=50), 0)
+    monitor.stopped(Outcome(2, Status.CANCELLED, "w", 1.0, 8.0, read_bytes=50), 1)
+    slow(monitor, 1.0)
+    seen = rule.views[-1].restart_model.stopped
+    assert (seen.least_seconds, seen.greatest_seconds) == (8.0, 16.0)
+
+
+def test_a_worker_takes_as_long_to_start_as_the_quickest_did():
+    starts = WorkerStarts()
+    assert starts.cold_start_seconds == 0.0
+    for worker, delay in (("a", 7.0), ("b", 3.0), ("c", 9.0)):
+        assert worker not in starts
+        starts.add(worker, delay)
+        assert worker in starts
+    assert starts.cold_start_seconds == 3.0
