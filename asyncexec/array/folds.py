@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,8 @@ class Fold:
         Lengths of the reduced axes of that array.
     first, last : bool
         Whether it starts from elements, and whether it finishes.
+    shape, chunks, dtypes
+        Of what it makes; they follow from the others.
     """
 
     operation: str
@@ -86,23 +89,22 @@ class Fold:
     extents: tuple[int, ...]
     first: bool
     last: bool
+    shape: Shape = field(init=False)
+    chunks: Shape = field(init=False)
+    dtypes: tuple[DType, ...] = field(init=False)
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    @property
-    def shape(self) -> Shape:
+    def __post_init__(self) -> None:
+        # Asked for at every step of lowering, and always the same.
         lengths = list(self.inputs[0].shape)
         for axis, width in zip(self.axes, self.widths, strict=True):
             lengths[axis] = max(1, -(-lengths[axis] // width))
-        return tuple(lengths)
-
-    @property
-    def chunks(self) -> Shape:
-        return _ones(self.inputs[0].chunks, self.axes)
-
-    @property
-    def dtypes(self) -> tuple[DType, ...]:
-        return (self.reducer.result_dtype,) if self.last else self.reducer.partial_dtypes
+        partial_dtypes = self.reducer.partial_dtypes
+        set_once = partial(object.__setattr__, self)
+        set_once("shape", tuple(lengths))
+        set_once("chunks", _ones(self.inputs[0].chunks, self.axes))
+        set_once("dtypes", (self.reducer.result_dtype,) if self.last else partial_dtypes)
 
     def demands(self, out: Demand) -> tuple[Demand | None, ...]:
         return (self._demand(out),)

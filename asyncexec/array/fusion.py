@@ -38,26 +38,24 @@ class Group:
         The nodes computed here, the root first and each after all that need it.
     reading : int
         How many reads from storage there are: nodes that are not computed here, times what is needed of each.
+    block : tuple of int
+        What one task writes, in elements.
+    grid : tuple of int
+        The stage's index space.
     """
 
     root: Node
     demands: dict[Node, list[Demand]] = field(default_factory=dict)
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = 1
+    block: Shape = field(init=False)
+    grid: Shape = field(init=False)
 
     def __post_init__(self) -> None:
+        self.block = self.root.block if isinstance(self.root, Copy) else self.root.chunks
+        self.grid = grid(self.root.shape, self.block)
         self.demands[self.root] = [of_blocks(self.root.shape, self.block)]
         self.join(self.root)
-
-    @property
-    def block(self) -> Shape:
-        """What one task writes, in elements."""
-        return self.root.block if isinstance(self.root, Copy) else self.root.chunks
-
-    @property
-    def grid(self) -> Shape:
-        """The stage's index space."""
-        return grid(self.root.shape, self.block)
 
     def join(self, node: Node) -> None:
         """Compute ``node`` here."""
