@@ -59,6 +59,11 @@ def memory_bytes(value: float | str | None, *, executor: str, option: str) -> in
     return size
 
 
+def bytes_of(size: float | str | None) -> int | None:
+    """Return an amount of memory that has been checked in bytes; None where nothing was said."""
+    return None if size is None else parse_bytes(size)
+
+
 def text(value: object, *, executor: str, option: str) -> str:
     """Return ``value`` as text.
 

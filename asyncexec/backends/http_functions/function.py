@@ -9,7 +9,6 @@ import pickle
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -23,6 +22,7 @@ from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, 
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.http_functions.frames import FrameReader, Kind, decode_hello
+from asyncexec.backends.http_functions.options import HttpOptions
 from asyncexec.backends.http_functions.responses import error_of
 from asyncexec.backends.http_functions.signing import HEADER, signature
 from asyncexec.backends.http_functions.steering import (
@@ -32,10 +32,10 @@ from asyncexec.backends.http_functions.steering import (
     decode_stopped,
     encode_order,
 )
-from asyncexec.backends.http_functions.tokens import Token, Tokens
+from asyncexec.backends.http_functions.tokens import Tokens
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome
-from asyncexec.plan.memory import format_bytes
+from asyncexec.plan.memory import format_bytes, parse_bytes
 
 logger = logging.getLogger(__name__)
 
@@ -50,28 +50,15 @@ ORDER_SECONDS = 0.5
 VERSION = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Where the function is, and how it is called; see :class:`asyncexec.backends.http.HttpBackend`."""
-
-    url: str
-    max_workers: int
-    timeout: float | None
-    headers: Mapping[str, str] = field(repr=False)
-    token: Token | None = field(repr=False)
-    secret: str | None = field(repr=False)
-    request_bytes: int
-
-
 class Function:
     """Calls a function, one request for a batch, whose response comes while it runs."""
 
-    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+    def __init__(self, options: HttpOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._settings = settings
-        self._service = ServiceCaller(settings.max_workers)
+        self._options = options
+        self._service = ServiceCaller(options.max_workers)
         self._remote = RemoteCaller()
-        self._tokens = Tokens(settings.token)
+        self._tokens = Tokens(options.token)
         self._numbers = itertools.count(1)
         self._client: Any = None
 
@@ -84,7 +71,7 @@ class Function:
         """Make ready to connect, and look whether the function is there and fits."""
         thread = SystemThread("http")
         try:
-            self._client = await thread.run(partial(_client, self._settings))
+            self._client = await thread.run(partial(_client, self._options))
         finally:
             thread.end()
         try:
@@ -104,7 +91,7 @@ class Function:
         return await self._service.call(batch, progress, self._call_once)
 
     async def _call_once(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
-        orders = Orders(progress, f"{self._settings.url}#{next(self._numbers)}")
+        orders = Orders(progress, f"{self._options.url}#{next(self._numbers)}")
         try:
             failure = await self._follow(batch, progress, orders)
         except anyio.get_cancelled_exc_class():
@@ -157,7 +144,7 @@ class Function:
     async def _stream(self, orders: Orders, call: RemoteCall) -> AsyncIterator[bytes]:
         """Have ``call`` made by one request, and yield what comes back while it runs."""
         data = pickle.dumps(call, protocol=5)
-        limit = self._settings.request_bytes
+        limit = parse_bytes(self._options.request_bytes)
         if len(data) > limit:
             raise TooLargeError(
                 f"a task's function and inputs make {format_bytes(len(data))}, and a request may have "
@@ -167,7 +154,7 @@ class Function:
         response = await self._send("POST", data)
         needs_program = False
         try:
-            await _accept(response, self._settings.url)
+            await _accept(response, self._options.url)
             async for frame in _frames(response):
                 if frame.kind is Kind.HELLO:
                     orders.hello = decode_hello(frame.content)
@@ -188,18 +175,18 @@ class Function:
         import httpx
 
         headers = await self._tokens.headers()
-        if self._settings.secret is not None:
-            headers[HEADER] = signature(self._settings.secret, data, time.time())
+        if self._options.secret is not None:
+            headers[HEADER] = signature(self._options.secret, data, time.time())
         if data:
             headers["Content-Type"] = media_type
         request = self._client.build_request(
-            method, self._settings.url, content=data, headers=headers
+            method, self._options.url, content=data, headers=headers
         )
         try:
             with anyio.fail_after(START_SECONDS):
                 return await self._client.send(request, stream=True)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise BusyError(f"{self._settings.url} cannot be reached: {error}") from error
+            raise BusyError(f"{self._options.url} cannot be reached: {error}") from error
 
     async def _greet(self) -> None:
         """Ask the function who it is.
@@ -213,7 +200,7 @@ class Function:
         """
         import httpx
 
-        url = self._settings.url
+        url = self._options.url
         try:
             response = await self._send("GET", b"")
             try:
@@ -227,18 +214,18 @@ class Function:
             return  # It is there and has no time: calls will tell the rest.
         except (httpx.HTTPError, OSError) as error:
             raise BackendError(f"executor 'http': {url} does not answer: {error}") from error
-        _check(told, url, timeout=self._settings.timeout)
+        _check(told, url, timeout=self._options.timeout)
 
 
-def _client(settings: Settings) -> Any:
+def _client(options: HttpOptions) -> Any:
     import httpx
 
     return httpx.AsyncClient(
-        headers=dict(settings.headers),
+        headers=dict(options.headers or {}),
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
         limits=httpx.Limits(
             max_connections=None,
-            max_keepalive_connections=settings.max_workers,
+            max_keepalive_connections=options.max_workers,
             keepalive_expiry=KEEPALIVE_SECONDS,
         ),
         # A redirect would carry the work, and the token, to somebody else.

@@ -149,8 +149,8 @@ async def test_secrets_and_tokens_are_in_no_log(made, caplog):
         executor=made(token=lambda: token, headers={"X-Key": "key-of-the-test"})
     ) as engine:
         assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
-        assert token not in repr(engine.backend._system._settings)
-        assert SECRET not in repr(engine.backend._system._settings)
+        assert token not in repr(engine.backend._system._options)
+        assert SECRET not in repr(engine.backend._system._options)
     assert caplog.text
     for hidden in (token, SECRET, "key-of-the-test"):
         assert hidden not in caplog.text
