@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any
 
 from asyncexec.errors import OptionError
@@ -115,6 +116,37 @@ def path(value: object, *, executor: str, option: str) -> str:
     return text(given, executor=executor, option=option)
 
 
+def place(value: object, *, executor: str, option: str) -> str:
+    """Return a path of this machine, or an address, as text.
+
+    Raises
+    ------
+    OptionError
+        If it is neither, or there is nothing at that path.
+    """
+    given = os.fspath(value) if isinstance(value, os.PathLike) else value
+    if not isinstance(given, str) or not given:
+        raise OptionError(
+            f"executor {executor!r}: {option} takes paths and addresses, not {value!r}"
+        )
+    if "://" not in given and not Path(given).exists():
+        raise OptionError(f"executor {executor!r}: {option}: there is no {given!r}")
+    return given
+
+
+def places(value: object, *, executor: str, option: str) -> tuple[str, ...]:
+    """Return several of what :func:`place` takes.
+
+    Raises
+    ------
+    OptionError
+        If they are not a list of these.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Sequence):
+        raise OptionError(f"executor {executor!r}: {option} must be a list of paths, not {value!r}")
+    return tuple(place(each, executor=executor, option=option) for each in value)
+
+
 def mapping(value: object, *, executor: str, option: str) -> dict[str, Any]:
     """Return what maps names to values as a dict, an empty one where nothing was said.
 
@@ -194,5 +226,7 @@ Memory = Annotated[int | str, memory_bytes]
 
 Texts = Annotated[Sequence[str], texts]
 AnyPath = Annotated[str | os.PathLike[str], path]
+Place = Annotated[str | os.PathLike[str], place]
+Places = Annotated[Sequence[str | os.PathLike[str]], places]
 Names = Annotated[Mapping[str, Any], mapping]
 EnvVars = Annotated[Mapping[str, str], environment]

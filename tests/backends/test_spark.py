@@ -11,7 +11,8 @@ from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import Job, Program
 from asyncexec.backends.spark_workers.in_worker import Invitation
 from asyncexec.backends.spark_workers.links import Listener
-from asyncexec.backends.spark_workers.session import Settings, is_local
+from asyncexec.backends.spark_workers.options import SparkOptions, is_local
+from asyncexec.backends.spark_workers.session import spark_conf
 from asyncexec.backends.wire import decode_outcomes
 from asyncexec.backends.worker import decode
 from asyncexec.errors import OptionError
@@ -148,11 +149,11 @@ async def test_an_invitation_is_good_for_one_worker(listener):
 
 
 def test_a_local_spark_listens_on_loopback_and_repeats_nothing():
-    conf = Settings(master="local[2,3]").spark_conf()
+    conf = spark_conf(SparkOptions(master="local[2,3]"))
     assert conf["spark.driver.bindAddress"] == "127.0.0.1"
     assert conf["spark.task.maxFailures"] == "1"
     assert conf["spark.speculation"] == "false"
-    far = Settings(master="spark://host:7077", conf={"spark.ui.enabled": "true"}).spark_conf()
+    far = spark_conf(SparkOptions(master="spark://host:7077", conf={"spark.ui.enabled": "true"}))
     assert "spark.driver.bindAddress" not in far
     assert far["spark.ui.enabled"] == "true"
     assert is_local("local[*]")

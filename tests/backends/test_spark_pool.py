@@ -10,7 +10,8 @@ import pytest
 pytest.importorskip("pyspark")
 
 from asyncexec.backends.contract import Batch, Capabilities, Job, Program
-from asyncexec.backends.spark_workers.pool import WorkerPool, WorkerSettings
+from asyncexec.backends.spark_workers.options import SparkOptions
+from asyncexec.backends.spark_workers.pool import WorkerPool
 from asyncexec.backends.spark_workers.system import SparkSystem
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Status
@@ -50,7 +51,7 @@ class Here:
 
 @pytest.fixture
 async def pool():
-    pool = WorkerPool(Here(), WorkerSettings(), size=3)
+    pool = WorkerPool(Here(), SparkOptions(), size=3)
     await pool.open()
     yield pool
     for link in pool._links:
@@ -152,7 +153,7 @@ class Told:
 
 
 async def test_what_an_avoided_worker_has_not_begun_of_its_batch_goes_to_another(tmp_path):
-    system = SparkSystem(Here(), WorkerSettings(), Capabilities(name="spark"))
+    system = SparkSystem(Here(), SparkOptions(), Capabilities(name="spark"))
     await system.open()
     assert system.slots == 3
     program = Program(key="k", plan="p", stage="s", kernel=Held(directory=tmp_path), shape=(9,))

@@ -6,14 +6,14 @@ import asyncio
 import itertools
 import sys
 from collections import deque
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection
 from functools import partial
 
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.placement import idle_one, resting
 from asyncexec.backends.spark_workers.in_worker import Invitation, serve
 from asyncexec.backends.spark_workers.links import Link, Listener
+from asyncexec.backends.spark_workers.options import SparkOptions
 from asyncexec.backends.spark_workers.session import Session
 from asyncexec.errors import BackendError
 
@@ -23,42 +23,15 @@ _LEAST_WAIT = 0.1
 _PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerSettings:
-    """How workers are had.
-
-    Attributes
-    ----------
-    most : int or None
-        How many there may be; None for what Spark has room for.
-    memory_bytes : int or None
-        How much memory each may hold.
-    env_vars : mapping of str to str
-    port : int
-        Where the driver listens; 0 for any.
-    start_seconds : float
-        How long Spark may take to start one.
-    idle_seconds : float
-        After how long without work one is let go.
-    """
-
-    most: int | None = None
-    memory_bytes: int | None = None
-    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
-    port: int = 0
-    start_seconds: float = 300.0
-    idle_seconds: float = 60.0
-
-
 class WorkerPool:
     """At most ``size`` workers; its methods belong to the event loop's thread.
 
     Spark may have room for fewer than were asked for, so whoever waits gets the first that is free, be it new or not.
     """
 
-    def __init__(self, session: Session, settings: WorkerSettings, *, size: int) -> None:
+    def __init__(self, session: Session, options: SparkOptions, *, size: int) -> None:
         self._session = session
-        self._settings = settings
+        self._options = options
         self._size = size
         self._listener = Listener()
         self._port = 0
@@ -94,7 +67,7 @@ class WorkerPool:
 
     async def open(self) -> None:
         """Listen; workers come when they are needed."""
-        self._port = await self._listener.open(self._session.bind_address, self._settings.port)
+        self._port = await self._listener.open(self._session.bind_address, self._options.port)
 
     async def take(self, apart_from: Collection[str] = ()) -> Link:
         """Return a worker with nothing to do, waiting for one if need be; rather none of ``apart_from``.
@@ -114,7 +87,7 @@ class WorkerPool:
         self._top_up()
         try:
             while not waiter.done():
-                await asyncio.wait([waiter], timeout=max(self._settings.start_seconds, _LEAST_WAIT))
+                await asyncio.wait([waiter], timeout=max(self._options.start_timeout, _LEAST_WAIT))
                 self._check_for_life(waiter)
         except BaseException:
             self._leave_queue(waiter)
@@ -124,7 +97,7 @@ class WorkerPool:
     def give_back(self, link: Link) -> None:
         """Take note that a worker has nothing to do."""
         self._idle[link] = asyncio.get_running_loop().call_later(
-            self._settings.idle_seconds, self._let_go, link
+            self._options.idle_timeout, self._let_go, link
         )
         self._serve()
 
@@ -191,8 +164,8 @@ class WorkerPool:
             port=self._port,
             token=token,
             paths=self._session.paths,
-            env_vars=dict(self._settings.env_vars),
-            memory_bytes=self._settings.memory_bytes,
+            env_vars=dict(self._options.env_vars or {}),
+            memory_bytes=self._options.memory_bytes,
         )
         group = f"asyncexec-{id(self)}-{next(self._numbers)}"
         job = partial(self._session.run, partial(serve, invitation), group)
@@ -246,7 +219,7 @@ class WorkerPool:
         """Say so when no worker has come, rather than wait for ever; those that are at work come back."""
         if not (waiter.done() or self._links):
             raise BackendError(
-                f"executor 'spark': Spark has not started a worker within {self._settings.start_seconds:g} s. "
+                f"executor 'spark': Spark has not started a worker within {self._options.start_timeout:g} s. "
                 f"Look at what else its cluster does, or wait longer (start_timeout)"
             )
 

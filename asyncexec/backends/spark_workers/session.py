@@ -8,12 +8,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asyncexec.backends.spark_workers.options import SparkOptions, is_local
 from asyncexec.errors import BackendError, ConfigurationError
 
 END_SECONDS = 10.0
@@ -30,61 +30,24 @@ _DEFAULTS = {
 _LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a Spark of our own is started with.
-
-    Attributes
-    ----------
-    master, app_name : str
-    conf : mapping of str to str
-        Spark's own settings; they come before ours.
-    env_vars : mapping of str to str
-        Of the workers.
-    py_modules : tuple of str
-        Files and directories that workers import from.
-    python : str or None
-        The workers' interpreter.
-    cpus : int
-        Cores for each worker.
-    """
-
-    master: str
-    app_name: str = "asyncexec"
-    conf: Mapping[str, str] = field(default_factory=dict, repr=False)
-    env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
-    py_modules: tuple[str, ...] = ()
-    python: str | None = None
-    cpus: int = 1
-
-    @property
-    def local(self) -> bool:
-        """Whether workers run on this machine."""
-        return is_local(self.master)
-
-    def spark_conf(self) -> dict[str, str]:
-        """Return Spark's settings, ours and the user's."""
-        return {
-            **_DEFAULTS,
-            **(_LOOPBACK if self.local else {}),
-            "spark.task.cpus": str(self.cpus),
-            **self.conf,
-            "spark.master": self.master,
-            "spark.app.name": self.app_name,
-        }
-
-
-def is_local(master: str) -> bool:
-    """Whether a master means this machine."""
-    return master.startswith("local")
+def spark_conf(options: SparkOptions) -> dict[str, str]:
+    """Return Spark's settings, ours and the user's."""
+    return {
+        **_DEFAULTS,
+        **(_LOOPBACK if options.local else {}),
+        "spark.task.cpus": str(options.cpus),
+        **(options.conf or {}),
+        "spark.master": options.master,
+        "spark.app.name": options.app_name,
+    }
 
 
 class Session:
-    """A SparkContext; ``lent`` is one of the caller's, who ends it."""
+    """A SparkContext: one of our own, or the caller's, who ends it."""
 
-    def __init__(self, settings: Settings | None, lent: Any = None) -> None:
-        self._settings = settings
-        self._context: Any = None if lent is None else getattr(lent, "sparkContext", lent)
+    def __init__(self, options: SparkOptions) -> None:
+        self._options = options
+        self._context: Any = getattr(options.session, "sparkContext", options.session)
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: str | None = None
 
@@ -124,8 +87,8 @@ class Session:
         BackendError
             If it does not start.
         """
-        if self._settings is not None:
-            self._start(self._settings)
+        if self._options.session is None:
+            self._start()
 
     def run(self, work: Callable[[], None], group: str) -> None:
         """Have ``work()`` done by a worker, and wait until it is; in a thread of its own.
@@ -156,7 +119,7 @@ class Session:
 
     def close(self) -> None:
         """End Spark with its JVM, if it is ours."""
-        if self._settings is None:
+        if self._options.session is not None:
             return
         context, self._context = self._context, None
         if context is not None:
@@ -166,7 +129,7 @@ class Session:
         if self._scratch is not None:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
-    def _start(self, settings: Settings) -> None:
+    def _start(self) -> None:
         from pyspark import SparkConf, SparkContext
 
         if SparkContext._active_spark_context is not None:  # noqa: SLF001 - SparkSession looks there as well
@@ -175,7 +138,7 @@ class Session:
                 "Lend it: executor_options={'session': spark}"
             )
         conf = SparkConf(loadDefaults=False)
-        for name, value in settings.spark_conf().items():
+        for name, value in spark_conf(self._options).items():
             conf.set(name, value)
         ours = SparkContext._gateway is None  # noqa: SLF001 - whether its JVM is ours to end
         try:
@@ -184,26 +147,27 @@ class Session:
             finally:
                 if ours:
                     self._process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - see above
-            self._equip(settings)
+            self._equip()
         except Exception as error:  # noqa: BLE001 - told below; it could not tell once its JVM has ended
             told = _first_lines(error)  # The JVM is asked for it, while there is one.
             self.close()
             raise BackendError(
-                f"executor 'spark' cannot start Spark on {settings.master!r}: {told} "
+                f"executor 'spark' cannot start Spark on {self._options.master!r}: {told} "
                 f"(it needs Java 17 or later, and a master that can be reached)"
             ) from None
 
-    def _equip(self, settings: Settings) -> None:
-        context = self._context
-        context.environment.update(settings.env_vars)
-        if settings.local:
-            paths = [settings.env_vars.get("PYTHONPATH", ""), *map(str, sys.path)]
+    def _equip(self) -> None:
+        context, options = self._context, self._options
+        variables = options.env_vars or {}
+        context.environment.update(variables)
+        if options.local:
+            paths = [variables.get("PYTHONPATH", ""), *map(str, sys.path)]
             context.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
-        if settings.python is not None:
-            context.pythonExec = settings.python
-        elif settings.local:
+        if options.python is not None:
+            context.pythonExec = options.python
+        elif options.local:
             context.pythonExec = sys.executable
-        for module in self._packed(settings.py_modules):
+        for module in self._packed(map(str, options.py_modules)):
             context.addPyFile(module)
 
     def _packed(self, modules: Iterable[str]) -> Iterable[str]:

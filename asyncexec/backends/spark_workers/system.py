@@ -18,7 +18,8 @@ from asyncexec.backends.adapters.calls import Progress
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.spark_workers.links import Link
-from asyncexec.backends.spark_workers.pool import WorkerPool, WorkerSettings
+from asyncexec.backends.spark_workers.options import SparkOptions
+from asyncexec.backends.spark_workers.pool import WorkerPool
 from asyncexec.backends.spark_workers.session import Session
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome
@@ -27,13 +28,11 @@ from asyncexec.events.outcome import Outcome
 class SparkSystem:
     """Calls to workers on Spark."""
 
-    def __init__(
-        self, session: Session, settings: WorkerSettings, capabilities: Capabilities
-    ) -> None:
+    def __init__(self, session: Session, options: SparkOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._size = settings.most or 1
+        self._size = options.max_workers or 1
         self._session = session
-        self._settings = settings
+        self._options = options
         self._pool: WorkerPool | None = None
 
     @property
@@ -51,9 +50,9 @@ class SparkSystem:
         with anyio.CancelScope(shield=True):  # A JVM that is starting cannot be told to end.
             try:
                 await self._blocking(self._session.open)
-                if self._settings.most is None:
+                if self._options.max_workers is None:
                     self._size = await self._blocking(self._room)
-                self._pool = WorkerPool(self._session, self._settings, size=self._size)
+                self._pool = WorkerPool(self._session, self._options, size=self._size)
                 await self._pool.open()
             except BaseException:
                 await self._blocking(self._session.close)

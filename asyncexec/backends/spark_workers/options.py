@@ -1,0 +1,118 @@
+"""The options of the executor ``spark``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any
+
+from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.options import (
+    Count,
+    CountFromZero,
+    EnvVars,
+    Memory,
+    Places,
+    Seconds,
+    bytes_of,
+    mapping,
+)
+from asyncexec.errors import OptionError
+
+_NAME = "spark"
+_OF_OWN_SESSIONS = ("master", "app_name", "conf", "py_modules", "python", "cpus")
+
+
+def is_local(master: str) -> bool:
+    """Whether a master means this machine."""
+    return master.startswith("local")
+
+
+def _session(value: object, *, executor: str, option: str) -> object:
+    if not hasattr(getattr(value, "sparkContext", value), "parallelize"):
+        raise OptionError(
+            f"executor {executor!r}: {option} must be a SparkSession or a SparkContext, not {value!r}; "
+            f"a Spark Connect session has no RDDs, which this needs"
+        )
+    return value
+
+
+def _conf(value: object, *, executor: str, option: str) -> dict[str, str]:
+    given = mapping(value, executor=executor, option=option)
+    for name, setting in given.items():
+        if not isinstance(setting, str):
+            # Not the value: it may be a secret.
+            raise OptionError(
+                f"executor {executor!r}: {option} must map names to text; {name!r} does not"
+            )
+    return given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SparkOptions:
+    """Options of the executor ``spark``."""
+
+    session: Annotated[Any, _session] | None = None
+    """A SparkSession or SparkContext of yours, which stays open; what is settled when a session is made cannot be set
+    here then."""
+
+    master: str = "local[*]"
+    """Where Spark runs: ``"local[4]"``, ``"spark://host:7077"``, ``"yarn"``, ``"k8s://…"``."""
+
+    app_name: str = "asyncexec"
+    """Under which Spark lists it."""
+
+    conf: Annotated[Mapping[str, str], _conf] | None = field(default=None, repr=False)
+    """Any of Spark's settings."""
+
+    max_workers: Count | None = None
+    """How many tasks run at once; default: what Spark has room for when it has started."""
+
+    cpus: Count = 1
+    """Cores for each worker (``spark.task.cpus``)."""
+
+    memory: Memory | None = None
+    """How much memory a task may hold (``2_000_000_000`` or ``"2GB"``): one that asks for more gets a ``MemoryError``.
+    Workers on Linux only."""
+
+    env_vars: EnvVars | None = field(default=None, repr=False)
+    """Environment variables of the workers."""
+
+    py_modules: Places = ()
+    """Files (``.py``, ``.zip``) and package directories that workers import from."""
+
+    python: str | None = None
+    """The workers' interpreter; default: this one on this machine, ``PYSPARK_PYTHON`` elsewhere."""
+
+    port: CountFromZero = 0
+    """Where the driver listens for workers; 0 for any free port."""
+
+    start_timeout: Seconds = 300.0
+    """Seconds that Spark may take to start a worker."""
+
+    idle_timeout: Seconds = 60.0
+    """Seconds without work after which a worker gives its place in Spark to others."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor=_NAME)
+        if self.session is None:
+            return
+        for option in fields(self):
+            given = getattr(self, option.name) or None
+            if option.name in _OF_OWN_SESSIONS and given != (option.default or None):
+                raise OptionError(
+                    f"executor {_NAME!r}: {option.name} is settled when a session is made; set it there, "
+                    f"or leave session out"
+                )
+
+    @property
+    def local(self) -> bool:
+        """Whether workers run on this machine."""
+        if self.session is None:
+            return is_local(self.master)
+        return is_local(str(getattr(self.session, "sparkContext", self.session).master))
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """How much memory a task may hold."""
+        return bytes_of(self.memory)
