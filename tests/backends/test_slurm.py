@@ -15,7 +15,8 @@ from asyncexec.backends.slurm_jobs.answers import END, Correspondence
 from asyncexec.backends.slurm_jobs.commands import JobState
 from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError
 from asyncexec.backends.slurm_jobs.in_job import Batch, InJob
-from asyncexec.backends.slurm_jobs.request import JobRequest
+from asyncexec.backends.slurm_jobs.options import SlurmOptions
+from asyncexec.backends.slurm_jobs.request import flags
 from asyncexec.backends.slurm_jobs.staff import Staff
 from asyncexec.backends.wire import decode_reports
 from asyncexec.backends.worker import decode
@@ -38,13 +39,13 @@ def letters(tmp_path):
 @pytest.fixture
 def desk(tmp_path):
     return Desk(
-        request=JobRequest(),
-        env_vars={"TOKEN": "it's secret"},
-        folder=tmp_path,
-        python=None,
-        most=4,
-        poll_seconds=0.0,
-        linger_seconds=1.0,
+        SlurmOptions(
+            env_vars={"TOKEN": "it's secret"},
+            folder=tmp_path,
+            max_workers=4,
+            poll_seconds=0.0,
+            linger_seconds=1.0,
+        )
     )
 
 
@@ -82,15 +83,15 @@ def test_the_memory_of_a_job_is_what_plans_are_held_to():
 
 
 def test_what_is_asked_for_is_told_in_the_words_of_sbatch():
-    request = JobRequest(
+    options = SlurmOptions(
         partition="long",
         cpus=2,
         gpus=1,
-        memory_bytes=1_500_000_000,
-        limit_seconds=61,
-        more={"constraint": "x", "exclusive": True},
+        memory="1.5GB",
+        time_limit=61,
+        slurm_additional_parameters={"constraint": "x", "exclusive": True},
     )
-    assert request.flags() == [
+    assert flags(options) == [
         "--partition=long",
         "--cpus-per-task=2",
         "--gpus-per-node=1",

@@ -9,17 +9,16 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.contract import Report
-from asyncexec.backends.slurm_jobs import commands
+from asyncexec.backends.slurm_jobs import commands, request
 from asyncexec.backends.slurm_jobs.answers import END, Correspondence
 from asyncexec.backends.slurm_jobs.commands import NEVER, JobState
 from asyncexec.backends.slurm_jobs.in_job import Batch, InJob
-from asyncexec.backends.slurm_jobs.request import JobRequest
+from asyncexec.backends.slurm_jobs.options import SlurmOptions
 from asyncexec.backends.wire import decode_reports
 from asyncexec.errors import BackendError
 
@@ -63,42 +62,15 @@ class Desk:
 
     Parameters
     ----------
-    request : JobRequest
-        What each job asks for.
-    env_vars : mapping of str to str
-        For the jobs.
-    folder : Path
-        A folder that jobs see; what is made in it is removed at the end.
-    python : str or None
-        The Python to run there, as the shell takes it; None for this one.
-    most : int
-        How many jobs of an array may run at once.
-    poll_seconds : float
-        How often the queue is asked.
-    linger_seconds : float
-        How long a job is kept that has nothing to do.
+    options : SlurmOptions
     """
 
-    def __init__(
-        self,
-        *,
-        request: JobRequest,
-        env_vars: Mapping[str, str],
-        folder: Path,
-        python: str | None,
-        most: int,
-        poll_seconds: float,
-        linger_seconds: float,
-    ) -> None:
-        self._request = request
-        self._env_vars = env_vars
-        self._parent = folder
-        self._python = python
-        self._most = most
-        self._poll_seconds = poll_seconds
-        self._patience = linger_seconds + FORSAKEN_SECONDS
+    def __init__(self, options: SlurmOptions) -> None:
+        self._options = options
+        self._parent = options.shared_folder
+        self._patience = options.linger_seconds + FORSAKEN_SECONDS
         self._name = ""
-        self._folder = folder
+        self._folder = self._parent
         self._executor: Any = None
         self._asked_at = 0.0
         self._made = 0
@@ -115,7 +87,7 @@ class Desk:
             If SLURM would refuse such jobs.
         """
         commands.check_programs()
-        commands.check_request(self._request.flags())
+        commands.check_request(request.flags(self._options))
         self._name = f"asyncexec-{uuid4().hex[:12]}"
         self._folder = self._parent / self._name
         try:
@@ -132,11 +104,12 @@ class Desk:
 
     def _write_environment(self) -> list[str]:
         """Return the commands that set it; values stay out of the script, which the cluster keeps."""
-        if not self._env_vars:
+        variables = self._options.env_vars
+        if not variables:
             return []
         file = self._folder / "environment"
         file.touch(mode=0o600)
-        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in self._env_vars.items()]
+        lines = [f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()]
         file.write_text("".join(lines))
         return [f". {shlex.quote(str(file))}"]
 
@@ -147,15 +120,15 @@ class Desk:
             self._folder / "submitit",
             max_num_timeout=0,  # Once is what a job runs: trying again is the engine's.
             max_pickle_size_gb=LARGEST_GB,
-            python=self._python,
+            python=self._options.python,
         )
         executor.update_parameters(
-            **self._request.parameters(),
+            **request.parameters(self._options),
             job_name=self._name,
-            array_parallelism=self._most,
+            array_parallelism=self._options.max_workers,
             stderr_to_stdout=True,
             setup=setup or None,
-            additional_parameters=self._request.additional(),
+            additional_parameters=request.additional(self._options),
         )
         return executor
 
@@ -212,7 +185,8 @@ class Desk:
 
     def _ask(self, jobs: Collection[Job]) -> dict[str, JobState] | None:
         suspicious = any(job.sightings for job in jobs)
-        patience = min(SUSPICIOUS_SECONDS, self._poll_seconds) if suspicious else self._poll_seconds
+        poll = self._options.poll_seconds
+        patience = min(SUSPICIOUS_SECONDS, poll) if suspicious else poll
         now = time.monotonic()
         if now - self._asked_at < patience:
             return None

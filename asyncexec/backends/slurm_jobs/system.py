@@ -15,6 +15,7 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities, Started
 from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError, News
+from asyncexec.backends.slurm_jobs.options import SlurmOptions
 from asyncexec.backends.slurm_jobs.staff import Staff
 from asyncexec.backends.wire import encode_outcomes
 from asyncexec.errors import BackendError
@@ -54,20 +55,15 @@ class Round:
 class SlurmSystem:
     """Calls in jobs, which are gathered into arrays."""
 
-    def __init__(
-        self,
-        desk: Desk,
-        capabilities: Capabilities,
-        *,
-        slots: int,
-        linger_seconds: float,
-        young_seconds: float,
-    ) -> None:
+    def __init__(self, options: SlurmOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._size = slots
-        self._desk = desk
+        self._size = options.max_workers
+        self._desk = Desk(options)
         self._new_staff = partial(
-            Staff, desk.make_job, linger_seconds=linger_seconds, young_seconds=young_seconds
+            Staff,
+            self._desk.make_job,
+            linger_seconds=options.linger_seconds,
+            young_seconds=options.time_limit / 2,
         )
         self._staff = self._new_staff()
         self._caller = RemoteCaller()
