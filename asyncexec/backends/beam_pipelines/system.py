@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import wait
-from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
 from asyncexec.backends.beam_pipelines.handles import CallHandle
+from asyncexec.backends.beam_pipelines.options import BeamOptions
 from asyncexec.backends.beam_pipelines.pipeline import CallsPipeline, named
 from asyncexec.backends.beam_pipelines.places import Storage, ThisProcess
 from asyncexec.backends.contract import Capabilities
@@ -17,42 +18,12 @@ from asyncexec.backends.contract import Capabilities
 LEAVE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """How pipelines are run.
-
-    Attributes
-    ----------
-    runner : str
-    options : mapping
-        Of the runner; there may be secrets among them.
-    work_dir : str or None
-        Where calls and answers travel through; None: they stay in this process.
-    workers : int
-        How many calls run at once.
-    together : bool
-        Whether all calls that are ready go into one pipeline.
-    cancels : bool
-        Whether the runner can cancel a pipeline.
-    poll_seconds : float
-        How often to look for answers.
-    """
-
-    runner: str
-    options: Mapping[str, Any] = field(repr=False)
-    work_dir: str | None
-    workers: int
-    together: bool
-    cancels: bool
-    poll_seconds: float
-
-
 class BeamSystem:
     """Calls as elements of pipelines."""
 
-    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+    def __init__(self, options: BeamOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._settings = settings
+        self._options = options
         self._place: ThisProcess | Storage = ThisProcess()
         self._running: set[CallsPipeline] = set()
         self._closed = False
@@ -62,12 +33,11 @@ class BeamSystem:
         self._closed = False
         import_module("apache_beam")  # It takes a second, and had better take it here.
 
-        work_dir = self._settings.work_dir
+        work_dir = self._options.work_dir
         if work_dir is not None:
-            self._place = Storage(
-                directory=f"{work_dir.rstrip('/')}/asyncexec-beam-{uuid.uuid4().hex}"
-            )
-        return self._settings.workers
+            parent = os.fspath(work_dir).rstrip("/")
+            self._place = Storage(directory=f"{parent}/asyncexec-beam-{uuid.uuid4().hex}")
+        return self._options.workers
 
     def submit(self, call: Callable[[], Any], /) -> CallHandle:
         """Have one call made by a pipeline of its own."""
@@ -75,9 +45,9 @@ class BeamSystem:
 
     def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> list[CallHandle]:
         """Have calls made by one pipeline, or by one each where elements would run one after another."""
-        near = self._settings.work_dir is None
+        near = self._options.work_dir is None
         handles = [CallHandle(call, near=near) for call in calls]
-        groups = [handles] if self._settings.together else [[handle] for handle in handles]
+        groups = [[handle] for handle in handles] if self._options.direct else [handles]
         for group in groups:
             self._start(group)
         return handles
@@ -94,7 +64,7 @@ class BeamSystem:
             pipeline.refuse()
             pipeline.stop()
         # Where pipelines cannot be cancelled, a call that was given up can only be left to end by itself.
-        if idle or self._settings.cancels:
+        if idle or not self._options.direct:
             wait([pipeline.over for pipeline in running], timeout=LEAVE_SECONDS)
         if not self._running:
             self._place.close()
@@ -110,10 +80,10 @@ class BeamSystem:
             name,
             named(name, handles),
             place=self._place,
-            runner=self._settings.runner,
-            options=self._settings.options,
-            poll_seconds=self._settings.poll_seconds,
-            cancels=self._settings.cancels,
+            runner=self._options.runner,
+            options=self._options.options or {},
+            poll_seconds=self._options.look_seconds,
+            cancels=not self._options.direct,
             ended=self._ended,
         )
         self._running.add(pipeline)

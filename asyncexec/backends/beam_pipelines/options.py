@@ -1,0 +1,82 @@
+"""The options of the executor ``beam``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.options import AnyPath, Count, Seconds, mapping
+from asyncexec.errors import OptionError
+
+_DIRECT = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner", "FnApiRunner")
+_FAR_WORKERS = 100
+
+
+def _pipeline_options(value: object, *, executor: str, option: str) -> dict[str, Any]:
+    given = mapping(value, executor=executor, option=option)
+    if "runner" in given:
+        raise OptionError(f"executor {executor!r}: runner is an option of its own: runner='…'")
+    return given
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeamOptions:
+    """Options of the executor ``beam``."""
+
+    runner: str = "DirectRunner"
+    """Beam's name of it: "DirectRunner", "DataflowRunner", "FlinkRunner" …"""
+
+    options: Annotated[Mapping[str, Any], _pipeline_options] | None = field(
+        default=None, repr=False
+    )
+    """The runner's own options, as ``PipelineOptions.from_dictionary`` takes them."""
+
+    work_dir: AnyPath | None = None
+    """A directory in a file system of Beam's (a path, "gs://bucket/dir", "s3://…"). A directory in it is made, and
+    removed on leaving. Not needed by a direct runner."""
+
+    max_workers: Count | None = None
+    """How many batches run at once; default: one for each core with a direct runner, 100 elsewhere."""
+
+    batch_limit: Count = 1_000
+    """How many tasks may go into one batch."""
+
+    poll_seconds: Seconds | None = None
+    """How often to look for answers in ``work_dir``; default: 0.05 with a direct runner, 1 elsewhere."""
+
+    patience: Seconds = 30.0
+    """Seconds that work waits while given-up tasks hold every worker, before Beam counts as broken."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="beam")
+        if self.apart and self.work_dir is None:
+            raise OptionError(
+                f"executor 'beam': with runner={self.runner!r} tasks run in other processes, so that a work_dir is "
+                f"needed that they and this one can write to (work_dir='gs://bucket/dir', say)"
+            )
+
+    @property
+    def direct(self) -> bool:
+        """Whether the runner is one of this machine: it cannot be stopped, and runs elements one after another."""
+        return self.runner in _DIRECT
+
+    @property
+    def apart(self) -> bool:
+        """Whether tasks run in other processes than this one."""
+        running = (self.options or {}).get("direct_running_mode")
+        return not self.direct or running == "multi_processing"
+
+    @property
+    def workers(self) -> int:
+        """How many batches run at once."""
+        return self.max_workers or (usable_cores() if self.direct else _FAR_WORKERS)
+
+    @property
+    def look_seconds(self) -> float:
+        """How often to look for answers."""
+        if self.poll_seconds is not None:
+            return self.poll_seconds
+        return 0.05 if self.direct else 1.0
