@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from asyncexec.storage.chunk_files import ChunkFiles
-from asyncexec.storage.zarr_chunks import ZarrChunks
 
 if TYPE_CHECKING:
     from asyncexec.storage.arrays import StoredArray
@@ -47,6 +46,8 @@ def opened(ref: StoredArray) -> Chunks:
 def _opened(ref: StoredArray, _process: int) -> Chunks:
     if ref.encoding is not None and ref.location.local_path is not None:
         return ChunkFiles(ref, ref.encoding)
+    from asyncexec.storage.zarr_chunks import ZarrChunks  # noqa: PLC0415 - brings Zarr, and most arrays are files
+
     return ZarrChunks(ref)
 
 

@@ -20,6 +20,7 @@ from asyncexec.storage.arrays import ELEMENT_KINDS, StoredArray, dtype_name, fil
 from asyncexec.storage.encodings import encoding_of
 from asyncexec.storage.locations import Location, PlaceLike, locate
 from asyncexec.storage.metadata import documents, is_group
+from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -50,7 +51,7 @@ def open_array(
         If the package that serves such URLs is not installed.
     """
     location = locate(place, storage_options, path=path)
-    found = location.open(read_only=True)
+    found = open_place(location, read_only=True)
     try:
         array = zarr.open_array(found, mode="r")
     except Exception as error:  # noqa: BLE001 - whatever Zarr or a store makes of what it finds there

@@ -15,6 +15,7 @@ from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
 from asyncexec.errors import AsyncexecError, OptionError, TargetExistsError
 from asyncexec.storage.faults import storage_error
 from asyncexec.storage.metadata import documents, is_array, is_group
+from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
     from zarr.storage import StorePath
@@ -31,7 +32,7 @@ def check_free(location: Location, *, overwrite: bool) -> bool:
     TargetExistsError
         If there is an array and not ``overwrite``, or anything else: that is never removed.
     """
-    place = location.open(read_only=True)
+    place = open_place(location, read_only=True)
     found = documents(location, place)
     if is_array(found):
         if not overwrite:
@@ -71,7 +72,7 @@ def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnstableSpecificationWarning)
             zarr.create_array(
-                ref.location.open(),
+                open_place(ref.location),
                 shape=ref.shape,
                 dtype=ref.numpy_dtype,
                 chunks=ref.chunks,
@@ -102,7 +103,7 @@ def remove(location: Location) -> None:
             if os.path.lexists(local):
                 shutil.rmtree(local)
             return
-        place = location.open()
+        place = open_place(location)
         sync(place.store.delete_dir(place.path))
     except AsyncexecError:
         raise

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import collect_aiterator, sync
 
+from asyncexec.storage.stores import open_place
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -61,7 +63,7 @@ class ObjectLog:
     """Numbered objects under a prefix, for stores that cannot append."""
 
     def __init__(self, location: Location) -> None:
-        self._place = location.open()
+        self._place = open_place(location)
         self._next: int | None = None
 
     def read(self) -> bytes:

@@ -2,34 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from dataclasses import dataclass, field, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from zarr.abc.store import Store
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
-
-from asyncexec.errors import MissingExtraError, OptionError, StorageError
+from asyncexec.errors import OptionError
 from asyncexec.storage.options import StorageOptions, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EXTRAS = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gcs",
-    "gcs": "gcs",
-    "az": "azure",
-    "azure": "azure",
-    "abfs": "azure",
-    "abfss": "azure",
-}
-"""URL schemes that obstore serves, and the extra that installs it."""
+    from zarr.abc.store import Store
+    from zarr.storage import StorePath
 
 RUN_SCOPED = "run://"
 """Scheme of places that are known only when a run begins: ``run://name`` is ``name`` in the run's own directory."""
@@ -68,7 +54,8 @@ class Location:
     def local_path(self) -> Path | None:
         """The path on this machine, or None where it is elsewhere."""
         if self.store is not None:
-            return self.store.root / self.url if isinstance(self.store, LocalStore) else None
+            root = _root(self.store)
+            return None if root is None else root / self.url
         if self.scheme != "file":
             return None
         return Path(
@@ -83,45 +70,11 @@ class Location:
     @property
     def process_bound(self) -> bool:
         """Whether the place is in this process's memory, where no other process can reach it."""
-        return self.scheme == "memory" or isinstance(self.store, MemoryStore)
+        return self.scheme == "memory" or _in_memory(self.store)
 
     def join(self, name: str) -> Location:
         """Return the place called ``name`` inside this one."""
         return replace(self, url=join(self.url, name))
-
-    def open(self, *, read_only: bool = False) -> StorePath:
-        """Return the store and the path in it, ready for Zarr.
-
-        Raises
-        ------
-        MissingExtraError
-            If the package that serves such URLs is not installed; the message holds the install command.
-        StorageError
-            If the store cannot be made of the URL and its options.
-        """
-        if self.store is not None:
-            return StorePath(self.store.with_read_only(read_only), self.url)
-        path = self.local_path
-        if path is not None:
-            return StorePath(LocalStore(path, read_only=read_only), "")
-        if self.scheme == "memory":
-            name, _, inner = self.url.removeprefix("memory://").strip("/").partition("/")
-            return StorePath(_memory_store(name).with_read_only(read_only), inner)
-        try:
-            return StorePath(self._remote_store(read_only=read_only), "")
-        except MissingExtraError:
-            raise
-        except Exception as error:  # noqa: BLE001 - as the store puts it
-            told = self.options.hide_in(str(error)).replace(self.url, shown(self.url))
-            raise StorageError(
-                f"{self} cannot be opened: {type(error).__name__}: {told}. "
-                f"Check the URL and storage_options"
-            ) from None
-
-    def _remote_store(self, *, read_only: bool) -> Store:
-        if self.scheme in EXTRAS:
-            return _obstore_store(self, read_only=read_only)
-        return _fsspec_store(self, read_only=read_only)
 
     def __str__(self) -> str:
         if self.store is None:
@@ -148,19 +101,13 @@ def locate(
     options = StorageOptions(storage_options)
     if isinstance(place, Location):
         found = place
-    elif isinstance(place, StorePath):
-        found = Location(place.path, options, place.store)
-    elif isinstance(place, Store):
-        found = Location("", options, place)
     elif isinstance(place, str | os.PathLike):
         url = os.fspath(place)
         if not url:
             raise OptionError("an empty string is no place for an array: give a path or a URL")
         found = Location(url if "://" in url else os.path.abspath(url), options)  # noqa: PTH100 - as text
     else:
-        raise OptionError(
-            f"{type(place).__name__} is no place for an array: give a path, a URL or a Zarr store"
-        )
+        found = _in_store(place, options)
     return found.join(path) if path else found
 
 
@@ -171,31 +118,29 @@ def join(url: str, name: str) -> str:
     return f"{joined}{mark}{query}"
 
 
-@cache
-def _memory_store(_name: str) -> MemoryStore:
-    """Return the store behind ``memory://name``, which lives as long as the process."""
-    return MemoryStore()
+def _in_store(place: object, options: StorageOptions) -> Location:
+    from zarr.abc.store import Store  # noqa: PLC0415 - dear, and where places are paths nobody needs it
+    from zarr.storage import StorePath  # noqa: PLC0415 - the same
 
-
-def _obstore_store(location: Location, *, read_only: bool) -> Store:
-    extra = EXTRAS[location.scheme]
-    try:
-        obstore = importlib.import_module("obstore.store")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{location} needs the package obstore, which is not installed. "
-            f"Install it with: pip install 'asyncexec[{extra}]'"
-        ) from error
-    return ObjectStore(obstore.from_url(location.url, **location.options), read_only=read_only)
-
-
-def _fsspec_store(location: Location, *, read_only: bool) -> Store:
-    try:
-        importlib.import_module("fsspec")
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{location} needs the package fsspec, which is not installed. Install it with: pip install fsspec"
-        ) from error
-    return FsspecStore.from_url(
-        location.url, storage_options=dict(location.options), read_only=read_only
+    if isinstance(place, StorePath):
+        return Location(place.path, options, place.store)
+    if isinstance(place, Store):
+        return Location("", options, place)
+    raise OptionError(
+        f"{type(place).__name__} is no place for an array: give a path, a URL or a Zarr store"
     )
+
+
+def _root(store: Store) -> Path | None:
+    """Return the directory that ``store`` is in, None where it is in none."""
+    from zarr.storage import LocalStore  # noqa: PLC0415 - whoever hands a store in has loaded it
+
+    return store.root if isinstance(store, LocalStore) else None
+
+
+def _in_memory(store: Store | None) -> bool:
+    if store is None:
+        return False
+    from zarr.storage import MemoryStore  # noqa: PLC0415 - whoever hands a store in has loaded it
+
+    return isinstance(store, MemoryStore)

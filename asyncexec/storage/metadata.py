@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from zarr.core.sync import sync
 
 from asyncexec.storage.faults import storage_error
+from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,7 +22,9 @@ NAMES = ("zarr.json", ".zarray", ".zgroup")
 
 def exists(location: Location) -> bool:
     """Whether there is a Zarr array or group at ``location``."""
-    return any(_raw(location, location.open(read_only=True), name) is not None for name in NAMES)
+    return any(
+        _raw(location, open_place(location, read_only=True), name) is not None for name in NAMES
+    )
 
 
 def documents(location: Location, place: StorePath) -> dict[str, bytes]:

@@ -10,6 +10,7 @@ import numpy as np
 from zarr.core.sync import collect_aiterator
 
 from asyncexec.storage.faults import storage_error
+from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,7 +69,7 @@ def _keys(ref: StoredArray) -> Iterable[str]:
     if path is not None:
         return _files(str(path))
     try:
-        place = ref.location.open(read_only=True)
+        place = open_place(ref.location, read_only=True)
         prefix = f"{place.path}/" if place.path else ""
         return [
             key.removeprefix(prefix)

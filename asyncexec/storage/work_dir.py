@@ -20,6 +20,7 @@ from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.storage.creation import remove
 from asyncexec.storage.faults import tell
 from asyncexec.storage.locations import Location, PlaceLike, locate
+from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +158,7 @@ def _check_owner(path: Path) -> None:
 
 
 def _make_prefix(place: Location) -> bool:
-    opened = place.open()
+    opened = open_place(place)
     marker = opened / ".asyncexec"
     found = bool(sync(marker.exists()))
     sync(marker.set(default_buffer_prototype().buffer.from_bytes(b"asyncexec")))

@@ -12,6 +12,7 @@ from zarr.errors import BaseZarrError
 
 from asyncexec.errors import ArrayNotFoundError, AsyncexecError, CorruptArrayError
 from asyncexec.storage.faults import cause, missing_chunk, storage_error, tell
+from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
     from asyncexec.storage.arrays import StoredArray
@@ -55,7 +56,7 @@ class ZarrChunks:
     def _opened(self) -> Any:
         ref = self._ref
         try:
-            array = zarr.open_array(ref.location.open(), mode="r+")
+            array = zarr.open_array(open_place(ref.location), mode="r+")
             array = _configured(array, dense=ref.dense)
         except AsyncexecError:
             raise

@@ -16,6 +16,7 @@ from asyncexec.errors import ArrayNotFoundError, CorruptArrayError, StorageError
 from asyncexec.storage import create_array, locate, open_array, planned_array, read, write
 from asyncexec.storage.access import OPENED_LIMIT, forget_opened, opened
 from asyncexec.storage.chunk_files import PARTIAL, ChunkFiles
+from asyncexec.storage.stores import open_place
 from tests.storage.test_selections import regions, taken
 
 DTYPES = ["?", "i1", "u2", "i4", "u8", "f2", "f4", "f8", "c8", "c16"]
@@ -121,7 +122,7 @@ def test_any_store_holds_the_same(tmp_path, rng, shards, request):
         ref = made(place, shards=shards)
         write(ref, whole(ref.shape), data)
         np.testing.assert_array_equal(read(ref, whole(ref.shape)), data)
-        np.testing.assert_array_equal(zarr.open_array(ref.location.open())[:], data)
+        np.testing.assert_array_equal(zarr.open_array(open_place(ref.location))[:], data)
 
 
 @given(regions(), st.sampled_from(["files", "zarr"]))
@@ -153,7 +154,7 @@ def test_writing_block_by_block_is_writing_the_whole(tmp_path_factory, data):
             slice(i * w, min((i + 1) * w, n)) for i, w, n in zip(number, widths, shape, strict=True)
         )
         write(ref, region, array[region])
-    np.testing.assert_array_equal(zarr.open_array(ref.location.open())[...], array)
+    np.testing.assert_array_equal(zarr.open_array(open_place(ref.location))[...], array)
 
 
 @pytest.mark.parametrize("fill_value", [0, 3.5, float("nan"), float("inf")])

@@ -17,6 +17,7 @@ from asyncexec.errors import (
 )
 from asyncexec.storage import create_array, exists, locate, open_array, planned_array, read
 from asyncexec.storage.creation import remove
+from asyncexec.storage.stores import open_place
 
 PLACES = ["local", "file-url", "memory", "store"]
 
@@ -98,7 +99,7 @@ def test_an_existing_target_is_refused_and_left_alone(place):
 
 def test_overwrite_removes_the_old_chunks(place):
     create_array(planned(place))
-    array = zarr.open_array(place.open(), mode="r+")
+    array = zarr.open_array(open_place(place), mode="r+")
     array[:] = 5
     create_array(planned(place), overwrite=True)
     assert (read(open_array(place), (slice(0, 10), slice(0, 7))) == 0).all()

@@ -9,6 +9,7 @@ from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, Stor
 
 from asyncexec.errors import MissingExtraError, OptionError, StorageError
 from asyncexec.storage import join, locate
+from asyncexec.storage.stores import open_place
 
 CANARY = "canary-5be1"
 
@@ -42,11 +43,14 @@ def test_join(base, joined):
 
 
 def test_memory_urls_share_a_store_within_the_process():
-    one, other = locate("memory://shared-1/a").open(), locate("memory://shared-1/b").open()
+    one, other = (
+        open_place(locate("memory://shared-1/a")),
+        open_place(locate("memory://shared-1/b")),
+    )
     assert one.store is not None
     assert one.store._store_dict is other.store._store_dict
     assert (one.path, other.path) == ("a", "b")
-    assert locate("memory://shared-2/a").open().store._store_dict is not one.store._store_dict
+    assert open_place(locate("memory://shared-2/a")).store._store_dict is not one.store._store_dict
     assert locate("memory://shared-1/a").process_bound
 
 
@@ -54,7 +58,7 @@ def test_a_store_handed_in_is_used_with_a_path_in_it():
     store = MemoryStore()
     location = locate(store, path="group/a")
     assert location.process_bound
-    assert location.open() == StorePath(store, "group/a")
+    assert open_place(location) == StorePath(store, "group/a")
     assert location.join("b").url == "group/a/b"
     hash(location)
     assert locate(StorePath(store, "group/a")) == location
@@ -79,12 +83,12 @@ def test_what_is_no_place_is_refused(place):
 
 
 def test_object_stores_are_served_by_obstore():
-    opened = locate("s3://bucket/a", {"region": "eu-west-1", "skip_signature": True}).open()
+    opened = open_place(locate("s3://bucket/a", {"region": "eu-west-1", "skip_signature": True}))
     assert isinstance(opened.store, ObjectStore)
 
 
 def test_other_urls_are_served_by_fsspec(tmp_path):
-    opened = locate(f"simplecache::file://{tmp_path}").open()
+    opened = open_place(locate(f"simplecache::file://{tmp_path}"))
     assert isinstance(opened.store, FsspecStore)
 
 
@@ -95,19 +99,19 @@ def test_a_missing_extra_is_answered_with_the_install_command(monkeypatch, url, 
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(MissingExtraError, match=rf"pip install 'asyncexec\[{extra}\]'"):
-        locate(url).open()
+        open_place(locate(url))
 
 
 def test_missing_fsspec_is_answered_with_the_install_command(monkeypatch):
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingExtraError, match="pip install fsspec"):
-        locate("http://localhost/a").open()
+        open_place(locate("http://localhost/a"))
 
 
 def test_wrong_options_are_an_error_without_their_values():
     location = locate(f"s3://user:{CANARY}@bucket/a", {"no_such_option": CANARY})
     with pytest.raises(StorageError, match="Check the URL and storage_options") as caught:
-        location.open()
+        open_place(location)
     assert CANARY not in str(caught.value)
 
 

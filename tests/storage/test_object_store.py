@@ -28,6 +28,7 @@ from asyncexec.storage.access import forget_opened
 from asyncexec.storage.creation import remove
 from asyncexec.storage.journal import Journal, log_at
 from asyncexec.storage.presence import blocks_present
+from asyncexec.storage.stores import open_place
 from asyncexec.storage.work_dir import make_work_place
 from tests.storage.fake_s3 import serving
 
@@ -77,7 +78,7 @@ def test_arrays_are_made_written_read_listed_and_removed(s3, rng, shards):
     np.testing.assert_array_equal(read(ref, (slice(9, 2, -2), slice(0, 7))), data[9:2:-2])
     (block,), _ = pickle.loads(pickle.dumps(io)).load((1, 0))
     np.testing.assert_array_equal(block, data[8:, :6])
-    np.testing.assert_array_equal(zarr.open_array(ref.location.open())[:], data)
+    np.testing.assert_array_equal(zarr.open_array(open_place(ref.location))[:], data)
     remove(ref.location)
     assert bucket.objects == {}
 
@@ -87,7 +88,7 @@ def test_a_missing_array_and_a_group_are_told_apart(s3):
     with pytest.raises(ArrayNotFoundError, match="no Zarr array at s3://bucket/some/x"):
         open_array("s3://bucket/some/x", options)
     create_array(planned(options, "s3://bucket/g/a"))
-    zarr.open_group(planned(options, "s3://bucket/g").location.open(), mode="a")
+    zarr.open_group(open_place(planned(options, "s3://bucket/g").location), mode="a")
     with pytest.raises(ArrayNotFoundError, match="its arrays are a"):
         open_array("s3://bucket/g", options)
 
