@@ -1,12 +1,11 @@
 """Computing without an event loop.
 
 Arrays and engine meet at the plan, and do not import each other. The blocking methods alone need somebody to run the
-plan: they ask ``asyncexec.sync``, the package's blocking face, which is looked up when it is needed.
+plan: they import ``asyncexec.sync``, the package's blocking face, when they are called.
 """
 
 from __future__ import annotations
 
-import importlib
 from typing import Any
 
 from asyncexec.array.spec import Spec
@@ -25,10 +24,11 @@ def run(plan: Plan, spec: Spec, options: dict[str, Any]) -> Any:
     RunningLoopError
         If an event loop is running here; there, ``await engine.execute(array)``.
     """
-    sync = importlib.import_module("asyncexec.sync")
+    from asyncexec.sync import execute  # noqa: PLC0415 - above arrays, and only blocking callers need it
+
     chosen = {
         "executor": spec.executor or DEFAULT_EXECUTOR,
         "executor_options": spec.executor_options,
         **options,
     }
-    return sync.execute(plan, **chosen).value
+    return execute(plan, **chosen).value

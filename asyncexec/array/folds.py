@@ -6,16 +6,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
-
-import numpy as np
 
 from asyncexec.array.chunks import grid
 from asyncexec.array.demand import Demand
-from asyncexec.array.kernels import BlockFunction
+from asyncexec.array.kernels import BlockFunction, FoldBlocks
 from asyncexec.array.nodes import DType, Node
 from asyncexec.array.reducers import Reducer
-from asyncexec.plan.box import Index, Shape
+from asyncexec.plan.box import Shape
 
 SPLIT_EVERY = 8
 """How many partial results a task merges, where memory allows it."""
@@ -139,40 +136,6 @@ class Fold:
             return self.reducer.working_bytes(elements)
         # Merging makes a few arrays of the size of what is merged.
         return 2 * elements * sum(dtype.itemsize for dtype in self.reducer.partial_dtypes)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoldBlocks:
-    """What a task does for one :class:`Fold`; ``demand`` is what it needs of the input."""
-
-    reducer: Reducer
-    axes: tuple[int, ...]
-    units: tuple[int, ...]
-    extents: tuple[int, ...]
-    first: bool
-    last: bool
-    demand: Demand
-
-    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
-        if self.first:
-            origin = tuple(axis.coordinates(index)[0] for axis in self.demand.axes)
-            parts = self.reducer.start(np.asarray(values[0]), self.axes, origin)
-        else:
-            parts = self.reducer.merge(values, self.axes, self._counts(index))
-        if self.last:
-            return self.reducer.finish(parts, math.prod(self.extents))
-        return parts[0] if len(self.reducer.partial_dtypes) == 1 else tuple(parts)
-
-    def _counts(self, index: Index) -> Any:
-        """Return how many elements each of the input's elements stands for."""
-        ndim = len(self.demand.axes)
-        counts = np.ones((1,) * ndim)
-        for axis, unit, extent in zip(self.axes, self.units, self.extents, strict=True):
-            first, _, number = self.demand.axes[axis].coordinates(index)
-            groups = first + np.arange(number)
-            along = np.minimum(unit, extent - groups * unit)
-            counts = counts * along.reshape([-1 if a == axis else 1 for a in range(ndim)])
-        return counts
 
 
 def passes(reduction: Reduction, source: Node, most_bytes: int | None = None) -> Fold:

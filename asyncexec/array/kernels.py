@@ -6,6 +6,7 @@ Everything here is pure, can be pickled, and depends on NumPy alone. A step's fu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.array.demand import AxisDemand, Demand
+from asyncexec.array.reducers import Reducer
 from asyncexec.plan.box import Index, Shape
 
 type Block = NDArray[Any]
@@ -184,6 +186,40 @@ def _read_only(value: Any) -> Any:
     block = np.asarray(value).view()
     block.setflags(write=False)
     return block
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoldBlocks:
+    """Reduce blocks, or merge what was reduced before; ``demand`` is what the task needs of the input."""
+
+    reducer: Reducer
+    axes: tuple[int, ...]
+    units: tuple[int, ...]
+    extents: tuple[int, ...]
+    first: bool
+    last: bool
+    demand: Demand
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        if self.first:
+            origin = tuple(axis.coordinates(index)[0] for axis in self.demand.axes)
+            parts = self.reducer.start(np.asarray(values[0]), self.axes, origin)
+        else:
+            parts = self.reducer.merge(values, self.axes, self._counts(index))
+        if self.last:
+            return self.reducer.finish(parts, math.prod(self.extents))
+        return parts[0] if len(self.reducer.partial_dtypes) == 1 else tuple(parts)
+
+    def _counts(self, index: Index) -> Any:
+        """Return how many elements each of the input's elements stands for."""
+        ndim = len(self.demand.axes)
+        counts = np.ones((1,) * ndim)
+        for axis, unit, extent in zip(self.axes, self.units, self.extents, strict=True):
+            first, _, number = self.demand.axes[axis].coordinates(index)
+            groups = first + np.arange(number)
+            along = np.minimum(unit, extent - groups * unit)
+            counts = counts * along.reshape([-1 if a == axis else 1 for a in range(ndim)])
+        return counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import sys
 from types import ModuleType
 
 API_VERSION = "2025.12"
@@ -21,4 +21,4 @@ def namespace(api_version: str | None = None) -> ModuleType:
         raise ValueError(
             f"version {api_version!r} of the array API standard is not supported: use {API_VERSION!r}"
         )
-    return importlib.import_module("asyncexec.array")
+    return sys.modules[__name__.rpartition(".")[0]]

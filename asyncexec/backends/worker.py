@@ -9,13 +9,11 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-import anyio
-
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
 from asyncexec.plan.box import unravel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from asyncexec.backends.contract import Job
     from asyncexec.plan.box import Shape
@@ -73,7 +71,7 @@ def run_job(
             inputs, read = io.load(index)
         result = kernel(index, *inputs)
         if inspect.isawaitable(result):
-            result = anyio.run(_awaited, result)
+            result = _run(result)
         del inputs  # what the kernel has read need not be held while its output is written
         if fence is not None and not fence.take():
             status = Status.CANCELLED
@@ -90,8 +88,14 @@ def run_job(
     )
 
 
-async def _awaited(result: Any) -> Any:
-    return await result
+def _run(awaitable: Awaitable[Any]) -> Any:
+    """Return the result of ``awaitable``, on an event loop of its own."""
+    import anyio  # Dear, and most functions are plain.
+
+    async def awaited() -> Any:
+        return await awaitable
+
+    return anyio.run(awaited)
 
 
 def decode(value: Any) -> Any:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.apply import Apply
 from asyncexec.plan.memory import Memory, parse_bytes
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Items, Read, Stage
 
 if TYPE_CHECKING:
-    from asyncexec.plan.box import Index, Shape
-
-
-@dataclass(frozen=True, slots=True)
-class Apply:
-    """A kernel that calls a function with the task's inputs, and leaves the index out."""
-
-    function: Callable[..., Any]
-
-    def __call__(self, index: Index, *inputs: Any) -> Any:
-        return self.function(*inputs)
+    from asyncexec.plan.box import Shape
 
 
 class StageOptions(TypedDict, total=False):

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-
 from asyncexec.plan.memory import Memory
 
 if TYPE_CHECKING:
@@ -68,6 +66,8 @@ class ChunkedOutput:
     @property
     def nbytes(self) -> int:
         """Size of the whole array in bytes, not encoded."""
+        import numpy as np  # noqa: PLC0415 - dear, and stages of plain functions need none
+
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 

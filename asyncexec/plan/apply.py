@@ -1,0 +1,20 @@
+"""The kernel of a plain function: all that a worker needs of a plan of functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Index
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A kernel that calls a function with the task's inputs, and leaves the index out."""
+
+    function: Callable[..., Any]
+
+    def __call__(self, index: Index, *inputs: Any) -> Any:
+        return self.function(*inputs)
