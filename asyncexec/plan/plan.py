@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.drawing import draw
 from asyncexec.plan.fingerprint import fingerprint
 from asyncexec.plan.functions import StageOptions, map_stage, reduce_stage, then_stage
 from asyncexec.plan.text import describe, tree
@@ -156,6 +155,8 @@ class Plan:
 
     def visualize(self, path: str | Path | None = None) -> Any:
         """Draw the plan; see :func:`asyncexec.plan.drawing.draw`."""
+        from asyncexec.plan.drawing import draw  # noqa: PLC0415 - brings networkx, which is dear
+
         return draw(self, path)
 
     def __str__(self) -> str:

@@ -6,11 +6,11 @@ All of it costs time in proportion to the stages (and axes), never to the tasks.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from graphlib import CycleError as Circle, TopologicalSorter
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
-
-import networkx as nx
 
 from asyncexec.errors import (
     CycleError,
@@ -40,21 +40,40 @@ def in_topological_order(plan: str, stages: Sequence[Stage]) -> tuple[Stage, ...
     DuplicateStageError, UnknownInputError, CycleError
     """
     position = _positions(plan, stages)
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(position)
+    graph: TopologicalSorter[int] = TopologicalSorter(dict.fromkeys(position.values(), ()))
     for stage in stages:
         for read in stage.reads:
             if read.stage not in position:
                 raise _unknown_input(plan, stage, read, position)
-            graph.add_edge(read.stage, stage.name)
+            graph.add(position[stage.name], position[read.stage])
     try:
-        order = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
-    except nx.NetworkXUnfeasible:
+        graph.prepare()
+    except Circle as error:
+        names = _circle([stages[number].name for number in error.args[1]], position)
         raise CycleError(
-            f"stages of plan {plan!r} read each other in a circle: {_cycle(graph)} "
+            f"stages of plan {plan!r} read each other in a circle: {' -> '.join(names)} "
             f"(each arrow goes from a stage to one that reads it); take out one of these inputs"
         ) from None
-    return tuple(stages[position[name]] for name in order)
+    return tuple(stages[number] for number in _first_come(graph))
+
+
+def _first_come(graph: TopologicalSorter[int]) -> Iterator[int]:
+    """Iterate over the numbers of ``graph``: of those whose producers are done, always the smallest."""
+    ready = [*graph.get_ready()]
+    heapify(ready)
+    while ready:
+        number = heappop(ready)
+        yield number
+        graph.done(number)
+        for following in graph.get_ready():
+            heappush(ready, following)
+
+
+def _circle(names: Sequence[str], position: Mapping[str, int]) -> list[str]:
+    """Return ``names``, of which the last is the first again, from the stage that the plan gives first."""
+    first = min(range(len(names) - 1), key=lambda i: position[names[i]])
+    turned = [*names[first:-1], *names[:first]]
+    return [*turned, turned[0]]
 
 
 def check(plan: Plan) -> None:
@@ -103,11 +122,6 @@ def _unknown_input(plan: str, stage: Stage, read: Read, names: Iterable[str]) ->
     return UnknownInputError(
         f"{_where(plan, stage)} reads from {read.stage!r}, which the plan does not have; {hint}"
     )
-
-
-def _cycle(graph: nx.DiGraph[str]) -> str:
-    edges = nx.find_cycle(graph)
-    return " -> ".join([edges[0][0], *(edge[1] for edge in edges)])
 
 
 def _where(plan: str, stage: Stage) -> str:
