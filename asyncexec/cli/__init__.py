@@ -6,8 +6,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130  # As shells number an end by SIGINT.
+from asyncexec.cli.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

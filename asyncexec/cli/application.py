@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from asyncexec.cli import EXIT_INTERRUPTED
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.executors import executors
+from asyncexec.cli.exit_codes import EXIT_INTERRUPTED
 from asyncexec.cli.lambda_package import package
 from asyncexec.cli.session import Session
 from asyncexec.cli.simulate import simulate

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback as tracebacks
 
-from asyncexec.cli import EXIT_USAGE
+from asyncexec.cli.exit_codes import EXIT_FAILURE, EXIT_USAGE
 from asyncexec.errors import (
     AsyncexecError,
     ConfigurationError,
@@ -13,8 +13,6 @@ from asyncexec.errors import (
     PlanError,
     StorageError,
 )
-
-EXIT_FAILURE = 1
 
 
 def complain(message: str, *, code: int) -> int:
