@@ -12,7 +12,7 @@ from asyncexec.plan.svg import svg
 from asyncexec.plan.text import how_it_reads
 
 if TYPE_CHECKING:
-    from asyncexec.plan.plan import Plan
+    from asyncexec.plan.stage import Stages
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -29,7 +29,7 @@ class Drawing:
         return f"<Drawing of plan {self.name!r}>"
 
 
-def draw(plan: Plan, path: str | Path | None = None) -> Drawing:
+def draw(plan: Stages, path: str | Path | None = None) -> Drawing:
     """Return ``plan`` as a picture, and write it to ``path`` where given.
 
     Parameters
@@ -60,12 +60,12 @@ def draw(plan: Plan, path: str | Path | None = None) -> Drawing:
     return drawing
 
 
-def dot(plan: Plan) -> str:
+def dot(plan: Stages) -> str:
     """Return ``plan`` as Graphviz source."""
     return "\n".join([f"digraph {_quoted(plan.name)} {{", *_statements(plan), "}", ""])
 
 
-def _statements(plan: Plan) -> Iterator[str]:
+def _statements(plan: Stages) -> Iterator[str]:
     yield '  node [shape=box, style="rounded,filled", fillcolor="#e8f1fb", fontname="sans-serif"];'
     yield '  edge [color="#9aa5b1", fontname="sans-serif", fontsize=10];'
     for stage in plan.stages:

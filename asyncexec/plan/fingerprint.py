@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from asyncexec.plan.digest import Digest
-from asyncexec.plan.stage import Items, Stage
-
-if TYPE_CHECKING:
-    from asyncexec.plan.plan import Plan
+from asyncexec.plan.stage import Items, Stage, Stages
 
 FORMAT = "asyncexec-plan-1"
 
 
-def fingerprint(plan: Plan) -> str:
+def fingerprint(plan: Stages) -> str:
     """Return 32 hexadecimal digits that change when what ``plan`` computes changes.
 
     Hashed are, for every stage: its name, kernel, index space, inputs (items by content), relations, outputs and

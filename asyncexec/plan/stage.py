@@ -147,3 +147,41 @@ class Stage:
     def write_bytes(self) -> int:
         """How many bytes (not encoded) the stage writes in all."""
         return sum(output.nbytes for output in self.outputs)
+
+
+class Stages(Protocol):
+    """The part of a plan that is checked, hashed, described and drawn."""
+
+    @property
+    def name(self) -> str:
+        """The plan's name."""
+        ...
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages, producers before their consumers."""
+        ...
+
+    @property
+    def returns(self) -> tuple[str, ...]:
+        """The value stages whose values are the result."""
+        ...
+
+    @property
+    def tasks(self) -> int:
+        """How many tasks there are in all."""
+        ...
+
+    @property
+    def write_bytes(self) -> int:
+        """How many bytes (not encoded) will be written in all."""
+        ...
+
+    @property
+    def projected_bytes(self) -> int:
+        """The most that any one task is projected to need."""
+        ...
+
+    def stage(self, name: str) -> Stage:
+        """Return the stage called ``name`` (KeyError if there is none)."""
+        ...

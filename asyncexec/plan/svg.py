@@ -12,8 +12,7 @@ from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.text import how_it_reads, items_text, shape_text, summary
 
 if TYPE_CHECKING:
-    from asyncexec.plan.plan import Plan
-    from asyncexec.plan.stage import Stage
+    from asyncexec.plan.stage import Stage, Stages
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif"
 # Selectors begin with the picture's own class, because a notebook shares its page between pictures.
@@ -48,7 +47,7 @@ _TIGHT = 0.9
 _LEGEND = (("chunks", "writes chunks"), ("values", "puts out values"))
 
 
-def svg(plan: Plan) -> str:
+def svg(plan: Stages) -> str:
     """Return ``plan`` as an SVG document."""
     texts = {stage.name: _texts(stage) for stage in plan.stages}
     layout = layered(
@@ -137,7 +136,7 @@ def _memory_bar(stage: Stage, left: float, top: float, width: float) -> str:
     )
 
 
-def _lines(plan: Plan, layout: Layout) -> Iterator[str]:
+def _lines(plan: Stages, layout: Layout) -> Iterator[str]:
     """Iterate over the lines, then their labels, so that no line crosses a label."""
     labels: list[str] = []
     for stage in plan.stages:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 from asyncexec.plan.axes import Every, Fixed, Gather, Group, Listed, Window
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.relations import Blockwise
-from asyncexec.plan.stage import Items, Read, Stage
+from asyncexec.plan.stage import Items, Read, Stage, Stages
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
-    from asyncexec.plan.plan import Plan
     from asyncexec.plan.relations import Relation
 
 _HEADINGS = ("", "read as", "operation", "tasks", "writes", "in blocks of", "memory")
@@ -28,12 +27,12 @@ _WORDS: tuple[tuple[type, str], ...] = (
 )
 
 
-def describe(plan: Plan) -> str:
+def describe(plan: Stages) -> str:
     """Return ``plan`` in one line."""
     return f"<Plan {plan.name!r}: {summary(plan)}>"
 
 
-def tree(plan: Plan) -> str:
+def tree(plan: Stages) -> str:
     """Return ``plan`` as a table, whose first column is a tree: below each stage stands what it reads, and how.
 
     A stage that is read in several places is shown in full once.
@@ -45,7 +44,7 @@ def tree(plan: Plan) -> str:
     return "\n".join([f"Plan {plan.name!r}: {summary(plan)}", *lines])
 
 
-def summary(plan: Plan) -> str:
+def summary(plan: Stages) -> str:
     """Return the figures of ``plan`` in a few words."""
     parts = [_count(len(plan.stages), "stage"), _count(plan.tasks, "task")]
     if plan.write_bytes:
@@ -78,7 +77,7 @@ def _count(n: int, what: str) -> str:
     return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
 
-def _rows(plan: Plan) -> Iterator[Sequence[str]]:
+def _rows(plan: Stages) -> Iterator[Sequence[str]]:
     """Iterate over the table's rows, depth first."""
     read = {r.stage for stage in plan.stages for r in stage.reads}
     shown: set[str] = set()
@@ -98,7 +97,9 @@ def _rows(plan: Plan) -> Iterator[Sequence[str]]:
             todo += reversed(list(_below(plan, given, below)))
 
 
-def _below(plan: Plan, stage: Stage, prefix: str) -> Iterator[tuple[str, str, str, Stage | Items]]:
+def _below(
+    plan: Stages, stage: Stage, prefix: str
+) -> Iterator[tuple[str, str, str, Stage | Items]]:
     """Iterate over what ``stage`` reads; what it reads alone stands right below it, so that chains stay straight."""
     for number, given in enumerate(stage.inputs, start=1):
         if len(stage.inputs) == 1:

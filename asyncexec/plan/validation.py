@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from graphlib import CycleError as Circle, TopologicalSorter
 from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING
 
 from asyncexec.errors import (
     CycleError,
@@ -23,10 +22,7 @@ from asyncexec.errors import (
 )
 from asyncexec.plan.box import point, size
 from asyncexec.plan.memory import format_bytes
-from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage
-
-if TYPE_CHECKING:
-    from asyncexec.plan.plan import Plan
+from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage, Stages
 
 OVERRIDES = frozenset({"retry", "timeout", "straggler"})
 """The policies a stage may have of its own."""
@@ -76,7 +72,7 @@ def _circle(names: Sequence[str], position: Mapping[str, int]) -> list[str]:
     return [*turned, turned[0]]
 
 
-def check(plan: Plan) -> None:
+def check(plan: Stages) -> None:
     """Raise unless every stage of ``plan`` fits the others, storage and memory.
 
     Raises
@@ -236,7 +232,7 @@ def _check_overrides(where: str, stage: Stage) -> None:
         )
 
 
-def _check_returns(plan: Plan, stages: Mapping[str, Stage]) -> None:
+def _check_returns(plan: Stages, stages: Mapping[str, Stage]) -> None:
     for name in plan.returns:
         stage = stages.get(name)
         if stage is None:
