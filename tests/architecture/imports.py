@@ -55,7 +55,11 @@ def own_imports() -> list[Import]:
 
 def imports_of(name: str, path: Path) -> Iterator[Import]:
     for node, in_function, for_types in walk(tree_of(path)):
-        for imported in imported_by(node, name, is_package=path.name == "__init__.py"):
+        if isinstance(node, ast.Call):
+            found = module_called_for(node)
+        else:
+            found = imported_by(node, name, is_package=path.name == "__init__.py")
+        for imported in found:
             place = f"{path.relative_to(REPOSITORY)}:{node.lineno}"
             yield Import(
                 importer=name,
@@ -68,10 +72,10 @@ def imports_of(name: str, path: Path) -> Iterator[Import]:
 
 def walk(
     tree: ast.AST, *, in_function: bool = False, for_types: bool = False
-) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool, bool]]:
-    """Every import statement, whether it stands in a function, and whether only type checkers see it."""
+) -> Iterator[tuple[ast.Import | ast.ImportFrom | ast.Call, bool, bool]]:
+    """Every import and every call, whether it stands in a function, and whether only type checkers see it."""
     for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
             yield node, in_function, for_types
         inside = in_function or isinstance(
             node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
@@ -98,3 +102,15 @@ def imported_by(
     for alias in node.names:
         submodule = f"{base}.{alias.name}"
         yield submodule if submodule in modules() else base
+
+
+def module_called_for(call: ast.Call) -> Iterator[str]:
+    """The module of ``import_module("…")``, however it is spelled; one whose name is computed is not seen."""
+    called = (
+        call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    )
+    if called not in ("import_module", "__import__") or not call.args:
+        return
+    name = call.args[0]
+    if isinstance(name, ast.Constant) and isinstance(name.value, str):
+        yield name.value

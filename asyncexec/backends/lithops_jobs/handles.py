@@ -6,21 +6,44 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from asyncexec.backends.adapters.blocking_system import CallLostError
-
-if TYPE_CHECKING:
-    from asyncexec.backends.lithops_jobs.executor import JobExecutor
 
 _LATE_SECONDS = 2.0
 """How long after a job's process has ended its calls' answers may still be on their way."""
 
 
+class Jobs(Protocol):
+    """The executor as the handles of its calls see it; they ask in any thread."""
+
+    @property
+    def kills(self) -> bool:
+        """Whether jobs run on this machine, where they can be killed."""
+        ...
+
+    @property
+    def internal_storage(self) -> Any:
+        """Lithops' storage."""
+        ...
+
+    def kill(self, future: Any) -> None:
+        """End a job that runs on this machine, with all its processes."""
+        ...
+
+    def process_ended(self, future: Any) -> tuple[str, str] | None:
+        """Return the name and the end of the job's process on this machine; None while it runs, or if none is known."""
+        ...
+
+    def forget(self, future: Any) -> None:
+        """Take note that nobody waits for a call any more."""
+        ...
+
+
 class CallHandle:
     """A call and its future of Lithops; the future's state is set by a thread of Lithops."""
 
-    def __init__(self, future: Any, executor: JobExecutor) -> None:
+    def __init__(self, future: Any, executor: Jobs) -> None:
         self.future = future
         self.executor = executor
         self._lock = threading.Lock()
