@@ -8,6 +8,7 @@ from benchmarks.cases import (
     noop_processes,
     noop_threads,
     scheduler_throughput,
+    small_compute,
 )
 
 ALL: dict[str, Case] = {
@@ -17,6 +18,7 @@ ALL: dict[str, Case] = {
         noop_processes.CASE,
         scheduler_throughput.CASE,
         heartbeat.CASE,
+        small_compute.CASE,
         *array_jobs.CASES,
         *cubed_on_asyncexec.CASES,
     )
