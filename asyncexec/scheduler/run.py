@@ -206,7 +206,9 @@ class Run:
         for stage in self._waiting:
             if stage.monitor.attempts:
                 times.append(next_overdue(stage))
-                times.append(stage.monitor.next_check(draining=stage.drains(idle)))
+                if stage.monitor.active:
+                    draining = idle >= 0 and not stage.launchable
+                    times.append(stage.monitor.next_check(draining=draining))
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -317,7 +319,7 @@ class Run:
     def _started(self, attempt: AttemptRecord, report: Started, now: float) -> None:
         attempt.started = now
         attempt.worker = report.worker
-        if report.worker not in self._starts:
+        if report.worker not in self._starts.workers:
             self._starts.add(report.worker, now - attempt.sent)
         attempt.lease.stage.monitor.attempts[attempt.id] = attempt
         self.chronicle.started(attempt, report.worker, now)
@@ -489,7 +491,9 @@ class Run:
         if self.stopping:
             return
         elapsed = 0.0 if stage.first_at is None else now - stage.first_at
-        draining = stage.drains(self._idle_slots())
+        # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
+        # takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
+        draining = self._idle_slots() >= 0 and not stage.launchable
         for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
             stage.record_of(attempt)
             stage.backups.append(attempt.task)

@@ -212,14 +212,6 @@ class StageState:
         ready = self.readiness.queue.count if not self.readiness.gates else 0
         return ready + len(self.backups) + len(self.exclusive)
 
-    def drains(self, idle_slots: int) -> bool:
-        """Whether slots are idle and nothing of the stage waits for one.
-
-        With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
-        takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
-        """
-        return idle_slots >= 0 and not self.launchable
-
     def record_of(self, attempt: AttemptRecord) -> TaskRecord:
         """Return the record of the task of an attempt that runs."""
         record = attempt.task_record

@@ -111,6 +111,8 @@ class AttemptMonitor[A: WatchedAttempt]:
         How long attempts ran on their workers, as if each had been of a whole task.
     completions : DurationStatistics or None
         How long after the stage's start each task was complete; None where the rule does not look at the clock.
+    active : bool
+        Whether there may be backups at all.
     checked_at : float
         When attempts were last checked.
     settled_backups, won_backups : int
@@ -130,6 +132,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         metered: bool,
     ) -> None:
         self.rule = rule
+        self.active = rule.name != "off"
         self.history = history
         self.sizes = sizes
         self.attempts: dict[int, A] = {}
@@ -223,7 +226,7 @@ class AttemptMonitor[A: WatchedAttempt]:
 
     def next_check(self, *, draining: bool) -> float:
         """Return when some attempt may be slow, as far as is known now; infinity if only a report can change it."""
-        if self.rule.name == "off":
+        if not self.active:
             return math.inf
         soon = self.checked_at + CHECK_SECONDS
         snapshot = self._snapshot

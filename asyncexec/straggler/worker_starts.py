@@ -10,18 +10,16 @@ class WorkerStarts:
     ----------
     cold_start_seconds : float
         The least of these; 0.0 before there was any.
+    workers : set of str
     """
 
     def __init__(self) -> None:
         self.cold_start_seconds = 0.0
-        self._workers: set[str] = set()
-
-    def __contains__(self, worker: str) -> bool:
-        return worker in self._workers
+        self.workers: set[str] = set()
 
     def add(self, worker: str, delay_seconds: float) -> None:
         """Add a worker whose first attempt started so long after it was sent."""
         # The least: others may have waited for a slot as well as for their worker to come up.
-        known = self.cold_start_seconds if self._workers else delay_seconds
+        known = self.cold_start_seconds if self.workers else delay_seconds
         self.cold_start_seconds = max(0.0, min(known, delay_seconds))
-        self._workers.add(worker)
+        self.workers.add(worker)

@@ -200,7 +200,7 @@ def test_a_worker_takes_as_long_to_start_as_the_quickest_did():
     starts = WorkerStarts()
     assert starts.cold_start_seconds == 0.0
     for worker, delay in (("a", 7.0), ("b", 3.0), ("c", 9.0)):
-        assert worker not in starts
+        assert worker not in starts.workers
         starts.add(worker, delay)
-        assert worker in starts
+        assert worker in starts.workers
     assert starts.cold_start_seconds == 3.0
