@@ -1,6 +1,7 @@
-"""Executor options that say how to run rather than where: the engine sees to them, on every executor.
+"""Executor options that say how to run rather than where: the engine applies them, on every executor.
 
-The names are those of Cubed's executors, so that options written for them mean the same here.
+The names are those of Cubed's executors. They mean the same but for ``retries``, which counts attempts in all, as every
+number of attempts here does; plans that come from Cubed keep its meaning (:mod:`asyncexec.integrations.cubed`).
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from asyncexec.backends.options import flag, mapping, seconds, whole_number
+from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
 from asyncexec.scheduler.settings import Settings
 from asyncexec.straggler.names import as_rule
 
 RUN_OPTIONS: Mapping[str, str] = {
-    "retries": "how many times a task is tried again (`Retry(attempts=retries + 1)`)",
+    "retries": "how many attempts a task has in all, the first included, as with `retry=`: 1 means no retries",
     "timeout": "seconds that a task may take, from its start on a worker",
     "use_backups": "whether slow tasks get a backup",
     "batch_size": "how many tasks may be with the executor at once",
@@ -62,8 +64,14 @@ def applied(settings: Settings, options: Mapping[str, Any], executor: str) -> Se
 
 
 def _retries(settings: Settings, value: Any, executor: str) -> Settings:
-    retries = whole_number(value, executor=executor, option="retries", least=0)
-    return replace(settings, retry=Retry(attempts=retries + 1))
+    if value == 0:
+        raise OptionError(
+            f"executor {executor!r}: retries counts the attempts of a task in all, the first included, so it must be "
+            f"at least 1, not {value!r}; 1 means no retries"
+        )
+    return replace(
+        settings, retry=Retry(attempts=whole_number(value, executor=executor, option="retries"))
+    )
 
 
 def _timeout(settings: Settings, value: Any, executor: str) -> Settings:

@@ -491,8 +491,8 @@ class Run:
         if self.stopping:
             return
         elapsed = 0.0 if stage.first_at is None else now - stage.first_at
-        # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
-        # takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
+        # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a
+        # backup takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
         draining = self._idle_slots() >= 0 and not stage.launchable
         for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
             stage.record_of(attempt)

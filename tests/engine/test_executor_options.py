@@ -30,13 +30,17 @@ class Failing:
         raise ConnectionError("again")
 
 
-@pytest.mark.parametrize("retries", [0, 2])
-async def test_retries_is_how_often_a_task_is_tried_again(retries):
-    failing = Failing()
-    async with engine(retries=retries) as running:
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_the_number_of_retries_counts_attempts_in_all_as_an_option_and_as_an_argument(
+    attempts,
+):
+    by_option, by_argument = Failing(), Failing()
+    async with engine(retries=attempts) as running:
         with pytest.raises(TaskFailedError):
-            await running.execute(ax.Plan.map(failing, [0]))
-    assert failing.calls == retries + 1
+            await running.execute(ax.Plan.map(by_option, [0]))
+        with pytest.raises(TaskFailedError):
+            await running.execute(ax.Plan.map(by_argument, [0]), retry=attempts)
+    assert by_option.calls == by_argument.calls == attempts
 
 
 async def test_an_argument_goes_before_the_option():
@@ -48,7 +52,7 @@ async def test_an_argument_goes_before_the_option():
 
 
 async def test_timeout_is_for_each_task():
-    async with engine(timeout=0.05, retries=0) as running:
+    async with engine(timeout=0.05, retries=1) as running:
         with pytest.raises(ax.errors.TaskTimeoutError):
             await running.execute(ax.Plan.map(lambda _: time.sleep(0.5), [0]))
 
@@ -91,6 +95,7 @@ async def test_arrays_are_computed_one_at_a_time_where_that_is_asked_for():
     "option, value",
     [
         ("retries", -1),
+        ("retries", 0),
         ("retries", "3"),
         ("timeout", "long"),
         ("timeout", 0),

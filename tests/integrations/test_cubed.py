@@ -341,7 +341,7 @@ def test_backups_can_be_switched_off_and_timeouts_on(spec, tmp_path):
     assert not any(isinstance(e, BackupStarted) for e in events)
 
 
-def test_tasks_are_tried_again_as_often_as_asked(spec, tmp_path):
+def test_a_task_has_one_attempt_more_than_the_retries_that_cubed_was_given(spec, tmp_path):
     tries = tmp_path / "tries"
     tries.mkdir()
 
@@ -358,6 +358,13 @@ def test_tasks_are_tried_again_as_often_as_asked(spec, tmp_path):
         b.compute(executor=AsyncexecExecutor("threads"), retries=1)
     assert len(list(tries.iterdir())) == 2
     assert b.compute(executor=AsyncexecExecutor("threads", retries=1)).sum() == 4
+
+
+@pytest.mark.parametrize("retries", [-1, "3", True])
+def test_a_wrong_number_of_retries_is_refused(retries, spec):
+    b = xp.ones((2, 2), chunks=(2, 2), spec=spec) + 1
+    with pytest.raises(OptionError, match="retries must be a whole number of at least 0"):
+        b.compute(executor=AsyncexecExecutor("threads"), retries=retries)
 
 
 def test_no_more_tasks_run_at_once_than_the_batch_size(spec):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cubed.runtime.types import DagExecutor
 
+from asyncexec.backends.options import whole_number
 from asyncexec.errors import EngineClosedError
 from asyncexec.integrations.cubed.blocking import BlockingEngine
 from asyncexec.integrations.cubed.callbacks import Callbacks
@@ -42,7 +43,8 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
         Further arguments of :class:`asyncexec.Engine`, such as ``memory``, ``retry`` and ``observers``.
     **options
         Options as in ``executor_options``. ``retries``, ``timeout``, ``use_backups``, ``batch_size`` and
-        ``compute_arrays_in_parallel`` are taken on every backend.
+        ``compute_arrays_in_parallel`` are taken on every backend, and mean what they mean to Cubed's executors:
+        ``retries=3`` is one attempt and three more.
 
     Notes
     -----
@@ -126,6 +128,10 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
         given = {**self.kwargs, **options}
         executor = given.pop("executor")
         engine_options = given.pop("engine_options", {})
+        if given.get("retries") is not None:
+            # Cubed counts the attempts after the first, and an engine all of them.
+            retries = whole_number(given["retries"], executor=self.name, option="retries", least=0)
+            given["retries"] = retries + 1
         return BlockingEngine(executor, executor_options=given, **engine_options)
 
     def __getstate__(self) -> dict[str, Any]:
