@@ -9,6 +9,8 @@ INSTALL := $(UV) pip install --quiet --python $(PYTHON3) --constraint constraint
 else
 INSTALL := $(PYTHON3) -m pip --quiet --disable-pip-version-check install --constraint constraints.txt
 endif
+# A process for each core, and the tests of a file in one of them; ARGS comes after it: ARGS="-n 0 --pdb".
+SPREAD  := -n logical --maxprocesses 4 --dist loadfile
 ARGS    ?=
 DEMO    ?=
 
@@ -21,10 +23,10 @@ demo: $(VENV)/.has-demo  ## set up, run the demo (DEMO="--executor threads ..." 
 	$(VENV)/bin/asyncexec demo $(DEMO)
 
 test: $(VENV)/.has-test  ## set up, run the test suite (ARGS="-k plan ..." for pytest's options)
-	$(PYTHON3) -m pytest $(ARGS)
+	$(PYTHON3) -m pytest $(SPREAD) $(ARGS)
 
 test-all: $(VENV)/.has-test  ## the test suite with the slow tests
-	$(PYTHON3) -m pytest -m "not backend" $(ARGS)
+	$(PYTHON3) -m pytest $(SPREAD) -m "not backend" $(ARGS)
 
 test-backends: $(VENV)/.has-backends  ## every backend against its real system (ARGS="ray dask" for some)
 	$(PYTHON3) tools/test-backends $(ARGS)
