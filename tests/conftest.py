@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import threading
 import time
 
@@ -15,7 +16,8 @@ from asyncexec.testing.patience import scaled
 from tests.loopwatch import BlockedLoopWatch
 
 # No deadline: the machine is shared, and a slow example is not a wrong one.
-hypothesis.settings.register_profile("default", deadline=None, print_blob=True)
+hypothesis.settings.register_profile("default", deadline=None, print_blob=True, max_examples=40)
+hypothesis.settings.register_profile("ci", deadline=None, print_blob=True, max_examples=150)
 hypothesis.settings.register_profile("thorough", deadline=None, print_blob=True, max_examples=2_000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
@@ -94,6 +96,14 @@ def command_of(process: psutil.Process) -> str:
         return " ".join(process.cmdline()) or process.name()
     except psutil.Error:
         return "gone"
+
+
+@pytest.fixture
+def interruptible():
+    """Have SIGINT interrupt what a test starts, also where this process was started to ignore it (nohup, `&`)."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def assert_same(found, expected):
 
 
 @given(expressions())
-@settings(max_examples=150, suppress_health_check=SLOW_TO_DRAW)
+@settings(suppress_health_check=SLOW_TO_DRAW)
 def test_expressions_are_what_numpy_says(case):
     x, expected = case
     assert (x.shape, x.dtype) == (expected.shape, expected.dtype)
@@ -42,7 +42,7 @@ def results(*arrays):
 
 
 @given(expressions())
-@settings(max_examples=50, suppress_health_check=SLOW_TO_DRAW)
+@settings(suppress_health_check=SLOW_TO_DRAW)
 def test_fusion_changes_nothing(case):
     x, expected = case
     with pytest.MonkeyPatch.context() as patch:

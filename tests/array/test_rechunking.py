@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, given, strategies as st
 
 import asyncexec as ax
 import asyncexec.array as xp
@@ -50,7 +50,6 @@ def test_amplification_counts_how_often_chunks_are_read(case):
 
 
 @given(cases(longest=14), st.integers(1, 100))
-@settings(max_examples=60)
 def test_rechunking_moves_every_element_to_its_place(case, most):
     shape, source, target = case
     data = np.arange(math.prod(shape)).reshape(shape)

@@ -5,7 +5,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 import asyncexec.array as xp
 from asyncexec.errors import OptionError
@@ -26,7 +26,6 @@ def axes_of(draw, ndim):
 
 
 @given(st.data())
-@settings(max_examples=150)
 def test_reductions_in_any_tree(data):
     name = data.draw(st.sampled_from(["sum", "prod", "mean", "min", "max", "var", "std"]))
     dtype = data.draw(st.sampled_from(REAL if name in ("min", "max", "var", "std") else NUMERIC))

@@ -115,7 +115,7 @@ def test_workers_import_the_demo_s_functions_without_the_command_line_s_extra():
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
-def test_ctrl_c_ends_it_at_once_and_leaves_nothing_running(executor, tmp_path):
+def test_ctrl_c_ends_it_at_once_and_leaves_nothing_running(executor, tmp_path, interruptible):
     command = [sys.executable, "-m", "asyncexec.cli", "demo", "--executor", executor]
     # A terminal sends the signal to the whole group: the workers hear it as well.
     process = subprocess.Popen(

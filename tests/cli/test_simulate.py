@@ -235,7 +235,7 @@ def test_the_module_of_the_simulator_is_the_same_command():
     assert done.stderr == "", "no bar where there is no terminal"
 
 
-def test_an_interrupted_simulation_ends_at_once_and_says_so():
+def test_an_interrupted_simulation_ends_at_once_and_says_so(interruptible):
     process = subprocess.Popen(
         [sys.executable, "-m", "asyncexec.cli", "simulate", "--tasks", "300000", "--seeds", "50"],
         stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ | {"PYTHONFAULTHANDLER": "1"},

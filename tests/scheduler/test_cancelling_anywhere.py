@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncexec.engine import Engine
 from asyncexec.events.records import PlanCancelled, PlanSucceeded
@@ -28,7 +28,6 @@ LAST = (PlanCancelled, PlanSucceeded)
     how=st.sampled_from(["execution", "caller", "timeout"]),
     seed=st.integers(0, 10**6),
 )
-@settings(max_examples=60)
 def test_a_run_cancelled_at_any_moment_stops_and_the_engine_goes_on(plan, after, kills, how, seed):
     fates = RandomFates(seconds=1.0, sigma=0.5, failing=0.1, hanging=0.02, seed=seed)
     backend = ModelBackend(fates, slots=2, capabilities=capabilities(kills=kills), kill_seconds=0.3)

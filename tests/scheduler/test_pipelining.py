@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.engine import Engine
@@ -41,7 +41,6 @@ def returned(plan):
 
 
 @given(plan=plans(), slots=st.integers(1, 4), seed=st.integers(0, 99))
-@settings(max_examples=40)
 def test_pipelined_runs_and_runs_with_barriers_give_what_the_plan_says(plan, slots, seed):
     fates = RandomFates(seconds=0.2, sigma=1.0, seed=seed)
     for barriers in (False, True):
@@ -52,7 +51,6 @@ def test_pipelined_runs_and_runs_with_barriers_give_what_the_plan_says(plan, slo
 
 
 @given(plan=plans(), kills=st.booleans(), seed=st.integers(0, 10**6))
-@settings(max_examples=40)
 def test_an_unreliable_cluster_gives_what_the_plan_says(plan, kills, seed):
     fates = RandomFates(
         seconds=0.2,

@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncexec.plan.axes import Window
 from asyncexec.plan.box import indices, point, ravel, size, unravel
@@ -96,7 +96,6 @@ def _waits_for_a_task(plan: Plan, position: int, task: int) -> bool:
     return any(size(r.relation.reads(out)) for r in stage.reads if not r.relation.barrier)
 
 
-@settings(max_examples=200, deadline=None)
 @given(plan=plans(), seed=st.integers(0, 2**16), barriers=st.booleans())
 def test_readiness_equals_brute_force(plan: Plan, seed: int, barriers: bool) -> None:
     rng = random.Random(seed)
@@ -133,7 +132,6 @@ def test_readiness_equals_brute_force(plan: Plan, seed: int, barriers: bool) -> 
     assert all(stage.left == 0 for stage in readiness.stages)
 
 
-@settings(max_examples=100, deadline=None)
 @given(plan=plans(), data=st.data())
 def test_what_an_earlier_run_completed_does_not_run_again(plan: Plan, data: st.DataObject) -> None:
     everything = [(p, t) for p, s in enumerate(plan.stages) for t in range(s.tasks)]

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import assume, given, settings, strategies as st
+from hypothesis import assume, given, strategies as st
 
 import asyncexec as ax
 from asyncexec.errors import BackendError, MemoryBudgetError, OptionError, StalledError
@@ -264,7 +264,6 @@ def test_a_figure_that_cannot_be_is_refused(make):
     latency=st.sampled_from([0.0, 0.3]),
     seed=st.integers(0, 1000),
 )
-@settings(max_examples=60)
 def test_every_run_comes_to_its_end_with_each_task_done_once(
     *, tasks, workers, kills, rule, noise, loss, latency, seed
 ):

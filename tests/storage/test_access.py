@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from zarr.storage import LocalStore, MemoryStore
 
@@ -126,7 +126,6 @@ def test_any_store_holds_the_same(tmp_path, rng, shards, request):
 
 
 @given(regions(), st.sampled_from(["files", "zarr"]))
-@settings(max_examples=150)
 def test_reading_a_region_is_numpys_indexing(tmp_path_factory, case, how):
     shape, chunks, region = case
     data = np.arange(np.prod(shape, dtype=int)).reshape(shape)
@@ -142,7 +141,6 @@ def test_reading_a_region_is_numpys_indexing(tmp_path_factory, case, how):
 
 
 @given(st.data())
-@settings(max_examples=60)
 def test_writing_block_by_block_is_writing_the_whole(tmp_path_factory, data):
     shape = data.draw(hnp.array_shapes(min_dims=0, max_dims=3, max_side=9))
     chunks = tuple(data.draw(st.integers(1, n + 2)) for n in shape)

@@ -1,7 +1,7 @@
 """The journal: what it says is true, whatever happened to its file."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncexec.storage.journal import FileLog, Journal, ObjectLog, log_at
 from asyncexec.storage.locations import locate
@@ -61,7 +61,6 @@ def test_a_journal_torn_at_any_byte_tells_no_more_than_was_noted_before():
 
 
 @given(st.data())
-@settings(max_examples=200)
 def test_a_journal_with_a_damaged_byte_tells_nothing_that_was_not_noted(data):
     good = written().data
     position = data.draw(st.integers(0, len(good) - 1))

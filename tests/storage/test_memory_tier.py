@@ -5,7 +5,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, strategies as st
 
 from asyncexec.errors import CorruptArrayError
 from asyncexec.storage import planned_array
@@ -44,7 +44,6 @@ def test_a_block_is_handed_over_without_copying(tmp_path):
 
 
 @given(regions(), st.integers(0, 600))
-@settings(max_examples=60)
 def test_reading_is_numpys_indexing_however_much_is_spilled(tmp_path_factory, case, budget_bytes):
     shape, block, wanted = case
     tier, array = tiered(tmp_path_factory.mktemp("x") / "x", budget_bytes, shape, block, "i8")
