@@ -1,11 +1,11 @@
 import pytest
 
 from asyncexec.backends.adapters.calls import CallsBackend
-from asyncexec.testing.conformance import BackendConformance
+from tests.backends.brief import Brief
 from tests.backends.subprocess_pool import SubprocessPool
 
 
-class TestAsyncSubprocesses(BackendConformance):
+class TestAsyncSubprocesses(Brief):
     many = 1_000  # A message each.
 
     @pytest.fixture

@@ -16,7 +16,6 @@ from asyncexec.engine import Engine
 from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
 from asyncexec.testing import kernels
-from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.conformance.placement import PlacementRules
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
@@ -32,19 +31,6 @@ def thread_of_dask():
 async def thread_of_the_loop():
     """Dask hands what blocks to the loop's own threads, which end with the loop."""
     await asyncio.to_thread(int)
-
-
-class TestDaskInThisProcess(BackendConformance):
-    many = 2_000
-    options = frozenset({"resources"})
-
-    @pytest.fixture
-    def configured(self):
-        return lambda **options: DaskBackend(processes=False, max_workers=2, **options)
-
-    @pytest.fixture
-    def backend(self, configured):
-        return configured
 
 
 class TestTwoWorkersInThisProcess(PlacementRules):

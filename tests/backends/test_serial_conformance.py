@@ -1,10 +1,10 @@
 import pytest
 
 from asyncexec.backends.serial import SerialBackend
-from asyncexec.testing.conformance import BackendConformance
+from tests.backends.brief import Brief
 
 
-class TestSerial(BackendConformance):
+class TestSerial(Brief):
     @pytest.fixture
     def backend(self):
         return SerialBackend

@@ -53,6 +53,19 @@ class TestDaskProcesses(BackendConformance):
         return configured
 
 
+class TestDaskInThisProcess(BackendConformance):
+    many = 2_000
+    options = frozenset({"resources"})
+
+    @pytest.fixture
+    def configured(self):
+        return lambda **options: DaskBackend(processes=False, max_workers=2, **options)
+
+    @pytest.fixture
+    def backend(self, configured):
+        return configured
+
+
 async def values_of(engine, plan):
     return (await engine.execute(plan)).value
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.docs import written_backend
+
 pytestmark = [pytest.mark.backend]
 
 REPOSITORY = Path(__file__).parents[3]
@@ -46,3 +48,10 @@ def test_the_script_of_the_page_prints_what_it_should(name, tmp_path):
     assert done.returncode == 0, done.stderr[-8_000:]
     squares = sum(n**2 for n in range(SUMS.get(name, 10_000)))
     assert str(squares) in done.stdout.split(), done.stdout
+
+
+def test_the_backend_that_a_page_writes_passes_the_suite(tmp_path):
+    site = written_backend.write(tmp_path)
+    options = ("-p", "no:cacheprovider", "-q", "test_tinypool.py")
+    told = written_backend.run(site, "-m", "pytest", *options)
+    assert int(re.search(r"(\d+) passed", told)[1]) > 30, told
