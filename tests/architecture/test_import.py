@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import packages_distributions
 
 import pytest
@@ -23,6 +24,7 @@ print(json.dumps({
 """
 
 
+@cache
 def optional_modules() -> set[str]:
     """What is imported from the distributions that only the extras install."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]

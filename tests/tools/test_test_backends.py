@@ -2,6 +2,7 @@
 
 import importlib.machinery
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -37,7 +38,15 @@ def folder(tmp_path):
 
 def run(folder, *arguments):
     command = [sys.executable, str(TOOL), "--folder", str(folder), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=scaled(100), check=False)
+    return subprocess.run(
+        command,
+        # The made up tests need no plugin, and would wait for every one to be imported.
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=scaled(100),
+        check=False,
+    )
 
 
 def rows(output):
@@ -141,3 +150,25 @@ def test_one_that_fails_may_be_tried_again_and_both_are_told(folder, tmp_path):
     assert "once: FAILED" in done.stdout
     assert "at try 2" in done.stdout
     assert rows(done.stdout) == {"once": (1, 0, 0, "")}
+
+
+def test_two_run_side_by_side_and_are_told_in_order(folder, tmp_path):
+    meets = (
+        "import time\nfrom pathlib import Path\nHERE = Path(__file__).parent\n"
+        "def test_a():\n    (HERE / {own!r}).touch()\n"
+        "    while not (HERE / {other!r}).exists():\n        time.sleep(0.01)\n"
+    )
+    made = folder(
+        one=meets.format(own="a", other="b"),
+        two=meets.format(own="b", other="a"),
+        three="def test_a(): pass\n",
+    )
+    done = run(made, "--at-once", "2", "two", "one", "three")
+    assert done.returncode == 0, done.stdout
+    assert list(rows(done.stdout)) == ["two", "one", "three"]
+
+
+def test_systems_that_share_a_machine_s_daemons_are_kept_apart(tool):
+    assert tool._next(["slurm", "spark"], ["dask_jobqueue"]) == "spark"
+    assert tool._next(["slurm"], ["dask_jobqueue"]) is None
+    assert tool._next(["slurm", "spark"], ["ray"]) == "slurm"
