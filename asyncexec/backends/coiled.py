@@ -4,15 +4,80 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from uuid import uuid4
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask_cluster.backend import NATIVE_RETRY, ClusterBackend
-from asyncexec.backends.dask_cluster.settings import DaskSettings, LentSettings
+from asyncexec.backends.dask_cluster.options import DaskOptions
 from asyncexec.backends.extras import need
-from asyncexec.backends.options import environment, flag, seconds, whole_number
+from asyncexec.backends.option_fields import check_options, takes_options
+from asyncexec.backends.options import Count, CountFromZero, EnvVars, Seconds, TextOrTexts
 from asyncexec.errors import ConfigurationError, OptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoiledOptions:
+    """Options of the executor ``coiled``."""
+
+    max_workers: Count = 20
+    """The most virtual machines."""
+
+    min_workers: CountFromZero = 0
+    """The fewest, of which at least one is there from the beginning."""
+
+    threads: Count = 1
+    """Tasks at once on each. With 1, a running task that is cancelled is killed; otherwise it is given up."""
+
+    cpus: Count | None = None
+    """Cores of each virtual machine."""
+
+    memory: str | None = None
+    """Memory of each (``"8GiB"``), which Coiled takes to within a tenth."""
+
+    gpus: bool = False
+    """Whether each has a GPU."""
+
+    vm_type: TextOrTexts | None = None
+    """Instance types, instead of ``cpus`` and ``memory``."""
+
+    region: str | None = None
+    """As in ``coiled.function``."""
+
+    workspace: str | None = None
+    """As in ``coiled.function``."""
+
+    software: str | None = None
+    """As in ``coiled.function``."""
+
+    container: str | None = None
+    """As in ``coiled.function``."""
+
+    name: str | None = None
+    """Of the cluster; default: one that nobody else has."""
+
+    env_vars: EnvVars | None = field(default=None, repr=False)
+    """Environment variables of the workers, sent past Coiled's own records."""
+
+    spot: bool = True
+    """Whether to take spot machines where there are any."""
+
+    idle_timeout: str = "20 minutes"
+    """After how long without work Coiled itself ends the cluster, should this process die."""
+
+    local: bool = False
+    """Coiled's way of trying things out: the cluster is on this machine. It asks for an account all the same."""
+
+    patience: Seconds = 600.0
+    """Seconds that work waits while there is no machine at all."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="coiled")
+        if self.min_workers > self.max_workers:
+            raise OptionError(
+                f"executor 'coiled': min_workers ({self.min_workers}) is more than max_workers ({self.max_workers})"
+            )
 
 
 class CoiledBackend(ClusterBackend):
@@ -20,36 +85,7 @@ class CoiledBackend(ClusterBackend):
 
     Virtual machines come as work waits, and go when there has been none for half a minute.
 
-    Parameters
-    ----------
-    max_workers : int
-        The most virtual machines.
-    min_workers : int
-        The fewest, of which at least one is there from the beginning.
-    threads : int
-        Tasks at once on each. With 1, a running task that is cancelled is killed; otherwise it is given up.
-    cpus : int, optional
-        Cores of each virtual machine.
-    memory : str, optional
-        Memory of each (``"8GiB"``), which Coiled takes to within a tenth.
-    gpus : bool
-        Whether each has a GPU.
-    vm_type : str or list of str, optional
-        Instance types, instead of ``cpus`` and ``memory``.
-    region, workspace, software, container : str, optional
-        As in ``coiled.function``.
-    name : str, optional
-        Of the cluster; default: one that nobody else has.
-    env_vars : mapping of str to str, optional
-        Environment variables of the workers, sent past Coiled's own records.
-    spot : bool
-        Whether to take spot machines where there are any.
-    idle_timeout : str
-        After how long without work Coiled itself ends the cluster, should this process die.
-    local : bool
-        Coiled's way of trying things out: the cluster is on this machine. It asks for an account all the same.
-    patience : float
-        Seconds that work waits while there is no machine at all.
+    Its options are the fields of :class:`CoiledOptions`.
 
     Raises
     ------
@@ -73,65 +109,35 @@ class CoiledBackend(ClusterBackend):
         call_seconds=0.05,
     )
 
-    def __init__(
-        self,
-        *,
-        max_workers: int = 20,
-        min_workers: int = 0,
-        threads: int = 1,
-        cpus: int | None = None,
-        memory: str | None = None,
-        gpus: bool = False,
-        vm_type: str | list[str] | None = None,
-        region: str | None = None,
-        workspace: str | None = None,
-        software: str | None = None,
-        container: str | None = None,
-        name: str | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        spot: bool = True,
-        idle_timeout: str = "20 minutes",
-        local: bool = False,
-        patience: float = 600.0,
-    ) -> None:
+    @takes_options(CoiledOptions)
+    def __init__(self, options: CoiledOptions) -> None:
         need("coiled", "coiled")
-        most = whole_number(max_workers, executor="coiled", option="max_workers")
-        least = whole_number(min_workers, executor="coiled", option="min_workers", least=0)
-        if least > most:
-            raise OptionError(
-                f"executor 'coiled': min_workers ({least}) is more than max_workers ({most})"
-            )
-        threads = whole_number(threads, executor="coiled", option="threads")
+        least, most = max(1, options.min_workers), options.max_workers
         self._made = {
-            "n_workers": max(1, least),
-            "threads_per_worker": threads,
-            "cpu": cpus,
-            "memory": memory,
-            "gpu": flag(gpus, executor="coiled", option="gpus") or None,
-            "vm_type": vm_type,
-            "region": region,
-            "workspace": workspace,
-            "software": software,
-            "container": container,
-            "name": name,
-            "environ": environment(env_vars, executor="coiled"),
-            "spot_policy": "spot_with_fallback"
-            if flag(spot, executor="coiled", option="spot")
-            else "on-demand",
-            "idle_timeout": idle_timeout,
-            "local": flag(local, executor="coiled", option="local"),
+            "n_workers": least,
+            "threads_per_worker": options.threads,
+            "cpu": options.cpus,
+            "memory": options.memory,
+            "gpu": options.gpus or None,
+            "vm_type": list(vm) if isinstance(vm := options.vm_type, tuple) else vm,
+            "region": options.region,
+            "workspace": options.workspace,
+            "software": options.software,
+            "container": options.container,
+            "name": options.name,
+            "environ": options.env_vars or {},
+            "spot_policy": "spot_with_fallback" if options.spot else "on-demand",
+            "idle_timeout": options.idle_timeout,
+            "local": options.local,
         }
-        super().__init__(
-            DaskSettings(
-                source=LentSettings(make_cluster=self._make_cluster),
-                name="coiled",
-                kills=threads == 1,
-                adaptive=(max(1, least), most),
-                resources={"gpus": float(most)} if gpus else {},
-                patience=seconds(patience, executor="coiled", option="patience"),
-                metered=True,
-            )
+        cluster = DaskOptions(
+            cluster=self._make_cluster,
+            kill_workers=options.threads == 1,
+            adaptive=(least, most),
+            gpus=most if options.gpus else None,
+            patience=options.patience,
         )
+        super().__init__(cluster, self.features)
 
     async def _make_cluster(self) -> Any:
         await check_account()

@@ -44,6 +44,42 @@ def seconds(value: object, *, executor: str, option: str) -> float:
     return float(value)
 
 
+def amount(value: object, *, executor: str, option: str, above_zero: bool = False) -> float:
+    """Return a finite number of 0 or more.
+
+    Raises
+    ------
+    OptionError
+        If it is none, or is 0 where it must be above.
+    """
+    number = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value)
+    if not 0 <= number < math.inf or (above_zero and not number):
+        least = "above 0" if above_zero else "of 0 or more"
+        raise OptionError(
+            f"executor {executor!r}: {option} must be a number {least}, not {value!r}"
+        )
+    return number
+
+
+def amounts(
+    value: object, *, executor: str, option: str, above_zero: bool = False
+) -> dict[str, float]:
+    """Return amounts by name.
+
+    Raises
+    ------
+    OptionError
+        If it does not map names to what :func:`amount` takes.
+    """
+    given = mapping(value, executor=executor, option=option)
+    return {
+        name: amount(each, executor=executor, option=f"{option}[{name!r}]", above_zero=above_zero)
+        for name, each in given.items()
+    }
+
+
 def memory_bytes(value: float | str | None, *, executor: str, option: str) -> int | None:
     """Return an amount of memory in bytes; None where nothing was said.
 
@@ -102,6 +138,19 @@ def texts(value: object, *, executor: str, option: str) -> tuple[str, ...]:
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise OptionError(f"executor {executor!r}: {option} must be a list of texts, not {value!r}")
     return tuple(text(each, executor=executor, option=f"each of {option}") for each in value)
+
+
+def text_or_texts(value: object, *, executor: str, option: str) -> str | tuple[str, ...]:
+    """Return one text, or several.
+
+    Raises
+    ------
+    OptionError
+        If it is neither.
+    """
+    if isinstance(value, str):
+        return text(value, executor=executor, option=option)
+    return texts(value, executor=executor, option=option)
 
 
 def path(value: object, *, executor: str, option: str) -> str:
@@ -225,6 +274,7 @@ Memory = Annotated[int | str, memory_bytes]
 """Bytes, or text such as ``"2GB"``; kept as bytes."""
 
 Texts = Annotated[Sequence[str], texts]
+TextOrTexts = Annotated[str | Sequence[str], text_or_texts]
 AnyPath = Annotated[str | os.PathLike[str], path]
 Place = Annotated[str | os.PathLike[str], place]
 Places = Annotated[Sequence[str | os.PathLike[str]], places]

@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.dask_cluster.settings import DaskSettings, LentSettings, LocalSettings
+from asyncexec.backends.dask_cluster.options import DaskOptions
 from asyncexec.errors import BackendError
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class Access:
         await self.stack.aclose()
 
 
-async def open_access(settings: DaskSettings) -> Access:
+async def open_access(options: DaskOptions, *, executor: str) -> Access:
     """Make or find the cluster, and connect to it.
 
     Raises
@@ -87,56 +87,55 @@ async def open_access(settings: DaskSettings) -> Access:
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="asyncexec-dask-", ignore_cleanup_errors=True)
         )
-        if isinstance(settings.source, LocalSettings):
-            cluster = await _local_cluster(settings.source, settings, directory, stack)
+        if options.own:
+            cluster = await _local_cluster(options, directory, stack, executor=executor)
             target: dict[str, Any] = {"address": cluster.scheduler_address}
             target["security"] = cluster.security
         else:
-            cluster, target = await _foreign_cluster(settings.source, stack)
-        client = await _connect(target, settings)
+            cluster, target = await _foreign_cluster(options, stack)
+        client = await _connect(target, options, executor=executor)
         stack.push_async_callback(client.close)
-        source = settings.source
         return Access(
             client=client,
             cluster=cluster,
             directory=directory,
-            ours=isinstance(source, LocalSettings) or source.make_cluster is not None,
+            ours=options.own or options.made,
             stack=stack.pop_all(),
         )
 
 
-async def _connect(target: dict[str, Any], settings: DaskSettings) -> Any:
+async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: str) -> Any:
     client = _library().Client(
         **target,
         asynchronous=True,
         set_as_default=False,
-        timeout=settings.connect_seconds,
+        timeout=options.connect_timeout,
         name="asyncexec",
     )
     try:
         # A scheduler file that is not there would be waited for without end.
-        with anyio.fail_after(settings.connect_seconds + 1):
+        with anyio.fail_after(options.connect_timeout + 1):
             return await client
     except (OSError, TimeoutError, ValueError) as error:
         with suppress(Exception):
             await client.close()
         where = target.get("address") or target.get("scheduler_file")
         raise BackendError(
-            f"executor {settings.name!r}: no Dask scheduler answers at {where!r} within "
-            f"{settings.connect_seconds:g} s: {error}. Check that it runs, that this machine may connect to it, and "
+            f"executor {executor!r}: no Dask scheduler answers at {where!r} within "
+            f"{options.connect_timeout:g} s: {error}. Check that it runs, that this machine may connect to it, and "
             f"whether it needs security=distributed.Security(...)"
         ) from error
 
 
 async def _local_cluster(
-    local: LocalSettings, settings: DaskSettings, directory: str, stack: AsyncExitStack
+    options: DaskOptions, directory: str, stack: AsyncExitStack, *, executor: str
 ) -> Any:
     from dask import config
 
-    if local.processes:
+    if options.processes:
         stack.callback(_restore, {name: os.environ.get(name) for name in _SET_BY_NANNIES})
-    scheduler, worker, security = _parts(local, directory)
-    number = local.workers if settings.adaptive is None else settings.adaptive[0]
+    scheduler, worker, security = _parts(options, directory)
+    number = options.workers if options.growth is None else options.growth[0]
     cluster = _library().SpecCluster(
         scheduler=scheduler,
         worker=worker,
@@ -151,39 +150,41 @@ async def _local_cluster(
             return await cluster
     except Exception as error:
         raise BackendError(
-            f"executor {settings.name!r}: its local cluster does not start: {error}"
+            f"executor {executor!r}: its local cluster does not start: {error}"
         ) from error
 
 
-def _parts(local: LocalSettings, directory: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
+def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
     """Return what scheduler and workers are to be, and what they speak with.
 
     Dask's ``LocalCluster`` is made of the same parts, but has its HTTP servers listen to all the world.
     """
     dask = _library()
-    encrypted = local.encrypted and local.processes
+    encrypted = options.encrypted and options.processes
     security = dask.Security.temporary() if encrypted else dask.Security()
     every: dict[str, Any] = {
         "security": security,
         "dashboard": False,
         "dashboard_address": "127.0.0.1:0",
-        "protocol": ("tls://" if local.encrypted else "tcp://") if local.processes else "inproc://",
+        "protocol": ("tls://" if options.encrypted else "tcp://")
+        if options.processes
+        else "inproc://",
     }
-    if local.processes:
+    if options.processes:
         every["host"] = "127.0.0.1"
     worker = every | {
-        "nthreads": local.threads,
-        "memory_limit": local.memory_bytes or 0,
+        "nthreads": options.threads_each,
+        "memory_limit": options.memory_bytes or 0,
         "local_directory": directory,
         "silence_logs": logging.CRITICAL,
     }
-    if local.processes:
-        worker |= {"env": dict(local.env_vars), "config": _CONFIG}
+    if options.processes:
+        worker |= {"env": dict(options.env_vars or {}), "config": _CONFIG}
     # One death of a worker is one lost attempt, and not three more deaths.
     scheduler = every | {"port": 0, "allowed_failures": 0}
     return (
         {"cls": dask.Scheduler, "options": scheduler},
-        {"cls": dask.Nanny if local.processes else dask.Worker, "options": worker},
+        {"cls": dask.Nanny if options.processes else dask.Worker, "options": worker},
         security,
     )
 
@@ -216,25 +217,23 @@ async def _close_local(cluster: Any) -> None:
     await cluster.close()
 
 
-async def _foreign_cluster(lent: LentSettings, stack: AsyncExitStack) -> tuple[Any, dict[str, Any]]:
+async def _foreign_cluster(
+    options: DaskOptions, stack: AsyncExitStack
+) -> tuple[Any, dict[str, Any]]:
     """Return the cluster, where there is one that can be scaled, and what a client connects with."""
-    if lent.client is not None:
-        scheduler = lent.client.scheduler
-        return lent.client.cluster, {
-            "address": scheduler.address,
-            "security": lent.client.security,
-        }
-    if lent.cluster is None and lent.make_cluster is None:
-        where = {"address": lent.address, "scheduler_file": lent.scheduler_file}
-        return None, {k: v for k, v in where.items() if v is not None} | {"security": lent.security}
-    cluster: Any = lent.cluster
-    if lent.make_cluster is not None:
-        made: Any = lent.make_cluster()
+    client, cluster, security = options.client, options.cluster, options.security
+    if client is not None:
+        return client.cluster, {"address": client.scheduler.address, "security": client.security}
+    if cluster is None:
+        where = {"address": options.cluster_address, "scheduler_file": options.scheduler_file}
+        return None, {k: v for k, v in where.items() if v is not None} | {"security": security}
+    if options.made:
+        made: Any = cluster()
         cluster = (await made) if getattr(made, "asynchronous", inspect.isawaitable(made)) else made
         stack.push_async_callback(_close_made, cluster)
     return cluster, {
         "address": cluster.scheduler_address,
-        "security": lent.security or getattr(cluster, "security", None),
+        "security": security or getattr(cluster, "security", None),
     }
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.dask_cluster.settings import DaskSettings, LocalSettings
+from asyncexec.backends.dask_cluster.options import DaskOptions
 from asyncexec.backends.dask_cluster.system import DaskSystem
 
 NATIVE_RETRY = "what a dead worker ran is run elsewhere: off, each task is bound to its worker"
@@ -17,11 +18,13 @@ class ClusterBackend(CallsBackend):
 
     Parameters
     ----------
-    settings : DaskSettings
+    options : DaskOptions
+    features : Capabilities
+        Of its class.
     """
 
-    def __init__(self, settings: DaskSettings) -> None:
-        system = DaskSystem(settings, _capabilities(settings))
+    def __init__(self, options: DaskOptions, features: Capabilities) -> None:
+        system = DaskSystem(options, _capabilities(options, features))
         super().__init__(system)
         system.on_change = self._dispatch
         system.waiting = lambda: len(self._waiting)
@@ -32,26 +35,19 @@ class ClusterBackend(CallsBackend):
         self._cluster.avoid(workers)
 
 
-def _capabilities(settings: DaskSettings) -> Capabilities:
+def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
     """Return what is known before the cluster is there."""
-    local = settings.source if isinstance(settings.source, LocalSettings) else None
-    shared = local is not None and not local.processes
-    worker_bytes = None
-    if local is not None and local.memory_bytes is not None:
-        worker_bytes = local.memory_bytes // local.threads
-    return Capabilities(
-        name=settings.name,
-        kills=settings.kills,
-        local=local is not None,
+    shared = options.own and not options.processes
+    limit = options.memory_bytes
+    return replace(
+        features,
+        kills=options.kills,
+        local=options.own,
         isolated=not shared,
         shares_memory=shared,
-        measures_memory=settings.kills,
-        metered=settings.metered,
-        batch_limit=settings.batch_limit,
+        measures_memory=options.kills,
         # The process at once; a machine that vanishes, after Dask's worker-ttl.
-        loss_seconds=None if shared else (1.0 if local is not None else 300.0),
-        native_retry=NATIVE_RETRY,
-        call_seconds=0.01,
-        worker_bytes=worker_bytes,
-        resources=settings.resources,
+        loss_seconds=None if shared else (1.0 if options.own else 300.0),
+        worker_bytes=None if limit is None else limit // options.threads_each,
+        resources=options.amounts,
     )

@@ -1,174 +1,226 @@
-"""From what users write as options to settings, with the checks of what goes with what."""
+"""The options of the executor ``dask``, and what follows from them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any
 
 from asyncexec.backends.cores import usable_cores
-from asyncexec.backends.dask_cluster.settings import LentSettings, LocalSettings
-from asyncexec.backends.options import environment, flag, memory_bytes, whole_number
+from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.options import (
+    Count,
+    EnvVars,
+    Memory,
+    Seconds,
+    amount,
+    amounts,
+    bytes_of,
+)
 from asyncexec.errors import OptionError
 
+_SOURCES = ("cluster_address", "scheduler_file", "client", "cluster")
 _LENT = "cluster_address, scheduler_file, client or cluster"
-# Those of a cluster of our own that are not what they are by default mean nothing for another cluster.
-_OWN_DEFAULTS: Mapping[str, Any] = {
-    "max_workers": None,
-    "threads": None,
-    "processes": True,
-    "memory": None,
-    "env_vars": None,
-    "encrypted": True,
-}
+_OF_OWN_CLUSTERS = ("max_workers", "threads", "processes", "memory", "env_vars", "encrypted")
 
 
-def lent_settings(
-    *, cluster_address: Any, scheduler_file: Any, client: Any, cluster: Any, security: Any
-) -> LentSettings | None:
-    """Return which cluster is lent; None if there is to be one of our own.
-
-    Raises
-    ------
-    OptionError
-        If more than one is said, or one is not what it should be.
-    """
-    sources = {
-        "cluster_address": cluster_address,
-        "scheduler_file": scheduler_file,
-        "client": client,
-        "cluster": cluster,
-    }
-    given = [name for name, value in sources.items() if value is not None]
-    if len(given) > 1:
-        raise OptionError(f"executor 'dask': only one of {_LENT} can be given, not {given}")
-    if not given:
-        if security is not None:
-            raise OptionError(f"executor 'dask': security goes with {_LENT}")
-        return None
-    for name in ("cluster_address", "scheduler_file"):
-        if sources[name] is not None and not isinstance(sources[name], str):
-            raise OptionError(f"executor 'dask': {name} must be text, not {sources[name]!r}")
-    if client is not None and not hasattr(client, "scheduler"):
-        raise OptionError(f"executor 'dask': client must be a distributed.Client, not {client!r}")
-    has_address = hasattr(cluster, "scheduler_address")
-    if cluster is not None and not has_address and not callable(cluster):
+def _client(value: object, *, executor: str, option: str) -> object:
+    if not hasattr(value, "scheduler"):
         raise OptionError(
-            f"executor 'dask': cluster must be a Dask cluster or a function that makes one, not {cluster!r}"
+            f"executor {executor!r}: {option} must be a distributed.Client, not {value!r}"
         )
-    return LentSettings(
-        address=cluster_address,
-        scheduler_file=scheduler_file,
-        client=client,
-        cluster=cluster if has_address else None,
-        make_cluster=None if has_address or cluster is None else cluster,
-        security=security,
+    return value
+
+
+def _cluster(value: object, *, executor: str, option: str) -> object:
+    if not hasattr(value, "scheduler_address") and not callable(value):
+        raise OptionError(
+            f"executor {executor!r}: {option} must be a Dask cluster or a function that makes one, not {value!r}"
+        )
+    return value
+
+
+def _range(value: object, *, executor: str, option: str) -> bool | tuple[int, int]:
+    match value:
+        case bool():
+            return value
+        case (int(least), int(most)) if 0 <= least <= most and most >= 1:
+            return least, most
+        case _:
+            raise _no_range(value, executor=executor, option=option)
+
+
+def _no_range(value: object, *, executor: str, option: str) -> OptionError:
+    return OptionError(
+        f"executor {executor!r}: {option} must be (fewest, most) workers such as (1, 20), not {value!r}"
     )
 
 
-def local_settings(**given: Any) -> LocalSettings:
-    """Return the cluster of our own that is asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaskOptions:
+    """Options of the executor ``dask``."""
 
-    Raises
-    ------
-    OptionError
-        If an option is out of range, or does not go with another.
-    """
-    processes = flag(given["processes"], executor="dask", option="processes")
-    workers, threads = _size(given, processes=processes)
-    memory, variables = given["memory"], environment(given["env_vars"], executor="dask")
-    if not processes and (memory is not None or variables):
+    cluster_address: str | None = None
+    """Of a scheduler: ``"tcp://host:8786"``."""
+
+    scheduler_file: str | None = None
+    """What ``dask scheduler --scheduler-file`` has written."""
+
+    client: Annotated[Any, _client] | None = None
+    """A ``distributed.Client``, which stays the caller's."""
+
+    cluster: Annotated[Any, _cluster] | None = None
+    """A cluster, which stays the caller's. Or a function that makes a cluster
+    (``lambda: SLURMCluster(..., asynchronous=True)``), which is closed on leaving."""
+
+    security: Any = None
+    """A ``distributed.Security`` to connect with, where the cluster asks for it."""
+
+    max_workers: Count | None = None
+    """How many tasks run at once on a cluster of our own; default: ``cpus``, or the cores this process may use."""
+
+    threads: Count | None = None
+    """Of each worker; default: 1 in processes, and otherwise ``max_workers`` in one worker."""
+
+    processes: bool = True
+    """Whether workers are processes, or threads of this process, which then share its memory."""
+
+    memory: Memory | None = None
+    """Limit of each worker process (``"2GB"``), looked at by Dask ten times a second; the worker is ended over it."""
+
+    cpus: Annotated[float, amount] | None = None
+    """What stages may ask for under this name, in all; default for a cluster of our own: as many as tasks run at
+    once."""
+
+    gpus: Annotated[float, amount] | None = None
+    """What stages may ask for under this name, in all."""
+
+    resources: Annotated[Mapping[str, float], amounts] | None = None
+    """The same for other names. What the workers of a lent cluster say that they have is known without."""
+
+    env_vars: EnvVars | None = field(default=None, repr=False)
+    """Environment variables of worker processes."""
+
+    adaptive: Annotated[bool | tuple[int, int], _range] = False
+    """The fewest and the most workers; they come when work waits. True: from 1 to as many as ``max_workers`` needs."""
+
+    kill_workers: bool | None = None
+    """Whether the worker of a running task that is cancelled is killed, with all it holds; its nanny starts another.
+    Default: in single-threaded processes of our own. Otherwise such a task is given up, and does not save."""
+
+    encrypted: bool = True
+    """Whether the parts of a cluster of our own speak TLS, so that nobody else on this machine can join it."""
+
+    connect_timeout: Seconds = 30.0
+    """Seconds to wait for a scheduler."""
+
+    patience: Seconds = 60.0
+    """Seconds that work waits while there is no worker at all."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="dask")
+        _check_source(self)
+        if self.own:
+            _check_own(self)
+        else:
+            _check_lent(self)
+        if self.kill_workers and not self._can_kill:
+            raise OptionError(
+                "executor 'dask': kill_workers needs worker processes of one thread (processes=True, threads=1)"
+            )
+
+    @property
+    def own(self) -> bool:
+        """Whether the cluster is one of our own on this machine."""
+        return all(getattr(self, name) is None for name in _SOURCES)
+
+    @property
+    def made(self) -> bool:
+        """Whether the cluster is made by a function of the user's."""
+        return self.cluster is not None and not hasattr(self.cluster, "scheduler_address")
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once on a cluster of our own."""
+        if self.max_workers is not None:
+            return self.max_workers
+        return usable_cores() if self.cpus is None else max(1, math.floor(self.cpus))
+
+    @property
+    def threads_each(self) -> int:
+        """Threads of each worker of a cluster of our own."""
+        return self.threads or (1 if self.processes else self.slots)
+
+    @property
+    def workers(self) -> int:
+        """How many workers a cluster of our own has to begin with."""
+        return self.slots // self.threads_each
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """Limit of each worker process."""
+        return bytes_of(self.memory)
+
+    @property
+    def growth(self) -> tuple[int, int] | None:
+        """The fewest and the most workers; None where their number is fixed."""
+        if isinstance(self.adaptive, bool):
+            return (1, self.workers) if self.adaptive else None
+        return self.adaptive
+
+    @property
+    def kills(self) -> bool:
+        """Whether the worker of a task that is cancelled is killed."""
+        return self.own and self._can_kill if self.kill_workers is None else self.kill_workers
+
+    @property
+    def amounts(self) -> dict[str, float]:
+        """What stages may ask for, in all, by name."""
+        known = {"cpus": float(self.workers * self.threads_each)} if self.own else {}
+        named = {"cpus": self.cpus, "gpus": self.gpus}
+        given = {name: value for name, value in named.items() if value is not None}
+        return known | dict(self.resources or {}) | given
+
+    @property
+    def _can_kill(self) -> bool:
+        return not self.own or (self.processes and self.threads_each == 1)
+
+
+def _check_source(options: DaskOptions) -> None:
+    given = [name for name in _SOURCES if getattr(options, name) is not None]
+    if len(given) > 1:
+        raise OptionError(f"executor 'dask': only one of {_LENT} can be given, not {given}")
+    if not given and options.security is not None:
+        raise OptionError(f"executor 'dask': security goes with {_LENT}")
+
+
+def _check_own(options: DaskOptions) -> None:
+    if not options.processes and (options.memory is not None or options.env_vars):
         raise OptionError(
             "executor 'dask': memory and env_vars are for worker processes; with processes=False tasks run in this "
             "process. Leave them out, or let processes be True"
         )
-    return LocalSettings(
-        workers=workers,
-        threads=threads,
-        processes=processes,
-        memory_bytes=memory_bytes(memory, executor="dask", option="memory"),
-        env_vars=variables,
-        encrypted=flag(given["encrypted"], executor="dask", option="encrypted"),
-    )
+    if options.slots % options.threads_each:
+        raise OptionError(
+            f"executor 'dask': max_workers ({options.slots}) must be a multiple of threads ({options.threads_each}): "
+            f"it is how many tasks run at once in all workers together"
+        )
 
 
-def refuse_own_options(given: Mapping[str, Any]) -> None:
-    """Check that nothing was said of a cluster of our own where another is lent.
-
-    Raises
-    ------
-    OptionError
-        If something was.
-    """
-    for name, default in _OWN_DEFAULTS.items():
-        if given[name] != default:
+def _check_lent(options: DaskOptions) -> None:
+    for each in fields(options):
+        given = getattr(options, each.name) or None
+        if each.name in _OF_OWN_CLUSTERS and given != each.default:
             raise OptionError(
-                f"executor 'dask': {name} is for a cluster of our own, and does not go with {_LENT}: say it where "
+                f"executor 'dask': {each.name} is for a cluster of our own, and does not go with {_LENT}: say it where "
                 f"that cluster's workers are started"
             )
-
-
-def _size(given: Mapping[str, Any], *, processes: bool) -> tuple[int, int]:
-    """Return the workers, and the threads of each."""
-    at_once = given["max_workers"]
-    if at_once is None:
-        at_once = usable_cores() if given["cpus"] is None else max(1, math.floor(given["cpus"]))
-    at_once = whole_number(at_once, executor="dask", option="max_workers")
-    threads = given["threads"]
-    if threads is None:
-        threads = 1 if processes else at_once
-    threads = whole_number(threads, executor="dask", option="threads")
-    if at_once % threads:
-        raise OptionError(
-            f"executor 'dask': max_workers ({at_once}) must be a multiple of threads ({threads}): it is how many tasks "
-            f"run at once in all workers together"
-        )
-    return at_once // threads, threads
-
-
-def adaptive_range(adaptive: Any, source: LocalSettings | LentSettings) -> tuple[int, int] | None:
-    """Return the fewest and the most workers; None where their number is fixed.
-
-    Raises
-    ------
-    OptionError
-        If it is no range, or the cluster cannot be scaled from here.
-    """
-    if adaptive is False:
-        return None
-    if isinstance(source, LentSettings) and source.cluster is None and source.make_cluster is None:
+    if options.adaptive is False:
+        return
+    if options.cluster is None:
         raise OptionError(
             "executor 'dask': adaptive needs a cluster object that can be scaled: give it as cluster"
         )
-    if adaptive is True and isinstance(source, LocalSettings):
-        return 1, source.workers
-    match adaptive:
-        case (int(least), int(most)) if 0 <= least <= most and most >= 1:
-            return least, most
-        case _:
-            pass
-    raise OptionError(
-        f"executor 'dask': adaptive must be (fewest, most) workers such as (1, 20), not {adaptive!r}"
-    )
-
-
-def named_resources(
-    *, cpus: float | None, gpus: float | None, resources: Mapping[str, float] | None
-) -> dict[str, float]:
-    """Return what stages may ask for, in all, by name.
-
-    Raises
-    ------
-    OptionError
-        If an amount is not a number of 0 or more.
-    """
-    given: dict[str, Any] = {"cpus": cpus, "gpus": gpus}
-    named = dict(resources or {}) | {k: v for k, v in given.items() if v is not None}
-    amounts: Mapping[str, Any] = named
-    for name, amount in amounts.items():
-        number = isinstance(amount, int | float) and not isinstance(amount, bool)
-        if not number or not amount >= 0 or math.isinf(amount):
-            raise OptionError(
-                f"executor 'dask': of resource {name!r} there must be a number, 0 or more, not {amount!r}"
-            )
-    return named
+    if options.adaptive is True:
+        raise _no_range(options.adaptive, executor="dask", option="adaptive")

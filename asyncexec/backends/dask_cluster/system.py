@@ -28,8 +28,8 @@ from asyncexec.backends.dask_cluster.census import Census, Worker
 from asyncexec.backends.dask_cluster.growth import Growth, Reminder
 from asyncexec.backends.dask_cluster.in_worker import StartsFile, forget_topic, kill_worker
 from asyncexec.backends.dask_cluster.links import Links
+from asyncexec.backends.dask_cluster.options import DaskOptions
 from asyncexec.backends.dask_cluster.remote_batch import RemoteBatch
-from asyncexec.backends.dask_cluster.settings import DaskSettings, LocalSettings
 from asyncexec.backends.dask_cluster.shared_batch import SharedBatch
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
@@ -50,15 +50,15 @@ class DaskSystem:
 
     Parameters
     ----------
-    settings : DaskSettings
+    options : DaskOptions
     capabilities : Capabilities
         Before it is open.
     """
 
-    def __init__(self, settings: DaskSettings, capabilities: Capabilities) -> None:
+    def __init__(self, options: DaskOptions, capabilities: Capabilities) -> None:
         self.on_change: Callable[[], None] = _nothing
         self.waiting: Callable[[], int] = int
-        self._settings = settings
+        self._options = options
         self._before = self._capabilities = capabilities
         self._census = Census()
         self._access: Access | None = None
@@ -84,7 +84,7 @@ class DaskSystem:
 
     async def open(self) -> None:
         """Have the cluster, and get to know its workers."""
-        self._access = await open_access(self._settings)
+        self._access = await open_access(self._options, executor=self._before.name)
         try:
             await self._enter(self._access)
         except BaseException:
@@ -97,10 +97,10 @@ class DaskSystem:
         await self._beside.start()
         self._links = Links(
             client=client,
-            name=self._settings.name,
+            name=self._before.name,
             topic=topic,
             starts=StartsFile(str(Path(access.directory) / "starts")),
-            same_machine=isinstance(self._settings.source, LocalSettings),
+            same_machine=self._options.own,
             tasks=self._beside.tasks,
             caller=RemoteCaller(),
             numbers=itertools.count(1),
@@ -109,8 +109,8 @@ class DaskSystem:
         client.subscribe_topic(topic, self._links.hear)
         client.subscribe_topic("all", self._notice)
         await self._count()
-        if self._settings.adaptive is not None and access.cluster is not None:
-            self._beside.tasks.start_soon(self._grow, *self._settings.adaptive)
+        if self._options.growth is not None and access.cluster is not None:
+            self._beside.tasks.start_soon(self._grow, *self._options.growth)
         elif access.ours:
             self._beside.tasks.start_soon(self._replace, access)
         self._beside.tasks.start_soon(self._keep_count)
@@ -118,8 +118,8 @@ class DaskSystem:
     def _told(self) -> Capabilities:
         """Return the capabilities with what only the workers tell."""
         census, before = self._census, self._before
-        resources = census.resources() | dict(self._settings.resources)
-        if isinstance(self._settings.source, LocalSettings):
+        resources = census.resources() | self._options.amounts
+        if self._options.own:
             return replace(before, resources=resources)
         shared = self._the_access.client.scheduler.address.startswith("inproc://")
         return replace(
@@ -162,7 +162,7 @@ class DaskSystem:
         wanted = {name: n for name, n in batch.program.resources.items() if name in known}
         if wanted and not any(worker.has(wanted) for worker in workers):
             raise BackendError(
-                f"executor {self._settings.name!r}: a task of stage {batch.program.stage!r} wants {wanted}, which no "
+                f"executor {self._before.name!r}: a task of stage {batch.program.stage!r} wants {wanted}, which no "
                 f"worker of the cluster has alone. Start workers with more (dask worker --resources), or ask for less"
             )
         return wanted
@@ -196,7 +196,7 @@ class DaskSystem:
 
     async def _wait_for_change(self) -> None:
         """Wait until a worker comes or has a free thread, but not for ever for the first."""
-        census, patience = self._census, self._settings.patience
+        census, patience = self._census, self._options.patience
         if census.workers:
             await census.changed.wait()
             return
@@ -205,7 +205,7 @@ class DaskSystem:
                 await census.changed.wait()
         if scope.cancelled_caught:
             raise BackendError(
-                f"executor {self._settings.name!r}: the cluster has had no worker for {patience:g} s while work "
+                f"executor {self._before.name!r}: the cluster has had no worker for {patience:g} s while work "
                 f"waits. Start workers, or wait longer for them with the option patience (seconds)"
             )
 
@@ -228,10 +228,10 @@ class DaskSystem:
         with suppress(Exception), anyio.move_on_after(5):
             access.client.unsubscribe_topic("all")
             access.client.unsubscribe_topic(links.topic)
-            if not isinstance(self._settings.source, LocalSettings):
+            if not self._options.own:
                 await access.client.run_on_scheduler(forget_topic, topic=links.topic)
-                if self._settings.adaptive is not None:
-                    await self._scale(self._settings.adaptive[0])
+                if self._options.growth is not None:
+                    await self._scale(self._options.growth[0])
 
     # Who is there.
 
@@ -317,13 +317,13 @@ class DaskSystem:
     @property
     def _the_access(self) -> Access:
         if self._access is None:
-            raise BackendError(f"executor {self._settings.name!r} is not open")
+            raise BackendError(f"executor {self._before.name!r} is not open")
         return self._access
 
     @property
     def _the_links(self) -> Links:
         if self._links is None:
-            raise BackendError(f"executor {self._settings.name!r} is not open")
+            raise BackendError(f"executor {self._before.name!r} is not open")
         return self._links
 
 
