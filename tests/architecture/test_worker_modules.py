@@ -1,0 +1,96 @@
+"""A worker process loads what its tasks need, and nothing else: every module costs each worker time and memory."""
+
+import json
+import subprocess
+import sys
+
+WORKER = """
+asyncexec
+asyncexec.backends
+asyncexec.backends.contract
+asyncexec.backends.process_workers
+asyncexec.backends.process_workers.child
+asyncexec.backends.process_workers.frames
+asyncexec.backends.process_workers.inputs
+asyncexec.backends.process_workers.memory
+asyncexec.backends.process_workers.page
+asyncexec.backends.worker
+asyncexec.errors
+asyncexec.events
+asyncexec.events.outcome
+asyncexec.lazy
+asyncexec.plan
+asyncexec.plan.box
+"""
+FUNCTIONS = """
+asyncexec.plan.apply
+"""
+ARRAYS = """
+asyncexec.array
+asyncexec.array.demand
+asyncexec.array.kernels
+asyncexec.array.reducers
+asyncexec.plan.axes
+asyncexec.plan.relations
+asyncexec.storage
+asyncexec.storage.access
+asyncexec.storage.arrays
+asyncexec.storage.block_io
+asyncexec.storage.chunk_files
+asyncexec.storage.cuts
+asyncexec.storage.faults
+asyncexec.storage.locations
+asyncexec.storage.options
+asyncexec.storage.selections
+"""
+MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 170, 380
+"""Of all modules, Python's own among them."""
+
+# A program of its own: what its functions are is sent by value, so that nothing of pytest reaches the worker.
+PROGRAM = """
+import asyncio, json, sys
+import numpy as np
+import zarr
+import asyncexec as ax
+import asyncexec.array as xp
+
+def look(_):
+    import sys
+    return sorted(sys.modules)
+
+async def main(kind, path):
+    async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
+        if kind == "array":
+            array = zarr.create_array(path, shape=(8, 4), chunks=(2, 4), dtype="f8")
+            array[:] = 1.0
+            mean = await engine.execute(xp.mean(xp.from_zarr(path) * 2, axis=0))
+            assert np.asarray(mean.value).tolist() == [2.0] * 4
+        looked = await engine.execute(ax.Plan.map(look, [0]))
+    print(json.dumps(looked.value[0]))
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+def loaded_in_a_worker(kind: str, path: str) -> set[str]:
+    command = [sys.executable, "-c", PROGRAM, kind, path]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(json.loads(done.stdout))
+
+
+def ours(loaded: set[str]) -> set[str]:
+    return {name for name in loaded if name.split(".")[0] == "asyncexec"}
+
+
+def test_a_worker_of_plain_functions_loads_these_modules(tmp_path):
+    loaded = loaded_in_a_worker("function", str(tmp_path))
+    assert ours(loaded) == {*WORKER.split(), *FUNCTIONS.split()}
+    assert loaded & {"anyio", "asyncio", "networkx", "numpy", "zarr"} == set()
+    assert len(loaded) <= MOST_FOR_FUNCTIONS
+
+
+def test_a_worker_of_array_tasks_loads_these_modules(tmp_path):
+    loaded = loaded_in_a_worker("array", str(tmp_path / "x.zarr"))
+    assert ours(loaded) == {*WORKER.split(), *FUNCTIONS.split(), *ARRAYS.split()}
+    assert loaded & {"anyio", "asyncio", "networkx", "zarr"} == set()
+    assert len(loaded) <= MOST_FOR_ARRAYS
