@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
-from asyncexec.plan.memory import format_bytes, parse_bytes
+from asyncexec.plan.memory import parse_bytes
 
 PREFERRED_BYTES = 64 * 1024 * 1024
 """The chunk size that "auto" aims at, where memory allows it."""
@@ -214,8 +214,3 @@ def _fill_auto(wanted: Sequence[int | None], shape: Shape, itemsize: int, limit:
             chunks[axis] = max(1, min(chunks[axis], int(ideal + 1e-9)))
         break
     return tuple(chunks)
-
-
-def describe_chunks(shape: Shape, chunks: Shape, itemsize: int) -> str:
-    """Return chunks as people read them."""
-    return f"{chunks} ({format_bytes(chunk_bytes(shape, chunks, itemsize))} each)"

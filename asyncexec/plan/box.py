@@ -8,7 +8,7 @@ Closed forms make ranges; only a gather makes tuples.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import product
 
 type Shape = tuple[int, ...]
@@ -136,8 +136,3 @@ def spread(span: Span, each: Callable[[int], Span]) -> Span:
     if len(span) == 1:
         return each(span[0])
     return union(each(i) for i in span)
-
-
-def same_box(a: Sequence[Span], b: Sequence[Span]) -> bool:
-    """Whether ``a`` and ``b`` hold the same indices (a range equals a tuple of its members)."""
-    return len(a) == len(b) and all(tuple(x) == tuple(y) for x, y in zip(a, b, strict=True))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
-from asyncexec.storage.access import Chunks, opened
+from asyncexec.storage.access import opened
 from asyncexec.storage.arrays import StoredArray
 from asyncexec.storage.cuts import indexer
-from asyncexec.storage.selections import Region, Selection, extents, tiles
+from asyncexec.storage.selections import Region, Selection, extents
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index, Shape
@@ -90,14 +90,10 @@ class Source:
     array : StoredArray, InMemory, or another thing to read blocks from
     select : Selection
         What the task at an index reads.
-    stream : tuple of int, optional
-        Block shape: the kernel gets an iterator over blocks of at most this shape (cut along multiples of it,
-        row-major) instead of one array, so that it holds one of them at a time.
     """
 
     array: StoredArray | Readable
     select: Selection
-    stream: Shape | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,10 +202,7 @@ class BlockIO:
 
     def _input(self, source: Source, region: Region) -> Any:
         array = source.array
-        readable = opened(array) if isinstance(array, StoredArray) else array
-        if source.stream is None:
-            return readable.read(region)
-        return _streamed(readable, region, source.stream)
+        return (opened(array) if isinstance(array, StoredArray) else array).read(region)
 
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):
@@ -240,8 +233,3 @@ class BlockIO:
 
     def _task(self, index: Index) -> str:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
-
-
-def _streamed(readable: Chunks | Readable, region: Region, block: Shape) -> Iterator[np.ndarray]:
-    for tile in tiles(region, block):
-        yield readable.read(tile)

@@ -14,7 +14,6 @@ from asyncexec.plan.box import (
     intersect,
     point,
     ravel,
-    same_box,
     size,
     spread,
     union,
@@ -105,9 +104,3 @@ def test_spread_unites_what_each_member_gives(data, extent):
     span = data.draw(spans(extent))
     found = spread(span, lambda i: range(i, i + 2))
     assert list(found) == sorted({j for i in span for j in (i, i + 1)})
-
-
-def test_boxes_are_the_same_whatever_their_spans_are_made_of():
-    assert same_box((range(1, 3), (5,)), ((1, 2), range(5, 6)))
-    assert not same_box((range(1, 3),), ((1, 3),))
-    assert not same_box((range(1),), (range(1), range(1)))

@@ -73,21 +73,6 @@ def test_arrays_in_memory_are_shared_within_the_process(data):
     assert np.shares_memory(block, data)
 
 
-def test_a_stream_hands_over_one_block_at_a_time(tmp_path, data):
-    ref = made(tmp_path / "x", data, (4, 3))
-    io = BlockIO(
-        sources=(
-            Source(array=ref, select=sel.grouped((10, 7), (4, 3), (2, 3), (0, 1)), stream=(4, 3)),
-        )
-    )
-    (blocks,), size = io.load((0, 0))
-    assert size == 8 * 7 * 8
-    assert iter(blocks) is blocks
-    found = list(blocks)
-    assert [block.shape for block in found] == [(4, 3), (4, 3), (4, 1)] * 2
-    assert sum(block.sum() for block in found) == pytest.approx(data[:8].sum())
-
-
 def test_save_writes_at_the_index_and_tells_the_bytes(tmp_path, data):
     ref = empty(tmp_path / "x", (10, 7), (4, 3))
     io = BlockIO(targets=(Target(array=ref, block=(4, 3)),))
