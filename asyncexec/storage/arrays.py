@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -138,6 +138,14 @@ class StoredArray:
     def __repr__(self) -> str:
         shards = f", shards={self.shards}" if self.shards else ""
         return f"StoredArray({str(self.location)!r}, {self.dtype}{list(self.shape)}, chunks={self.chunks}{shards})"
+
+    def __hash__(self) -> int:
+        # Asked for with every chunk that is read or written.
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
 
     def __getstate__(self) -> dict[str, Any]:
         return {

@@ -112,3 +112,11 @@ def test_compressors_are_given_in_any_of_three_ways():
 def test_a_dtype_of_the_other_byte_order_becomes_native():
     assert planned(dtype=">f4").dtype == "float32"
     assert planned(dtype=">f4").numpy_dtype.isnative
+
+
+def test_the_hash_of_a_reference_does_not_travel():
+    # Hashes of texts differ between processes.
+    reference = planned()
+    before = pickle.dumps(reference)
+    hash(reference)
+    assert pickle.dumps(reference) == before
