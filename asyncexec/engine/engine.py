@@ -90,7 +90,8 @@ class Engine:
         observers: Iterable[AnyObserver] = (),
     ) -> None:
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
-        for_backend, for_runs = split(executor_options, option_names(executor), name)
+        takes = option_names(executor) if executor_options else frozenset[str]()
+        for_backend, for_runs = split(executor_options, takes, name)
         self.backend = make_backend(executor, for_backend)
         self._settings = applied(Settings.of(), for_runs, name).with_(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
