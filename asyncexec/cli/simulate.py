@@ -2,79 +2,178 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from asyncexec.cli.simulating import options as given
-from asyncexec.cli.simulating.job import Job
-from asyncexec.cli.simulating.report import as_json_text, tell
-from asyncexec.cli.simulating.request import (
-    cluster_of,
-    noise_of,
-    plan_of,
-    refuse,
-    seeds_of,
-    variants_of,
-)
-from asyncexec.simulation.canvas import check_picture
-from asyncexec.simulation.noise import QUIET
-from asyncexec.simulation.recorded import read_run
+from asyncexec.cli.simulating.bar import simulation_bar
+from asyncexec.cli.simulating.report import described, tell
+from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError, OptionError
+from asyncexec.simulation.scenario import Scenario
+from asyncexec.simulation.sections import Tables, assign, read_tables
 
 if TYPE_CHECKING:
     from asyncexec.cli.session import Session
-    from asyncexec.simulation.comparison import Comparison
-    from asyncexec.simulation.what_if import WhatIf
+    from asyncexec.simulation.comparison import OnRun, Variant
+
+# What each option stands for in a file.
+_KEYS = {
+    "PLAN": "plan.path",
+    "--history": "plan.history",
+    "--stages": "plan.stages",
+    "--tasks": "plan.tasks",
+    "--relation": "plan.relation",
+    "--durations": "plan.durations",
+    "--workers": "cluster.workers",
+    "--price": "cluster.price_per_hour",
+    "--slow": "noise.slow_share",
+    "--rule": "runs.rules",
+    "--seeds": "runs.seeds",
+    "--seed": "runs.seed",
+}
+_PLAN, _CASE, _OUTPUT = "The plan", "Workers, noise, scheduler", "What comes out"
+
+
+def _option(section: str, *names: str, text: str, metavar: str | None = None) -> Any:
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=section)
 
 
 def simulate(
     context: typer.Context,
-    plan: given.PlanPath = None,
+    plan: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PLAN",
+            show_default=False,
+            help="A plan of yours, [bold]package.module:name[/bold]; needs --allow-import.",
+        ),
+    ] = None,
     *,
-    allow_import: given.AllowImport = False,
-    history: given.History = None,
-    stages: given.Stages = None,
-    tasks: given.Tasks = None,
-    relation: given.RelationText = None,
-    task_memory: given.TaskMemory = None,
-    durations: given.DurationTexts = None,
-    slow_tail: given.Tail = None,
-    workers: given.Workers = None,
-    speed_sigma: given.SpeedSigma = 0.0,
-    cold_start: given.ColdStart = 0.0,
-    arrival: given.Arrival = None,
-    preemption: given.Preemption = 0.0,
-    replace: given.Replaced = True,
-    max_starts: given.MaxStarts = None,
-    latency: given.Latency = 0.0,
-    kill: given.Kills = True,
-    memory: given.ClusterMemory = None,
-    price: given.Price = 0.0,
-    price_per_start: given.StartPrice = 0.0,
-    billing: given.BillingOf = given.Billing.ATTEMPTS,
-    bill_least: given.BillLeast = 0.0,
-    bill_step: given.BillStep = 0.0,
-    metered: given.Metered = None,
-    slow: given.Slow = 0.0,
-    slow_by: given.SlowFactors = "2,10",
-    slow_workers: given.SlowWorkers = 0.0,
-    slow_workers_by: given.SlowWorkersFactor = 5.0,
-    spread: given.Spread = None,
-    hangs: given.Hangs = 0.0,
-    failures: given.Failures = 0.0,
-    storage_tail: given.StorageTail = "0,1",
-    rule: given.Rules = None,
-    order: given.OrderOf = None,
-    timeout: given.Timeout = None,
-    retry: given.Attempts = None,
-    seeds: given.Seeds = 3,
-    seed: given.Seed = 0,
-    as_json: given.Json = False,
-    picture: given.Picture = None,
-    curves: given.CurvesFile = None,
-    quiet: given.Quiet = False,
-    traceback: given.Traceback = False,
+    config: Annotated[
+        Path | None,
+        _option(
+            _CASE,
+            "--config",
+            "-c",
+            metavar="FILE",
+            text="A TOML file that says all there is to say.",
+        ),
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        _option(
+            _CASE,
+            "--set",
+            "-s",
+            metavar="SECTION.KEY=VALUE",
+            text="A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times.",
+        ),
+    ] = None,
+    allow_import: Annotated[
+        bool, _option(_PLAN, "--allow-import", text="Import the module of PLAN, which runs it.")
+    ] = False,
+    history: Annotated[
+        str | None,
+        _option(
+            _PLAN,
+            "--history",
+            metavar="RUN",
+            text="A run of yours, as ax.History wrote it: its plan, with the durations that were measured.",
+        ),
+    ] = None,
+    stages: Annotated[
+        int | None,
+        _option(
+            _PLAN,
+            "--stages",
+            metavar="N",
+            text="How many stages, each of which reads the one before.",
+        ),
+    ] = None,
+    tasks: Annotated[
+        int | None,
+        _option(_PLAN, "--tasks", metavar="N", text="How many tasks the first stage has."),
+    ] = None,
+    relation: Annotated[
+        str | None,
+        _option(
+            _PLAN,
+            "--relation",
+            metavar="HOW",
+            text="What tasks read of the stage before: one-to-one, all, reduce:WIDTH or window:REACH.",
+        ),
+    ] = None,
+    durations: Annotated[
+        list[str] | None,
+        _option(
+            _PLAN,
+            "--durations",
+            "-d",
+            metavar="HOW",
+            text="How long tasks take: constant:10, lognormal:10,0.6, … For one stage alone: NAME=HOW. May be "
+            "given several times.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        _option(
+            _CASE,
+            "--workers",
+            "-w",
+            metavar="N",
+            text="How many there are; each runs one attempt at a time.",
+        ),
+    ] = None,
+    price: Annotated[
+        float | None,
+        _option(_CASE, "--price", metavar="PRICE", text="Of an hour of a worker's time."),
+    ] = None,
+    slow: Annotated[
+        float | None,
+        _option(_CASE, "--slow", metavar="SHARE", text="Which share of attempts is slow."),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        _option(
+            _CASE,
+            "--rule",
+            "-r",
+            metavar="NAME",
+            text="A straggler rule: off, cubed, spark, late, two_phase, or all. May be given several times; the "
+            "first is what the others are compared to.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        _option(
+            _OUTPUT,
+            "--seeds",
+            metavar="N",
+            text="How often all is simulated, with another chance each time.",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        _option(
+            _OUTPUT,
+            "--seed",
+            metavar="N",
+            text="The first seed; the same seed gives the same result.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, _option(_OUTPUT, "--json", text="Print everything as JSON instead.")
+    ] = False,
+    quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", text="Show no progress.")] = False,
+    traceback: Annotated[
+        bool, _option(_OUTPUT, "--traceback", text="Show Python's traceback with an error.")
+    ] = False,
 ) -> None:
     """How long and how dear a plan would be, on workers you do not have.
 
@@ -87,65 +186,65 @@ def simulate(
     """
     session: Session = context.obj
     session.traceback = traceback
-    for path in (picture, curves):
-        if path is not None:
-            check_picture(path)
-    run = None if history is None else read_run(history)
-    order = order or (given.Order.PIPELINED if run is None else given.Order.BOTH)
-    job = Job(
-        variants=variants_of(rule or (), order),
-        seeds=seeds_of(seed, seeds),
-        retry=retry,
-        timeout=timeout,
-        picture=picture,
-        curves=curves,
-        quiet=quiet,
-    )
-    cluster = cluster_of(
-        workers=workers if workers is not None else 100 if run is None else run.slots,
-        speed_sigma=speed_sigma,
-        slow_share=slow_workers,
-        slow_factor=slow_workers_by,
-        cold_start_seconds=cold_start,
-        loss_per_hour=preemption,
-        replaced=replace,
-        latency_seconds=latency,
-        kills=kill,
-        arrival=arrival,
-        max_starts=max_starts,
-        memory=memory,
-        price=price,
-        price_per_start=price_per_start,
-        billing=billing,
-        billed_least_seconds=bill_least,
-        billed_step_seconds=bill_step,
-        metered=metered,
-    )
-    noise = noise_of(
-        slow=slow,
-        slow_by=slow_by,
-        spread=spread,
-        hangs=hangs,
-        failures=failures,
-        storage_tail=storage_tail,
-    )
-    source: dict[str, object] = {
-        "--stages": stages,
-        "--tasks": tasks,
-        "--relation": relation,
-        "--task-memory": task_memory,
+    values = (plan, history, stages, tasks, relation, durations, workers, price, slow, rule, seeds, seed)  # fmt: skip
+    given = {
+        option: value
+        for option, value in zip(_KEYS, values, strict=True)
+        if value is not None and value != []
     }
-    told: Comparison | WhatIf
-    if run is None:
-        refuse({"--slow-tail": slow_tail}, without="--history")
-        found = plan_of(plan, allow_import=allow_import, numbered=source)
-        told = job.compare(found, cluster, durations or (), noise)
-    else:
-        source |= {"PLAN": plan, "--allow-import": allow_import}
-        source |= {"noise (--slow, --spread, …)": noise != QUIET}
-        refuse(source, beside="--history")
-        told = job.what_if(run, cluster, durations or (), (slow_tail or given.SlowTail.AUTO).value)
+    if allow_import and plan is None and config is None:
+        raise OptionError("--allow-import says nothing without a PLAN: give that too")
+    with _options_named(given):
+        scenario = Scenario.of(_tables(config, settings or (), given))
+        with _watched(scenario.count, quiet=quiet) as begins:
+            told = scenario.run(allow_import=allow_import, on_run=begins)
     if as_json:
-        typer.echo(as_json_text(told, job.seeds))
+        typer.echo(json.dumps(described(told, scenario.seeds), indent=2))
     else:
-        tell(Console(highlight=False), told, job.seeds, (picture, curves))
+        tell(Console(highlight=False), told, scenario.seeds)
+
+
+def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, Any]) -> Tables:
+    """Return what the file says, over it what was set, over both what the options say."""
+    tables: Tables = {} if config is None else read_tables(config)
+    for setting in settings:
+        assign(tables, setting)
+    for option, value in given.items():
+        section, _, key = _KEYS[option].partition(".")
+        tables.setdefault(section, {})[key] = value
+    return tables
+
+
+@contextmanager
+def _options_named(given: Mapping[str, Any]) -> Generator[None]:
+    """Have errors name the options that were typed, not the keys that they stand for."""
+    try:
+        yield
+    except OptionError as error:
+        said = str(error).removeprefix("simulation: ")
+        for option in given:
+            section, _, key = _KEYS[option].partition(".")
+            # Of workers and noise, errors come from classes that know no sections.
+            bare = rf"|^{key}\b" if section in ("cluster", "noise") else ""
+            said = re.sub(rf"\b{section}\.{key}\b{bare}", option, said)
+        raise OptionError(said) from error
+
+
+@contextmanager
+def _watched(runs: int, *, quiet: bool) -> Generator[OnRun]:
+    """Show a bar of so many runs; a run that fails on the model is told as such, with its variant and seed."""
+    last = ""
+    with simulation_bar(runs, quiet=quiet) as begins:
+
+        def starts(variant: Variant, seed: int, share: Callable[[], float]) -> None:
+            nonlocal last
+            last = f"{variant}, seed {seed}"
+            begins(variant, seed, share)
+
+        try:
+            yield starts
+        except MemoryBudgetError as error:
+            said = str(error).replace("Engine(memory=...)", "cluster.memory_bytes")
+            raise MemoryBudgetError(said) from error
+        except (ExecutionError, BackendError) as error:
+            raise ExecutionError(f"on these workers the run fails ({last}): {error}") from error

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncexec.errors import OptionError
-from asyncexec.simulation.durations import Durations, Lognormal, Pareto, Seconds
+from asyncexec.simulation.durations import Durations, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +93,3 @@ class Noise:
 
 QUIET = Noise()
 """No noise at all."""
-
-LOGNORMAL = Noise(factor=Lognormal(sigma=0.15))
-WIDE = Noise(factor=Lognormal(sigma=0.6))
-HEAVY = Noise(factor=Pareto(exponent=1.5))
-SLOW_ATTEMPTS = Noise(slow_share=0.02)
-HANGS = Noise(hang_share=0.002)

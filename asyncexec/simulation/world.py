@@ -175,17 +175,17 @@ class World:
             elif not self._up:
                 raise BackendError(
                     f"simulation: after {self.now:g} s every worker is lost, and none takes its place. Give "
-                    f"Cluster(replaced=True) (--replace), or more workers"
+                    f"Cluster(replaced=True), or more workers"
                 )
             elif self._held:
                 raise BackendError(
                     f"simulation: after {self.now:g} s every worker is held by an attempt that hangs and cannot be "
-                    f"killed. Give Cluster(kills=True) (--kill), or more workers"
+                    f"killed. Give Cluster(kills=True), or more workers"
                 )
             else:
                 raise StalledError(
                     f"simulation: after {self.now:g} s nothing happens any more: an attempt hangs, and neither a "
-                    f"timeout nor a backup ends it. Give timeout=... (--timeout)"
+                    f"timeout nor a backup ends it. Give timeout=... (runs.timeout)"
                 )
 
     def close(self) -> None:
@@ -236,7 +236,7 @@ class World:
         if self._lost_in_vain > _MOST_LOST_IN_VAIN * self._cluster.workers:
             raise BackendError(
                 f"simulation: after {self.now:g} s no attempt ends any more: {self._lost_in_vain:,} workers were lost "
-                f"since the last success. Give a smaller Cluster(loss_per_hour=...) (--preemption), or shorter tasks"
+                f"since the last success. Give a smaller Cluster(loss_per_hour=...), or shorter tasks"
             )
         running = self._occupied.pop(worker, None)
         if running is None:

@@ -8,11 +8,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import fields
 
 import pytest
 
 import asyncexec as ax
 from asyncexec.cli import main
+from asyncexec.simulation import Cluster, Noise
+from asyncexec.simulation.scenario import PlanSection, RunsSection
 from asyncexec.testing.patience import scaled
 from tests.architecture.imports import REPOSITORY
 
@@ -60,22 +63,61 @@ def test_the_same_seed_gives_the_same_json_but_for_what_the_machine_does(capsys)
 
 
 def test_all_rules_and_both_orders_are_compared(capsys):
-    out = simulate(capsys, *SMALL, "--stages", "2", "--rule", "all", "--order", "both", "--json")
+    out = simulate(
+        capsys, *SMALL, "--stages", "2", "--rule", "all", "--set", "runs.order=both", "--json"
+    )
     variants = [(v["rule"], v["barriers"]) for v in json.loads(out)["variants"]]
     rules = ["off", "cubed", "spark", "late", "two_phase"]
     assert sorted(variants) == sorted((rule, b) for rule in rules for b in (True, False))
 
 
-def test_every_option_reaches_the_simulation(capsys):
+CONFIG = """
+[plan]
+stages = 2
+tasks = 60
+relation = "reduce:4"
+task_memory = "10MB"
+durations = ["lognormal:10,0.2", "stage-2=5"]
+
+[cluster]
+workers = 20
+cold_start_seconds = 3
+arrival_per_second = 5
+loss_per_hour = 1
+replaced = false
+starts_per_second = 50
+latency_seconds = 0.01
+kills = false
+memory_bytes = "1GB"
+price_per_hour = 1
+price_per_start = 0.001
+slow_share = 0.1
+slow_factor = 2
+speed_sigma = 0.1
+metered = false
+billed_least_seconds = 2
+billed_step_seconds = 0.1
+
+[noise]
+slow_share = 0.5
+slow_factors = [3, 4]
+factor = "lognormal:1,0.1"
+failure_share = 0.01
+storage_share = 0.02
+storage_seconds = 30
+
+[runs]
+rules = ["spark"]
+timeout = 1
+retry = 9
+seeds = 2
+"""
+
+
+def test_a_file_says_everything_and_options_go_before_it(capsys, tmp_path):
+    (tmp_path / "case.toml").write_text(CONFIG)
     out = simulate(
-        capsys, *SMALL, "--stages", "2", "--relation", "reduce:4", "--durations", "lognormal:10,0.2",
-        "--durations", "stage-2=5", "--cold-start", "3", "--arrival", "5", "--preemption", "1", "--no-replace",
-        "--max-starts", "50", "--latency", "0.01", "--no-kill", "--memory", "1GB",
-        "--task-memory", "10MB", "--price", "1", "--price-per-start", "0.001", "--slow", "0.02",
-        "--slow-by", "3,4", "--slow-workers", "0.1", "--slow-workers-by", "2", "--speed-sigma", "0.1",
-        "--spread", "lognormal:1,0.1", "--failures", "0.01", "--storage-tail", "0.02,30",
-        "--timeout", "500", "--retry", "9", "--rule", "spark", "--not-metered", "--json",
-        "--bill-least", "2", "--bill-step", "0.1",
+        capsys, "--config", str(tmp_path / "case.toml"), "--set", "runs.timeout=500", "--slow", "0.02", "--json"
     )  # fmt: skip
     told = json.loads(out)
     assert told["cluster"] == {
@@ -99,7 +141,9 @@ def test_every_option_reaches_the_simulation(capsys):
 def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
     assert json.loads(simulate(capsys, *SMALL, "--price", "1", "--json"))["cluster"]["metered"]
     assert not json.loads(simulate(capsys, *SMALL, "--json"))["cluster"]["metered"]
-    idle = json.loads(simulate(capsys, *SMALL, "--price", "1", "--billing", "workers", "--json"))
+    idle = json.loads(
+        simulate(capsys, *SMALL, "--price", "1", "--set", "cluster.billed=workers", "--json")
+    )
     assert not idle["cluster"]["metered"], "a backup on an idle worker costs nothing"
 
 
@@ -115,25 +159,37 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
         (["--stages", "2", "--durations", "stage-1=1"], ["stage-2=HOW"]),
         (["--workers", "0"], ["--workers", "at least 1"]),
         (["--slow", "2"], ["--slow", "from 0 to 1"]),
-        (["--slow-workers", "2"], ["--slow-workers", "from 0 to 1"]),
-        (["--speed-sigma", "1000"], ["--speed-sigma", "from 0 to 3"]),
         (["--price", "nan"], ["--price", "finite"]),
-        (["--storage-tail", "0.1,-1"], ["--storage-tail", "at least 0"]),
-        (["--slow-tail", "tasks"], ["--slow-tail", "--history"]),
+        (["--set", "cluster.slow_share=2"], ["slow_share", "from 0 to 1"]),
+        (["--set", "cluster.speed_sigma=1000"], ["speed_sigma", "from 0 to 3"]),
+        (["--set", "noise.storage_seconds=-1"], ["storage_seconds", "at least 0"]),
+        (["--set", "plan.slow_tail=tasks"], ["plan.slow_tail", "plan.history"]),
+        (["--set", "plan.slow_tail=all", "--history", "x"], ["auto, attempts, tasks", "'all'"]),
         (["--allow-import"], ["--allow-import", "PLAN"]),
-        (["--slow-by", "2"], ["--slow-by", "2 numbers"]),
+        (["--set", "noise.slow_factors=2"], ["noise.slow_factors", "(2.0, 10.0)"]),
+        (["--set", "noise.slow_factors=[2]"], ["noise.slow_factors", "(2.0, 10.0)"]),
+        (["--set", "cluster.worker=2"], ["'worker'", "did you mean 'workers'", "[cluster]"]),
+        (["--set", "clusters.workers=2"], ["'clusters'", "did you mean 'cluster'"]),
+        (["--set", "workers=2"], ["'workers=2'", "SECTION.KEY=VALUE"]),
+        (["--set", "cluster.kills=1"], ["cluster.kills", "True"]),
+        (["--set", "runs.order=some"], ["runs.order", "pipelined, barriers, both"]),
+        (["--config", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
         (["--rule", "magic"], ["'magic'", "'two_phase'"]),
         (["--seeds", "0"], ["--seeds"]),
-        (["--memory", "plenty"], ["plenty"]),
-        (["--task-memory", "2GB", "--memory", "1GB"], ["2.0 GB", "1.0 GB", "--memory more"]),
+        (["--set", "cluster.memory_bytes=plenty"], ["plenty"]),
+        (
+            ["--set", "plan.task_memory=2GB", "--set", "cluster.memory_bytes=1GB"],
+            ["2.0 GB", "1.0 GB", "cluster.memory_bytes more"],
+        ),
         (["some.module:plan"], ["--allow-import"]),
         (["some.module:plan", "--allow-import", "--tasks", "5"], ["--tasks", "PLAN"]),
-        (["some.module:plan", "--allow-import", "--task-memory", "5GB"], ["--task-memory", "PLAN"]),
+        (
+            ["some.module:plan", "--allow-import", "--set", "plan.task_memory=5GB"],
+            ["plan.task_memory", "PLAN"],
+        ),
         (["nobodys.module:plan", "--allow-import"], ["cannot be imported"]),
         (["--history", "nowhere"], ["nowhere", "no history"]),
-        (["--picture", "a.gif"], [".svg"]),
-        (["--picture", "/dev/null/a.png"], ["/dev/null/a.png", "no directory"]),
-        (["--order", "both", "--timeout", "0"], ["timeout"]),
+        (["--set", "runs.order=both", "--set", "runs.timeout=0"], ["timeout"]),
     ],
     ids=" ".join,
 )
@@ -162,7 +218,8 @@ def test_a_plan_whose_module_fails_is_one_sentence(body, capsys, tmp_path, monke
 
 
 def test_a_run_that_fails_on_the_model_says_that_it_is_the_model(capsys):
-    assert main(["simulate", *SMALL, "--failures", "1", "--retry", "1"]) == 1
+    failing = ("--set", "noise.failure_share=1", "--set", "runs.retry=1")
+    assert main(["simulate", *SMALL, *failing]) == 1
     [sentence] = capsys.readouterr().err.strip().splitlines()
     assert "on these workers the run fails (off, pipelined, seed 0)" in sentence
 
@@ -216,16 +273,6 @@ def test_measured_durations_are_a_distribution(capsys, tmp_path):
     assert json.loads(out)["durations"].startswith("Empirical(80 durations")
 
 
-def test_pictures_are_drawn(capsys, tmp_path):
-    pytest.importorskip("matplotlib")
-    workers, curves = tmp_path / "workers.svg", tmp_path / "curves.svg"
-    out = simulate(capsys, "--tasks", "20", "--workers", "5", "--seeds", "1", "--slow", "0.1",
-                   "--picture", str(workers), "--curves", str(curves))  # fmt: skip
-    assert "<svg" in workers.read_text()
-    assert "<svg" in curves.read_text()
-    assert f"picture: {workers}" in out
-
-
 def test_the_module_of_the_simulator_is_the_same_command():
     done = subprocess.run(
         [sys.executable, "-m", "asyncexec.simulation", *SMALL, "--seeds", "1"],
@@ -250,17 +297,14 @@ def test_an_interrupted_simulation_ends_at_once_and_says_so(interruptible):
 def test_help_says_what_every_option_does(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "150")
     out = simulate(capsys, "--help")
-    for section in (
-        "The plan",
-        "The workers",
-        "What goes wrong",
-        "The scheduler",
-        "What comes out",
-    ):
+    for section in ("The plan", "Workers, noise, scheduler", "What comes out"):
         assert section in out
     page = (REPOSITORY / "docs/reference/cli.md").read_text()
     for option in set(re.findall(r"--[a-z][a-z-]+", out)) - {"--help"}:
         assert f"`{option}" in page, f"{option} is not in the manual"
+    for kind in (PlanSection, Cluster, Noise, RunsSection):
+        for field in fields(kind):
+            assert f"`{field.name}`" in page, f"{field.name} is not in the manual"
 
 
 def test_the_commands_of_the_page_run(capsys, tmp_path, monkeypatch):
@@ -272,6 +316,10 @@ def test_the_commands_of_the_page_run(capsys, tmp_path, monkeypatch):
     )
     (tmp_path / source[0]).write_text(source[1])
     record(tmp_path / "runs")
+    [name, config] = re.search(
+        r"^```toml\n# (\S+\.toml)\n(.*?)^```", text, re.MULTILINE | re.DOTALL
+    ).groups()
+    (tmp_path / name).write_text(config)
     commands = [line for block in COMMAND.findall(text) for line in block.splitlines()]
     ours = [
         line.split("#")[0].split()[1:] for line in commands if line.startswith("asyncexec simulate")

@@ -7,7 +7,6 @@ import pytest
 from asyncexec.simulation import Cluster, Noise
 from asyncexec.simulation.comparison import Case, Variant, compare
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.sensitivity import against_slow_attempts, against_workers
 
 OFF, TWO_PHASE = Variant("off"), Variant("two_phase")
 CASE = Case(
@@ -65,14 +64,3 @@ def test_barriers_are_a_variant_of_their_own():
     compared = compare(quiet, [Variant("off", barriers=True), OFF], [0])
     barriers, pipelined = (row.spread("makespan_seconds").median for row in compared.rows)
     assert (barriers, pipelined) == (pytest.approx(40.0), pytest.approx(30.0))
-
-
-def test_more_workers_are_faster_and_more_slow_attempts_slower():
-    workers = against_workers(CASE, [TWO_PHASE], [0])
-    assert workers.values == (12, 25, 50, 100, 200)
-    takes = [c.rows[0].spread("makespan_seconds").median for c in workers.comparisons]
-    assert takes[0] > 2 * takes[2] > takes[3]
-    slow = against_slow_attempts(CASE, [OFF], [0])
-    takes = [c.rows[0].spread("makespan_seconds").median for c in slow.comparisons]
-    assert takes[0] == pytest.approx(40.0)
-    assert takes[-1] > 2 * takes[0]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -21,31 +20,22 @@ from asyncexec.simulation.what_if import WhatIf
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from asyncexec.simulation.comparison import Case, Comparison
 
 
-def tell(
-    console: Console,
-    told: Comparison | WhatIf,
-    seeds: Sequence[int],
-    pictures: Sequence[Path | None],
-) -> None:
-    """Print tables, and where the pictures are."""
+def tell(console: Console, told: Comparison | WhatIf, seeds: Sequence[int]) -> None:
+    """Print tables."""
     if isinstance(told, WhatIf):
         tell_what_if(console, told, seeds)
     else:
         tell_comparison(console, told, seeds)
-    for path in pictures:
-        if path is not None:
-            console.print(f"picture: {escape(str(path))}", soft_wrap=True)
 
 
-def as_json_text(told: Comparison | WhatIf, seeds: Sequence[int]) -> str:
-    """Return everything as JSON."""
+def described(told: Comparison | WhatIf, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return everything in plain types, for JSON."""
     case = told.there.case if isinstance(told, WhatIf) else told.case
-    return json.dumps(described_case(case, seeds) | told.as_json(), indent=2)
+    return described_case(case, seeds) | told.as_json()
 
 
 def tell_comparison(console: Console, compared: Comparison, seeds: Sequence[int]) -> None:

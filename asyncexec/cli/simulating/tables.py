@@ -192,5 +192,5 @@ def _blame(name: str, part: Separated) -> str:
     laid = "slow attempts" if part.blamed_on_attempts else "slow tasks"
     tell = f"only {part.witnesses:,}" if part.witnesses else "no"
     if part.witnesses >= ENOUGH_WITNESSES:
-        return f"{slow}; taken for {laid}, as --slow-tail says"
+        return f"{slow}; taken for {laid}, as plan.slow_tail says"
     return f"{slow}; {tell} task{'s' * (part.witnesses > 1)} had another attempt that tells: taken for {laid}"

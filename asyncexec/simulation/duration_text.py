@@ -1,4 +1,4 @@
-"""Distributions as people type them: ``lognormal:10,0.6``."""
+"""Distributions of durations as text: ``lognormal:10,0.6``."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NUMBERED: Mapping[str, tuple[int, Callable[..., Durations]]] = {
 }  # fmt: skip
 
 
-def durations_of(text: str) -> Durations:
+def parse_durations(text: str) -> Durations:
     """Return the distribution that ``text`` spells; a bare number is constant.
 
     Raises
@@ -39,14 +39,16 @@ def durations_of(text: str) -> Durations:
     if "*" in text:
         return Mixture(tuple(_share(part) for part in text.split("+")))
     kind, colon, rest = text.strip().partition(":")
-    if not colon and _is_number(kind):
+    if not colon and _numbers(kind):
         kind, rest = "constant", kind
     if kind == "empirical":
         return _measured(rest)
     if kind not in _NUMBERED:
         raise OptionError(f"{text!r} is no distribution; write {SPELLINGS}")
     count, make = _NUMBERED[kind]
-    numbers = numbers_of(rest, count, what=text)
+    numbers = _numbers(rest)
+    if len(numbers) != count:
+        raise OptionError(f"{text!r} needs {count} number{'s' * (count > 1)} after the colon")
     return make(*numbers)
 
 
@@ -83,19 +85,15 @@ def durations_given(
     OptionError
         If a text spells no distribution, two are for all stages or for one, or there is no stage of the name.
     """
-    general: Durations | None = None
-    by_stage: dict[str, Durations] = {}
+    found: dict[str | None, Durations] = {}
     for text in texts:
         name, spelled = _stage_and_spelling(text, names)
-        if name is None:
-            if general is not None:
-                raise OptionError(f"durations are given twice for all stages: {text!r}")
-            general = durations_of(spelled)
-        elif name in by_stage:
-            raise OptionError(f"durations are given twice for stage {name!r}: {text!r}")
-        else:
-            by_stage[name] = durations_of(spelled)
-    return general, by_stage
+        if name in found:
+            which = "all stages" if name is None else f"stage {name!r}"
+            raise OptionError(f"durations are given twice for {which}: {text!r}")
+        found[name] = parse_durations(spelled)
+    general = found.pop(None, None)
+    return general, {name: each for name, each in found.items() if name is not None}
 
 
 def _stage_and_spelling(text: str, names: Sequence[str]) -> tuple[str | None, str]:
@@ -109,30 +107,12 @@ def _stage_and_spelling(text: str, names: Sequence[str]) -> tuple[str | None, st
     return None, text
 
 
-def numbers_of(text: str, count: int, *, what: str) -> list[float]:
-    """Return ``count`` numbers separated by commas.
-
-    Raises
-    ------
-    OptionError
-        If they are not so many, or no numbers; the message names ``what``.
-    """
+def _numbers(text: str) -> list[float]:
+    """Return the numbers that ``text`` holds, separated by commas; none if one of them is no number."""
     try:
-        numbers = [float(part) for part in text.split(",")]
+        return [float(part) for part in text.split(",")]
     except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        plural = "s separated by commas" if count > 1 else ""
-        raise OptionError(f"{what!r} needs {count} number{plural}, not {text!r}")
-    return numbers
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return []
 
 
 def _measured(text: str) -> Durations:
@@ -145,7 +125,7 @@ def _measured(text: str) -> Durations:
 
 def _share(part: str) -> tuple[float, Durations]:
     share, star, spelled = part.partition("*")
-    if not star:
+    numbers = _numbers(share)
+    if not star or len(numbers) != 1:
         raise OptionError(f"{part!r} has no share: write 0.95*constant:10+0.05*constant:30")
-    (number,) = numbers_of(share, 1, what=part)
-    return number, durations_of(spelled)
+    return numbers[0], parse_durations(spelled)

@@ -5,7 +5,7 @@ import pytest
 
 from asyncexec.errors import OptionError
 from asyncexec.simulation import Constant, Lognormal, Mixture, Pareto
-from asyncexec.simulation.spelling import durations_by_stage, durations_of
+from asyncexec.simulation.duration_text import durations_by_stage, parse_durations
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from asyncexec.simulation.spelling import durations_by_stage, durations_of
     ],
 )
 def test_a_text_spells_a_distribution(text, meant):
-    assert durations_of(text) == meant
+    assert parse_durations(text) == meant
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_text_spells_a_distribution(text, meant):
 )
 def test_what_spells_none_is_refused(text):
     with pytest.raises(OptionError):
-        durations_of(text)
+        parse_durations(text)
 
 
 def test_durations_are_for_all_stages_or_for_one():
@@ -47,6 +47,8 @@ def test_durations_that_contradict_the_plan_are_refused(texts, says):
 
 
 def test_what_is_spelled_can_be_drawn_from():
-    drawn = durations_of("0.5*constant:1+0.5*pareto:2,1.5,10").sample(np.random.default_rng(0), 500)
+    drawn = parse_durations("0.5*constant:1+0.5*pareto:2,1.5,10").sample(
+        np.random.default_rng(0), 500
+    )
     assert 0.3 < np.mean(drawn == 1.0) < 0.7
     assert drawn.max() <= 20.0

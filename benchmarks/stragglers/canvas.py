@@ -57,7 +57,7 @@ def colours(count: int) -> list[str]:
     """Return so many colours, in an order that tells neighbours apart."""
     if count <= len(PALETTE):
         return list(PALETTE[:count])
-    from matplotlib import colormaps, colors  # noqa: PLC0415 - an extra
+    from matplotlib import colormaps, colors
 
     scale = colormaps["viridis"]
     return [colors.to_hex(scale(0.05 + 0.9 * i / (count - 1))) for i in range(count)]
@@ -77,8 +77,8 @@ def canvas(path: Path, width: float, height: float) -> Generator[Figure]:
         If the file cannot be written.
     """
     check_picture(path)
-    import matplotlib as mpl  # noqa: PLC0415 - an extra
-    from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
 
     # The same run gives the same file; text stays text.
     with mpl.rc_context(

@@ -9,9 +9,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import Status
-from asyncexec.simulation.attempt_bars import AttemptBar, AttemptBars, sample_of, telling_sample
-from asyncexec.simulation.canvas import FAINT, INK, PALETTE, SOFT, canvas, colours, dress, legend
 from asyncexec.simulation.figures import Simulated
+from benchmarks.stragglers.attempt_bars import AttemptBar, AttemptBars, sample_of, telling_sample
+from benchmarks.stragglers.canvas import FAINT, INK, PALETTE, SOFT, canvas, colours, dress, legend
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.patches import Patch
 
     from asyncexec.simulation.comparison import Case, OnRun, Variant
-    from asyncexec.simulation.sensitivity import Curves
+    from benchmarks.stragglers.sensitivity import Curves
 
 MOST_WORKERS = 60
 """More than these are sampled."""
@@ -85,7 +85,7 @@ def draw_workers(path: Path, panels: Sequence[Panel], stages: Sequence[str]) -> 
     Raises
     ------
     MissingExtraError, OptionError, WorkDirError
-        See :func:`asyncexec.simulation.canvas.canvas`.
+        See :func:`benchmarks.stragglers.canvas.canvas`.
     """
     rows = max(len(panel.rows) for panel in panels)
     height = 0.9 + len(panels) * (0.95 + max(1.2, 0.06 * rows))
@@ -115,7 +115,7 @@ def draw_curves(path: Path, curves: Sequence[Curves], *, priced: bool) -> None:
     Raises
     ------
     MissingExtraError, OptionError, WorkDirError
-        See :func:`asyncexec.simulation.canvas.canvas`.
+        See :func:`benchmarks.stragglers.canvas.canvas`.
     """
     with canvas(path, 10.0, 7.2) as figure:
         grid = figure.subplots(2, len(curves), squeeze=False, sharex="col")
@@ -179,7 +179,7 @@ def _worker(bar: AttemptBar) -> int:
 
 
 def _legend_of(paints: dict[str, str], shown: set[Status | str]) -> list[Patch]:
-    from matplotlib.patches import Patch  # noqa: PLC0415 - an extra
+    from matplotlib.patches import Patch
 
     names = list(paints)
     kept = names if len(names) <= len(PALETTE) else [names[0], names[len(names) // 2], names[-1]]
@@ -246,7 +246,7 @@ def _looks(curves: Curves) -> list[tuple[str, str, str]]:
 
 def _scale_axes(axes: Axes, curves: Curves, places: Sequence[float], *, cost: bool) -> None:
     if curves.name == "workers":
-        from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter  # noqa: PLC0415 - an extra
+        from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
         axes.set_xscale("log")
         axes.xaxis.set_minor_locator(NullLocator())

@@ -9,12 +9,13 @@ import pytest
 from asyncexec.errors import MissingExtraError, OptionError, WorkDirError
 from asyncexec.events.outcome import Status
 from asyncexec.simulation import Cluster, Noise
-from asyncexec.simulation.attempt_bars import sample_of
-from asyncexec.simulation.canvas import check_picture
 from asyncexec.simulation.comparison import Case, Variant
-from asyncexec.simulation.pictures import draw_curves, draw_workers, panel_of
 from asyncexec.simulation.plans import staged
-from asyncexec.simulation.sensitivity import against_slow_attempts, against_workers
+from benchmarks.stragglers.attempt_bars import sample_of
+from benchmarks.stragglers.canvas import check_picture
+from benchmarks.stragglers.draw import main
+from benchmarks.stragglers.pictures import draw_curves, draw_workers, panel_of
+from benchmarks.stragglers.sensitivity import against_slow_attempts, against_workers
 
 matplotlib = pytest.importorskip("matplotlib")
 
@@ -143,3 +144,12 @@ def test_without_matplotlib_the_command_that_installs_it_is_told(tmp_path, monke
         draw_workers(tmp_path / "a.svg", panels, STAGES)
     with pytest.raises(MissingExtraError, match="pip install"):
         check_picture(tmp_path / "a.svg")
+
+
+def test_the_script_draws_what_a_file_asks_for(tmp_path):
+    (tmp_path / "case.toml").write_text("[cluster]\nworkers = 5\n[runs]\nseeds = 1\n")
+    workers, curves = tmp_path / "workers.svg", tmp_path / "curves.svg"
+    arguments = ["--set", "plan.tasks=20", "--workers", str(workers), "--curves", str(curves)]
+    assert main([str(tmp_path / "case.toml"), *arguments]) == 0
+    assert "<svg" in workers.read_text()
+    assert "<svg" in curves.read_text()
