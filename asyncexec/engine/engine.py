@@ -21,7 +21,7 @@ from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import Budget, check_workers
 from asyncexec.scheduler.driver import Driver
-from asyncexec.scheduler.settings import Settings
+from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.duration_history import DurationHistory
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Engine:
         takes = option_names(executor) if executor_options else frozenset[str]()
         for_backend, for_runs = split(executor_options, takes, name)
         self.backend = make_backend(executor, for_backend)
-        self._settings = applied(Settings.of(), for_runs, name).with_(
+        self._policies = applied(RunPolicies.of(), for_runs, name).with_(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
@@ -233,12 +233,12 @@ class Engine:
                 "this engine belongs to the event loop in which it was opened, which is not running here: open an "
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
-        settings = self._settings.with_(
+        policies = self._policies.with_(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers, resume=resume
         )
         planned = _as_plan(plan)
         for stage in planned.stages:
-            settings.for_stage(stage)  # so that a wrong override is an error here
+            policies.for_stage(stage)  # so that a wrong override is an error here
         capabilities = self.backend.capabilities
         self._budget.provide(capabilities.resources)
         self._budget.check(planned)
@@ -248,7 +248,7 @@ class Engine:
             number=next(self._numbers),
             backend=self.backend,
             budget=self._budget,
-            settings=settings,
+            policies=policies,
             history=self._history,
             fanout=Fanout((*self._observers, *map(as_observer, observers))),
         )

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.admission import Budget
     from asyncexec.scheduler.layout import Layout
-    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.straggler.duration_history import DurationHistory
 
 logger = logging.getLogger("asyncexec")
@@ -65,7 +65,7 @@ class Execution:
         number: int,
         backend: Backend,
         budget: Budget,
-        settings: Settings,
+        policies: RunPolicies,
         fanout: Fanout,
         history: DurationHistory,
     ) -> None:
@@ -74,7 +74,7 @@ class Execution:
         self._number = number
         self._backend = backend
         self._budget = budget
-        self._settings = settings
+        self._policies = policies
         self._fanout = fanout
         self._history = history
         self._ended = anyio.Event()
@@ -196,7 +196,7 @@ class Execution:
             self.plan,
             self.name,
             backend=self._backend,
-            settings=self._settings,
+            policies=self._policies,
             history=self._history,
         )
 

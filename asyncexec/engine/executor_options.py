@@ -14,7 +14,7 @@ from asyncexec.backends.options import flag, mapping, seconds, whole_number
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
-from asyncexec.scheduler.settings import Settings
+from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.names import as_rule
 
 RUN_OPTIONS: Mapping[str, str] = {
@@ -26,7 +26,7 @@ RUN_OPTIONS: Mapping[str, str] = {
 }
 """The options, with what each does."""
 
-type _Apply = Callable[[Settings, Any, str], Settings]
+type _Apply = Callable[[RunPolicies, Any, str], RunPolicies]
 
 
 def split(
@@ -49,8 +49,8 @@ def split(
     return for_backend, for_runs
 
 
-def applied(settings: Settings, options: Mapping[str, Any], executor: str) -> Settings:
-    """Return ``settings`` with what ``options`` ask for.
+def applied(policies: RunPolicies, options: Mapping[str, Any], executor: str) -> RunPolicies:
+    """Return ``policies`` with what ``options`` ask for.
 
     Raises
     ------
@@ -59,40 +59,40 @@ def applied(settings: Settings, options: Mapping[str, Any], executor: str) -> Se
     """
     for name, value in options.items():
         if value is not None:
-            settings = _APPLY[name](settings, value, executor)
-    return settings
+            policies = _APPLY[name](policies, value, executor)
+    return policies
 
 
-def _retries(settings: Settings, value: Any, executor: str) -> Settings:
+def _retries(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
     if value == 0:
         raise OptionError(
             f"executor {executor!r}: retries counts the attempts of a task in all, the first included, so it must be "
             f"at least 1, not {value!r}; 1 means no retries"
         )
     return replace(
-        settings, retry=Retry(attempts=whole_number(value, executor=executor, option="retries"))
+        policies, retry=Retry(attempts=whole_number(value, executor=executor, option="retries"))
     )
 
 
-def _timeout(settings: Settings, value: Any, executor: str) -> Settings:
+def _timeout(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
     limit = seconds(value, executor=executor, option="timeout")
-    return replace(settings, timeout=Timeout(task=limit))
+    return replace(policies, timeout=Timeout(task=limit))
 
 
-def _use_backups(settings: Settings, value: Any, executor: str) -> Settings:
+def _use_backups(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
     return replace(
-        settings, straggler=as_rule(flag(value, executor=executor, option="use_backups"))
+        policies, straggler=as_rule(flag(value, executor=executor, option="use_backups"))
     )
 
 
-def _batch_size(settings: Settings, value: Any, executor: str) -> Settings:
+def _batch_size(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
     limit = whole_number(value, executor=executor, option="batch_size")
-    return replace(settings, most_in_flight=limit)
+    return replace(policies, most_in_flight=limit)
 
 
-def _in_parallel(settings: Settings, value: Any, executor: str) -> Settings:
+def _in_parallel(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
     parallel = flag(value, executor=executor, option="compute_arrays_in_parallel")
-    return replace(settings, barriers=not parallel, one_stage_at_a_time=not parallel)
+    return replace(policies, barriers=not parallel, one_stage_at_a_time=not parallel)
 
 
 _APPLY: Mapping[str, _Apply] = {

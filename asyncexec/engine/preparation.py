@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.workspace import OpenWorkspace
-    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.straggler.duration_history import DurationHistory
 
 
@@ -70,7 +70,7 @@ class Prepared:
 
 
 def prepare(
-    plan: Plan, execution: str, *, backend: Backend, settings: Settings, history: DurationHistory
+    plan: Plan, execution: str, *, backend: Backend, policies: RunPolicies, history: DurationHistory
 ) -> Prepared:
     """Open the plan's workspace, and lay the plan out.
 
@@ -82,12 +82,12 @@ def prepare(
         If the workspace cannot be opened.
     """
     kernels = _pickled_kernels(plan, backend)
-    workspace = _open(plan, execution, backend, settings)
+    workspace = _open(plan, execution, backend, policies)
     try:
         layout = Layout(
             plan,
             execution,
-            settings=settings,
+            policies=policies,
             capabilities=backend.capabilities,
             slots=lambda: backend.slots,
             workspace=workspace,
@@ -110,15 +110,17 @@ def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:
     return {s.name: pickle_kernel(s.kernel, plan=plan.name, stage=s.name) for s in plan.stages}
 
 
-def _open(plan: Plan, execution: str, backend: Backend, settings: Settings) -> OpenWorkspace | None:
+def _open(
+    plan: Plan, execution: str, backend: Backend, policies: RunPolicies
+) -> OpenWorkspace | None:
     if plan.workspace is None:
         return None
     opening = Opening(
         plan=plan.name,
         # Computing it may take as long as a small plan, and only what a later run shall find is named by it.
-        fingerprint=plan.fingerprint if settings.resume else "",
+        fingerprint=plan.fingerprint if policies.resume else "",
         execution=execution,
         shares_memory=backend.capabilities.shares_memory,
-        resume=settings.resume,
+        resume=policies.resume,
     )
     return plan.workspace.open(plan.stages, opening)

@@ -104,7 +104,7 @@ def decide_retry(
         Source of the jitter of delays.
     """
     stage = attempt.lease.stage
-    retry = stage.settings.retry
+    retry = stage.policies.retry
     if not retry.counts_as_failure(outcome) and _is_forgiven(record, tasks_left):
         return _LOST_UNSTARTED
     poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
@@ -226,7 +226,7 @@ def _explain(
 def _explain_timeout(
     stage: StageState, outcome: Outcome, said: str
 ) -> tuple[str, type[TaskError], str]:
-    limit = stage.settings.timeout.task
+    limit = stage.policies.timeout.task
     if said:  # Where it runs has a limit of its own.
         return said, TaskTimeoutError, ""
     if limit is None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage
     from asyncexec.plan.workspace import OpenWorkspace
-    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.run_policies import RunPolicies
 
 
 class Layout:
@@ -35,7 +35,7 @@ class Layout:
     plan : Plan
     name : str
         Of the execution; program keys begin with it.
-    settings : Settings
+    policies : RunPolicies
     capabilities : Capabilities
         Of the backend.
     slots : callable
@@ -51,7 +51,7 @@ class Layout:
         plan: Plan,
         name: str,
         *,
-        settings: Settings,
+        policies: RunPolicies,
         capabilities: Capabilities,
         slots: Callable[[], int],
         workspace: OpenWorkspace | None = None,
@@ -60,10 +60,10 @@ class Layout:
         self.plan = plan
         self._history = DurationHistory() if history is None else history
         self.worker_starts = WorkerStarts()
-        self.settings = settings
+        self.policies = policies
         self.slots = slots
         self._workspace = workspace
-        self._graph = graph_of(plan, barriers=settings.barriers)
+        self._graph = graph_of(plan, barriers=policies.barriers)
         self._done = [self._done_tasks(i) for i in range(len(plan.stages))]
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done)
         self.values = Values(plan.stages, plan.returns or ())
@@ -71,7 +71,7 @@ class Layout:
         # Per stage: what its tasks read that is let go of task by task.
         self._read = [list(self._retained(edges)) for edges in self._graph.inputs]
         self.retries_allowed = max(
-            (stage.settings.retry.retries_allowed(plan.tasks) for stage in self.stages),
+            (stage.policies.retry.retries_allowed(plan.tasks) for stage in self.stages),
             default=math.inf,
         )
 
@@ -113,7 +113,7 @@ class Layout:
             )
 
     def _done_tasks(self, position: int) -> Sequence[range]:
-        if self._workspace is None or not self.settings.resume:
+        if self._workspace is None or not self.policies.resume:
             return ()
         return self._workspace.done(self.plan.stages[position])
 
@@ -147,14 +147,14 @@ class Layout:
                 allowed_bytes=stage.memory.allowed_bytes,
                 resumed=sum(map(len, self._done[position])),
             )
-            policies = self.settings.for_stage(stage)
+            policies = self.policies.for_stage(stage)
             state = StageState(
                 position=position,
                 depth=self._graph.depths[position],
                 stage=stage,
                 program=program,
                 readiness=self._readiness.stages[position],
-                settings=policies,
+                policies=policies,
                 inputs=self.values.reader(stage, self._graph.inputs[position]),
                 retention=kept[position],
                 batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
@@ -166,7 +166,7 @@ class Layout:
 
     def _monitor(
         self,
-        policies: Settings,
+        policies: RunPolicies,
         program: Program,
         figures: StageResult,
         stage: Stage,

@@ -12,7 +12,7 @@ from asyncexec.straggler.rule import EVIDENCE
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
-    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.stage import AttemptRecord, StageState
 
 HANG_CHECK_SECONDS = 10.0
@@ -21,10 +21,10 @@ HANG_CHECK_SECONDS = 10.0
 class Limits:
     """The timeouts of a plan and its stages as a whole."""
 
-    def __init__(self, plan: Plan, settings: Settings, stages: Sequence[StageState]) -> None:
+    def __init__(self, plan: Plan, policies: RunPolicies, stages: Sequence[StageState]) -> None:
         self._plan = plan
-        self._plan_limit = settings.timeout.plan
-        self._stages = [s for s in stages if s.settings.timeout.stage is not None]
+        self._plan_limit = policies.timeout.plan
+        self._stages = [s for s in stages if s.policies.timeout.stage is not None]
         self._began = 0.0
 
     def begin(self, now: float) -> None:
@@ -36,7 +36,7 @@ class Limits:
         if self._plan_limit is not None:
             yield self._began + self._plan_limit
         for stage in self._stages:
-            limit = stage.settings.timeout.stage
+            limit = stage.policies.timeout.stage
             if limit is not None and stage.first_at is not None and stage.readiness.left:
                 yield stage.first_at + limit
 
@@ -49,7 +49,7 @@ class Limits:
                 f"timeout=Timeout(plan=...), or run it again with resume=True"
             )
         for stage in self._stages:
-            limit = stage.settings.timeout.stage
+            limit = stage.policies.timeout.stage
             if limit is None or stage.first_at is None or not stage.readiness.left:
                 continue
             if now >= stage.first_at + limit:
@@ -62,7 +62,7 @@ class Limits:
 
 def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:
     """Iterate over the attempts of a stage that have run longer than they may, and are not being stopped yet."""
-    limit = stage.settings.timeout.task
+    limit = stage.policies.timeout.task
     if limit is None:
         yield from _hung(stage, now)
         return
@@ -76,7 +76,7 @@ def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:
 
 def next_overdue(stage: StageState) -> float:
     """Return when some attempt of a stage may be overdue, as far as is known now; infinity if never."""
-    limit = stage.settings.timeout.task
+    limit = stage.policies.timeout.task
     if limit is None:
         return _next_hung(stage) if stage.detects_hangs else math.inf
     return _oldest(stage) + limit

@@ -89,7 +89,7 @@ class Run:
         self.error: Exception | None = None
         self.stopping = False
         self._layout = layout
-        self._settings = layout.settings
+        self._policies = layout.policies
         self._budget = budget
         self._ids = ids
         self._random = random.Random(seed)
@@ -99,7 +99,7 @@ class Run:
         self._circuit = CircuitBreaker()
         self._ticked_at = 0.0
         self._retries_left = layout.retries_allowed
-        self._limits = Limits(layout.plan, layout.settings, layout.stages)
+        self._limits = Limits(layout.plan, layout.policies, layout.stages)
         self._starts = layout.worker_starts
         self._epoch = epoch
         self._kills = capabilities.kills
@@ -241,7 +241,7 @@ class Run:
         queue = stage.readiness.queue
         one = self._circuit.state is not State.CLOSED or self._is_suspect(stage, queue.first)
         most = 1 if one else stage.batch.size(queue.count, slots)
-        if (limit := self._settings.most_in_flight) is not None:
+        if (limit := self._policies.most_in_flight) is not None:
             most = min(most, limit - len(self._running))
         return self._send(stage, queue.take(most), now)
 
@@ -254,13 +254,13 @@ class Run:
 
     @property
     def _full(self) -> bool:
-        limit = self._settings.most_in_flight
+        limit = self._policies.most_in_flight
         return limit is not None and len(self._running) >= limit
 
     def _waits_its_turn(self, stage: StageState) -> bool:
         """Whether another stage is under way, where they go one at a time."""
         return (
-            self._settings.one_stage_at_a_time
+            self._policies.one_stage_at_a_time
             and stage.first_at is None
             and any(s.first_at is not None and s.figures.completed < s.tasks for s in self.stages)
         )
@@ -419,7 +419,7 @@ class Run:
             stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
         if record.alive:
             return
-        kind = stage.settings.retry.kind(outcome)
+        kind = stage.policies.retry.kind(outcome)
         is_outage = self._circuit.is_outage(kind)
         decision = decide_retry(
             attempt,

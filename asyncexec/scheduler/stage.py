@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.batching import BatchSize
     from asyncexec.scheduler.readiness import StageReadiness
-    from asyncexec.scheduler.settings import Settings
+    from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.values import Retention
     from asyncexec.straggler.monitor import AttemptMonitor
 
@@ -169,7 +169,7 @@ class StageState:
         stage: Stage,
         program: Program,
         readiness: StageReadiness,
-        settings: Settings,
+        policies: RunPolicies,
         inputs: Callable[[int], tuple[Any, ...]],
         retention: Retention | None,
         batch: BatchSize,
@@ -181,7 +181,7 @@ class StageState:
         self.stage = stage
         self.program = program
         self.readiness = readiness
-        self.settings = settings
+        self.policies = policies
         self.inputs = inputs
         self.retention = retention
         self.batch = batch
@@ -192,7 +192,7 @@ class StageState:
         self.exclusive: deque[int] = deque()
         self.poison = PoisonWatch()
         self.hang_seconds = HANG_FLOOR_SECONDS
-        timeout = settings.timeout
+        timeout = policies.timeout
         self.detects_hangs = timeout.hangs and timeout.task is None and stage.idempotent
         self.keeps_values = stage.holds_values
         self.first_at: float | None = None

@@ -16,7 +16,7 @@ from asyncexec.scheduler.admission import Budget
 from asyncexec.scheduler.dispatch import Dispatch, Lane
 from asyncexec.scheduler.layout import Layout
 from asyncexec.scheduler.run import Run
-from asyncexec.scheduler.settings import Settings
+from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.durations import Constant, Durations
@@ -82,10 +82,10 @@ def simulate(
     )
     fanout = Fanout(observers)
     world = World(cluster, draws, stages, seed=seed, trace=trace)
-    settings = Settings.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
+    policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = Budget(cluster.memory_bytes)
     budget.check(plan)
-    run = _run_of(plan, cluster, settings, budget, world, watched=bool(fanout), seed=seed)
+    run = _run_of(plan, cluster, policies, budget, world, watched=bool(fanout), seed=seed)
     dispatch = world.dispatch = Dispatch(
         budget,
         slots=world.slots,
@@ -120,7 +120,7 @@ def simulate(
 def _run_of(
     plan: Plan,
     cluster: Cluster,
-    settings: Settings,
+    policies: RunPolicies,
     budget: Budget,
     world: World,
     *,
@@ -139,7 +139,7 @@ def _run_of(
     layout = Layout(
         Plan(plan.stages, plan.name, ()),
         "simulation",
-        settings=settings,
+        policies=policies,
         capabilities=capabilities,
         slots=world.slots,
     )

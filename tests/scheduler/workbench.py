@@ -12,7 +12,7 @@ from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import Budget
 from asyncexec.scheduler.layout import Layout
 from asyncexec.scheduler.run import Run
-from asyncexec.scheduler.settings import Settings
+from asyncexec.scheduler.run_policies import RunPolicies
 
 TRANSIENT = ErrorInfo("builtins.ConnectionError", ("builtins.OSError",), "reset")
 PERMANENT = ErrorInfo("builtins.ValueError", ("builtins.Exception",), "no")
@@ -45,7 +45,7 @@ class Workbench:
         order = {
             n: policies.pop(n) for n in ("most_in_flight", "one_stage_at_a_time") if n in policies
         }
-        settings = Settings.of(straggler=policies.pop("straggler", "off"), **policies)
+        settings = RunPolicies.of(straggler=policies.pop("straggler", "off"), **policies)
         settings = replace(settings, **order)
         self.capabilities = Capabilities(
             name="bench",
@@ -57,7 +57,7 @@ class Workbench:
         self.slots = slots
         self.budget = budget or Budget()
         layout = Layout(
-            plan, "run", settings=settings, capabilities=self.capabilities, slots=lambda: self.slots
+            plan, "run", policies=settings, capabilities=self.capabilities, slots=lambda: self.slots
         )
         self.layout = layout
         self.run = Run("run", layout, self.budget, self.capabilities, ids=count(1), seed=0)

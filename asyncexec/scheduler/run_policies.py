@@ -18,7 +18,7 @@ _POLICIES = ("retry", "timeout", "straggler")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class RunPolicies:
     """Policies of one run (or, resolved by :meth:`for_stage`, of one stage).
 
     Attributes
@@ -52,7 +52,7 @@ class Settings:
         straggler: Any = None,
         barriers: bool = False,
     ) -> Self:
-        """Return settings from values as users write them (``retry=6``, ``timeout=30.0``, ``straggler="off"``)."""
+        """Return policies from values as users write them (``retry=6``, ``timeout=30.0``, ``straggler="off"``)."""
         return cls(
             retry=as_retry(retry),
             timeout=as_timeout(timeout),
@@ -69,7 +69,7 @@ class Settings:
         barriers: bool | None = None,
         resume: bool | None = None,
     ) -> Self:
-        """Return these settings with what is not None instead."""
+        """Return these policies with what is not None instead."""
         return replace(
             self,
             retry=self.retry if retry is None else as_retry(retry),
