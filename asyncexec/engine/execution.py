@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.admission import Budget
-    from asyncexec.scheduler.layout import Layout
     from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.scheduler.run_state import RunState
     from asyncexec.straggler.duration_history import DurationHistory
 
 logger = logging.getLogger("asyncexec")
@@ -183,7 +183,7 @@ class Execution:
             self._tell(await self._first_event())
         prepared = await to_thread.run_sync(self._prepare)
         try:
-            lane = await self._drive(driver, prepared.layout)
+            lane = await self._drive(driver, prepared.state)
             value = await to_thread.run_sync(prepared.collect)
         finally:
             if not prepared.closed:
@@ -200,10 +200,10 @@ class Execution:
             history=self._history,
         )
 
-    async def _drive(self, driver: Driver, layout: Layout) -> Lane:
+    async def _drive(self, driver: Driver, state: RunState) -> Lane:
         run = Run(
             self.name,
-            layout,
+            state,
             self._budget,
             self._backend.capabilities,
             ids=range(self._number << RUN_BITS, (self._number + 1) << RUN_BITS).__iter__(),

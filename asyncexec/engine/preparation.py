@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.backends.contract import pickle_kernel
 from asyncexec.backends.worker import decode
 from asyncexec.plan.workspace import Opening
-from asyncexec.scheduler.layout import Layout
+from asyncexec.scheduler.run_state import RunState
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
@@ -26,13 +26,13 @@ class Prepared:
 
     Attributes
     ----------
-    layout : Layout
+    state : RunState
     closed : bool
         Whether its workspace has been closed.
     """
 
-    def __init__(self, layout: Layout, workspace: OpenWorkspace | None) -> None:
-        self.layout = layout
+    def __init__(self, state: RunState, workspace: OpenWorkspace | None) -> None:
+        self.state = state
         self.closed = workspace is None
         self._workspace = workspace
 
@@ -53,15 +53,15 @@ class Prepared:
             self._workspace.close(succeeded=succeeded)
 
     def _value(self) -> Any:
-        layout = self.layout
+        state = self.state
         results = {
-            name: [decode(v) for v in values] for name, values in layout.values.results().items()
+            name: [decode(v) for v in values] for name, values in state.values.results().items()
         }
         if self._workspace is not None:
             return self._workspace.collect(results)
         # An index space without axes is one task, whose value is no list.
         returned = {
-            name: values if layout.plan.stage(name).shape else values[0]
+            name: values if state.plan.stage(name).shape else values[0]
             for name, values in results.items()
         }
         if len(returned) == 1:
@@ -84,7 +84,7 @@ def prepare(
     kernels = _pickled_kernels(plan, backend)
     workspace = _open(plan, execution, backend, policies)
     try:
-        layout = Layout(
+        state = RunState(
             plan,
             execution,
             policies=policies,
@@ -93,14 +93,14 @@ def prepare(
             workspace=workspace,
             history=history,
         )
-        for stage in layout.stages:
+        for stage in state.stages:
             if stage.name in kernels:
                 stage.program.pack(kernels.pop(stage.name))
     except BaseException:
         if workspace is not None:
             workspace.close(succeeded=False)
         raise
-    return Prepared(layout, workspace)
+    return Prepared(state, workspace)
 
 
 def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:

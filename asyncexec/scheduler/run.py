@@ -37,7 +37,7 @@ from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities, Report
     from asyncexec.scheduler.admission import Budget
-    from asyncexec.scheduler.layout import Layout
+    from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
 
 
@@ -68,7 +68,7 @@ class Run:
     def __init__(
         self,
         name: str,
-        layout: Layout,
+        state: RunState,
         budget: Budget,
         capabilities: Capabilities,
         *,
@@ -78,8 +78,8 @@ class Run:
         seed: int | None = None,
     ) -> None:
         self.name = name
-        self.plan = layout.plan
-        self.stages = layout.stages
+        self.plan = state.plan
+        self.stages = state.stages
         self.left = sum(stage.tasks for stage in self.stages)
         self.in_flight = 0
         self.unwanted: list[int] = []
@@ -88,8 +88,8 @@ class Run:
         self.slow_workers = SlowWorkers()
         self.error: Exception | None = None
         self.stopping = False
-        self._layout = layout
-        self._policies = layout.policies
+        self._state = state
+        self._policies = state.policies
         self._budget = budget
         self._ids = ids
         self._random = random.Random(seed)
@@ -98,9 +98,9 @@ class Run:
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
         self._ticked_at = 0.0
-        self._retries_left = layout.retries_allowed
-        self._limits = Limits(layout.plan, layout.policies, layout.stages)
-        self._starts = layout.worker_starts
+        self._retries_left = state.retries_allowed
+        self._limits = Limits(state.plan, state.policies, state.stages)
+        self._starts = state.worker_starts
         self._epoch = epoch
         self._kills = capabilities.kills
         self._tells_progress = capabilities.tells_progress
@@ -137,7 +137,7 @@ class Run:
                 stage.figures.completed = resumed
                 self.left -= resumed
                 self.chronicle.stage_resumed(stage, now)
-        for position in self._layout.begin():
+        for position in self._state.begin():
             self._stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
@@ -391,7 +391,7 @@ class Run:
         ):
             self.chronicle.circuit_closed(now)
         self.chronicle.succeeded(attempt, now)
-        self._layout.complete(stage, attempt.task, outcome.value)
+        self._state.complete(stage, attempt.task, outcome.value)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
 
@@ -462,7 +462,7 @@ class Run:
         self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision
     ) -> None:
         error = RetryBudgetError(
-            f"plan {self.plan.name!r}: more than {self._layout.retries_allowed:g} retries, the plan's budget; the last "
+            f"plan {self.plan.name!r}: more than {self._state.retries_allowed:g} retries, the plan's budget; the last "
             f"was to be of stage {stage.name!r}, task {attempt.task} ({decision.reason}). Something is wrong with "
             f"most tasks; see the events, or raise Retry(budget=...)"
         )
@@ -499,7 +499,7 @@ class Run:
             stage.backups.append(attempt.task)
 
     def _idle_slots(self) -> int:
-        return self._layout.slots() - self._budget.batches
+        return self._state.slots() - self._budget.batches
 
 
 def _others(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:

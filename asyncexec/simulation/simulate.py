@@ -14,9 +14,9 @@ from asyncexec.events.observer import Observer
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import Budget
 from asyncexec.scheduler.dispatch import Dispatch, Lane
-from asyncexec.scheduler.layout import Layout
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_policies import RunPolicies
+from asyncexec.scheduler.run_state import RunState
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.durations import Constant, Durations
@@ -136,14 +136,14 @@ def _run_of(
         metered=cluster.metered,
     )
     # Values are not kept: there are none.
-    layout = Layout(
+    state = RunState(
         Plan(plan.stages, plan.name, ()),
         "simulation",
         policies=policies,
         capabilities=capabilities,
         slots=world.slots,
     )
-    return Run("simulation", layout, budget, capabilities, ids=count(1), watched=watched, seed=seed)
+    return Run("simulation", state, budget, capabilities, ids=count(1), watched=watched, seed=seed)
 
 
 def _durations_of(

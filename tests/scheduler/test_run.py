@@ -323,7 +323,7 @@ def test_a_failed_task_is_tried_again_after_a_while_off_its_slot() -> None:
     bench.end(again, value=5)
     assert bench.run.finished
     assert bench.run.error is None
-    assert bench.layout.values.results() == {"abs": [5]}
+    assert bench.state.values.results() == {"abs": [5]}
     assert bench.kinds().count("RetryScheduled") == 1
 
 
@@ -537,7 +537,7 @@ def test_two_attempts_that_end_in_the_same_instant_are_one_completion() -> None:
     bench.end(backup._replace(attempt=slow), value="second")
     bench.end(backup, value="again")
     assert bench.run.finished
-    assert bench.layout.values.results()["abs"][backup.task] == "first"
+    assert bench.state.values.results()["abs"][backup.task] == "first"
     assert bench.kinds().count("TaskSucceeded") == 20
 
 
@@ -605,11 +605,11 @@ def test_values_are_let_go_of_when_everybody_has_read_them() -> None:
         for job in bench.send():
             bench.end(job, value="x")
             held.append(
-                sum(len(kept) for kept in bench.layout.values._kept if isinstance(kept, dict))
+                sum(len(kept) for kept in bench.state.values._kept if isinstance(kept, dict))
             )
     assert max(held) <= 8, "what is held follows the frontier, not the plan"
     assert held[-1] == 0
-    assert bench.layout.values.results() == {"c": ["x"] * 50}
+    assert bench.state.values.results() == {"c": ["x"] * 50}
 
 
 def test_a_reduction_gets_all_values_in_order() -> None:
@@ -628,7 +628,7 @@ def test_a_reduction_gets_all_values_in_order() -> None:
 def test_a_plan_without_tasks_is_complete_at_once() -> None:
     bench = Workbench(Plan.map(abs, []))
     assert bench.run.finished
-    assert bench.layout.values.results() == {"abs": []}
+    assert bench.state.values.results() == {"abs": []}
 
 
 def test_stopping_cancels_everything_in_flight_and_starts_nothing() -> None:
@@ -652,5 +652,5 @@ def test_what_is_held_follows_the_frontier(tasks: int) -> None:
     while not bench.run.finished:
         for job in bench.send():
             bench.end(job)
-            most = max(most, sum(s.queue.count for s in bench.layout._readiness.stages[1:]))
+            most = max(most, sum(s.queue.count for s in bench.state._readiness.stages[1:]))
     assert most <= 4

@@ -217,7 +217,7 @@ class Scheduler(RuleBasedStateMachine):
         assert len(told) == len(set(told))
         if not self.stopped:
             assert set(told) == self.complete
-            assert self.bench.layout.values.results() == self.expected
+            assert self.bench.state.values.results() == self.expected
 
     def drain(self, job):
         if self.stopped or job.attempt in self.asked:

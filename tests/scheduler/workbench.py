@@ -10,9 +10,9 @@ from asyncexec.backends.contract import Batch, Capabilities, Job, Started
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import Budget
-from asyncexec.scheduler.layout import Layout
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_policies import RunPolicies
+from asyncexec.scheduler.run_state import RunState
 
 TRANSIENT = ErrorInfo("builtins.ConnectionError", ("builtins.OSError",), "reset")
 PERMANENT = ErrorInfo("builtins.ValueError", ("builtins.Exception",), "no")
@@ -56,11 +56,11 @@ class Workbench:
         )
         self.slots = slots
         self.budget = budget or Budget()
-        layout = Layout(
+        state = RunState(
             plan, "run", policies=settings, capabilities=self.capabilities, slots=lambda: self.slots
         )
-        self.layout = layout
-        self.run = Run("run", layout, self.budget, self.capabilities, ids=count(1), seed=0)
+        self.state = state
+        self.run = Run("run", state, self.budget, self.capabilities, ids=count(1), seed=0)
         self.now = 0.0
         self.jobs: dict[int, tuple[str, int]] = {}
         self.batches: list[Batch] = []

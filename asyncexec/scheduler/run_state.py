@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.run_policies import RunPolicies
 
 
-class Layout:
+class RunState:
     """A plan laid out for one run.
 
     Parameters
