@@ -17,7 +17,7 @@ from asyncexec.engine.result import Result
 from asyncexec.engine.started import plan_started
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
-from asyncexec.scheduler.dispatch import RUN_BITS, Lane
+from asyncexec.scheduler.dispatch import RUN_BITS, RunHandle
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run import Run
 
@@ -82,7 +82,7 @@ class Execution:
         self._awaited = False
         self._result: Result | None = None
         self._error: BaseException | None = None
-        self._lane: Lane | None = None
+        self._handle: RunHandle | None = None
         self._last_progress = Progress(tasks=plan.tasks, completed=0, running=0)
         self._driver: Driver | None = None
 
@@ -94,8 +94,8 @@ class Execution:
     def cancel(self) -> None:
         """Stop the work; whoever awaits the execution gets its ``CancelledError`` once everything has stopped."""
         self._cancelled = True
-        if self._lane is not None and self._driver is not None:
-            self._driver.stop(self._lane)
+        if self._handle is not None and self._driver is not None:
+            self._driver.stop(self._handle)
 
     @property
     def done(self) -> bool:
@@ -110,9 +110,9 @@ class Execution:
     @property
     def progress(self) -> Progress:
         """How far it is."""
-        if self._lane is None:
+        if self._handle is None:
             return self._last_progress
-        run = self._lane.run
+        run = self._handle.run
         return Progress(
             tasks=self.plan.tasks, completed=self.plan.tasks - run.left, running=run.running
         )
@@ -136,14 +136,14 @@ class Execution:
         """Run to the end; never raises but for the cancellation of the engine itself."""
         start = time.perf_counter()
         try:
-            value, lane = await self._run(driver)
-            self._result = self._summarize(value, lane, time.perf_counter() - start)
+            value, handle = await self._run(driver)
+            self._result = self._summarize(value, handle, time.perf_counter() - start)
         except _StoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - it is raised where the execution is awaited
             self._error = error
         finally:
-            self._last_progress, self._lane = self.progress, None
+            self._last_progress, self._handle = self.progress, None
             self._tell(self._last_event())
             try:
                 await self._fanout.finish(self.name)
@@ -178,18 +178,18 @@ class Execution:
             raise self._error
         raise anyio.get_cancelled_exc_class()
 
-    async def _run(self, driver: Driver) -> tuple[Any, Lane]:
+    async def _run(self, driver: Driver) -> tuple[Any, RunHandle]:
         if self._fanout:
             self._tell(await self._first_event())
         prepared = await to_thread.run_sync(self._prepare)
         try:
-            lane = await self._drive(driver, prepared.state)
+            handle = await self._drive(driver, prepared.state)
             value = await to_thread.run_sync(prepared.collect)
         finally:
             if not prepared.closed:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(lambda: prepared.close(succeeded=False))
-        return value, lane
+        return value, handle
 
     def _prepare(self) -> Prepared:
         return prepare(
@@ -200,7 +200,7 @@ class Execution:
             history=self._history,
         )
 
-    async def _drive(self, driver: Driver, state: RunState) -> Lane:
+    async def _drive(self, driver: Driver, state: RunState) -> RunHandle:
         run = Run(
             self.name,
             state,
@@ -210,23 +210,23 @@ class Execution:
             epoch=time.time() - anyio.current_time(),
             watched=bool(self._fanout),
         )
-        lane = self._lane = Lane(self._number, run, self._fanout)
+        handle = self._handle = RunHandle(self._number, run, self._fanout)
         self._driver = driver
         if self._cancelled:
             raise _StoppedError
-        driver.add(lane)
+        driver.add(handle)
         try:
-            await lane.finished.wait()
+            await handle.finished.wait()
         except BaseException:
-            driver.stop(lane)
+            driver.stop(handle)
             with anyio.CancelScope(shield=True):
-                await lane.finished.wait()
+                await handle.finished.wait()
             raise
         if run.error is not None:
             raise run.error
         if run.left:
             raise _StoppedError
-        return lane
+        return handle
 
     def _tell(self, event: AnyEvent) -> None:
         if self._fanout:
@@ -252,14 +252,14 @@ class Execution:
             return PlanFailed(execution=self.name, at=at, plan=plan, error=str(self._error))
         return PlanCancelled(execution=self.name, at=at, plan=plan)
 
-    def _summarize(self, value: Any, lane: Lane, wall_seconds: float) -> Result:
+    def _summarize(self, value: Any, handle: RunHandle, wall_seconds: float) -> Result:
         return Result(
             value=value,
             plan=self.plan.name,
             execution=self.name,
             executor=self._backend.capabilities.name,
-            stages=tuple(stage.figures for stage in lane.run.stages),
-            abandoned=lane.run.abandoned,
+            stages=tuple(stage.figures for stage in handle.run.stages),
+            abandoned=handle.run.abandoned,
             wall_seconds=wall_seconds,
-            slow_workers=dict(lane.run.slow_workers.found),
+            slow_workers=dict(handle.run.slow_workers.found),
         )

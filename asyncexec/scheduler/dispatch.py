@@ -34,7 +34,7 @@ DRAIN_SECONDS = 15.0
 """How long a stopped run waits for outcomes that the backend owes it."""
 
 
-class Lane:
+class RunHandle:
     """A run and what belongs to it on the driver's side."""
 
     def __init__(self, number: int, run: Run, fanout: Fanout) -> None:
@@ -86,46 +86,46 @@ class Dispatch:
         self._cancel_at_backend = cancel
         self._avoid = avoid
         self._avoided: frozenset[str] = frozenset()
-        self._lanes: dict[int, Lane] = {}
+        self._handles: dict[int, RunHandle] = {}
 
-    def add(self, lane: Lane, now: float) -> None:
-        """Begin a run; ``lane.finished`` is set at its end."""
-        self._lanes[lane.number] = lane
+    def add(self, handle: RunHandle, now: float) -> None:
+        """Begin a run; ``handle.finished`` is set at its end."""
+        self._handles[handle.number] = handle
         if self.broken is not None:
-            lane.run.stop(self.broken)
+            handle.run.stop(self.broken)
         else:
-            lane.run.begin(now)
-        self.settle(now)
+            handle.run.begin(now)
+        self.advance(now)
 
-    def stop(self, lane: Lane, now: float) -> None:
+    def stop(self, handle: RunHandle, now: float) -> None:
         """Have a run stopped; its ``finished`` is set when nothing of it is left anywhere."""
-        lane.run.stop()
-        self.settle(now)
+        handle.run.stop()
+        self.advance(now)
 
     def take_in(self, reports: Sequence[Report], now: float) -> None:
         """Pass reports on to their runs, and do what follows from them."""
-        lanes = self._lanes
-        if len(lanes) == 1:
-            next(iter(lanes.values())).run.report(reports, now)
+        handles = self._handles
+        if len(handles) == 1:
+            next(iter(handles.values())).run.report(reports, now)
         else:
             for report in reports:
-                lane = lanes.get(report.attempt >> RUN_BITS)
-                if lane is not None:
-                    lane.run.report((report,), now)
-        self.settle(now)
+                handle = handles.get(report.attempt >> RUN_BITS)
+                if handle is not None:
+                    handle.run.report((report,), now)
+        self.advance(now)
 
     def tick(self, now: float) -> None:
         """Do what is due."""
-        for lane in tuple(self._lanes.values()):
-            lane.run.tick(now)
-        self.settle(now)
+        for handle in tuple(self._handles.values()):
+            handle.run.tick(now)
+        self.advance(now)
 
     def next_deadline(self) -> float:
         """Return when :meth:`tick` is to be called; infinity where only a report can change anything."""
         earliest = float("inf")
-        for lane in self._lanes.values():
-            pause_ends = math.inf if self._avoid is None else lane.run.slow_workers.next_change
-            for deadline in (lane.run.next_deadline(), lane.drain_by, pause_ends):
+        for handle in self._handles.values():
+            pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
+            for deadline in (handle.run.next_deadline(), handle.drain_by, pause_ends):
                 if deadline is not None and deadline < earliest:
                     earliest = deadline
         return earliest
@@ -133,23 +133,23 @@ class Dispatch:
     def fail(self, error: BackendError, now: float) -> None:
         """End every run: the backend is broken."""
         self.broken = error
-        for lane in self._lanes.values():
-            lane.run.stop(error)
-            lane.run.abandon_all()
-            lane.run.unwanted.clear()
-        self.settle(now)
+        for handle in self._handles.values():
+            handle.run.stop(error)
+            handle.run.abandon_all()
+            handle.run.unwanted.clear()
+        self.advance(now)
 
-    def settle(self, now: float) -> None:
+    def advance(self, now: float) -> None:
         """Send what can be sent, cancel what is unwanted, tell observers, and end what is finished."""
         if self._avoid is not None:
             self._leave_idle(now)
         self._fill(now)
-        for lane in tuple(self._lanes.values()):
-            run = lane.run
+        for handle in tuple(self._handles.values()):
+            run = handle.run
             if run.unwanted:
                 self._cancel(run, now)
             if run.stopping and not run.finished:
-                self._watch_drain(lane, now)
+                self._watch_drain(handle, now)
             elif run.stalled:
                 run.stop(
                     StalledError(
@@ -158,14 +158,14 @@ class Dispatch:
                 )
             if run.chronicle.events:
                 events, run.chronicle.events = run.chronicle.events, []
-                lane.fanout.send(events)
+                handle.fanout.send(events)
             if run.finished:
-                del self._lanes[lane.number]
-                lane.finished.set()
+                del self._handles[handle.number]
+                handle.finished.set()
 
     def _leave_idle(self, now: float) -> None:
         """Have the backend avoid the workers that some run has found slow."""
-        watches = [lane.run.slow_workers for lane in self._lanes.values()]
+        watches = [handle.run.slow_workers for handle in self._handles.values()]
         if self._avoid is None or not any(w.changed or now >= w.next_change for w in watches):
             return
         avoided = frozenset[str]().union(*(w.avoided(now) for w in watches))
@@ -174,8 +174,8 @@ class Dispatch:
             self._avoid(avoided)
 
     def _fill(self, now: float) -> None:
-        lanes = self._lanes
-        if not lanes or self.broken is not None:
+        handles = self._handles
+        if not handles or self.broken is not None:
             return
         slots = self._slots()
         while self._budget.batches < WINDOW * slots:
@@ -195,25 +195,25 @@ class Dispatch:
 
     def _next_batch(self, now: float, slots: int) -> Batch | None:
         """Return a batch of the run that has the least in flight, among those that have any."""
-        lanes = self._lanes.values()
-        for lane in lanes if len(lanes) == 1 else sorted(lanes, key=_in_flight):
-            batch = lane.run.next_batch(now, slots)
+        handles = self._handles.values()
+        for handle in handles if len(handles) == 1 else sorted(handles, key=_in_flight):
+            batch = handle.run.next_batch(now, slots)
             if batch is not None:
                 return batch
         return None
 
-    def _watch_drain(self, lane: Lane, now: float) -> None:
-        if lane.drain_by is None:
-            lane.drain_by = now + DRAIN_SECONDS
-        elif now >= lane.drain_by:
-            abandoned = lane.run.abandon_all()
+    def _watch_drain(self, handle: RunHandle, now: float) -> None:
+        if handle.drain_by is None:
+            handle.drain_by = now + DRAIN_SECONDS
+        elif now >= handle.drain_by:
+            abandoned = handle.run.abandon_all()
             logger.warning(
                 "execution %s: the backend did not report %d cancelled attempts within %g s; they are given up",
-                lane.run.name,
+                handle.run.name,
                 abandoned,
                 DRAIN_SECONDS,
             )
 
 
-def _in_flight(lane: Lane) -> int:
-    return lane.run.in_flight
+def _in_flight(handle: RunHandle) -> int:
+    return handle.run.in_flight

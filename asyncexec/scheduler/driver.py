@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from asyncexec.backends.contract import AvoidingBackend
 from asyncexec.errors import BackendError
 from asyncexec.scheduler.admission import Budget
-from asyncexec.scheduler.dispatch import Dispatch, Lane
+from asyncexec.scheduler.dispatch import Dispatch, RunHandle
 from asyncexec.scheduler.feed import Feed
 
 if TYPE_CHECKING:
@@ -64,14 +64,14 @@ class Driver:
 
     # -- what the engine calls
 
-    def add(self, lane: Lane) -> None:
-        """Begin a run; ``lane.finished`` is set at its end."""
-        self._dispatch.add(lane, anyio.current_time())
+    def add(self, handle: RunHandle) -> None:
+        """Begin a run; ``handle.finished`` is set at its end."""
+        self._dispatch.add(handle, anyio.current_time())
         self._wake_in_time()
 
-    def stop(self, lane: Lane) -> None:
+    def stop(self, handle: RunHandle) -> None:
         """Have a run stopped; its ``finished`` is set when nothing of it is left anywhere."""
-        self._dispatch.stop(lane, anyio.current_time())
+        self._dispatch.stop(handle, anyio.current_time())
         self._wake_in_time()
 
     # -- tasks

@@ -13,7 +13,7 @@ from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import Budget
-from asyncexec.scheduler.dispatch import Dispatch, Lane
+from asyncexec.scheduler.dispatch import Dispatch, RunHandle
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.scheduler.run_state import RunState
@@ -94,12 +94,12 @@ def simulate(
         cancel=world.cancel,
         avoid=world.avoid,
     )
-    lane = Lane(0, run, fanout)
+    handle = RunHandle(0, run, fanout)
     if on_start is not None:
         on_start(lambda: 1.0 - run.left / plan.tasks if plan.tasks else 1.0)
     start = time.perf_counter()
-    dispatch.add(lane, 0.0)
-    world.run(lane.finished.is_set)
+    dispatch.add(handle, 0.0)
+    world.run(handle.finished.is_set)
     seconds = time.perf_counter() - start
     world.close()
     if run.error is not None:

@@ -386,4 +386,4 @@ class World:
     def _wake(self) -> None:
         """Have the dispatch see that there are more slots."""
         if self.dispatch is not None:
-            self.dispatch.settle(self.now)
+            self.dispatch.advance(self.now)
