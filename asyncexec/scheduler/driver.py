@@ -11,8 +11,8 @@ from anyio.lowlevel import checkpoint
 from asyncexec.backends.contract import AvoidingBackend
 from asyncexec.errors import BackendError
 from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.scheduler.dispatch import Dispatch, RunHandle
-from asyncexec.scheduler.feed import Feed
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -33,12 +33,12 @@ class Driver:
 
     def __init__(self, backend: Backend, budget: Budget) -> None:
         self._backend = backend
-        self._feed = Feed()
+        self._queue = BatchQueue()
         self._dispatch = Dispatch(
             budget,
             slots=lambda: backend.slots,
-            send=self._feed.put,
-            withdraw=self._feed.withdraw,
+            send=self._queue.put,
+            withdraw=self._queue.withdraw,
             cancel=backend.cancel,
             avoid=backend.avoid if isinstance(backend, AvoidingBackend) else None,
         )
@@ -58,7 +58,7 @@ class Driver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
-        self._feed.close()
+        self._queue.close()
         self._tasks.cancel_scope.cancel()
         return await self._tasks.__aexit__(kind, error, traceback)
 
@@ -78,7 +78,7 @@ class Driver:
 
     async def _carry(self) -> None:
         try:
-            async for reports in self._backend.map(self._feed):
+            async for reports in self._backend.map(self._queue):
                 for start in range(0, len(reports), SLICE):
                     if start:
                         await checkpoint()

@@ -14,7 +14,7 @@ from asyncexec.backends.contract import Backend, Batch, Job, Program, Started
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.box import Shape
 from asyncexec.plan.stage import Kernel, TaskIO
-from asyncexec.scheduler.feed import Feed
+from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.testing.patience import scaled
 
 
@@ -44,7 +44,7 @@ class Driven:
         self._sent: set[int] = set()
         self._patience = patience
         self._numbers = itertools.count(1)
-        self._feed = Feed()
+        self._queue = BatchQueue()
         self._changed = anyio.Event()
         self._broken: Exception | None = None
         self._tasks: TaskGroup = anyio.create_task_group()
@@ -87,7 +87,7 @@ class Driven:
         """Send one batch, and return the attempts in the order of ``tasks``."""
         jobs = [Job(next(self._numbers), task, tuple(inputs)) for task in tasks]
         self._sent.update(job.attempt for job in jobs)
-        self._feed.put(Batch(program, jobs, frozenset(apart_from)))
+        self._queue.put(Batch(program, jobs, frozenset(apart_from)))
         return [job.attempt for job in jobs]
 
     def send_all(self, program: Program, tasks: Sequence[int], *, size: int = 64) -> list[int]:
@@ -101,7 +101,7 @@ class Driven:
 
     def cancel(self, attempts: Collection[int]) -> None:
         """Cancel attempts: those that the backend has not taken yet are withdrawn, as the scheduler does."""
-        withdrawn = self._feed.withdraw(attempts)
+        withdrawn = self._queue.withdraw(attempts)
         for attempt in withdrawn:
             self._take(Outcome(attempt, Status.CANCELLED))
         self.backend.cancel([attempt for attempt in attempts if attempt not in withdrawn])
@@ -122,7 +122,7 @@ class Driven:
 
     async def finish(self) -> None:
         """End the input, and wait until the map has ended by itself."""
-        self._feed.close()
+        self._queue.close()
         await self.until(lambda: self.ended, "the end of the map")
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
@@ -145,7 +145,7 @@ class Driven:
 
     async def _collect(self) -> None:
         try:
-            async for reports in self.backend.map(self._feed):
+            async for reports in self.backend.map(self._queue):
                 for report in reports:
                     self._take(report)
                 self._changed.set()

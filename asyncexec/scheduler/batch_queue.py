@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Feed:
+class BatchQueue:
     """An async iterator of batches, open until :meth:`close`."""
 
     def __init__(self) -> None:
