@@ -156,8 +156,8 @@ class Dispatch:
                         f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
                     )
                 )
-            if run.chronicle.events:
-                events, run.chronicle.events = run.chronicle.events, []
+            if run.event_buffer.events:
+                events, run.event_buffer.events = run.event_buffer.events, []
                 handle.fanout.send(events)
             if run.finished:
                 del self._handles[handle.number]

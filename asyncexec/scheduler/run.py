@@ -2,7 +2,7 @@
 
 The driver calls, in any order: :meth:`Run.next_batch` (what to send), :meth:`Run.report` (what came back),
 :meth:`Run.tick` (time has passed), :meth:`Run.stop` (enough). It reads :attr:`Run.unwanted` (attempts to cancel),
-:attr:`Run.chronicle` (what to tell observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always
+:attr:`Run.event_buffer` (what to tell observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always
 the driver's monotonic clock in seconds.
 
 What happens to a task:
@@ -28,7 +28,7 @@ from asyncexec.backends.contract import Batch, Job, Started
 from asyncexec.errors import RetryBudgetError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
-from asyncexec.scheduler.chronicle import Chronicle
+from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.failures import FailDecision, RetryDecision, caused_by, decide_retry
 from asyncexec.scheduler.limits import Limits, next_overdue, overdue
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, TaskRecord
@@ -53,7 +53,7 @@ class Run:
         How many batches are with the backend.
     unwanted : list of int
         Attempts to cancel; the driver takes them away.
-    chronicle : Chronicle
+    event_buffer : EventBuffer
         What happened; the driver takes it away.
     abandoned : int
         Attempts given up that may still be running, on a backend that cannot kill.
@@ -83,7 +83,7 @@ class Run:
         self.left = sum(stage.tasks for stage in self.stages)
         self.in_flight = 0
         self.unwanted: list[int] = []
-        self.chronicle = Chronicle(name, epoch=epoch, watched=watched)
+        self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
         self.abandoned = 0
         self.slow_workers = SlowWorkers()
         self.error: Exception | None = None
@@ -136,7 +136,7 @@ class Run:
             if resumed := stage.figures.resumed:
                 stage.figures.completed = resumed
                 self.left -= resumed
-                self.chronicle.stage_resumed(stage, now)
+                self.event_buffer.stage_resumed(stage, now)
         for position in self._state.begin():
             self._stage_completed(self.stages[position], now)
 
@@ -287,7 +287,7 @@ class Run:
         if stage.first_at is None:
             stage.first_at = now
             stage.figures.started_at = self._epoch + now
-            self.chronicle.stage_started(stage, now)
+            self.event_buffer.stage_started(stage, now)
         inputs, running, ids = stage.inputs, self._running, self._ids
         jobs: list[Job] = []
         for task in tasks:
@@ -311,7 +311,7 @@ class Run:
             stage.figures.backups += 1
             stage.monitor.backup_sent()
             first = next(iter(record.alive.values()))
-            self.chronicle.backup_started(attempt, max(0.0, now - first.started), now)
+            self.event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
         record.alive[attempt.id] = attempt
 
     # -- what came back
@@ -322,7 +322,7 @@ class Run:
         if report.worker not in self._starts.workers:
             self._starts.add(report.worker, now - attempt.sent)
         attempt.lease.stage.monitor.attempts[attempt.id] = attempt
-        self.chronicle.started(attempt, report.worker, now)
+        self.event_buffer.started(attempt, report.worker, now)
 
     def _ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
         lease = attempt.lease
@@ -336,7 +336,7 @@ class Run:
         if attempt.backup:
             monitor.backup_ended(started=outcome.started)
         stage.figures.add(outcome)
-        self.chronicle.ended(attempt, outcome, now)
+        self.event_buffer.ended(attempt, outcome, now)
         if outcome.status is not Status.SUCCEEDED:
             self._unsuccessful(attempt, stage, outcome, now)
             return
@@ -353,7 +353,7 @@ class Run:
         if outcome.started and not self._kills:
             self.abandoned += 1
             attempt.lease.stage.figures.abandoned += 1
-            self.chronicle.abandoned(attempt, now)
+            self.event_buffer.abandoned(attempt, now)
         return outcome._replace(status=Status.TIMED_OUT) if attempt.timed_out else outcome
 
     def _give_back(self, lease: BatchLease) -> None:
@@ -389,8 +389,8 @@ class Run:
             self._circuit.failures
             and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
         ):
-            self.chronicle.circuit_closed(now)
-        self.chronicle.succeeded(attempt, now)
+            self.event_buffer.circuit_closed(now)
+        self.event_buffer.succeeded(attempt, now)
         self._state.complete(stage, attempt.task, outcome.value)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
@@ -400,7 +400,7 @@ class Run:
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
         self._waiting = [s for s in self._waiting if s.readiness.left]
-        self.chronicle.stage_completed(stage, now)
+        self.event_buffer.stage_completed(stage, now)
 
     def _unsuccessful(
         self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
@@ -432,7 +432,7 @@ class Run:
             rng=self._random,
         )
         if isinstance(decision, FailDecision):
-            self.chronicle.failed(attempt, decision.error, now)
+            self.event_buffer.failed(attempt, decision.error, now)
             self.stop(decision.error)
             return
         if (decision.counts_as_failure or is_outage) and kind in COUNTED:
@@ -451,7 +451,7 @@ class Run:
                 return
         if decision.failed:
             stage.figures.retries += 1
-            self.chronicle.retry_scheduled(attempt, decision.delay_seconds, decision.reason, now)
+            self.event_buffer.retry_scheduled(attempt, decision.delay_seconds, decision.reason, now)
         if decision.delay_seconds <= 0 and not decision.exclusive:
             stage.readiness.queue.push_first(attempt.task)
         else:
@@ -477,7 +477,7 @@ class Run:
             self.stop(caused_by(self._circuit.error(self.plan.name, last=last), decision.info))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
-            self.chronicle.circuit_opened(self._circuit.failures, pause, now)
+            self.event_buffer.circuit_opened(self._circuit.failures, pause, now)
 
     # -- the clock
 

@@ -212,7 +212,7 @@ class Scheduler(RuleBasedStateMachine):
         self.each_task_completed_once()
 
     def each_task_completed_once(self):
-        events = self.run.chronicle.events
+        events = self.run.event_buffer.events
         told = [(e.attempt.stage, e.attempt.task) for e in events if isinstance(e, TaskSucceeded)]
         assert len(told) == len(set(told))
         if not self.stopped:

@@ -127,7 +127,7 @@ class Workbench:
 
     def kinds(self) -> list[str]:
         """Take the names of the events so far."""
-        events, self.run.chronicle.events = self.run.chronicle.events, []
+        events, self.run.event_buffer.events = self.run.event_buffer.events, []
         return [type(event).__name__ for event in events]
 
 

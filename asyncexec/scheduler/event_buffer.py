@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.stage import AttemptRecord, StageState
 
 
-class Chronicle:
+class EventBuffer:
     """The events of one run that have not been sent yet.
 
     Attributes
