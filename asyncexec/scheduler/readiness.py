@@ -1,6 +1,6 @@
 """Which tasks may run: a task is ready when everything it reads is complete.
 
-Per stage there is a gate (open once every producer behind a barrier is complete) and a countdown per task of the
+Per stage there is a gate (open once every producer behind a barrier is complete) and a dependencies per task of the
 inputs behind no barrier. Tasks that have all their inputs wait at the gate, if it is shut, in the ready queue.
 """
 
@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asyncexec.scheduler.countdown import Countdown
+from asyncexec.scheduler.dependency_counts import DependencyCounts
 from asyncexec.scheduler.ready import ReadyQueue
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class StageReadiness:
         How many tasks are not complete.
     """
 
-    __slots__ = ("_countdown", "_direct", "_done", "_feeders", "gates", "left", "queue", "tasks")
+    __slots__ = ("_dependencies", "_direct", "_done", "_feeders", "gates", "left", "queue", "tasks")
 
     def __init__(self, graph: Graph, position: int, tasks: int, done: Sequence[range] = ()) -> None:
         edges = [e for e in graph.inputs[position] if not e.barrier]
@@ -41,9 +41,11 @@ class StageReadiness:
         self._feeders = len(edges)
         self._done = sorted(done, key=lambda run: run.start)
         self._direct = len(edges) == 1 and edges[0].reads_one
-        self._countdown = None
+        self._dependencies = None
         if edges and not self._direct:
-            self._countdown = Countdown(tasks, lambda task: sum(e.needs(task) for e in edges))
+            self._dependencies = DependencyCounts(
+                tasks, lambda task: sum(e.needs(task) for e in edges)
+            )
 
     @property
     def open(self) -> bool:
@@ -65,19 +67,19 @@ class StageReadiness:
             for start, stop in self._not_done(tasks.start, tasks.stop):
                 self.queue.push_run(start, stop)
             return
-        countdown = self._countdown
-        if countdown is not None:
+        dependencies = self._dependencies
+        if dependencies is not None:
             for task in tasks:
-                if countdown.arrive(task):
+                if dependencies.arrive(task):
                     self._push(task)
 
     def fed(self) -> None:
         """Note that the last task of a producer behind no barrier is complete."""
         self._feeders -= 1
-        countdown = self._countdown
-        if not self._feeders and countdown is not None and countdown.released < self.tasks:
+        dependencies = self._dependencies
+        if not self._feeders and dependencies is not None and dependencies.released < self.tasks:
             # What is left reads nothing at all (an empty window), so no arrival ever released it.
-            for task in countdown.untouched():
+            for task in dependencies.untouched():
                 self._push(task)
 
     def _push(self, task: int) -> None:

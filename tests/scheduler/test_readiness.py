@@ -22,7 +22,7 @@ from asyncexec.plan.relations import (
     window,
 )
 from asyncexec.plan.stage import Read, Stage
-from asyncexec.scheduler.countdown import PAGE, Countdown
+from asyncexec.scheduler.dependency_counts import BLOCK, DependencyCounts
 from asyncexec.scheduler.graph import graph_of
 from asyncexec.scheduler.readiness import Readiness
 
@@ -155,20 +155,20 @@ def test_what_an_earlier_run_completed_does_not_run_again(plan: Plan, data: st.D
     assert sorted(ran) == sorted(set(everything) - done)
 
 
-@pytest.mark.parametrize("tasks", [1, PAGE - 1, PAGE, PAGE + 1, 3 * PAGE])
+@pytest.mark.parametrize("tasks", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
 def test_counts_are_held_only_for_pages_in_between(tasks: int) -> None:
-    countdown = Countdown(tasks, lambda task: 1 + task % 3)
+    dependencies = DependencyCounts(tasks, lambda task: 1 + task % 3)
     released = []
     for task in range(tasks):
-        released += [(task, n) for n in range(1 + task % 3) if countdown.arrive(task)]
-        assert countdown.pages <= 1
+        released += [(task, n) for n in range(1 + task % 3) if dependencies.arrive(task)]
+        assert dependencies.blocks <= 1
     assert released == [(task, task % 3) for task in range(tasks)]
-    assert countdown.pages == 0
+    assert dependencies.blocks == 0
 
 
 def test_tasks_that_nothing_ever_reached_are_found() -> None:
-    countdown = Countdown(PAGE + 3, lambda _: 1)
-    for task in range(1, PAGE + 3, 2):
-        assert countdown.arrive(task)
-    assert list(countdown.untouched()) == list(range(0, PAGE + 3, 2))
-    assert countdown.released == PAGE + 3
+    dependencies = DependencyCounts(BLOCK + 3, lambda _: 1)
+    for task in range(1, BLOCK + 3, 2):
+        assert dependencies.arrive(task)
+    assert list(dependencies.untouched()) == list(range(0, BLOCK + 3, 2))
+    assert dependencies.released == BLOCK + 3
