@@ -11,8 +11,9 @@ from asyncexec.events.stage_result import StageResult
 from asyncexec.scheduler.batching import BatchSize
 from asyncexec.scheduler.graph import Edge, graph_of
 from asyncexec.scheduler.readiness import Readiness
+from asyncexec.scheduler.reference_counts import ReferenceCounts, reference_counts
+from asyncexec.scheduler.result_store import ResultStore
 from asyncexec.scheduler.stage import AttemptRecord, StageState
-from asyncexec.scheduler.values import Retention, Values, retentions
 from asyncexec.straggler.duration_history import DurationHistory
 from asyncexec.straggler.monitor import AttemptMonitor
 from asyncexec.straggler.off import Off
@@ -66,7 +67,7 @@ class RunState:
         self._graph = graph_of(plan, barriers=policies.barriers)
         self._done = [self._done_tasks(i) for i in range(len(plan.stages))]
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done)
-        self.values = Values(plan.stages, plan.returns or ())
+        self.values = ResultStore(plan.stages, plan.returns or ())
         self.stages = self._make_stages(name, capabilities)
         # Per stage: what its tasks read that is let go of task by task.
         self._read = [list(self._retained(edges)) for edges in self._graph.inputs]
@@ -85,23 +86,29 @@ class RunState:
         if stage.keeps_values:
             self.values.put(position, task, value)
         self._readiness.complete(position, task)
-        for edge, producer, retention in self._read[position]:
-            finished = [p for run in edge.producers(task) for p in run if retention.read(p)]
+        for edge, producer, references in self._read[position]:
+            finished = [p for run in edge.producers(task) for p in run if references.read(p)]
             if finished:
                 self._let_go(producer, finished)
         if not stage.readiness.left:
             self._stage_was_read(position)
 
-    def _retained(self, edges: Sequence[Edge]) -> Iterator[tuple[Edge, StageState, Retention]]:
+    def _retained(
+        self, edges: Sequence[Edge]
+    ) -> Iterator[tuple[Edge, StageState, ReferenceCounts]]:
         for edge in edges:
             producer = self.stages[edge.producer]
-            if not edge.barrier and producer.retention is not None:
-                yield edge, producer, producer.retention
+            if not edge.barrier and producer.references is not None:
+                yield edge, producer, producer.references
 
     def _stage_was_read(self, position: int) -> None:
         for edge in self._graph.inputs[position]:
             producer = self.stages[edge.producer]
-            if edge.barrier and producer.retention is not None and producer.retention.stage_read():
+            if (
+                edge.barrier
+                and producer.references is not None
+                and producer.references.stage_read()
+            ):
                 self._let_go(producer, None)
 
     def _let_go(self, producer: StageState, tasks: Sequence[int] | None) -> None:
@@ -126,7 +133,7 @@ class RunState:
             else workspace is not None and workspace.releases(s)
             for s in stages
         ]
-        kept = retentions(self._graph, stages, wanted)
+        kept = reference_counts(self._graph, stages, wanted)
         states = []
         for position, stage in enumerate(stages):
             program = Program(
@@ -156,7 +163,7 @@ class RunState:
                 readiness=self._readiness.stages[position],
                 policies=policies,
                 inputs=self.values.reader(stage, self._graph.inputs[position]),
-                retention=kept[position],
+                references=kept[position],
                 batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
                 figures=figures,
                 monitor=self._monitor(policies, program, figures, stage, capabilities),

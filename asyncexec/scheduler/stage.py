@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.batching import BatchSize
     from asyncexec.scheduler.readiness import StageReadiness
+    from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.scheduler.values import Retention
     from asyncexec.straggler.monitor import AttemptMonitor
 
 
@@ -171,7 +171,7 @@ class StageState:
         readiness: StageReadiness,
         policies: RunPolicies,
         inputs: Callable[[int], tuple[Any, ...]],
-        retention: Retention | None,
+        references: ReferenceCounts | None,
         batch: BatchSize,
         figures: StageResult,
         monitor: AttemptMonitor[AttemptRecord],
@@ -183,7 +183,7 @@ class StageState:
         self.readiness = readiness
         self.policies = policies
         self.inputs = inputs
-        self.retention = retention
+        self.references = references
         self.batch = batch
         self.figures = figures
         self.monitor = monitor

@@ -9,42 +9,10 @@ from asyncexec.events.outcome import Many
 from asyncexec.plan.stage import Items, Read, Stage
 
 if TYPE_CHECKING:
-    from asyncexec.scheduler.graph import Edge, Graph
+    from asyncexec.scheduler.graph import Edge
 
 
-class Retention:
-    """Says when the output of a task has been read by everybody who reads it.
-
-    Readers behind a barrier are counted by the stage, others by the task; only tasks read in part are remembered.
-    """
-
-    __slots__ = ("_barriers", "_edges", "_left", "_tasks")
-
-    def __init__(self, tasks: int, edges: Sequence[Edge]) -> None:
-        self._tasks = tasks
-        self._edges = [e for e in edges if not e.barrier]
-        self._barriers = sum(e.barrier for e in edges)
-        self._left: dict[int, int] = {}
-
-    def read(self, task: int) -> bool:
-        """Note that one reader of ``task`` is complete; return whether it was the last."""
-        left = self._left.pop(task, 0) or self._needs(task)
-        if left > 1:
-            self._left[task] = left - 1
-            return False
-        return True
-
-    def stage_read(self) -> bool:
-        """Note that every task of a reader behind a barrier is complete; return whether all outputs may go."""
-        self._barriers -= 1
-        return not self._barriers and not self._edges
-
-    def _needs(self, task: int) -> int:
-        # A barrier among the readers keeps everything until its stage is complete: the run's end lets go of it.
-        return self._barriers + sum(len(run) for e in self._edges for run in e.consumers(task))
-
-
-class Values:
+class ResultStore:
     """Outputs of value stages, by stage position and task."""
 
     def __init__(self, stages: Sequence[Stage], returned: Sequence[str]) -> None:
@@ -114,13 +82,3 @@ def _no_inputs(task: int) -> tuple[Any, ...]:  # noqa: ARG001 - the form of ever
 
 def _nothing(task: int) -> None:  # noqa: ARG001 - the form of every source
     return None
-
-
-def retentions(
-    graph: Graph, stages: Sequence[Stage], wanted: Sequence[bool]
-) -> list[Retention | None]:
-    """Return one retention per stage whose outputs shall be let go of when they have been read."""
-    return [
-        Retention(stage.tasks, graph.outputs[i]) if wanted[i] and graph.outputs[i] else None
-        for i, stage in enumerate(stages)
-    ]

@@ -1,0 +1,52 @@
+"""How many readers of each task's output are not complete: an output that nobody reads any more is let go of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncexec.plan.stage import Stage
+    from asyncexec.scheduler.graph import Edge, Graph
+
+
+class ReferenceCounts:
+    """Says when the output of a task has been read by everybody who reads it.
+
+    Readers behind a barrier are counted by the stage, others by the task; only tasks read in part are remembered.
+    """
+
+    __slots__ = ("_barriers", "_edges", "_left", "_tasks")
+
+    def __init__(self, tasks: int, edges: Sequence[Edge]) -> None:
+        self._tasks = tasks
+        self._edges = [e for e in edges if not e.barrier]
+        self._barriers = sum(e.barrier for e in edges)
+        self._left: dict[int, int] = {}
+
+    def read(self, task: int) -> bool:
+        """Note that one reader of ``task`` is complete; return whether it was the last."""
+        left = self._left.pop(task, 0) or self._needs(task)
+        if left > 1:
+            self._left[task] = left - 1
+            return False
+        return True
+
+    def stage_read(self) -> bool:
+        """Note that every task of a reader behind a barrier is complete; return whether all outputs may go."""
+        self._barriers -= 1
+        return not self._barriers and not self._edges
+
+    def _needs(self, task: int) -> int:
+        # A barrier among the readers keeps everything until its stage is complete: the run's end lets go of it.
+        return self._barriers + sum(len(run) for e in self._edges for run in e.consumers(task))
+
+
+def reference_counts(
+    graph: Graph, stages: Sequence[Stage], wanted: Sequence[bool]
+) -> list[ReferenceCounts | None]:
+    """Return one references per stage whose outputs shall be let go of when they have been read."""
+    return [
+        ReferenceCounts(stage.tasks, graph.outputs[i]) if wanted[i] and graph.outputs[i] else None
+        for i, stage in enumerate(stages)
+    ]
