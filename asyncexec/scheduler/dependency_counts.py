@@ -1,4 +1,4 @@
-"""How many inputs each task still waits for, in memory that grows with the frontier.
+"""Counts of the inputs that each task still waits for, in memory that grows with the frontier.
 
 Counts live in blocks of consecutive tasks. A block is made when one of its tasks first gets an input, and dropped when
 its last task has got all of them: tasks that have all or none of their inputs cost nothing.
@@ -37,9 +37,8 @@ class DependencyCounts:
     def __init__(self, tasks: int, needs: Callable[[int], int]) -> None:
         self._tasks = tasks
         self._needs = needs
-        self._blocks: dict[
-            int, _CountBlock | None
-        ] = {}  # None: every task of the block has all its inputs
+        # None: every task of the block has all its inputs.
+        self._blocks: dict[int, _CountBlock | None] = {}
         self.released = 0
 
     def arrive(self, task: int) -> bool:

@@ -1,4 +1,4 @@
-"""How many readers of each task's output are not complete: an output that nobody reads any more is let go of."""
+"""Reference counts of the tasks' outputs: one is freed when every task that reads it is complete."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class ReferenceCounts:
-    """Says when the output of a task has been read by everybody who reads it.
+    """Counts the readers of each task's output that are not complete.
 
     Readers behind a barrier are counted by the stage, others by the task; only tasks read in part are remembered.
     """
@@ -38,14 +38,14 @@ class ReferenceCounts:
         return not self._barriers and not self._edges
 
     def _needs(self, task: int) -> int:
-        # A barrier among the readers keeps everything until its stage is complete: the run's end lets go of it.
+        # A barrier among the readers keeps everything until its stage is complete; the run's end frees it.
         return self._barriers + sum(len(run) for e in self._edges for run in e.consumers(task))
 
 
 def reference_counts(
     graph: Graph, stages: Sequence[Stage], wanted: Sequence[bool]
 ) -> list[ReferenceCounts | None]:
-    """Return one references per stage whose outputs shall be let go of when they have been read."""
+    """Return counts for each stage whose outputs are to be freed when they have been read, and None for the others."""
     return [
         ReferenceCounts(stage.tasks, graph.outputs[i]) if wanted[i] and graph.outputs[i] else None
         for i, stage in enumerate(stages)

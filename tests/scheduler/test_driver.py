@@ -23,7 +23,7 @@ def calls(monkeypatch):
 
         return call
 
-    for name in ("add", "take_in", "tick", "settle", "next_deadline"):
+    for name in ("add", "take_in", "tick", "advance", "next_deadline"):
         monkeypatch.setattr(Dispatch, name, counting(name))
     return counted
 
@@ -49,4 +49,4 @@ async def test_slots_are_counted_once_to_send_and_once_for_the_clock(calls):
     async with ax.Engine(backend) as engine:
         backend.asked = 0
         await engine.execute(ax.Plan.map(abs, range(500)))
-    assert backend.asked <= calls["settle"] + calls["next_deadline"] + 1
+    assert backend.asked <= calls["advance"] + calls["next_deadline"] + 1
