@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import ClassVar
 
 import anyio
@@ -16,9 +15,10 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.extras import need
+from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.ray_cluster.connect import check_reachable
 from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
-from asyncexec.backends.ray_cluster.options import Settings, checked
+from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.backends.ray_cluster.record import Records
 from asyncexec.backends.ray_cluster.remote import Remote, as_lost, probe
 from asyncexec.backends.ray_cluster.session import Session, join, leave, look
@@ -39,38 +39,7 @@ class RayBackend(CallsBackend):
     ones), which go to Ray with each task; a task takes one CPU unless its stage says otherwise. What no node has is an
     error at once.
 
-    Parameters
-    ----------
-    cluster_address : str, optional
-        ``"host:port"`` of a cluster to connect to, ``"auto"`` for the one that runs on this machine, ``"local"`` to
-        start one whatever the environment says.
-    max_workers : int, optional
-        How many tasks may be with Ray at once; default: the cluster's CPUs, as nodes come and go. Say more where a
-        cluster is to grow because of what waits.
-    cpus : int, optional
-        CPUs of a Ray that is started here (default: the cores this process may use); of one that runs already: how
-        many it must have at least.
-    gpus : int, optional
-        The same of GPUs; default: those Ray finds.
-    resources : mapping of str to float, optional
-        The same of custom resources (``{"licence": 2}``).
-    memory : int or str, optional
-        What one task may use (``"2GB"``). Reserved for it where its stage does not say; plans that allow more are
-        refused. Default: what the largest node has.
-    object_store_memory : int or str, optional
-        Of a Ray that is started here; default: 512 MiB, beyond which Ray spills to disk.
-    env_vars : mapping of str to str, optional
-        Environment variables of tasks.
-    pip : sequence of str, optional
-        Packages to install for tasks.
-    working_dir : str or Path, optional
-        A directory to send to the workers, in which tasks run.
-    py_modules : sequence of str or Path, optional
-        Directories of packages to send to the workers.
-    log_to_driver : bool
-        Whether what tasks print is shown here.
-    max_calls : int, optional
-        After how many batches a worker process is replaced, for tasks that leak.
+    Its options are the fields of :class:`RayOptions`.
 
     Raises
     ------
@@ -92,53 +61,23 @@ class RayBackend(CallsBackend):
         call_seconds=0.003,
     )
 
-    def __init__(
-        self,
-        *,
-        cluster_address: str | None = None,
-        max_workers: int | None = None,
-        cpus: int | None = None,
-        gpus: int | None = None,
-        memory: int | str | None = None,
-        resources: Mapping[str, float] | None = None,
-        object_store_memory: int | str | None = None,
-        env_vars: Mapping[str, str] | None = None,
-        pip: Sequence[str] | None = None,
-        working_dir: str | Path | None = None,
-        py_modules: Sequence[str | Path] | None = None,
-        log_to_driver: bool = False,
-        max_calls: int | None = None,
-    ) -> None:
+    @takes_options(RayOptions)
+    def __init__(self, options: RayOptions) -> None:
         need("ray", "ray")
-        settings = checked(
-            cluster_address=cluster_address,
-            max_workers=max_workers,
-            cpus=cpus,
-            gpus=gpus,
-            memory=memory,
-            resources=resources,
-            object_store_memory=object_store_memory,
-            env_vars=env_vars,
-            pip=pip,
-            working_dir=working_dir,
-            py_modules=py_modules,
-            log_to_driver=log_to_driver,
-            max_calls=max_calls,
-        )
-        super().__init__(_Ray(settings, self.features))
+        super().__init__(_Ray(options, self.features))
 
 
 class _Ray:
     """Ray as a system that is called."""
 
-    def __init__(self, settings: Settings, features: Capabilities) -> None:
+    def __init__(self, options: RayOptions, features: Capabilities) -> None:
         self.capabilities = replace(
             features,
-            local=settings.wanted.address is None,
-            worker_bytes=settings.memory_bytes,
+            local=options.address is None,
+            worker_bytes=options.memory_bytes,
         )
-        self.slots = settings.max_workers or 1
-        self._settings = settings
+        self.slots = options.max_workers or 1
+        self._options = options
         self._features = features
         self._session: Session | None = None
         self._thread: SystemThread | None = None
@@ -149,19 +88,19 @@ class _Ray:
         self._caller = RemoteCaller()
 
     async def open(self) -> None:
-        await check_reachable(self._settings.wanted.address)
+        await check_reachable(self._options.address)
         thread = SystemThread("ray")
         # Ray cannot be interrupted while it starts.
         with anyio.CancelScope(shield=True):
             try:
-                session = await thread.run(partial(join, self._settings.wanted))
+                session = await thread.run(partial(join, self._options))
             except BaseException:
                 thread.end()
                 raise
             self._session, self._thread = session, thread
             self._know()
         try:
-            self._remote = Remote(self._settings, thread)
+            self._remote = Remote(self._options, thread)
             self._caller = RemoteCaller()
             self._records.open(here=self.capabilities.local)
             await probe(self._remote)
@@ -176,18 +115,18 @@ class _Ray:
             return
         session, nodes = self._session, self._session.nodes
         self._nodes, self._looked_at = nodes, time.monotonic()
-        self.slots = self._settings.max_workers or max(1, int(nodes.total("CPU")))
+        self.slots = self._options.max_workers or max(1, int(nodes.total("CPU")))
         self.capabilities = replace(
             self._features,
             local=session.local,
             # A worker that dies is noticed at once; a machine that does, by Ray's health checks.
             loss_seconds=self._features.loss_seconds if session.local else 60.0,
-            worker_bytes=self._settings.memory_bytes or int(nodes.most("memory")) or None,
+            worker_bytes=self._options.memory_bytes or int(nodes.most("memory")) or None,
             resources=nodes.named,
         )
 
     async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
-        demand = demand_of(batch.program, memory_bytes=self._settings.memory_bytes or 0)
+        demand = demand_of(batch.program, memory_bytes=self._options.memory_bytes or 0)
         if time.monotonic() - self._looked_at > LOOK_SECONDS or not self._nodes.fit(demand):
             await self._look()
         if not self._nodes.fit(demand):

@@ -19,6 +19,7 @@ from asyncexec.backends.ray import RayBackend
 from asyncexec.backends.ray_cluster.demands import Demand, Nodes, demand_of
 from asyncexec.backends.ray_cluster.in_worker import frames
 from asyncexec.backends.ray_cluster.kills import Kills, until_gone
+from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.backends.ray_cluster.record import Record, Records
 from asyncexec.backends.ray_cluster.remote import PASSED_ON, Remote
 from asyncexec.backends.registry import make_backend
@@ -111,8 +112,8 @@ def test_what_workers_fetch_themselves_goes_with_tasks_and_what_is_sent_with_the
     tmp_path,
 ):
     def environments(**options):
-        settings = RayBackend(**options)._system._settings
-        return dict(settings.wanted.runtime_env), dict(settings.task_env)
+        told = RayOptions(**options)
+        return told.runtime_env, told.task_env
 
     there, here = "s3://bucket/archive.zip", str(tmp_path)
     assert environments(working_dir=there) == ({}, {"working_dir": there})

@@ -8,9 +8,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import anyio
 
 from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.errors import BackendError
 
 REACH_SECONDS = 10.0
@@ -25,38 +25,6 @@ OBJECT_STORE_BYTES = 512 * 2**20
 LOOPBACK = "127.0.0.1"
 # A socket's path may have 107 bytes, and Ray adds 70 to that of its directory.
 _LONGEST_DIRECTORY = 36
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What a user wants of Ray, of the options that concern the session.
-
-    Attributes
-    ----------
-    address : str or None
-        Of a cluster to connect to; None to start one here.
-    cpus, gpus : float or None
-    resources : mapping of str to float
-        What Ray is started with, and what a running one must have.
-    object_store_bytes : int or None
-    log_to_driver : bool
-    runtime_env : mapping
-        For the whole connection (``working_dir``, ``py_modules``).
-    """
-
-    address: str | None = None
-    cpus: float | None = None
-    gpus: float | None = None
-    resources: Mapping[str, float] = field(default_factory=dict)
-    object_store_bytes: int | None = None
-    log_to_driver: bool = False
-    runtime_env: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def required(self) -> dict[str, float]:
-        """What a running Ray must have in all, by our names."""
-        named = {"cpus": self.cpus, "gpus": self.gpus, **self.resources}
-        return {name: float(amount) for name, amount in named.items() if amount}
 
 
 class Connection:
@@ -134,33 +102,33 @@ async def check_reachable(address: str | None) -> None:
         ) from error
 
 
-def connect(wanted: Wanted) -> Connection:
-    """Connect this process, which has no connection, to Ray as ``wanted``; blocks for seconds.
+def connect(options: RayOptions) -> Connection:
+    """Connect this process, which has no connection, to Ray as the options say; blocks for seconds.
 
     Raises
     ------
     BackendError
         If Ray does not start, or cannot be reached.
     """
-    with _clean_environment(), _on_loopback(wanted):
+    with _clean_environment(), _on_loopback(options):
         import ray
 
-        options: dict[str, Any] = {
-            "log_to_driver": wanted.log_to_driver,
+        arguments: dict[str, Any] = {
+            "log_to_driver": options.log_to_driver,
             "configure_logging": False,
-            "runtime_env": dict(wanted.runtime_env) or None,
+            "runtime_env": options.runtime_env or None,
         }
         directory: Path | None = None
-        if wanted.address is None:
+        if options.address is None:
             directory = Path(tempfile.mkdtemp(prefix="ax-ray-"))
-            options |= _local_options(wanted, directory)
+            arguments |= _local_options(options, directory)
         else:
-            options["address"] = wanted.address
+            arguments["address"] = options.address
         keeper = Keeper()
         try:
-            keeper.run(partial(ray.init, **options))
+            keeper.run(partial(ray.init, **arguments))
         except Exception as error:
-            where = "start" if wanted.address is None else f"connect to {wanted.address!r}"
+            where = "start" if options.address is None else f"connect to {options.address!r}"
             with contextlib.suppress(Exception):
                 ray.shutdown()
             keeper.end()
@@ -169,19 +137,19 @@ def connect(wanted: Wanted) -> Connection:
         return Connection(directory, job(), keeper)
 
 
-def _local_options(wanted: Wanted, directory: Path) -> dict[str, Any]:
-    options: dict[str, Any] = {
+def _local_options(options: RayOptions, directory: Path) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
         "address": "local",  # Whatever RAY_ADDRESS says.
-        "num_cpus": usable_cores() if wanted.cpus is None else wanted.cpus,
-        "num_gpus": wanted.gpus,
-        "resources": dict(wanted.resources) or None,
-        "object_store_memory": wanted.object_store_bytes or OBJECT_STORE_BYTES,
+        "num_cpus": usable_cores() if options.cpus is None else options.cpus,
+        "num_gpus": options.gpus,
+        "resources": dict(options.resources or {}) or None,
+        "object_store_memory": options.object_store_bytes or OBJECT_STORE_BYTES,
         "include_dashboard": False,
         "_node_ip_address": LOOPBACK,
     }
     if len(str(directory)) <= _LONGEST_DIRECTORY:
-        options["_temp_dir"] = str(directory)
-    return options
+        arguments["_temp_dir"] = str(directory)
+    return arguments
 
 
 def job() -> str:
@@ -220,7 +188,7 @@ def _clean_environment() -> Generator[None]:
 
 
 @contextlib.contextmanager
-def _on_loopback(wanted: Wanted) -> Generator[None]:
+def _on_loopback(options: RayOptions) -> Generator[None]:
     """Have a Ray that is started here listen on loopback only.
 
     Asked for 127.0.0.1, Ray takes the machine's address in the network instead, and listens everywhere, except where
@@ -229,7 +197,7 @@ def _on_loopback(wanted: Wanted) -> Generator[None]:
     from ray._private import ray_constants as constants
 
     known: bool | None = getattr(constants, "ENABLE_RAY_CLUSTER", None)
-    if wanted.address is not None or known is None:
+    if options.address is not None or known is None:
         yield
         return
     constants.ENABLE_RAY_CLUSTER = False

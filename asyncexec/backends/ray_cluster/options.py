@@ -1,179 +1,168 @@
-"""The options of the ``ray`` executor, checked."""
+"""The options of the executor ``ray``, and what follows from them."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
 
-from asyncexec.backends.options import environment, flag, mapping, memory_bytes, texts, whole_number
-from asyncexec.backends.ray_cluster.connect import Wanted
+from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.options import (
+    Count,
+    CountFromZero,
+    EnvVars,
+    Memory,
+    Place,
+    Places,
+    Texts,
+    amounts,
+    bytes_of,
+    memory_bytes,
+)
 from asyncexec.errors import OptionError
 
-NAME = "ray"
 # Ray's own floor.
 LEAST_OBJECT_STORE_BYTES = 80_000_000
+_NOT_CUSTOM = frozenset({"cpus", "gpus", "CPU", "GPU", "memory", "object_store_memory"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """What a backend was told.
-
-    Attributes
-    ----------
-    wanted : Wanted
-        Of the session.
-    max_workers : int or None
-    memory_bytes : int or None
-        What one task may use.
-    max_calls : int or None
-    task_env : mapping
-        The part of Ray's ``runtime_env`` that goes with each task.
-    """
-
-    wanted: Wanted
-    max_workers: int | None
-    memory_bytes: int | None
-    max_calls: int | None
-    task_env: Mapping[str, Any]
-
-
-def checked(
-    *,
-    cluster_address: str | None,
-    max_workers: int | None,
-    cpus: int | None,
-    gpus: int | None,
-    memory: int | str | None,
-    resources: Mapping[str, float] | None,
-    object_store_memory: int | str | None,
-    env_vars: Mapping[str, str] | None,
-    pip: Sequence[str] | None,
-    working_dir: str | Path | None,
-    py_modules: Sequence[str | Path] | None,
-    log_to_driver: bool,
-    max_calls: int | None,
-) -> Settings:
-    """Return the options as settings.
-
-    Raises
-    ------
-    OptionError
-        If one is not what it should be.
-    """
-    address = _address(cluster_address)
-    sent = _sent(working_dir, py_modules)
-    wanted = Wanted(
-        address=address,
-        cpus=_count("cpus", cpus),
-        gpus=_count("gpus", gpus, least=0),
-        resources=_resources(resources),
-        object_store_bytes=_object_store(object_store_memory, address),
-        log_to_driver=flag(log_to_driver, executor=NAME, option="log_to_driver"),
-        runtime_env={option: value for option, value in sent.items() if not _is_fetched(value)},
-    )
-    fetched = {option: value for option, value in sent.items() if _is_fetched(value)}
-    return Settings(
-        wanted=wanted,
-        max_workers=_count("max_workers", max_workers),
-        memory_bytes=memory_bytes(memory, executor=NAME, option="memory"),
-        max_calls=_count("max_calls", max_calls),
-        task_env={**_task_env(env_vars, pip), **fetched},
-    )
-
-
-def _count(option: str, value: int | None, *, least: int = 1) -> int | None:
-    return None if value is None else whole_number(value, executor=NAME, option=option, least=least)
-
-
-def _address(address: Any) -> str | None:
-    if address is None:
-        # As Ray itself does; inside a Ray job it is set.
-        address = os.environ.get("RAY_ADDRESS") or None
-    if address is None or address == "local":
-        return None
-    if not isinstance(address, str) or not address:
-        raise OptionError(f"executor 'ray': cluster_address must be 'host:port', not {address!r}")
-    if "://" in address:
+def _address(value: object, *, executor: str, option: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise OptionError(f"executor {executor!r}: {option} must be 'host:port', not {value!r}")
+    if "://" in value:
         raise OptionError(
-            f"executor 'ray': cluster_address={address!r} would go through Ray Client, which cannot "
+            f"executor {executor!r}: {option}={value!r} would go through Ray Client, which cannot "
             f"tell what tasks do while they run. Give 'host:port' (or 'auto') on a machine of the "
             f"cluster, or submit the program as a Ray job"
         )
-    return address
+    return value
 
 
-def _resources(resources: Mapping[str, Any] | None) -> dict[str, float]:
-    amounts = mapping(resources, executor=NAME, option="resources")
-    for name, amount in amounts.items():
-        if name in {"cpus", "gpus", "CPU", "GPU", "memory", "object_store_memory"}:
+def _resources(value: object, *, executor: str, option: str) -> dict[str, float]:
+    given = amounts(value, executor=executor, option=option, above_zero=True)
+    for name in given:
+        if name in _NOT_CUSTOM:
             raise OptionError(
-                f"executor 'ray': {name!r} is not a custom resource; there are the options "
+                f"executor {executor!r}: {name!r} is not a custom resource; there are the options "
                 f"cpus, gpus, memory and object_store_memory"
             )
-        if isinstance(amount, bool) or not isinstance(amount, int | float) or not amount > 0:
-            raise OptionError(
-                f"executor 'ray': resources[{name!r}] must be a number above 0, not {amount!r}"
-            )
-    return amounts
+    return given
 
 
-def _object_store(memory: int | str | None, address: str | None) -> int | None:
-    if memory is None:
-        return None
-    if address is not None:
-        raise OptionError(
-            "executor 'ray': object_store_memory is for a Ray that is started here; the cluster at "
-            "cluster_address has its own"
-        )
-    size = memory_bytes(memory, executor=NAME, option="object_store_memory")
+def _object_store(value: float | str, *, executor: str, option: str) -> int:
+    size = memory_bytes(value, executor=executor, option=option)
     if size is None or size < LEAST_OBJECT_STORE_BYTES:
-        raise OptionError(
-            f"executor 'ray': object_store_memory must be at least 80MB, not {memory!r}"
-        )
+        raise OptionError(f"executor {executor!r}: {option} must be at least 80MB, not {value!r}")
     return size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RayOptions:
+    """Options of the executor ``ray``."""
+
+    cluster_address: Annotated[str, _address] | None = None
+    """``"host:port"`` of a cluster to connect to, ``"auto"`` for the one that runs on this machine, ``"local"`` to
+    start one whatever the environment says."""
+
+    max_workers: Count | None = None
+    """How many tasks may be with Ray at once; default: the cluster's CPUs, as nodes come and go. Say more where a
+    cluster is to grow because of what waits."""
+
+    cpus: Count | None = None
+    """CPUs of a Ray that is started here (default: the cores this process may use); of one that runs already: how many
+    it must have at least."""
+
+    gpus: CountFromZero | None = None
+    """The same of GPUs; default: those Ray finds."""
+
+    memory: Memory | None = None
+    """What one task may use (``"2GB"``). Reserved for it where its stage does not say; plans that allow more are
+    refused. Default: what the largest node has."""
+
+    resources: Annotated[Mapping[str, float], _resources] | None = None
+    """The same of custom resources (``{"licence": 2}``)."""
+
+    object_store_memory: Annotated[int | str, _object_store] | None = None
+    """Of a Ray that is started here; default: 512 MiB, beyond which Ray spills to disk."""
+
+    env_vars: EnvVars | None = field(default=None, repr=False)
+    """Environment variables of tasks."""
+
+    pip: Texts | None = None
+    """Packages to install for tasks."""
+
+    working_dir: Place | None = None
+    """A directory to send to the workers, in which tasks run."""
+
+    py_modules: Places | None = None
+    """Directories of packages to send to the workers."""
+
+    log_to_driver: bool = False
+    """Whether what tasks print is shown here."""
+
+    max_calls: Count | None = None
+    """After how many batches a worker process is replaced, for tasks that leak."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="ray")
+        if self.cluster_address is None and (found := os.environ.get("RAY_ADDRESS")):
+            # As Ray itself does; inside a Ray job it is set.
+            address = _address(found, executor="ray", option="cluster_address")
+            object.__setattr__(self, "cluster_address", address)
+        if self.object_store_memory is not None and self.address is not None:
+            raise OptionError(
+                "executor 'ray': object_store_memory is for a Ray that is started here; the cluster at "
+                "cluster_address has its own"
+            )
+
+    @property
+    def address(self) -> str | None:
+        """Of a cluster to connect to; None to start one here."""
+        return None if self.cluster_address == "local" else self.cluster_address
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """What one task may use."""
+        return bytes_of(self.memory)
+
+    @property
+    def object_store_bytes(self) -> int | None:
+        """Memory of the object store of a Ray that is started here."""
+        return bytes_of(self.object_store_memory)
+
+    @property
+    def required(self) -> dict[str, float]:
+        """What a running Ray must have in all, by our names."""
+        named = {"cpus": self.cpus, "gpus": self.gpus, **(self.resources or {})}
+        return {name: float(amount) for name, amount in named.items() if amount}
+
+    @property
+    def runtime_env(self) -> dict[str, Any]:
+        """The part of Ray's ``runtime_env`` that goes with the connection."""
+        return {name: value for name, value in self._sent.items() if not _is_fetched(value)}
+
+    @property
+    def task_env(self) -> dict[str, Any]:
+        """The part of Ray's ``runtime_env`` that goes with each task."""
+        env: dict[str, Any] = {}
+        if self.env_vars is not None:
+            env["env_vars"] = dict(self.env_vars)
+        if self.pip is not None:
+            env["pip"] = list(self.pip)
+        return env | {name: value for name, value in self._sent.items() if _is_fetched(value)}
+
+    @property
+    def _sent(self) -> dict[str, str | list[str]]:
+        env: dict[str, str | list[str]] = {}
+        if self.working_dir is not None:
+            env["working_dir"] = str(self.working_dir)
+        if self.py_modules is not None:
+            env["py_modules"] = [str(place) for place in self.py_modules]
+        return env
 
 
 def _is_fetched(value: str | list[str]) -> bool:
     """Whether workers fetch all of it themselves: that goes with tasks, so a Ray that runs takes it as well."""
     places = [value] if isinstance(value, str) else value
     return bool(places) and all("://" in place for place in places)
-
-
-def _sent(
-    working_dir: str | Path | None, py_modules: Sequence[str | Path] | None
-) -> dict[str, str | list[str]]:
-    env: dict[str, str | list[str]] = {}
-    if working_dir is not None:
-        env["working_dir"] = str(_place("working_dir", working_dir))
-    if py_modules is not None:
-        places = _list("py_modules", py_modules)
-        env["py_modules"] = [str(_place("py_modules", place)) for place in places]
-    return env
-
-
-def _place(option: str, place: str | Path) -> str | Path:
-    if not isinstance(place, str | Path):
-        raise OptionError(
-            f"executor 'ray': {option} takes paths and addresses of archives, not {place!r}"
-        )
-    if "://" not in str(place) and not Path(place).exists():
-        raise OptionError(f"executor 'ray': {option}: there is no {str(place)!r}")
-    return place
-
-
-def _list(option: str, value: Sequence[Any]) -> list[Any]:
-    if isinstance(value, str) or not isinstance(value, Sequence):
-        raise OptionError(f"executor 'ray': {option} must be a list, not {value!r}")
-    return list(value)
-
-
-def _task_env(env_vars: Mapping[str, str] | None, pip: Sequence[str] | None) -> dict[str, Any]:
-    env: dict[str, Any] = {}
-    if env_vars is not None:
-        env["env_vars"] = environment(env_vars, executor=NAME)
-    if pip is not None:
-        env["pip"] = list(texts(pip, executor=NAME, option="pip"))
-    return env

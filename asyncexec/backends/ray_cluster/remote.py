@@ -15,7 +15,7 @@ from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.ray_cluster import in_worker
 from asyncexec.backends.ray_cluster.demands import Demand
 from asyncexec.backends.ray_cluster.kills import KILL_SECONDS, KILLS, Kills, until_gone
-from asyncexec.backends.ray_cluster.options import Settings
+from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.backends.ray_cluster.record import last
 from asyncexec.errors import BackendError, WorkerLostError
 
@@ -33,7 +33,7 @@ class Remote:
 
     Parameters
     ----------
-    settings : Settings
+    options : RayOptions
     thread : SystemThread
         For what blocks.
     kills : Kills
@@ -42,11 +42,11 @@ class Remote:
 
     def __init__(
         self,
-        settings: Settings | None = None,
+        options: RayOptions | None = None,
         thread: SystemThread | None = None,
         kills: Kills = KILLS,
     ) -> None:
-        self._settings = settings
+        self._options = options
         self._thread = thread
         self._kills = kills
         self._functions: dict[Demand, Any] = {}
@@ -102,7 +102,7 @@ class Remote:
 
     @property
     def _environment(self) -> dict[str, Any]:
-        env = {} if self._settings is None else dict(self._settings.task_env)
+        env = {} if self._options is None else self._options.task_env
         return {"runtime_env": env} if env else {}
 
     def _function(self, demand: Demand) -> Any:
@@ -112,8 +112,8 @@ class Remote:
             import ray
 
             options = {**demand.options, **self._environment}
-            if self._settings is not None and self._settings.max_calls is not None:
-                options["max_calls"] = self._settings.max_calls
+            if self._options is not None and self._options.max_calls is not None:
+                options["max_calls"] = self._options.max_calls
             decorate = ray.remote(num_returns="streaming", max_retries=0, **options)
             function = self._functions[demand] = decorate(in_worker.frames)
         return function

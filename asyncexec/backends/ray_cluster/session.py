@@ -10,8 +10,9 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from asyncexec.backends.ray_cluster.connect import Connection, Wanted, connect, job, remove
+from asyncexec.backends.ray_cluster.connect import Connection, connect, job, remove
 from asyncexec.backends.ray_cluster.demands import Nodes
+from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.errors import OptionError, ResourceError
 
 
@@ -44,8 +45,8 @@ class _Process:
 _PROCESS = _Process()
 
 
-def join(wanted: Wanted) -> Session:
-    """Connect to Ray as ``wanted``, or share the connection that is there; blocks for seconds.
+def join(options: RayOptions) -> Session:
+    """Connect to Ray as the options say, or share the connection that is there; blocks for seconds.
 
     Raises
     ------
@@ -60,9 +61,9 @@ def join(wanted: Wanted) -> Session:
 
     with _PROCESS.lock:
         if not ray.is_initialized():
-            _PROCESS.connection = connect(wanted)
+            _PROCESS.connection = connect(options)
         else:
-            _check_there(wanted)
+            _check_there(options)
         connection = _PROCESS.connection
         if connection is not None and connection.job != job():
             connection = _PROCESS.connection = None
@@ -70,7 +71,7 @@ def join(wanted: Wanted) -> Session:
             connection.users += 1
     try:
         session = Session(connection=connection, **look())
-        _check_enough(wanted, session.nodes)
+        _check_enough(options, session.nodes)
     except BaseException:
         leave(connection)
         raise
@@ -108,22 +109,22 @@ def leave(connection: Connection | None) -> None:
             remove(connection.directory)
 
 
-def _check_there(wanted: Wanted) -> None:
+def _check_there(options: RayOptions) -> None:
     """Raise where a connection that is there cannot be as wanted."""
     import ray
 
     there: str = ray.get_runtime_context().gcs_address
-    if wanted.address not in {None, "auto", there}:
+    if options.address not in {None, "auto", there}:
         raise OptionError(
-            f"executor 'ray': cluster_address is {wanted.address!r}, and this process is connected to Ray at "
+            f"executor 'ray': cluster_address is {options.address!r}, and this process is connected to Ray at "
             f"{there!r} already. Leave cluster_address out, or call ray.shutdown() first"
         )
     refused = {
-        "object_store_memory": wanted.object_store_bytes,
-        "log_to_driver": wanted.log_to_driver,
+        "object_store_memory": options.object_store_bytes,
+        "log_to_driver": options.log_to_driver,
         **{
             name: [part for part in _listed(value) if "://" not in str(part)]
-            for name, value in wanted.runtime_env.items()
+            for name, value in options.runtime_env.items()
         },
     }
     for option, value in refused.items():
@@ -138,8 +139,8 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _check_enough(wanted: Wanted, nodes: Nodes) -> None:
-    for name, amount in wanted.required.items():
+def _check_enough(options: RayOptions, nodes: Nodes) -> None:
+    for name, amount in options.required.items():
         has = nodes.named.get(name, 0.0)
         if amount > has:
             raise ResourceError(
