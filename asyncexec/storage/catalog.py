@@ -90,7 +90,7 @@ def _why_not(location: Location, place: StorePath, error: Exception) -> Asyncexe
     if isinstance(error, AsyncexecError):
         return error
     try:
-        there = documents(location, place)
+        there = documents(location)
     except StorageError as why:
         return why
     if not there:

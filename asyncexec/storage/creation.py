@@ -8,18 +8,12 @@ import shutil
 import warnings
 from typing import TYPE_CHECKING
 
-import zarr
-from zarr.core.sync import sync
-from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
-
 from asyncexec.errors import AsyncexecError, OptionError, TargetExistsError
 from asyncexec.storage.faults import storage_error
 from asyncexec.storage.metadata import documents, is_array, is_group
-from asyncexec.storage.stores import open_place
+from asyncexec.storage.objects import objects_at
 
 if TYPE_CHECKING:
-    from zarr.storage import StorePath
-
     from asyncexec.storage.arrays import StoredArray
     from asyncexec.storage.locations import Location
 
@@ -32,8 +26,7 @@ def check_free(location: Location, *, overwrite: bool) -> bool:
     TargetExistsError
         If there is an array and not ``overwrite``, or anything else: that is never removed.
     """
-    place = open_place(location, read_only=True)
-    found = documents(location, place)
+    found = documents(location)
     if is_array(found):
         if not overwrite:
             raise TargetExistsError(
@@ -44,7 +37,7 @@ def check_free(location: Location, *, overwrite: bool) -> bool:
         raise TargetExistsError(
             f"{location} is a Zarr group, which is not replaced by an array. Store inside of it, or elsewhere"
         )
-    if not _is_empty(location, place):
+    if not _is_empty(location):
         raise TargetExistsError(
             f"{location} holds something that is no Zarr array, so it is not replaced. Remove it, or store elsewhere"
         )
@@ -67,6 +60,15 @@ def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
     """
     if check_free(ref.location, overwrite=overwrite):
         remove(ref.location)
+    _make(ref)
+
+
+def _make(ref: StoredArray) -> None:
+    import zarr  # noqa: PLC0415 - dear, and where chunks stay in memory no array is made
+    from zarr.errors import UnknownCodecError, UnstableSpecificationWarning  # noqa: PLC0415 - the same
+
+    from asyncexec.storage.stores import open_place  # noqa: PLC0415 - the same
+
     codecs = [json.loads(ref.compressor)] if ref.compressor else None
     try:
         with warnings.catch_warnings():
@@ -103,26 +105,18 @@ def remove(location: Location) -> None:
             if os.path.lexists(local):
                 shutil.rmtree(local)
             return
-        place = open_place(location)
-        sync(place.store.delete_dir(place.path))
+        objects_at(location).delete()
     except AsyncexecError:
         raise
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be removed") from None
 
 
-def _is_empty(location: Location, place: StorePath) -> bool:
+def _is_empty(location: Location) -> bool:
     local = location.local_path
     try:
         if local is not None:
             return not os.path.lexists(local) or (local.is_dir() and not any(local.iterdir()))
-        return not sync(_first_key(place))
+        return objects_at(location, read_only=True).is_empty()
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be read") from None
-
-
-async def _first_key(place: StorePath) -> str:
-    prefix = f"{place.path}/" if place.path else ""
-    async for key in place.store.list_prefix(prefix):
-        return key
-    return ""

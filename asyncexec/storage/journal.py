@@ -16,10 +16,7 @@ import json
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import collect_aiterator, sync
-
-from asyncexec.storage.stores import open_place
+from asyncexec.storage.objects import objects_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,26 +60,20 @@ class ObjectLog:
     """Numbered objects under a prefix, for stores that cannot append."""
 
     def __init__(self, location: Location) -> None:
-        self._place = open_place(location)
+        self._objects = objects_at(location)
         self._next: int | None = None
 
     def read(self) -> bytes:
-        keys = self._keys()
-        self._next = 1 + max((int(key.rpartition("/")[2]) for key in keys), default=-1)
-        prototype = default_buffer_prototype()
-        found = [sync(self._place.store.get(key, prototype)) for key in keys]
-        return b"".join(data.to_bytes() for data in found if data is not None)
+        names = sorted(self._objects.names())
+        self._next = 1 + max((int(name.rpartition("/")[2]) for name in names), default=-1)
+        found = [self._objects.get(name) for name in names]
+        return b"".join(data for data in found if data is not None)
 
     def append(self, data: bytes) -> None:
         if self._next is None:
             self.read()
-        buffer = default_buffer_prototype().buffer.from_bytes(data)
-        sync((self._place / f"{self._next:012d}").set(buffer))
+        self._objects.put(f"{self._next:012d}", data)
         self._next = (self._next or 0) + 1
-
-    def _keys(self) -> list[str]:
-        prefix = f"{self._place.path}/" if self._place.path else ""
-        return sorted(collect_aiterator(self._place.store.list_prefix(prefix)))
 
 
 def log_at(location: Location) -> Log:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from zarr.core.sync import sync
-
 from asyncexec.storage.faults import storage_error
-from asyncexec.storage.stores import open_place
+from asyncexec.storage.objects import objects_at
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from zarr.storage import StorePath
+    from collections.abc import Callable, Mapping
 
     from asyncexec.storage.locations import Location
 
@@ -22,14 +18,14 @@ NAMES = ("zarr.json", ".zarray", ".zgroup")
 
 def exists(location: Location) -> bool:
     """Whether there is a Zarr array or group at ``location``."""
-    return any(
-        _raw(location, open_place(location, read_only=True), name) is not None for name in NAMES
-    )
+    read = _reader(location)
+    return any(read(name) is not None for name in NAMES)
 
 
-def documents(location: Location, place: StorePath) -> dict[str, bytes]:
+def documents(location: Location) -> dict[str, bytes]:
     """Return the metadata at ``location``, as it is."""
-    found = {name: _raw(location, place, name) for name in NAMES}
+    read = _reader(location)
+    found = {name: read(name) for name in NAMES}
     return {name: data for name, data in found.items() if data is not None}
 
 
@@ -52,15 +48,21 @@ def _node_type(found: Mapping[str, bytes]) -> str:
     return str(document.get("node_type")) if isinstance(document, dict) else ""
 
 
-def _raw(location: Location, place: StorePath, name: str) -> bytes | None:
-    """Return the bytes of a small file at ``location``, None where there is none."""
+def _reader(location: Location) -> Callable[[str], bytes | None]:
+    """Return what reads small files at ``location``: their bytes, None where there is no such file."""
     local = location.local_path
-    try:
-        if local is not None:
-            return (local / name).read_bytes()
-        data = sync((place / name).get())
-        return None if data is None else data.to_bytes()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except Exception as error:  # noqa: BLE001 - as the store puts it
-        raise storage_error(error, location, "cannot be read") from None
+    get = (
+        objects_at(location, read_only=True).get
+        if local is None
+        else lambda name: (local / name).read_bytes()
+    )
+
+    def read(name: str) -> bytes | None:
+        try:
+            return get(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Exception as error:  # noqa: BLE001 - as the store puts it
+            raise storage_error(error, location, "cannot be read") from None
+
+    return read

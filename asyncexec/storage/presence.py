@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from zarr.core.sync import collect_aiterator
 
 from asyncexec.storage.faults import storage_error
-from asyncexec.storage.stores import open_place
+from asyncexec.storage.objects import objects_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -69,12 +68,7 @@ def _keys(ref: StoredArray) -> Iterable[str]:
     if path is not None:
         return _files(str(path))
     try:
-        place = open_place(ref.location, read_only=True)
-        prefix = f"{place.path}/" if place.path else ""
-        return [
-            key.removeprefix(prefix)
-            for key in collect_aiterator(place.store.list_prefix(f"{prefix}{PREFIX}"))
-        ]
+        return objects_at(ref.location, read_only=True).names(PREFIX)
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, ref.location, "cannot be listed") from None
 

@@ -1,11 +1,14 @@
-"""Opening the Zarr store of a location, whatever serves its URL."""
+"""The Zarr store of a location, whatever serves its URL, and the objects in it."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
 from functools import cache
 
 from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import collect_aiterator, sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
 
 from asyncexec.errors import MissingExtraError, StorageError
@@ -89,3 +92,38 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
     return FsspecStore.from_url(
         location.url, storage_options=dict(location.options), read_only=read_only
     )
+
+
+class StoreObjects:
+    """The objects under a path of a Zarr store."""
+
+    def __init__(self, place: StorePath) -> None:
+        self._place = place
+        self._prefix = f"{place.path}/" if place.path else ""
+
+    def get(self, name: str) -> bytes | None:
+        """Return what the object holds, None where there is none."""
+        data = sync((self._place / name).get())
+        return None if data is None else data.to_bytes()
+
+    def put(self, name: str, data: bytes) -> None:
+        """Make the object, or replace it."""
+        sync((self._place / name).set(default_buffer_prototype().buffer.from_bytes(data)))
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Iterate over the names that begin with ``prefix``."""
+        keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
+        return (key.removeprefix(self._prefix) for key in keys)
+
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return not sync(self._first_key())
+
+    def delete(self) -> None:
+        """Delete all of them."""
+        sync(self._place.store.delete_dir(self._place.path))
+
+    async def _first_key(self) -> str:
+        async for key in self._place.store.list_prefix(self._prefix):
+            return key
+        return ""

@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from zarr.core.buffer import default_buffer_prototype
-from zarr.core.sync import sync
-
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.storage.creation import remove
 from asyncexec.storage.faults import tell
 from asyncexec.storage.locations import Location, PlaceLike, locate
-from asyncexec.storage.stores import open_place
+from asyncexec.storage.objects import objects_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +25,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.workspace import Opening
 
 PREFIX = "asyncexec-"
+MARKER = ".asyncexec"
 _REMOVALS = 5
 _PAUSE_SECONDS = 0.05
 
@@ -158,8 +156,7 @@ def _check_owner(path: Path) -> None:
 
 
 def _make_prefix(place: Location) -> bool:
-    opened = open_place(place)
-    marker = opened / ".asyncexec"
-    found = bool(sync(marker.exists()))
-    sync(marker.set(default_buffer_prototype().buffer.from_bytes(b"asyncexec")))
+    objects = objects_at(place)
+    found = objects.get(MARKER) is not None
+    objects.put(MARKER, b"asyncexec")
     return found

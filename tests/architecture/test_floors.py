@@ -80,6 +80,7 @@ ON_USE = {
         "asyncexec.array.blocking",
         "asyncexec.sync",
     ): "arrays meet the engine at the plan; only methods that block need a loop and an engine",
+    ("asyncexec.array.storing", "asyncexec.storage.catalog"): "Zarr is dear, as everywhere below",
     ("asyncexec.cli", "asyncexec.cli.application"): "the extra `cli` may not be installed",
     (
         "asyncexec.cli.application",
@@ -89,7 +90,12 @@ ON_USE = {
     (
         "asyncexec.storage.access",
         "asyncexec.storage.zarr_chunks",
-    ): "Zarr is dear, and the chunks of most arrays are files",
+    ): "the chunks of most arrays are files",
+    ("asyncexec.storage.creation", "asyncexec.storage.stores"): "chunks may all stay in memory",
+    (
+        "asyncexec.storage.objects",
+        "asyncexec.storage.stores",
+    ): "most work directories are on a disk",
 }
 
 # Imports that go up, each with the reason.
