@@ -1,0 +1,73 @@
+"""What a run costs beside its work, in calls of this package's functions: those are the same on every machine.
+
+The bounds leave some room. A change that needs more than that is slower for everybody: see where the calls are made
+before raising them.
+"""
+
+import threading
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+import asyncexec as ax
+import asyncexec.array as xp
+
+PACKAGE = str(Path(ax.__file__).parent)
+
+
+class Calls:
+    """Counts the calls of the package's functions, in all threads, while it is entered."""
+
+    def __init__(self):
+        self.by_function = Counter()
+
+    def __enter__(self):
+        threading.setprofile_all_threads(self._note)
+        return self
+
+    def __exit__(self, *_):
+        threading.setprofile_all_threads(None)
+
+    def _note(self, frame, event, _argument):
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(PACKAGE):
+            self.by_function[code.co_qualname] += 1
+
+    @property
+    def number(self):
+        return self.by_function.total()
+
+
+@pytest.fixture
+async def engine():
+    async with ax.Engine("threads", executor_options={"max_workers": 2}) as opened:
+        await opened.execute(add_one())  # what is done once in a process
+        yield opened
+
+
+def add_one():
+    return xp.asarray(np.arange(3.0)) + 1
+
+
+async def test_adding_one_to_three_elements_takes_few_calls(engine):
+    with Calls() as calls:
+        await engine.execute(add_one())
+    assert calls.number <= 1_000, calls.by_function.most_common(20)
+
+
+async def doubled(engine, folder, chunks):
+    """Calls to double an array of so many chunks from files to files."""
+    source = folder / f"{chunks}.zarr"
+    zarr.create_array(source, data=np.ones(2 * chunks), chunks=(2,))
+    plan = xp.store([xp.from_zarr(source) * 2], [folder / f"{chunks}-doubled.zarr"]).to_plan()
+    with Calls() as calls:
+        await engine.execute(plan)
+    return calls.number
+
+
+async def test_a_further_chunk_takes_few_calls(engine, tmp_path):
+    some, more = [await doubled(engine, tmp_path, chunks) for chunks in (20, 120)]
+    assert (more - some) / 100 <= 100
