@@ -19,7 +19,7 @@ from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan, Plannable
-from asyncexec.scheduler.admission import Budget, check_workers
+from asyncexec.scheduler.admission import AdmissionBudget, check_workers
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.duration_history import DurationHistory
@@ -97,7 +97,7 @@ class Engine:
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
-        self._budget = Budget(self._memory_bytes(memory), resources)
+        self._budget = AdmissionBudget(self._memory_bytes(memory), resources)
         self._history = DurationHistory()
         self._numbers = count(1)
         self._executions: set[Execution] = set()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
-    from asyncexec.scheduler.admission import Budget
+    from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.straggler.duration_history import DurationHistory
@@ -64,7 +64,7 @@ class Execution:
         *,
         number: int,
         backend: Backend,
-        budget: Budget,
+        budget: AdmissionBudget,
         policies: RunPolicies,
         fanout: Fanout,
         history: DurationHistory,

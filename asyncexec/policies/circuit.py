@@ -1,11 +1,11 @@
-"""A circuit breaker: stop sending work to a backend that fails everything, and see from time to time.
+"""A circuit breaker: stops sending work to a backend that fails everything, and probes it from time to time.
 
 =========  ===============================================  =========
 state      what happens                                     next
 =========  ===============================================  =========
 closed     a success                                        closed
 closed     so many failures in a row, of so many tasks      open
-open       a failure (of what was under way)                open
+open       a failure (of an attempt sent before)            open
 open       a success (the same)                             closed
 open       the pause is over, something is sent             half-open
 half-open  a success                                        closed
@@ -16,10 +16,10 @@ half-open  nothing for as long as the pause, next is sent   half-open
 Source of the pattern: M. Nygard, "Release It!", 2007.
 
 The breaker counts different tasks as well as failures, so that one bad task never trips it, and a plan of few tasks
-never does: there the limit of each task speaks first, and says more. While the circuit is not closed, failures that
-look like the backend's are not charged to their tasks (:meth:`CircuitBreaker.is_outage`), or those that happened to be
-under way, or to be sent to see, would end the plan before the backend is back. What looks like the code's own failure
-neither counts nor is excused, so a bug ends as its task's error.
+never does: there the limit of each task is reached first, with an error that says more. While the circuit is not
+closed, failures that look like the backend's do not count against their tasks (:meth:`CircuitBreaker.is_outage`):
+otherwise attempts that were in flight, and probes, would end the plan before the backend is back. A failure that looks
+like the code's own is neither counted here nor taken for an outage, so a bug ends as its task's error.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 COUNTED = frozenset({FailureKind.TRANSIENT, FailureKind.WORKER_LOST, FailureKind.TIMED_OUT})
 """The kinds of failure that may be the backend's fault; others say nothing about it."""
 
-# A timeout counts, as storage may hang, but is charged: as often it is too short, and the task's own error says so.
+# A timeout is counted, as storage may hang, but also counts against its task: it may as well be too short, and the
+# task's own error says so.
 _OUTAGES = COUNTED - {FailureKind.TIMED_OUT}
 
 
@@ -79,7 +80,7 @@ class CircuitOptions:
 
 
 class CircuitBreaker:
-    """Decides whether anything may be sent; the clock's readings (seconds) are handed in.
+    """Decides whether anything may be sent; the time, in seconds, is an argument.
 
     Attributes
     ----------
@@ -112,7 +113,7 @@ class CircuitBreaker:
         )
 
     def record(self, success: bool, task: Hashable, now: float) -> State | None:  # noqa: FBT001 - the verb reads so
-        """Take note of how an attempt of ``task`` ended; return the new state if this changed it.
+        """Record how an attempt of ``task`` ended; return the new state if this changed it.
 
         Failures of kinds that are not in :data:`COUNTED` are not to be recorded.
         """
@@ -126,7 +127,7 @@ class CircuitBreaker:
                 self.failures >= self._options.failures and len(self._tasks) >= self._options.tasks
             )
             return self._open(now) if enough else None
-        # What was under way when the circuit opened says nothing new.
+        # Attempts sent before the circuit opened say nothing new about the backend.
         return self._open(now) if self.state is State.HALF_OPEN else None
 
     def allows(self, now: float) -> bool:
@@ -143,11 +144,11 @@ class CircuitBreaker:
         return True
 
     def is_outage(self, kind: FailureKind) -> bool:
-        """Whether a failure of this kind is not to be charged to its task now (but still to be recorded)."""
+        """Whether a failure of this kind is put down to the backend now: recorded, and not counted against its task."""
         return self.state is not State.CLOSED and kind in _OUTAGES
 
     def error(self, plan: str, *, last: str = "") -> CircuitOpenError:
-        """Return the error that ends ``plan`` after giving up; ``last`` says what failed last, and why."""
+        """Return the error that ends ``plan`` after giving up; ``last`` names the last failure and its reason."""
         why = f" (the last: {last})" if last else ""
         return CircuitOpenError(
             f"plan {plan!r}: the last {self.failures} attempts failed without a success between, of at least "

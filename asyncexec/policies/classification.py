@@ -1,11 +1,11 @@
-"""What kind of failure an outcome is, and so whether trying again makes sense.
+"""The kind of failure that an outcome is, and so whether trying again makes sense.
 
-Decided from what travels from any worker: the status, the qualified names of the exception's class and bases, and its
+It is decided from what any worker can send: the status, the qualified names of the exception's class and bases, and its
 message. The most specific class that a table knows decides, as ``except`` clauses in the right order would.
 
-What no table knows (``RuntimeError``, a user's own class) is unknown, and tried again: a function that fails now and
-then is what retries are for, and one that always fails says so after a few attempts. Unlike a transient failure, it is
-never blamed on the backend or a service. ``Retry(permanent=..., transient=...)`` overrules the tables.
+An exception in no table (``RuntimeError``, a user's own class) is unknown, and tried again: retries are for functions
+that fail now and then, and one that always fails does so after a few attempts. Unlike a transient failure, it is never
+put down to the backend or a service. ``Retry(permanent=..., transient=...)`` overrules the tables.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 
 class FailureKind(StrEnum):
-    """What kind of failure an attempt ended with."""
+    """The kind of failure that an attempt ended with."""
 
     TRANSIENT = "transient"
     """May go away by itself: IO, network, a throttled or overloaded service."""
     UNKNOWN = "unknown"
-    """Nobody can say; tried again."""
+    """In no table; tried again."""
     WORKER_LOST = "worker lost"
-    """The worker died or went away, or gave the attempt up unasked."""
+    """The worker died or went away, or gave the attempt up without being asked."""
     OUT_OF_MEMORY = "out of memory"
-    """More memory was wanted than there was; may work when run alone."""
+    """More memory was needed than there was; may work with nothing beside it."""
     TIMED_OUT = "timed out"
     """The attempt ran longer than its timeout."""
     PERMANENT = "permanent"
@@ -48,12 +48,13 @@ _BY_STATUS: dict[Status, FailureKind] = {
 
 
 def classify(outcome: Outcome, overrides: Mapping[str, FailureKind] | None = None) -> FailureKind:
-    """Return what kind of failure ``outcome`` is.
+    """Return the kind of failure that ``outcome`` is.
 
     Parameters
     ----------
     outcome : Outcome
-        Of an attempt that did not succeed. A cancelled one counts as lost: who asked for it does not ask here.
+        Of an attempt that did not succeed. A cancelled one counts as lost: attempts that the run itself cancelled are
+        not classified.
     overrides : mapping of str to FailureKind
         By qualified name of an exception class; they go before the tables, the most specific class first.
 
@@ -66,7 +67,7 @@ def classify(outcome: Outcome, overrides: Mapping[str, FailureKind] | None = Non
         raise UsageError(f"attempt {outcome.attempt} succeeded: there is no failure to classify")
     error = outcome.error
     if outcome.status is not Status.FAILED:
-        # Backends that see the system kill a worker for its memory say so by the error they attach.
+        # Backends that see the system kill a worker for its memory attach an error that says so.
         out_of_memory = error is not None and _look_up(error, _TABLE) is FailureKind.OUT_OF_MEMORY
         return FailureKind.OUT_OF_MEMORY if out_of_memory else _BY_STATUS[outcome.status]
     if error is None:
@@ -87,7 +88,7 @@ def _look_up(error: ErrorInfo, table: Mapping[str, FailureKind]) -> FailureKind 
 
 
 def _by_answer(error: ErrorInfo) -> FailureKind | None:
-    """Decide by what the system or a service answered, where the message tells."""
+    """Decide by the answer of the system or of a service, where the message has one."""
     errno = errno_of(error)
     if errno is not None and errno in _ERRNOS:
         return _ERRNOS[errno]

@@ -22,9 +22,9 @@ class PoisonWatch:
         self._victims: dict[Hashable, set[str]] = {}
 
     def lost(self, task: Hashable, worker: str) -> bool:
-        """Take note that ``worker`` died while running ``task``; return whether the task is poison now.
+        """Record that ``worker`` died while running ``task``; return whether the task is poison now.
 
-        A worker without a name cannot be told from others, and counts for nothing.
+        A worker without a name cannot be distinguished from others, and is not counted.
         """
         if not worker:
             return False
@@ -37,7 +37,7 @@ class PoisonWatch:
         return tuple(sorted(self._victims.get(task, ())))
 
     def forget(self, task: Hashable) -> None:
-        """Take note that ``task`` is over; unknown ones are ignored."""
+        """Forget ``task``, which is complete; unknown ones are ignored."""
         self._victims.pop(task, None)
 
     def __len__(self) -> int:

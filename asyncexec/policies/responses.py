@@ -1,4 +1,4 @@
-"""What the system or a service answered, read from an exception that travelled as text."""
+"""The answer of the system or of a service, read from an exception that was sent as text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def errno_of(error: ErrorInfo) -> int | None:
 
 
 def http_status_of(error: ErrorInfo) -> int | None:
-    """Return the status of the HTTP response that the exception tells of; None where it tells of none."""
+    """Return the status of the HTTP response that the exception reports; None where it reports none."""
     found = _search(error, _STATUS)
     return int(found) if found else None
 

@@ -76,7 +76,7 @@ class Retry:
         return cls(attempts=1)
 
     def kind(self, outcome: Outcome) -> FailureKind:
-        """Return what kind of failure ``outcome`` (of an attempt that did not succeed) is."""
+        """Return the kind of failure that ``outcome``, of an attempt that did not succeed, is."""
         return classify(outcome, self._overrides)
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""How long a task, a stage and a plan may take."""
+"""Time limits of tasks, stages and plans."""
 
 from __future__ import annotations
 
@@ -53,14 +53,14 @@ class Timeout:
 
 
 def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
-    """Return after how long an attempt is taken for hung.
+    """Return the age at which an attempt is taken for hung.
 
     Parameters
     ----------
     quantile_99_seconds : float
-        What 99% of tasks like it do not take longer than.
+        The time that 99% of tasks like it do not exceed.
     stopped : int
-        How often its task was taken for hung before.
+        How often an attempt of its task was taken for hung before.
     """
     return max(HANG_FLOOR_SECONDS, HANG_FACTOR * quantile_99_seconds) * 2.0**stopped
 

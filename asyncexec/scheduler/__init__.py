@@ -1,1 +1,1 @@
-"""What runs next: readiness, admission, attempts; one file (driver) does the awaiting."""
+"""The scheduler: readiness, admission and attempts of runs as plain code; one file, the driver, awaits."""

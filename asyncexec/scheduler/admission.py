@@ -1,4 +1,4 @@
-"""What the tasks in flight may hold together: memory by projected bytes, and named resources."""
+"""Admission: a budget of memory, by projected bytes, and of named resources that tasks in flight share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def check_workers(plan: Plan, capabilities: Capabilities) -> None:
     Raises
     ------
     MemoryBudgetError
-        If a worker has less than a task is allowed (or, where nobody said what it is allowed, projected to need).
+        If a worker has less than a task is allowed, or, where no allowance was given, projected to need.
     """
     has = capabilities.worker_bytes
     for stage in plan.stages if has is not None else ():
@@ -35,10 +35,10 @@ def check_workers(plan: Plan, capabilities: Capabilities) -> None:
             )
 
 
-class Budget:
+class AdmissionBudget:
     """A semaphore weighted by bytes and resources, shared by all executions of an engine.
 
-    One batch holds what one of its tasks needs, because its tasks run one after another. A task that ran out of
+    A batch holds the needs of one of its tasks, because its tasks run one after another. A task that ran out of
     memory is tried once more alone: ``exclusive`` keeps everything else out.
     """
 
@@ -47,7 +47,7 @@ class Budget:
     ) -> None:
         self.memory_bytes = memory_bytes
         self.resources = dict(resources or {})
-        self._said = frozenset(self.resources)
+        self._given = frozenset(self.resources)
         self.used_bytes = 0
         self.peak_bytes = 0
         self.batches = 0
@@ -56,9 +56,9 @@ class Budget:
         self._reserved_for: object | None = None
 
     def provide(self, resources: Mapping[str, float]) -> None:
-        """Take note of what the backend has, which may change as workers come; what the user said stands."""
+        """Update the resources that the backend has, which may change as workers come; those given by the user stay."""
         for name, amount in resources.items():
-            if name not in self._said:
+            if name not in self._given:
                 self.resources[name] = amount
                 self._used.setdefault(name, 0.0)
 
@@ -70,7 +70,7 @@ class Budget:
         MemoryBudgetError
             If a task needs more memory than the whole budget.
         ResourceError
-            If a task needs a resource that nobody has, or more than there is.
+            If a task needs a resource that does not exist, or more of it than there is.
         """
         for stage in plan.stages:
             needs = stage.memory.projected_bytes
@@ -94,7 +94,7 @@ class Budget:
         return self._reserved_for is owner
 
     def withdraw(self, owner: object) -> None:
-        """Take back what ``owner`` reserved and did not use."""
+        """Cancel the reservation of ``owner``, if it has one."""
         if self._reserved_for is owner:
             self._reserved_for = None
 
@@ -115,7 +115,7 @@ class Budget:
     def take(
         self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
     ) -> None:
-        """Book what a batch needs."""
+        """Book the needs of a batch."""
         self.batches += 1
         if exclusive:
             self._exclusive = True
@@ -128,7 +128,7 @@ class Budget:
     def give_back(
         self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
     ) -> None:
-        """Free what a batch held."""
+        """Free the bookings of a batch."""
         self.batches -= 1
         if exclusive:
             self._exclusive = False
@@ -147,7 +147,7 @@ class Budget:
             raise ResourceError(f"{where}, and there are only {self.resources[name]:g} in all")
 
     def _smaller(self, stage: Stage) -> str:
-        """Return what would make a task of ``stage`` fit."""
+        """Return advice on how a task of ``stage`` would fit."""
         memory = stage.memory
         needs = max(1, memory.projected_bytes - memory.reserved_bytes)
         room = max(0, (self.memory_bytes or 0) - memory.reserved_bytes)

@@ -45,7 +45,7 @@ class BatchQueue:
         return withdrawn
 
     def close(self) -> None:
-        """End the iteration, after what is here."""
+        """End the iteration after the batches that are queued."""
         self._closed = True
         self._changed.set()
 

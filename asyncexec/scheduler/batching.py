@@ -1,4 +1,4 @@
-"""How many tasks travel in one message.
+"""The number of tasks in one message.
 
 About 100 ms of work by measured duration, or more where a message is dear, so that its cost is small beside the work in
 it; fewer as a stage runs out, so that no worker is left with a batch while others idle. But no fewer than are worth a
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 TARGET_SECONDS = 0.1
 CALL_SHARE = 0.1
-"""What the cost of a message may be of the work in it."""
+"""The cost of a message is to be no more than this share of the work in it."""
 
 _SMOOTHING = 0.05
 _SHORTEST = 2e-6
@@ -32,7 +32,7 @@ class BatchSize:
         self._mean = 0.0
 
     def measured(self, seconds: float) -> None:
-        """Take note of a task's duration on its worker."""
+        """Record a task's duration on its worker."""
         mean = self._mean
         # Slower tasks count at once and faster ones bit by bit: too long a batch costs more than too short a one.
         if seconds > mean:

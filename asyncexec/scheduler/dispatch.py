@@ -1,7 +1,7 @@
-"""What the runs of an engine do next, on one backend: what is sent, withdrawn, cancelled and ended; nothing here waits.
+"""Dispatch of an engine's runs on one backend: which batches are sent, withdrawn and cancelled; nothing here awaits.
 
-The driver tells it what came back and what time it is. A simulation tells it the same, on a clock of its own, so that
-what is computed there is decided by what runs here.
+The driver passes in the reports and the time. A simulation does the same on a clock of its own, so that its runs are
+decided by the code that decides real ones.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import anyio
 
 from asyncexec.errors import BackendError, StalledError
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import AdmissionBudget
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Batch, Report
@@ -31,11 +31,11 @@ WINDOW = 2
 """Batches in flight per slot: one running and one waiting beside it."""
 
 DRAIN_SECONDS = 15.0
-"""How long a stopped run waits for outcomes that the backend owes it."""
+"""How long a stopped run waits for the outcomes of attempts in flight."""
 
 
 class RunHandle:
-    """A run and what belongs to it on the driver's side."""
+    """A run as the driver holds it: with its observers, and the event that is set at its end."""
 
     def __init__(self, number: int, run: Run, fanout: Fanout) -> None:
         self.number = number
@@ -50,7 +50,7 @@ class Dispatch:
 
     Parameters
     ----------
-    budget : Budget
+    budget : AdmissionBudget
     slots : callable
         How many batches the backend runs at once, now.
     send : callable
@@ -70,7 +70,7 @@ class Dispatch:
 
     def __init__(
         self,
-        budget: Budget,
+        budget: AdmissionBudget,
         *,
         slots: Callable[[], int],
         send: Callable[[Batch], None],
@@ -103,7 +103,7 @@ class Dispatch:
         self.advance(now)
 
     def take_in(self, reports: Sequence[Report], now: float) -> None:
-        """Pass reports on to their runs, and do what follows from them."""
+        """Pass reports on to their runs, then send, cancel and end as follows from them."""
         handles = self._handles
         if len(handles) == 1:
             next(iter(handles.values())).run.report(reports, now)
@@ -140,7 +140,7 @@ class Dispatch:
         self.advance(now)
 
     def advance(self, now: float) -> None:
-        """Send what can be sent, cancel what is unwanted, tell observers, and end what is finished."""
+        """Send what can be sent, cancel what is unwanted, pass events to observers, and end runs that are finished."""
         if self._avoid is not None:
             self._leave_idle(now)
         self._fill(now)
@@ -185,7 +185,7 @@ class Dispatch:
             self._send(batch)
 
     def _cancel(self, run: Run, now: float) -> None:
-        """Withdraw what the backend has not taken, and ask it to stop the rest."""
+        """Withdraw the unwanted attempts that the backend has not taken, and have it stop the others."""
         unwanted, run.unwanted = run.unwanted, []
         withdrawn = self._withdraw(unwanted)
         rest = [attempt for attempt in unwanted if attempt not in withdrawn]

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from asyncexec.backends.contract import AvoidingBackend
 from asyncexec.errors import BackendError
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.scheduler.dispatch import Dispatch, RunHandle
 
@@ -31,7 +31,7 @@ class Driver:
     An async context manager; the backend must have been entered.
     """
 
-    def __init__(self, backend: Backend, budget: Budget) -> None:
+    def __init__(self, backend: Backend, budget: AdmissionBudget) -> None:
         self._backend = backend
         self._queue = BatchQueue()
         self._dispatch = Dispatch(

@@ -1,4 +1,4 @@
-"""A plan as the scheduler walks it: who waits for whom, and how deep each stage lies."""
+"""The graph of a plan: which stages wait for which, and how deep each stage lies."""
 
 from __future__ import annotations
 

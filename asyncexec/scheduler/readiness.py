@@ -53,7 +53,7 @@ class StageReadiness:
         return self.queue.count > 0 and not self.gates
 
     def begin(self) -> None:
-        """Make ready what waits for no single task of another stage."""
+        """Make ready all tasks of a stage that waits for no single task of another."""
         if not self._feeders:
             for start, stop in self._not_done(0, self.tasks):
                 self.queue.push_run(start, stop)
@@ -113,7 +113,7 @@ class Readiness:
         self.stages = [StageReadiness(graph, i, n, done[i]) for i, n in enumerate(tasks)]
 
     def begin(self, done: Sequence[Sequence[range]]) -> Iterator[int]:
-        """Make ready what can start at once; iterate over the stages that are complete before anything runs."""
+        """Make ready the first tasks; iterate over the stages that are complete before anything runs."""
         for stage in self.stages:
             stage.begin()
         for position, runs in enumerate(done):
@@ -126,7 +126,7 @@ class Readiness:
                 yield position
 
     def complete(self, position: int, task: int) -> None:
-        """Note that a task is complete, and make ready what waited for it alone."""
+        """Record that a task is complete, and make ready the tasks that waited for it alone."""
         stages = self.stages
         for edge in self._graph.outputs[position]:
             if not edge.barrier:

@@ -28,13 +28,13 @@ class ResultStore:
         ]
 
     def put(self, position: int, task: int, value: Any) -> None:
-        """Keep the value of a completed task, if anybody wants it."""
+        """Keep the value of a completed task, if it is part of the result or a stage reads it."""
         kept = self._kept[position]
         if kept is not None:
             kept[task] = value
 
     def drop(self, position: int, tasks: Sequence[int] | None) -> None:
-        """Let go of the values of ``tasks`` (of all, for None) unless they are part of the result."""
+        """Drop the values of ``tasks`` (of all, for None) unless they are part of the result."""
         kept = self._kept[position]
         if not isinstance(kept, dict):
             return
@@ -49,7 +49,7 @@ class ResultStore:
         return {self._stages[i].name: values for i, values in self._results.items()}
 
     def reader(self, stage: Stage, edges: Sequence[Edge]) -> Callable[[int], tuple[Any, ...]]:
-        """Return what gathers the kernel's inputs for a task of ``stage``."""
+        """Return a function that gathers the kernel's inputs for a task of ``stage``."""
         sources: list[Callable[[int], Any]] = []
         remaining = iter(edges)
         for source in stage.inputs:
@@ -68,7 +68,7 @@ class ResultStore:
     def _gatherer(self, read: Read, edge: Edge) -> Callable[[int], Any]:
         kept = self._kept[self._positions[read.stage]]
         if kept is None:
-            return _nothing  # an array stage: whoever reads it reads from storage
+            return _nothing  # an array stage: its readers read from storage
         if edge.identical and not read.many:
             return kept.__getitem__
         if read.many:

@@ -1,17 +1,17 @@
-"""One execution as plain synchronous code: fed with reports and a clock, it says what to send and what to stop.
+"""One execution as plain synchronous code: given reports and the time, it decides which attempts to send and to stop.
 
-The driver calls, in any order: :meth:`Run.next_batch` (what to send), :meth:`Run.report` (what came back),
-:meth:`Run.tick` (time has passed), :meth:`Run.stop` (enough). It reads :attr:`Run.unwanted` (attempts to cancel),
-:attr:`Run.event_buffer` (what to tell observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always
+The driver calls, in any order: :meth:`Run.next_batch` (for a batch to send), :meth:`Run.report` (with reports of the
+backend), :meth:`Run.tick` (as time has passed), :meth:`Run.stop`. It reads :attr:`Run.unwanted` (attempts to cancel),
+:attr:`Run.event_buffer` (events for observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always
 the driver's monotonic clock in seconds.
 
-What happens to a task:
+The course of a task:
 
 =============================  =====================================================================
 an attempt succeeded           the task is complete, unless it was already; its other attempts are stopped
 an attempt failed              if others of the task still run, they are waited for; else the retry policy
                                decides: another attempt after a while, or the plan fails
-an attempt was lost unstarted  the task is ready again; nobody is charged
+an attempt was lost unstarted  the task is ready again; it does not count as a failure
 an attempt is too old          it is stopped, and counts as a failure
 an attempt is slow             the task gets a backup
 =============================  =====================================================================
@@ -36,7 +36,7 @@ from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities, Report
-    from asyncexec.scheduler.admission import Budget
+    from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
 
@@ -54,7 +54,7 @@ class Run:
     unwanted : list of int
         Attempts to cancel; the driver takes them away.
     event_buffer : EventBuffer
-        What happened; the driver takes it away.
+        The events so far; the driver takes them away.
     abandoned : int
         Attempts given up that may still be running, on a backend that cannot kill.
     error : Exception or None
@@ -69,7 +69,7 @@ class Run:
         self,
         name: str,
         state: RunState,
-        budget: Budget,
+        budget: AdmissionBudget,
         capabilities: Capabilities,
         *,
         ids: Iterator[int],
@@ -105,7 +105,7 @@ class Run:
         self._kills = capabilities.kills
         self._tells_progress = capabilities.tells_progress
 
-    # -- what the driver asks
+    # -- called by the driver
 
     @property
     def finished(self) -> bool:
@@ -141,7 +141,7 @@ class Run:
             self._stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return what to send next, deepest stage first, booked in the budget; None where nothing can be sent now.
+        """Return the next batch, of the deepest stage first, booked in the budget; None if nothing can be sent now.
 
         A stage that waits for memory keeps the others waiting too, or small tasks would starve a large one; one that
         waits for a named resource does not.
@@ -149,7 +149,7 @@ class Run:
         if self.stopping:
             return None
         if self._budget.is_reserved_for(self):
-            # What asked for everything goes before what is deeper, or both would wait for each other.
+            # A task that asked for all memory goes before deeper stages, or both would wait for each other.
             return next((self._exclusive(s, now) for s in self._waiting if s.exclusive), None)
         for stage in self._waiting:
             if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
@@ -178,7 +178,7 @@ class Run:
                     self._started(attempt, report, now)
 
     def tick(self, now: float) -> None:
-        """Do what is due: timeouts, retries, backups."""
+        """Apply timeouts, retries and backups that are due."""
         self._ticked_at = now
         if not self.stopping and (error := self._limits.exceeded(now)) is not None:
             self.stop(error)
@@ -246,7 +246,7 @@ class Run:
         return self._send(stage, queue.take(most), now)
 
     def _is_suspect(self, stage: StageState, task: int | None) -> bool:
-        """Whether a task may have been what others of its batch failed by, so that it goes alone this time."""
+        """Whether a task may have made others of its batch fail, so that it goes alone this time."""
         if self._tells_progress or task is None:
             return False
         record = stage.task_records.get(task)
@@ -266,7 +266,7 @@ class Run:
         )
 
     def _exclusive(self, stage: StageState, now: float) -> Batch | None:
-        """Send a task that ran out of memory with nothing beside it: what is in flight is let finish first."""
+        """Send a task with nothing beside it, once all attempts in flight have ended."""
         if not self._budget.reserve(self) or not self._circuit.allows(now):
             return None
         return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
@@ -314,7 +314,7 @@ class Run:
             self.event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
         record.alive[attempt.id] = attempt
 
-    # -- what came back
+    # -- reports
 
     def _started(self, attempt: AttemptRecord, report: Started, now: float) -> None:
         attempt.started = now
@@ -349,7 +349,7 @@ class Run:
             self._complete(attempt, stage, outcome, now)
 
     def _stopped(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
-        """Return a cancelled attempt's outcome as what it was cancelled for."""
+        """Return a cancelled attempt's outcome by the reason it was cancelled for."""
         if outcome.started and not self._kills:
             self.abandoned += 1
             attempt.lease.stage.figures.abandoned += 1

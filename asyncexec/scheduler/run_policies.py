@@ -1,4 +1,4 @@
-"""What policies a run follows, resolved stage by stage."""
+"""The policies of a run, resolved stage by stage."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RunPolicies:
     Attributes
     ----------
     retry, timeout, straggler
-        What is done about attempts that fail, take too long, or take longer than others.
+        The policies for attempts that fail, take too long, or take longer than others.
     barriers : bool
         Whether a stage waits until those it reads are complete.
     one_stage_at_a_time : bool
@@ -32,7 +32,7 @@ class RunPolicies:
     most_in_flight : int or None
         How many attempts may be with the backend at once, whatever its slots.
     resume : bool
-        Whether to keep what an earlier run completed.
+        Whether to keep the tasks that an earlier run completed.
     """
 
     retry: Retry
@@ -69,7 +69,7 @@ class RunPolicies:
         barriers: bool | None = None,
         resume: bool | None = None,
     ) -> Self:
-        """Return these policies with what is not None instead."""
+        """Return these policies with those that are not None replaced."""
         return replace(
             self,
             retry=self.retry if retry is None else as_retry(retry),
@@ -80,7 +80,7 @@ class RunPolicies:
         )
 
     def for_stage(self, stage: Stage) -> Self:
-        """Return what holds for ``stage``, its own overrides first.
+        """Return the policies of ``stage``: its own overrides go before those of the run.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Everything a run knows before it begins: its stages with their programs, who waits for whom, what is kept."""
+"""The state of a run: its stages with their programs, the graph of their tasks, and the values that are kept."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class RunState:
-    """A plan laid out for one run.
+    """The stages of a plan in one run, and how complete they are.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class RunState:
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done)
         self.values = ResultStore(plan.stages, plan.returns or ())
         self.stages = self._make_stages(name, capabilities)
-        # Per stage: what its tasks read that is let go of task by task.
+        # Per stage: the inputs that are freed task by task as they have been read.
         self._read = [list(self._retained(edges)) for edges in self._graph.inputs]
         self.retries_allowed = max(
             (stage.policies.retry.retries_allowed(plan.tasks) for stage in self.stages),
@@ -81,7 +81,7 @@ class RunState:
         return self._readiness.begin(self._done)
 
     def complete(self, stage: StageState, task: int, value: Any) -> None:
-        """Note a completed task: keep its value, release what waited for it and what it was the last to read."""
+        """Record a completed task: keep its value, make ready the tasks that waited for it, free what it read last."""
         position = stage.position
         if stage.keeps_values:
             self.values.put(position, task, value)
@@ -89,7 +89,7 @@ class RunState:
         for edge, producer, references in self._read[position]:
             finished = [p for run in edge.producers(task) for p in run if references.read(p)]
             if finished:
-                self._let_go(producer, finished)
+                self._free(producer, finished)
         if not stage.readiness.left:
             self._stage_was_read(position)
 
@@ -109,9 +109,9 @@ class RunState:
                 and producer.references is not None
                 and producer.references.stage_read()
             ):
-                self._let_go(producer, None)
+                self._free(producer, None)
 
-    def _let_go(self, producer: StageState, tasks: Sequence[int] | None) -> None:
+    def _free(self, producer: StageState, tasks: Sequence[int] | None) -> None:
         if producer.keeps_values:
             self.values.drop(producer.position, tasks)
         elif self._workspace is not None:
@@ -195,7 +195,7 @@ class RunState:
 def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:
     """Return how many tasks may share a message.
 
-    Where starts within a batch are not told, all of it has to be repeated when it is lost.
+    Where starts within a batch are not reported, all of it has to be repeated when it is lost.
     """
     alone = not stage.idempotent and not capabilities.tells_progress
     return 1 if alone else capabilities.batch_limit

@@ -12,7 +12,7 @@ from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
 from asyncexec.plan.plan import Plan
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.dispatch import Dispatch, RunHandle
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_policies import RunPolicies
@@ -83,7 +83,7 @@ def simulate(
     fanout = Fanout(observers)
     world = World(cluster, draws, stages, seed=seed, trace=trace)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
-    budget = Budget(cluster.memory_bytes)
+    budget = AdmissionBudget(cluster.memory_bytes)
     budget.check(plan)
     run = _run_of(plan, cluster, policies, budget, world, watched=bool(fanout), seed=seed)
     dispatch = world.dispatch = Dispatch(
@@ -121,7 +121,7 @@ def _run_of(
     plan: Plan,
     cluster: Cluster,
     policies: RunPolicies,
-    budget: Budget,
+    budget: AdmissionBudget,
     world: World,
     *,
     watched: bool,

@@ -16,8 +16,8 @@ class Cubed:
     """A backup for every task that is not done when three times the median has passed since the stage began.
 
     Cubed submits all tasks of an array at once and counts durations and ages from there (Cubed 0.28,
-    ``cubed.runtime.backup``), so that what it takes for slow depends on how long the queue was. It asks for ten tasks
-    and for half of them to be done, and gives a task one backup.
+    ``cubed.runtime.backup``), so that the age it calls slow depends on how long the queue was. It needs ten tasks
+    and half of them done, and gives a task one backup.
     """
 
     __slots__ = ()

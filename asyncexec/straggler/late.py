@@ -1,4 +1,4 @@
-"""LATE: backups for what will end last, a few at a time, once nothing is queued."""
+"""LATE: backups for the tasks expected to end last, a few at a time, once nothing is queued."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Late:
     """Longest Approximate Time to End.
 
     After M. Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008. LATE ranks
-    tasks by progress rate. Our tasks do not tell their progress: of one that has run for a while it is known that its
-    rate is at most one over its age. So a task is slow when that is below the given quantile of the rates of complete
-    tasks, and of the slow ones the oldest is the one expected to end last.
+    tasks by progress rate. Tasks here do not report their progress: of one that has run for a while it is known that
+    its rate is at most one over its age. So a task is slow when that is below the given quantile of the rates of
+    complete tasks, and of the slow ones the oldest is the one expected to end last.
 
     Attributes
     ----------

@@ -16,19 +16,19 @@ from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.statistics import DurationStatistics
 
 EVIDENCE = 10
-"""A distribution known from fewer durations says little; small stages make do with half of theirs."""
+"""Fewer durations than this say little about their distribution; small stages make do with half of theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageView:
-    """A stage, as far as rules look at it.
+    """The figures of a stage that rules decide from.
 
     Attributes
     ----------
     tasks, completed : int
         Of the stage.
     draining : bool
-        Whether nothing waits: nothing of the stage is queued, and no attempt has been sent that has no slot.
+        Whether slots are idle: nothing of the stage is queued, and no attempt has been sent that waits for a slot.
     slots : int
         How many attempts the backend runs at once.
     running_backups : int
@@ -42,7 +42,7 @@ class StageView:
         (chunks at the edge of an array are smaller); until there are some, of tasks that call the same function on
         chunks of the same size in other stages and earlier runs.
     cold_start_seconds : float
-        What an attempt on a new worker takes to start, as far as was seen.
+        How long an attempt on a new worker takes to start, at the least that was seen.
     started_backups, settled_backups, won_backups : int
         Backups sent so far; those that started on a worker and have ended; those that were the first to succeed.
     restart_model : RestartModel
@@ -71,9 +71,9 @@ class StageView:
 
 
 def steady(rule: Rule) -> bool:
-    """Whether what ``rule`` says changes with the stage's figures only, so that it need not be asked until they do.
+    """Whether the answers of ``rule`` change with the stage's figures only, so that it need not be asked until they do.
 
-    A rule that says so has an attribute ``steady`` that is True. Others are asked ten times a second.
+    Such a rule has an attribute ``steady`` that is True. Others are asked ten times a second.
     """
     return bool(getattr(rule, "steady", False))
 

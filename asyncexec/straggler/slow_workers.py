@@ -1,6 +1,6 @@
-"""Which workers are slow, whatever they are given: to be left idle for a while when there are others.
+"""Detection of slow workers: those whose every task takes long are left idle for a while when there are others.
 
-A slow task gets a backup; a slow *worker* makes every task slow, and each would have to be found out anew. So workers
+A slow task gets a backup; a slow *worker* makes every task slow, and each would have to be detected anew. So workers
 are compared with what is typical for the stages they work for. After the blacklists of Apache Flink's speculative
 execution and G. Ananthanarayanan et al., "Mantri", OSDI 2010.
 """
@@ -22,10 +22,10 @@ MOST_SHARE = 0.25
 
 _WEIGHT = 0.3
 _MOST_EVIDENCE = math.log(3.0)
-"""One task says no more than this, or a single straggler would make a slow worker."""
+"""The most that one task counts for, or a single straggler would make a slow worker."""
 
 LEAST_SECONDS = 0.05
-"""Below this, durations say more about messages than about workers."""
+"""Durations below this depend on messages more than on workers."""
 
 
 @dataclass(slots=True)
@@ -55,7 +55,7 @@ class SlowWorkers:
         self._next_end = math.inf
 
     def ran(self, worker: str, seconds: float, typical_seconds: float, now: float) -> None:
-        """Take note that a task took ``seconds`` where ``typical_seconds`` are typical for its stage."""
+        """Record that a task took ``seconds`` where ``typical_seconds`` are typical for its stage."""
         if seconds < LEAST_SECONDS or typical_seconds < LEAST_SECONDS or not worker:
             return
         record = self._records.get(worker)
@@ -74,7 +74,7 @@ class SlowWorkers:
         self.changed = False
         if now >= self._next_end:
             for worker in [w for w, r in self._avoided.items() if r.until <= now]:
-                # On probation: what it does from now on counts.
+                # On probation: only what it runs from now on counts.
                 self._avoided.pop(worker)
                 self._records[worker] = _Record()
             self._next_end = min((r.until for r in self._avoided.values()), default=math.inf)

@@ -1,4 +1,4 @@
-"""Spark's rule: once most tasks of a stage are done, a backup for what has run several times the median."""
+"""Spark's rule: once most tasks of a stage are done, a backup for attempts that have run several times the median."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ class DurationStatistics:
             self.add(seconds)
 
     def add(self, seconds: float) -> None:
-        """Add a duration; what is not above 0 (nan too) counts as 0."""
+        """Add a duration; one that is not above 0 (nan too) counts as 0."""
         pending = self._pending
         pending.append(seconds)
         if len(pending) >= _BATCH:

@@ -10,7 +10,6 @@ from tests.architecture.test_floors import FLOORS, unit_of
 STILL_TWICE = {
     "Apply",
     "Batch",
-    "Budget",
     "CallHandle",
     "Demand",
     "Desk",

@@ -21,7 +21,7 @@ from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Read, Stage
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.straggler.two_phase import TwoPhase
 
 from .workbench import MEMORY, PERMANENT, Workbench, with_memory
@@ -294,7 +294,7 @@ def test_slow_tasks_travel_one_by_one() -> None:
 
 
 def test_memory_in_flight_never_exceeds_the_budget() -> None:
-    budget = Budget(memory_bytes=250)
+    budget = AdmissionBudget(memory_bytes=250)
     bench = Workbench(with_memory(Plan.map(abs, range(20)), 100), slots=8, budget=budget)
     assert len(bench.send()) == 2
     for job in list(bench.jobs):
@@ -307,7 +307,7 @@ def test_memory_in_flight_never_exceeds_the_budget() -> None:
 def test_a_stage_that_waits_for_a_resource_lets_others_pass() -> None:
     gpu = Stage(name="gpu", kernel=max, shape=(4,), resources={"gpus": 1})
     cpu = Stage(name="cpu", kernel=max, shape=(4,))
-    bench = Workbench(Plan((gpu, cpu)), slots=4, budget=Budget(resources={"gpus": 1}))
+    bench = Workbench(Plan((gpu, cpu)), slots=4, budget=AdmissionBudget(resources={"gpus": 1}))
     stages = [bench.jobs[job.attempt][0] for job in bench.send()]
     assert sorted(stages) == ["cpu"] * 4 + ["gpu"]
 

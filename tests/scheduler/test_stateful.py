@@ -21,7 +21,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.events.records import TaskSucceeded
 from asyncexec.plan.box import unravel
 from asyncexec.policies.retry import Retry
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.straggler.two_phase import TwoPhase
 
 from .random_plans import expected, inputs_of, plans
@@ -63,7 +63,7 @@ class Scheduler(RuleBasedStateMachine):
     def begin(self, *, plan, slots, batch, kills, barriers, straggler):
         self.plan = plan
         self.expected = expected(plan)
-        self.budget = Budget(BUDGET_BYTES)
+        self.budget = AdmissionBudget(BUDGET_BYTES)
         self.bench = Workbench(
             plan,
             slots=slots,

@@ -9,7 +9,7 @@ from typing import Any
 from asyncexec.backends.contract import Batch, Capabilities, Job, Started
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.plan import Plan
-from asyncexec.scheduler.admission import Budget
+from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.scheduler.run_state import RunState
@@ -35,7 +35,7 @@ class Workbench:
         plan: Plan,
         *,
         slots: int = 2,
-        budget: Budget | None = None,
+        budget: AdmissionBudget | None = None,
         kills: bool = True,
         batch: int = 1,
         call_seconds: float = 0.0,
@@ -55,7 +55,7 @@ class Workbench:
             tells_progress=tells_progress,
         )
         self.slots = slots
-        self.budget = budget or Budget()
+        self.budget = budget or AdmissionBudget()
         state = RunState(
             plan, "run", policies=settings, capabilities=self.capabilities, slots=lambda: self.slots
         )
