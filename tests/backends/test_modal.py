@@ -6,7 +6,7 @@ import asyncexec as ax
 from asyncexec.backends.modal import ModalBackend
 from asyncexec.backends.modal_app.endings import Ending, advice, ending_of
 from asyncexec.backends.modal_app.images import requirements
-from asyncexec.backends.modal_app.settings import gpu_of, longest_call
+from asyncexec.backends.modal_app.options import ModalOptions, gpu_of, longest_call
 from asyncexec.backends.modal_app.worker import Dropped
 from asyncexec.errors import OptionError
 
@@ -36,7 +36,7 @@ def test_gpus_are_asked_for_as_modal_wants_it(kind, count, wanted):
 )
 def test_gpus_that_contradict_each_other_are_refused(kind, count):
     with pytest.raises(OptionError, match="gpu"):
-        gpu_of(kind, count)
+        ModalOptions(gpu=kind, gpus=count)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_memory_is_what_plans_are_checked_against():
 
 def test_a_backend_does_not_show_secrets():
     backend = ModalBackend(env_vars={"PASSWORD": "hunter2"}, secrets=["named"])
-    assert "hunter2" not in repr(backend) + repr(backend._system._settings)
+    assert "hunter2" not in repr(backend) + repr(backend._system._options)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from asyncexec.backends.modal_app.settings import Settings
+from asyncexec.backends.modal_app.options import ModalOptions
 
 NEEDED = ("anyio", "cloudpickle", "networkx", "numcodecs", "numpy", "zarr")
 """What the core of asyncexec imports."""
@@ -15,23 +15,22 @@ OFTEN_USED = ("obstore", "fsspec")
 """Installed there where they are installed here, since chunks then mostly live in object stores."""
 
 
-def image_of(settings: Settings) -> Any:
+def image_of(options: ModalOptions) -> Any:
     """Return the image: the user's, or one like the driver's environment, with what was asked for added.
 
     Without an image of the user's, the driver's own asyncexec travels along, so that both sides are the same.
     """
     import modal
 
-    image: Any = settings.image
+    image: Any = options.image
     if image is None:
         # Functions that travel by value need the same minor version of Python.
         python = ".".join(platform.python_version_tuple()[:2])
         image = modal.Image.debian_slim(python_version=python).pip_install(*requirements())
-    if settings.pip:
-        image = image.pip_install(*settings.pip)
-    modules = (
-        settings.py_modules if settings.image is not None else ("asyncexec", *settings.py_modules)
-    )
+    if options.pip:
+        image = image.pip_install(*options.pip)
+    own = ("asyncexec",) if options.image is None else ()
+    modules = (*own, *(options.py_modules or ()))
     return image.add_local_python_source(*modules) if modules else image
 
 

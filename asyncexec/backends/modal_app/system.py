@@ -21,7 +21,7 @@ from asyncexec.backends.modal_app.clients import connected
 from asyncexec.backends.modal_app.endings import Ending, advice, ending_of
 from asyncexec.backends.modal_app.flow import Flow
 from asyncexec.backends.modal_app.images import image_of
-from asyncexec.backends.modal_app.settings import Settings
+from asyncexec.backends.modal_app.options import ModalOptions
 from asyncexec.backends.modal_app.worker import work
 from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, ConfigurationError
@@ -33,9 +33,9 @@ INSIST_SECONDS = 0.9
 class ModalApp:
     """The system behind the backend; see :class:`CallSystem`."""
 
-    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+    def __init__(self, options: ModalOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._settings = settings
+        self._options = options
         self._caller = RemoteCaller()
         self._lossy: WeakSet[Program] = WeakSet()
         self._stack = AsyncExitStack()
@@ -49,7 +49,7 @@ class ModalApp:
     @property
     def slots(self) -> int:
         """As many calls as there may be containers."""
-        return self._settings.max_workers
+        return self._options.max_workers
 
     async def open(self) -> None:
         """Connect, and start the app."""
@@ -57,7 +57,7 @@ class ModalApp:
 
         stack = self._stack = AsyncExitStack()
         try:
-            self._client = await stack.enter_async_context(connected(self._settings.client))
+            self._client = await stack.enter_async_context(connected(self._options.client))
             await self._start(modal, stack)
         except modal.exception.Error as error:
             await stack.aclose()
@@ -69,16 +69,16 @@ class ModalApp:
         self._group = await stack.enter_async_context(asyncio.TaskGroup())
 
     async def _start(self, modal: Any, stack: AsyncExitStack) -> None:
-        settings = self._settings
-        where = {"client": self._client, "environment_name": settings.environment_name}
+        options = self._options
+        where = {"client": self._client, "environment_name": options.environment_name}
         self._orders = await stack.enter_async_context(modal.Queue.ephemeral(**where))
-        app = modal.App(settings.app_name, include_source=False)
+        app = modal.App(options.app_name, include_source=False)
         self._function = app.function(
-            **settings.function,
+            **options.function_arguments(),
             name="work",
-            image=image_of(settings),
-            env=dict(settings.env_vars) or None,
-            secrets=[_secret(modal, each, settings) for each in settings.secrets],
+            image=image_of(options),
+            env=dict(options.env_vars or {}) or None,
+            secrets=[_secret(modal, each, options) for each in options.secrets or ()],
             serialized=True,  # A generator, besides: Modal tries none of those again.
             # What comes back is bytes, which are read without unpickling anything.
             _experimental_restrict_output=True,
@@ -208,10 +208,10 @@ def _cancelled(attempt: int, progress: Progress, flow: Flow) -> Outcome:
     return Outcome(attempt, Status.CANCELLED, flow.container, progress.began_at, seconds)
 
 
-def _secret(modal: Any, secret: object, settings: Settings) -> Any:
+def _secret(modal: Any, secret: object, options: ModalOptions) -> Any:
     if not isinstance(secret, str):
         return secret
-    return modal.Secret.from_name(secret, environment_name=settings.environment_name)
+    return modal.Secret.from_name(secret, environment_name=options.environment_name)
 
 
 def _refusal(error: Exception) -> Exception:
