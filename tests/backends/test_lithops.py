@@ -7,7 +7,8 @@ import pytest
 pytest.importorskip("lithops")
 
 from asyncexec.backends.lithops import LithopsBackend
-from asyncexec.backends.lithops_jobs.settings import settings_of
+from asyncexec.backends.lithops_jobs.configuration import configuration_of
+from asyncexec.backends.lithops_jobs.options import LithopsOptions
 from asyncexec.engine import Engine
 from asyncexec.errors import OptionError
 
@@ -17,25 +18,14 @@ LAMBDA = {
     "aws_lambda": {"execution_role": "arn:aws:iam::1:role/r", "max_workers": 40},
     "aws_s3": {"storage_bucket": "bucket"},
 }
-NOTHING = {
-    "config": None,
-    "backend": None,
-    "storage": None,
-    "max_workers": None,
-    "runtime": None,
-    "runtime_memory": None,
-    "env_vars": None,
-    "include_modules": None,
-    "timeout": None,
-}
 
 
-def settings(**options):
-    return settings_of(**(NOTHING | options))
+def configuration(**options):
+    return configuration_of(LithopsOptions(**options))
 
 
 def test_this_machine_has_an_executor_for_each_worker():
-    made = settings(config={"lithops": {"backend": "localhost"}}, max_workers=3)
+    made = configuration(config={"lithops": {"backend": "localhost"}}, max_workers=3)
     assert (made.executors, made.calls, made.memory_bytes, made.is_local) == (3, 1, None, True)
     section = made.config["localhost"]
     assert (section["version"], section["worker_processes"]) == (1, 1)
@@ -48,7 +38,7 @@ def test_what_a_configuration_says_stands():
         "lithops": {"backend": "localhost", "monitoring_interval": 3},
         "localhost": {"version": 2, "runtime": "python3", "worker_processes": 5},
     }
-    made = settings(config=config)
+    made = configuration(config=config)
     assert made.executors == 5
     assert made.config["localhost"]["runtime"] == "python3"
     assert made.config["localhost"]["version"] == 2
@@ -57,14 +47,14 @@ def test_what_a_configuration_says_stands():
 
 
 def test_a_cloud_runs_as_many_calls_as_it_has_workers():
-    made = settings(config=LAMBDA)
+    made = configuration(config=LAMBDA)
     assert (made.executors, made.calls, made.is_local) == (1, 40, False)
     assert made.memory_bytes == 256 * 2**20
-    assert settings(config=LAMBDA, max_workers=7).calls == 7
+    assert configuration(config=LAMBDA, max_workers=7).calls == 7
 
 
 def test_options_go_into_the_section_of_the_place():
-    made = settings(config=LAMBDA, runtime="image:1", runtime_memory=2048)
+    made = configuration(config=LAMBDA, runtime="image:1", runtime_memory=2048)
     assert made.memory_bytes == 2048 * 2**20
     assert made.config["aws_lambda"]["runtime"] == "image:1"
     assert made.config["aws_lambda"]["runtime_memory"] == 2048
@@ -80,25 +70,25 @@ def test_what_a_cloud_can_do_is_not_what_this_machine_can():
 
 
 def test_lithops_ends_a_call_only_after_all_its_tasks_may_have():
-    made = settings(config=LAMBDA, timeout=2.5)
+    made = configuration(config=LAMBDA, timeout=2.5)
     assert made.execution_timeout(10) == 55
-    assert settings(config=LAMBDA).execution_timeout(10) is None
-    assert settings(config=LAMBDA, timeout=math.inf).execution_timeout(10) is None
+    assert configuration(config=LAMBDA).execution_timeout(10) is None
+    assert configuration(config=LAMBDA, timeout=math.inf).execution_timeout(10) is None
 
 
 def test_a_file_is_a_configuration(tmp_path):
     path = tmp_path / "config.yaml"
     path.write_text("lithops: {backend: localhost}\nlocalhost: {worker_processes: 4}\n")
-    assert settings(config=path).executors == 4
+    assert configuration(config=path).executors == 4
 
 
 def test_without_a_configuration_it_is_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("LITHOPS_CONFIG_FILE", str(tmp_path / "none"))
-    assert settings().place == "localhost"
+    assert configuration().place == "localhost"
 
 
 def test_secrets_are_not_told():
-    assert "much secret" not in repr(settings(config=LAMBDA))
+    assert "much secret" not in repr(configuration(config=LAMBDA))
     backend = LithopsBackend(config=LAMBDA, env_vars={"TOKEN": "much secret"})
     assert "much secret" not in repr(backend)
 

@@ -1,4 +1,4 @@
-"""From the options of the executor ``lithops`` to a configuration of Lithops."""
+"""From the options of the executor ``lithops`` to a configuration of Lithops, completed as Lithops does."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import copy
 import math
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.lithops_jobs.options import ConfigLike, LithopsOptions
 from asyncexec.errors import OptionError
 
 LOCALHOST = "localhost"
 _MEGABYTE = 2**20
 _POLL_SECONDS = 0.05
 
-type ConfigLike = Mapping[str, Any] | str | os.PathLike[str] | None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Configuration:
     """What runs on Lithops need to know.
 
     Attributes
@@ -37,10 +36,7 @@ class Settings:
         How many calls each runs at once.
     memory_bytes : int or None
         Memory of one call, where Lithops sets it.
-    job_options : mapping
-        Keyword arguments of each ``map``.
-    timeout : float or None
-        Seconds that one task may take.
+    options : LithopsOptions
     """
 
     config: Mapping[str, Any] = field(repr=False)
@@ -48,8 +44,7 @@ class Settings:
     executors: int
     calls: int
     memory_bytes: int | None
-    job_options: Mapping[str, Any] = field(repr=False)
-    timeout: float | None
+    options: LithopsOptions
 
     @property
     def is_local(self) -> bool:
@@ -61,13 +56,23 @@ class Settings:
 
         It is the engine that ends tasks which take too long. This is for calls that only Lithops can end.
         """
-        if self.timeout is None or math.isinf(self.timeout):
+        timeout = self.options.timeout
+        if timeout is None or math.isinf(timeout):
             return None
-        return math.ceil(self.timeout * tasks + 30.0)
+        return math.ceil(timeout * tasks + 30.0)
 
-    def capabilities(self, features: Capabilities, *, batch_limit: int) -> Capabilities:
+    def job_arguments(self) -> dict[str, Any]:
+        """Return keyword arguments of each ``map``."""
+        modules = self.options.include_modules
+        return {
+            "extra_env": dict(self.options.env_vars or {}),
+            "include_modules": None if modules is None else list(modules),
+        }
+
+    def capabilities(self, features: Capabilities) -> Capabilities:
         """Return ``features``, which are those on this machine, as they are where the jobs run."""
-        here = replace(features, batch_limit=batch_limit, worker_bytes=self.memory_bytes)
+        limit = self.options.batch_limit
+        here = replace(features, batch_limit=limit, worker_bytes=self.memory_bytes)
         if self.is_local:
             return here
         return replace(
@@ -75,18 +80,7 @@ class Settings:
         )
 
 
-def settings_of(
-    *,
-    config: ConfigLike,
-    backend: str | None,
-    storage: str | None,
-    max_workers: int | None,
-    runtime: str | None,
-    runtime_memory: int | None,
-    env_vars: Mapping[str, str] | None,
-    include_modules: Sequence[str] | None,
-    timeout: float | None,
-) -> Settings:
+def configuration_of(options: LithopsOptions) -> Configuration:
     """Complete the configuration the way Lithops does, with what this engine needs of it.
 
     Raises
@@ -94,44 +88,44 @@ def settings_of(
     OptionError
         If Lithops does not take it.
     """
-    chosen = _loaded(config)
+    chosen = _loaded(options.config)
     general = chosen["lithops"] = dict(chosen.get("lithops") or {})
-    general.update({k: v for k, v in (("backend", backend), ("storage", storage)) if v is not None})
-    if backend is not None:
+    general.update(_given(backend=options.backend, storage=options.storage))
+    if options.backend is not None:
         general.pop("mode", None)
     place = _place(chosen)
     section = chosen[place] = dict(chosen.get(place) or {})
-    section.update(
-        {
-            name: value
-            for name, value in (("runtime", runtime), ("runtime_memory", runtime_memory))
-            if value is not None
-        }
-    )
+    section.update(_given(runtime=options.runtime, runtime_memory=options.runtime_memory))
     _say_how(general, section, place)
-    executors = 1
+    executors, workers = 1, options.max_workers
     if place == LOCALHOST:
-        executors = max_workers or section.get("worker_processes") or os.cpu_count() or 1
+        executors = workers or section.get("worker_processes") or os.cpu_count() or 1
         section["worker_processes"] = 1
-    elif max_workers is not None:
-        section["max_workers"] = max_workers
+    else:
+        section.update(_given(max_workers=workers))
     completed = _completed(chosen)[place]
     memory = None if place == LOCALHOST else completed.get("runtime_memory")
-    return Settings(
+    if memory is None and options.runtime_memory is not None:
+        raise OptionError(
+            f"executor 'lithops': on {place!r} Lithops does not set the memory of a "
+            f"worker, so runtime_memory means nothing there"
+        )
+    return Configuration(
         config=chosen,
         place=place,
         executors=executors,
         calls=1 if place == LOCALHOST else _calls(completed, place),
         memory_bytes=None if memory is None else int(memory) * _MEGABYTE,
-        job_options={
-            "extra_env": dict(env_vars or {}),
-            "include_modules": None if include_modules is None else list(include_modules),
-        },
-        timeout=timeout,
+        options=options,
     )
 
 
-def _loaded(config: ConfigLike) -> dict[str, Any]:
+def _given(**options: Any) -> dict[str, Any]:
+    """Return those options of which something was said."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _loaded(config: ConfigLike | None) -> dict[str, Any]:
     """Return the configuration that is meant: Lithops looks for one where none is given."""
     from lithops.config import load_config
 

@@ -14,26 +14,26 @@ from typing import Any
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
+from asyncexec.backends.lithops_jobs.configuration import Configuration
 from asyncexec.backends.lithops_jobs.handles import CallHandle
 from asyncexec.backends.lithops_jobs.in_worker import Errand, run_errand
-from asyncexec.backends.lithops_jobs.settings import Settings
 
 
 class JobExecutor:
     """A ``lithops.FunctionExecutor``; made and closed in one thread, and asked in others."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, configuration: Configuration) -> None:
         import lithops
 
-        self._settings = settings
+        self._configuration = configuration
         # A level of None leaves the program's logging alone.
         self._lithops: Any = lithops.FunctionExecutor(
-            config=copy.deepcopy(dict(settings.config)), log_level=None
+            config=copy.deepcopy(dict(configuration.config)), log_level=None
         )
         # It would be kept, and cleaned up after once more, when the program ends.
         with suppress(AttributeError):
             atexit.unregister(self._lithops._clean_at_exit)  # noqa: SLF001 - there is no other name for it
-        self.kills = settings.is_local
+        self.kills = configuration.is_local
         self._programs: set[str] = set()
         self._open: dict[str, set[str]] = {}
         self._ended: list[str] = []
@@ -53,9 +53,11 @@ class JobExecutor:
         """Have ``calls`` run as one job."""
         self._clean_up()
         errands = [self._errand(call) for call in calls]
-        limit = self._settings.execution_timeout(max(len(call.jobs) for call in calls))
+        limit = self._configuration.execution_timeout(max(len(call.jobs) for call in calls))
         futures = list(
-            self._lithops.map(run_errand, errands, timeout=limit, **self._settings.job_options)
+            self._lithops.map(
+                run_errand, errands, timeout=limit, **self._configuration.job_arguments()
+            )
         )
         with self._lock:
             self._open[futures[0].job_key] = {future.call_id for future in futures}

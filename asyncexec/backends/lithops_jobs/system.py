@@ -8,9 +8,9 @@ from typing import Any
 
 from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.lithops_jobs.configuration import Configuration
 from asyncexec.backends.lithops_jobs.executor import JobExecutor
 from asyncexec.backends.lithops_jobs.handles import CallHandle
-from asyncexec.backends.lithops_jobs.settings import Settings
 from asyncexec.backends.lithops_jobs.watch import Watch
 from asyncexec.errors import AsyncexecError, BackendError
 
@@ -25,9 +25,9 @@ class LithopsSystem:
     job.
     """
 
-    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+    def __init__(self, configuration: Configuration, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._settings = settings
+        self._configuration = configuration
         self._executors: list[JobExecutor] = []
         self._watch: Watch | None = None
 
@@ -35,17 +35,17 @@ class LithopsSystem:
         """Make the executors, and return how many calls they run at once."""
         self.close(idle=False)
         try:
-            for _ in range(self._settings.executors):
-                self._executors.append(JobExecutor(self._settings))
+            for _ in range(self._configuration.executors):
+                self._executors.append(JobExecutor(self._configuration))
         except AsyncexecError:
             raise
         except Exception as error:
             self.close(idle=False)
             raise BackendError(
-                f"executor 'lithops': Lithops could not be started on {self._settings.place!r}: {error}"
+                f"executor 'lithops': Lithops could not be started on {self._configuration.place!r}: {error}"
             ) from error
-        self._watch = Watch(fetchers=1 if self._settings.is_local else _FETCHERS)
-        return self._settings.executors * self._settings.calls
+        self._watch = Watch(fetchers=1 if self._configuration.is_local else _FETCHERS)
+        return self._configuration.executors * self._configuration.calls
 
     def submit(self, call: Callable[[], Any], /) -> CallHandle:
         """Have one call run."""
@@ -56,7 +56,7 @@ class LithopsSystem:
         if self._watch is None:
             raise BackendError("executor 'lithops' is not open")
         remote = [call for call in calls if isinstance(call, RemoteCall)]
-        if not self._settings.is_local:
+        if not self._configuration.is_local:
             handles = self._executors[0].submit(remote)
         else:
             handles = []
