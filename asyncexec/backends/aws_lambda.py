@@ -8,9 +8,9 @@ from typing import ClassVar
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
-from asyncexec.backends.lambda_functions.function import Function, Settings
-from asyncexec.backends.lambda_functions.payloads import Bucket
-from asyncexec.backends.options import memory_bytes, optional_text, seconds, whole_number
+from asyncexec.backends.lambda_functions.function import Function
+from asyncexec.backends.lambda_functions.options import LambdaOptions
+from asyncexec.backends.option_fields import takes_options
 
 _NAME = "aws-lambda"
 
@@ -22,27 +22,7 @@ class LambdaBackend(CallsBackend):
     cancelled or times out while it runs is *given up*. Its function computes on, and is billed, until it returns or
     runs into its own timeout, and a late write cannot be prevented.
 
-    Parameters
-    ----------
-    function_name : str
-        Name or ARN of the function.
-    qualifier : str, optional
-        A version or alias of it.
-    region, profile : str, optional
-        As in AWS's own configuration, which they default to, like the credentials.
-    endpoint_url : str, optional
-        Of Lambda's API, where it is not AWS's.
-    max_workers : int
-        Invocations at once. When Lambda says that these are too many, there are fewer for a while.
-    bucket : str, optional
-        ``"name"`` or ``"s3://name/prefix"``: where messages go that are larger than Lambda takes (6 MB). The driver and
-        the function need to read and write objects there, the driver to delete them.
-    timeout : float, optional
-        Seconds that one task may run; the engine ends it then. The function's own timeout must not be shorter.
-    memory : int or str, optional
-        Memory of the function (``"2GB"``, bytes); by default, what is configured is asked of Lambda.
-    batch_limit : int
-        How many tasks may go into one invocation.
+    Its options are the fields of :class:`LambdaOptions`.
 
     Raises
     ------
@@ -65,45 +45,10 @@ class LambdaBackend(CallsBackend):
         call_seconds=0.02,
     )
 
-    def __init__(
-        self,
-        *,
-        function_name: str,
-        qualifier: str | None = None,
-        region: str | None = None,
-        profile: str | None = None,
-        endpoint_url: str | None = None,
-        max_workers: int = 100,
-        bucket: str | None = None,
-        timeout: float | None = None,
-        memory: int | str | None = None,
-        batch_limit: int = 1000,
-    ) -> None:
+    @takes_options(LambdaOptions)
+    def __init__(self, options: LambdaOptions) -> None:
         need(_NAME, "lambda", "aiobotocore")
-        texts: dict[str, object] = {
-            "function_name": function_name,
-            "qualifier": qualifier,
-            "region": region,
-            "profile": profile,
-            "endpoint_url": endpoint_url,
-        }
-        for option, value in texts.items():
-            optional_text(value, executor=_NAME, option=option)
-        worker_bytes = memory_bytes(memory, executor=_NAME, option="memory")
-        settings = Settings(
-            function_name=function_name,
-            qualifier=qualifier,
-            region=region,
-            profile=profile,
-            endpoint_url=endpoint_url,
-            max_workers=whole_number(max_workers, executor=_NAME, option="max_workers"),
-            bucket=None if bucket is None else Bucket.parse(bucket),
-            timeout=None if timeout is None else seconds(timeout, executor=_NAME, option="timeout"),
-            worker_bytes=worker_bytes,
-        )
         capabilities = dataclasses.replace(
-            self.features,
-            worker_bytes=worker_bytes,
-            batch_limit=whole_number(batch_limit, executor=_NAME, option="batch_limit"),
+            self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )
-        super().__init__(Function(settings, capabilities))
+        super().__init__(Function(options, capabilities))

@@ -29,7 +29,6 @@ STILL_TWICE = {
     "Result",
     "Run",
     "Session",
-    "Settings",
     "Source",
     "Target",
     "Worker",

@@ -11,7 +11,6 @@ import logging
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -35,6 +34,7 @@ from asyncexec.backends.lambda_functions.envelope import (
     pack_call,
 )
 from asyncexec.backends.lambda_functions.marks import Mark
+from asyncexec.backends.lambda_functions.options import LambdaOptions
 from asyncexec.backends.lambda_functions.payloads import Bucket, Payloads
 from asyncexec.backends.lambda_functions.refusals import Meaning, advice_for, meaning_of
 from asyncexec.errors import BackendError, ConfigurationError
@@ -46,28 +46,13 @@ logger = logging.getLogger(__name__)
 START_SECONDS = 0.05
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Which function, and how it is called; see :class:`asyncexec.backends.aws_lambda.LambdaBackend`."""
-
-    function_name: str
-    qualifier: str | None
-    region: str | None
-    profile: str | None
-    endpoint_url: str | None
-    max_workers: int
-    bucket: Bucket | None
-    timeout: float | None
-    worker_bytes: int | None
-
-
 class Function:
     """Calls a function, one invocation for a batch."""
 
-    def __init__(self, settings: Settings, capabilities: Capabilities) -> None:
+    def __init__(self, options: LambdaOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
-        self._settings = settings
-        self._service = ServiceCaller(settings.max_workers)
+        self._options = options
+        self._service = ServiceCaller(options.max_workers)
         self._remote = RemoteCaller()
         self._stack = AsyncExitStack()
         self._numbers = itertools.count(1)
@@ -81,21 +66,22 @@ class Function:
 
     async def open(self) -> None:
         """Connect, and look whether the function is there and fits."""
-        settings = self._settings
+        options = self._options
         async with AsyncExitStack() as stack:
             clients = await connect(
                 stack,
-                region=settings.region,
-                profile=settings.profile,
-                endpoint_url=settings.endpoint_url,
-                most=settings.max_workers,
-                bucket=settings.bucket is not None,
+                region=options.region,
+                profile=options.profile,
+                endpoint_url=options.endpoint_url,
+                most=options.max_workers,
+                bucket=options.bucket is not None,
             )
             self._client = clients.functions
-            self._payloads = Payloads(settings.bucket, clients.objects)
+            bucket = None if options.bucket is None else Bucket.parse(options.bucket)
+            self._payloads = Payloads(bucket, clients.objects)
             deployment = await self._deployment()
             if deployment is not None:
-                check(deployment, settings.function_name, timeout=settings.timeout)
+                check(deployment, options.function_name, timeout=options.timeout)
                 self._adapt(deployment)
             self._stack = stack.pop_all()
 
@@ -130,10 +116,10 @@ class Function:
 
     async def invoke(self, event: bytes) -> tuple[bytes, bool, str, str]:
         """Invoke the function; return its payload, whether that is an error, the log's end and the request's id."""
-        settings = self._settings
-        qualifier = {"Qualifier": settings.qualifier} if settings.qualifier else {}
+        options = self._options
+        qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
         response = await self._client.invoke(
-            FunctionName=settings.function_name,
+            FunctionName=options.function_name,
             InvocationType="RequestResponse",
             LogType="Tail",
             Payload=io.BytesIO(event),  # Read bit by bit, between which the loop gets its turn.
@@ -151,10 +137,10 @@ class Function:
     @property
     def name(self) -> str:
         """The function's name."""
-        return self._settings.function_name
+        return self._options.function_name
 
     def _adapt(self, deployment: Deployment) -> None:
-        if self._settings.worker_bytes is None:
+        if self._options.memory is None:
             self.capabilities = dataclasses.replace(
                 self.capabilities, worker_bytes=deployment.memory_bytes
             )
@@ -163,11 +149,11 @@ class Function:
         """Return what is deployed; None where the caller may invoke the function but not look at it."""
         from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
-        settings = self._settings
-        qualifier = {"Qualifier": settings.qualifier} if settings.qualifier else {}
+        options = self._options
+        qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
         try:
             told = await self._client.get_function_configuration(
-                FunctionName=settings.function_name, **qualifier
+                FunctionName=options.function_name, **qualifier
             )
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise ConfigurationError(
@@ -180,11 +166,11 @@ class Function:
                 logger.warning(
                     "executor 'aws-lambda': function %r cannot be checked before the run, as "
                     "lambda:GetFunctionConfiguration is not allowed",
-                    settings.function_name,
+                    options.function_name,
                 )
                 return None
             raise BackendError(
-                f"executor 'aws-lambda': function {settings.function_name!r} cannot be used: {error}. "
+                f"executor 'aws-lambda': function {options.function_name!r} cannot be used: {error}. "
                 f"{advice_for(code)}"
             ) from error
         return Deployment.told(told)
