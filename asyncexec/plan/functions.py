@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.apply import Apply
@@ -157,8 +156,9 @@ def _free_name(name: str, taken: Container[str]) -> str:
 def _sequence(items: Iterable[Any]) -> Sequence[Any]:
     if isinstance(items, Sequence) and not isinstance(items, deque):
         return items
-    if isinstance(items, np.ndarray) and items.ndim:
-        return items  # type: ignore[return-value]  # indexed and measured like one
+    numpy = sys.modules.get("numpy")  # Who has an array has loaded it; nobody else needs it here.
+    if numpy is not None and isinstance(items, numpy.ndarray) and items.ndim:
+        return cast("Sequence[Any]", items)  # Indexed and measured like one.
     try:
         return list(items)
     except TypeError as error:

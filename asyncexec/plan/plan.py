@@ -8,7 +8,6 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.fingerprint import fingerprint
 from asyncexec.plan.functions import StageOptions, map_stage, reduce_stage, then_stage
 from asyncexec.plan.text import describe, tree
 from asyncexec.plan.validation import check, in_topological_order
@@ -147,6 +146,8 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """What the plan computes, as a hash that is the same in every process."""
+        from asyncexec.plan.fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
+
         return fingerprint(self)
 
     def stage(self, name: str) -> Stage:

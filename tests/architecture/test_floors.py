@@ -88,6 +88,10 @@ ON_USE = {
     ): "in a checkout the examples lie beside the package",
     ("asyncexec.plan.plan", "asyncexec.plan.drawing"): "networkx is dear, and few plans are drawn",
     (
+        "asyncexec.plan.plan",
+        "asyncexec.plan.fingerprint",
+    ): "NumPy is dear, and few plans are hashed",
+    (
         "asyncexec.storage.access",
         "asyncexec.storage.zarr_chunks",
     ): "the chunks of most arrays are files",
