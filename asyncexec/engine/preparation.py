@@ -93,9 +93,8 @@ def prepare(
             workspace=workspace,
             history=history,
         )
-        for stage in state.stages:
-            if stage.name in kernels:
-                stage.program.pack(kernels.pop(stage.name))
+        if not backend.capabilities.shares_memory:
+            _pack(state, kernels)
     except BaseException:
         if workspace is not None:
             workspace.close(succeeded=False)
@@ -104,10 +103,19 @@ def prepare(
 
 
 def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:
-    """Return the kernels by stage as they travel; none where they do not."""
-    if backend.capabilities.shares_memory:
+    """Return the kernels by stage as they travel, where storage must not be touched if one of them cannot."""
+    if backend.capabilities.shares_memory or plan.workspace is None:
         return {}
     return {s.name: pickle_kernel(s.kernel, plan=plan.name, stage=s.name) for s in plan.stages}
+
+
+def _pack(state: RunState, kernels: dict[str, bytes]) -> None:
+    """Make every program ready to be sent here, rather than on the event loop."""
+    for stage in state.stages:
+        if stage.name in kernels:
+            stage.program.pack(kernels.pop(stage.name))
+        else:
+            _ = stage.program.blob
 
 
 def _open(

@@ -133,8 +133,11 @@ async def test_a_kernel_is_pickled_once():
     source = xp.asarray(np.arange(6.0), chunks=2)
     async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
         result = await engine.execute(xp.map_blocks(Counted(), source, dtype=source.dtype))
-    np.testing.assert_array_equal(result.value, np.arange(6.0) + 1)
-    assert Counted.pickled == 1
+        np.testing.assert_array_equal(result.value, np.arange(6.0) + 1)
+        assert Counted.pickled == 1
+        result = await engine.execute(ax.Plan.map(Counted(), [1, 2]))
+    assert result.value == [2, 3]
+    assert Counted.pickled == 2
 
 
 async def test_a_kernel_that_cannot_be_pickled_is_refused_before_storage_is_touched(tmp_path):
