@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
-from asyncexec.array.nodes import AxisView
+from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.box import Shape
 
 
@@ -18,7 +18,7 @@ class Shown:
     ``origins[axis]`` is the input axis that axis ``axis`` of the result shows; None for a new one.
     """
 
-    axes: tuple[AxisView, ...]
+    axes: tuple[AxisAccess, ...]
     shape: Shape
     origins: tuple[int | None, ...]
 
@@ -32,7 +32,7 @@ def parse(key: Any, shape: Shape) -> Shown:
         If an integer is out of range, there are too many indices, or an index is of a kind that is not basic.
     """
     parts = _expanded(key if isinstance(key, tuple) else (key,), shape)
-    views: list[AxisView] = []
+    views: list[AxisAccess] = []
     lengths: list[int] = []
     origins: list[int | None] = []
     axis = 0
@@ -44,11 +44,14 @@ def parse(key: Any, shape: Shape) -> Shown:
         n = shape[axis]
         if isinstance(part, slice):
             positions = range(*part.indices(n))
-            views.append(AxisView(len(lengths), positions.step, positions.start))
+            views.append(
+                AxisAccess.view(len(lengths), len(positions), positions.step, positions.start)
+            )
             lengths.append(len(positions))
             origins.append(axis)
         else:
-            views.append(AxisView(None, 0, _integer(part, n, axis)))
+            number = _integer(part, n, axis)
+            views.append(AxisAccess.constant(number, number + 1))
         axis += 1
     return Shown(tuple(views), tuple(lengths), tuple(origins))
 

@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.array.demand import AxisDemand, Demand
 from asyncexec.array.kernels import BlockFunction, CallFunction
 from asyncexec.array.nodes import DType, Node, elements
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
 
@@ -33,18 +34,18 @@ class Blocks:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         numbers = self._numbers(out)
         return tuple(
             self._input_demand(node, axes, numbers, out)
             for node, axes in zip(self.inputs, self.axes, strict=True)
         )
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         pairs = zip(out.axes, self.chunks, self.shape, strict=True)
         return out.once(grid) and all(d.blocks(c, n) is not None for d, c, n in pairs)
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return CallFunction(
             name=self.operation,
             function=self.call,
@@ -55,21 +56,25 @@ class Blocks:
             wants_block_id=self.wants_block_id,
         )
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         # What the function does is unknown; one temporary of the size of its result is common.
         return self.extra_bytes + elements(out) * self.dtypes[0].itemsize
 
-    def _numbers(self, out: Demand) -> tuple[AxisDemand, ...]:
+    def _numbers(self, out: AccessMap) -> tuple[AxisAccess, ...]:
         along = zip(out.axes, self.chunks, self.shape, strict=True)
         return tuple(d.block_number(c, n) for d, c, n in along)
 
     def _input_demand(
-        self, node: Node, axes: tuple[int | None, ...], numbers: tuple[AxisDemand, ...], out: Demand
-    ) -> Demand:
-        demands: list[AxisDemand] = []
+        self,
+        node: Node,
+        axes: tuple[int | None, ...],
+        numbers: tuple[AxisAccess, ...],
+        out: AccessMap,
+    ) -> AccessMap:
+        demands: list[AxisAccess] = []
         for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
             if axis is None or n <= chunk:
-                demands.append(AxisDemand.constant(0, n))
+                demands.append(AxisAccess.constant(0, n))
             else:
                 demands.append(numbers[axis].grouped(chunk, n))
-        return Demand(tuple(demands), out.guards)
+        return AccessMap(tuple(demands), out.guards)

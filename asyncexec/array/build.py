@@ -13,7 +13,6 @@ from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.folds import Reduction
 from asyncexec.array.nodes import (
     BLOCK,
-    AxisView,
     Concat,
     Creation,
     DType,
@@ -23,6 +22,8 @@ from asyncexec.array.nodes import (
     View,
 )
 from asyncexec.array.reducers import Reducer
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
 
@@ -95,11 +96,13 @@ def rechunk(node: Node, chunks: Shape) -> Node:
     return node if wanted == node.chunks else Rechunk(inputs=(node,), chunks=wanted)
 
 
-def view(operation: str, node: Node, axes: Sequence[AxisView], shape: Shape, chunks: Shape) -> Node:
+def view(
+    operation: str, node: Node, axes: Sequence[AxisAccess], shape: Shape, chunks: Shape
+) -> Node:
     """Return a view of ``node``; views of views become one."""
     views = tuple(axes)
     if isinstance(node, View):
-        views = tuple(_composed(inner, views) for inner in node.axes)
+        views = _composed(node.axes, views)
         operation = operation if node.operation == operation else f"{node.operation}+{operation}"
         node = node.inputs[0]
     return View(
@@ -112,17 +115,19 @@ def view(operation: str, node: Node, axes: Sequence[AxisView], shape: Shape, chu
     )
 
 
-def _composed(inner: AxisView, outer: Sequence[AxisView]) -> AxisView:
-    if inner.axis is None:
-        return inner
-    over = outer[inner.axis]
-    return AxisView(over.axis, over.step * inner.step, over.offset * inner.step + inner.offset)
+def _composed(inner: Sequence[AxisAccess], outer: tuple[AxisAccess, ...]) -> tuple[AxisAccess, ...]:
+    """Return what a view by ``outer`` of a view by ``inner`` shows."""
+    found = AccessMap(outer).through(inner)
+    if found is None:
+        raise AssertionError("views of views are views")
+    return found.axes
 
 
 def index(node: Node, key: Any) -> Node:
     """Return ``node[key]``, for integers, slices, ``...`` and ``None``."""
     shown = basic_indexing.parse(key, node.shape)
-    if shown.shape == node.shape and all(v == AxisView(axis) for axis, v in enumerate(shown.axes)):
+    same = tuple(AxisAccess.view(axis, n) for axis, n in enumerate(node.shape))
+    if shown.shape == node.shape and shown.axes == same:
         return node
     chunks = tuple(1 if origin is None else node.chunks[origin] for origin in shown.origins)
     return view("getitem", node, shown.axes, shown.shape, chunks)
@@ -131,7 +136,7 @@ def index(node: Node, key: Any) -> Node:
 def permute(node: Node, axes: Sequence[int], operation: str = "permute_dims") -> Node:
     """Return ``node`` with its axes in the order ``axes``."""
     places = {old: new for new, old in enumerate(axes)}
-    views = [AxisView(places[axis]) for axis in range(len(node.shape))]
+    views = [AxisAccess.view(places[axis], n) for axis, n in enumerate(node.shape)]
     shape = tuple(node.shape[a] for a in axes)
     return view(operation, node, views, shape, tuple(node.chunks[a] for a in axes))
 
@@ -147,21 +152,21 @@ def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
     if chunking.broadcast_shapes(node.shape, shape) != shape:
         raise ValueError(f"an array of shape {node.shape} cannot be broadcast to {shape}")
     lead = len(shape) - len(node.shape)
-    views: list[AxisView] = []
+    views: list[AxisAccess] = []
     wanted: list[Any] = ["auto"] * len(shape) if chunks is None else list(chunks)
     for axis, n in enumerate(node.shape):
         if n == shape[lead + axis]:
-            views.append(AxisView(lead + axis))
+            views.append(AxisAccess.view(lead + axis, n))
             wanted[lead + axis] = node.chunks[axis]
         else:
-            views.append(AxisView(None, 0, 0))
+            views.append(AxisAccess.constant(0, 1))
     settled = chunking.normalize_chunks(tuple(wanted), shape, node.dtypes[0].itemsize)
     return view("broadcast_to", node, views, shape, settled)
 
 
 def expand(node: Node, axis: int) -> Node:
     """Return ``node`` with a new axis of length 1 at ``axis`` (of the result)."""
-    views = [AxisView(p + (p >= axis)) for p in range(len(node.shape))]
+    views = [AxisAccess.view(p + (p >= axis), n) for p, n in enumerate(node.shape)]
     shape = (*node.shape[:axis], 1, *node.shape[axis:])
     return view("expand_dims", node, views, shape, (*node.chunks[:axis], 1, *node.chunks[axis:]))
 
@@ -171,7 +176,8 @@ def squeeze(node: Node, axes: Sequence[int]) -> Node:
     kept = [p for p in range(len(node.shape)) if p not in axes]
     places = {p: new for new, p in enumerate(kept)}
     views = [
-        AxisView(places[p]) if p in places else AxisView(None, 0, 0) for p in range(len(node.shape))
+        AxisAccess.view(places[p], n) if p in places else AxisAccess.constant(0, 1)
+        for p, n in enumerate(node.shape)
     ]
     shape = tuple(node.shape[p] for p in kept)
     return view("squeeze", node, views, shape, tuple(node.chunks[p] for p in kept))

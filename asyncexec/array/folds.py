@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from asyncexec.array.chunks import grid
-from asyncexec.array.demand import Demand
 from asyncexec.array.kernels import BlockFunction, FoldBlocks
 from asyncexec.array.nodes import DType, Node
 from asyncexec.array.reducers import Reducer
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
 SPLIT_EVERY = 8
@@ -42,16 +42,16 @@ class Reduction:
     def dtypes(self) -> tuple[DType, ...]:
         return (self.reducer.result_dtype,)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         raise AssertionError("a reduction is computed in passes")
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return False
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         raise AssertionError("a reduction is computed in passes")
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
@@ -103,23 +103,23 @@ class Fold:
         set_once("chunks", _ones(self.inputs[0].chunks, self.axes))
         set_once("dtypes", (self.reducer.result_dtype,) if self.last else partial_dtypes)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (self._demand(out),)
 
-    def _demand(self, out: Demand) -> Demand:
+    def _demand(self, out: AccessMap) -> AccessMap:
         axes = list(out.axes)
         lengths, groups = self.inputs[0].shape, self.shape
         for axis, width in zip(self.axes, self.widths, strict=True):
             group = out.axes[axis].block_number(1, groups[axis])
             axes[axis] = group.grouped(width, lengths[axis])
-        return Demand(tuple(axes), out.guards)
+        return AccessMap(tuple(axes), out.guards)
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         groups = self.shape
         whole = all(out.axes[axis].blocks(1, groups[axis]) is not None for axis in self.axes)
         return self.last and whole and out.once(grid)
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return FoldBlocks(
             reducer=self.reducer,
             axes=self.axes,
@@ -130,7 +130,7 @@ class Fold:
             demand=self._demand(out),
         )
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         elements = math.prod(self._demand(out).most)
         if self.first:
             return self.reducer.working_bytes(elements)

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from asyncexec.array.chunks import grid
-from asyncexec.array.demand import Demand, of_blocks
 from asyncexec.array.expansion import topological
 from asyncexec.array.nodes import Copy, Node, Source
+from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.box import Shape
 
 MOST_SOURCES = 8
@@ -45,7 +45,7 @@ class Group:
     """
 
     root: Node
-    demands: dict[Node, list[Demand]] = field(default_factory=dict)
+    demands: dict[Node, list[AccessMap]] = field(default_factory=dict)
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = 1
     block: Shape = field(init=False)
@@ -79,7 +79,7 @@ class Group:
                 del self.demands[below]
 
     @property
-    def reads(self) -> list[tuple[Node, Demand]]:
+    def reads(self) -> list[tuple[Node, AccessMap]]:
         """What is read from storage: nodes, and what is needed of them."""
         return [(n, d) for n, ds in self.demands.items() if n not in self.members for d in ds]
 

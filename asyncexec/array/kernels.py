@@ -14,8 +14,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.array.demand import AxisDemand, Demand
 from asyncexec.array.reducers import Reducer
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index, Shape
 
 type Block = NDArray[Any]
@@ -61,15 +62,17 @@ class Generate:
     """Make a block of nothing but its place: ``function(positions)`` gets the element numbers along each axis."""
 
     function: Callable[[tuple[NDArray[np.int64], ...]], Block]
-    demand: Demand
+    demand: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         return self.function(tuple(_positions(axis, index) for axis in self.demand.axes))
 
 
-def _positions(axis: AxisDemand, index: Index) -> NDArray[np.int64]:
-    first, step, count = axis.coordinates(index)
-    return first + step * np.arange(count, dtype=np.int64)
+def _positions(axis: AxisAccess, index: Index) -> NDArray[np.int64]:
+    found = axis.numbers(index)
+    if isinstance(found, range):
+        return np.arange(found.start, found.stop, found.step, dtype=np.int64)
+    return np.asarray(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +87,14 @@ class Arrange:
         The other axes of the input, in their new order.
     new : tuple of int
         Axes of the result that the input does not have.
-    demand : Demand
+    demand : AccessMap
         What is needed of the result.
     """
 
     dropped: tuple[int, ...]
     order: tuple[int, ...]
     new: tuple[int, ...]
-    demand: Demand
+    demand: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         block = np.transpose(values[0], (*self.dropped, *self.order))
@@ -112,7 +115,7 @@ class Concatenate:
     axis: int
     backwards: bool
     dtype: np.dtype[Any]
-    demand: Demand
+    demand: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         parts = [v for v in values if v is not None]
@@ -141,9 +144,9 @@ class CallFunction:
     function : callable
     keywords : mapping
         Passed on to it.
-    numbers : tuple of AxisDemand
+    numbers : tuple of AxisAccess
         The result's block number along each axis.
-    demand : Demand
+    demand : AccessMap
         What is needed of the result.
     dtype : dtype
         What the result must have.
@@ -154,13 +157,13 @@ class CallFunction:
     name: str
     function: Callable[..., Any]
     keywords: Mapping[str, Any]
-    numbers: tuple[AxisDemand, ...]
-    demand: Demand
+    numbers: tuple[AxisAccess, ...]
+    demand: AccessMap
     dtype: np.dtype[Any]
     wants_block_id: bool
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
-        chunk = tuple(axis.coordinates(index)[0] for axis in self.numbers)
+        chunk = tuple(axis.first(index) for axis in self.numbers)
         keywords = dict(self.keywords)
         if self.wants_block_id:
             keywords["block_id"] = chunk
@@ -198,11 +201,12 @@ class FoldBlocks:
     extents: tuple[int, ...]
     first: bool
     last: bool
-    demand: Demand
+    demand: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         if self.first:
-            origin = tuple(axis.coordinates(index)[0] for axis in self.demand.axes)
+            along = enumerate(self.demand.axes)
+            origin = tuple(a.first(index) if axis in self.axes else 0 for axis, a in along)
             parts = self.reducer.start(np.asarray(values[0]), self.axes, origin)
         else:
             parts = self.reducer.merge(values, self.axes, self._counts(index))
@@ -215,8 +219,7 @@ class FoldBlocks:
         ndim = len(self.demand.axes)
         counts = np.ones((1,) * ndim)
         for axis, unit, extent in zip(self.axes, self.units, self.extents, strict=True):
-            first, _, number = self.demand.axes[axis].coordinates(index)
-            groups = first + np.arange(number)
+            groups = np.asarray(self.demand.axes[axis].numbers(index))
             along = np.minimum(unit, extent - groups * unit)
             counts = counts * along.reshape([-1 if a == axis else 1 for a in range(ndim)])
         return counts
@@ -231,7 +234,7 @@ class Step:
 
     function: BlockFunction
     arguments: tuple[int, ...]
-    demand: Demand
+    demand: AccessMap
     frees: tuple[int, ...] = ()
 
 
@@ -239,7 +242,7 @@ class Step:
 class Kernel:
     """The steps of a task. Values 0, 1, … are the inputs, then one value a step; the last is the result."""
 
-    inputs: tuple[Demand, ...]
+    inputs: tuple[AccessMap, ...]
     steps: tuple[Step, ...]
 
     def __call__(self, index: Index, *inputs: Any) -> Any:

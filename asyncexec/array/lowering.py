@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from asyncexec.array.demand import Demand, Select, relation
 from asyncexec.array.expansion import expand, storable
 from asyncexec.array.fusion import Group, group
 from asyncexec.array.nodes import Copy, Creation, Node, Rechunk, Source, View
@@ -19,6 +18,8 @@ from asyncexec.array.program import program
 from asyncexec.array.projection import Budget, Layout
 from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
+from asyncexec.plan.access_map import AccessMap, ReadRegion
+from asyncexec.plan.relations import of_access
 from asyncexec.storage.arrays import StoredArray, planned_array
 from asyncexec.storage.block_io import BlockIO, InMemory, Source as BlockSource, Target
 from asyncexec.storage.handing_over import TRAVELS_BYTES
@@ -133,7 +134,7 @@ class _Lowering:
         self.names[root], self.arrays[root], self.made_in[root] = name, outputs, found
         self.blocks[name] = BlockIO(
             sources=tuple(
-                BlockSource(array=array, select=Select(demand))
+                BlockSource(array=array, select=ReadRegion(demand))
                 for node, demand in steps.reads
                 for array in self._stored(node)
             ),
@@ -175,9 +176,9 @@ class _Lowering:
     def _stored(self, node: Node) -> tuple[Any, ...]:
         return (node.array,) if isinstance(node, Source) else self.arrays[node]
 
-    def _read(self, node: Node, demand: Demand, shape: tuple[int, ...]) -> Read:
+    def _read(self, node: Node, demand: AccessMap, shape: tuple[int, ...]) -> Read:
         block = self.made_in[node].block
-        return Read(self.names[node], relation(demand, node.shape, block, shape))
+        return Read(self.names[node], of_access(demand, node.shape, block, shape))
 
 
 def _output(array: StoredArray, block: tuple[int, ...]) -> ChunkedOutput:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from asyncexec.array.demand import AxisDemand, Demand
 from asyncexec.array.kernels import (
     BLOCK,
     Apply,
@@ -23,6 +22,8 @@ from asyncexec.array.kernels import (
     Generate,
     Pass,
 )
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
 type DType = np.dtype[Any]
@@ -62,19 +63,19 @@ class Node(Protocol):
     @property
     def aliases(self) -> bool: ...
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         """Return what is needed of each input (None: nothing, at no task) where ``out`` is needed of this."""
         ...
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         """Whether tasks over ``grid`` can compute ``out`` on the way, rather than read it."""
         ...
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         """Return what a task does for ``out``, given the blocks of the inputs that are needed."""
         ...
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         """Return what that needs in memory beside the blocks it takes and the block it makes."""
         ...
 
@@ -92,16 +93,16 @@ class Source:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return ()
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return False
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         raise AssertionError("a source is read, not computed")
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
@@ -118,16 +119,16 @@ class Creation:
     inputs: tuple[Node, ...] = field(default=(), init=False)
     inline: bool = field(default=True, init=False)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return ()
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return True
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return Generate(self.make, out)
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         # Element numbers are int64, and what is made of them may be float64 before it is cast.
         return 0 if self.aliases else 2 * 8 * elements(out)
 
@@ -150,67 +151,56 @@ class Elementwise:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return tuple(broadcast_demand(out, node.shape, self.shape) for node in self.inputs)
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return True
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return Apply(self.apply, self.arguments, self.keywords)
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
-def broadcast_demand(out: Demand, shape: Shape, onto: Shape) -> Demand:
+def broadcast_demand(out: AccessMap, shape: Shape, onto: Shape) -> AccessMap:
     """Return what is needed of an array of ``shape`` that is broadcast onto ``onto``, of which ``out`` is needed."""
     lead = len(onto) - len(shape)
     axes = tuple(
-        AxisDemand.constant(0, 1) if n == 1 != onto[lead + axis] else out.axes[lead + axis]
+        AxisAccess.constant(0, 1) if n == 1 != onto[lead + axis] else out.axes[lead + axis]
         for axis, n in enumerate(shape)
     )
-    return Demand(axes, out.guards)
-
-
-@dataclass(frozen=True, slots=True)
-class AxisView:
-    """Element ``e`` along ``axis`` of a view is element ``e * step + offset`` of what it shows.
-
-    ``axis`` is None for an axis of which only element ``offset`` shows; a step of 0 repeats that element.
-    """
-
-    axis: int | None
-    step: int = 1
-    offset: int = 0
+    return AccessMap(axes, out.guards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class View:
-    """Slices, flips, transposes, new and dropped axes, and broadcasts: one :class:`AxisView` per input axis."""
+    """Slices, flips, transposes, positions, new and dropped axes, and broadcasts: one access per input axis.
+
+    ``axes[p]`` says which element of axis ``p`` of the input each element of the view shows, along one of its own axes;
+    it follows none (None) where the same one shows everywhere.
+    """
 
     operation: str
     inputs: tuple[Node]
-    axes: tuple[AxisView, ...]
+    axes: tuple[AxisAccess, ...]
     shape: Shape
     chunks: Shape
     dtypes: tuple[DType, ...]
     inline: bool = field(default=True, init=False)
     aliases: bool = field(default=True, init=False)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
-        axes = tuple(
-            AxisDemand.constant(a.offset, a.offset + 1)
-            if a.axis is None
-            else out.axes[a.axis].affine(a.step, a.offset)
-            for a in self.axes
-        )
-        return (Demand(axes, out.guards),)
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+        found = out.through(self.axes)
+        if found is None:
+            raise ValueError(f"{self.operation} cannot be computed for {out!r} on the way")
+        return (found,)
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return True
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         shown = {a.axis: p for p, a in enumerate(self.axes) if a.axis is not None}
         return Arrange(
             dropped=tuple(p for p, a in enumerate(self.axes) if a.axis is None),
@@ -219,7 +209,7 @@ class View:
             demand=out,
         )
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
@@ -237,17 +227,18 @@ class Concat:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         parts = zip(self.begins, self.inputs, strict=True)
         return tuple(out.part(self.axis, begin, node.shape[self.axis]) for begin, node in parts)
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
-        return True
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
+        extents = [node.shape[self.axis] for node in self.inputs]
+        return out.divisible(self.axis, self.begins, extents)
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return Concatenate(self.axis, out.axes[self.axis].step < 0, self.dtypes[0], out)
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
@@ -270,16 +261,16 @@ class Rechunk:
     def dtypes(self) -> tuple[DType, ...]:
         return self.inputs[0].dtypes
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return True
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return Pass()
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
@@ -302,27 +293,26 @@ class Copy:
     def dtypes(self) -> tuple[DType, ...]:
         return self.inputs[0].dtypes
 
-    def demands(self, out: Demand) -> tuple[Demand | None, ...]:
+    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)
 
-    def accepts(self, out: Demand, grid: Shape) -> bool:
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return False
 
-    def function(self, out: Demand) -> BlockFunction:
+    def function(self, out: AccessMap) -> BlockFunction:
         return Pass()
 
-    def working_bytes(self, out: Demand) -> int:
+    def working_bytes(self, out: AccessMap) -> int:
         return 0
 
 
-def elements(out: Demand) -> int:
+def elements(out: AccessMap) -> int:
     """Return the most elements that a task needs."""
     return int(np.prod(out.most, dtype=np.int64))
 
 
 __all__ = [
     "BLOCK",
-    "AxisView",
     "Concat",
     "Copy",
     "Creation",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from asyncexec.array.demand import Demand
 from asyncexec.array.fusion import Group
 from asyncexec.array.kernels import Kernel, Step
 from asyncexec.array.nodes import Node
+from asyncexec.plan.access_map import AccessMap
 
-type Value = tuple[Node, Demand]
+type Value = tuple[Node, AccessMap]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Program:
         return ends
 
 
-def _size(node: Node, demand: Demand) -> int:
+def _size(node: Node, demand: AccessMap) -> int:
     return math.prod(demand.most) * sum(dtype.itemsize for dtype in node.dtypes)
 
 

@@ -14,10 +14,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from asyncexec.array.demand import AxisDemand, Demand
 from asyncexec.array.fusion import Group
 from asyncexec.array.nodes import Node, View
 from asyncexec.array.program import program
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import Memory
 
@@ -67,7 +68,7 @@ class Budget:
         """Whether a task of ``group`` stays within what is allowed."""
         return self.memory(group).fits
 
-    def _read(self, node: Node, demand: Demand) -> tuple[int, int]:
+    def _read(self, node: Node, demand: AccessMap) -> tuple[int, int]:
         """Return what is held of an input, and what passes while it is read."""
         layout = self.layout(node)
         itemsize = sum(dtype.itemsize for dtype in node.dtypes)
@@ -79,7 +80,7 @@ class Budget:
         return max(region, one), one * (1 + several) + layout.copies * region
 
 
-def _within_one(demand: AxisDemand, chunk: int, extent: int) -> bool:
+def _within_one(demand: AxisAccess, chunk: int, extent: int) -> bool:
     return extent <= chunk or demand.most <= 1 or demand.blocks(chunk, extent) is not None
 
 

@@ -1,28 +1,42 @@
-"""How one axis of what is read follows from one axis of what reads it.
+"""How the blocks of one axis that is read follow from the positions of the axis that reads it.
 
-Each map has both directions in closed form: ``reads`` (consumer position to producer positions) and ``consumers``
-(producer position to consumer positions). :class:`~asyncexec.plan.relations.Blockwise` makes a relation of them, one
-per producer axis.
+Each map has both directions in closed form: ``reads`` (consumer position to producer blocks) and ``consumers``
+(producer block to consumer positions). :class:`~asyncexec.plan.block_access.BlockAccess` is the map of an
+:class:`~asyncexec.plan.access.AxisAccess`, whatever that does; the functions below make the usual ones.
+:class:`~asyncexec.plan.relations.Blockwise` makes a relation of them, one per producer axis.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.box import Span, clip, union
+from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.block_access import BlockAccess
+from asyncexec.plan.box import Span, union
+from asyncexec.plan.positions import Positions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 
 @runtime_checkable
 class AxisMap(Protocol):
     """One producer axis against one consumer axis; positions are block numbers."""
+
+    @property
+    def identical(self) -> bool:
+        """Whether every position reads just the one of its own number."""
+        ...
+
+    @property
+    def reads_one(self) -> bool:
+        """Whether every position reads one position."""
+        ...
 
     def reads(self, out: int) -> Span:
         """Return the producer positions that consumer position ``out`` reads."""
@@ -37,170 +51,6 @@ class AxisMap(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Same:
-    """Position i reads position i; an axis of length 1 is read by every position (broadcast)."""
-
-    producer: int
-    consumer: int
-
-    def reads(self, out: int) -> Span:
-        return range(out, out + 1) if self.producer == self.consumer else range(1)
-
-    def consumers(self, position: int) -> Span:
-        return (
-            range(position, position + 1)
-            if self.producer == self.consumer
-            else range(self.consumer)
-        )
-
-    def check(self, producer: int, consumer: int) -> None:
-        if (self.producer, self.consumer) != (producer, consumer) or self.producer not in (
-            1,
-            self.consumer,
-        ):
-            raise RelationError(
-                f"an axis of {self.producer} blocks cannot be matched with one of {self.consumer}: "
-                f"lengths must be equal, or 1 to broadcast (index spaces have {producer} and {consumer})"
-            )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
-    """Blocks of elements that read the blocks their elements come from.
-
-    Element ``e`` of the consumer reaches elements ``e * step + offset - before`` to
-    ``e * step + offset + after`` of the producer. Covers rechunking (all defaults), overlap
-    (``before``, ``after``), basic slicing (``step``, ``offset``) and concatenation (a negative
-    ``offset``). All lengths are in elements.
-
-    A block reads every block between the two ends of what its elements reach, cut to the
-    producer's extent; with long steps that includes blocks that none of them lands on.
-
-    Raises
-    ------
-    RelationError
-        If the step is 0, or a length is out of range.
-    """
-
-    in_extent: int
-    in_chunk: int
-    out_extent: int
-    out_chunk: int
-    step: int = 1
-    offset: int = 0
-    before: int = 0
-    after: int = 0
-
-    def __post_init__(self) -> None:
-        if self.step == 0 or min(self.in_chunk, self.out_chunk) < 1:
-            raise RelationError(f"{self!r}: the step must not be 0, and chunks must be at least 1")
-        if min(self.in_extent, self.out_extent, self.before, self.after) < 0:
-            raise RelationError(f"{self!r}: extents, before and after must not be negative")
-
-    @property
-    def blocks(self) -> tuple[int, int]:
-        """How many blocks the producer axis and the consumer axis have."""
-        return -(-self.in_extent // self.in_chunk), -(-self.out_extent // self.out_chunk)
-
-    def reads(self, out: int) -> Span:
-        first = out * self.out_chunk
-        last = min(first + self.out_chunk, self.out_extent) - 1
-        if self.step < 0:
-            first, last = last, first
-        start = max(first * self.step + self.offset - self.before, 0)
-        stop = min(last * self.step + self.offset + self.after + 1, self.in_extent)
-        if start >= stop:
-            return range(0)
-        return range(start // self.in_chunk, -(-stop // self.in_chunk))
-
-    def consumers(self, position: int) -> Span:
-        # A consumer block's reach [lo, hi] moves monotonically with the block, so those that touch
-        # [a, b] are an interval. Up to block `last`, one end of the reach is not past [a, b] yet;
-        # from the block of element `entry`, the other end has got there.
-        a = position * self.in_chunk
-        b = min(a + self.in_chunk, self.in_extent) - 1
-        stride = abs(self.step)
-        if self.step > 0:
-            entry = -((self.offset + self.after - a) // stride)
-            last = (b - self.offset + self.before) // (self.out_chunk * stride)
-        else:
-            entry = -((b - self.offset + self.before) // stride)
-            last = (self.offset + self.after - a) // (self.out_chunk * stride)
-        if entry > self.out_extent - 1:
-            return range(0)
-        return clip(
-            max(entry, 0) // self.out_chunk, last + 1, -(-self.out_extent // self.out_chunk)
-        )
-
-    def check(self, producer: int, consumer: int) -> None:
-        if self.blocks != (producer, consumer):
-            raise RelationError(
-                f"{self!r} has {self.blocks} blocks, the index spaces have {(producer, consumer)}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Position o reads positions ``o * width`` to ``(o + 1) * width`` (the last group may be short)."""
-
-    width: int
-    producer: int
-
-    def __post_init__(self) -> None:
-        if self.width < 1:
-            raise RelationError(f"groups must be at least 1 wide, not {self.width}")
-
-    def reads(self, out: int) -> Span:
-        return clip(out * self.width, (out + 1) * self.width, self.producer)
-
-    def consumers(self, position: int) -> Span:
-        out = position // self.width
-        return range(out, out + 1)
-
-    def check(self, producer: int, consumer: int) -> None:
-        if self.producer != producer or -(-producer // self.width) != consumer:
-            raise RelationError(
-                f"groups of {self.width} over {producer} blocks do not make {consumer} blocks"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """Every position reads position ``at`` (what an integer index leaves of an axis)."""
-
-    at: int
-    consumer: int = 1
-
-    def reads(self, out: int) -> Span:
-        return range(self.at, self.at + 1)
-
-    def consumers(self, position: int) -> Span:
-        return range(self.consumer) if position == self.at else range(0)
-
-    def check(self, producer: int, consumer: int) -> None:
-        if not 0 <= self.at < producer or self.consumer != consumer:
-            raise RelationError(f"block {self.at} is outside an axis of {producer} blocks")
-
-
-@dataclass(frozen=True, slots=True)
-class Every:
-    """Every position reads the whole axis (a contraction)."""
-
-    producer: int
-    consumer: int = 1
-
-    def reads(self, out: int) -> Span:
-        return range(self.producer)
-
-    def consumers(self, position: int) -> Span:
-        return range(self.consumer)
-
-    def check(self, producer: int, consumer: int) -> None:
-        if (self.producer, self.consumer) != (producer, consumer):
-            raise RelationError(f"{self!r} does not fit axes of {producer} and {consumer} blocks")
-
-
 @dataclass(frozen=True)
 class Listed:
     """Consumer position ``o`` reads the positions ``spans[o]``: for what has no closed form.
@@ -210,6 +60,14 @@ class Listed:
 
     producer: int
     spans: tuple[Span, ...]
+
+    @property
+    def identical(self) -> bool:
+        return False
+
+    @property
+    def reads_one(self) -> bool:
+        return False
 
     def reads(self, out: int) -> Span:
         return self.spans[out]
@@ -238,81 +96,137 @@ class Listed:
         return tuple(union(iter([tuple(each)])) for each in readers)
 
 
-@dataclass(frozen=True, eq=False)
-class Gather:
-    """Element e of the consumer reads element ``indices[e]`` of the producer.
+def same_blocks(producer: int, consumer: int) -> BlockAccess:
+    """Position i reads block i; an axis of one block is read by every position (broadcast).
 
-    ``indices`` is one-dimensional, of integers from 0; it is copied. All lengths are in elements.
+    Raises
+    ------
+    RelationError
+        If the lengths are not equal, and the producer's is not 1.
+    """
+    if producer not in (1, consumer):
+        raise RelationError(
+            f"an axis of {producer} blocks cannot be matched with one of {consumer}: "
+            f"lengths must be equal, or 1 to broadcast"
+        )
+    if producer == consumer:
+        return BlockAccess(AxisAccess(0, 1, 0, consumer), producer, 1, consumer)
+    return one_block(0, producer, consumer)
+
+
+def one_block(at: int, producer: int, consumer: int = 1) -> BlockAccess:
+    """Every position reads block ``at`` (what an integer index leaves of an axis).
+
+    Raises
+    ------
+    RelationError
+        If there is no such block.
+    """
+    if not 0 <= at < producer:
+        raise RelationError(f"block {at} is outside an axis of {producer} blocks")
+    return BlockAccess(AxisAccess(0, 1, 0, consumer, 0, at), producer, 1, consumer)
+
+
+def every_block(producer: int, consumer: int = 1) -> BlockAccess:
+    """Every position reads the whole axis (a contraction)."""
+    whole = Overlap(0, max(producer - 1, 0), 0, producer)
+    return BlockAccess(AxisAccess(0, 1, 0, consumer, 0, 0, whole), producer, 1, consumer)
+
+
+def block_groups(width: int, producer: int) -> BlockAccess:
+    """Position o reads blocks ``o * width`` to ``(o + 1) * width`` (the last group may be short).
+
+    Raises
+    ------
+    RelationError
+        If groups are less than 1 wide.
+    """
+    if width < 1:
+        raise RelationError(f"groups must be at least 1 wide, not {width}")
+    return BlockAccess(AxisAccess(0, width, 0, producer), producer, 1, -(-producer // width))
+
+
+def windowed(
+    *,
+    in_extent: int,
+    in_chunk: int,
+    out_extent: int,
+    out_chunk: int,
+    step: int = 1,
+    offset: int = 0,
+    before: int = 0,
+    after: int = 0,
+) -> BlockAccess:
+    """Blocks of elements read the blocks that their elements come from.
+
+    Element ``e`` of the consumer reaches elements ``e * step + offset - before`` to ``e * step + offset + after`` of
+    the producer. Covers rechunking (all defaults), overlap (``before``, ``after``), basic slicing (``step``,
+    ``offset``) and concatenation (a negative ``offset``). All lengths are in elements.
+
+    A block reads every block between the two ends of what its elements reach, cut to the producer's extent; with long
+    steps that includes blocks that none of them lands on.
+
+    Raises
+    ------
+    RelationError
+        If the step is 0, or a length is out of range.
+    """
+    if step == 0:
+        raise RelationError("the step of a window must not be 0")
+    if min(in_extent, out_extent, before, after) < 0 or min(in_chunk, out_chunk) < 1:
+        raise RelationError(
+            f"a window from {in_extent} elements in chunks of {in_chunk} to {out_extent} in chunks of {out_chunk}, "
+            f"before={before}, after={after}: chunks must be at least 1, and lengths not negative"
+        )
+    around = Overlap(before, after, 0, in_extent)
+    access = AxisAccess(0, out_chunk, 0, out_extent, step, offset, around)
+    if not (before or after) and abs(step) == 1:
+        # Nothing lies between the elements. Those outside are left out.
+        access = replace(access, via=None)
+        found = access.part(0, in_extent)
+        access = access if found is None else found
+    return BlockAccess(access, in_extent, in_chunk, -(-out_extent // out_chunk))
+
+
+def gathered(
+    indices: Sequence[int] | NDArray[Any], in_extent: int, in_chunk: int, out_chunk: int
+) -> BlockAccess:
+    """Element e of the consumer reads element ``indices[e]`` of the producer. All lengths are in elements.
+
+    ``indices`` is one-dimensional, of integers from 0; it is copied.
 
     Raises
     ------
     RelationError
         If an index lies outside the producer, or a chunk is less than 1.
     """
-
-    indices: NDArray[np.int64]
-    in_extent: int
-    in_chunk: int
-    out_chunk: int
-
-    def __post_init__(self) -> None:
-        given = np.asarray(self.indices)
-        if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
-            raise RelationError(
-                f"gather needs a one-dimensional array of integers, not {given.ndim} dimensions of "
-                f"{given.dtype}"
-            )
-        if min(self.in_chunk, self.out_chunk) < 1:
-            raise RelationError(
-                f"gather from chunks of {self.in_chunk} to chunks of {self.out_chunk}: "
-                f"chunks must be at least 1"
-            )
-        if given.size and not (given.min() >= 0 and given.max() < self.in_extent):
-            raise RelationError(
-                f"gather indices must lie in [0, {self.in_extent}), not in "
-                f"[{given.min()}, {given.max()}]"
-            )
-        array = np.array(given, dtype=np.int64)
-        array.setflags(write=False)
-        object.__setattr__(self, "indices", array)
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, Gather)
-            and self._lengths == other._lengths
-            and np.array_equal(self.indices, other.indices)
+    if min(in_chunk, out_chunk) < 1:
+        raise RelationError(
+            f"gather from chunks of {in_chunk} to chunks of {out_chunk}: chunks must be at least 1"
         )
+    positions = Positions(indices)  # type: ignore[arg-type]  # it makes an array of them
+    if positions.least < 0 or positions.greatest >= in_extent:
+        raise RelationError(
+            f"gather indices must lie in [0, {in_extent}), not in [{positions.least}, {positions.greatest}]"
+        )
+    n = len(positions)
+    return BlockAccess(
+        AxisAccess(0, out_chunk, 0, n, 1, 0, positions), in_extent, in_chunk, -(-n // out_chunk)
+    )
 
-    def __hash__(self) -> int:
-        return hash((self._lengths, self.indices.tobytes()))
 
-    @property
-    def blocks(self) -> tuple[int, int]:
-        """How many blocks the producer axis and the consumer axis have."""
-        return -(-self.in_extent // self.in_chunk), -(-len(self.indices) // self.out_chunk)
+Window = windowed
+"""The same, by the name it had."""
 
-    @property
-    def _lengths(self) -> tuple[int, int, int]:
-        return self.in_extent, self.in_chunk, self.out_chunk
-
-    @cached_property
-    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """(producer block, consumer block) of every read, once each, sorted by producer block."""
-        consumed = np.arange(len(self.indices)) // self.out_chunk
-        flat = np.unique(self.indices // self.in_chunk * max(self.blocks[1], 1) + consumed)
-        return np.divmod(flat, max(self.blocks[1], 1))
-
-    def reads(self, out: int) -> Span:
-        block = self.indices[out * self.out_chunk : (out + 1) * self.out_chunk]
-        return tuple(np.unique(block // self.in_chunk).tolist())
-
-    def consumers(self, position: int) -> Span:
-        produced, consumed = self._pairs
-        start, stop = np.searchsorted(produced, (position, position + 1))
-        return tuple(consumed[start:stop].tolist())
-
-    def check(self, producer: int, consumer: int) -> None:
-        if self.blocks != (producer, consumer):
-            raise RelationError(
-                f"a gather of {self.blocks} blocks does not fit axes of {producer} and {consumer} blocks"
-            )
+__all__ = [
+    "AxisMap",
+    "BlockAccess",
+    "Listed",
+    "Window",
+    "block_groups",
+    "every_block",
+    "gathered",
+    "one_block",
+    "same_blocks",
+    "windowed",
+]

@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import fields
-from itertools import groupby
+import base64
+import binascii
+import sys
+import zlib
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from itertools import accumulate, groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.axes import AxisMap, Every, Fixed, Group, Listed, Same, Window
+from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.axes import (
+    AxisMap,
+    BlockAccess,
+    Listed,
+    block_groups,
+    every_block,
+    one_block,
+    same_blocks,
+    windowed,
+)
 from asyncexec.plan.relations import All, Blockwise, Guarded, Opaque, Relation
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape, Span
 
-MOST_POSITIONS = 10_000
-"""What has no closed form is listed position by position up to this length; beyond it becomes opaque."""
+MOST_LISTED = 1_000
+"""What has no closed form is listed as runs of neighbours up to this many positions or runs, and packed beyond."""
 
-_MAPS: Mapping[str, type[Any]] = {
-    kind.__name__.lower(): kind for kind in (Same, Window, Group, Fixed, Every)
-}
+MOST_PACKED_BYTES = 1024 * 1024
+"""A list that takes more than this when it is packed is left out: the relation becomes opaque."""
 
 
 def outline(relation: Relation) -> dict[str, Any]:
     """Return ``relation`` as numbers, texts, lists and dicts; :func:`relation_of` makes a relation of them again.
 
-    A long list, or somebody else's own kind of relation, comes out as one that waits for everything.
+    What has a closed form takes a few numbers, however many tasks there are. A very long list without any order, or
+    somebody else's own kind of relation, comes out as one that waits for everything.
     """
     ends: dict[str, Any] = {
         "producer": list(relation.producer),
@@ -69,9 +83,9 @@ def relation_of(outlined: Mapping[str, Any]) -> Relation:
         if kind != "blockwise":
             raise RelationError(f"there is no relation of the kind {kind!r}")
         axes = tuple(None if axis is None else int(axis) for axis in outlined["axes"])
-        maps = tuple(_map_of(axis_map) for axis_map in outlined["maps"])
+        maps = tuple(map(_map_of, outlined["maps"], producer))
         return Blockwise(producer, consumer, axes, maps)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, zlib.error) as error:
         if isinstance(error, RelationError):
             raise
         raise RelationError(
@@ -88,25 +102,69 @@ def _guarded(outlined: Mapping[str, Any]) -> Guarded:
 
 def _outlined(axis_map: AxisMap, producer: int, consumer: int) -> dict[str, Any] | None:
     """Return a map between axes of these lengths as plain data; None where that would be too long."""
-    kind = type(axis_map).__name__.lower()
-    if kind in _MAPS and type(axis_map) is _MAPS[kind]:
-        # Not `asdict`, which copies deeply: these are numbers all.
-        return {"kind": kind} | {f.name: getattr(axis_map, f.name) for f in fields(_MAPS[kind])}
-    if consumer > MOST_POSITIONS:
+    if isinstance(axis_map, BlockAccess):
+        access = axis_map.access
+        numbers = {
+            "kind": "access",
+            "extent": axis_map.extent,
+            "chunk": axis_map.chunk,
+            "consumer": axis_map.consumer,
+            "block": access.block,
+            "lo": access.lo,
+            "hi": access.hi,
+            "step": access.step,
+            "offset": access.offset,
+        }
+        if access.via is None:
+            return numbers
+        if isinstance(access.via, Overlap):
+            around = access.via
+            return numbers | {"overlap": [around.before, around.after, around.lo, around.hi]}
+    spans = [axis_map.reads(out) for out in range(consumer)]
+    if consumer <= MOST_LISTED:
+        runs = [_runs(span) for span in spans]
+        if sum(map(len, runs)) <= MOST_LISTED:
+            return {"kind": "listed", "producer": producer, "spans": runs}
+    return _packed(producer, spans)
+
+
+def _packed(producer: int, spans: list[Span]) -> dict[str, Any] | None:
+    counts = _pack(map(len, spans))
+    # Differences, because neighbours are common and then all alike.
+    steps = (b - a for span in spans for a, b in zip((0, *span), span, strict=False))
+    blocks = _pack(steps)
+    if len(counts) + len(blocks) > MOST_PACKED_BYTES:
         return None
-    spans = [_runs(axis_map.reads(out)) for out in range(consumer)]
-    return {"kind": "listed", "producer": producer, "spans": spans}
+    return {"kind": "packed", "producer": producer, "counts": counts, "steps": blocks}
 
 
-def _map_of(outlined: Mapping[str, Any]) -> AxisMap:
+def _map_of(outlined: Mapping[str, Any], producer: int) -> AxisMap:
     given = dict(outlined)
     kind = given.pop("kind")
     if kind == "listed":
         return Listed(int(given["producer"]), tuple(_span(runs) for runs in given["spans"]))
-    if kind not in _MAPS:
+    if kind == "packed":
+        return Listed(int(given["producer"]), _unpacked(given["counts"], given["steps"]))
+    overlap = given.pop("overlap", None)
+    numbers = {name: int(value) for name, value in given.items()}
+    if kind == "access":
+        around = None if overlap is None else Overlap(*map(int, overlap))
+        block = {name: numbers.pop(name) for name in ("extent", "chunk", "consumer")}
+        return BlockAccess(AxisAccess(0, **numbers, via=around), **block)
+    if kind == "fixed":
+        return one_block(numbers["at"], producer, numbers.get("consumer", 1))
+    if kind not in _OLDER:
         raise RelationError(f"there is no map of an axis of the kind {kind!r}")
-    made: AxisMap = _MAPS[kind](**{name: int(value) for name, value in given.items()})
-    return made
+    return _OLDER[kind](**numbers)
+
+
+# What files of earlier versions hold.
+_OLDER: Mapping[str, Callable[..., AxisMap]] = {
+    "same": same_blocks,
+    "window": windowed,
+    "group": block_groups,
+    "every": every_block,
+}
 
 
 def _runs(span: Span) -> list[list[int]]:
@@ -124,6 +182,35 @@ def _span(runs: list[list[int]]) -> Span:
     if len(runs) == 1:
         return range(int(runs[0][0]), int(runs[0][1]))
     return tuple(position for start, stop in runs for position in range(int(start), int(stop)))
+
+
+def _pack(numbers: Iterable[int]) -> str:
+    """Return ``numbers`` as text: 64 bits each, little-endian, compressed."""
+    data = array("q", numbers)
+    if sys.byteorder == "big":
+        data.byteswap()
+    return base64.b64encode(zlib.compress(data.tobytes())).decode()
+
+
+def _unpack(text: str) -> array[int]:
+    data = array("q")
+    try:
+        data.frombytes(zlib.decompress(base64.b64decode(text, validate=True)))
+    except binascii.Error as error:
+        raise ValueError(f"a packed list that cannot be decoded: {error}") from error
+    if sys.byteorder == "big":
+        data.byteswap()
+    return data
+
+
+def _unpacked(counts: str, steps: str) -> tuple[Span, ...]:
+    lengths, differences = _unpack(counts), iter(_unpack(steps))
+    spans: list[Span] = []
+    for length in lengths:
+        span = tuple(accumulate(islice(differences, length)))
+        whole = len(span) > 0 and span[-1] - span[0] + 1 == len(span)
+        spans.append(range(span[0], span[-1] + 1) if whole else span)
+    return tuple(spans)
 
 
 def _shape(lengths: list[int]) -> Shape:

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.axes import AxisMap, Every, Fixed, Gather, Group, Listed, Same, Window
+from asyncexec.plan.axes import (
+    AxisMap,
+    BlockAccess,
+    Window,
+    block_groups,
+    every_block,
+    gathered,
+    same_blocks,
+)
 from asyncexec.plan.box import Box, Shape, Span, intersect, spread, whole
 
 if TYPE_CHECKING:
@@ -20,6 +28,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from asyncexec.plan.access_map import AccessMap, Guard
 
 
 @runtime_checkable
@@ -54,8 +64,8 @@ class Relation(Protocol):
 class Blockwise:
     """A product of axis maps: axis ``p`` of the producer follows axis ``axes[p]`` of the consumer by ``maps[p]``.
 
-    ``axes[p]`` is None where the producer axis follows no consumer axis (``Fixed`` or ``Every``). Consumer axes that
-    no producer axis follows broadcast.
+    ``axes[p]`` is None where the producer axis follows no consumer axis. Consumer axes that no producer axis follows
+    broadcast.
 
     For a single index both directions are exact. What a box of several reads is exact too, unless
     two producer axes follow one consumer axis (a diagonal): then it is the smallest box around it.
@@ -91,9 +101,14 @@ class Blockwise:
     def is_identity(self) -> bool:
         """Whether every index reads just itself."""
         return self.producer == self.consumer and all(
-            axis == p and isinstance(m, Same)
+            axis == p and m.identical
             for p, (axis, m) in enumerate(zip(self.axes, self.maps, strict=True))
         )
+
+    @property
+    def reads_one(self) -> bool:
+        """Whether every index reads one index."""
+        return all(m.reads_one for m in self.maps)
 
     def reads(self, out: Box) -> Box:
         return tuple(
@@ -195,7 +210,7 @@ def permute(producer: Shape, consumer: Shape, axes: Sequence[int]) -> Blockwise:
             f"{len(producer)} producer axes need as many axes to match, not {len(axes)}"
         )
     _check_axes(consumer, axes)
-    maps = tuple(Same(n, consumer[axis]) for n, axis in zip(producer, axes, strict=True))
+    maps = tuple(same_blocks(n, consumer[axis]) for n, axis in zip(producer, axes, strict=True))
     return Blockwise(producer, consumer, tuple(axes), maps)
 
 
@@ -204,10 +219,10 @@ def broadcast(producer: Shape, consumer: Shape) -> Blockwise:
     return permute(producer, consumer, range(len(consumer) - len(producer), len(consumer)))
 
 
-def window(windows: Sequence[Window]) -> Blockwise:
-    """One :class:`~asyncexec.plan.axes.Window` per axis: rechunking, overlap, slicing, concatenation."""
-    producer = tuple(w.blocks[0] for w in windows)
-    consumer = tuple(w.blocks[1] for w in windows)
+def window(windows: Sequence[BlockAccess]) -> Blockwise:
+    """One :func:`~asyncexec.plan.axes.windowed` per axis: rechunking, overlap, slicing, concatenation."""
+    producer = tuple(w.producer for w in windows)
+    consumer = tuple(w.consumer for w in windows)
     return Blockwise(producer, consumer, tuple(range(len(windows))), tuple(windows))
 
 
@@ -228,10 +243,10 @@ def block_reduce(producer: Shape, widths: Mapping[int, int], *, keepdims: bool =
                     f"axis {axis} of {n} blocks cannot go: groups of {width} leave more than one"
                 )
             axes.append(None)
-            maps.append(Every(n))
+            maps.append(every_block(n))
             continue
         axes.append(len(consumer))
-        maps.append(Same(n, n) if width is None else Group(width, n))
+        maps.append(same_blocks(n, n) if width is None else block_groups(width, n))
         consumer.append(n if width is None else -(-n // width))
     return Blockwise(producer, tuple(consumer), tuple(axes), tuple(maps))
 
@@ -247,10 +262,36 @@ def gather(
 ) -> Blockwise:
     """Take ``indices`` (elements) along ``axis``, which has ``extent`` elements in blocks of ``chunk``."""
     _check_axes(producer, (axis,))
-    taken = Gather(indices, extent, chunk, out_chunk)
-    consumer = tuple(taken.blocks[1] if p == axis else n for p, n in enumerate(producer))
-    maps = tuple(taken if p == axis else Same(n, n) for p, n in enumerate(producer))
+    taken = gathered(indices, extent, chunk, out_chunk)
+    consumer = tuple(taken.consumer if p == axis else n for p, n in enumerate(producer))
+    maps = tuple(taken if p == axis else same_blocks(n, n) for p, n in enumerate(producer))
     return Blockwise(producer, consumer, tuple(range(len(producer))), maps)
+
+
+def of_access(access: AccessMap, shape: Shape, blocks: Shape, grid: Shape) -> Relation:
+    """Return what tasks over ``grid`` read of a stage that makes ``shape`` in ``blocks``, to have their ``access``."""
+    axes: list[int | None] = []
+    maps: list[AxisMap] = []
+    for p, (along, extent, block) in enumerate(zip(access.axes, shape, blocks, strict=True)):
+        axis = along.axis
+        if axis is None and 0 < extent <= block and len(grid) == len(shape) and grid[p] == 1:
+            # One block against one block: said so, because then the whole may be the identity.
+            axis = p
+        axes.append(axis)
+        maps.append(BlockAccess(along, extent, block, 1 if axis is None else grid[axis]))
+    producer = tuple(-(-n // block) for n, block in zip(shape, blocks, strict=True))
+    inner = Blockwise(producer, grid, tuple(axes), tuple(maps))
+    if not access.guards or not shape:
+        # A single element is read by every task: no slice of it is empty.
+        return inner
+    return Guarded(inner, _box_of(access.guards, grid))
+
+
+def _box_of(guards: Sequence[Guard], grid: Shape) -> Box:
+    box: list[Span] = [range(n) for n in grid]
+    for axis, start, stop in guards:
+        box[axis] = intersect(box[axis], range(start, stop))
+    return tuple(box)
 
 
 def _check_axes(shape: Shape, axes: Iterable[int]) -> None:
@@ -262,20 +303,15 @@ def _check_axes(shape: Shape, axes: Iterable[int]) -> None:
 __all__ = [
     "All",
     "Blockwise",
-    "Every",
-    "Fixed",
-    "Gather",
-    "Group",
     "Guarded",
-    "Listed",
     "Opaque",
     "Relation",
-    "Same",
     "Window",
     "block_reduce",
     "broadcast",
     "gather",
     "identity",
+    "of_access",
     "permute",
     "window",
 ]

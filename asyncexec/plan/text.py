@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from asyncexec.plan.axes import Every, Fixed, Gather, Group, Listed, Window
+from asyncexec.plan.axis_words import ONE_BLOCK, WORDS, word_of
 from asyncexec.plan.memory import format_bytes
-from asyncexec.plan.relations import Blockwise
+from asyncexec.plan.relations import Blockwise, Guarded
 from asyncexec.plan.stage import Items, Read, Stage, Stages
 
 if TYPE_CHECKING:
@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("", "read as", "operation", "tasks", "writes", "in blocks of", "memory")
 _NO_FIGURES = ("",) * (len(_HEADINGS) - 2)
-# From the least regular to the most: the first that an axis does is what a relation is called.
-_WORDS: tuple[tuple[type, str], ...] = (
-    (Gather, "gather"),
-    (Listed, "listed"),
-    (Window, "window"),
-    (Group, "groups"),
-    (Every, "whole axes"),
-    (Fixed, "one block"),
-)
 
 
 def describe(plan: Stages) -> str:
@@ -56,16 +47,38 @@ def summary(plan: Stages) -> str:
 
 def how_it_reads(relation: Relation) -> str:
     """Return in a word how ``relation`` reads: the least regular of what its axes do."""
-    if not isinstance(relation, Blockwise):
+    inner = relation.inner if isinstance(relation, Guarded) else relation
+    if not isinstance(inner, Blockwise):
         return type(relation).__name__.strip("_").lower()
-    if relation.is_identity:
-        return "identity"
-    kinds = [type(m) for m in relation.maps]
-    for kind, word in _WORDS:
-        if kind in kinds:
-            return word
+    if inner.is_identity:
+        return "identity" if inner is relation else "concat"
+    found = {"concat"} if inner is not relation else set[str]()
+    for axis, axis_map in zip(inner.axes, inner.maps, strict=True):
+        found.add(word_of(axis_map, 1 if axis is None else inner.consumer[axis]))
+    for word in WORDS:
+        for one in found:
+            if one.startswith(word):
+                return one
+    return _regular(inner, found)
+
+
+def _regular(relation: Blockwise, found: set[str]) -> str:
+    """Return how a relation reads that takes one block along each axis."""
+    followed = {
+        axis
+        for axis, n in zip(relation.axes, relation.producer, strict=True)
+        if axis is not None and n == relation.consumer[axis]
+    }
+    if any(n != 1 and axis not in followed for axis, n in enumerate(relation.consumer)):
+        return "broadcast"
     order = [axis for axis in relation.axes if axis is not None]
-    return "permute" if order != sorted(order) else "broadcast"
+    turned = len(relation.producer) == len(relation.consumer) and any(
+        axis not in (None, p) for p, axis in enumerate(relation.axes)
+    )
+    if turned or order != sorted(order):
+        return "permute"
+    # An axis that goes is read at one block; a new one repeats.
+    return ONE_BLOCK if ONE_BLOCK in found or None in relation.axes else "broadcast"
 
 
 def shape_text(shape: Shape) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from asyncexec.plan.axes import Fixed, Same
 from asyncexec.plan.box import flat_runs, point, size, unravel
 from asyncexec.plan.relations import Blockwise
 
@@ -79,8 +78,7 @@ def _edge(producer: int, consumer: int, relation: Relation, *, barriers: bool) -
         relation,
         barrier=barriers or relation.barrier,
         identical=blockwise is not None and blockwise.is_identity,
-        reads_one=blockwise is not None
-        and all(isinstance(m, Same | Fixed) for m in blockwise.maps),
+        reads_one=blockwise is not None and blockwise.reads_one,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import AsyncexecError, OptionError
-from asyncexec.plan.axes import Window
+from asyncexec.plan.axes import windowed
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.plan.relations import All, Relation, block_reduce, identity, window
@@ -112,7 +112,7 @@ def relation_between(tasks: int, relation: str) -> Relation:
         case "reduce", int() if number >= 1:
             return block_reduce((tasks,), {0: number})
         case "window", int() if number >= 0:
-            reach = Window(
+            reach = windowed(
                 in_extent=tasks,
                 in_chunk=1,
                 out_extent=tasks,

@@ -1,7 +1,7 @@
 """Plans to describe and draw."""
 
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
-from asyncexec.plan.axes import Fixed, Same, Window
+from asyncexec.plan.axes import one_block, same_blocks, windowed
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.relations import All, Blockwise, block_reduce, broadcast, identity, window
 
@@ -27,12 +27,14 @@ def warming() -> Plan:
 
     maps_to_series = window(
         [
-            Window(in_extent=240, in_chunk=1, out_extent=240, out_chunk=240),
-            Window(in_extent=37, in_chunk=37, out_extent=37, out_chunk=10),
-            Window(in_extent=49, in_chunk=49, out_extent=49, out_chunk=10),
+            windowed(in_extent=240, in_chunk=1, out_extent=240, out_chunk=240),
+            windowed(in_extent=37, in_chunk=37, out_extent=37, out_chunk=10),
+            windowed(in_extent=49, in_chunk=49, out_extent=49, out_chunk=10),
         ]
     )
-    drop_first = Blockwise((1, 4, 5), (4, 5), (None, 0, 1), (Fixed(0), Same(4, 4), Same(5, 5)))
+    drop_first = Blockwise(
+        (1, 4, 5), (4, 5), (None, 0, 1), (one_block(0, 1), same_blocks(4, 4), same_blocks(5, 5))
+    )
     return Plan(
         [
             stage(

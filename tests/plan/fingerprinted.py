@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from asyncexec.plan import ChunkedOutput, Items, Plan, Read, Stage
-from asyncexec.plan.axes import Window
+from asyncexec.plan.axes import windowed
 from asyncexec.plan.relations import All, gather, identity, window
 
 NAMES = {"alpha", "beta", "gamma", "delta"}
@@ -36,7 +36,7 @@ def other(item):
 
 
 def make() -> Plan:
-    axis = Window(in_extent=4, in_chunk=1, out_extent=4, out_chunk=1, before=1)
+    axis = windowed(in_extent=4, in_chunk=1, out_extent=4, out_chunk=1, before=1)
     taken = gather((4,), 0, np.array([3, 1, 2, 0]), extent=4, chunk=1, out_chunk=1)
     out = ChunkedOutput(location="out", shape=(8,), block=(2,), unit=(1,), dtype="f4")
     kernel = functools.partial(scorer(3), sep="+")

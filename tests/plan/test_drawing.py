@@ -39,7 +39,7 @@ def test_every_read_is_a_line_that_says_how():
     lines = [p.get("class") for p in root.iter(f"{SVG}path") if p.get("marker-end")]
     assert sorted(lines) == ["line"] * 5 + ["line barrier"]
     how = [t.text for t in root.iter(f"{SVG}text") if t.get("class") == "how"]
-    assert sorted(how) == ["all", "broadcast", "groups", "identity", "one block", "window"]
+    assert sorted(how) == ["all", "broadcast", "identity", "one block", "rechunk", "whole axis"]
 
 
 def test_several_reads_of_one_stage_are_one_line():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from asyncexec.plan import ChunkedOutput, Items, Plan, Read, Stage
-from asyncexec.plan.axes import Window
+from asyncexec.plan.axes import windowed
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.relations import All, identity, window
 from asyncexec.testing.patience import scaled
@@ -34,7 +34,8 @@ def test_every_process_computes_the_same_fingerprint():
     assert len(told.pop()) == 32
 
 
-AXIS = Window(in_extent=4, in_chunk=1, out_extent=4, out_chunk=1)
+NUMBERS = {"in_extent": 4, "in_chunk": 1, "out_extent": 4, "out_chunk": 1, "step": -1, "offset": 3}
+AXIS = windowed(**NUMBERS)
 
 
 def base() -> list[Stage]:
@@ -84,7 +85,7 @@ DIFFERENT = {
     "items as range": lambda: items(range(1, 5)),
     "items as array": lambda: items(np.arange(1, 5)),
     "items of several kinds": lambda: items([1, "a", None, (2, [3])]),
-    "window": lambda: relation(window([replace(AXIS, before=1)]), many=True),
+    "window": lambda: relation(window([windowed(**NUMBERS, before=1)]), many=True),
     "one or many": lambda: relation(window([AXIS]), many=True),
     "relation": lambda: relation(All((4,), (4,)), many=True),
     "identity": lambda: relation(identity((4,))),

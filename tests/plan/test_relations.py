@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncexec.errors import RelationError
-from asyncexec.plan.axes import Every, Fixed, Group, Same, Window
+from asyncexec.plan.axes import block_groups, every_block, one_block, same_blocks, windowed
 from asyncexec.plan.box import point, whole
 from asyncexec.plan.relations import (
     All,
@@ -55,7 +55,7 @@ def axis_maps(draw, consumer):
     in_extent, in_chunk = draw(st.integers(0, 7)), draw(chunks)
     out_chunk = draw(chunks)
     out_extent = draw(st.integers(max((consumer - 1) * out_chunk + 1, 0), consumer * out_chunk))
-    moved = Window(
+    moved = windowed(
         in_extent=in_extent,
         in_chunk=in_chunk,
         out_extent=out_extent,
@@ -68,11 +68,11 @@ def axis_maps(draw, consumer):
     return draw(
         st.sampled_from(
             [
-                (consumer, Same(consumer, consumer)),
-                (1, Same(1, consumer)),
-                (grouped, Group(width, grouped)),
-                (n, Fixed(draw(st.integers(0, n - 1)), consumer)),
-                (n, Every(n, consumer)),
+                (consumer, same_blocks(consumer, consumer)),
+                (1, same_blocks(1, consumer)),
+                (grouped, block_groups(width, grouped)),
+                (n, one_block(draw(st.integers(0, n - 1)), n, consumer)),
+                (n, every_block(n, consumer)),
                 (moved.blocks[0], moved),
             ]
         )
@@ -91,7 +91,7 @@ def blockwise(draw, *, diagonals=True):
     picked = [(axis, *draw(axis_maps(consumer[axis]))) for axis in axes]
     if draw(st.booleans()):
         n = draw(st.integers(1, 3))
-        picked.append((None, n, draw(st.sampled_from([Fixed(0), Every(n)]))))
+        picked.append((None, n, draw(st.sampled_from([one_block(0, n), every_block(n)]))))
     picked = draw(st.permutations(picked))
     return Blockwise(
         tuple(n for _, n, _ in picked),
@@ -200,7 +200,7 @@ def test_a_diagonal_reads_equal_positions():
 
 
 def test_windows_make_a_rechunk():
-    axis = Window(in_extent=10, in_chunk=3, out_extent=10, out_chunk=5)
+    axis = windowed(in_extent=10, in_chunk=3, out_extent=10, out_chunk=5)
     relation = window([axis, axis])
     assert (relation.producer, relation.consumer) == ((4, 4), (2, 2))
     assert relation.reads(point((1, 0))) == (range(1, 4), range(2))
@@ -218,7 +218,7 @@ def test_a_barrier_reads_everything(kind, producer, consumer):
 
 
 def test_an_axis_that_goes_is_read_at_its_block_only():
-    relation = Blockwise((4,), (), (None,), (Fixed(2),))
+    relation = Blockwise((4,), (), (None,), (one_block(2, 4),))
     assert reads_by_point(relation) == {(): {(2,)}}
     assert_inverse(relation)
 
@@ -227,10 +227,10 @@ def test_an_axis_that_goes_is_read_at_its_block_only():
     "make",
     [
         lambda: Blockwise((2,), (2,), (0,), ()),
-        lambda: Blockwise((2,), (2,), (1,), (Same(2, 2),)),
-        lambda: Blockwise((2,), (2,), (-1,), (Same(2, 2),)),
-        lambda: Blockwise((2,), (3,), (0,), (Same(2, 2),)),
-        lambda: Blockwise((2,), (3,), (None,), (Every(2, 3),)),
+        lambda: Blockwise((2,), (2,), (1,), (same_blocks(2, 2),)),
+        lambda: Blockwise((2,), (2,), (-1,), (same_blocks(2, 2),)),
+        lambda: Blockwise((2,), (3,), (0,), (same_blocks(2, 2),)),
+        lambda: Blockwise((2,), (3,), (None,), (every_block(2, 3),)),
         lambda: permute((2,), (2,), (1,)),
         lambda: permute((2, 2), (2, 2), (0,)),
         lambda: broadcast((2, 2), (2,)),
@@ -251,7 +251,9 @@ def test_relations_that_cannot_be_are_refused(make):
 
 def test_huge_grids_cost_nothing():
     shape = (10**6, 10**6)
-    axis = Window(in_extent=10**9, in_chunk=10**3, out_extent=10**9, out_chunk=10**3 - 1, before=1)
+    axis = windowed(
+        in_extent=10**9, in_chunk=10**3, out_extent=10**9, out_chunk=10**3 - 1, before=1
+    )
     for relation in (
         identity(shape),
         broadcast((1, 10**6), shape),

@@ -16,7 +16,7 @@ from asyncexec.errors import (
     WriteConflictError,
 )
 from asyncexec.plan import ChunkedOutput, Items, Plan, Read, Stage
-from asyncexec.plan.axes import Every, Fixed, Window
+from asyncexec.plan.axes import every_block, one_block, windowed
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.relations import All, Blockwise, block_reduce, identity, permute, window
 
@@ -119,9 +119,9 @@ def test_a_relation_must_fit_the_index_space_that_reads():
     [
         (All((4,), (2,)), 4),
         (block_reduce((4,), {0: 2}), 2),
-        (Blockwise((4,), (2,), (0,), (Every(4, 2),)), 4),
-        (window([Window(in_extent=4, in_chunk=1, out_extent=2, out_chunk=1, after=1)]), 2),
-        (window([Window(in_extent=4, in_chunk=1, out_extent=2, out_chunk=1, offset=3)]), 0),
+        (Blockwise((4,), (2,), (0,), (every_block(4, 2),)), 4),
+        (window([windowed(in_extent=4, in_chunk=1, out_extent=2, out_chunk=1, after=1)]), 2),
+        (window([windowed(in_extent=4, in_chunk=1, out_extent=2, out_chunk=1, offset=3)]), 0),
     ],
 )
 def test_a_value_that_is_several_must_be_asked_for_as_many(relation, count):
@@ -131,7 +131,7 @@ def test_a_value_that_is_several_must_be_asked_for_as_many(relation, count):
 
 
 def test_one_value_need_not_be_many():
-    fixed = Blockwise((4,), (2,), (0,), (Fixed(3, 2),))
+    fixed = Blockwise((4,), (2,), (0,), (one_block(3, 4, 2),))
     Plan([stage("a"), stage("b", Read("a", fixed), shape=(2,))])
     Plan([stage("a", shape=(1,)), stage("b", Read("a", All((1,), ())), shape=())])
     Plan([stage("a", shape=(1,)), stage("b", Read("a", permute((1,), (0,), (0,))), shape=(0,))])
@@ -327,7 +327,7 @@ def build(side):
     """A plan over a grid of side x side, and how often its relations were asked."""
     shape = (side, side)
     counted = Counted(shape)
-    moved = Window(
+    moved = windowed(
         in_extent=side * 4, in_chunk=4, out_extent=side * 4, out_chunk=4, before=1, after=1
     )
     plan = Plan(

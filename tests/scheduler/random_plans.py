@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from asyncexec.plan.axes import windowed
+from asyncexec.plan.block_access import BlockAccess
 from asyncexec.plan.box import indices, point, ravel, unravel
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import (
     All,
     Opaque,
-    Window,
     block_reduce,
     broadcast,
     gather,
@@ -96,9 +97,9 @@ def relation(draw: st.DrawFn, kind: str, shape: tuple[int, ...]) -> Any:
 
 
 @st.composite
-def one_window(draw: st.DrawFn, blocks: int) -> Window:
+def one_window(draw: st.DrawFn, blocks: int) -> BlockAccess:
     extent = blocks * 2
-    return Window(
+    return windowed(
         in_extent=extent,
         in_chunk=2,
         out_extent=extent,

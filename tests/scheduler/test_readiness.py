@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncexec.plan.axes import Window
+from asyncexec.plan.axes import windowed
 from asyncexec.plan.box import indices, point, ravel, size, unravel
 from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import (
@@ -48,7 +48,7 @@ def relations(shape: tuple[int, ...]) -> st.SearchStrategy[Relation]:
 
 def _window(n: int, in_chunk: int, out_chunk: int, offset: int, reach: int) -> Relation:
     extent = n * in_chunk
-    one = Window(
+    one = windowed(
         in_extent=extent,
         in_chunk=in_chunk,
         out_extent=extent,

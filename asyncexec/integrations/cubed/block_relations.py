@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,16 @@ import numpy as np
 from cubed.utils import normalize_chunks
 
 from asyncexec.integrations.cubed.axis_tables import AxisTable, Tables
-from asyncexec.plan.axes import AxisMap, Every, Fixed, Group, Listed, Same
+from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.axes import (
+    AxisMap,
+    BlockAccess,
+    Listed,
+    block_groups,
+    every_block,
+    one_block,
+    same_blocks,
+)
 from asyncexec.plan.box import Shape, Span, union
 from asyncexec.plan.relations import Blockwise
 
@@ -66,19 +75,28 @@ def axis_map(producer: int, table: AxisTable) -> AxisMap:
     if table.axis is None:
         (span,) = spans
         if len(span) == producer:
-            return Every(producer)
-        return Fixed(span[0]) if len(span) == 1 else Listed(producer, spans)
+            return every_block(producer)
+        return one_block(span[0], producer) if len(span) == 1 else Listed(producer, spans)
     if producer == 1 and all(len(s) == 1 for s in spans):
-        return Same(1, len(spans))
+        return same_blocks(1, len(spans))
     if len(spans) == producer and all(tuple(s) == (i,) for i, s in enumerate(spans)):
-        return Same(producer, producer)
-    width = max(len(spans[0]), 1)
-    group = Group(width, producer)
-    if -(-producer // width) == len(spans) and all(
-        tuple(s) == tuple(group.reads(i)) for i, s in enumerate(spans)
-    ):
-        return group
+        return same_blocks(producer, producer)
+    for closed in _guesses(producer, spans):
+        if closed.consumer == len(spans) and all(
+            tuple(s) == tuple(closed.reads(i)) for i, s in enumerate(spans)
+        ):
+            return closed
     return Listed(producer, spans)
+
+
+def _guesses(producer: int, spans: Sequence[Span]) -> Iterator[BlockAccess]:
+    """Iterate over closed forms that fit the first positions: groups, and spans of one length at equal distances."""
+    yield block_groups(max(len(spans[0]), 1), producer)
+    if len(spans) > 2 and spans[1] and spans[2]:
+        stride = spans[2][0] - spans[1][0]
+        around = Overlap(0, spans[1][-1] - spans[1][0], 0, producer)
+        access = AxisAccess(0, 1, 0, len(spans), stride, spans[1][0] - stride, around)
+        yield BlockAccess(access, producer, 1, len(spans))
 
 
 def chunks_of(array: Any) -> Any:

@@ -1,0 +1,340 @@
+"""Which elements of one axis each task of a stage needs, in closed form: the index algebra of plans.
+
+A task stands at a position of a stage axis. An :class:`AxisAccess` says which elements of an array's axis it needs, by
+a few numbers whatever the number of tasks. Blocks, slices, flips, broadcasts, parts of a concatenation, rechunkings,
+groups of a reduction, overlaps and lists of positions all have that form, and :meth:`AxisAccess.through` puts one
+through another: storage, arrays, relations between stages and simulation all read the same numbers.
+
+Workers load this module; it needs no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Index
+    from asyncexec.plan.positions import Positions
+
+type Along = slice | Any
+"""What is taken of one axis, in elements: a slice, or an array of positions."""
+
+type Region = tuple[Along, ...]
+"""What is taken of an array, one entry per axis."""
+
+_NOTHING = slice(0, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlap:
+    """Everything from ``before`` elements ahead of the first to ``after`` behind the last, within ``lo`` to ``hi``.
+
+    What lies between the first and the last is needed too, whatever the step.
+    """
+
+    before: int
+    after: int
+    lo: int
+    hi: int
+
+    def ends(self, first: int, last: int) -> tuple[int, int]:
+        """Return first and last (exclusive) of what is needed around ``first`` to ``last`` (in either order)."""
+        low, high = (first, last) if first <= last else (last, first)
+        start, stop = max(low - self.before, self.lo), min(high + self.after + 1, self.hi)
+        return (start, stop) if start < stop else (0, 0)
+
+    def affine(self, step: int, offset: int) -> Overlap | None:
+        """Return the same of elements ``x * step + offset``; None where these lie apart."""
+        if step == 1:
+            return Overlap(self.before, self.after, self.lo + offset, self.hi + offset)
+        if step == -1:
+            return Overlap(self.after, self.before, offset + 1 - self.hi, offset + 1 - self.lo)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class AxisAccess:
+    """What each task needs of one axis of an array.
+
+    The task at position ``i`` of a stage axis stands for the numbers ``e`` of ``[i * block, (i + 1) * block)``, cut to
+    ``[lo, hi)``, and needs the elements ``e * step + offset``, in the order of ``e``.
+
+    Attributes
+    ----------
+    axis : int or None
+        The stage axis it follows; None where every task needs the same (as if at position 0).
+    block : int
+        Numbers per position of the stage axis.
+    lo, hi : int
+        The numbers there are: positions beyond them need nothing.
+    step, offset : int
+        Number ``e`` stands for element ``e * step + offset``. A step of 0 is one single element.
+    via : Overlap, Positions or None
+        Where that is not the element itself that is needed: everything around it, or the element whose number stands
+        there in a list of positions.
+    """
+
+    axis: int | None
+    block: int
+    lo: int
+    hi: int
+    step: int = 1
+    offset: int = 0
+    via: Overlap | Positions | None = None
+
+    @classmethod
+    def constant(cls, start: int, stop: int) -> Self:
+        """Every task needs the elements from ``start`` to ``stop``."""
+        return cls(None, max(stop - start, 1), 0, stop - start, 1, start)
+
+    @classmethod
+    def window(cls, extent: int, begin: int = 0) -> Self:
+        """Return the access of an axis to its part of ``extent`` elements that begins at ``begin``."""
+        return cls(0, 1, begin, begin + extent, 1, -begin)
+
+    @classmethod
+    def view(cls, axis: int, extent: int, step: int = 1, offset: int = 0) -> Self:
+        """Return the access of axis ``axis`` of a view, of ``extent`` elements: ``e`` shows ``e * step + offset``."""
+        return cls(axis, 1, 0, extent, step, offset)
+
+    def bounds(self, index: Index) -> tuple[int, int]:
+        """Return first and last (exclusive) number that the task at ``index`` stands for."""
+        first = 0 if self.axis is None else index[self.axis] * self.block
+        start, stop = max(first, self.lo), min(first + self.block, self.hi)
+        return start, max(start, stop)
+
+    def region(self, index: Index) -> Along:
+        """Return what the task at ``index`` takes of the axis, in its order: a slice, or positions."""
+        # Called for every axis of every block that is read, so it is written to be quick.
+        start = 0 if self.axis is None else index[self.axis] * self.block
+        stop = start + self.block
+        start = max(start, self.lo)
+        stop = min(stop, self.hi)
+        if start >= stop:
+            return _NOTHING
+        step, offset = self.step, self.offset
+        if self.via is not None:
+            return self._region_via(start, stop)
+        if step == 1:
+            return slice(start + offset, stop + offset, 1)
+        if step == 0:
+            return slice(offset, offset + 1, 1)
+        end = (stop - 1) * step + offset + (1 if step > 0 else -1)
+        return slice(start * step + offset, end if end >= 0 else None, step)
+
+    def _region_via(self, start: int, stop: int) -> Along:
+        first = start * self.step + self.offset
+        if isinstance(self.via, Overlap):
+            return slice(*self.via.ends(first, first + (stop - start - 1) * self.step), 1)
+        return self.via.taken(first, self.step, stop - start)  # type: ignore[union-attr]  # asked where it is not None
+
+    def numbers(self, index: Index) -> Any:
+        """Return the numbers of the elements that the task at ``index`` needs, in its order: a range, or an array."""
+        found = self.region(index)
+        if isinstance(found, slice):
+            return range(found.start, -1 if found.stop is None else found.stop, found.step)
+        return found
+
+    def count(self, index: Index) -> int:
+        """Return how many elements the task at ``index`` needs."""
+        if isinstance(self.via, Overlap):
+            return len(self.numbers(index))
+        start, stop = self.bounds(index)
+        return stop - start if self.step else min(stop - start, 1)
+
+    def first(self, index: Index) -> int:
+        """Return the number of the first element that the task at ``index`` needs; there may be none."""
+        if self.via is not None:
+            found = self.numbers(index)
+            return int(found[0]) if len(found) else 0
+        return self.bounds(index)[0] * self.step + self.offset
+
+    @property
+    def most(self) -> int:
+        """The most elements that any task needs."""
+        most = max(0, min(self.block, self.hi - self.lo))
+        if isinstance(self.via, Overlap) and most:
+            reach = (most - 1) * abs(self.step) + 1 + self.via.before + self.via.after
+            return max(0, min(reach, self.via.hi - self.via.lo))
+        return most if self.step else min(most, 1)
+
+    @property
+    def distinct(self) -> bool:
+        """Whether no two positions of the stage axis are known to need the same element."""
+        if self.axis is None or not self.step or isinstance(self.via, Overlap):
+            return False
+        return self.via is None or self.via.distinct
+
+    def through(self, inner: AxisAccess) -> AxisAccess | None:
+        """Return what each task needs of the axis that ``inner`` reads: element ``e`` needs what position ``e`` reads.
+
+        Where ``inner`` follows no axis, every element needs the same, and it is needed once. None says that what is
+        needed has no such form: neighbours of positions, every other group, what a part holds of scattered positions.
+        """
+        if inner.axis is None:
+            return inner
+        found: AxisAccess | None = self
+        if inner.block != 1:
+            found = self.widened(inner.block)
+        if found is not None:
+            found = found.within(inner.lo, inner.hi)
+        if found is not None and (inner.step, inner.offset) != (1, 0):
+            found = found.affine(inner.step, inner.offset)
+        if found is not None and inner.via is not None:
+            via = inner.via
+            found = found.around(via) if isinstance(via, Overlap) else found.looked_up(via)
+        return found
+
+    def part(self, begin: int, extent: int) -> AxisAccess | None:
+        """Return the access to a part of this axis that begins at ``begin`` and has ``extent`` elements."""
+        return self.through(AxisAccess.window(extent, begin))
+
+    def widened(self, width: int) -> AxisAccess | None:
+        """Return the access where each element becomes ``width`` elements side by side."""
+        via = self.via
+        if self.axis is None and via is None and self.step:
+            if self.step != 1:
+                return None
+            start, stop = self.bounds(())
+            return AxisAccess.constant((start + self.offset) * width, (stop + self.offset) * width)
+        if via is None and self.step == 1:
+            return replace(
+                self,
+                block=self.block * width,
+                lo=self.lo * width,
+                hi=self.hi * width,
+                offset=self.offset * width,
+            )
+        if via is None and self.step == 0:
+            via = Overlap(0, 0, self.offset, self.offset + 1)
+        if not isinstance(via, Overlap):
+            return None
+        wider = Overlap(
+            via.before * width, via.after * width + width - 1, via.lo * width, via.hi * width
+        )
+        return replace(self, step=self.step * width, offset=self.offset * width, via=wider)
+
+    def within(self, lo: int, hi: int) -> AxisAccess | None:
+        """Return the access to those of the elements that lie in ``[lo, hi)``."""
+        via = self.via
+        if isinstance(via, Overlap):
+            return replace(
+                self, via=Overlap(via.before, via.after, max(via.lo, lo), min(via.hi, hi))
+            )
+        if via is not None:
+            if lo <= via.least and via.greatest < hi:
+                return self
+            return replace(self, hi=self.lo) if via.greatest < lo or via.least >= hi else None
+        return self._cut(lo, hi)
+
+    def _cut(self, low: int, high: int) -> AxisAccess:
+        """Return the access of those numbers whose ``e * step + offset`` lies in ``[low, high)``."""
+        step, offset = self.step, self.offset
+        if step == 0:
+            return self if low <= offset < high else replace(self, hi=self.lo)
+        if step > 0:
+            lo, hi = -((offset - low) // step), -((offset - high) // step)
+        else:
+            lo, hi = -((high - 1 - offset) // -step), (offset - low) // -step + 1
+        lo, hi = max(self.lo, lo), min(self.hi, hi)
+        hi = max(lo, hi)
+        return self if (lo, hi) == (self.lo, self.hi) else replace(self, lo=lo, hi=hi)
+
+    def affine(self, step: int, offset: int) -> AxisAccess | None:
+        """Return the access where element ``x`` becomes element ``x * step + offset``."""
+        if step == 0:
+            return AxisAccess.constant(offset, offset + 1)
+        via = self.via
+        if via is not None and not isinstance(via, Overlap):
+            return replace(self, via=via.affine(step, offset))
+        changed = replace(self, step=self.step * step, offset=self.offset * step + offset)
+        if via is None:
+            return _settled(changed)
+        turned = via.affine(step, offset)
+        return None if turned is None else replace(changed, via=turned)
+
+    def around(self, wider: Overlap) -> AxisAccess | None:
+        """Return the access where each element becomes everything around it that ``wider`` says."""
+        via = self.via
+        if via is not None and not isinstance(via, Overlap):
+            return None
+        before, after = (via.before, via.after) if via else (0, 0)
+        gaps = abs(self.step) > before + after + 1 + (0 if via else wider.before + wider.after)
+        if gaps and min(self.block, self.hi - self.lo) > 1:
+            return None
+        if via is None:
+            return replace(self, via=wider)
+        # What needs nothing does not need what is around it either.
+        some = self._cut(via.lo - after, via.hi + before)
+        around = Overlap(
+            before + wider.before,
+            after + wider.after,
+            max(via.lo - wider.before, wider.lo),
+            min(via.hi + wider.after, wider.hi),
+        )
+        return replace(some, via=around)
+
+    def looked_up(self, positions: Positions) -> AxisAccess | None:
+        """Return the access where each element becomes the one whose number stands there in ``positions``."""
+        if isinstance(self.via, Overlap):
+            return None
+        if self.via is not None:
+            return replace(self, via=positions.at(self.via))
+        if self.step == 0:
+            found = positions.one(self.offset)
+            return AxisAccess.constant(found, found + 1)
+        return replace(self, via=positions)
+
+    def blocks(self, chunk: int, extent: int) -> AxisAccess | None:
+        """Return the access in whole blocks of ``chunk``, where each task needs exactly one; else None."""
+        if extent == 0:
+            return AxisAccess(self.axis, 1, 0, 0)
+        if self.step != 1 or self.via is not None:
+            return None
+        first, end = self.lo + self.offset, self.hi + self.offset
+        whole = first % chunk == 0 and (end % chunk == 0 or end == extent)
+        if not whole or first >= end:
+            return None
+        if self.axis is None or self.lo // self.block == (self.hi - 1) // self.block:
+            number = first // chunk
+            return AxisAccess.constant(number, number + 1) if end - first <= chunk else None
+        if self.block != chunk or self.offset % chunk:
+            return None
+        return AxisAccess(
+            self.axis, 1, self.lo // chunk, -(-self.hi // chunk), 1, self.offset // chunk
+        )
+
+    def block_number(self, chunk: int, extent: int) -> AxisAccess:
+        """Return :meth:`blocks` where it is known to be possible.
+
+        Raises
+        ------
+        ValueError
+            If it is not.
+        """
+        found = self.blocks(chunk, extent)
+        if found is None:
+            raise ValueError(f"{self!r} is not one whole block of {chunk} a task, of {extent}")
+        return found
+
+    def grouped(self, width: int, extent: int) -> AxisAccess:
+        """Return the access to an axis of ``extent`` elements of which this one's are groups of ``width``.
+
+        Raises
+        ------
+        ValueError
+            If the groups that a task needs do not lie side by side.
+        """
+        found = self.through(AxisAccess(0, width, 0, extent))
+        if found is None:
+            raise ValueError(f"{self!r} does not take neighbouring groups of {width}")
+        return found
+
+
+def _settled(access: AxisAccess) -> AxisAccess:
+    """Return the same in the one form that it has where it is a single element for every task."""
+    if access.axis is not None or access.hi - access.lo != 1:
+        return access
+    found = access.lo * access.step + access.offset
+    return AxisAccess.constant(found, found + 1)

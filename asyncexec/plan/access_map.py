@@ -1,0 +1,111 @@
+"""Which elements of an array each task of a stage needs, over all its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asyncexec.plan.access import AxisAccess
+
+if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
+    from asyncexec.plan.box import Index, Shape
+
+type Guard = tuple[int, int, int]
+"""Stage axis, first and last (exclusive) position of the tasks that need anything at all."""
+
+_NOTHING = slice(0, 0, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessMap:
+    """What each task needs of an array: a region, and at which tasks it is needed at all.
+
+    Guards come from concatenation: a part is needed only where the stage's block reaches into it.
+    """
+
+    axes: tuple[AxisAccess, ...]
+    guards: tuple[Guard, ...] = ()
+
+    def holds(self, index: Index) -> bool:
+        """Whether the task at ``index`` needs anything."""
+        return all(start <= index[axis] < stop for axis, start, stop in self.guards)
+
+    def counts(self, index: Index) -> Shape:
+        """Return the shape of the region that the task at ``index`` needs."""
+        return tuple([axis.count(index) for axis in self.axes])
+
+    @property
+    def most(self) -> Shape:
+        """The largest region that any task needs."""
+        return tuple([axis.most for axis in self.axes])
+
+    def through(self, inner: Sequence[AxisAccess]) -> AccessMap | None:
+        """Return what each task needs of another array, of which this one is a view.
+
+        Axis ``p`` of the other array is read by axis ``inner[p].axis`` of this one. None where that has no closed form.
+        """
+        axes: list[AxisAccess] = []
+        for access in inner:
+            found = access if access.axis is None else self.axes[access.axis].through(access)
+            if found is None:
+                return None
+            axes.append(found)
+        return AccessMap(tuple(axes), self.guards)
+
+    def divisible(self, axis: int, begins: Sequence[int], extents: Sequence[int]) -> bool:
+        """Whether what is needed of parts of ``axis`` has a closed form, part by part."""
+        pairs = zip(begins, extents, strict=True)
+        return all(self.axes[axis].part(begin, extent) is not None for begin, extent in pairs)
+
+    def part(self, axis: int, begin: int, extent: int) -> AccessMap | None:
+        """Return what is needed of a part that begins at ``begin`` of ``axis``; None where no task needs it.
+
+        Raises
+        ------
+        ValueError
+            If it has no closed form (see :meth:`divisible`).
+        """
+        found = self.axes[axis].part(begin, extent)
+        if found is None:
+            raise ValueError(f"{self.axes[axis]!r} cannot be divided at {begin}")
+        if found.lo >= found.hi:
+            return None
+        axes = (*self.axes[:axis], found, *self.axes[axis + 1 :])
+        if found.axis is None:
+            return AccessMap(axes, self.guards)
+        guard = (found.axis, found.lo // found.block, -(-found.hi // found.block))
+        guards = self.guards if guard in self.guards else tuple(sorted((*self.guards, guard)))
+        return AccessMap(axes, guards)
+
+    def once(self, grid: Shape) -> bool:
+        """Whether no two tasks of a stage over ``grid`` need the same element."""
+        followed = {a.axis for a in self.axes if a.distinct}
+        return all(n <= 1 or axis in followed for axis, n in enumerate(grid))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRegion:
+    """An access as storage asks for it: called with a task's index, it returns what to take of each axis."""
+
+    access: AccessMap
+
+    def __call__(self, index: Index) -> Region:
+        access = self.access
+        if access.guards and not access.holds(index):
+            return (_NOTHING,) * len(access.axes)
+        return tuple([axis.region(index) for axis in access.axes])
+
+
+def of_blocks(shape: Shape, blocks: Shape) -> AccessMap:
+    """Return the access of the stage that makes an array of ``shape``, one of ``blocks`` a task.
+
+    An axis of a single block is the same for every task, and said so: equal accesses are then found equal.
+    """
+    pairs = enumerate(zip(shape, blocks, strict=True))
+    axes = (
+        AxisAccess.constant(0, n) if 0 < n <= block else AxisAccess(axis, block, 0, n)
+        for axis, (n, block) in pairs
+    )
+    return AccessMap(tuple(axes))

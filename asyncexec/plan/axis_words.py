@@ -1,0 +1,60 @@
+"""Words for how an axis is read, as plans are described and drawn with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from asyncexec.plan.access import AxisAccess, Overlap
+from asyncexec.plan.axes import BlockAccess
+
+if TYPE_CHECKING:
+    from asyncexec.plan.axes import AxisMap
+
+ONE_BLOCK = "one block"
+
+WORDS = (
+    "gather",
+    "listed",
+    "overlap",
+    "slice",
+    "concat",
+    "rechunk",
+    "groups of",
+    "whole axis",
+)
+"""What an axis does, from the least regular to the most: the first that an axis does is what a relation is called."""
+
+
+def word_of(axis_map: AxisMap, consumer: int) -> str:
+    """Return in a word how an axis is read at ``consumer`` positions; an empty one where it is read as it lies."""
+    if axis_map.identical:
+        return ""
+    if not isinstance(axis_map, BlockAccess):
+        return "listed"
+    access = axis_map.access
+    if access.via is not None and not isinstance(access.via, Overlap):
+        return "gather"
+    if access.step == 0 or consumer <= 1:
+        return _constant(axis_map)
+    if access.via is not None and (access.via.before or access.via.after):
+        return "overlap"
+    return _blockwise(access, axis_map.extent, axis_map.chunk)
+
+
+def _constant(blocks: BlockAccess) -> str:
+    """Return how an axis is read that is read alike everywhere."""
+    count = len(blocks.reads(0))
+    if count == blocks.producer > 1:
+        return "whole axis"
+    if count == 1:
+        return "" if blocks.producer == 1 and blocks.consumer != 1 else ONE_BLOCK
+    return "slice"
+
+
+def _blockwise(access: AxisAccess, extent: int, chunk: int) -> str:
+    if access.step == 1 and access.hi + access.offset >= extent and access.lo + access.offset <= 0:
+        if access.offset == 0 and access.lo == 0:
+            width, rest = divmod(access.block, chunk)
+            return "rechunk" if rest or not width else f"groups of {width:,}"
+        return "concat"
+    return "slice"

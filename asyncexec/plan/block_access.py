@@ -1,0 +1,226 @@
+"""The blocks that an access reads, and who reads a block: the arithmetic behind every relation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from asyncexec.errors import RelationError
+from asyncexec.plan.access import AxisAccess, Overlap
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from asyncexec.plan.box import Span
+    from asyncexec.plan.positions import Positions
+
+
+@dataclass(frozen=True, slots=True)
+class BlockAccess:
+    """The blocks of ``chunk`` elements, of an axis of ``extent``, that ``access`` reads at ``consumer`` positions.
+
+    Raises
+    ------
+    RelationError
+        If a chunk is less than 1, or a length is negative.
+    """
+
+    access: AxisAccess
+    extent: int
+    chunk: int
+    consumer: int
+    identical: bool = field(init=False, compare=False, repr=False)
+    reads_one: bool = field(init=False, compare=False, repr=False)
+    # Position `o` reaches from element `max(o * stride + low, least)` to `min(o * stride + high, most)`.
+    _reach: tuple[int, int, int, int, int] = field(init=False, compare=False, repr=False)
+    # The first and the last position that read anything.
+    _first: int = field(init=False, compare=False, repr=False)
+    _last: int = field(init=False, compare=False, repr=False)
+    # For what is not everything between two ends: each position's blocks, from elements one by one.
+    _scattered: _Scattered | None = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if min(self.chunk, self.access.block) < 1 or min(self.extent, self.consumer) < 0:
+            raise RelationError(
+                f"{self!r}: chunks and blocks must be at least 1, and lengths not negative"
+            )
+        keep = object.__setattr__
+        access = self.access if self.access.axis == 0 else replace(self.access, axis=0)
+        keep(self, "access", access)
+        some = access.lo < access.hi
+        keep(self, "_first", access.lo // access.block)
+        keep(self, "_last", min((access.hi - 1) // access.block, self.consumer - 1) if some else -1)
+        keep(self, "_reach", _reach(access, self.extent))
+        keep(self, "_scattered", _scattered(self))
+        keep(self, "identical", self._is_identical())
+        keep(self, "reads_one", self._reads_one())
+
+    @property
+    def producer(self) -> int:
+        """How many blocks there are to read."""
+        return -(-self.extent // self.chunk)
+
+    @property
+    def blocks(self) -> tuple[int, int]:
+        """How many blocks the producer axis and the consumer axis have."""
+        return self.producer, self.consumer
+
+    def reads(self, out: int) -> Span:
+        # This and `consumers` are called for every task, so they are written to be quick.
+        if self.identical:
+            return range(out, out + 1)
+        if not self._first <= out <= self._last:
+            return range(0)
+        if self._scattered is not None:
+            return self._scattered.reads(out)
+        stride, low, high, least, most = self._reach
+        low += out * stride
+        high += out * stride
+        low = max(low, least)
+        high = min(high, most)
+        return range(low // self.chunk, high // self.chunk + 1) if low <= high else range(0)
+
+    def consumers(self, position: int) -> Span:
+        if self.identical:
+            return range(position, position + 1)
+        if self._scattered is not None:
+            return self._scattered.consumers(position)
+        stride, low, high, least, most = self._reach
+        a = position * self.chunk
+        b = a + self.chunk - 1
+        a = max(a, least)
+        b = min(b, most)
+        if a > b:
+            return range(0)
+        first, last = self._first, self._last
+        # A position's reach moves with it in one direction, so those that touch [a, b] lie side by side.
+        if stride > 0:
+            first = max(first, -((high - a) // stride))
+            last = min(last, (b - low) // stride)
+        elif stride < 0:
+            first = max(first, -((b - low) // -stride))
+            last = min(last, (high - a) // -stride)
+        elif b < low or a > high:
+            return range(0)
+        return range(first, last + 1) if first <= last else range(0)
+
+    def check(self, producer: int, consumer: int) -> None:
+        if self.blocks != (producer, consumer):
+            raise RelationError(
+                f"{self!r} has {self.blocks} blocks, the index spaces have {(producer, consumer)}"
+            )
+
+    def _is_identical(self) -> bool:
+        n = self.consumer
+        if self.producer != n or n == 0:
+            return self.producer == n
+        if (self._first, self._last) != (0, n - 1) or self._scattered is not None:
+            return False
+        stride, low, high, least, most = self._reach
+        if n == 1:
+            return max(low, least) <= min(high, most)
+        steady = stride == self.chunk and low >= 0 and high < self.chunk
+        return steady and least < self.chunk and most // self.chunk == n - 1
+
+    def _reads_one(self) -> bool:
+        if self.identical or not self.consumer:
+            return True
+        if (self._first, self._last) != (0, self.consumer - 1) or self._scattered is not None:
+            return False
+        stride, low, high, least, most = self._reach
+        if self.consumer == 1 or stride == 0:
+            low, high = max(low, least), min(high, most)
+            return low <= high and low // self.chunk == high // self.chunk
+        exact = self.access.via is None and stride % self.chunk == 0
+        return exact and low // self.chunk == high // self.chunk
+
+
+def _reach(access: AxisAccess, extent: int) -> tuple[int, int, int, int, int]:
+    """Return stride, and low and high end of what position 0 reaches, and within which elements all reaches lie."""
+    via = access.via
+    around = via if isinstance(via, Overlap) else Overlap(0, 0, 0, extent)
+    step, offset = access.step, access.offset
+    ends = (offset, (access.block - 1) * step + offset)
+    limits = (access.lo * step + offset, (access.hi - 1) * step + offset)
+    return (
+        access.block * step,
+        min(ends) - around.before,
+        max(ends) + around.after,
+        max(min(limits) - around.before, around.lo, 0),
+        min(max(limits) + around.after, around.hi - 1, extent - 1),
+    )
+
+
+class _Scattered(Protocol):
+    """The blocks of elements that lie apart."""
+
+    def reads(self, out: int) -> Span: ...
+    def consumers(self, position: int) -> Span: ...
+
+
+def _scattered(blocks: BlockAccess) -> _Scattered | None:
+    access = blocks.access
+    if access.via is None:
+        apart = abs(access.step) > blocks.chunk and access.most > 1
+        return _Strided(access, blocks.chunk, blocks.consumer) if apart else None
+    via = access.via
+    return None if isinstance(via, Overlap) else _Listing(access, via, blocks.chunk)
+
+
+@dataclass(frozen=True, slots=True)
+class _Strided:
+    """The blocks of elements further apart than a block is long."""
+
+    access: AxisAccess
+    chunk: int
+    consumer: int
+
+    def reads(self, out: int) -> Span:
+        found = tuple([e // self.chunk for e in self.access.numbers((out,))])
+        return found if self.access.step > 0 else found[::-1]
+
+    def consumers(self, position: int) -> Span:
+        a = position * self.chunk
+        step, offset = self.access.step, self.access.offset
+        # The numbers whose element lies in the block.
+        if step > 0:
+            lo, hi = -((offset - a) // step), -((offset - a - self.chunk) // step)
+        else:
+            lo, hi = -((a + self.chunk - 1 - offset) // -step), (offset - a) // -step + 1
+        lo, hi = max(lo, self.access.lo), min(hi, self.access.hi)
+        if lo >= hi:
+            return range(0)
+        block = self.access.block
+        return range(lo // block, min((hi - 1) // block + 1, self.consumer))
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """The blocks of elements at positions of a list."""
+
+    access: AxisAccess
+    positions: Positions
+    chunk: int
+
+    def reads(self, out: int) -> Span:
+        taken = self.access.numbers((out,))
+        return _span(sorted(set((taken // self.chunk).tolist())))
+
+    def consumers(self, position: int) -> Span:
+        produced, consumed = self._pairs
+        start, stop = produced.searchsorted((position, position + 1))
+        return _span(consumed[start:stop].tolist())
+
+    @cached_property
+    def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """(producer block, consumer position) of every read, once each, sorted by producer block."""
+        return self.positions.pairs(self.access, self.chunk)
+
+
+def _span(numbers: list[int]) -> Span:
+    """Return sorted ``numbers`` as a span."""
+    if numbers and numbers[-1] - numbers[0] + 1 == len(numbers):
+        return range(numbers[0], numbers[-1] + 1)
+    return tuple(numbers) or range(0)

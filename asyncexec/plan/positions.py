@@ -1,0 +1,98 @@
+"""Lists of positions along an axis: what an index array takes. Loaded only where there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncexec.errors import RelationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from asyncexec.plan.access import AxisAccess
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Positions:
+    """Numbers of elements, in the order in which they are taken; any may come several times.
+
+    They are kept in the smallest type that holds them, read-only, and are equal where their content is.
+    """
+
+    array: NDArray[Any]
+
+    def __post_init__(self) -> None:
+        given = np.asarray(self.array)
+        if given.ndim != 1 or (given.size and not np.issubdtype(given.dtype, np.integer)):
+            raise RelationError(
+                f"positions are a one-dimensional array of integers, not {given.ndim} dimensions of {given.dtype}"
+            )
+        low, high = (int(given.min()), int(given.max())) if given.size else (0, 0)
+        kept = given.astype(np.promote_types(np.min_scalar_type(low), np.min_scalar_type(high)))
+        kept.setflags(write=False)
+        object.__setattr__(self, "array", kept)
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return isinstance(other, Positions) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Positions({len(self.array)}, {self.digest})"
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the content."""
+        data = np.ascontiguousarray(self.array)
+        head = f"{data.dtype.str}{len(data)}".encode()
+        return blake2b(head + data.tobytes(), digest_size=16).hexdigest()
+
+    @cached_property
+    def least(self) -> int:
+        """The smallest position (0 of none)."""
+        return int(self.array.min()) if len(self.array) else 0
+
+    @cached_property
+    def greatest(self) -> int:
+        """The greatest position (-1 of none)."""
+        return int(self.array.max()) if len(self.array) else -1
+
+    @cached_property
+    def distinct(self) -> bool:
+        """Whether no position comes twice."""
+        return len(np.unique(self.array)) == len(self.array)
+
+    def one(self, number: int) -> int:
+        """Return the position that stands at ``number``."""
+        return int(self.array[number])
+
+    def taken(self, first: int, step: int, count: int) -> NDArray[np.int64]:
+        """Return the ``count`` positions at ``first``, ``first + step``, …."""
+        end = first + count * step
+        return self.array[first : (end if end >= 0 else None) : step].astype(np.int64)
+
+    def affine(self, step: int, offset: int) -> Positions:
+        """Return the positions ``p * step + offset``."""
+        return Positions(self.array.astype(np.int64) * step + offset)
+
+    def pairs(self, access: AxisAccess, chunk: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return (block, position) of every read of blocks of ``chunk`` through ``access``, once each, by block."""
+        numbers = np.arange(access.lo, access.hi)
+        elements = self.array[numbers * access.step + access.offset].astype(np.int64)
+        width = max(-(-access.hi // access.block), 1)
+        return np.divmod(np.unique(elements // chunk * width + numbers // access.block), width)
+
+    def at(self, numbers: Positions) -> Positions:
+        """Return the positions that stand at ``numbers``, one after another."""
+        return Positions(self.array[numbers.array])
