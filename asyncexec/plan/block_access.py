@@ -216,7 +216,12 @@ class _Listing:
     @cached_property
     def _pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(producer block, consumer position) of every read, once each, sorted by producer block."""
-        return self.positions.pairs(self.access, self.chunk)
+        access = self.access
+        first = access.lo * access.step + access.offset
+        numbers = range(access.lo, access.hi)
+        return self.positions.pairs(
+            first, access.step, numbers, block=access.block, chunk=self.chunk
+        )
 
 
 def _span(numbers: list[int]) -> Span:

@@ -14,8 +14,6 @@ from asyncexec.errors import RelationError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from asyncexec.plan.access import AxisAccess
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Positions:
@@ -86,12 +84,17 @@ class Positions:
         """Return the positions ``p * step + offset``."""
         return Positions(self.array.astype(np.int64) * step + offset)
 
-    def pairs(self, access: AxisAccess, chunk: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return (block, position) of every read of blocks of ``chunk`` through ``access``, once each, by block."""
-        numbers = np.arange(access.lo, access.hi)
-        elements = self.array[numbers * access.step + access.offset].astype(np.int64)
-        width = max(-(-access.hi // access.block), 1)
-        return np.divmod(np.unique(elements // chunk * width + numbers // access.block), width)
+    def pairs(
+        self, first: int, step: int, numbers: range, *, block: int, chunk: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return every read of a block of ``chunk`` elements by a task, once each, by block: (blocks, tasks).
+
+        Task ``numbers[k] // block`` reads the element whose number stands at ``first + k * step``.
+        """
+        elements = self.taken(first, step, len(numbers))
+        tasks = np.arange(numbers.start, numbers.stop) // block
+        width = numbers.stop // block + 1
+        return np.divmod(np.unique(elements // chunk * width + tasks), width)
 
     def at(self, numbers: Positions) -> Positions:
         """Return the positions that stand at ``numbers``, one after another."""

@@ -27,11 +27,10 @@ asyncexec.plan.apply
 """
 ARRAYS = """
 asyncexec.array
-asyncexec.array.demand
 asyncexec.array.kernels
 asyncexec.array.reducers
-asyncexec.plan.axes
-asyncexec.plan.relations
+asyncexec.plan.access
+asyncexec.plan.access_map
 asyncexec.storage
 asyncexec.storage.access
 asyncexec.storage.arrays
