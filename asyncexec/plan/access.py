@@ -1,4 +1,4 @@
-"""Which elements of one axis each task of a stage needs, in closed form: the index algebra of plans.
+"""The elements of one axis that each task of a stage needs, in closed form: the index algebra of plans.
 
 A task stands at a position of a stage axis. An :class:`AxisAccess` says which elements of an array's axis it needs, by
 a few numbers whatever the number of tasks. Blocks, slices, flips, broadcasts, parts of a concatenation, rechunkings,
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from asyncexec.plan.positions import Positions
 
 type Along = slice | Any
-"""What is taken of one axis, in elements: a slice, or an array of positions."""
+"""A part of one axis, in elements: a slice, or an array of positions."""
 
 type Region = tuple[Along, ...]
-"""What is taken of an array, one entry per axis."""
+"""A part of an array, one entry per axis."""
 
 _NOTHING = slice(0, 0, 1)
 
@@ -55,7 +55,7 @@ class Overlap:
 
 @dataclass(frozen=True, slots=True)
 class AxisAccess:
-    """What each task needs of one axis of an array.
+    """The elements of one axis of an array that each task needs.
 
     The task at position ``i`` of a stage axis stands for the numbers ``e`` of ``[i * block, (i + 1) * block)``, cut to
     ``[lo, hi)``, and needs the elements ``e * step + offset``, in the order of ``e``.
@@ -161,7 +161,7 @@ class AxisAccess:
 
     @property
     def distinct(self) -> bool:
-        """Whether no two positions of the stage axis are known to need the same element."""
+        """True if no two positions of the stage axis are known to need the same element."""
         if self.axis is None or not self.step or isinstance(self.via, Overlap):
             return False
         return self.via is None or self.via.distinct

@@ -1,4 +1,4 @@
-"""Which elements of an array each task of a stage needs, over all its axes."""
+"""The elements of an array that each task of a stage needs, over all its axes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NOTHING = slice(0, 0, 1)
 
 @dataclass(frozen=True, slots=True)
 class AccessMap:
-    """What each task needs of an array: a region, and at which tasks it is needed at all.
+    """The region of an array that each task needs, and the tasks that need any at all.
 
     Guards come from concatenation: a part is needed only where the stage's block reaches into it.
     """
@@ -29,7 +29,7 @@ class AccessMap:
     guards: tuple[Guard, ...] = ()
 
     def holds(self, index: Index) -> bool:
-        """Whether the task at ``index`` needs anything."""
+        """Return whether the task at ``index`` needs anything."""
         return all(start <= index[axis] < stop for axis, start, stop in self.guards)
 
     def counts(self, index: Index) -> Shape:
@@ -55,7 +55,7 @@ class AccessMap:
         return AccessMap(tuple(axes), self.guards)
 
     def divisible(self, axis: int, begins: Sequence[int], extents: Sequence[int]) -> bool:
-        """Whether what is needed of parts of ``axis`` has a closed form, part by part."""
+        """Return whether what is needed of parts of ``axis`` has a closed form, part by part."""
         pairs = zip(begins, extents, strict=True)
         return all(self.axes[axis].part(begin, extent) is not None for begin, extent in pairs)
 
@@ -80,7 +80,7 @@ class AccessMap:
         return AccessMap(axes, guards)
 
     def once(self, grid: Shape) -> bool:
-        """Whether no two tasks of a stage over ``grid`` need the same element."""
+        """Return whether no two tasks of a stage over ``grid`` need the same element."""
         followed = {a.axis for a in self.axes if a.distinct}
         return all(n <= 1 or axis in followed for axis, n in enumerate(grid))
 

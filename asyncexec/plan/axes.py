@@ -1,4 +1,4 @@
-"""How the blocks of one axis that is read follow from the positions of the axis that reads it.
+"""Maps from the positions of an axis that reads to the blocks of an axis that is read.
 
 Each map has both directions in closed form: ``reads`` (consumer position to producer blocks) and ``consumers``
 (producer block to consumer positions). :class:`~asyncexec.plan.block_access.BlockAccess` is the map of an
@@ -30,12 +30,12 @@ class AxisMap(Protocol):
 
     @property
     def identical(self) -> bool:
-        """Whether every position reads just the one of its own number."""
+        """True if every position reads just the one of its own number."""
         ...
 
     @property
     def reads_one(self) -> bool:
-        """Whether every position reads one position."""
+        """True if every position reads one position."""
         ...
 
     def reads(self, out: int) -> Span:

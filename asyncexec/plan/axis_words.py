@@ -22,7 +22,7 @@ WORDS = (
     "groups of",
     "whole axis",
 )
-"""What an axis does, from the least regular to the most: the first that an axis does is what a relation is called."""
+"""The words from the least regular to the most: a relation is called by the first that fits any of its axes."""
 
 
 def word_of(axis_map: AxisMap, consumer: int) -> str:

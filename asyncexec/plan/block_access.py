@@ -1,4 +1,4 @@
-"""The blocks that an access reads, and who reads a block: the arithmetic behind every relation."""
+"""The blocks that an access reads, and the readers of a block: the arithmetic behind every relation."""
 
 from __future__ import annotations
 
@@ -59,12 +59,12 @@ class BlockAccess:
 
     @property
     def producer(self) -> int:
-        """How many blocks there are to read."""
+        """The number of blocks there are to read."""
         return -(-self.extent // self.chunk)
 
     @property
     def blocks(self) -> tuple[int, int]:
-        """How many blocks the producer axis and the consumer axis have."""
+        """The numbers of blocks on the producer axis and on the consumer axis."""
         return self.producer, self.consumer
 
     def reads(self, out: int) -> Span:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape, Span
 
 MOST_LISTED = 1_000
-"""What has no closed form is listed as runs of neighbours up to this many positions or runs, and packed beyond."""
+"""Lists of up to this many positions, and runs of neighbours, stay readable; longer ones are packed."""
 
 MOST_PACKED_BYTES = 1024 * 1024
 """A list that takes more than this when it is packed is left out: the relation becomes opaque."""

@@ -68,7 +68,7 @@ class Positions:
 
     @cached_property
     def distinct(self) -> bool:
-        """Whether no position comes twice."""
+        """True if no position comes twice."""
         return len(np.unique(self.array)) == len(self.array)
 
     def one(self, number: int) -> int:

@@ -1,4 +1,4 @@
-"""What each task of one stage reads from another, in closed form and in both directions.
+"""Relations: the tasks of one stage that each task of another reads, in closed form and in both directions.
 
 ``relation.reads(out)`` maps a box of consumer indices to the box of producer indices they read;
 ``relation.consumers(box)`` is its inverse. Nothing is stored per task, so a relation over 10^8 tasks costs what one
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Relation(Protocol):
-    """What a consumer's tasks read of a producer's."""
+    """The tasks of a producer that a consumer's tasks read."""
 
     @property
     def producer(self) -> Shape:
@@ -48,7 +48,7 @@ class Relation(Protocol):
 
     @property
     def barrier(self) -> bool:
-        """Whether every consumer reads the whole producer, so that none can start before it is complete."""
+        """True if every consumer reads the whole producer, so that none can start before it is complete."""
         ...
 
     def reads(self, out: Box) -> Box:
@@ -99,7 +99,7 @@ class Blockwise:
 
     @property
     def is_identity(self) -> bool:
-        """Whether every index reads just itself."""
+        """True if every index reads just itself."""
         return self.producer == self.consumer and all(
             axis == p and m.identical
             for p, (axis, m) in enumerate(zip(self.axes, self.maps, strict=True))
@@ -107,7 +107,7 @@ class Blockwise:
 
     @property
     def reads_one(self) -> bool:
-        """Whether every index reads one index."""
+        """True if every index reads one index."""
         return all(m.reads_one for m in self.maps)
 
     def reads(self, out: Box) -> Box:
