@@ -18,12 +18,6 @@ class Import:
     imported: str
     place: str
     in_function: bool
-    for_types: bool = False
-
-    @property
-    def within_folder(self) -> bool:
-        """Whether both modules lie in one folder."""
-        return self.importer.rpartition(".")[0] == self.imported.rpartition(".")[0]
 
 
 @cache
@@ -54,38 +48,27 @@ def own_imports() -> list[Import]:
 
 
 def imports_of(name: str, path: Path) -> Iterator[Import]:
-    for node, in_function, for_types in walk(tree_of(path)):
+    for node, in_function in walk(tree_of(path)):
         if isinstance(node, ast.Call):
             found = module_called_for(node)
         else:
             found = imported_by(node, name, is_package=path.name == "__init__.py")
         for imported in found:
             place = f"{path.relative_to(REPOSITORY)}:{node.lineno}"
-            yield Import(
-                importer=name,
-                imported=imported,
-                place=place,
-                in_function=in_function,
-                for_types=for_types,
-            )
+            yield Import(importer=name, imported=imported, place=place, in_function=in_function)
 
 
 def walk(
-    tree: ast.AST, *, in_function: bool = False, for_types: bool = False
-) -> Iterator[tuple[ast.Import | ast.ImportFrom | ast.Call, bool, bool]]:
-    """Every import and every call, whether it stands in a function, and whether only type checkers see it."""
+    tree: ast.AST, *, in_function: bool = False
+) -> Iterator[tuple[ast.Import | ast.ImportFrom | ast.Call, bool]]:
+    """Every import and every call, and whether it stands in a function."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import | ast.ImportFrom | ast.Call):
-            yield node, in_function, for_types
+            yield node, in_function
         inside = in_function or isinstance(
             node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
         )
-        types = for_types or (
-            isinstance(node, ast.If)
-            and isinstance(node.test, ast.Name)
-            and node.test.id == "TYPE_CHECKING"
-        )
-        yield from walk(node, in_function=inside, for_types=types)
+        yield from walk(node, in_function=inside)
 
 
 def imported_by(
