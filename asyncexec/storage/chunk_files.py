@@ -37,7 +37,10 @@ _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
 class ChunkFiles:
-    """A Zarr array in the local file system, chunk by chunk."""
+    """A Zarr array in the local file system, chunk by chunk.
+
+    There are lists where generators would do: a small chunk costs little more than the calls that are made for it.
+    """
 
     def __init__(self, ref: StoredArray, encoding: Encoding) -> None:
         self._ref = ref
@@ -53,12 +56,13 @@ class ChunkFiles:
     def read(self, region: Region) -> np.ndarray:
         """Return what ``region`` takes, read-only; within one chunk without copying it."""
         pieces = [cuts(along, size) for along, size in zip(region, self._chunks, strict=True)]
-        if all(len(piece) == 1 and isinstance(piece[0].inner, slice) for piece in pieces):
-            chunk = self._decoded(tuple(piece[0].chunk for piece in pieces))
-            # The ellipsis keeps an array without axes an array.
-            block = chunk[(*(piece[0].inner for piece in pieces), ...)]
-        else:
+        alone = _within_one_chunk(pieces)
+        if alone is None:
             block = self._assembled(region, pieces)
+        else:
+            chunk = self._decoded(tuple([cut.chunk for cut in alone]))
+            # The ellipsis keeps an array without axes an array.
+            block = chunk[(*[cut.inner for cut in alone], ...)]
         block.flags.writeable = False
         return block
 
@@ -66,8 +70,8 @@ class ChunkFiles:
         """Write ``block`` to ``region``, which covers whole chunks (or reaches the array's edge)."""
         pieces = [cuts(along, size) for along, size in zip(region, self._chunks, strict=True)]
         for combination in product(*pieces):
-            part = block[(*(cut.outer for cut in combination), ...)]
-            self._store(tuple(cut.chunk for cut in combination), self._encoded(part))
+            part = block[(*[cut.outer for cut in combination], ...)]
+            self._store(tuple([cut.chunk for cut in combination]), self._encoded(part))
 
     def path(self, chunk: Index) -> str:
         """Return the file of ``chunk``."""
@@ -155,6 +159,14 @@ class ChunkFiles:
             raise storage_error(
                 error, self._ref.location, "cannot be written", chunk=chunk, path=path
             ) from error
+
+
+def _within_one_chunk(pieces: list[list[Cut]]) -> list[Cut] | None:
+    """Return the one cut of every axis, where all is in one chunk and follows slices; else None."""
+    for piece in pieces:
+        if len(piece) != 1 or not isinstance(piece[0].inner, slice):
+            return None
+    return [piece[0] for piece in pieces]
 
 
 def codec(compressor: str) -> Any:
