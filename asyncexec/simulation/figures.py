@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from asyncexec.simulation.cluster import Cluster
     from asyncexec.simulation.draws import Draws
     from asyncexec.simulation.trace import Bar, Trace
-    from asyncexec.simulation.world import World
+    from asyncexec.simulation.virtual_backend import VirtualBackend
 
 PERCENTILES = (50, 90, 99, 99.9)
 
@@ -104,7 +104,7 @@ def figures_of(
     cluster: Cluster,
     *,
     run: Run,
-    world: World,
+    backend: VirtualBackend,
     draws: Draws,
     trace: Trace,
     driver_seconds: float,
@@ -113,13 +113,13 @@ def figures_of(
 ) -> Simulated:
     """Return the figures of a run that has ended."""
     # A start and an end of each attempt, and what else woke the scheduler.
-    events = world.events + trace.attempts
+    events = backend.events + trace.attempts
     return Simulated(
         plan=plan.name,
         tasks=plan.tasks,
         attempts=trace.attempts,
-        makespan_seconds=world.now,
-        ideal_seconds=ideal_seconds(plan, world.natural_slowness, draws),
+        makespan_seconds=backend.now,
+        ideal_seconds=ideal_seconds(plan, backend.natural_slowness, draws),
         slot_seconds=trace.slot_seconds,
         wasted_seconds=trace.wasted_seconds,
         backups=sum(stage.figures.backups for stage in run.stages),

@@ -23,7 +23,7 @@ from asyncexec.simulation.durations import Constant, Durations
 from asyncexec.simulation.figures import Simulated, figures_of
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.trace import Trace
-from asyncexec.simulation.world import World
+from asyncexec.simulation.virtual_backend import VirtualBackend
 
 
 def simulate(
@@ -81,34 +81,34 @@ def simulate(
         [noise.get(s.name, QUIET) if isinstance(noise, Mapping) else noise for s in plan.stages],
     )
     fanout = Fanout(observers)
-    world = World(cluster, draws, stages, seed=seed, trace=trace)
+    backend = VirtualBackend(cluster, draws, stages, seed=seed, trace=trace)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = AdmissionBudget(cluster.memory_bytes)
     budget.check(plan)
-    run = _run_of(plan, cluster, policies, budget, world, watched=bool(fanout), seed=seed)
-    dispatch = world.dispatch = Dispatch(
+    run = _run_of(plan, cluster, policies, budget, backend, watched=bool(fanout), seed=seed)
+    dispatch = backend.dispatch = Dispatch(
         budget,
-        slots=world.slots,
-        send=world.send,
-        withdraw=world.withdraw,
-        cancel=world.cancel,
-        avoid=world.avoid,
+        slots=backend.slots,
+        send=backend.send,
+        withdraw=backend.withdraw,
+        cancel=backend.cancel,
+        avoid=backend.avoid,
     )
     handle = RunHandle(0, run, fanout)
     if on_start is not None:
         on_start(lambda: 1.0 - run.left / plan.tasks if plan.tasks else 1.0)
     start = time.perf_counter()
     dispatch.add(handle, 0.0)
-    world.run(handle.finished.is_set)
+    backend.run(handle.finished.is_set)
     seconds = time.perf_counter() - start
-    world.close()
+    backend.close()
     if run.error is not None:
         raise run.error
     return figures_of(
         plan,
         cluster,
         run=run,
-        world=world,
+        backend=backend,
         draws=draws,
         trace=trace,
         driver_seconds=seconds,
@@ -122,7 +122,7 @@ def _run_of(
     cluster: Cluster,
     policies: RunPolicies,
     budget: AdmissionBudget,
-    world: World,
+    backend: VirtualBackend,
     *,
     watched: bool,
     seed: int,
@@ -141,7 +141,7 @@ def _run_of(
         "simulation",
         policies=policies,
         capabilities=capabilities,
-        slots=world.slots,
+        slots=backend.slots,
     )
     return Run("simulation", state, budget, capabilities, ids=count(1), watched=watched, seed=seed)
 

@@ -1,0 +1,294 @@
+"""The backend of a simulation: events in order of their time, and nothing waits.
+
+The scheduler's own :class:`~asyncexec.scheduler.dispatch.Dispatch` decides everything; this is what the driver and a
+backend are in a real run. One attempt is a batch of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection
+from heapq import heapify, heappop, heappush
+from itertools import count
+from typing import Any
+
+from asyncexec.backends.contract import Batch, Report
+from asyncexec.errors import BackendError, StalledError, UsageError
+from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.scheduler.dispatch import Dispatch
+from asyncexec.simulation.cluster import Cluster, Workforce
+from asyncexec.simulation.draws import Draws
+from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
+from asyncexec.simulation.trace import Bar, Trace
+
+_FAILURE = ErrorInfo(
+    "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
+)
+# So many losses for each worker without a success between, and there will be none.
+_MOST_LOST_IN_VAIN = 1000
+_EPOCH = 1.0
+"""Outcomes say when they started by the time of day, in which 0.0 means never."""
+
+
+class VirtualBackend:
+    """The host of the model workers of a :class:`Cluster`, on a clock of its own.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    draws : Draws
+    stages : dict of str to int
+        Positions of the plan's stages by name.
+    seed : int
+    trace : Trace
+        Takes note of what happened.
+
+    Attributes
+    ----------
+    now : float
+        The clock, in seconds from the start of the run.
+    events : int
+        How many events there were.
+    natural_slowness : array of float64, shape (workers,)
+        How many times as long each worker takes by nature.
+    """
+
+    def __init__(
+        self, cluster: Cluster, draws: Draws, stages: dict[str, int], *, seed: int, trace: Trace
+    ) -> None:
+        self.now = 0.0
+        self.events = 0
+        self.dispatch: Dispatch | None = None
+        self._cluster = cluster
+        self._draws = draws
+        self._stages = stages
+        self._trace = trace
+        self._force = Workforce(cluster, seed)
+        names = [f"w{number}" for number in range(cluster.workers)]
+        self._slowness = dict(zip(names, self._force.slowness.tolist(), strict=True))
+        self.natural_slowness = self._force.natural_slowness
+        self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
+        self._order = count()
+        self._workers: ModelWorkers = ModelWorkers(
+            self,
+            kills=cluster.kills,
+            kill_seconds=cluster.kill_seconds,
+            holds=True,
+            starts_per_second=cluster.starts_per_second,
+        )
+        self._idle: list[str] = []
+        self._resting: list[str] = []
+        self._avoided: frozenset[str] = frozenset()
+        self._up_since: dict[str, float] = {}
+        self._up = 0
+        self._lost_in_vain = 0
+        self._reports: list[Report] = []
+        for number, worker in enumerate(names):
+            self._come_up(worker, number / cluster.arrival_per_second)
+
+    # -- what the dispatch asks
+
+    def slots(self) -> int:
+        """How many attempts can run at once, now; at least 1, so that work comes."""
+        return max(1, self._up - self._workers.held - len(self._avoided))
+
+    def send(self, batch: Batch) -> None:
+        """Take an attempt in: it starts as soon as a worker is free."""
+        if self._cluster.latency_seconds:
+            self.at(self.now + self._cluster.latency_seconds, self._workers.submit, batch)
+        else:
+            self._workers.submit(batch)
+
+    def withdraw(self, attempts: Collection[int]) -> set[int]:
+        """Take back none: what was sent is on its way."""
+        return set()
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Drop what waits; stop what runs, or give it up."""
+        for attempt in attempts:
+            if not self._workers.cancel(attempt):
+                self._recall(attempt)
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Let these workers rest, and no others."""
+        self._avoided = frozenset(workers)
+        rested = [worker for worker in self._resting if worker not in self._avoided]
+        self._resting = [worker for worker in self._resting if worker in self._avoided]
+        self._idle.extend(rested)
+        self._workers.serve()
+
+    # -- the clock
+
+    def run(self, finished: Callable[[], bool]) -> None:
+        """Let time pass until ``finished``.
+
+        Raises
+        ------
+        BackendError
+            If every worker is held by an attempt that hangs and cannot be stopped, or all are lost for good, or lost
+            faster than tasks end.
+        StalledError
+            If nothing will ever happen again for another reason.
+        """
+        dispatch = self.dispatch
+        if dispatch is None:
+            raise UsageError("a VirtualBackend runs under a Dispatch: set its attribute first")
+        heap = self._heap
+        while not finished():
+            if self._reports:
+                reports, self._reports = self._reports, []
+                dispatch.take_in(reports, self.now)
+                continue
+            deadline = dispatch.next_deadline()
+            if heap and heap[0][0] <= deadline:
+                self.now, _, act, subject = heappop(heap)
+                self.events += 1
+                act(subject)
+            elif deadline < math.inf:
+                self.now = max(self.now, deadline)
+                dispatch.tick(self.now)
+            elif not self._up:
+                raise BackendError(
+                    f"simulation: after {self.now:g} s every worker is lost, and none takes its place. Give "
+                    f"Cluster(replaced=True), or more workers"
+                )
+            elif self._workers.held:
+                raise BackendError(
+                    f"simulation: after {self.now:g} s every worker is held by an attempt that hangs and cannot be "
+                    f"killed. Give Cluster(kills=True), or more workers"
+                )
+            else:
+                raise StalledError(
+                    f"simulation: after {self.now:g} s nothing happens any more: an attempt hangs, and neither a "
+                    f"timeout nor a backup ends it. Give timeout=... (runs.timeout)"
+                )
+
+    def close(self) -> None:
+        """Count what is left behind on workers when the run has ended: it runs to its end, if it has one."""
+        for batch in self._workers.busy.values():
+            left = batch.running
+            if left is not None and left.begun and not left.wanted and not self._cluster.kills:
+                until = left.end if left.end < math.inf else self.now
+                self._trace.occupied(until - left.begin, wasted=True)
+        for since in self._up_since.values():
+            if since < self.now:
+                self._trace.was_up(self.now - since)
+
+    def at(self, time: float, act: Callable[[Any], None], subject: Any) -> None:
+        """Call ``act(subject)`` when the clock stands at ``time``."""
+        heappush(self._heap, (time, next(self._order), act, subject))
+
+    def _recall(self, attempt: int) -> None:
+        """Cancel what is on its way to the workers; unknown ones have just ended."""
+        for place, (_, _, act, subject) in enumerate(self._heap):
+            if act == self._workers.submit and subject.jobs[0].attempt == attempt:
+                del self._heap[place]
+                heapify(self._heap)
+                self.report(Outcome(attempt, Status.CANCELLED))
+                return
+
+    # -- workers
+
+    def take_worker(self) -> str | None:
+        """Return a worker that is idle, and not to rest."""
+        while self._idle and self._idle[-1] in self._avoided:
+            self._resting.append(self._idle.pop())
+        return self._idle.pop() if self._idle else None
+
+    def release(self, worker: str, *, dead: bool) -> None:
+        """Take a worker back; another has the name of one that was killed."""
+        self._idle.append(worker)
+
+    def _come_up(self, worker: str, at: float) -> None:
+        self._up_since[worker] = at
+        ready = at + self._force.cold_start()
+        if ready <= self.now and not self._cluster.loss_per_hour:
+            self._up += 1
+            self._idle.append(worker)
+        else:
+            self.at(ready, self._ready, worker)
+
+    def _ready(self, worker: str) -> None:
+        self._up += 1
+        self._idle.append(worker)
+        lifetime = self._force.lifetime()
+        if lifetime < math.inf:
+            self.at(self.now + lifetime, self._lose, worker)
+        self._workers.serve()
+        if self.dispatch is not None:  # Which sees that there are more slots.
+            self.dispatch.advance(self.now)
+
+    def _lose(self, worker: str) -> None:
+        """Take a worker away with what it runs; another, if one comes, takes its name."""
+        self._up -= 1
+        self._trace.lost_workers += 1
+        self._trace.was_up(self.now - self._up_since[worker])
+        self._lost_in_vain += 1
+        if self._lost_in_vain > _MOST_LOST_IN_VAIN * self._cluster.workers:
+            raise BackendError(
+                f"simulation: after {self.now:g} s no attempt ends any more: {self._lost_in_vain:,} workers were lost "
+                f"since the last success. Give a smaller Cluster(loss_per_hour=...), or shorter tasks"
+            )
+        attempt = self._workers.lose(worker)
+        if attempt is None:
+            (self._resting if worker in self._resting else self._idle).remove(worker)
+        elif attempt.wanted:
+            # Preempted: as a backend says that it was not the task's doing.
+            lost = self._outcome(attempt, Status.LOST)
+            self.report(lost._replace(worker="", started_at=0.0))
+        else:
+            if self._cluster.kills:
+                self._trace.ended(self.now - attempt.begin, Status.CANCELLED)
+            if attempt.begun:
+                self._trace.occupied(self.now - attempt.begin, wasted=True)
+        if self._cluster.replaced:
+            self._come_up(worker, self.now)
+        else:
+            self._up_since[worker] = math.inf
+
+    # -- attempts
+
+    def begins(self, attempt: ModelAttempt) -> tuple[float, bool]:
+        """Draw what becomes of an attempt."""
+        stage, task = attempt.key
+        draw = self._draws.attempt(self._stages[stage], task, attempt.number)
+        attempt.status = Status.FAILED if draw.fails else Status.SUCCEEDED
+        return draw.seconds * self._slowness[attempt.worker], True
+
+    def ended(self, attempt: ModelAttempt, status: Status) -> None:
+        """Report an outcome."""
+        if status is Status.SUCCEEDED:
+            # It will not start again: what is kept grows with what runs.
+            self._workers.starts.pop(attempt.key, None)
+            self._lost_in_vain = 0
+        self.report(self._outcome(attempt, status))
+
+    def overstayed(self, attempt: ModelAttempt) -> None:
+        """Count the time that an attempt held its worker in vain."""
+        self._trace.occupied(self.now - attempt.begin, wasted=True)
+
+    def _outcome(self, attempt: ModelAttempt, status: Status) -> Outcome:
+        if not attempt.begun:
+            return Outcome(attempt.job.attempt, status)
+        seconds = max(0.0, self.now - attempt.begin)
+        self._trace.ended(seconds, status)
+        if self._trace.keeps_bars:
+            stage, task = attempt.key
+            place = self._stages[stage]
+            worker = int(attempt.worker.removeprefix("w"))
+            self._trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
+        if self._cluster.kills or status is not Status.CANCELLED:  # Else it holds its worker on.
+            self._trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
+        error = _FAILURE if status is Status.FAILED else None
+        began = _EPOCH + attempt.begin
+        return Outcome(attempt.job.attempt, status, attempt.worker, began, seconds, error=error)
+
+    def report(self, report: Report) -> None:
+        """Have the dispatch take a report in, as soon as it has come to it."""
+        if self._cluster.latency_seconds:
+            self.at(self.now + self._cluster.latency_seconds, self._arrived, report)
+        else:
+            self._reports.append(report)
+
+    def _arrived(self, report: Report) -> None:
+        self._reports.append(report)
