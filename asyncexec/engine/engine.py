@@ -93,7 +93,7 @@ class Engine:
         takes = option_names(executor) if executor_options else frozenset[str]()
         for_backend, for_runs = split(executor_options, takes, name)
         self.backend = make_backend(executor, for_backend)
-        self._policies = applied(RunPolicies.of(), for_runs, name).with_(
+        self._policies = applied(RunPolicies.of(), for_runs, name).override(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
@@ -233,7 +233,7 @@ class Engine:
                 "this engine belongs to the event loop in which it was opened, which is not running here: open an "
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
-        policies = self._policies.with_(
+        policies = self._policies.override(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers, resume=resume
         )
         planned = _as_plan(plan)

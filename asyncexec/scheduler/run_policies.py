@@ -60,7 +60,7 @@ class RunPolicies:
             barriers=barriers,
         )
 
-    def with_(
+    def override(
         self,
         *,
         retry: Any = None,
@@ -92,4 +92,4 @@ class RunPolicies:
             raise OptionError(
                 f"stage {stage.name!r} overrides {unknown}; known: {', '.join(_POLICIES)}"
             )
-        return self.with_(**stage.overrides) if stage.overrides else self
+        return self.override(**stage.overrides) if stage.overrides else self

@@ -1,4 +1,4 @@
-"""When a task that runs long gets a backup: rules, and the statistics they look at."""
+"""Speculation: rules for backups of tasks that run long, the figures they decide from, and the monitor that uses them."""
 
 from asyncexec.straggler.names import as_rule
 from asyncexec.straggler.off import Off
