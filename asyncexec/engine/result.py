@@ -41,27 +41,27 @@ class Result:
 
     @property
     def tasks(self) -> int:
-        """How many tasks are complete."""
+        """The number of tasks that are complete."""
         return sum(stage.completed for stage in self.stages)
 
     @property
     def attempts(self) -> int:
-        """How many attempts were handed out."""
+        """The number of attempts that were handed out."""
         return sum(stage.attempts for stage in self.stages)
 
     @property
     def retries(self) -> int:
-        """How many attempts followed a failed one."""
+        """The number of attempts that followed a failed one."""
         return sum(stage.retries for stage in self.stages)
 
     @property
     def backups(self) -> int:
-        """How many attempts were started beside a slow one."""
+        """The number of attempts that were started beside a slow one."""
         return sum(stage.backups for stage in self.stages)
 
     @property
     def failures(self) -> int:
-        """How many attempts failed, timed out or were lost."""
+        """The number of attempts that failed, timed out or were lost."""
         return sum(stage.failures for stage in self.stages)
 
     @property
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def events(self) -> Mapping[str, int]:
-        """How many events of each kind there were."""
+        """The number of events of each kind."""
         return {
             "AttemptStarted": self.attempts,
             "TaskSucceeded": self.tasks - sum(stage.resumed for stage in self.stages),

@@ -1,4 +1,4 @@
-"""What receives events."""
+"""The protocol of objects that receive events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one attempt ended, as plain data.
+"""The outcome of one attempt, as plain data.
 
 These records are made once or more for every task, so they are named tuples: making one costs a quarter of what a
 frozen dataclass of the same size costs.
@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 
 class Status(StrEnum):
-    """How an attempt ended."""
+    """The way an attempt ended."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -48,7 +48,7 @@ class ErrorInfo(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How one attempt ended; exactly one arrives for every attempt handed to a backend.
+    """The end of one attempt; exactly one arrives for every attempt handed to a backend.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What happened, as frozen records in the past tense.
+"""Events of runs, as frozen records in the past tense.
 
 ``at`` is seconds since the epoch on the driver; ``execution`` names the run; ``task`` is the task's flat (row-major)
 index in its stage (``PlanStarted`` has the shapes to unravel it).
@@ -43,7 +43,7 @@ class Attempt(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadFigures:
-    """What a stage reads of another: its name, and the relation as plain data (:mod:`asyncexec.plan.outline`)."""
+    """A stage that another reads: its name, and the relation as plain data (:mod:`asyncexec.plan.outline`)."""
 
     stage: str
     relation: Mapping[str, Any]

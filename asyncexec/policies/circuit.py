@@ -52,7 +52,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitOptions:
-    """When the breaker opens, for how long, and when it gives up.
+    """Options of the breaker: its opening, its pauses, its giving up.
 
     Attributes
     ----------
@@ -106,7 +106,7 @@ class CircuitBreaker:
 
     @property
     def pause_seconds(self) -> float:
-        """How long the present (or, when closed, the next) opening lasts."""
+        """The length of the present (or, when closed, the next) opening."""
         doublings = max(self._openings - 1, 0)
         return min(
             self._options.cap_seconds, self._options.pause_seconds * 2.0 ** min(doublings, 64)

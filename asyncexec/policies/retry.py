@@ -24,7 +24,7 @@ _GREATEST_EXPONENT = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """When a failed task is tried again.
+    """Policy for tasks that fail.
 
     The wait before retry k (from 0) is drawn from ``U(0, min(cap_seconds, base_seconds * 2**k))``: "full jitter", by
     M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015. A task out of memory is tried once more,

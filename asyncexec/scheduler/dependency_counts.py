@@ -71,7 +71,7 @@ class DependencyCounts:
 
     @property
     def blocks(self) -> int:
-        """How many blocks are held."""
+        """The number of blocks that are held."""
         return sum(block is not None for block in self._blocks.values())
 
     def _release(self, number: int, block: _CountBlock) -> None:

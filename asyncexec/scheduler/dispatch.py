@@ -31,7 +31,7 @@ WINDOW = 2
 """Batches in flight per slot: one running and one waiting beside it."""
 
 DRAIN_SECONDS = 15.0
-"""How long a stopped run waits for the outcomes of attempts in flight."""
+"""The time that a stopped run waits for the outcomes of attempts in flight."""
 
 
 class RunHandle:

@@ -1,7 +1,8 @@
-"""Which tasks may run: a task is ready when everything it reads is complete.
+"""Readiness: a task may run when everything it reads is complete.
 
-Per stage there is a gate (open once every producer behind a barrier is complete) and a dependencies per task of the
-inputs behind no barrier. Tasks that have all their inputs wait at the gate, if it is shut, in the ready queue.
+Each stage has a gate (open once every producer behind a barrier is complete), and for each of its tasks a count of the
+inputs behind no barrier that are missing. Tasks that have all their inputs wait in the ready queue while the gate is
+shut.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StageReadiness:
-    """Which tasks of one stage may run.
+    """The tasks of one stage that may run.
 
     Attributes
     ----------
@@ -104,7 +105,7 @@ class StageReadiness:
 
 
 class Readiness:
-    """Which tasks of a plan may run."""
+    """The tasks of a plan that may run."""
 
     __slots__ = ("_graph", "stages")
 

@@ -114,7 +114,7 @@ class Run:
 
     @property
     def running(self) -> int:
-        """How many attempts are with the backend."""
+        """The number of attempts that are with the backend."""
         return len(self._running)
 
     @property

@@ -208,7 +208,7 @@ class StageState:
 
     @property
     def launchable(self) -> int:
-        """How many attempts could be started now, but for memory."""
+        """The number of attempts that could be started now, but for memory."""
         ready = self.readiness.queue.count if not self.readiness.gates else 0
         return ready + len(self.backups) + len(self.exclusive)
 

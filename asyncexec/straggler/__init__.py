@@ -1,4 +1,4 @@
-"""Speculation: rules for backups of tasks that run long, the figures they decide from, and the monitor that uses them."""
+"""Speculation: rules for backups of tasks that run long, the figures they decide from, and the monitor of attempts."""
 
 from asyncexec.straggler.names import as_rule
 from asyncexec.straggler.off import Off

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from asyncexec.straggler.worker_starts import WorkerStarts
 
 CHECK_SECONDS = 0.1
-"""How often thresholds, which move with the statistics, are checked."""
+"""Thresholds, which move with the statistics, are checked once in this time."""
 
 _TYPICAL_TASKS = 16
 _NO_DURATIONS = DurationStatistics()
@@ -61,7 +61,7 @@ class WatchedAttempt(Protocol):
 
     @property
     def started(self) -> float:
-        """When it was reported to have started, by the scheduler's clock."""
+        """The time at which it was reported to have started, by the scheduler's clock."""
         ...
 
     @property

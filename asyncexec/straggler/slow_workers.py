@@ -82,7 +82,7 @@ class SlowWorkers:
 
     @property
     def next_change(self) -> float:
-        """When a worker may be tried again; infinity while none is avoided."""
+        """The time at which a worker is tried again; infinity while none is avoided."""
         return self._next_end
 
     def _avoid(self, worker: str, record: _Record, now: float) -> None:

@@ -74,7 +74,7 @@ class DurationStatistics:
 
     @property
     def count(self) -> int:
-        """How many durations were added."""
+        """The number of durations that were added."""
         return self._counted + len(self._pending)
 
     @property

@@ -1,4 +1,4 @@
-"""How long an attempt waits for a worker that was not there before: a backup pays for that before it gains anything."""
+"""The time that new workers take to start: a backup that needs one waits for so long before it gains anything."""
 
 from __future__ import annotations
 
