@@ -102,7 +102,7 @@ def check_options(options: object, *, executor: str) -> None:
         If a value is not allowed.
     """
     declared: type = type(options)
-    for name, (check, optional) in _checks(declared).items():
+    for name, (check, optional) in checks_of(declared).items():
         value = getattr(options, name)
         if check is None or (value is None and optional):
             continue
@@ -112,9 +112,14 @@ def check_options(options: object, *, executor: str) -> None:
         object.__setattr__(options, name, kept)
 
 
+def options_of(constructor: object) -> type | None:
+    """Return the dataclass of the options that a backend's class takes; None where it declares none."""
+    return getattr(getattr(constructor, "__init__", None), "options", None)
+
+
 def declared_options(constructor: object) -> tuple[Option, ...] | None:
     """Return the options that a backend's class declares; None where it declares none."""
-    options = getattr(getattr(constructor, "__init__", None), "options", None)
+    options = options_of(constructor)
     if options is None:
         return None
     meanings = _meanings(options)
@@ -125,7 +130,7 @@ def declared_options(constructor: object) -> tuple[Option, ...] | None:
 
 
 @cache
-def _checks(options: type) -> Mapping[str, tuple[Check | None, bool]]:
+def checks_of(options: type) -> Mapping[str, tuple[Check | None, bool]]:
     """Return the check of each field, and whether it may be None."""
     hints = get_type_hints(options, include_extras=True)
     return {each.name: _check_of(hints[each.name]) for each in fields(options)}
