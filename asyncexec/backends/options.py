@@ -1,4 +1,8 @@
-"""Checks of the options that executors take, and types of options with their checks."""
+"""Checks of the options that executors take, and types of options with their checks.
+
+A check takes a value, ``executor`` and ``option`` for its message, and returns the value as it is kept. It raises
+:class:`~asyncexec.errors.OptionError` where the value is not what the check returns.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +18,7 @@ from asyncexec.plan.memory import parse_bytes
 
 
 def whole_number(value: object, *, executor: str, option: str, least: int = 1) -> int:
-    """Return ``value`` as an int.
-
-    Raises
-    ------
-    OptionError
-        If it is not a whole number, or less than ``least``.
-    """
+    """Return a whole number of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise OptionError(
             f"executor {executor!r}: {option} must be a whole number of at least {least}, "
@@ -30,13 +28,7 @@ def whole_number(value: object, *, executor: str, option: str, least: int = 1) -
 
 
 def seconds(value: object, *, executor: str, option: str) -> float:
-    """Return ``value`` as a float.
-
-    Raises
-    ------
-    OptionError
-        If it is not a number of seconds, from 0 to infinity.
-    """
+    """Return a number of seconds, from 0 to infinity, as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise OptionError(f"executor {executor!r}: {option} must be in seconds, not {value!r}")
     if math.isnan(value) or value < 0:
@@ -45,13 +37,7 @@ def seconds(value: object, *, executor: str, option: str) -> float:
 
 
 def amount(value: object, *, executor: str, option: str, above_zero: bool = False) -> float:
-    """Return a finite number of 0 or more.
-
-    Raises
-    ------
-    OptionError
-        If it is none, or is 0 where it must be above.
-    """
+    """Return a finite number of 0 or more (above 0 where it must be) as a float."""
     number = math.nan
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
@@ -66,13 +52,7 @@ def amount(value: object, *, executor: str, option: str, above_zero: bool = Fals
 def amounts(
     value: object, *, executor: str, option: str, above_zero: bool = False
 ) -> dict[str, float]:
-    """Return amounts by name.
-
-    Raises
-    ------
-    OptionError
-        If it does not map names to what :func:`amount` takes.
-    """
+    """Return what maps names to what :func:`amount` takes as a dict."""
     given = mapping(value, executor=executor, option=option)
     return {
         name: amount(each, executor=executor, option=f"{option}[{name!r}]", above_zero=above_zero)
@@ -81,13 +61,7 @@ def amounts(
 
 
 def memory_bytes(value: float | str | None, *, executor: str, option: str) -> int | None:
-    """Return an amount of memory in bytes; None where nothing was said.
-
-    Raises
-    ------
-    OptionError
-        If it is not a size of at least a byte.
-    """
+    """Return an amount of memory, at least a byte, in bytes; None where nothing was said."""
     if value is None:
         return None
     size = parse_bytes(value, what=f"executor {executor!r}: {option}")
@@ -102,37 +76,19 @@ def bytes_of(size: float | str | None) -> int | None:
 
 
 def text(value: object, *, executor: str, option: str) -> str:
-    """Return ``value`` as text.
-
-    Raises
-    ------
-    OptionError
-        If it is no text, or empty.
-    """
+    """Return a text that is not empty."""
     if not isinstance(value, str) or not value:
         raise OptionError(f"executor {executor!r}: {option} must be text, not {value!r}")
     return value
 
 
 def optional_text(value: object, *, executor: str, option: str) -> str | None:
-    """Return ``value`` as :func:`text` does; None where nothing was said.
-
-    Raises
-    ------
-    OptionError
-        If it is no text, or empty.
-    """
+    """Return ``value`` as :func:`text` does; None where nothing was said."""
     return None if value is None else text(value, executor=executor, option=option)
 
 
 def texts(value: object, *, executor: str, option: str) -> tuple[str, ...]:
-    """Return several texts; none where nothing was said.
-
-    Raises
-    ------
-    OptionError
-        If they are not a list of texts.
-    """
+    """Return several texts; none where nothing was said."""
     if value is None:
         return ()
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
@@ -141,38 +97,20 @@ def texts(value: object, *, executor: str, option: str) -> tuple[str, ...]:
 
 
 def text_or_texts(value: object, *, executor: str, option: str) -> str | tuple[str, ...]:
-    """Return one text, or several.
-
-    Raises
-    ------
-    OptionError
-        If it is neither.
-    """
+    """Return one text, or several."""
     if isinstance(value, str):
         return text(value, executor=executor, option=option)
     return texts(value, executor=executor, option=option)
 
 
 def path(value: object, *, executor: str, option: str) -> str:
-    """Return the path or address as text.
-
-    Raises
-    ------
-    OptionError
-        If it is neither text nor a path.
-    """
+    """Return the path or address as text."""
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
     return text(given, executor=executor, option=option)
 
 
 def place(value: object, *, executor: str, option: str) -> str:
-    """Return a path of this machine, or an address, as text.
-
-    Raises
-    ------
-    OptionError
-        If it is neither, or there is nothing at that path.
-    """
+    """Return a path of this machine at which there is something, or an address, as text."""
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(given, str) or not given:
         raise OptionError(
@@ -184,13 +122,7 @@ def place(value: object, *, executor: str, option: str) -> str:
 
 
 def places(value: object, *, executor: str, option: str) -> tuple[str, ...]:
-    """Return several of what :func:`place` takes.
-
-    Raises
-    ------
-    OptionError
-        If they are not a list of these.
-    """
+    """Return several of what :func:`place` takes."""
     if isinstance(value, str | bytes) or not isinstance(value, Sequence):
         raise OptionError(f"executor {executor!r}: {option} must be a list of paths, not {value!r}")
     return tuple(place(each, executor=executor, option=option) for each in value)
@@ -199,10 +131,7 @@ def places(value: object, *, executor: str, option: str) -> tuple[str, ...]:
 def mapping(value: object, *, executor: str, option: str) -> dict[str, Any]:
     """Return what maps names to values as a dict, an empty one where nothing was said.
 
-    Raises
-    ------
-    OptionError
-        If it does not map names; no value is told, since many are secret.
+    No message shows a value, since many are secret; the same holds for :func:`environment`.
     """
     if value is None:
         return {}
@@ -222,13 +151,7 @@ def mapping(value: object, *, executor: str, option: str) -> dict[str, Any]:
 def environment(
     variables: Mapping[str, str] | None, *, executor: str, option: str = "env_vars"
 ) -> dict[str, str]:
-    """Return environment variables as a dict.
-
-    Raises
-    ------
-    OptionError
-        If they do not map names to text; no value is told, since many are secret.
-    """
+    """Return environment variables, names mapped to text, as a dict."""
     given = mapping(variables, executor=executor, option=option)
     for name, value in given.items():
         if "=" in name or "\0" in name:
@@ -244,13 +167,7 @@ def environment(
 
 
 def flag(value: object, *, executor: str, option: str) -> bool:
-    """Return ``value`` as a bool.
-
-    Raises
-    ------
-    OptionError
-        If it is not True or False.
-    """
+    """Return True or False."""
     if not isinstance(value, bool):
         raise OptionError(f"executor {executor!r}: {option} must be True or False, not {value!r}")
     return value
@@ -278,5 +195,4 @@ TextOrTexts = Annotated[str | Sequence[str], text_or_texts]
 AnyPath = Annotated[str | os.PathLike[str], path]
 Place = Annotated[str | os.PathLike[str], place]
 Places = Annotated[Sequence[str | os.PathLike[str]], places]
-Names = Annotated[Mapping[str, Any], mapping]
 EnvVars = Annotated[Mapping[str, str], environment]
