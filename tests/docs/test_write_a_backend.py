@@ -31,3 +31,19 @@ def test_the_backend_of_the_page_is_short():
     files = dict(FILE.findall(PAGE.read_text()))
     lines = [line for line in files["tinypool.py"].splitlines() if line.strip()]
     assert len(lines) <= 70
+
+
+def test_the_options_that_the_page_declares_are_checked_listed_and_used(site):
+    script = (
+        "import os, asyncexec as ax\n"
+        "from asyncexec.backends.option_fields import declared_options\n"
+        "from tinypool_options import DeclaredPool\n"
+        "print([(o.name, o.default, o.meaning[:8]) for o in declared_options(DeclaredPool)][0])\n"
+        "try:\n    DeclaredPool(max_workers=0)\n"
+        "except ax.errors.OptionError as error:\n    print(error)\n"
+        "print(DeclaredPool(max_workers=3, env_vars={'A': '1'}).slots)\n"
+    )
+    told = run(site, "-c", script)
+    assert "('max_workers', '2', 'How many')" in told
+    assert "executor 'tinypool': max_workers must be a whole number of at least 1, not 0" in told
+    assert told.endswith("3\n")

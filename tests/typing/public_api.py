@@ -10,6 +10,8 @@ import numpy as np
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.backends.contract import Backend
+from asyncexec.backends.dask import DaskBackend
+from asyncexec.backends.http import HttpBackend
 from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.engine import Execution, Progress, Result, StageResult
 from asyncexec.events.observer import Observer
@@ -70,6 +72,12 @@ def choosing_a_backend() -> None:
     ax.Engine(backend)
     ax.Engine(ThreadsBackend)
     ax.Engine("package.module:Class")
+    assert_type(HttpBackend(url="https://example.org", memory="2GB", timeout=3), HttpBackend)
+    assert_type(DaskBackend(adaptive=(1, 4), cpus=2.5, env_vars={"A": "1"}), DaskBackend)
+    # A name or a type that is wrong is seen in an editor.
+    ThreadsBackend(max_worker=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    ThreadsBackend(max_workers="2")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    HttpBackend(memory="2GB")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     observer: Observer = Watcher()
     ax.Engine(observers=[observer])
 

@@ -49,5 +49,5 @@ def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
         # The process at once; a machine that vanishes, after Dask's worker-ttl.
         loss_seconds=None if shared else (1.0 if options.own else 300.0),
         worker_bytes=None if limit is None else limit // options.threads_each,
-        resources=options.amounts,
+        resources=options.resource_amounts,
     )

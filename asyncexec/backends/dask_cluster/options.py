@@ -175,7 +175,7 @@ class DaskOptions:
         return self.own and self._can_kill if self.kill_workers is None else self.kill_workers
 
     @property
-    def amounts(self) -> dict[str, float]:
+    def resource_amounts(self) -> dict[str, float]:
         """What stages may ask for, in all, by name."""
         known = {"cpus": float(self.workers * self.threads_each)} if self.own else {}
         named = {"cpus": self.cpus, "gpus": self.gpus}

@@ -118,7 +118,7 @@ class DaskSystem:
     def _told(self) -> Capabilities:
         """Return the capabilities with what only the workers tell."""
         census, before = self._census, self._before
-        resources = census.resources() | self._options.amounts
+        resources = census.resources() | self._options.resource_amounts
         if self._options.own:
             return replace(before, resources=resources)
         shared = self._the_access.client.scheduler.address.startswith("inproc://")
