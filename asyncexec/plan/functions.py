@@ -156,9 +156,10 @@ def _free_name(name: str, taken: Container[str]) -> str:
 def _sequence(items: Iterable[Any]) -> Sequence[Any]:
     if isinstance(items, Sequence) and not isinstance(items, deque):
         return items
-    numpy = sys.modules.get("numpy")  # Who has an array has loaded it; nobody else needs it here.
-    if numpy is not None and isinstance(items, numpy.ndarray) and items.ndim:
-        return cast("Sequence[Any]", items)  # Indexed and measured like one.
+    numpy: Any = sys.modules.get("numpy")  # Who has an array has loaded it; nobody else needs it.
+    array: Any = items
+    if numpy is not None and isinstance(array, numpy.ndarray) and array.ndim:
+        return cast("Sequence[Any]", array)  # Indexed and measured like one.
     try:
         return list(items)
     except TypeError as error:
