@@ -40,8 +40,8 @@ class Counting(ThreadsBackend):
 async def test_the_next_deadline_is_asked_for_once_after_each_change(calls):
     async with ax.Engine("threads") as engine:
         await engine.execute(ax.Plan.map(abs, range(500)), timeout=60)
-    assert calls["take_in"] > 0
-    assert calls["next_deadline"] == calls["add"] + calls["take_in"] + calls["tick"]
+        assert calls["take_in"] > 0
+        assert calls["next_deadline"] == calls["add"] + calls["take_in"] + calls["tick"]
 
 
 async def test_slots_are_counted_once_to_send_and_once_for_the_clock(calls):
