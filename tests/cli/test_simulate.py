@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import fields
 
+import psutil
 import pytest
 
 import asyncexec as ax
@@ -287,7 +288,10 @@ def test_an_interrupted_simulation_ends_at_once_and_says_so(interruptible):
         [sys.executable, "-m", "asyncexec.cli", "simulate", "--tasks", "300000", "--seeds", "50"],
         stderr=subprocess.PIPE, text=True, cwd=REPOSITORY, env=os.environ | {"PYTHONFAULTHANDLER": "1"},
     )  # fmt: skip
-    time.sleep(4.0)
+    busy = psutil.Process(process.pid)
+    while busy.cpu_times().user < 1.5:  # It is up by then, and has minutes of work before it.
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=scaled(60))
     assert process.returncode == 130
