@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from asyncexec.errors import UsageError
+from asyncexec.testing.patience import scaled
 
 
 class BlockedLoopWatch:
@@ -17,7 +18,7 @@ class BlockedLoopWatch:
 
     A lateness alone proves little on a shared machine. Blame needs three things together: the
     loop has not answered, the watcher itself was woken in time, and the loop's thread is in a
-    callback rather than waiting for events.
+    callback rather than waiting for events. On a busy machine it may take longer to answer.
     """
 
     def __init__(self, *, limit_seconds: float = 0.1, tick_seconds: float = 0.01) -> None:
@@ -28,6 +29,7 @@ class BlockedLoopWatch:
         self._stop = threading.Event()
 
     async def __aenter__(self) -> Self:
+        self._limit = scaled(self.limit_seconds)
         self._loop = asyncio.get_running_loop()
         self._loop_thread = threading.get_ident()
         self._thread = threading.Thread(target=self._watch, name="loop-watch", daemon=True)
@@ -50,7 +52,7 @@ class BlockedLoopWatch:
             self._stop.wait(self.tick_seconds)
             # When the watcher starves, so does the loop: that is the machine, not the code.
             waited += min(time.monotonic() - before, 2 * self.tick_seconds)
-            if not self._answered and waited > self.limit_seconds:
+            if not self._answered and waited > self._limit:
                 self._blame()
                 waited = 0.0
 
