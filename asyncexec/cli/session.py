@@ -1,4 +1,4 @@
-"""What holds for one call of the command line."""
+"""Settings of one call of the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Session:
-    """What a command tells the place that catches its errors.
+    """Settings that a command hands to the place that catches its errors.
 
     Attributes
     ----------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncexec.cli.session import Session
     from asyncexec.simulation.comparison import OnRun, Variant
 
-# What each option stands for in a file.
+# The keys of a file that options stand for.
 _KEYS = {
     "PLAN": "plan.path",
     "--history": "plan.history",
@@ -37,142 +37,85 @@ _KEYS = {
     "--seeds": "runs.seeds",
     "--seed": "runs.seed",
 }
-_PLAN, _CASE, _OUTPUT = "The plan", "Workers, noise, scheduler", "What comes out"
+_PATH_HELP = "A plan of yours, [bold]package.module:name[/bold]; needs --allow-import."
+_SET_HELP = (
+    "A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times."
+)
+_DURATIONS_HELP = (
+    "How long tasks take (constant:10): lognormal:10,0.6, pareto:1,1.5,100, empirical:RUN, …; for one stage alone "
+    "NAME=HOW. May be given several times."
+)
+_RELATION_HELP = (
+    "What tasks read of the stage before (one-to-one): all, reduce:WIDTH or window:REACH."
+)
+_RULE_HELP = (
+    "A straggler rule (off and two_phase): off, cubed, spark, late, two_phase, or all. May be given several times; "
+    "the first is what the others are compared to."
+)
 
 
-def _option(section: str, *names: str, text: str, metavar: str | None = None) -> Any:
-    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=section)
+def _option(names: str, text: str, panel: str) -> Any:
+    """Return an option: ``--name``, ``-n`` and what stands for its value, separated by blanks."""
+    *flags, last = names.split()
+    if last.startswith("-"):
+        return typer.Option(*flags, last, help=text, rich_help_panel=panel)
+    return typer.Option(*flags, metavar=last, help=text, rich_help_panel=panel, show_default=False)
+
+
+def _plan(names: str, text: str) -> Any:
+    return _option(names, text, "The plan")
+
+
+def _case(names: str, text: str) -> Any:
+    return _option(names, text, "Workers, noise, scheduler")
+
+
+def _output(names: str, text: str) -> Any:
+    return _option(names, text, "What comes out")
 
 
 def simulate(
     context: typer.Context,
     plan: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="PLAN",
-            show_default=False,
-            help="A plan of yours, [bold]package.module:name[/bold]; needs --allow-import.",
-        ),
+        str | None, typer.Argument(metavar="PLAN", show_default=False, help=_PATH_HELP)
     ] = None,
     *,
-    config: Annotated[
-        Path | None,
-        _option(
-            _CASE,
-            "--config",
-            "-c",
-            metavar="FILE",
-            text="A TOML file that says all there is to say.",
-        ),
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        _option(
-            _CASE,
-            "--set",
-            "-s",
-            metavar="SECTION.KEY=VALUE",
-            text="A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times.",
-        ),
-    ] = None,
     allow_import: Annotated[
-        bool, _option(_PLAN, "--allow-import", text="Import the module of PLAN, which runs it.")
+        bool, _plan("--allow-import", "Import the module of PLAN, which runs it.")
     ] = False,
     history: Annotated[
         str | None,
-        _option(
-            _PLAN,
-            "--history",
-            metavar="RUN",
-            text="A run of yours, as ax.History wrote it: its plan, with the durations that were measured.",
-        ),
+        _plan("--history RUN", "A run of yours, as ax.History wrote it: its plan and durations."),
     ] = None,
     stages: Annotated[
-        int | None,
-        _option(
-            _PLAN,
-            "--stages",
-            metavar="N",
-            text="How many stages, each of which reads the one before.",
-        ),
+        int | None, _plan("--stages N", "How many stages (1); each reads the one before.")
     ] = None,
     tasks: Annotated[
-        int | None,
-        _option(_PLAN, "--tasks", metavar="N", text="How many tasks the first stage has."),
+        int | None, _plan("--tasks N", "How many tasks the first stage has (1000).")
     ] = None,
-    relation: Annotated[
-        str | None,
-        _option(
-            _PLAN,
-            "--relation",
-            metavar="HOW",
-            text="What tasks read of the stage before: one-to-one, all, reduce:WIDTH or window:REACH.",
-        ),
-    ] = None,
-    durations: Annotated[
-        list[str] | None,
-        _option(
-            _PLAN,
-            "--durations",
-            "-d",
-            metavar="HOW",
-            text="How long tasks take: constant:10, lognormal:10,0.6, … For one stage alone: NAME=HOW. May be "
-            "given several times.",
-        ),
-    ] = None,
+    relation: Annotated[str | None, _plan("--relation HOW", _RELATION_HELP)] = None,
+    durations: Annotated[list[str] | None, _plan("--durations -d HOW", _DURATIONS_HELP)] = None,
     workers: Annotated[
-        int | None,
-        _option(
-            _CASE,
-            "--workers",
-            "-w",
-            metavar="N",
-            text="How many there are; each runs one attempt at a time.",
-        ),
+        int | None, _case("--workers -w N", "How many (100); each runs one attempt at a time.")
     ] = None,
-    price: Annotated[
-        float | None,
-        _option(_CASE, "--price", metavar="PRICE", text="Of an hour of a worker's time."),
+    price: Annotated[float | None, _case("--price PRICE", "Of an hour of a worker's time.")] = None,
+    slow: Annotated[float | None, _case("--slow SHARE", "Which share of attempts is slow.")] = None,
+    rule: Annotated[list[str] | None, _case("--rule -r NAME", _RULE_HELP)] = None,
+    config: Annotated[
+        Path | None, _case("--config -c FILE", "A TOML file that says all there is to say.")
     ] = None,
-    slow: Annotated[
-        float | None,
-        _option(_CASE, "--slow", metavar="SHARE", text="Which share of attempts is slow."),
-    ] = None,
-    rule: Annotated[
-        list[str] | None,
-        _option(
-            _CASE,
-            "--rule",
-            "-r",
-            metavar="NAME",
-            text="A straggler rule: off, cubed, spark, late, two_phase, or all. May be given several times; the "
-            "first is what the others are compared to.",
-        ),
-    ] = None,
+    settings: Annotated[list[str] | None, _case("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
     seeds: Annotated[
         int | None,
-        _option(
-            _OUTPUT,
-            "--seeds",
-            metavar="N",
-            text="How often all is simulated, with another chance each time.",
-        ),
+        _output("--seeds N", "How often all is simulated (3), by another chance each time."),
     ] = None,
     seed: Annotated[
-        int | None,
-        _option(
-            _OUTPUT,
-            "--seed",
-            metavar="N",
-            text="The first seed; the same seed gives the same result.",
-        ),
+        int | None, _output("--seed N", "The first seed (0); the same seed gives the same result.")
     ] = None,
-    as_json: Annotated[
-        bool, _option(_OUTPUT, "--json", text="Print everything as JSON instead.")
-    ] = False,
-    quiet: Annotated[bool, _option(_OUTPUT, "--quiet", "-q", text="Show no progress.")] = False,
+    as_json: Annotated[bool, _output("--json", "Print everything as JSON instead.")] = False,
+    quiet: Annotated[bool, _output("--quiet -q", "Show no progress.")] = False,
     traceback: Annotated[
-        bool, _option(_OUTPUT, "--traceback", text="Show Python's traceback with an error.")
+        bool, _output("--traceback", "Show Python's traceback with an error.")
     ] = False,
 ) -> None:
     """How long and how dear a plan would be, on workers you do not have.

@@ -146,7 +146,7 @@ class Cluster:
 
 
 class Workforce:
-    """What each worker of a cluster is like: a function of the seed and the worker's number."""
+    """The workers of a cluster one by one: speeds, cold starts and lifetimes, as functions of the seed."""
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
         self._cluster = cluster

@@ -25,7 +25,7 @@ MACHINE_FIGURES = ("seconds", "events_per_second")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """What is simulated, whatever the scheduler does about it; attributes as :func:`simulate` takes them."""
+    """Plan, workers and noise, whatever the scheduler does about them; attributes as :func:`simulate` takes them."""
 
     plan: Plan
     cluster: Cluster
@@ -56,7 +56,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Variant:
-    """What the scheduler does: a straggler rule by its name, and whether stages wait for each other."""
+    """A policy of the scheduler: a straggler rule by its name, and whether stages wait for each other."""
 
     rule: str
     barriers: bool = False

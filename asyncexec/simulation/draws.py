@@ -1,4 +1,4 @@
-"""What chance has in store for a run: a function of the seed, the stage, the task and the attempt's number alone.
+"""Random durations and failures: a function of the seed, the stage, the task and the attempt's number alone.
 
 Two runs with one seed meet the same tasks and the same first attempts, whatever their policies do: they can be compared
 pair by pair.
@@ -20,7 +20,7 @@ KEPT_BLOCKS = 64
 
 
 class Draw(NamedTuple):
-    """What becomes of an attempt on a worker of ordinary speed.
+    """The duration and the end of an attempt on a worker of ordinary speed.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How long tasks take by nature: the same for every attempt of a task, whichever worker it runs on."""
+"""Durations of tasks by nature: the same for every attempt of a task, whichever worker it runs on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came of a simulated run."""
+"""Figures of a simulated run."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class Simulated:
 
     @property
     def efficiency(self) -> float:
-        """How close to the ideal it is: 1.0 is as fast as can be."""
+        """The ideal time by the makespan: 1.0 is as fast as can be."""
         return self.ideal_seconds / self.makespan_seconds if self.makespan_seconds else 1.0
 
     @property
     def useless_backups(self) -> int:
-        """How many backups were started and were not the first to succeed."""
+        """The number of backups that were started and were not the first to succeed."""
         return self.backups - self.useful_backups
 
     def as_json(self) -> dict[str, Any]:

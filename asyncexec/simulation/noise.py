@@ -1,4 +1,4 @@
-"""What happens to attempts besides what tasks take by nature; drawn anew for each attempt."""
+"""Noise: slow attempts, hangs, failures and waits for storage, drawn anew for each attempt."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncexec.simulation.durations import Durations, Seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """How attempts differ from what their tasks take by nature.
+    """Differences of attempts from the duration that their tasks have by nature.
 
     Attributes
     ----------

@@ -141,22 +141,22 @@ class RecordedRun:
 
     @property
     def attempts(self) -> int:
-        """How many attempts started."""
+        """The number of attempts that started."""
         return sum(len(stage.attempts) for stage in self.stages)
 
     @property
     def backups(self) -> int:
-        """How many of them were backups."""
+        """The number of backups among them."""
         return sum(int(stage.attempts.backup.sum()) for stage in self.stages)
 
     @property
     def resumed(self) -> int:
-        """How many tasks an earlier run had completed."""
+        """The number of tasks that an earlier run had completed."""
         return sum(stage.resumed for stage in self.stages)
 
     @property
     def completed(self) -> int:
-        """How many tasks were complete when the run had ended."""
+        """The number of tasks that were complete when the run had ended."""
         return sum(stage.completed for stage in self.stages)
 
     @property
@@ -166,7 +166,7 @@ class RecordedRun:
 
     @property
     def slot_seconds(self) -> float:
-        """How long workers were taken by attempts."""
+        """The seconds that workers were taken by attempts."""
         return sum(float(stage.attempts.seconds.sum()) for stage in self.stages)
 
     def succeeded_seconds(self, stage: str | None = None) -> NDArray[np.float64]:

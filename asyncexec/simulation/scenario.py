@@ -92,7 +92,7 @@ class RunsSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """What is simulated.
+    """A plan, workers, noise and runs of a simulation.
 
     Attributes
     ----------
@@ -162,7 +162,7 @@ class Scenario:
 
     @property
     def count(self) -> int:
-        """How many runs there are to simulate."""
+        """The number of runs to simulate."""
         return (len(self.variants) + (self.recorded is not None)) * len(self.seeds)
 
     def run(

@@ -1,4 +1,4 @@
-"""What measured durations owe to the tasks, and what to chance: the one comes again with every attempt, the other not.
+"""Measured durations, taken apart: the share of the tasks, which comes again with every attempt, and that of chance.
 
 What decides whether a backup helps is the slow end: attempts beyond twice the median of their stage. Where tasks had
 several attempts, these tell: if another attempt of a task whose first was slow was quick, the attempt was slow and not

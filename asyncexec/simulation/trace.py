@@ -1,4 +1,4 @@
-"""What a simulation takes note of as it goes."""
+"""Counts and sums of a simulation as it goes."""
 
 from __future__ import annotations
 

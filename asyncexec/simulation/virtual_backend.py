@@ -89,7 +89,7 @@ class VirtualBackend:
     # -- what the dispatch asks
 
     def slots(self) -> int:
-        """How many attempts can run at once, now; at least 1, so that work comes."""
+        """Return the number of attempts that can run at once, now; at least 1, so that work comes."""
         return max(1, self._up - self._workers.held - len(self._avoided))
 
     def send(self, batch: Batch) -> None:

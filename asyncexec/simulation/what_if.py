@@ -15,7 +15,7 @@ from asyncexec.simulation.separation import Separated, Slowness, separate_run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
-    """What the model makes of a recorded run.
+    """A recorded run, simulated where it was run and elsewhere.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class WhatIf:
 
     @property
     def measured_cost(self) -> float:
-        """What the measured run would have cost at the prices of elsewhere, on as many workers as it had."""
+        """The cost of the measured run at the prices of elsewhere, on as many workers as it had."""
         cluster, run = self.there.case.cluster, self.run
         if cluster.billed == "workers":
             billed = run.slots * cluster.billed_seconds(run.wall_seconds)
@@ -45,7 +45,7 @@ class WhatIf:
 
     @property
     def model_error(self) -> float | None:
-        """How far off the model is where the run was run: 0.1 says that it is 10% too slow.
+        """The error of the model where the run was run: 0.1 says that it is 10% too slow.
 
         None where only a part of the plan ran: the rest was complete before, or never came to its end.
         """

@@ -1,1 +1,1 @@
-"""What others need to test on this engine: virtual time, faults, model backends, a conformance suite."""
+"""Tools for tests on this engine: virtual time, faults, model backends, a conformance suite."""

@@ -1,4 +1,4 @@
-"""What happens to an attempt on a model backend, and seeded ways to decide it."""
+"""Fates of attempts on a model backend, and seeded ways to decide them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Visit(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """How an attempt goes.
+    """Duration and end of an attempt.
 
     Attributes
     ----------

@@ -26,7 +26,7 @@ _CAPABILITIES = Capabilities(name="model", kills=True, isolated=True, shares_mem
 
 @dataclass(slots=True, kw_only=True)
 class Ledger:
-    """What a model backend has seen.
+    """Counts of all that happened on a model backend.
 
     Attributes
     ----------

@@ -1,1 +1,1 @@
-"""What two emission scenarios do to air temperature, from netCDF to pictures: ``asyncexec demo``."""
+"""Air temperature under two emission scenarios, from netCDF to pictures: ``asyncexec demo``."""

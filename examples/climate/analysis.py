@@ -1,4 +1,4 @@
-"""What the demo computes, written as anybody would write it."""
+"""The computation of the demo, written as anybody would write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the demo needs beyond the package itself."""
+"""Packages that the demo needs beyond asyncexec itself."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What the demo is asked to do.
+    """A request to the demo.
 
     Attributes
     ----------
@@ -77,7 +77,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What the demo did.
+    """Results of the demo.
 
     Attributes
     ----------

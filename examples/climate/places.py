@@ -1,4 +1,4 @@
-"""Where the demo puts things in its work directory."""
+"""Places of the demo's input, results and pictures in its work directory."""
 
 from __future__ import annotations
 

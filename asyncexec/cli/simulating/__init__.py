@@ -1,1 +1,1 @@
-"""What ``asyncexec simulate`` takes, shows and prints."""
+"""Progress, tables and JSON of ``asyncexec simulate``."""

@@ -23,7 +23,7 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """Where the archive will run.
+    """The Python and the machine that the archive will run on.
 
     Attributes
     ----------
