@@ -11,8 +11,8 @@ import numpy as np
 from asyncexec.storage.chunk_files import ChunkFiles
 
 if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
     from asyncexec.storage.arrays import StoredArray
-    from asyncexec.storage.selections import Region
 
 OPENED_LIMIT = 256
 """How many arrays a process keeps opened."""

@@ -12,11 +12,19 @@ import numpy as np
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
 from asyncexec.storage.access import opened
 from asyncexec.storage.arrays import StoredArray
-from asyncexec.storage.cuts import indexer
-from asyncexec.storage.selections import Region, Selection, extents
+from asyncexec.storage.chunk_slices import indexer, shape_of
 
 if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index, Shape
+
+
+class Selection(Protocol):
+    """The part of an array that each task reads; small, can be pickled, alike for any number of tasks."""
+
+    def __call__(self, index: Index) -> Region:
+        """Return what the task at ``index`` reads: a slice or positions for each axis of the array."""
+        ...
 
 
 class Readable(Protocol):
@@ -125,10 +133,8 @@ class Target:
 
     def region(self, index: Index) -> tuple[slice, ...]:
         """Return where the task at ``index`` writes, in elements."""
-        return tuple(
-            slice(i * block, min((i + 1) * block, extent))
-            for i, block, extent in zip(index, self.block, self.ref.shape, strict=True)
-        )
+        along = zip(index, self.block, self.array.shape, strict=True)
+        return tuple([slice(i * block, min((i + 1) * block, n)) for i, block, n in along])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -155,9 +161,11 @@ class BlockIO:
         inputs: list[Any] = []
         total = 0
         for source in self.sources:
-            region = source.select(index)
-            total += math.prod(extents(region)) * source.array.numpy_dtype.itemsize
-            inputs.append(self._input(source, region))
+            array = source.array
+            readable = opened(array) if isinstance(array, StoredArray) else array
+            block = readable.read(source.select(index))
+            total += block.nbytes
+            inputs.append(block)
         return tuple(inputs), total
 
     def save(self, index: Index, result: Any) -> int:
@@ -181,11 +189,11 @@ class BlockIO:
     def nbytes(self, index: Index) -> int:
         """Return how many bytes (not encoded) the task reads and writes, as ``load`` and ``save`` will count them."""
         read = sum(
-            math.prod(extents(source.select(index))) * source.array.numpy_dtype.itemsize
+            math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
             for source in self.sources
         )
         return read + sum(
-            math.prod(extents(target.region(index))) * target.ref.numpy_dtype.itemsize
+            math.prod(shape_of(target.region(index))) * target.array.numpy_dtype.itemsize
             for target in self.targets
         )
 
@@ -199,10 +207,6 @@ class BlockIO:
             ),
             targets=tuple(replace(t, array=change(t.ref)) for t in self.targets),
         )
-
-    def _input(self, source: Source, region: Region) -> Any:
-        array = source.array
-        return (opened(array) if isinstance(array, StoredArray) else array).read(region)
 
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):
@@ -218,13 +222,13 @@ class BlockIO:
         self, index: Index, target: Target, region: tuple[slice, ...], given: Any
     ) -> np.ndarray:
         block = np.asarray(given)
-        shape = extents(region)
+        shape = tuple([along.stop - along.start for along in region])
         if block.shape != shape:
             raise ChunkMismatchError(
                 f"{self._task(index)} returned a block of shape {block.shape} where shape {shape} is to be written. "
                 f"Declare the chunks that the function returns, or change what it returns"
             )
-        if block.dtype != target.ref.numpy_dtype:
+        if block.dtype != target.array.numpy_dtype:
             raise ChunkMismatchError(
                 f"{self._task(index)} returned elements of type {block.dtype} where {target.ref.dtype} "
                 f"is to be written. Pass dtype={str(block.dtype)!r}, or return block.astype({target.ref.dtype!r})"

@@ -21,14 +21,19 @@ import numcodecs
 import numpy as np
 
 from asyncexec.errors import CorruptArrayError
-from asyncexec.storage.cuts import Cut, assign, cuts
+from asyncexec.storage.chunk_slices import (
+    ChunkSlice,
+    assign,
+    chunk_slices,
+    shape_of,
+    within_one_chunk,
+)
 from asyncexec.storage.faults import missing_chunk, storage_error
-from asyncexec.storage.selections import extents
 
 if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index
     from asyncexec.storage.arrays import Encoding, StoredArray
-    from asyncexec.storage.selections import Region
 
 PARTIAL = ".asyncexec-partial"
 """Folder in an array for chunks that are being written."""
@@ -55,23 +60,26 @@ class ChunkFiles:
 
     def read(self, region: Region) -> np.ndarray:
         """Return what ``region`` takes, read-only; within one chunk without copying it."""
-        pieces = [cuts(along, size) for along, size in zip(region, self._chunks, strict=True)]
-        alone = _within_one_chunk(pieces)
-        if alone is None:
-            block = self._assembled(region, pieces)
+        pieces = [
+            chunk_slices(along, size) for along, size in zip(region, self._chunks, strict=True)
+        ]
+        block: np.ndarray
+        if (one := within_one_chunk(pieces)) is not None:
+            chunk, inner = one
+            block = self._decoded(chunk)[inner]
         else:
-            chunk = self._decoded(tuple([cut.chunk for cut in alone]))
-            # The ellipsis keeps an array without axes an array.
-            block = chunk[(*[cut.inner for cut in alone], ...)]
+            block = self._assembled(region, pieces)
         block.flags.writeable = False
         return block
 
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write ``block`` to ``region``, which covers whole chunks (or reaches the array's edge)."""
-        pieces = [cuts(along, size) for along, size in zip(region, self._chunks, strict=True)]
+        pieces = [
+            chunk_slices(along, size) for along, size in zip(region, self._chunks, strict=True)
+        ]
         for combination in product(*pieces):
-            part = block[(*[cut.outer for cut in combination], ...)]
-            self._store(tuple([cut.chunk for cut in combination]), self._encoded(part))
+            part = block[(*[piece.in_result for piece in combination], ...)]
+            self._store(tuple([piece.chunk for piece in combination]), self._encoded(part))
 
     def path(self, chunk: Index) -> str:
         """Return the file of ``chunk``."""
@@ -79,16 +87,11 @@ class ChunkFiles:
             return f"{self._root}/{'c' if self._prefix else '0'}"
         return f"{self._root}/{self._prefix}{self._separator.join(map(str, chunk))}"
 
-    def _assembled(self, region: Region, pieces: list[list[Cut]]) -> np.ndarray:
-        out = np.empty(extents(region), self._dtype)
+    def _assembled(self, region: Region, pieces: list[list[ChunkSlice]]) -> np.ndarray:
+        out = np.empty(shape_of(region), self._dtype)
         for combination in product(*pieces):
-            chunk = self._decoded(tuple(cut.chunk for cut in combination))
-            assign(
-                out,
-                tuple(cut.outer for cut in combination),
-                chunk,
-                tuple(cut.inner for cut in combination),
-            )
+            chunk, inner, outer = zip(*combination, strict=True)
+            assign(out, outer, self._decoded(chunk), inner)
         return out
 
     def _decoded(self, chunk: Index) -> np.ndarray:
@@ -159,14 +162,6 @@ class ChunkFiles:
             raise storage_error(
                 error, self._ref.location, "cannot be written", chunk=chunk, path=path
             ) from error
-
-
-def _within_one_chunk(pieces: list[list[Cut]]) -> list[Cut] | None:
-    """Return the one cut of every axis, where all is in one chunk and follows slices; else None."""
-    for piece in pieces:
-        if len(piece) != 1 or not isinstance(piece[0].inner, slice):
-            return None
-    return [piece[0] for piece in pieces]
 
 
 def codec(compressor: str) -> Any:

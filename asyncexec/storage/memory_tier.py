@@ -14,16 +14,15 @@ import numpy as np
 
 from asyncexec.errors import CorruptArrayError
 from asyncexec.storage.access import opened
+from asyncexec.storage.chunk_slices import assign, chunk_slices, shape_of, within_one_chunk
 from asyncexec.storage.creation import create_array
-from asyncexec.storage.cuts import assign, cuts
-from asyncexec.storage.selections import extents
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index, Shape
     from asyncexec.storage.arrays import StoredArray
-    from asyncexec.storage.selections import Region
 
 
 class MemoryTier:
@@ -87,19 +86,16 @@ class TierArray:
 
     def read(self, region: Region) -> np.ndarray:
         """Return what ``region`` takes, read-only; within one block without copying it."""
-        pieces = [cuts(along, size) for along, size in zip(region, self.block, strict=True)]
-        if all(len(piece) == 1 and isinstance(piece[0].inner, slice) for piece in pieces):
-            held = self._block(tuple(piece[0].chunk for piece in pieces))
-            found = held[(*(piece[0].inner for piece in pieces), ...)]
+        pieces = [chunk_slices(along, size) for along, size in zip(region, self.block, strict=True)]
+        found: np.ndarray
+        if (one := within_one_chunk(pieces)) is not None:
+            chunk, inner = one
+            found = self._block(chunk)[inner]
         else:
-            found = np.empty(extents(region), self.numpy_dtype)
+            found = np.empty(shape_of(region), self.numpy_dtype)
             for combination in product(*pieces):
-                held = self._block(tuple(cut.chunk for cut in combination))
-                outer, inner = (
-                    tuple(part)
-                    for part in zip(*((c.outer, c.inner) for c in combination), strict=True)
-                )
-                assign(found, outer, held, inner)
+                chunk, inner, outer = zip(*combination, strict=True)
+                assign(found, outer, self._block(chunk), inner)
         found.flags.writeable = False
         return found
 

@@ -15,8 +15,8 @@ from asyncexec.storage.faults import cause, missing_chunk, storage_error, tell
 from asyncexec.storage.stores import open_place
 
 if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
     from asyncexec.storage.arrays import StoredArray
-    from asyncexec.storage.selections import Region
 
 
 class ZarrChunks:

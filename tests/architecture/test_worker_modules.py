@@ -36,11 +36,10 @@ asyncexec.storage.access
 asyncexec.storage.arrays
 asyncexec.storage.block_io
 asyncexec.storage.chunk_files
-asyncexec.storage.cuts
+asyncexec.storage.chunk_slices
 asyncexec.storage.faults
 asyncexec.storage.locations
 asyncexec.storage.options
-asyncexec.storage.selections
 """
 MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 170, 380
 """Of all modules, Python's own among them."""

@@ -70,4 +70,4 @@ async def doubled(engine, folder, chunks):
 
 async def test_a_further_chunk_takes_few_calls(engine, tmp_path):
     some, more = [await doubled(engine, tmp_path, chunks) for chunks in (20, 120)]
-    assert (more - some) / 100 <= 90
+    assert (more - some) / 100 <= 60

@@ -14,9 +14,9 @@ from asyncexec.storage import (
     create_array,
     open_array,
     planned_array,
-    selections as sel,
     write,
 )
+from tests.storage.regions import same_block
 
 SHAPE, CHUNKS, GRID = (10, 7), (4, 3), (3, 3)
 FINGERPRINT = "0f" * 32
@@ -72,7 +72,7 @@ def output(ref, block):
 
 def pipeline(source, target, *, middle=None, work_dir=None, **options):
     middle = middle or planned("run://middle")
-    same = sel.same_block(SHAPE, CHUNKS)
+    same = same_block(SHAPE, CHUNKS)
     blocks = {
         "first": BlockIO(
             sources=(Source(array=source, select=same),),

@@ -17,7 +17,7 @@ from asyncexec.storage import create_array, locate, open_array, planned_array, r
 from asyncexec.storage.access import OPENED_LIMIT, forget_opened, opened
 from asyncexec.storage.chunk_files import PARTIAL, ChunkFiles
 from asyncexec.storage.stores import open_place
-from tests.storage.test_selections import regions, taken
+from tests.storage.regions import regions, taken
 
 DTYPES = ["?", "i1", "u2", "i4", "u8", "f2", "f4", "f8", "c8", "c16"]
 COMPRESSORS = [

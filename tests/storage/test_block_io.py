@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap, ReadRegion
 from asyncexec.storage import (
     BlockIO,
     InMemory,
@@ -15,9 +17,9 @@ from asyncexec.storage import (
     create_array,
     planned_array,
     read,
-    selections as sel,
     write,
 )
+from tests.storage.regions import same_block, whole
 
 
 def made(place, data, chunks):
@@ -43,8 +45,8 @@ def test_load_gives_one_input_per_source_and_the_bytes(tmp_path, data):
     other = InMemory(np.arange(7.0))
     io = BlockIO(
         sources=(
-            Source(array=ref, select=sel.same_block((10, 7), (4, 3))),
-            Source(array=other, select=sel.blocks((7,), (3,), (1,))),
+            Source(array=ref, select=same_block((10, 7), (4, 3))),
+            Source(array=other, select=ReadRegion(AccessMap((AxisAccess(1, 3, 0, 7),)))),
         )
     )
     inputs, size = io.load((2, 1))
@@ -55,7 +57,7 @@ def test_load_gives_one_input_per_source_and_the_bytes(tmp_path, data):
 
 def test_inputs_are_read_only_wherever_they_come_from(tmp_path, data):
     ref = made(tmp_path / "x", data, (4, 3))
-    select = sel.whole((10, 7))
+    select = whole((10, 7))
     (stored, held), _ = BlockIO(
         sources=(Source(array=ref, select=select), Source(array=InMemory(data), select=select))
     ).load((0,))
@@ -68,7 +70,7 @@ def test_inputs_are_read_only_wherever_they_come_from(tmp_path, data):
 
 def test_arrays_in_memory_are_shared_within_the_process(data):
     (block,), _ = BlockIO(
-        sources=(Source(array=InMemory(data), select=sel.same_block((10, 7), (4, 3))),)
+        sources=(Source(array=InMemory(data), select=same_block((10, 7), (4, 3))),)
     ).load((0, 0))
     assert np.shares_memory(block, data)
 
@@ -104,7 +106,7 @@ def test_several_outputs_come_as_a_tuple(tmp_path):
 def test_an_array_without_axes(tmp_path):
     ref = empty(tmp_path / "x", (), ())
     io = BlockIO(
-        sources=(Source(array=InMemory(np.array(2.5)), select=sel.same_block((), ())),),
+        sources=(Source(array=InMemory(np.array(2.5)), select=same_block((), ())),),
         targets=(Target(array=ref, block=()),),
     )
     (block,), size = io.load(())
@@ -148,8 +150,8 @@ def test_bound_changes_every_reference(tmp_path):
     ref, other = (planned_array(f"run://{n}", shape=(4,), dtype="f8", chunks=(2,)) for n in "ab")
     io = BlockIO(
         sources=(
-            Source(array=ref, select=sel.whole((4,))),
-            Source(array=InMemory(np.ones(3)), select=sel.whole((3,))),
+            Source(array=ref, select=whole((4,))),
+            Source(array=InMemory(np.ones(3)), select=whole((3,))),
         ),
         targets=(Target(array=other, block=(2,)),),
     )
@@ -166,7 +168,7 @@ def test_bound_changes_every_reference(tmp_path):
 
 def test_travels_to_workers(tmp_path, data):
     ref = made(tmp_path / "x", data, (4, 3))
-    io = BlockIO(sources=(Source(array=ref, select=sel.same_block((10, 7), (4, 3))),))
+    io = BlockIO(sources=(Source(array=ref, select=same_block((10, 7), (4, 3))),))
     for blob in (pickle.dumps(io), cloudpickle.dumps(io)):
         assert len(blob) < 1500
         (block,), _ = pickle.loads(blob).load((1, 1))

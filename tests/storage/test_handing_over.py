@@ -5,7 +5,7 @@ import pytest
 
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage import ArrayWorkspace, BlockIO, InMemory, Source
-from asyncexec.storage.selections import same_block
+from tests.storage.regions import same_block
 
 
 @pytest.mark.parametrize("elements, files", [(10, 0), (200_000, 2)])

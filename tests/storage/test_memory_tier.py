@@ -10,7 +10,7 @@ from hypothesis import given, strategies as st
 from asyncexec.errors import CorruptArrayError
 from asyncexec.storage import planned_array
 from asyncexec.storage.memory_tier import MemoryTier, TierArray
-from tests.storage.test_selections import regions, taken
+from tests.storage.regions import regions, taken
 
 
 def tiered(place, budget_bytes, shape=(10, 7), block=(4, 3), dtype="f8"):

@@ -21,7 +21,6 @@ from asyncexec.storage import (
     open_array,
     planned_array,
     read,
-    selections as sel,
     write,
 )
 from asyncexec.storage.access import forget_opened
@@ -31,6 +30,7 @@ from asyncexec.storage.presence import blocks_present
 from asyncexec.storage.stores import open_place
 from asyncexec.storage.work_dir import make_work_place
 from tests.storage.fake_s3 import serving
+from tests.storage.regions import same_block
 
 CANARY = "canary-b8d2e4"
 
@@ -69,7 +69,7 @@ def test_arrays_are_made_written_read_listed_and_removed(s3, rng, shards):
     data = rng.random((10, 7))
     target = Target(array=ref, block=(8, 6))
     io = BlockIO(
-        sources=(Source(array=ref, select=sel.same_block((10, 7), (8, 6))),), targets=(target,)
+        sources=(Source(array=ref, select=same_block((10, 7), (8, 6))),), targets=(target,)
     )
     for index in np.ndindex(2, 2):
         io.save(index, data[target.region(index)])

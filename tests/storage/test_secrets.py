@@ -15,10 +15,10 @@ from asyncexec.storage import (
     Source,
     Target,
     planned_array,
-    selections as sel,
 )
 from asyncexec.storage.access import forget_opened
 from tests.storage.pipelines import double, opening
+from tests.storage.regions import same_block
 
 CANARY = "canary-e07c55"
 OPTIONS = {
@@ -40,7 +40,7 @@ URLS = [
 def io_for(url, options):
     ref = planned_array(url, shape=(4,), dtype="f8", chunks=(2,), storage_options=options)
     return BlockIO(
-        sources=(Source(array=ref, select=sel.same_block((4,), (2,))),),
+        sources=(Source(array=ref, select=same_block((4,), (2,))),),
         targets=(Target(array=ref, block=(2,)),),
         label="double",
     )

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from asyncexec.plan.access_map import ReadRegion, of_blocks
 from asyncexec.plan.box import unravel
 from asyncexec.storage.block_io import BlockIO, InMemory, Source
-from asyncexec.storage.selections import Axes, Block
 from asyncexec.straggler.task_sizes import LEAST, MOST, SlowThreshold, TaskSizes, sizes_of
 
 
@@ -22,8 +22,8 @@ class Ragged:
 
 def blocks_of(extents, block):
     data = InMemory(np.zeros(extents, np.float32))
-    rules = tuple(Block(axis, block, extent) for axis, extent in enumerate(extents))
-    return BlockIO(sources=(Source(array=data, select=Axes(rules)),))
+    access = of_blocks(extents, (block,) * len(extents))
+    return BlockIO(sources=(Source(array=data, select=ReadRegion(access)),))
 
 
 @pytest.mark.parametrize("extents", [(40, 40), (10,), (8, 7)])

@@ -1,0 +1,126 @@
+"""A region of an array, cut along its chunks: each chunk's share, and its place in the result."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from asyncexec.plan.access import Along, Region
+    from asyncexec.plan.box import Index, Shape
+
+
+class ChunkSlice(NamedTuple):
+    """One chunk's share of one axis: ``in_chunk`` of the chunk goes to ``in_result`` of the result."""
+
+    chunk: int
+    in_chunk: Along
+    in_result: Along
+
+
+def chunk_slices(along: Along, size: int) -> list[ChunkSlice]:
+    """Cut one axis along chunks of ``size`` elements; chunks of which nothing is taken do not appear."""
+    # Called for every axis of every block that is read or written, so it is written to be quick.
+    if not isinstance(along, slice):
+        return _slices_of_positions(along, size)
+    start, stop = along.start, along.stop
+    if along.step in (None, 1):
+        if start >= stop:
+            return []
+        first = start // size
+        base = first * size
+        if stop <= base + size:
+            return [ChunkSlice(first, slice(start - base, stop - base), slice(0, stop - start))]
+        return [_slice(start, stop, number, size) for number in range(first, -(-stop // size))]
+    return _slices_of_strides(range(start, -1 if stop is None else stop, along.step), size)
+
+
+def _slice(start: int, stop: int, number: int, size: int) -> ChunkSlice:
+    low, high = max(start, number * size), min(stop, (number + 1) * size)
+    return ChunkSlice(
+        number, slice(low - number * size, high - number * size), slice(low - start, high - start)
+    )
+
+
+def _slices_of_strides(positions: range, size: int) -> list[ChunkSlice]:
+    found: list[ChunkSlice] = []
+    done = 0
+    while done < len(positions):
+        number = positions[done] // size
+        edge = (number + 1) * size if positions.step > 0 else number * size - 1
+        count = len(range(positions[done], edge, positions.step))
+        part = positions[done : done + count]
+        low, last = part[0] - number * size, part[-1] - number * size
+        end = last + (1 if positions.step > 0 else -1)
+        found.append(
+            ChunkSlice(
+                number,
+                slice(low, end if end >= 0 else None, positions.step),
+                slice(done, done + len(part)),
+            )
+        )
+        done += len(part)
+    return found
+
+
+def _slices_of_positions(positions: Any, size: int) -> list[ChunkSlice]:
+    positions = np.asarray(positions, np.int64)
+    numbers = positions // size
+    if not len(numbers):
+        return []
+    # One sort, whatever the number of chunks; equal numbers keep their order.
+    order = np.argsort(numbers, kind="stable")
+    chunks, starts = np.unique(numbers[order], return_index=True)
+    return [
+        ChunkSlice(number, positions[at] - number * size, at)
+        for number, at in zip(chunks.tolist(), np.split(order, starts[1:]), strict=True)
+    ]
+
+
+def within_one_chunk(
+    pieces: Sequence[Sequence[ChunkSlice]],
+) -> tuple[Index, tuple[Any, ...]] | None:
+    """Return the one chunk that ``pieces`` lie in, and how to index it for a view of them; None if there is none."""
+    chunk: list[int] = []
+    # The ellipsis keeps an array without axes an array.
+    inner: list[Any] = []
+    for piece in pieces:
+        if len(piece) != 1 or not isinstance(piece[0].in_chunk, slice):
+            return None
+        chunk.append(piece[0].chunk)
+        inner.append(piece[0].in_chunk)
+    return tuple(chunk), (*inner, ...)
+
+
+def shape_of(region: Region) -> Shape:
+    """Return the shape of what ``region`` takes."""
+    return tuple([_count(along) if isinstance(along, slice) else len(along) for along in region])
+
+
+def _count(along: slice) -> int:
+    # A negative step that runs off the front has stop None.
+    step = 1 if along.step is None else along.step
+    stop = -1 if along.stop is None else along.stop
+    return len(range(along.start, stop, step))
+
+
+def indexer(region: Region) -> Any:
+    """Return ``region`` as NumPy indexes with it, axis by axis, also where several axes have positions."""
+    if all(isinstance(along, slice) for along in region):
+        return region
+    return np.ix_(*(_positions(along) for along in region))
+
+
+def assign(out: np.ndarray, outer: Region, block: np.ndarray, inner: Region) -> None:
+    """Set ``out[outer]`` to ``block[inner]``."""
+    out[indexer(outer)] = block[indexer(inner)]
+
+
+def _positions(along: Along) -> Any:
+    if not isinstance(along, slice):
+        return along
+    # A slice that runs off the front has no stop.
+    return np.arange(along.start, -1 if along.stop is None else along.stop, along.step or 1)
