@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from asyncexec.backends.features import ExecutorFeatures, executor_features
+from asyncexec.backends.option_fields import described_fields
 from asyncexec.cli.feature_descriptions import COLUMNS, describe
-from asyncexec.engine.executor_options import RUN_OPTIONS
+from asyncexec.engine.executor_options import RunOptions
 
 _INTRODUCTION = """\
 # Executors
@@ -54,7 +55,9 @@ def _lines(executors: Sequence[ExecutorFeatures]) -> Iterator[str]:
     yield _INTRODUCTION
     yield from _features(executors)
     yield ""
-    yield _RUN_OPTIONS + "\n".join(f"| `{n}` | {meaning} |" for n, meaning in RUN_OPTIONS.items())
+    yield _RUN_OPTIONS + "\n".join(
+        f"| `{o.name}` | {_cell(o.meaning)} |" for o in described_fields(RunOptions)
+    )
     for executor in executors:
         yield from _section(executor)
 

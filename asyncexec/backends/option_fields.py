@@ -120,8 +120,11 @@ def options_of(constructor: object) -> type | None:
 def declared_options(constructor: object) -> tuple[Option, ...] | None:
     """Return the options that a backend's class declares; None where it declares none."""
     options = options_of(constructor)
-    if options is None:
-        return None
+    return None if options is None else described_fields(options)
+
+
+def described_fields(options: type) -> tuple[Option, ...]:
+    """Return the options that are the fields of a dataclass."""
     meanings = _meanings(options)
     return tuple(
         Option(name=each.name, default=_default(each), meaning=meanings.get(each.name, ""))

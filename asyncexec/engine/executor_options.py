@@ -6,27 +6,50 @@ number of attempts here does; plans that come from Cubed keep its meaning (:mod:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any
 
-from asyncexec.backends.options import flag, mapping, seconds, whole_number
+from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.options import Count, Seconds, mapping, whole_number
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
 from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.names import as_rule
 
-RUN_OPTIONS: Mapping[str, str] = {
-    "retries": "how many attempts a task has in all, the first included, as with `retry=`: 1 means no retries",
-    "timeout": "seconds that a task may take, from its start on a worker",
-    "use_backups": "whether slow tasks get a backup",
-    "batch_size": "how many tasks may be with the executor at once",
-    "compute_arrays_in_parallel": "False: one stage at a time, each as a whole; True: chunk by chunk",
-}
-"""The options, with what each does."""
 
-type _Apply = Callable[[RunPolicies, Any, str], RunPolicies]
+def _attempts(value: object, *, executor: str, option: str) -> int:
+    if value == 0:
+        raise OptionError(
+            f"executor {executor!r}: {option} counts the attempts of a task in all, the first included, so it must be "
+            f"at least 1, not {value!r}; 1 means no retries"
+        )
+    return whole_number(value, executor=executor, option=option)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """The options; those that are None leave things as they are."""
+
+    retries: Annotated[int, _attempts] | None = None
+    """how many attempts a task has in all, the first included, as with ``retry=``: 1 means no retries"""
+
+    timeout: Seconds | None = None
+    """seconds that a task may take, from its start on a worker"""
+
+    use_backups: bool | None = None
+    """whether slow tasks get a backup"""
+
+    batch_size: Count | None = None
+    """how many tasks may be with the executor at once"""
+
+    compute_arrays_in_parallel: bool | None = None
+    """False: one stage at a time, each as a whole; True: chunk by chunk"""
+
+
+RUN_OPTIONS = tuple(field.name for field in fields(RunOptions))
+"""Their names."""
 
 
 def split(
@@ -57,48 +80,17 @@ def applied(policies: RunPolicies, options: Mapping[str, Any], executor: str) ->
     OptionError
         If a value is not allowed.
     """
-    for name, value in options.items():
-        if value is not None:
-            policies = _APPLY[name](policies, value, executor)
-    return policies
-
-
-def _retries(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
-    if value == 0:
-        raise OptionError(
-            f"executor {executor!r}: retries counts the attempts of a task in all, the first included, so it must be "
-            f"at least 1, not {value!r}; 1 means no retries"
-        )
-    return replace(
-        policies, retry=Retry(attempts=whole_number(value, executor=executor, option="retries"))
-    )
-
-
-def _timeout(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
-    limit = seconds(value, executor=executor, option="timeout")
-    return replace(policies, timeout=Timeout(task=limit))
-
-
-def _use_backups(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
-    return replace(
-        policies, straggler=as_rule(flag(value, executor=executor, option="use_backups"))
-    )
-
-
-def _batch_size(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
-    limit = whole_number(value, executor=executor, option="batch_size")
-    return replace(policies, most_in_flight=limit)
-
-
-def _in_parallel(policies: RunPolicies, value: Any, executor: str) -> RunPolicies:
-    parallel = flag(value, executor=executor, option="compute_arrays_in_parallel")
-    return replace(policies, barriers=not parallel, one_stage_at_a_time=not parallel)
-
-
-_APPLY: Mapping[str, _Apply] = {
-    "retries": _retries,
-    "timeout": _timeout,
-    "use_backups": _use_backups,
-    "batch_size": _batch_size,
-    "compute_arrays_in_parallel": _in_parallel,
-}
+    asked = RunOptions(**options)
+    check_options(asked, executor=executor)
+    changes: dict[str, Any] = {}
+    if asked.retries is not None:
+        changes["retry"] = Retry(attempts=asked.retries)
+    if asked.timeout is not None:
+        changes["timeout"] = Timeout(task=asked.timeout)
+    if asked.use_backups is not None:
+        changes["straggler"] = as_rule(asked.use_backups)
+    if asked.batch_size is not None:
+        changes["most_in_flight"] = asked.batch_size
+    if (parallel := asked.compute_arrays_in_parallel) is not None:
+        changes |= {"barriers": not parallel, "one_stage_at_a_time": not parallel}
+    return replace(policies, **changes)
