@@ -13,7 +13,7 @@ from asyncexec.engine import started
 from asyncexec.errors import SerializationError
 from asyncexec.events.records import PlanStarted
 from asyncexec.observers import History, Logs, Progress
-from asyncexec.plan import plan as plan_module
+from asyncexec.plan import fingerprint as fingerprint_module
 from asyncexec.storage.open_workspace import OpenArrayWorkspace
 
 
@@ -29,7 +29,7 @@ def stages():
 @pytest.fixture
 def hashed(monkeypatch):
     """The thread of each time that a plan's fingerprint is computed."""
-    return called_in(monkeypatch, plan_module, "fingerprint")
+    return called_in(monkeypatch, fingerprint_module, "fingerprint")
 
 
 @pytest.fixture
