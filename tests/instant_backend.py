@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
-from asyncexec.backends.worker import run_job
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.local_batch import LocalBatch
 
 _WORKER = "instant"
 
@@ -74,8 +74,6 @@ def _succeed(batch: Batch) -> Sequence[Report]:
 
 
 def _compute(batch: Batch) -> Sequence[Report]:
-    program = batch.program
-    return [
-        run_job(job, program.kernel, program.io, program.shape, worker=_WORKER, keep_exception=True)
-        for job in batch.jobs
-    ]
+    local = LocalBatch(batch.program.runnable, batch.jobs)
+    local.run(_WORKER)
+    return local.reports.outcomes()

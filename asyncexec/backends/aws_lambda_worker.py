@@ -9,11 +9,9 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall, worker_name
 from asyncexec.backends.lambda_functions.envelope import (
     LARGEST_BYTES,
     Place,
@@ -24,12 +22,13 @@ from asyncexec.backends.lambda_functions.envelope import (
     unpack_call,
 )
 from asyncexec.backends.lambda_functions.marks import Mark, line_of
-from asyncexec.backends.process_workers.memory import MemoryMeter
-from asyncexec.backends.wire import decode_outcomes, encode_outcomes
-from asyncexec.backends.worker import describe
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.memory import format_bytes
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import decode_outcomes, encode_outcomes
+from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
@@ -48,43 +47,50 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     return encode_answer(answer)
 
 
-def _run(call: RemoteCall, context: Any, *, room: bool) -> list[Outcome] | None:
-    """Return the outcomes of the jobs, of as many as fit into a message if ``room`` matters; None without a program."""
-    outcomes: list[Outcome] = []
-    size, longest = 0, 0.0
-    answers = call.each(_meter())
-    for job in call.jobs:
-        if outcomes and _remaining_seconds(context) < 2 * longest:
-            break
-        begun = time.perf_counter()
-        if len(call.jobs) > 1:
+class _Answer:
+    """Collects the outcomes of a call, and stops it when there is no time, or no room, for the next one."""
+
+    def __init__(self, call: RemoteBatch, context: Any, *, room: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self.control = call.control()
+        self._attempts = [job.attempt for job in call.jobs]
+        self._context = context
+        self._room = room
+        self._bytes = 0
+        self._longest = 0.0
+        self._begun = 0.0
+
+    def started(self, attempt: int) -> None:
+        self._begun = time.perf_counter()
+        if len(self._attempts) > 1:
             # Should the sandbox die, the end of its log says under which of them.
-            sys.stdout.write(line_of(Mark(job.attempt, time.time(), _sandbox())))
+            sys.stdout.write(line_of(Mark(attempt, time.time(), _sandbox())))
             sys.stdout.flush()
-        answer = next(answers, None)
-        if answer is None:
-            break  # The program cannot be loaded, which the first answer said for all.
-        if answer == NEEDS_PROGRAM:
-            return None
-        if room and size + len(answer) > LARGEST_BYTES:
-            if outcomes:
-                break
-            outcomes.append(_too_large(answer))
-            break
-        outcomes += _told_by(answer)
-        size += len(answer)
-        longest = max(longest, time.perf_counter() - begun)
-    return outcomes
+
+    def ended(self, outcome: Outcome) -> None:
+        encoded = encode_outcomes([outcome])
+        if self._room and self._bytes + len(encoded) > LARGEST_BYTES:
+            if not self.outcomes:
+                self.outcomes.append(_too_large(outcome, len(encoded)))
+            self.control.stop(self._attempts)
+            return
+        self.outcomes += decode_outcomes(encoded)
+        self._bytes += len(encoded)
+        self._longest = max(self._longest, time.perf_counter() - self._begun)
+        if _remaining_seconds(self._context) < 2 * self._longest:
+            self.control.stop(self._attempts)
 
 
-def _told_by(answer: bytes) -> Sequence[Outcome]:
-    return [o._replace(worker=_sandbox()) for o in decode_outcomes(answer)]
+def _run(call: RemoteBatch, context: Any, *, room: bool) -> list[Outcome] | None:
+    """Return outcomes, of as many attempts as fit into a message if ``room`` matters; None without a program."""
+    answer = _Answer(call, context, room=room)
+    found = call.run(answer, worker=_sandbox(), control=answer.control, meter=_meter())
+    return answer.outcomes if found else None
 
 
-def _too_large(answer: bytes) -> Outcome:
-    (outcome,) = _told_by(answer)
+def _too_large(outcome: Outcome, size: int) -> Outcome:
     error = SerializationError(
-        f"a result of {format_bytes(len(answer))} does not fit into an answer of Lambda "
+        f"a result of {format_bytes(size)} does not fit into an answer of Lambda "
         f"({format_bytes(LARGEST_BYTES)}). Give the executor a bucket for large messages: "
         f"executor_options={{'bucket': 's3://…'}}"
     )
@@ -97,9 +103,7 @@ def _remaining_seconds(context: Any) -> float:
 
 @cache
 def _meter() -> MemoryMeter:
-    meter = MemoryMeter()
-    meter.always = True
-    return meter
+    return MemoryMeter(always=True)
 
 
 def _sandbox() -> str:

@@ -15,7 +15,7 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
   one after another on one worker.
 - A batch counts as handed over when ``map`` takes it from ``batches``: from then on ``cancel`` must find it.
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
-  reports ``CANCELLED`` and frees the slot, and prevents a late write (see ``worker.run``).
+  reports ``CANCELLED`` and frees the slot, and prevents a late write (see :class:`asyncexec.worker.control.MaySave`).
 - Attempts of a batch that had not started when their worker died or was killed are ``LOST`` (or ``CANCELLED``)
   with ``started_at`` 0.0: nobody is charged for them. Where that is not known, they count as started.
 - Leaving the context ends everything the backend started. A backend whose context is open is not entered again: that
@@ -36,16 +36,31 @@ from collections.abc import (
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import cloudpickle
 
 from asyncexec.errors import SerializationError
+from asyncexec.worker.records import AttemptSpec, Report, Started
+
+__all__ = [
+    "AttemptSpec",
+    "AvoidingBackend",
+    "Backend",
+    "Batch",
+    "Capabilities",
+    "Job",
+    "Program",
+    "Report",
+    "StageProgram",
+    "Started",
+    "pickle_kernel",
+]
 
 if TYPE_CHECKING:
-    from asyncexec.events.outcome import Outcome
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
+    from asyncexec.worker.programs import LoadedProgram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +120,7 @@ class Capabilities:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Program:
+class StageProgram:
     """What every task of one stage runs; shipped to a worker once, by ``key``.
 
     Attributes
@@ -135,6 +150,11 @@ class Program:
     memory_bytes: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def runnable(self) -> LoadedProgram:
+        """Kernel, io and shape: all of it that a worker needs."""
+        return self.kernel, self.io, self.shape
+
     @cached_property
     def blob(self) -> bytes:
         """The program without its bookkeeping, pickled by value where needed (lambdas and closures too).
@@ -155,7 +175,7 @@ class Program:
 
 
 def pickle_kernel(kernel: Kernel, *, plan: str, stage: str) -> bytes:
-    """Return ``kernel`` pickled by value where needed, for :meth:`Program.pack`; the names are for the message.
+    """Return ``kernel`` pickled by value where needed, for :meth:`StageProgram.pack`; the names are for the message.
 
     Raises
     ------
@@ -187,50 +207,29 @@ def _dumps(value: object, *, plan: str, stage: str) -> bytes:
     return data
 
 
-class Job(NamedTuple):
-    """One attempt as a backend sees it.
-
-    Attributes
-    ----------
-    attempt : int
-        The attempt's id, unique in its engine.
-    task : int
-        Flat index of the task in its stage.
-    inputs : tuple
-        The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first.
-    """
-
-    attempt: int
-    task: int
-    inputs: tuple[Any, ...] = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Attempts of one stage that run one after another on one worker.
 
     Attributes
     ----------
-    program : Program
-    jobs : sequence of Job
+    program : StageProgram
+    jobs : sequence of AttemptSpec
     apart_from : set of str
         Workers, by the names they have in reports, that run other attempts of the same tasks: what makes those slow may
         be theirs. A backend that can choose among its workers takes another one, if it has one.
     """
 
-    program: Program
-    jobs: Sequence[Job]
+    program: StageProgram
+    jobs: Sequence[AttemptSpec]
     apart_from: frozenset[str] = frozenset()
 
 
-class Started(NamedTuple):
-    """An attempt started on a worker just now."""
+Job = AttemptSpec
+"""The name by which backends of other packages may still import it."""
 
-    attempt: int
-    worker: str
-
-
-type Report = Started | Outcome
+Program = StageProgram
+"""The name by which backends of other packages may still import it."""
 
 
 @runtime_checkable

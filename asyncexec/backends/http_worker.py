@@ -24,8 +24,6 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
-from asyncexec.backends.adapters.reins import Reins, Stopped
 from asyncexec.backends.http_functions.frames import (
     MEDIA_TYPE,
     Frame,
@@ -40,6 +38,8 @@ from asyncexec.backends.http_functions.steering import (
     decode_order,
     encode_stopped,
 )
+from asyncexec.worker.control import BatchControl, StopResult
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -94,7 +94,7 @@ def respond(method: str, media_type: str, signed: str | None, body: bytes) -> An
     if media_type == STEERING:
         return Answer(200, "application/json", [encode_stopped(_steer(body))])
     call = pickle.loads(body)  # noqa: S301 - the caller may run code here, as was just checked
-    if not isinstance(call, RemoteCall):
+    if not isinstance(call, RemoteBatch):
         return _told(400, {"refused": "this is no call of an engine"})
     return Answer(200, MEDIA_TYPE, _frames(call))
 
@@ -130,28 +130,28 @@ def _told(status: int, content: dict[str, Any]) -> Answer:
     return Answer(status, "application/json", [json.dumps(content).encode()])
 
 
-# What runs in this process, for requests that steer it: the reins of calls, by names made here.
-_running: dict[str, Reins] = {}
+# The batches that run in this process, for requests to stop attempts: their controls, by names made here.
+_running: dict[str, BatchControl] = {}
 
 
-def _steer(body: bytes) -> Stopped | None:
-    """Obey, and return what came of it; None if the call is not here."""
+def _steer(body: bytes) -> StopResult | None:
+    """Stop attempts, and return which; None if the call is not here."""
     order = decode_order(body)
-    reins = _running.get(order.call)
-    return None if reins is None else reins.stop(order.attempts)
+    control = _running.get(order.call)
+    return None if control is None else control.stop(order.attempts)
 
 
-def _frames(call: RemoteCall) -> Iterator[bytes]:
+def _frames(call: RemoteBatch) -> Iterator[bytes]:
     """Run the call's jobs, and yield what there is to tell as it comes.
 
     When nobody listens any more, what has not started does not start, and what runs does not save.
     """
     hello = Hello(_instance(os.getpid()), uuid.uuid4().hex)
     news: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
-    reins = _running[hello.call] = Reins(call.jobs)
+    control = _running[hello.call] = call.control()
     try:
         yield encode_hello(hello)
-        arguments = (call, hello.worker, reins, news)
+        arguments = (call, hello.worker, control, news)
         threading.Thread(target=_work, args=arguments, daemon=True).start()
         while True:
             try:
@@ -164,14 +164,14 @@ def _frames(call: RemoteCall) -> Iterator[bytes]:
             yield encode_frame(frame)
     finally:
         del _running[hello.call]
-        reins.stop([job.attempt for job in call.jobs])
+        control.stop([job.attempt for job in call.jobs])
 
 
 def _work(
-    call: RemoteCall, worker: str, reins: Reins, news: queue.SimpleQueue[Frame | None]
+    call: RemoteBatch, worker: str, control: BatchControl, news: queue.SimpleQueue[Frame | None]
 ) -> None:
     try:
-        for content in call.frames(reins=reins, worker=worker):
+        for content in call.frames(control, worker=worker):
             missing = content == NEEDS_PROGRAM
             news.put(Frame(Kind.NEEDS_PROGRAM) if missing else Frame(Kind.REPORTS, content))
         news.put(Frame(Kind.END))

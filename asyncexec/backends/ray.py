@@ -22,9 +22,9 @@ from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.backends.ray_cluster.record import Records
 from asyncexec.backends.ray_cluster.remote import Remote, as_lost, probe
 from asyncexec.backends.ray_cluster.session import Session, join, leave, look
-from asyncexec.backends.worker import describe
 from asyncexec.errors import ResourceError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
 
 BATCH_LIMIT = 512
 LOOK_SECONDS = 10.0

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import pickle_kernel
-from asyncexec.backends.worker import decode
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
+from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend

@@ -15,11 +15,11 @@ from typing import Any, Self
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.worker import describe, run_job
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.testing.fates import Decide, Fate, Visit
+from asyncexec.worker.attempt import describe, run_attempt
 
 _CAPABILITIES = Capabilities(name="model", kills=True, isolated=True, shares_memory=True)
 
@@ -216,7 +216,7 @@ class ModelBackend:
     def _success(self, attempt: ModelAttempt, outcome: Outcome) -> Outcome:
         program = attempt.batch.program
         if self._computes:
-            done = run_job(
+            done = run_attempt(
                 attempt.job,
                 program.kernel,
                 program.io,

@@ -7,20 +7,21 @@ import sys
 WORKER = """
 asyncexec
 asyncexec.backends
-asyncexec.backends.contract
 asyncexec.backends.process_workers
 asyncexec.backends.process_workers.child
 asyncexec.backends.process_workers.frames
 asyncexec.backends.process_workers.inputs
-asyncexec.backends.process_workers.memory
 asyncexec.backends.process_workers.page
-asyncexec.backends.worker
 asyncexec.errors
 asyncexec.events
 asyncexec.events.outcome
 asyncexec.lazy
 asyncexec.plan
 asyncexec.plan.box
+asyncexec.worker
+asyncexec.worker.attempt
+asyncexec.worker.memory
+asyncexec.worker.records
 """
 FUNCTIONS = """
 asyncexec.plan.apply

@@ -9,10 +9,10 @@ from pathlib import Path
 import anyio
 
 from asyncexec.backends.contract import Capabilities, Job
-from asyncexec.backends.wire import decode_outcomes, encode_input, encode_outcomes
-from asyncexec.backends.worker import describe, run_job
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.codec import decode_outcomes, encode_input, encode_outcomes
 
 SIZE = struct.Struct("<I")
 
@@ -75,7 +75,7 @@ def work() -> None:
     read, write = sys.stdin.buffer, sys.stdout.buffer
     while header := read.read(SIZE.size):
         blob, job = pickle.loads(read.read(*SIZE.unpack(header)))
-        answer = encode_outcomes([run_job(job, *pickle.loads(blob), worker="subprocess")])
+        answer = encode_outcomes([run_attempt(job, *pickle.loads(blob), worker="subprocess")])
         write.write(SIZE.pack(len(answer)) + answer)
         write.flush()
 

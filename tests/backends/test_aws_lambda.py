@@ -9,8 +9,6 @@ import pytest
 pytest.importorskip("aiobotocore")
 
 from asyncexec.backends import aws_lambda_worker
-from asyncexec.backends.adapters import calls_in_worker
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.aws_lambda import LambdaBackend
 from asyncexec.backends.contract import Job
 from asyncexec.backends.lambda_functions.deployment import Deployment, check
@@ -32,11 +30,13 @@ from asyncexec.backends.lambda_functions.marks import Mark, last_mark, line_of, 
 from asyncexec.backends.lambda_functions.payloads import Bucket
 from asyncexec.backends.lambda_functions.refusals import Meaning, meaning_of
 from asyncexec.backends.registry import make_backend
-from asyncexec.backends.wire import decode_outcomes
-from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, ConfigurationError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
+from asyncexec.worker.attempt import decode
+from asyncexec.worker.codec import decode_outcomes
+from asyncexec.worker.programs import digest
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 # The messages.
 
@@ -217,7 +217,7 @@ class Context:
 
 def handled(kernel, jobs, *, context=None, answer=None):
     blob = pickle.dumps((kernel, None, (100,)))
-    call = RemoteCall(calls_in_worker.digest(blob), blob, jobs)
+    call = RemoteBatch(digest(blob), blob, jobs)
     event = json.loads(encode_request(Request(pack_call(call), answer)))
     told = aws_lambda_worker.handler(event, context or Context())
     return decode_answer(json.dumps(told).encode(), "f")
@@ -258,13 +258,13 @@ def test_without_a_bucket_as_many_results_come_as_fit():
 
 
 def test_a_missing_program_is_asked_for():
-    event = encode_request(Request(pack_call(RemoteCall(b"never seen", None, [Job(1, 0)])), None))
+    event = encode_request(Request(pack_call(RemoteBatch(b"never seen", None, [Job(1, 0)])), None))
     told = aws_lambda_worker.handler(json.loads(event), Context())
-    assert decode_answer(json.dumps(told).encode(), "f") == calls_in_worker.NEEDS_PROGRAM
+    assert decode_answer(json.dumps(told).encode(), "f") == NEEDS_PROGRAM
 
 
 def test_a_program_that_cannot_be_loaded_fails_every_job():
-    call = RemoteCall(b"broken", b"no pickle", [Job(1, 0), Job(2, 1)])
+    call = RemoteBatch(b"broken", b"no pickle", [Job(1, 0), Job(2, 1)])
     told = aws_lambda_worker.handler(
         json.loads(encode_request(Request(pack_call(call), None))), Context()
     )

@@ -2,16 +2,17 @@ import os
 import signal
 
 from asyncexec.backends.adapters.call_in_child import run_in_child
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall, digest
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.wire import decode_outcomes
-from asyncexec.backends.worker import decode
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
+from asyncexec.worker.attempt import decode
+from asyncexec.worker.codec import decode_outcomes
+from asyncexec.worker.programs import digest
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 
-def packed(kernel, tasks) -> RemoteCall:
+def packed(kernel, tasks) -> RemoteBatch:
     program = Program(key="k", plan="p", stage="s", kernel=kernel, shape=(100,))
     call, failed = Packer().pack(program, [Job(100 + task, task) for task in range(tasks)])
     assert not failed
@@ -56,10 +57,10 @@ def test_a_value_larger_than_a_pipe_arrives():
 
 
 def test_a_program_that_is_missing_is_asked_for():
-    assert run_in_child(RemoteCall(digest(b"never seen"), None, [Job(1, 0)])) == NEEDS_PROGRAM
+    assert run_in_child(RemoteBatch(digest(b"never seen"), None, [Job(1, 0)])) == NEEDS_PROGRAM
 
 
 def test_a_program_that_cannot_be_loaded_fails_every_job():
-    call = RemoteCall(digest(b"not a pickle"), b"not a pickle", [Job(1, 0), Job(2, 1)])
+    call = RemoteBatch(digest(b"not a pickle"), b"not a pickle", [Job(1, 0), Job(2, 1)])
     outcomes = decode_outcomes(run_in_child(call))
     assert [o.status for o in outcomes] == [Status.FAILED, Status.FAILED]

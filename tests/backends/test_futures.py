@@ -8,8 +8,6 @@ import anyio
 import pytest
 
 import asyncexec as ax
-from asyncexec.backends.adapters.call_in_thread import LocalCall
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.errors import BackendError, OptionError
@@ -18,6 +16,8 @@ from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held, Meeting, Stumbling
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.records import AttemptSpec
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 PATIENCE = 20.0
 
@@ -301,26 +301,8 @@ async def test_a_function_that_cannot_travel_fails_its_attempts():
 
 
 def test_a_program_that_cannot_be_loaded_fails_every_job():
-    call = RemoteCall(b"k", b"not a pickle", [kernels_job(1), kernels_job(2)])
+    call = RemoteBatch(b"k", b"not a pickle", [AttemptSpec(1, 1), AttemptSpec(2, 2)])
     assert call().count(b"failed") == 2
-
-
-def test_a_local_call_leaves_out_what_was_dropped():
-    program = Driven.program(_Numbers(), kernels.echo)
-    call = LocalCall(program, [kernels_job(1), kernels_job(2)])
-    call.dropped.add(1)
-    call()
-    assert [o.attempt for o in call.ended()] == [2]
-
-
-class _Numbers:
-    _numbers = iter(range(1, 100))
-
-
-def kernels_job(attempt):
-    from asyncexec.backends.contract import Job
-
-    return Job(attempt, attempt)
 
 
 async def test_leaving_waits_for_a_task_that_is_saving(threads, tmp_path):

@@ -14,7 +14,6 @@ pytest.importorskip("httpx")
 
 import asyncexec as ax
 from asyncexec.backends import http_worker
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.service_calls import BusyError, TooLargeError
 from asyncexec.backends.contract import Job
 from asyncexec.backends.http import HttpBackend
@@ -42,6 +41,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.remote_batch import RemoteBatch
 
 SECRET = "a-secret-of-the-tests"
 URL = "https://function.example"
@@ -221,7 +221,7 @@ async def test_a_token_that_blocks_does_not_hold_the_loop(unblocked_loop):
 
 def call(task=3):
     blob = pickle.dumps((kernels.echo, None, (10,)))
-    return pickle.dumps(RemoteCall(b"program", blob, [Job(1, task)]))
+    return pickle.dumps(RemoteBatch(b"program", blob, [Job(1, task)]))
 
 
 @pytest.mark.parametrize("forged", [None, "", "t=1,v1=" + "0" * 64, "nonsense"])

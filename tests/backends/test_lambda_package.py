@@ -165,13 +165,13 @@ def test_a_real_archive_runs_tasks_and_nothing_else_is_needed(tmp_path):
     code = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
+from asyncexec.worker.remote_batch import RemoteBatch
 from asyncexec.backends.aws_lambda_worker import handler
 from asyncexec.backends.contract import Job
 from asyncexec.backends.lambda_functions.envelope import Request, encode_request, pack_call
 import cloudpickle, json, numpy, zarr
 blob = cloudpickle.dumps((lambda index: int(numpy.arange(5).sum()), None, (10,)))
-event = encode_request(Request(pack_call(RemoteCall(b"k", blob, [Job(1, 0)])), None))
+event = encode_request(Request(pack_call(RemoteBatch(b"k", blob, [Job(1, 0)])), None))
 class Context:
     get_remaining_time_in_millis = staticmethod(lambda: 1000)
 assert "outcomes" in handler(json.loads(event), Context())

@@ -1,5 +1,7 @@
 """What the `modal` executor decides without Modal, and one run through it."""
 
+import pickle
+
 import pytest
 
 import asyncexec as ax
@@ -7,8 +9,12 @@ from asyncexec.backends.modal import ModalBackend
 from asyncexec.backends.modal_app.endings import Ending, advice, ending_of
 from asyncexec.backends.modal_app.images import requirements
 from asyncexec.backends.modal_app.options import ModalOptions, gpu_of, longest_call
-from asyncexec.backends.modal_app.worker import Dropped
+from asyncexec.backends.modal_app.worker import BatchInbox
 from asyncexec.errors import OptionError
+from asyncexec.events.outcome import Status
+from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.records import AttemptSpec
+from asyncexec.worker.remote_batch import RemoteBatch
 
 modal = pytest.importorskip("modal")
 Terminated = type("StreamTerminatedError", (Exception,), {"__module__": "grpclib.exceptions"})
@@ -117,10 +123,15 @@ def test_containers_get_the_drivers_versions():
     assert f"numpy=={np.__version__}" in requirements()
 
 
-def test_what_has_begun_is_not_dropped_and_what_is_dropped_does_not_begin():
-    dropped = Dropped()
-    assert 1 not in dropped
-    assert dropped.drop({1, 2, 3}) == [2, 3]
-    assert dropped.drop({2}) == []
-    assert 2 in dropped
-    assert 4 not in dropped
+def test_an_order_to_leave_attempts_out_is_answered_for_those_that_had_not_started():
+    call = RemoteBatch(
+        b"modal", pickle.dumps((abs, None, (9,))), [AttemptSpec(n, n) for n in (1, 2)]
+    )
+    inbox = BatchInbox(call, "container")
+    inbox.drop({2, 3})
+    inbox.work()
+    frames = [*iter(inbox.frames.get, None)]
+    ended = [(r.attempt, r.status) for frame in frames for r in decode_reports(frame)]
+    assert ended == [(2, Status.CANCELLED), (1, Status.FAILED)]
+    inbox.drop({1, 2})
+    assert inbox.frames.empty()

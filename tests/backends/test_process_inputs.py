@@ -8,8 +8,8 @@ import pytest
 
 from asyncexec.backends.contract import Job
 from asyncexec.backends.process_workers.inputs import BESIDE_BYTES, InputReader, pack_inputs
-from asyncexec.backends.worker import decode
 from asyncexec.events.outcome import Encoded, Many
+from asyncexec.worker.attempt import decode
 
 
 def jobs_of(*items):

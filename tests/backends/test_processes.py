@@ -19,11 +19,11 @@ import pytest
 from asyncexec.backends.contract import Batch, Job, Program
 from asyncexec.backends.process_workers import worker as process_worker
 from asyncexec.backends.processes import ProcessesBackend
-from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.attempt import decode
 
 PATIENCE = 60.0
 REPOSITORY = Path(__file__).parents[2]
@@ -396,7 +396,7 @@ def test_a_script_needs_no_guard_and_its_classes_come_back(tmp_path):
         "import asyncio, sys\n"
         "from dataclasses import dataclass\n"
         "from asyncexec.backends.processes import ProcessesBackend\n"
-        "from asyncexec.backends.worker import decode\n"
+        "from asyncexec.worker.attempt import decode\n"
         "from asyncexec.testing.driving import Driven\n"
         "import neighbour\n"
         "@dataclass\n"

@@ -11,8 +11,6 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncexec.backends.adapters import calls_in_worker
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import Job, Program, Started
 from asyncexec.backends.ray import RayBackend
@@ -23,9 +21,11 @@ from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.backends.ray_cluster.record import Record, Records
 from asyncexec.backends.ray_cluster.remote import PASSED_ON, Remote
 from asyncexec.backends.registry import make_backend
-from asyncexec.backends.wire import decode_reports
 from asyncexec.errors import MissingExtraError, OptionError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.programs import PROGRAMS
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
 
@@ -199,11 +199,14 @@ def test_a_slow_task_is_told_of_while_it_runs_and_is_the_last_of_its_call():
         if index == (2,):
             release.wait(20)
 
-    calls_in_worker._programs.clear()
+    PROGRAMS._programs.clear()
     call = call_of(abs, 5)
-    calls_in_worker._programs[call.key] = (kernel, None, (100,))
+    PROGRAMS._programs[call.key] = (kernel, None, (100,))
     stream = frames(call, None)
-    first, second, started = decode_reports(next(stream))
+    reports = decode_reports(next(stream))
+    while not isinstance(reports[-1], Started):
+        reports += decode_reports(next(stream))
+    first, second, started = reports
     assert [first.attempt, second.attempt] == [10, 11]
     assert started == Started(12, started.worker)
     release.set()
@@ -211,7 +214,7 @@ def test_a_slow_task_is_told_of_while_it_runs_and_is_the_last_of_its_call():
     assert isinstance(slow, Outcome)
     assert slow.attempt == 12
     assert ran == [0, 1, 2]
-    calls_in_worker._programs.clear()
+    PROGRAMS._programs.clear()
 
 
 def test_outcomes_are_not_held_back_while_quick_tasks_go_on(monkeypatch):
@@ -222,7 +225,7 @@ def test_outcomes_are_not_held_back_while_quick_tasks_go_on(monkeypatch):
 
 
 def test_a_worker_that_lacks_the_program_says_so():
-    calls_in_worker._programs.clear()
+    PROGRAMS._programs.clear()
     call = call_of(abs, 1)
     call.blob = None
     assert list(frames(call, None)) == [NEEDS_PROGRAM]
@@ -244,7 +247,7 @@ def test_a_record_says_what_runs_until_it_has_ended():
         path = records.path()
         assert records.running(path) is None
         call = call_of(abs, 2)
-        calls_in_worker._programs[call.key] = (
+        PROGRAMS._programs[call.key] = (
             lambda index: seen.append(records.running(path)),
             None,
             (100,),
@@ -257,7 +260,7 @@ def test_a_record_says_what_runs_until_it_has_ended():
         assert not Path(path).exists()
     finally:
         records.close()
-        calls_in_worker._programs.clear()
+        PROGRAMS._programs.clear()
     assert records.path() is None
 
 
@@ -297,7 +300,7 @@ class Deaths(Remote):
         from ray.exceptions import WorkerCrashedError
 
         if self.begun is not None:
-            Record.create(self.begun).begin(10)
+            Record.create(self.begun).started(10)
         for _ in range(self.told):
             yield _soon(b"told")
         if self.calls <= self.deaths:

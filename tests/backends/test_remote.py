@@ -4,17 +4,18 @@ import threading
 
 import pytest
 
-from asyncexec.backends.adapters import calls_in_worker
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Job, Program, Started
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.wire import decode_reports
-from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker import remote_batch
+from asyncexec.worker.attempt import decode
+from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.programs import ProgramCache
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 
 def batch(kernel, jobs=3, inputs=()):
@@ -34,7 +35,7 @@ class Log(Exchange):
 @pytest.fixture
 def forgetful(monkeypatch):
     """A worker that has seen no program."""
-    monkeypatch.setattr(calls_in_worker, "_programs", calls_in_worker.OrderedDict())
+    monkeypatch.setattr(remote_batch, "PROGRAMS", ProgramCache())
 
 
 async def called(caller, work, send):
@@ -108,7 +109,7 @@ async def test_a_large_program_travels_once_and_again_to_a_worker_that_lacks_it(
 
     for _ in range(2):
         assert [decode(o.value) for o in await run()] == [len(ballast)] * 3
-    monkeypatch.setattr(calls_in_worker, "_programs", calls_in_worker.OrderedDict())
+    monkeypatch.setattr(remote_batch, "PROGRAMS", ProgramCache())
     assert [decode(o.value) for o in await run()] == [len(ballast)] * 3
     assert sent == [True, False, False, True]
 
@@ -127,8 +128,8 @@ async def test_a_stream_tells_of_ends_and_of_a_start_that_takes_long(forgetful):
     def kernel(index):
         return index[0] if index[0] == 0 else go.wait(20)
 
-    calls_in_worker._programs[b"long"] = (kernel, None, (100,))
-    call = RemoteCall(b"long", None, [Job(1, 0), Job(2, 1)])
+    remote_batch.PROGRAMS._programs[b"long"] = (kernel, None, (100,))
+    call = RemoteBatch(b"long", None, [Job(1, 0), Job(2, 1)])
     frames = call.frames()
     reports = decode_reports(next(frames))
     while not any(isinstance(r, Started) for r in reports):
@@ -149,12 +150,11 @@ async def test_a_stream_loses_no_outcome(forgetful):
 class Meter:
     """Says how often it was read since it was last started, and all in all."""
 
-    always = False
-
     def __init__(self):
         self.read = 0
 
-    def start(self):
+    def start(self, *, saves):
+        assert not saves
         self.fresh = 100
 
     def peak_bytes(self):
@@ -174,6 +174,8 @@ async def test_a_stream_measures_the_memory_of_each_job_by_itself(forgetful):
 
 
 async def test_a_stream_leaves_out_what_is_dropped(forgetful):
-    call = RemoteCall(b"drop", batch(lambda index: index[0]).program.blob, [Job(1, 0), Job(2, 1)])
-    reports = [r for frame in call.frames(dropped={1}) for r in decode_reports(frame)]
+    call = RemoteBatch(b"drop", batch(lambda index: index[0]).program.blob, [Job(1, 0), Job(2, 1)])
+    control = call.control()
+    assert control.stop([1]).not_started == [1]
+    reports = [r for frame in call.frames(control) for r in decode_reports(frame)]
     assert [r.attempt for r in reports] == [2]

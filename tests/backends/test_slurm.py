@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall, digest
 from asyncexec.backends.contract import Job as Task, Started
 from asyncexec.backends.slurm_jobs import commands
 from asyncexec.backends.slurm_jobs.answers import END, Correspondence
@@ -18,11 +17,13 @@ from asyncexec.backends.slurm_jobs.in_job import Batch, InJob
 from asyncexec.backends.slurm_jobs.options import SlurmOptions
 from asyncexec.backends.slurm_jobs.request import flags
 from asyncexec.backends.slurm_jobs.staff import Staff
-from asyncexec.backends.wire import decode_reports
-from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.driving import Driven
+from asyncexec.worker.attempt import decode
+from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.programs import digest
+from asyncexec.worker.remote_batch import RemoteBatch
 
 submitit = pytest.importorskip("submitit")
 
@@ -147,7 +148,7 @@ def in_job(tmp_path, letters, kernel, tasks, *, io=None, blob=None, key=None, la
     program = Driven.program(_Numbers(), kernel, io=io)
     file = tmp_path / "program"
     file.write_bytes(blob or program.blob)
-    call = RemoteCall(key or digest(program.blob), None, [Task(10 + t, t) for t in tasks])
+    call = RemoteBatch(key or digest(program.blob), None, [Task(10 + t, t) for t in tasks])
     letters.work.append(pickle.dumps(Batch(call, str(file))))
     if last:
         letters.work.append(END)
@@ -315,7 +316,7 @@ def test_a_refused_submission_says_what_slurm_said(desk, monkeypatch, no_cluster
 
     desk._executor = Refusing()
     with pytest.raises(BackendError, match="QOSMaxSubmitJobPerUserLimit"):
-        desk.give({desk.make_job(): RemoteCall(b"key", b"blob", [])})
+        desk.give({desk.make_job(): RemoteBatch(b"key", b"blob", [])})
     desk.close()
 
 
@@ -329,10 +330,10 @@ def test_new_jobs_are_one_array_and_old_ones_get_letters(desk, monkeypatch, no_c
             return [type("Handle", (), {"job_id": f"3_{n}"}) for n, _ in enumerate(calls)]
 
     desk._executor = Taking()
-    call = RemoteCall(b"key", b"blob", [Task(1, 1)])
+    call = RemoteBatch(b"key", b"blob", [Task(1, 1)])
     jobs = [desk.make_job() for _ in range(3)]
     desk.give(dict.fromkeys(jobs, call))
-    desk.give({jobs[1]: RemoteCall(b"key", None, [Task(2, 2)])})
+    desk.give({jobs[1]: RemoteBatch(b"key", None, [Task(2, 2)])})
     assert [job.id for job in jobs] == ["3_0", "3_1", "3_2"]
     assert [len(array) for array in arrays] == [3]
     batches = [pickle.loads(frame) for frame in jobs[1].letters.work.frames()]

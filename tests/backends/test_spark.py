@@ -6,17 +6,17 @@ import time
 
 import pytest
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import Job, Program
 from asyncexec.backends.spark_workers.in_worker import Invitation
 from asyncexec.backends.spark_workers.links import Listener
 from asyncexec.backends.spark_workers.options import SparkOptions, is_local
 from asyncexec.backends.spark_workers.session import spark_conf
-from asyncexec.backends.wire import decode_outcomes
-from asyncexec.backends.worker import decode
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
+from asyncexec.worker.attempt import decode
+from asyncexec.worker.codec import decode_outcomes
+from asyncexec.worker.remote_batch import RemoteBatch
 
 pytest.importorskip("pyspark")
 
@@ -93,7 +93,7 @@ async def test_a_worker_serves_calls_until_the_driver_hangs_up(listener):
 async def test_a_worker_says_that_it_needs_the_program(listener):
     link = await listener().link()
     call = call_of(lambda index: index)
-    assert await link.send(RemoteCall(call.key, None, call.jobs)) == b""
+    assert await link.send(RemoteBatch(call.key, None, call.jobs)) == b""
     link.hang_up()
 
 

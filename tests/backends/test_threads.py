@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from asyncexec.backends.contract import Batch, Job, Program
 from asyncexec.backends.serial import SerialBackend
-from asyncexec.backends.thread_workers.worker import Run, Worker
+from asyncexec.backends.thread_workers.worker import Worker
 from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Status
@@ -16,6 +16,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.local_batch import LocalBatch
 
 PATIENCE = 20.0
 
@@ -154,11 +155,11 @@ async def test_nothing_ticks_when_idle():
         (attempt,) = drive.send(drive.program(kernels.echo), [0])
         await drive.outcome(attempt)
         await until(lambda: drive.backend._pool._timer is None)
-        assert drive.backend._pool._runs == set()
+        assert drive.backend._pool._batches == set()
 
 
 async def test_a_thread_that_breaks_breaks_the_backend(monkeypatch):
-    monkeypatch.setattr(Run, "work", lambda self, worker: 1 / 0)
+    monkeypatch.setattr(LocalBatch, "run", lambda self, worker: 1 / 0)
     async with driven(max_workers=1) as drive:
         (attempt,) = drive.send(drive.program(kernels.echo), [0])
         with pytest.raises(BackendError, match="thread-0 broke: ZeroDivisionError"):

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from asyncexec import errors
-from asyncexec.backends.worker import describe
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.policies.classification import FailureKind, classify
+from asyncexec.worker.attempt import describe
 
 
 def failed(error: BaseException | ErrorInfo, *, status: Status = Status.FAILED) -> Outcome:

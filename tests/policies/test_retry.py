@@ -6,11 +6,11 @@ import random
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncexec.backends.worker import describe
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.classification import FailureKind
 from asyncexec.policies.retry import Retry, as_retry
+from asyncexec.worker.attempt import describe
 
 REPEATED = [
     FailureKind.TRANSIENT,

@@ -15,7 +15,6 @@ from hypothesis.stateful import (
 )
 
 from asyncexec.backends.contract import Job, Started
-from asyncexec.backends.worker import decode
 from asyncexec.errors import ExecutionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.events.records import TaskSucceeded
@@ -23,6 +22,7 @@ from asyncexec.plan.box import unravel
 from asyncexec.policies.retry import Retry
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.straggler.two_phase import TwoPhase
+from asyncexec.worker.attempt import decode
 
 from .random_plans import expected, inputs_of, plans
 from .workbench import TRANSIENT, Workbench

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import zarr
 
-from asyncexec.backends.worker import describe
 from asyncexec.errors import ArrayNotFoundError, CorruptArrayError, StorageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.workspace import Opening
@@ -29,6 +28,7 @@ from asyncexec.storage.journal import Journal, log_at
 from asyncexec.storage.presence import blocks_present
 from asyncexec.storage.stores import open_place
 from asyncexec.storage.work_dir import make_work_place
+from asyncexec.worker.attempt import describe
 from tests.storage.fake_s3 import serving
 from tests.storage.regions import same_block
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.worker import run_job
 from asyncexec.storage import (
     ArrayWorkspace,
     BlockIO,
@@ -17,6 +16,7 @@ from asyncexec.storage import (
     planned_array,
 )
 from asyncexec.storage.access import forget_opened
+from asyncexec.worker.attempt import run_attempt
 from tests.storage.pipelines import double, opening
 from tests.storage.regions import same_block
 
@@ -72,7 +72,7 @@ def test_no_error_of_a_task_shows_them(url, caplog):
     caplog.set_level(logging.DEBUG)
     io = io_for(url, OPTIONS if "ftp" not in url and "az" not in url else {"secret": CANARY})
     for _ in range(2):
-        outcome = run_job(Job(1, 0), double, io, (2,), worker="w", keep_exception=True)
+        outcome = run_attempt(Job(1, 0), double, io, (2,), worker="w", keep_exception=True)
         assert outcome.error is not None
         assert CANARY not in outcome.error.message
         assert CANARY not in outcome.error.traceback

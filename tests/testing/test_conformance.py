@@ -4,11 +4,11 @@ import anyio
 import pytest
 
 from asyncexec.backends.threads import ThreadsBackend
-from asyncexec.backends.worker import run_job
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import echo
+from asyncexec.worker.attempt import run_attempt
 
 
 class Altered(ThreadsBackend):
@@ -120,9 +120,9 @@ async def test_a_fault_is_found(fault, rule, message, tmp_path):
 
 async def test_late_writes_are_found(tmp_path, monkeypatch):
     def without_fence(*arguments, **options):
-        return run_job(*arguments, **{**options, "fence": None})
+        return run_attempt(*arguments, **{**options, "fence": None})
 
-    monkeypatch.setattr("asyncexec.backends.thread_workers.worker.run_job", without_fence)
+    monkeypatch.setattr("asyncexec.worker.runner.run_attempt", without_fence)
     with pytest.raises(AssertionError, match="saved"):
         await Impatient().test_a_task_that_was_given_up_does_not_save(
             lambda: ThreadsBackend(max_workers=2), tmp_path

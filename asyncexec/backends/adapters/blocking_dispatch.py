@@ -21,13 +21,13 @@ from asyncexec.backends.adapters.blocking_system import (
     Handle,
     JobSystem,
 )
-from asyncexec.backends.adapters.call_in_thread import LocalCall
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Report
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.local_batch import LocalBatch
+from asyncexec.worker.remote_batch import RemoteBatch
 
 TICK_SECONDS = 0.02
 
@@ -117,10 +117,10 @@ class Dispatcher:
             self._queue.remove(call)
 
     def _stop(self, call: Call, handle: Handle, attempts: Collection[int]) -> None:
-        call.look(self._worker)
+        self._report_start(call)
+        hit = call.owed.intersection(attempts)
         kills = self._capabilities.kills
         if (kills or call.owed <= set(attempts)) and handle.cancel():
-            hit = call.owed.intersection(attempts)
             # What could be cancelled without a kill never ran; a kill may have come anywhere in the batch.
             never_ran = [Outcome(attempt, Status.CANCELLED) for attempt in hit]
             self._settle(
@@ -128,24 +128,26 @@ class Dispatcher:
             )
             self._pass_on(call)
             return
-        hit = call.claim(attempts)
-        waiting = call.not_started(hit)
-        self._settle(call, [Outcome(attempt, Status.CANCELLED) for attempt in waiting])
-        self._settle(call, call.ran(hit - waiting, Status.CANCELLED, self._worker))
-        if call.forlorn or (call.local is None and call.jobs[0].attempt in hit):
-            # Of a call far away, the one that is known to have started may not be the one that does not end.
+        if call.local is not None:
+            outcomes, rest = call.local.cancel(hit)
+            self._settle(call, outcomes)
+            left_behind = rest is not None
+        else:
+            self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
+            # The attempt that is known to have started may not be the one that does not end.
+            left_behind = call.jobs[0].attempt in hit
+        if left_behind:
             self._pass_on(call)
         if hit and not call.owed and handle.running():
             self.abandoned += 1
 
     def _pass_on(self, call: Call) -> None:
-        """Have what is left of a call that was stopped or given up done by others.
+        """Have the rest of a call that was stopped or given up run elsewhere.
 
-        Where nothing is known of a batch, any of it may be what did not end: they go one by one.
+        Of a remote call any attempt may be the one that did not end: they go one by one.
         """
-        rest = call.claim(call.owed)
-        jobs = [job for job in call.jobs if job.attempt in rest]
-        call.settle(rest)
+        jobs = [job for job in call.jobs if job.attempt in call.owed]
+        call.settle(list(call.owed))
         local = call.local is not None
         parts = [jobs] if local and jobs else [[job] for job in jobs]
         self._queue.extendleft(Call(call.program, p, shares_memory=local) for p in reversed(parts))
@@ -185,7 +187,7 @@ class Dispatcher:
 
     def _send(self, calls: Sequence[Call], generation: int) -> None:
         """In the system's thread: pack and submit."""
-        work: list[tuple[Call, LocalCall | RemoteCall]] = []
+        work: list[tuple[Call, LocalBatch | RemoteBatch]] = []
         for call in calls:
             try:
                 work.append((call, self._packed(call, generation)))
@@ -200,7 +202,7 @@ class Dispatcher:
             for call, _ in work:
                 self._to_loop(self._undone, call, generation, error)
 
-    def _packed(self, call: Call, generation: int) -> LocalCall | RemoteCall:
+    def _packed(self, call: Call, generation: int) -> LocalBatch | RemoteBatch:
         if call.local is not None:
             return call.local
         packed, failed = self._packer.pack(
@@ -209,7 +211,7 @@ class Dispatcher:
         self._to_loop(self._settle, call, failed)
         return packed
 
-    def _submitted(self, calls: Sequence[LocalCall | RemoteCall]) -> Sequence[Handle]:
+    def _submitted(self, calls: Sequence[LocalBatch | RemoteBatch]) -> Sequence[Handle]:
         if isinstance(self._system, JobSystem):
             return self._system.submit_many(calls) if calls else ()
         return [self._system.submit(call) for call in calls]
@@ -288,14 +290,17 @@ class Dispatcher:
         self._keep_time()
 
     def _look(self) -> None:
-        """Tell what goes on in calls that run."""
+        """Report what happens in calls that run."""
         for call in tuple(self._running):
             if call.local is not None:
-                self._settle(call, call.local.ended())
-            if call.owed and (started := call.look(self._worker)) is not None:
-                self._report([started], 0)
-            if call.forlorn:
-                self._pass_on(call)
+                self._settle(call, call.local.reports.outcomes())
+            if call.owed:
+                self._report_start(call)
+
+    def _report_start(self, call: Call) -> None:
+        started = call.look(self._worker)
+        if started is not None:
+            self._report([started], 0)
 
     def _check_for_life(self) -> None:
         """Say so when nothing can run, rather than wait for ever."""

@@ -1,31 +1,28 @@
-"""A batch run in a child process of the worker, for systems that say nothing of a worker that died but that it did.
+"""Run a batch in a child process of the worker, for systems that report of a dead worker only that it died.
 
-The child tells of each outcome as it comes, so that a task that ends its process costs its own attempt and no other:
-what ended before it keeps its outcome, and what would have come after it has not started.
+The child reports each outcome as it comes, so that a task that ends its process costs its own attempt and no other:
+attempts that ended before it keep their outcomes, and those after it have not started.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import BinaryIO
+from collections.abc import Callable
 
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
-from asyncexec.backends.wire import decode_outcomes, encode_outcomes
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import decode_outcomes, encode_outcomes
+from asyncexec.worker.framing import pack_frame, read_frame
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
 
 if sys.platform != "win32":  # where there is no fork, there is nothing to measure with either
-    from asyncexec.backends.process_workers.memory import MemoryMeter
-
-_HEADER = struct.Struct("<Q")
+    from asyncexec.worker.memory import MemoryMeter
 
 
-def run_in_child(call: RemoteCall) -> bytes:
+def run_in_child(call: RemoteBatch) -> bytes:
     """Run a batch in a child process, and return its outcomes as bytes; where there is no fork, in this one."""
     if sys.platform == "win32":
         return call()
@@ -34,15 +31,15 @@ def run_in_child(call: RemoteCall) -> bytes:
     child = os.fork()
     if child == 0:
         os.close(reader)
-        _be_the_child(lambda: _tell(call, writer))
+        _run_and_leave(lambda: _report(call, writer))
     os.close(writer)
     outcomes: list[Outcome] = []
-    with open(reader, "rb") as pipe:  # noqa: PTH123 - a descriptor, not a path
-        for frame in _frames(pipe):
+    with open(reader, "rb", buffering=0) as pipe:  # noqa: PTH123 - a descriptor, not a path
+        while (frame := read_frame(pipe.readinto)) is not None:
             if frame == NEEDS_PROGRAM:
                 os.waitpid(child, 0)
                 return NEEDS_PROGRAM
-            outcomes += decode_outcomes(frame)
+            outcomes += decode_outcomes(bytes(frame))
     _, status = os.waitpid(child, 0)
     ended = {outcome.attempt for outcome in outcomes}
     left = [job.attempt for job in call.jobs if job.attempt not in ended]
@@ -52,33 +49,37 @@ def run_in_child(call: RemoteCall) -> bytes:
     return encode_outcomes(outcomes)
 
 
-def _be_the_child(work: Callable[[], None]) -> None:
-    """Do it, and leave without what the parent would do at its end."""
+def _run_and_leave(work: Callable[[], None]) -> None:
+    """Do ``work``, and end this process without what the parent would do at its end."""
     try:
         work()
-    except BaseException:  # noqa: BLE001 - there is nobody to tell but the parent, by the exit code
+    except BaseException:  # noqa: BLE001 - only the parent learns of it, by the exit code
         os._exit(70)
     os._exit(0)
 
 
-def _tell(call: RemoteCall, writer: int) -> None:
-    meter = MemoryMeter()
-    meter.always = True
-    with open(writer, "wb", buffering=0) as pipe:
-        for frame in call.each(meter):
-            rest = memoryview(_HEADER.pack(len(frame)) + frame)
-            while rest:
-                rest = rest[pipe.write(rest) :]
+class _Pipe:
+    """Takes the reports of the child, and writes outcomes for its parent."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115 - a descriptor; closed by the child's end
+
+    def started(self, attempt: int) -> None:
+        """Do nothing: without an outcome, the attempt after the last one was running."""
+
+    def ended(self, outcome: Outcome) -> None:
+        self.write(encode_outcomes([outcome]))
+
+    def write(self, frame: bytes) -> None:
+        rest = memoryview(pack_frame(frame))
+        while rest:
+            rest = rest[self._file.write(rest) :]
 
 
-def _frames(pipe: BinaryIO) -> Iterator[bytes]:
-    """Yield whole frames; what a child that died has left half is nothing."""
-    while len(header := pipe.read(_HEADER.size)) == _HEADER.size:
-        (size,) = _HEADER.unpack(header)
-        frame = pipe.read(size)
-        if len(frame) < size:
-            return
-        yield frame
+def _report(call: RemoteBatch, writer: int) -> None:
+    pipe = _Pipe(writer)
+    if not call.run(pipe, worker=worker_name(), meter=MemoryMeter(always=True)):
+        pipe.write(NEEDS_PROGRAM)
 
 
 def _lost(attempts: list[int], child: int, *, since: float, code: int) -> list[Outcome]:

@@ -17,9 +17,9 @@ from anyio.abc import TaskGroup
 
 from asyncexec.backends.contract import Batch, Capabilities, Report, Started
 from asyncexec.backends.exchange import Exchange
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
 
 
 class CallSystem(Protocol):

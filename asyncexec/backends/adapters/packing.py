@@ -6,12 +6,13 @@ import time
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall, digest
-from asyncexec.backends.contract import Job, Program
-from asyncexec.backends.wire import encode_input
-from asyncexec.backends.worker import describe
+from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import encode_input
+from asyncexec.worker.programs import digest
+from asyncexec.worker.remote_batch import RemoteBatch
 
 SMALL_PROGRAM_BYTES = 32_768
 
@@ -24,22 +25,22 @@ class Packer:
     """
 
     def __init__(self) -> None:
-        self._keys: WeakKeyDictionary[Program, bytes] = WeakKeyDictionary()
-        self._delivered: WeakKeyDictionary[Program, int] = WeakKeyDictionary()
+        self._keys: WeakKeyDictionary[StageProgram, bytes] = WeakKeyDictionary()
+        self._delivered: WeakKeyDictionary[StageProgram, int] = WeakKeyDictionary()
 
-    def delivered(self, program: Program, generation: int = 0) -> None:
-        """Take note that some worker of this generation of workers has the program."""
+    def delivered(self, program: StageProgram, generation: int = 0) -> None:
+        """Note that some worker of this generation of workers has the program."""
         self._delivered[program] = generation
 
     def pack(
         self,
-        program: Program,
-        jobs: Sequence[Job],
+        program: StageProgram,
+        jobs: Sequence[AttemptSpec],
         *,
         generation: int = 0,
         send_program: bool = False,
-    ) -> tuple[RemoteCall, list[Outcome]]:
-        """Return what to submit, and the outcomes of jobs whose inputs cannot travel.
+    ) -> tuple[RemoteBatch, list[Outcome]]:
+        """Return what to submit, and the outcomes of attempts whose inputs cannot travel.
 
         Raises
         ------
@@ -51,13 +52,13 @@ class Packer:
         if key is None:
             key = self._keys[program] = digest(blob)
         known = self._delivered.get(program) == generation and not send_program
-        packed: list[Job] = []
+        packed: list[AttemptSpec] = []
         failed: list[Outcome] = []
         for job in jobs:
             try:
-                packed.append(Job(job.attempt, job.task, tuple(map(encode_input, job.inputs))))
+                packed.append(job._replace(inputs=tuple(map(encode_input, job.inputs))))
             except SerializationError as error:
                 told = describe(error, keep=True)
                 failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=told))
         sent = None if known and len(blob) > SMALL_PROGRAM_BYTES else blob
-        return RemoteCall(key, sent, packed), failed
+        return RemoteBatch(key, sent, packed), failed

@@ -1,7 +1,7 @@
 """Calls to workers elsewhere, for systems with an async API: packed, sent, unpacked.
 
 A system says how bytes travel, as one of two things. ``send`` has a call made and returns what it returned, when it has
-ended. ``stream`` has :meth:`RemoteCall.frames` iterated over there, and yields the frames here as they come, so that
+ended. ``stream`` has :meth:`RemoteBatch.frames` iterated over there, and yields the frames here as they come, so that
 starts and outcomes within a batch are known while it runs.
 """
 
@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import Batch, Job, Program, Started
-from asyncexec.backends.wire import decode_outcomes, decode_reports
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import decode_outcomes, decode_reports
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
-type Send = Callable[[RemoteCall], Awaitable[bytes]]
-type Stream = Callable[[RemoteCall], AsyncIterable[bytes]]
+type Send = Callable[[RemoteBatch], Awaitable[bytes]]
+type Stream = Callable[[RemoteBatch], AsyncIterable[bytes]]
 
 
 class RemoteCaller:
@@ -55,7 +55,7 @@ class RemoteCaller:
 
     def _pack(
         self, program: Program, jobs: Sequence[Job], progress: Progress, *, send_program: bool
-    ) -> RemoteCall | None:
+    ) -> RemoteBatch | None:
         """Return the call, and settle what cannot travel; None if nothing can."""
         try:
             call, failed = self._packer.pack(program, jobs, send_program=send_program)
@@ -67,7 +67,7 @@ class RemoteCaller:
         return call
 
 
-async def _follow(call: RemoteCall, progress: Progress, stream: Stream) -> bool:
+async def _follow(call: RemoteBatch, progress: Progress, stream: Stream) -> bool:
     """Pass on what the frames say; False if the worker wants the program."""
     async for frame in stream(call):
         if frame == NEEDS_PROGRAM:

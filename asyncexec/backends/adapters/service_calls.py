@@ -15,9 +15,9 @@ import anyio
 
 from asyncexec.backends.adapters.calls import Progress
 from asyncexec.backends.contract import Batch, Job
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
 
 FIRST_PAUSE_SECONDS = 0.1
 CAP_SECONDS = 10.0

@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall, worker_name
 from asyncexec.backends.beam_pipelines import files
+from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 
 if TYPE_CHECKING:
     from asyncexec.backends.beam_pipelines.handles import CallHandle
@@ -91,7 +91,7 @@ class Storage:
 
     # On a worker.
 
-    def begin(self, name: str) -> RemoteCall | None:
+    def begin(self, name: str) -> RemoteBatch | None:
         if self._exists(name, "answer") or self._exists(name, "unwanted"):
             return None
         if self._exists(name, "begun"):
@@ -102,7 +102,7 @@ class Storage:
         if self._exists(name, "unwanted"):
             # Whoever cancels says so first and looks for this second; so one of the two sees the other.
             return None
-        call: RemoteCall = pickle.loads(self._read(name, "call"))  # noqa: S301 - from the driver
+        call: RemoteBatch = pickle.loads(self._read(name, "call"))  # noqa: S301 - from the driver
         return call
 
     def answer(self, name: str, data: bytes) -> None:

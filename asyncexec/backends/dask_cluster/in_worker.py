@@ -16,9 +16,10 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
-from asyncexec.backends.adapters.reins import Reins, Stopped
-from asyncexec.backends.process_workers.memory import MemoryMeter
+from asyncexec.events.outcome import Outcome
+from asyncexec.worker.control import NOTHING_STOPPED, BatchControl, StopResult
+from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.remote_batch import RemoteBatch
 
 GATHER_SECONDS = 0.02
 EVENT_BYTES = 16_384
@@ -27,7 +28,7 @@ REMEMBERED_CALLS = 10_000
 _CELL = struct.Struct("<q")
 
 
-class Errand(NamedTuple):
+class BatchPayload(NamedTuple):
     """How a call is told of.
 
     Attributes
@@ -59,48 +60,48 @@ class Errand(NamedTuple):
         return f"{self.topic}/{self.number}"
 
 
-def run_call(packed: bytes, errand: Errand) -> list[bytes]:
+def run_call(packed: bytes, payload: BatchPayload) -> list[bytes]:
     """Run a batch, and return a frame that is too large for an event as soon as there is one; else nothing, at the end.
 
     A Dask task, like :func:`follow_call`, which is to come after such a frame; the batch runs on meanwhile.
     """
-    call: RemoteCall = pickle.loads(packed)  # noqa: S301 - from the driver
-    note = _Note(errand)
-    reins = Reins(call.jobs, note.begin)
-    _CALLS.begin(errand.name, reins, _frames(call, reins, note))
-    return follow_call(errand)
+    call: RemoteBatch = pickle.loads(packed)  # noqa: S301 - from the driver
+    control = call.control()
+    _CALLS.begin(payload.name, control, _frames(call, control, _StartsCell(payload)))
+    return follow_call(payload)
 
 
-def follow_call(errand: Errand) -> list[bytes]:
+def follow_call(payload: BatchPayload) -> list[bytes]:
     """Return the next large frame of a batch that runs; nothing at its end."""
-    for frame in _CALLS.frames(errand.name):
-        if not _tell(errand, frame, end=False):
+    for frame in _CALLS.frames(payload.name):
+        if not _tell(payload, frame, end=False):
             return [frame]
-    _CALLS.end(errand.name)
-    _tell(errand, b"", end=True)
+    _CALLS.end(payload.name)
+    _tell(payload, b"", end=True)
     return []
 
 
-def _frames(call: RemoteCall, reins: Reins, note: _Note) -> Iterator[bytes]:
+def _frames(call: RemoteBatch, control: BatchControl, cell: _StartsCell) -> Iterator[bytes]:
     try:
         yield from call.frames(
-            reins=reins,
-            worker=note.errand.worker,
+            control,
+            worker=cell.payload.worker,
             gather_seconds=GATHER_SECONDS,
-            meter=_meter() if note.errand.measured else None,
+            meter=_meter() if cell.payload.measured else None,
+            marks=cell,
         )
     finally:
-        note.close()
+        cell.close()
 
 
-def _tell(errand: Errand, frame: bytes, *, end: bool) -> bool:
+def _tell(payload: BatchPayload, frame: bytes, *, end: bool) -> bool:
     """Send a frame as an event; False if it is too large for that."""
     from distributed import get_worker
 
     if len(frame) > EVENT_BYTES:
         return False
-    event = {"call": errand.number, "frame": frame, "end": end}
-    get_worker().log_event(errand.topic, event)
+    event = {"call": payload.number, "frame": frame, "end": end}
+    get_worker().log_event(payload.topic, event)
     return True
 
 
@@ -113,7 +114,7 @@ def stop_attempts(
     on running.
     """
     stopped = _CALLS.stop(name, attempts, leave=leave)
-    return stopped.dropped, stopped.left
+    return stopped.not_started, stopped.left
 
 
 class _Calls:
@@ -121,16 +122,16 @@ class _Calls:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[str, Reins] = {}
+        self._running: dict[str, BatchControl] = {}
         self._frames: dict[str, Iterator[bytes]] = {}
         self._early: OrderedDict[str, set[int]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def begin(self, name: str, reins: Reins, frames: Iterator[bytes]) -> None:
+    def begin(self, name: str, control: BatchControl, frames: Iterator[bytes]) -> None:
         with self._lock:
-            self._running[name] = reins
+            self._running[name] = control
             self._frames[name] = frames
-            reins.stop(self._early.pop(name, ()))
+            control.stop(self._early.pop(name, ()))
 
     def frames(self, name: str) -> Iterator[bytes]:
         return self._frames[name]
@@ -141,32 +142,35 @@ class _Calls:
             self._ended[name] = None
             _shorten(self._ended)
 
-    def stop(self, name: str, attempts: Sequence[int], *, leave: bool) -> Stopped:
+    def stop(self, name: str, attempts: Sequence[int], *, leave: bool) -> StopResult:
         with self._lock:
-            reins = self._running.get(name)
-            if reins is not None:
-                return reins.stop(attempts, leave=leave)
+            control = self._running.get(name)
+            if control is not None:
+                return control.stop(attempts, leave=leave)
             if name in self._ended:
-                return Stopped([], [])
+                return NOTHING_STOPPED
             self._early.setdefault(name, set()).update(attempts)
             _shorten(self._early)
-            return Stopped(sorted(attempts), [])
+            return StopResult(sorted(attempts), [])
 
 
-class _Note:
-    """Writes down which attempt runs, where a driver on the same machine can read it."""
+class _StartsCell:
+    """Notes which attempt runs, where a driver on the same machine can read it."""
 
-    def __init__(self, errand: Errand) -> None:
-        self.errand = errand
-        self._offset = errand.cell * _CELL.size
+    def __init__(self, payload: BatchPayload) -> None:
+        self.payload = payload
+        self._offset = payload.cell * _CELL.size
         try:
-            self._file = os.open(errand.starts, os.O_WRONLY)
+            self._file = os.open(payload.starts, os.O_WRONLY)
         except OSError:
             self._file = -1  # Another machine.
 
-    def begin(self, attempt: int) -> None:
+    def started(self, attempt: int) -> None:
         if self._file >= 0:
             os.pwrite(self._file, _CELL.pack(attempt), self._offset)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Do nothing: the driver has the outcome, or charges this attempt."""
 
     def close(self) -> None:
         if self._file >= 0:
@@ -174,7 +178,7 @@ class _Note:
 
 
 class StartsFile:
-    """The file of :class:`Errand`, as the driver sees it.
+    """The file of :class:`BatchPayload`, as the driver sees it.
 
     Parameters
     ----------

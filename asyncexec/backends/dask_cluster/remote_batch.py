@@ -12,22 +12,27 @@ from typing import Any
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
 from asyncexec.backends.contract import Batch
 from asyncexec.backends.dask_cluster.census import Worker
-from asyncexec.backends.dask_cluster.in_worker import Errand, follow_call, run_call, stop_attempts
+from asyncexec.backends.dask_cluster.in_worker import (
+    BatchPayload,
+    follow_call,
+    run_call,
+    stop_attempts,
+)
 from asyncexec.backends.dask_cluster.links import Links, Mailbox, WorkerGoneError
-from asyncexec.backends.wire import decode_reports
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 ORDER_SECONDS = 0.5
 LEAVE_SECONDS = 5.0
 LOOK_SECONDS = 0.01
 
 
-class RemoteBatch:
+class DaskBatch:
     """A batch, from the choice of its worker to its end."""
 
     def __init__(self, links: Links, batch: Batch, progress: Progress, worker: Worker) -> None:
@@ -38,7 +43,7 @@ class RemoteBatch:
         self._cell = links.starts.take()
         self._sent_at = time.time()
         self._wanted: dict[str, float] = {}
-        self._errand: Errand | None = None
+        self._payload: BatchPayload | None = None
         self._mailbox: Mailbox = asyncio.Queue()
         self._orders: set[anyio.CancelScope] = set()
         self._obeyed = anyio.Event()
@@ -77,10 +82,10 @@ class RemoteBatch:
                     f"of its tasks"
                 )
 
-    async def _stream(self, call: RemoteCall) -> AsyncIterator[bytes]:
+    async def _stream(self, call: RemoteBatch) -> AsyncIterator[bytes]:
         """Send the call, and yield what comes of it."""
         links = self._links
-        self._errand = errand = Errand(
+        self._payload = payload = BatchPayload(
             topic=links.topic,
             number=next(links.numbers),
             starts=links.starts.path,
@@ -88,13 +93,13 @@ class RemoteBatch:
             worker=self._worker.name,
             measured=links.measures(self._worker),
         )
-        self._mailbox = links.mail[errand.number] = asyncio.Queue()
+        self._mailbox = links.mail[payload.number] = asyncio.Queue()
         packed = pickle.dumps(call, protocol=5)
         future = links.submit(
-            run_call, packed, errand, worker=self._worker, wanted=self._wanted, size=len(packed)
+            run_call, packed, payload, worker=self._worker, wanted=self._wanted, size=len(packed)
         )
         watch = anyio.CancelScope()
-        links.tasks.start_soon(self._watch, future, errand, watch)
+        links.tasks.start_soon(self._watch, future, payload, watch)
         try:
             while (news := await self._mailbox.get()) is not None:
                 if isinstance(news, Exception):
@@ -102,10 +107,10 @@ class RemoteBatch:
                 yield news
         finally:
             watch.cancel()
-            del links.mail[errand.number]
+            del links.mail[payload.number]
             future.release()
 
-    async def _watch(self, future: Any, errand: Errand, watch: anyio.CancelScope) -> None:
+    async def _watch(self, future: Any, payload: BatchPayload, watch: anyio.CancelScope) -> None:
         """Put what comes as the results of Dask tasks into the mailbox, and the end of the call."""
         mailbox, links = self._mailbox, self._links
         with watch:
@@ -114,7 +119,7 @@ class RemoteBatch:
                     for frame in frames:
                         mailbox.put_nowait(frame)
                     future = links.submit(
-                        follow_call, errand, worker=self._worker, wanted=self._wanted
+                        follow_call, payload, worker=self._worker, wanted=self._wanted
                     )
             except (WorkerGoneError, BackendError) as error:
                 mailbox.put_nowait(error)
@@ -140,21 +145,21 @@ class RemoteBatch:
         running = self._running_now()
         if self._links.kill is not None and running in attempts:
             self._progress.stop(attempts)
-        elif self._errand is None:
+        elif self._payload is None:
             self._progress.ended(*[Outcome(a, Status.CANCELLED) for a in attempts])
         else:
             scope = anyio.CancelScope()
             self._orders.add(scope)
-            self._links.tasks.start_soon(self._order, self._errand, attempts, scope)
+            self._links.tasks.start_soon(self._order, self._payload, attempts, scope)
 
     async def _order(
-        self, errand: Errand, attempts: frozenset[int], scope: anyio.CancelScope
+        self, payload: BatchPayload, attempts: frozenset[int], scope: anyio.CancelScope
     ) -> None:
         with scope:
             kills = self._links.kill is not None
             # A worker whose kernel holds the GIL does not answer.
             with anyio.move_on_after(ORDER_SECONDS if kills else None) as asking:
-                await self._say_stop(errand, attempts)
+                await self._say_stop(payload, attempts)
             # What is left has ended, as will be told, or has begun meanwhile.
             while kills and (rest := attempts & self._progress.owed):
                 if asking.cancelled_caught or self._running_now() in rest:
@@ -165,12 +170,12 @@ class RemoteBatch:
         self._obeyed.set()
         self._obeyed = anyio.Event()
 
-    async def _say_stop(self, errand: Errand, attempts: Collection[int]) -> None:
+    async def _say_stop(self, payload: BatchPayload, attempts: Collection[int]) -> None:
         """Have the worker stop attempts, and report those that it has stopped."""
         try:
             said = await self._links.client.run(
                 stop_attempts,
-                errand.name,
+                payload.name,
                 sorted(attempts),
                 leave=self._links.kill is None,
                 workers=[self._worker.address],
@@ -187,9 +192,9 @@ class RemoteBatch:
         kill = self._links.kill
         if kill is not None:
             await kill(self._worker)
-        elif self._errand is not None:
+        elif self._payload is not None:
             with anyio.move_on_after(LEAVE_SECONDS):
-                await self._say_stop(self._errand, self._progress.owed)
+                await self._say_stop(self._payload, self._progress.owed)
         self._read_last_news()
         started = self._started()
         for attempt in self._progress.stopped & self._progress.owed:

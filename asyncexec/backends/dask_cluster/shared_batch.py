@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,12 +18,15 @@ from uuid import uuid4
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.reins import Reins
-from asyncexec.backends.contract import Batch, Started
+from asyncexec.backends.contract import Batch
 from asyncexec.backends.dask_cluster.census import Worker
 from asyncexec.backends.dask_cluster.links import Links, WorkerGoneError
-from asyncexec.backends.worker import describe, run_job
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.control import BatchControl
+from asyncexec.worker.records import attempts_of
+from asyncexec.worker.reports import ReportBuffer
+from asyncexec.worker.runner import BatchRunner
 
 
 class SharedBatch:
@@ -38,7 +40,7 @@ class SharedBatch:
         self._loop = asyncio.get_running_loop()
         self._over = anyio.Event()
         self._error: Exception | None = None
-        self._run = _Run(batch, worker.name, self._hear)
+        self._run = _Run(batch, worker.name, self._wake)
         progress.take_over = self._cancel
 
     async def run(self, wanted: dict[str, float]) -> None:
@@ -47,7 +49,7 @@ class SharedBatch:
         try:
             while rest := [job for job in self._batch.jobs if job.attempt in owed]:
                 self._over = anyio.Event()
-                self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._hear)
+                self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._wake)
                 await self._once(wanted)
         except WorkerGoneError as error:
             self._lost(error)
@@ -72,7 +74,7 @@ class SharedBatch:
             watch.cancel()
             future.release()
             _RUNS.pop(name, None)
-        self._take_news()
+        self._collect()
         if self._error is not None:
             raise self._error
 
@@ -84,32 +86,31 @@ class SharedBatch:
                 self._error = error
                 self._over.set()
 
-    def _hear(self) -> None:
-        """In the thread that runs: have the loop look."""
+    def _wake(self) -> None:
+        """In the thread that runs: have the loop collect reports."""
         # A closed loop: nobody is left to hear of the end of a job that was given up.
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._take_news)
+            self._loop.call_soon_threadsafe(self._collect)
 
-    def _take_news(self) -> None:
+    def _collect(self) -> None:
         run = self._run
-        run.heard = False
-        while run.news:
-            self._progress.ended(run.news.popleft())
-        running = run.running
-        told = self._progress.running
-        if running is not None and (told is None or told.attempt != running.attempt):
-            self._progress.started(*running)
-        if run.over:
+        run.woken = False  # first, so that whatever comes from now on wakes again
+        over = run.over
+        outcomes, start = run.reports.collect()
+        self._progress.ended(*outcomes)
+        if start is not None:
+            self._progress.started(*start)
+        if over:
             self._over.set()
 
     def _cancel(self, attempts: frozenset[int]) -> None:
-        self._take_news()
-        stopped = self._run.reins.stop(attempts)
-        dropped = [Outcome(attempt, Status.CANCELLED) for attempt in stopped.dropped]
-        self._progress.ended(*dropped, *[self._ran(a, Status.CANCELLED) for a in stopped.left])
+        self._collect()
+        stopped = self._run.control.stop(attempts)
+        unstarted = [Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started]
+        self._progress.ended(*unstarted, *[self._ran(a, Status.CANCELLED) for a in stopped.left])
 
     def _lost(self, error: WorkerGoneError) -> None:
-        left = set(self._run.reins.stop(self._progress.owed).left)
+        left = set(self._run.control.stop(self._progress.owed).left)
         for attempt in list(self._progress.owed):
             self._progress.ended(
                 self._ran(attempt, Status.LOST, error)
@@ -125,60 +126,53 @@ class SharedBatch:
 
 
 class _Run:
-    """The jobs in a thread of their own."""
+    """The attempts in a thread of their own."""
 
-    def __init__(self, batch: Batch, worker: str, on_news: Callable[[], None]) -> None:
-        self.reins = Reins(batch.jobs)
-        self.reins.on_left = self._end
-        self.news: deque[Outcome] = deque()
-        self.running: Started | None = None
-        self.heard = False
+    def __init__(self, batch: Batch, worker: str, wake: Callable[[], None]) -> None:
+        self.control = BatchControl(attempts_of(batch.jobs))
+        self.control.on_left = self._end
+        self.reports = ReportBuffer(self.control, worker)
+        self.woken = False
         self.over = False
         self._batch = batch
-        self._worker = worker
-        self._on_news = on_news
+        self._wake = wake
         self._ended = threading.Event()
 
     def wait(self) -> None:
-        """Run the jobs, from the worker's thread, and return when they have ended or one was left behind."""
+        """Run the attempts, from the worker's thread; return when they have ended or one was left behind."""
         name = f"{threading.current_thread().name}-task"
         threading.Thread(target=self._work, name=name, daemon=True).start()
         self._ended.wait()
 
-    def _work(self) -> None:
-        program = self._batch.program
-        for job in self._batch.jobs:
-            fence = self.reins.begin(job.attempt)
-            if fence is None:
-                continue
-            self.running = Started(job.attempt, self._worker)
-            self._tell()
-            outcome = run_job(
-                job,
-                program.kernel,
-                program.io,
-                program.shape,
-                worker=self._worker,
-                fence=fence,
-                keep_exception=True,
-            )
-            if not self.reins.end():
-                return
-            self.running = None
-            self.news.append(outcome)
-            self._tell()
-        self._end()
+    def started(self, attempt: int) -> None:
+        self._report()
 
-    def _tell(self) -> None:
-        # Once, until the loop has looked: it may be busy, and tasks short.
-        if not self.heard:
-            self.heard = True
-            self._on_news()
+    def ended(self, outcome: Outcome) -> None:
+        self.reports.ended(outcome)
+        self._report()
+
+    def _work(self) -> None:
+        finished = BatchRunner(
+            self._batch.jobs,
+            lambda: self._batch.program.runnable,
+            control=self.control,
+            sink=self,
+            worker=self.reports.worker,
+            keep_exception=True,
+        ).run()
+        if finished:
+            self._end()
+
+    def _report(self) -> None:
+        # Once, until the loop has collected: it may be busy, and tasks short.
+        if not self.woken:
+            self.woken = True
+            self._wake()
 
     def _end(self) -> None:
         self.over = True
         self._ended.set()
-        self._on_news()
+        self._wake()
 
 
 # By name, since what goes through Dask is pickled even here.

@@ -29,7 +29,7 @@ from asyncexec.backends.dask_cluster.growth import Growth, Reminder
 from asyncexec.backends.dask_cluster.in_worker import StartsFile, forget_topic, kill_worker
 from asyncexec.backends.dask_cluster.links import Links
 from asyncexec.backends.dask_cluster.options import DaskOptions
-from asyncexec.backends.dask_cluster.remote_batch import RemoteBatch
+from asyncexec.backends.dask_cluster.remote_batch import DaskBatch
 from asyncexec.backends.dask_cluster.shared_batch import SharedBatch
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
@@ -153,7 +153,7 @@ class DaskSystem:
         if worker.address.startswith("inproc://"):
             await SharedBatch(links, batch, progress, worker).run(wanted)
         else:
-            await RemoteBatch(links, batch, progress, worker).run(wanted)
+            await DaskBatch(links, batch, progress, worker).run(wanted)
 
     def _wanted(self, batch: Batch) -> dict[str, float]:
         """Return what Dask is to count of the batch's resources: those that some worker says it has."""

@@ -22,7 +22,7 @@ class Kind(IntEnum):
     BEAT = 2
     """It is still at it."""
     REPORTS = 3
-    """Starts and outcomes, as :func:`asyncexec.backends.wire.encode_reports` makes them."""
+    """Starts and outcomes, as :func:`asyncexec.worker.codec.encode_reports` makes them."""
     NEEDS_PROGRAM = 4
     """Send it again, with the program."""
     END = 5

@@ -15,8 +15,6 @@ from typing import Any
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
-from asyncexec.backends.adapters.reins import Stopped
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.adapters.system_thread import SystemThread
@@ -36,6 +34,8 @@ from asyncexec.backends.http_functions.tokens import Tokens
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome
 from asyncexec.plan.memory import format_bytes, parse_bytes
+from asyncexec.worker.control import StopResult
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ class Function:
             order = await orders.next()
             orders.answered(order, await self._deliver(order))
 
-    async def _deliver(self, order: Order) -> Stopped | None:
+    async def _deliver(self, order: Order) -> StopResult | None:
         """Return what the worker has stopped; None if it cannot be told."""
         if not order.call:
             return None
@@ -141,7 +141,7 @@ class Function:
                 return stopped
         return None
 
-    async def _stream(self, orders: Orders, call: RemoteCall) -> AsyncIterator[bytes]:
+    async def _stream(self, orders: Orders, call: RemoteBatch) -> AsyncIterator[bytes]:
         """Have ``call`` made by one request, and yield what comes back while it runs."""
         data = pickle.dumps(call, protocol=5)
         limit = parse_bytes(self._options.request_bytes)

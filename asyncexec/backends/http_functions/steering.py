@@ -12,9 +12,9 @@ from typing import NamedTuple
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.reins import Stopped
 from asyncexec.backends.http_functions.frames import Hello
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.control import StopResult
 
 MEDIA_TYPE = "application/x-asyncexec-order"
 
@@ -43,16 +43,18 @@ def decode_order(body: bytes) -> Order:
     return Order(str(told["call"]), frozenset(int(attempt) for attempt in told["stop"]))
 
 
-def encode_stopped(stopped: Stopped | None) -> bytes:
+def encode_stopped(stopped: StopResult | None) -> bytes:
     """Return the answer to an order; None where the call is not known."""
     return json.dumps({"stopped": stopped}).encode()
 
 
-def decode_stopped(body: bytes) -> Stopped | None:
+def decode_stopped(body: bytes) -> StopResult | None:
     """Return what :func:`encode_stopped` made; None also where it is something else."""
     try:
-        dropped, left = json.loads(body)["stopped"]
-        return Stopped([int(attempt) for attempt in dropped], [int(attempt) for attempt in left])
+        not_started, left = json.loads(body)["stopped"]
+        return StopResult(
+            [int(attempt) for attempt in not_started], [int(attempt) for attempt in left]
+        )
     except (ValueError, TypeError, KeyError):
         return None
 
@@ -84,7 +86,7 @@ class Orders:
         while self._wanted or self._sent:
             await self._change()
 
-    def answered(self, order: Order, stopped: Stopped | None) -> None:
+    def answered(self, order: Order, stopped: StopResult | None) -> None:
         """Take note of the worker's answer to an order; None if there was none."""
         self._sent = False
         self._changed.set()
@@ -92,7 +94,7 @@ class Orders:
         if stopped is None:
             self._cancel_as_always(order.attempts)
             return
-        progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in stopped.dropped])
+        progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started])
         for attempt in stopped.left:
             if progress.running is None or progress.running.attempt != attempt:
                 progress.started(attempt, self.hello.worker)

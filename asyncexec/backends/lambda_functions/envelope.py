@@ -13,8 +13,8 @@ import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.errors import BackendError
+from asyncexec.worker.remote_batch import RemoteBatch
 
 VERSION = 1
 MESSAGE_BYTES = 6 * 1024 * 1024
@@ -103,15 +103,15 @@ def decode_answer(payload: bytes, function: str) -> bytes | Stored:
         ) from error
 
 
-def pack_call(call: RemoteCall) -> bytes:
+def pack_call(call: RemoteBatch) -> bytes:
     """Return a call as bytes."""
     return pickle.dumps(call, protocol=5)
 
 
-def unpack_call(data: bytes) -> RemoteCall:
+def unpack_call(data: bytes) -> RemoteBatch:
     """Return the call in ``data``, which came from the driver."""
     call = pickle.loads(data)  # noqa: S301 - whoever may invoke the function may run code in it
-    if not isinstance(call, RemoteCall):
+    if not isinstance(call, RemoteBatch):
         raise TypeError(f"the event holds {type(call).__qualname__} instead of a call")
     return call
 

@@ -15,7 +15,6 @@ from functools import partial
 from typing import Any
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.contract import Batch, Capabilities
@@ -39,6 +38,7 @@ from asyncexec.backends.lambda_functions.payloads import Bucket, Payloads
 from asyncexec.backends.lambda_functions.refusals import Meaning, advice_for, meaning_of
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome
+from asyncexec.worker.remote_batch import RemoteBatch
 
 logger = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Function:
         except _EndedError as ended:
             return ended.outcomes
 
-    async def _send(self, invocation: _Invocation, call: RemoteCall) -> bytes:
+    async def _send(self, invocation: _Invocation, call: RemoteBatch) -> bytes:
         """Have ``call`` made by one invocation, and return what it returned."""
         request = await self._payloads.request(pack_call(call))
         stored = [request.call] if isinstance(request.call, Stored) else []

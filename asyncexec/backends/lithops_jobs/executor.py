@@ -12,11 +12,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.lithops_jobs.configuration import Configuration
 from asyncexec.backends.lithops_jobs.handles import CallHandle
 from asyncexec.backends.lithops_jobs.in_worker import Errand, run_errand
+from asyncexec.worker.remote_batch import RemoteBatch
 
 
 class JobExecutor:
@@ -49,7 +49,7 @@ class JobExecutor:
         """Lithops' storage."""
         return self._lithops.internal_storage
 
-    def submit(self, calls: Sequence[RemoteCall]) -> list[CallHandle]:
+    def submit(self, calls: Sequence[RemoteBatch]) -> list[CallHandle]:
         """Have ``calls`` run as one job."""
         self._clean_up()
         errands = [self._errand(call) for call in calls]
@@ -63,7 +63,7 @@ class JobExecutor:
             self._open[futures[0].job_key] = {future.call_id for future in futures}
         return [CallHandle(future, self) for future in futures]
 
-    def _errand(self, call: RemoteCall) -> Errand:
+    def _errand(self, call: RemoteBatch) -> Errand:
         """Put a large program into Lithops' storage, once, instead of into each call."""
         key = f"{self._prefix()}{call.key.hex()}.program"
         if call.blob is not None and len(call.blob) > SMALL_PROGRAM_BYTES:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.backends.adapters.call_in_child import run_in_child
-from asyncexec.backends.adapters.calls_in_worker import NEEDS_PROGRAM, RemoteCall
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Errand:
     """A call, and the key in Lithops' storage of a program that is too large to travel with each call."""
 
-    call: RemoteCall
+    call: RemoteBatch
     program: str | None = None
 
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.lithops_jobs.configuration import Configuration
 from asyncexec.backends.lithops_jobs.executor import JobExecutor
 from asyncexec.backends.lithops_jobs.handles import CallHandle
 from asyncexec.backends.lithops_jobs.watch import Watch
 from asyncexec.errors import AsyncexecError, BackendError
+from asyncexec.worker.remote_batch import RemoteBatch
 
 _FETCHERS = 16
 
@@ -55,7 +55,7 @@ class LithopsSystem:
         """Have calls run, in as few jobs as suits."""
         if self._watch is None:
             raise BackendError("executor 'lithops' is not open")
-        remote = [call for call in calls if isinstance(call, RemoteCall)]
+        remote = [call for call in calls if isinstance(call, RemoteBatch)]
         if not self._configuration.is_local:
             handles = self._executors[0].submit(remote)
         else:

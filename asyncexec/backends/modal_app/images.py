@@ -8,7 +8,7 @@ from typing import Any
 
 from asyncexec.backends.modal_app.options import ModalOptions
 
-NEEDED = ("anyio", "cloudpickle", "numcodecs", "numpy", "zarr")
+NEEDED = ("anyio", "cloudpickle", "msgspec", "numcodecs", "numpy", "zarr")
 """What the core of asyncexec imports."""
 
 OFTEN_USED = ("obstore", "fsspec")

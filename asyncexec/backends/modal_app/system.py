@@ -14,7 +14,6 @@ from weakref import WeakSet
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities, Program
 from asyncexec.backends.modal_app.clients import connected
@@ -23,9 +22,10 @@ from asyncexec.backends.modal_app.flow import Flow
 from asyncexec.backends.modal_app.images import image_of
 from asyncexec.backends.modal_app.options import ModalOptions
 from asyncexec.backends.modal_app.worker import work
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.remote_batch import RemoteBatch
 
 INSIST_SECONDS = 0.9
 
@@ -108,7 +108,7 @@ class ModalApp:
     async def _call(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
         flow = Flow(progress)
 
-        async def stream(call: RemoteCall) -> AsyncIterator[bytes]:
+        async def stream(call: RemoteBatch) -> AsyncIterator[bytes]:
             nonlocal flow
             # One each time: a container that lacks the program is called a second time.
             flow = Flow(progress)

@@ -14,62 +14,37 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 from typing import Any
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall, worker_name
 from asyncexec.backends.contract import Started
-from asyncexec.backends.wire import decode_reports, encode_reports
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.codec import decode_reports, encode_reports
+from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 
 
-class Dropped:
-    """Attempts that are not to be started any more; each is asked for once, when it is its turn."""
+class BatchInbox:
+    """The batch that runs: its frames, and the driver's orders to leave attempts out."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._begun: set[int] = set()
-        self._dropped: set[int] = set()
-
-    def __contains__(self, attempt: object) -> bool:
-        with self._lock:
-            if attempt in self._dropped:
-                return True
-            if isinstance(attempt, int):
-                self._begun.add(attempt)
-            return False
-
-    def drop(self, attempts: set[int]) -> list[int]:
-        """Drop those that have not begun, and return them."""
-        with self._lock:
-            fresh = attempts - self._begun - self._dropped
-            self._dropped |= fresh
-            return sorted(fresh)
-
-
-class Desk:
-    """The batch at hand: what it has to tell, and what it is told."""
-
-    def __init__(self, call: RemoteCall, container: str) -> None:
+    def __init__(self, call: RemoteBatch, container: str) -> None:
         self.frames: SimpleQueue[bytes | None] = SimpleQueue()
         self._call = call
         self._container = container
-        self._attempts = {job.attempt for job in call.jobs}
-        self._dropped = Dropped()
+        self._control = call.control()
 
     def work(self) -> None:
-        """Run the jobs."""
+        """Run the attempts."""
         try:
-            for frame in self._call.frames(self._dropped, worker=self._container):
+            for frame in self._call.frames(self._control, worker=self._container):
                 self.frames.put(frame)
         finally:
             self.frames.put(None)
 
     def drop(self, attempts: set[int]) -> None:
-        """Leave these out, and tell of those for which that came in time."""
-        fresh = self._dropped.drop(attempts & self._attempts)
+        """Leave these out, and report those of them that had not started."""
+        fresh = self._control.stop(attempts, leave=False).not_started
         if fresh:
             self.frames.put(encode_reports([Outcome(a, Status.CANCELLED) for a in fresh]))
 
 
-_desk: Desk | None = None
+_inbox: BatchInbox | None = None
 _listening: set[str] = set()
 
 
@@ -79,26 +54,26 @@ def work(packed: bytes, orders: str) -> Iterator[bytes]:
     Parameters
     ----------
     packed : bytes
-        A pickled :class:`RemoteCall`.
+        A pickled :class:`RemoteBatch`.
     orders : str
         Id of the queue on which the driver says which attempts are not to be started, in this container's partition.
     """
     import modal
 
-    global _desk  # noqa: PLW0603 - a container runs one input at a time
-    call: RemoteCall = pickle.loads(packed)  # noqa: S301 - from the driver
+    global _inbox  # noqa: PLW0603 - a container runs one input at a time
+    call: RemoteBatch = pickle.loads(packed)  # noqa: S301 - from the driver
     container = os.environ.get("MODAL_TASK_ID") or worker_name()
     yield hello(modal.current_function_call_id() or "", container)
-    _desk = desk = Desk(call, container)
-    threading.Thread(target=desk.work, daemon=True).start()
+    _inbox = inbox = BatchInbox(call, container)
+    threading.Thread(target=inbox.work, daemon=True).start()
     try:
-        while (frame := desk.frames.get()) is not None:
+        while (frame := inbox.frames.get()) is not None:
             if orders not in _listening and _tells_a_start(frame):
                 _listening.add(orders)
                 threading.Thread(target=_listen, args=(orders, container), daemon=True).start()
             yield frame
     finally:
-        _desk = None
+        _inbox = None
 
 
 def hello(call: str, container: str) -> bytes:
@@ -118,8 +93,8 @@ def _listen(orders: str, container: str) -> None:
     try:
         while True:
             for order in queue.get_many(100, block=True, partition=container):
-                desk = _desk
-                if desk is not None:
-                    desk.drop(set(json.loads(order)))
+                inbox = _inbox
+                if inbox is not None:
+                    inbox.drop(set(json.loads(order)))
     except modal.exception.Error:
         _listening.discard(orders)

@@ -22,7 +22,6 @@ from typing import Any
 
 import cloudpickle
 
-from asyncexec.backends.contract import Job
 from asyncexec.backends.process_workers.frames import (
     CANCELLED,
     CODES,
@@ -37,16 +36,17 @@ from asyncexec.backends.process_workers.frames import (
     write_error,
 )
 from asyncexec.backends.process_workers.inputs import InputReader
-from asyncexec.backends.process_workers.memory import (
+from asyncexec.backends.process_workers.page import PAYLOAD_BYTES, Page
+from asyncexec.errors import SerializationError
+from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.memory import (
     MemoryLimit,
     MemoryMeter,
     be_killed_first,
     give_back_memory,
 )
-from asyncexec.backends.process_workers.page import PAYLOAD_BYTES, Page
-from asyncexec.backends.worker import describe, run_job
-from asyncexec.errors import SerializationError
-from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.worker.records import AttemptSpec
 
 FLUSH_SECONDS = 0.02
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -202,8 +202,7 @@ class _Child:
     ) -> None:
         kernel, io_, shape = program.load(self._limit)
         meter = self._meter
-        meter.always = io_ is not None
-        meter.start()
+        meter.start(saves=io_ is not None)
         given: tuple[Any, ...] = ()
         if inputs is not None:
             try:
@@ -211,8 +210,8 @@ class _Child:
             except BaseException as error:  # noqa: BLE001 - whatever the item's class raises
                 self._out.failed(_cannot("an input cannot be unpickled", error, _LOADING))
                 return
-        outcome = run_job(
-            Job(attempt, task, given),
+        outcome = run_attempt(
+            AttemptSpec(attempt, task, given),
             kernel,
             io_,
             shape,

@@ -15,8 +15,8 @@ from typing import Any
 
 import cloudpickle
 
-from asyncexec.backends.contract import Job
 from asyncexec.events.outcome import Encoded, Many
+from asyncexec.worker.records import AttemptSpec
 
 # Buffers from this size on (arrays, encoded values) are sent from where they are, and received once.
 BESIDE_BYTES = 32 * 1024
@@ -28,9 +28,9 @@ class PackedInputs:
 
     Attributes
     ----------
-    jobs : list of Job
+    jobs : list of AttemptSpec
         Those whose inputs could be pickled.
-    refused : list of (Job, Exception)
+    refused : list of (AttemptSpec, Exception)
         The others, and why.
     pickles : bytes
         One pickle after another; empty where no job has inputs.
@@ -42,15 +42,15 @@ class PackedInputs:
         For each job, how many buffers it and those before it need.
     """
 
-    jobs: Sequence[Job]
-    refused: list[tuple[Job, Exception]] = field(default_factory=list)
+    jobs: Sequence[AttemptSpec]
+    refused: list[tuple[AttemptSpec, Exception]] = field(default_factory=list)
     pickles: bytes = b""
     ends: list[int] = field(default_factory=list)
     beside: list[memoryview] = field(default_factory=list)
     beside_ends: list[int] = field(default_factory=list)
 
 
-def pack_inputs(jobs: Sequence[Job]) -> PackedInputs:
+def pack_inputs(jobs: Sequence[AttemptSpec]) -> PackedInputs:
     """Pickle the inputs of ``jobs``; what cannot be pickled is refused, never raised."""
     if not any(job.inputs for job in jobs):
         return PackedInputs(jobs=jobs)
@@ -63,10 +63,10 @@ def pack_inputs(jobs: Sequence[Job]) -> PackedInputs:
     return packer.packed(jobs, [])
 
 
-def _pack_apart(jobs: Sequence[Job]) -> PackedInputs:
+def _pack_apart(jobs: Sequence[AttemptSpec]) -> PackedInputs:
     packer = _Packer()
-    packed: list[Job] = []
-    refused: list[tuple[Job, Exception]] = []
+    packed: list[AttemptSpec] = []
+    refused: list[tuple[AttemptSpec, Exception]] = []
     for job in jobs:
         try:
             packer.forget()
@@ -105,7 +105,9 @@ class _Packer:
         del self._beside[self._beside_ends[-1] if self._beside_ends else 0 :]
         self._pickler = self._new_pickler()
 
-    def packed(self, jobs: Sequence[Job], refused: list[tuple[Job, Exception]]) -> PackedInputs:
+    def packed(
+        self, jobs: Sequence[AttemptSpec], refused: list[tuple[AttemptSpec, Exception]]
+    ) -> PackedInputs:
         return PackedInputs(
             jobs=jobs,
             refused=refused,

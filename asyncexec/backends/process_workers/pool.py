@@ -18,9 +18,9 @@ from asyncexec.backends.process_workers.inputs import pack_inputs
 from asyncexec.backends.process_workers.launch import Launcher
 from asyncexec.backends.process_workers.page import MOST_JOBS
 from asyncexec.backends.process_workers.worker import ProcessWorker
-from asyncexec.backends.worker import describe
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
 
 TICK_SECONDS = 0.02
 # From forbidding a job on the page to looking whether it has started all the same.

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from asyncexec.backends.contract import Started
+from asyncexec.events.outcome import Outcome
 
 _ROW = struct.Struct("<qq")
 NOBODY = -1
@@ -38,14 +39,14 @@ class Record:
         except OSError:
             return cls(None)
 
-    def begin(self, attempt: int) -> None:
-        """Write down that an attempt begins."""
+    def started(self, attempt: int) -> None:
+        """Note that an attempt runs from now on."""
         if self._file is not None:
             os.pwrite(self._file, _ROW.pack(attempt, self._pid), 0)
 
-    def end(self) -> None:
-        """Write down that nothing runs."""
-        self.begin(NOBODY)
+    def ended(self, outcome: Outcome) -> None:
+        """Note that nothing runs."""
+        self.started(NOBODY)
 
     def __del__(self) -> None:
         if self._file is not None:

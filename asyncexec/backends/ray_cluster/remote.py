@@ -10,7 +10,6 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.ray_cluster import in_worker
 from asyncexec.backends.ray_cluster.demands import Demand
@@ -18,6 +17,7 @@ from asyncexec.backends.ray_cluster.kills import KILL_SECONDS, KILLS, Kills, unt
 from asyncexec.backends.ray_cluster.options import RayOptions
 from asyncexec.backends.ray_cluster.record import last
 from asyncexec.errors import BackendError, WorkerLostError
+from asyncexec.worker.remote_batch import RemoteBatch
 
 # Larger calls are copied into Ray's object store, which may have to make room first.
 LARGE_BYTES = 64_000
@@ -52,7 +52,7 @@ class Remote:
         self._functions: dict[Demand, Any] = {}
 
     async def run(
-        self, call: RemoteCall, record: str | None, demand: Demand
+        self, call: RemoteBatch, record: str | None, demand: Demand
     ) -> AsyncIterator[bytes]:
         """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled.
 
@@ -72,7 +72,7 @@ class Remote:
                 return
 
     async def _frames(
-        self, call: RemoteCall, record: str | None, demand: Demand
+        self, call: RemoteBatch, record: str | None, demand: Demand
     ) -> AsyncIterator[bytes]:
         stream: Any = None
         # What is cancelled has to be known to be killed.
@@ -85,7 +85,7 @@ class Remote:
             await _kill(stream, record, self._kills)
             raise
 
-    async def _submitted(self, call: RemoteCall, record: str | None, function: Any) -> Any:
+    async def _submitted(self, call: RemoteBatch, record: str | None, function: Any) -> Any:
         import ray
 
         if not ray.is_initialized():
@@ -180,7 +180,7 @@ def _last_line(error: Exception) -> str:
     return lines[-1] if lines else type(error).__name__
 
 
-def _is_large(call: RemoteCall) -> bool:
+def _is_large(call: RemoteBatch) -> bool:
     size = len(call.blob or b"")
     for job in call.jobs:
         for value in job.inputs:

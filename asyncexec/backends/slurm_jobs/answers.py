@@ -1,10 +1,10 @@
 """How a job and its driver talk: by three files in a folder that both see.
 
 The driver appends what is to be run to ``work``: batches, and at last an empty frame, after which the job ends. The job
-appends to ``answer``: reports as plain data (``wire.encode_reports``), and an empty frame at the end of each batch. The
-driver appends attempts that are not to be started to ``dropped``. Whoever is about to act writes first and reads then:
-the job tells that an attempt starts, and then looks whether it was dropped; the driver drops it, and then looks whether
-it has started. So one of them at least sees the other.
+appends to ``answer``: reports as plain data (``codec.encode_reports``), then an empty frame at the end of each batch.
+The driver appends attempts that are not to be started to ``dropped``. Whoever is about to act writes first and reads
+then: the job tells that an attempt starts, and then looks whether it was dropped; the driver drops it, and then looks
+whether it has started. So one of them at least sees the other.
 
 Files are made by the driver, appended to, closed after each write and opened for each read, since that is what network
 file systems are consistent about.
@@ -17,9 +17,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from asyncexec.backends.contract import Report
-from asyncexec.backends.wire import encode_reports
+from asyncexec.worker.codec import encode_reports
+from asyncexec.worker.framing import FrameReader, pack_frame
 
-_SIZE = struct.Struct("<Q")
 _ATTEMPT = struct.Struct("<Q")
 END = b""
 
@@ -30,6 +30,7 @@ class Letters:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._read = 0
+        self._frames = FrameReader()
 
     def make(self) -> None:
         """Make the file."""
@@ -38,24 +39,15 @@ class Letters:
     def append(self, frame: bytes) -> None:
         """Append a frame."""
         with self._file.open("ab") as file:
-            file.write(_SIZE.pack(len(frame)) + frame)
+            file.write(pack_frame(frame))
 
     def frames(self) -> list[bytes]:
-        """Return the whole frames that have come since it was last asked."""
+        """Return the whole frames that have come since the last call."""
         with self._file.open("rb") as file:
             file.seek(self._read)
             data = file.read()
-        frames: list[bytes] = []
-        position = 0
-        while position + _SIZE.size <= len(data):
-            (size,) = _SIZE.unpack_from(data, position)
-            end = position + _SIZE.size + size
-            if end > len(data):
-                break
-            frames.append(data[position + _SIZE.size : end])
-            position = end
-        self._read += position
-        return frames
+        self._read += len(data)
+        return list(self._frames.feed(data))
 
 
 class Correspondence:

@@ -12,15 +12,15 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.contract import Report
 from asyncexec.backends.slurm_jobs import commands, request
 from asyncexec.backends.slurm_jobs.answers import END, Correspondence
 from asyncexec.backends.slurm_jobs.commands import NEVER, JobState
 from asyncexec.backends.slurm_jobs.in_job import Batch, InJob
 from asyncexec.backends.slurm_jobs.options import SlurmOptions
-from asyncexec.backends.wire import decode_reports
 from asyncexec.errors import BackendError
+from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.remote_batch import RemoteBatch
 
 SUSPICIOUS_SECONDS = 1.0
 SIGHTINGS = 2
@@ -137,7 +137,7 @@ class Desk:
         self._made += 1
         return Job(letters=Correspondence(self._folder / "jobs" / str(self._made)))
 
-    def give(self, orders: Mapping[Job, RemoteCall]) -> None:
+    def give(self, orders: Mapping[Job, RemoteBatch]) -> None:
         """Give each job its next call; those that are new are submitted: one, or an array of them.
 
         Raises
@@ -149,7 +149,7 @@ class Desk:
         for job in fresh:
             job.letters.make()
         for job, call in orders.items():
-            batch = Batch(RemoteCall(call.key, None, call.jobs), self._program(call))
+            batch = Batch(RemoteBatch(call.key, None, call.jobs), self._program(call))
             job.letters.work.append(pickle.dumps(batch))
         if not fresh:
             return
@@ -163,7 +163,7 @@ class Desk:
         for job, handle in zip(fresh, submitted, strict=True):
             job.id = handle.job_id
 
-    def _program(self, call: RemoteCall) -> str:
+    def _program(self, call: RemoteBatch) -> str:
         """Return the file of the program: one for all jobs, rather than a copy in each."""
         program = self._folder / "programs" / call.key.hex()
         if call.blob is not None and not program.exists():

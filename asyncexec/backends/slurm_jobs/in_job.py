@@ -6,15 +6,17 @@ import pickle
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall, recall, worker_name
-from asyncexec.backends.contract import Job, Started
-from asyncexec.backends.process_workers.memory import MemoryMeter
+from asyncexec.backends.contract import Started
 from asyncexec.backends.slurm_jobs.answers import END, Correspondence
-from asyncexec.backends.worker import Fence, describe, run_job
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.outcome import Outcome
+from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.programs import PROGRAMS, LoadedProgram
+from asyncexec.worker.remote_batch import RemoteBatch, worker_name
+from asyncexec.worker.runner import BatchRunner
 
 FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.25
@@ -62,8 +64,45 @@ class InJob:
 class Batch(NamedTuple):
     """What travels to a job: a call without its program, and the file that holds the program."""
 
-    call: RemoteCall
+    call: RemoteBatch
     program: str
+
+
+class _Letters:
+    """Control and reports of a batch, by the files that the job and its driver share.
+
+    The start of an attempt is written before it is looked whether the driver has dropped it; see ``answers``.
+    """
+
+    def __init__(self, letters: Correspondence, worker: str) -> None:
+        self._letters = letters
+        self._worker = worker
+        self._ended: list[Outcome] = []
+        self._running = 0
+
+    def begin(self, attempt: int) -> bool:
+        # The end of one and the start of the next are one write.
+        self._letters.tell([*self._ended, Started(attempt, self._worker)])
+        self._ended = []
+        self._running = attempt
+        return self.take()
+
+    def take(self) -> bool:
+        return not self._letters.was_dropped(self._running)
+
+    def end(self) -> bool:
+        return True
+
+    def started(self, attempt: int) -> None:
+        """Do nothing: it was written when the attempt began."""
+
+    def ended(self, outcome: Outcome) -> None:
+        self._ended.append(outcome)
+
+    def close(self) -> None:
+        """Write what is left, and that this was all."""
+        self._letters.tell(self._ended)
+        self._letters.answer.append(END)
 
 
 class _Runner:
@@ -73,47 +112,24 @@ class _Runner:
         self._meter = MemoryMeter()
 
     def run(self, batch: Batch) -> None:
-        """Run the tasks one after another, and tell of each."""
-        letters = self._letters
-        ended: list[Outcome] = []
-        for job in batch.call.jobs:
-            # The end of one and the start of the next are one write.
-            letters.tell([*ended, Started(job.attempt, self._worker)])
-            ended = []
-            if not letters.was_dropped(job.attempt):
-                ended = [self._run_one(job, batch)]
-        letters.tell(ended)
-        letters.answer.append(END)
-
-    def _run_one(self, job: Job, batch: Batch) -> Outcome:
-        key = batch.call.key
-        try:
-            program: Any = recall(key, None) or recall(key, Path(batch.program).read_bytes())
-        except Exception as error:  # noqa: BLE001 - it is why every task fails
-            told = describe(error)
-            return Outcome(job.attempt, Status.FAILED, self._worker, time.time(), error=told)
-        self._meter.start()
-        return run_job(
-            job,
-            *program,
+        """Run the attempts one after another, and report each."""
+        letters = _Letters(self._letters, self._worker)
+        BatchRunner(
+            batch.call.jobs,
+            partial(_program, batch),
+            control=letters,
+            sink=letters,
             worker=self._worker,
-            fence=_Fence(self._letters, job.attempt),
-            peak_bytes=self._meter.peak_bytes,
-        )
+            meter=self._meter,
+        ).run()
+        letters.close()
 
 
-class _Fence(Fence):
-    """Keeps from saving what was cancelled meanwhile."""
-
-    __slots__ = ("_attempt", "_letters")
-
-    def __init__(self, letters: Correspondence, attempt: int) -> None:
-        super().__init__()
-        self._letters = letters
-        self._attempt = attempt
-
-    def take(self) -> bool:
-        return not self._letters.was_dropped(self._attempt)
+def _program(batch: Batch) -> LoadedProgram:
+    key = batch.call.key
+    program = PROGRAMS.load(key, None) or PROGRAMS.load(key, Path(batch.program).read_bytes())
+    assert program is not None  # noqa: S101 - for type checkers: there was a blob
+    return program
 
 
 def _end_when_told() -> None:

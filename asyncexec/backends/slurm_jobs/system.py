@@ -10,16 +10,16 @@ from functools import partial
 import anyio
 
 from asyncexec.backends.adapters.calls import Progress
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities, Started
 from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError, News
 from asyncexec.backends.slurm_jobs.options import SlurmOptions
 from asyncexec.backends.slurm_jobs.staff import Staff
-from asyncexec.backends.wire import encode_outcomes
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.codec import encode_outcomes
+from asyncexec.worker.remote_batch import RemoteBatch
 
 # What comes within this time goes as one array.
 GATHER_SECONDS = 0.02
@@ -33,7 +33,7 @@ class Ticket:
     ``doomed`` are attempts that are to be cancelled, of which it is not known yet whether they have started.
     """
 
-    call: RemoteCall
+    call: RemoteBatch
     progress: Progress
     job: Job | None = None
     doomed: set[int] = field(default_factory=set)
@@ -46,7 +46,7 @@ class Ticket:
 class Round:
     """What the thread does in one go."""
 
-    orders: Mapping[Job, RemoteCall]
+    orders: Mapping[Job, RemoteBatch]
     watched: Sequence[Job]
     drops: Mapping[Job, frozenset[int]]
     dismissed: Sequence[Job]
@@ -108,7 +108,7 @@ class SlurmSystem:
             finally:
                 thread.end()
 
-    async def _send(self, progress: Progress, call: RemoteCall) -> bytes:
+    async def _send(self, progress: Progress, call: RemoteBatch) -> bytes:
         """Have a call run in a job, and tell its outcomes as they come: nothing is left for the end."""
         ticket = Ticket(call=call, progress=progress)
         progress.take_over = partial(self._cancel, ticket)
@@ -150,7 +150,7 @@ class SlurmSystem:
         elif ticket.job is None:
             call = ticket.call
             rest = [job for job in call.jobs if job.attempt not in attempts]
-            ticket.call = RemoteCall(call.key, call.blob, rest)
+            ticket.call = RemoteBatch(call.key, call.blob, rest)
             self._settle(ticket, attempts)
             if not rest:
                 ticket.progress.stop([])
@@ -200,7 +200,7 @@ class SlurmSystem:
     def _begin_round(self) -> None:
         self._timer, self._busy = None, True
         dismissed = self._staff.to_dismiss()
-        orders: dict[Job, RemoteCall] = {}
+        orders: dict[Job, RemoteBatch] = {}
         while self._waiting and self._has_room:
             ticket = self._waiting.pop(0)
             ticket.job = self._staff.take(ticket.progress.batch.apart_from)

@@ -12,18 +12,18 @@ import os
 import pickle
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall, recall, worker_name
-from asyncexec.backends.process_workers.memory import MemoryLimit, MemoryMeter
+from asyncexec.worker.framing import frame_prefix, pack_frame, read_frame
+from asyncexec.worker.memory import MemoryLimit, MemoryMeter
+from asyncexec.worker.programs import PROGRAMS
+from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 
-SIZE = struct.Struct("!Q")
-"""What goes before each frame: its length."""
 TOKEN_BYTES = 32
 CONNECT_SECONDS = 30.0
+COPIED_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ def serve(invitation: Invitation) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         notice_silence(connection)
         connection.sendall(invitation.token)
-        _send(connection, worker_name().encode())
+        connection.sendall(pack_frame(worker_name().encode()))
         watch = _Watch(connection)
         limit = _Limit(invitation.memory_bytes)
         try:
@@ -84,15 +84,14 @@ def notice_silence(connection: socket.socket) -> None:
 
 
 def _serve(connection: socket.socket, watch: _Watch, limit: _Limit) -> None:
-    meter = MemoryMeter()
-    meter.always = True
-    while (frame := _receive(connection)) is not None:
-        call: RemoteCall = pickle.loads(frame)  # noqa: S301 - from the driver
+    meter = MemoryMeter(always=True)
+    while (frame := read_frame(connection.recv_into)) is not None:
+        call: RemoteBatch = pickle.loads(frame)  # noqa: S301 - from the driver
         watch.begin()
         if _hung_up(connection):
             return
         limit.load(call)
-        answer = next(call.each(meter))
+        answer = call(meter)
         watch.pause()
         _send(connection, answer)
 
@@ -159,14 +158,14 @@ class _Limit:
         self._allowed_bytes = allowed_bytes
         self._limit = MemoryLimit(MemoryMeter())
 
-    def load(self, call: RemoteCall) -> None:
+    def load(self, call: RemoteBatch) -> None:
         """Load what the call runs; libraries do not count."""
         if self._allowed_bytes is None:
             return
         self._limit.set(None)
         self._limit.loading()
         with contextlib.suppress(Exception):  # It comes again when the call is made, and is told.
-            recall(call.key, call.blob)
+            PROGRAMS.load(call.key, call.blob)
         self._limit.loaded()
         self._limit.set(self._allowed_bytes)
 
@@ -175,25 +174,8 @@ class _Limit:
 
 
 def _send(connection: socket.socket, frame: bytes) -> None:
-    if len(frame) < 65_536:
-        connection.sendall(SIZE.pack(len(frame)) + frame)
+    if len(frame) < COPIED_BYTES:
+        connection.sendall(pack_frame(frame))
     else:
-        connection.sendall(SIZE.pack(len(frame)))
+        connection.sendall(frame_prefix(len(frame)))
         connection.sendall(frame)
-
-
-def _receive(connection: socket.socket) -> bytearray | None:
-    """Return the next frame; None when there will be none."""
-    head = _read(connection, SIZE.size)
-    return None if head is None else _read(connection, SIZE.unpack(head)[0])
-
-
-def _read(connection: socket.socket, count: int) -> bytearray | None:
-    data = bytearray(count)
-    view = memoryview(data)
-    while view:
-        came = connection.recv_into(view)
-        if not came:
-            return None
-        view = view[came:]
-    return data

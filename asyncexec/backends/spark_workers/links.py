@@ -6,9 +6,10 @@ import asyncio
 import pickle
 import secrets
 
-from asyncexec.backends.adapters.calls_in_worker import RemoteCall
 from asyncexec.backends.adapters.remote import RemoteCaller
-from asyncexec.backends.spark_workers.in_worker import SIZE, TOKEN_BYTES, notice_silence
+from asyncexec.backends.spark_workers.in_worker import TOKEN_BYTES, notice_silence
+from asyncexec.worker.framing import PREFIX_BYTES, frame_length, frame_prefix
+from asyncexec.worker.remote_batch import RemoteBatch
 
 GREETING_SECONDS = 30.0
 KILL_SECONDS = 2.0
@@ -39,7 +40,7 @@ class Link:
         """Whether the worker has not hung up, as far as is known."""
         return not (self._reader.at_eof() or self._writer.is_closing())
 
-    async def send(self, call: RemoteCall) -> bytes:
+    async def send(self, call: RemoteBatch) -> bytes:
         """Have ``call`` made, and return what it returned.
 
         Raises
@@ -49,7 +50,7 @@ class Link:
         """
         # Not to be awaited before it is read: neither side reads while it writes.
         frame = pickle.dumps(call, protocol=5)
-        self._writer.write(SIZE.pack(len(frame)))
+        self._writer.write(frame_prefix(len(frame)))
         self._writer.write(frame)
         try:
             await self._writer.drain()
@@ -120,5 +121,5 @@ class Listener:
 
 async def read_frame(reader: asyncio.StreamReader) -> bytes:
     """Return the next frame."""
-    (size,) = SIZE.unpack(await reader.readexactly(SIZE.size))
+    size = frame_length(await reader.readexactly(PREFIX_BYTES))
     return await reader.readexactly(size)

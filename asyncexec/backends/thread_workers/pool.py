@@ -1,8 +1,8 @@
-"""The loop side of the threads backend: hands runs to threads, collects from them, replaces those given up.
+"""The loop side of the threads backend: hands batches to threads, collects from them, replaces those given up.
 
-A thread wakes the loop when a run has ended, at most once until the loop has answered. While runs are in flight, a
-timer looks every 20 ms at what each thread is doing: so the start of a long job is told, with the outcomes of the
-short ones before it, although the thread is deep in a kernel and can tell nothing. Idle, there is no timer.
+A thread wakes the loop when a batch has ended, at most once until the loop has answered. While batches are in flight, a
+timer looks every 20 ms at what each thread is doing: so the start of a long attempt is reported, with the outcomes of
+the short ones before it, although the thread is deep in a kernel and can report nothing. Idle, there is no timer.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 
 from asyncexec.backends.contract import Batch, Report
-from asyncexec.backends.thread_workers.worker import Run, Worker
+from asyncexec.backends.thread_workers.worker import Worker
 from asyncexec.errors import BackendError
+from asyncexec.worker.local_batch import LocalBatch
 
 TICK_SECONDS = 0.02
 
@@ -58,15 +59,15 @@ class ThreadPool:
         self._report = report
         self._fail = fail
         self._loop = asyncio.get_running_loop()
-        self._waiting: queue.SimpleQueue[Run | None] = queue.SimpleQueue()
-        self._runs: set[Run] = set()
+        self._waiting: queue.SimpleQueue[LocalBatch | None] = queue.SimpleQueue()
+        self._batches: set[LocalBatch] = set()
         self._workers: set[Worker] = set()
         self._started = 0
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._stuck_since: float | None = None
         # What threads leave for the loop; only these and the two lines of _wake are touched by both.
-        self._ended: deque[Run] = deque()
+        self._ended: deque[LocalBatch] = deque()
         self._exited: deque[Worker] = deque()
         self._woken = False
         self._all_exited = asyncio.Event()
@@ -74,7 +75,7 @@ class ThreadPool:
     def open(self) -> None:
         """Start the threads."""
         while len(self._workers) < self._size:
-            self._hire(None)
+            self._start_worker(None)
 
     @property
     def slots(self) -> int:
@@ -87,28 +88,28 @@ class ThreadPool:
 
     def submit(self, batch: Batch) -> None:
         """Queue ``batch`` for the next free thread."""
-        run = Run(batch.program, batch.jobs)
-        self._runs.add(run)
-        self._waiting.put(run)
+        local = LocalBatch(batch.program.runnable, batch.jobs, fresh_context=True)
+        self._batches.add(local)
+        self._waiting.put(local)
         self._keep_time()
 
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop or give up ``attempts``."""
         wanted = frozenset(attempts)
-        stuck: list[tuple[Run, Run]] = []
-        for run in list(self._runs):
-            reports, rest = run.cancel(wanted)
-            self._report(reports, len(reports))
+        stuck: list[tuple[LocalBatch, LocalBatch]] = []
+        for batch in list(self._batches):
+            outcomes, rest = batch.cancel(wanted)
+            self._report(outcomes, len(outcomes))
             if rest is not None:
-                stuck.append((run, rest))
-        # Only now: a fresh thread starts at once on what waits, which may have been wanted too.
-        for run, rest in stuck:
-            self._give_up(run, rest)
+                stuck.append((batch, rest))
+        # Only now: a fresh thread starts at once on waiting batches, of which more may have to be cancelled.
+        for batch, rest in stuck:
+            self._give_up(batch, rest)
 
     async def close(self) -> None:
         """Give up what runs, and wait for every thread that can end: idle ones, and those in a save."""
         self._closing = True
-        self.cancel([attempt for run in self._runs for attempt in run.attempts])
+        self.cancel([attempt for batch in self._batches for attempt in batch.attempts])
         for _ in self._workers:
             self._waiting.put(None)
         while self._workers:
@@ -117,36 +118,36 @@ class ThreadPool:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _hire(self, first: Run | None) -> None:
+    def _start_worker(self, first: LocalBatch | None) -> None:
         worker = Worker(
             f"thread-{self._started}",
             take=self._waiting.get,
-            ended=self._run_ended,
+            ended=self._batch_ended,
             exited=self._worker_exited,
         )
         self._started += 1
         self._workers.add(worker)
         worker.start(first)
 
-    def _give_up(self, run: Run, rest: Run) -> None:
-        """Let go of the thread that is stuck in ``run``, and pass on what it had left to do."""
-        self._runs.discard(run)
-        stuck = next(w for w in self._workers if w.run is run)
+    def _give_up(self, batch: LocalBatch, rest: LocalBatch) -> None:
+        """Let go of the thread that is stuck in ``batch``, and pass on what it had left to do."""
+        self._batches.discard(batch)
+        stuck = next(w for w in self._workers if w.batch is batch)
         self._workers.discard(stuck)
         self.abandoned += 1
         self.alive_abandoned += 1
         if rest.attempts:
-            self._runs.add(rest)
+            self._batches.add(rest)
         if not self._closing and len(self._workers) < self._places:
             # The batch keeps its slot: its jobs still run one after another.
-            self._hire(rest if rest.attempts else None)
+            self._start_worker(rest if rest.attempts else None)
         elif rest.attempts:
             self._waiting.put(rest)
 
     # In the threads.
 
-    def _run_ended(self, run: Run) -> None:
-        self._ended.append(run)
+    def _batch_ended(self, batch: LocalBatch) -> None:
+        self._ended.append(batch)
         self._wake()
 
     def _worker_exited(self, worker: Worker) -> None:
@@ -166,9 +167,9 @@ class ThreadPool:
         self._woken = False  # first, so that whatever comes from now on wakes again
         reports: list[Report] = []
         while self._ended:
-            run = self._ended.popleft()
-            self._runs.discard(run)
-            reports += run.collect()[0]
+            batch = self._ended.popleft()
+            self._batches.discard(batch)
+            reports += batch.reports.outcomes()
         self._report(reports, len(reports))
         while self._exited:
             self._part(self._exited.popleft())
@@ -180,7 +181,7 @@ class ThreadPool:
         else:
             self.alive_abandoned -= 1
             if not self._closing and len(self._workers) < self._places:
-                self._hire(None)
+                self._start_worker(None)
         if worker.crash is not None:
             error = BackendError(f"executor {self._name!r}: {worker.name} broke: {worker.crash!r}")
             error.__cause__ = worker.crash
@@ -194,14 +195,11 @@ class ThreadPool:
 
     def _tick(self) -> None:
         self._timer = None
-        for run in [w.run for w in self._workers]:
-            if run is not None:
-                outcomes, started = run.collect()
-                reports: list[Report] = [*outcomes]
-                if started is not None:
-                    reports.append(started)
-                self._report(reports, len(outcomes))
-        if self._runs:
+        for batch in [w.batch for w in self._workers]:
+            if batch is not None:
+                outcomes, start = batch.reports.collect()
+                self._report(outcomes if start is None else [*outcomes, start], len(outcomes))
+        if self._batches:
             self._check_for_life()
             self._keep_time()
 

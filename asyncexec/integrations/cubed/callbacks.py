@@ -14,8 +14,8 @@ from cubed.runtime.types import (
     TaskEndEvent,
 )
 
-from asyncexec.backends.worker import decode
 from asyncexec.events.records import AttemptEnded, StageCompleted, StageStarted, TaskSucceeded
+from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
     from cubed.runtime.types import Callback

@@ -10,12 +10,12 @@ from pathlib import Path
 import anyio
 import pytest
 
-from asyncexec.backends.worker import decode
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Files, Held
+from asyncexec.worker.attempt import decode
 
 
 class EndRules(Suite):

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from asyncexec.backends.contract import Backend
-from asyncexec.backends.worker import decode
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
+from asyncexec.worker.attempt import decode
 
 
 class OutcomeRules(Suite):

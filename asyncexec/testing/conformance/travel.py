@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from asyncexec.backends.worker import decode
 from asyncexec.events.outcome import Encoded, Many, Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Files
+from asyncexec.worker.attempt import decode
 
 
 class TravelRules(Suite):

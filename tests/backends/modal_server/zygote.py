@@ -67,9 +67,6 @@ def _import_what_containers_need() -> None:
     import modal._container_entrypoint  # noqa: F401
     import numpy as np  # noqa: F401
 
-    import asyncexec.backends.adapters.calls_in_worker
-    import asyncexec.testing.kernels  # noqa: F401
-
 
 def _reap(living: dict[int, str], line: socket.socket) -> None:
     for pid in list(living):

@@ -19,7 +19,6 @@ pytest.importorskip("ministack")
 
 import asyncexec as ax
 from asyncexec.backends.aws_lambda import LambdaBackend
-from asyncexec.backends.worker import decode
 from asyncexec.errors import (
     BackendError,
     MemoryBudgetError,
@@ -32,6 +31,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
+from asyncexec.worker.attempt import decode
 
 pytest_plugins = ["tests.backends.lambda_server.fixtures"]
 pytestmark = [

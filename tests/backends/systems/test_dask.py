@@ -13,7 +13,6 @@ import distributed.utils
 from distributed import Client, LocalCluster
 
 from asyncexec.backends.dask import DaskBackend
-from asyncexec.backends.worker import decode
 from asyncexec.engine import Engine
 from asyncexec.errors import BackendError, ResourceError
 from asyncexec.events.outcome import Status
@@ -23,6 +22,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
+from asyncexec.worker.attempt import decode
 
 pytestmark = [pytest.mark.backend]
 

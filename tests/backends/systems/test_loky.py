@@ -6,7 +6,6 @@ import loky
 import pytest
 
 from asyncexec.backends.futures import FuturesBackend
-from asyncexec.backends.worker import decode
 from asyncexec.engine import Engine
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Status
@@ -16,6 +15,7 @@ from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held, Stumbling
+from asyncexec.worker.attempt import decode
 
 pytestmark = [
     pytest.mark.backend,

@@ -22,7 +22,6 @@ import ray
 import asyncexec as ax
 from asyncexec.backends.contract import Program
 from asyncexec.backends.ray import RayBackend
-from asyncexec.backends.worker import decode
 from asyncexec.errors import BackendError, OptionError, ResourceError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
@@ -30,6 +29,7 @@ from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.attempt import decode
 
 pytestmark = [
     pytest.mark.backend,

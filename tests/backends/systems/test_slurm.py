@@ -9,13 +9,13 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.slurm import SlurmBackend
-from asyncexec.backends.worker import decode
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.attempt import decode
 from tests.backends.systems.slurm_here import SlurmHere, lacking
 
 pytestmark = [

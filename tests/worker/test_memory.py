@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from asyncexec.backends.process_workers import memory as process_memory
-from asyncexec.backends.process_workers.memory import MemoryLimit, MemoryMeter, lifetime_peak_bytes
+from asyncexec.worker import memory as process_memory
+from asyncexec.worker.memory import MemoryLimit, MemoryMeter, lifetime_peak_bytes
 
 
 @pytest.fixture
@@ -29,8 +29,7 @@ class ReservesMore:
 
 
 def test_a_peak_is_forgotten_at_the_next_start():
-    meter = MemoryMeter()
-    meter.always = True
+    meter = MemoryMeter(always=True)
     meter.start()
     data = bytearray(b"x") * 60_000_000
     high = meter.peak_bytes()
@@ -51,8 +50,7 @@ def test_short_tasks_are_measured_only_where_that_is_asked_for():
 
 def test_where_there_is_no_proc_the_peak_is_that_of_the_life(monkeypatch):
     monkeypatch.setattr(process_memory, "_open", lambda path, flags: None)
-    meter = MemoryMeter()
-    meter.always = True
+    meter = MemoryMeter(always=True)
     meter.start()
     assert meter.peak_bytes() == pytest.approx(lifetime_peak_bytes(), rel=0.01)
     assert meter.reserved_bytes() == 0

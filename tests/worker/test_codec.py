@@ -1,12 +1,14 @@
-import json
+import contextlib
 import pickle
 import threading
 
 import pytest
 from hypothesis import given, strategies as st
 
-from asyncexec.backends.contract import Started
-from asyncexec.backends.wire import (
+from asyncexec.errors import BackendError, SerializationError
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+from asyncexec.worker.attempt import decode, describe
+from asyncexec.worker.codec import (
     decode_outcomes,
     decode_reports,
     encode_input,
@@ -14,9 +16,7 @@ from asyncexec.backends.wire import (
     encode_reports,
     encode_value,
 )
-from asyncexec.backends.worker import decode, describe
-from asyncexec.errors import BackendError, SerializationError
-from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+from asyncexec.worker.records import Started
 
 numbers = st.integers(0, 2**53)
 seconds = st.floats(0, 1e12, allow_nan=False)
@@ -50,9 +50,25 @@ def test_outcomes_come_back_as_they_were(sent):
     assert all(o.value is None or type(o.value) is Encoded for o in received)
 
 
-def test_only_values_are_pickled():
-    data = encode_outcomes([Outcome(1, Status.FAILED, error=describe(ValueError("no")))])
-    assert json.loads(data[4:])[0][:2] == [1, "failed"]
+def test_only_values_are_pickled(monkeypatch):
+    data = encode_outcomes([Outcome(1, Status.SUCCEEDED, value=[1], error=describe(OSError("no")))])
+    monkeypatch.setattr(pickle, "loads", None)
+    (received,) = decode_outcomes(data)
+    assert (received.attempt, type(received.value)) == (1, Encoded)
+
+
+def test_a_name_that_is_no_text_travels_in_an_error():
+    error = describe(FileNotFoundError("caf\udce9.txt"))
+    sent = [Outcome(1, Status.FAILED, error=error), Outcome(2, Status.SUCCEEDED, value=2)]
+    first, second = decode_reports(encode_reports([*sent, Started(3, "w")]))[:2]
+    assert first.error.message == "caf\\udce9.txt"
+    assert decode(second.value) == 2
+
+
+@given(st.binary(max_size=60))
+def test_whatever_else_comes_is_an_error_of_ours(data):
+    with contextlib.suppress(BackendError):
+        decode_reports(data)
 
 
 def test_a_value_that_cannot_travel_is_a_failure_that_keeps_its_figures():
@@ -65,12 +81,26 @@ def test_a_value_that_cannot_travel_is_a_failure_that_keeps_its_figures():
     assert "what the function returned (a lock) cannot be pickled" in received.error.message
 
 
+GOOD = encode_outcomes([Outcome(1, Status.SUCCEEDED, value="one")])
+
+
 @pytest.mark.parametrize(
-    "data", [b"", b"\x00", b"\x05\0\0\0[[1]]", b"\x04\0\0\0[12]", b"\x03\0\0\0abc", b"\x09\0\0\0[]"]
+    "data",
+    [
+        b"",
+        b"\0",
+        b"\xff\xff\xff\xff",
+        b"\x03\0\0\0abc",
+        b"\x01\0\0\0\x90",
+        GOOD[:-1],
+        GOOD + b"x",
+        GOOD[:9],
+    ],
 )
-def test_what_is_no_list_of_outcomes_breaks_the_backend(data):
-    with pytest.raises(BackendError, match="not a list of outcomes"):
-        decode_outcomes(data)
+def test_what_is_no_list_of_reports_breaks_the_backend(data):
+    for read in (decode_outcomes, decode_reports):
+        with pytest.raises(BackendError, match="not a list of outcomes"):
+            read(data)
 
 
 def test_what_is_encoded_is_passed_on():
@@ -102,9 +132,3 @@ def test_reports_travel_as_starts_and_outcomes():
     assert [type(r) for r in reports] == [Outcome, Started]
     assert reports[1] == Started(8, "w")
     assert decode(reports[0].value) == "seven"
-
-
-@pytest.mark.parametrize("data", [b"", b"\0", b"\xff\xff\xff\xff", encode_outcomes([])])
-def test_what_is_not_a_list_of_reports_is_refused(data):
-    with pytest.raises(BackendError, match="not a list of"):
-        decode_reports(data)

@@ -23,31 +23,34 @@ _STATUS_BYTES = 8192
 
 
 class MemoryMeter:
-    """Measures this process, one task at a time.
+    """Measures this process, one attempt at a time.
 
-    Attributes
+    Parameters
     ----------
     always : bool
-        Whether short tasks are measured too.
+        Whether short attempts are measured too; otherwise only those that save.
     """
 
-    def __init__(self) -> None:
-        self.always = False
+    def __init__(self, *, always: bool = False) -> None:
+        self._always = always
+        self._saves = False
         self._since = 0.0
         self._reset = _open("/proc/self/clear_refs", os.O_WRONLY)
         self._status = _open("/proc/self/status", os.O_RDONLY)
         if not self._can_reset():
             self._reset = None
 
-    def start(self) -> None:
-        """Forget the peak so far."""
+    def start(self, *, saves: bool = False) -> None:
+        """Forget the peak so far; an attempt that ``saves`` is measured however short it is."""
+        self._saves = saves
         self._since = time.perf_counter()
         if self._reset is not None:
             os.pwrite(self._reset, b"5", 0)
 
     def peak_bytes(self) -> int:
         """Return the most this process has held since :meth:`start`; 0 where it was not worth asking."""
-        if not self.always and time.perf_counter() - self._since < WORTH_MEASURING_SECONDS:
+        brief = time.perf_counter() - self._since < WORTH_MEASURING_SECONDS
+        if brief and not (self._always or self._saves):
             return 0
         if self._reset is None:
             return lifetime_peak_bytes()

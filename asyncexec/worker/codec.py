@@ -1,0 +1,227 @@
+"""Values, outcomes and reports as bytes, for workers that do not share the driver's memory.
+
+A message is MessagePack with the values of value stages behind it, pickled: nothing that a worker sends is unpickled on
+the driver, except the value of a value stage, and that only when somebody looks into it. Values stand behind the rest,
+because MessagePack holds no more than 4 GiB in one piece.
+"""
+
+from __future__ import annotations
+
+import pickle
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import cloudpickle
+import msgspec
+
+from asyncexec.errors import BackendError, SerializationError
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.records import Report, Started
+
+_HEADER = struct.Struct("<I")
+_PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
+_NO_VALUE = (
+    "what the function returned (a {kind}) cannot be pickled: {why}. Return plain data, "
+    "or run on executor='threads'"
+)
+_NO_INPUT = (
+    "an input of this task (a {kind}) cannot be pickled, so it cannot be sent to a worker: {why}. Send what it is made "
+    "from instead (a path, say, and not an open file), or run on executor='threads'"
+)
+
+
+class _Error(msgspec.Struct, frozen=True, array_like=True):
+    """An :class:`ErrorInfo` without its exception."""
+
+    type: str
+    bases: tuple[str, ...]
+    message: str
+    traceback: str
+
+
+class _Row(msgspec.Struct, frozen=True, array_like=True):
+    """An :class:`Outcome` with the size of its value in place of the value."""
+
+    attempt: int
+    status: Status
+    worker: str
+    started_at: float
+    seconds: float
+    peak_bytes: int
+    read_bytes: int
+    written_bytes: int
+    value_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    error: _Error | None
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True):
+    """Outcomes, and the attempts that have started."""
+
+    outcomes: list[_Row]
+    started: list[tuple[int, str]]
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(_Message)
+
+
+def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
+    """Return ``value`` pickled; what is defined in ``__main__`` or in a function travels by value.
+
+    ``complaint`` is the message, with ``kind`` and ``why``, of the error if that cannot be.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled.
+    """
+    if type(value) is Encoded:
+        return value
+    try:
+        if type(value) in _PLAIN:
+            return Encoded(pickle.dumps(value, protocol=5))
+        return Encoded(cloudpickle.dumps(value))
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        raise SerializationError(
+            complaint.format(kind=type(value).__qualname__, why=why)
+        ) from error
+
+
+def encode_input(value: Any) -> Encoded | Many:
+    """Return an input of an attempt in the form in which it travels.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled.
+    """
+    if type(value) is Many:
+        return Many(tuple(encode_value(v, _NO_INPUT) for v in value.values))
+    return encode_value(value, _NO_INPUT)
+
+
+def encode_reports(reports: Iterable[Report]) -> bytes:
+    """Return starts and outcomes as bytes; an outcome whose value cannot be pickled becomes a failure that says so."""
+    rows: list[_Row] = []
+    started: list[tuple[int, str]] = []
+    values: list[bytes | bytearray] = []
+    for report in reports:
+        if isinstance(report, Started):
+            started.append((report.attempt, report.worker))
+        else:
+            row, value = _row(report)
+            rows.append(row)
+            values.append(value)
+    header = _encode(_Message(rows, started))
+    return b"".join([_HEADER.pack(len(header)), header, *values])
+
+
+def decode_reports(data: bytes) -> list[Report]:
+    """Return what :func:`encode_reports` made, with the values still encoded: the outcomes, then what started.
+
+    Raises
+    ------
+    BackendError
+        If ``data`` is something else.
+    """
+    message, values = _split(data)
+    return [*_outcomes(message, values), *[Started(a, worker) for a, worker in message.started]]
+
+
+def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:
+    """Return outcomes as bytes, for :func:`decode_outcomes`."""
+    return encode_reports(outcomes)
+
+
+def decode_outcomes(data: bytes) -> list[Outcome]:
+    """Return the outcomes in a message.
+
+    Raises
+    ------
+    BackendError
+        If ``data`` is something else.
+    """
+    return _outcomes(*_split(data))
+
+
+def _row(outcome: Outcome) -> tuple[_Row, bytes | bytearray]:
+    value: bytes | bytearray = b""
+    status, error = outcome.status, outcome.error
+    if outcome.value is not None:
+        try:
+            value = encode_value(outcome.value).data
+        except SerializationError as failure:
+            status, error = Status.FAILED, describe(failure)
+    told = None if error is None else _Error(*error[:4])
+    return _Row(outcome.attempt, status, *outcome[2:8], len(value), told), value
+
+
+def _encode(message: _Message) -> bytes:
+    try:
+        return _ENCODER.encode(message)
+    except UnicodeEncodeError:
+        # Names of files that are no text are in messages as lone surrogates, which are no UTF-8.
+        outcomes = [
+            msgspec.structs.replace(row, error=_readable(row.error)) for row in message.outcomes
+        ]
+        return _ENCODER.encode(_Message(outcomes, message.started))
+
+
+def _readable(error: _Error | None) -> _Error | None:
+    if error is None:
+        return None
+    kind, message, trace = (
+        text.encode(errors="backslashreplace").decode()
+        for text in (error.type, error.message, error.traceback)
+    )
+    return _Error(kind, error.bases, message, trace)
+
+
+def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:
+    """Return the message, and the value of each of its outcomes."""
+    try:
+        (size,) = _HEADER.unpack_from(data)
+        position = _HEADER.size + size
+        message = _DECODER.decode(data[_HEADER.size : position])
+    except (struct.error, msgspec.MsgspecError) as error:
+        raise _no_reports(error) from error
+    values: list[Encoded | None] = []
+    for row in message.outcomes:
+        end = position + row.value_bytes
+        values.append(Encoded(data[position:end]) if row.value_bytes else None)
+        position = end
+    if position != len(data):
+        raise _no_reports(f"{len(data)} bytes instead of {position}")
+    return message, values
+
+
+def _outcomes(message: _Message, values: Sequence[Encoded | None]) -> list[Outcome]:
+    return [
+        Outcome(
+            row.attempt,
+            row.status,
+            row.worker,
+            row.started_at,
+            row.seconds,
+            row.peak_bytes,
+            row.read_bytes,
+            row.written_bytes,
+            value,
+            None if row.error is None else ErrorInfo(*_fields(row.error)),
+        )
+        for row, value in zip(message.outcomes, values, strict=True)
+    ]
+
+
+def _fields(error: _Error) -> tuple[str, tuple[str, ...], str, str]:
+    return error.type, error.bases, error.message, error.traceback
+
+
+def _no_reports(why: object) -> BackendError:
+    return BackendError(
+        f"a worker answered with something that is not a list of outcomes: {why}. Driver and workers must have the "
+        f"same version of asyncexec"
+    )

@@ -1,0 +1,141 @@
+"""The control of a batch that runs: drop what has not started, and leave the attempt that runs behind.
+
+One thread runs the attempts of a batch, one after another, and asks the control before and after each of them. Whoever
+wants attempts stopped, in any other thread, learns at once which of them will not start and which was left behind; of
+all others the outcome follows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable
+from typing import NamedTuple, Protocol
+
+
+class MaySave(Protocol):
+    """Asked by an attempt, once, just before it saves."""
+
+    def take(self) -> bool:
+        """Return whether the attempt may save; if not, it must write nothing, and its outcome is dropped."""
+        ...
+
+
+class AttemptControl(MaySave, Protocol):
+    """Asked by the thread that runs a batch, around each attempt."""
+
+    def begin(self, attempt: int) -> bool:
+        """Note that an attempt starts now; False if it must not start."""
+        ...
+
+    def end(self) -> bool:
+        """Note that the attempt has ended; False if its thread was left behind, and its outcome is nobody's."""
+        ...
+
+
+class StopResult(NamedTuple):
+    """How far attempts were when they were to be stopped; of those in neither list the outcome is known or follows.
+
+    Attributes
+    ----------
+    not_started : list of int
+        They had not started, and will not.
+    left : list of int
+        The one that was running, if it was left behind: it will not save, and its worker reports no outcome of it.
+    """
+
+    not_started: list[int]
+    left: list[int]
+
+
+NOTHING_STOPPED = StopResult([], [])
+
+
+class BatchControl:
+    """Which attempt of a batch runs, which still wait, and whether the one that runs may save.
+
+    Parameters
+    ----------
+    attempts : iterable of int
+        The ids of the batch's attempts.
+
+    Attributes
+    ----------
+    left : bool
+        Whether the thread has been left behind with the attempt it runs: nothing of the batch starts in it any more.
+    on_left : callable or None
+        Called, in the thread that calls :meth:`stop`, when that happens.
+    running : int or None
+        The attempt that runs now.
+    running_since : float
+        When the last attempt began, in seconds since the epoch.
+    """
+
+    __slots__ = ("_lock", "_saving", "_waiting", "left", "on_left", "running", "running_since")
+
+    def __init__(self, attempts: Iterable[int]) -> None:
+        self.left = False
+        self.on_left: Callable[[], None] | None = None
+        self._lock = threading.Lock()
+        self._waiting = set(attempts)
+        self.running: int | None = None
+        self.running_since = 0.0
+        self._saving = False
+
+    # In the thread that runs the batch.
+
+    def begin(self, attempt: int) -> bool:
+        """Note that an attempt starts now; False if it must not start."""
+        with self._lock:
+            if self.left or attempt not in self._waiting:
+                return False
+            self._waiting.remove(attempt)
+            self.running_since = time.time()
+            self.running, self._saving = attempt, False
+            return True
+
+    def take(self) -> bool:
+        """Return whether the attempt that runs may save (see :class:`MaySave`)."""
+        with self._lock:
+            self._saving = True
+            return not self.left
+
+    def end(self) -> bool:
+        """Note that the attempt has ended; False if it was left behind meanwhile, and its outcome is nobody's."""
+        with self._lock:
+            self.running = None
+            return not self.left
+
+    # In any thread.
+
+    @property
+    def waiting(self) -> frozenset[int]:
+        """The attempts that have neither started nor been stopped; for another worker, once this one is left."""
+        with self._lock:
+            return frozenset(self._waiting)
+
+    def hold(self, attempt: int) -> bool:
+        """Let nothing start after ``attempt``; False, and no change, if it does not run now."""
+        with self._lock:
+            if self.running != attempt:
+                return False
+            self._waiting.clear()
+            return True
+
+    def stop(self, attempts: Collection[int], *, leave: bool = True) -> StopResult:
+        """Drop those of ``attempts`` that have not started, and leave the one that runs behind if it is among them.
+
+        An attempt that is saving is not left: its outcome follows. When one is left, the rest of the batch does not
+        start here. Without ``leave`` none is left.
+        """
+        with self._lock:
+            dropped = self._waiting.intersection(attempts)
+            self._waiting -= dropped
+            running, left = self.running, list[int]()
+            free_to_go = leave and not self.left and not self._saving
+            if free_to_go and running is not None and running in attempts:
+                left.append(running)
+                self.left = True
+        if left and self.on_left is not None:
+            self.on_left()
+        return StopResult(sorted(dropped), left)

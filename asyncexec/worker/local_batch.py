@@ -1,0 +1,92 @@
+"""A batch for a worker that shares the driver's memory: run by one thread, collected and cancelled by another."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
+
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.control import BatchControl
+from asyncexec.worker.records import AttemptSpec, attempts_of
+from asyncexec.worker.reports import ReportBuffer
+from asyncexec.worker.runner import BatchRunner
+
+if TYPE_CHECKING:
+    from asyncexec.worker.programs import LoadedProgram
+
+
+class LocalBatch:
+    """Attempts of one stage on their way through one thread.
+
+    Parameters
+    ----------
+    program : tuple
+        Kernel, io and shape of the stage.
+    specs : sequence of AttemptSpec
+    fresh_context : bool
+        See :class:`~asyncexec.worker.runner.BatchRunner`.
+    """
+
+    __slots__ = ("_fresh_context", "_specs", "control", "program", "reports")
+
+    def __init__(
+        self,
+        program: LoadedProgram,
+        specs: Sequence[AttemptSpec],
+        *,
+        fresh_context: bool = False,
+    ) -> None:
+        self.program = program
+        self.control = BatchControl(attempts_of(specs))
+        self.reports = ReportBuffer(self.control)
+        self._specs = specs
+        self._fresh_context = fresh_context
+
+    @property
+    def attempts(self) -> list[int]:
+        """The ids of all its attempts."""
+        return attempts_of(self._specs)
+
+    def run(self, worker: str) -> bool:
+        """Run the attempts in this thread; return False if it was left behind meanwhile, so that it must end."""
+        self.reports.worker = worker
+        return BatchRunner(
+            self._specs,
+            lambda: self.program,
+            control=self.control,
+            sink=self.reports,
+            worker=worker,
+            keep_exception=True,
+            fresh_context=self._fresh_context,
+        ).run()
+
+    def __call__(self) -> None:
+        """Run the attempts in this thread, whose name is the worker's."""
+        self.run(threading.current_thread().name)
+
+    def cancel(self, attempts: Collection[int]) -> tuple[list[Outcome], LocalBatch | None]:
+        """Drop attempts that have not started, and leave the one that runs behind, unless it is saving.
+
+        Returns
+        -------
+        list of Outcome
+            Those of the cancelled attempts, after those that were there to collect.
+        LocalBatch or None
+            If the attempt that runs was left behind: the rest of the batch, for another thread.
+        """
+        stopped = self.control.stop(attempts)
+        outcomes = self.reports.outcomes()
+        outcomes += [Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started]
+        if not stopped.left:
+            return outcomes, None
+        outcomes += [self._cancelled(attempt) for attempt in stopped.left]
+        waiting = self.control.waiting
+        rest = [spec for spec in self._specs if spec.attempt in waiting]
+        return outcomes, LocalBatch(self.program, rest, fresh_context=self._fresh_context)
+
+    def _cancelled(self, attempt: int) -> Outcome:
+        since = self.control.running_since
+        seconds = max(time.time() - since, 0.0)
+        return Outcome(attempt, Status.CANCELLED, self.reports.worker, since, seconds)

@@ -1,0 +1,136 @@
+"""A batch that travels to a worker in another process, and runs there."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from asyncexec.worker.codec import encode_outcomes
+from asyncexec.worker.control import BatchControl
+from asyncexec.worker.programs import PROGRAMS, LoadedProgram, ProgramSource
+from asyncexec.worker.records import AttemptSpec, attempts_of
+from asyncexec.worker.reports import ReportBuffer
+from asyncexec.worker.runner import BatchRunner, ReportSink
+from asyncexec.worker.streaming import GATHER_SECONDS, Streamed, stream
+
+if TYPE_CHECKING:
+    from asyncexec.worker.memory import MemoryMeter
+
+NEEDS_PROGRAM = b""
+"""The answer of a worker that has not seen the program, when it was not sent along."""
+
+
+class RemoteBatch:
+    """Attempts of one stage for a worker in another process.
+
+    Parameters
+    ----------
+    key : bytes
+        Digest of the program, by which a worker keeps it.
+    blob : bytes or None
+        The program; None where the worker is thought to have it.
+    jobs : sequence of AttemptSpec
+        Their inputs are encoded.
+    """
+
+    def __init__(self, key: bytes, blob: bytes | None, jobs: Sequence[AttemptSpec]) -> None:
+        self.key = key
+        self.blob = blob
+        self.jobs = jobs
+
+    def __call__(self, meter: MemoryMeter | None = None) -> bytes:
+        """Run the attempts in this thread, and return their outcomes as bytes, or ``NEEDS_PROGRAM``."""
+        control = self.control()
+        reports = ReportBuffer(control)
+        if not self.run(reports, worker=worker_name(), control=control, meter=meter):
+            return NEEDS_PROGRAM
+        return encode_outcomes(reports.outcomes())
+
+    def run(
+        self,
+        sink: ReportSink,
+        *,
+        worker: str,
+        control: BatchControl | None = None,
+        meter: MemoryMeter | None = None,
+    ) -> bool:
+        """Run the attempts in this thread, and report each to ``sink``; False if the program must be sent first."""
+        program = self._load()
+        if program is None:
+            return False
+        self._runner(program, sink, worker, control or self.control(), meter).run()
+        return True
+
+    def frames(
+        self,
+        control: BatchControl | None = None,
+        *,
+        worker: str = "",
+        gather_seconds: float = GATHER_SECONDS,
+        meter: MemoryMeter | None = None,
+        marks: ReportSink | None = None,
+        held: bool = False,
+    ) -> Iterator[bytes]:
+        """Run the attempts in a thread of their own, and yield reports as bytes while they run.
+
+        Yields ``NEEDS_PROGRAM``, and nothing else, where the program has to be sent first; see :func:`stream`.
+
+        Parameters
+        ----------
+        control : BatchControl, optional
+            By which attempts are dropped, or the one that runs is left behind: the frames then end before it does.
+        worker : str
+            The name of this worker where its machine and process do not tell it from others, as in containers.
+        gather_seconds : float
+            For how long reports are gathered for one frame.
+        meter : MemoryMeter, optional
+            For processes in which nothing else runs.
+        marks : ReportSink, optional
+            Where starts and ends are noted at once, for a driver that finds this worker dead.
+        held : bool
+            Whether an attempt whose start is reported is the last that runs here; see :class:`Streamed`.
+        """
+        program = self._load()
+        if program is None:
+            yield NEEDS_PROGRAM
+            return
+        control = control or self.control()
+        streamed = Streamed(worker or worker_name(), control, marks=marks, held=held)
+        runner = self._runner(program, streamed, streamed.worker, control, meter)
+        yield from stream(runner, streamed, gather_seconds=gather_seconds)
+
+    def control(self) -> BatchControl:
+        """Return a control for all of its attempts."""
+        return BatchControl(attempts_of(self.jobs))
+
+    def _load(self) -> ProgramSource | None:
+        """Load the program in this thread; None where it has to be sent first."""
+        try:
+            program = PROGRAMS.load(self.key, self.blob)
+        except BaseException as error:  # noqa: BLE001 - it is why every attempt of the batch fails
+            return partial(_raise, error)
+        return None if program is None else lambda: program
+
+    def _runner(
+        self,
+        program: ProgramSource,
+        sink: ReportSink,
+        worker: str,
+        control: BatchControl,
+        meter: MemoryMeter | None,
+    ) -> BatchRunner:
+        return BatchRunner(
+            self.jobs, program, control=control, sink=sink, worker=worker, meter=meter
+        )
+
+
+def worker_name() -> str:
+    """Return the name of this worker: its machine and process."""
+    return f"{platform.node()}:{os.getpid()}"
+
+
+def _raise(error: BaseException) -> LoadedProgram:
+    raise error

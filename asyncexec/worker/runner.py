@@ -1,0 +1,123 @@
+"""The batch loop: run the attempts of a batch one after another, and report each; the same on every backend."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.control import AttemptControl
+from asyncexec.worker.programs import ProgramSource
+from asyncexec.worker.records import AttemptSpec
+
+if TYPE_CHECKING:
+    from asyncexec.worker.memory import MemoryMeter
+
+
+class ReportSink(Protocol):
+    """Where a batch is reported, by whatever medium: a buffer, a file, lines of a log, frames of a stream."""
+
+    def started(self, attempt: int) -> None:
+        """Note that an attempt runs from now on."""
+        ...
+
+    def ended(self, outcome: Outcome) -> None:
+        """Note how it ended."""
+        ...
+
+
+class BatchRunner:
+    """Runs one batch, in the thread that calls :meth:`run`.
+
+    Parameters
+    ----------
+    specs : iterable of AttemptSpec
+        The attempts, in their order.
+    program : callable
+        Returns the program; called when the first attempt has started, so that one that ends the process on being
+        loaded is charged to that attempt.
+    control : AttemptControl
+        Says before each attempt whether it may start, and before it saves whether it may save.
+    sink : ReportSink
+        Takes the reports. Of an attempt that was dropped or left behind there is none.
+    worker : str
+        The worker's name in outcomes.
+    meter : MemoryMeter, optional
+        Measures each attempt; for processes that run one attempt at a time.
+    keep_exception : bool
+        Whether outcomes hold the exception itself, for workers in the driver's process.
+    fresh_context : bool
+        Whether each attempt has an empty context of its own, so that what it sets in context variables (NumPy's error
+        state, decimal's precision) does not reach the next one; for threads of ours that run any stage's attempts.
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[AttemptSpec],
+        program: ProgramSource,
+        *,
+        control: AttemptControl,
+        sink: ReportSink,
+        worker: str,
+        meter: MemoryMeter | None = None,
+        keep_exception: bool = False,
+        fresh_context: bool = False,
+    ) -> None:
+        self._specs = specs
+        self._source = program
+        self._control = control
+        self._sink = sink
+        self._worker = worker
+        self._meter = meter
+        self._keep_exception = keep_exception
+        self._fresh_context = fresh_context
+
+    def run(self) -> bool:
+        """Run the attempts; return False if this thread was left behind, so that it must end."""
+        control, sink, fresh = self._control, self._sink, self._fresh_context
+        run_one: Callable[[AttemptSpec], Outcome] | None = None
+        for spec in self._specs:
+            if not control.begin(spec.attempt):
+                continue
+            sink.started(spec.attempt)
+            try:
+                run_one = run_one or self._loaded()
+            except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
+                outcome = self._failed(spec.attempt, error)
+            else:
+                outcome = Context().run(run_one, spec) if fresh else run_one(spec)
+            if not control.end():
+                return False
+            sink.ended(outcome)
+        return True
+
+    def _loaded(self) -> Callable[[AttemptSpec], Outcome]:
+        kernel, io, shape = self._source()
+        run_one = partial(
+            run_attempt,
+            kernel=kernel,
+            io=io,
+            shape=shape,
+            worker=self._worker,
+            fence=self._control,
+            keep_exception=self._keep_exception,
+        )
+        meter = self._meter
+        return (
+            run_one if meter is None else partial(_measured, run_one, meter, saves=io is not None)
+        )
+
+    def _failed(self, attempt: int, error: BaseException) -> Outcome:
+        info = describe(error, keep=self._keep_exception)
+        return Outcome(attempt, Status.FAILED, self._worker, time.time(), error=info)
+
+
+def _measured(
+    run_one: Callable[..., Outcome], meter: MemoryMeter, spec: AttemptSpec, *, saves: bool
+) -> Outcome:
+    meter.start(saves=saves)
+    return run_one(spec, peak_bytes=meter.peak_bytes)

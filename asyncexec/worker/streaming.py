@@ -1,0 +1,119 @@
+"""Report a batch while it runs: attempts run in one thread, and another yields their reports as bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+from asyncexec.events.outcome import Outcome
+from asyncexec.worker.codec import encode_reports
+from asyncexec.worker.control import BatchControl
+from asyncexec.worker.records import Report
+from asyncexec.worker.reports import ReportBuffer
+from asyncexec.worker.runner import BatchRunner, ReportSink
+
+START_SECONDS = 0.02
+"""How long an attempt may run before its start is reported by itself."""
+GATHER_SECONDS = 0.002
+
+
+class Streamed:
+    """The sink of a batch that is streamed.
+
+    Parameters
+    ----------
+    worker : str
+        The worker's name in reports.
+    control : BatchControl
+        The batch's; when its thread is left behind, the stream ends.
+    marks : ReportSink, optional
+        Called for every start and end before it is reported.
+    held : bool
+        Whether an attempt whose start is reported is the last of the batch here: what remains of the batch has then
+        not begun, as the driver knows, and goes back to it.
+    """
+
+    def __init__(
+        self,
+        worker: str,
+        control: BatchControl,
+        *,
+        marks: ReportSink | None = None,
+        held: bool = False,
+    ) -> None:
+        self.worker = worker
+        self.control = control
+        self._held = held
+        self._marks = marks
+        self._changed = threading.Event()
+        self._finished = threading.Event()
+        self._buffer = ReportBuffer(control, worker)
+        control.on_left = self.finish
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will come."""
+        return self._finished.is_set()
+
+    def started(self, attempt: int) -> None:
+        """Note that an attempt runs from now on."""
+        if self._marks is not None:
+            self._marks.started(attempt)
+
+    def ended(self, outcome: Outcome) -> None:
+        """Note how it ended."""
+        if self._marks is not None:
+            self._marks.ended(outcome)
+        self._buffer.ended(outcome)
+        self._changed.set()
+
+    def finish(self) -> None:
+        """Have the stream end when it has yielded what there is."""
+        self._finished.set()
+        self._changed.set()
+
+    def wait(self, gather_seconds: float) -> int | None:
+        """Wait for an outcome, or a moment; return the attempt that ran before."""
+        running = self.control.running
+        if self._changed.wait(START_SECONDS):
+            self._changed.clear()
+            self._finished.wait(gather_seconds)
+        return running
+
+    def collect(self, running: int | None) -> list[Report]:
+        """Return what there is to report: outcomes, and a start if ``running`` still runs."""
+        reports: list[Report] = [*self._buffer.outcomes()]
+        if running is not None and self._held and not self.control.hold(running):
+            return reports
+        start = self._buffer.start(running)
+        if start is not None:
+            reports.append(start)
+        return reports
+
+
+def stream(
+    runner: BatchRunner, streamed: Streamed, *, gather_seconds: float = GATHER_SECONDS
+) -> Iterator[bytes]:
+    """Run a batch in a thread of its own, and yield its reports as bytes while it runs.
+
+    An outcome is yielded at once, or together with those that come within ``gather_seconds``; a start, if its attempt
+    has not ended within 20 ms. The frames end with the batch, or when its thread is left behind.
+    """
+    thread = threading.Thread(target=_run, args=(runner, streamed), daemon=True)
+    thread.start()
+    finished = False
+    while not finished:
+        running = streamed.wait(gather_seconds)
+        finished = streamed.finished  # read before the last reports are taken
+        reports = streamed.collect(running)
+        if reports:
+            yield encode_reports(reports)
+    if not streamed.control.left:
+        thread.join()
+
+
+def _run(runner: BatchRunner, streamed: Streamed) -> None:
+    try:
+        runner.run()
+    finally:
+        streamed.finish()
