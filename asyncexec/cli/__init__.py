@@ -37,5 +37,5 @@ def _run(arguments: Sequence[str] | None) -> int:
             file=sys.stderr,
         )
         return EXIT_USAGE
-    code: int = application.run(arguments)
+    code: int = application.run_command(arguments)
     return code

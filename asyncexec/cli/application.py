@@ -12,23 +12,23 @@ import typer
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.executors import executors
 from asyncexec.cli.exit_codes import EXIT_INTERRUPTED
+from asyncexec.cli.invocation import Invocation
 from asyncexec.cli.lambda_package import package
-from asyncexec.cli.session import Session
 from asyncexec.cli.simulate import simulate
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run_command(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
     0 is success, 1 a run that failed, 2 a request that cannot be met, 130 an interruption (Ctrl-C).
     """
-    session = Session()
+    invocation = Invocation()
     try:
-        code = application()(arguments, standalone_mode=False, obj=session)
+        code = application()(arguments, standalone_mode=False, obj=invocation)
     except typer.TyperException as error:
         return complain(error.format_message(), code=error.exit_code)
     except Exception as error:  # noqa: BLE001 - who types a command gets a sentence, not a stack
-        return complain_of(error, traceback=session.traceback)
+        return complain_of(error, traceback=invocation.traceback)
     if code == EXIT_INTERRUPTED:
         raise KeyboardInterrupt  # Which Typer turns into this code.
     return code if isinstance(code, int) else 0

@@ -1,4 +1,4 @@
-"""Errors as the command line tells them: one sentence on stderr, and an exit code."""
+"""Errors as the command line prints them: one sentence on stderr, and an exit code."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from asyncexec.backends.lambda_functions.package.build import (
     build_archive,
     deployment_commands,
 )
-from asyncexec.backends.lambda_functions.package.contents import Target
+from asyncexec.backends.lambda_functions.package.contents import Platform
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import format_bytes
 
@@ -84,7 +84,7 @@ def package(
     machine = {Architecture.X86_64: "x86_64", Architecture.ARM64: "aarch64"}[arch]
     built = build_archive(
         output,
-        Target(python=python, machine=machine),
+        Platform(python=python, machine=machine),
         extras=extra or (),
         packages=with_ or (),
         pinned=not latest,

@@ -19,7 +19,7 @@ from asyncexec.simulation.scenario import Scenario
 from asyncexec.simulation.sections import Tables, assign, read_tables
 
 if TYPE_CHECKING:
-    from asyncexec.cli.session import Session
+    from asyncexec.cli.invocation import Invocation
     from asyncexec.simulation.comparison import OnRun, Variant
 
 # The keys of a file that options stand for.
@@ -118,7 +118,7 @@ def simulate(
         bool, _output("--traceback", "Show Python's traceback with an error.")
     ] = False,
 ) -> None:
-    """How long and how dear a plan would be, on workers you do not have.
+    """Compute how long and how dear a plan would be, on workers you do not have.
 
     The real scheduler runs the plan on a virtual clock, against modelled workers;
     no task is called. Say what to run (stages by number and relation, a plan of
@@ -127,8 +127,8 @@ def simulate(
 
     Try: [bold]asyncexec simulate --stages 5 --tasks 1000 --workers 1000 --slow 0.02[/bold]
     """
-    session: Session = context.obj
-    session.traceback = traceback
+    invocation: Invocation = context.obj
+    invocation.traceback = traceback
     values = (plan, history, stages, tasks, relation, durations, workers, price, slow, rule, seeds, seed)  # fmt: skip
     given = {
         option: value
@@ -175,7 +175,7 @@ def _options_named(given: Mapping[str, Any]) -> Generator[None]:
 
 @contextmanager
 def _watched(runs: int, *, quiet: bool) -> Generator[OnRun]:
-    """Show a bar of so many runs; a run that fails on the model is told as such, with its variant and seed."""
+    """Show a bar of so many runs; an error of a run on the model says so, with its variant and seed."""
     last = ""
     with simulation_bar(runs, quiet=quiet) as begins:
 

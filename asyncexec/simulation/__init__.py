@@ -3,8 +3,8 @@
 >>> import asyncexec as ax
 >>> from asyncexec.simulation import Cluster, Noise, simulate
 >>> plan = ax.Plan.map(abs, range(1000))
->>> told = simulate(plan, Cluster(workers=100), durations=10.0, noise=Noise(slow_share=0.02), seed=1)
->>> told.makespan_seconds < 150
+>>> run = simulate(plan, Cluster(workers=100), durations=10.0, noise=Noise(slow_share=0.02), seed=1)
+>>> run.makespan_seconds < 150
 True
 """
 

@@ -68,7 +68,7 @@ class Cluster:
     billed_least_seconds, billed_step_seconds : float
         Each attempt, or worker, is billed at least so long, and rounded up to a multiple of the step (0.0: as it was).
     metered : bool
-        Whether the scheduler is told that worker time is billed, which makes it more careful.
+        Whether the scheduler knows that worker time is billed, which makes it more careful.
     memory_bytes : int or None
         What the tasks in flight may hold together.
 

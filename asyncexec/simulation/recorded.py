@@ -99,7 +99,7 @@ class RecordedStage:
 
     @property
     def measured(self) -> bool:
-        """Whether an attempt succeeded: else nobody knows how long its tasks take."""
+        """True if an attempt succeeded: else nobody knows how long its tasks take."""
         return bool(np.any(self.attempts.status == "succeeded"))
 
 
@@ -161,7 +161,7 @@ class RecordedRun:
 
     @property
     def whole(self) -> bool:
-        """Whether all tasks ran, and to their ends: else how long the run took says nothing about the plan."""
+        """True if all tasks ran, and to their ends: else the time that the run took says nothing about the plan."""
         return self.status == "succeeded" and not self.resumed
 
     @property

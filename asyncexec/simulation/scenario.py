@@ -231,7 +231,7 @@ class Scenario:
 
 
 def refuse_twice(asked: PlanSection, plan: Mapping[str, Any], noise: Mapping[str, Any]) -> None:
-    """Raise OptionError for what says nothing beside something else that was given, or without it."""
+    """Raise OptionError for keys that contradict another that was given, or say nothing without it."""
     numbered = [f"plan.{name}" for name in _NUMBERED if name in plan]
     if asked.history:
         beside = [
@@ -249,7 +249,7 @@ def refuse_twice(asked: PlanSection, plan: Mapping[str, Any], noise: Mapping[str
 
 
 def _cluster_of(table: dict[str, Any]) -> Cluster:
-    """Return the workers; the scheduler is told that time is billed where attempts have a price.
+    """Return the workers; the scheduler knows that time is billed where attempts have a price.
 
     Where workers are billed whether they work or not, a backup on an idle one costs nothing.
     """

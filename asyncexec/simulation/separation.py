@@ -1,8 +1,8 @@
 """Measured durations, taken apart: the share of the tasks, which comes again with every attempt, and that of chance.
 
-What decides whether a backup helps is the slow end: attempts beyond twice the median of their stage. Where tasks had
-several attempts, these tell: if another attempt of a task whose first was slow was quick, the attempt was slow and not
-the task. Where too few tells, slow attempts are taken for chance, or as the caller says.
+The slow end decides whether a backup helps: attempts beyond twice the median of their stage. Where tasks had several
+attempts, these are witnesses: if another attempt of a task whose first was slow was quick, the attempt was slow and not
+the task. Where there are too few, slow attempts are taken for chance, or as the caller says.
 """
 
 from __future__ import annotations
@@ -67,11 +67,11 @@ class Separated:
     slow_share : float
         Which share of first attempts was slow.
     witnesses : int
-        How many tasks with a slow first attempt had another that tells why.
+        How many tasks with a slow first attempt had another that shows why.
     blamed_on_attempts : float
         Which share of the slow end is laid on attempts, not on tasks.
-    told : bool
-        Whether the witnesses said so; else it was assumed.
+    witnessed : bool
+        Whether the witnesses showed it; else it was assumed.
     """
 
     durations: Durations
@@ -79,7 +79,7 @@ class Separated:
     slow_share: float
     witnesses: int
     blamed_on_attempts: float
-    told: bool
+    witnessed: bool
 
 
 def separate_run(
@@ -94,7 +94,7 @@ def separate_run(
     ----------
     run : RecordedRun
     slowness : {"auto", "attempts", "tasks"}
-        What slow attempts are laid on: what repeated attempts tell (and attempts, where too few do), attempts, tasks.
+        What slow attempts are laid on: what repeated attempts show (and attempts, where too few do), attempts, tasks.
     durations : mapping of stage names to Durations
         Take the place of what was measured, noise and all.
 
@@ -140,7 +140,7 @@ def _given(durations: Durations) -> Separated:
         slow_share=0.0,
         witnesses=0,
         blamed_on_attempts=0.0,
-        told=False,
+        witnessed=False,
     )
 
 
@@ -156,8 +156,8 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
     body, tail = seconds[seconds <= slow_from], seconds[seconds > slow_from]
     slow_share = len(tail) / len(seconds)
     verdicts = _verdicts(attempts, slow_from)
-    told = slowness == "auto" and len(verdicts) >= ENOUGH_WITNESSES
-    blame = float(np.mean(verdicts)) if told else float(slowness != "tasks")
+    witnessed = slowness == "auto" and len(verdicts) >= ENOUGH_WITNESSES
+    blame = float(np.mean(verdicts)) if witnessed else float(slowness != "tasks")
     return Separated(
         durations=_nature(body, tail, (1.0 - blame) * slow_share),
         noise=MeasuredNoise(
@@ -169,7 +169,7 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
         slow_share=slow_share,
         witnesses=len(verdicts),
         blamed_on_attempts=blame,
-        told=told,
+        witnessed=witnessed,
     )
 
 
@@ -180,9 +180,9 @@ def _nature(body: Seconds, tail: Seconds, tail_share: float) -> Durations:
 
 
 def _verdicts(attempts: Attempts, slow_from: float) -> NDArray[np.bool_]:
-    """Return, for each task whose first attempt was slow and that has another which tells, whether that one was quick.
+    """Return, for each task whose first attempt was slow and that has a witness, whether that one was quick.
 
-    Another tells if it succeeded, or was slow as well by the time it was stopped.
+    A witness is another attempt that succeeded, or was slow as well by the time it was stopped.
     """
     slow = attempts.seconds > slow_from
     succeeded = attempts.status == "succeeded"

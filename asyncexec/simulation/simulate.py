@@ -60,7 +60,7 @@ def simulate(
     bars : bool
         Whether to keep every attempt, for a picture.
     observers : iterable of observers
-        Are told what happens to attempts, as in a real run; times are those of the simulation. They cost their time.
+        Receive the events of attempts, as in a real run; times are those of the simulation. They cost their time.
     on_start : callable, optional
         Called before the clock starts, with a function that says (in any thread, at any time) which share of all tasks
         is complete.

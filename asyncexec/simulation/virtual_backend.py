@@ -77,7 +77,7 @@ class VirtualBackend:
             starts_per_second=cluster.starts_per_second,
         )
         self._idle: list[str] = []
-        self._resting: list[str] = []
+        self._left_idle: list[str] = []
         self._avoided: frozenset[str] = frozenset()
         self._up_since: dict[str, float] = {}
         self._up = 0
@@ -110,11 +110,11 @@ class VirtualBackend:
                 self._recall(attempt)
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Let these workers rest, and no others."""
+        """Leave these workers idle, and no others."""
         self._avoided = frozenset(workers)
-        rested = [worker for worker in self._resting if worker not in self._avoided]
-        self._resting = [worker for worker in self._resting if worker in self._avoided]
-        self._idle.extend(rested)
+        back = [worker for worker in self._left_idle if worker not in self._avoided]
+        self._left_idle = [worker for worker in self._left_idle if worker in self._avoided]
+        self._idle.extend(back)
         self._workers.serve()
 
     # -- the clock
@@ -190,9 +190,9 @@ class VirtualBackend:
     # -- workers
 
     def take_worker(self) -> str | None:
-        """Return a worker that is idle, and not to rest."""
+        """Return a worker that is idle, and not avoided."""
         while self._idle and self._idle[-1] in self._avoided:
-            self._resting.append(self._idle.pop())
+            self._left_idle.append(self._idle.pop())
         return self._idle.pop() if self._idle else None
 
     def release(self, worker: str, *, dead: bool) -> None:
@@ -231,7 +231,7 @@ class VirtualBackend:
             )
         attempt = self._workers.lose(worker)
         if attempt is None:
-            (self._resting if worker in self._resting else self._idle).remove(worker)
+            (self._left_idle if worker in self._left_idle else self._idle).remove(worker)
         elif attempt.wanted:
             # Preempted: as a backend says that it was not the task's doing.
             lost = self._outcome(attempt, Status.LOST)

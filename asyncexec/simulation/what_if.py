@@ -47,7 +47,7 @@ class WhatIf:
     def model_error(self) -> float | None:
         """The error of the model where the run was run: 0.1 says that it is 10% too slow.
 
-        None where only a part of the plan ran: the rest was complete before, or never came to its end.
+        None where only a part of the plan ran: other tasks were complete before, or never came to their ends.
         """
         if not (self.run.whole and self.run.wall_seconds):
             return None

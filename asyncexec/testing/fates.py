@@ -92,7 +92,7 @@ class RandomFates:
     slow : float
         Share of attempts that take ``slow_factor`` (drawn uniformly from these bounds) times as long.
     failing, lost, hanging : float
-        Shares of attempts; of the rest all succeed.
+        Shares of attempts; all others succeed.
     error : BaseException, optional
         What the failing ones raise; by default a ``ConnectionError``, which is worth a retry.
     spared_after : int

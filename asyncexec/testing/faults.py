@@ -4,7 +4,7 @@ A :class:`Faults` decides which attempt does what, and counts attempts in a fold
 a task goes on when its worker dies. :meth:`Faults.inject` (in :mod:`asyncexec.testing.injection`: ``inject``) puts it
 around every task of a plan; :meth:`Faults.wrap` around one function.
 
-What goes wrong between worker and scheduler (an outcome told twice, late, or never) is
+Failures between worker and scheduler (an outcome that comes twice, late, or never) are
 :class:`~asyncexec.testing.faulty_backend.FaultyBackend`'s part.
 """
 
@@ -28,7 +28,7 @@ _RELEASED = "released"
 
 
 class Moment(StrEnum):
-    """When in an attempt a fault strikes; a plain function only knows before and after."""
+    """Moments of an attempt at which a fault strikes; a plain function only knows before and after."""
 
     LOAD = "before its inputs are read"
     CALL = "before its function is called"
@@ -44,7 +44,7 @@ class Fault(Protocol):
 
     @property
     def moment(self) -> Moment:
-        """When it strikes."""
+        """The moment at which it strikes."""
         ...
 
     def strike(self, faults: Faults, elapsed_seconds: float) -> None:
@@ -99,7 +99,7 @@ class Die:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slow:
-    """Takes ``seconds`` more, and ``factor`` times as long as it took so far (with ``TOLD``: in all)."""
+    """Takes ``seconds`` more, and ``factor`` times as long as it took so far (at its end: in all)."""
 
     seconds: float = 0.0
     factor: float = 1.0
@@ -113,7 +113,7 @@ class Slow:
 
 @dataclass(frozen=True, kw_only=True)
 class Faults:
-    """Which attempts misbehave, and how often each task was attempted.
+    """Attempts that misbehave, and a count of how often each task was attempted.
 
     Parameters
     ----------
@@ -171,11 +171,11 @@ class Faults:
 
     @property
     def released(self) -> bool:
-        """Whether what hangs shall go on."""
+        """True if attempts that hang shall go on."""
         return (self._place / _RELEASED).exists()
 
     def wrap(self, function: Callable[..., Any], *, stage: str = "") -> FaultyFunction:
-        """Return ``function`` with faults; a task is told by its first argument (an int or a tuple of int)."""
+        """Return ``function`` with faults; a task is known by its first argument (an int or a tuple of int)."""
         return FaultyFunction(function=function, faults=self, stage=stage)
 
     def _decide(self, stage: str, index: Index, number: int) -> Fault | None:

@@ -21,7 +21,7 @@ from asyncexec.events.outcome import Outcome, Status
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Garbling:
-    """What happens to reports on their way.
+    """Mishaps of reports on their way.
 
     A scheduler must survive all of it, though no sound backend does most of it.
 

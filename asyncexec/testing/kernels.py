@@ -87,7 +87,7 @@ class Held:
         return self.directory / f"trace-{task}"
 
     def began(self, task: int) -> bool:
-        """Whether the task ran at all."""
+        """Return whether the task ran at all."""
         return self.trace(task).exists()
 
     def traced(self, task: int) -> int:
@@ -134,7 +134,7 @@ class Files:
 
 
 def same_names() -> tuple[Callable[[Index], str], Callable[[Index], str]]:
-    """Return two functions of one module with one name, which are told apart by what they do alone."""
+    """Return two functions of one module with one name, which differ in what they do alone."""
 
     def make(word: str) -> Callable[[Index], str]:
         def kernel(_index: Index) -> str:

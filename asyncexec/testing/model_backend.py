@@ -65,8 +65,8 @@ class ModelBackend:
     slots : int
         How many workers there are; may be set while it runs.
     capabilities : Capabilities
-        ``kills`` and ``isolated`` decide what ``cancel`` does: a killed worker takes the rest of its batch with it
-        (``LOST``, not started); an attempt that cannot be killed is given up, and its end takes no effect.
+        ``kills`` and ``isolated`` decide what ``cancel`` does: a killed worker takes all that its batch has left
+        with it (``LOST``, not started); an attempt that cannot be killed is given up, and its end takes no effect.
     computes : bool
         Whether kernels are called at the end of their time (plain ones; inputs are loaded and outputs saved). If not,
         every success has the value None.

@@ -1,4 +1,4 @@
-"""How long a test waits for something: longer on a machine that is slow or busy, or that is said to be."""
+"""Patience of tests that wait for something: longer on a machine that is slow or busy, or that is said to be."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from asyncexec.cli.figures import run_table, stages_table
+from asyncexec.cli.invocation import Invocation
 from asyncexec.cli.options import parse_pairs
-from asyncexec.cli.session import Session
 from asyncexec.observers import Progress
 from asyncexec.plan.memory import format_bytes
 
@@ -89,8 +89,8 @@ def demo(
     the trend of every grid cell, and the difference of the scenarios. Ends with
     the run's figures and where the results are; a second run replaces them.
     """
-    session: Session = context.obj
-    session.traceback = traceback
+    invocation: Invocation = context.obj
+    invocation.traceback = traceback
     options = parse_pairs(executor_option or (), option="--executor-option")
     if workers is not None:
         options["max_workers"] = workers

@@ -22,7 +22,6 @@ STILL_TWICE = {
     "Result",
     "Session",
     "Source",
-    "Target",
     "Worker",
     "astype",
     "concat",
@@ -30,7 +29,6 @@ STILL_TWICE = {
     "elementwise",
     "expand",
     "rechunk",
-    "run",
     "run_call",
     "squeeze",
 }

@@ -12,7 +12,7 @@ import pytest
 from asyncexec.backends.lambda_functions.package import contents
 from asyncexec.backends.lambda_functions.package.archive import check_size, files_in, write_archive
 from asyncexec.backends.lambda_functions.package.build import deployment_commands
-from asyncexec.backends.lambda_functions.package.contents import Target, lay_out, requirements_of
+from asyncexec.backends.lambda_functions.package.contents import Platform, lay_out, requirements_of
 from asyncexec.cli import main
 from asyncexec.errors import ConfigurationError
 from asyncexec.testing.patience import scaled
@@ -92,7 +92,7 @@ def test_what_the_package_needs_is_known_and_extras_lead_to_extras():
 def test_packages_come_as_wheels_for_the_target_in_the_versions_installed_here(installs, tmp_path):
     folder = tmp_path / "contents"
     folder.mkdir()
-    target = Target(python="3.12", machine="aarch64")
+    target = Platform(python="3.12", machine="aarch64")
     lay_out(folder, target, packages=["tool==2"])
     command = installs[1]
     assert "tool==2" in command
@@ -111,7 +111,7 @@ def test_packages_that_cannot_be_had_are_said(installs, tmp_path):
     folder = tmp_path / "contents"
     folder.mkdir()
     with pytest.raises(ConfigurationError, match=r"No matching distribution[\s\S]*--latest"):
-        lay_out(folder, Target(python="3.12", machine="x86_64"))
+        lay_out(folder, Platform(python="3.12", machine="x86_64"))
 
 
 def test_the_command_writes_the_archive_and_says_how_to_deploy_it(installs, tmp_path, capsys):

@@ -76,7 +76,7 @@ def test_without_witnesses_the_slow_end_is_laid_on_attempts_unless_the_caller_sa
 
 def test_few_witnesses_are_not_asked():
     told = separate(slow_with_witnesses(4.5, slow=9, tasks=91))
-    assert (told.witnesses, told.told, told.blamed_on_attempts) == (9, False, 1.0)
+    assert (told.witnesses, told.witnessed, told.blamed_on_attempts) == (9, False, 1.0)
 
 
 def test_what_was_stopped_counts_as_what_ran_longer():

@@ -84,7 +84,7 @@ def blame_lines(what_if: WhatIf) -> list[str]:
 
 
 def is_priced(cluster: Cluster) -> bool:
-    """Whether anything costs anything."""
+    """Return whether anything costs anything."""
     return cluster.price_per_hour + cluster.price_per_start > 0
 
 
@@ -186,7 +186,7 @@ def _memory(row: Compared) -> str:
 
 def _blame(name: str, part: Separated) -> str:
     slow = f"{escape(name)}: {part.slow_share:.1%} of first attempts took over twice the median"
-    if part.told:
+    if part.witnessed:
         share = f"{part.blamed_on_attempts:.0%} laid on attempts"
         return f"{slow}; {part.witnesses:,} tasks had another attempt that tells: {share}"
     laid = "slow attempts" if part.blamed_on_attempts else "slow tasks"

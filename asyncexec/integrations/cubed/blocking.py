@@ -31,10 +31,12 @@ class BlockingEngine(EnginePortal):
 
     def run(self, plan: Plan, receive: Receive | None = None) -> Result:
         """Run ``plan`` to its end; what ``receive`` raises stops it, as Ctrl-C does."""
-        return run(self.portal, self.engine, plan, receive)
+        return run_blocking(self.portal, self.engine, plan, receive)
 
 
-def run(portal: BlockingPortal, engine: Engine, plan: Plan, receive: Receive | None) -> Result:
+def run_blocking(
+    portal: BlockingPortal, engine: Engine, plan: Plan, receive: Receive | None
+) -> Result:
     """Run ``plan`` on ``engine``, which lives on the loop of ``portal``, and wait for its end in this thread."""
     waiting: SimpleQueue[Sequence[AnyEvent] | None] = SimpleQueue()
     observers = () if receive is None else (_Forward(waiting),)

@@ -54,7 +54,7 @@ class BackendConformance(
     DemandRules,
     PlacementRules,
 ):
-    """What must hold for every backend; a subclass has a fixture ``backend`` that returns a factory of backends.
+    """Rules that hold for every backend; a subclass has a fixture ``backend`` that returns a factory of backends.
 
     Attributes
     ----------

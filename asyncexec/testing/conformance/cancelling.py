@@ -14,7 +14,7 @@ from asyncexec.testing.kernels import Files, Held
 
 
 class CancelRules(Suite):
-    """What is cancelled ends at once, and does not save."""
+    """A cancelled attempt ends at once, and does not save."""
 
     async def test_what_waits_is_cancelled_before_it_starts(
         self, backend: Factory, files: Path
@@ -62,7 +62,7 @@ class CancelRules(Suite):
         assert [held.began(task) for task in range(4)] == [True, False, True, False]
 
     async def test_what_runs_is_cancelled(self, backend: Factory, files: Path) -> None:
-        """Its outcome comes at once, the rest of its batch runs, and its slot is free again."""
+        """Its outcome comes at once, its batch goes on, and its slot is free again."""
         held = Held(directory=files, only=(0,))
         async with self.driven(backend) as driven:
             program = driven.program(held)
@@ -106,7 +106,7 @@ class CancelRules(Suite):
         assert not any(held.began(slots + extra) for extra in range(10))
 
     async def test_a_killed_task_stops(self, backend: Factory, files: Path) -> None:
-        """What it does to the world ends with the cancel."""
+        """Its effects on the world end with the cancel."""
         self.need(backend().capabilities.kills, "it cannot kill")
         held = Held(directory=files)
         async with self.driven(backend) as driven:

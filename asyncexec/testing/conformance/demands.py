@@ -1,4 +1,4 @@
-"""What users ask of workers: environment variables, named resources, memory."""
+"""Demands of users on workers: environment variables, named resources, memory."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class DemandRules(Suite):
     async def test_a_task_over_its_memory_is_stopped_and_no_other(
         self, backend: Factory, files: Path
     ) -> None:
-        """Where the system guards memory; the error names the task, and the backend goes on."""
+        """On a system that guards memory; the error names the task, and the backend goes on."""
         hungry = _Hungry(bytes_=0)
         async with Engine(executor=backend(), straggler=False) as engine:
             can = engine.backend.capabilities

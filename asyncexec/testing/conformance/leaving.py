@@ -23,7 +23,7 @@ class EndRules(Suite):
 
     @pytest.mark.parametrize("death", ["exit", "kill"])
     async def test_a_worker_that_dies_loses_its_attempt(self, backend: Factory, death: str) -> None:
-        """The attempt is lost and counts as started; the rest of its batch does not; others run on."""
+        """The attempt is lost and counts as started; those after it in its batch do not; others run on."""
 
         def kill_yourself(_index: object) -> None:
             os.kill(os.getpid(), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""What a backend says about itself, and what it reports about attempts."""
+"""Capabilities that a backend declares, and its reports about attempts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from asyncexec.worker.attempt import decode
 
 
 class OutcomeRules(Suite):
-    """How attempts end is data, complete and the same everywhere."""
+    """The end of an attempt is data, complete and the same everywhere."""
 
     async def test_it_is_a_backend_that_knows_itself(self, backend: Factory) -> None:
         """Capabilities and slots can be read before and inside the context."""
@@ -97,7 +97,7 @@ class OutcomeRules(Suite):
     async def test_a_task_that_exits_has_failed(
         self, backend: Factory, kind: type[BaseException]
     ) -> None:
-        """What would end a script does not end the worker."""
+        """An error that would end a script does not end the worker."""
 
         def leave(_index: object) -> None:
             raise kind("bye")

@@ -1,4 +1,4 @@
-"""Which worker gets what, where a backend can choose."""
+"""Placement of tasks on workers, on a backend that can choose."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from asyncexec.testing.kernels import Held
 
 
 class PlacementRules(Suite):
-    """What is to be left idle is, and what is to run apart does."""
+    """Avoided workers are left idle, and tasks that are to run apart do."""
 
     async def test_workers_that_are_avoided_start_nothing(
         self, backend: Factory, files: Path
     ) -> None:
-        """Until told otherwise; and ``slots`` counts the others only. Idle workers have to stay that long."""
+        """Until nobody asks for it; and ``slots`` counts the others only. Idle workers have to stay that long."""
         async with self.driven(backend) as driven:
             choosing, slots = _choosing(driven), driven.backend.slots
             names = await _everybody(driven, files / "before")

@@ -125,7 +125,7 @@ class RunRules(Suite):
     async def test_a_run_that_is_cancelled_stops(
         self, backend: Factory, files: Path, how: str
     ) -> None:
-        """What runs is stopped or given up, what waits never starts, and the engine is free."""
+        """Running attempts are stopped or given up, waiting ones never start, and the engine is free."""
         held, tasks = Held(directory=files), 50
         async with self.engine(backend) as engine:
             can, slots = engine.backend.capabilities, engine.backend.slots

@@ -1,4 +1,4 @@
-"""What comes out is the same as on ``serial``, bit for bit: values, errors, arrays, and all that under faults."""
+"""Results are the same as on ``serial``, bit for bit: values, errors, arrays, and all that under faults."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WRITES = Moment.TOLD
 
 
 class SamenessRules(Suite):
-    """Where a plan runs is not to be seen in its result."""
+    """The executor of a plan is not to be seen in its result."""
 
     async def test_values_are_those_of_serial(self, backend: Factory) -> None:
         """Of every plain kind, of NumPy's, nested, large and empty."""

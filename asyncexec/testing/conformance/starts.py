@@ -11,7 +11,7 @@ from asyncexec.testing.kernels import Held, Meeting
 
 
 class StartRules(Suite):
-    """What runs is known while it runs."""
+    """Running attempts are known while they run."""
 
     async def test_the_start_of_a_long_task_is_reported(
         self, backend: Factory, files: Path

@@ -1,4 +1,4 @@
-"""What every part of the suite asks of a backend, or skips."""
+"""Base of every part of the suite: it opens backends, waits, and skips."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Suite:
             pytest.skip(why)
 
     async def until(self, holds: Callable[[], bool], what: str) -> None:
-        """Wait for something that no report tells."""
+        """Wait for something that no report says."""
         patience = scaled(self.patience)
         deadline = time.monotonic() + patience
         while not holds():

@@ -1,4 +1,4 @@
-"""What travels to a worker and back."""
+"""Values and errors that travel to a worker and back."""
 
 from __future__ import annotations
 

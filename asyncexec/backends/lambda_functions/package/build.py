@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncexec.backends.lambda_functions.package.archive import check_size, write_archive
-from asyncexec.backends.lambda_functions.package.contents import Target, is_installed, lay_out
+from asyncexec.backends.lambda_functions.package.contents import Platform, is_installed, lay_out
 from asyncexec.errors import ConfigurationError
 
 HANDLER = "asyncexec.backends.aws_lambda_worker.handler"
@@ -32,7 +32,7 @@ class Built(NamedTuple):
 
 def build_archive(
     output: Path,
-    target: Target,
+    platform: Platform,
     *,
     extras: Collection[str] = (),
     packages: Sequence[str] = (),
@@ -53,7 +53,7 @@ def build_archive(
     with tempfile.TemporaryDirectory(prefix="asyncexec-lambda-") as scratch:
         folder = Path(scratch) / "contents"
         folder.mkdir()
-        lay_out(folder, target, extras=extras, packages=packages, pinned=pinned)
+        lay_out(folder, platform, extras=extras, packages=packages, pinned=pinned)
         unpacked = check_size(folder, UNPACKED_BYTES)
         return Built(write_archive(folder, output), unpacked)
 

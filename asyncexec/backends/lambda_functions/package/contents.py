@@ -22,7 +22,7 @@ _TAIL_LINES = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Platform:
     """The Python and the machine that the archive will run on.
 
     Attributes
@@ -39,7 +39,7 @@ class Target:
 
 def lay_out(
     folder: Path,
-    target: Target,
+    platform: Platform,
     *,
     extras: Collection[str] = (),
     packages: Sequence[str] = (),
@@ -51,7 +51,7 @@ def lay_out(
     ----------
     folder : Path
         Empty.
-    target : Target
+    platform : Platform
     extras : collection of str
         Extras of this package to include.
     packages : sequence of str
@@ -67,7 +67,7 @@ def lay_out(
     requirements = [*requirements_of(extras), *packages]
     constraints = folder.with_name(f"{folder.name}-constraints.txt")
     constraints.write_text("\n".join(_installed() if pinned else ()) + "\n", encoding="utf-8")
-    _install(folder, target, requirements, constraints)
+    _install(folder, platform, requirements, constraints)
     ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
     shutil.copytree(_HERE, folder / PACKAGE, ignore=ignored, dirs_exist_ok=True)
 
@@ -122,29 +122,33 @@ def _installed() -> list[str]:
     return [f"{name}=={version}" for name, version in sorted(pins.items())]
 
 
-def _install(folder: Path, target: Target, requirements: Sequence[str], constraints: Path) -> None:
-    command = _installer(folder, target)
+def _install(
+    folder: Path, platform: Platform, requirements: Sequence[str], constraints: Path
+) -> None:
+    command = _installer(folder, platform)
     command += ["--constraint", str(constraints), *requirements]
     done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - pip or uv, with what the user typed as requirements
     if done.returncode:
         said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-_TAIL_LINES:])
         raise ConfigurationError(
-            f"the packages cannot be had for Python {target.python} on {target.machine}:\n{said}\n"
+            f"the packages cannot be had for Python {platform.python} on {platform.machine}:\n{said}\n"
             f"Choose versions that have wheels for it; --latest ignores the versions installed here"
         )
 
 
-def _installer(folder: Path, target: Target) -> list[str]:
+def _installer(folder: Path, platform: Platform) -> list[str]:
     """Return the command that installs into ``folder``, all but what."""
     wheels_only = [
         "--target",
         str(folder),
         "--python-version",
-        target.python,
+        platform.python,
         "--only-binary=:all:",
     ]
     if importlib.util.find_spec("pip") is not None:
-        platforms = [text for libc in _GLIBC for text in ("--platform", f"{libc}_{target.machine}")]
+        platforms = [
+            text for libc in _GLIBC for text in ("--platform", f"{libc}_{platform.machine}")
+        ]
         pip = [
             sys.executable,
             "-m",
@@ -165,7 +169,7 @@ def _installer(folder: Path, target: Target) -> list[str]:
         "install",
         *wheels_only,
         "--python-platform",
-        f"{target.machine}-{_GLIBC[0]}",
+        f"{platform.machine}-{_GLIBC[0]}",
     ]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(slots=True)
-class Session:
+class Invocation:
     """Settings that a command hands to the place that catches its errors.
 
     Attributes
