@@ -77,12 +77,10 @@ class takes_options[**P, O]:  # noqa: N801 - a decorator
         def __init__(backend: B, /, *args: P.args, **given: P.kwargs) -> None:  # noqa: N807 - it is one
             init(backend, options(*args, **given))
 
-        this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-        declared = inspect.signature(options)
-        vars(__init__).update(
-            __signature__=declared.replace(parameters=[this, *declared.parameters.values()]),
-            options=options,
+        __init__.__doc__ = (
+            f"Take the fields of :class:`{getattr(options, '__qualname__', options)}` as arguments."
         )
+        vars(__init__).update(__signature__=_signature(options), options=options)
         return __init__
 
 
@@ -130,6 +128,14 @@ def described_fields(options: type) -> tuple[Option, ...]:
         Option(name=each.name, default=_default(each), meaning=meanings.get(each.name, ""))
         for each in fields(options)
     )
+
+
+def _signature(options: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of an ``__init__`` that takes the options, with their types and without the checks."""
+    types, declared = get_type_hints(options), inspect.signature(options)
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    named = [each.replace(annotation=types[each.name]) for each in declared.parameters.values()]
+    return declared.replace(parameters=[this, *named])
 
 
 @cache

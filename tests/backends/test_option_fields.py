@@ -63,6 +63,7 @@ def test_the_options_are_keyword_arguments_of_the_class():
     ]
     assert inspect.signature(Pool).parameters["memory"].default == "1GB"
     assert inspect.signature(Pool).parameters["url"].default is inspect.Parameter.empty
+    assert inspect.signature(Pool).parameters["size"].annotation == int | None
     with pytest.raises(TypeError, match="url"):
         Pool()
     with pytest.raises(TypeError, match="colour"):
