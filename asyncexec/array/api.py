@@ -112,6 +112,7 @@ from asyncexec.array.elementwise import (
     tanh,
     trunc,
 )
+from asyncexec.array.indexing import take
 from asyncexec.array.manipulation import (
     broadcast_arrays,
     broadcast_to,
@@ -266,6 +267,7 @@ __all__ = [
     "store",
     "subtract",
     "sum",
+    "take",
     "tan",
     "tanh",
     "to_zarr",

@@ -1,14 +1,18 @@
-"""Basic indexing: what ``x[key]`` shows of ``x``, for integers, slices, ``...`` and ``None``."""
+"""Indexing: the part of ``x`` that ``x[key]`` shows, for integers, slices, ``...``, ``None``, one list of integers."""
 
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import EllipsisType
 from typing import Any
 
+import numpy as np
+
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.box import Shape
+from asyncexec.plan.positions import Positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ def parse(key: Any, shape: Shape) -> Shown:
         If an integer is out of range, there are too many indices, or an index is of a kind that is not basic.
     """
     parts = _expanded(key if isinstance(key, tuple) else (key,), shape)
+    _check_lists(parts)
     views: list[AxisAccess] = []
     lengths: list[int] = []
     origins: list[int | None] = []
@@ -49,11 +54,55 @@ def parse(key: Any, shape: Shape) -> Shown:
             )
             lengths.append(len(positions))
             origins.append(axis)
+        elif _is_list(part):
+            listed = positions_of(part, n, axis)
+            views.append(AxisAccess.taken(len(lengths), listed))
+            lengths.append(len(listed))
+            origins.append(axis)
         else:
             number = _integer(part, n, axis)
             views.append(AxisAccess.constant(number, number + 1))
         axis += 1
     return Shown(tuple(views), tuple(lengths), tuple(origins))
+
+
+def positions_of(indices: Any, n: int, axis: int) -> Positions:
+    """Return ``indices`` along ``axis``, which has ``n`` elements, as numbers from 0.
+
+    Raises
+    ------
+    IndexError
+        If one is out of range, or they are no integers along one axis.
+    """
+    given = np.asarray(indices)
+    if given.ndim != 1:
+        raise IndexError(f"indices along axis {axis} must have one dimension, not {given.ndim}")
+    if given.size == 0:
+        return Positions(np.empty(0, np.int64))
+    if given.dtype.kind not in "iu":
+        raise _not_basic(indices, f" of {given.dtype}")
+    wrong = (given < -n) | (given >= n)
+    if wrong.any():
+        raise IndexError(
+            f"index {given[wrong][0]} is out of range for axis {axis} with {n} elements"
+        )
+    if given.dtype.kind == "i":
+        given = np.where(given < 0, given.astype(np.int64) + n, given)
+    return Positions(given)
+
+
+def _is_list(part: Any) -> bool:
+    return isinstance(part, list | range) or len(getattr(part, "shape", ())) > 0
+
+
+def _check_lists(parts: Sequence[Any]) -> None:
+    lists = sum(map(_is_list, parts))
+    numbers = sum(not (p is None or isinstance(p, slice) or _is_list(p)) for p in parts)
+    if lists > 1 or (lists and numbers):
+        raise IndexError(
+            "an index can hold one list of integers beside slices, '...' and None, and no integer beside it: "
+            "index in two steps, as in x[0][[1, 2]], or use take()"
+        )
 
 
 def _expanded(key: tuple[Any, ...], shape: Shape) -> list[Any]:
@@ -87,8 +136,8 @@ def _integer(part: Any, n: int, axis: int) -> int:
     return number % n
 
 
-def _not_basic(part: Any) -> IndexError:
+def _not_basic(part: Any, what: str = "") -> IndexError:
     return IndexError(
-        f"{type(part).__name__} is no basic index: use integers, slices, '...' and None; for conditions, where(); "
-        f"boolean masks and arrays of positions are not supported here"
+        f"{type(part).__name__}{what} is no index here: use integers, slices, '...', None, or one list of integers; "
+        f"for conditions, where(); boolean masks are not supported"
     )

@@ -133,6 +133,23 @@ def index(node: Node, key: Any) -> Node:
     return view("getitem", node, shown.axes, shown.shape, chunks)
 
 
+def take(node: Node, indices: Any, axis: int) -> Node:
+    """Return the elements of ``node`` at ``indices`` along ``axis``.
+
+    Raises
+    ------
+    IndexError
+        If one is out of range, or they are no integers along one axis.
+    """
+    positions = basic_indexing.positions_of(indices, node.shape[axis], axis)
+    views = [
+        AxisAccess.taken(axis, positions) if p == axis else AxisAccess.view(p, n)
+        for p, n in enumerate(node.shape)
+    ]
+    shape = (*node.shape[:axis], len(positions), *node.shape[axis + 1 :])
+    return view("take", node, views, shape, node.chunks)
+
+
 def permute(node: Node, axes: Sequence[int], operation: str = "permute_dims") -> Node:
     """Return ``node`` with its axes in the order ``axes``."""
     places = {old: new for new, old in enumerate(axes)}

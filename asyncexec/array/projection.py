@@ -22,6 +22,12 @@ from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import Memory
 
+POSITION_BYTES = 64
+"""The most that a position takes while it is sorted by chunk and cut out of it: some arrays of 64-bit numbers."""
+
+ZARR_CHUNKS_AT_ONCE = 10
+"""The number of chunks that Zarr reads at a time (its ``async.concurrency``)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
@@ -56,7 +62,7 @@ class Budget:
         reads = [self._read(node, demand) for node, demand in group.reads]
         written, encoded = _written(group)
         needs = sum(held + passing for held, passing in reads)
-        needs += program(group).temporary_bytes() + written + encoded
+        needs += program(group).temporary_bytes() + written + encoded + _positions_bytes(group)
         return Memory(
             projected_bytes=self.reserved_bytes + needs,
             reserved_bytes=self.reserved_bytes,
@@ -72,15 +78,35 @@ class Budget:
         """Return what is held of an input, and what passes while it is read."""
         layout = self.layout(node)
         itemsize = sum(dtype.itemsize for dtype in node.dtypes)
-        if layout.resident_bytes is not None:
-            return layout.resident_bytes, 0
         region = math.prod(demand.most) * itemsize
+        scattered = [axis.most for axis in demand.axes if axis.positions is not None]
+        # Scattered elements are copied out of their chunks, by lists of positions.
+        picked = region + POSITION_BYTES * sum(scattered) if scattered else 0
+        if layout.resident_bytes is not None:
+            return layout.resident_bytes + (region if scattered else 0), picked
         one = math.prod(map(min, layout.chunks, node.shape)) * itemsize if node.shape else itemsize
         several = not all(map(_within_one, demand.axes, layout.chunks, node.shape))
-        return max(region, one), one * (1 + several) + layout.copies * region
+        # Zarr decodes several chunks at a time, and of scattered ones holds more than it takes of them.
+        at_once = min(max(scattered, default=1), ZARR_CHUNKS_AT_ONCE) if layout.copies else 1
+        passing = one * (at_once + several) + layout.copies * region + picked
+        return max(region, one), passing
+
+
+def _positions_bytes(group: Group) -> int:
+    """Return the size of the lists of positions that every worker holds, once pickled and once as they are."""
+    found = {
+        axis.positions
+        for demands in group.demands.values()
+        for demand in demands
+        for axis in demand.axes
+        if axis.positions is not None
+    }
+    return sum(2 * positions.array.nbytes for positions in found)
 
 
 def _within_one(demand: AxisAccess, chunk: int, extent: int) -> bool:
+    if demand.positions is not None:
+        return False
     return extent <= chunk or demand.most <= 1 or demand.blocks(chunk, extent) is not None
 
 

@@ -98,6 +98,11 @@ class AxisAccess:
         """Return the access of axis ``axis`` of a view, of ``extent`` elements: ``e`` shows ``e * step + offset``."""
         return cls(axis, 1, 0, extent, step, offset)
 
+    @classmethod
+    def taken(cls, axis: int, positions: Positions) -> Self:
+        """Return the access of axis ``axis`` of what is taken at ``positions``, one after another."""
+        return cls(axis, 1, 0, len(positions), 1, 0, positions)
+
     def bounds(self, index: Index) -> tuple[int, int]:
         """Return first and last (exclusive) number that the task at ``index`` stands for."""
         first = 0 if self.axis is None else index[self.axis] * self.block
@@ -158,6 +163,11 @@ class AxisAccess:
             reach = (most - 1) * abs(self.step) + 1 + self.via.before + self.via.after
             return max(0, min(reach, self.via.hi - self.via.lo))
         return most if self.step else min(most, 1)
+
+    @property
+    def positions(self) -> Positions | None:
+        """The list of positions that it goes by, if it goes by one."""
+        return None if self.via is None or isinstance(self.via, Overlap) else self.via
 
     @property
     def distinct(self) -> bool:

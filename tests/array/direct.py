@@ -61,7 +61,12 @@ def is_produced(source, producers):
 
 
 def touched(region, block):
-    positions = [np.arange(a.start, -1 if a.stop is None else a.stop, a.step or 1) for a in region]
+    positions = [
+        np.arange(a.start, -1 if a.stop is None else a.stop, a.step or 1)
+        if isinstance(a, slice)
+        else a
+        for a in region
+    ]
     return set(
         product(*({int(p) // b for p in along} for along, b in zip(positions, block, strict=True)))
     )

@@ -106,6 +106,16 @@ def index(draw, x, data):
     return x[key], data[key]
 
 
+def take(draw, x, data):
+    axes = [axis for axis, n in enumerate(data.shape) if n]
+    if not axes:
+        return x, data
+    axis = draw(st.sampled_from(axes))
+    n = data.shape[axis]
+    indices = draw(st.lists(st.integers(-n, n - 1), max_size=9))
+    return xp.take(x, indices, axis=axis), np.take(data, np.array(indices, int), axis=axis)
+
+
 def transpose(draw, x, data):
     axes = draw(st.permutations(range(data.ndim)))
     return xp.permute_dims(x, axes), np.transpose(data, axes)
@@ -169,6 +179,7 @@ OPERATIONS = [
     binary,
     with_itself,
     index,
+    take,
     transpose,
     rechunk,
     concat,

@@ -1,4 +1,4 @@
-"""Basic indexing is NumPy's."""
+"""Indexing is NumPy's."""
 
 import numpy as np
 import pytest
@@ -39,13 +39,19 @@ def test_an_index_of_an_index_is_one_view(data):
         ((0, -6), r"index -6 is out of range for axis 1 with 5 elements"),
         ((0, 0, 0), r"too many indices: 3 were given.*2 axes"),
         ((..., ...), r"only one ellipsis"),
-        (1.5, r"float is no basic index"),
-        (True, r"bool is no basic index.*where\(\)"),
-        (np.array([0, 1]), r"ndarray is no basic index"),
-        ("name", r"str is no basic index"),
+        (1.5, r"float is no index here"),
+        (True, r"bool is no index here.*where\(\)"),
+        ("name", r"str is no index here"),
+        ([True, False], r"list of bool is no index here.*where\(\)"),
+        ([0.5], r"list of float64 is no index here"),
+        ([[0, 1]], r"indices along axis 0 must have one dimension, not 2"),
+        ([0, 4], r"index 4 is out of range for axis 0 with 4 elements"),
+        ((slice(None), [-6]), r"index -6 is out of range for axis 1 with 5 elements"),
+        (([0], [1]), r"one list of integers beside slices"),
+        ((0, [1]), r"no integer beside it.*take\(\)"),
     ],
 )
-def test_what_is_no_basic_index_or_out_of_range_is_an_index_error(key, match):
+def test_what_is_no_index_or_out_of_range_is_an_index_error(key, match):
     x = xp.ones((4, 5))
     with pytest.raises(IndexError, match=match):
         x[key]
@@ -77,3 +83,24 @@ def test_a_far_slice_reads_only_its_own_chunks():
     plan = x[505:507].to_plan()
     (read,) = plan.stages[-1].reads
     assert read.relation.reads((range(1), range(1)))[0] == range(50, 51)
+
+
+@given(st.data())
+def test_a_list_of_integers_along_one_axis(data):
+    shape = data.draw(shapes(side=st.integers(1, 7)).filter(bool))
+    array = np.arange(np.prod(shape, dtype=int)).reshape(shape)
+    x = xp.asarray(array, chunks=data.draw(chunks_of(shape)))
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    n = shape[axis]
+    indices = data.draw(st.lists(st.integers(-n, n - 1), max_size=9))
+    key = [data.draw(st.slices(m)) for m in shape]
+    key[axis] = data.draw(st.sampled_from([indices, np.array(indices, np.int16)]))
+    if data.draw(st.booleans()):
+        key.insert(data.draw(st.integers(0, len(key))), None)
+    expected = array[tuple(k if k != [] else np.array([], int) for k in map(as_key, key))]
+    assert x[tuple(key)].shape == expected.shape
+    np.testing.assert_array_equal(run(x[tuple(key)]), expected)
+
+
+def as_key(part):
+    return part.tolist() if isinstance(part, np.ndarray) else part

@@ -39,6 +39,10 @@ REPRESENTATIVE = {
     "anomaly": lambda a, b: a - xp.mean(a, axis=1, keepdims=True),
     "slice": lambda a, b: a[100:, 30:],
     "strides": lambda a, b: a[::-1, ::2],
+    "take": lambda a, b: xp.take(a, np.arange(0, 2 * CHUNK, 2)[::-1], axis=1) + 1,
+    "take of one axis": lambda a, b: xp.take(
+        xp.arange(CHUNK**2, chunks=CHUNK**2, spec=a.spec), np.arange(CHUNK**2)[::-1]
+    ),
     "transpose": lambda a, b: a.T + 1,
     "concat": lambda a, b: xp.concat([a, b], axis=0),
     "stack": lambda a, b: xp.stack([a, b], axis=0),
