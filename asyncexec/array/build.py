@@ -133,7 +133,7 @@ def index(node: Node, key: Any) -> Node:
     return view("getitem", node, shown.axes, shown.shape, chunks)
 
 
-def take(node: Node, indices: Any, axis: int) -> Node:
+def take_positions(node: Node, indices: Any, axis: int) -> Node:
     """Return the elements of ``node`` at ``indices`` along ``axis``.
 
     Raises

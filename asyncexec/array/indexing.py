@@ -44,4 +44,4 @@ def take(
             raise ValueError(f"take of {array.ndim} axes (shape {array.shape}): give an axis")
         axis = 0
     (place,) = build.normalized_axes(axis, array.ndim)
-    return Array(build.take(array.node, indices, place), array.own_spec)
+    return Array(build.take_positions(array.node, indices, place), array.own_spec)
