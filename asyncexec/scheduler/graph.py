@@ -31,7 +31,14 @@ class Edge:
             return iter((range(task, task + 1),))
         relation = self.relation
         box = relation.consumers(point(unravel(task, relation.producer)))
-        return flat_runs(box, relation.consumer) if size(box) else iter(())
+        return flat_runs(box, relation.consumer)
+
+    def readers(self, task: int) -> int:
+        """Return how many consumer tasks read producer task ``task``."""
+        if self.identical:
+            return 1
+        relation = self.relation
+        return size(relation.consumers(point(unravel(task, relation.producer))))
 
     def producers(self, task: int) -> Iterator[range]:
         """Iterate over the producer's tasks that consumer task ``task`` reads, as runs."""

@@ -39,7 +39,7 @@ class ReferenceCounts:
 
     def _needs(self, task: int) -> int:
         # A barrier among the readers keeps everything until its stage is complete; the run's end frees it.
-        return self._barriers + sum(len(run) for e in self._edges for run in e.consumers(task))
+        return self._barriers + sum([edge.readers(task) for edge in self._edges])
 
 
 def reference_counts(

@@ -155,6 +155,20 @@ def test_what_an_earlier_run_completed_does_not_run_again(plan: Plan, data: st.D
     assert sorted(ran) == sorted(set(everything) - done)
 
 
+@given(plan=plans())
+def test_the_readers_of_a_task_are_as_many_as_are_found_one_by_one(plan: Plan) -> None:
+    for edges in graph_of(plan).inputs:
+        for edge in edges:
+            producer, consumer = plan.stages[edge.producer], plan.stages[edge.consumer]
+            reads = [
+                {t for run in edge.producers(task) for t in run} for task in range(consumer.tasks)
+            ]
+            for task in range(producer.tasks):
+                readers = [t for run in edge.consumers(task) for t in run]
+                assert readers == [t for t, read in enumerate(reads) if task in read]
+                assert edge.readers(task) == len(readers)
+
+
 @pytest.mark.parametrize("tasks", [1, BLOCK - 1, BLOCK, BLOCK + 1, 3 * BLOCK])
 def test_counts_are_held_only_for_pages_in_between(tasks: int) -> None:
     dependencies = DependencyCounts(tasks, lambda task: 1 + task % 3)
