@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
 from typing import Any
@@ -33,10 +33,6 @@ class Case:
     noise: Noise | Mapping[str, Noise] = QUIET
     retry: Any = None
     timeout: Any = None
-
-    def on(self, **changes: Any) -> Case:
-        """Return the case on a cluster with other figures (``workers=500``)."""
-        return replace(self, cluster=replace(self.cluster, **changes))
 
     def run(self, variant: Variant, seed: int, **options: Any) -> Simulated:
         """Simulate one run."""
@@ -102,13 +98,6 @@ class Comparison:
     case: Case
     rows: tuple[Compared, ...]
 
-    def row(self, variant: Variant) -> Compared:
-        """Return the runs of ``variant`` (KeyError if it was not simulated)."""
-        for row in self.rows:
-            if row.variant == variant:
-                return row
-        raise KeyError(variant)
-
     def faster(self, row: Compared) -> Spread:
         """Return how many times as fast as the first variant ``row`` is, seed by seed."""
         pairs = zip(self.rows[0].runs, row.runs, strict=True)
@@ -130,9 +119,9 @@ class Comparison:
                 {
                     "rule": row.variant.rule,
                     "barriers": row.variant.barriers,
-                    "makespan_seconds": _spread_json(row.spread("makespan_seconds")),
-                    "times_as_fast": _spread_json(self.faster(row)),
-                    "cost": _spread_json(row.spread("cost")),
+                    "makespan_seconds": asdict(row.spread("makespan_seconds")),
+                    "times_as_fast": asdict(self.faster(row)),
+                    "cost": asdict(row.spread("cost")),
                     "runs": [_run_json(run) for run in row.runs],
                 }
                 for row in self.rows
@@ -177,10 +166,6 @@ def compare(
 
 def _ratio(first: float, other: float) -> float:
     return first / other if other else 1.0
-
-
-def _spread_json(spread: Spread) -> dict[str, float]:
-    return {"median": spread.median, "least": spread.least, "most": spread.most}
 
 
 def _run_json(run: Simulated) -> dict[str, Any]:

@@ -58,10 +58,6 @@ class Draws:
         self._noises = noises
         self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
 
-    def natural(self, stage: int, task: int) -> float:
-        """Return the seconds that a task takes by nature."""
-        return self._block(stage, task // BLOCK).natural[task % BLOCK]
-
     def naturals(self, stage: int, tasks: int) -> tuple[float, float, float]:
         """Return sum, least and greatest of what the tasks of a stage take by nature."""
         total, least, greatest = 0.0, np.inf, 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import import_module
 from itertools import batched
 from pathlib import Path
@@ -66,22 +66,7 @@ class Attempts:
 
     def where(self, chosen: NDArray[np.bool_]) -> Attempts:
         """Return some of them."""
-        return Attempts(
-            task=self.task[chosen],
-            number=self.number[chosen],
-            backup=self.backup[chosen],
-            status=self.status[chosen],
-            seconds=self.seconds[chosen],
-        )
-
-
-_NO_ATTEMPTS = Attempts(
-    task=np.zeros(0, np.int64),
-    number=np.zeros(0, np.int64),
-    backup=np.zeros(0, np.bool_),
-    status=np.zeros(0, np.str_),
-    seconds=np.zeros(0),
-)
+        return Attempts(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,7 +193,9 @@ def read_run(folder: Path) -> RecordedRun:
             raise OptionError(
                 f"{folder}: the run has not ended (or its process died); its history cannot be read"
             )
-        attempts = _by_stage(_table(folder))
+        table = _table(folder)
+        started = table["started_at"] > 0
+        names, attempts = table["stage"][started], _attempts_of(table).where(started)
         return RecordedRun(
             folder=folder,
             plan=described["plan"],
@@ -216,7 +203,10 @@ def read_run(folder: Path) -> RecordedRun:
             slots=max(1, int(described["slots"])),
             status=described["status"],
             wall_seconds=float(described["wall_seconds"]),
-            stages=tuple(_stage(stage, attempts) for stage in described["stages"]),
+            stages=tuple(
+                _stage(stage, attempts.where(names == stage["name"]))
+                for stage in described["stages"]
+            ),
         )
     except (LookupError, TypeError, ValueError, OSError, csv.Error) as error:
         if isinstance(error, AsyncexecError):
@@ -241,10 +231,9 @@ def _run_folder(folder: Path) -> Path:
     return found[0]
 
 
-def _stage(described: Mapping[str, Any], attempts: Mapping[str, Attempts]) -> RecordedStage:
-    name = described["name"]
+def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
     return RecordedStage(
-        name=name,
+        name=described["name"],
         shape=tuple(int(n) for n in described["shape"]),
         projected_bytes=int(described["projected_bytes"]),
         idempotent=bool(described["idempotent"]),
@@ -253,7 +242,7 @@ def _stage(described: Mapping[str, Any], attempts: Mapping[str, Attempts]) -> Re
         ),
         completed=int(described["completed"]),
         resumed=int(described["resumed"]),
-        attempts=attempts.get(name, _NO_ATTEMPTS),
+        attempts=attempts,
     )
 
 
@@ -288,18 +277,15 @@ def _columns_of(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dic
     return columns
 
 
-def _by_stage(table: Mapping[str, NDArray[Any]]) -> dict[str, Attempts]:
-    started_at, seconds = table["started_at"], table["seconds"]
+def _attempts_of(table: Mapping[str, NDArray[Any]]) -> Attempts:
+    seconds = table["seconds"]
     # What was stopped from outside may have no seconds by its worker's clock.
     unmeasured = (seconds <= 0) & (table["status"] != "succeeded")
-    seconds = np.where(unmeasured, table["ended_at"] - started_at, seconds)
-    everything = Attempts(
+    seconds = np.where(unmeasured, table["ended_at"] - table["started_at"], seconds)
+    return Attempts(
         task=table["task"],
         number=table["attempt"],
         backup=table["backup"],
         status=table["status"],
         seconds=np.maximum(seconds, _LEAST_SECONDS),
     )
-    started = started_at > 0
-    names = table["stage"]
-    return {str(name): everything.where(started & (names == name)) for name in np.unique(names)}

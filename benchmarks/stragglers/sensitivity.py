@@ -41,7 +41,7 @@ def against_workers(
     return Curves(
         "workers",
         tuple(float(n) for n in workers),
-        tuple(compare(case.on(workers=n), variants, seeds, on_run=on_run) for n in workers),
+        tuple(compare(_on(case, n), variants, seeds, on_run=on_run) for n in workers),
     )
 
 
@@ -65,6 +65,10 @@ def against_slow_attempts(
 def worker_numbers(workers: int) -> list[int]:
     """Return the numbers of workers to compare around this one, ascending."""
     return sorted({max(1, round(workers * factor)) for factor in WORKER_FACTORS})
+
+
+def _on(case: Case, workers: int) -> Case:
+    return replace(case, cluster=replace(case.cluster, workers=workers))
 
 
 def _slowed(case: Case, share: float) -> Case:

@@ -44,7 +44,6 @@ def test_a_variant_is_as_many_times_as_fast_as_the_median_of_its_pairs():
     )
     assert compared.faster(off).median == 1.0
     assert faster.median > 1.1
-    assert compared.row(TWO_PHASE) is backed
 
 
 def test_who_waits_is_told_of_every_run_and_how_far_it_is():
