@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallsBackend, Progress
+from asyncexec.backends.adapters.calls import CallContext, CallsBackend
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
@@ -125,7 +125,7 @@ class _Ray:
             resources=nodes.named,
         )
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
         demand = demand_of(batch.program, memory_bytes=self._options.memory_bytes or 0)
         if time.monotonic() - self._looked_at > LOOK_SECONDS or not self._nodes.fit(demand):
             await self._look()
@@ -155,7 +155,7 @@ class _Ray:
             self._session = found
             self._know()
 
-    async def _once(self, batch: Batch, progress: Progress, demand: Demand) -> None:
+    async def _once(self, batch: Batch, progress: CallContext, demand: Demand) -> None:
         """Run a batch until its end, or until after a task that took long."""
         record = self._records.path()
         try:

@@ -1,4 +1,5 @@
 import anyio
+import anyio.lowlevel
 import pytest
 
 from asyncexec.backends.adapters.calls import CallsBackend
@@ -7,6 +8,7 @@ from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
+from asyncexec.worker.control import StopResult
 
 
 class Scripted:
@@ -147,3 +149,60 @@ async def test_outside_its_context_it_maps_nothing():
     with pytest.raises(UsageError, match="outside its `async with` block"):
         backend.map(None)
     backend.cancel([1])
+
+
+class Stoppable:
+    """A batch that runs its first attempt and can leave it behind."""
+
+    def __init__(self, running) -> None:
+        self.running = running
+        self.asked = []
+
+    def stop(self, attempts):
+        self.asked.append(attempts)
+        return StopResult(
+            [a for a in attempts if a != self.running], [a for a in attempts if a == self.running]
+        )
+
+
+async def test_a_batch_that_stops_attempts_itself_is_not_interrupted():
+    stoppable = Stoppable(running=None)
+
+    async def call(batch, context):
+        first, _second, third, _fourth = (job.attempt for job in batch.jobs)
+        stoppable.running = third
+        context.started(first, "far")
+        context.ended(Outcome(first, Status.SUCCEEDED, "far", 1.0))
+        with context.stopped_by(stoppable):
+            while len(context.owed) > 1:
+                await anyio.lowlevel.checkpoint()
+        return [Outcome(a, Status.SUCCEEDED, "far", 1.0) for a in context.owed]
+
+    async with driven(call) as drive:
+        batch = drive.send(drive.program(kernels.echo), [0, 1, 2, 3])
+        await drive.started(batch[0])
+        drive.cancel(batch[:3])
+        outcomes = await drive.outcomes_of(batch)
+        assert len(drive.backend._system.batches) == 1
+    assert stoppable.asked == [frozenset(batch[1:3])]
+    assert [o.status for o in outcomes] == [
+        Status.SUCCEEDED,
+        Status.CANCELLED,
+        Status.CANCELLED,
+        Status.SUCCEEDED,
+    ]
+    assert [o.started for o in outcomes] == [True, False, True, True]
+
+
+async def test_a_call_without_a_stoppable_batch_is_interrupted_again():
+    async def call(batch, context):
+        with context.stopped_by(Stoppable(running=None)):
+            pass
+        context.started(batch.jobs[0].attempt, "far")
+        await anyio.sleep_forever()
+
+    async with driven(call) as drive:
+        (attempt,) = drive.send(drive.program(kernels.echo), [0])
+        await drive.started(attempt)
+        drive.cancel([attempt])
+        assert (await drive.outcome(attempt)).status is Status.CANCELLED

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Job, Program, Started
@@ -40,14 +40,14 @@ def forgetful(monkeypatch):
 
 async def called(caller, work, send):
     log = Log()
-    progress = Progress(work, log)
+    progress = CallContext(work, log)
     progress.ended(*await caller.call(work, progress, send))
     return {report.attempt: report for report in log.reports}
 
 
 async def streamed(caller, work, stream):
     log = Log()
-    progress = Progress(work, log)
+    progress = CallContext(work, log)
     progress.ended(*await caller.stream(work, progress, stream))
     return log.reports
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, Self
@@ -20,6 +21,7 @@ from asyncexec.backends.exchange import Exchange
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
+from asyncexec.worker.control import StopResult
 
 
 class CallSystem(Protocol):
@@ -39,8 +41,8 @@ class CallSystem(Protocol):
         """Start it, or connect to it."""
         ...
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
-        """Run the jobs of ``batch`` one after another, and return the outcomes that ``progress`` was not told.
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
+        """Run the jobs of ``batch`` one after another, and return the outcomes not yet given to ``context``.
 
         A call is cancelled to stop its work: it then stops it, and lets the cancellation through. What it raises
         means that its worker is lost, except for ``BackendError``, which means that the system is.
@@ -52,16 +54,32 @@ class CallSystem(Protocol):
         ...
 
 
-class Progress:
-    """What a call tells while it runs.
+class StoppableBatch(Protocol):
+    """A batch that runs, and of which attempts can be stopped without an end of the whole call."""
 
-    A call that can tell, tells when each attempt starts; otherwise nothing in it counts as started until it returns.
+    def stop(self, attempts: frozenset[int], /) -> StopResult:
+        """Stop attempts; return which of them had not started, and which was left behind.
+
+        Of one in neither list the outcome follows: it has ended, is saving, or has yet to be asked about. An answer
+        that comes later goes to :meth:`CallContext.stopped`; and where only an end of the call helps, there is
+        :meth:`CallContext.interrupt`.
+        """
+        ...
+
+
+class CallContext:
+    """A call that runs: its reports go through this, and it is cancelled through this.
+
+    A call that can, reports when each attempt starts; otherwise nothing in it counts as started until it returns.
 
     Attributes
     ----------
-    take_over : callable or None
-        Set by a call that cancels its attempts itself, for instance because its worker may be ahead of what it has
-        told: it takes the attempts to be cancelled and sees to their outcomes, or calls :meth:`stop`.
+    owed : set of int
+        The attempts without an outcome.
+    running : Started or None
+        The start that was reported last.
+    interrupted : set of int
+        The attempts because of which the whole call is cancelled.
     """
 
     def __init__(self, batch: Batch, exchange: Exchange) -> None:
@@ -72,8 +90,8 @@ class Progress:
         self.began_at = 0.0
         self.running: Started | None = None
         self.running_since = 0.0
-        self.stopped: set[int] = set()
-        self.take_over: Callable[[frozenset[int]], None] | None = None
+        self.interrupted: set[int] = set()
+        self._stoppable: StoppableBatch | None = None
 
     def started(self, attempt: int, worker: str) -> bool:
         """Report that an attempt starts; False if it was cancelled before, and must be left out."""
@@ -101,23 +119,49 @@ class Progress:
             return Outcome(attempt, status, error=told)
         return Outcome(attempt, status, worker, since, max(time.time() - since, 0.0), error=told)
 
+    @contextmanager
+    def stopped_by(self, batch: StoppableBatch) -> Generator[None]:
+        """Have attempts stopped by ``batch`` while this is entered, and not by an end of the call."""
+        self._stoppable = batch
+        try:
+            yield
+        finally:
+            self._stoppable = None
+
     def cancel(self, attempts: Collection[int]) -> None:
-        """Drop what has not started; stop the call if what runs is among ``attempts``."""
+        """Stop attempts, and report those of them that are stopped."""
         hit = frozenset(self.owed.intersection(attempts))
-        if self.take_over is not None:
-            if hit:
-                self.take_over(hit)
+        if not hit:
             return
-        for attempt in hit:
+        if self._stoppable is None:
+            self.cancel_unaided(hit)
+        else:
+            self.stopped(self._stoppable.stop(hit))
+
+    def cancel_unaided(self, attempts: Collection[int]) -> None:
+        """Drop attempts that have not started; interrupt the call if one of them runs, or may."""
+        for attempt in attempts:
             if self.began_at and (self.running is None or self.running.attempt == attempt):
-                self.stop([attempt])
+                self.interrupt([attempt])
             else:
                 self.ended(Outcome(attempt, Status.CANCELLED))
 
-    def stop(self, attempts: Collection[int]) -> None:
-        """Stop the call because of these attempts, which are cancelled; the others go on elsewhere."""
-        self.stopped.update(attempts)
+    def stopped(self, result: StopResult, worker: str = "") -> None:
+        """Report what a batch has stopped; ``worker`` ran the attempt that was left, if no start was reported."""
+        self.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in result.not_started])
+        for attempt in result.left:
+            if self.running is None or self.running.attempt != attempt:
+                self.started(attempt, worker)
+            self.ended(self.outcome(attempt, Status.CANCELLED))
+
+    def interrupt(self, attempts: Collection[int]) -> None:
+        """Cancel the call because of these attempts, which are cancelled; the others run elsewhere."""
+        self.interrupted.update(attempts)
         self.scope.cancel()
+
+
+Progress = CallContext
+"""The name by which backends of other packages may still import it."""
 
 
 class CallsBackend:
@@ -126,8 +170,8 @@ class CallsBackend:
     def __init__(self, system: CallSystem) -> None:
         self._system = system
         self._exchange: Exchange | None = None
-        self._waiting: deque[Progress] = deque()
-        self._running: set[Progress] = set()
+        self._waiting: deque[CallContext] = deque()
+        self._running: set[CallContext] = set()
         # Made on entering: where a backend is made, there need not be an event loop.
         self._tasks: TaskGroup
 
@@ -187,7 +231,7 @@ class CallsBackend:
         return self._exchange
 
     def _submit(self, batch: Batch) -> None:
-        self._waiting.append(Progress(batch, self._open_exchange))
+        self._waiting.append(CallContext(batch, self._open_exchange))
         self._dispatch()
 
     def _dispatch(self) -> None:
@@ -197,7 +241,7 @@ class CallsBackend:
                 self._running.add(call)
                 self._tasks.start_soon(self._run, call)
 
-    async def _run(self, call: Progress) -> None:
+    async def _run(self, call: CallContext) -> None:
         jobs = [job for job in call.batch.jobs if job.attempt in call.owed]
         call.began_at = time.time()
         try:
@@ -216,13 +260,13 @@ class CallsBackend:
             self._running.discard(call)
             self._dispatch()
 
-    def _end(self, call: Progress, error: Exception | None) -> None:
+    def _end(self, call: CallContext, error: Exception | None) -> None:
         """Settle what the call has left open."""
-        call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.stopped])
+        call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.interrupted])
         rest = [job for job in call.batch.jobs if job.attempt in call.owed]
-        if call.stopped and error is None:
+        if call.interrupted and error is None:
             # The others of the batch had not started: they go on elsewhere.
-            again = Progress(replace(call.batch, jobs=rest), self._open_exchange)
+            again = CallContext(replace(call.batch, jobs=rest), self._open_exchange)
             call.owed.clear()
             self._waiting.appendleft(again)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import Batch, Job, Program, Started
 from asyncexec.errors import BackendError, SerializationError
@@ -28,7 +28,7 @@ class RemoteCaller:
     def __init__(self) -> None:
         self._packer = Packer()
 
-    async def call(self, batch: Batch, progress: Progress, send: Send) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, send: Send) -> Sequence[Outcome]:
         """Run ``batch`` by one call, and return its outcomes; raises what ``send`` raises."""
         jobs: Sequence[Job] = batch.jobs
         for send_program in (False, True):
@@ -42,7 +42,9 @@ class RemoteCaller:
             jobs = [job for job in jobs if job.attempt in progress.owed]
         raise BackendError("a worker that was sent a program says that it needs it")
 
-    async def stream(self, batch: Batch, progress: Progress, stream: Stream) -> Sequence[Outcome]:
+    async def stream(
+        self, batch: Batch, progress: CallContext, stream: Stream
+    ) -> Sequence[Outcome]:
         """Run ``batch`` by one call whose frames come while it runs; raises what ``stream`` raises."""
         jobs: Sequence[Job] = batch.jobs
         for send_program in (False, True):
@@ -54,7 +56,7 @@ class RemoteCaller:
         raise BackendError("a worker that was sent a program says that it needs it")
 
     def _pack(
-        self, program: Program, jobs: Sequence[Job], progress: Progress, *, send_program: bool
+        self, program: Program, jobs: Sequence[Job], progress: CallContext, *, send_program: bool
     ) -> RemoteBatch | None:
         """Return the call, and settle what cannot travel; None if nothing can."""
         try:
@@ -67,7 +69,7 @@ class RemoteCaller:
         return call
 
 
-async def _follow(call: RemoteBatch, progress: Progress, stream: Stream) -> bool:
+async def _follow(call: RemoteBatch, progress: CallContext, stream: Stream) -> bool:
     """Pass on what the frames say; False if the worker wants the program."""
     async for frame in stream(call):
         if frame == NEEDS_PROGRAM:

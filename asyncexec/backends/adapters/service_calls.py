@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.contract import Batch, Job
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
@@ -22,7 +22,7 @@ from asyncexec.worker.attempt import describe
 FIRST_PAUSE_SECONDS = 0.1
 CAP_SECONDS = 10.0
 
-type Run = Callable[[Batch, Progress], Awaitable[Sequence[Outcome]]]
+type Run = Callable[[Batch, CallContext], Awaitable[Sequence[Outcome]]]
 
 
 class BusyError(Exception):
@@ -92,7 +92,7 @@ class ServiceCaller:
         """How many calls may run at once, now."""
         return self._congestion.slots
 
-    async def call(self, batch: Batch, progress: Progress, run: Run) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, run: Run) -> Sequence[Outcome]:
         """Have ``batch`` run: in halves where it is too large, and again what an answer had no room for.
 
         Refused because the service is busy, it counts as lost before it started, and its slot stays taken for a pause.
@@ -122,11 +122,13 @@ class ServiceCaller:
         return ()
 
 
-def _owed(jobs: Sequence[Job], progress: Progress) -> list[Job]:
+def _owed(jobs: Sequence[Job], progress: CallContext) -> list[Job]:
     return [job for job in jobs if job.attempt in progress.owed]
 
 
-def _smaller(jobs: Sequence[Job], error: TooLargeError, progress: Progress) -> list[Sequence[Job]]:
+def _smaller(
+    jobs: Sequence[Job], error: TooLargeError, progress: CallContext
+) -> list[Sequence[Job]]:
     """Return the halves of what is too large, the second first; one job alone has failed."""
     if len(jobs) > 1:
         half = len(jobs) // 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.contract import Batch
 from asyncexec.backends.dask_cluster.census import Worker
 from asyncexec.backends.dask_cluster.in_worker import (
@@ -25,6 +25,7 @@ from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 ORDER_SECONDS = 0.5
@@ -35,7 +36,7 @@ LOOK_SECONDS = 0.01
 class DaskBatch:
     """A batch, from the choice of its worker to its end."""
 
-    def __init__(self, links: Links, batch: Batch, progress: Progress, worker: Worker) -> None:
+    def __init__(self, links: Links, batch: Batch, progress: CallContext, worker: Worker) -> None:
         self._links = links
         self._batch = batch
         self._progress = progress
@@ -47,13 +48,13 @@ class DaskBatch:
         self._mailbox: Mailbox = asyncio.Queue()
         self._orders: set[anyio.CancelScope] = set()
         self._obeyed = anyio.Event()
-        progress.take_over = self._cancel
 
     async def run(self, wanted: dict[str, float]) -> None:
         """Run it to its end, whichever that is."""
         self._wanted = wanted
         try:
-            await self._follow()
+            with self._progress.stopped_by(self):
+                await self._follow()
         except WorkerGoneError as error:
             self._lost(error)
         except asyncio.CancelledError:
@@ -61,7 +62,6 @@ class DaskBatch:
                 await self._stop()
             raise
         finally:
-            self._progress.take_over = None
             for scope in self._orders:
                 scope.cancel()
             self._links.starts.give_back(self._cell)
@@ -140,17 +140,18 @@ class DaskBatch:
 
     # Being cancelled.
 
-    def _cancel(self, attempts: frozenset[int]) -> None:
+    def stop(self, attempts: frozenset[int]) -> StopResult:
         """Stop attempts, by an order to the worker, or by killing it if it runs one of them."""
         running = self._running_now()
         if self._links.kill is not None and running in attempts:
-            self._progress.stop(attempts)
+            self._progress.interrupt(attempts)
         elif self._payload is None:
-            self._progress.ended(*[Outcome(a, Status.CANCELLED) for a in attempts])
+            return StopResult(sorted(attempts), [])
         else:
             scope = anyio.CancelScope()
             self._orders.add(scope)
             self._links.tasks.start_soon(self._order, self._payload, attempts, scope)
+        return NOTHING_STOPPED
 
     async def _order(
         self, payload: BatchPayload, attempts: frozenset[int], scope: anyio.CancelScope
@@ -163,7 +164,7 @@ class DaskBatch:
             # What is left has ended, as will be told, or has begun meanwhile.
             while kills and (rest := attempts & self._progress.owed):
                 if asking.cancelled_caught or self._running_now() in rest:
-                    self._progress.stop(rest)
+                    self._progress.interrupt(rest)
                     break
                 await anyio.sleep(LOOK_SECONDS)
         self._orders.discard(scope)
@@ -183,9 +184,8 @@ class DaskBatch:
             )
         except Exception:  # noqa: BLE001 - worker or scheduler have gone, of which the call itself hears
             return
-        dropped, left = said.get(self._worker.address, ([], []))
-        self._progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in dropped])
-        self._progress.ended(*[self._ran(attempt, Status.CANCELLED) for attempt in left])
+        not_started, left = said.get(self._worker.address, NOTHING_STOPPED)
+        self._progress.stopped(StopResult(not_started, left), self._worker.name)
 
     async def _stop(self) -> None:
         """End what runs, as the whole call is cancelled."""
@@ -197,7 +197,7 @@ class DaskBatch:
                 await self._say_stop(self._payload, self._progress.owed)
         self._read_last_news()
         started = self._started()
-        for attempt in self._progress.stopped & self._progress.owed:
+        for attempt in self._progress.interrupted & self._progress.owed:
             ran = attempt in started
             self._progress.ended(
                 self._ran(attempt, Status.CANCELLED) if ran else Outcome(attempt, Status.CANCELLED)

@@ -17,13 +17,13 @@ from uuid import uuid4
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.contract import Batch
 from asyncexec.backends.dask_cluster.census import Worker
 from asyncexec.backends.dask_cluster.links import Links, WorkerGoneError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.control import BatchControl
+from asyncexec.worker.control import BatchControl, StopResult
 from asyncexec.worker.records import attempts_of
 from asyncexec.worker.reports import ReportBuffer
 from asyncexec.worker.runner import BatchRunner
@@ -32,7 +32,7 @@ from asyncexec.worker.runner import BatchRunner
 class SharedBatch:
     """A batch, from the choice of its worker to its end."""
 
-    def __init__(self, links: Links, batch: Batch, progress: Progress, worker: Worker) -> None:
+    def __init__(self, links: Links, batch: Batch, progress: CallContext, worker: Worker) -> None:
         self._links = links
         self._batch = batch
         self._progress = progress
@@ -41,26 +41,29 @@ class SharedBatch:
         self._over = anyio.Event()
         self._error: Exception | None = None
         self._run = _Run(batch, worker.name, self._wake)
-        progress.take_over = self._cancel
 
     async def run(self, wanted: dict[str, float]) -> None:
         """Run it to its end, whichever that is."""
         owed = self._progress.owed
-        try:
-            while rest := [job for job in self._batch.jobs if job.attempt in owed]:
-                self._over = anyio.Event()
-                self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._wake)
-                await self._once(wanted)
-        except WorkerGoneError as error:
-            self._lost(error)
-        except asyncio.CancelledError:
-            with anyio.CancelScope(shield=True):
-                self._cancel(frozenset(owed))
-                if owed:
-                    await self._over.wait()  # It is saving.
-            raise
-        finally:
-            self._progress.take_over = None
+        with self._progress.stopped_by(self):
+            try:
+                while rest := [job for job in self._batch.jobs if job.attempt in owed]:
+                    self._over = anyio.Event()
+                    self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._wake)
+                    await self._once(wanted)
+            except WorkerGoneError as error:
+                self._lost(error)
+            except asyncio.CancelledError:
+                with anyio.CancelScope(shield=True):
+                    self._progress.cancel(owed)
+                    if owed:
+                        await self._over.wait()  # It is saving.
+                raise
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        """Stop attempts, without their worker: it is in this process."""
+        self._collect()
+        return self._run.control.stop(attempts)
 
     async def _once(self, wanted: dict[str, float]) -> None:
         name = f"asyncexec-{uuid4().hex}"
@@ -102,12 +105,6 @@ class SharedBatch:
             self._progress.started(*start)
         if over:
             self._over.set()
-
-    def _cancel(self, attempts: frozenset[int]) -> None:
-        self._collect()
-        stopped = self._run.control.stop(attempts)
-        unstarted = [Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started]
-        self._progress.ended(*unstarted, *[self._ran(a, Status.CANCELLED) for a in stopped.left])
 
     def _lost(self, error: WorkerGoneError) -> None:
         left = set(self._run.control.stop(self._progress.owed).left)

@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.dask_cluster.access import Access, open_access
@@ -32,7 +32,8 @@ from asyncexec.backends.dask_cluster.options import DaskOptions
 from asyncexec.backends.dask_cluster.remote_batch import DaskBatch
 from asyncexec.backends.dask_cluster.shared_batch import SharedBatch
 from asyncexec.errors import BackendError
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.outcome import Outcome
+from asyncexec.worker.control import StopResult
 
 LOOK_SECONDS = 0.25
 RECOUNT_SECONDS = 5.0
@@ -132,7 +133,7 @@ class DaskSystem:
             isolated=not shared,
         )
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
         """Run ``batch`` on a worker with a free thread, once there is one."""
         wanted = self._wanted(batch)
         worker = await self._place(wanted, batch.apart_from, progress)
@@ -145,7 +146,7 @@ class DaskSystem:
         return ()
 
     async def _run(
-        self, batch: Batch, progress: Progress, worker: Worker, wanted: dict[str, float]
+        self, batch: Batch, progress: CallContext, worker: Worker, wanted: dict[str, float]
     ) -> None:
         links = self._the_links
         jobs = [job for job in batch.jobs if job.attempt in progress.owed]
@@ -168,22 +169,16 @@ class DaskSystem:
         return wanted
 
     async def _place(
-        self, wanted: dict[str, float], apart_from: frozenset[str], progress: Progress
+        self, wanted: dict[str, float], apart_from: frozenset[str], progress: CallContext
     ) -> Worker:
         """Wait for a worker with a free thread, and take it: one that is not in ``apart_from``, if it comes soon."""
-
-        def drop(attempts: frozenset[int]) -> None:
-            progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in attempts])
-            if not progress.owed:
-                progress.scope.cancel()
-
-        progress.take_over = drop
         self._unplaced += 1
         try:
-            if apart_from:
-                with anyio.move_on_after(APART_SECONDS):
-                    return await self._take(wanted, apart_from)
-            return await self._take(wanted)
+            with progress.stopped_by(_Unplaced(progress)):
+                if apart_from:
+                    with anyio.move_on_after(APART_SECONDS):
+                        return await self._take(wanted, apart_from)
+                return await self._take(wanted)
         finally:
             self._unplaced -= 1
 
@@ -329,3 +324,15 @@ class DaskSystem:
 
 def _nothing() -> None:
     pass
+
+
+class _Unplaced:
+    """A batch that waits for a worker."""
+
+    def __init__(self, context: CallContext) -> None:
+        self._context = context
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        if attempts >= self._context.owed:
+            self._context.interrupt([])  # Nothing is left to wait for.
+        return StopResult(sorted(attempts), [])

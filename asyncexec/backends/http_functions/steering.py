@@ -11,10 +11,9 @@ from typing import NamedTuple
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.http_functions.frames import Hello
-from asyncexec.events.outcome import Outcome, Status
-from asyncexec.worker.control import StopResult
+from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 
 MEDIA_TYPE = "application/x-asyncexec-order"
 
@@ -65,13 +64,12 @@ class Orders:
     It may be ahead of what it has told. Where it does not answer, attempts are settled all the same.
     """
 
-    def __init__(self, progress: Progress, worker: str) -> None:
+    def __init__(self, progress: CallContext, worker: str) -> None:
         self.hello = Hello(worker)
         self._progress = progress
         self._wanted: set[int] = set()
         self._sent = False
         self._changed = anyio.Event()
-        progress.take_over = self._cancel
 
     async def next(self) -> Order:
         """Wait until attempts are cancelled, and return the order for it."""
@@ -90,30 +88,21 @@ class Orders:
         """Take note of the worker's answer to an order; None if there was none."""
         self._sent = False
         self._changed.set()
-        progress = self._progress
         if stopped is None:
-            self._cancel_as_always(order.attempts)
-            return
-        progress.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in stopped.not_started])
-        for attempt in stopped.left:
-            if progress.running is None or progress.running.attempt != attempt:
-                progress.started(attempt, self.hello.worker)
-            progress.ended(progress.outcome(attempt, Status.CANCELLED))
-        # Of what has ended, or is saving, the outcome is on its way.
+            self._progress.cancel_unaided(order.attempts & self._progress.owed)
+        else:
+            self._progress.stopped(stopped, self.hello.worker)
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        """Have the worker stop attempts, of which :meth:`answered` learns; without one nothing has started."""
+        if self.hello.call:
+            self._wanted |= attempts
+            self._changed.set()
+        else:
+            self._progress.cancel_unaided(attempts)
+        return NOTHING_STOPPED
 
     async def _change(self) -> None:
         if self._changed.is_set():
             self._changed = anyio.Event()
         await self._changed.wait()
-
-    def _cancel(self, attempts: frozenset[int]) -> None:
-        if self.hello.call:
-            self._wanted |= attempts
-            self._changed.set()
-        else:
-            self._cancel_as_always(attempts)
-
-    def _cancel_as_always(self, attempts: frozenset[int]) -> None:
-        self._progress.take_over = None
-        self._progress.cancel(attempts)
-        self._progress.take_over = self._cancel

@@ -14,7 +14,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Any
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.contract import Batch, Capabilities
@@ -89,11 +89,11 @@ class Function:
         """Close the connections."""
         await self._stack.aclose()
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
         """Run a batch by as many invocations as it takes, one after another."""
         return await self._service.call(batch, progress, self._call_once)
 
-    async def _call_once(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
+    async def _call_once(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
         invocation = _Invocation(self, batch, progress, next(self._numbers))
         try:
             return await self._remote.call(batch, progress, partial(self._send, invocation))
@@ -187,7 +187,9 @@ class _EndedError(Exception):
 class _Invocation:
     """One batch under way: tells of its start, and what its end means."""
 
-    def __init__(self, function: Function, batch: Batch, progress: Progress, number: int) -> None:
+    def __init__(
+        self, function: Function, batch: Batch, progress: CallContext, number: int
+    ) -> None:
         self._function = function
         self._batch = batch
         self._progress = progress

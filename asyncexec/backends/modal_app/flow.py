@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 
 
 class Flow:
@@ -28,7 +28,7 @@ class Flow:
         Set when it has ended.
     """
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: CallContext) -> None:
         self.progress = progress
         self.call_id = ""
         self.container = ""
@@ -74,4 +74,4 @@ class Flow:
     def _stop_what_started_nevertheless(self) -> None:
         running = self.progress.running
         if running is not None and running.attempt in self.dropped & self.progress.owed:
-            self.progress.stop([running.attempt])
+            self.progress.interrupt([running.attempt])

@@ -6,14 +6,14 @@ import asyncio
 import json
 import pickle
 import time
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any
 from weakref import WeakSet
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities, Program
 from asyncexec.backends.modal_app.clients import connected
@@ -25,6 +25,7 @@ from asyncexec.backends.modal_app.worker import work
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
+from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import RemoteBatch
 
 INSIST_SECONDS = 0.9
@@ -96,7 +97,7 @@ class ModalApp:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
         """Run the jobs of ``batch`` by one call; by one each, where a container has been lost with that program."""
         if batch.program not in self._lossy or len(batch.jobs) == 1:
             return await self._call(batch, progress)
@@ -105,32 +106,29 @@ class ModalApp:
                 progress.ended(*await self._call(Batch(batch.program, [job]), progress))
         return ()
 
-    async def _call(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
-        flow = Flow(progress)
+    async def _call(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
+        running = _RunningCall(Flow(progress), self._send_order)
 
         async def stream(call: RemoteBatch) -> AsyncIterator[bytes]:
-            nonlocal flow
-            # One each time: a container that lacks the program is called a second time.
-            flow = Flow(progress)
+            # A flow each time: a container that lacks the program is called a second time.
+            running.flow = flow = Flow(progress)
             self._begin(self._read(pickle.dumps(call), flow))
             async for frame in flow.frames():
                 yield frame
 
-        progress.take_over = lambda attempts: self._cancel(flow, attempts)
         try:
-            return await self._caller.stream(batch, progress, stream)
+            with progress.stopped_by(running):
+                return await self._caller.stream(batch, progress, stream)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._stop(flow)
+                await self._stop(running.flow)
             # The container may have been ahead of what it has told: each of them may have begun.
-            progress.ended(*[_cancelled(a, progress, flow) for a in progress.stopped])
+            progress.ended(*[_cancelled(a, progress, running.flow) for a in progress.interrupted])
             raise
         except BackendError:
             raise
         except Exception as error:  # noqa: BLE001 - Modal raises its own, gRPC's, and containers' exceptions
-            return self._ended(error, batch, progress, flow)
-        finally:
-            progress.take_over = None
+            return self._ended(error, batch, progress, running.flow)
 
     async def _read(self, packed: bytes, flow: Flow) -> None:
         """Follow a call to its end, also when it is wanted no more before it has said which it is."""
@@ -163,15 +161,8 @@ class ModalApp:
             # It has just ended, or Modal cannot be reached, which the call's own reader hears as well.
             flow.error = flow.error or error
 
-    def _cancel(self, flow: Flow, attempts: frozenset[int]) -> None:
-        """Have attempts dropped if the container has not begun with them, or stop the call."""
-        progress = flow.progress
-        running = progress.running
-        if not flow.call_id or (running is not None and running.attempt in attempts):
-            progress.stop(attempts)
-        else:
-            flow.dropped |= attempts
-            self._begin(self._drop(flow, attempts))
+    def _send_order(self, flow: Flow, attempts: frozenset[int]) -> None:
+        self._begin(self._drop(flow, attempts))
 
     async def _drop(self, flow: Flow, attempts: frozenset[int]) -> None:
         order = json.dumps(sorted(attempts)).encode()
@@ -180,10 +171,10 @@ class ModalApp:
             await flow.closed.wait()
         # An order that has not arrived, or came too late.
         if left := flow.progress.owed & attempts:
-            flow.progress.stop(left)
+            flow.progress.interrupt(left)
 
     def _ended(
-        self, error: Exception, batch: Batch, progress: Progress, flow: Flow
+        self, error: Exception, batch: Batch, progress: CallContext, flow: Flow
     ) -> Sequence[Outcome]:
         """Say what an error means for what is owed: raises it where a container is lost."""
         ending = ending_of(error)
@@ -203,7 +194,25 @@ class ModalApp:
         raise error
 
 
-def _cancelled(attempt: int, progress: Progress, flow: Flow) -> Outcome:
+class _RunningCall:
+    """A call whose attempts are dropped if the container has not begun with them, and otherwise end with it."""
+
+    def __init__(self, flow: Flow, send_order: Callable[[Flow, frozenset[int]], None]) -> None:
+        self.flow = flow
+        self._send_order = send_order
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        flow, context = self.flow, self.flow.progress
+        running = context.running
+        if not flow.call_id or (running is not None and running.attempt in attempts):
+            context.interrupt(attempts)
+        else:
+            flow.dropped |= attempts
+            self._send_order(flow, attempts)
+        return NOTHING_STOPPED
+
+
+def _cancelled(attempt: int, progress: CallContext, flow: Flow) -> Outcome:
     seconds = max(time.time() - progress.began_at, 0.0)
     return Outcome(attempt, Status.CANCELLED, flow.container, progress.began_at, seconds)
 

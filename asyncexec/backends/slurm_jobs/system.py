@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities, Started
@@ -17,8 +17,9 @@ from asyncexec.backends.slurm_jobs.desk import Desk, Job, JobLostError, News
 from asyncexec.backends.slurm_jobs.options import SlurmOptions
 from asyncexec.backends.slurm_jobs.staff import Staff
 from asyncexec.errors import BackendError
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.outcome import Outcome
 from asyncexec.worker.codec import encode_outcomes
+from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import RemoteBatch
 
 # What comes within this time goes as one array.
@@ -27,19 +28,42 @@ LOOK_SECONDS = 0.1
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Ticket:
-    """A call on its way through a job.
+class PendingBatch:
+    """A batch on its way through a job.
 
-    ``doomed`` are attempts that are to be cancelled, of which it is not known yet whether they have started.
+    ``doomed`` are attempts that are to be cancelled, of which it is not known yet whether they have started; ``wake``
+    has the driver look for that.
     """
 
     call: RemoteBatch
-    progress: Progress
+    context: CallContext
+    wake: Callable[[], None]
     job: Job | None = None
     doomed: set[int] = field(default_factory=set)
     over: bool = False
     error: Exception | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        """Leave attempts out if the job has not begun; otherwise find out in the next round which have started."""
+        if self.over:
+            return self.split(attempts)  # The job is being killed.
+        if self.job is not None:
+            self.doomed |= attempts
+            self.wake()
+            return NOTHING_STOPPED
+        rest = [job for job in self.call.jobs if job.attempt not in attempts]
+        self.call = RemoteBatch(self.call.key, self.call.blob, rest)
+        if not rest:
+            self.context.interrupt([])
+        return StopResult(sorted(attempts), [])
+
+    def split(self, attempts: Collection[int]) -> StopResult:
+        """Return which of ``attempts`` have not started, and which has: starts are written before they happen."""
+        running = None if self.context.running is None else self.context.running.attempt
+        return StopResult(
+            sorted(a for a in attempts if a != running), [a for a in attempts if a == running]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +92,8 @@ class SlurmSystem:
         self._staff = self._new_staff()
         self._caller = RemoteCaller()
         self._thread: SystemThread | None = None
-        self._waiting: list[Ticket] = []
-        self._running: dict[Job, Ticket] = {}
+        self._waiting: list[PendingBatch] = []
+        self._running: dict[Job, PendingBatch] = {}
         self._to_kill: list[Job] = []
         self._busy = False
         self._timer: asyncio.TimerHandle | None = None
@@ -94,8 +118,8 @@ class SlurmSystem:
             raise
         self._thread = thread
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
-        return await self._caller.call(batch, progress, partial(self._send, progress))
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
+        return await self._caller.call(batch, context, partial(self._send, context))
 
     async def close(self) -> None:
         if self._timer is not None:
@@ -108,31 +132,31 @@ class SlurmSystem:
             finally:
                 thread.end()
 
-    async def _send(self, progress: Progress, call: RemoteBatch) -> bytes:
+    async def _send(self, context: CallContext, call: RemoteBatch) -> bytes:
         """Have a call run in a job, and tell its outcomes as they come: nothing is left for the end."""
-        ticket = Ticket(call=call, progress=progress)
-        progress.take_over = partial(self._cancel, ticket)
-        self._waiting.append(ticket)
+        pending = PendingBatch(call=call, context=context, wake=partial(self._wake, 0.0))
+        self._waiting.append(pending)
         self._wake(GATHER_SECONDS)
-        try:
-            await ticket.done.wait()
-        finally:
-            await self._leave(ticket)
-        if ticket.error is not None:
-            raise ticket.error
+        with context.stopped_by(pending):
+            try:
+                await pending.done.wait()
+            finally:
+                await self._leave(pending)
+        if pending.error is not None:
+            raise pending.error
         return encode_outcomes([])
 
-    async def _leave(self, ticket: Ticket) -> None:
-        finished, ticket.over = ticket.over, True
-        if ticket in self._waiting:
-            self._waiting.remove(ticket)
-        elif not finished and ticket.job is not None:
-            self._running.pop(ticket.job, None)
-            self._staff.gone(ticket.job)
-            self._to_kill.append(ticket.job)
+    async def _leave(self, pending: PendingBatch) -> None:
+        finished, pending.over = pending.over, True
+        if pending in self._waiting:
+            self._waiting.remove(pending)
+        elif not finished and pending.job is not None:
+            self._running.pop(pending.job, None)
+            self._staff.gone(pending.job)
+            self._to_kill.append(pending.job)
             with anyio.CancelScope(shield=True):
                 await self._open_thread.run(self._kill)
-        self._settle(ticket, ticket.doomed)
+        pending.context.stopped(pending.split(pending.doomed))
 
     def _kill(self) -> None:
         """Kill what has gathered by now; in the thread, after any submission that was on its way."""
@@ -143,46 +167,14 @@ class SlurmSystem:
 
     # Cancelling.
 
-    def _cancel(self, ticket: Ticket, attempts: frozenset[int]) -> None:
-        """Take attempts of a ticket that are to be cancelled."""
-        if ticket.over:
-            self._settle(ticket, attempts)  # It is being killed.
-        elif ticket.job is None:
-            call = ticket.call
-            rest = [job for job in call.jobs if job.attempt not in attempts]
-            ticket.call = RemoteBatch(call.key, call.blob, rest)
-            self._settle(ticket, attempts)
-            if not rest:
-                ticket.progress.stop([])
-        else:
-            ticket.doomed |= attempts
-            self._wake(0.0)
-
-    def _decide(self, ticket: Ticket, dropped: Collection[int]) -> None:
+    def _decide(self, pending: PendingBatch, dropped: Collection[int]) -> None:
         """Cancel what was dropped, now that it is known which of it, if any, has started."""
-        progress = ticket.progress
-        ticket.doomed.difference_update(dropped)
-        hit = progress.owed.intersection(dropped)
-        running = progress.running.attempt if progress.running is not None else None
-        self._settle(ticket, hit - {running})
-        if running in hit:
-            progress.stop([running])
-        elif not progress.owed:
-            progress.stop([])  # A job with nothing left to do.
-
-    @staticmethod
-    def _settle(ticket: Ticket, attempts: Collection[int]) -> None:
-        """Tell that these are cancelled: what was not told to have started has not."""
-        progress = ticket.progress
-        running = None if progress.running is None else progress.running.attempt
-        progress.ended(
-            *[
-                progress.outcome(a, Status.CANCELLED)
-                if a == running
-                else Outcome(a, Status.CANCELLED)
-                for a in attempts
-            ]
-        )
+        context = pending.context
+        pending.doomed.difference_update(dropped)
+        not_started, running = pending.split(context.owed.intersection(dropped))
+        context.stopped(StopResult(not_started, []))
+        if running or not context.owed:
+            context.interrupt(running)  # Also a job with nothing left to do.
 
     # Rounds: give, look, report.
 
@@ -202,10 +194,10 @@ class SlurmSystem:
         dismissed = self._staff.to_dismiss()
         orders: dict[Job, RemoteBatch] = {}
         while self._waiting and self._has_room:
-            ticket = self._waiting.pop(0)
-            ticket.job = self._staff.take(ticket.progress.batch.apart_from)
-            orders[ticket.job] = ticket.call
-            self._running[ticket.job] = ticket
+            pending = self._waiting.pop(0)
+            pending.job = self._staff.take(pending.context.batch.apart_from)
+            orders[pending.job] = pending.call
+            self._running[pending.job] = pending
         work = Round(
             orders=orders,
             watched=list(self._running),
@@ -228,9 +220,9 @@ class SlurmSystem:
     def _end_round(self, news: Sequence[News]) -> None:
         self._busy = False
         for item in news:
-            ticket = self._running.get(item.job)
-            if ticket is not None:
-                self._hear(ticket, item)
+            pending = self._running.get(item.job)
+            if pending is not None:
+                self._hear(pending, item)
         pause = self._staff.next_dismissal
         hurried = any(t.doomed for t in self._running.values())
         if hurried or (self._waiting and self._has_room):
@@ -240,37 +232,37 @@ class SlurmSystem:
         elif pause is not None:
             self._wake(pause)
 
-    def _hear(self, ticket: Ticket, news: News) -> None:
+    def _hear(self, pending: PendingBatch, news: News) -> None:
         if news.reports:
             self._staff.running(news.job, news.reports[0].worker)
         for report in news.reports:
             if isinstance(report, Started):
-                ticket.progress.started(report.attempt, report.worker)
+                pending.context.started(report.attempt, report.worker)
             else:
-                ticket.progress.ended(report)
+                pending.context.ended(report)
         if news.error is not None:
             if isinstance(news.error, JobLostError):
-                self._charge(ticket, news.job)
+                self._charge(pending, news.job)
             self._staff.gone(news.job)
-            self._end(ticket, news)
+            self._end(pending, news)
         elif news.ended:
             self._staff.put_back(news.job)
-            self._end(ticket, news)
+            self._end(pending, news)
         else:
-            self._decide(ticket, news.dropped)
+            self._decide(pending, news.dropped)
 
-    def _end(self, ticket: Ticket, news: News) -> None:
-        ticket.over, ticket.error = True, news.error
+    def _end(self, pending: PendingBatch, news: News) -> None:
+        pending.over, pending.error = True, news.error
         self._running.pop(news.job, None)
-        ticket.done.set()
+        pending.done.set()
 
     @staticmethod
-    def _charge(ticket: Ticket, job: Job) -> None:
+    def _charge(pending: PendingBatch, job: Job) -> None:
         """See that a job which ended before it told anything is counted, lest such jobs are tried for ever."""
-        progress = ticket.progress
-        if progress.running is None and progress.owed:
-            first = next(j for j in ticket.call.jobs if j.attempt in progress.owed)
-            progress.started(first.attempt, f"slurm-{job.id}")
+        context = pending.context
+        if context.running is None and context.owed:
+            first = next(j for j in pending.call.jobs if j.attempt in context.owed)
+            context.started(first.attempt, f"slurm-{job.id}")
 
     @property
     def _has_room(self) -> bool:

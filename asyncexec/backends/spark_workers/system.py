@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 import anyio
 import anyio.lowlevel
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.spark_workers.links import Link
@@ -64,7 +64,7 @@ class SparkSystem:
                 await self.close()
             raise
 
-    async def call(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
         """Run the jobs of ``batch`` on one worker, and tell of each as it starts and ends."""
         pool = self._pool
         if pool is None:
