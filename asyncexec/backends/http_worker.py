@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from asyncexec.backends.http_functions.frames import (
     MEDIA_TYPE,
     Frame,
+    FrameType,
     Hello,
-    Kind,
     encode_frame,
     encode_hello,
 )
@@ -158,7 +158,7 @@ def _frames(call: RemoteBatch) -> Iterator[bytes]:
                 frame = news.get(timeout=BEAT_SECONDS)
             except queue.Empty:
                 # Should the driver have gone, this finds out.
-                frame = Frame(Kind.BEAT)
+                frame = Frame(FrameType.BEAT)
             if frame is None:
                 return
             yield encode_frame(frame)
@@ -173,8 +173,10 @@ def _work(
     try:
         for content in call.frames(control, worker=worker):
             missing = content == NEEDS_PROGRAM
-            news.put(Frame(Kind.NEEDS_PROGRAM) if missing else Frame(Kind.REPORTS, content))
-        news.put(Frame(Kind.END))
+            news.put(
+                Frame(FrameType.NEEDS_PROGRAM) if missing else Frame(FrameType.REPORTS, content)
+            )
+        news.put(Frame(FrameType.END))
     except Exception:
         logger.exception("a call has ended without an answer")
     finally:

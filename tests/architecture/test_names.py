@@ -14,7 +14,6 @@ STILL_TWICE = {
     "Ending",
     "FrameReader",
     "Function",
-    "Kind",
     "Layout",
     "Pass",
     "Place",

@@ -19,9 +19,9 @@ from asyncexec.backends.contract import Job
 from asyncexec.backends.http import HttpBackend
 from asyncexec.backends.http_functions.frames import (
     Frame,
-    FrameReader,
+    FrameType,
     Hello,
-    Kind,
+    HttpFrames,
     decode_hello,
     encode_frame,
     encode_hello,
@@ -148,8 +148,8 @@ async def test_a_function_that_does_not_want_us_breaks_the_backend(url, worker, 
         status(500),
         status(502),
         cut(),
-        cut(Frame(Kind.BEAT)),
-        cut(Frame(Kind.HELLO, b'["w", "c"]'), Frame(Kind.BEAT)),
+        cut(Frame(FrameType.BEAT)),
+        cut(Frame(FrameType.HELLO, b'["w", "c"]'), Frame(FrameType.BEAT)),
     ],
 )
 async def test_a_call_that_is_cut_off_charges_one_task_and_names_a_worker(url, worker, step):
@@ -278,9 +278,13 @@ def test_a_signature_holds_for_its_secret_its_body_and_a_while():
 
 
 def test_frames_are_found_however_the_bytes_are_cut(rng):
-    frames = [Frame(Kind.BEAT), Frame(Kind.REPORTS, rng.bytes(1000)), Frame(Kind.END)]
+    frames = [
+        Frame(FrameType.BEAT),
+        Frame(FrameType.REPORTS, rng.bytes(1000)),
+        Frame(FrameType.END),
+    ]
     data = encode_hello(Hello("w", "c")) + b"".join(map(encode_frame, frames))
-    reader, found = FrameReader(), []
+    reader, found = HttpFrames(), []
     while data:
         size = int(rng.integers(1, 50))
         found += reader.feed(data[:size])

@@ -1,20 +1,19 @@
-"""What a worker streams back: frames of one byte that says what it is, a length, and content."""
+"""What a worker streams back: frames whose first byte says what they are."""
 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
 from asyncexec.errors import BackendError
+from asyncexec.worker.framing import FrameReader, pack_frame
 
-_HEADER = struct.Struct("<BI")
 MEDIA_TYPE = "application/x-asyncexec-frames"
 
 
-class Kind(IntEnum):
+class FrameType(IntEnum):
     """What a frame is."""
 
     HELLO = 1
@@ -47,13 +46,13 @@ class Hello(NamedTuple):
 class Frame(NamedTuple):
     """One frame."""
 
-    kind: Kind
+    kind: FrameType
     content: bytes = b""
 
 
 def encode_hello(hello: Hello) -> bytes:
     """Return the first frame as bytes."""
-    return encode_frame(Frame(Kind.HELLO, json.dumps(hello).encode()))
+    return encode_frame(Frame(FrameType.HELLO, json.dumps(hello).encode()))
 
 
 def decode_hello(content: bytes) -> Hello:
@@ -74,14 +73,14 @@ def decode_hello(content: bytes) -> Hello:
 
 def encode_frame(frame: Frame) -> bytes:
     """Return a frame as bytes."""
-    return _HEADER.pack(frame.kind, len(frame.content)) + frame.content
+    return pack_frame(bytes([frame.kind]), frame.content)
 
 
-class FrameReader:
+class HttpFrames:
     """Finds frames in bytes that come in pieces."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._reader = FrameReader()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take in ``data``, and yield the frames that are complete with it.
@@ -91,18 +90,11 @@ class FrameReader:
         BackendError
             If it is something else.
         """
-        self._buffer += data
-        position = 0
-        while len(self._buffer) - position >= _HEADER.size:
-            kind, size = _HEADER.unpack_from(self._buffer, position)
-            end = position + _HEADER.size + size
-            if kind not in Kind:
-                raise BackendError(
-                    "executor 'http': the function answered with something else than frames. "
-                    "It must be asyncexec.backends.http_worker:handle, in the engine's version"
-                )
-            if len(self._buffer) < end:
-                break
-            yield Frame(Kind(kind), bytes(self._buffer[position + _HEADER.size : end]))
-            position = end
-        del self._buffer[:position]
+        try:
+            for frame in self._reader.feed(data):
+                yield Frame(FrameType(frame[0]), frame[1:])
+        except (BackendError, ValueError, IndexError) as error:
+            raise BackendError(
+                "executor 'http': the function answered with something else than frames. "
+                "It must be asyncexec.backends.http_worker:handle, in the engine's version"
+            ) from error

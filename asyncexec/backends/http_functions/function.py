@@ -14,12 +14,12 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.adapters.calls import Progress
+from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.http_functions.frames import FrameReader, Kind, decode_hello
+from asyncexec.backends.http_functions.frames import FrameType, HttpFrames, decode_hello
 from asyncexec.backends.http_functions.options import HttpOptions
 from asyncexec.backends.http_functions.responses import error_of
 from asyncexec.backends.http_functions.signing import HEADER, signature
@@ -86,14 +86,15 @@ class Function:
         self._tokens.close()
         await self._client.aclose()
 
-    async def call(self, batch: Batch, progress: Progress, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
         """Run a batch by as many requests as it takes, one after another."""
         return await self._service.call(batch, progress, self._call_once)
 
-    async def _call_once(self, batch: Batch, progress: Progress) -> Sequence[Outcome]:
+    async def _call_once(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
         orders = Orders(progress, f"{self._options.url}#{next(self._numbers)}")
         try:
-            failure = await self._follow(batch, progress, orders)
+            with progress.stopped_by(orders):
+                failure = await self._follow(batch, progress, orders)
         except anyio.get_cancelled_exc_class():
             # The connection is closed already, which a worker finds out when it next has something to say.
             attempts = frozenset(job.attempt for job in batch.jobs)
@@ -106,7 +107,9 @@ class Function:
             _charge_one(batch, progress, orders.hello.worker)
         raise failure
 
-    async def _follow(self, batch: Batch, progress: Progress, orders: Orders) -> Exception | None:
+    async def _follow(
+        self, batch: Batch, progress: CallContext, orders: Orders
+    ) -> Exception | None:
         """Run ``batch``, and steer it meanwhile; return what went wrong, as it is and not as part of a group."""
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
@@ -156,11 +159,11 @@ class Function:
         try:
             await _accept(response, self._options.url)
             async for frame in _frames(response):
-                if frame.kind is Kind.HELLO:
+                if frame.kind is FrameType.HELLO:
                     orders.hello = decode_hello(frame.content)
-                elif frame.kind is Kind.NEEDS_PROGRAM:
+                elif frame.kind is FrameType.NEEDS_PROGRAM:
                     needs_program = True
-                elif frame.kind is Kind.REPORTS:
+                elif frame.kind is FrameType.REPORTS:
                     yield frame.content
         finally:
             with anyio.CancelScope(shield=True):
@@ -253,7 +256,7 @@ async def _frames(response: Any) -> AsyncIterator[Any]:
     ConnectionError
         If the stream was cut, or nothing came for a while.
     """
-    reader, pieces = FrameReader(), response.aiter_bytes()
+    reader, pieces = HttpFrames(), response.aiter_bytes()
     while True:
         try:
             with anyio.fail_after(SILENCE_SECONDS):
@@ -265,12 +268,12 @@ async def _frames(response: Any) -> AsyncIterator[Any]:
         if piece is None:
             raise ConnectionError("the worker's answer was cut off")
         for frame in reader.feed(piece):
-            if frame.kind is Kind.END:
+            if frame.kind is FrameType.END:
                 return
             yield frame
 
 
-def _charge_one(batch: Batch, progress: Progress, worker: str) -> None:
+def _charge_one(batch: Batch, progress: CallContext, worker: str) -> None:
     """Of what was not told to have ended, the first was running when the connection was lost."""
     running = progress.running
     if running is not None and running.attempt in progress.owed:
