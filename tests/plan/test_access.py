@@ -213,10 +213,10 @@ def test_groups_are_whole_and_cut_at_the_end(extent, width, data):
 @given(st.integers(1, 20), st.data())
 def test_relations_name_the_blocks_that_hold_what_is_needed(extent, data):
     whole = AccessMap((data.draw(accesses(extent)),))
-    begin = data.draw(st.integers(0, extent - 1))
-    assume(whole.divisible(0, [begin], [extent - begin]))
-    part = whole.part(0, begin, extent - begin)
-    assume(part is not None)
+    begins = [b for b in range(extent) if whole.divisible(0, [b], [extent - b])]
+    parts = [(b, part) for b in begins if (part := whole.part(0, b, extent - b)) is not None]
+    assume(parts)
+    begin, part = data.draw(st.sampled_from(parts))
     chunk = data.draw(SMALL)
     (access,) = part.axes
     grid = (-(-access.hi // access.block),)
