@@ -230,7 +230,7 @@ def _construct(constructor: Constructor, options: dict[str, Any], name: str) -> 
         raise
     except ImportError as error:
         raise _missing(name, error, "") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         # Not what they are set to: some are secret.
         told = f"the options {', '.join(options)}" if options else "no options"
         raise OptionError(f"executor {name!r} does not take {told}: {error}") from error

@@ -167,6 +167,7 @@ def test_a_missing_option_is_named():
         ("threads", {"patience": -1}),
         ("threads", {"patience": float("nan")}),
         ("threads", {"patience": "long"}),
+        ("threads", {"patience": 10**400}),
         ("serial", {"max_abandoned": "few"}),
         ("futures", {"executor": 4}),
         ("futures", {"executor": lambda: None, "batch_limit": 0}),
