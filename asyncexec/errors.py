@@ -9,6 +9,7 @@
     │   ├── UnknownInputError
     │   ├── RelationError
     │   ├── WriteConflictError
+    │   ├── StageSizeError              a size that was to be known during the run could not be found
     │   └── MemoryBudgetError
     ├── ConfigurationError (ValueError) what was asked for cannot be had; nothing has run
     │   ├── OptionError
@@ -69,6 +70,7 @@ __all__ = [
     "RetryBudgetError",
     "RunningLoopError",
     "SerializationError",
+    "StageSizeError",
     "StageTimeoutError",
     "StalledError",
     "StorageError",
@@ -112,6 +114,10 @@ class RelationError(PlanError):
 
 class WriteConflictError(PlanError):
     """Two tasks would write one chunk (or one shard)."""
+
+
+class StageSizeError(PlanError):
+    """The size of a stage, which other stages were to give during the run, could not be found."""
 
 
 class MemoryBudgetError(PlanError):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.svg import svg
-from asyncexec.plan.text import how_it_reads
+from asyncexec.plan.text import reading_text, tasks_text
 
 if TYPE_CHECKING:
-    from asyncexec.plan.stage import Stages
+    from asyncexec.plan.stage import Stage, Stages
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -69,13 +69,18 @@ def _statements(plan: Stages) -> Iterator[str]:
     yield '  node [shape=box, style="rounded,filled", fillcolor="#e8f1fb", fontname="sans-serif"];'
     yield '  edge [color="#9aa5b1", fontname="sans-serif", fontsize=10];'
     for stage in plan.stages:
-        label = f"{stage.name}\n{stage.operation} {stage.tasks:,} tasks"
+        label = f"{stage.name}\n{stage.operation} {_tasks(stage)}"
         colour = ', fillcolor="#eaf6ec"' if stage.holds_values else ""
         yield f"  {_quoted(stage.name)} [label={_quoted(label)}{colour}];"
         for read in stage.reads:
             style = ", style=dashed" if read.relation.barrier else ""
-            how = _quoted(how_it_reads(read.relation))
+            how = _quoted(reading_text(read))
             yield f"  {_quoted(read.stage)} -> {_quoted(stage.name)} [label={how}{style}];"
+
+
+def _tasks(stage: Stage) -> str:
+    tasks = tasks_text(stage)
+    return tasks if stage.is_late else f"{tasks} tasks"
 
 
 def _quoted(text: str) -> str:

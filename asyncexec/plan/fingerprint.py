@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from asyncexec.plan.digest import Digest
-from asyncexec.plan.stage import Items, Stage, Stages
+from asyncexec.plan.stage import Items, Read, Stage, Stages
 
 FORMAT = "asyncexec-plan-1"
 
@@ -20,8 +20,13 @@ def fingerprint(plan: Stages) -> str:
 
 
 def _stage(digest: Digest, stage: Stage) -> tuple[object, ...]:
-    inputs = [
-        i.values if isinstance(i, Items) else (i.stage, i.relation, i.many) for i in stage.inputs
-    ]
-    parts = (stage.shape, inputs, stage.outputs, stage.identity)
+    inputs = [given.values if isinstance(given, Items) else _read(given) for given in stage.inputs]
+    parts: tuple[object, ...] = (stage.shape, inputs, stage.outputs, stage.identity)
+    if stage.late is not None:
+        parts = (*parts, stage.late)
     return stage.name, digest.of(stage.kernel), digest.of(parts)
+
+
+def _read(read: Read) -> tuple[object, ...]:
+    parts = (read.stage, read.relation, read.many)
+    return (*parts, read.item) if read.item else parts

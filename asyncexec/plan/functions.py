@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.apply import Apply
+from asyncexec.plan.items import as_sequence
+from asyncexec.plan.late import following, sized_by
 from asyncexec.plan.memory import Memory, parse_bytes
 from asyncexec.plan.relations import All, identity
-from asyncexec.plan.stage import Items, Read, Stage
+from asyncexec.plan.stage import Items, LateSize, Read, Stage
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -68,12 +68,43 @@ def map_stage(
     """
     if not items:
         raise OptionError("map needs at least one sequence of items after the function")
-    values = [_sequence(sequence) for sequence in items]
+    values = [as_sequence(sequence) for sequence in items]
     lengths = [len(sequence) for sequence in values]
     if len(set(lengths)) > 1:
         raise OptionError(f"the sequences of items must be of equal length, not {lengths}")
     inputs = tuple(Items(sequence) for sequence in values)
     return _stage(function, options, operation="map", shape=(lengths[0],), inputs=inputs)
+
+
+def call_stage(
+    function: Callable[..., Any], *arguments: Any, **options: Unpack[StageOptions]
+) -> Stage:
+    """Return the single task that calls ``function`` with ``arguments``."""
+    inputs = tuple(Items((argument,)) for argument in arguments)
+    return _stage(function, options, operation="call", shape=(), inputs=inputs)
+
+
+def each_stage(
+    previous: Stage, function: Callable[..., Any], taken: Container[str], options: StageOptions
+) -> Stage:
+    """Return the stage that calls ``function`` with each item of the value of ``previous``, a single task.
+
+    Its name is none of ``taken``, unless it is among the options.
+    """
+    if previous.shape:
+        raise OptionError(
+            f"then_each() goes through one value, and stage {previous.name!r} puts out one for each of its tasks: "
+            f"use then() to go on from each of them, or make one value of them first with reduce()"
+        )
+    return _stage(
+        function,
+        options,
+        operation="map",
+        shape=(0,),
+        inputs=(Read(previous.name, All((), (0,)), item=True),),
+        taken=taken,
+        late=sized_by(previous.name),
+    )
 
 
 def then_stage(
@@ -85,7 +116,13 @@ def then_stage(
     """
     inputs = (Read(previous.name, identity(previous.shape)),)
     return _stage(
-        function, options, operation="map", shape=previous.shape, inputs=inputs, taken=taken
+        function,
+        options,
+        operation="map",
+        shape=previous.shape,
+        inputs=inputs,
+        taken=taken,
+        late=following(previous),
     )
 
 
@@ -97,7 +134,15 @@ def reduce_stage(
     Its name is none of ``taken``, unless it is among the options.
     """
     inputs = (Read(previous.name, All(previous.shape, ()), many=True),)
-    return _stage(function, options, operation="reduce", shape=(), inputs=inputs, taken=taken)
+    return _stage(
+        function,
+        options,
+        operation="reduce",
+        shape=(),
+        inputs=inputs,
+        taken=taken,
+        late=following(previous),
+    )
 
 
 def _stage(
@@ -108,6 +153,7 @@ def _stage(
     shape: Shape,
     inputs: tuple[Read | Items, ...],
     taken: Container[str] = (),
+    late: LateSize | None = None,
 ) -> Stage:
     if not callable(function):
         raise OptionError(f"{function!r} cannot be called: give a function")
@@ -124,6 +170,7 @@ def _stage(
         resources=dict(options.get("resources") or {}),
         overrides={key: policy for key, policy in policies.items() if policy is not None},
         idempotent=options.get("idempotent", True),
+        late=late,
     )
 
 
@@ -151,18 +198,3 @@ def _free_name(name: str, taken: Container[str]) -> str:
         number += 1
         free = f"{name}-{number}"
     return free
-
-
-def _sequence(items: Iterable[Any]) -> Sequence[Any]:
-    if isinstance(items, Sequence) and not isinstance(items, deque):
-        return items
-    numpy: Any = sys.modules.get("numpy")  # Who has an array has loaded it; nobody else needs it.
-    array: Any = items
-    if numpy is not None and isinstance(array, numpy.ndarray) and array.ndim:
-        return cast("Sequence[Any]", array)  # Indexed and measured like one.
-    try:
-        return list(items)
-    except TypeError as error:
-        raise OptionError(
-            f"items must be a sequence or another iterable, not {items!r}: {error}"
-        ) from error

@@ -8,7 +8,14 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.functions import StageOptions, map_stage, reduce_stage, then_stage
+from asyncexec.plan.functions import (
+    StageOptions,
+    call_stage,
+    each_stage,
+    map_stage,
+    reduce_stage,
+    then_stage,
+)
 from asyncexec.plan.text import describe, tree
 from asyncexec.plan.validation import check, in_topological_order
 
@@ -98,6 +105,43 @@ class Plan:
         stage = map_stage(function, *items, **options)
         return cls((stage,), stage.name)
 
+    @classmethod
+    def call(
+        cls, function: Callable[..., Any], *arguments: Any, **options: Unpack[StageOptions]
+    ) -> Self:
+        """Make a plan of one task, which calls ``function`` (plain or async) with ``arguments``.
+
+        Its result is what the function returned. Options as for :meth:`map`.
+
+        Raises
+        ------
+        OptionError
+            If an option is unknown or cannot be.
+        """
+        stage = call_stage(function, *arguments, **options)
+        return cls((stage,), stage.name)
+
+    def then_each(self, function: Callable[..., Any], **options: Unpack[StageOptions]) -> Self:
+        """Return this plan with a stage after it, which calls ``function`` with each item of the one result.
+
+        The result must be a list, or anything else that has a length and can be gone through; how many tasks the stage
+        has is known when the result is there. Options as for :meth:`map`.
+
+        >>> import asyncexec as ax
+        >>> plan = ax.Plan.call(str.split, "to be or not").then_each(len).then(float).reduce(sum)
+        >>> async with ax.Engine() as engine:
+        ...     result = await engine.execute(plan)
+        >>> result.value
+        9.0
+
+        Raises
+        ------
+        OptionError
+            If this plan does not have exactly one result to go on from, which is one value, or an option cannot be.
+        """
+        previous = self._single_result("then_each")
+        return self._with(each_stage(previous, function, self._by_name, options))
+
     def then(self, function: Callable[..., Any], **options: Unpack[StageOptions]) -> Self:
         """Return this plan with a stage after it, which calls ``function`` with each result.
 
@@ -130,7 +174,7 @@ class Plan:
 
     @property
     def tasks(self) -> int:
-        """How many tasks there are in all."""
+        """How many tasks there are in all, as far as is known before the plan runs."""
         return sum(stage.tasks for stage in self.stages)
 
     @property

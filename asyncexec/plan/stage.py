@@ -22,13 +22,15 @@ class Read:
     """Tasks read the output of another stage.
 
     Between stages that hold values, the kernel gets a value where it reads one task, and a list of values in
-    row-major order where the relation's box may hold several (``many``). A stage that has an ``io`` reads for
-    itself, and the relation says only what must be complete before.
+    row-major order where the relation's box may hold several (``many``). With ``item`` all tasks read one value that
+    can be indexed, and task i gets its item i (flat index). A stage that has an ``io`` reads for itself, and the
+    relation says only what must be complete before.
     """
 
     stage: str
     relation: Relation
     many: bool = False
+    item: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,34 @@ class TaskIO(Protocol):
         ...
 
 
+type Resolve = Callable[[Stage, Mapping[str, Any], Mapping[str, Shape]], Stage]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LateSize:
+    """The size of a stage is known only when other stages are complete.
+
+    Until then, a 0 in the stage's shape (and in what it reads and writes) stands for a length that is not known.
+
+    Attributes
+    ----------
+    waits_for : tuple of str
+        The stages that must be complete before; they put out values.
+    resolve : callable
+        ``resolve(stage, values, shapes)`` returns ``stage`` with its shape, inputs and outputs as they are (and a
+        kernel that fits them, if need be), and nothing else changed. ``values`` has what the stages put out that are
+        waited for: the value of a single task, or a list of the values of all tasks; ``shapes`` has the index spaces
+        that are known by then. It is called in a worker thread and may block; it must be picklable and pure, and
+        raises a :class:`~asyncexec.errors.StageSizeError` where there is no such stage.
+    reads_values : bool
+        Whether it looks at ``values``. Otherwise the shapes of the stages that are read decide.
+    """
+
+    waits_for: tuple[str, ...]
+    resolve: Resolve
+    reads_values: bool = True
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One parallel map: a kernel over an index space, with what each task reads.
@@ -94,7 +124,7 @@ class Stage:
     kernel : callable
         ``kernel(index, *inputs) -> output``; pure.
     shape : tuple of int
-        The index space; ``()`` is a single task.
+        The index space; ``()`` is a single task. See :class:`LateSize` for lengths that are not known yet.
     inputs : tuple of Read or Items
     outputs : tuple of ChunkedOutput
         The arrays written; empty for a stage that puts out values (Python objects).
@@ -109,6 +139,8 @@ class Stage:
         Whether an attempt may be repeated after it has started. False turns off backups and such retries.
     identity : str
         What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
+    late : LateSize or None
+        When and how its size gets known, for a stage whose size is not known before the plan runs.
     """
 
     name: str
@@ -122,11 +154,22 @@ class Stage:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     idempotent: bool = True
     identity: str = ""
+    late: LateSize | None = None
 
     @property
     def tasks(self) -> int:
-        """How many tasks the stage has."""
+        """How many tasks the stage has, as far as is known."""
         return math.prod(self.shape)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether the stage's size is known only when other stages are complete."""
+        return self.late is not None
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """The stages that must be complete before the stage's size is known."""
+        return () if self.late is None else self.late.waits_for
 
     @property
     def reads(self) -> tuple[Read, ...]:
@@ -169,7 +212,7 @@ class Stages(Protocol):
 
     @property
     def tasks(self) -> int:
-        """How many tasks there are in all."""
+        """How many tasks there are in all, as far as is known."""
         ...
 
     @property

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.plan.layout import Layout, Point, layered
 from asyncexec.plan.memory import format_bytes
-from asyncexec.plan.text import how_it_reads, items_text, shape_text, summary
+from asyncexec.plan.text import items_text, reading_text, shape_text, summary, tasks_text
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage, Stages
@@ -79,8 +79,10 @@ def svg(plan: Stages) -> str:
 
 def _texts(stage: Stage) -> list[str]:
     """Return what stands in the stage's box, line by line; the first is its name."""
-    tasks = f"{stage.tasks:,} task" + ("" if stage.tasks == 1 else "s")
-    if len(stage.shape) > 1:
+    tasks = tasks_text(stage)
+    if tasks[0].isdigit():
+        tasks += " task" + ("" if stage.tasks == 1 else "s")
+    if len(stage.shape) > 1 and stage.tasks:
         tasks += f" ({shape_text(stage.shape)})"
     operation = "" if stage.operation in ("", stage.name) else f"{stage.operation} · "
     lines = [_cut(stage.name), _cut(operation + tasks)]
@@ -143,7 +145,7 @@ def _lines(plan: Stages, layout: Layout) -> Iterator[str]:
         by_producer: dict[str, list[str]] = {}
         barriers: set[str] = set()
         for read in stage.reads:
-            by_producer.setdefault(read.stage, []).append(how_it_reads(read.relation))
+            by_producer.setdefault(read.stage, []).append(reading_text(read))
             if read.relation.barrier:
                 barriers.add(read.stage)
         for producer, words in by_producer.items():

@@ -37,12 +37,27 @@ def tree(plan: Stages) -> str:
 
 def summary(plan: Stages) -> str:
     """Return the figures of ``plan`` in a few words."""
-    parts = [_count(len(plan.stages), "stage"), _count(plan.tasks, "task")]
+    tasks = _count(plan.tasks, "task")
+    if any(0 in stage.shape for stage in plan.stages if stage.is_late):
+        tasks = f"at least {tasks}"
+    parts = [_count(len(plan.stages), "stage"), tasks]
     if plan.write_bytes:
         parts.append(f"writes {format_bytes(plan.write_bytes)}")
     if plan.projected_bytes:
         parts.append(f"projected memory {format_bytes(plan.projected_bytes)}")
     return ", ".join(parts)
+
+
+def reading_text(read: Read) -> str:
+    """Return in a word how the tasks of a stage read another."""
+    return "item" if read.item else how_it_reads(read.relation)
+
+
+def tasks_text(stage: Stage) -> str:
+    """Return how many tasks ``stage`` has, or which stages give the number."""
+    if stage.is_late and 0 in stage.shape:
+        return f"as many as {' and '.join(stage.waits_for)} gives"
+    return f"{stage.tasks:,}"
 
 
 def how_it_reads(relation: Relation) -> str:
@@ -122,7 +137,7 @@ def _below(
         else:
             connector, under = "└─ ", "   "
         if isinstance(given, Read):
-            how, what = how_it_reads(given.relation), plan.stage(given.stage)
+            how, what = reading_text(given), plan.stage(given.stage)
             yield prefix + connector, prefix + under, how, what
         else:
             yield prefix + connector, prefix + under, "item", given
@@ -138,8 +153,8 @@ def _figures(stage: Stage) -> tuple[str, ...]:
     needs = format_bytes(memory.projected_bytes) if memory.projected_bytes else ""
     if needs and memory.allowed_bytes is not None:
         needs += f" of {format_bytes(memory.allowed_bytes)}"
-    tasks = f"{stage.tasks:,}"
-    if len(stage.shape) > 1:
+    tasks = tasks_text(stage)
+    if len(stage.shape) > 1 and stage.tasks:
         tasks += f" ({shape_text(stage.shape)})"
     writes = format_bytes(stage.write_bytes) if stage.outputs else ""
     blocks = ", ".join(dict.fromkeys(shape_text(output.block) for output in stage.outputs))

@@ -40,8 +40,12 @@ def in_topological_order(plan: str, stages: Sequence[Stage]) -> tuple[Stage, ...
     for stage in stages:
         for read in stage.reads:
             if read.stage not in position:
-                raise _unknown_input(plan, stage, read, position)
+                raise _unknown_input(plan, stage, read.stage, position)
             graph.add(position[stage.name], position[read.stage])
+        for name in stage.waits_for:
+            if name not in position:
+                raise _unknown_input(plan, stage, name, position)
+            graph.add(position[stage.name], position[name])
     try:
         graph.prepare()
     except Circle as error:
@@ -83,21 +87,32 @@ def check(plan: Stages) -> None:
     writers: dict[str, Stage] = {}
     for stage in plan.stages:
         where = _where(plan.name, stage)
-        if any(n < 0 for n in stage.shape):
-            raise RelationError(
-                f"{where} has the shape {stage.shape}: lengths must not be negative"
-            )
-        for given in stage.inputs:
-            if isinstance(given, Read):
-                _check_relation(where, stage, given, stages[given.stage])
-            else:
-                _check_items(where, stage, given)
+        check_stage(plan.name, stage, stages)
+        _check_late(where, stage, stages)
         for output in stage.outputs:
             _check_writer(where, stage, output, writers)
-            _check_blocks(where, stage, output)
         _check_memory(where, stage)
         _check_overrides(where, stage)
     _check_returns(plan, stages)
+
+
+def check_stage(plan: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
+    """Raise unless what ``stage`` reads and writes fits its index space, and those of the ``stages`` it reads.
+
+    Raises
+    ------
+    RelationError, WriteConflictError
+    """
+    where = _where(plan, stage)
+    if any(n < 0 for n in stage.shape):
+        raise RelationError(f"{where} has the shape {stage.shape}: lengths must not be negative")
+    for given in stage.inputs:
+        if isinstance(given, Read):
+            _check_relation(where, stage, given, stages[given.stage])
+        elif not stage.is_late:
+            _check_items(where, stage, given)
+    for output in stage.outputs:
+        _check_blocks(where, stage, output)
 
 
 def _positions(plan: str, stages: Sequence[Stage]) -> dict[str, int]:
@@ -112,11 +127,11 @@ def _positions(plan: str, stages: Sequence[Stage]) -> dict[str, int]:
     return position
 
 
-def _unknown_input(plan: str, stage: Stage, read: Read, names: Iterable[str]) -> UnknownInputError:
-    close = get_close_matches(read.stage, names, n=3)
+def _unknown_input(plan: str, stage: Stage, name: str, names: Iterable[str]) -> UnknownInputError:
+    close = get_close_matches(name, names, n=3)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else "add it to the plan"
     return UnknownInputError(
-        f"{_where(plan, stage)} reads from {read.stage!r}, which the plan does not have; {hint}"
+        f"{_where(plan, stage)} reads from {name!r}, which the plan does not have; {hint}"
     )
 
 
@@ -137,7 +152,9 @@ def _check_relation(where: str, stage: Stage, read: Read, producer: Stage) -> No
             f"{where} has the index space {stage.shape}, but its relation to {read.stage!r} "
             f"is for one of {relation.consumer}"
         )
-    if stage.tasks and stage.holds_values and producer.holds_values and not read.many:
+    if stage.is_late or producer.is_late or read.many:
+        return
+    if stage.tasks and stage.holds_values and producer.holds_values:
         # Samples, because all tasks would be too many: the ends are where relations differ.
         for index in ((0,) * len(stage.shape), tuple(n - 1 for n in stage.shape)):
             count = size(relation.reads(point(index)))
@@ -146,6 +163,36 @@ def _check_relation(where: str, stage: Stage, read: Read, producer: Stage) -> No
                     f"task {index} of {where} reads {count} values of {read.stage!r}, where it is "
                     f"to get one: say many=True in its Read to get them as a list"
                 )
+
+
+def _check_late(where: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
+    """Raise unless ``stage`` is late if it must be, and its size can be known some time."""
+    late = stage.late
+    for read in stage.reads:
+        producer = stages[read.stage]
+        if late is None and (producer.is_late or read.item):
+            known = "whose size" if producer.is_late else "an item each, the number of which"
+            raise RelationError(
+                f"{where} reads {read.stage!r}, {known} is known only during the run, so its own is not known before "
+                f"either: give it a late=LateSize(...)"
+            )
+        if read.item and (producer.shape or not producer.holds_values):
+            raise RelationError(
+                f"{where} is to read the items of the value of {read.stage!r}, which must be a single task (shape ()) "
+                f"that puts out a value"
+            )
+    if late is None:
+        return
+    if not late.waits_for:
+        raise OptionError(
+            f"{where} is late and waits for no stage: name one in LateSize(waits_for=...)"
+        )
+    for name in late.waits_for:
+        if not stages[name].holds_values:
+            raise OptionError(
+                f"{where} waits for stage {name!r} to know its size, and that puts out chunks: "
+                f"have a stage that puts out values say it"
+            )
 
 
 def _check_items(where: str, stage: Stage, items: Items) -> None:

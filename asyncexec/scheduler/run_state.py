@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Program
+from asyncexec.errors import OptionError
 from asyncexec.events.stage_result import StageResult
 from asyncexec.scheduler.batching import BatchSize
 from asyncexec.scheduler.graph import Edge, graph_of
@@ -58,6 +59,8 @@ class RunState:
         workspace: OpenWorkspace | None = None,
         history: DurationHistory | None = None,
     ) -> None:
+        if late := [stage.name for stage in plan.stages if stage.is_late]:
+            raise OptionError(f"stages whose size is known late cannot be run yet: {late}")
         self.plan = plan
         self._history = DurationHistory() if history is None else history
         self.worker_starts = WorkerStarts()
