@@ -1,10 +1,10 @@
-"""What the tasks are like is told from what happened to their attempts, where the run tells it."""
+"""Durations and noise are estimated from attempts: what came again is the task, what did not is chance."""
 
 import numpy as np
 import pytest
 
+from asyncexec.simulation.estimates import estimate
 from asyncexec.simulation.recorded import Attempts
-from asyncexec.simulation.separation import separate
 
 RANDOM = np.random.default_rng
 
@@ -38,14 +38,14 @@ def drawn(durations, count=20_000):
 
 
 def test_equal_durations_are_all_nature():
-    told = separate(attempts(*quiet(50, 3.0)))
+    told = estimate(attempts(*quiet(50, 3.0)))
     assert set(drawn(told.durations)) == {3.0}
     assert told.noise.tail is None
     assert (told.slow_share, told.witnesses) == (0.0, 0)
 
 
 def test_a_slow_attempt_whose_task_was_quick_the_second_time_is_noise():
-    told = separate(slow_with_witnesses(1.0))
+    told = estimate(slow_with_witnesses(1.0))
     assert (told.witnesses, told.blamed_on_attempts) == (12, 1.0)
     assert drawn(told.durations).max() == 1.0
     run, _ = told.noise.sample(RANDOM(0), np.full(20_000, 1.0))
@@ -54,7 +54,7 @@ def test_a_slow_attempt_whose_task_was_quick_the_second_time_is_noise():
 
 
 def test_a_task_that_was_slow_the_second_time_as_well_is_slow_by_nature():
-    told = separate(slow_with_witnesses(4.5))
+    told = estimate(slow_with_witnesses(4.5))
     assert (told.witnesses, told.blamed_on_attempts) == (12, 0.0)
     assert told.noise.tail is None
     assert np.mean(drawn(told.durations) > 2) == pytest.approx(0.06, abs=0.01)
@@ -67,7 +67,7 @@ def test_without_witnesses_the_slow_end_is_laid_on_attempts_unless_the_caller_sa
     slowness, share_by_nature
 ):
     rows = quiet(90) + [(task, 1, "succeeded", 8.0) for task in range(90, 100)]
-    told = separate(attempts(*rows), slowness)
+    told = estimate(attempts(*rows), slowness)
     assert told.witnesses == 0
     assert told.slow_share == pytest.approx(0.1)
     assert np.mean(drawn(told.durations) > 2) == pytest.approx(share_by_nature, abs=0.01)
@@ -75,7 +75,7 @@ def test_without_witnesses_the_slow_end_is_laid_on_attempts_unless_the_caller_sa
 
 
 def test_few_witnesses_are_not_asked():
-    told = separate(slow_with_witnesses(4.5, slow=9, tasks=91))
+    told = estimate(slow_with_witnesses(4.5, slow=9, tasks=91))
     assert (told.witnesses, told.witnessed, told.blamed_on_attempts) == (9, False, 1.0)
 
 
@@ -84,7 +84,7 @@ def test_what_was_stopped_counts_as_what_ran_longer():
     rows = quiet(80)
     rows += [(task, 1, "succeeded", 10.0) for task in range(80, 90)]
     rows += [(task, 1, "cancelled", 3.0) for task in range(90, 100)]
-    told = separate(attempts(*rows), "tasks")
+    told = estimate(attempts(*rows), "tasks")
     seconds = drawn(told.durations)
     assert np.mean(seconds == 10.0) == pytest.approx(0.2, abs=0.01)
     assert not np.any(seconds == 3.0)
@@ -93,14 +93,14 @@ def test_what_was_stopped_counts_as_what_ran_longer():
 def test_hangs_and_failures_are_shares_of_attempts():
     rows = quiet(95) + [(task, 1, "timed out", 600.0) for task in range(3)]
     rows += [(task, 1, "failed", 0.1) for task in range(2)]
-    told = separate(attempts(*rows))
+    told = estimate(attempts(*rows))
     assert told.noise.hang_share == pytest.approx(0.03)
     assert told.noise.failure_share == pytest.approx(0.02)
     assert drawn(told.durations).max() == 1.0
 
 
 def test_a_stage_none_of_whose_first_attempts_succeeded_is_known_from_the_others():
-    told = separate(attempts((0, 1, "failed", 0.1), (0, 2, "succeeded", 2.0)))
+    told = estimate(attempts((0, 1, "failed", 0.1), (0, 2, "succeeded", 2.0)))
     assert set(drawn(told.durations, 5)) == {2.0}
 
 
@@ -109,7 +109,7 @@ def test_a_slow_attempt_of_a_slow_task_is_no_slower_than_either():
     for task in range(80, 90):
         second = 1.0 if task % 2 else 6.0
         rows += [(task, 1, "succeeded", 6.0), (task, 2, "succeeded", second)]
-    told = separate(attempts(*rows))
+    told = estimate(attempts(*rows))
     assert told.blamed_on_attempts == 0.5
     run, _ = told.noise.sample(RANDOM(1), drawn(told.durations))
     assert run.max() == 6.0

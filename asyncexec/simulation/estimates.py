@@ -1,4 +1,4 @@
-"""Measured durations, taken apart: the share of the tasks, which comes again with every attempt, and that of chance.
+"""Estimates of durations and noise from a recorded run: tasks take theirs with every attempt, noise is of one attempt.
 
 The slow end decides whether a backup helps: attempts beyond twice the median of their stage. Where tasks had several
 attempts, these are witnesses: if another attempt of a task whose first was slow was quick, the attempt was slow and not
@@ -55,8 +55,8 @@ class MeasuredNoise(Noise):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Separated:
-    """A stage's durations, taken apart.
+class StageEstimate:
+    """Durations and noise of a stage, as its attempts suggest.
 
     Attributes
     ----------
@@ -82,13 +82,13 @@ class Separated:
     witnessed: bool
 
 
-def separate_run(
+def estimate_run(
     run: RecordedRun,
     slowness: Slowness = "auto",
     *,
     durations: Mapping[str, Durations] = _NONE_GIVEN,
-) -> dict[str, Separated]:
-    """Return each stage of ``run`` taken apart, by its name.
+) -> dict[str, StageEstimate]:
+    """Return the estimate of each stage of ``run``, by its name.
 
     Parameters
     ----------
@@ -112,13 +112,13 @@ def separate_run(
     return {
         stage.name: _given(durations[stage.name])
         if stage.name in durations
-        else separate_stage(stage, slowness)
+        else estimate_stage(stage, slowness)
         for stage in run.stages
     }
 
 
-def separate_stage(stage: RecordedStage, slowness: Slowness = "auto") -> Separated:
-    """Return the attempts of ``stage`` taken apart.
+def estimate_stage(stage: RecordedStage, slowness: Slowness = "auto") -> StageEstimate:
+    """Return the estimate of ``stage``.
 
     Raises
     ------
@@ -130,11 +130,11 @@ def separate_stage(stage: RecordedStage, slowness: Slowness = "auto") -> Separat
             f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is not "
             f"known: give durations for it (--durations {stage.name}=HOW)"
         )
-    return separate(stage.attempts, slowness)
+    return estimate(stage.attempts, slowness)
 
 
-def _given(durations: Durations) -> Separated:
-    return Separated(
+def _given(durations: Durations) -> StageEstimate:
+    return StageEstimate(
         durations=durations,
         noise=MeasuredNoise(),
         slow_share=0.0,
@@ -144,8 +144,8 @@ def _given(durations: Durations) -> Separated:
     )
 
 
-def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
-    """Return one stage's attempts taken apart; at least one has succeeded."""
+def estimate(attempts: Attempts, slowness: Slowness = "auto") -> StageEstimate:
+    """Return the estimate of a stage with these attempts; at least one has succeeded."""
     hung = attempts.status == "timed out"
     failed = attempts.status == "failed"
     first = attempts.where((attempts.number == 1) & ~hung & ~failed)
@@ -158,7 +158,7 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
     verdicts = _verdicts(attempts, slow_from)
     witnessed = slowness == "auto" and len(verdicts) >= ENOUGH_WITNESSES
     blame = float(np.mean(verdicts)) if witnessed else float(slowness != "tasks")
-    return Separated(
+    return StageEstimate(
         durations=_nature(body, tail, (1.0 - blame) * slow_share),
         noise=MeasuredNoise(
             tail_share=blame * slow_share,
