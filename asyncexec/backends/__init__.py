@@ -1,7 +1,6 @@
-"""Where it runs: the contract, the registry, and one short file a backend.
+"""Backends run attempts: one folder for each executor, named like it.
 
-``contract`` says what a backend is; ``registry`` finds one by name; the ``options`` beside a backend declare what it
-takes, as ``option_fields`` describes; ``worker`` is what happens around a kernel on any worker. ``serial``,
-``threads``, ``processes`` and ``futures`` are the backends. What they stand on lies below: ``thread_workers``,
-``process_workers``, and ``adapters`` for other systems, blocking or asynchronous.
+``contract`` says what a backend is, ``registry`` finds one by name, and ``adapters`` hold what systems of one kind have
+in common (async calls, blocking calls). In each folder ``backend`` is the class, ``options`` declares what users may
+say, ``system`` and its neighbours talk to the system, and ``worker_side`` is what runs on its workers.
 """

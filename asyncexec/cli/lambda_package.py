@@ -10,12 +10,12 @@ from typing import Annotated
 
 import typer
 
-from asyncexec.backends.lambda_functions.package.build import (
+from asyncexec.backends.aws_lambda.package.build import (
     HANDLER,
     build_archive,
     deployment_commands,
 )
-from asyncexec.backends.lambda_functions.package.contents import Platform
+from asyncexec.backends.aws_lambda.package.contents import Platform
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import format_bytes
 

@@ -145,7 +145,7 @@ class Cluster:
         return ", ".join(words for so, words in said if so)
 
 
-class WorkerSampler:
+class Workforce:
     """The workers of a cluster one by one: speeds, cold starts and lifetimes, as functions of the seed."""
 
     def __init__(self, cluster: Cluster, seed: int) -> None:

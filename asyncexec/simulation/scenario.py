@@ -23,11 +23,11 @@ from asyncexec.simulation.duration_text import (
     durations_given,
     parse_durations,
 )
-from asyncexec.simulation.estimates import Slowness
 from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.plans import plan_at, staged
 from asyncexec.simulation.recorded import RecordedRun, read_run
 from asyncexec.simulation.sections import one_of, read_tables, refuse_unknown, section_of
+from asyncexec.simulation.separation import Slowness
 from asyncexec.simulation.what_if import WhatIf, what_if
 from asyncexec.straggler.names import RULE_NAMES, as_rule
 

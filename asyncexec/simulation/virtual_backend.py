@@ -16,7 +16,7 @@ from asyncexec.backends.contract import Batch, Report
 from asyncexec.errors import BackendError, StalledError, UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.scheduler.dispatch import Dispatch
-from asyncexec.simulation.cluster import Cluster, WorkerSampler
+from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.simulation.trace import Bar, Trace
@@ -63,10 +63,10 @@ class VirtualBackend:
         self._draws = draws
         self._stages = stages
         self._trace = trace
-        self._sampler = WorkerSampler(cluster, seed)
+        self._force = Workforce(cluster, seed)
         names = [f"w{number}" for number in range(cluster.workers)]
-        self._slowness = dict(zip(names, self._sampler.slowness.tolist(), strict=True))
-        self.natural_slowness = self._sampler.natural_slowness
+        self._slowness = dict(zip(names, self._force.slowness.tolist(), strict=True))
+        self.natural_slowness = self._force.natural_slowness
         self._heap: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._order = count()
         self._workers: ModelWorkers = ModelWorkers(
@@ -201,7 +201,7 @@ class VirtualBackend:
 
     def _come_up(self, worker: str, at: float) -> None:
         self._up_since[worker] = at
-        ready = at + self._sampler.cold_start()
+        ready = at + self._force.cold_start()
         if ready <= self.now and not self._cluster.loss_per_hour:
             self._up += 1
             self._idle.append(worker)
@@ -211,7 +211,7 @@ class VirtualBackend:
     def _ready(self, worker: str) -> None:
         self._up += 1
         self._idle.append(worker)
-        lifetime = self._sampler.lifetime()
+        lifetime = self._force.lifetime()
         if lifetime < math.inf:
             self.at(self.now + lifetime, self._lose, worker)
         self._workers.serve()

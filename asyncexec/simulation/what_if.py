@@ -9,8 +9,8 @@ from typing import Any
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Durations
-from asyncexec.simulation.estimates import Slowness, StageEstimate, estimate_run
 from asyncexec.simulation.recorded import RecordedRun
+from asyncexec.simulation.separation import Separated, Slowness, separate_run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class WhatIf:
     Attributes
     ----------
     run : RecordedRun
-    stages : mapping of str to StageEstimate
+    stages : mapping of str to Separated
     here : Comparison
         The run simulated where it was run: how far the model can be trusted.
     there : Comparison
@@ -28,7 +28,7 @@ class WhatIf:
     """
 
     run: RecordedRun
-    stages: Mapping[str, StageEstimate]
+    stages: Mapping[str, Separated]
     here: Comparison
     there: Comparison
 
@@ -86,9 +86,9 @@ class WhatIf:
 
 
 def case_of(
-    run: RecordedRun, cluster: Cluster, stages: Mapping[str, StageEstimate], **options: Any
+    run: RecordedRun, cluster: Cluster, stages: Mapping[str, Separated], **options: Any
 ) -> Case:
-    """Return ``run`` on ``cluster``, with the durations and the noise of these estimates."""
+    """Return ``run`` on ``cluster``, with durations and noise as they were taken apart."""
     return Case(
         plan=run.to_plan(),
         cluster=cluster,
@@ -119,9 +119,9 @@ def what_if(
     variants : sequence of Variant
     seeds : sequence of int
     slowness : {"auto", "attempts", "tasks"}
-        As for :func:`asyncexec.simulation.estimates.estimate_run`.
+        As for :func:`asyncexec.simulation.separation.separate_run`.
     durations : mapping of stage names to Durations, optional
-        As for :func:`asyncexec.simulation.estimates.estimate_run`.
+        As for :func:`asyncexec.simulation.separation.separate_run`.
     retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
     on_run : callable, optional
@@ -134,7 +134,7 @@ def what_if(
     ExecutionError
         If a simulated run fails.
     """
-    stages = estimate_run(run, slowness, durations=durations or {})
+    stages = separate_run(run, slowness, durations=durations or {})
     here = Cluster(workers=run.slots)
     as_measured = Variant("two_phase" if run.backups else "off")
     return WhatIf(

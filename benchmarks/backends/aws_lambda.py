@@ -1,6 +1,6 @@
 """One `Invoke` a task with boto's async client beside the `aws-lambda` executor.
 
-The service is a small one on this machine (`tests/backends/lambda_server`) whose sandboxes run AWS's own runtime
+The service is a small one on this machine (`tests/backends/aws_lambda/server`) whose sandboxes run AWS's own runtime
 client, so that these are the costs of client, engine and runtime, without a network.
 """
 
@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.backends.protocol import Run, on_engine
-from tests.backends.lambda_server.started import Server, lambda_server
+from tests.backends.aws_lambda.server.started import Server, lambda_server
 
 WORKERS = 2
 CREDENTIALS = {

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.backends.protocol import Run, on_engine
-from tests.backends.function_server import SECRET, function_server
+from tests.backends.http.server import SECRET, function_server
 
 WORKERS = 2
 ECHO = "def handle(request):\n    return request.get_data()\n"

@@ -1,6 +1,6 @@
 """Modal's `Function.map` beside the `modal` executor: both with Modal's own client and container runtime.
 
-Between them stands a control plane on this machine in place of the service (`tests/backends/modal_server`), so that
+Between them stands a control plane on this machine in place of the service (`tests/backends/modal/server`), so that
 these are the costs of the client, the engine and the containers, without a network.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.backends.protocol import Run, noop, on_engine
-from tests.backends.modal_server.running import running
+from tests.backends.modal.server.running import running
 
 WORKERS = 2
 

@@ -7,11 +7,11 @@ import sys
 WORKER = """
 asyncexec
 asyncexec.backends
-asyncexec.backends.process_workers
-asyncexec.backends.process_workers.child
-asyncexec.backends.process_workers.frames
-asyncexec.backends.process_workers.inputs
-asyncexec.backends.process_workers.page
+asyncexec.backends.processes
+asyncexec.backends.processes.worker_side
+asyncexec.backends.processes.frames
+asyncexec.backends.processes.inputs
+asyncexec.backends.processes.page
 asyncexec.errors
 asyncexec.events
 asyncexec.events.outcome

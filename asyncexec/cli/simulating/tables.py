@@ -10,13 +10,13 @@ from rich.table import Table
 
 from asyncexec.plan.memory import format_bytes
 from asyncexec.simulation.comparison import Compared, Comparison, Spread
-from asyncexec.simulation.estimates import ENOUGH_WITNESSES
+from asyncexec.simulation.separation import ENOUGH_WITNESSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from asyncexec.simulation.cluster import Cluster
-    from asyncexec.simulation.estimates import StageEstimate
+    from asyncexec.simulation.separation import Separated
     from asyncexec.simulation.what_if import WhatIf
 
 _MINUTE, _HOUR = 60.0, 3600.0
@@ -184,7 +184,7 @@ def _memory(row: Compared) -> str:
     return format_bytes(peak) if peak else ""
 
 
-def _blame(name: str, part: StageEstimate) -> str:
+def _blame(name: str, part: Separated) -> str:
     slow = f"{escape(name)}: {part.slow_share:.1%} of first attempts took over twice the median"
     if part.witnessed:
         share = f"{part.blamed_on_attempts:.0%} laid on attempts"

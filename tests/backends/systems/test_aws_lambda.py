@@ -33,7 +33,7 @@ from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held
 from asyncexec.worker.attempt import decode
 
-pytest_plugins = ["tests.backends.lambda_server.fixtures"]
+pytest_plugins = ["tests.backends.aws_lambda.server.fixtures"]
 pytestmark = [
     pytest.mark.backend,
     pytest.mark.leaks("sandboxes belong to the servers, which end them with themselves"),
@@ -281,7 +281,9 @@ async def ministack_function(aws_credentials, aws_objects_url):
 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
-        archive.writestr("second.py", "from asyncexec.backends.aws_lambda_worker import handler\n")
+        archive.writestr(
+            "second.py", "from asyncexec.backends.aws_lambda.worker_side import handler\n"
+        )
     async with AioSession().create_client("lambda", endpoint_url=aws_objects_url) as client:
         await client.create_function(
             FunctionName="second",

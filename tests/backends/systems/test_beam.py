@@ -4,7 +4,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.beam import BeamBackend
-from asyncexec.backends.beam_pipelines.places import Storage
+from asyncexec.backends.beam.places import Storage
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels

@@ -19,7 +19,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
-from tests.backends.coiled_server import TOKEN, coiled_server
+from tests.backends.coiled.server import TOKEN, coiled_server
 
 pytestmark = [
     pytest.mark.backend,

@@ -263,7 +263,7 @@ async def test_a_cluster_without_workers_is_given_up_after_a_while():
 
 
 async def test_to_count_no_workers_again_is_no_reason_to_wait_longer(monkeypatch):
-    monkeypatch.setattr("asyncexec.backends.dask_cluster.system.RECOUNT_SECONDS", 0.05)
+    monkeypatch.setattr("asyncexec.backends.dask.system.RECOUNT_SECONDS", 0.05)
     empty = LocalCluster(n_workers=0, dashboard_address=None, asynchronous=True, silence_logs=50)
     async with (
         empty as cluster,

@@ -10,14 +10,14 @@ pytest.importorskip("functions_framework")
 
 import asyncexec as ax
 from asyncexec.backends.http import HttpBackend
-from asyncexec.backends.http_functions.signing import SECRET_VARIABLE
+from asyncexec.backends.http.signing import SECRET_VARIABLE
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
-from tests.backends.function_server import SECRET, function_server
+from tests.backends.http.server import SECRET, function_server
 
 pytestmark = [
     pytest.mark.backend,

@@ -15,7 +15,7 @@ from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
 
 modal = pytest.importorskip("modal")
-from tests.backends.modal_server.running import (  # noqa: E402 - it imports modal
+from tests.backends.modal.server.running import (  # noqa: E402 - it imports modal
     TOKEN_ID,
     TOKEN_SECRET,
     running,
@@ -103,7 +103,7 @@ async def test_the_default_image_has_what_the_driver_has(server, tmp_path, monke
         assert (await running_engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
         state = server.state()
     mounted = {name for names in state["mounts"].values() for name in names}
-    assert {"/root/asyncexec/backends/modal.py", "/root/of_mine/__init__.py"} <= mounted
+    assert {"/root/asyncexec/backends/modal/backend.py", "/root/of_mine/__init__.py"} <= mounted
     built = "\n".join(line for lines in state["images"] for line in lines)
     assert f"numpy=={np.__version__}" in built
     assert "xarray" in built

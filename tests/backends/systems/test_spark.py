@@ -8,8 +8,8 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.spark import SparkBackend
-from asyncexec.backends.spark_workers.options import SparkOptions
-from asyncexec.backends.spark_workers.session import Session
+from asyncexec.backends.spark.options import SparkOptions
+from asyncexec.backends.spark.session import Session
 from asyncexec.errors import BackendError, ConfigurationError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels

@@ -1,0 +1,54 @@
+"""AWS Lambda: each batch is one synchronous invocation of a function that has been deployed beforehand."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from asyncexec.backends.adapters.calls import CallsBackend
+from asyncexec.backends.aws_lambda.function import Function
+from asyncexec.backends.aws_lambda.options import LambdaOptions
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.option_fields import takes_options
+
+_NAME = "aws-lambda"
+
+
+class LambdaBackend(CallsBackend):
+    """Run tasks in a Lambda function whose handler is ``asyncexec.backends.aws_lambda.worker_side.handler``.
+
+    ``asyncexec lambda package`` builds what to deploy. Lambda cannot stop a function from outside: a task that is
+    cancelled or times out while it runs is *given up*. Its function computes on, and is billed, until it returns or
+    runs into its own timeout, and a late write cannot be prevented.
+
+    Its options are the fields of :class:`LambdaOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be.
+    MissingExtraError
+        If aiobotocore is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name=_NAME,
+        isolated=True,
+        measures_memory=True,
+        guarantees_memory=True,
+        metered=True,
+        batch_limit=1000,
+        tells_progress=False,
+        loss_seconds=1.0,
+        native_retry="none of synchronous invocations; botocore's are switched off",
+        call_seconds=0.02,
+    )
+
+    @takes_options(LambdaOptions)
+    def __init__(self, options: LambdaOptions) -> None:
+        need(_NAME, "lambda", "aiobotocore")
+        capabilities = dataclasses.replace(
+            self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
+        )
+        super().__init__(Function(options, capabilities))

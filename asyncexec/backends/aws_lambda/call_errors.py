@@ -1,0 +1,109 @@
+"""How calls ended whose function did not answer: a timeout, a dead sandbox, an error of the handler.
+
+Lambda says so in JSON, ``{"errorType": …, "errorMessage": …, "stackTrace": […]}``, and in the words of its messages.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from asyncexec.backends.aws_lambda.marks import Mark, last_mark, out_of_memory
+from asyncexec.errors import BackendError
+from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+
+# The deployment is at fault: nothing can ever run.
+_UNUSABLE = frozenset(
+    {
+        "Runtime.HandlerNotFound",
+        "Runtime.ImportModuleError",
+        "Runtime.InvalidEntrypoint",
+        "Runtime.MalformedHandlerName",
+        "Runtime.UserCodeSyntaxError",
+    }
+)
+
+
+def outcomes_of(
+    payload: bytes, log: str, *, attempts: Collection[int], function: str, running: Mark
+) -> list[Outcome]:
+    """Return the outcomes of a call's attempts.
+
+    Parameters
+    ----------
+    payload : bytes
+        What Lambda answered.
+    log : str
+        The end of the function's log.
+    attempts : collection of int
+        Those of the call that have no outcome yet, in order.
+    function : str
+        For messages.
+    running : Mark
+        The attempt that was running as far as the driver knows; the log may know better.
+
+    Raises
+    ------
+    BackendError
+        If the function cannot be used as it is deployed.
+    """
+    told = _told(payload)
+    kind, message = str(told.get("errorType", "")), str(told.get("errorMessage", ""))
+    if kind in _UNUSABLE:
+        raise BackendError(
+            f"executor 'aws-lambda': function {function!r} cannot be started: {kind}: {message}. "
+            f"Build it with `asyncexec lambda package`, for the function's Python and architecture"
+        )
+    status, error = _ending(kind, message, told, log, function)
+    if status is Status.FAILED:
+        return [Outcome(a, status, running.worker, running.at, error=error) for a in attempts]
+    mark = last_mark(log)
+    if mark is None or mark.attempt not in attempts:
+        mark = running
+    return [
+        Outcome(a, status, mark.worker, mark.at, error=error)
+        if a == mark.attempt
+        else Outcome(a, Status.LOST, error=error)
+        for a in attempts
+    ]
+
+
+def _told(payload: bytes) -> Mapping[str, Any]:
+    try:
+        told = json.loads(payload)
+    except ValueError:
+        told = None
+    return (
+        told
+        if isinstance(told, Mapping)
+        else {"errorMessage": payload[:1000].decode("utf-8", "replace")}
+    )
+
+
+def _ending(
+    kind: str, message: str, told: Mapping[str, Any], log: str, function: str
+) -> tuple[Status, ErrorInfo]:
+    if kind == "Sandbox.Timedout" or "Task timed out after" in message:
+        return Status.TIMED_OUT, ErrorInfo(
+            "builtins.TimeoutError",
+            message=f"function {function!r} ran into its own timeout ({message}). Give it a longer one: "
+            f"aws lambda update-function-configuration --function-name {function} --timeout …",
+        )
+    died = kind in {"Runtime.ExitError", "Runtime.OutOfMemory", "Runtime.Unknown"} or (
+        "Runtime exited" in message
+    )
+    if died:
+        memory = kind == "Runtime.OutOfMemory" or out_of_memory(log)
+        return Status.LOST, ErrorInfo(
+            "builtins.MemoryError" if memory else kind or "Runtime.ExitError",
+            message=f"the sandbox of function {function!r} died: {message}",
+        )
+    trace = told.get("stackTrace")
+    text = "".join(map(str, trace)) if isinstance(trace, list) else ""
+    # Python's names its class without its module.
+    return Status.FAILED, ErrorInfo(
+        kind or "Unhandled",
+        message=f"function {function!r}: {message}",
+        traceback=f"{text}{kind}: {message}",
+    )

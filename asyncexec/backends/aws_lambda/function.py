@@ -1,0 +1,263 @@
+"""A Lambda function as a system that is called asynchronously."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import dataclasses
+import io
+import itertools
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+
+from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
+from asyncexec.backends.aws_lambda.call_errors import outcomes_of
+from asyncexec.backends.aws_lambda.clients import (
+    code_of,
+    connect,
+    is_no_connection,
+    is_no_credentials,
+)
+from asyncexec.backends.aws_lambda.deployment import Deployment, check
+from asyncexec.backends.aws_lambda.envelope import (
+    Stored,
+    decode_answer,
+    encode_request,
+    pack_call,
+)
+from asyncexec.backends.aws_lambda.marks import Mark
+from asyncexec.backends.aws_lambda.options import LambdaOptions
+from asyncexec.backends.aws_lambda.payloads import Bucket, Payloads
+from asyncexec.backends.aws_lambda.refusals import Meaning, advice_for, meaning_of
+from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.errors import BackendError, ConfigurationError
+from asyncexec.events.outcome import Outcome
+from asyncexec.worker.remote_batch import RemoteBatch
+
+logger = logging.getLogger(__name__)
+
+# A call that is refused is refused sooner than this; what takes longer has started.
+START_SECONDS = 0.05
+
+
+class Function:
+    """Calls a function, one invocation for a batch."""
+
+    def __init__(self, options: LambdaOptions, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._options = options
+        self._service = ServiceCaller(options.max_workers)
+        self._remote = RemoteCaller()
+        self._stack = AsyncExitStack()
+        self._numbers = itertools.count(1)
+        self._client: Any = None
+        self._payloads = Payloads(None, None)
+
+    @property
+    def slots(self) -> int:
+        """How many calls may run at once, now."""
+        return self._service.slots
+
+    async def open(self) -> None:
+        """Connect, and look whether the function is there and fits."""
+        options = self._options
+        async with AsyncExitStack() as stack:
+            clients = await connect(
+                stack,
+                region=options.region,
+                profile=options.profile,
+                endpoint_url=options.endpoint_url,
+                most=options.max_workers,
+                bucket=options.bucket is not None,
+            )
+            self._client = clients.functions
+            bucket = None if options.bucket is None else Bucket.parse(options.bucket)
+            self._payloads = Payloads(bucket, clients.objects)
+            deployment = await self._deployment()
+            if deployment is not None:
+                check(deployment, options.function_name, timeout=options.timeout)
+                self._adapt(deployment)
+            self._stack = stack.pop_all()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._stack.aclose()
+
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+        """Run a batch by as many invocations as it takes, one after another."""
+        return await self._service.call(batch, progress, self._call_once)
+
+    async def _call_once(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
+        invocation = _Invocation(self, batch, progress, next(self._numbers))
+        try:
+            return await self._remote.call(batch, progress, partial(self._send, invocation))
+        except _EndedError as ended:
+            return ended.outcomes
+
+    async def _send(self, invocation: _Invocation, call: RemoteBatch) -> bytes:
+        """Have ``call`` made by one invocation, and return what it returned."""
+        request = await self._payloads.request(pack_call(call))
+        stored = [request.call] if isinstance(request.call, Stored) else []
+        try:
+            answer = await invocation.make(encode_request(request))
+            if isinstance(answer, Stored):
+                stored.append(answer)
+                answer = await self._payloads.fetch(answer)
+            return answer
+        finally:
+            if stored:
+                await self._payloads.discard(stored)
+
+    async def invoke(self, event: bytes) -> tuple[bytes, bool, str, str]:
+        """Invoke the function; return its payload, whether that is an error, the log's end and the request's id."""
+        options = self._options
+        qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
+        response = await self._client.invoke(
+            FunctionName=options.function_name,
+            InvocationType="RequestResponse",
+            LogType="Tail",
+            Payload=io.BytesIO(event),  # Read bit by bit, between which the loop gets its turn.
+            **qualifier,
+        )
+        async with response["Payload"] as body:
+            payload: bytes = await body.read()
+        return (
+            payload,
+            bool(response.get("FunctionError")),
+            response.get("LogResult", ""),
+            response["ResponseMetadata"].get("RequestId", ""),
+        )
+
+    @property
+    def name(self) -> str:
+        """The function's name."""
+        return self._options.function_name
+
+    def _adapt(self, deployment: Deployment) -> None:
+        if self._options.memory is None:
+            self.capabilities = dataclasses.replace(
+                self.capabilities, worker_bytes=deployment.memory_bytes
+            )
+
+    async def _deployment(self) -> Deployment | None:
+        """Return what is deployed; None where the caller may invoke the function but not look at it."""
+        from botocore.exceptions import NoCredentialsError, PartialCredentialsError
+
+        options = self._options
+        qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
+        try:
+            told = await self._client.get_function_configuration(
+                FunctionName=options.function_name, **qualifier
+            )
+        except (NoCredentialsError, PartialCredentialsError) as error:
+            raise ConfigurationError(
+                f"executor 'aws-lambda' finds no credentials ({error}). Run `aws configure`, or set AWS_ACCESS_KEY_ID "
+                f"and AWS_SECRET_ACCESS_KEY; the option profile chooses among those of ~/.aws"
+            ) from error
+        except Exception as error:
+            code, _ = code_of(error)
+            if code == "AccessDeniedException":
+                logger.warning(
+                    "executor 'aws-lambda': function %r cannot be checked before the run, as "
+                    "lambda:GetFunctionConfiguration is not allowed",
+                    options.function_name,
+                )
+                return None
+            raise BackendError(
+                f"executor 'aws-lambda': function {options.function_name!r} cannot be used: {error}. "
+                f"{advice_for(code)}"
+            ) from error
+        return Deployment.told(told)
+
+
+class _EndedError(Exception):
+    """The function did not answer; ``outcomes`` says how its attempts ended."""
+
+    def __init__(self, outcomes: Sequence[Outcome]) -> None:
+        super().__init__("the function did not answer")
+        self.outcomes = outcomes
+
+
+class _Invocation:
+    """One batch under way: tells of its start, and what its end means."""
+
+    def __init__(
+        self, function: Function, batch: Batch, progress: CallContext, number: int
+    ) -> None:
+        self._function = function
+        self._batch = batch
+        self._progress = progress
+        self._worker = f"{function.name}/{number}"
+        self._sent_at = 0.0
+
+    async def make(self, event: bytes) -> bytes | Stored:
+        """Invoke, and return the answer.
+
+        Raises
+        ------
+        _EndedError
+            If the function did not answer.
+        BusyError, TooLargeError
+            If it was not run.
+        BackendError
+            If it cannot be run.
+        """
+        self._sent_at = time.time()
+        timer = asyncio.get_running_loop().call_later(START_SECONDS, self._started)
+        try:
+            payload, failed, log, request_id = await self._function.invoke(event)
+        except Exception as error:
+            raise self._meant_by(error) from error
+        finally:
+            timer.cancel()
+        if failed:
+            raise _EndedError(self._ended(payload, log, request_id))
+        return decode_answer(payload, self._function.name)
+
+    def _started(self) -> None:
+        # Lambda does not tell when a function starts, nor how far it is.
+        for job in self._batch.jobs:
+            if self._progress.started(job.attempt, self._worker):
+                return
+
+    def _ended(self, payload: bytes, log: str, request_id: str) -> list[Outcome]:
+        attempts = [j.attempt for j in self._batch.jobs if j.attempt in self._progress.owed]
+        worker = f"{self._function.name}/{request_id}" if request_id else self._worker
+        return outcomes_of(
+            payload,
+            base64.b64decode(log).decode("utf-8", "replace"),
+            attempts=attempts,
+            function=self._function.name,
+            running=Mark(attempts[0] if attempts else 0, self._sent_at, worker),
+        )
+
+    def _meant_by(self, error: Exception) -> Exception:
+        """Return what to raise for an error of the client."""
+        code, status = code_of(error)
+        if not code and is_no_connection(error):
+            return BusyError(f"Lambda cannot be reached: {error}")
+        meaning = meaning_of(code, status) if code else _meaning_without_answer(error)
+        if meaning is Meaning.BUSY:
+            return BusyError(f"Lambda is busy: {error}")
+        if meaning is Meaning.TOO_LARGE:
+            return TooLargeError(
+                f"Lambda refuses the request as too large: {error}. Give the executor a bucket for large "
+                f"messages: executor_options={{'bucket': 's3://…'}}"
+            )
+        if meaning is Meaning.BROKEN:
+            return BackendError(
+                f"executor 'aws-lambda': function {self._function.name!r} cannot be invoked: {error}. "
+                f"{advice_for(code)}"
+            )
+        self._started()  # Perhaps: of all the batch, the first alone is charged for that.
+        return error
+
+
+def _meaning_without_answer(error: Exception) -> Meaning:
+    return Meaning.BROKEN if is_no_credentials(error) else Meaning.LOST

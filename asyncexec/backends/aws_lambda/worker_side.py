@@ -1,0 +1,131 @@
+"""What a Lambda function runs: ``asyncexec.backends.aws_lambda.worker_side.handler``.
+
+The driver's call comes as a pickle, so whoever may invoke the function may run code in it: that is what the permission
+``lambda:InvokeFunction`` means here. Answers are plain data.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from functools import cache
+from typing import Any
+
+from asyncexec.backends.aws_lambda.envelope import (
+    LARGEST_BYTES,
+    Place,
+    Stored,
+    decode_request,
+    encode_answer,
+    sha256,
+    unpack_call,
+)
+from asyncexec.backends.aws_lambda.marks import Mark, line_of
+from asyncexec.errors import SerializationError
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.memory import format_bytes
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import decode_outcomes, encode_outcomes
+from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
+
+
+def handler(event: Any, context: Any) -> dict[str, Any]:
+    """Run the jobs in ``event``, and return their outcomes as JSON data.
+
+    Jobs that there is no time or, without a bucket, no room for are left out: the driver sends them again.
+    """
+    request = decode_request(event)
+    data = _fetch(request.call) if isinstance(request.call, Stored) else request.call
+    outcomes = _run(unpack_call(data), context, room=request.answer is None)
+    if outcomes is None:
+        return encode_answer(NEEDS_PROGRAM)
+    answer = encode_outcomes(outcomes)
+    if request.answer is not None and len(answer) > LARGEST_BYTES:
+        return encode_answer(_store(answer, request.answer))
+    return encode_answer(answer)
+
+
+class _Answer:
+    """Collects the outcomes of a call, and stops it when there is no time, or no room, for the next one."""
+
+    def __init__(self, call: RemoteBatch, context: Any, *, room: bool) -> None:
+        self.outcomes: list[Outcome] = []
+        self.control = call.control()
+        self._attempts = [job.attempt for job in call.jobs]
+        self._context = context
+        self._room = room
+        self._bytes = 0
+        self._longest = 0.0
+        self._begun = 0.0
+
+    def started(self, attempt: int) -> None:
+        self._begun = time.perf_counter()
+        if len(self._attempts) > 1:
+            # Should the sandbox die, the end of its log says under which of them.
+            sys.stdout.write(line_of(Mark(attempt, time.time(), _sandbox())))
+            sys.stdout.flush()
+
+    def ended(self, outcome: Outcome) -> None:
+        encoded = encode_outcomes([outcome])
+        if self._room and self._bytes + len(encoded) > LARGEST_BYTES:
+            if not self.outcomes:
+                self.outcomes.append(_too_large(outcome, len(encoded)))
+            self.control.stop(self._attempts)
+            return
+        self.outcomes += decode_outcomes(encoded)
+        self._bytes += len(encoded)
+        self._longest = max(self._longest, time.perf_counter() - self._begun)
+        if _remaining_seconds(self._context) < 2 * self._longest:
+            self.control.stop(self._attempts)
+
+
+def _run(call: RemoteBatch, context: Any, *, room: bool) -> list[Outcome] | None:
+    """Return outcomes, of as many attempts as fit into a message if ``room`` matters; None without a program."""
+    answer = _Answer(call, context, room=room)
+    found = call.run(answer, worker=_sandbox(), control=answer.control, meter=_meter())
+    return answer.outcomes if found else None
+
+
+def _too_large(outcome: Outcome, size: int) -> Outcome:
+    error = SerializationError(
+        f"a result of {format_bytes(size)} does not fit into an answer of Lambda "
+        f"({format_bytes(LARGEST_BYTES)}). Give the executor a bucket for large messages: "
+        f"executor_options={{'bucket': 's3://…'}}"
+    )
+    return outcome._replace(status=Status.FAILED, value=None, error=describe(error))
+
+
+def _remaining_seconds(context: Any) -> float:
+    return float(context.get_remaining_time_in_millis()) / 1000
+
+
+@cache
+def _meter() -> MemoryMeter:
+    return MemoryMeter(always=True)
+
+
+def _sandbox() -> str:
+    """Return the name of this sandbox; host names and process ids are the same in many of them."""
+    return os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME") or worker_name()
+
+
+def _fetch(stored: Stored) -> bytes:
+    body = _s3().get_object(Bucket=stored.bucket, Key=stored.key)["Body"]
+    data: bytes = body.read()
+    if sha256(data) != stored.sha256:
+        raise ValueError(f"s3://{stored.bucket}/{stored.key} is not what the driver has put there")
+    return data
+
+
+def _store(answer: bytes, place: Place) -> Stored:
+    _s3().put_object(Bucket=place.bucket, Key=place.key, Body=answer)
+    return Stored(place.bucket, place.key, sha256(answer))
+
+
+@cache
+def _s3() -> Any:
+    from botocore.session import get_session
+
+    return get_session().create_client("s3")

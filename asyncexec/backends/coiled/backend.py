@@ -1,0 +1,195 @@
+"""Coiled: a Dask cluster of virtual machines in one's own cloud account, made for the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
+from asyncexec.backends.dask.options import DaskOptions
+from asyncexec.backends.extras import need
+from asyncexec.backends.option_fields import check_options, takes_options
+from asyncexec.backends.options import Count, CountFromZero, EnvVars, Seconds, TextOrTexts
+from asyncexec.errors import ConfigurationError, OptionError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoiledOptions:
+    """Options of the executor ``coiled``."""
+
+    max_workers: Count = 20
+    """The most virtual machines."""
+
+    min_workers: CountFromZero = 0
+    """The fewest, of which at least one is there from the beginning."""
+
+    threads: Count = 1
+    """Tasks at once on each. With 1, a running task that is cancelled is killed; otherwise it is given up."""
+
+    cpus: Count | None = None
+    """Cores of each virtual machine."""
+
+    memory: str | None = None
+    """Memory of each (``"8GiB"``), which Coiled takes to within a tenth."""
+
+    gpus: bool = False
+    """Whether each has a GPU."""
+
+    vm_type: TextOrTexts | None = None
+    """Instance types, instead of ``cpus`` and ``memory``."""
+
+    region: str | None = None
+    """As in ``coiled.function``."""
+
+    workspace: str | None = None
+    """As in ``coiled.function``."""
+
+    software: str | None = None
+    """As in ``coiled.function``."""
+
+    container: str | None = None
+    """As in ``coiled.function``."""
+
+    name: str | None = None
+    """Of the cluster; default: one that nobody else has."""
+
+    env_vars: EnvVars | None = field(default=None, repr=False)
+    """Environment variables of the workers, sent past Coiled's own records."""
+
+    spot: bool = True
+    """Whether to take spot machines where there are any."""
+
+    idle_timeout: str = "20 minutes"
+    """After how long without work Coiled itself ends the cluster, should this process die."""
+
+    local: bool = False
+    """Coiled's way of trying things out: the cluster is on this machine. It asks for an account all the same."""
+
+    patience: Seconds = 600.0
+    """Seconds that work waits while there is no machine at all."""
+
+    def __post_init__(self) -> None:
+        check_options(self, executor="coiled")
+        if self.min_workers > self.max_workers:
+            raise OptionError(
+                f"executor 'coiled': min_workers ({self.min_workers}) is more than max_workers ({self.max_workers})"
+            )
+
+
+class CoiledBackend(ClusterBackend):
+    """Run tasks on the cluster of a Coiled function, which is shut down on leaving.
+
+    Virtual machines come as work waits, and go when there has been none for half a minute.
+
+    Its options are the fields of :class:`CoiledOptions`.
+
+    Raises
+    ------
+    MissingExtraError
+        If Coiled is not installed.
+    OptionError
+        If an option is not what it should be.
+    ConfigurationError
+        On entering, if there is no account, or Coiled does not accept it.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name="coiled",
+        kills=True,
+        isolated=True,
+        measures_memory=True,
+        metered=True,
+        batch_limit=512,
+        loss_seconds=300.0,
+        native_retry=NATIVE_RETRY,
+        call_seconds=0.05,
+    )
+
+    @takes_options(CoiledOptions)
+    def __init__(self, options: CoiledOptions) -> None:
+        need("coiled", "coiled")
+        least, most = max(1, options.min_workers), options.max_workers
+        self._made = {
+            "n_workers": least,
+            "threads_per_worker": options.threads,
+            "cpu": options.cpus,
+            "memory": options.memory,
+            "gpu": options.gpus or None,
+            "vm_type": list(vm) if isinstance(vm := options.vm_type, tuple) else vm,
+            "region": options.region,
+            "workspace": options.workspace,
+            "software": options.software,
+            "container": options.container,
+            "name": options.name,
+            "environ": options.env_vars or {},
+            "spot_policy": "spot_with_fallback" if options.spot else "on-demand",
+            "idle_timeout": options.idle_timeout,
+            "local": options.local,
+        }
+        cluster = DaskOptions(
+            cluster=self._make_cluster,
+            kill_workers=options.threads == 1,
+            adaptive=(least, most),
+            gpus=most if options.gpus else None,
+            patience=options.patience,
+        )
+        super().__init__(cluster, self.features)
+
+    async def _make_cluster(self) -> Any:
+        await check_account()
+        # The client keeps the clusters of functions by name, and hands them out again when they have been closed.
+        named = (
+            self._made
+            if self._made["name"]
+            else {**self._made, "name": f"asyncexec-{uuid4().hex[:12]}"}
+        )
+        return await asyncio.to_thread(make_function_cluster, named)
+
+
+async def check_account() -> None:
+    """See that Coiled would let us in, since its client would otherwise ask on the terminal.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no token, or it is not accepted.
+    """
+    from coiled.errors import ServerError
+    from coiled.exceptions import AuthenticationError, CoiledException
+    from coiled.utils import handle_credentials
+    from dask import config
+
+    token = config.get("coiled.token", None)
+    if not token:
+        raise ConfigurationError(
+            "executor 'coiled' needs a Coiled account, and no token is configured here: run `coiled login`, or set "
+            "the environment variable DASK_COILED__TOKEN to a token from https://cloud.coiled.io/profile"
+        )
+    try:
+        await handle_credentials(
+            token=token, save=False, retry=False, print_invalid_token_messages=False
+        )
+    except AuthenticationError:
+        raise ConfigurationError(
+            "executor 'coiled': Coiled does not accept the token that is configured here: run `coiled login` again"
+        ) from None
+    except (OSError, ServerError, CoiledException, ValueError) as error:
+        raise ConfigurationError(
+            f"executor 'coiled': the token cannot be checked with {config.get('coiled.server', None)!r}: {error}"
+        ) from error
+
+
+def make_function_cluster(options: Mapping[str, Any]) -> Any:
+    """Return the cluster that a Coiled function with these options runs on; blocks while it is made."""
+    import coiled
+
+    function: Any = coiled.function(**options)
+    return function(_nothing).cluster
+
+
+def _nothing() -> None:
+    """Stand for the tasks: what runs on the cluster is sent to it by Dask, not by the function."""

@@ -1,0 +1,250 @@
+"""How a cluster is had: made on this machine, made by a function of the user's, or lent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import signal
+import tempfile
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+
+from asyncexec.backends.dask.options import DaskOptions
+from asyncexec.errors import BackendError
+
+logger = logging.getLogger(__name__)
+
+# Of clusters of our own.
+_CONFIG = {
+    # Spilling and pausing are about results that are kept on workers, which ours are not. A worker that is over its
+    # limit is ended by its nanny.
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    # A thread that looks at every other thread a hundred times a second, for a dashboard that there is not.
+    "distributed.worker.profile.enabled": False,
+}
+
+# A nanny puts these into its own process, which is ours, for the workers that it spawns.
+_SET_BY_NANNIES = (
+    "MALLOC_TRIM_THRESHOLD_",
+    "MKL_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "PYTHONHASHSEED",
+)
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Access:
+    """A connection to a cluster.
+
+    Attributes
+    ----------
+    client : distributed.Client
+        Ours, asynchronous.
+    cluster : object or None
+        What can be scaled, where there is something.
+    directory : str
+        For files of ours.
+    ours : bool
+        Whether the cluster was made for us.
+    """
+
+    client: Any
+    cluster: Any
+    directory: str
+    ours: bool
+    stack: AsyncExitStack = field(default_factory=AsyncExitStack)
+
+    @property
+    def planned(self) -> int:
+        """How many workers a cluster that was made for us is to have; 0 where it sees to them by itself."""
+        if self.ours and isinstance(self.cluster, _library().SpecCluster):
+            with suppress(RuntimeError):  # It lives in a thread of its own, and changes meanwhile.
+                return len(self.cluster.plan)
+        return 0
+
+    async def close(self) -> None:
+        """Let go of everything; end what is ours."""
+        await self.stack.aclose()
+
+
+async def open_access(options: DaskOptions, *, executor: str) -> Access:
+    """Make or find the cluster, and connect to it.
+
+    Raises
+    ------
+    BackendError
+        If it cannot be made, or does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="asyncexec-dask-", ignore_cleanup_errors=True)
+        )
+        if options.own:
+            cluster = await _local_cluster(options, directory, stack, executor=executor)
+            target: dict[str, Any] = {"address": cluster.scheduler_address}
+            target["security"] = cluster.security
+        else:
+            cluster, target = await _foreign_cluster(options, stack)
+        client = await _connect(target, options, executor=executor)
+        stack.push_async_callback(client.close)
+        return Access(
+            client=client,
+            cluster=cluster,
+            directory=directory,
+            ours=options.own or options.made,
+            stack=stack.pop_all(),
+        )
+
+
+async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: str) -> Any:
+    client = _library().Client(
+        **target,
+        asynchronous=True,
+        set_as_default=False,
+        timeout=options.connect_timeout,
+        name="asyncexec",
+    )
+    try:
+        # A scheduler file that is not there would be waited for without end.
+        with anyio.fail_after(options.connect_timeout + 1):
+            return await client
+    except (OSError, TimeoutError, ValueError) as error:
+        with suppress(Exception):
+            await client.close()
+        where = target.get("address") or target.get("scheduler_file")
+        raise BackendError(
+            f"executor {executor!r}: no Dask scheduler answers at {where!r} within "
+            f"{options.connect_timeout:g} s: {error}. Check that it runs, that this machine may connect to it, and "
+            f"whether it needs security=distributed.Security(...)"
+        ) from error
+
+
+async def _local_cluster(
+    options: DaskOptions, directory: str, stack: AsyncExitStack, *, executor: str
+) -> Any:
+    from dask import config
+
+    if options.processes:
+        stack.callback(_restore, {name: os.environ.get(name) for name in _SET_BY_NANNIES})
+    scheduler, worker, security = _parts(options, directory)
+    number = options.workers if options.growth is None else options.growth[0]
+    cluster = _library().SpecCluster(
+        scheduler=scheduler,
+        worker=worker,
+        workers=dict.fromkeys(range(number), worker),
+        security=security,
+        asynchronous=True,
+        silence_logs=logging.CRITICAL,
+    )
+    stack.push_async_callback(_close_local, cluster)
+    try:
+        with config.set(_CONFIG):
+            return await cluster
+    except Exception as error:
+        raise BackendError(
+            f"executor {executor!r}: its local cluster does not start: {error}"
+        ) from error
+
+
+def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
+    """Return what scheduler and workers are to be, and what they speak with.
+
+    Dask's ``LocalCluster`` is made of the same parts, but has its HTTP servers listen to all the world.
+    """
+    dask = _library()
+    encrypted = options.encrypted and options.processes
+    security = dask.Security.temporary() if encrypted else dask.Security()
+    every: dict[str, Any] = {
+        "security": security,
+        "dashboard": False,
+        "dashboard_address": "127.0.0.1:0",
+        "protocol": ("tls://" if options.encrypted else "tcp://")
+        if options.processes
+        else "inproc://",
+    }
+    if options.processes:
+        every["host"] = "127.0.0.1"
+    worker = every | {
+        "nthreads": options.threads_each,
+        "memory_limit": options.memory_bytes or 0,
+        "local_directory": directory,
+        "silence_logs": logging.CRITICAL,
+    }
+    if options.processes:
+        worker |= {"env": dict(options.env_vars or {}), "config": _CONFIG}
+    # One death of a worker is one lost attempt, and not three more deaths.
+    scheduler = every | {"port": 0, "allowed_failures": 0}
+    return (
+        {"cls": dask.Scheduler, "options": scheduler},
+        {"cls": dask.Nanny if options.processes else dask.Worker, "options": worker},
+        security,
+    )
+
+
+def _library() -> Any:
+    """Return Dask's package, most of whose functions have no types."""
+    import distributed
+
+    return distributed
+
+
+def _restore(variables: dict[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+async def _close_local(cluster: Any) -> None:
+    """End a cluster of our own, with whatever runs in it."""
+    for nanny in cluster.workers.values():
+        pid = getattr(nanny, "pid", None)
+        if pid is not None:
+            nanny.close_gracefully(
+                reason="asyncexec-close"
+            )  # Its process is not to be started again.
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    await cluster.close()
+
+
+async def _foreign_cluster(
+    options: DaskOptions, stack: AsyncExitStack
+) -> tuple[Any, dict[str, Any]]:
+    """Return the cluster, where there is one that can be scaled, and what a client connects with."""
+    client, cluster, security = options.client, options.cluster, options.security
+    if client is not None:
+        return client.cluster, {"address": client.scheduler.address, "security": client.security}
+    if cluster is None:
+        where = {"address": options.cluster_address, "scheduler_file": options.scheduler_file}
+        return None, {k: v for k, v in where.items() if v is not None} | {"security": security}
+    if options.made:
+        made: Any = cluster()
+        cluster = (await made) if getattr(made, "asynchronous", inspect.isawaitable(made)) else made
+        stack.push_async_callback(_close_made, cluster)
+    return cluster, {
+        "address": cluster.scheduler_address,
+        "security": security or getattr(cluster, "security", None),
+    }
+
+
+async def _close_made(cluster: Any) -> None:
+    try:
+        if getattr(cluster, "asynchronous", False):
+            await cluster.close()
+        else:
+            await asyncio.to_thread(cluster.close)
+    except Exception:
+        # It must not hide why it is closed: a cluster whose jobs were refused may not close well.
+        logger.warning(
+            "a Dask cluster that was made for an engine did not close well", exc_info=True
+        )

@@ -1,0 +1,53 @@
+"""A Dask cluster, however it is had, as a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from asyncexec.backends.adapters.calls import CallsBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.dask.options import DaskOptions
+from asyncexec.backends.dask.system import DaskSystem
+
+NATIVE_RETRY = "what a dead worker ran is run elsewhere: off, each task is bound to its worker"
+
+
+class ClusterBackend(CallsBackend):
+    """Run tasks on a Dask cluster.
+
+    Parameters
+    ----------
+    options : DaskOptions
+    features : Capabilities
+        Of its class.
+    """
+
+    def __init__(self, options: DaskOptions, features: Capabilities) -> None:
+        system = DaskSystem(options, _capabilities(options, features))
+        super().__init__(system)
+        system.on_change = self._dispatch
+        system.waiting = lambda: len(self._waiting)
+        self._cluster = system
+
+    def avoid(self, workers: Collection[str], /) -> None:
+        """Start nothing on these workers until told otherwise, unless only they can run it."""
+        self._cluster.avoid(workers)
+
+
+def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
+    """Return what is known before the cluster is there."""
+    shared = options.own and not options.processes
+    limit = options.memory_bytes
+    return replace(
+        features,
+        kills=options.kills,
+        local=options.own,
+        isolated=not shared,
+        shares_memory=shared,
+        measures_memory=options.kills,
+        # The process at once; a machine that vanishes, after Dask's worker-ttl.
+        loss_seconds=None if shared else (1.0 if options.own else 300.0),
+        worker_bytes=None if limit is None else limit // options.threads_each,
+        resources=options.resource_amounts,
+    )

@@ -1,0 +1,183 @@
+"""One batch on a worker in this process: handed over as it is, and run by a thread beside the worker's.
+
+The worker's thread waits for it. So it is free at once when the task that runs is given up, and nothing that runs can
+hold up the worker when it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import anyio
+
+from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.contract import Batch
+from asyncexec.backends.dask.connection import Links, WorkerGoneError
+from asyncexec.backends.dask.workers import Worker
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.control import BatchControl, StopResult
+from asyncexec.worker.records import attempts_of
+from asyncexec.worker.reports import ReportBuffer
+from asyncexec.worker.runner import BatchRunner
+
+
+class SharedBatch:
+    """A batch, from the choice of its worker to its end."""
+
+    def __init__(self, links: Links, batch: Batch, progress: CallContext, worker: Worker) -> None:
+        self._links = links
+        self._batch = batch
+        self._progress = progress
+        self._worker = worker
+        self._loop = asyncio.get_running_loop()
+        self._over = anyio.Event()
+        self._error: Exception | None = None
+        self._run = _Run(batch, worker.name, self._wake)
+
+    async def run(self, wanted: dict[str, float]) -> None:
+        """Run it to its end, whichever that is."""
+        owed = self._progress.owed
+        with self._progress.stopped_by(self):
+            try:
+                while rest := [job for job in self._batch.jobs if job.attempt in owed]:
+                    self._over = anyio.Event()
+                    self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._wake)
+                    await self._once(wanted)
+            except WorkerGoneError as error:
+                self._lost(error)
+            except asyncio.CancelledError:
+                with anyio.CancelScope(shield=True):
+                    self._progress.cancel(owed)
+                    if owed:
+                        await self._over.wait()  # It is saving.
+                raise
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        """Stop attempts, without their worker: it is in this process."""
+        self._collect()
+        return self._run.control.stop(attempts)
+
+    async def _once(self, wanted: dict[str, float]) -> None:
+        name = f"asyncexec-{uuid4().hex}"
+        _RUNS[name] = self._run
+        future = self._links.submit(run_shared, name, worker=self._worker, wanted=wanted)
+        watch = anyio.CancelScope()
+        self._links.tasks.start_soon(self._watch, future, watch)
+        try:
+            await self._over.wait()
+        finally:
+            watch.cancel()
+            future.release()
+            _RUNS.pop(name, None)
+        self._collect()
+        if self._error is not None:
+            raise self._error
+
+    async def _watch(self, future: Any, watch: anyio.CancelScope) -> None:
+        """End it where its worker goes, instead of waiting for ever."""
+        with watch:
+            error = await self._links.end_of(future, self._worker)
+            if error is not None:
+                self._error = error
+                self._over.set()
+
+    def _wake(self) -> None:
+        """In the thread that runs: have the loop collect reports."""
+        # A closed loop: nobody is left to hear of the end of a job that was given up.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._collect)
+
+    def _collect(self) -> None:
+        run = self._run
+        run.woken = False  # first, so that whatever comes from now on wakes again
+        over = run.over
+        outcomes, start = run.reports.collect()
+        self._progress.ended(*outcomes)
+        if start is not None:
+            self._progress.started(*start)
+        if over:
+            self._over.set()
+
+    def _lost(self, error: WorkerGoneError) -> None:
+        left = set(self._run.control.stop(self._progress.owed).left)
+        for attempt in list(self._progress.owed):
+            self._progress.ended(
+                self._ran(attempt, Status.LOST, error)
+                if attempt in left
+                else Outcome(attempt, Status.LOST, error=describe(error))
+            )
+
+    def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
+        since = self._progress.running_since or time.time()
+        seconds = max(time.time() - since, 0.0)
+        why = None if error is None else describe(error, keep=True)
+        return Outcome(attempt, status, self._worker.name, since, seconds, error=why)
+
+
+class _Run:
+    """The attempts in a thread of their own."""
+
+    def __init__(self, batch: Batch, worker: str, wake: Callable[[], None]) -> None:
+        self.control = BatchControl(attempts_of(batch.jobs))
+        self.control.on_left = self._end
+        self.reports = ReportBuffer(self.control, worker)
+        self.woken = False
+        self.over = False
+        self._batch = batch
+        self._wake = wake
+        self._ended = threading.Event()
+
+    def wait(self) -> None:
+        """Run the attempts, from the worker's thread; return when they have ended or one was left behind."""
+        name = f"{threading.current_thread().name}-task"
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._ended.wait()
+
+    def started(self, attempt: int) -> None:
+        self._report()
+
+    def ended(self, outcome: Outcome) -> None:
+        self.reports.ended(outcome)
+        self._report()
+
+    def _work(self) -> None:
+        finished = BatchRunner(
+            self._batch.jobs,
+            lambda: self._batch.program.runnable,
+            control=self.control,
+            sink=self,
+            worker=self.reports.worker,
+            keep_exception=True,
+        ).run()
+        if finished:
+            self._end()
+
+    def _report(self) -> None:
+        # Once, until the loop has collected: it may be busy, and tasks short.
+        if not self.woken:
+            self.woken = True
+            self._wake()
+
+    def _end(self) -> None:
+        self.over = True
+        self._ended.set()
+        self._wake()
+
+
+# By name, since what goes through Dask is pickled even here.
+_RUNS: dict[str, _Run] = {}
+
+
+def run_shared(name: str) -> None:
+    """Run a batch of this process; the Dask task that this is."""
+    run = _RUNS.get(name)
+    if run is not None:
+        run.wait()

@@ -1,1 +1,0 @@
-"""The parts of the ``dask`` backend: how a cluster is had, which of its workers are free, and what runs on them."""

@@ -1,0 +1,35 @@
+"""Any ``concurrent.futures.Executor`` as a backend: thread pools, process pools, loky, MPI pools."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from asyncexec.backends.adapters.blocking import BlockingBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.futures.kinds import NOT_YET
+from asyncexec.backends.futures.options import FuturesOptions
+from asyncexec.backends.futures.system import PoolSystem
+from asyncexec.backends.option_fields import takes_options
+
+
+class FuturesBackend(BlockingBackend):
+    """Run tasks on an executor of the ``concurrent.futures`` kind.
+
+    A running call of such a pool cannot be stopped: a task that is cancelled or times out while it runs is *given up*.
+    Its worker stays taken until the kernel returns. In a thread pool it then does not save; in any other pool a late
+    write cannot be prevented.
+
+    Its options are the fields of :class:`FuturesOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be.
+    """
+
+    features: ClassVar[Capabilities] = NOT_YET.capabilities(batch_limit=256)
+
+    @takes_options(FuturesOptions)
+    def __init__(self, options: FuturesOptions) -> None:
+        system = PoolSystem(options.executor, options.max_workers, options.batch_limit)
+        super().__init__(system, patience=options.patience)

@@ -1,0 +1,130 @@
+"""A pool of the ``concurrent.futures`` kind as a system whose calls block."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from typing import Any
+
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.futures.handles import PoolHandle, run_call
+from asyncexec.backends.futures.kinds import NOT_YET, PoolKind, kind_of
+from asyncexec.errors import BackendError, OptionError
+
+type PoolSource = Executor | Callable[[], Executor]
+
+
+class PoolSystem:
+    """A pool as a blocking system."""
+
+    def __init__(self, source: PoolSource, max_workers: int | None, batch_limit: int) -> None:
+        self._source = source
+        self._max_workers = max_workers
+        self._batch_limit = batch_limit
+        self._pool: Executor | None = source if isinstance(source, Executor) else None
+        self._owned = not isinstance(source, Executor)
+        self._kind = _kind_of_source(source)
+        self._opened = False
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Of the pool, as far as they are known."""
+        return self._kind.capabilities(batch_limit=self._batch_limit)
+
+    def open(self) -> int:
+        """Make the pool, or make it anew, and return how many calls it runs at once."""
+        if self._opened:
+            self._renew()
+        elif callable(self._source):
+            self._pool = self._make(self._source)
+        self._opened = True
+        if program := self._kind.lacks(os.environ):
+            raise BackendError(
+                f"executor 'futures': {type(self._pool).__name__} starts its workers by "
+                f"{program!r}, which is not on PATH. Where it came by pip, it is beside Python: "
+                f"activate the environment. Or start the program by it"
+            )
+        if not self._kind.tells_running:
+            # From here on, what is handed over is taken for running.
+            self._the_pool.submit(run_call, int).result()
+        return self._workers()
+
+    def submit(self, call: Callable[[], Any], /) -> PoolHandle:
+        """Have ``call`` run."""
+        return PoolHandle(self._the_pool.submit(run_call, call), self._kind)
+
+    def broken_by(self, error: BaseException, /) -> bool:
+        """Whether the pool is gone with all its workers."""
+        # What tasks raise comes back as data: a RuntimeError is the pool's own, as when it was shut down.
+        return isinstance(error, BrokenExecutor | RuntimeError) and not isinstance(
+            error, BackendError
+        )
+
+    def close(self, *, idle: bool) -> None:
+        """End the pool, if it was made here."""
+        if self._owned and self._pool is not None:
+            _end(self._pool, self._kind, idle=idle)
+            self._pool = None
+        self._opened = False
+
+    @property
+    def _the_pool(self) -> Executor:
+        if self._pool is None:
+            raise BackendError("executor 'futures' has no pool")
+        return self._pool
+
+    def _renew(self) -> None:
+        if isinstance(self._source, Executor):
+            raise BackendError(
+                "executor 'futures': the pool that was handed in broke or was shut down. Hand in a "
+                "function that makes the pool, and a new one is made when that happens: "
+                "executor_options={'executor': lambda: ProcessPoolExecutor(4)}"
+            )
+        if self._pool is not None:
+            _end(self._pool, self._kind, idle=False)
+        self._pool = self._make(self._source)
+
+    def _make(self, source: Callable[[], Executor]) -> Executor:
+        pool = source()
+        if not isinstance(pool, Executor):
+            raise OptionError(
+                f"executor 'futures': the function given as executor returned {pool!r}, "
+                f"which is not a concurrent.futures.Executor"
+            )
+        self._kind = kind_of(type(pool))
+        return pool
+
+    def _workers(self) -> int:
+        if self._max_workers is not None:
+            return self._max_workers
+        workers = getattr(self._pool, "_max_workers", None)
+        if not isinstance(workers, int) or workers < 1:
+            raise OptionError(
+                f"executor 'futures': {type(self._pool).__name__} does not say how many workers it "
+                f"has; say it with max_workers"
+            )
+        return workers
+
+
+def _kind_of_source(source: PoolSource) -> PoolKind:
+    if isinstance(source, Executor):
+        return kind_of(type(source))
+    # A class is a function that makes a pool, and says what it will make.
+    if isinstance(source, type) and issubclass(source, Executor):
+        return kind_of(source)
+    return NOT_YET
+
+
+def _end(pool: Executor, kind: PoolKind, *, idle: bool) -> None:
+    """Shut a pool of our own down, and kill its workers where they can be."""
+    shutdown: Callable[..., None] = pool.shutdown
+    if "kill_workers" in inspect.signature(shutdown).parameters:  # loky's
+        shutdown(wait=True, kill_workers=True)
+        return
+    if isinstance(pool, ProcessPoolExecutor) and not idle:
+        for process in list((getattr(pool, "_processes", None) or {}).values()):
+            process.kill()
+        idle = True
+    shutdown(wait=idle, **kind.shutdown)

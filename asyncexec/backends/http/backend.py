@@ -1,0 +1,54 @@
+"""A function behind HTTP: Google Cloud Functions, Cloud Run, OpenFaaS, or any server that runs the worker."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from asyncexec.backends.adapters.calls import CallsBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.http.function import Function
+from asyncexec.backends.http.options import HttpOptions
+from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.options import bytes_of
+
+_NAME = "http"
+
+
+class HttpBackend(CallsBackend):
+    """Run tasks in a function that answers HTTP requests with ``asyncexec.backends.http.worker_side:handle``.
+
+    Nothing stops a running function from outside: a task that is cancelled or times out while it runs is *given up*.
+    It computes on until its function returns, and a late write cannot be prevented; tasks behind it in its batch do not
+    start.
+
+    Its options are the fields of :class:`HttpOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be.
+    MissingExtraError
+        If httpx is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name=_NAME,
+        isolated=True,
+        metered=True,
+        batch_limit=1000,
+        loss_seconds=30.0,
+        native_retry="none of requests by HTTP",
+        call_seconds=0.02,
+    )
+
+    @takes_options(HttpOptions)
+    def __init__(self, options: HttpOptions) -> None:
+        need(_NAME, "http", "httpx")
+        capabilities = dataclasses.replace(
+            self.features,
+            batch_limit=options.batch_limit,
+            worker_bytes=bytes_of(options.memory),
+        )
+        super().__init__(Function(options, capabilities))

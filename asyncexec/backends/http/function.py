@@ -1,0 +1,311 @@
+"""A function behind HTTP as a system that is called asynchronously."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import pickle
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import anyio
+
+from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
+from asyncexec.backends.adapters.system_thread import SystemThread
+from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.backends.http.frames import FrameType, HttpFrames, decode_hello
+from asyncexec.backends.http.options import HttpOptions
+from asyncexec.backends.http.responses import error_of
+from asyncexec.backends.http.signing import HEADER, signature
+from asyncexec.backends.http.steering import (
+    MEDIA_TYPE as STEERING,
+    Order,
+    Orders,
+    decode_stopped,
+    encode_order,
+)
+from asyncexec.backends.http.tokens import Tokens
+from asyncexec.errors import BackendError, OptionError
+from asyncexec.events.outcome import Outcome
+from asyncexec.plan.memory import format_bytes, parse_bytes
+from asyncexec.worker.control import StopResult
+from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
+
+logger = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 10.0
+# A platform may first start a container, or let a call wait for one.
+START_SECONDS = 600.0
+# Many beats of the worker's.
+SILENCE_SECONDS = 30.0
+# Shorter than servers keep idle connections (gunicorn: 2 s), so that none is used that is just being closed.
+KEEPALIVE_SECONDS = 1.5
+ORDER_SECONDS = 0.5
+VERSION = 1
+
+
+class Function:
+    """Calls a function, one request for a batch, whose response comes while it runs."""
+
+    def __init__(self, options: HttpOptions, capabilities: Capabilities) -> None:
+        self.capabilities = capabilities
+        self._options = options
+        self._service = ServiceCaller(options.max_workers)
+        self._remote = RemoteCaller()
+        self._tokens = Tokens(options.token)
+        self._numbers = itertools.count(1)
+        self._client: Any = None
+
+    @property
+    def slots(self) -> int:
+        """How many calls may run at once, now."""
+        return self._service.slots
+
+    async def open(self) -> None:
+        """Make ready to connect, and look whether the function is there and fits."""
+        thread = SystemThread("http")
+        try:
+            self._client = await thread.run(partial(_client, self._options))
+        finally:
+            thread.end()
+        try:
+            await self._greet()
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await self.close()
+            raise
+
+    async def close(self) -> None:
+        """Close the connections."""
+        self._tokens.close()
+        await self._client.aclose()
+
+    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+        """Run a batch by as many requests as it takes, one after another."""
+        return await self._service.call(batch, progress, self._call_once)
+
+    async def _call_once(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
+        orders = Orders(progress, f"{self._options.url}#{next(self._numbers)}")
+        try:
+            with progress.stopped_by(orders):
+                failure = await self._follow(batch, progress, orders)
+        except anyio.get_cancelled_exc_class():
+            # The connection is closed already, which a worker finds out when it next has something to say.
+            attempts = frozenset(job.attempt for job in batch.jobs)
+            with anyio.CancelScope(shield=True):
+                await self._deliver(Order(orders.hello.call, attempts))
+            raise
+        if failure is None:
+            return ()
+        if not isinstance(failure, BackendError | BusyError | TooLargeError):
+            _charge_one(batch, progress, orders.hello.worker)
+        raise failure
+
+    async def _follow(
+        self, batch: Batch, progress: CallContext, orders: Orders
+    ) -> Exception | None:
+        """Run ``batch``, and steer it meanwhile; return what went wrong, as it is and not as part of a group."""
+        failure: Exception | None = None
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._steer, orders)
+            try:
+                await self._remote.stream(batch, progress, partial(self._stream, orders))
+                # What an order has stopped is not in the stream, but in the order's answer.
+                await orders.settled()
+            except Exception as error:  # noqa: BLE001 - see above
+                failure = error
+            tasks.cancel_scope.cancel()
+        return failure
+
+    async def _steer(self, orders: Orders) -> None:
+        """Have the worker obey orders; where it does not, its work is for nothing, and no harm is done."""
+        while True:
+            order = await orders.next()
+            orders.answered(order, await self._deliver(order))
+
+    async def _deliver(self, order: Order) -> StopResult | None:
+        """Return what the worker has stopped; None if it cannot be told."""
+        if not order.call:
+            return None
+        with anyio.move_on_after(ORDER_SECONDS):
+            try:
+                response = await self._send("POST", encode_order(order), media_type=STEERING)
+                stopped = decode_stopped(await response.aread())
+                await response.aclose()
+            except Exception as error:  # noqa: BLE001 - a worker that cannot be told is left to itself
+                logger.debug("executor 'http': an order was not delivered: %s", error)
+            else:
+                return stopped
+        return None
+
+    async def _stream(self, orders: Orders, call: RemoteBatch) -> AsyncIterator[bytes]:
+        """Have ``call`` made by one request, and yield what comes back while it runs."""
+        data = pickle.dumps(call, protocol=5)
+        limit = parse_bytes(self._options.request_bytes)
+        if len(data) > limit:
+            raise TooLargeError(
+                f"a task's function and inputs make {format_bytes(len(data))}, and a request may have "
+                f"{format_bytes(limit)}. Let tasks read large inputs from storage; where the platform takes "
+                f"more, say so: executor_options={{'request_bytes': …}}"
+            )
+        response = await self._send("POST", data)
+        needs_program = False
+        try:
+            await _accept(response, self._options.url)
+            async for frame in _frames(response):
+                if frame.kind is FrameType.HELLO:
+                    orders.hello = decode_hello(frame.content)
+                elif frame.kind is FrameType.NEEDS_PROGRAM:
+                    needs_program = True
+                elif frame.kind is FrameType.REPORTS:
+                    yield frame.content
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+        if needs_program:
+            yield NEEDS_PROGRAM
+
+    async def _send(
+        self, method: str, data: bytes, *, media_type: str = "application/octet-stream"
+    ) -> Any:
+        """Send a request, and return its response, of which the body is still to come."""
+        import httpx
+
+        headers = await self._tokens.headers()
+        if self._options.secret is not None:
+            headers[HEADER] = signature(self._options.secret, data, time.time())
+        if data:
+            headers["Content-Type"] = media_type
+        request = self._client.build_request(
+            method, self._options.url, content=data, headers=headers
+        )
+        try:
+            with anyio.fail_after(START_SECONDS):
+                return await self._client.send(request, stream=True)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise BusyError(f"{self._options.url} cannot be reached: {error}") from error
+
+    async def _greet(self) -> None:
+        """Ask the function who it is.
+
+        Raises
+        ------
+        BackendError
+            If it is none of ours, does not want us, or runs another Python.
+        OptionError
+            If the platform ends calls before ``timeout``.
+        """
+        import httpx
+
+        url = self._options.url
+        try:
+            response = await self._send("GET", b"")
+            try:
+                await _accept(response, url)
+                told = _json(await response.aread())
+            finally:
+                await response.aclose()
+        except BusyError as error:
+            if error.__cause__ is not None:
+                raise BackendError(f"executor 'http': {error}") from error
+            return  # It is there and has no time: calls will tell the rest.
+        except (httpx.HTTPError, OSError) as error:
+            raise BackendError(f"executor 'http': {url} does not answer: {error}") from error
+        _check(told, url, timeout=self._options.timeout)
+
+
+def _client(options: HttpOptions) -> Any:
+    import httpx
+
+    return httpx.AsyncClient(
+        headers=dict(options.headers or {}),
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        limits=httpx.Limits(
+            max_connections=None,
+            max_keepalive_connections=options.max_workers,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+        ),
+        # A redirect would carry the work, and the token, to somebody else.
+        follow_redirects=False,
+    )
+
+
+async def _accept(response: Any, url: str) -> None:
+    """Raise what a response means that is not the answer."""
+    if response.status_code == 200:
+        return
+    body = b""
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > 10_000:
+            break
+    raise error_of(url, response.status_code, response.headers, body)
+
+
+async def _frames(response: Any) -> AsyncIterator[Any]:
+    """Yield frames up to the last.
+
+    Raises
+    ------
+    ConnectionError
+        If the stream was cut, or nothing came for a while.
+    """
+    reader, pieces = HttpFrames(), response.aiter_bytes()
+    while True:
+        try:
+            with anyio.fail_after(SILENCE_SECONDS):
+                piece = await anext(pieces, None)
+        except TimeoutError:
+            raise ConnectionError(
+                f"the worker has said nothing for {SILENCE_SECONDS:g} s"
+            ) from None
+        if piece is None:
+            raise ConnectionError("the worker's answer was cut off")
+        for frame in reader.feed(piece):
+            if frame.kind is FrameType.END:
+                return
+            yield frame
+
+
+def _charge_one(batch: Batch, progress: CallContext, worker: str) -> None:
+    """Of what was not told to have ended, the first was running when the connection was lost."""
+    running = progress.running
+    if running is not None and running.attempt in progress.owed:
+        return
+    for job in batch.jobs:
+        if progress.started(job.attempt, worker):
+            return
+
+
+def _json(body: bytes) -> Mapping[str, Any]:
+    try:
+        told = json.loads(body)
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _check(told: Mapping[str, Any], url: str, *, timeout: float | None) -> None:
+    where = f"executor 'http': the function at {url}"
+    if told.get("asyncexec") != VERSION:
+        raise BackendError(
+            f"{where} is not asyncexec.backends.http.worker_side:handle in the engine's version: deploy it there"
+        )
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if told.get("python") != ours:
+        raise BackendError(
+            f"{where} runs Python {told.get('python')}, and functions that are sent from Python {ours} do not "
+            f"work there. Deploy it with Python {ours}"
+        )
+    limit = told.get("seconds")
+    if timeout is not None and isinstance(limit, int | float) and timeout > limit:
+        raise OptionError(
+            f"{where} is ended by its platform after {limit:g} s, and timeout is {timeout:g} s. "
+            f"Ask for less, or deploy it with a longer timeout (gcloud run deploy --timeout)"
+        )

@@ -1,1 +1,0 @@
-"""Functions behind HTTP: what travels, who may call, and what a response means."""

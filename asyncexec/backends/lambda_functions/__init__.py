@@ -1,1 +1,0 @@
-"""Calls of AWS Lambda functions: what travels, and what Lambda's answers mean."""

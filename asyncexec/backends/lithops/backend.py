@@ -1,0 +1,52 @@
+"""Lithops as a backend: functions on AWS Lambda, Google Cloud, Azure, Kubernetes …, or processes of this machine."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from asyncexec.backends.adapters.blocking import BlockingBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.lithops.configuration import configuration_of
+from asyncexec.backends.lithops.options import LithopsOptions
+from asyncexec.backends.lithops.system import LithopsSystem
+from asyncexec.backends.option_fields import takes_options
+
+_NAME = "lithops"
+
+
+class LithopsBackend(BlockingBackend):
+    """Run tasks with `Lithops <https://lithops-cloud.github.io>`_.
+
+    A batch of tasks is one call of Lithops, and all the calls that are ready go as one job. What Lithops is configured
+    for is where they run; where nothing is configured, that is this machine.
+
+    Its options are the fields of :class:`LithopsOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be, or Lithops does not take its configuration.
+    MissingExtraError
+        If Lithops is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name=_NAME,
+        kills=True,
+        local=True,
+        isolated=True,
+        measures_memory=True,
+        batch_limit=1_000,
+        tells_progress=False,
+        loss_seconds=3.0,
+        native_retry="only through RetryingFunctionExecutor, which is not used",
+        call_seconds=0.4,
+    )
+
+    @takes_options(LithopsOptions)
+    def __init__(self, options: LithopsOptions) -> None:
+        need(_NAME, "lithops")
+        configuration = configuration_of(options)
+        system = LithopsSystem(configuration, configuration.capabilities(self.features))
+        super().__init__(system, patience=options.patience)

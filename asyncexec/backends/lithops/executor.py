@@ -1,0 +1,147 @@
+"""One executor of Lithops: jobs in, futures out, and nothing left behind."""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
+from asyncexec.backends.lithops.configuration import Configuration
+from asyncexec.backends.lithops.handles import CallHandle
+from asyncexec.backends.lithops.worker_side import Errand, run_errand
+from asyncexec.worker.remote_batch import RemoteBatch
+
+
+class JobExecutor:
+    """A ``lithops.FunctionExecutor``; made and closed in one thread, and asked in others."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        import lithops
+
+        self._configuration = configuration
+        # A level of None leaves the program's logging alone.
+        self._lithops: Any = lithops.FunctionExecutor(
+            config=copy.deepcopy(dict(configuration.config)), log_level=None
+        )
+        # It would be kept, and cleaned up after once more, when the program ends.
+        with suppress(AttributeError):
+            atexit.unregister(self._lithops._clean_at_exit)  # noqa: SLF001 - there is no other name for it
+        self.kills = configuration.is_local
+        self._programs: set[str] = set()
+        self._open: dict[str, set[str]] = {}
+        self._ended: list[str] = []
+        self._lock = threading.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a job has not ended."""
+        return bool(self._open)
+
+    @property
+    def internal_storage(self) -> Any:
+        """Lithops' storage."""
+        return self._lithops.internal_storage
+
+    def submit(self, calls: Sequence[RemoteBatch]) -> list[CallHandle]:
+        """Have ``calls`` run as one job."""
+        self._clean_up()
+        errands = [self._errand(call) for call in calls]
+        limit = self._configuration.execution_timeout(max(len(call.jobs) for call in calls))
+        futures = list(
+            self._lithops.map(
+                run_errand, errands, timeout=limit, **self._configuration.job_arguments()
+            )
+        )
+        with self._lock:
+            self._open[futures[0].job_key] = {future.call_id for future in futures}
+        return [CallHandle(future, self) for future in futures]
+
+    def _errand(self, call: RemoteBatch) -> Errand:
+        """Put a large program into Lithops' storage, once, instead of into each call."""
+        key = f"{self._prefix()}{call.key.hex()}.program"
+        if call.blob is not None and len(call.blob) > SMALL_PROGRAM_BYTES:
+            if key not in self._programs:
+                storage = self._lithops.storage
+                storage.put_object(storage.bucket, key, call.blob)
+                self._programs.add(key)
+            call.blob = None
+        return Errand(call=call, program=key if call.blob is None else None)
+
+    def _prefix(self) -> str:
+        """Return where Lithops keeps the functions of this executor, and programs are kept beside them."""
+        from lithops.constants import JOBS_PREFIX
+
+        return f"{JOBS_PREFIX}/{self._lithops.executor_id}/"
+
+    # What handles ask, in any thread.
+
+    def kill(self, future: Any) -> None:
+        """End a job that runs on this machine, with all its processes."""
+        self._lithops.compute_handler.clear({future.job_key}, exception=InterruptedError())
+
+    def process_ended(self, future: Any) -> tuple[str, str] | None:
+        """Return the name and the end of the job's process on this machine; None while it runs, or if none is known."""
+        environment = getattr(self._lithops.compute_handler, "env", None)
+        process = getattr(environment, "jobs", {}).get(future.job_key)
+        if not isinstance(process, subprocess.Popen) or process.poll() is None:
+            return None
+        return (
+            f"lithops:{process.pid}",
+            f"the process that Lithops started for the call ended with code {process.returncode} before it answered",
+        )
+
+    def forget(self, future: Any) -> None:
+        """Take note that nobody waits for a call any more; Lithops would keep it for good."""
+        self._lithops.job_monitor.remove([future])
+        with suppress(ValueError):
+            self._lithops.futures.remove(future)
+        with self._lock:
+            calls = self._open.get(future.job_key, set())
+            calls.discard(future.call_id)
+            if not calls and self._open.pop(future.job_key, None) is not None:
+                self._ended.append(future.job_key)
+
+    # Cleaning.
+
+    def close(self) -> None:
+        """End what runs, Lithops' threads, and what its jobs have left."""
+        from lithops.job.job import invalidate_function_cache
+
+        self._lithops.__exit__(None, None, None)
+        manager = getattr(self._lithops.compute_handler, "job_manager", None)
+        if isinstance(manager, threading.Thread):
+            manager.join()
+        invokers = getattr(self._lithops.invoker, "executor", None)
+        if invokers is not None:
+            invokers.shutdown(wait=True)
+        with self._lock:
+            self._ended += self._open
+            self._open.clear()
+        self._clean_up()
+        self._remove(self._prefix())
+        invalidate_function_cache(self._lithops.executor_id)
+
+    def _clean_up(self) -> None:
+        """Delete what ended jobs have left: their inputs, answers and logs."""
+        from lithops.constants import JOBS_DIR, JOBS_PREFIX, LOGS_DIR, MODULES_DIR
+
+        with self._lock:
+            ended, self._ended = self._ended, []
+        for job_key in ended:
+            self._remove(f"{JOBS_PREFIX}/{job_key}/", f"{JOBS_PREFIX}/{job_key}-job.json")
+            Path(JOBS_DIR, f"{job_key}.done").unlink(missing_ok=True)
+            Path(LOGS_DIR, f"{job_key}.log").unlink(missing_ok=True)
+            for folder in (MODULES_DIR, JOBS_DIR):
+                shutil.rmtree(Path(folder, job_key), ignore_errors=True)
+
+    def _remove(self, prefix: str, *keys: str) -> None:
+        storage = self._lithops.storage
+        found = [*storage.list_keys(storage.bucket, prefix), *keys]
+        storage.delete_objects(storage.bucket, found)

@@ -1,0 +1,50 @@
+"""Modal: containers of an app of our own, which ends with the backend."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import ClassVar
+
+from asyncexec.backends.adapters.calls import CallsBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.modal.options import NAME, ModalOptions
+from asyncexec.backends.modal.system import ModalApp
+from asyncexec.backends.option_fields import takes_options
+
+
+class ModalBackend(CallsBackend):
+    """Run tasks in containers on Modal.
+
+    Entering starts an ephemeral app with one function, leaving stops it. A batch is one call of that function, and
+    cancelling a task that runs ends its container. The credentials are those of Modal's own configuration.
+
+    Its options are the fields of :class:`ModalOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be.
+    MissingExtraError
+        If modal is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name=NAME,
+        kills=True,
+        isolated=True,
+        metered=True,
+        batch_limit=1000,
+        loss_seconds=60.0,
+        native_retry="none of generator functions, as this is one; but Modal runs a call again whose "
+        "container it took away for others (nonpreemptible prevents that)",
+        call_seconds=0.1,
+    )
+
+    @takes_options(ModalOptions)
+    def __init__(self, options: ModalOptions) -> None:
+        need(NAME, "modal")
+        capabilities = dataclasses.replace(
+            self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
+        )
+        super().__init__(ModalApp(options, capabilities))

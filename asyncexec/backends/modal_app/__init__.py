@@ -1,1 +1,0 @@
-"""What is particular to Modal: the app that a backend runs there, and what its containers do."""

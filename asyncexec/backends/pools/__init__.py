@@ -1,1 +1,0 @@
-"""What is particular to pools of the ``concurrent.futures`` kind: the standard library's, loky, MPI, Parsl, Lithops."""

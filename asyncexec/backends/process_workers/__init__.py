@@ -1,1 +1,0 @@
-"""Worker processes: how they are started, spoken to, measured and ended, for the ``processes`` backend."""

@@ -1,0 +1,148 @@
+"""A page of memory that a worker process and the driver both see.
+
+A worker deep in a kernel can send nothing: the kernel may hold the GIL for an hour, or crash. So it leaves on
+the page, before each job, which job it starts; and after each job the outcome, until the next frame takes
+it along. The driver looks when a worker has been silent for a while, and after it has died. That is how
+
+- the start of a long job is known within milliseconds, with the outcomes of the short jobs before it;
+- a crash costs the job that crashed, and no other, and that job is known by its position;
+- jobs that a worker holds and has not started can be taken away from it: the driver forbids them on the page.
+
+Cells are 8 bytes, aligned, and each is written by one side and in one go. What belongs together is in
+one cell: (batch, position) of the job that runs, (batch, first, count) of the outcomes on the page. A job
+runs if its position is the one behind the outcomes.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import time
+from typing import NamedTuple
+
+from asyncexec.backends.processes.frames import ROW
+
+MOST_JOBS = 512
+PAYLOAD_BYTES = 64 * 1024
+
+_CELLS_AT, _TIMES_AT, _FORBIDDEN_AT = 0, 16, 64
+_ROWS_AT = _FORBIDDEN_AT + 2 * MOST_JOBS
+_PAYLOAD_AT = _ROWS_AT + ROW.size * MOST_JOBS
+_PAGE_BYTES = _PAYLOAD_AT + PAYLOAD_BYTES
+
+_RUN, _LEFT = 0, 1
+_STARTED_AT, _SINCE = 0, 1
+
+
+class Sight(NamedTuple):
+    """What a worker is doing.
+
+    Attributes
+    ----------
+    number : int
+        Of the batch that it is in, or was in last; 0 before the first.
+    position : int
+        Of the job in that batch that it has started last.
+    running : bool
+        Whether that job has not ended.
+    started_at, since : float
+        When it started: seconds since the epoch, and by the monotonic clock.
+    first, left : int
+        Position of the first outcome left on the page, and how many there are.
+    """
+
+    number: int
+    position: int
+    running: bool
+    started_at: float
+    since: float
+    first: int
+    left: int
+
+
+class Page:
+    """The page, mapped from a file descriptor; both sides use this class.
+
+    Attributes
+    ----------
+    table, payload : memoryview
+        Where outcomes are left: their rows, and the bytes of their values and errors.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._map = mmap.mmap(descriptor, _PAGE_BYTES)
+        self._whole = memoryview(self._map)
+        self._cells = self._whole[_CELLS_AT:_TIMES_AT].cast("q")
+        self._times = self._whole[_TIMES_AT : _TIMES_AT + 16].cast("d")
+        self._forbidden = tuple(
+            self._whole[_FORBIDDEN_AT + n * MOST_JOBS : _FORBIDDEN_AT + (n + 1) * MOST_JOBS]
+            for n in range(2)
+        )
+        self.table = self._whole[_ROWS_AT:_PAYLOAD_AT]
+        self.payload = self._whole[_PAYLOAD_AT:]
+
+    @staticmethod
+    def create() -> int:
+        """Return a file descriptor for a new page; the file has no name, and goes with its last user."""
+        if hasattr(os, "memfd_create"):
+            descriptor = os.memfd_create("asyncexec")
+        else:
+            with tempfile.TemporaryFile() as file:
+                descriptor = os.dup(file.fileno())
+        os.ftruncate(descriptor, _PAGE_BYTES)
+        return descriptor
+
+    def close(self) -> None:
+        """Unmap it."""
+        self._cells.release()
+        self._times.release()
+        for view in (*self._forbidden, self.table, self.payload, self._whole):
+            view.release()
+        self._map.close()
+
+    # The worker's side.
+
+    def begin(self, number: int) -> None:
+        """Take note that a batch begins; nothing of the last one may be left on the page."""
+        self._cells[_LEFT] = number << 32
+
+    def start(self, number: int, position: int) -> None:
+        """Take note that a job starts."""
+        self._times[_STARTED_AT] = time.time()
+        self._times[_SINCE] = time.monotonic()
+        self._cells[_RUN] = number << 32 | position
+
+    def left(self, number: int, first: int, count: int) -> None:
+        """Take note that the table holds ``count`` outcomes, from position ``first``."""
+        self._cells[_LEFT] = number << 32 | first << 16 | count
+
+    def forbidden(self, number: int) -> memoryview:
+        """Return a byte for each position in a batch: 1 where the job must not start."""
+        return self._forbidden[number & 1]
+
+    # The driver's side.
+
+    def sight(self) -> Sight:
+        """Return what the worker is doing."""
+        run, left = self._cells[_RUN], self._cells[_LEFT]
+        number, position = run >> 32, run & 0xFFFFFFFF
+        first, count = left >> 16 & 0xFFFF, left & 0xFFFF
+        running = number > 0 and left >> 32 == number and position == first + count
+        return Sight(
+            number,
+            position,
+            running,
+            self._times[_STARTED_AT],
+            self._times[_SINCE],
+            first,
+            count,
+        )
+
+    def allow(self, number: int) -> None:
+        """Let every job of a batch start; a batch of the same parity must have ended."""
+        self._forbidden[number & 1][:] = bytes(MOST_JOBS)
+
+    def forbid(self, number: int) -> None:
+        """Let no job of a batch start that has not."""
+        self._forbidden[number & 1][:] = b"\1" * MOST_JOBS

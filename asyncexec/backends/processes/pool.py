@@ -1,0 +1,360 @@
+"""The worker processes of a backend: who gets which batch, and who takes the place of those that end.
+
+Workers say by themselves what they have done, at least every 20 ms while they are between jobs. A timer looks at those
+that are deep in one (see ``page``); it runs only while there is work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+
+from asyncexec.backends.contract import Batch, Job, Program, Report
+from asyncexec.backends.placement import least_busy, resting
+from asyncexec.backends.processes.assignment import Assignment, Ending
+from asyncexec.backends.processes.inputs import pack_inputs
+from asyncexec.backends.processes.launch import Launcher
+from asyncexec.backends.processes.page import MOST_JOBS
+from asyncexec.backends.processes.worker_handle import ProcessWorker
+from asyncexec.errors import BackendError, SerializationError
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
+
+TICK_SECONDS = 0.02
+# From forbidding a job on the page to looking whether it has started all the same.
+SETTLE_SECONDS = 0.005
+MOST_FAILED_STARTS = 3
+# How long workers without work may take to end by themselves.
+GRACE_SECONDS = 0.5
+# A process that SIGKILL does not end for so long is stuck in the system, and left to it.
+KILL_SECONDS = 10.0
+_LEAVING = "was killed because the executor ends"
+
+
+class ProcessPool:
+    """Worker processes that run batches; its methods belong to the event loop's thread.
+
+    Parameters
+    ----------
+    launcher : Launcher
+    size : int
+        How many workers run batches at once.
+    allowed_bytes : callable
+        Returns what a worker may hold while it runs a program; None where there is no limit.
+    most_jobs : int or None
+        How many jobs a worker runs in its life.
+    start_timeout : float
+        Seconds that a worker may take to start up.
+    report : callable
+        Takes reports, and how many of them are outcomes.
+    fail : callable
+        Takes the error when the pool is broken.
+    """
+
+    def __init__(
+        self,
+        *,
+        launcher: Launcher,
+        size: int,
+        allowed_bytes: Callable[[Program], int | None],
+        most_jobs: int | None,
+        start_timeout: float,
+        report: Callable[[Sequence[Report], int], None],
+        fail: Callable[[Exception], None],
+    ) -> None:
+        self._launcher = launcher
+        self._size = size
+        self._allowed_bytes = allowed_bytes
+        self._most_jobs = most_jobs
+        self._start_timeout = start_timeout
+        self._report = report
+        self._fail = fail
+        self._loop = asyncio.get_running_loop()
+        self._workers: set[ProcessWorker] = set()
+        self._resting: set[ProcessWorker] = set()
+        self._queue: deque[Assignment] = deque()
+        self._where: dict[int, Assignment] = {}  # By attempt.
+        self._failed_starts = 0
+        self._start_timers: dict[ProcessWorker, asyncio.TimerHandle] = {}
+        self._tick: asyncio.TimerHandle | None = None
+        self._broken = self._closing = False
+        self._none_left = asyncio.Event()
+
+    async def open(self) -> None:
+        """Start the workers, without waiting until they are ready."""
+        while self._lacks_worker():
+            self._hire()
+            await asyncio.sleep(0)  # Each takes some ms, in which nothing else would run.
+
+    async def close(self, *, at_once: bool) -> None:
+        """End all workers: those at work by force, the others by force unless they go within half a second."""
+        self._closing = True
+        self._queue.clear()
+        for timer in (self._tick, *self._start_timers.values()):
+            if timer is not None:
+                timer.cancel()
+        for worker in self._workers:
+            if at_once or worker.assignments or not worker.is_ready:
+                worker.kill(_LEAVING)
+            else:
+                worker.dismiss()
+        interrupted: asyncio.CancelledError | None = None
+        for patience in (GRACE_SECONDS, KILL_SECONDS):
+            try:
+                await self._all_gone(patience)
+            except asyncio.CancelledError as error:
+                interrupted = error
+            for worker in self._workers:
+                worker.kill(_LEAVING)
+        self._launcher.close()
+        if interrupted is not None:
+            raise interrupted
+
+    async def _all_gone(self, patience: float) -> None:
+        if not self._workers:
+            return
+        self._none_left.clear()
+        try:
+            async with asyncio.timeout(patience):
+                await self._none_left.wait()
+        except TimeoutError:
+            return
+
+    @property
+    def slots(self) -> int:
+        """How many workers run batches at once, now; those that take the place of others count already."""
+        return self._size - sum(not worker.leaving for worker in self._resting)
+
+    # Work comes and goes.
+
+    def submit(self, batch: Batch) -> None:
+        """Run a batch."""
+        limit = min(MOST_JOBS, self._most_jobs or MOST_JOBS)
+        if len(batch.jobs) > limit:
+            size = len(batch.jobs)
+            self._break(BackendError(f"a batch of {size} attempts is over the limit of {limit}"))
+            return
+        try:
+            batch.program.blob  # noqa: B018 - pickled here, where it can be said that it cannot
+        except SerializationError as error:
+            info = describe(error, keep=True)
+            failed = [Outcome(job.attempt, Status.FAILED, error=info) for job in batch.jobs]
+            self._report(failed, len(failed))
+            return
+        self._enqueue(Assignment(batch.program, batch.jobs, batch.apart_from))
+        self._feed()
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Stop these attempts; workers that are running one are killed."""
+        held: dict[Assignment, set[int]] = {}
+        for attempt in attempts:
+            assignment = self._where.get(attempt)
+            if assignment is not None:
+                held.setdefault(assignment, set()).add(attempt)
+        waited = False
+        for assignment, unwanted in held.items():
+            worker = next((w for w in self._workers if assignment in w.assignments), None)
+            if worker is None:
+                self._drop_queued(assignment, unwanted)
+            else:
+                worker.drop(assignment, unwanted)
+                waited = True
+        if waited:
+            self._loop.call_later(SETTLE_SECONDS, self._look)
+
+    def avoid(self, names: Collection[str]) -> None:
+        """Give these workers nothing more, and what they have not begun to others; those of the last call may work."""
+        self._refill()  # Who takes the place of one that ends is another.
+        staying = {worker.name: worker for worker in self._workers if not worker.leaving}
+        self._resting = {staying[name] for name in resting(staying, names)}
+        for worker in self._resting:
+            worker.give_up_all()
+        if self._resting:
+            self._loop.call_later(SETTLE_SECONDS, self._look)
+        self._feed()
+
+    def report(self, reports: Sequence[Report], outcomes: int) -> None:
+        """Pass on reports from a worker."""
+        if outcomes:
+            forget = self._where.pop
+            for report in reports:
+                forget(report[0], None)
+        self._report(reports, outcomes)
+
+    def take_back(self, assignment: Assignment, jobs: Sequence[Job]) -> None:
+        """Hand jobs that a worker did not come to to another, before all that waits."""
+        if not self._closing:
+            again = Assignment(assignment.program, jobs, assignment.apart_from)
+            self._enqueue(again, first=True)
+            self._loop.call_soon(self._feed)
+
+    def _enqueue(self, assignment: Assignment, *, first: bool = False) -> None:
+        for job in assignment.jobs:
+            self._where[job.attempt] = assignment
+        if first:
+            self._queue.appendleft(assignment)
+        else:
+            self._queue.append(assignment)
+
+    def _drop_queued(self, assignment: Assignment, unwanted: set[int]) -> None:
+        assignment.jobs = [job for job in assignment.jobs if job.attempt not in unwanted]
+        self.report([Outcome(a, Status.CANCELLED) for a in unwanted], len(unwanted))
+
+    def _feed(self) -> None:
+        """Hand out what waits, as far as workers take it."""
+        passed: list[Assignment] = []
+        while self._queue and not (self._closing or self._broken):
+            assignment = self._queue[0]
+            worker = self._worker_for(assignment) if assignment.jobs else None
+            if assignment.jobs and worker is None and not assignment.apart_from:
+                break
+            self._queue.popleft()
+            if worker is not None:
+                self._give(worker, assignment)
+            elif assignment.jobs:
+                passed.append(assignment)  # Others may go to the workers it waits beside.
+        self._queue.extendleft(reversed(passed))
+        if self._tick is None and not self._closing and any(w.assignments for w in self._workers):
+            self._tick = self._loop.call_later(TICK_SECONDS, self._ticked)
+
+    def _give(self, worker: ProcessWorker, assignment: Assignment) -> None:
+        packed = pack_inputs(assignment.jobs)
+        if packed.refused:
+            failed = [_unpicklable(job, why) for job, why in packed.refused]
+            self.report(failed, len(failed))
+            assignment.jobs = packed.jobs
+        if assignment.jobs:
+            worker.give(assignment, packed, self._allowed_bytes(assignment.program))
+
+    def _worker_for(self, assignment: Assignment) -> ProcessWorker | None:
+        """Return the worker that is to run an assignment; None where it has to wait."""
+        jobs = len(assignment.jobs)
+        busy = sum(bool(w.assignments) for w in self._workers)
+        free: list[ProcessWorker] = []
+        for worker in list(self._workers):
+            if not worker.has_room() or (busy >= self._size and not worker.assignments):
+                continue
+            if self._most_jobs is not None and worker.handed + jobs > self._most_jobs:
+                self._retire(worker)
+            elif worker not in self._resting:
+                free.append(worker)
+        return least_busy(free, self._takers(), apart_from=assignment.apart_from)
+
+    def _takers(self) -> Iterator[ProcessWorker]:
+        """Iterate over the workers that take work sooner or later."""
+        return (w for w in self._workers if not w.leaving and w not in self._resting)
+
+    # Workers come and go.
+
+    def ready(self, worker: ProcessWorker) -> None:
+        """Take note that a worker has started up."""
+        self._start_timers.pop(worker).cancel()
+        self._feed()
+
+    def free(self, worker: ProcessWorker) -> None:
+        """Give a worker more to do, if there is more."""
+        self._failed_starts = 0
+        if worker.leaving and not worker.assignments:
+            worker.dismiss()
+        self._feed()
+
+    def gone(self, worker: ProcessWorker, ending: Ending, how: str) -> None:
+        """Replace a worker that has ended."""
+        self._workers.discard(worker)
+        self._resting.discard(worker)
+        timer = self._start_timers.pop(worker, None)
+        if timer is not None:
+            timer.cancel()
+        if self._closing:
+            if not self._workers:
+                self._none_left.set()
+            return
+        if ending is Ending.NEVER_READY or (ending is Ending.DIED and worker.stillborn):
+            self._note_failed_start(f"{how}{_said(worker.error_tail())}")
+        self._refill()
+        self._feed()
+
+    def _retire(self, worker: ProcessWorker) -> None:
+        """Give a worker no more, and let it end when it is through with what it has."""
+        worker.leaving = True
+        if not worker.assignments:
+            worker.dismiss()
+        self._refill()
+
+    def _lacks_worker(self) -> bool:
+        staying = sum(not w.leaving for w in self._workers)
+        return staying < self._size and not (self._closing or self._broken)
+
+    def _refill(self) -> None:
+        while self._lacks_worker():
+            self._hire()
+
+    def _hire(self) -> None:
+        try:
+            launched = self._launcher.launch()
+        except BackendError as error:
+            self._break(error)
+            return
+        worker = ProcessWorker(self._loop, launched, self)
+        self._workers.add(worker)
+        self._start_timers[worker] = self._loop.call_later(
+            self._start_timeout, self._too_slow, worker
+        )
+
+    def _too_slow(self, worker: ProcessWorker) -> None:
+        worker.kill(f"was not ready within {self._start_timeout:g} s, and was killed")
+
+    def _note_failed_start(self, how: str) -> None:
+        self._failed_starts += 1
+        if self._failed_starts >= MOST_FAILED_STARTS:
+            self._break(
+                BackendError(
+                    f"worker processes end before they can work, {self._failed_starts} in a row; the last one {how}"
+                )
+            )
+
+    def _break(self, error: BackendError) -> None:
+        self._broken = True
+        self._fail(error)
+
+    # The timer.
+
+    def _ticked(self) -> None:
+        self._tick = None
+        self._look()
+        self._rebalance()
+        self._feed()
+
+    def _look(self) -> None:
+        if self._closing:
+            return
+        now = time.monotonic()
+        for worker in list(self._workers):
+            worker.look(now)
+        self._refill()  # Who was killed just now is replaced while it still ends.
+
+    def _rebalance(self) -> None:
+        """Take a batch that waits behind a long job from its worker, if another has nothing to do."""
+        if self._queue:
+            return
+        idle = sum(w.is_ready and not w.assignments for w in self._takers())
+        for worker in self._workers:
+            if not idle:
+                return
+            idle -= worker.give_up_waiting()
+
+
+def _unpicklable(job: Job, why: Exception) -> Outcome:
+    error = SerializationError(
+        f"an input of this task cannot be pickled, so it cannot be sent to a worker process: "
+        f"{type(why).__name__}: {why}. Send what it is made from instead (a path, say, and not an open file), "
+        f"or run on executor='threads'"
+    )
+    error.__cause__ = why
+    return Outcome(job.attempt, Status.FAILED, error=describe(error, keep=True))
+
+
+def _said(tail: str) -> str:
+    return f"; it wrote to stderr:\n{tail}" if tail else " and wrote nothing to stderr"

@@ -1,0 +1,215 @@
+"""Ray tasks that run batches: how they are submitted, listened to and killed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from functools import partial
+from importlib.metadata import version as version_of
+from typing import Any
+
+import anyio
+
+from asyncexec.backends.adapters.system_thread import SystemThread
+from asyncexec.backends.ray import worker_side
+from asyncexec.backends.ray.options import RayOptions
+from asyncexec.backends.ray.pending_kills import KILL_SECONDS, KILLS, Kills, until_gone
+from asyncexec.backends.ray.record import last
+from asyncexec.backends.ray.resources import Demand
+from asyncexec.errors import BackendError, WorkerLostError
+from asyncexec.worker.remote_batch import RemoteBatch
+
+# Larger calls are copied into Ray's object store, which may have to make room first.
+LARGE_BYTES = 64_000
+# How often a call that met the end of a killed worker is passed on.
+PASSED_ON = 3
+SHUT_DOWN = "executor 'ray': Ray was shut down in this process while it was used"
+
+_log = logging.getLogger(__name__)
+
+
+class Remote:
+    """Runs batches as Ray tasks; one for each time that Ray is opened.
+
+    Parameters
+    ----------
+    options : RayOptions
+    thread : SystemThread
+        For what blocks.
+    kills : Kills
+        Where those of this process are noted.
+    """
+
+    def __init__(
+        self,
+        options: RayOptions | None = None,
+        thread: SystemThread | None = None,
+        kills: Kills = KILLS,
+    ) -> None:
+        self._options = options
+        self._thread = thread
+        self._kills = kills
+        self._functions: dict[Demand, Any] = {}
+
+    async def run(
+        self, call: RemoteBatch, record: str | None, demand: Demand
+    ) -> AsyncIterator[bytes]:
+        """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled.
+
+        A call that was given to a worker which was being killed because of another is passed on to the next.
+        """
+        for left in reversed(range(PASSED_ON + 1)):
+            told = False
+            try:
+                async for frame in self._frames(call, record, demand):
+                    told = True
+                    yield frame
+            except Exception as error:
+                begun = told or last(record) is not None
+                if begun or not left or not (_is_loss(error) and self._kills.recent):
+                    raise
+            else:
+                return
+
+    async def _frames(
+        self, call: RemoteBatch, record: str | None, demand: Demand
+    ) -> AsyncIterator[bytes]:
+        stream: Any = None
+        # What is cancelled has to be known to be killed.
+        with anyio.CancelScope(shield=True):
+            stream = await self._submitted(call, record, self._function(demand))
+        try:
+            async for frame in stream:
+                yield await frame
+        except anyio.get_cancelled_exc_class():
+            await _kill(stream, record, self._kills)
+            raise
+
+    async def _submitted(self, call: RemoteBatch, record: str | None, function: Any) -> Any:
+        import ray
+
+        if not ray.is_initialized():
+            raise BackendError(SHUT_DOWN)  # Otherwise Ray would start another by itself.
+        if self._thread is not None and _is_large(call):
+            return await self._thread.run(partial(function.remote, call, record))
+        return function.remote(call, record)
+
+    def plain(self, function: Any) -> Any:
+        """Return a Ray function that takes no resources, on a worker like those of tasks."""
+        import ray
+
+        return ray.remote(num_cpus=0, max_retries=0, **self._environment)(function)
+
+    @property
+    def _environment(self) -> dict[str, Any]:
+        env = {} if self._options is None else self._options.task_env
+        return {"runtime_env": env} if env else {}
+
+    def _function(self, demand: Demand) -> Any:
+        """Return the Ray function for calls that take so much; making it costs more than calling it."""
+        function = self._functions.get(demand)
+        if function is None:
+            import ray
+
+            options = {**demand.options, **self._environment}
+            if self._options is not None and self._options.max_calls is not None:
+                options["max_calls"] = self._options.max_calls
+            decorate = ray.remote(num_returns="streaming", max_retries=0, **options)
+            function = self._functions[demand] = decorate(worker_side.frames)
+        return function
+
+
+async def probe(remote: Remote) -> None:
+    """Find out whether workers can run tasks at all, and warn where they have another version of asyncexec.
+
+    Raises
+    ------
+    BackendError
+        If they cannot.
+    """
+    try:
+        theirs = await remote.plain(worker_side.version).remote()
+    except Exception as error:
+        meant = as_lost(error)
+        if isinstance(meant, BackendError):
+            raise meant from error
+        raise BackendError(
+            f"executor 'ray': no worker could be tried out: {_first_line(error)}"
+        ) from error
+    ours = version_of("asyncexec")
+    if theirs != ours:
+        _log.warning("Ray's workers have asyncexec %s, and this process has %s", theirs, ours)
+
+
+def as_lost(error: Exception) -> Exception:
+    """Return what an error of a call means: a worker that is gone, memory that was short, a broken system."""
+    import ray
+    from ray.exceptions import (
+        OutOfMemoryError,
+        RayTaskError,
+        RuntimeEnvSetupError,
+    )
+
+    if isinstance(error, BackendError):
+        return error
+    if isinstance(error, OutOfMemoryError):
+        return MemoryError(f"Ray ended the worker because its machine ran out of memory: {error}")
+    if isinstance(error, RuntimeEnvSetupError):
+        return BackendError(
+            f"executor 'ray': the environment asked for with pip, env_vars, working_dir or py_modules cannot be made: "
+            f"{_last_line(error)}"
+        )
+    if isinstance(error, RayTaskError):
+        return BackendError(
+            f"executor 'ray': a worker cannot run tasks: {_last_line(error)}. Workers need asyncexec and what it "
+            f"depends on, in the versions that are here: have them in their image, or give pip or py_modules"
+        )
+    if not ray.is_initialized():
+        return BackendError(SHUT_DOWN)
+    return WorkerLostError(f"Ray's worker is gone: {_first_line(error)}")
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+
+
+def _last_line(error: Exception) -> str:
+    """Return where a traceback in a message says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
+    return lines[-1] if lines else type(error).__name__
+
+
+def _is_large(call: RemoteBatch) -> bool:
+    size = len(call.blob or b"")
+    for job in call.jobs:
+        for value in job.inputs:
+            size += sum(len(v.data) for v in getattr(value, "values", (value,)))
+        if size > LARGE_BYTES:
+            return True
+    return False
+
+
+def _is_loss(error: Exception) -> bool:
+    from ray.exceptions import WorkerCrashedError
+
+    return isinstance(error, WorkerCrashedError)
+
+
+async def _kill(stream: Any, record: str | None, kills: Kills) -> None:
+    """Kill the worker of a call, and wait until it is dead, or the call turns out to have ended."""
+    import ray
+
+    kills.note()
+    try:
+        with anyio.CancelScope(shield=True), anyio.move_on_after(KILL_SECONDS):
+            try:
+                ray.cancel(stream, force=True)
+                async for frame in stream:
+                    await frame
+            except Exception:  # noqa: BLE001 - whatever Ray says, the worker's end is what counts
+                # Ray says so of what has not begun, too, and before the process has gone.
+                if (begun := last(record)) is not None:
+                    await until_gone(begun[1])
+    finally:
+        kills.note()

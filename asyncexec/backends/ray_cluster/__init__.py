@@ -1,1 +1,0 @@
-"""What the ``ray`` executor is made of."""

@@ -1,0 +1,15 @@
+"""The ``slurm`` executor.
+
+``request`` says what a job asks for, ``commands`` calls SLURM's programs, ``channel`` is how a job and its driver
+exchange messages (by files), ``worker_side`` runs in the job, ``client`` does all that blocks on this side,
+``idle_jobs`` keeps the jobs without work, and ``system`` is the side of the event loop.
+"""
+
+from typing import TYPE_CHECKING
+
+from asyncexec.lazy import names_of
+
+if TYPE_CHECKING:
+    from asyncexec.backends.slurm.backend import SlurmBackend as SlurmBackend
+else:
+    __getattr__, __dir__ = names_of(__name__, {"SlurmBackend": "backend"})

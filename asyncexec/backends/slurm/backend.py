@@ -1,0 +1,61 @@
+"""A SLURM cluster as a backend: job arrays, submitted by submitit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import ClassVar
+
+from asyncexec.backends.adapters.calls import CallsBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.slurm.options import SlurmOptions
+from asyncexec.backends.slurm.system import SlurmSystem
+
+_NAME = "slurm"
+
+
+class SlurmBackend(CallsBackend):
+    """Run tasks as jobs of a SLURM cluster.
+
+    Each job runs one batch of tasks at a time, and is kept for a while when it has nothing to do; jobs that are needed
+    at the same time are one job array. Jobs are told what to do, and tell what they did, by files in a folder that
+    they share with the driver. Used from a machine that can submit jobs.
+
+    Its options are the fields of :class:`SlurmOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be; on entering, if SLURM refuses such jobs.
+    MissingExtraError
+        If submitit is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name=_NAME,
+        kills=True,
+        isolated=True,
+        measures_memory=True,
+        batch_limit=1_000,
+        loss_seconds=10.0,
+        native_retry="requeueing: by SLURM off with --no-requeue, by submitit with max_num_timeout=0",
+        call_seconds=0.3,
+    )
+
+    @takes_options(SlurmOptions)
+    def __init__(self, options: SlurmOptions) -> None:
+        need(_NAME, "slurm", "submitit")
+        can = replace(
+            self.features,
+            worker_bytes=options.memory_bytes,
+            loss_seconds=options.poll_seconds + 6.0,
+        )
+        self._slurm = SlurmSystem(options, can)
+        super().__init__(self._slurm)
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more until told otherwise: a job ends its batch, and gets no other."""
+        self._slurm.avoid(workers)
+        self._dispatch()

@@ -1,0 +1,67 @@
+"""Tasks on Apache Spark: on this machine, or on a cluster of Spark's own, YARN or Kubernetes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from typing import ClassVar
+
+from asyncexec.backends.adapters.calls import CallsBackend
+from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import need
+from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.spark.options import SparkOptions
+from asyncexec.backends.spark.session import Session
+from asyncexec.backends.spark.system import SparkSystem
+
+_NAME = "spark"
+_BATCH_LIMIT = 512
+# A worker that dies is noticed at once; one whose machine goes silent, by this time.
+_FAR_LOSS_SECONDS = 30.0
+
+
+class SparkBackend(CallsBackend):
+    """Run tasks on Spark's executors.
+
+    Spark places workers, one for each slot, and each serves the driver over a connection of its own for as long as
+    there is work: what starts and ends is known at once, a task that is cancelled is killed, and a task costs a
+    fraction of what a job of Spark's costs. The executors must reach the driver, as Spark asks of them anyway.
+
+    Its options are the fields of :class:`SparkOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is not what it should be, or cannot be set on a session that was lent.
+    MissingExtraError
+        If PySpark is not installed.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name=_NAME,
+        kills=True,
+        isolated=True,
+        measures_memory=True,
+        batch_limit=_BATCH_LIMIT,
+        loss_seconds=1.0,
+        native_retry="tasks up to spark.task.maxFailures times: set to 1, and a repeated worker is turned away",
+        call_seconds=0.001,
+    )
+
+    @takes_options(SparkOptions)
+    def __init__(self, options: SparkOptions) -> None:
+        need(_NAME, "spark", "pyspark")
+        capabilities = replace(
+            self.features,
+            local=options.local,
+            guarantees_memory=options.memory is not None,
+            loss_seconds=self.features.loss_seconds if options.local else _FAR_LOSS_SECONDS,
+            worker_bytes=options.memory_bytes,
+        )
+        self._spark = SparkSystem(Session(options), options, capabilities)
+        super().__init__(self._spark)
+
+    def avoid(self, workers: Collection[str]) -> None:
+        """Give these workers nothing more until told otherwise; what they have not begun goes to others."""
+        self._spark.avoid(workers)
+        self._dispatch()

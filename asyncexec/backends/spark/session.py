@@ -1,0 +1,224 @@
+"""A Spark of our own, or one that was lent; its methods block."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from asyncexec.backends.spark.options import SparkOptions, is_local
+from asyncexec.errors import BackendError, ConfigurationError
+
+END_SECONDS = 10.0
+
+_DEFAULTS = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    # The engine retries and makes backups; what a task of Spark's does here is not to be done twice.
+    "spark.task.maxFailures": "1",
+    "spark.speculation": "false",
+    # A worker that is killed is reported by the engine, not by pages of Java.
+    "spark.log.level": "FATAL",
+}
+_LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+
+
+def spark_conf(options: SparkOptions) -> dict[str, str]:
+    """Return Spark's settings, ours and the user's."""
+    return {
+        **_DEFAULTS,
+        **(_LOOPBACK if options.local else {}),
+        "spark.task.cpus": str(options.cpus),
+        **(options.conf or {}),
+        "spark.master": options.master,
+        "spark.app.name": options.app_name,
+    }
+
+
+class Session:
+    """A SparkContext: one of our own, or the caller's, who ends it."""
+
+    def __init__(self, options: SparkOptions) -> None:
+        self._options = options
+        self._context: Any = getattr(options.session, "sparkContext", options.session)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._scratch: str | None = None
+
+    @property
+    def context(self) -> Any:
+        """The SparkContext."""
+        return self._context
+
+    @property
+    def host(self) -> str:
+        """Where workers reach the driver."""
+        return str(self._context.getConf().get("spark.driver.host"))
+
+    @property
+    def bind_address(self) -> str:
+        """Where the driver listens."""
+        return str(self._context.getConf().get("spark.driver.bindAddress", self.host))
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Where workers on this machine find what the driver finds."""
+        return tuple(map(str, sys.path)) if is_local(self._context.master) else ()
+
+    @property
+    def workers(self) -> int:
+        """How many workers fit at once, as far as Spark knows now."""
+        cpus = int(self._context.getConf().get("spark.task.cpus", "1"))
+        return int(self._context.defaultParallelism) // cpus
+
+    def open(self) -> None:
+        """Start Spark.
+
+        Raises
+        ------
+        ConfigurationError
+            If this process has a Spark already.
+        BackendError
+            If it does not start.
+        """
+        if self._options.session is None:
+            self._start()
+
+    def run(self, work: Callable[[], None], group: str) -> None:
+        """Have ``work()`` done by a worker, and wait until it is; in a thread of its own.
+
+        Raises
+        ------
+        BackendError
+            If Spark cannot, or the worker dies.
+        """
+        context = self._context
+        context.setJobGroup(group, "asyncexec worker", interruptOnCancel=True)
+        task = context.parallelize([0], 1).mapPartitions(partial(_in_partition, work))
+        # What a task returns is not unpickled: nothing but our own connection is listened to.
+        task._bypass_serializer = True  # noqa: SLF001 - as Spark's own partitionBy does
+        try:
+            task.collect()
+        except Exception as error:
+            raise BackendError(
+                f"executor 'spark': a worker ended: {_first_lines(error)}"
+            ) from error
+        finally:
+            _drop_connection(context)
+
+    def stop(self, group: str) -> None:
+        """Let Spark end what runs in a job group."""
+        with contextlib.suppress(Exception):  # It may be gone with everything in it.
+            self._context.cancelJobGroup(group)
+
+    def close(self) -> None:
+        """End Spark with its JVM, if it is ours."""
+        if self._options.session is not None:
+            return
+        context, self._context = self._context, None
+        if context is not None:
+            with contextlib.suppress(Exception):  # A JVM that died before cannot be stopped.
+                context.stop()
+        self._end_gateway()
+        if self._scratch is not None:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _start(self) -> None:
+        from pyspark import SparkConf, SparkContext
+
+        if SparkContext._active_spark_context is not None:  # noqa: SLF001 - SparkSession looks there as well
+            raise ConfigurationError(
+                "executor 'spark': this process has a Spark session already, and Spark allows one. "
+                "Lend it: executor_options={'session': spark}"
+            )
+        conf = SparkConf(loadDefaults=False)
+        for name, value in spark_conf(self._options).items():
+            conf.set(name, value)
+        ours = SparkContext._gateway is None  # noqa: SLF001 - whether its JVM is ours to end
+        try:
+            try:
+                self._context = SparkContext(conf=conf)
+            finally:
+                if ours:
+                    self._process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - see above
+            self._equip()
+        except Exception as error:  # noqa: BLE001 - told below; it could not tell once its JVM has ended
+            told = _first_lines(error)  # The JVM is asked for it, while there is one.
+            self.close()
+            raise BackendError(
+                f"executor 'spark' cannot start Spark on {self._options.master!r}: {told} "
+                f"(it needs Java 17 or later, and a master that can be reached)"
+            ) from None
+
+    def _equip(self) -> None:
+        context, options = self._context, self._options
+        variables = options.env_vars or {}
+        context.environment.update(variables)
+        if options.local:
+            paths = [variables.get("PYTHONPATH", ""), *map(str, sys.path)]
+            context.environment["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+        if options.python is not None:
+            context.pythonExec = options.python
+        elif options.local:
+            context.pythonExec = sys.executable
+        for module in self._packed(map(str, options.py_modules)):
+            context.addPyFile(module)
+
+    def _packed(self, modules: Iterable[str]) -> Iterable[str]:
+        """Return files that hold the modules: packages are zipped."""
+        for module in modules:
+            if not Path(module).is_dir():
+                yield module
+                continue
+            if self._scratch is None:
+                self._scratch = tempfile.mkdtemp(prefix="asyncexec-spark-")
+            package = Path(module).resolve()
+            target = str(Path(self._scratch) / package.name)
+            yield shutil.make_archive(target, "zip", package.parent, package.name)
+
+    def _end_gateway(self) -> None:
+        from pyspark import SparkContext
+
+        gateway, process = SparkContext._gateway, self._process  # noqa: SLF001 - PySpark keeps its JVM for ever
+        if process is None:
+            return
+        if gateway is not None:
+            with contextlib.suppress(Exception):
+                gateway.shutdown()
+        if process.stdin is not None:
+            process.stdin.close()  # Which it takes for the end of its driver.
+        try:
+            process.wait(END_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        SparkContext._gateway = SparkContext._jvm = None  # noqa: SLF001 - so that another can be started
+        self._process = None
+
+
+def _in_partition(work: Callable[[], None], items: Iterable[Any]) -> list[bytes]:
+    """Do the work of a task; a worker whose input is not read to its end is not used again."""
+    for _ in items:
+        pass
+    work()
+    return []
+
+
+def _drop_connection(context: Any) -> None:
+    """Let go of this thread's connection to the JVM, and of its thread there."""
+    with contextlib.suppress(Exception):
+        connection = context._jvm._gateway_client.get_thread_connection()  # noqa: SLF001 - as pyspark's own threads do
+        if connection is not None:
+            connection.close()
+
+
+def _first_lines(error: BaseException) -> str:
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    told = [line for line in lines if not line.lstrip().startswith("at ")]
+    return " ".join(told[:12])[:2000]

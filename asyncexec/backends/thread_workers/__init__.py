@@ -1,1 +1,0 @@
-"""Worker threads and the pool that owns them, for the ``threads`` and ``serial`` backends."""

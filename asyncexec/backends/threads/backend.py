@@ -1,0 +1,109 @@
+"""Tasks in threads of this process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import ClassVar, Self
+
+import anyio
+
+from asyncexec.backends.contract import Batch, Capabilities, Report
+from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.threads.options import ThreadsOptions
+from asyncexec.backends.threads.pool import ThreadPool
+from asyncexec.errors import UsageError
+
+BATCH_LIMIT = 512
+
+
+class ThreadsBackend:
+    """Run tasks in daemon threads beside the event loop.
+
+    Pays off where kernels release the GIL, as NumPy and Zarr's codecs do. A thread cannot be killed: a task that is
+    cancelled or times out while it runs is *given up*. Its slot goes to a fresh thread; what it computes is never
+    saved, and its thread ends when its kernel returns.
+
+    Its options are the fields of :class:`ThreadsOptions`.
+
+    Raises
+    ------
+    OptionError
+        If an option is out of range.
+    """
+
+    features: ClassVar[Capabilities] = Capabilities(
+        name="threads", local=True, shares_memory=True, batch_limit=BATCH_LIMIT
+    )
+
+    @takes_options(ThreadsOptions)
+    def __init__(self, options: ThreadsOptions) -> None:
+        self._options = options
+        self._size = options.max_workers or usable_cores()
+        self._exchange: Exchange | None = None
+        self._pool: ThreadPool | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What threads can do; stages may ask for as many ``cpus`` as tasks run at once."""
+        return replace(self.features, resources={"cpus": float(self._size)})
+
+    @property
+    def _name(self) -> str:
+        return self.features.name
+
+    @property
+    def slots(self) -> int:
+        """How many tasks can run at once, now."""
+        return self._size if self._pool is None else self._pool.slots
+
+    @property
+    def abandoned(self) -> int:
+        """How many running attempts have been given up since the context was entered."""
+        return 0 if self._pool is None else self._pool.abandoned
+
+    def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
+        """Run ``batches`` as they come, and yield reports as they come."""
+        if self._exchange is None:
+            raise UsageError(f"executor {self._name!r} is used outside its `async with` block")
+        return self._exchange.map(batches)
+
+    def cancel(self, attempts: Collection[int]) -> None:
+        """Drop those that have not started, and give up those that run."""
+        if self._pool is not None:
+            self._pool.cancel(attempts)
+
+    async def __aenter__(self) -> Self:
+        exchange = Exchange.after(self._exchange, executor=self._name)
+        abandoned = self._options.max_abandoned
+        pool = ThreadPool(
+            name=self._name,
+            size=self._size,
+            max_abandoned=4 * self._size if abandoned is None else abandoned,
+            patience=self._options.patience,
+            report=exchange.report,
+            fail=exchange.fail,
+        )
+        await exchange.start(pool.submit)
+        pool.open()
+        self._exchange, self._pool = exchange, pool
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        exchange, pool = self._exchange, self._pool
+        if exchange is None or pool is None:
+            return
+        try:
+            await exchange.stop_feeding()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await pool.close()
+            exchange.end()

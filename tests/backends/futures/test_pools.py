@@ -1,0 +1,106 @@
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+
+import loky
+import pytest
+
+from asyncexec.backends.adapters.blocking_system import CallLostError
+from asyncexec.backends.futures import FuturesBackend
+from asyncexec.backends.futures.handles import PoolHandle
+from asyncexec.backends.futures.kinds import NOT_YET, PROCESSES, THREADS, UNKNOWN, PoolKind, kind_of
+
+
+class Elsewhere(Executor):
+    _max_workers = 2
+
+
+class OurThreads(ThreadPoolExecutor):
+    """Somebody's own kind of threads."""
+
+
+class OurMPI(Elsewhere):
+    """What derives from MPI's pool, as far as can be seen."""
+
+
+OurMPI.__module__ = "mpi4py.futures.pool"
+
+
+class Derived(OurMPI):
+    """And somebody's own of that."""
+
+
+@pytest.mark.parametrize(
+    "pool, kind",
+    [
+        (ThreadPoolExecutor, THREADS),
+        (OurThreads, THREADS),
+        (ProcessPoolExecutor, PROCESSES),
+        (loky.ProcessPoolExecutor, PROCESSES),
+        (Elsewhere, UNKNOWN),
+    ],
+)
+def test_a_pool_is_known_by_where_it_comes_from(pool, kind):
+    assert kind_of(pool) == kind
+
+
+def test_what_derives_from_a_known_pool_is_known():
+    assert kind_of(Derived) == kind_of(OurMPI) != UNKNOWN
+    assert not kind_of(Derived).isolated
+
+
+def test_a_pool_that_is_still_to_be_made_is_guessed_with_care():
+    made = FuturesBackend(executor=lambda: ThreadPoolExecutor(1)).capabilities
+    assert made == NOT_YET.capabilities(batch_limit=256)
+    assert made.loss_seconds is None
+    # A class says what it will make.
+    assert FuturesBackend(executor=ThreadPoolExecutor).capabilities.shares_memory
+
+
+def test_a_program_that_starts_workers_is_missed_unless_they_have_been_started(tmp_path):
+    kind = PoolKind(starter="mpiexec", started_by=("PMI_RANK",))
+    assert kind.lacks({"PATH": str(tmp_path)}) == "mpiexec"
+    assert kind.lacks({"PATH": str(tmp_path), "PMI_RANK": "0"}) == ""
+    (tmp_path / "mpiexec").touch(mode=0o755)
+    assert kind.lacks({"PATH": str(tmp_path)}) == ""
+    assert UNKNOWN.lacks({}) == ""
+
+
+class GoneError(Exception):
+    """What a pool says of a worker."""
+
+
+class Future:
+    """As Parsl's: it cannot be cancelled, and does not know when it starts."""
+
+    def __init__(self, error=None):
+        self.error = error
+
+    def cancel(self):
+        raise NotImplementedError
+
+    def running(self):
+        return False
+
+    def done(self):
+        return False
+
+    def result(self):
+        raise self.error
+
+
+def test_a_future_without_cancel_and_without_a_start_is_a_handle():
+    handle = PoolHandle(Future(), PoolKind(tells_running=False))
+    assert handle.cancel() is False
+    assert handle.running()
+    assert not PoolHandle(Future(), UNKNOWN).running()
+
+
+def test_an_error_that_says_that_a_worker_is_gone_is_told_apart():
+    kind = PoolKind(lost=(f"{__name__}.GoneError",))
+    names = set()
+    for _ in range(2):
+        with pytest.raises(CallLostError, match="worker 3") as caught:
+            PoolHandle(Future(GoneError("worker 3")), kind).result()
+        names.add(caught.value.worker)
+    assert len(names) == 2, "no two deaths have a worker in common"
+    with pytest.raises(GoneError):
+        PoolHandle(Future(GoneError("worker 3")), UNKNOWN).result()
