@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from asyncexec.events.outcome import Outcome
@@ -17,13 +17,13 @@ class AttemptSpec(NamedTuple):
         The attempt's id, unique in its engine.
     task : int
         Flat index of the task in its stage.
-    inputs : tuple
+    inputs : iterable
         The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first.
     """
 
     attempt: int
     task: int
-    inputs: tuple[Any, ...] = ()
+    inputs: Iterable[Any] = ()
 
 
 class Started(NamedTuple):

@@ -8,14 +8,14 @@ from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe, run_attempt
-from asyncexec.worker.control import AttemptControl
-from asyncexec.worker.programs import ProgramSource
-from asyncexec.worker.records import AttemptSpec
 
 if TYPE_CHECKING:
+    from asyncexec.worker.control import AttemptControl
     from asyncexec.worker.memory import MemoryMeter
+    from asyncexec.worker.programs import ProgramSource
+    from asyncexec.worker.records import AttemptSpec
 
 
 class ReportSink(Protocol):
@@ -75,49 +75,44 @@ class BatchRunner:
         self._meter = meter
         self._keep_exception = keep_exception
         self._fresh_context = fresh_context
+        self._saves = False
 
     def run(self) -> bool:
         """Run the attempts; return False if this thread was left behind, so that it must end."""
-        control, sink, fresh = self._control, self._sink, self._fresh_context
+        control, sink, meter, fresh = self._control, self._sink, self._meter, self._fresh_context
         run_one: Callable[[AttemptSpec], Outcome] | None = None
         for spec in self._specs:
             if not control.begin(spec.attempt):
                 continue
             sink.started(spec.attempt)
-            try:
-                run_one = run_one or self._loaded()
-            except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
-                outcome = self._failed(spec.attempt, error)
-            else:
-                outcome = Context().run(run_one, spec) if fresh else run_one(spec)
+            if run_one is None:
+                run_one = self._prepare()
+            if meter is not None:
+                meter.start(saves=self._saves)
+            outcome = Context().run(run_one, spec) if fresh else run_one(spec)
             if not control.end():
                 return False
             sink.ended(outcome)
         return True
 
-    def _loaded(self) -> Callable[[AttemptSpec], Outcome]:
-        kernel, io, shape = self._source()
-        run_one = partial(
+    def _prepare(self) -> Callable[[AttemptSpec], Outcome]:
+        """Load the program, and return how to run an attempt of it; what loading raises is why each one fails."""
+        try:
+            kernel, io, shape = self._source()
+        except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
+            return partial(_failed, describe(error, keep=self._keep_exception), self._worker)
+        self._saves = io is not None
+        return partial(
             run_attempt,
             kernel=kernel,
             io=io,
             shape=shape,
             worker=self._worker,
             fence=self._control,
+            peak_bytes=None if self._meter is None else self._meter.peak_bytes,
             keep_exception=self._keep_exception,
         )
-        meter = self._meter
-        return (
-            run_one if meter is None else partial(_measured, run_one, meter, saves=io is not None)
-        )
-
-    def _failed(self, attempt: int, error: BaseException) -> Outcome:
-        info = describe(error, keep=self._keep_exception)
-        return Outcome(attempt, Status.FAILED, self._worker, time.time(), error=info)
 
 
-def _measured(
-    run_one: Callable[..., Outcome], meter: MemoryMeter, spec: AttemptSpec, *, saves: bool
-) -> Outcome:
-    meter.start(saves=saves)
-    return run_one(spec, peak_bytes=meter.peak_bytes)
+def _failed(why: ErrorInfo, worker: str, spec: AttemptSpec) -> Outcome:
+    return Outcome(spec.attempt, Status.FAILED, worker, time.time(), error=why)

@@ -22,6 +22,7 @@ asyncexec.worker
 asyncexec.worker.attempt
 asyncexec.worker.memory
 asyncexec.worker.records
+asyncexec.worker.runner
 """
 FUNCTIONS = """
 asyncexec.plan.apply

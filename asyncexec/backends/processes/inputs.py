@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,7 +90,7 @@ class _Packer:
     def _new_pickler(self) -> Any:
         return cloudpickle.Pickler(self._stream, protocol=5, buffer_callback=self._keep_inside)
 
-    def add(self, inputs: tuple[Any, ...]) -> None:
+    def add(self, inputs: Iterable[Any]) -> None:
         self._pickler.dump(tuple([_lifted(i) for i in inputs]))
         self._ends.append(self._stream.tell())
         self._beside_ends.append(len(self._beside))

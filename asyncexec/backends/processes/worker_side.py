@@ -18,7 +18,9 @@ import signal
 import socket
 import sys
 import time
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import cloudpickle
 
@@ -38,8 +40,8 @@ from asyncexec.backends.processes.frames import (
 from asyncexec.backends.processes.inputs import InputReader
 from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
 from asyncexec.errors import SerializationError
-from asyncexec.events.outcome import ErrorInfo, Outcome, Status
-from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.attempt import describe
 from asyncexec.worker.memory import (
     MemoryLimit,
     MemoryMeter,
@@ -47,6 +49,10 @@ from asyncexec.worker.memory import (
     give_back_memory,
 )
 from asyncexec.worker.records import AttemptSpec
+from asyncexec.worker.runner import BatchRunner
+
+if TYPE_CHECKING:
+    from asyncexec.worker.programs import LoadedProgram
 
 FLUSH_SECONDS = 0.02
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -156,69 +162,82 @@ class _Child:
 
     def _run(self, header: tuple[Any, ...], body: list[memoryview]) -> None:
         number, key, allowed_bytes, attempts, tasks, ends, beside_ends = header
-        program = self._programs[key]
         if key != self._last:
             give_back_memory()
             self._last = key
         inputs = InputReader(body[0], ends, beside_ends, body[1:]) if ends else None
-        forbidden = self._page.forbidden(number)
+        control = _PageControl(self._page, number, inputs, self._out)
         self._out.begin(number)
-        failure: ErrorInfo | None = None
-        for position, (attempt, task) in enumerate(zip(attempts, tasks, strict=True)):
-            self._page.start(number, position)
-            if forbidden[position]:
-                self._pass_over(inputs, position)
-                continue
-            if failure is None:
-                # Loading belongs to the job that needs it: one that crashes here has started.
-                failure = self._prepare(program, allowed_bytes)
-            if failure is not None:
-                self._out.failed(failure)
-                continue
-            self._run_one(program, attempt, task, inputs, position)
+        BatchRunner(
+            [
+                AttemptSpec(attempt, task, () if inputs is None else _Inputs(inputs, position))
+                for position, (attempt, task) in enumerate(zip(attempts, tasks, strict=True))
+            ],
+            partial(self._load, self._programs[key], allowed_bytes),
+            control=control,
+            sink=self._out,
+            worker="",
+            meter=self._meter,
+        ).run()
         self._out.flush()
 
-    def _prepare(self, program: _Program, allowed_bytes: int | None) -> ErrorInfo | None:
+    def _load(self, program: _Program, allowed_bytes: int | None) -> LoadedProgram:
         try:
-            program.load(self._limit)
+            loaded = program.load(self._limit)
             self._limit.set(allowed_bytes)
-        except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
-            return _cannot("the function of this stage cannot be loaded", error, _LOADING)
-        return None
+        except MemoryError:
+            raise
+        except BaseException as error:
+            raise _cannot("the function of this stage cannot be loaded", error, _LOADING) from error
+        self._out.has_values = loaded[1] is None
+        return loaded
 
-    def _pass_over(self, inputs: InputReader | None, position: int) -> None:
-        if inputs is not None:
+
+class _PageControl:
+    """Begins attempts on the page that the driver sees, and passes over those that it has forbidden there."""
+
+    def __init__(self, page: Page, number: int, inputs: InputReader | None, out: _Out) -> None:
+        self._page = page
+        self._number = number
+        self._inputs = inputs
+        self._out = out
+        self._forbidden = page.forbidden(number)
+        self._position = -1
+
+    def begin(self, attempt: int) -> bool:
+        self._position += 1
+        self._page.start(self._number, self._position)
+        if not self._forbidden[self._position]:
+            return True
+        if self._inputs is not None:
             with contextlib.suppress(BaseException):
-                inputs.read(position)  # What comes after may refer to it.
+                self._inputs.read(self._position)  # Those that come after may refer to it.
         self._out.passed_over()
+        return False
 
-    def _run_one(
-        self,
-        program: _Program,
-        attempt: int,
-        task: int,
-        inputs: InputReader | None,
-        position: int,
-    ) -> None:
-        kernel, io_, shape = program.load(self._limit)
-        meter = self._meter
-        meter.start(saves=io_ is not None)
-        given: tuple[Any, ...] = ()
-        if inputs is not None:
-            try:
-                given = inputs.read(position)
-            except BaseException as error:  # noqa: BLE001 - whatever the item's class raises
-                self._out.failed(_cannot("an input cannot be unpickled", error, _LOADING))
-                return
-        outcome = run_attempt(
-            AttemptSpec(attempt, task, given),
-            kernel,
-            io_,
-            shape,
-            worker="",
-            peak_bytes=meter.peak_bytes,
-        )
-        self._out.add(outcome, has_value=io_ is None)
+    def take(self) -> bool:
+        return True  # An attempt that is cancelled while it runs ends with its process.
+
+    def end(self) -> bool:
+        return True
+
+
+class _Inputs:
+    """The inputs of one attempt, unpickled when it needs them."""
+
+    __slots__ = ("_position", "_reader")
+
+    def __init__(self, reader: InputReader, position: int) -> None:
+        self._reader = reader
+        self._position = position
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            return iter(self._reader.read(self._position))
+        except MemoryError:
+            raise
+        except BaseException as error:
+            raise _cannot("an input cannot be unpickled", error, _LOADING) from error
 
 
 class _Out:
@@ -233,30 +252,33 @@ class _Out:
         self._count = 0
         self._used = 0
         self._flushed_at = 0.0
+        self.has_values = False
+        """Whether the program of the batch that runs is one whose outputs are values."""
 
     def begin(self, number: int) -> None:
         self._number, self._first, self._count, self._used = number, 0, 0, 0
         self._page.begin(number)
 
-    def add(self, outcome: Outcome, *, has_value: bool) -> None:
+    def started(self, attempt: int) -> None:
+        """Do nothing: it stands on the page since the control began it."""
+
+    def ended(self, outcome: Outcome) -> None:
         value = error = b""
         value_bytes = NO_VALUE
-        if has_value and outcome.error is None:
+        if self.has_values and outcome.error is None:
             try:
                 value = _pickled(outcome.value)
                 value_bytes = len(value)
             except BaseException as raised:  # noqa: BLE001 - whatever the value's own pickling raises
                 kind = type(outcome.value).__qualname__
                 what = f"what the function returned (a {kind}) cannot be pickled"
-                info = _cannot(what, raised, _SENDING)
-                outcome = outcome._replace(status=Status.FAILED, value=None, error=info)
+                cause = (
+                    raised if isinstance(raised, MemoryError) else _cannot(what, raised, _SENDING)
+                )
+                outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(cause))
         if outcome.error is not None:
             error = write_error(outcome.error)
         self._leave(outcome, CODES[outcome.status], value, error, (value_bytes, len(error)))
-
-    def failed(self, info: ErrorInfo) -> None:
-        outcome = Outcome(0, Status.FAILED, started_at=time.time(), error=info)
-        self.add(outcome, has_value=False)
 
     def passed_over(self) -> None:
         self._leave(Outcome(0, Status.CANCELLED), CANCELLED, b"", b"", (NO_VALUE, 0))
@@ -339,9 +361,7 @@ _LOADING = (
 _SENDING = "Return plain data, or run on executor='threads'"
 
 
-def _cannot(what: str, error: BaseException, advice: str) -> ErrorInfo:
-    if isinstance(error, MemoryError):
-        return describe(error)
+def _cannot(what: str, error: BaseException, advice: str) -> SerializationError:
     failure = SerializationError(f"{what}: {type(error).__name__}: {error}. {advice}")
     failure.__cause__ = error
-    return describe(failure)
+    return failure
