@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from asyncexec.backends.contract import Batch, Job, Started
+from asyncexec.backends.contract import AttemptSpec, Batch, Started
 from asyncexec.errors import RetryBudgetError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
@@ -289,13 +289,13 @@ class Run:
             stage.figures.started_at = self._epoch + now
             self.event_buffer.stage_started(stage, now)
         inputs, running, ids = stage.inputs, self._running, self._ids
-        jobs: list[Job] = []
+        jobs: list[AttemptSpec] = []
         for task in tasks:
             number = next(ids)
             attempt = running[number] = AttemptRecord(number, task, lease, now)
             if stage.task_records and task in stage.task_records:
                 self._another(stage, attempt, now, backup=backup)
-            jobs.append(Job(number, task, inputs(task)))
+            jobs.append(AttemptSpec(number, task, inputs(task)))
         return Batch(stage.program, jobs, _others(stage, tasks) if backup else frozenset())
 
     def _another(

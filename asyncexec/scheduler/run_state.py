@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import Program
+from asyncexec.backends.contract import StageProgram
 from asyncexec.errors import OptionError
 from asyncexec.events.stage_result import StageResult
 from asyncexec.scheduler.batching import BatchSize
@@ -139,7 +139,7 @@ class RunState:
         kept = reference_counts(self._graph, stages, wanted)
         states = []
         for position, stage in enumerate(stages):
-            program = Program(
+            program = StageProgram(
                 key=f"{name}/{stage.name}",
                 plan=self.plan.name,
                 stage=stage.name,
@@ -177,7 +177,7 @@ class RunState:
     def _monitor(
         self,
         policies: RunPolicies,
-        program: Program,
+        program: StageProgram,
         figures: StageResult,
         stage: Stage,
         capabilities: Capabilities,

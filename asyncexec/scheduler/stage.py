@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from asyncexec.backends.contract import Program
+    from asyncexec.backends.contract import StageProgram
     from asyncexec.events.stage_result import StageResult
     from asyncexec.plan.stage import Stage
     from asyncexec.scheduler.batching import BatchSize
@@ -167,7 +167,7 @@ class StageState:
         position: int,
         depth: int,
         stage: Stage,
-        program: Program,
+        program: StageProgram,
         readiness: StageReadiness,
         policies: RunPolicies,
         inputs: Callable[[int], tuple[Any, ...]],

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from asyncexec.backends.contract import Batch, Job, Program, Report, Started
+from asyncexec.backends.contract import AttemptSpec, Batch, Report, StageProgram, Started
 from asyncexec.events.outcome import Outcome, Status
 
 REPORT_SECONDS = 0.02
@@ -24,8 +24,8 @@ class ModelBatch:
     __slots__ = ("program", "running", "waiting")
 
     def __init__(self, batch: Batch) -> None:
-        self.program: Program = batch.program
-        self.waiting: deque[Job] = deque(batch.jobs)
+        self.program: StageProgram = batch.program
+        self.waiting: deque[AttemptSpec] = deque(batch.jobs)
         self.running: ModelAttempt | None = None
 
 
@@ -34,7 +34,7 @@ class ModelAttempt:
 
     Attributes
     ----------
-    job : Job
+    job : AttemptSpec
     batch : ModelBatch
     worker : str
     number : int
@@ -52,7 +52,7 @@ class ModelAttempt:
     __slots__ = ("batch", "begin", "begun", "end", "fate", "job", "number", "status", "wanted",
                  "worker")  # fmt: skip
 
-    def __init__(self, job: Job, batch: ModelBatch, worker: str, begin: float) -> None:
+    def __init__(self, job: AttemptSpec, batch: ModelBatch, worker: str, begin: float) -> None:
         self.job = job
         self.batch = batch
         self.worker = worker

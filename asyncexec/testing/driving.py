@@ -10,7 +10,7 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from asyncexec.backends.contract import Backend, Batch, Job, Program, Started
+from asyncexec.backends.contract import AttemptSpec, Backend, Batch, StageProgram, Started
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.box import Shape
 from asyncexec.plan.stage import Kernel, TaskIO
@@ -69,28 +69,28 @@ class Driven:
 
     def program(
         self, kernel: Kernel, *, shape: Shape = (1_000_000,), io: TaskIO | None = None
-    ) -> Program:
+    ) -> StageProgram:
         """Return a program with a key of its own."""
         key = f"program-{next(self._numbers)}"
-        return Program(
+        return StageProgram(
             key=key, plan="conformance", stage="tested", kernel=kernel, shape=shape, io=io
         )
 
     def send(
         self,
-        program: Program,
+        program: StageProgram,
         tasks: Sequence[int],
         inputs: Sequence[Any] = (),
         *,
         apart_from: Collection[str] = (),
     ) -> list[int]:
         """Send one batch, and return the attempts in the order of ``tasks``."""
-        jobs = [Job(next(self._numbers), task, tuple(inputs)) for task in tasks]
+        jobs = [AttemptSpec(next(self._numbers), task, tuple(inputs)) for task in tasks]
         self._sent.update(job.attempt for job in jobs)
         self._queue.put(Batch(program, jobs, frozenset(apart_from)))
         return [job.attempt for job in jobs]
 
-    def send_all(self, program: Program, tasks: Sequence[int], *, size: int = 64) -> list[int]:
+    def send_all(self, program: StageProgram, tasks: Sequence[int], *, size: int = 64) -> list[int]:
         """Send ``tasks`` in batches of at most ``size``, and of no more than the backend takes."""
         size = min(size, self.backend.capabilities.batch_limit)
         return [

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio
 
-from asyncexec.backends.contract import Capabilities, Job
+from asyncexec.backends.contract import AttemptSpec, Capabilities
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe, run_attempt
@@ -48,7 +48,7 @@ class SubprocessPool:
     async def _one(self, worker, program, job) -> Outcome:
         try:
             inputs = tuple(map(encode_input, job.inputs))
-            sent = pickle.dumps((program.blob, Job(job.attempt, job.task, inputs)))
+            sent = pickle.dumps((program.blob, AttemptSpec(job.attempt, job.task, inputs)))
         except SerializationError as error:
             return Outcome(job.attempt, Status.FAILED, error=describe(error, keep=True))
         worker.stdin.write(SIZE.pack(len(sent)) + sent)

@@ -14,7 +14,7 @@ from hypothesis.stateful import (
     rule,
 )
 
-from asyncexec.backends.contract import Job, Started
+from asyncexec.backends.contract import AttemptSpec, Started
 from asyncexec.errors import ExecutionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.events.records import TaskSucceeded
@@ -76,7 +76,7 @@ class Scheduler(RuleBasedStateMachine):
             straggler=straggler,
         )
         self.run = self.bench.run
-        self.jobs: dict[int, Job] = {}
+        self.jobs: dict[int, AttemptSpec] = {}
         self.stages: dict[int, str] = {}
         self.started: set[int] = set()
         self.asked: set[int] = set()

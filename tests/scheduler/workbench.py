@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from asyncexec.backends.contract import Batch, Capabilities, Job, Started
+from asyncexec.backends.contract import AttemptSpec, Batch, Capabilities, Started
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import AdmissionBudget
@@ -66,9 +66,9 @@ class Workbench:
         self.batches: list[Batch] = []
         self.run.begin(self.now)
 
-    def send(self, most: int = 1000) -> list[Job]:
+    def send(self, most: int = 1000) -> list[AttemptSpec]:
         """Take what can be sent, as the driver does."""
-        sent: list[Job] = []
+        sent: list[AttemptSpec] = []
         while len(sent) < most and self.budget.batches < 2 * self.slots:
             batch = self.run.next_batch(self.now, self.slots)
             if batch is None:
@@ -79,18 +79,18 @@ class Workbench:
                 sent.append(job)
         return sent
 
-    def start(self, job: Job, worker: str = "w") -> None:
+    def start(self, job: AttemptSpec, worker: str = "w") -> None:
         """Report that an attempt started on a worker."""
         self.run.report([Started(job.attempt, worker)], self.now)
 
-    def end(self, job: Job, status: Status = Status.SUCCEEDED, **fields: Any) -> None:
+    def end(self, job: AttemptSpec, status: Status = Status.SUCCEEDED, **fields: Any) -> None:
         """Report that an attempt ended."""
         self.jobs.pop(job.attempt, None)
         fields.setdefault("started_at", 1.0)
         fields.setdefault("worker", "w")
         self.run.report([Outcome(job.attempt, status, **fields)], self.now)
 
-    def fail(self, job: Job, error: ErrorInfo = TRANSIENT, **fields: Any) -> None:
+    def fail(self, job: AttemptSpec, error: ErrorInfo = TRANSIENT, **fields: Any) -> None:
         """Report that an attempt raised."""
         self.end(job, Status.FAILED, error=error, **fields)
 

@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from asyncexec.backends.contract import Batch, Job, Program
+from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.simulation.model_workers import ModelWorkers
 
@@ -51,8 +51,8 @@ class Host:
 
 
 def batch(*tasks):
-    program = Program(key="k", plan="p", stage="s", kernel=abs, shape=(100,))
-    return Batch(program, tuple(Job(task, task) for task in tasks))
+    program = StageProgram(key="k", plan="p", stage="s", kernel=abs, shape=(100,))
+    return Batch(program, tuple(AttemptSpec(task, task) for task in tasks))
 
 
 def cancelled_at(host, time, attempt):

@@ -7,7 +7,7 @@ import traceback
 import numpy as np
 import pytest
 
-from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.storage import (
     ArrayWorkspace,
     BlockIO,
@@ -50,7 +50,7 @@ def io_for(url, options):
 def test_no_text_of_anything_on_the_way_shows_them(url):
     io = io_for(url, OPTIONS)
     workspace = ArrayWorkspace(blocks={"a": io}, work_dir=url, storage_options=OPTIONS)
-    program = Program(key="k", plan="p", stage="a", kernel=double, shape=(2,), io=io)
+    program = StageProgram(key="k", plan="p", stage="a", kernel=double, shape=(2,), io=io)
     ref = io.targets[0].ref
     for thing in (
         io,
@@ -72,7 +72,7 @@ def test_no_error_of_a_task_shows_them(url, caplog):
     caplog.set_level(logging.DEBUG)
     io = io_for(url, OPTIONS if "ftp" not in url and "az" not in url else {"secret": CANARY})
     for _ in range(2):
-        outcome = run_attempt(Job(1, 0), double, io, (2,), worker="w", keep_exception=True)
+        outcome = run_attempt(AttemptSpec(1, 0), double, io, (2,), worker="w", keep_exception=True)
         assert outcome.error is not None
         assert CANARY not in outcome.error.message
         assert CANARY not in outcome.error.traceback

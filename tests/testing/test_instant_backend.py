@@ -2,7 +2,7 @@
 
 import pytest
 
-from asyncexec.backends.contract import Backend, Batch, Job, Program
+from asyncexec.backends.contract import AttemptSpec, Backend, Batch, StageProgram
 from asyncexec.engine import Engine
 from asyncexec.errors import TaskFailedError
 from asyncexec.events.outcome import Outcome, Status
@@ -21,8 +21,8 @@ async def reports_of(backend, *batches):
 
 
 def batch(kernel, tasks=5):
-    program = Program(key="p", plan="p", stage="s", kernel=kernel, shape=(tasks,))
-    return Batch(program, [Job(100 + task, task) for task in range(tasks)])
+    program = StageProgram(key="p", plan="p", stage="s", kernel=kernel, shape=(tasks,))
+    return Batch(program, [AttemptSpec(100 + task, task) for task in range(tasks)])
 
 
 def test_it_is_a_backend():

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import Packer
-from asyncexec.backends.contract import Batch, Job, Program, Started
+from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram, Started
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
@@ -30,7 +30,7 @@ class RemoteCaller:
 
     async def call(self, batch: Batch, progress: CallContext, send: Send) -> Sequence[Outcome]:
         """Run ``batch`` by one call, and return its outcomes; raises what ``send`` raises."""
-        jobs: Sequence[Job] = batch.jobs
+        jobs: Sequence[AttemptSpec] = batch.jobs
         for send_program in (False, True):
             call = self._pack(batch.program, jobs, progress, send_program=send_program)
             if call is None or not call.jobs:
@@ -46,7 +46,7 @@ class RemoteCaller:
         self, batch: Batch, progress: CallContext, stream: Stream
     ) -> Sequence[Outcome]:
         """Run ``batch`` by one call whose frames come while it runs; raises what ``stream`` raises."""
-        jobs: Sequence[Job] = batch.jobs
+        jobs: Sequence[AttemptSpec] = batch.jobs
         for send_program in (False, True):
             call = self._pack(batch.program, jobs, progress, send_program=send_program)
             if call is None or not call.jobs or await _follow(call, progress, stream):
@@ -56,7 +56,12 @@ class RemoteCaller:
         raise BackendError("a worker that was sent a program says that it needs it")
 
     def _pack(
-        self, program: Program, jobs: Sequence[Job], progress: CallContext, *, send_program: bool
+        self,
+        program: StageProgram,
+        jobs: Sequence[AttemptSpec],
+        progress: CallContext,
+        *,
+        send_program: bool,
     ) -> RemoteBatch | None:
         """Return the call, and settle what cannot travel; None if nothing can."""
         try:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
-from asyncexec.backends.contract import Batch, Job
+from asyncexec.backends.contract import AttemptSpec, Batch
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
@@ -97,7 +97,7 @@ class ServiceCaller:
 
         Refused because the service is busy, it counts as lost before it started, and its slot stays taken for a pause.
         """
-        parts: deque[Sequence[Job]] = deque([batch.jobs])
+        parts: deque[Sequence[AttemptSpec]] = deque([batch.jobs])
         while parts:
             jobs = _owed(parts.popleft(), progress)
             if not jobs:
@@ -122,13 +122,13 @@ class ServiceCaller:
         return ()
 
 
-def _owed(jobs: Sequence[Job], progress: CallContext) -> list[Job]:
+def _owed(jobs: Sequence[AttemptSpec], progress: CallContext) -> list[AttemptSpec]:
     return [job for job in jobs if job.attempt in progress.owed]
 
 
 def _smaller(
-    jobs: Sequence[Job], error: TooLargeError, progress: CallContext
-) -> list[Sequence[Job]]:
+    jobs: Sequence[AttemptSpec], error: TooLargeError, progress: CallContext
+) -> list[Sequence[AttemptSpec]]:
     """Return the halves of what is too large, the second first; one job alone has failed."""
     if len(jobs) > 1:
         half = len(jobs) // 2

@@ -15,7 +15,7 @@ import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
-from asyncexec.backends.contract import Batch, Capabilities, Program
+from asyncexec.backends.contract import Batch, Capabilities, StageProgram
 from asyncexec.backends.modal.call_errors import Ending, advice, ending_of
 from asyncexec.backends.modal.clients import connected
 from asyncexec.backends.modal.frame_stream import Flow
@@ -38,7 +38,7 @@ class ModalApp:
         self.capabilities = capabilities
         self._options = options
         self._caller = RemoteCaller()
-        self._lossy: WeakSet[Program] = WeakSet()
+        self._lossy: WeakSet[StageProgram] = WeakSet()
         self._stack = AsyncExitStack()
         # Not anyio's, whose scope could not be left inside another, as on closing.
         self._group = asyncio.TaskGroup()

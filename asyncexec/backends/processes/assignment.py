@@ -24,7 +24,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.backends.processes.frames import Row
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
@@ -45,7 +45,7 @@ class Freed:
     """What has left an assignment: outcomes to report, and jobs that go back."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    back: list[Job] = field(default_factory=list)
+    back: list[AttemptSpec] = field(default_factory=list)
 
 
 class Assignment:
@@ -53,8 +53,8 @@ class Assignment:
 
     Attributes
     ----------
-    program : Program
-    jobs : sequence of Job
+    program : StageProgram
+    jobs : sequence of AttemptSpec
     number : int
         The batch's number at its worker, from 1; 0 while it waits for one.
     done : int
@@ -78,7 +78,10 @@ class Assignment:
     )
 
     def __init__(
-        self, program: Program, jobs: Sequence[Job], apart_from: frozenset[str] = frozenset()
+        self,
+        program: StageProgram,
+        jobs: Sequence[AttemptSpec],
+        apart_from: frozenset[str] = frozenset(),
     ) -> None:
         self.program = program
         self.jobs = jobs
@@ -105,7 +108,7 @@ class Assignment:
         """Whether the job at ``position`` is to be cancelled."""
         return position in self._unwanted
 
-    def start(self, position: int) -> Job | None:
+    def start(self, position: int) -> AttemptSpec | None:
         """Return the job that has started at ``position``, if that is news and the job still belongs here."""
         if position <= self.told or position < self.done or position in self._gone:
             return None
@@ -139,7 +142,9 @@ class Assignment:
                 self._take_one(position, job, row, worker, freed)
         return freed
 
-    def _take_one(self, position: int, job: Job, row: Row, worker: str, freed: Freed) -> None:
+    def _take_one(
+        self, position: int, job: AttemptSpec, row: Row, worker: str, freed: Freed
+    ) -> None:
         unwanted = position in self._unwanted
         self._unwanted.discard(position)
         if position in self._gone:
@@ -198,7 +203,7 @@ class Assignment:
         self.done = len(self.jobs)
         return freed
 
-    def _left(self) -> Iterator[tuple[int, Job]]:
+    def _left(self) -> Iterator[tuple[int, AttemptSpec]]:
         for position in range(self.done, len(self.jobs)):
             if position not in self._gone:
                 yield position, self.jobs[position]

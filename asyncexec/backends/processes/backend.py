@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 import anyio
 
-from asyncexec.backends.contract import Batch, Capabilities, Program, Report
+from asyncexec.backends.contract import Batch, Capabilities, Report, StageProgram
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.exchange import Exchange
 from asyncexec.backends.option_fields import takes_options
@@ -128,7 +128,7 @@ class ProcessesBackend:
                 await pool.close(at_once=error is not None)
             exchange.end()
 
-    def _allowed_bytes(self, program: Program) -> int | None:
+    def _allowed_bytes(self, program: StageProgram) -> int | None:
         if self._options.memory_limit == ALLOWED:
             return program.memory_bytes
         return self._options.limit_bytes

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from asyncexec.backends.contract import Batch, Job, Program, Report
+from asyncexec.backends.contract import AttemptSpec, Batch, Report, StageProgram
 from asyncexec.backends.placement import least_busy, resting
 from asyncexec.backends.processes.assignment import Assignment, Ending
 from asyncexec.backends.processes.inputs import pack_inputs
@@ -58,7 +58,7 @@ class ProcessPool:
         *,
         launcher: Launcher,
         size: int,
-        allowed_bytes: Callable[[Program], int | None],
+        allowed_bytes: Callable[[StageProgram], int | None],
         most_jobs: int | None,
         start_timeout: float,
         report: Callable[[Sequence[Report], int], None],
@@ -183,7 +183,7 @@ class ProcessPool:
                 forget(report[0], None)
         self._report(reports, outcomes)
 
-    def take_back(self, assignment: Assignment, jobs: Sequence[Job]) -> None:
+    def take_back(self, assignment: Assignment, jobs: Sequence[AttemptSpec]) -> None:
         """Hand jobs that a worker did not come to to another, before all that waits."""
         if not self._closing:
             again = Assignment(assignment.program, jobs, assignment.apart_from)
@@ -346,7 +346,7 @@ class ProcessPool:
             idle -= worker.give_up_waiting()
 
 
-def _unpicklable(job: Job, why: Exception) -> Outcome:
+def _unpicklable(job: AttemptSpec, why: Exception) -> Outcome:
     error = SerializationError(
         f"an input of this task cannot be pickled, so it cannot be sent to a worker process: "
         f"{type(why).__name__}: {why}. Send what it is made from instead (a path, say, and not an open file), "

@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from asyncexec.backends.contract import Job, Program, Report, Started
+from asyncexec.backends.contract import AttemptSpec, Report, StageProgram, Started
 from asyncexec.backends.processes.assignment import Assignment, Ending, Freed
 from asyncexec.backends.processes.channel import Channel
 from asyncexec.backends.processes.frames import PREFIX, ROW, Bytes, Kind, Row, head, rows
@@ -45,7 +45,7 @@ class Owner(Protocol):
         """Pass on reports, of which so many are outcomes."""
         ...
 
-    def take_back(self, assignment: Assignment, jobs: Sequence[Job]) -> None:
+    def take_back(self, assignment: Assignment, jobs: Sequence[AttemptSpec]) -> None:
         """Hand these jobs of an assignment to another worker."""
         ...
 
@@ -201,7 +201,7 @@ class ProcessWorker:
         assignment.revoked = True
         self._page.forbid(assignment.number)
 
-    def _send_program(self, program: Program) -> None:
+    def _send_program(self, program: StageProgram) -> None:
         dropped = [
             self._held.popitem(last=False)[0]
             for _ in range(max(0, len(self._held) - MOST_PROGRAMS + 1))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.backends.contract import Program
+from asyncexec.backends.contract import StageProgram
 from asyncexec.plan.memory import format_bytes
 
 RAY_NAMES: Mapping[str, str] = {"cpus": "CPU", "gpus": "GPU"}
@@ -52,7 +52,7 @@ class Demand:
         return {name: amount for name, amount in {**named, **dict(self.custom)}.items() if amount}
 
 
-def demand_of(program: Program, *, memory_bytes: int = 0) -> Demand:
+def demand_of(program: StageProgram, *, memory_bytes: int = 0) -> Demand:
     """Return what a call of ``program`` takes: one CPU, if its stage does not say otherwise.
 
     ``memory_bytes`` stands in where its stage says nothing of memory.

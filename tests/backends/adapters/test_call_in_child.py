@@ -3,7 +3,7 @@ import signal
 
 from asyncexec.backends.adapters.call_in_child import run_in_child
 from asyncexec.backends.adapters.packing import Packer
-from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.worker.attempt import decode
@@ -13,8 +13,8 @@ from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 
 def packed(kernel, tasks) -> RemoteBatch:
-    program = Program(key="k", plan="p", stage="s", kernel=kernel, shape=(100,))
-    call, failed = Packer().pack(program, [Job(100 + task, task) for task in range(tasks)])
+    program = StageProgram(key="k", plan="p", stage="s", kernel=kernel, shape=(100,))
+    call, failed = Packer().pack(program, [AttemptSpec(100 + task, task) for task in range(tasks)])
     assert not failed
     return call
 
@@ -57,10 +57,14 @@ def test_a_value_larger_than_a_pipe_arrives():
 
 
 def test_a_program_that_is_missing_is_asked_for():
-    assert run_in_child(RemoteBatch(digest(b"never seen"), None, [Job(1, 0)])) == NEEDS_PROGRAM
+    assert (
+        run_in_child(RemoteBatch(digest(b"never seen"), None, [AttemptSpec(1, 0)])) == NEEDS_PROGRAM
+    )
 
 
 def test_a_program_that_cannot_be_loaded_fails_every_job():
-    call = RemoteBatch(digest(b"not a pickle"), b"not a pickle", [Job(1, 0), Job(2, 1)])
+    call = RemoteBatch(
+        digest(b"not a pickle"), b"not a pickle", [AttemptSpec(1, 0), AttemptSpec(2, 1)]
+    )
     outcomes = decode_outcomes(run_in_child(call))
     assert [o.status for o in outcomes] == [Status.FAILED, Status.FAILED]

@@ -7,7 +7,7 @@ import pytest
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.adapters.remote import RemoteCaller
-from asyncexec.backends.contract import Batch, Job, Program, Started
+from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram, Started
 from asyncexec.backends.exchange import Exchange
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
@@ -19,8 +19,8 @@ from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 
 def batch(kernel, jobs=3, inputs=()):
-    program = Program(key="p", plan="plan", stage="stage", kernel=kernel, shape=(100,))
-    return Batch(program, [Job(10 + task, task, inputs) for task in range(jobs)])
+    program = StageProgram(key="p", plan="plan", stage="stage", kernel=kernel, shape=(100,))
+    return Batch(program, [AttemptSpec(10 + task, task, inputs) for task in range(jobs)])
 
 
 class Log(Exchange):
@@ -68,7 +68,7 @@ async def test_a_call_brings_the_outcomes_of_its_jobs(forgetful):
 
 async def test_an_input_that_cannot_travel_fails_its_own_job(forgetful):
     work = batch(lambda index, x: x, jobs=1, inputs=(5,))
-    work.jobs.append(Job(20, 1, (threading.Lock(),)))
+    work.jobs.append(AttemptSpec(20, 1, (threading.Lock(),)))
     outcomes = await called(RemoteCaller(), work, send)
     assert outcomes[10].status is Status.SUCCEEDED
     assert outcomes[20].status is Status.FAILED
@@ -129,7 +129,7 @@ async def test_a_stream_tells_of_ends_and_of_a_start_that_takes_long(forgetful):
         return index[0] if index[0] == 0 else go.wait(20)
 
     remote_batch.PROGRAMS._programs[b"long"] = (kernel, None, (100,))
-    call = RemoteBatch(b"long", None, [Job(1, 0), Job(2, 1)])
+    call = RemoteBatch(b"long", None, [AttemptSpec(1, 0), AttemptSpec(2, 1)])
     frames = call.frames()
     reports = decode_reports(next(frames))
     while not any(isinstance(r, Started) for r in reports):
@@ -174,7 +174,9 @@ async def test_a_stream_measures_the_memory_of_each_job_by_itself(forgetful):
 
 
 async def test_a_stream_leaves_out_what_is_dropped(forgetful):
-    call = RemoteBatch(b"drop", batch(lambda index: index[0]).program.blob, [Job(1, 0), Job(2, 1)])
+    call = RemoteBatch(
+        b"drop", batch(lambda index: index[0]).program.blob, [AttemptSpec(1, 0), AttemptSpec(2, 1)]
+    )
     control = call.control()
     assert control.stop([1]).not_started == [1]
     reports = [r for frame in call.frames(control) for r in decode_reports(frame)]

@@ -27,7 +27,7 @@ from asyncexec.backends.aws_lambda.envelope import (
 from asyncexec.backends.aws_lambda.marks import Mark, last_mark, line_of, out_of_memory
 from asyncexec.backends.aws_lambda.payloads import Bucket
 from asyncexec.backends.aws_lambda.refusals import Meaning, meaning_of
-from asyncexec.backends.contract import Job
+from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.registry import make_backend
 from asyncexec.errors import BackendError, ConfigurationError, OptionError
 from asyncexec.events.outcome import Status
@@ -224,7 +224,7 @@ def handled(kernel, jobs, *, context=None, answer=None):
 
 def test_the_handler_runs_the_jobs_and_measures_them(monkeypatch, capsys):
     monkeypatch.setenv("AWS_LAMBDA_LOG_STREAM_NAME", "2026/01/01/[$LATEST]abc")
-    outcomes = decode_outcomes(handled(kernels.echo, [Job(1, 5), Job(2, 6)]))
+    outcomes = decode_outcomes(handled(kernels.echo, [AttemptSpec(1, 5), AttemptSpec(2, 6)]))
     assert [decode(o.value) for o in outcomes] == [((5,),), ((6,),)]
     assert {o.worker for o in outcomes} == {"2026/01/01/[$LATEST]abc"}
     assert all(o.peak_bytes > 0 for o in outcomes)
@@ -232,12 +232,14 @@ def test_the_handler_runs_the_jobs_and_measures_them(monkeypatch, capsys):
 
 
 def test_a_single_job_writes_no_log(capsys):
-    handled(kernels.echo, [Job(1, 5)])
+    handled(kernels.echo, [AttemptSpec(1, 5)])
     assert capsys.readouterr().out == ""
 
 
 def test_jobs_for_which_there_is_no_time_left_are_left_out():
-    outcomes = decode_outcomes(handled(slow, [Job(1, 0), Job(2, 1)], context=Context(0.01)))
+    outcomes = decode_outcomes(
+        handled(slow, [AttemptSpec(1, 0), AttemptSpec(2, 1)], context=Context(0.01))
+    )
     assert [o.attempt for o in outcomes] == [1]
 
 
@@ -252,18 +254,20 @@ def large(index):
 
 
 def test_without_a_bucket_as_many_results_come_as_fit():
-    outcomes = decode_outcomes(handled(large, [Job(1, 0), Job(2, 1)]))
+    outcomes = decode_outcomes(handled(large, [AttemptSpec(1, 0), AttemptSpec(2, 1)]))
     assert [o.attempt for o in outcomes] == [1]
 
 
 def test_a_missing_program_is_asked_for():
-    event = encode_request(Request(pack_call(RemoteBatch(b"never seen", None, [Job(1, 0)])), None))
+    event = encode_request(
+        Request(pack_call(RemoteBatch(b"never seen", None, [AttemptSpec(1, 0)])), None)
+    )
     told = aws_lambda_worker.handler(json.loads(event), Context())
     assert decode_answer(json.dumps(told).encode(), "f") == NEEDS_PROGRAM
 
 
 def test_a_program_that_cannot_be_loaded_fails_every_job():
-    call = RemoteBatch(b"broken", b"no pickle", [Job(1, 0), Job(2, 1)])
+    call = RemoteBatch(b"broken", b"no pickle", [AttemptSpec(1, 0), AttemptSpec(2, 1)])
     told = aws_lambda_worker.handler(
         json.loads(encode_request(Request(pack_call(call), None))), Context()
     )

@@ -14,7 +14,7 @@ pytest.importorskip("httpx")
 
 import asyncexec as ax
 from asyncexec.backends.adapters.service_calls import BusyError, TooLargeError
-from asyncexec.backends.contract import Job
+from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.http import HttpBackend, worker_side as http_worker
 from asyncexec.backends.http.frames import (
     Frame,
@@ -220,7 +220,7 @@ async def test_a_token_that_blocks_does_not_hold_the_loop(unblocked_loop):
 
 def call(task=3):
     blob = pickle.dumps((kernels.echo, None, (10,)))
-    return pickle.dumps(RemoteBatch(b"program", blob, [Job(1, task)]))
+    return pickle.dumps(RemoteBatch(b"program", blob, [AttemptSpec(1, task)]))
 
 
 @pytest.mark.parametrize("forged", [None, "", "t=1,v1=" + "0" * 64, "nonsense"])

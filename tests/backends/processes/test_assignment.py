@@ -3,12 +3,12 @@
 import hypothesis.strategies as st
 from hypothesis import given
 
-from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.backends.processes.assignment import Assignment, Ending
 from asyncexec.backends.processes.frames import CANCELLED, SUCCEEDED, Row
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
-PROGRAM = Program(key="k", plan="p", stage="s", kernel=print, shape=(100,))
+PROGRAM = StageProgram(key="k", plan="p", stage="s", kernel=print, shape=(100,))
 RAN = Row(SUCCEEDED, 5.0, 0.1, 0, 0, 0, None, None)
 PASSED_OVER = Row(CANCELLED, 0.0, 0.0, 0, 0, 0, None, None)
 ERROR = ErrorInfo("asyncexec.errors.WorkerLostError", (), "gone")
@@ -16,7 +16,7 @@ LOST = Outcome(0, Status.LOST, "w", 5.0, 0.1, error=ERROR)
 
 
 def assignment(jobs=4):
-    return Assignment(PROGRAM, [Job(100 + n, n) for n in range(jobs)])
+    return Assignment(PROGRAM, [AttemptSpec(100 + n, n) for n in range(jobs)])
 
 
 def statuses(freed):

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from asyncexec.backends.contract import Batch, Job, Program
+from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
 from asyncexec.backends.processes import ProcessesBackend, worker_handle as process_worker
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
@@ -34,10 +34,10 @@ def driven(**options):
 
 async def mapped(kernel, items, **options):
     """Run one batch with an item for each task, and return the outcomes in order."""
-    program = Program(key="k", plan="p", stage="s", kernel=kernel, shape=(len(items),))
+    program = StageProgram(key="k", plan="p", stage="s", kernel=kernel, shape=(len(items),))
 
     async def batches():
-        yield Batch(program, [Job(task, task, (item,)) for task, item in enumerate(items)])
+        yield Batch(program, [AttemptSpec(task, task, (item,)) for task, item in enumerate(items)])
 
     async with (
         asyncio.timeout(scaled(PATIENCE)),
@@ -754,7 +754,7 @@ async def test_the_limit_can_be_what_each_stage_is_allowed():
         for number, (allowed, status) in enumerate(
             [(100_000_000, Status.FAILED), (400_000_000, Status.SUCCEEDED), (None, "succeeded")]
         ):
-            program = Program(
+            program = StageProgram(
                 key=str(number),
                 plan="p",
                 stage="s",

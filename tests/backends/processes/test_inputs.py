@@ -6,14 +6,14 @@ import threading
 import numpy as np
 import pytest
 
-from asyncexec.backends.contract import Job
+from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.processes.inputs import BESIDE_BYTES, InputReader, pack_inputs
 from asyncexec.events.outcome import Encoded, Many
 from asyncexec.worker.attempt import decode
 
 
 def jobs_of(*items):
-    return [Job(n, n, (item,)) for n, item in enumerate(items)]
+    return [AttemptSpec(n, n, (item,)) for n, item in enumerate(items)]
 
 
 def reader_of(packed):
@@ -40,7 +40,7 @@ def test_plain_items_arrive():
 
 
 def test_no_inputs_make_no_bytes():
-    packed = pack_inputs([Job(1, 1), Job(2, 2)])
+    packed = pack_inputs([AttemptSpec(1, 1), AttemptSpec(2, 2)])
     assert (packed.pickles, packed.ends) == (b"", [])
 
 

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from asyncexec.backends.adapters.packing import Packer
-from asyncexec.backends.contract import Job, Program, Started
+from asyncexec.backends.contract import AttemptSpec, StageProgram, Started
 from asyncexec.backends.ray import RayBackend
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.pending_kills import Kills, until_gone
@@ -30,12 +30,14 @@ from asyncexec.worker.remote_batch import NEEDS_PROGRAM
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
 
 
-def program(kernel=abs, **options) -> Program:
-    return Program(key="p", plan="plan", stage="stage", kernel=kernel, shape=(100,), **options)
+def program(kernel=abs, **options) -> StageProgram:
+    return StageProgram(key="p", plan="plan", stage="stage", kernel=kernel, shape=(100,), **options)
 
 
 def call_of(kernel, jobs):
-    call, failed = Packer().pack(program(kernel), [Job(10 + task, task) for task in range(jobs)])
+    call, failed = Packer().pack(
+        program(kernel), [AttemptSpec(10 + task, task) for task in range(jobs)]
+    )
     assert not failed
     return call
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from asyncexec.backends.adapters.packing import Packer
-from asyncexec.backends.contract import Job, Program
+from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.backends.spark.links import Listener
 from asyncexec.backends.spark.options import SparkOptions, is_local
 from asyncexec.backends.spark.session import spark_conf
@@ -70,8 +70,8 @@ async def listener():
 
 
 def call_of(kernel):
-    program = Program(key="k", plan="p", stage="s", kernel=kernel, shape=(9,))
-    call, failed = Packer().pack(program, [Job(1, 7)])
+    program = StageProgram(key="k", plan="p", stage="s", kernel=kernel, shape=(9,))
+    call, failed = Packer().pack(program, [AttemptSpec(1, 7)])
     assert not failed
     return call
 

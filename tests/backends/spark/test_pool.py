@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("pyspark")
 
-from asyncexec.backends.contract import Batch, Capabilities, Job, Program
+from asyncexec.backends.contract import AttemptSpec, Batch, Capabilities, StageProgram
 from asyncexec.backends.spark.options import SparkOptions
 from asyncexec.backends.spark.pool import WorkerPool
 from asyncexec.backends.spark.system import SparkSystem
@@ -156,11 +156,15 @@ async def test_what_an_avoided_worker_has_not_begun_of_its_batch_goes_to_another
     system = SparkSystem(Here(), SparkOptions(), Capabilities(name="spark"))
     await system.open()
     assert system.slots == 3
-    program = Program(key="k", plan="p", stage="s", kernel=Held(directory=tmp_path), shape=(9,))
+    program = StageProgram(
+        key="k", plan="p", stage="s", kernel=Held(directory=tmp_path), shape=(9,)
+    )
     # Another is there.
     both = [Told(), Told()]
     calls = [
-        asyncio.create_task(system.call(Batch(program, [Job(10 * n, n), Job(10 * n + 1, n)]), told))
+        asyncio.create_task(
+            system.call(Batch(program, [AttemptSpec(10 * n, n), AttemptSpec(10 * n + 1, n)]), told)
+        )
         for n, told in enumerate(both)
     ]
     async with asyncio.timeout(scaled(PATIENCE)):

@@ -20,7 +20,7 @@ pytest.importorskip("ray")
 import ray
 
 import asyncexec as ax
-from asyncexec.backends.contract import Program
+from asyncexec.backends.contract import StageProgram
 from asyncexec.backends.ray import RayBackend
 from asyncexec.errors import BackendError, OptionError, ResourceError
 from asyncexec.events.outcome import Status
@@ -103,8 +103,8 @@ async def outcome_of(program, **options):
         return await driven.outcome(attempt)
 
 
-def program(kernel, **options) -> Program:
-    return Program(key="p", plan="plan", stage="stage", kernel=kernel, shape=(9,), **options)
+def program(kernel, **options) -> StageProgram:
+    return StageProgram(key="p", plan="plan", stage="stage", kernel=kernel, shape=(9,), **options)
 
 
 def assigned(_index) -> dict:

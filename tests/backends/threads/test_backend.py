@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from anyio.lowlevel import checkpoint
 
-from asyncexec.backends.contract import Batch, Job, Program
+from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
 from asyncexec.backends.serial import SerialBackend
 from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.backends.threads.worker_side import Worker
@@ -213,8 +213,8 @@ async def _nothing():
 
 async def test_what_its_input_raises_comes_out_of_the_map():
     async def broken():
-        program = Program(key="p", plan="p", stage="s", kernel=kernels.echo, shape=(1,))
-        yield Batch(program, [Job(1, 0)])
+        program = StageProgram(key="p", plan="p", stage="s", kernel=kernels.echo, shape=(1,))
+        yield Batch(program, [AttemptSpec(1, 0)])
         raise LookupError("no more")
 
     async with ThreadsBackend(max_workers=1) as backend:
