@@ -24,7 +24,7 @@ _ATTEMPT = struct.Struct("<Q")
 END = b""
 
 
-class Letters:
+class AppendOnlyFile:
     """A file of frames: one side appends, the other reads."""
 
     def __init__(self, file: Path) -> None:
@@ -50,13 +50,13 @@ class Letters:
         return list(self._frames.feed(data))
 
 
-class Correspondence:
+class JobChannel:
     """The files of one job, in ``folder``."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.work = Letters(folder / "work")
-        self.answer = Letters(folder / "answer")
+        self.work = AppendOnlyFile(folder / "work")
+        self.answer = AppendOnlyFile(folder / "answer")
 
     def make(self) -> None:
         """Make the files."""

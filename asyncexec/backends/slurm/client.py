@@ -14,10 +14,10 @@ from uuid import uuid4
 
 from asyncexec.backends.contract import Report
 from asyncexec.backends.slurm import commands, request
-from asyncexec.backends.slurm.channel import END, Correspondence
+from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.backends.slurm.commands import NEVER, JobState
 from asyncexec.backends.slurm.options import SlurmOptions
-from asyncexec.backends.slurm.worker_side import Batch, InJob
+from asyncexec.backends.slurm.worker_side import InJob, JobPayload
 from asyncexec.errors import BackendError
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.remote_batch import RemoteBatch
@@ -41,7 +41,7 @@ class JobLostError(Exception):
 class Job:
     """One job of SLURM's; ``id`` is empty until it is submitted. It has one batch at a time."""
 
-    letters: Correspondence
+    channel: JobChannel
     id: str = ""
     sightings: int = 0
 
@@ -135,7 +135,7 @@ class Desk:
     def make_job(self) -> Job:
         """Return a job, not submitted yet; may be called in any thread."""
         self._made += 1
-        return Job(letters=Correspondence(self._folder / "jobs" / str(self._made)))
+        return Job(channel=JobChannel(self._folder / "jobs" / str(self._made)))
 
     def give(self, orders: Mapping[Job, RemoteBatch]) -> None:
         """Give each job its next call; those that are new are submitted: one, or an array of them.
@@ -147,15 +147,15 @@ class Desk:
         """
         fresh = [job for job in orders if not job.id]
         for job in fresh:
-            job.letters.make()
+            job.channel.make()
         for job, call in orders.items():
-            batch = Batch(RemoteBatch(call.key, None, call.jobs), self._program(call))
-            job.letters.work.append(pickle.dumps(batch))
+            batch = JobPayload(RemoteBatch(call.key, None, call.jobs), self._program(call))
+            job.channel.work.append(pickle.dumps(batch))
         if not fresh:
             return
         try:
             submitted = self._executor.submit_array(
-                [InJob(str(job.letters.folder), self._patience) for job in fresh]
+                [InJob(str(job.channel.folder), self._patience) for job in fresh]
             )
         except Exception as error:
             told = " ".join(str(error).split())
@@ -178,7 +178,7 @@ class Desk:
         """Return what is new of ``jobs``, having dropped what is to be dropped."""
         drops = drops or {}
         for job, attempts in drops.items():
-            job.letters.drop(attempts)
+            job.channel.drop(attempts)
         states = self._ask(jobs)
         news = [self._look(job, states, drops.get(job, ())) for job in jobs]
         return [n for n in news if n.reports or n.ended or n.error or n.dropped]
@@ -200,7 +200,7 @@ class Desk:
         ended = False
         error: Exception | None = None
         try:
-            for frame in job.letters.answer.frames():
+            for frame in job.channel.answer.frames():
                 ended = ended or frame == END
                 reports += decode_reports(frame) if frame != END else []
         except BackendError as failure:
@@ -247,7 +247,7 @@ class Desk:
         """Have jobs end that have nothing to do."""
         now = time.monotonic()
         for job in jobs:
-            job.letters.work.append(END)
+            job.channel.work.append(END)
             self._leaving.append((now, job))
         while self._leaving and now - self._leaving[0][0] > FORSAKEN_SECONDS:
             self.forget([self._leaving.popleft()[1]])
@@ -255,7 +255,7 @@ class Desk:
     def forget(self, jobs: Collection[Job]) -> None:
         """Remove the files of jobs that are gone."""
         for job in jobs:
-            shutil.rmtree(job.letters.folder, ignore_errors=True)
+            shutil.rmtree(job.channel.folder, ignore_errors=True)
 
     def close(self) -> None:
         """End every job, and remove the folder."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asyncexec.backends.contract import Started
-from asyncexec.backends.slurm.channel import END, Correspondence
+from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.memory import MemoryMeter
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram
@@ -28,7 +28,7 @@ class InJob:
     Parameters
     ----------
     folder : str
-        Where the driver's letters come, and the answers go.
+        Of the files by which driver and job talk (see ``channel``).
     patience : float
         Seconds to wait for the next batch, if the driver says nothing.
     """
@@ -40,18 +40,18 @@ class InJob:
     def __call__(self) -> None:
         """Run batches as they come."""
         _end_when_told()
-        letters = Correspondence(Path(self.folder))
-        runner = _Runner(letters)
-        for frame in self._frames(letters):
+        channel = JobChannel(Path(self.folder))
+        runner = _Runner(channel)
+        for frame in self._frames(channel):
             # From the driver, in a folder of its user's alone.
             runner.run(pickle.loads(frame))  # noqa: S301
 
-    def _frames(self, letters: Correspondence) -> Iterator[bytes]:
+    def _frames(self, channel: JobChannel) -> Iterator[bytes]:
         """Yield what the driver sends, until that is the end, or nothing for a while."""
         deadline = time.monotonic() + self.patience
         pause = FIRST_PAUSE_SECONDS
         while time.monotonic() < deadline:
-            for frame in letters.work.frames():
+            for frame in channel.work.frames():
                 if frame == END:
                     return
                 yield frame
@@ -61,34 +61,34 @@ class InJob:
             pause = min(pause * 1.1, LONGEST_PAUSE_SECONDS)
 
 
-class Batch(NamedTuple):
+class JobPayload(NamedTuple):
     """What travels to a job: a call without its program, and the file that holds the program."""
 
     call: RemoteBatch
     program: str
 
 
-class _Letters:
+class _ChannelControl:
     """Control and reports of a batch, by the files that the job and its driver share.
 
-    The start of an attempt is written before it is looked whether the driver has dropped it; see ``answers``.
+    The start of an attempt is written before it is looked whether the driver has dropped it; see ``channel``.
     """
 
-    def __init__(self, letters: Correspondence, worker: str) -> None:
-        self._letters = letters
+    def __init__(self, channel: JobChannel, worker: str) -> None:
+        self._channel = channel
         self._worker = worker
         self._ended: list[Outcome] = []
         self._running = 0
 
     def begin(self, attempt: int) -> bool:
         # The end of one and the start of the next are one write.
-        self._letters.tell([*self._ended, Started(attempt, self._worker)])
+        self._channel.tell([*self._ended, Started(attempt, self._worker)])
         self._ended = []
         self._running = attempt
         return self.take()
 
     def take(self) -> bool:
-        return not self._letters.was_dropped(self._running)
+        return not self._channel.was_dropped(self._running)
 
     def end(self) -> bool:
         return True
@@ -101,33 +101,33 @@ class _Letters:
 
     def close(self) -> None:
         """Write what is left, and that this was all."""
-        self._letters.tell(self._ended)
-        self._letters.answer.append(END)
+        self._channel.tell(self._ended)
+        self._channel.answer.append(END)
 
 
 class _Runner:
-    def __init__(self, letters: Correspondence) -> None:
-        self._letters = letters
+    def __init__(self, channel: JobChannel) -> None:
+        self._channel = channel
         self._worker = worker_name()
         self._meter = MemoryMeter()
 
-    def run(self, batch: Batch) -> None:
+    def run(self, payload: JobPayload) -> None:
         """Run the attempts one after another, and report each."""
-        letters = _Letters(self._letters, self._worker)
+        control = _ChannelControl(self._channel, self._worker)
         BatchRunner(
-            batch.call.jobs,
-            partial(_program, batch),
-            control=letters,
-            sink=letters,
+            payload.call.jobs,
+            partial(_program, payload),
+            control=control,
+            sink=control,
             worker=self._worker,
             meter=self._meter,
         ).run()
-        letters.close()
+        control.close()
 
 
-def _program(batch: Batch) -> LoadedProgram:
-    key = batch.call.key
-    program = PROGRAMS.load(key, None) or PROGRAMS.load(key, Path(batch.program).read_bytes())
+def _program(payload: JobPayload) -> LoadedProgram:
+    key = payload.call.key
+    program = PROGRAMS.load(key, None) or PROGRAMS.load(key, Path(payload.program).read_bytes())
     assert program is not None  # noqa: S101 - for type checkers: there was a blob
     return program
 

@@ -10,13 +10,13 @@ import pytest
 
 from asyncexec.backends.contract import Job as Task, Started
 from asyncexec.backends.slurm import commands
-from asyncexec.backends.slurm.channel import END, Correspondence
+from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.backends.slurm.client import Desk, Job, JobLostError
 from asyncexec.backends.slurm.commands import JobState
 from asyncexec.backends.slurm.idle_jobs import Staff
 from asyncexec.backends.slurm.options import SlurmOptions
 from asyncexec.backends.slurm.request import flags
-from asyncexec.backends.slurm.worker_side import Batch, InJob
+from asyncexec.backends.slurm.worker_side import InJob, JobPayload
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.driving import Driven
@@ -31,8 +31,8 @@ from asyncexec.backends.slurm import SlurmBackend  # noqa: E402 - it needs submi
 
 
 @pytest.fixture
-def letters(tmp_path):
-    made = Correspondence(tmp_path / "job")
+def channel(tmp_path):
+    made = JobChannel(tmp_path / "job")
     made.make()
     return made
 
@@ -122,45 +122,45 @@ def test_the_states_of_jobs_are_read_by_their_ids():
 # The files.
 
 
-def test_frames_come_whole_and_once(letters):
-    letters.tell([Started(5, "here")])
-    (frame,) = letters.answer.frames()
+def test_frames_come_whole_and_once(channel):
+    channel.tell([Started(5, "here")])
+    (frame,) = channel.answer.frames()
     assert decode_reports(frame) == [Started(5, "here")]
-    assert letters.answer.frames() == []
-    with (letters.folder / "answer").open("ab") as file:
+    assert channel.answer.frames() == []
+    with (channel.folder / "answer").open("ab") as file:
         file.write(struct.pack("<Q", 4) + b"ab")
-    assert letters.answer.frames() == []
-    with (letters.folder / "answer").open("ab") as file:
+    assert channel.answer.frames() == []
+    with (channel.folder / "answer").open("ab") as file:
         file.write(b"cd")
-    letters.answer.append(END)
-    assert letters.answer.frames() == [b"abcd", END]
+    channel.answer.append(END)
+    assert channel.answer.frames() == [b"abcd", END]
 
 
-def test_what_was_dropped_is_known_even_while_more_is_being_written(letters):
-    letters.drop([3, 2**40])
-    with (letters.folder / "dropped").open("ab") as file:
+def test_what_was_dropped_is_known_even_while_more_is_being_written(channel):
+    channel.drop([3, 2**40])
+    with (channel.folder / "dropped").open("ab") as file:
         file.write(b"\x09\x00")
-    assert [letters.was_dropped(a) for a in (3, 2**40, 9, 4)] == [True, True, False, False]
+    assert [channel.was_dropped(a) for a in (3, 2**40, 9, 4)] == [True, True, False, False]
 
 
-def in_job(tmp_path, letters, kernel, tasks, *, io=None, blob=None, key=None, last=True):
+def in_job(tmp_path, channel, kernel, tasks, *, io=None, blob=None, key=None, last=True):
     """A job with one batch to run, and then to end."""
     program = Driven.program(_Numbers(), kernel, io=io)
     file = tmp_path / "program"
     file.write_bytes(blob or program.blob)
     call = RemoteBatch(key or digest(program.blob), None, [Task(10 + t, t) for t in tasks])
-    letters.work.append(pickle.dumps(Batch(call, str(file))))
+    channel.work.append(pickle.dumps(JobPayload(call, str(file))))
     if last:
-        letters.work.append(END)
-    return InJob(str(letters.folder), patience=20.0)
+        channel.work.append(END)
+    return InJob(str(channel.folder), patience=20.0)
 
 
 class _Numbers:
     _numbers = iter(range(1, 10_000))
 
 
-def reports_of(letters):
-    *frames, last = letters.answer.frames()
+def reports_of(channel):
+    *frames, last = channel.answer.frames()
     assert last == END
     return [report for frame in frames for report in decode_reports(frame)]
 
@@ -177,9 +177,9 @@ def signals():
         signal.signal(kind, handler)
 
 
-def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, letters, signals):
-    in_job(tmp_path, letters, lambda index: index[0] * 2, [1, 2])()
-    reports = reports_of(letters)
+def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, channel, signals):
+    in_job(tmp_path, channel, lambda index: index[0] * 2, [1, 2])()
+    reports = reports_of(channel)
     assert [(type(r), r.attempt) for r in reports] == [
         (Started, 11),
         (Outcome, 11),
@@ -189,48 +189,48 @@ def test_a_job_tells_the_start_and_the_end_of_each_task(tmp_path, letters, signa
     assert [decode(r.value) for r in reports if isinstance(r, Outcome)] == [2, 4]
 
 
-def test_a_job_leaves_out_what_was_dropped(tmp_path, letters, signals):
-    letters.drop([11])
-    in_job(tmp_path, letters, lambda index: index[0], [1, 2])()
-    assert [r.attempt for r in reports_of(letters) if isinstance(r, Outcome)] == [12]
+def test_a_job_leaves_out_what_was_dropped(tmp_path, channel, signals):
+    channel.drop([11])
+    in_job(tmp_path, channel, lambda index: index[0], [1, 2])()
+    assert [r.attempt for r in reports_of(channel) if isinstance(r, Outcome)] == [12]
 
 
-def test_a_task_that_is_dropped_while_it_runs_does_not_save(tmp_path, letters, signals):
+def test_a_task_that_is_dropped_while_it_runs_does_not_save(tmp_path, channel, signals):
     from asyncexec.testing.kernels import Files
 
     io = Files(directory=tmp_path)
-    folder = str(letters.folder)
+    folder = str(channel.folder)
 
     def kernel(index):
-        Correspondence(Path(folder)).drop([11])
+        JobChannel(Path(folder)).drop([11])
 
-    in_job(tmp_path, letters, kernel, [1, 2], io=io)()
-    outcomes = {r.attempt: r.status for r in reports_of(letters) if isinstance(r, Outcome)}
+    in_job(tmp_path, channel, kernel, [1, 2], io=io)()
+    outcomes = {r.attempt: r.status for r in reports_of(channel) if isinstance(r, Outcome)}
     assert outcomes == {11: Status.CANCELLED, 12: Status.SUCCEEDED}
     assert not io.saved(1).exists()
     assert io.saved(2).exists()
 
 
-def test_a_program_that_cannot_be_loaded_fails_its_tasks(tmp_path, letters, signals):
-    in_job(tmp_path, letters, abs, [1], blob=b"no pickle", key=b"of its own")()
-    (outcome,) = [r for r in reports_of(letters) if isinstance(r, Outcome)]
+def test_a_program_that_cannot_be_loaded_fails_its_tasks(tmp_path, channel, signals):
+    in_job(tmp_path, channel, abs, [1], blob=b"no pickle", key=b"of its own")()
+    (outcome,) = [r for r in reports_of(channel) if isinstance(r, Outcome)]
     assert outcome.status is Status.FAILED
     assert "UnpicklingError" in outcome.error.type
 
 
-def test_a_job_runs_one_batch_after_another_until_the_end(tmp_path, letters, signals):
-    in_job(tmp_path, letters, lambda index: index[0], [1], last=False)
-    in_job(tmp_path, letters, lambda index: index[0], [2])
-    in_job(tmp_path, letters, lambda index: index[0], [3])()
-    frames = letters.answer.frames()
+def test_a_job_runs_one_batch_after_another_until_the_end(tmp_path, channel, signals):
+    in_job(tmp_path, channel, lambda index: index[0], [1], last=False)
+    in_job(tmp_path, channel, lambda index: index[0], [2])
+    in_job(tmp_path, channel, lambda index: index[0], [3])()
+    frames = channel.answer.frames()
     assert frames.count(END) == 2
     reports = [r for frame in frames if frame != END for r in decode_reports(frame)]
     assert [r.attempt for r in reports if isinstance(r, Outcome)] == [11, 12]
 
 
-def test_a_job_that_its_driver_has_left_ends_by_itself(letters, signals):
-    InJob(str(letters.folder), patience=0.05)()
-    assert letters.answer.frames() == []
+def test_a_job_that_its_driver_has_left_ends_by_itself(channel, signals):
+    InJob(str(channel.folder), patience=0.05)()
+    assert channel.answer.frames() == []
 
 
 # The desk.
@@ -266,12 +266,12 @@ class Queue:
         monkeypatch.setattr(commands, "states", lambda name: self.answers.pop(0))
 
 
-def watched(desk, letters):
-    return Job(letters=letters, id="7_1")
+def watched(desk, channel):
+    return Job(channel=channel, id="7_1")
 
 
-def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, letters, monkeypatch):
-    job = watched(desk, letters)
+def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, channel, monkeypatch):
+    job = watched(desk, channel)
     gone = {"7_1": JobState("NODE_FAIL")}
     Queue(monkeypatch, {"7_1": JobState("RUNNING")}, None, gone, gone)
     assert [desk.look([job]) for _ in range(3)] == [[], [], []]
@@ -281,29 +281,29 @@ def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, le
     assert "left no log" in str(news.error)
 
 
-def test_a_job_that_is_gone_and_has_told_its_end_has_ended(desk, letters, monkeypatch):
-    job = watched(desk, letters)
+def test_a_job_that_is_gone_and_has_told_its_end_has_ended(desk, channel, monkeypatch):
+    job = watched(desk, channel)
     Queue(monkeypatch, {}, {})
-    letters.tell([Started(1, "w")])
+    channel.tell([Started(1, "w")])
     (news,) = desk.look([job])
     assert (news.reports, news.error) == ([Started(1, "w")], None)
-    letters.answer.append(END)
+    channel.answer.append(END)
     (news,) = desk.look([job])
     assert (news.ended, news.error) == (True, None)
 
 
-def test_a_job_that_would_wait_for_ever_is_an_error(desk, letters, monkeypatch):
+def test_a_job_that_would_wait_for_ever_is_an_error(desk, channel, monkeypatch):
     Queue(monkeypatch, {"7_1": JobState("PENDING", "PartitionTimeLimit")})
-    (news,) = desk.look([watched(desk, letters)])
+    (news,) = desk.look([watched(desk, channel)])
     assert isinstance(news.error, BackendError)
     assert "PartitionTimeLimit" in str(news.error)
 
 
-def test_an_answer_that_is_none_breaks_the_executor(desk, letters, monkeypatch):
+def test_an_answer_that_is_none_breaks_the_executor(desk, channel, monkeypatch):
     Queue(monkeypatch, None)
-    with (letters.folder / "answer").open("ab") as file:
+    with (channel.folder / "answer").open("ab") as file:
         file.write(struct.pack("<Q", 5) + b"hello")
-    (news,) = desk.look([watched(desk, letters)])
+    (news,) = desk.look([watched(desk, channel)])
     assert isinstance(news.error, BackendError)
 
 
@@ -336,12 +336,12 @@ def test_new_jobs_are_one_array_and_old_ones_get_letters(desk, monkeypatch, no_c
     desk.give({jobs[1]: RemoteBatch(b"key", None, [Task(2, 2)])})
     assert [job.id for job in jobs] == ["3_0", "3_1", "3_2"]
     assert [len(array) for array in arrays] == [3]
-    batches = [pickle.loads(frame) for frame in jobs[1].letters.work.frames()]
+    batches = [pickle.loads(frame) for frame in jobs[1].channel.work.frames()]
     assert [[task.attempt for task in batch.call.jobs] for batch in batches] == [[1], [2]]
     assert [batch.call.blob for batch in batches] == [None, None]
     assert {Path(batch.program).read_bytes() for batch in batches} == {b"blob"}
     desk.dismiss(jobs)
-    assert jobs[0].letters.work.frames()[-1] == END
+    assert jobs[0].channel.work.frames()[-1] == END
     desk.close()
 
 
