@@ -20,12 +20,12 @@ from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.access_map import AccessMap, ReadRegion
 from asyncexec.plan.relations import of_access
-from asyncexec.storage.arrays import StoredArray, planned_array
-from asyncexec.storage.block_io import BlockIO, InMemory, Source as BlockSource, Target
-from asyncexec.storage.handing_over import TRAVELS_BYTES
-from asyncexec.storage.locations import RUN_SCOPED, Location
-from asyncexec.storage.preparation import stamp
-from asyncexec.storage.workspace import ArrayWorkspace
+from asyncexec.storage.chunks.arrays import StoredArray, planned_array
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source as BlockSource, Target
+from asyncexec.storage.places.locations import RUN_SCOPED, Location
+from asyncexec.storage.workspace.array_workspace import ArrayWorkspace
+from asyncexec.storage.workspace.preparation import stamp
+from asyncexec.storage.workspace.stage_inputs import TRAVELS_BYTES
 
 MOST_RECHUNK_BYTES = 256 * 1024 * 1024
 """The largest block of a rechunking task, however much memory there is: more tasks keep more workers busy."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.nodes import Node, Source
-from asyncexec.storage.arrays import StoredArray
-from asyncexec.storage.block_io import InMemory
+from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.block_io import InMemory
 
 
 def stored_source(array: StoredArray) -> Node:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import format_bytes, parse_bytes
-from asyncexec.storage.arrays import compressor_json
-from asyncexec.storage.options import StorageOptions
+from asyncexec.storage.chunks.arrays import compressor_json
+from asyncexec.storage.places.options import StorageOptions
 
 type Size = int | float | str
 type Compressor = Literal["default"] | Mapping[str, Any] | Any | None

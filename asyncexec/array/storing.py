@@ -18,7 +18,7 @@ from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import taken, together
 from asyncexec.errors import OptionError
 from asyncexec.plan import Plan
-from asyncexec.storage.locations import Location, locate
+from asyncexec.storage.places.locations import Location, locate
 
 type Place = str | os.PathLike[str] | Any
 
@@ -78,7 +78,7 @@ def from_zarr(
     TypeError
         If its elements have an unsupported type.
     """
-    from asyncexec.storage.catalog import open_array  # noqa: PLC0415 - brings Zarr, which is dear
+    from asyncexec.storage.places.opening import open_array  # noqa: PLC0415 - brings Zarr, which is dear
 
     options = storage_options if storage_options is not None else _options_of(spec)
     return Array(stored_source(open_array(place, options, path=path)), spec)

@@ -16,7 +16,7 @@ from asyncexec.plan.functions import (
     reduce_stage,
     then_stage,
 )
-from asyncexec.plan.text import describe, tree
+from asyncexec.plan.render.text import describe, tree
 from asyncexec.plan.validation import check, in_topological_order
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """What the plan computes, as a hash that is the same in every process."""
-        from asyncexec.plan.fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
+        from asyncexec.plan.fingerprint.plan_fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
 
         return fingerprint(self)
 
@@ -199,8 +199,8 @@ class Plan:
         return self._by_name[name]
 
     def visualize(self, path: str | Path | None = None) -> Any:
-        """Draw the plan; see :func:`asyncexec.plan.drawing.draw`."""
-        from asyncexec.plan.drawing import draw  # noqa: PLC0415 - brings networkx, which is dear
+        """Draw the plan; see :func:`asyncexec.plan.render.drawing.draw`."""
+        from asyncexec.plan.render.drawing import draw  # noqa: PLC0415 - brings networkx, which is dear
 
         return draw(self, path)
 

@@ -81,25 +81,34 @@ ON_USE = {
         "asyncexec.array.blocking",
         "asyncexec.sync",
     ): "arrays meet the engine at the plan; only methods that block need a loop and an engine",
-    ("asyncexec.array.storing", "asyncexec.storage.catalog"): "Zarr is dear, as everywhere below",
+    (
+        "asyncexec.array.storing",
+        "asyncexec.storage.places.opening",
+    ): "Zarr is dear, as everywhere below",
     ("asyncexec.cli", "asyncexec.cli.application"): "the extra `cli` may not be installed",
     (
         "asyncexec.cli.application",
         "asyncexec.examples.climate.command",
     ): "in a checkout the examples lie beside the package",
-    ("asyncexec.plan.plan", "asyncexec.plan.drawing"): "networkx is dear, and few plans are drawn",
     (
         "asyncexec.plan.plan",
-        "asyncexec.plan.fingerprint",
+        "asyncexec.plan.render.drawing",
+    ): "networkx is dear, and few plans are drawn",
+    (
+        "asyncexec.plan.plan",
+        "asyncexec.plan.fingerprint.plan_fingerprint",
     ): "NumPy is dear, and few plans are hashed",
     (
-        "asyncexec.storage.access",
-        "asyncexec.storage.zarr_chunks",
+        "asyncexec.storage.chunks.access",
+        "asyncexec.storage.chunks.zarr_chunks",
     ): "the chunks of most arrays are files",
-    ("asyncexec.storage.creation", "asyncexec.storage.stores"): "chunks may all stay in memory",
     (
-        "asyncexec.storage.objects",
-        "asyncexec.storage.stores",
+        "asyncexec.storage.places.creation",
+        "asyncexec.storage.places.stores",
+    ): "chunks may all stay in memory",
+    (
+        "asyncexec.storage.places.objects",
+        "asyncexec.storage.places.stores",
     ): "most work directories are on a disk",
 }
 

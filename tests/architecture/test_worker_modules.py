@@ -34,14 +34,16 @@ asyncexec.array.reducers
 asyncexec.plan.access
 asyncexec.plan.access_map
 asyncexec.storage
-asyncexec.storage.access
-asyncexec.storage.arrays
-asyncexec.storage.block_io
-asyncexec.storage.chunk_files
-asyncexec.storage.chunk_slices
-asyncexec.storage.faults
-asyncexec.storage.locations
-asyncexec.storage.options
+asyncexec.storage.chunks
+asyncexec.storage.places
+asyncexec.storage.chunks.access
+asyncexec.storage.chunks.arrays
+asyncexec.storage.chunks.block_io
+asyncexec.storage.chunks.chunk_files
+asyncexec.storage.chunks.chunk_slices
+asyncexec.storage.places.errors
+asyncexec.storage.places.locations
+asyncexec.storage.places.options
 """
 MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 170, 380
 """Of all modules, Python's own among them."""

@@ -13,8 +13,8 @@ from asyncexec.engine import started
 from asyncexec.errors import SerializationError
 from asyncexec.events.records import PlanStarted
 from asyncexec.observers import History, Logs, Progress
-from asyncexec.plan import fingerprint as fingerprint_module
-from asyncexec.storage.open_workspace import OpenArrayWorkspace
+from asyncexec.plan.fingerprint import plan_fingerprint as fingerprint_module
+from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 
 
 def array():

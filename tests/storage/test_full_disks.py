@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from asyncexec.errors import OutOfSpaceError, StorageError
-from asyncexec.storage import chunk_files, create_array, planned_array, read, write
-from asyncexec.storage.chunk_files import PARTIAL
-from asyncexec.storage.faults import storage_error
-from asyncexec.storage.preparation import Preparation
+from asyncexec.storage import create_array, planned_array, read, write
+from asyncexec.storage.chunks import chunk_files
+from asyncexec.storage.chunks.chunk_files import PARTIAL
+from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.workspace.preparation import Preparation
 
 
 def made(place, **options):

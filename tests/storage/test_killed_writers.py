@@ -12,9 +12,9 @@ import pytest
 import zarr
 
 from asyncexec.storage import Target, create_array, planned_array, read, write
-from asyncexec.storage.chunk_files import PARTIAL
-from asyncexec.storage.open_workspace import _sweep
-from asyncexec.storage.presence import blocks_present, partial_files
+from asyncexec.storage.chunks.chunk_files import PARTIAL
+from asyncexec.storage.workspace.open_workspace import _sweep
+from asyncexec.storage.workspace.presence import blocks_present, partial_files
 
 WRITER = """
 import pickle, sys

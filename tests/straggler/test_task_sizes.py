@@ -9,7 +9,7 @@ import pytest
 
 from asyncexec.plan.access_map import ReadRegion, of_blocks
 from asyncexec.plan.box import unravel
-from asyncexec.storage.block_io import BlockIO, InMemory, Source
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source
 from asyncexec.straggler.task_sizes import LEAST, MOST, SlowThreshold, TaskSizes, sizes_of
 
 

@@ -1,0 +1,32 @@
+"""What a plan computes, as a hash that is the same in every process."""
+
+from __future__ import annotations
+
+from asyncexec.plan.fingerprint.digest import Digest
+from asyncexec.plan.stage import Items, Read, Stage, Stages
+
+FORMAT = "asyncexec-plan-1"
+
+
+def fingerprint(plan: Stages) -> str:
+    """Return 32 hexadecimal digits that change when what ``plan`` computes changes.
+
+    Hashed are, for every stage: its name, kernel, index space, inputs (items by content), relations, outputs and
+    ``identity``. Not hashed is what only says how to run it: the plan's name, memory, resources, policies.
+    """
+    digest = Digest()
+    stages = [_stage(digest, stage) for stage in sorted(plan.stages, key=lambda s: s.name)]
+    return digest.of((FORMAT, stages, plan.returns)).hex()
+
+
+def _stage(digest: Digest, stage: Stage) -> tuple[object, ...]:
+    inputs = [given.values if isinstance(given, Items) else _read(given) for given in stage.inputs]
+    parts: tuple[object, ...] = (stage.shape, inputs, stage.outputs, stage.identity)
+    if stage.late is not None:
+        parts = (*parts, stage.late)
+    return stage.name, digest.of(stage.kernel), digest.of(parts)
+
+
+def _read(read: Read) -> tuple[object, ...]:
+    parts = (read.stage, read.relation, read.many)
+    return (*parts, read.item) if read.item else parts

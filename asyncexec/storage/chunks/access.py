@@ -1,0 +1,86 @@
+"""Reading and writing blocks of arrays, each array opened once per process."""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from asyncexec.storage.chunks.chunk_files import ChunkFiles
+
+if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
+    from asyncexec.storage.chunks.arrays import StoredArray
+
+OPENED_LIMIT = 256
+"""How many arrays a process keeps opened."""
+
+
+class Chunks(Protocol):
+    """An opened array."""
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only."""
+        ...
+
+    def write(self, region: Region, block: np.ndarray) -> None:
+        """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
+        ...
+
+
+def opened(ref: StoredArray) -> Chunks:
+    """Return the array that ``ref`` refers to, opened at most once in this process.
+
+    Raises
+    ------
+    ArrayNotFoundError, CorruptArrayError, StorageError
+        If it is not what ``ref`` says.
+    """
+    # Handles do not survive a fork.
+    return _opened(ref, os.getpid())
+
+
+@lru_cache(maxsize=OPENED_LIMIT)
+def _opened(ref: StoredArray, _process: int) -> Chunks:
+    if ref.encoding is not None and ref.location.local_path is not None:
+        return ChunkFiles(ref, ref.encoding)
+    from asyncexec.storage.chunks.zarr_chunks import ZarrChunks  # noqa: PLC0415 - brings Zarr, and most arrays are files
+
+    return ZarrChunks(ref)
+
+
+def forget_opened() -> None:
+    """Close every array that this process keeps opened."""
+    _opened.cache_clear()
+
+
+def read(ref: StoredArray, region: Region) -> np.ndarray:
+    """Return the elements that ``region`` (a slice or positions per axis, in elements) takes, as a read-only array.
+
+    Chunks that were never written read as the fill value, unless the array is ``dense``.
+
+    Raises
+    ------
+    CorruptArrayError
+        If a chunk cannot be decoded, or is missing from a dense array; names array, chunk and path.
+    StorageError
+        If the store fails.
+    """
+    return opened(ref).read(region)
+
+
+def write(ref: StoredArray, region: Region, block: np.ndarray) -> None:
+    """Write ``block`` to ``region``, which covers whole units (chunks or shards) or reaches the array's edge.
+
+    Each unit appears whole or not at all.
+
+    Raises
+    ------
+    OutOfSpaceError
+        If the disk or quota is full; nothing of the unit is kept.
+    StorageError
+        If the store fails.
+    """
+    opened(ref).write(region, block)

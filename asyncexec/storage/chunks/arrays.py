@@ -1,0 +1,275 @@
+"""References to Zarr arrays: tiny, frozen, and ready to travel to a worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from asyncexec.errors import OptionError
+from asyncexec.storage.places.locations import Location, PlaceLike, locate
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
+
+DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": False}}
+"""What ``compressor="auto"`` means: Zarr's own default, pinned so that every process agrees on it."""
+
+ELEMENT_KINDS = "biufcmMSU"
+"""NumPy's kinds of element types that can be stored: those of fixed size, but no records."""
+
+type CompressorLike = Literal["auto"] | Mapping[str, Any] | Any | None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a chunk becomes a file, where that is simple enough to be done without Zarr's machinery.
+
+    Attributes
+    ----------
+    prefix, separator : str
+        A chunk's key is ``prefix + separator.join(its numbers)``.
+    dtype : str
+        The element type as stored, byte order included (``"<f8"``).
+    compressor : str
+        JSON of the one codec from bytes to bytes, in Zarr 3's terms; ``""`` for none.
+    """
+
+    prefix: str = "c/"
+    separator: str = "/"
+    dtype: str = "|u1"
+    compressor: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredArray:
+    """A reference to a Zarr array, there already or still to be made.
+
+    It holds no handle and no data, so it can be pickled into a few hundred bytes; each process opens the array once,
+    when it first needs it.
+
+    Attributes
+    ----------
+    location : Location
+    shape : tuple of int
+    dtype : str
+        NumPy's name for the element type.
+    chunks : tuple of int
+        In elements.
+    shards : tuple of int or None
+        In elements; what is written at once, where chunks are kept together in shards.
+    fill_value : scalar
+        What chunks that were never written read as (times and durations as the integer that stands for them).
+    compressor : str
+        JSON of the compressor in Zarr 3's terms; ``""`` for none.
+    encoding : Encoding or None
+        How chunks are encoded, where they can be read and written directly; None where only Zarr can.
+    dense : bool
+        Whether every chunk is written before anybody reads it: a chunk that is missing is then an error, and does not
+        pass for fill values.
+    """
+
+    location: Location
+    shape: Shape
+    dtype: str
+    chunks: Shape
+    shards: Shape | None = None
+    fill_value: Any = 0
+    compressor: str = ""
+    encoding: Encoding | None = None
+    dense: bool = False
+
+    @property
+    def unit(self) -> Shape:
+        """What storage writes at once, in elements: the shard where there are shards, else the chunk."""
+        return self.shards or self.chunks
+
+    @property
+    def ndim(self) -> int:
+        """How many axes there are."""
+        return len(self.shape)
+
+    @cached_property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        return np.dtype(self.dtype)
+
+    @property
+    def fill_element(self) -> np.ndarray:
+        """The fill value as an array without axes, of the element type."""
+        stored = np.asarray(
+            self.fill_value, "i8" if self.numpy_dtype.kind in "mM" else self.numpy_dtype
+        )
+        return stored.view(self.numpy_dtype) if self.numpy_dtype.kind in "mM" else stored
+
+    @property
+    def nbytes(self) -> int:
+        """Size of the whole array in bytes, not encoded."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.numpy_dtype.itemsize
+
+    @property
+    def blocks(self) -> Shape:
+        """How many units (chunks, or shards) lie along each axis."""
+        return tuple(-(-n // unit) for n, unit in zip(self.shape, self.unit, strict=True))
+
+    @property
+    def identity(self) -> str:
+        """What the array is and where, without secrets: for a plan's fingerprint."""
+        return json.dumps(
+            [
+                str(self.location),
+                self.shape,
+                self.dtype,
+                self.chunks,
+                self.shards,
+                repr(self.fill_value),
+                self.compressor,
+            ]
+        )
+
+    def at(self, location: Location) -> StoredArray:
+        """Return a reference to the same array at another place."""
+        return replace(self, location=location)
+
+    def __repr__(self) -> str:
+        shards = f", shards={self.shards}" if self.shards else ""
+        return f"StoredArray({str(self.location)!r}, {self.dtype}{list(self.shape)}, chunks={self.chunks}{shards})"
+
+    def __hash__(self) -> int:
+        # Asked for with every chunk that is read or written.
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in self.__dict__.items()
+            if name in self.__dataclass_fields__
+        }
+
+
+def planned_array(
+    place: PlaceLike,
+    *,
+    shape: Sequence[int],
+    dtype: Any,
+    chunks: Sequence[int],
+    shards: Sequence[int] | None = None,
+    fill_value: Any = None,
+    compressor: CompressorLike = "auto",
+    storage_options: Mapping[str, Any] | None = None,
+    path: str = "",
+    dense: bool = True,
+) -> StoredArray:
+    """Return a reference to an array that :func:`~asyncexec.storage.create_array` will make; nothing is touched.
+
+    Parameters
+    ----------
+    place : path, URL, zarr Store or Location
+        ``run://name`` is a place in the run's own directory, bound when the run begins.
+    shape, chunks, shards : sequence of int
+        In elements; chunks must divide shards.
+    dtype
+        Anything NumPy takes for an element type of fixed size.
+    fill_value : scalar, optional
+        Zero by default.
+    compressor : "auto", None, a mapping as Zarr 3 writes it, or a Zarr codec
+    storage_options : mapping, optional
+    path : str
+        Where in ``place``.
+    dense : bool
+        See :class:`StoredArray`.
+
+    Raises
+    ------
+    OptionError
+        If shape, chunks, shards, dtype or compressor cannot be.
+    """
+    location = locate(place, storage_options, path=path)
+    element = _element(dtype, location)
+    shape, chunks = tuple(int(n) for n in shape), tuple(int(n) for n in chunks)
+    shards = tuple(int(n) for n in shards) if shards is not None else None
+    _check_grid(location, shape, chunks, shards)
+    codec = compressor_json(compressor)
+    simple = shards is None and element.kind in "biufc"
+    return StoredArray(
+        location=location,
+        shape=shape,
+        dtype=dtype_name(element),
+        chunks=chunks,
+        shards=shards,
+        fill_value=fill_scalar(fill_value, element),
+        compressor=codec,
+        encoding=Encoding(dtype=element.newbyteorder("<").str, compressor=codec)
+        if simple
+        else None,
+        dense=dense,
+    )
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name that ``np.dtype`` makes this type of, in the machine's byte order."""
+    native = dtype.newbyteorder("=")
+    return native.str if native.kind in "SU" else native.name
+
+
+def fill_scalar(value: Any, dtype: np.dtype[Any]) -> Any:
+    """Return ``value`` (None for the type's zero) as a scalar that can be pickled and compared."""
+    element = np.zeros((), dtype) if value is None else np.asarray(value, dtype)
+    return (element.view("i8") if dtype.kind in "mM" else element).item()
+
+
+def compressor_json(compressor: Any) -> str:
+    """Return ``compressor`` as JSON in Zarr 3's terms, ``""`` for none.
+
+    Raises
+    ------
+    OptionError
+        If it is not a compressor.
+    """
+    if compressor is None:
+        return ""
+    to_dict = getattr(compressor, "to_dict", None)
+    if isinstance(compressor, str) and compressor == "auto":
+        compressor = DEFAULT_COMPRESSOR
+    elif callable(to_dict):
+        compressor = to_dict()
+    if not isinstance(compressor, Mapping) or not isinstance(compressor.get("name"), str):
+        raise OptionError(
+            f"compressor={compressor!r} is not a compressor: give 'auto', None, a codec of zarr.codecs, "
+            f"or a mapping such as {DEFAULT_COMPRESSOR}"
+        )
+    return json.dumps(compressor, sort_keys=True, default=lambda o: getattr(o, "value", str(o)))
+
+
+def _element(dtype: Any, location: Location) -> np.dtype[Any]:
+    element = np.dtype(dtype)
+    if element.kind not in ELEMENT_KINDS or element.itemsize == 0:
+        raise OptionError(
+            f"{location}: elements of type {element} cannot be stored: use a NumPy type of fixed size"
+        )
+    native: np.dtype[Any] = element.newbyteorder("=")
+    return native
+
+
+def _check_grid(location: Location, shape: Shape, chunks: Shape, shards: Shape | None) -> None:
+    if len(shape) != len(chunks) or min(shape, default=0) < 0 or min(chunks, default=1) < 1:
+        raise OptionError(
+            f"{location}: chunks {chunks} do not fit shape {shape}: "
+            f"give a length of at least 1 for every axis"
+        )
+    if shards is None:
+        return
+    if len(shards) != len(chunks) or any(
+        s < c or s % c for s, c in zip(shards, chunks, strict=True)
+    ):
+        raise OptionError(
+            f"{location}: shards {shards} must be multiples of chunks {chunks}, axis by axis"
+        )

@@ -1,0 +1,239 @@
+"""How a task of an array stage gets its input blocks and leaves its output blocks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from asyncexec.errors import ChunkMismatchError, WriteConflictError
+from asyncexec.storage.chunks.access import opened
+from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
+
+if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
+    from asyncexec.plan.box import Index, Shape
+
+
+class Selection(Protocol):
+    """The part of an array that each task reads; small, can be pickled, alike for any number of tasks."""
+
+    def __call__(self, index: Index) -> Region:
+        """Return what the task at ``index`` reads: a slice or positions for each axis of the array."""
+        ...
+
+
+class Readable(Protocol):
+    """Something that blocks are read from, other than a reference to an array."""
+
+    @property
+    def shape(self) -> Shape:
+        """The array's shape."""
+        ...
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        ...
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only."""
+        ...
+
+
+class Writable(Readable, Protocol):
+    """Something that blocks are written to, other than a reference to an array."""
+
+    @property
+    def ref(self) -> StoredArray:
+        """The array it stands for."""
+        ...
+
+    def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
+        """Write ``block`` to ``region``."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """A NumPy array in the driver's memory; within one process it is shared, not copied.
+
+    To other processes it travels with the program, or goes by way of the run's directory, in ``chunks``, if it is
+    large (see :mod:`asyncexec.storage.workspace.stage_inputs`).
+    """
+
+    data: np.ndarray
+    chunks: Shape | None = None
+
+    @property
+    def shape(self) -> Shape:
+        """The array's shape."""
+        return self.data.shape
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        """The element type."""
+        return self.data.dtype
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only; slices are views."""
+        block = np.asarray(self.data[indexer(region)]).view()
+        block.flags.writeable = False
+        return block
+
+    def __repr__(self) -> str:
+        return f"InMemory({self.data.dtype}{list(self.data.shape)})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One input of a stage's kernel.
+
+    Attributes
+    ----------
+    array : StoredArray, InMemory, or another thing to read blocks from
+    select : Selection
+        What the task at an index reads.
+    """
+
+    array: StoredArray | Readable
+    select: Selection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One output of a stage's kernel: task ``index`` writes the block at ``index * block``, cut to the array.
+
+    Raises
+    ------
+    WriteConflictError
+        If blocks do not cover whole chunks (or shards), so that two tasks would write one.
+    """
+
+    array: StoredArray | Writable
+    block: Shape
+
+    def __post_init__(self) -> None:
+        ref = self.ref
+        fits = zip(ref.shape, self.block, ref.unit, strict=True)
+        if any(block % unit and block < extent for extent, block, unit in fits):
+            raise WriteConflictError(
+                f"blocks of {self.block} do not cover whole units of {ref.unit} of {ref.location}, "
+                f"so that two tasks would write one"
+            )
+
+    @property
+    def ref(self) -> StoredArray:
+        """The array that is written."""
+        return self.array if isinstance(self.array, StoredArray) else self.array.ref
+
+    def region(self, index: Index) -> tuple[slice, ...]:
+        """Return where the task at ``index`` writes, in elements."""
+        along = zip(index, self.block, self.array.shape, strict=True)
+        return tuple([slice(i * block, min((i + 1) * block, n)) for i, block, n in along])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BlockIO:
+    """A stage's :class:`~asyncexec.plan.stage.TaskIO`: which blocks a task reads, and which it writes.
+
+    The kernel gets one input per source, and returns one array per target (the array itself where there is one target,
+    else a tuple).
+
+    Attributes
+    ----------
+    sources : tuple of Source
+    targets : tuple of Target
+    label : str
+        What messages call the stage.
+    """
+
+    sources: tuple[Source, ...] = ()
+    targets: tuple[Target, ...] = ()
+    label: str = ""
+
+    def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
+        """Return the kernel's inputs for the task, and how many bytes (not encoded) they are."""
+        inputs: list[Any] = []
+        total = 0
+        for source in self.sources:
+            array = source.array
+            readable = opened(array) if isinstance(array, StoredArray) else array
+            block = readable.read(source.select(index))
+            total += block.nbytes
+            inputs.append(block)
+        return tuple(inputs), total
+
+    def save(self, index: Index, result: Any) -> int:
+        """Write the task's blocks, each chunk whole or not at all; return how many bytes (not encoded).
+
+        Raises
+        ------
+        ChunkMismatchError
+            If the kernel returned something else than the stage says: another number of arrays, shape or dtype.
+        """
+        blocks = (result,) if len(self.targets) == 1 else self._several(index, result)
+        total = 0
+        for target, given in zip(self.targets, blocks, strict=True):
+            region = target.region(index)
+            block = self._checked(index, target, region, given)
+            array = target.array
+            (opened(array) if isinstance(array, StoredArray) else array).write(region, block)
+            total += block.nbytes
+        return total
+
+    def nbytes(self, index: Index) -> int:
+        """Return how many bytes (not encoded) the task reads and writes, as ``load`` and ``save`` will count them."""
+        read = sum(
+            math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
+            for source in self.sources
+        )
+        return read + sum(
+            math.prod(shape_of(target.region(index))) * target.array.numpy_dtype.itemsize
+            for target in self.targets
+        )
+
+    def bound(self, change: Callable[[StoredArray], StoredArray | Writable]) -> BlockIO:
+        """Return the same with ``change`` applied to every reference to an array."""
+        return replace(
+            self,
+            sources=tuple(
+                replace(s, array=change(s.array)) if isinstance(s.array, StoredArray) else s
+                for s in self.sources
+            ),
+            targets=tuple(replace(t, array=change(t.ref)) for t in self.targets),
+        )
+
+    def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
+        if not isinstance(result, tuple) or len(result) != len(self.targets):
+            told = (
+                f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
+            )
+            raise ChunkMismatchError(
+                f"{self._task(index)} must return a tuple of {len(self.targets)} arrays, and returned {told}"
+            )
+        return result
+
+    def _checked(
+        self, index: Index, target: Target, region: tuple[slice, ...], given: Any
+    ) -> np.ndarray:
+        block = np.asarray(given)
+        shape = tuple([along.stop - along.start for along in region])
+        if block.shape != shape:
+            raise ChunkMismatchError(
+                f"{self._task(index)} returned a block of shape {block.shape} where shape {shape} is to be written. "
+                f"Declare the chunks that the function returns, or change what it returns"
+            )
+        if block.dtype != target.array.numpy_dtype:
+            raise ChunkMismatchError(
+                f"{self._task(index)} returned elements of type {block.dtype} where {target.ref.dtype} "
+                f"is to be written. Pass dtype={str(block.dtype)!r}, or return block.astype({target.ref.dtype!r})"
+            )
+        return block
+
+    def _task(self, index: Index) -> str:
+        return f"the function of {self.label or 'a stage'}, for chunk {index},"

@@ -1,0 +1,192 @@
+"""Chunks that are files on this machine, read and written directly.
+
+Zarr's own way hands every chunk to an event loop in another thread and back, which costs more than the chunk does.
+Here a chunk is read, decoded, encoded and written in the calling thread, with the codecs that Zarr uses; the files are
+the same. Arrays for which this is not enough (shards, filters, big-endian, checksums) go by way of Zarr.
+
+A chunk appears whole or not at all: it is written under another name, in a folder of its own beside the chunks, and
+renamed. What a killed writer leaves is in that folder, which is removed when the run ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numcodecs
+import numpy as np
+
+from asyncexec.errors import CorruptArrayError
+from asyncexec.storage.chunks.chunk_slices import (
+    ChunkSlice,
+    assign,
+    chunk_slices,
+    shape_of,
+    within_one_chunk,
+)
+from asyncexec.storage.places.errors import missing_chunk, storage_error
+
+if TYPE_CHECKING:
+    from asyncexec.plan.access import Region
+    from asyncexec.plan.box import Index
+    from asyncexec.storage.chunks.arrays import Encoding, StoredArray
+
+PARTIAL = ".asyncexec-partial"
+"""Folder in an array for chunks that are being written."""
+
+_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+
+
+class ChunkFiles:
+    """A Zarr array in the local file system, chunk by chunk.
+
+    There are lists where generators would do: a small chunk costs little more than the calls that are made for it.
+    """
+
+    def __init__(self, ref: StoredArray, encoding: Encoding) -> None:
+        self._ref = ref
+        self._root = str(ref.location.local_path)
+        self._prefix = encoding.prefix
+        self._separator = encoding.separator
+        self._stored = np.dtype(encoding.dtype)
+        self._dtype = ref.numpy_dtype
+        self._codec = codec(encoding.compressor)
+        self._chunks = ref.chunks
+        self._chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
+
+    def read(self, region: Region) -> np.ndarray:
+        """Return what ``region`` takes, read-only; within one chunk without copying it."""
+        pieces = [
+            chunk_slices(along, size) for along, size in zip(region, self._chunks, strict=True)
+        ]
+        block: np.ndarray
+        if (one := within_one_chunk(pieces)) is not None:
+            chunk, inner = one
+            block = self._decoded(chunk)[inner]
+        else:
+            block = self._assembled(region, pieces)
+        block.flags.writeable = False
+        return block
+
+    def write(self, region: Region, block: np.ndarray) -> None:
+        """Write ``block`` to ``region``, which covers whole chunks (or reaches the array's edge)."""
+        pieces = [
+            chunk_slices(along, size) for along, size in zip(region, self._chunks, strict=True)
+        ]
+        for combination in product(*pieces):
+            part = block[(*[piece.in_result for piece in combination], ...)]
+            self._store(tuple([piece.chunk for piece in combination]), self._encoded(part))
+
+    def path(self, chunk: Index) -> str:
+        """Return the file of ``chunk``."""
+        if not chunk:
+            return f"{self._root}/{'c' if self._prefix else '0'}"
+        return f"{self._root}/{self._prefix}{self._separator.join(map(str, chunk))}"
+
+    def _assembled(self, region: Region, pieces: list[list[ChunkSlice]]) -> np.ndarray:
+        out = np.empty(shape_of(region), self._dtype)
+        for combination in product(*pieces):
+            chunk, inner, outer = zip(*combination, strict=True)
+            assign(out, outer, self._decoded(chunk), inner)
+        return out
+
+    def _decoded(self, chunk: Index) -> np.ndarray:
+        path = self.path(chunk)
+        try:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one object less for every chunk
+                data: Any = file.readall()
+        except (FileNotFoundError, NotADirectoryError):
+            return self._missing(chunk, path)
+        except OSError as error:
+            raise storage_error(
+                error, self._ref.location, "cannot be read", chunk=chunk, path=path
+            ) from error
+        if self._codec is not None:
+            data = self._decompressed(data, chunk, path)
+        if len(data) != self._chunk_bytes:
+            raise self._corrupt(
+                chunk, path, f"it holds {len(data)} bytes of data instead of {self._chunk_bytes}"
+            )
+        block = np.frombuffer(data, self._stored).reshape(self._chunks)
+        return block if self._stored == self._dtype else block.astype(self._dtype)
+
+    def _decompressed(self, data: bytes, chunk: Index, path: str) -> Any:
+        try:
+            decoded = self._codec.decode(data)
+        except Exception as error:
+            raise self._corrupt(chunk, path, f"it cannot be decompressed ({error})") from error
+        return decoded if isinstance(decoded, bytes) else memoryview(decoded).cast("B")
+
+    def _missing(self, chunk: Index, path: str) -> np.ndarray:
+        if self._ref.dense:
+            raise missing_chunk(self._ref.location, chunk, path)
+        # A view of one element: what nobody wrote takes no memory.
+        return np.broadcast_to(self._ref.fill_element, self._chunks)
+
+    def _corrupt(self, chunk: Index, path: str, what: str) -> CorruptArrayError:
+        return CorruptArrayError(
+            f"chunk {chunk} of {self._ref.location} is corrupt: {path}: {what}. "
+            f"Restore the file from a copy, or write the array again"
+        )
+
+    def _encoded(self, part: np.ndarray) -> Any:
+        if part.shape != self._chunks:
+            # Chunks at the edge are stored whole.
+            padded = np.full(self._chunks, self._ref.fill_element, self._stored)
+            padded[tuple(slice(0, n) for n in part.shape)] = part
+            part = padded
+        part = np.ascontiguousarray(part, self._stored)
+        return (
+            part.reshape(-1).view(np.uint8).data
+            if self._codec is None
+            else self._codec.encode(part)
+        )
+
+    def _store(self, chunk: Index, data: Any) -> None:
+        path = self.path(chunk)
+        temporary = f"{self._root}/{PARTIAL}/{uuid.uuid4().hex}"
+        try:
+            _write_file(temporary, data)
+            try:
+                os.replace(temporary, path)  # noqa: PTH105 - strings, made once for every chunk
+            except FileNotFoundError:
+                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the same
+                os.replace(temporary, path)  # noqa: PTH105 - the same
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)  # noqa: PTH108 - the same
+            raise storage_error(
+                error, self._ref.location, "cannot be written", chunk=chunk, path=path
+            ) from error
+
+
+def codec(compressor: str) -> Any:
+    """Return the codec that ``compressor`` (JSON in Zarr 3's terms, ``""`` for none) describes, or None."""
+    if not compressor:
+        return None
+    document = json.loads(compressor)
+    options = dict(document.get("configuration", {}))
+    if document["name"] == "blosc":
+        options["shuffle"] = _SHUFFLES[options["shuffle"]]
+        options.pop("typesize", None)  # Taken from what is encoded.
+        return numcodecs.Blosc(**options)
+    return {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[document["name"]](**options)
+
+
+def _write_file(path: str, data: Any) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - strings, made once for every chunk
+        descriptor = os.open(path, flags, 0o666)
+    try:
+        rest = memoryview(data).cast("B")
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+    finally:
+        os.close(descriptor)

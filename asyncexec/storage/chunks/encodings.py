@@ -1,0 +1,68 @@
+"""Telling from an array's metadata whether its chunks can be read and written directly."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.storage.chunks.arrays import Encoding
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+
+
+def encoding_of(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding | None:
+    """Return how chunks are encoded, if that is no more than elements in C order and at most one compressor."""
+    if dtype.kind not in "biufc":
+        return None
+    return _encoding_2(document) if document["zarr_format"] == 2 else _encoding_3(document, dtype)
+
+
+def _encoding_2(document: Mapping[str, Any]) -> Encoding | None:
+    compressor = document.get("compressor")
+    if (
+        document.get("filters")
+        or document["order"] != "C"
+        or (compressor and compressor["id"] != "zstd")
+    ):
+        return None
+    level = (compressor or {}).get("level", 0)
+    text = (
+        json.dumps({"configuration": {"checksum": False, "level": level}, "name": "zstd"})
+        if compressor
+        else ""
+    )
+    return Encoding("", document.get("dimension_separator", "."), str(document["dtype"]), text)
+
+
+def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding | None:
+    grid, key, codecs = (
+        document["chunk_grid"],
+        document["chunk_key_encoding"],
+        list(document["codecs"]),
+    )
+    if (
+        grid["name"] != "regular"
+        or document.get("storage_transformers")
+        or not codecs
+        or codecs[0]["name"] != "bytes"
+    ):
+        return None
+    if len(codecs) > 2 or any(
+        codec["name"] not in ("zstd", "gzip", "blosc") for codec in codecs[1:]
+    ):
+        return None
+    separator = key.get("configuration", {}).get(
+        "separator", "/" if key["name"] == "default" else "."
+    )
+    prefix = f"c{separator}" if key["name"] == "default" else ""
+    endian = codecs[0].get("configuration", {}).get("endian", "little")
+    stored = dtype.newbyteorder(">" if str(getattr(endian, "value", endian)) == "big" else "<").str
+    compressor = (
+        json.dumps(codecs[1], sort_keys=True, default=lambda o: getattr(o, "value", str(o)))
+        if codecs[1:]
+        else ""
+    )
+    return Encoding(prefix, separator, stored, compressor)

@@ -1,0 +1,68 @@
+"""The small files that say what is at a place: an array, a group, something else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.objects import objects_at
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from asyncexec.storage.places.locations import Location
+
+NAMES = ("zarr.json", ".zarray", ".zgroup")
+
+
+def exists(location: Location) -> bool:
+    """Whether there is a Zarr array or group at ``location``."""
+    read = _reader(location)
+    return any(read(name) is not None for name in NAMES)
+
+
+def documents(location: Location) -> dict[str, bytes]:
+    """Return the metadata at ``location``, as it is."""
+    read = _reader(location)
+    found = {name: read(name) for name in NAMES}
+    return {name: data for name, data in found.items() if data is not None}
+
+
+def is_array(found: Mapping[str, bytes]) -> bool:
+    """Whether these are the metadata of an array."""
+    # One with damaged metadata is an array all the same.
+    return not is_group(found) and ("zarr.json" in found or ".zarray" in found)
+
+
+def is_group(found: Mapping[str, bytes]) -> bool:
+    """Whether these are the metadata of a group."""
+    return ".zgroup" in found or _node_type(found) == "group"
+
+
+def _node_type(found: Mapping[str, bytes]) -> str:
+    try:
+        document = json.loads(found.get("zarr.json", b"null"))
+    except ValueError:
+        return ""
+    return str(document.get("node_type")) if isinstance(document, dict) else ""
+
+
+def _reader(location: Location) -> Callable[[str], bytes | None]:
+    """Return what reads small files at ``location``: their bytes, None where there is no such file."""
+    local = location.local_path
+    get = (
+        objects_at(location, read_only=True).get
+        if local is None
+        else lambda name: (local / name).read_bytes()
+    )
+
+    def read(name: str) -> bytes | None:
+        try:
+            return get(name)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except Exception as error:  # noqa: BLE001 - as the store puts it
+            raise storage_error(error, location, "cannot be read") from None
+
+    return read

@@ -1,0 +1,129 @@
+"""The Zarr store of a location, whatever serves its URL, and the objects in it."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator
+from functools import cache
+
+from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
+from zarr.core.sync import collect_aiterator, sync
+from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
+
+from asyncexec.errors import MissingExtraError, StorageError
+from asyncexec.storage.places.locations import Location
+from asyncexec.storage.places.options import shown
+
+EXTRAS = {
+    "s3": "s3",
+    "s3a": "s3",
+    "gs": "gcs",
+    "gcs": "gcs",
+    "az": "azure",
+    "azure": "azure",
+    "abfs": "azure",
+    "abfss": "azure",
+}
+"""URL schemes that obstore serves, and the extra that installs it."""
+
+
+def open_place(location: Location, *, read_only: bool = False) -> StorePath:
+    """Return the store of ``location`` and the path in it, ready for Zarr.
+
+    Raises
+    ------
+    MissingExtraError
+        If the package that serves such URLs is not installed; the message holds the install command.
+    StorageError
+        If the store cannot be made of the URL and its options.
+    """
+    if location.store is not None:
+        return StorePath(location.store.with_read_only(read_only), location.url)
+    path = location.local_path
+    if path is not None:
+        return StorePath(LocalStore(path, read_only=read_only), "")
+    if location.scheme == "memory":
+        name, _, inner = location.url.removeprefix("memory://").strip("/").partition("/")
+        return StorePath(_memory_store(name).with_read_only(read_only), inner)
+    try:
+        return StorePath(_remote_store(location, read_only=read_only), "")
+    except MissingExtraError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        told = location.options.hide_in(str(error)).replace(location.url, shown(location.url))
+        raise StorageError(
+            f"{location} cannot be opened: {type(error).__name__}: {told}. "
+            f"Check the URL and storage_options"
+        ) from None
+
+
+@cache
+def _memory_store(_name: str) -> MemoryStore:
+    """Return the store behind ``memory://name``, which lives as long as the process."""
+    return MemoryStore()
+
+
+def _remote_store(location: Location, *, read_only: bool) -> Store:
+    if location.scheme in EXTRAS:
+        return _obstore_store(location, read_only=read_only)
+    return _fsspec_store(location, read_only=read_only)
+
+
+def _obstore_store(location: Location, *, read_only: bool) -> Store:
+    extra = EXTRAS[location.scheme]
+    try:
+        obstore = importlib.import_module("obstore.store")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{location} needs the package obstore, which is not installed. "
+            f"Install it with: pip install 'asyncexec[{extra}]'"
+        ) from error
+    return ObjectStore(obstore.from_url(location.url, **location.options), read_only=read_only)
+
+
+def _fsspec_store(location: Location, *, read_only: bool) -> Store:
+    try:
+        importlib.import_module("fsspec")
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{location} needs the package fsspec, which is not installed. Install it with: pip install fsspec"
+        ) from error
+    return FsspecStore.from_url(
+        location.url, storage_options=dict(location.options), read_only=read_only
+    )
+
+
+class StoreObjects:
+    """The objects under a path of a Zarr store."""
+
+    def __init__(self, place: StorePath) -> None:
+        self._place = place
+        self._prefix = f"{place.path}/" if place.path else ""
+
+    def get(self, name: str) -> bytes | None:
+        """Return what the object holds, None where there is none."""
+        data = sync((self._place / name).get())
+        return None if data is None else data.to_bytes()
+
+    def put(self, name: str, data: bytes) -> None:
+        """Make the object, or replace it."""
+        sync((self._place / name).set(default_buffer_prototype().buffer.from_bytes(data)))
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Iterate over the names that begin with ``prefix``."""
+        keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
+        return (key.removeprefix(self._prefix) for key in keys)
+
+    def is_empty(self) -> bool:
+        """Whether there are none."""
+        return not sync(self._first_key())
+
+    def delete(self) -> None:
+        """Delete all of them."""
+        sync(self._place.store.delete_dir(self._place.path))
+
+    async def _first_key(self) -> str:
+        async for key in self._place.store.list_prefix(self._prefix):
+            return key
+        return ""

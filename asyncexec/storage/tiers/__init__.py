@@ -1,0 +1,1 @@
+"""Tiers: faster places for intermediate chunks than the run's directory."""

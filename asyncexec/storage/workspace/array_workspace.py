@@ -1,0 +1,142 @@
+"""A plan's arrays: which are there, which are made for the run, which stay, and which are the result."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.locations import PlaceLike
+from asyncexec.storage.tiers.process import MemoryTier
+from asyncexec.storage.workspace.binding import Binding, bind
+from asyncexec.storage.workspace.journal import Journal, log_at
+from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
+from asyncexec.storage.workspace.preparation import Preparation, check_places, check_targets
+from asyncexec.storage.workspace.stage_inputs import hand_over
+from asyncexec.storage.workspace.work_dir import WorkPlace, make_work_place
+
+if TYPE_CHECKING:
+    from asyncexec.plan.stage import Stage
+    from asyncexec.plan.workspace import Opening
+    from asyncexec.storage.chunks.block_io import BlockIO, InMemory
+
+TIER_BYTES = 2**30
+"""How many bytes of intermediates stay in memory where nobody says otherwise (at most a quarter of the machine's)."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ArrayWorkspace:
+    """The storage of a plan of array stages: a :class:`~asyncexec.plan.workspace.Workspace`.
+
+    Arrays whose location is ``run://name`` are intermediates: they get a place when the run begins (in memory first,
+    where tasks share the driver's memory) and go when it ends. All other arrays that stages write are targets: they
+    are made when the run begins, and stay. A run that fails removes its targets too, because what is missing in them
+    would pass for fill values; a run with ``resume=True`` keeps them, and its intermediates, for the next.
+
+    Attributes
+    ----------
+    blocks : mapping of str to BlockIO
+        By stage: what its tasks read and write.
+    results : tuple of StoredArray or InMemory
+        What ``Result.value`` shall be, as NumPy arrays; intermediates or targets.
+    unpack : bool
+        Whether a single result is handed out as it is, and not in a tuple.
+    overwrite : bool
+        Whether targets that exist already may be replaced.
+    work_dir : path, URL or zarr Store, optional
+        Where intermediates and the journal go; by default into a directory of temporary files.
+    storage_options : mapping, optional
+        For ``work_dir``; never shown.
+    tier_bytes : int, optional
+        How many bytes of intermediates may stay in memory; by default 1 GiB, or a quarter of the machine's memory if
+        that is less.
+    """
+
+    blocks: Mapping[str, BlockIO]
+    results: tuple[StoredArray | InMemory, ...] = ()
+    unpack: bool = True
+    overwrite: bool = False
+    work_dir: PlaceLike | None = field(default=None, repr=False)
+    storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
+    tier_bytes: int | None = None
+
+    def open(self, stages: Sequence[Stage], opening: Opening) -> OpenArrayWorkspace:
+        """Check every place, then make what the run needs; if something fails, what was made is removed again.
+
+        Raises
+        ------
+        ArrayNotFoundError
+            If an array to be read is gone.
+        TargetExistsError
+            If a target exists, ``overwrite`` is off, and it is not of an earlier run that is resumed.
+        WorkDirError
+            If the work directory cannot be written.
+        OptionError
+            If an array is in this process's memory and workers are not, or what is read would be replaced.
+        """
+        targets = check_places(stages, self.blocks, shares_memory=opening.shares_memory)
+        if not opening.resume:
+            # Nothing is kept; with resume, only the journal in the work directory can tell.
+            check_targets(targets, overwrite=self.overwrite, made={})
+        place = make_work_place(self.work_dir, self.storage_options, opening)
+        preparation = Preparation()
+        try:
+            journal = _journal(place, opening)
+            made = journal.made if journal else {}
+            kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
+            blocks = self.blocks if opening.shares_memory else hand_over(self.blocks, place)
+            binding = bind(blocks, place, self._tier(opening))
+            preparation.make_targets([target for target in targets if target not in kept], journal)
+            preparation.make_intermediates(list(binding.stored.values()))
+            preparation.settle()
+        except BaseException:
+            preparation.undo()
+            place.release()
+            if not place.found:
+                place.remove()
+            raise
+        opened = binding.blocks(blocks)
+        return self._opened(
+            stages, targets, opened, binding, preparation, resumable=journal is not None
+        )
+
+    def _opened(
+        self,
+        stages: Sequence[Stage],
+        targets: Sequence[StoredArray],
+        blocks: Mapping[str, BlockIO],
+        binding: Binding,
+        preparation: Preparation,
+        *,
+        resumable: bool,
+    ) -> OpenArrayWorkspace:
+        return OpenArrayWorkspace(
+            blocks=blocks,
+            results=tuple(
+                binding.array(r) if isinstance(r, StoredArray) else r for r in self.results
+            ),
+            unpack=self.unpack,
+            targets=targets,
+            made=tuple(preparation.made),
+            shapes={stage.name: stage.shape for stage in stages},
+            place=binding.place,
+            resumable=resumable,
+        )
+
+    def _tier(self, opening: Opening) -> MemoryTier | None:
+        # What is in memory does not outlive the run, so a run that can be resumed writes everything down.
+        if not opening.shares_memory or opening.resume or self.tier_bytes == 0:
+            return None
+        return MemoryTier(_default_tier_bytes() if self.tier_bytes is None else self.tier_bytes)
+
+
+def _journal(place: WorkPlace, opening: Opening) -> Journal | None:
+    if not opening.resume:
+        return None
+    return Journal(log_at(place.location.join("journal")), opening.fingerprint)
+
+
+def _default_tier_bytes() -> int:
+    return min(TIER_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)

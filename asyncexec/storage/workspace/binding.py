@@ -1,0 +1,60 @@
+"""Giving the run-scoped arrays of a plan their place: in the run's directory, or in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from asyncexec.storage.tiers.process import MemoryTier, TierArray
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.block_io import BlockIO
+    from asyncexec.storage.workspace.work_dir import WorkPlace
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """Where the arrays of a plan are during one run.
+
+    Attributes
+    ----------
+    place : WorkPlace
+    tiered : mapping of str to TierArray
+        The run-scoped arrays that are kept in memory, by their ``run://`` URL.
+    stored : mapping of str to StoredArray
+        The other run-scoped arrays, at their place in the run's directory.
+    """
+
+    place: WorkPlace
+    tiered: Mapping[str, TierArray] = field(default_factory=dict)
+    stored: Mapping[str, StoredArray] = field(default_factory=dict)
+
+    def array(self, ref: StoredArray) -> StoredArray | TierArray:
+        """Return what ``ref`` stands for during the run."""
+        url = ref.location.url
+        if not ref.location.run_scoped:
+            return ref
+        return self.tiered.get(url) or self.stored.get(url) or ref.at(self.place.bind(ref.location))
+
+    def blocks(self, templates: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
+        """Return ``templates`` (by stage) with every reference bound."""
+        return {stage: io.bound(self.array) for stage, io in templates.items()}
+
+
+def bind(templates: Mapping[str, BlockIO], place: WorkPlace, tier: MemoryTier | None) -> Binding:
+    """Give every run-scoped array that a stage writes a place in ``tier``, or in ``place`` where there is no tier."""
+    tiered: dict[str, TierArray] = {}
+    stored: dict[str, StoredArray] = {}
+    for target in (target for io in templates.values() for target in io.targets):
+        ref = target.ref
+        if not ref.location.run_scoped:
+            continue
+        real = ref.at(place.bind(ref.location))
+        if tier is None:
+            stored[ref.location.url] = real
+        else:
+            tiered[ref.location.url] = TierArray(tier, real, target.block)
+    return Binding(place=place, tiered=tiered, stored=stored)

@@ -1,0 +1,130 @@
+"""Which arrays a plan has made, kept across runs: an append-only file of checksummed lines.
+
+The chunks themselves tell what is complete: each appears whole or not at all, is always written (also where it holds
+nothing but the fill value), and is written by one task of one plan. So nothing has to be noted for a task, and a
+driver that is killed loses no chunk that was there. What the chunks cannot tell is whose they are. That is what the
+journal is for: it says of which plan it is (by fingerprint), and which arrays that plan has made, each with a stamp
+by which an array that somebody made at the same place since can be told from it.
+
+Each line is the CRC-32 of a JSON document and the document. A line that does not match its checksum (a run was killed
+while it wrote) is left out: what it told of will be made again, which costs time and is never wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import TYPE_CHECKING, Any, Protocol
+
+from asyncexec.storage.places.objects import objects_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from asyncexec.storage.places.locations import Location
+
+VERSION = 1
+
+
+class Log(Protocol):
+    """Somewhere to append to."""
+
+    def read(self) -> bytes:
+        """Return everything appended so far."""
+        ...
+
+    def append(self, data: bytes) -> None:
+        """Append ``data``."""
+        ...
+
+
+class FileLog:
+    """A local file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> bytes:
+        try:
+            return self._path.read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def append(self, data: bytes) -> None:
+        with self._path.open("ab") as file:
+            file.write(data)
+
+
+class ObjectLog:
+    """Numbered objects under a prefix, for stores that cannot append."""
+
+    def __init__(self, location: Location) -> None:
+        self._objects = objects_at(location)
+        self._next: int | None = None
+
+    def read(self) -> bytes:
+        names = sorted(self._objects.names())
+        self._next = 1 + max((int(name.rpartition("/")[2]) for name in names), default=-1)
+        found = [self._objects.get(name) for name in names]
+        return b"".join(data for data in found if data is not None)
+
+    def append(self, data: bytes) -> None:
+        if self._next is None:
+            self.read()
+        self._objects.put(f"{self._next:012d}", data)
+        self._next = (self._next or 0) + 1
+
+
+def log_at(location: Location) -> Log:
+    """Return the log at ``location``."""
+    path = location.local_path
+    return ObjectLog(location) if path is None else FileLog(path)
+
+
+class Journal:
+    """Which arrays a plan has made.
+
+    Parameters
+    ----------
+    log : Log
+    fingerprint : str
+        Of the plan; what another plan has made does not count.
+    """
+
+    def __init__(self, log: Log, fingerprint: str) -> None:
+        self._log = log
+        self.made: dict[str, str] = {}
+        """Arrays that runs of this plan have made: their place, and their stamp."""
+        data = log.read()
+        documents = list(_documents(data))
+        heading = {"asyncexec-journal": VERSION, "plan": fingerprint}
+        if heading in documents:
+            for document in documents[documents.index(heading) + 1 :]:
+                self._replay(document)
+        # What is torn at the end stays a line of its own.
+        begin = b"" if not data or data.endswith(b"\n") else b"\n"
+        if heading not in documents or begin:
+            log.append(begin + (b"" if heading in documents else _line(heading)))
+
+    def note_made(self, place: str, stamp: str) -> None:
+        """Write down that the array at ``place`` was made."""
+        self._log.append(_line({"made": place, "stamp": stamp}))
+        self.made[place] = stamp
+
+    def _replay(self, document: Any) -> None:
+        if "made" in document:
+            self.made[document["made"]] = document["stamp"]
+
+
+def _line(document: Any) -> bytes:
+    text = json.dumps(document, separators=(",", ":")).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _documents(data: bytes) -> Iterable[Any]:
+    """Iterate over the documents of the lines that are whole."""
+    for line in data.split(b"\n"):
+        checksum, _, text = line.partition(b" ")
+        if text and checksum == b"%08x" % zlib.crc32(text):
+            yield json.loads(text)

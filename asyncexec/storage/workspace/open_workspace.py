@@ -1,0 +1,147 @@
+"""A plan's arrays during one run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncexec.plan.box import unravel
+from asyncexec.storage.chunks.access import opened
+from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.chunk_files import PARTIAL
+from asyncexec.storage.places.creation import remove
+from asyncexec.storage.tiers.process import TierArray
+from asyncexec.storage.workspace.presence import blocks_present, partial_files, runs
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
+    from asyncexec.plan.stage import Stage
+    from asyncexec.storage.chunks.block_io import BlockIO, Readable
+    from asyncexec.storage.places.locations import Location
+    from asyncexec.storage.workspace.work_dir import WorkPlace
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OpenArrayWorkspace:
+    """An :class:`~asyncexec.plan.workspace.OpenWorkspace`; made by ``ArrayWorkspace.open``.
+
+    Attributes
+    ----------
+    blocks : mapping of str to BlockIO
+        By stage, with every array at its real place.
+    results : tuple
+        What is collected.
+    unpack : bool
+        Whether a single result is handed out as it is.
+    targets : sequence of StoredArray
+        What stays.
+    made : sequence of Location
+        The targets that this run has made.
+    shapes : mapping of str to tuple of int
+        The stages' index spaces.
+    place : WorkPlace
+    resumable : bool
+        Whether what is there is kept when the run fails, and counts when it is run again.
+    """
+
+    blocks: Mapping[str, BlockIO]
+    results: tuple[StoredArray | Readable, ...]
+    unpack: bool
+    targets: Sequence[StoredArray]
+    made: Sequence[Location]
+    shapes: Mapping[str, Shape]
+    place: WorkPlace
+    resumable: bool = False
+    _tiered: dict[str, tuple[TierArray, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        tiered = {
+            stage: tuple(t.array for t in io.targets if isinstance(t.array, TierArray))
+            for stage, io in self.blocks.items()
+        }
+        object.__setattr__(self, "_tiered", tiered)
+
+    def io(self, stage: Stage) -> BlockIO | None:
+        """Return which blocks the tasks of ``stage`` read and write; None for a stage without any."""
+        return self.blocks.get(stage.name)
+
+    def done(self, stage: Stage) -> Sequence[range]:
+        """Return the tasks whose chunks are all there, because an earlier run of the same plan has written them."""
+        io = self.blocks.get(stage.name)
+        if not self.resumable or io is None or not io.targets:
+            return []
+        return runs(np.logical_and.reduce([blocks_present(target) for target in io.targets]))
+
+    def releases(self, stage: Stage) -> bool:
+        """Whether the chunks of ``stage`` are kept in memory, and are not the result."""
+        arrays = self._tiered.get(stage.name, ())
+        return any(not self._is_result(array) for array in arrays)
+
+    def release(self, stage: str, tasks: Sequence[int]) -> None:
+        """Let go of the chunks of these tasks: nobody will read them any more."""
+        shape = self.shapes[stage]
+        indices = [unravel(task, shape) for task in tasks]
+        for array in self._tiered[stage]:
+            if not self._is_result(array):
+                array.release(indices)
+
+    def collect(self, values: Mapping[str, list[Any]]) -> Any:
+        """Return the results as NumPy arrays (the caller's own, to write to); values by stage where there are none.
+
+        Raises
+        ------
+        StorageError
+            If a result cannot be read.
+        """
+        if not self.results:
+            return dict(values) or None
+        arrays = tuple(_whole(result) for result in self.results)
+        return arrays[0] if self.unpack and len(arrays) == 1 else arrays
+
+    def close(self, *, succeeded: bool) -> None:
+        """Remove what was made for this run alone; after a failure its targets too, unless it can be resumed.
+
+        Raises
+        ------
+        StorageError
+            If something cannot be removed; the rest is removed all the same.
+        """
+        with ExitStack() as stack:
+            if succeeded or not self.resumable:
+                stack.callback(self.place.remove)
+            stack.callback(self.place.release)
+            for location in () if succeeded or self.resumable else self.made:
+                stack.callback(remove, location)
+            for ref in self.targets:
+                stack.callback(_sweep, ref)
+            for array in (array for arrays in self._tiered.values() for array in arrays):
+                stack.callback(array.clear)
+
+    def _is_result(self, array: TierArray) -> bool:
+        return any(array is result for result in self.results)
+
+
+def _whole(result: StoredArray | Readable) -> np.ndarray:
+    region = tuple(slice(0, n) for n in result.shape)
+    block = opened(result).read(region) if isinstance(result, StoredArray) else result.read(region)
+    if block.flags.owndata and block.flags.c_contiguous:
+        # Assembled for this very call.
+        block.flags.writeable = True
+        return block
+    return block.copy()
+
+
+def _sweep(ref: StoredArray) -> None:
+    """Remove what killed writers left of chunks they had not finished."""
+    root = ref.location.local_path
+    if root is None:
+        return
+    shutil.rmtree(root / PARTIAL, ignore_errors=True)
+    if ref.encoding is None:
+        for path in partial_files(str(root)):
+            path.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""Which blocks of an array are there, which is to say complete; see :mod:`asyncexec.storage.workspace.journal`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.objects import objects_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from asyncexec.plan.box import Shape
+    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.block_io import Target
+
+PREFIX = "c"
+
+
+def blocks_present(target: Target) -> np.ndarray:
+    """Return, for every block of ``target``, whether all its chunks (or shards) are stored: one listing of the array.
+
+    Chunks are always written, also where they hold nothing but the fill value, so one that is absent was not written.
+    """
+    ref = target.ref
+    present = np.zeros(ref.blocks, np.bool_)
+    for key in _keys(ref):
+        numbers = _numbers(key, ref.blocks)
+        if numbers is not None:
+            present[numbers] = True
+    for axis, (block, unit) in enumerate(zip(target.block, ref.unit, strict=True)):
+        if block > unit and present.shape[axis]:
+            present = np.logical_and.reduceat(
+                present, range(0, present.shape[axis], -(-block // unit)), axis=axis
+            )
+    return present
+
+
+def runs(present: np.ndarray) -> list[range]:
+    """Return the flat indices that are ``present``, as ranges."""
+    edges = np.flatnonzero(np.diff(present.reshape(-1).astype(np.int8), prepend=0, append=0))
+    return [
+        range(start, stop)
+        for start, stop in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
+    ]
+
+
+def partial_files(root: str) -> Iterator[Path]:
+    """Iterate over the chunk files under ``root`` whose writer was killed before it had finished."""
+    return Path(root, PREFIX).rglob("*.partial")
+
+
+def _numbers(key: str, grid: Shape) -> Shape | None:
+    """Return the chunk that ``key`` (``c/0/1``) names, None where it names none of this grid."""
+    first, *rest = key.split("/")
+    if first != PREFIX or len(rest) != len(grid) or not all(part.isdecimal() for part in rest):
+        return None
+    numbers = tuple(int(part) for part in rest)
+    return numbers if all(i < n for i, n in zip(numbers, grid, strict=True)) else None
+
+
+def _keys(ref: StoredArray) -> Iterable[str]:
+    path = ref.location.local_path
+    if path is not None:
+        return _files(str(path))
+    try:
+        return objects_at(ref.location, read_only=True).names(PREFIX)
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, ref.location, "cannot be listed") from None
+
+
+def _files(root: str) -> Iterator[str]:
+    """Iterate over the chunk files under ``root``, by key."""
+    point = Path(root, PREFIX)
+    if point.is_file() and point.stat().st_size:
+        yield PREFIX
+    pending = [PREFIX]
+    while pending:
+        folder = pending.pop()
+        try:
+            entries = list(os.scandir(f"{root}/{folder}"))
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for entry in entries:
+            key = f"{folder}/{entry.name}"
+            if entry.is_dir():
+                pending.append(key)
+            elif entry.stat().st_size:
+                # A machine that lost its power may keep the name of a file and lose what was in it.
+                yield key

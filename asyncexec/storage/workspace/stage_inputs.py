@@ -1,0 +1,71 @@
+"""Arrays in the driver's memory, for workers that do not share it.
+
+A small one travels with the program. A large one would travel to every worker, and lie there whole; it is written to
+the run's directory instead, so that each task reads just its part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from itertools import product
+from typing import TYPE_CHECKING
+
+from asyncexec.storage.chunks.access import write
+from asyncexec.storage.chunks.arrays import StoredArray, planned_array
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source
+from asyncexec.storage.places.creation import create_array
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
+    from asyncexec.storage.workspace.work_dir import WorkPlace
+
+TRAVELS_BYTES = 1_000_000
+"""Up to this size an array travels with the program."""
+
+
+def hand_over(blocks: Mapping[str, BlockIO], place: WorkPlace) -> dict[str, BlockIO]:
+    """Return ``blocks`` (by stage) with large arrays in memory written to ``place``, each once.
+
+    Raises
+    ------
+    StorageError
+        If one cannot be written.
+    """
+    written: dict[int, StoredArray] = {}
+
+    def handed(source: Source) -> Source:
+        array = source.array
+        if not isinstance(array, InMemory) or array.data.nbytes <= TRAVELS_BYTES:
+            return source
+        key = id(array.data)
+        if key not in written:
+            written[key] = _written(array, place, len(written))
+        return replace(source, array=written[key])
+
+    return {
+        stage: replace(io, sources=tuple(map(handed, io.sources))) for stage, io in blocks.items()
+    }
+
+
+def _written(array: InMemory, place: WorkPlace, number: int) -> StoredArray:
+    data, chunks = array.data, _chunks(array)
+    ref = planned_array(
+        place.location.join(f"from-memory-{number}"),
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=chunks,
+    )
+    # A run that resumes may have left it half written.
+    create_array(ref, overwrite=True)
+    for first in product(*(range(0, n, c) for n, c in zip(data.shape, chunks, strict=True))):
+        region = tuple(
+            slice(start, min(start + c, n))
+            for start, c, n in zip(first, chunks, data.shape, strict=True)
+        )
+        write(ref, region, data[region])
+    return ref
+
+
+def _chunks(array: InMemory) -> Shape:
+    return array.chunks or tuple(max(n, 1) for n in array.shape)

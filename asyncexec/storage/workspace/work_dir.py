@@ -1,0 +1,162 @@
+"""The directory a run keeps its own things in: made when the run begins, removed when it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from asyncexec.errors import AsyncexecError, WorkDirError
+from asyncexec.storage.places.creation import remove
+from asyncexec.storage.places.errors import tell
+from asyncexec.storage.places.locations import Location, PlaceLike, locate
+from asyncexec.storage.places.objects import objects_at
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncexec.plan.workspace import Opening
+
+PREFIX = "asyncexec-"
+MARKER = ".asyncexec"
+_REMOVALS = 5
+_PAUSE_SECONDS = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class WorkPlace:
+    """A run's own directory (or key prefix).
+
+    Attributes
+    ----------
+    location : Location
+    found : bool
+        Whether it was there already, left by an earlier run of the same plan.
+    lock : file object or None
+        Held while the run lasts, where the place can be found by another run.
+    """
+
+    location: Location
+    found: bool = False
+    lock: IO[bytes] | None = None
+
+    def bind(self, location: Location) -> Location:
+        """Return the real place of a run-scoped one; others stay."""
+        if not location.run_scoped:
+            return location
+        return self.location.join(location.url.partition("://")[2])
+
+    def release(self) -> None:
+        """Let another run have it."""
+        if self.lock is not None:
+            self.lock.close()
+
+    def remove(self) -> None:
+        """Remove it and what is in it.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be removed.
+        """
+        for _ in range(_REMOVALS):
+            try:
+                return remove(self.location)
+            except AsyncexecError:
+                # Somebody may be ending a write in there just now.
+                time.sleep(_PAUSE_SECONDS)
+        return remove(self.location)
+
+
+def make_work_place(
+    work_dir: PlaceLike | None, storage_options: Mapping[str, Any] | None, opening: Opening
+) -> WorkPlace:
+    """Make the directory of a run under ``work_dir`` (by default, of temporary files), and see that it can be written.
+
+    A run that resumes has a directory named by what it computes, so that the next one finds it; any other has one of
+    its own.
+
+    Raises
+    ------
+    WorkDirError
+        If it cannot be made or written to.
+    """
+    parent = locate(tempfile.gettempdir() if work_dir is None else work_dir, storage_options)
+    if parent.process_bound and not opening.shares_memory:
+        raise WorkDirError(
+            f"work_dir {parent} is in this process's memory, where workers cannot reach it: use a directory or a bucket"
+        )
+    place = parent.join(_name(opening))
+    try:
+        path = place.local_path
+        found = _make_prefix(place) if path is None else _make_directory(path, keep=opening.resume)
+        lock = _locked(path) if path is not None and opening.resume else None
+    except AsyncexecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        told = tell(error, parent)
+        raise WorkDirError(
+            f"work_dir {parent} cannot be written: {type(error).__name__}: {told}. Give another work_dir, or the rights"
+        ) from None
+    return WorkPlace(place, found, lock)
+
+
+def _name(opening: Opening) -> str:
+    if opening.resume:
+        return f"{PREFIX}{opening.fingerprint[:32]}"
+    readable = re.sub(r"[^A-Za-z0-9._-]+", "-", opening.execution)[:60]
+    return f"{PREFIX}{readable}-{uuid.uuid4().hex[:8]}"
+
+
+def _make_directory(path: Path, *, keep: bool) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(mode=0o700)
+        found = False
+    except FileExistsError:
+        if not keep or path.is_symlink() or not path.is_dir():
+            raise
+        _check_owner(path)
+        found = True
+    try:
+        probe = path / f".probe-{uuid.uuid4().hex}"
+        probe.write_bytes(b"asyncexec")
+        probe.unlink()
+    except OSError:
+        if not found:
+            shutil.rmtree(path, ignore_errors=True)
+        raise
+    return found
+
+
+def _locked(path: Path) -> IO[bytes]:
+    """Keep other runs of the same plan out, as long as this process lives."""
+    lock = (path / "lock").open("wb")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise WorkDirError(
+            f"another run of the same plan with resume=True is using {path}: wait for it, or give another work_dir"
+        ) from None
+    return lock
+
+
+def _check_owner(path: Path) -> None:
+    # Its name can be foretold: in a directory that everybody can write to, somebody else may have made it.
+    if path.stat().st_uid != os.getuid():
+        raise WorkDirError(f"{path} belongs to somebody else: give another work_dir")
+
+
+def _make_prefix(place: Location) -> bool:
+    objects = objects_at(place)
+    found = objects.get(MARKER) is not None
+    objects.put(MARKER, b"asyncexec")
+    return found

@@ -1,0 +1,88 @@
+"""Which blocks are stored: a listing, not a belief."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+from asyncexec.storage import Target, create_array, planned_array, write
+from asyncexec.storage.workspace.presence import blocks_present, runs
+
+
+def made(place, **options):
+    ref = planned_array(place, **({"shape": (10, 7), "dtype": "f8", "chunks": (2, 3)} | options))
+    create_array(ref)
+    return ref
+
+
+def put(ref, target, index):
+    region = target.region(index)
+    write(ref, region, np.zeros(tuple(s.stop - s.start for s in region)))
+
+
+@pytest.mark.parametrize("where", ["local", "memory"])
+@pytest.mark.parametrize(
+    "options,block",
+    [({}, (2, 3)), ({"shards": (4, 3)}, (4, 3)), ({}, (4, 6)), ({"shards": (4, 6)}, (8, 6))],
+)
+def test_a_block_is_present_once_all_its_chunks_are(tmp_path, where, options, block, request):
+    ref = made(tmp_path / "x" if where == "local" else f"memory://{request.node.name}/x", **options)
+    target = Target(array=ref, block=block)
+    assert not blocks_present(target).any()
+    put(ref, target, (1, 0))
+    put(ref, target, (0, 1))
+    present = blocks_present(target)
+    assert np.argwhere(present).tolist() == [[0, 1], [1, 0]]
+    assert present.shape == tuple(-(-n // b) for n, b in zip((10, 7), block, strict=True))
+
+
+def test_a_block_of_which_a_chunk_was_removed_is_not_present(tmp_path):
+    ref = made(tmp_path / "x")
+    target = Target(array=ref, block=(4, 6))
+    put(ref, target, (0, 0))
+    (tmp_path / "x/c/1/1").unlink()
+    assert not blocks_present(target).any()
+
+
+def test_foreign_files_are_not_taken_for_chunks(tmp_path):
+    ref = made(tmp_path / "x")
+    for name in (
+        "c/0/0.abc.partial",
+        "c/9/9",
+        "c/0/zero",
+        "c/0/0/0/0",
+        "c/-1/0",
+        "c/x",
+        "other/0/0",
+    ):
+        path = tmp_path / "x" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    assert not blocks_present(Target(array=ref, block=(2, 3))).any()
+
+
+def test_an_array_without_axes_and_one_without_elements(tmp_path):
+    point = made(tmp_path / "p", shape=(), chunks=())
+    target = Target(array=point, block=())
+    assert not blocks_present(target)
+    put(point, target, ())
+    assert blocks_present(target)
+    empty = made(tmp_path / "e", shape=(0, 7))
+    assert blocks_present(Target(array=empty, block=(2, 3))).shape == (0, 3)
+
+
+def test_a_chunk_that_lost_its_data_with_the_power_is_not_present(tmp_path):
+    ref = made(tmp_path / "x")
+    target = Target(array=ref, block=(2, 3))
+    put(ref, target, (1, 0))
+    put(ref, target, (1, 1))
+    (tmp_path / "x/c/1/1").write_bytes(b"")
+    assert np.argwhere(blocks_present(target)).tolist() == [[1, 0]]
+
+
+@given(st.lists(st.booleans(), max_size=30))
+def test_runs_are_the_flat_indices_in_order(present):
+    found = runs(np.array(present, bool))
+    assert [i for run in found for i in run] == [i for i, there in enumerate(present) if there]
+    assert all(a.stop < b.start for a, b in pairwise(found))
