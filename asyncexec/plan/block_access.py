@@ -31,8 +31,12 @@ class BlockAccess:
     extent: int
     chunk: int
     consumer: int
+    # The number of blocks there are to read.
+    producer: int = field(init=False, compare=False, repr=False)
     identical: bool = field(init=False, compare=False, repr=False)
     reads_one: bool = field(init=False, compare=False, repr=False)
+    # Whole blocks that each position reads, where they are as many for each; else 0. Trees and chains go by that alone.
+    _width: int = field(init=False, compare=False, repr=False)
     # Position `o` reaches from element `max(o * stride + low, least)` to `min(o * stride + high, most)`.
     _reach: tuple[int, int, int, int, int] = field(init=False, compare=False, repr=False)
     # The first and the last position that read anything.
@@ -49,6 +53,7 @@ class BlockAccess:
         keep = object.__setattr__
         access = self.access if self.access.axis == 0 else replace(self.access, axis=0)
         keep(self, "access", access)
+        keep(self, "producer", -(-self.extent // self.chunk))
         some = access.lo < access.hi
         keep(self, "_first", access.lo // access.block)
         keep(self, "_last", min((access.hi - 1) // access.block, self.consumer - 1) if some else -1)
@@ -56,11 +61,7 @@ class BlockAccess:
         keep(self, "_scattered", _scattered(self))
         keep(self, "identical", self._is_identical())
         keep(self, "reads_one", self._reads_one())
-
-    @property
-    def producer(self) -> int:
-        """The number of blocks there are to read."""
-        return -(-self.extent // self.chunk)
+        keep(self, "_width", self._whole_blocks())
 
     @property
     def blocks(self) -> tuple[int, int]:
@@ -69,8 +70,11 @@ class BlockAccess:
 
     def reads(self, out: int) -> Span:
         # This and `consumers` are called for every task, so they are written to be quick.
-        if self.identical:
-            return range(out, out + 1)
+        width = self._width
+        if width:
+            start = out * width
+            stop = start + width
+            return range(start, min(self.producer, stop))
         if not self._first <= out <= self._last:
             return range(0)
         if self._scattered is not None:
@@ -83,8 +87,10 @@ class BlockAccess:
         return range(low // self.chunk, high // self.chunk + 1) if low <= high else range(0)
 
     def consumers(self, position: int) -> Span:
-        if self.identical:
-            return range(position, position + 1)
+        width = self._width
+        if width:
+            out = position // width
+            return range(out, out + 1)
         if self._scattered is not None:
             return self._scattered.consumers(position)
         stride, low, high, least, most = self._reach
@@ -123,6 +129,15 @@ class BlockAccess:
             return max(low, least) <= min(high, most)
         steady = stride == self.chunk and low >= 0 and high < self.chunk
         return steady and least < self.chunk and most // self.chunk == n - 1
+
+    def _whole_blocks(self) -> int:
+        if self.identical:
+            return 1
+        access = self.access
+        width, rest = divmod(access.block, self.chunk)
+        plain = (access.lo, access.hi, access.step, access.offset) == (0, self.extent, 1, 0)
+        fits = not rest and self.consumer == -(-self.producer // max(width, 1))
+        return width if access.via is None and plain and fits else 0
 
     def _reads_one(self) -> bool:
         if self.identical or not self.consumer:
