@@ -200,7 +200,7 @@ class Array:
         return self.compute()[()]
 
     def __getitem__(self, key: Any) -> Self:
-        return self._make(build.index(self._node, key))
+        return self._make(build.index(self._node, key, limit=chunk_limit(self._spec)))
 
     def __iter__(self) -> Any:
         if not self.ndim:

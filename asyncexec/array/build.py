@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array import basic_indexing, chunks as chunking
+from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.folds import Reduction
 from asyncexec.array.nodes import (
@@ -123,17 +125,21 @@ def _composed(inner: Sequence[AxisAccess], outer: tuple[AxisAccess, ...]) -> tup
     return found.axes
 
 
-def index(node: Node, key: Any) -> Node:
-    """Return ``node[key]``, for integers, slices, ``...`` and ``None``."""
+def index(node: Node, key: Any, *, limit: int = chunking.PREFERRED_BYTES) -> Node:
+    """Return ``node[key]``, for integers, slices, ``...``, ``None`` and a list of integers."""
     shown = basic_indexing.parse(key, node.shape)
     same = tuple(AxisAccess.view(axis, n) for axis, n in enumerate(node.shape))
     if shown.shape == node.shape and shown.axes == same:
         return node
+    origins = enumerate(shown.origins)
+    longer = [a for a, p in origins if p is not None and shown.shape[a] > node.shape[p]]
     chunks = tuple(1 if origin is None else node.chunks[origin] for origin in shown.origins)
+    for axis in longer:
+        chunks = _cut_anew(chunks, axis, shown.shape, node.dtypes[0].itemsize, limit)
     return view("getitem", node, shown.axes, shown.shape, chunks)
 
 
-def take_positions(node: Node, indices: Any, axis: int) -> Node:
+def take_positions(node: Node, indices: Any, axis: int, *, limit: int) -> Node:
     """Return the elements of ``node`` at ``indices`` along ``axis``.
 
     Raises
@@ -147,7 +153,20 @@ def take_positions(node: Node, indices: Any, axis: int) -> Node:
         for p, n in enumerate(node.shape)
     ]
     shape = (*node.shape[:axis], len(positions), *node.shape[axis + 1 :])
-    return view("take", node, views, shape, node.chunks)
+    chunks = node.chunks
+    if len(positions) > node.shape[axis]:
+        chunks = _cut_anew(chunks, axis, shape, node.dtypes[0].itemsize, limit)
+    return view("take", node, views, shape, chunks)
+
+
+def _cut_anew(chunks: Shape, axis: int, shape: Shape, itemsize: int, limit: int) -> Shape:
+    """Return ``chunks`` with longer ones along ``axis``, which has become longer: a small table is one short chunk.
+
+    A block of them, and its share of the list of positions, takes no more than ``limit`` bytes.
+    """
+    row = math.prod(c for a, c in enumerate(chunking.clipped(chunks, shape)) if a != axis)
+    length = limit // (row * itemsize + POSITION_BYTES)
+    return (*chunks[:axis], max(chunks[axis], length), *chunks[axis + 1 :])
 
 
 def permute(node: Node, axes: Sequence[int], operation: str = "permute_dims") -> Node:

@@ -17,6 +17,9 @@ from asyncexec.plan.memory import parse_bytes
 PREFERRED_BYTES = 64 * 1024 * 1024
 """The chunk size that "auto" aims at, where memory allows it."""
 
+POSITION_BYTES = 64
+"""The most that a position takes while it is sorted by chunk and cut out of it: some arrays of 64-bit numbers."""
+
 type ChunksLike = int | str | Sequence[Any] | Mapping[int, Any] | None
 
 

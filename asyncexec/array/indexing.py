@@ -9,6 +9,7 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
+from asyncexec.array.operands import chunk_limit
 from asyncexec.array.wrapping import taken
 
 
@@ -44,4 +45,7 @@ def take(
             raise ValueError(f"take of {array.ndim} axes (shape {array.shape}): give an axis")
         axis = 0
     (place,) = build.normalized_axes(axis, array.ndim)
-    return Array(build.take_positions(array.node, indices, place), array.own_spec)
+    return Array(
+        build.take_positions(array.node, indices, place, limit=chunk_limit(array.own_spec)),
+        array.own_spec,
+    )

@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.fusion import Group
 from asyncexec.array.nodes import Node, View
 from asyncexec.array.program import program
@@ -21,9 +22,6 @@ from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import Memory
-
-POSITION_BYTES = 64
-"""The most that a position takes while it is sorted by chunk and cut out of it: some arrays of 64-bit numbers."""
 
 ZARR_CHUNKS_AT_ONCE = 10
 """The number of chunks that Zarr reads at a time (its ``async.concurrency``)."""

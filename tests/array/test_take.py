@@ -146,3 +146,10 @@ async def test_it_runs_on_executors(executor, tmp_path):
         y = xp.take(xp.from_zarr(tmp_path / "x.zarr"), [11, 3, 3, -2], axis=0) * 2
         result = await engine.execute(y)
     np.testing.assert_array_equal(result.value, data[[11, 3, 3, -2]] * 2)
+
+
+def test_a_small_table_looked_up_many_times_makes_chunks_of_a_usual_size():
+    x = xp.asarray(np.arange(10.0))
+    found = xp.take(x, np.zeros(3_000_000, int))
+    assert found.numblocks[0] < 10
+    assert found.to_plan().projected_bytes < x.spec.allowed_bytes
