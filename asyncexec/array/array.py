@@ -13,7 +13,7 @@ import numpy as np
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.blocking import run
 from asyncexec.array.display import as_html, as_text
-from asyncexec.array.lowering import Result, lower
+from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.namespace import namespace
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import SCALARS, chunk_limit, common_spec, constant_or_node
@@ -132,11 +132,11 @@ class Array:
         settled = chunking.normalize_chunks(
             chunks, self.shape, self.itemsize, limit=limit, previous=self.chunks
         )
-        return self._make(build.rechunk(self._node, settled))
+        return self._make(build.with_chunks(self._node, settled))
 
     def astype(self, dtype: Any) -> Self:
         """Return the same with elements of another type."""
-        return self._make(build.astype(self._node, np.dtype(dtype)))
+        return self._make(build.cast(self._node, np.dtype(dtype)))
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Self:
         """Return itself, for ``"cpu"``.
@@ -158,7 +158,7 @@ class Array:
         PlanError
             If it cannot run, such as for lack of memory.
         """
-        return lower([Result(node=self._node)], self.spec)
+        return lower([RequestedArray(node=self._node)], self.spec)
 
     def compute(self, **options: Any) -> np.ndarray[Any, Any]:
         """Compute it on the spec's executor, and return it as a NumPy array.
@@ -187,10 +187,10 @@ class Array:
             return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
         operands = (operand, self._node) if swap else (self._node, operand)
         limit = chunk_limit(spec)
-        return type(self)(build.elementwise(name, function, operands, limit=limit), spec)
+        return type(self)(build.apply_elementwise(name, function, operands, limit=limit), spec)
 
     def _unary(self, name: str, function: Callable[..., Any]) -> Self:
-        return type(self)(build.elementwise(name, function, (self._node,)), self._spec)
+        return type(self)(build.apply_elementwise(name, function, (self._node,)), self._spec)
 
     def _scalar(self, kind: str) -> Any:
         if self.size != 1 or self.ndim:

@@ -15,7 +15,7 @@ from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
-from asyncexec.array.wrapping import taken, together
+from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import parse_bytes
@@ -63,7 +63,7 @@ def map_blocks(
     -----
     A block of a shape or type other than promised fails the task, with an error that names the chunk.
     """
-    nodes, spec = together(arrays, "map_blocks")
+    nodes, spec = as_nodes(arrays, "map_blocks")
     if not nodes:
         raise OptionError("map_blocks takes at least one array; without any, use full() and such")
     shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
@@ -139,10 +139,12 @@ def blockwise(
             "blockwise takes arrays and indices in turn: function, 'ij', x, 'ij', y, 'j'"
         )
     pairs = list(zip(args[::2], args[1::2], strict=True))
-    arrays = [(taken(a, "blockwise"), tuple(labels)) for a, labels in pairs if labels is not None]
+    arrays = [
+        (as_array(a, "blockwise"), tuple(labels)) for a, labels in pairs if labels is not None
+    ]
     if not arrays:
         raise OptionError("blockwise takes at least one array with indices")
-    nodes, spec = together([a for a, _ in arrays], "blockwise")
+    nodes, spec = as_nodes([a for a, _ in arrays], "blockwise")
     sizes = _sizes(nodes, [labels for _, labels in arrays], align=align_arrays)
     new = {label: _Along(n, max(n, 1)) for label, n in (new_axes or {}).items()}
     for label in out_ind:
@@ -157,7 +159,7 @@ def blockwise(
     settled = _settled([(sizes | new)[label] for label in labels], adjust)
     operands = [
         (
-            build.rechunk(
+            build.with_chunks(
                 node, tuple(_own(n, sizes[i]) for n, i in zip(node.shape, own, strict=True))
             ),
             own,
@@ -229,7 +231,7 @@ def _blocks(
 
 
 def _unified(nodes: Sequence[Node], shape: Shape, dropped: Sequence[int], limit: int) -> Shape:
-    """Return the chunks in which arrays are taken together; dropped axes are taken whole."""
+    """Return the chunks in which arrays are read together; dropped axes are read whole."""
     known = [(node.shape, node.chunks, node.dtypes[0].itemsize) for node in nodes]
     unified = chunking.unify_chunks(shape, known, 1, limit=limit)
     return tuple(

@@ -12,7 +12,6 @@ import numpy as np
 from asyncexec.array import basic_indexing, chunks as chunking
 from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.dtypes import checked_dtype
-from asyncexec.array.folds import Reduction
 from asyncexec.array.nodes import (
     BLOCK,
     Concat,
@@ -24,12 +23,13 @@ from asyncexec.array.nodes import (
     View,
 )
 from asyncexec.array.reducers import Reducer
+from asyncexec.array.reductions import Reduction
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
 
-def elementwise(
+def apply_elementwise(
     operation: str,
     function: Callable[..., Any],
     operands: Sequence[Any],
@@ -89,10 +89,10 @@ def aligned(node: Node, shape: Shape, chunks: Shape) -> Node:
         own if n == 1 or n != shape[lead + axis] else chunks[lead + axis]
         for axis, (n, own) in enumerate(zip(node.shape, node.chunks, strict=True))
     )
-    return rechunk(node, wanted)
+    return with_chunks(node, wanted)
 
 
-def rechunk(node: Node, chunks: Shape) -> Node:
+def with_chunks(node: Node, chunks: Shape) -> Node:
     """Return ``node`` in other chunks."""
     wanted = chunking.clipped(chunks, node.shape)
     return node if wanted == node.chunks else Rechunk(inputs=(node,), chunks=wanted)
@@ -200,14 +200,14 @@ def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
     return view("broadcast_to", node, views, shape, settled)
 
 
-def expand(node: Node, axis: int) -> Node:
+def insert_axis(node: Node, axis: int) -> Node:
     """Return ``node`` with a new axis of length 1 at ``axis`` (of the result)."""
     views = [AxisAccess.view(p + (p >= axis), n) for p, n in enumerate(node.shape)]
     shape = (*node.shape[:axis], 1, *node.shape[axis:])
     return view("expand_dims", node, views, shape, (*node.chunks[:axis], 1, *node.chunks[axis:]))
 
 
-def squeeze(node: Node, axes: Sequence[int]) -> Node:
+def drop_axes(node: Node, axes: Sequence[int]) -> Node:
     """Return ``node`` without ``axes``, which have length 1."""
     kept = [p for p in range(len(node.shape)) if p not in axes]
     places = {p: new for new, p in enumerate(kept)}
@@ -219,7 +219,7 @@ def squeeze(node: Node, axes: Sequence[int]) -> Node:
     return view("squeeze", node, views, shape, tuple(node.chunks[p] for p in kept))
 
 
-def concat(nodes: Sequence[Node], axis: int, dtype: DType, operation: str = "concat") -> Node:
+def concatenate(nodes: Sequence[Node], axis: int, dtype: DType, operation: str = "concat") -> Node:
     """Return ``nodes`` one after another along ``axis``; their other axes are equal."""
     lengths = [node.shape[axis] for node in nodes]
     begins = tuple(sum(lengths[:k]) for k in range(len(lengths)))
@@ -241,7 +241,7 @@ def concat(nodes: Sequence[Node], axis: int, dtype: DType, operation: str = "con
 def _aligned_part(node: Node, chunks: Shape, axis: int) -> Node:
     # Along the axis itself parts are read in windows anyway.
     wanted = tuple(node.chunks[a] if a == axis else c for a, c in enumerate(chunks))
-    return rechunk(node, wanted)
+    return with_chunks(node, wanted)
 
 
 def creation(
@@ -266,12 +266,12 @@ def creation(
     )
 
 
-def astype(node: Node, dtype: DType) -> Node:
+def cast(node: Node, dtype: DType) -> Node:
     """Return ``node`` with elements of ``dtype``."""
     wanted = checked_dtype(dtype, what="the result")
     if wanted == node.dtypes[0]:
         return node
-    return elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
+    return apply_elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
 
 
 def convert(block: Any, *, dtype: DType) -> Any:
@@ -299,7 +299,7 @@ def reduce(
         axes=tuple(sorted(axes)),
         split_every=split_every,
     )
-    return found if keepdims or not axes else squeeze(found, axes)
+    return found if keepdims or not axes else drop_axes(found, axes)
 
 
 def normalized_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.generators import Diagonal, Full, Range, Spaced, Triangle
 from asyncexec.array.operands import chunk_limit, common_spec, own_source
 from asyncexec.array.spec import Spec
-from asyncexec.array.wrapping import taken
+from asyncexec.array.wrapping import as_array
 
 
 def asarray(
@@ -141,7 +141,7 @@ def full_like(
     x: Array, /, fill_value: Any, *, dtype: Any = None, device: str | None = None
 ) -> Array:
     """Return an array of ``fill_value`` in the shape, chunks and (by default) element type of ``x``."""
-    like = taken(x, "full_like")
+    like = as_array(x, "full_like")
     return full(
         like.shape,
         fill_value,
@@ -284,7 +284,7 @@ def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
 
 
 def _triangular(operation: str, x: Array, k: int, *, lower: bool) -> Array:
-    array = taken(x, operation)
+    array = as_array(x, operation)
     if array.ndim < 2:
         raise ValueError(f"{operation} takes matrices, and the array has the shape {array.shape}")
     mask = build.creation(
@@ -292,7 +292,7 @@ def _triangular(operation: str, x: Array, k: int, *, lower: bool) -> Array:
     )
     zero = array.dtype.type(0)
     chosen = (mask, array.node, zero) if lower else (mask, zero, array.node)
-    node = build.elementwise(operation, np.where, chosen, limit=chunk_limit(array.own_spec))
+    node = build.apply_elementwise(operation, np.where, chosen, limit=chunk_limit(array.own_spec))
     return Array(node, array.own_spec)
 
 

@@ -24,7 +24,7 @@ from numpy import (
 
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import KINDS
-from asyncexec.array.wrapping import taken
+from asyncexec.array.wrapping import as_array
 
 
 def astype(
@@ -44,7 +44,7 @@ def astype(
     """
     if device not in (None, "cpu"):
         raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")
-    return taken(x, "astype").astype(dtype)
+    return as_array(x, "astype").astype(dtype)
 
 
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:

@@ -1,4 +1,4 @@
-"""From what users wrote to what stages are made of: reductions become passes, rechunkings become copies or nothing."""
+"""Rewriting of expressions before fusion: reductions become trees, rechunkings become copies or nothing."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from asyncexec.array.folds import Reduction, passes
-from asyncexec.array.nodes import Copy, Creation, Node, Rechunk, Source, View
+from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.rechunking import MOST_AMPLIFICATION, amplification, plan_rechunk
+from asyncexec.array.reductions import Reduction, reduction_tree
 
 
 def topological(roots: Sequence[Node]) -> Iterator[Node]:
@@ -41,7 +41,7 @@ def expand(roots: Sequence[Node], *, most_bytes: int) -> list[Node]:
 
 def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int) -> Node:
     if isinstance(node, Reduction):
-        return passes(node, inputs[0], most_bytes)
+        return reduction_tree(node, inputs[0], most_bytes)
     if isinstance(node, Rechunk):
         return _rechunked(node, inputs[0], most_bytes)
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
@@ -73,6 +73,6 @@ def _free(node: Node) -> bool:
 
 def storable(node: Node) -> Node:
     """Return ``node`` where a stage can write it, else a copy of it."""
-    if node.inline or isinstance(node, Source):
+    if node.inline or isinstance(node, ArraySource):
         return Copy(inputs=(node,), chunks=node.chunks, block=node.chunks, operation=node.operation)
     return node

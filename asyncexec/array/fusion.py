@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from asyncexec.array.chunks import grid
 from asyncexec.array.expansion import topological
-from asyncexec.array.nodes import Copy, Node, Source
+from asyncexec.array.nodes import ArraySource, Copy, Node
 from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.box import Shape
 
@@ -25,7 +25,7 @@ MOST_SOURCES = 8
 
 
 @dataclass(eq=False)
-class Group:
+class FusionGroup:
     """Nodes that are computed in one stage.
 
     Attributes
@@ -84,7 +84,7 @@ class Group:
         return [(n, d) for n, ds in self.demands.items() if n not in self.members for d in ds]
 
 
-def group(roots: Sequence[Node], fits: Callable[[Group], bool]) -> list[Group]:
+def fuse(roots: Sequence[Node], fits: Callable[[FusionGroup], bool]) -> list[FusionGroup]:
     """Return the groups that ``roots`` are computed in, producers first.
 
     ``fits`` says whether a group fits into memory. All groups are first made as large as they can be; only if one of
@@ -96,12 +96,14 @@ def group(roots: Sequence[Node], fits: Callable[[Group], bool]) -> list[Group]:
     return groups
 
 
-def _grouped(roots: Sequence[Node], fits: Callable[[Group], bool] | None) -> list[Group]:
+def _grouped(
+    roots: Sequence[Node], fits: Callable[[FusionGroup], bool] | None
+) -> list[FusionGroup]:
     stored = set(roots)
-    wanted_by: dict[Node, list[Group]] = {}
-    groups: list[Group] = []
+    wanted_by: dict[Node, list[FusionGroup]] = {}
+    groups: list[FusionGroup] = []
 
-    def note(found: Group, node: Node) -> None:
+    def note(found: FusionGroup, node: Node) -> None:
         for below in node.inputs:
             wanting = wanted_by.setdefault(below, [])
             if found.demands.get(below) and found not in wanting:
@@ -109,7 +111,7 @@ def _grouped(roots: Sequence[Node], fits: Callable[[Group], bool] | None) -> lis
 
     for node in reversed(list(topological(roots))):
         wanting = wanted_by.get(node, [])
-        if isinstance(node, Source) or (not wanting and node not in stored):
+        if isinstance(node, ArraySource) or (not wanting and node not in stored):
             continue
         if node.inline and node not in stored:
             for found in wanting:
@@ -119,13 +121,13 @@ def _grouped(roots: Sequence[Node], fits: Callable[[Group], bool] | None) -> lis
         if node not in stored and len(wanting) == 1 and _joins(wanting[0], node, fits):
             note(wanting[0], node)
             continue
-        made = Group(node)
+        made = FusionGroup(node)
         groups.append(made)
         note(made, node)
     return groups[::-1]
 
 
-def _joins(found: Group, node: Node, fits: Callable[[Group], bool] | None) -> bool:
+def _joins(found: FusionGroup, node: Node, fits: Callable[[FusionGroup], bool] | None) -> bool:
     """Whether ``node`` can be computed in ``found``; then it is."""
     demands = found.demands[node]
     if len(demands) != 1 or not node.accepts(demands[0], found.grid):

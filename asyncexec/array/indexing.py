@@ -10,7 +10,7 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.operands import chunk_limit
-from asyncexec.array.wrapping import taken
+from asyncexec.array.wrapping import as_array
 
 
 def take(
@@ -39,7 +39,7 @@ def take(
     ValueError
         If there are several axes and ``axis`` is left out.
     """
-    array = taken(x, "take")
+    array = as_array(x, "take")
     if axis is None:
         if array.ndim != 1:
             raise ValueError(f"take of {array.ndim} axes (shape {array.shape}): give an axis")

@@ -31,7 +31,7 @@ class BlockFunction(Protocol):
 
 
 class _Slot:
-    """Stands for the next block among the arguments of :class:`Apply`."""
+    """Stands for the next block among the arguments of :class:`ElementwiseStep`."""
 
     def __repr__(self) -> str:
         return "BLOCK"
@@ -44,7 +44,7 @@ BLOCK = _Slot()
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
+class ElementwiseStep:
     """Call a NumPy function with blocks and constants: ``BLOCK`` among the arguments is the next block."""
 
     function: Callable[..., Any]
@@ -128,7 +128,7 @@ class Concatenate:
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class IdentityStep:
     """Return the one input as it is."""
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
@@ -192,7 +192,7 @@ def _read_only(value: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FoldBlocks:
+class ReduceBlocks:
     """Reduce blocks, or merge what was reduced before; ``demand`` is what the task needs of the input."""
 
     reducer: Reducer
@@ -239,7 +239,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
+class FusedKernel:
     """The steps of a task. Values 0, 1, … are the inputs, then one value a step; the last is the result."""
 
     inputs: tuple[AccessMap, ...]

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.expansion import expand, storable
-from asyncexec.array.fusion import Group, group
-from asyncexec.array.nodes import Copy, Creation, Node, Rechunk, Source, View
-from asyncexec.array.program import program
-from asyncexec.array.projection import Budget, Layout
+from asyncexec.array.fusion import FusionGroup, fuse
+from asyncexec.array.kernel_builder import kernel_builder
+from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
+from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
 from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.access_map import AccessMap, ReadRegion
 from asyncexec.plan.relations import of_access
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
-from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source as BlockSource, Target
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source, Target
 from asyncexec.storage.places.locations import RUN_SCOPED, Location
 from asyncexec.storage.workspace.array_workspace import ArrayWorkspace
 from asyncexec.storage.workspace.preparation import stamp
@@ -35,7 +35,7 @@ _RECHUNK_COPIES = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
+class RequestedArray:
     """An array that a plan is to make: kept for the caller, or stored at ``place``."""
 
     node: Node
@@ -43,7 +43,7 @@ class Result:
 
 
 def lower(
-    results: Sequence[Result], spec: Spec, *, overwrite: bool = False, unpack: bool = True
+    results: Sequence[RequestedArray], spec: Spec, *, overwrite: bool = False, unpack: bool = True
 ) -> Plan:
     """Return one plan that makes all ``results``; what they share is computed once.
 
@@ -57,12 +57,12 @@ def lower(
     most = min(spec.free_bytes // _RECHUNK_COPIES, MOST_RECHUNK_BYTES)
     expanded = expand([result.node for result in results], most_bytes=max(most, 1))
     roots = _distinct(expanded)
-    budget = Budget(
+    limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes, reserved_bytes=spec.reserved_bytes, layout=_layout
     )
-    groups = group(roots, budget.fits)
+    groups = fuse(roots, limit.fits)
     places = {root: result.place for root, result in zip(roots, results, strict=True)}
-    writer = _Lowering(spec=spec, budget=budget, places=places)
+    writer = _Lowering(spec=spec, limit=limit, places=places)
     for number, found in enumerate(groups, start=1):
         writer.add(found, number)
     kept = [r for r, result in zip(roots, results, strict=True) if result.place is None]
@@ -97,18 +97,18 @@ def _main_operation(node: Node) -> str:
         if isinstance(found, Copy) and found.operation == "rechunk":
             return found.operation
         found = found.inputs[0]
-    return node.operation if isinstance(found, Source | Creation) else found.operation
+    return node.operation if isinstance(found, ArraySource | Creation) else found.operation
 
 
-def _layout(node: Node) -> Layout:
-    array = node.array if isinstance(node, Source) else None
+def _layout(node: Node) -> StorageLayout:
+    array = node.array if isinstance(node, ArraySource) else None
     if isinstance(array, InMemory) and array.data.nbytes <= TRAVELS_BYTES:
         # Pickled and unpickled.
-        return Layout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes)
+        return StorageLayout(chunks=node.chunks, resident_bytes=2 * array.data.nbytes)
     direct = not isinstance(array, StoredArray) or (
         array.encoding is not None and array.location.local_path is not None
     )
-    return Layout(chunks=node.chunks, copies=0 if direct else 1)
+    return StorageLayout(chunks=node.chunks, copies=0 if direct else 1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -116,26 +116,26 @@ class _Lowering:
     """Makes stages of groups, producers first."""
 
     spec: Spec
-    budget: Budget
+    limit: TaskMemoryLimit
     places: dict[Node, Location | None]
     stages: list[Stage] = field(default_factory=list)
     blocks: dict[str, BlockIO] = field(default_factory=dict)
     names: dict[Node, str] = field(default_factory=dict)
     arrays: dict[Node, tuple[StoredArray, ...]] = field(default_factory=dict)
-    made_in: dict[Node, Group] = field(default_factory=dict)
+    made_in: dict[Node, FusionGroup] = field(default_factory=dict)
 
-    def add(self, found: Group, number: int) -> None:
+    def add(self, found: FusionGroup, number: int) -> None:
         """Make the stage of ``found``."""
         root = found.root
         operation = _operation(found)
         name = f"{_main_operation(root)}-{number}"
         outputs = self._outputs(root, name)
-        steps = program(found)
+        builder = kernel_builder(found)
         self.names[root], self.arrays[root], self.made_in[root] = name, outputs, found
         self.blocks[name] = BlockIO(
             sources=tuple(
-                BlockSource(array=array, select=ReadRegion(demand))
-                for node, demand in steps.reads
+                Source(array=array, select=ReadRegion(demand))
+                for node, demand in builder.reads
                 for array in self._stored(node)
             ),
             targets=tuple(Target(array=array, block=found.block) for array in outputs),
@@ -144,17 +144,17 @@ class _Lowering:
         self.stages.append(
             Stage(
                 name=name,
-                kernel=steps.kernel(),
+                kernel=builder.kernel(),
                 shape=found.grid,
                 inputs=tuple(
                     self._read(node, demand, found.grid)
-                    for node, demand in steps.reads
+                    for node, demand in builder.reads
                     if node in self.names
                 ),
                 outputs=tuple(_output(array, found.block) for array in outputs),
                 operation=operation,
-                memory=self.budget.memory(found),
-                identity=repr([(_identity(n), d) for n, d in steps.reads if n not in self.names]),
+                memory=self.limit.memory(found),
+                identity=repr([(_identity(n), d) for n, d in builder.reads if n not in self.names]),
             )
         )
 
@@ -174,7 +174,7 @@ class _Lowering:
         )
 
     def _stored(self, node: Node) -> tuple[Any, ...]:
-        return (node.array,) if isinstance(node, Source) else self.arrays[node]
+        return (node.array,) if isinstance(node, ArraySource) else self.arrays[node]
 
     def _read(self, node: Node, demand: AccessMap, shape: tuple[int, ...]) -> Read:
         block = self.made_in[node].block
@@ -195,7 +195,7 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
 
 
-def _operation(found: Group) -> str:
+def _operation(found: FusionGroup) -> str:
     """Return what is computed in a group, innermost first, such as ``"multiply+sum"``."""
     names = [node.operation for node in reversed(found.members) if not isinstance(node, Copy)]
     counted = Counter(name for each in names for name in each.split("+"))
@@ -205,7 +205,7 @@ def _operation(found: Group) -> str:
 
 def _identity(node: Node) -> str:
     """Return what a source holds, for the plan's fingerprint."""
-    array: Any = node.array if isinstance(node, Source) else None
+    array: Any = node.array if isinstance(node, ArraySource) else None
     if isinstance(array, StoredArray):
         # Not only where it is and how it looks: an array that was made anew at its place is another one.
         return f"{array.identity} {stamp(array.location)}"

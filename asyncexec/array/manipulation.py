@@ -9,12 +9,12 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike, broadcast_shapes
-from asyncexec.array.wrapping import taken, together
+from asyncexec.array.wrapping import as_array, as_nodes
 
 
 def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
     """Return ``arrays`` broadcast to their common shape."""
-    shape = broadcast_shapes(*(taken(a, "broadcast_arrays").shape for a in arrays))
+    shape = broadcast_shapes(*(as_array(a, "broadcast_arrays").shape for a in arrays))
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
@@ -26,7 +26,7 @@ def broadcast_to(x: Array, /, shape: tuple[int, ...], *, chunks: ChunksLike = No
     ValueError
         If it cannot be.
     """
-    array = taken(x, "broadcast_to")
+    array = as_array(x, "broadcast_to")
     if array.shape == tuple(shape):
         return array
     found = Array(build.broadcast(array.node, tuple(shape)), array.own_spec)
@@ -44,7 +44,7 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
         If their other axes differ in length, there are none, or ``axis`` is None and an array has not one axis
         (flatten such arrays before).
     """
-    nodes, spec = together(list(arrays), "concat")
+    nodes, spec = as_nodes(list(arrays), "concat")
     if not nodes:
         raise ValueError("concat of no arrays")
     if axis is None:
@@ -65,29 +65,29 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
                 f"all other axes must be equal"
             )
     dtype = np.result_type(*(node.dtypes[0] for node in nodes))
-    return Array(build.concat(nodes, place, dtype), spec)
+    return Array(build.concatenate(nodes, place, dtype), spec)
 
 
 def expand_dims(x: Array, /, *, axis: int | Sequence[int]) -> Array:
     """Return ``x`` with new axes of length 1 at ``axis`` (of the result)."""
-    array = taken(x, "expand_dims")
+    array = as_array(x, "expand_dims")
     count = 1 if isinstance(axis, int) else len(axis)
     node = array.node
     for place in sorted(build.normalized_axes(axis, array.ndim + count)):
-        node = build.expand(node, place)
+        node = build.insert_axis(node, place)
     return Array(node, array.own_spec)
 
 
 def flip(x: Array, /, *, axis: int | Sequence[int] | None = None) -> Array:
     """Return ``x`` with the order along ``axis`` (one, several, or all) turned around."""
-    array = taken(x, "flip")
+    array = as_array(x, "flip")
     axes = build.normalized_axes(axis, array.ndim)
     return array[tuple(slice(None, None, -1 if a in axes else 1) for a in range(array.ndim))]
 
 
 def matrix_transpose(x: Array, /) -> Array:
     """Return ``x`` with its last two axes exchanged."""
-    return taken(x, "matrix_transpose").mT
+    return as_array(x, "matrix_transpose").mT
 
 
 def moveaxis(x: Array, source: int | Sequence[int], destination: int | Sequence[int], /) -> Array:
@@ -98,7 +98,7 @@ def moveaxis(x: Array, source: int | Sequence[int], destination: int | Sequence[
     ValueError
         If there are not as many of one as of the other.
     """
-    array = taken(x, "moveaxis")
+    array = as_array(x, "moveaxis")
     from_, to = (
         build.normalized_axes(source, array.ndim),
         build.normalized_axes(destination, array.ndim),
@@ -119,7 +119,7 @@ def permute_dims(x: Array, /, axes: Sequence[int]) -> Array:
     ValueError
         If ``axes`` does not name each axis once.
     """
-    array = taken(x, "permute_dims")
+    array = as_array(x, "permute_dims")
     order = build.normalized_axes(tuple(axes), array.ndim)
     if len(order) != array.ndim:
         raise ValueError(f"axes {tuple(axes)} must name each of the {array.ndim} axes once")
@@ -143,7 +143,7 @@ def rechunk(x: Array, /, chunks: ChunksLike) -> Array:
     Where most chunks are read once anyway, whoever needs the result reads windows of what is there. Otherwise it is
     stored, through intermediate arrays where one pass would not fit into memory.
     """
-    return taken(x, "rechunk").rechunk(chunks)
+    return as_array(x, "rechunk").rechunk(chunks)
 
 
 def roll(
@@ -156,7 +156,7 @@ def roll(
     ValueError
         If ``axis`` is None and there are several axes (not supported), or there is not one shift per axis.
     """
-    array = taken(x, "roll")
+    array = as_array(x, "roll")
     if axis is None:
         if array.ndim > 1:
             raise ValueError("roll(axis=None) of several axes is not supported: give an axis")
@@ -186,12 +186,12 @@ def squeeze(x: Array, /, axis: int | Sequence[int]) -> Array:
     ValueError
         If one of them is longer than 1.
     """
-    array = taken(x, "squeeze")
+    array = as_array(x, "squeeze")
     axes = build.normalized_axes(axis, array.ndim)
     for a in axes:
         if array.shape[a] != 1:
             raise ValueError(f"axis {a} has {array.shape[a]} elements: only axes of one can go")
-    return Array(build.squeeze(array.node, axes), array.own_spec) if axes else array
+    return Array(build.drop_axes(array.node, axes), array.own_spec) if axes else array
 
 
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
@@ -202,7 +202,7 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     ValueError
         If their shapes differ, or there are none.
     """
-    nodes, spec = together(list(arrays), "stack")
+    nodes, spec = as_nodes(list(arrays), "stack")
     if not nodes:
         raise ValueError("stack of no arrays")
     for node in nodes:
@@ -212,12 +212,12 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
             )
     (place,) = build.normalized_axes(axis, len(nodes[0].shape) + 1)
     dtype = np.result_type(*(node.dtypes[0] for node in nodes))
-    parts = [build.expand(node, place) for node in nodes]
-    return Array(build.concat(parts, place, dtype, "stack"), spec)
+    parts = [build.insert_axis(node, place) for node in nodes]
+    return Array(build.concatenate(parts, place, dtype, "stack"), spec)
 
 
 def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     """Return the parts of ``x`` along ``axis``, which goes."""
-    array = taken(x, "unstack")
+    array = as_array(x, "unstack")
     (place,) = build.normalized_axes(axis, array.ndim)
     return tuple(array[(*(slice(None),) * place, i)] for i in range(array.shape[place]))

@@ -14,13 +14,13 @@ import numpy as np
 
 from asyncexec.array.kernels import (
     BLOCK,
-    Apply,
     Arrange,
     Block,
     BlockFunction,
     Concatenate,
+    ElementwiseStep,
     Generate,
-    Pass,
+    IdentityStep,
 )
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
@@ -81,7 +81,7 @@ class Node(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Source:
+class ArraySource:
     """An array that is there already."""
 
     array: Any
@@ -158,7 +158,7 @@ class Elementwise:
         return True
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return Apply(self.apply, self.arguments, self.keywords)
+        return ElementwiseStep(self.apply, self.arguments, self.keywords)
 
     def working_bytes(self, out: AccessMap) -> int:
         return 0
@@ -268,7 +268,7 @@ class Rechunk:
         return True
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return Pass()
+        return IdentityStep()
 
     def working_bytes(self, out: AccessMap) -> int:
         return 0
@@ -300,7 +300,7 @@ class Copy:
         return False
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return Pass()
+        return IdentityStep()
 
     def working_bytes(self, out: AccessMap) -> int:
         return 0
@@ -313,6 +313,7 @@ def elements(out: AccessMap) -> int:
 
 __all__ = [
     "BLOCK",
+    "ArraySource",
     "Concat",
     "Copy",
     "Creation",
@@ -320,7 +321,6 @@ __all__ = [
     "Elementwise",
     "Node",
     "Rechunk",
-    "Source",
     "View",
     "broadcast_demand",
     "elements",

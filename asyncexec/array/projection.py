@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncexec.array.chunks import POSITION_BYTES
-from asyncexec.array.fusion import Group
+from asyncexec.array.fusion import FusionGroup
+from asyncexec.array.kernel_builder import kernel_builder
 from asyncexec.array.nodes import Node, View
-from asyncexec.array.program import program
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
@@ -28,7 +28,7 @@ ZARR_CHUNKS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layout:
+class StorageLayout:
     """How what is read lies in storage.
 
     Attributes
@@ -48,19 +48,21 @@ class Layout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
+class TaskMemoryLimit:
     """What tasks may hold, and how to find out how inputs lie."""
 
     allowed_bytes: int
     reserved_bytes: int
-    layout: Callable[[Node], Layout]
+    layout: Callable[[Node], StorageLayout]
 
-    def memory(self, group: Group) -> Memory:
+    def memory(self, group: FusionGroup) -> Memory:
         """Return what a task of ``group`` is projected to need."""
         reads = [self._read(node, demand) for node, demand in group.reads]
         written, encoded = _written(group)
         needs = sum(held + passing for held, passing in reads)
-        needs += program(group).temporary_bytes() + written + encoded + _positions_bytes(group)
+        needs += (
+            kernel_builder(group).temporary_bytes() + written + encoded + _positions_bytes(group)
+        )
         return Memory(
             projected_bytes=self.reserved_bytes + needs,
             reserved_bytes=self.reserved_bytes,
@@ -68,7 +70,7 @@ class Budget:
             chunk_bytes=max([written, *(held for held, _ in reads)]),
         )
 
-    def fits(self, group: Group) -> bool:
+    def fits(self, group: FusionGroup) -> bool:
         """Whether a task of ``group`` stays within what is allowed."""
         return self.memory(group).fits
 
@@ -90,7 +92,7 @@ class Budget:
         return max(region, one), passing
 
 
-def _positions_bytes(group: Group) -> int:
+def _positions_bytes(group: FusionGroup) -> int:
     """Return the size of the lists of positions that every worker holds, once pickled and once as they are."""
     found = {
         axis.positions
@@ -108,7 +110,7 @@ def _within_one(demand: AxisAccess, chunk: int, extent: int) -> bool:
     return extent <= chunk or demand.most <= 1 or demand.blocks(chunk, extent) is not None
 
 
-def _written(group: Group) -> tuple[int, int]:
+def _written(group: FusionGroup) -> tuple[int, int]:
     """Return the size of a task's result, and of the copies made of it while it is written."""
     root = group.root
     itemsize = sum(dtype.itemsize for dtype in root.dtypes)
@@ -119,7 +121,7 @@ def _written(group: Group) -> tuple[int, int]:
     return block, unit * (1 + copied)
 
 
-def _contiguous(group: Group) -> bool:
+def _contiguous(group: FusionGroup) -> bool:
     """Whether a task's result lies in memory in order, so that it is encoded without a copy."""
     if any(isinstance(node, View) for node in group.members):
         # NumPy's results keep the order of what they are made of.

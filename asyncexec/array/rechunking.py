@@ -29,7 +29,7 @@ FEWEST_INTERMEDIATE_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class RechunkStep:
     """One pass: each task reads and writes ``block``, which lies in storage in ``chunks``."""
 
     block: Shape
@@ -38,7 +38,7 @@ class Pass:
 
 def plan_rechunk(
     shape: Shape, itemsize: int, source: Shape, target: Shape, *, most_bytes: int
-) -> tuple[Pass, ...]:
+) -> tuple[RechunkStep, ...]:
     """Return the passes from chunks ``source`` to chunks ``target``; the last one's chunks are ``target``.
 
     Parameters
@@ -54,7 +54,7 @@ def plan_rechunk(
     read = consolidated(shape, itemsize, source, most_bytes, toward=target)
     write = consolidated(shape, itemsize, target, most_bytes, toward=source)
     if amplification(shape, source, write) <= MOST_AMPLIFICATION:
-        return (Pass(write, target),)
+        return (RechunkStep(write, target),)
     best = _through(shape, [read, write], target)
     for passes in range(3, MOST_PASSES + 1):
         if _smallest_chunk(best[:-1], itemsize) >= FEWEST_INTERMEDIATE_BYTES:
@@ -111,23 +111,23 @@ def geometric(read: Shape, write: Shape, passes: int) -> list[Shape]:
     return [read, *blocks[1:-1], write]
 
 
-def _through(shape: Shape, blocks: Sequence[Shape], target: Shape) -> tuple[Pass, ...]:
+def _through(shape: Shape, blocks: Sequence[Shape], target: Shape) -> tuple[RechunkStep, ...]:
     """Return passes over ``blocks``; each but the last writes chunks that suit it and the next."""
-    passes: list[Pass] = []
+    passes: list[RechunkStep] = []
     for block, following in pairwise(blocks):
         chunks = tuple(map(min, block, following))
         # A block that is longer than the next one's is cut to whole multiples, so that no chunk has two writers.
         whole = tuple(
             b if b >= n else b // c * c for b, c, n in zip(block, chunks, shape, strict=True)
         )
-        passes.append(Pass(whole, chunks))
-    return (*passes, Pass(blocks[-1], target))
+        passes.append(RechunkStep(whole, chunks))
+    return (*passes, RechunkStep(blocks[-1], target))
 
 
-def _smallest_chunk(passes: Sequence[Pass], itemsize: int) -> int:
+def _smallest_chunk(passes: Sequence[RechunkStep], itemsize: int) -> int:
     return min((math.prod(p.chunks) * itemsize for p in passes), default=0)
 
 
-def _pieces(shape: Shape, passes: Sequence[Pass]) -> int:
+def _pieces(shape: Shape, passes: Sequence[RechunkStep]) -> int:
     """Return how many chunks are written in all."""
     return sum(math.prod(grid(shape, p.chunks)) for p in passes)

@@ -10,7 +10,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.reducers import ArgExtreme
 from asyncexec.array.statistical import reduced
-from asyncexec.array.wrapping import elementwise, taken
+from asyncexec.array.wrapping import as_array, elementwise
 
 
 def where(condition: Array, x1: Array | Any, x2: Array | Any, /) -> Array:
@@ -29,7 +29,7 @@ def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
 
 
 def _found(operation: str, x: Array, axis: int | None, *, largest: bool, keepdims: bool) -> Array:
-    array = taken(x, operation)
+    array = as_array(x, operation)
     if any(array.shape[a] == 0 for a in build.normalized_axes(axis, array.ndim)):
         raise ValueError(f"{operation} of no elements: shape {array.shape} along axis {axis}")
     reducer = ArgExtreme(array.dtype, array.shape, largest)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.dtypes import checked_dtype
-from asyncexec.array.nodes import Node, Source
+from asyncexec.array.nodes import ArraySource, Node
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.block_io import InMemory
 
@@ -15,7 +15,7 @@ from asyncexec.storage.chunks.block_io import InMemory
 def stored_source(array: StoredArray) -> Node:
     """Return the node of a Zarr array."""
     dtype = checked_dtype(array.numpy_dtype, what=str(array.location))
-    return Source(
+    return ArraySource(
         array=array,
         shape=array.shape,
         chunks=tuple(
@@ -28,7 +28,7 @@ def stored_source(array: StoredArray) -> Node:
 
 def memory_source(data: np.ndarray[Any, Any], chunks: tuple[int, ...]) -> Node:
     """Return the node of an array in memory, which must not change any more."""
-    return Source(
+    return ArraySource(
         array=InMemory(data, chunks),
         shape=data.shape,
         chunks=chunks,

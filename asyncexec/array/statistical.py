@@ -15,7 +15,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import accumulator, checked_dtype, floating, sum_dtype
 from asyncexec.array.reducers import Accumulate, Reducer, Variance
-from asyncexec.array.wrapping import taken
+from asyncexec.array.wrapping import as_array
 from asyncexec.errors import OptionError
 
 type Axis = int | Sequence[int] | None
@@ -67,7 +67,7 @@ def mean(
     x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
 ) -> Array:
     """Return the arithmetic mean along ``axis``; of integers as float64."""
-    array = taken(x, "mean")
+    array = as_array(x, "mean")
     result = floating(array.dtype)
     reducer = Accumulate(np.add, accumulator(result), result, mean=True)
     return reduced("mean", reducer, array, axis, keepdims=keepdims, split_every=split_every)
@@ -166,7 +166,7 @@ def _accumulated(
     keepdims: bool,
     split_every: int | None,
 ) -> Array:
-    array = taken(x, operation)
+    array = as_array(x, operation)
     result = sum_dtype(array.dtype) if dtype is None else checked_dtype(dtype, what="the result")
     through = accumulator(np.result_type(array.dtype, result))
     if result.kind in "iu" and through.kind in "iu":
@@ -184,7 +184,7 @@ def _extreme(
     keepdims: bool,
     split_every: int | None,
 ) -> Array:
-    array = taken(x, operation)
+    array = as_array(x, operation)
     if any(array.shape[a] == 0 for a in build.normalized_axes(axis, array.ndim)):
         raise ValueError(f"{operation} of no elements: shape {array.shape} along axis {axis}")
     reducer = Accumulate(ufunc, array.dtype, array.dtype)
@@ -200,7 +200,7 @@ def _variance(
     keepdims: bool,
     split_every: int | None,
 ) -> Array:
-    array = taken(x, operation)
+    array = as_array(x, operation)
     if array.dtype.kind == "c":
         raise TypeError(f"{operation} is for real numbers, and the elements are {array.dtype}")
     reducer = Variance(floating(array.dtype), float(correction), root=operation == "std")

@@ -11,11 +11,11 @@ import numpy as np
 
 from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
-from asyncexec.array.lowering import Result, lower
+from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.operands import common_spec
 from asyncexec.array.sources import stored_source
 from asyncexec.array.spec import Spec
-from asyncexec.array.wrapping import taken, together
+from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
 from asyncexec.plan import Plan
 from asyncexec.storage.places.locations import Location, locate
@@ -31,13 +31,13 @@ class Computation:
 
     Attributes
     ----------
-    results : tuple of Result
+    results : tuple of RequestedArray
     spec : Spec
     overwrite : bool
         Whether arrays that exist at the targets may be replaced.
     """
 
-    results: tuple[Result, ...]
+    results: tuple[RequestedArray, ...]
     spec: Spec
     overwrite: bool = False
 
@@ -104,7 +104,7 @@ def store(
     """
     if isinstance(arrays, Array) or isinstance(targets, str | os.PathLike):
         raise OptionError("store takes lists: store([x], [place])")
-    nodes, spec = together(list(arrays), "store")
+    nodes, spec = as_nodes(list(arrays), "store")
     places = list(targets)
     if len(nodes) != len(places):
         raise OptionError(
@@ -113,7 +113,7 @@ def store(
     options = storage_options if storage_options is not None else _options_of(spec)
     located = [locate(place, options) for place in places]
     _check_distinct(located)
-    results = tuple(Result(node=n, place=p) for n, p in zip(nodes, located, strict=True))
+    results = tuple(RequestedArray(node=n, place=p) for n, p in zip(nodes, located, strict=True))
     return Computation(results=results, spec=spec or Spec(), overwrite=overwrite)
 
 
@@ -136,7 +136,7 @@ def to_zarr(
     TargetExistsError
         If there is an array already, and not ``overwrite``.
     """
-    array = taken(x, "to_zarr")
+    array = as_array(x, "to_zarr")
     chosen = storage_options if storage_options is not None else _options_of(array.own_spec)
     target = locate(place, chosen, path=path)
     store([array], [target], overwrite=overwrite).compute(**options)
@@ -146,9 +146,9 @@ def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
     """Compute several arrays by one plan, and return them as NumPy arrays; options as for :meth:`Array.compute`."""
     if not arrays:
         return ()
-    found = [taken(a, "compute") for a in arrays]
+    found = [as_array(a, "compute") for a in arrays]
     spec = common_spec(a.own_spec for a in found) or Spec()
-    results = tuple(Result(node=a.node) for a in found)
+    results = tuple(RequestedArray(node=a.node) for a in found)
     value: tuple[np.ndarray[Any, Any], ...] = Computation(results=results, spec=spec).compute(
         **options
     )
@@ -157,8 +157,8 @@ def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
 
 def plan_of(*arrays: Array) -> Plan:
     """Return one plan that computes several arrays; its value is the tuple of them."""
-    nodes, spec = together(arrays, "plan_of")
-    results = tuple(Result(node=node) for node in nodes)
+    nodes, spec = as_nodes(arrays, "plan_of")
+    results = tuple(RequestedArray(node=node) for node in nodes)
     return Computation(results=results, spec=spec or Spec()).to_plan()
 
 

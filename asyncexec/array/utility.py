@@ -7,7 +7,7 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.reducers import Accumulate
 from asyncexec.array.statistical import Axis, reduced
-from asyncexec.array.wrapping import taken
+from asyncexec.array.wrapping import as_array
 
 
 def all(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -23,4 +23,4 @@ def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
 def _tested(operation: str, ufunc: np.ufunc, x: Array, axis: Axis, *, keepdims: bool) -> Array:
     truth = np.dtype(np.bool_)
     reducer = Accumulate(ufunc, truth, truth)
-    return reduced(operation, reducer, taken(x, operation), axis, keepdims=keepdims)
+    return reduced(operation, reducer, as_array(x, operation), axis, keepdims=keepdims)

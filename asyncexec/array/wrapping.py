@@ -1,4 +1,4 @@
-"""From functions of nodes to functions of arrays: operands are taken, specs agreed on, results wrapped."""
+"""Functions of arrays made from functions of nodes: operands are converted, specs agreed on, results wrapped."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def elementwise(
             f"make one with asarray()"
         )
     spec = common_spec(a.own_spec for a in arrays)
-    taken = [o.node if isinstance(o, Array) else constant_or_node(o) for o in operands]
-    node = build.elementwise(
-        operation, function, taken, keywords=keywords, dtype=dtype, limit=chunk_limit(spec)
+    converted = [o.node if isinstance(o, Array) else constant_or_node(o) for o in operands]
+    node = build.apply_elementwise(
+        operation, function, converted, keywords=keywords, dtype=dtype, limit=chunk_limit(spec)
     )
     return Array(node, spec)
 
 
-def taken(x: Any, operation: str) -> Array:
+def as_array(x: Any, operation: str) -> Array:
     """Return ``x`` as an array.
 
     Raises
@@ -61,7 +61,7 @@ def taken(x: Any, operation: str) -> Array:
     )
 
 
-def together(arrays: Sequence[Any], operation: str) -> tuple[list[Node], Spec | None]:
+def as_nodes(arrays: Sequence[Any], operation: str) -> tuple[list[Node], Spec | None]:
     """Return the nodes of several arrays, and the spec they share.
 
     Raises
@@ -69,5 +69,5 @@ def together(arrays: Sequence[Any], operation: str) -> tuple[list[Node], Spec | 
     TypeError, OptionError
         If one is no array, or their specs differ.
     """
-    found = [taken(a, operation) for a in arrays]
+    found = [as_array(a, operation) for a in arrays]
     return [a.node for a in found], common_spec(a.own_spec for a in found)

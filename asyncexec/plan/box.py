@@ -131,7 +131,7 @@ def intersect(a: Span, b: Span) -> Span:
     return union(iter([tuple(i for i in a if i in shared)]))
 
 
-def spread(span: Span, each: Callable[[int], Span]) -> Span:
+def union_over(span: Span, each: Callable[[int], Span]) -> Span:
     """Return the union of ``each`` over ``span``."""
     if len(span) == 1:
         return each(span[0])

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.apply import Apply
+from asyncexec.plan.function_call import FunctionCall
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
 from asyncexec.plan.memory import Memory, parse_bytes
@@ -162,7 +162,7 @@ def _stage(
     policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
     return Stage(
         name=options.get("name") or _free_name(_name_of(function, default=operation), taken),
-        kernel=Apply(function),
+        kernel=FunctionCall(function),
         shape=shape,
         inputs=inputs,
         operation=operation,

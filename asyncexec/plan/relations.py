@@ -21,7 +21,7 @@ from asyncexec.plan.axes import (
     gathered,
     same_blocks,
 )
-from asyncexec.plan.box import Box, Shape, Span, intersect, spread, whole
+from asyncexec.plan.box import Box, Shape, Span, intersect, union_over, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -112,7 +112,7 @@ class Blockwise:
 
     def reads(self, out: Box) -> Box:
         return tuple(
-            m.reads(0) if axis is None else spread(out[axis], m.reads)
+            m.reads(0) if axis is None else union_over(out[axis], m.reads)
             for axis, m in zip(self.axes, self.maps, strict=True)
         )
 
@@ -120,7 +120,7 @@ class Blockwise:
         # Called for every task that completes, so it is written to be quick for single indices.
         box: list[Span | None] = [None] * len(self.consumer)
         for span, axis, m in zip(inputs, self.axes, self.maps, strict=True):
-            found = m.consumers(span[0]) if len(span) == 1 else spread(span, m.consumers)
+            found = m.consumers(span[0]) if len(span) == 1 else union_over(span, m.consumers)
             if axis is None:
                 if not found:
                     return tuple(range(0) for _ in self.consumer) or _NOTHING

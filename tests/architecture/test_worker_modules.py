@@ -25,7 +25,7 @@ asyncexec.worker.records
 asyncexec.worker.runner
 """
 FUNCTIONS = """
-asyncexec.plan.apply
+asyncexec.plan.function_call
 """
 ARRAYS = """
 asyncexec.array

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, given, settings
 
 import asyncexec as ax
 import asyncexec.array as xp
-from asyncexec.array.lowering import Result
-from asyncexec.array.projection import Budget
+from asyncexec.array.lowering import RequestedArray
+from asyncexec.array.projection import TaskMemoryLimit
 from tests.array.direct import run
 from tests.array.strategies import expressions
 
@@ -38,7 +38,7 @@ def test_several_results_of_one_plan(one, other):
 
 
 def results(*arrays):
-    return tuple(Result(node=a.node) for a in arrays)
+    return tuple(RequestedArray(node=a.node) for a in arrays)
 
 
 @given(expressions())
@@ -47,7 +47,7 @@ def test_fusion_changes_nothing(case):
     x, expected = case
     with pytest.MonkeyPatch.context() as patch:
         # Nothing ever fits, so that whatever can be stored is.
-        patch.setattr(Budget, "fits", lambda self, group: False)
+        patch.setattr(TaskMemoryLimit, "fits", lambda self, group: False)
         plan = x.to_plan()
     assert len(plan.stages) >= len(x.to_plan().stages)
     assert_same(run(plan), expected)

@@ -15,8 +15,8 @@ from asyncexec.plan.box import (
     point,
     ravel,
     size,
-    spread,
     union,
+    union_over,
     unravel,
     whole,
 )
@@ -102,5 +102,5 @@ def test_clip_cuts_to_the_axis(start, stop, extent):
 @given(st.data(), st.integers(1, 8))
 def test_spread_unites_what_each_member_gives(data, extent):
     span = data.draw(spans(extent))
-    found = spread(span, lambda i: range(i, i + 2))
+    found = union_over(span, lambda i: range(i, i + 2))
     assert list(found) == sorted({j for i in span for j in (i, i + 1)})

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Apply:
+class FunctionCall:
     """A kernel that calls a function with the task's inputs, and leaves the index out."""
 
     function: Callable[..., Any]

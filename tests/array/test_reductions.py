@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 
 import asyncexec.array as xp
-from asyncexec.array import folds
-from asyncexec.array.folds import Fold
+from asyncexec.array import reductions
 from asyncexec.array.reducers import Accumulate
+from asyncexec.array.reductions import PartialReduction
 
 
 @pytest.fixture
@@ -24,8 +24,10 @@ def asked(monkeypatch):
 
     dtypes = Accumulate.partial_dtypes.fget
     monkeypatch.setattr(Accumulate, "partial_dtypes", property(counting("dtypes", dtypes)))
-    monkeypatch.setattr(folds, "_ones", counting("chunks", folds._ones))
-    monkeypatch.setattr(Fold, "__post_init__", counting("passes", Fold.__post_init__))
+    monkeypatch.setattr(reductions, "_ones", counting("chunks", reductions._ones))
+    monkeypatch.setattr(
+        PartialReduction, "__post_init__", counting("passes", PartialReduction.__post_init__)
+    )
     return counted
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from asyncexec.array.fusion import Group
-from asyncexec.array.kernels import Kernel, Step
+from asyncexec.array.fusion import FusionGroup
+from asyncexec.array.kernels import FusedKernel, Step
 from asyncexec.array.nodes import Node
 from asyncexec.plan.access_map import AccessMap
 
@@ -22,14 +22,14 @@ class _Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class KernelBuilder:
     """A group's steps in order; inputs first, then one slot a step."""
 
     reads: tuple[Value, ...]
     inputs: int
     steps: tuple[_Planned, ...]
 
-    def kernel(self) -> Kernel:
+    def kernel(self) -> FusedKernel:
         """Return what tasks run."""
         last = self._last_uses()
         steps = [
@@ -43,7 +43,7 @@ class Program:
             for node, demand in (step.value,)
         ]
         demands = [demand for node, demand in self.reads for _ in node.dtypes]
-        return Kernel(tuple(demands), tuple(steps))
+        return FusedKernel(tuple(demands), tuple(steps))
 
     def temporary_bytes(self) -> int:
         """Return the most that the steps hold at once, beside what was read and the result."""
@@ -81,7 +81,7 @@ def _size(node: Node, demand: AccessMap) -> int:
     return math.prod(demand.most) * sum(dtype.itemsize for dtype in node.dtypes)
 
 
-def program(group: Group) -> Program:
+def kernel_builder(group: FusionGroup) -> KernelBuilder:
     """Return the steps of ``group``."""
     slots: dict[Value, tuple[int, ...]] = {}
     count = 0
@@ -101,4 +101,4 @@ def program(group: Group) -> Program:
             slots[node, demand] = (count,)
             count += 1
             steps.append(_Planned((node, demand), tuple(arguments)))
-    return Program(reads, inputs, tuple(steps))
+    return KernelBuilder(reads, inputs, tuple(steps))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from asyncexec.array.chunks import grid
-from asyncexec.array.kernels import BlockFunction, FoldBlocks
+from asyncexec.array.kernels import BlockFunction, ReduceBlocks
 from asyncexec.array.nodes import DType, Node
 from asyncexec.array.reducers import Reducer
 from asyncexec.plan.access_map import AccessMap
@@ -60,8 +60,8 @@ def _ones(lengths: Shape, axes: Sequence[int]) -> Shape:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Fold:
-    """One pass of a reduction: groups of ``widths`` elements of the input become one.
+class PartialReduction:
+    """One pass of the tree of a reduction: groups of ``widths`` elements of the input become one.
 
     Attributes
     ----------
@@ -120,7 +120,7 @@ class Fold:
         return self.last and whole and out.once(grid)
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return FoldBlocks(
+        return ReduceBlocks(
             reducer=self.reducer,
             axes=self.axes,
             units=self.units,
@@ -138,7 +138,9 @@ class Fold:
         return 2 * elements * sum(dtype.itemsize for dtype in self.reducer.partial_dtypes)
 
 
-def passes(reduction: Reduction, source: Node, most_bytes: int | None = None) -> Fold:
+def reduction_tree(
+    reduction: Reduction, source: Node, most_bytes: int | None = None
+) -> PartialReduction:
     """Return the last of the passes that ``reduction`` of ``source`` becomes.
 
     The first takes a chunk a task; the others merge ``split_every`` partial results, fewer where ``most_bytes`` does
@@ -148,7 +150,7 @@ def passes(reduction: Reduction, source: Node, most_bytes: int | None = None) ->
     lengths = tuple(source.shape[a] for a in axes)
     counts = grid(source.shape, source.chunks)
     single = all(counts[a] <= 1 for a in axes)
-    fold = Fold(
+    step = PartialReduction(
         operation=reduction.operation,
         reducer=reduction.reducer,
         inputs=(source,),
@@ -159,14 +161,14 @@ def passes(reduction: Reduction, source: Node, most_bytes: int | None = None) ->
         first=True,
         last=single,
     )
-    units = fold.widths
-    while not fold.last:
-        widths = _widths(fold, reduction.split_every, most_bytes)
-        groups = tuple(fold.shape[a] for a in axes)
-        fold = Fold(
+    units = step.widths
+    while not step.last:
+        widths = _widths(step, reduction.split_every, most_bytes)
+        groups = tuple(step.shape[a] for a in axes)
+        step = PartialReduction(
             operation=reduction.operation,
             reducer=reduction.reducer,
-            inputs=(fold,),
+            inputs=(step,),
             axes=axes,
             widths=widths,
             units=units,
@@ -175,22 +177,24 @@ def passes(reduction: Reduction, source: Node, most_bytes: int | None = None) ->
             last=all(n <= w for n, w in zip(groups, widths, strict=True)),
         )
         units = tuple(u * w for u, w in zip(units, widths, strict=True))
-    return fold
+    return step
 
 
-def _widths(fold: Fold, split_every: int | None, most_bytes: int | None) -> tuple[int, ...]:
+def _widths(
+    step: PartialReduction, split_every: int | None, most_bytes: int | None
+) -> tuple[int, ...]:
     """Return how many partial results are merged along each reduced axis."""
     wanted = split_every or SPLIT_EVERY
     if most_bytes is not None:
-        one = math.prod(fold.chunks) * sum(dtype.itemsize for dtype in fold.dtypes)
+        one = math.prod(step.chunks) * sum(dtype.itemsize for dtype in step.dtypes)
         wanted = min(wanted, max(2, most_bytes // max(one, 1)))
-    widths = [1] * len(fold.axes)
+    widths = [1] * len(step.axes)
     # Axes of few groups first, so that what they leave is used along the others.
-    order = sorted(range(len(widths)), key=lambda k: fold.shape[fold.axes[k]])
+    order = sorted(range(len(widths)), key=lambda k: step.shape[step.axes[k]])
     left = wanted
     for place, k in enumerate(order):
         share = left ** (1 / (len(order) - place))
-        widths[k] = max(1, min(fold.shape[fold.axes[k]], int(share + 1e-9)))
+        widths[k] = max(1, min(step.shape[step.axes[k]], int(share + 1e-9)))
         left = max(1, left // widths[k])
     if all(w == 1 for w in widths):
         widths[order[-1]] = 2
