@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
-from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
@@ -93,7 +93,7 @@ class ModelBackend:
         self.ledger = Ledger()
         self._fate = fate
         self._computes = computes
-        self._exchange: Exchange | None = None
+        self._stream: ReportStream | None = None
         self._workers: ModelWorkers = ModelWorkers(
             self, kills=capabilities.kills, kill_seconds=kill_seconds
         )
@@ -103,9 +103,9 @@ class ModelBackend:
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
         """Run ``batches`` as they come, and yield reports as they come."""
-        if self._exchange is None:
+        if self._stream is None:
             raise UsageError("a ModelBackend is used inside its `async with` block")
-        return self._exchange.map(batches)
+        return self._stream.map(batches)
 
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop what waits; kill or give up what runs."""
@@ -116,9 +116,9 @@ class ModelBackend:
         self._loop = asyncio.get_running_loop()
         # Outcomes carry the time of day; on a virtual clock that of the start, moved on virtually.
         self._epoch = time.time() - self._loop.time()
-        exchange = Exchange()
-        await exchange.start(self._workers.submit)
-        self._exchange = exchange
+        stream = ReportStream()
+        await stream.start(self._workers.submit)
+        self._stream = stream
         return self
 
     async def __aexit__(
@@ -127,16 +127,16 @@ class ModelBackend:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        exchange = self._exchange
-        if exchange is None:
+        stream = self._stream
+        if stream is None:
             return
         try:
-            await exchange.stop_feeding()
+            await stream.stop_feeding()
         finally:
             for timer in self._timers:
                 timer.cancel()
             self._timers.clear()
-            exchange.end()
+            stream.end()
 
     # -- the host of its workers
 
@@ -205,13 +205,13 @@ class ModelBackend:
         self.ledger.late += 1
 
     def report(self, report: Report) -> None:
-        """Report to the exchange."""
+        """Report to the stream."""
         outcomes = 0
         if isinstance(report, Outcome):
             outcomes = 1
             self.ledger.ended[report.status] += 1
-        if self._exchange is not None:
-            self._exchange.report((report,), outcomes)
+        if self._stream is not None:
+            self._stream.report((report,), outcomes)
 
     def _success(self, attempt: ModelAttempt, outcome: Outcome) -> Outcome:
         program = attempt.batch.program

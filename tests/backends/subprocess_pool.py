@@ -29,12 +29,12 @@ class SubprocessPool:
     async def open(self) -> None:
         pass
 
-    async def call(self, batch, progress):
+    async def call(self, batch, context):
         worker = self._idle.pop() if self._idle else await self._start()
         try:
             for job in batch.jobs:
-                if progress.started(job.attempt, f"subprocess-{worker.pid}"):
-                    progress.ended(await self._one(worker, batch.program, job))
+                if context.started(job.attempt, f"subprocess-{worker.pid}"):
+                    context.ended(await self._one(worker, batch.program, job))
         except BaseException:
             await self._end(worker)
             raise

@@ -1,1 +1,1 @@
-"""The two ways in for other systems: blocking ones (which need threads of ours), and those with an async API."""
+"""Adapters that make a backend out of a system: one for systems with an async API, one for systems that block."""

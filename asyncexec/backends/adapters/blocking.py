@@ -1,10 +1,10 @@
-"""The one adapter for systems that block: it owns the thread, the waiting and the bookkeeping.
+"""The adapter for systems whose calls block: it owns their thread, the queue and the bookkeeping.
 
-A :class:`BlockingSystem` says how to open a system, submit to it and close it, and nothing else. It is handed no more
-calls than it runs at once, so that what it has accepted starts soon.
+A :class:`BlockingSystem` opens a system, submits calls to it and closes it, and nothing else. It is given no more calls
+than it runs at once, so that a call it has accepted starts soon and all others can still be cancelled here.
 
-What a system cannot tell while a call runs, it does not tell: of a batch of several jobs, the start of the first is
-reported, and all the outcomes come when the call ends. Where that is not good enough, ``batch_limit`` is 1.
+A call to another process reports nothing while it runs: of a batch of several attempts, only the start of the first is
+reported, and all outcomes come when the call ends. A system for which that is not good enough has ``batch_limit=1``.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from asyncexec.backends.adapters.blocking_dispatch import Dispatcher
 from asyncexec.backends.adapters.blocking_system import BlockingSystem
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities, Report
-from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import UsageError
 
 
 class BlockingBackend:
-    """A backend out of a :class:`BlockingSystem`.
+    """A backend made of a :class:`BlockingSystem`.
 
     Parameters
     ----------
     system : BlockingSystem
     patience : float
-        Seconds that work waits while calls that were given up hold every worker, before the system counts as broken.
+        Seconds that work waits while abandoned calls hold every worker, before the system counts as broken.
     """
 
     def __init__(self, system: BlockingSystem, *, patience: float = 30.0) -> None:
         self._system = system
         self._patience = patience
-        self._inside: tuple[Exchange, Dispatcher, SystemThread] | None = None
+        self._inside: tuple[ReportStream, Dispatcher, SystemThread] | None = None
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the system can do."""
+        """The capabilities of the system."""
         return self._system.capabilities
 
     @property
     def slots(self) -> int:
-        """How many batches can run at once, now."""
+        """The number of batches that can run at once, now."""
         return 1 if self._inside is None else self._inside[1].slots
 
     @property
     def abandoned(self) -> int:
-        """How many running calls have been given up since the context was entered."""
+        """The number of running calls abandoned since the context was entered."""
         return 0 if self._inside is None else self._inside[1].abandoned
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
@@ -61,13 +61,13 @@ class BlockingBackend:
         return self._inside[0].map(batches)
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Drop what waits; stop what runs where the system can, and give it up where it cannot."""
+        """Drop attempts that wait; stop those that run where the system can, and abandon them where it cannot."""
         if self._inside is not None:
             self._inside[1].cancel(attempts)
 
     async def __aenter__(self) -> Self:
         before = None if self._inside is None else self._inside[0]
-        exchange = Exchange.after(before, executor=self.capabilities.name)
+        stream = ReportStream.after(before, executor=self.capabilities.name)
         thread = SystemThread(self.capabilities.name)
         try:
             size = await thread.run(self._system.open)
@@ -79,11 +79,11 @@ class BlockingBackend:
             thread=thread,
             size=size,
             patience=self._patience,
-            report=exchange.report,
-            fail=exchange.fail,
+            report=stream.report,
+            fail=stream.fail,
         )
-        await exchange.start(dispatcher.submit)
-        self._inside = (exchange, dispatcher, thread)
+        await stream.start(dispatcher.submit)
+        self._inside = (stream, dispatcher, thread)
         return self
 
     async def __aexit__(
@@ -94,13 +94,13 @@ class BlockingBackend:
     ) -> None:
         if self._inside is None:
             return
-        exchange, dispatcher, thread = self._inside
+        stream, dispatcher, thread = self._inside
         try:
-            await exchange.stop_feeding()
+            await stream.stop_feeding()
         finally:
             with anyio.CancelScope(shield=True):
                 try:
                     await dispatcher.close()
                 finally:
                     thread.end()
-            exchange.end()
+            stream.end()

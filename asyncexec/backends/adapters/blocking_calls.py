@@ -1,4 +1,4 @@
-"""A batch on its way through a blocking system."""
+"""The state of one batch that is submitted to a blocking system."""
 
 from __future__ import annotations
 
@@ -17,10 +17,19 @@ from asyncexec.worker.local_batch import LocalBatch
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM
 
 
-class Call:
-    """A batch, from its submission to its end.
+class BlockingCall:
+    """A batch as one call of a blocking system, from the queue to its end.
 
-    ``owed`` holds the attempts without an outcome, and ``doomed`` those to be cancelled once there is a handle.
+    Attributes
+    ----------
+    pending : set of int
+        The attempts without an outcome.
+    to_cancel : set of int
+        The attempts to cancel as soon as there is a handle: the system's thread is just submitting the call.
+    settled : asyncio.Event
+        Set when no attempt is pending.
+    local : LocalBatch or None
+        The batch itself, where the workers share this process's memory.
     """
 
     def __init__(
@@ -28,8 +37,8 @@ class Call:
     ) -> None:
         self.program = program
         self.jobs = jobs
-        self.owed = {job.attempt for job in jobs}
-        self.doomed: set[int] = set()
+        self.pending = {job.attempt for job in jobs}
+        self.to_cancel: set[int] = set()
         self.settled = asyncio.Event()
         self.local = LocalBatch(program.runnable, jobs) if shares_memory else None
         self.send_program = False
@@ -38,13 +47,13 @@ class Call:
         self.started_at = 0.0
 
     def settle(self, attempts: Iterable[int]) -> None:
-        """Note that these have an outcome."""
-        self.owed.difference_update(attempts)
-        if not self.owed:
+        """Note that these attempts have an outcome."""
+        self.pending.difference_update(attempts)
+        if not self.pending:
             self.settled.set()
 
-    def look(self, worker: str) -> Started | None:
-        """Return the attempt that is found started for the first time: of a remote call its first, by ``worker``."""
+    def new_start(self, worker: str) -> Started | None:
+        """Return the start of an attempt that was not returned before; a remote call shows only that of its first."""
         if self.local is not None:
             return self.local.reports.start(self.local.control.running)
         if self.started_at or self.handle is None or not self.handle.running():
@@ -53,18 +62,20 @@ class Call:
         return Started(self.jobs[0].attempt, worker)
 
     def drop(self, attempts: Collection[int]) -> None:
-        """Leave these out when it is sent, and all that is not owed any more."""
-        self.jobs = [j for j in self.jobs if j.attempt in self.owed and j.attempt not in attempts]
+        """Leave out these attempts, and those that are no longer pending, when the call is sent."""
+        self.jobs = [
+            j for j in self.jobs if j.attempt in self.pending and j.attempt not in attempts
+        ]
         if self.local is not None:
             self.local.control.stop(attempts)
 
     def outcomes(self, answer: Any) -> list[Outcome] | None:
-        """Return the outcomes in what the worker answered; None where it needs the program first.
+        """Return the outcomes in the worker's answer; None if the worker needs the program first.
 
         Raises
         ------
         BackendError
-            If it is no answer to this.
+            If it is no answer to this call.
         """
         if self.local is not None:
             return self.local.reports.outcomes()
@@ -79,8 +90,8 @@ class Call:
         worker: str,
         error: BaseException | None = None,
     ) -> list[Outcome]:
-        """Return outcomes of attempts that may have been running, of which the worker says nothing."""
+        """Return outcomes of attempts that may have been running, and that the worker did not report."""
         started = self.started_at or self.sent_at
         seconds = max(time.time() - started, 0.0)
-        told = None if error is None else describe(error, keep=isinstance(error, AsyncexecError))
-        return [Outcome(a, status, worker, started, seconds, error=told) for a in attempts]
+        info = None if error is None else describe(error, keep=isinstance(error, AsyncexecError))
+        return [Outcome(a, status, worker, started, seconds, error=info) for a in attempts]

@@ -1,7 +1,7 @@
-"""The loop side of the adapter for blocking systems: what waits, what runs, what has been given up.
+"""The event-loop side of the adapter for blocking systems: the queue, the running calls and the abandoned ones.
 
-What waits, waits here, where it can be cancelled; what has been submitted is in ``_running`` until its handle is done,
-also when nobody waits for it any more, because it holds a worker.
+Calls wait in the queue here, where they can be cancelled. A submitted call stays in ``_running`` until its handle is
+done, even after all its attempts are settled, because it still holds a worker.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
 
-from asyncexec.backends.adapters.blocking_calls import Call
+from asyncexec.backends.adapters.blocking_calls import BlockingCall
 from asyncexec.backends.adapters.blocking_system import (
     BlockingSystem,
     CallLostError,
@@ -33,22 +33,22 @@ TICK_SECONDS = 0.02
 
 
 class Dispatcher:
-    """Hands calls to a blocking system; its methods belong to the event loop's thread, but for those that say so.
+    """Submits calls to a blocking system. Methods run in the event loop's thread unless their docstring says otherwise.
 
     Parameters
     ----------
     system : BlockingSystem
-        Open already.
+        It has been opened.
     thread : SystemThread
-        The one thread in which the system is used.
+        The only thread in which the system is used.
     size : int
-        How many calls it runs at once.
+        The number of calls it runs at once.
     patience : float
-        Seconds that work waits while calls that were given up hold every worker.
+        Seconds that work waits while abandoned calls hold every worker.
     report : callable
-        Takes reports, and how many of them are outcomes.
+        Called with reports, and the number of outcomes among them.
     fail : callable
-        Takes the error when the system is broken for good.
+        Called with the error when the system is broken for good.
     """
 
     def __init__(
@@ -71,9 +71,9 @@ class Dispatcher:
         self._fail = fail
         self._loop = asyncio.get_running_loop()
         self._packer = Packer()
-        self._queue: deque[Call] = deque()
-        self._outgoing: deque[Call] = deque()
-        self._running: set[Call] = set()
+        self._queue: deque[BlockingCall] = deque()
+        self._outgoing: deque[BlockingCall] = deque()
+        self._running: set[BlockingCall] = set()
         self._generation = 0
         self._opening = False
         self._closed = False
@@ -82,51 +82,53 @@ class Dispatcher:
 
     @property
     def slots(self) -> int:
-        """How many calls can run at once, now; at least 1, so that work comes and finds out."""
-        return max(1, self._size - sum(not call.owed for call in self._running))
+        """The number of calls that can run at once, now.
+
+        At least 1: with 0 no work would arrive, and a system whose workers are all held would never be found stuck.
+        """
+        return max(1, self._size - sum(not call.pending for call in self._running))
 
     @property
     def _worker(self) -> str:
-        """Stands for a worker that did not tell its name; no two generations of workers share it."""
+        """The name for workers that report none; each generation of workers has its own."""
         return f"{self._capabilities.name}-{self._generation}"
 
     def submit(self, batch: Batch) -> None:
         """Queue ``batch`` for the next free worker."""
         shares_memory = self._capabilities.shares_memory
-        self._queue.append(Call(batch.program, batch.jobs, shares_memory=shares_memory))
+        self._queue.append(BlockingCall(batch.program, batch.jobs, shares_memory=shares_memory))
         self._dispatch()
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Drop what waits; stop what runs where the system can, and give it up where it cannot."""
+        """Drop attempts that wait; stop those that run where the system can, and abandon them where it cannot."""
         wanted = frozenset(attempts)
-        for call in [c for c in (*self._queue, *self._running) if not c.owed.isdisjoint(wanted)]:
-            hit = call.owed & wanted
+        for call in [c for c in (*self._queue, *self._running) if not c.pending.isdisjoint(wanted)]:
+            hit = call.pending & wanted
             if call not in self._running:
                 self._drop(call, hit)
             elif call.handle is None:
-                call.doomed |= (
-                    hit  # The system's thread is submitting it: the next tick knows more.
-                )
+                # The system's thread is submitting it: the next tick finds the handle.
+                call.to_cancel |= hit
             else:
                 self._stop(call, call.handle, hit)
 
-    def _drop(self, call: Call, attempts: Collection[int]) -> None:
+    def _drop(self, call: BlockingCall, attempts: Collection[int]) -> None:
         call.drop(attempts)
         self._settle(call, [Outcome(attempt, Status.CANCELLED) for attempt in attempts])
-        if not call.owed:
+        if not call.pending:
             self._queue.remove(call)
 
-    def _stop(self, call: Call, handle: Handle, attempts: Collection[int]) -> None:
+    def _stop(self, call: BlockingCall, handle: Handle, attempts: Collection[int]) -> None:
         self._report_start(call)
-        hit = call.owed.intersection(attempts)
+        hit = call.pending.intersection(attempts)
         kills = self._capabilities.kills
-        if (kills or call.owed <= set(attempts)) and handle.cancel():
+        if (kills or call.pending <= set(attempts)) and handle.cancel():
             # What could be cancelled without a kill never ran; a kill may have come anywhere in the batch.
             never_ran = [Outcome(attempt, Status.CANCELLED) for attempt in hit]
             self._settle(
                 call, call.ran(hit, Status.CANCELLED, self._worker) if kills else never_ran
             )
-            self._pass_on(call)
+            self._requeue_rest(call)
             return
         if call.local is not None:
             outcomes, rest = call.local.cancel(hit)
@@ -137,35 +139,39 @@ class Dispatcher:
             # The attempt that is known to have started may not be the one that does not end.
             left_behind = call.jobs[0].attempt in hit
         if left_behind:
-            self._pass_on(call)
-        if hit and not call.owed and handle.running():
+            self._requeue_rest(call)
+        if hit and not call.pending and handle.running():
             self.abandoned += 1
 
-    def _pass_on(self, call: Call) -> None:
-        """Have the rest of a call that was stopped or given up run elsewhere.
+    def _requeue_rest(self, call: BlockingCall) -> None:
+        """Queue again the pending attempts of a call that was stopped or abandoned.
 
-        Of a remote call any attempt may be the one that did not end: they go one by one.
+        Any attempt of a remote call may be the one that did not end, so these are queued one by one.
         """
-        jobs = [job for job in call.jobs if job.attempt in call.owed]
-        call.settle(list(call.owed))
+        jobs = [job for job in call.jobs if job.attempt in call.pending]
+        call.settle(list(call.pending))
         local = call.local is not None
         parts = [jobs] if local and jobs else [[job] for job in jobs]
-        self._queue.extendleft(Call(call.program, p, shares_memory=local) for p in reversed(parts))
+        self._queue.extendleft(
+            BlockingCall(call.program, p, shares_memory=local) for p in reversed(parts)
+        )
         self._dispatch()
 
     async def close(self) -> None:
         """Cancel everything, and close the system."""
-        self.cancel({attempt for call in (*self._queue, *self._running) for attempt in call.owed})
-        # Whoever is saving is not to be cut short.
+        self.cancel(
+            {attempt for call in (*self._queue, *self._running) for attempt in call.pending}
+        )
+        # An attempt that is saving must not be interrupted.
         await asyncio.gather(*[call.settled.wait() for call in self._running])
-        # Handles of what was just stopped get a turn to say that they are done.
+        # Handles of calls that were just stopped need one turn of the loop to report that they are done.
         await asyncio.sleep(0)
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         await self._thread.run(partial(self._system.close, idle=not self._running))
 
-    # Going out.
+    # Submitting.
 
     def _dispatch(self) -> None:
         while self._queue and len(self._running) < self._size and not self._opening:
@@ -173,10 +179,10 @@ class Dispatcher:
             call.sent_at = time.time()
             self._running.add(call)
             if not self._outgoing:
-                # What else comes in this turn of the loop goes with it.
+                # Calls that are dispatched in the same turn of the loop are submitted together.
                 self._loop.call_soon(self._post)
             self._outgoing.append(call)
-        self._keep_time()
+        self._schedule_tick()
 
     def _post(self) -> None:
         calls = list(self._outgoing)
@@ -185,14 +191,14 @@ class Dispatcher:
         for some in together:
             self._thread.post(partial(self._send, some, self._generation))
 
-    def _send(self, calls: Sequence[Call], generation: int) -> None:
-        """In the system's thread: pack and submit."""
-        work: list[tuple[Call, LocalBatch | RemoteBatch]] = []
+    def _send(self, calls: Sequence[BlockingCall], generation: int) -> None:
+        """Pack and submit calls, in the system's thread."""
+        work: list[tuple[BlockingCall, LocalBatch | RemoteBatch]] = []
         for call in calls:
             try:
                 work.append((call, self._packed(call, generation)))
-            except Exception as error:  # noqa: BLE001 - it is what its tasks fail with
-                self._to_loop(self._undone, call, generation, error)
+            except Exception as error:  # noqa: BLE001 - its tasks fail with it
+                self._to_loop(self._failed, call, generation, error)
         try:
             handles = self._submitted([packed for _, packed in work])
             for (call, _), handle in zip(work, handles, strict=True):
@@ -200,9 +206,9 @@ class Dispatcher:
                 handle.add_done_callback(partial(self._to_loop, self._done, call, generation))
         except Exception as error:  # noqa: BLE001 - what it means is decided on the loop
             for call, _ in work:
-                self._to_loop(self._undone, call, generation, error)
+                self._to_loop(self._failed, call, generation, error)
 
-    def _packed(self, call: Call, generation: int) -> LocalBatch | RemoteBatch:
+    def _packed(self, call: BlockingCall, generation: int) -> LocalBatch | RemoteBatch:
         if call.local is not None:
             return call.local
         packed, failed = self._packer.pack(
@@ -217,14 +223,14 @@ class Dispatcher:
         return [self._system.submit(call) for call in calls]
 
     def _to_loop(self, function: Callable[..., object], *arguments: object) -> None:
-        """In any thread."""
-        # A closed loop: nobody is left to hear of the end of a call that was given up.
+        """Call ``function`` in the event loop, from any thread."""
+        # RuntimeError means that the loop is closed: an abandoned call has ended after its run.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    # Coming back.
+    # Ending.
 
-    def _done(self, call: Call, generation: int, handle: Handle) -> None:
+    def _done(self, call: BlockingCall, generation: int, handle: Handle) -> None:
         if generation != self._generation:
             return
         try:
@@ -232,7 +238,7 @@ class Dispatcher:
         except CancelledError:
             outcomes = []
         except Exception as error:  # noqa: BLE001 - what it means is decided there
-            self._undone(call, generation, error)
+            self._failed(call, generation, error)
             return
         self._running.discard(call)
         if outcomes is None:
@@ -240,72 +246,72 @@ class Dispatcher:
         else:
             self._packer.delivered(call.program, generation)
             self._settle(call, outcomes)
-            self._settle(call, [Outcome(a, Status.LOST) for a in call.owed])
+            self._settle(call, [Outcome(a, Status.LOST) for a in call.pending])
         self._dispatch()
 
-    def _send_again(self, call: Call) -> None:
-        """With the program, which its worker turned out not to have."""
-        if call.owed:
+    def _send_again(self, call: BlockingCall) -> None:
+        """Submit the call again with the program, because its worker does not have it."""
+        if call.pending:
             call.send_program, call.handle = True, None
             call.drop(())
             self._queue.appendleft(call)
-            self.cancel(call.doomed)
+            self.cancel(call.to_cancel)
 
-    def _undone(self, call: Call, generation: int, error: Exception) -> None:
+    def _failed(self, call: BlockingCall, generation: int, error: Exception) -> None:
         if generation != self._generation:
             return
         if self._system.broken_by(error):
-            # Results that came before the break are in the loop's queue: let them come first.
+            # Results that came before the break are already in the loop's queue: handle them first.
             self._loop.call_soon(self._break, generation, error)
             return
         if isinstance(error, BackendError):
             self._fail(error)
         self._running.discard(call)
         if isinstance(error, CallLostError):
-            # Which of several jobs ended the worker cannot be told, so each of them counts as started.
-            self._settle(call, call.ran(call.owed, Status.LOST, error.worker, error))
+            # Any attempt of the call may have ended the worker, so each of them counts as started.
+            self._settle(call, call.ran(call.pending, Status.LOST, error.worker, error))
         else:
-            self._settle(call, call.ran(call.owed, Status.FAILED, self._worker, error))
+            self._settle(call, call.ran(call.pending, Status.FAILED, self._worker, error))
         self._dispatch()
 
-    def _settle(self, call: Call, outcomes: Sequence[Outcome]) -> None:
-        """Report the outcomes that are owed, and no others."""
-        owed = {o.attempt: o for o in outcomes if o.attempt in call.owed}
-        call.settle(owed)
-        self._report(list(owed.values()), len(owed))
+    def _settle(self, call: BlockingCall, outcomes: Sequence[Outcome]) -> None:
+        """Report the outcomes of pending attempts, and no others."""
+        pending = {o.attempt: o for o in outcomes if o.attempt in call.pending}
+        call.settle(pending)
+        self._report(list(pending.values()), len(pending))
 
     # Time.
 
-    def _keep_time(self) -> None:
+    def _schedule_tick(self) -> None:
         if self._timer is None and not self._closed and (self._queue or self._running):
             self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
-        for call in [c for c in self._running if c.doomed and c.handle is not None]:
-            self.cancel(call.doomed)
-            call.doomed.clear()
-        self._look()
-        self._check_for_life()
-        self._keep_time()
+        for call in [c for c in self._running if c.to_cancel and c.handle is not None]:
+            self.cancel(call.to_cancel)
+            call.to_cancel.clear()
+        self._report_progress()
+        self._check_stuck()
+        self._schedule_tick()
 
-    def _look(self) -> None:
-        """Report what happens in calls that run."""
+    def _report_progress(self) -> None:
+        """Report the starts and outcomes of running calls."""
         for call in tuple(self._running):
             if call.local is not None:
                 self._settle(call, call.local.reports.outcomes())
-            if call.owed:
+            if call.pending:
                 self._report_start(call)
 
-    def _report_start(self, call: Call) -> None:
-        started = call.look(self._worker)
+    def _report_start(self, call: BlockingCall) -> None:
+        started = call.new_start(self._worker)
         if started is not None:
             self._report([started], 0)
 
-    def _check_for_life(self) -> None:
-        """Say so when nothing can run, rather than wait for ever."""
+    def _check_stuck(self) -> None:
+        """Break the system when abandoned calls have held every worker for too long, rather than wait for ever."""
         now = self._loop.time()
-        held = len(self._running) >= self._size and not any(c.owed for c in self._running)
+        held = len(self._running) >= self._size and not any(c.pending for c in self._running)
         if not (held and self._queue):
             self._stuck_since = None
         elif self._stuck_since is None:
@@ -321,17 +327,17 @@ class Dispatcher:
     # Breaking.
 
     def _break(self, generation: int, error: Exception) -> None:
-        """Take everything in flight for lost, and open the system again.
+        """Report everything in flight as lost, and open the system again.
 
-        Each of them may have been running. Only where there was a single one is it known which broke it: otherwise no
-        worker is named, so that nobody is blamed.
+        Each attempt may have been running. A worker is named only if there was a single attempt: among several it is
+        not known which one broke the system, and a named worker would count against each of them.
         """
         if generation != self._generation:
             return
-        suspects = sum(len(call.jobs) for call in self._running if call.owed)
+        suspects = sum(len(call.jobs) for call in self._running if call.pending)
         worker = self._worker if suspects == 1 else ""
         for call in self._running:
-            self._settle(call, call.ran(call.owed, Status.LOST, worker))
+            self._settle(call, call.ran(call.pending, Status.LOST, worker))
         self._running.clear()
         self._outgoing.clear()
         self._generation += 1
@@ -340,7 +346,7 @@ class Dispatcher:
         self._thread.post(partial(self._reopen, error))
 
     def _reopen(self, cause: Exception) -> None:
-        """In the system's thread."""
+        """Open the system again, in its thread."""
         try:
             size = self._system.open()
         except Exception as error:  # noqa: BLE001 - it belongs to the consumer of the map

@@ -1,4 +1,4 @@
-"""What a system whose calls block has to say for itself."""
+"""The interface of a system whose calls block."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from asyncexec.backends.contract import Capabilities
 
 
 class CallLostError(Exception):
-    """What a handle raises when the worker that had the call is gone, and the others are not.
+    """Raised by a handle when the worker that ran the call is gone and the other workers are not.
 
     Parameters
     ----------
     worker : str
-        Its name, which no other worker has.
+        Its name, unique among the workers.
     why : str
-        What is known of its end.
+        The cause of its end, as far as it is known.
     """
 
     def __init__(self, worker: str, why: str) -> None:
@@ -25,14 +25,14 @@ class CallLostError(Exception):
 
 
 class Handle(Protocol):
-    """What submitting returns: this much of a ``concurrent.futures.Future``. Its methods must not block."""
+    """The result of submitting: this part of a ``concurrent.futures.Future``. Its methods must not block."""
 
     def cancel(self) -> bool:
-        """Stop it, and return whether that worked; a call that was stopped is done."""
+        """Stop the call, and return whether that worked; a call that was stopped is done."""
         ...
 
     def running(self) -> bool:
-        """Whether a worker is at it."""
+        """Return whether a worker runs the call."""
         ...
 
     def result(self) -> Any:
@@ -45,40 +45,40 @@ class Handle(Protocol):
 
 
 class BlockingSystem(Protocol):
-    """What is particular to a system whose calls block; its methods are called in one thread, one after another."""
+    """A system whose calls block. Its methods are called in one thread, one after another."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do; with ``shares_memory``, calls are not pickled and return their outcomes as they are."""
+        """Its capabilities; with ``shares_memory``, calls are not pickled and return their outcomes as objects."""
         ...
 
     def open(self) -> int:
-        """Start it or connect to it, and return how many calls it runs at once.
+        """Start the system or connect to it, and return the number of calls it runs at once.
 
-        Called again after it has broken; raises ``BackendError`` where it cannot be had again.
+        Called again after it has broken; raises ``BackendError`` if it cannot be opened again.
         """
         ...
 
     def submit(self, call: Callable[[], Any], /) -> Handle:
-        """Have ``call()``, which is picklable unless memory is shared, called by a worker.
+        """Submit ``call``, so that a worker calls it; it can be pickled unless memory is shared.
 
-        A system that has no handles returns ``system_thread.future_of(...)`` of its blocking call.
+        A system without handles of its own returns ``system_thread.future_of(...)`` of its blocking call.
         """
         ...
 
     def broken_by(self, error: BaseException, /) -> bool:
-        """Whether this error of a handle, or of ``submit``, means that the system is gone with all its workers."""
+        """Return whether this error, of a handle or of ``submit``, means that all workers of the system are gone."""
         ...
 
     def close(self, *, idle: bool) -> None:
-        """End it; ``idle`` is False while calls that were given up still run."""
+        """End the system; ``idle`` is False while abandoned calls still run."""
         ...
 
 
 @runtime_checkable
 class JobSystem(BlockingSystem, Protocol):
-    """A system to which a submission is dear: it is handed all calls that are ready, at once."""
+    """A system whose submissions are expensive: all calls that are ready are submitted at once."""
 
     def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> Sequence[Handle]:
-        """Do as ``submit``, for several calls: return a handle for each, or raise for all of them."""
+        """Submit several calls: return a handle for each, or raise for all of them."""
         ...

@@ -1,4 +1,4 @@
-"""Run a batch in a child process of the worker, for systems that report of a dead worker only that it died.
+"""Run a batch in a child process of the worker, for systems that report nothing of a worker but its death.
 
 The child reports each outcome as it comes, so that a task that ends its process costs its own attempt and no other:
 attempts that ended before it keep their outcomes, and those after it have not started.
@@ -18,7 +18,7 @@ from asyncexec.worker.codec import decode_outcomes, encode_outcomes
 from asyncexec.worker.framing import pack_frame, read_frame
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
 
-if sys.platform != "win32":  # where there is no fork, there is nothing to measure with either
+if sys.platform != "win32":  # without fork there is no memory meter either
     from asyncexec.worker.memory import MemoryMeter
 
 
@@ -50,22 +50,22 @@ def run_in_child(call: RemoteBatch) -> bytes:
 
 
 def _run_and_leave(work: Callable[[], None]) -> None:
-    """Do ``work``, and end this process without what the parent would do at its end."""
+    """Do ``work``, and end this process without the exit handlers that it inherited from its parent."""
     try:
         work()
-    except BaseException:  # noqa: BLE001 - only the parent learns of it, by the exit code
+    except BaseException:  # noqa: BLE001 - the exit code reports it to the parent
         os._exit(70)
     os._exit(0)
 
 
 class _Pipe:
-    """Takes the reports of the child, and writes outcomes for its parent."""
+    """A report sink in the child that writes outcomes to the parent."""
 
     def __init__(self, descriptor: int) -> None:
         self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115 - a descriptor; closed by the child's end
 
     def started(self, attempt: int) -> None:
-        """Do nothing: without an outcome, the attempt after the last one was running."""
+        """Do nothing: of the attempts without an outcome, the parent takes the first for the one that was running."""
 
     def ended(self, outcome: Outcome) -> None:
         self.write(encode_outcomes([outcome]))
@@ -83,10 +83,10 @@ def _report(call: RemoteBatch, writer: int) -> None:
 
 
 def _lost(attempts: list[int], child: int, *, since: float, code: int) -> list[Outcome]:
-    """Return the outcomes of what had none when the child ended: its first was running."""
+    """Return outcomes of the attempts that had none when the child ended: the first of them was running."""
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
-    told = describe(BackendError(f"the worker process that ran the task {how}"))
+    info = describe(BackendError(f"the worker process that ran the task {how}"))
     worker = f"{os.uname().nodename}:{child}"
     seconds = max(time.time() - since, 0.0)
-    first = Outcome(attempts[0], Status.LOST, worker, since, seconds, error=told)
-    return [first, *(Outcome(attempt, Status.LOST, error=told) for attempt in attempts[1:])]
+    first = Outcome(attempts[0], Status.LOST, worker, since, seconds, error=info)
+    return [first, *(Outcome(attempt, Status.LOST, error=info) for attempt in attempts[1:])]

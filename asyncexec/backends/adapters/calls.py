@@ -1,6 +1,6 @@
-"""The adapter for systems with an async API of their own: they say how to call, and the adapter does the rest.
+"""The adapter for systems with an async API: the system makes one call, and the adapter does everything else.
 
-Each batch is one call in a cancel scope of its own, at most ``slots`` of them at a time.
+Each batch is one call in its own cancel scope; at most ``slots`` calls run at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from asyncexec.backends.contract import Batch, Capabilities, Report, Started
-from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
@@ -25,67 +25,67 @@ from asyncexec.worker.control import StopResult
 
 
 class CallSystem(Protocol):
-    """What is particular to a system that is called asynchronously."""
+    """A system that is called asynchronously."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do; ``kills`` if a cancelled call stops the work."""
+        """Its capabilities; ``kills`` if cancelling a call stops the work."""
         ...
 
     @property
     def slots(self) -> int:
-        """How many calls may run at once, now."""
+        """The number of calls that may run at once, now."""
         ...
 
     async def open(self) -> None:
-        """Start it, or connect to it."""
+        """Start the system, or connect to it."""
         ...
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
-        """Run the jobs of ``batch`` one after another, and return the outcomes not yet given to ``context``.
+        """Run the attempts of ``batch`` one after another, and return the outcomes not yet reported to ``context``.
 
-        A call is cancelled to stop its work: it then stops it, and lets the cancellation through. What it raises
-        means that its worker is lost, except for ``BackendError``, which means that the system is.
+        A cancelled call stops its work, and lets the cancellation through. An exception means that the worker of the
+        call is lost; ``BackendError`` means that the whole system is.
         """
         ...
 
     async def close(self) -> None:
-        """End everything it started; no call is running any more."""
+        """End everything that the system started; no call runs any more."""
         ...
 
 
 class StoppableBatch(Protocol):
-    """A batch that runs, and of which attempts can be stopped without an end of the whole call."""
+    """A running batch whose attempts can be stopped without ending the whole call."""
 
     def stop(self, attempts: frozenset[int], /) -> StopResult:
-        """Stop attempts; return which of them had not started, and which was left behind.
+        """Stop attempts; return those that had not started, and the one that was left behind.
 
-        Of one in neither list the outcome follows: it has ended, is saving, or has yet to be asked about. An answer
-        that comes later goes to :meth:`CallContext.stopped`; and where only an end of the call helps, there is
+        The outcome of an attempt in neither list follows: it has ended, is saving, or its worker has yet to answer. An
+        answer that comes later is passed to :meth:`CallContext.stopped`. If only ending the call helps, use
         :meth:`CallContext.interrupt`.
         """
         ...
 
 
 class CallContext:
-    """A call that runs: its reports go through this, and it is cancelled through this.
+    """The context of one call: the call reports through it, and is cancelled through it.
 
-    A call that can, reports when each attempt starts; otherwise nothing in it counts as started until it returns.
+    A call that knows when attempts start reports it; otherwise none counts as started until the call returns.
 
     Attributes
     ----------
-    owed : set of int
+    pending : set of int
         The attempts without an outcome.
     running : Started or None
-        The start that was reported last.
+        The last start that was reported.
     interrupted : set of int
-        The attempts because of which the whole call is cancelled.
+        The cancelled attempts for which the whole call was cancelled.
     """
 
-    def __init__(self, batch: Batch, exchange: Exchange) -> None:
-        self._exchange = exchange
+    def __init__(self, batch: Batch, stream: ReportStream) -> None:
+        self._stream = stream
         self.batch = batch
-        self.owed = {job.attempt for job in batch.jobs}
+        self.pending = {job.attempt for job in batch.jobs}
         self.scope = anyio.CancelScope()
         self.began_at = 0.0
         self.running: Started | None = None
@@ -93,35 +93,40 @@ class CallContext:
         self.interrupted: set[int] = set()
         self._stoppable: StoppableBatch | None = None
 
+    @property
+    def owed(self) -> set[int]:
+        """The former name of ``pending``, for backends of other packages."""
+        return self.pending
+
     def started(self, attempt: int, worker: str) -> bool:
-        """Report that an attempt starts; False if it was cancelled before, and must be left out."""
-        if attempt not in self.owed:
+        """Report that an attempt starts; return False if it was cancelled before, and must be left out."""
+        if attempt not in self.pending:
             return False
         self.running, self.running_since = Started(attempt, worker), time.time()
-        self._exchange.report([self.running], 0)
+        self._stream.report([self.running], 0)
         return True
 
     def ended(self, *outcomes: Outcome) -> None:
-        """Report outcomes as they come, before the call returns."""
-        owed = {o.attempt: o for o in outcomes if o.attempt in self.owed}
-        self.owed.difference_update(owed)
-        self._exchange.report(list(owed.values()), len(owed))
+        """Report outcomes before the call returns."""
+        pending = {o.attempt: o for o in outcomes if o.attempt in self.pending}
+        self.pending.difference_update(pending)
+        self._stream.report(list(pending.values()), len(pending))
 
     def outcome(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
-        """Return how an attempt ended of which its worker says nothing."""
-        told = None if error is None else describe(error)
+        """Return the outcome of an attempt that its worker did not report."""
+        info = None if error is None else describe(error)
         if self.running is None and self.began_at:
-            # Nothing was told, so each may have been running.
+            # No start was reported, so any attempt may have been running.
             since, worker = self.began_at, ""
         elif self.running is not None and self.running.attempt == attempt:
             since, worker = self.running_since, self.running.worker
         else:
-            return Outcome(attempt, status, error=told)
-        return Outcome(attempt, status, worker, since, max(time.time() - since, 0.0), error=told)
+            return Outcome(attempt, status, error=info)
+        return Outcome(attempt, status, worker, since, max(time.time() - since, 0.0), error=info)
 
     @contextmanager
     def stopped_by(self, batch: StoppableBatch) -> Generator[None]:
-        """Have attempts stopped by ``batch`` while this is entered, and not by an end of the call."""
+        """Let ``batch`` stop attempts inside this context, instead of cancelling the call."""
         self._stoppable = batch
         try:
             yield
@@ -129,17 +134,17 @@ class CallContext:
             self._stoppable = None
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Stop attempts, and report those of them that are stopped."""
-        hit = frozenset(self.owed.intersection(attempts))
+        """Stop attempts, and report those that are stopped at once."""
+        hit = frozenset(self.pending.intersection(attempts))
         if not hit:
             return
         if self._stoppable is None:
-            self.cancel_unaided(hit)
+            self.drop_or_interrupt(hit)
         else:
             self.stopped(self._stoppable.stop(hit))
 
-    def cancel_unaided(self, attempts: Collection[int]) -> None:
-        """Drop attempts that have not started; interrupt the call if one of them runs, or may."""
+    def drop_or_interrupt(self, attempts: Collection[int]) -> None:
+        """Drop attempts that have not started; interrupt the call if one of them runs, or may run."""
         for attempt in attempts:
             if self.began_at and (self.running is None or self.running.attempt == attempt):
                 self.interrupt([attempt])
@@ -147,7 +152,7 @@ class CallContext:
                 self.ended(Outcome(attempt, Status.CANCELLED))
 
     def stopped(self, result: StopResult, worker: str = "") -> None:
-        """Report what a batch has stopped; ``worker`` ran the attempt that was left, if no start was reported."""
+        """Report stopped attempts; ``worker`` ran the one that was left behind, in case its start was not reported."""
         self.ended(*[Outcome(attempt, Status.CANCELLED) for attempt in result.not_started])
         for attempt in result.left:
             if self.running is None or self.running.attempt != attempt:
@@ -155,7 +160,7 @@ class CallContext:
             self.ended(self.outcome(attempt, Status.CANCELLED))
 
     def interrupt(self, attempts: Collection[int]) -> None:
-        """Cancel the call because of these attempts, which are cancelled; the others run elsewhere."""
+        """Cancel the whole call in order to cancel these attempts; its others run elsewhere."""
         self.interrupted.update(attempts)
         self.scope.cancel()
 
@@ -165,43 +170,43 @@ Progress = CallContext
 
 
 class CallsBackend:
-    """A backend out of a :class:`CallSystem`."""
+    """A backend made of a :class:`CallSystem`."""
 
     def __init__(self, system: CallSystem) -> None:
         self._system = system
-        self._exchange: Exchange | None = None
+        self._stream: ReportStream | None = None
         self._waiting: deque[CallContext] = deque()
         self._running: set[CallContext] = set()
-        # Made on entering: where a backend is made, there need not be an event loop.
+        # Made on entering, because a backend may be constructed without an event loop.
         self._tasks: TaskGroup
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the system can do."""
+        """The capabilities of the system."""
         return self._system.capabilities
 
     @property
     def slots(self) -> int:
-        """How many batches can run at once, now."""
+        """The number of batches that can run at once, now."""
         return self._system.slots
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
         """Run ``batches`` as they come, and yield reports as they come."""
-        return self._open_exchange.map(batches)
+        return self._open_stream.map(batches)
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Drop those that have not started, and stop the calls of those that run."""
+        """Drop attempts that have not started, and stop those that run."""
         wanted = frozenset(attempts)
         for call in (*self._waiting, *self._running):
             call.cancel(wanted)
 
     async def __aenter__(self) -> Self:
-        exchange = Exchange.after(self._exchange, executor=self.capabilities.name)
+        stream = ReportStream.after(self._stream, executor=self.capabilities.name)
         await self._system.open()
-        self._exchange = exchange
+        self._stream = stream
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
-        await self._exchange.start(self._submit)
+        await self._stream.start(self._submit)
         return self
 
     async def __aexit__(
@@ -210,10 +215,10 @@ class CallsBackend:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        exchange = self._open_exchange
+        stream = self._open_stream
         try:
-            await exchange.stop_feeding()
-            self.cancel({a for call in (*self._waiting, *self._running) for a in call.owed})
+            await stream.stop_feeding()
+            self.cancel({a for call in (*self._waiting, *self._running) for a in call.pending})
         finally:
             try:
                 self._tasks.cancel_scope.cancel()
@@ -221,53 +226,53 @@ class CallsBackend:
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._system.close()
-                exchange.end()
+                stream.end()
 
     @property
-    def _open_exchange(self) -> Exchange:
-        if self._exchange is None:
+    def _open_stream(self) -> ReportStream:
+        if self._stream is None:
             name = self.capabilities.name
             raise UsageError(f"executor {name!r} is used outside its `async with` block")
-        return self._exchange
+        return self._stream
 
     def _submit(self, batch: Batch) -> None:
-        self._waiting.append(CallContext(batch, self._open_exchange))
+        self._waiting.append(CallContext(batch, self._open_stream))
         self._dispatch()
 
     def _dispatch(self) -> None:
         while self._waiting and len(self._running) < self._system.slots:
             call = self._waiting.popleft()
-            if call.owed:
+            if call.pending:
                 self._running.add(call)
                 self._tasks.start_soon(self._run, call)
 
     async def _run(self, call: CallContext) -> None:
-        jobs = [job for job in call.batch.jobs if job.attempt in call.owed]
+        jobs = [job for job in call.batch.jobs if job.attempt in call.pending]
         call.began_at = time.time()
         try:
             with call.scope:
                 call.ended(*await self._system.call(replace(call.batch, jobs=jobs), call))
         except BackendError as error:
             self._end(call, error)
-            self._open_exchange.fail(error)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the worker is lost with what it had
+            self._open_stream.fail(error)
+        except Exception as error:  # noqa: BLE001 - any error means that the worker is lost
             self._end(call, error)
         else:
             self._end(call, None)
         finally:
-            # When the whole backend ends, the task is cancelled from outside.
-            call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.owed])
+            # Attempts are still pending here when the whole backend ends: the task is cancelled from outside.
+            call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.pending])
             self._running.discard(call)
             self._dispatch()
 
     def _end(self, call: CallContext, error: Exception | None) -> None:
-        """Settle what the call has left open."""
+        """Settle the attempts that are pending when the call has ended."""
         call.ended(*[call.outcome(attempt, Status.CANCELLED) for attempt in call.interrupted])
-        rest = [job for job in call.batch.jobs if job.attempt in call.owed]
+        left = [job for job in call.batch.jobs if job.attempt in call.pending]
         if call.interrupted and error is None:
-            # The others of the batch had not started: they go on elsewhere.
-            again = CallContext(replace(call.batch, jobs=rest), self._open_exchange)
-            call.owed.clear()
+            # The other attempts of the batch had not started: run them in another call.
+            again = CallContext(replace(call.batch, jobs=left), self._open_stream)
+            call.pending.clear()
             self._waiting.appendleft(again)
         else:
-            call.ended(*[call.outcome(job.attempt, Status.LOST, error) for job in rest])
+            call.ended(*[call.outcome(job.attempt, Status.LOST, error) for job in left])

@@ -1,4 +1,4 @@
-"""How a batch is packed for a worker in another process, and its program shipped no more often than needed."""
+"""Pack batches for workers in other processes, and ship each program no more often than needed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SMALL_PROGRAM_BYTES = 32_768
 
 
 class Packer:
-    """Packs calls for workers in other processes; used in one thread.
+    """Packs batches for workers in other processes; used in one thread.
 
-    A small program travels with every call. A large one travels until a call with it has come back, and then again to
-    each worker that says it does not have it.
+    A small program is sent with every batch. A large one is sent until a batch with it has come back, and after that
+    only to a worker that answers that it does not have it.
     """
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Packer:
         self._delivered: WeakKeyDictionary[StageProgram, int] = WeakKeyDictionary()
 
     def delivered(self, program: StageProgram, generation: int = 0) -> None:
-        """Note that some worker of this generation of workers has the program."""
+        """Note that a worker of this generation has the program."""
         self._delivered[program] = generation
 
     def pack(
@@ -40,12 +40,12 @@ class Packer:
         generation: int = 0,
         send_program: bool = False,
     ) -> tuple[RemoteBatch, list[Outcome]]:
-        """Return what to submit, and the outcomes of attempts whose inputs cannot travel.
+        """Return the batch to submit, and outcomes of the attempts whose inputs cannot be pickled.
 
         Raises
         ------
         SerializationError
-            If the program cannot travel.
+            If the program cannot be pickled.
         """
         blob = program.blob
         key = self._keys.get(program)
@@ -58,7 +58,7 @@ class Packer:
             try:
                 packed.append(job._replace(inputs=tuple(map(encode_input, job.inputs))))
             except SerializationError as error:
-                told = describe(error, keep=True)
-                failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=told))
+                info = describe(error, keep=True)
+                failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=info))
         sent = None if known and len(blob) > SMALL_PROGRAM_BYTES else blob
         return RemoteBatch(key, sent, packed), failed

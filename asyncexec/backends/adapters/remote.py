@@ -1,8 +1,8 @@
-"""Calls to workers elsewhere, for systems with an async API: packed, sent, unpacked.
+"""Pack batches, send them to remote workers and unpack the answers, for systems with an async API.
 
-A system says how bytes travel, as one of two things. ``send`` has a call made and returns what it returned, when it has
-ended. ``stream`` has :meth:`RemoteBatch.frames` iterated over there, and yields the frames here as they come, so that
-starts and outcomes within a batch are known while it runs.
+A system transports bytes in one of two ways. ``send`` has the batch called on a worker, and returns the bytes that it
+returned. ``stream`` has :meth:`RemoteBatch.frames` iterated on a worker, and yields the frames as they arrive, so that
+starts and outcomes are known while the batch runs.
 """
 
 from __future__ import annotations
@@ -23,65 +23,63 @@ type Stream = Callable[[RemoteBatch], AsyncIterable[bytes]]
 
 
 class RemoteCaller:
-    """Packs batches, ships each program once, and unpacks what comes back; one for each system that is open."""
+    """Packs batches, ships each program once, and unpacks answers; an open system has one."""
 
     def __init__(self) -> None:
         self._packer = Packer()
 
-    async def call(self, batch: Batch, progress: CallContext, send: Send) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext, send: Send) -> Sequence[Outcome]:
         """Run ``batch`` by one call, and return its outcomes; raises what ``send`` raises."""
         jobs: Sequence[AttemptSpec] = batch.jobs
         for send_program in (False, True):
-            call = self._pack(batch.program, jobs, progress, send_program=send_program)
+            call = self._pack(batch.program, jobs, context, send_program=send_program)
             if call is None or not call.jobs:
                 return ()
             answer = await send(call)
             if answer != NEEDS_PROGRAM:
                 self._packer.delivered(batch.program)
                 return decode_outcomes(answer)
-            jobs = [job for job in jobs if job.attempt in progress.owed]
+            jobs = [job for job in jobs if job.attempt in context.pending]
         raise BackendError("a worker that was sent a program says that it needs it")
 
-    async def stream(
-        self, batch: Batch, progress: CallContext, stream: Stream
-    ) -> Sequence[Outcome]:
+    async def stream(self, batch: Batch, context: CallContext, stream: Stream) -> Sequence[Outcome]:
         """Run ``batch`` by one call whose frames come while it runs; raises what ``stream`` raises."""
         jobs: Sequence[AttemptSpec] = batch.jobs
         for send_program in (False, True):
-            call = self._pack(batch.program, jobs, progress, send_program=send_program)
-            if call is None or not call.jobs or await _follow(call, progress, stream):
+            call = self._pack(batch.program, jobs, context, send_program=send_program)
+            if call is None or not call.jobs or await _follow(call, context, stream):
                 self._packer.delivered(batch.program)
                 return ()
-            jobs = [job for job in jobs if job.attempt in progress.owed]
+            jobs = [job for job in jobs if job.attempt in context.pending]
         raise BackendError("a worker that was sent a program says that it needs it")
 
     def _pack(
         self,
         program: StageProgram,
         jobs: Sequence[AttemptSpec],
-        progress: CallContext,
+        context: CallContext,
         *,
         send_program: bool,
     ) -> RemoteBatch | None:
-        """Return the call, and settle what cannot travel; None if nothing can."""
+        """Return the packed batch, and report the attempts that cannot be pickled as failed; None if none can."""
         try:
             call, failed = self._packer.pack(program, jobs, send_program=send_program)
         except SerializationError as error:
-            told = describe(error, keep=True)
-            progress.ended(*[Outcome(j.attempt, Status.FAILED, error=told) for j in jobs])
+            info = describe(error, keep=True)
+            context.ended(*[Outcome(j.attempt, Status.FAILED, error=info) for j in jobs])
             return None
-        progress.ended(*failed)
+        context.ended(*failed)
         return call
 
 
-async def _follow(call: RemoteBatch, progress: CallContext, stream: Stream) -> bool:
-    """Pass on what the frames say; False if the worker wants the program."""
+async def _follow(call: RemoteBatch, context: CallContext, stream: Stream) -> bool:
+    """Report the starts and outcomes in the frames; return False if the worker needs the program."""
     async for frame in stream(call):
         if frame == NEEDS_PROGRAM:
             return False
         for report in decode_reports(frame):
             if isinstance(report, Started):
-                progress.started(report.attempt, report.worker)
+                context.started(report.attempt, report.worker)
             else:
-                progress.ended(report)
+                context.ended(report)
     return True

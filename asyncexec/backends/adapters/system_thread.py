@@ -11,7 +11,7 @@ from typing import Any
 
 
 class SystemThread:
-    """One daemon thread that does what it is told, in order: for systems whose calls block and do not like company."""
+    """One daemon thread that calls functions in order, for systems that block and are not thread-safe."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -20,11 +20,11 @@ class SystemThread:
         self._thread.start()
 
     def post(self, function: Callable[[], object]) -> None:
-        """Have ``function`` called, which must not raise."""
+        """Queue ``function``, which must not raise."""
         self._tasks.put(function)
 
     async def run[T](self, function: Callable[[], T]) -> T:
-        """Have ``function`` called, and return what it returns or raise what it raises."""
+        """Call ``function`` in the thread, and return its result or raise its exception."""
         return await asyncio.wrap_future(self._future(function))
 
     def _future[T](self, function: Callable[[], T]) -> Future[T]:
@@ -33,7 +33,7 @@ class SystemThread:
         return future
 
     def end(self) -> None:
-        """End the thread when it has done what it was told, and wait for that."""
+        """End the thread after the functions that are queued, and wait for that."""
         self._tasks.put(None)
         self._thread.join()
 
@@ -43,10 +43,9 @@ class SystemThread:
 
 
 def future_of(call: Callable[[], Any], *, name: str) -> Future[Any]:
-    """Return the future of a blocking call, made in a daemon thread of its own.
+    """Make a blocking call in a new daemon thread, and return its future.
 
-    For a :class:`~asyncexec.backends.adapters.blocking_system.BlockingSystem` without handles of its own: its
-    ``submit`` returns this.
+    It serves as the handle in a :class:`~asyncexec.backends.adapters.blocking_system.BlockingSystem` that has none.
     """
     future: Future[Any] = Future()
     future.set_running_or_notify_cancel()
@@ -58,7 +57,7 @@ def future_of(call: Callable[[], Any], *, name: str) -> Future[Any]:
 def _fulfil(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         result = function()
-    except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits for the future
+    except BaseException as error:  # noqa: BLE001 - the future raises it
         if not future.cancelled():
             future.set_exception(error)
     else:

@@ -89,14 +89,14 @@ class Function:
         """Close the connections."""
         await self._stack.aclose()
 
-    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         """Run a batch by as many invocations as it takes, one after another."""
-        return await self._service.call(batch, progress, self._call_once)
+        return await self._service.call(batch, context, self._call_once)
 
-    async def _call_once(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
-        invocation = _Invocation(self, batch, progress, next(self._numbers))
+    async def _call_once(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
+        invocation = _Invocation(self, batch, context, next(self._numbers))
         try:
-            return await self._remote.call(batch, progress, partial(self._send, invocation))
+            return await self._remote.call(batch, context, partial(self._send, invocation))
         except _EndedError as ended:
             return ended.outcomes
 
@@ -187,12 +187,10 @@ class _EndedError(Exception):
 class _Invocation:
     """One batch under way: tells of its start, and what its end means."""
 
-    def __init__(
-        self, function: Function, batch: Batch, progress: CallContext, number: int
-    ) -> None:
+    def __init__(self, function: Function, batch: Batch, context: CallContext, number: int) -> None:
         self._function = function
         self._batch = batch
-        self._progress = progress
+        self._context = context
         self._worker = f"{function.name}/{number}"
         self._sent_at = 0.0
 
@@ -223,11 +221,11 @@ class _Invocation:
     def _started(self) -> None:
         # Lambda does not tell when a function starts, nor how far it is.
         for job in self._batch.jobs:
-            if self._progress.started(job.attempt, self._worker):
+            if self._context.started(job.attempt, self._worker):
                 return
 
     def _ended(self, payload: bytes, log: str, request_id: str) -> list[Outcome]:
-        attempts = [j.attempt for j in self._batch.jobs if j.attempt in self._progress.owed]
+        attempts = [j.attempt for j in self._batch.jobs if j.attempt in self._context.pending]
         worker = f"{self._function.name}/{request_id}" if request_id else self._worker
         return outcomes_of(
             payload,

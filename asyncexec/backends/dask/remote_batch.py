@@ -36,10 +36,10 @@ LOOK_SECONDS = 0.01
 class DaskBatch:
     """A batch, from the choice of its worker to its end."""
 
-    def __init__(self, links: Links, batch: Batch, progress: CallContext, worker: Worker) -> None:
+    def __init__(self, links: Links, batch: Batch, context: CallContext, worker: Worker) -> None:
         self._links = links
         self._batch = batch
-        self._progress = progress
+        self._context = context
         self._worker = worker
         self._cell = links.starts.take()
         self._sent_at = time.time()
@@ -53,7 +53,7 @@ class DaskBatch:
         """Run it to its end, whichever that is."""
         self._wanted = wanted
         try:
-            with self._progress.stopped_by(self):
+            with self._context.stopped_by(self):
                 await self._follow()
         except WorkerGoneError as error:
             self._lost(error)
@@ -70,13 +70,13 @@ class DaskBatch:
 
     async def _follow(self) -> None:
         """Have the batch run; then the rest, where it ended early because the task that ran was given up."""
-        owed = self._progress.owed
-        while rest := [job for job in self._batch.jobs if job.attempt in owed]:
+        pending = self._context.pending
+        while rest := [job for job in self._batch.jobs if job.attempt in pending]:
             batch = replace(self._batch, jobs=rest)
-            await self._links.caller.stream(batch, self._progress, self._stream)
+            await self._links.caller.stream(batch, self._context, self._stream)
             while self._orders:
                 await self._obeyed.wait()
-            if all(job.attempt in owed for job in rest):
+            if all(job.attempt in pending for job in rest):
                 raise BackendError(
                     f"executor {self._links.name!r}: Dask worker {self._worker.address} ran a batch and told of none "
                     f"of its tasks"
@@ -144,7 +144,7 @@ class DaskBatch:
         """Stop attempts, by an order to the worker, or by killing it if it runs one of them."""
         running = self._running_now()
         if self._links.kill is not None and running in attempts:
-            self._progress.interrupt(attempts)
+            self._context.interrupt(attempts)
         elif self._payload is None:
             return StopResult(sorted(attempts), [])
         else:
@@ -162,9 +162,9 @@ class DaskBatch:
             with anyio.move_on_after(ORDER_SECONDS if kills else None) as asking:
                 await self._say_stop(payload, attempts)
             # What is left has ended, as will be told, or has begun meanwhile.
-            while kills and (rest := attempts & self._progress.owed):
+            while kills and (rest := attempts & self._context.pending):
                 if asking.cancelled_caught or self._running_now() in rest:
-                    self._progress.interrupt(rest)
+                    self._context.interrupt(rest)
                     break
                 await anyio.sleep(LOOK_SECONDS)
         self._orders.discard(scope)
@@ -185,7 +185,7 @@ class DaskBatch:
         except Exception:  # noqa: BLE001 - worker or scheduler have gone, of which the call itself hears
             return
         not_started, left = said.get(self._worker.address, NOTHING_STOPPED)
-        self._progress.stopped(StopResult(not_started, left), self._worker.name)
+        self._context.stopped(StopResult(not_started, left), self._worker.name)
 
     async def _stop(self) -> None:
         """End what runs, as the whole call is cancelled."""
@@ -194,12 +194,12 @@ class DaskBatch:
             await kill(self._worker)
         elif self._payload is not None:
             with anyio.move_on_after(LEAVE_SECONDS):
-                await self._say_stop(self._payload, self._progress.owed)
+                await self._say_stop(self._payload, self._context.pending)
         self._read_last_news()
         started = self._started()
-        for attempt in self._progress.interrupted & self._progress.owed:
+        for attempt in self._context.interrupted & self._context.pending:
             ran = attempt in started
-            self._progress.ended(
+            self._context.ended(
                 self._ran(attempt, Status.CANCELLED) if ran else Outcome(attempt, Status.CANCELLED)
             )
 
@@ -208,12 +208,12 @@ class DaskBatch:
     def _lost(self, error: WorkerGoneError) -> None:
         """Charge the attempt that was running, and no other."""
         self._read_last_news()
-        owed = [job.attempt for job in self._batch.jobs if job.attempt in self._progress.owed]
+        pending = [job.attempt for job in self._batch.jobs if job.attempt in self._context.pending]
         charged = self._running_now()
         if charged is None and not self._links.same_machine:
-            charged = owed[0] if owed else None
-        for attempt in owed:
-            self._progress.ended(
+            charged = pending[0] if pending else None
+        for attempt in pending:
+            self._context.ended(
                 self._ran(attempt, Status.LOST, error)
                 if attempt == charged
                 else Outcome(attempt, Status.LOST, error=describe(error))
@@ -224,15 +224,15 @@ class DaskBatch:
             news = self._mailbox.get_nowait()
             if isinstance(news, bytes) and news != NEEDS_PROGRAM:
                 reports = decode_reports(news)
-                self._progress.ended(*[r for r in reports if isinstance(r, Outcome)])
+                self._context.ended(*[r for r in reports if isinstance(r, Outcome)])
 
     def _running_now(self) -> int | None:
         """Return the attempt that runs, as far as is known here."""
         noted = self._links.starts.read(self._cell)
         if noted:
-            return noted if noted in self._progress.owed else None
-        told = self._progress.running
-        return told.attempt if told is not None and told.attempt in self._progress.owed else None
+            return noted if noted in self._context.pending else None
+        told = self._context.running
+        return told.attempt if told is not None and told.attempt in self._context.pending else None
 
     def _started(self) -> set[int]:
         """Return the attempts that have started, or may have."""
@@ -243,9 +243,9 @@ class DaskBatch:
         return set() if self._links.same_machine else set(order)
 
     def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
-        told = self._progress.running
+        told = self._context.running
         since = (
-            self._progress.running_since
+            self._context.running_since
             if told is not None and told.attempt == attempt
             else self._sent_at
         )

@@ -32,10 +32,10 @@ from asyncexec.worker.runner import BatchRunner
 class SharedBatch:
     """A batch, from the choice of its worker to its end."""
 
-    def __init__(self, links: Links, batch: Batch, progress: CallContext, worker: Worker) -> None:
+    def __init__(self, links: Links, batch: Batch, context: CallContext, worker: Worker) -> None:
         self._links = links
         self._batch = batch
-        self._progress = progress
+        self._context = context
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._over = anyio.Event()
@@ -44,10 +44,10 @@ class SharedBatch:
 
     async def run(self, wanted: dict[str, float]) -> None:
         """Run it to its end, whichever that is."""
-        owed = self._progress.owed
-        with self._progress.stopped_by(self):
+        pending = self._context.pending
+        with self._context.stopped_by(self):
             try:
-                while rest := [job for job in self._batch.jobs if job.attempt in owed]:
+                while rest := [job for job in self._batch.jobs if job.attempt in pending]:
                     self._over = anyio.Event()
                     self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._wake)
                     await self._once(wanted)
@@ -55,8 +55,8 @@ class SharedBatch:
                 self._lost(error)
             except asyncio.CancelledError:
                 with anyio.CancelScope(shield=True):
-                    self._progress.cancel(owed)
-                    if owed:
+                    self._context.cancel(pending)
+                    if pending:
                         await self._over.wait()  # It is saving.
                 raise
 
@@ -100,23 +100,23 @@ class SharedBatch:
         run.woken = False  # first, so that whatever comes from now on wakes again
         over = run.over
         outcomes, start = run.reports.collect()
-        self._progress.ended(*outcomes)
+        self._context.ended(*outcomes)
         if start is not None:
-            self._progress.started(*start)
+            self._context.started(*start)
         if over:
             self._over.set()
 
     def _lost(self, error: WorkerGoneError) -> None:
-        left = set(self._run.control.stop(self._progress.owed).left)
-        for attempt in list(self._progress.owed):
-            self._progress.ended(
+        left = set(self._run.control.stop(self._context.pending).left)
+        for attempt in list(self._context.pending):
+            self._context.ended(
                 self._ran(attempt, Status.LOST, error)
                 if attempt in left
                 else Outcome(attempt, Status.LOST, error=describe(error))
             )
 
     def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
-        since = self._progress.running_since or time.time()
+        since = self._context.running_since or time.time()
         seconds = max(time.time() - since, 0.0)
         why = None if error is None else describe(error, keep=True)
         return Outcome(attempt, status, self._worker.name, since, seconds, error=why)

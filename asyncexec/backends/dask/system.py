@@ -133,28 +133,28 @@ class DaskSystem:
             isolated=not shared,
         )
 
-    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         """Run ``batch`` on a worker with a free thread, once there is one."""
         wanted = self._wanted(batch)
-        worker = await self._place(wanted, batch.apart_from, progress)
+        worker = await self._place(wanted, batch.apart_from, context)
         self._placed += 1
         try:
-            await self._run(batch, progress, worker, wanted)
+            await self._run(batch, context, worker, wanted)
         finally:
             self._placed -= 1
             self._census.give_back(worker, wanted)
         return ()
 
     async def _run(
-        self, batch: Batch, progress: CallContext, worker: Worker, wanted: dict[str, float]
+        self, batch: Batch, context: CallContext, worker: Worker, wanted: dict[str, float]
     ) -> None:
         links = self._the_links
-        jobs = [job for job in batch.jobs if job.attempt in progress.owed]
+        jobs = [job for job in batch.jobs if job.attempt in context.pending]
         batch = replace(batch, jobs=jobs)
         if worker.address.startswith("inproc://"):
-            await SharedBatch(links, batch, progress, worker).run(wanted)
+            await SharedBatch(links, batch, context, worker).run(wanted)
         else:
-            await DaskBatch(links, batch, progress, worker).run(wanted)
+            await DaskBatch(links, batch, context, worker).run(wanted)
 
     def _wanted(self, batch: Batch) -> dict[str, float]:
         """Return what Dask is to count of the batch's resources: those that some worker says it has."""
@@ -169,12 +169,12 @@ class DaskSystem:
         return wanted
 
     async def _place(
-        self, wanted: dict[str, float], apart_from: frozenset[str], progress: CallContext
+        self, wanted: dict[str, float], apart_from: frozenset[str], context: CallContext
     ) -> Worker:
         """Wait for a worker with a free thread, and take it: one that is not in ``apart_from``, if it comes soon."""
         self._unplaced += 1
         try:
-            with progress.stopped_by(_Unplaced(progress)):
+            with context.stopped_by(_Unplaced(context)):
                 if apart_from:
                     with anyio.move_on_after(APART_SECONDS):
                         return await self._take(wanted, apart_from)
@@ -333,6 +333,6 @@ class _Unplaced:
         self._context = context
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
-        if attempts >= self._context.owed:
+        if attempts >= self._context.pending:
             self._context.interrupt([])  # Nothing is left to wait for.
         return StopResult(sorted(attempts), [])

@@ -86,15 +86,15 @@ class Function:
         self._tokens.close()
         await self._client.aclose()
 
-    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         """Run a batch by as many requests as it takes, one after another."""
-        return await self._service.call(batch, progress, self._call_once)
+        return await self._service.call(batch, context, self._call_once)
 
-    async def _call_once(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
-        orders = Orders(progress, f"{self._options.url}#{next(self._numbers)}")
+    async def _call_once(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
+        orders = Orders(context, f"{self._options.url}#{next(self._numbers)}")
         try:
-            with progress.stopped_by(orders):
-                failure = await self._follow(batch, progress, orders)
+            with context.stopped_by(orders):
+                failure = await self._follow(batch, context, orders)
         except anyio.get_cancelled_exc_class():
             # The connection is closed already, which a worker finds out when it next has something to say.
             attempts = frozenset(job.attempt for job in batch.jobs)
@@ -104,18 +104,16 @@ class Function:
         if failure is None:
             return ()
         if not isinstance(failure, BackendError | BusyError | TooLargeError):
-            _charge_one(batch, progress, orders.hello.worker)
+            _charge_one(batch, context, orders.hello.worker)
         raise failure
 
-    async def _follow(
-        self, batch: Batch, progress: CallContext, orders: Orders
-    ) -> Exception | None:
+    async def _follow(self, batch: Batch, context: CallContext, orders: Orders) -> Exception | None:
         """Run ``batch``, and steer it meanwhile; return what went wrong, as it is and not as part of a group."""
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._steer, orders)
             try:
-                await self._remote.stream(batch, progress, partial(self._stream, orders))
+                await self._remote.stream(batch, context, partial(self._stream, orders))
                 # What an order has stopped is not in the stream, but in the order's answer.
                 await orders.settled()
             except Exception as error:  # noqa: BLE001 - see above
@@ -273,13 +271,13 @@ async def _frames(response: Any) -> AsyncIterator[Any]:
             yield frame
 
 
-def _charge_one(batch: Batch, progress: CallContext, worker: str) -> None:
+def _charge_one(batch: Batch, context: CallContext, worker: str) -> None:
     """Of what was not told to have ended, the first was running when the connection was lost."""
-    running = progress.running
-    if running is not None and running.attempt in progress.owed:
+    running = context.running
+    if running is not None and running.attempt in context.pending:
         return
     for job in batch.jobs:
-        if progress.started(job.attempt, worker):
+        if context.started(job.attempt, worker):
             return
 
 

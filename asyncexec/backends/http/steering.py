@@ -64,9 +64,9 @@ class Orders:
     It may be ahead of what it has told. Where it does not answer, attempts are settled all the same.
     """
 
-    def __init__(self, progress: CallContext, worker: str) -> None:
+    def __init__(self, context: CallContext, worker: str) -> None:
         self.hello = Hello(worker)
-        self._progress = progress
+        self._context = context
         self._wanted: set[int] = set()
         self._sent = False
         self._changed = anyio.Event()
@@ -89,9 +89,9 @@ class Orders:
         self._sent = False
         self._changed.set()
         if stopped is None:
-            self._progress.cancel_unaided(order.attempts & self._progress.owed)
+            self._context.drop_or_interrupt(order.attempts & self._context.pending)
         else:
-            self._progress.stopped(stopped, self.hello.worker)
+            self._context.stopped(stopped, self.hello.worker)
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
         """Have the worker stop attempts, of which :meth:`answered` learns; without one nothing has started."""
@@ -99,7 +99,7 @@ class Orders:
             self._wanted |= attempts
             self._changed.set()
         else:
-            self._progress.cancel_unaided(attempts)
+            self._context.drop_or_interrupt(attempts)
         return NOTHING_STOPPED
 
     async def _change(self) -> None:

@@ -28,8 +28,8 @@ class Flow:
         Set when it has ended.
     """
 
-    def __init__(self, progress: CallContext) -> None:
-        self.progress = progress
+    def __init__(self, context: CallContext) -> None:
+        self.context = context
         self.call_id = ""
         self.container = ""
         self.dropped: set[int] = set()
@@ -72,6 +72,6 @@ class Flow:
             raise self.error
 
     def _stop_what_started_nevertheless(self) -> None:
-        running = self.progress.running
-        if running is not None and running.attempt in self.dropped & self.progress.owed:
-            self.progress.interrupt([running.attempt])
+        running = self.context.running
+        if running is not None and running.attempt in self.dropped & self.context.pending:
+            self.context.interrupt([running.attempt])

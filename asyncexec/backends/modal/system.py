@@ -97,38 +97,38 @@ class ModalApp:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         """Run the jobs of ``batch`` by one call; by one each, where a container has been lost with that program."""
         if batch.program not in self._lossy or len(batch.jobs) == 1:
-            return await self._call(batch, progress)
+            return await self._call(batch, context)
         for job in batch.jobs:
-            if job.attempt in progress.owed:
-                progress.ended(*await self._call(Batch(batch.program, [job]), progress))
+            if job.attempt in context.pending:
+                context.ended(*await self._call(Batch(batch.program, [job]), context))
         return ()
 
-    async def _call(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
-        running = _RunningCall(Flow(progress), self._send_order)
+    async def _call(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
+        running = _RunningCall(Flow(context), self._send_order)
 
         async def stream(call: RemoteBatch) -> AsyncIterator[bytes]:
             # A flow each time: a container that lacks the program is called a second time.
-            running.flow = flow = Flow(progress)
+            running.flow = flow = Flow(context)
             self._begin(self._read(pickle.dumps(call), flow))
             async for frame in flow.frames():
                 yield frame
 
         try:
-            with progress.stopped_by(running):
-                return await self._caller.stream(batch, progress, stream)
+            with context.stopped_by(running):
+                return await self._caller.stream(batch, context, stream)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
                 await self._stop(running.flow)
             # The container may have been ahead of what it has told: each of them may have begun.
-            progress.ended(*[_cancelled(a, progress, running.flow) for a in progress.interrupted])
+            context.ended(*[_cancelled(a, context, running.flow) for a in context.interrupted])
             raise
         except BackendError:
             raise
         except Exception as error:  # noqa: BLE001 - Modal raises its own, gRPC's, and containers' exceptions
-            return self._ended(error, batch, progress, running.flow)
+            return self._ended(error, batch, context, running.flow)
 
     async def _read(self, packed: bytes, flow: Flow) -> None:
         """Follow a call to its end, also when it is wanted no more before it has said which it is."""
@@ -170,25 +170,25 @@ class ModalApp:
             await self._orders.put.aio(order, partition=flow.container)
             await flow.closed.wait()
         # An order that has not arrived, or came too late.
-        if left := flow.progress.owed & attempts:
-            flow.progress.interrupt(left)
+        if left := flow.context.pending & attempts:
+            flow.context.interrupt(left)
 
     def _ended(
-        self, error: Exception, batch: Batch, progress: CallContext, flow: Flow
+        self, error: Exception, batch: Batch, context: CallContext, flow: Flow
     ) -> Sequence[Outcome]:
-        """Say what an error means for what is owed: raises it where a container is lost."""
+        """Say what an error means for what is pending: raises it where a container is lost."""
         ending = ending_of(error)
         if ending is Ending.BROKEN:
             told = f"executor 'modal': {type(error).__name__}: {error}. {advice(error)}"
             raise BackendError(told) from error
-        left = [job.attempt for job in batch.jobs if job.attempt in progress.owed]
+        left = [job.attempt for job in batch.jobs if job.attempt in context.pending]
         if ending is Ending.REFUSED and not flow.call_id:
             told_as = describe(ConnectionError(f"Modal: {type(error).__name__}: {error}"))
             return [Outcome(attempt, Status.FAILED, error=told_as) for attempt in left]
-        running = progress.running
+        running = context.running
         if left and (running is None or running.attempt not in left):
             # They run in order, so that what has begun without being told is the first that is left.
-            progress.started(left[0], flow.container or f"modal call {id(flow):x}")
+            context.started(left[0], flow.container or f"modal call {id(flow):x}")
         if ending is Ending.LOST:
             self._lossy.add(batch.program)
         raise error
@@ -202,7 +202,7 @@ class _RunningCall:
         self._send_order = send_order
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
-        flow, context = self.flow, self.flow.progress
+        flow, context = self.flow, self.flow.context
         running = context.running
         if not flow.call_id or (running is not None and running.attempt in attempts):
             context.interrupt(attempts)
@@ -212,9 +212,9 @@ class _RunningCall:
         return NOTHING_STOPPED
 
 
-def _cancelled(attempt: int, progress: CallContext, flow: Flow) -> Outcome:
-    seconds = max(time.time() - progress.began_at, 0.0)
-    return Outcome(attempt, Status.CANCELLED, flow.container, progress.began_at, seconds)
+def _cancelled(attempt: int, context: CallContext, flow: Flow) -> Outcome:
+    seconds = max(time.time() - context.began_at, 0.0)
+    return Outcome(attempt, Status.CANCELLED, flow.container, context.began_at, seconds)
 
 
 def _secret(modal: Any, secret: object, options: ModalOptions) -> Any:

@@ -12,12 +12,12 @@ import anyio
 
 from asyncexec.backends.contract import Batch, Capabilities, Report, StageProgram
 from asyncexec.backends.cores import usable_cores
-from asyncexec.backends.exchange import Exchange
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.processes.launch import Launcher
 from asyncexec.backends.processes.options import ALLOWED, ProcessesOptions
 from asyncexec.backends.processes.page import MOST_JOBS
 from asyncexec.backends.processes.pool import ProcessPool
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import ConfigurationError, UsageError
 
 _NAME = "processes"
@@ -56,7 +56,7 @@ class ProcessesBackend:
             raise ConfigurationError("executor 'processes' does not run on Windows; use 'threads'")
         self._options = options
         self._size = options.max_workers or usable_cores()
-        self._exchange: Exchange | None = None
+        self._stream: ReportStream | None = None
         self._pool: ProcessPool | None = None
 
     @property
@@ -77,9 +77,9 @@ class ProcessesBackend:
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
         """Run ``batches`` as they come, and yield reports as they come."""
-        if self._exchange is None:
+        if self._stream is None:
             raise UsageError(f"executor {_NAME!r} is used outside its `async with` block")
-        return self._exchange.map(batches)
+        return self._stream.map(batches)
 
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop those that have not started, and kill the workers of those that run."""
@@ -92,23 +92,23 @@ class ProcessesBackend:
             self._pool.avoid(workers)
 
     async def __aenter__(self) -> Self:
-        exchange = Exchange.after(self._exchange, executor=_NAME)
+        stream = ReportStream.after(self._stream, executor=_NAME)
         pool = ProcessPool(
             launcher=Launcher.here(self._options.env_vars or {}),
             size=self._size,
             allowed_bytes=self._allowed_bytes,
             most_jobs=self._options.max_tasks_per_worker,
             start_timeout=self._options.start_timeout,
-            report=exchange.report,
-            fail=exchange.fail,
+            report=stream.report,
+            fail=stream.fail,
         )
         try:
             await pool.open()
-            await exchange.start(pool.submit)
+            await stream.start(pool.submit)
         except BaseException:
             await pool.close(at_once=True)
             raise
-        self._exchange, self._pool = exchange, pool
+        self._stream, self._pool = stream, pool
         return self
 
     async def __aexit__(
@@ -117,16 +117,16 @@ class ProcessesBackend:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        exchange, pool = self._exchange, self._pool
-        self._exchange = self._pool = None
-        if exchange is None or pool is None:
+        stream, pool = self._stream, self._pool
+        self._stream = self._pool = None
+        if stream is None or pool is None:
             return
         try:
-            await exchange.stop_feeding()
+            await stream.stop_feeding()
         finally:
             with anyio.CancelScope(shield=True):
                 await pool.close(at_once=error is not None)
-            exchange.end()
+            stream.end()
 
     def _allowed_bytes(self, program: StageProgram) -> int | None:
         if self._options.memory_limit == ALLOWED:

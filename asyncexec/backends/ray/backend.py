@@ -125,7 +125,7 @@ class _Ray:
             resources=nodes.named,
         )
 
-    async def call(self, batch: Batch, progress: CallContext, /) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         demand = demand_of(batch.program, memory_bytes=self._options.memory_bytes or 0)
         if time.monotonic() - self._looked_at > LOOK_SECONDS or not self._nodes.fit(demand):
             await self._look()
@@ -135,9 +135,9 @@ class _Ray:
         while rest:
             sent = len(rest)
             # What is told from now on is about another call.
-            progress.running = None
-            await self._once(Batch(batch.program, rest), progress, demand)
-            rest = [job for job in rest if job.attempt in progress.owed]
+            context.running = None
+            await self._once(Batch(batch.program, rest), context, demand)
+            rest = [job for job in rest if job.attempt in context.pending]
             if len(rest) == sent:
                 break  # It says nothing of them, so they are lost.
         return ()
@@ -155,15 +155,15 @@ class _Ray:
             self._session = found
             self._know()
 
-    async def _once(self, batch: Batch, progress: CallContext, demand: Demand) -> None:
+    async def _once(self, batch: Batch, context: CallContext, demand: Demand) -> None:
         """Run a batch until its end, or until after a task that took long."""
         record = self._records.path()
         try:
             run = partial(self._remote.run, record=record, demand=demand)
-            await self._caller.stream(batch, progress, run)
+            await self._caller.stream(batch, context, run)
         except Exception as error:
-            if (ran := self._records.running(record)) is not None and progress.running != ran:
-                progress.started(ran.attempt, ran.worker)
+            if (ran := self._records.running(record)) is not None and context.running != ran:
+                context.started(ran.attempt, ran.worker)
             raise as_lost(error) from error
         finally:
             self._records.forget(record)

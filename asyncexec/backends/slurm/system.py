@@ -31,15 +31,15 @@ LOOK_SECONDS = 0.1
 class PendingBatch:
     """A batch on its way through a job.
 
-    ``doomed`` are attempts that are to be cancelled, of which it is not known yet whether they have started; ``wake``
-    has the driver look for that.
+    ``to_cancel`` are attempts to be cancelled, of which it is not known yet whether they have started; ``wake`` has the
+    driver look for that.
     """
 
     call: RemoteBatch
     context: CallContext
     wake: Callable[[], None]
     job: Job | None = None
-    doomed: set[int] = field(default_factory=set)
+    to_cancel: set[int] = field(default_factory=set)
     over: bool = False
     error: Exception | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,7 +49,7 @@ class PendingBatch:
         if self.over:
             return self.split(attempts)  # The job is being killed.
         if self.job is not None:
-            self.doomed |= attempts
+            self.to_cancel |= attempts
             self.wake()
             return NOTHING_STOPPED
         rest = [job for job in self.call.jobs if job.attempt not in attempts]
@@ -156,7 +156,7 @@ class SlurmSystem:
             self._to_kill.append(pending.job)
             with anyio.CancelScope(shield=True):
                 await self._open_thread.run(self._kill)
-        pending.context.stopped(pending.split(pending.doomed))
+        pending.context.stopped(pending.split(pending.to_cancel))
 
     def _kill(self) -> None:
         """Kill what has gathered by now; in the thread, after any submission that was on its way."""
@@ -170,10 +170,10 @@ class SlurmSystem:
     def _decide(self, pending: PendingBatch, dropped: Collection[int]) -> None:
         """Cancel what was dropped, now that it is known which of it, if any, has started."""
         context = pending.context
-        pending.doomed.difference_update(dropped)
-        not_started, running = pending.split(context.owed.intersection(dropped))
+        pending.to_cancel.difference_update(dropped)
+        not_started, running = pending.split(context.pending.intersection(dropped))
         context.stopped(StopResult(not_started, []))
-        if running or not context.owed:
+        if running or not context.pending:
             context.interrupt(running)  # Also a job with nothing left to do.
 
     # Rounds: give, look, report.
@@ -201,7 +201,7 @@ class SlurmSystem:
         work = Round(
             orders=orders,
             watched=list(self._running),
-            drops={job: frozenset(t.doomed) for job, t in self._running.items() if t.doomed},
+            drops={job: frozenset(t.to_cancel) for job, t in self._running.items() if t.to_cancel},
             dismissed=dismissed,
         )
         self._open_thread.post(partial(self._round, work, asyncio.get_running_loop()))
@@ -224,7 +224,7 @@ class SlurmSystem:
             if pending is not None:
                 self._hear(pending, item)
         pause = self._staff.next_dismissal
-        hurried = any(t.doomed for t in self._running.values())
+        hurried = any(t.to_cancel for t in self._running.values())
         if hurried or (self._waiting and self._has_room):
             self._wake(GATHER_SECONDS)
         elif self._running:
@@ -260,8 +260,8 @@ class SlurmSystem:
     def _charge(pending: PendingBatch, job: Job) -> None:
         """See that a job which ended before it told anything is counted, lest such jobs are tried for ever."""
         context = pending.context
-        if context.running is None and context.owed:
-            first = next(j for j in pending.call.jobs if j.attempt in context.owed)
+        if context.running is None and context.pending:
+            first = next(j for j in pending.call.jobs if j.attempt in context.pending)
             context.started(first.attempt, f"slurm-{job.id}")
 
     @property

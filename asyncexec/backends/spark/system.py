@@ -64,12 +64,12 @@ class SparkSystem:
                 await self.close()
             raise
 
-    async def call(self, batch: Batch, progress: CallContext) -> Sequence[Outcome]:
+    async def call(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
         """Run the jobs of ``batch`` on one worker, and tell of each as it starts and ends."""
         pool = self._pool
         if pool is None:
             raise BackendError("executor 'spark' is not open")
-        progress.began_at = 0.0  # Nothing runs before there is a worker.
+        context.began_at = 0.0  # Nothing runs before there is a worker.
         link: Link | None = None
         try:
             for job in batch.jobs:
@@ -78,10 +78,10 @@ class SparkSystem:
                     link = None
                 if link is None:
                     link = await pool.take(batch.apart_from)
-                    progress.began_at = progress.began_at or time.time()
-                if progress.started(job.attempt, link.worker):
+                    context.began_at = context.began_at or time.time()
+                if context.started(job.attempt, link.worker):
                     one = Batch(batch.program, [job])
-                    progress.ended(*await link.caller.call(one, progress, link.send))
+                    context.ended(*await link.caller.call(one, context, link.send))
         except BaseException:
             if link is not None:
                 with anyio.CancelScope(shield=True):

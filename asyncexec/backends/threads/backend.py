@@ -11,8 +11,8 @@ import anyio
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.cores import usable_cores
-from asyncexec.backends.exchange import Exchange
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.backends.threads.options import ThreadsOptions
 from asyncexec.backends.threads.pool import ThreadPool
 from asyncexec.errors import UsageError
@@ -43,7 +43,7 @@ class ThreadsBackend:
     def __init__(self, options: ThreadsOptions) -> None:
         self._options = options
         self._size = options.max_workers or usable_cores()
-        self._exchange: Exchange | None = None
+        self._stream: ReportStream | None = None
         self._pool: ThreadPool | None = None
 
     @property
@@ -67,9 +67,9 @@ class ThreadsBackend:
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
         """Run ``batches`` as they come, and yield reports as they come."""
-        if self._exchange is None:
+        if self._stream is None:
             raise UsageError(f"executor {self._name!r} is used outside its `async with` block")
-        return self._exchange.map(batches)
+        return self._stream.map(batches)
 
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop those that have not started, and give up those that run."""
@@ -77,19 +77,19 @@ class ThreadsBackend:
             self._pool.cancel(attempts)
 
     async def __aenter__(self) -> Self:
-        exchange = Exchange.after(self._exchange, executor=self._name)
+        stream = ReportStream.after(self._stream, executor=self._name)
         abandoned = self._options.max_abandoned
         pool = ThreadPool(
             name=self._name,
             size=self._size,
             max_abandoned=4 * self._size if abandoned is None else abandoned,
             patience=self._options.patience,
-            report=exchange.report,
-            fail=exchange.fail,
+            report=stream.report,
+            fail=stream.fail,
         )
-        await exchange.start(pool.submit)
+        await stream.start(pool.submit)
         pool.open()
-        self._exchange, self._pool = exchange, pool
+        self._stream, self._pool = stream, pool
         return self
 
     async def __aexit__(
@@ -98,12 +98,12 @@ class ThreadsBackend:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        exchange, pool = self._exchange, self._pool
-        if exchange is None or pool is None:
+        stream, pool = self._stream, self._pool
+        if stream is None or pool is None:
             return
         try:
-            await exchange.stop_feeding()
+            await stream.stop_feeding()
         finally:
             with anyio.CancelScope(shield=True):
                 await pool.close()
-            exchange.end()
+            stream.end()

@@ -28,9 +28,9 @@ class Scripted:
     async def close(self):
         self.open_now = False
 
-    async def call(self, batch, progress):
+    async def call(self, batch, context):
         self.batches.append([job.attempt for job in batch.jobs])
-        return await self.script(batch, progress)
+        return await self.script(batch, context)
 
 
 def driven(script) -> Driven:
@@ -42,7 +42,7 @@ def succeeded(batch):
 
 
 async def test_a_call_need_not_tell_more_than_its_outcomes():
-    async def all_well(batch, progress):
+    async def all_well(batch, context):
         return succeeded(batch)
 
     async with driven(all_well) as drive:
@@ -51,7 +51,7 @@ async def test_a_call_need_not_tell_more_than_its_outcomes():
 
 
 async def test_what_a_call_forgets_is_lost():
-    async def forgetful(batch, progress):
+    async def forgetful(batch, context):
         return succeeded(batch)[:1]
 
     async with driven(forgetful) as drive:
@@ -61,8 +61,8 @@ async def test_what_a_call_forgets_is_lost():
 
 
 async def test_what_a_call_raises_is_why_its_attempts_are_lost():
-    async def unreachable(batch, progress):
-        progress.started(batch.jobs[0].attempt, "far-1")
+    async def unreachable(batch, context):
+        context.started(batch.jobs[0].attempt, "far-1")
         raise ConnectionResetError("connection reset by peer")
 
     async with driven(unreachable) as drive:
@@ -74,7 +74,7 @@ async def test_what_a_call_raises_is_why_its_attempts_are_lost():
 
 
 async def test_a_system_that_is_broken_breaks_the_backend():
-    async def broken(batch, progress):
+    async def broken(batch, context):
         raise BackendError("the account is closed")
 
     async with driven(broken) as drive:
@@ -85,9 +85,9 @@ async def test_a_system_that_is_broken_breaks_the_backend():
 
 
 async def test_outcomes_nobody_asked_for_are_ignored():
-    async def chatty(batch, progress):
-        progress.ended(Outcome(99, Status.SUCCEEDED))
-        assert not progress.started(99, "far")
+    async def chatty(batch, context):
+        context.ended(Outcome(99, Status.SUCCEEDED))
+        assert not context.started(99, "far")
         return succeeded(batch) * 2
 
     async with driven(chatty) as drive:
@@ -97,12 +97,12 @@ async def test_outcomes_nobody_asked_for_are_ignored():
 
 
 async def test_a_cancelled_call_passes_the_rest_of_its_batch_on():
-    async def first_hangs(batch, progress):
+    async def first_hangs(batch, context):
         for job in batch.jobs:
-            if progress.started(job.attempt, "far"):
+            if context.started(job.attempt, "far"):
                 if job.task == 0:
                     await anyio.sleep_forever()
-                progress.ended(Outcome(job.attempt, Status.SUCCEEDED, "far", 1.0))
+                context.ended(Outcome(job.attempt, Status.SUCCEEDED, "far", 1.0))
         return []
 
     async with driven(first_hangs) as drive:
@@ -124,8 +124,8 @@ async def test_a_cancelled_call_passes_the_rest_of_its_batch_on():
 async def test_leaving_cancels_calls_and_then_closes_the_system():
     ends = []
 
-    async def hangs(batch, progress):
-        progress.started(batch.jobs[0].attempt, "far")
+    async def hangs(batch, context):
+        context.started(batch.jobs[0].attempt, "far")
         try:
             await anyio.sleep_forever()
         finally:
@@ -142,7 +142,7 @@ async def test_leaving_cancels_calls_and_then_closes_the_system():
 
 
 async def test_outside_its_context_it_maps_nothing():
-    async def never(batch, progress):
+    async def never(batch, context):
         return []
 
     backend = CallsBackend(Scripted(never))
@@ -174,9 +174,9 @@ async def test_a_batch_that_stops_attempts_itself_is_not_interrupted():
         context.started(first, "far")
         context.ended(Outcome(first, Status.SUCCEEDED, "far", 1.0))
         with context.stopped_by(stoppable):
-            while len(context.owed) > 1:
+            while len(context.pending) > 1:
                 await anyio.lowlevel.checkpoint()
-        return [Outcome(a, Status.SUCCEEDED, "far", 1.0) for a in context.owed]
+        return [Outcome(a, Status.SUCCEEDED, "far", 1.0) for a in context.pending]
 
     async with driven(call) as drive:
         batch = drive.send(drive.program(kernels.echo), [0, 1, 2, 3])

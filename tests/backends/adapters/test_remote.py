@@ -8,7 +8,7 @@ from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram, Started
-from asyncexec.backends.exchange import Exchange
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker import remote_batch
@@ -23,7 +23,7 @@ def batch(kernel, jobs=3, inputs=()):
     return Batch(program, [AttemptSpec(10 + task, task, inputs) for task in range(jobs)])
 
 
-class Log(Exchange):
+class Log(ReportStream):
     def __init__(self):
         super().__init__()
         self.reports = []
@@ -40,15 +40,15 @@ def forgetful(monkeypatch):
 
 async def called(caller, work, send):
     log = Log()
-    progress = CallContext(work, log)
-    progress.ended(*await caller.call(work, progress, send))
+    context = CallContext(work, log)
+    context.ended(*await caller.call(work, context, send))
     return {report.attempt: report for report in log.reports}
 
 
 async def streamed(caller, work, stream):
     log = Log()
-    progress = CallContext(work, log)
-    progress.ended(*await caller.stream(work, progress, stream))
+    context = CallContext(work, log)
+    context.ended(*await caller.stream(work, context, stream))
     return log.reports
 
 

@@ -40,10 +40,10 @@ class Service:
     async def close(self):
         pass
 
-    async def call(self, batch, progress):
-        return await self._caller.call(batch, progress, self._run)
+    async def call(self, batch, context):
+        return await self._caller.call(batch, context, self._run)
 
-    async def _run(self, batch, progress):
+    async def _run(self, batch, context):
         self.calls.append(len(batch.jobs))
         return self._answer(batch)
 

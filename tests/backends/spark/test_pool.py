@@ -137,7 +137,7 @@ async def test_what_is_to_run_apart_takes_another_worker_if_one_is_idle(pool):
 
 
 class Told:
-    """A progress that keeps what it is told."""
+    """A context that keeps what it is told."""
 
     def __init__(self):
         self.began_at = 0.0

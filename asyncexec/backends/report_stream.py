@@ -1,7 +1,7 @@
-"""The loop side of ``Backend.map``, the same in every backend: batches come in, reports go out.
+"""The event-loop side of ``Backend.map``, the same in every backend: batches come in, reports go out.
 
-A backend hands each batch on in its ``submit``, and puts reports in with :meth:`Exchange.report`. The exchange counts
-what is owed, so that the map ends when every attempt has its outcome and no earlier.
+A backend takes each batch in its ``submit``, and passes reports to :meth:`ReportStream.report`. The stream counts the
+attempts without an outcome, so that the map ends when there is none left, and no earlier.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from asyncexec.backends.contract import Batch, Report
 from asyncexec.errors import UsageError
 
 
-class Exchange:
+class ReportStream:
     """One call of ``Backend.map``; its methods belong to the event loop's thread."""
 
     def __init__(self) -> None:
         self._submit: Callable[[Batch], None] | None = None
         self._tasks: TaskGroup = anyio.create_task_group()
         self._reports: list[Report] = []
-        self._owed = 0
+        self._pending = 0
         self._error: Exception | None = None
         self._mapped = False
         self._fed = False
@@ -31,13 +31,13 @@ class Exchange:
         self._changed = anyio.Event()
 
     @classmethod
-    def after(cls, before: Exchange | None, *, executor: str) -> Exchange:
-        """Return the exchange of a backend that is entered, ``before`` being that of the time before.
+    def after(cls, before: ReportStream | None, *, executor: str) -> ReportStream:
+        """Return the stream of a backend that is entered; ``before`` is that of the time before.
 
         Raises
         ------
         UsageError
-            If that time is not over.
+            If the stream of the time before is still open.
         """
         if before is not None and before.is_open:
             raise UsageError(
@@ -48,22 +48,22 @@ class Exchange:
 
     @property
     def is_open(self) -> bool:
-        """Whether it has not ended."""
+        """True until the stream has ended."""
         return not self._ended
 
     async def start(self, submit: Callable[[Batch], None]) -> None:
-        """Make ready for :meth:`map`; ``submit`` takes a batch as it comes, and must not block."""
+        """Prepare for :meth:`map`; ``submit`` takes each batch, and must not block."""
         self._submit = submit
         await self._tasks.__aenter__()
 
     async def stop_feeding(self) -> None:
-        """Take no more batches; what is in flight may still be reported."""
+        """Take no more batches; attempts in flight may still be reported."""
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
 
     def end(self) -> None:
-        """End the stream after what has been reported, whatever is owed."""
-        self._fed, self._owed = True, 0
+        """End the stream after the reports so far, even if attempts are pending."""
+        self._fed, self._pending = True, 0
         self._ended = True
         self._changed.set()
 
@@ -82,23 +82,23 @@ class Exchange:
         return self
 
     def report(self, reports: Sequence[Report], outcomes: int) -> None:
-        """Pass on ``reports``, of which so many are outcomes."""
+        """Add ``reports`` to the stream, with the number of ``outcomes`` among them."""
         if reports:
             self._reports.extend(reports)
-            self._owed -= outcomes
+            self._pending -= outcomes
             self._changed.set()
 
     def fail(self, error: Exception) -> None:
-        """Let the consumer see ``error``, after what has been reported."""
+        """Raise ``error`` in the consumer, after the reports so far."""
         self._error = self._error or error
         self._changed.set()
 
     async def _feed(self, batches: AsyncIterable[Batch], submit: Callable[[Batch], None]) -> None:
         try:
             async for batch in batches:
-                self._owed += len(batch.jobs)
+                self._pending += len(batch.jobs)
                 submit(batch)
-        except Exception as error:  # noqa: BLE001 - it belongs to the consumer of the map
+        except Exception as error:  # noqa: BLE001 - the consumer of the map raises it
             self.fail(error)
         self._fed = True
         self._changed.set()
@@ -110,7 +110,7 @@ class Exchange:
         while not self._reports:
             if self._error is not None:
                 raise self._error
-            if self._fed and self._owed == 0:
+            if self._fed and self._pending == 0:
                 raise StopAsyncIteration
             self._changed = anyio.Event()
             await self._changed.wait()
