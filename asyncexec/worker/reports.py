@@ -30,7 +30,9 @@ class ReportBuffer:
         self._control = control
         self._outcomes: deque[Outcome] = deque()
         self._reported: int | None = None
-        self.ended = self._outcomes.append
+        self.ended = (
+            self._outcomes.append
+        )  # not a method of its own: it is called for every attempt
 
     def started(self, attempt: int) -> None:
         """Do nothing: the control says which attempt runs."""

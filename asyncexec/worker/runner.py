@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 class ReportSink(Protocol):
     """Where a batch is reported, by whatever medium: a buffer, a file, lines of a log, frames of a stream."""
 
-    def started(self, attempt: int) -> None:
+    def started(self, attempt: int, /) -> None:
         """Note that an attempt runs from now on."""
         ...
 
-    def ended(self, outcome: Outcome) -> None:
+    def ended(self, outcome: Outcome, /) -> None:
         """Note how it ended."""
         ...
 

@@ -15,7 +15,7 @@ from typing import Any
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.lithops.configuration import Configuration
 from asyncexec.backends.lithops.handles import CallHandle
-from asyncexec.backends.lithops.worker_side import Errand, run_errand
+from asyncexec.backends.lithops.worker_side import CallPayload, run_payload
 from asyncexec.worker.remote_batch import RemoteBatch
 
 
@@ -52,18 +52,18 @@ class JobExecutor:
     def submit(self, calls: Sequence[RemoteBatch]) -> list[CallHandle]:
         """Have ``calls`` run as one job."""
         self._clean_up()
-        errands = [self._errand(call) for call in calls]
+        payloads = [self._payload(call) for call in calls]
         limit = self._configuration.execution_timeout(max(len(call.jobs) for call in calls))
         futures = list(
             self._lithops.map(
-                run_errand, errands, timeout=limit, **self._configuration.job_arguments()
+                run_payload, payloads, timeout=limit, **self._configuration.job_arguments()
             )
         )
         with self._lock:
             self._open[futures[0].job_key] = {future.call_id for future in futures}
         return [CallHandle(future, self) for future in futures]
 
-    def _errand(self, call: RemoteBatch) -> Errand:
+    def _payload(self, call: RemoteBatch) -> CallPayload:
         """Put a large program into Lithops' storage, once, instead of into each call."""
         key = f"{self._prefix()}{call.key.hex()}.program"
         if call.blob is not None and len(call.blob) > SMALL_PROGRAM_BYTES:
@@ -72,7 +72,7 @@ class JobExecutor:
                 storage.put_object(storage.bucket, key, call.blob)
                 self._programs.add(key)
             call.blob = None
-        return Errand(call=call, program=key if call.blob is None else None)
+        return CallPayload(call=call, program=key if call.blob is None else None)
 
     def _prefix(self) -> str:
         """Return where Lithops keeps the functions of this executor, and programs are kept beside them."""
