@@ -34,10 +34,10 @@ class Blocks:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         numbers = self._numbers(out)
         return tuple(
-            self._input_demand(node, axes, numbers, out)
+            self._input_access(node, axes, numbers, out)
             for node, axes in zip(self.inputs, self.axes, strict=True)
         )
 
@@ -51,7 +51,7 @@ class Blocks:
             function=self.call,
             keywords=self.keywords,
             numbers=self._numbers(out),
-            demand=out,
+            access=out,
             dtype=self.dtypes[0],
             wants_block_id=self.wants_block_id,
         )
@@ -64,17 +64,17 @@ class Blocks:
         along = zip(out.axes, self.chunks, self.shape, strict=True)
         return tuple(d.block_number(c, n) for d, c, n in along)
 
-    def _input_demand(
+    def _input_access(
         self,
         node: Node,
         axes: tuple[int | None, ...],
         numbers: tuple[AxisAccess, ...],
         out: AccessMap,
     ) -> AccessMap:
-        demands: list[AxisAccess] = []
+        accesses: list[AxisAccess] = []
         for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
             if axis is None or n <= chunk:
-                demands.append(AxisAccess.constant(0, n))
+                accesses.append(AxisAccess.constant(0, n))
             else:
-                demands.append(numbers[axis].grouped(chunk, n))
-        return AccessMap(tuple(demands), out.guards)
+                accesses.append(numbers[axis].grouped(chunk, n))
+        return AccessMap(tuple(accesses), out.guards)

@@ -70,7 +70,7 @@ def apply_elementwise(
 
 def is_node(value: Any) -> bool:
     """Whether ``value`` is a node rather than a constant."""
-    return hasattr(value, "demands")
+    return hasattr(value, "accesses")
 
 
 def result_dtype(

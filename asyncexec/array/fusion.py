@@ -32,7 +32,7 @@ class FusionGroup:
     ----------
     root : Node
         What the stage writes.
-    demands : dict
+    accesses : dict
         What each task needs, of every node in the group and every node it reads; nearest to the root first.
     members : dict
         The nodes computed here, the root first and each after all that need it.
@@ -45,7 +45,7 @@ class FusionGroup:
     """
 
     root: Node
-    demands: dict[Node, list[AccessMap]] = field(default_factory=dict)
+    accesses: dict[Node, list[AccessMap]] = field(default_factory=dict)
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = 1
     block: Shape = field(init=False)
@@ -54,34 +54,34 @@ class FusionGroup:
     def __post_init__(self) -> None:
         self.block = self.root.block if isinstance(self.root, Copy) else self.root.chunks
         self.grid = grid(self.root.shape, self.block)
-        self.demands[self.root] = [of_blocks(self.root.shape, self.block)]
+        self.accesses[self.root] = [of_blocks(self.root.shape, self.block)]
         self.join(self.root)
 
     def join(self, node: Node) -> None:
         """Compute ``node`` here."""
         self.members[node] = None
-        self.reading -= len(self.demands[node])
-        for demand in self.demands[node]:
-            for below, needed in zip(node.inputs, node.demands(demand), strict=True):
-                known = self.demands.setdefault(below, [])
+        self.reading -= len(self.accesses[node])
+        for access in self.accesses[node]:
+            for below, needed in zip(node.inputs, node.accesses(access), strict=True):
+                known = self.accesses.setdefault(below, [])
                 if needed is not None and needed not in known:
                     known.append(needed)
                     self.reading += 1
 
     def leave(self, node: Node, before: dict[Node, int]) -> None:
-        """Undo :meth:`join`; ``before`` says how many demands on each input there were."""
+        """Undo :meth:`join`; ``before`` says how many accesses to each input there were."""
         del self.members[node]
-        self.reading += len(self.demands[node])
+        self.reading += len(self.accesses[node])
         for below, count in before.items():
-            self.reading -= len(self.demands[below]) - count
-            del self.demands[below][count:]
-            if not self.demands[below]:
-                del self.demands[below]
+            self.reading -= len(self.accesses[below]) - count
+            del self.accesses[below][count:]
+            if not self.accesses[below]:
+                del self.accesses[below]
 
     @property
     def reads(self) -> list[tuple[Node, AccessMap]]:
         """What is read from storage: nodes, and what is needed of them."""
-        return [(n, d) for n, ds in self.demands.items() if n not in self.members for d in ds]
+        return [(n, d) for n, ds in self.accesses.items() if n not in self.members for d in ds]
 
 
 def fuse(roots: Sequence[Node], fits: Callable[[FusionGroup], bool]) -> list[FusionGroup]:
@@ -106,7 +106,7 @@ def _grouped(
     def note(found: FusionGroup, node: Node) -> None:
         for below in node.inputs:
             wanting = wanted_by.setdefault(below, [])
-            if found.demands.get(below) and found not in wanting:
+            if found.accesses.get(below) and found not in wanting:
                 wanting.append(found)
 
     for node in reversed(list(topological(roots))):
@@ -129,11 +129,11 @@ def _grouped(
 
 def _joins(found: FusionGroup, node: Node, fits: Callable[[FusionGroup], bool] | None) -> bool:
     """Whether ``node`` can be computed in ``found``; then it is."""
-    demands = found.demands[node]
-    if len(demands) != 1 or not node.accepts(demands[0], found.grid):
+    accesses = found.accesses[node]
+    if len(accesses) != 1 or not node.accepts(accesses[0], found.grid):
         return False
     reads = found.reading
-    before = {below: len(found.demands.get(below, ())) for below in node.inputs}
+    before = {below: len(found.accesses.get(below, ())) for below in node.inputs}
     found.join(node)
     if found.reading > max(MOST_SOURCES, reads) or (fits is not None and not fits(found)):
         found.leave(node, before)

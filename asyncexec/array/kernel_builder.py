@@ -34,16 +34,16 @@ class KernelBuilder:
         last = self._last_uses()
         steps = [
             Step(
-                function=node.function(demand),
+                function=node.function(access),
                 arguments=step.arguments,
-                demand=demand,
+                access=access,
                 frees=tuple(sorted(slot for slot, at in last.items() if at == number)),
             )
             for number, step in enumerate(self.steps)
-            for node, demand in (step.value,)
+            for node, access in (step.value,)
         ]
-        demands = [demand for node, demand in self.reads for _ in node.dtypes]
-        return FusedKernel(tuple(demands), tuple(steps))
+        accesses = [access for node, access in self.reads for _ in node.dtypes]
+        return FusedKernel(tuple(accesses), tuple(steps))
 
     def temporary_bytes(self) -> int:
         """Return the most that the steps hold at once, beside what was read and the result."""
@@ -52,11 +52,11 @@ class KernelBuilder:
         live: dict[int, int] = {}
         peak = 0
         for number, step in enumerate(self.steps):
-            node, demand = step.value
+            node, access = step.value
             slot = self.inputs + number
             if not node.aliases and slot != result:
-                live[slot] = _size(node, demand)
-            peak = max(peak, sum(live.values()) + node.working_bytes(demand))
+                live[slot] = _size(node, access)
+            peak = max(peak, sum(live.values()) + node.working_bytes(access))
             live = {owner: size for owner, size in live.items() if ends[owner] > number}
         return peak
 
@@ -77,8 +77,8 @@ class KernelBuilder:
         return ends
 
 
-def _size(node: Node, demand: AccessMap) -> int:
-    return math.prod(demand.most) * sum(dtype.itemsize for dtype in node.dtypes)
+def _size(node: Node, access: AccessMap) -> int:
+    return math.prod(access.most) * sum(dtype.itemsize for dtype in node.dtypes)
 
 
 def kernel_builder(group: FusionGroup) -> KernelBuilder:
@@ -93,12 +93,12 @@ def kernel_builder(group: FusionGroup) -> KernelBuilder:
     steps: list[_Planned] = []
     inputs = count
     for node in reversed(group.members):
-        for demand in group.demands[node]:
+        for access in group.accesses[node]:
             arguments: list[int] = []
-            for below, needed in zip(node.inputs, node.demands(demand), strict=True):
+            for below, needed in zip(node.inputs, node.accesses(access), strict=True):
                 if needed is not None:
                     arguments.extend(slots[below, needed])
-            slots[node, demand] = (count,)
+            slots[node, access] = (count,)
             count += 1
-            steps.append(_Planned((node, demand), tuple(arguments)))
+            steps.append(_Planned((node, access), tuple(arguments)))
     return KernelBuilder(reads, inputs, tuple(steps))

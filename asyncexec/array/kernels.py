@@ -62,10 +62,10 @@ class Generate:
     """Make a block of nothing but its place: ``function(positions)`` gets the element numbers along each axis."""
 
     function: Callable[[tuple[NDArray[np.int64], ...]], Block]
-    demand: AccessMap
+    access: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
-        return self.function(tuple(_positions(axis, index) for axis in self.demand.axes))
+        return self.function(tuple(_positions(axis, index) for axis in self.access.axes))
 
 
 def _positions(axis: AxisAccess, index: Index) -> NDArray[np.int64]:
@@ -87,21 +87,21 @@ class Arrange:
         The other axes of the input, in their new order.
     new : tuple of int
         Axes of the result that the input does not have.
-    demand : AccessMap
+    access : AccessMap
         What is needed of the result.
     """
 
     dropped: tuple[int, ...]
     order: tuple[int, ...]
     new: tuple[int, ...]
-    demand: AccessMap
+    access: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         block = np.transpose(values[0], (*self.dropped, *self.order))
         block = block[(0,) * len(self.dropped)]
         if self.new:
             block = np.expand_dims(block, self.new)
-        counts = self.demand.counts(index)
+        counts = self.access.counts(index)
         return block if block.shape == counts else np.broadcast_to(block, counts)
 
 
@@ -115,12 +115,12 @@ class Concatenate:
     axis: int
     backwards: bool
     dtype: np.dtype[Any]
-    demand: AccessMap
+    access: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         parts = [v for v in values if v is not None]
         if not parts:
-            return np.empty(self.demand.counts(index), self.dtype)
+            return np.empty(self.access.counts(index), self.dtype)
         if len(parts) == 1:
             return np.asarray(parts[0]).astype(self.dtype, copy=False)
         ordered = parts[::-1] if self.backwards else parts
@@ -146,7 +146,7 @@ class CallFunction:
         Passed on to it.
     numbers : tuple of AxisAccess
         The result's block number along each axis.
-    demand : AccessMap
+    access : AccessMap
         What is needed of the result.
     dtype : dtype
         What the result must have.
@@ -158,7 +158,7 @@ class CallFunction:
     function: Callable[..., Any]
     keywords: Mapping[str, Any]
     numbers: tuple[AxisAccess, ...]
-    demand: AccessMap
+    access: AccessMap
     dtype: np.dtype[Any]
     wants_block_id: bool
 
@@ -168,7 +168,7 @@ class CallFunction:
         if self.wants_block_id:
             keywords["block_id"] = chunk
         result = np.asarray(self.function(*map(_read_only, values), **keywords))
-        self._check(result, chunk, self.demand.counts(index))
+        self._check(result, chunk, self.access.counts(index))
         return result
 
     def _check(self, result: Block, chunk: Index, expected: Shape) -> None:
@@ -193,7 +193,7 @@ def _read_only(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReduceBlocks:
-    """Reduce blocks, or merge what was reduced before; ``demand`` is what the task needs of the input."""
+    """Reduce blocks, or merge what was reduced before; ``access`` is what the task needs of the input."""
 
     reducer: Reducer
     axes: tuple[int, ...]
@@ -201,11 +201,11 @@ class ReduceBlocks:
     extents: tuple[int, ...]
     first: bool
     last: bool
-    demand: AccessMap
+    access: AccessMap
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         if self.first:
-            along = enumerate(self.demand.axes)
+            along = enumerate(self.access.axes)
             origin = tuple(a.first(index) if axis in self.axes else 0 for axis, a in along)
             parts = self.reducer.start(np.asarray(values[0]), self.axes, origin)
         else:
@@ -216,10 +216,10 @@ class ReduceBlocks:
 
     def _counts(self, index: Index) -> Any:
         """Return how many elements each of the input's elements stands for."""
-        ndim = len(self.demand.axes)
+        ndim = len(self.access.axes)
         counts = np.ones((1,) * ndim)
         for axis, unit, extent in zip(self.axes, self.units, self.extents, strict=True):
-            groups = np.asarray(self.demand.axes[axis].numbers(index))
+            groups = np.asarray(self.access.axes[axis].numbers(index))
             along = np.minimum(unit, extent - groups * unit)
             counts = counts * along.reshape([-1 if a == axis else 1 for a in range(ndim)])
         return counts
@@ -229,12 +229,12 @@ class ReduceBlocks:
 class Step:
     """One step: which values it takes, what it makes of them, and which values nobody needs afterwards.
 
-    ``demand`` says at which tasks the step runs at all; at others its value is None.
+    ``access`` says at which tasks the step runs at all; at others its value is None.
     """
 
     function: BlockFunction
     arguments: tuple[int, ...]
-    demand: AccessMap
+    access: AccessMap
     frees: tuple[int, ...] = ()
 
 
@@ -247,13 +247,13 @@ class FusedKernel:
 
     def __call__(self, index: Index, *inputs: Any) -> Any:
         values = [
-            block if not demand.guards or demand.holds(index) else None
-            for block, demand in zip(inputs, self.inputs, strict=True)
+            block if not access.guards or access.holds(index) else None
+            for block, access in zip(inputs, self.inputs, strict=True)
         ]
         # Chunk by chunk and from workers, NumPy's floating-point warnings are noise; NaN and infinity tell.
         with np.errstate(all="ignore"):
             for step in self.steps:
-                run = not step.demand.guards or step.demand.holds(index)
+                run = not step.access.guards or step.access.holds(index)
                 arguments = [values[i] for i in step.arguments] if run else ()
                 values.append(step.function(index, arguments) if run else None)
                 for i in step.frees:

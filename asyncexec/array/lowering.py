@@ -134,8 +134,8 @@ class _Lowering:
         self.names[root], self.arrays[root], self.made_in[root] = name, outputs, found
         self.blocks[name] = BlockIO(
             sources=tuple(
-                Source(array=array, select=ReadRegion(demand))
-                for node, demand in builder.reads
+                Source(array=array, select=ReadRegion(access))
+                for node, access in builder.reads
                 for array in self._stored(node)
             ),
             targets=tuple(Target(array=array, block=found.block) for array in outputs),
@@ -147,8 +147,8 @@ class _Lowering:
                 kernel=builder.kernel(),
                 shape=found.grid,
                 inputs=tuple(
-                    self._read(node, demand, found.grid)
-                    for node, demand in builder.reads
+                    self._read(node, access, found.grid)
+                    for node, access in builder.reads
                     if node in self.names
                 ),
                 outputs=tuple(_output(array, found.block) for array in outputs),
@@ -176,9 +176,9 @@ class _Lowering:
     def _stored(self, node: Node) -> tuple[Any, ...]:
         return (node.array,) if isinstance(node, ArraySource) else self.arrays[node]
 
-    def _read(self, node: Node, demand: AccessMap, shape: tuple[int, ...]) -> Read:
+    def _read(self, node: Node, access: AccessMap, shape: tuple[int, ...]) -> Read:
         block = self.made_in[node].block
-        return Read(self.names[node], of_access(demand, node.shape, block, shape))
+        return Read(self.names[node], of_access(access, node.shape, block, shape))
 
 
 def _output(array: StoredArray, block: tuple[int, ...]) -> ChunkedOutput:

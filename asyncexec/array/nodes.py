@@ -1,7 +1,7 @@
 """The expression behind an array: an immutable DAG of nodes, built without looking at any chunk.
 
-A node says what it demands of its inputs for a demand on itself, and what a task does with the blocks it gets. The
-optimizer puts nodes together into stages by that alone, so that a new kind of operation is a new class.
+A node says what it reads of its inputs where some of its own elements are read, and what a task does with the blocks
+it gets. The optimizer puts nodes together into stages by that alone, so that a new kind of operation is a new class.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Node(Protocol):
     @property
     def aliases(self) -> bool: ...
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         """Return what is needed of each input (None: nothing, at no task) where ``out`` is needed of this."""
         ...
 
@@ -93,7 +93,7 @@ class ArraySource:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return ()
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
@@ -119,7 +119,7 @@ class Creation:
     inputs: tuple[Node, ...] = field(default=(), init=False)
     inline: bool = field(default=True, init=False)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return ()
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
@@ -151,8 +151,8 @@ class Elementwise:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
-        return tuple(broadcast_demand(out, node.shape, self.shape) for node in self.inputs)
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+        return tuple(broadcast_access(out, node.shape, self.shape) for node in self.inputs)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return True
@@ -164,7 +164,7 @@ class Elementwise:
         return 0
 
 
-def broadcast_demand(out: AccessMap, shape: Shape, onto: Shape) -> AccessMap:
+def broadcast_access(out: AccessMap, shape: Shape, onto: Shape) -> AccessMap:
     """Return what is needed of an array of ``shape`` that is broadcast onto ``onto``, of which ``out`` is needed."""
     lead = len(onto) - len(shape)
     axes = tuple(
@@ -191,7 +191,7 @@ class View:
     inline: bool = field(default=True, init=False)
     aliases: bool = field(default=True, init=False)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         found = out.through(self.axes)
         if found is None:
             raise ValueError(f"{self.operation} cannot be computed for {out!r} on the way")
@@ -206,7 +206,7 @@ class View:
             dropped=tuple(p for p, a in enumerate(self.axes) if a.axis is None),
             order=tuple(shown[axis] for axis in sorted(shown)),
             new=tuple(axis for axis in range(len(self.shape)) if axis not in shown),
-            demand=out,
+            access=out,
         )
 
     def working_bytes(self, out: AccessMap) -> int:
@@ -227,7 +227,7 @@ class Concat:
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         parts = zip(self.begins, self.inputs, strict=True)
         return tuple(out.part(self.axis, begin, node.shape[self.axis]) for begin, node in parts)
 
@@ -261,7 +261,7 @@ class Rechunk:
     def dtypes(self) -> tuple[DType, ...]:
         return self.inputs[0].dtypes
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
@@ -293,7 +293,7 @@ class Copy:
     def dtypes(self) -> tuple[DType, ...]:
         return self.inputs[0].dtypes
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
@@ -322,6 +322,6 @@ __all__ = [
     "Node",
     "Rechunk",
     "View",
-    "broadcast_demand",
+    "broadcast_access",
     "elements",
 ]

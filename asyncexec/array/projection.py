@@ -57,7 +57,7 @@ class TaskMemoryLimit:
 
     def memory(self, group: FusionGroup) -> Memory:
         """Return what a task of ``group`` is projected to need."""
-        reads = [self._read(node, demand) for node, demand in group.reads]
+        reads = [self._read(node, access) for node, access in group.reads]
         written, encoded = _written(group)
         needs = sum(held + passing for held, passing in reads)
         needs += (
@@ -74,18 +74,18 @@ class TaskMemoryLimit:
         """Whether a task of ``group`` stays within what is allowed."""
         return self.memory(group).fits
 
-    def _read(self, node: Node, demand: AccessMap) -> tuple[int, int]:
+    def _read(self, node: Node, access: AccessMap) -> tuple[int, int]:
         """Return what is held of an input, and what passes while it is read."""
         layout = self.layout(node)
         itemsize = sum(dtype.itemsize for dtype in node.dtypes)
-        region = math.prod(demand.most) * itemsize
-        scattered = [axis.most for axis in demand.axes if axis.positions is not None]
+        region = math.prod(access.most) * itemsize
+        scattered = [axis.most for axis in access.axes if axis.positions is not None]
         # Scattered elements are copied out of their chunks, by lists of positions.
         picked = region + POSITION_BYTES * sum(scattered) if scattered else 0
         if layout.resident_bytes is not None:
             return layout.resident_bytes + (region if scattered else 0), picked
         one = math.prod(map(min, layout.chunks, node.shape)) * itemsize if node.shape else itemsize
-        several = not all(map(_within_one, demand.axes, layout.chunks, node.shape))
+        several = not all(map(_within_one, access.axes, layout.chunks, node.shape))
         # Zarr decodes several chunks at a time, and of scattered ones holds more than it takes of them.
         at_once = min(max(scattered, default=1), ZARR_CHUNKS_AT_ONCE) if layout.copies else 1
         passing = one * (at_once + several) + layout.copies * region + picked
@@ -96,18 +96,18 @@ def _positions_bytes(group: FusionGroup) -> int:
     """Return the size of the lists of positions that every worker holds, once pickled and once as they are."""
     found = {
         axis.positions
-        for demands in group.demands.values()
-        for demand in demands
-        for axis in demand.axes
+        for accesses in group.accesses.values()
+        for access in accesses
+        for axis in access.axes
         if axis.positions is not None
     }
     return sum(2 * positions.array.nbytes for positions in found)
 
 
-def _within_one(demand: AxisAccess, chunk: int, extent: int) -> bool:
-    if demand.positions is not None:
+def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:
+    if access.positions is not None:
         return False
-    return extent <= chunk or demand.most <= 1 or demand.blocks(chunk, extent) is not None
+    return extent <= chunk or access.most <= 1 or access.blocks(chunk, extent) is not None
 
 
 def _written(group: FusionGroup) -> tuple[int, int]:
@@ -131,6 +131,6 @@ def _contiguous(group: FusionGroup) -> bool:
     # A copy of what was read: put together from chunks, or a whole one; a piece of a chunk is a view of it.
     return all(
         most >= min(chunk, n)
-        for node, demand in group.reads
-        for most, chunk, n in zip(demand.most, node.chunks, node.shape, strict=True)
+        for node, access in group.reads
+        for most, chunk, n in zip(access.most, node.chunks, node.shape, strict=True)
     )

@@ -42,7 +42,7 @@ class Reduction:
     def dtypes(self) -> tuple[DType, ...]:
         return (self.reducer.result_dtype,)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         raise AssertionError("a reduction is computed in passes")
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
@@ -103,10 +103,10 @@ class PartialReduction:
         set_once("chunks", _ones(self.inputs[0].chunks, self.axes))
         set_once("dtypes", (self.reducer.result_dtype,) if self.last else partial_dtypes)
 
-    def demands(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
-        return (self._demand(out),)
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+        return (self._access(out),)
 
-    def _demand(self, out: AccessMap) -> AccessMap:
+    def _access(self, out: AccessMap) -> AccessMap:
         axes = list(out.axes)
         lengths, groups = self.inputs[0].shape, self.shape
         for axis, width in zip(self.axes, self.widths, strict=True):
@@ -127,11 +127,11 @@ class PartialReduction:
             extents=self.extents,
             first=self.first,
             last=self.last,
-            demand=self._demand(out),
+            access=self._access(out),
         )
 
     def working_bytes(self, out: AccessMap) -> int:
-        elements = math.prod(self._demand(out).most)
+        elements = math.prod(self._access(out).most)
         if self.first:
             return self.reducer.working_bytes(elements)
         # Merging makes a few arrays of the size of what is merged.
