@@ -35,7 +35,7 @@ logger = logging.getLogger("asyncexec")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far an execution is, in tasks."""
+    """How far an execution is, in tasks; ``tasks`` grows where other stages say how many a stage has."""
 
     tasks: int
     completed: int
@@ -113,9 +113,8 @@ class Execution:
         if self._handle is None:
             return self._last_progress
         run = self._handle.run
-        return Progress(
-            tasks=self.plan.tasks, completed=self.plan.tasks - run.left, running=run.running
-        )
+        tasks = sum(stage.tasks for stage in run.stages)
+        return Progress(tasks=tasks, completed=tasks - run.left, running=run.running)
 
     def __repr__(self) -> str:
         progress = self.progress
@@ -224,7 +223,7 @@ class Execution:
             raise
         if run.error is not None:
             raise run.error
-        if run.left:
+        if run.left or run.late.unresolved:
             raise _StoppedError
         return handle
 

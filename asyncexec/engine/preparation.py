@@ -60,10 +60,8 @@ class Prepared:
         if self._workspace is not None:
             return self._workspace.collect(results)
         # An index space without axes is one task, whose value is no list.
-        returned = {
-            name: values if state.plan.stage(name).shape else values[0]
-            for name, values in results.items()
-        }
+        shapes = {stage.name: stage.stage.shape for stage in state.stages}
+        returned = {name: values if shapes[name] else values[0] for name, values in results.items()}
         if len(returned) == 1:
             return next(iter(returned.values()))
         return returned or None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from asyncexec.events.records import PlanStarted, ReadFigures, StageFigures
-from asyncexec.plan.outline import outline
+from asyncexec.events.records import PlanStarted, StageFigures
+from asyncexec.scheduler.late_stages import read_figures
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
@@ -33,7 +33,6 @@ def plan_started(
 
 
 def _figures(stage: Stage, *, details: bool) -> StageFigures:
-    reads = stage.reads if details else ()
     return StageFigures(
         name=stage.name,
         operation=stage.operation,
@@ -42,5 +41,6 @@ def _figures(stage: Stage, *, details: bool) -> StageFigures:
         projected_bytes=stage.memory.projected_bytes,
         allowed_bytes=stage.memory.allowed_bytes,
         idempotent=stage.idempotent,
-        reads=tuple(ReadFigures(stage=r.stage, relation=outline(r.relation)) for r in reads),
+        reads=read_figures(stage) if details else (),
+        waits_for=stage.waits_for,
     )

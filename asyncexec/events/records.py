@@ -61,6 +61,8 @@ class StageFigures:
     allowed_bytes: int | None = None
     idempotent: bool = True
     reads: tuple[ReadFigures, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    """The stages that give its size, where that is known only during the run; then 0 stands for unknown lengths."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,16 @@ class StageCompleted(Event):
     """The last task of a stage completed."""
 
     stage: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSized(Event):
+    """The size of a stage, which other stages were to give, is known; it comes before all else of that stage."""
+
+    stage: str
+    shape: tuple[int, ...]
+    tasks: int
+    reads: tuple[ReadFigures, ...] = ()
 
 
 class AttemptStarted(NamedTuple):

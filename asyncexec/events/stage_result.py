@@ -38,10 +38,12 @@ class StageResult:
     ----------
     name, operation : str
     tasks : int
-        How many there are.
+        How many there are, as far as is known.
     projected_bytes : int
         The most memory a task's process was projected to need; 0 where no projection was given.
     allowed_bytes : int or None
+    late : bool
+        Whether the number of tasks is not known yet, because other stages give it.
     completed : int
         Tasks that are complete, those of earlier runs included.
     resumed : int
@@ -68,6 +70,7 @@ class StageResult:
     tasks: int = 0
     projected_bytes: int = 0
     allowed_bytes: int | None = None
+    late: bool = False
     completed: int = 0
     resumed: int = 0
     attempts: int = 0
@@ -94,6 +97,7 @@ class StageResult:
             tasks=stage.tasks,
             projected_bytes=stage.projected_bytes,
             allowed_bytes=stage.allowed_bytes,
+            late=bool(stage.waits_for),
         )
 
     @property

@@ -100,6 +100,7 @@ def _one_task_an_item(
     value = values[name]
     try:
         count = len(value)
+        iter(value)
     except TypeError as error:
         kind = type(value).__name__
         raise StageSizeError(

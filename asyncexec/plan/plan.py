@@ -46,7 +46,8 @@ class Plan:
     name : str
         What messages, events and pictures call it.
     returns : iterable of str, optional
-        The value stages whose values are the result; by default those that nobody reads.
+        The value stages whose values are the result; by default those that nobody reads
+        or waits for.
     workspace : Workspace, optional
         Where chunks live; plans of plain functions need none.
 
@@ -73,6 +74,7 @@ class Plan:
         ordered = in_topological_order(name, tuple(stages))
         if returns is None:
             read = {r.stage for stage in ordered for r in stage.reads}
+            read.update(name for stage in ordered for name in stage.waits_for)
             returns = (s.name for s in ordered if s.holds_values and s.name not in read)
         set_once = partial(object.__setattr__, self)
         set_once("stages", ordered)

@@ -43,6 +43,16 @@ class Opening:
 class OpenWorkspace(Protocol):
     """A workspace during one run."""
 
+    def size(self, stage: Stage) -> None:
+        """Make ready what a late stage needs, now that its size is known; called before all else about that stage.
+
+        Raises
+        ------
+        StorageError
+            If what it writes cannot be made.
+        """
+        ...
+
     def io(self, stage: Stage) -> TaskIO | None:
         """Return how tasks of ``stage`` load and save; None where they take and put out values."""
         ...

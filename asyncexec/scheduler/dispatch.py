@@ -20,6 +20,7 @@ from asyncexec.scheduler.admission import AdmissionBudget
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Batch, Report
     from asyncexec.events.fanout import Fanout
+    from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
 
 logger = logging.getLogger("asyncexec")
@@ -59,6 +60,8 @@ class Dispatch:
         Takes back those of some attempts that the backend has not taken yet, and returns them.
     cancel : callable
         Has the backend stop attempts.
+    size : callable
+        Calls a function, which may block, for a run, and hands what it returns or raises to :meth:`sized`.
     avoid : callable, optional
         Has the backend leave workers idle, by name.
 
@@ -76,6 +79,7 @@ class Dispatch:
         send: Callable[[Batch], None],
         withdraw: Callable[[Collection[int]], set[int]],
         cancel: Callable[[Collection[int]], None],
+        size: Callable[[RunHandle, Callable[[], SizedStages]], None],
         avoid: Callable[[Collection[str]], None] | None = None,
     ) -> None:
         self.broken: BackendError | None = None
@@ -84,6 +88,7 @@ class Dispatch:
         self._send = send
         self._withdraw = withdraw
         self._cancel_at_backend = cancel
+        self._size = size
         self._avoid = avoid
         self._avoided: frozenset[str] = frozenset()
         self._handles: dict[int, RunHandle] = {}
@@ -112,6 +117,11 @@ class Dispatch:
                 handle = handles.get(report.attempt >> RUN_BITS)
                 if handle is not None:
                     handle.run.report((report,), now)
+        self.advance(now)
+
+    def sized(self, handle: RunHandle, sized: SizedStages | Exception, now: float) -> None:
+        """Let a run go on with stages whose sizes are known now, or fail as they could not be found."""
+        handle.run.sized(sized, now)
         self.advance(now)
 
     def tick(self, now: float) -> None:
@@ -146,6 +156,8 @@ class Dispatch:
         self._fill(now)
         for handle in tuple(self._handles.values()):
             run = handle.run
+            if run.late.due and not run.stopping:
+                self._size(handle, run.take_sizing())
             if run.unwanted:
                 self._cancel(run, now)
             if run.stopping and not run.finished:

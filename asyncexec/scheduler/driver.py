@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 import anyio
+from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from asyncexec.backends.contract import AvoidingBackend
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from asyncexec.backends.contract import Backend, Report
+    from asyncexec.scheduler.late_stages import SizedStages
 
 SLICE = 128
 """Reports handled before the event loop gets its turn: about 1 ms of work."""
@@ -40,6 +42,7 @@ class Driver:
             send=self._queue.put,
             withdraw=self._queue.withdraw,
             cancel=backend.cancel,
+            size=self._start_sizing,
             avoid=backend.avoid if isinstance(backend, AvoidingBackend) else None,
         )
         self._rearm = anyio.Event()
@@ -100,7 +103,19 @@ class Driver:
                 self._dispatch.tick(now)
                 self._alarm = self._dispatch.next_deadline()
 
+    async def _size(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
+        sized: SizedStages | Exception
+        try:
+            sized = await to_thread.run_sync(find)
+        except Exception as error:  # noqa: BLE001 - it ends the run, not the host
+            sized = error
+        self._dispatch.sized(handle, sized, anyio.current_time())
+        self._wake_in_time()
+
     # -- synchronous work
+
+    def _start_sizing(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
+        self._tasks.start_soon(self._size, handle, find)
 
     def _take_in(self, reports: Sequence[Report]) -> None:
         self._dispatch.take_in(reports, anyio.current_time())

@@ -14,6 +14,7 @@ from asyncexec.events.records import (
     RetryScheduled,
     StageCompleted,
     StageResumed,
+    StageSized,
     StageStarted,
     TaskFailed,
     TaskSucceeded,
@@ -21,7 +22,7 @@ from asyncexec.events.records import (
 
 if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
-    from asyncexec.events.records import AnyEvent
+    from asyncexec.events.records import AnyEvent, ReadFigures
     from asyncexec.scheduler.stage import AttemptRecord, StageState
 
 
@@ -85,6 +86,18 @@ class EventBuffer:
     def stage_started(self, stage: StageState, now: float) -> None:
         at = self._epoch + now
         self._add(StageStarted(execution=self._execution, at=at, stage=stage.name))
+
+    def stage_sized(self, stage: StageState, reads: tuple[ReadFigures, ...], now: float) -> None:
+        self._add(
+            StageSized(
+                execution=self._execution,
+                at=self._epoch + now,
+                stage=stage.name,
+                shape=stage.stage.shape,
+                tasks=stage.tasks,
+                reads=reads,
+            )
+        )
 
     def stage_resumed(self, stage: StageState, now: float) -> None:
         at = self._epoch + now

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncexec.plan.box import flat_runs, point, size, unravel
-from asyncexec.plan.relations import Blockwise
+from asyncexec.plan.relations import All, Blockwise
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.relations import Relation
+    from asyncexec.plan.stage import Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,33 @@ class Graph:
     outputs: tuple[tuple[Edge, ...], ...]
     depths: tuple[int, ...]
 
+    def sized(
+        self, sized: Mapping[int, Stage], positions: Mapping[str, int], *, barriers: bool = False
+    ) -> Graph:
+        """Return the graph in which late stages have their sizes, all of them known at one moment.
+
+        They wait for other stages as a whole, of which tasks may be complete already, and task by task for each other.
+        Edges from stages that gave a size, and are not read, are gone.
+
+        Parameters
+        ----------
+        sized : mapping of int to Stage
+            By position.
+        positions : mapping of str to int
+            Of all stages, by name.
+        barriers : bool
+            Whether they wait for each other as a whole, too.
+        """
+        inputs, outputs = list(self.inputs), list(self.outputs)
+        for consumer, stage in sized.items():
+            together = () if barriers else sized
+            inputs[consumer] = _edges(stage, consumer, positions, together=together)
+            for producer in {e.producer for e in (*self.inputs[consumer], *inputs[consumer])}:
+                others = [e for e in outputs[producer] if e.consumer != consumer]
+                mine = [e for e in inputs[consumer] if e.producer == producer]
+                outputs[producer] = tuple(sorted([*others, *mine], key=lambda e: e.consumer))
+        return Graph(tuple(inputs), tuple(outputs), self.depths)
+
 
 def graph_of(plan: Plan, *, barriers: bool = False) -> Graph:
     """Return the graph of ``plan``; ``barriers`` makes every edge wait for the whole producer."""
@@ -69,12 +97,32 @@ def graph_of(plan: Plan, *, barriers: bool = False) -> Graph:
     inputs: list[tuple[Edge, ...]] = []
     depths: list[int] = []
     for consumer, stage in enumerate(plan.stages):
-        edges = tuple(
-            _edge(positions[r.stage], consumer, r.relation, barriers=barriers) for r in stage.reads
-        )
+        together: Collection[int] = range(0 if barriers or stage.is_late else consumer)
+        read = {r.stage for r in stage.reads}
+        after = [positions[name] for name in dict.fromkeys(stage.waits_for) if name not in read]
+        edges = _edges(stage, consumer, positions, together=together, after=after)
         inputs.append(edges)
         depths.append(1 + max((depths[e.producer] for e in edges), default=-1))
     return Graph(tuple(inputs), _reverse(inputs), tuple(depths))
+
+
+def _edges(
+    stage: Stage,
+    consumer: int,
+    positions: Mapping[str, int],
+    *,
+    together: Collection[int],
+    after: Sequence[int] = (),
+) -> tuple[Edge, ...]:
+    """Return the edges into a stage: from those it reads (task by task from ``together``), and from those ``after``.
+
+    Of those ``after`` nothing is read: their values are to give its size.
+    """
+    reads = (
+        _edge(positions[r.stage], consumer, r.relation, barriers=positions[r.stage] not in together)
+        for r in stage.reads
+    )
+    return (*reads, *(_edge(p, consumer, All((), stage.shape), barriers=True) for p in after))
 
 
 def _edge(producer: int, consumer: int, relation: Relation, *, barriers: bool) -> Edge:

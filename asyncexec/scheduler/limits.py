@@ -1,4 +1,4 @@
-"""Timeouts: of a plan, of its stages, and of single attempts, those that seem to hang included."""
+"""Timeouts: of a plan, of its stages, and of single attempts, those that seem to hang or to be slow included."""
 
 from __future__ import annotations
 
@@ -24,8 +24,15 @@ class Limits:
     def __init__(self, plan: Plan, policies: RunPolicies, stages: Sequence[StageState]) -> None:
         self._plan = plan
         self._plan_limit = policies.timeout.plan
-        self._stages = [s for s in stages if s.policies.timeout.stage is not None]
+        self._stages: list[StageState] = []
         self._began = 0.0
+        for stage in stages:
+            self.add(stage)
+
+    def add(self, stage: StageState) -> None:
+        """Watch a stage, if it has a timeout."""
+        if stage.policies.timeout.stage is not None:
+            self._stages.append(stage)
 
     def begin(self, now: float) -> None:
         """Start the plan's clock; a stage's starts with its first task."""
@@ -58,6 +65,36 @@ class Limits:
                     f"{stage.readiness.left} of {stage.tasks} tasks were left"
                 )
         return None
+
+
+def time_out(stage: StageState, now: float) -> list[int]:
+    """Note which attempts of a stage run for too long, and return their ids: they are to be stopped."""
+    too_old = list(overdue(stage, now))
+    for attempt in too_old:
+        attempt.timed_out = True
+        if stage.detects_hangs:
+            stage.record_of(attempt).hangs += 1
+    return [attempt.id for attempt in too_old]
+
+
+def back_up_slow(stage: StageState, now: float, idle_slots: int) -> None:
+    """Queue a backup for each task of a stage whose attempt is slow."""
+    elapsed = 0.0 if stage.first_at is None else now - stage.first_at
+    # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
+    # takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
+    draining = idle_slots >= 0 and not stage.launchable
+    for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
+        stage.record_of(attempt)
+        stage.backups.append(attempt.task)
+
+
+def next_check(stage: StageState, idle_slots: int) -> float:
+    """Return when an attempt of a stage may be overdue or slow, as far as is known now; infinity if never."""
+    due = next_overdue(stage)
+    if not stage.monitor.active:
+        return due
+    draining = idle_slots >= 0 and not stage.launchable
+    return min(due, stage.monitor.next_check(draining=draining))
 
 
 def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:

@@ -8,7 +8,7 @@ shut.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.scheduler.dependency_counts import DependencyCounts
@@ -29,14 +29,35 @@ class StageReadiness:
         How many producers behind barriers are not complete; tasks may run at 0.
     left : int
         How many tasks are not complete.
+    late : bool
+        Whether the stage's size is not known yet: it never is ready, nor complete, and another takes its place.
     """
 
-    __slots__ = ("_dependencies", "_direct", "_done", "_feeders", "gates", "left", "queue", "tasks")
+    __slots__ = (
+        "_dependencies",
+        "_direct",
+        "_done",
+        "_feeders",
+        "gates",
+        "late",
+        "left",
+        "queue",
+        "tasks",
+    )
 
-    def __init__(self, graph: Graph, position: int, tasks: int, done: Sequence[range] = ()) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        position: int,
+        tasks: int,
+        done: Sequence[range] = (),
+        *,
+        late: bool = False,
+    ) -> None:
         edges = [e for e in graph.inputs[position] if not e.barrier]
+        self.late = late
         self.tasks = tasks
-        self.left = tasks
+        self.left = max(tasks, 1) if late else tasks
         self.queue = ReadyQueue()
         self.gates = sum(e.barrier for e in graph.inputs[position])
         self._feeders = len(edges)
@@ -55,7 +76,7 @@ class StageReadiness:
 
     def begin(self) -> None:
         """Make ready all tasks of a stage that waits for no single task of another."""
-        if not self._feeders:
+        if not self._feeders and not self.late:
             for start, stop in self._not_done(0, self.tasks):
                 self.queue.push_run(start, stop)
 
@@ -109,15 +130,58 @@ class Readiness:
 
     __slots__ = ("_graph", "stages")
 
-    def __init__(self, graph: Graph, tasks: Sequence[int], done: Sequence[Sequence[range]]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        tasks: Sequence[int],
+        done: Sequence[Sequence[range]],
+        late: Collection[int] = (),
+    ) -> None:
         self._graph = graph
-        self.stages = [StageReadiness(graph, i, n, done[i]) for i, n in enumerate(tasks)]
+        self.stages = [
+            StageReadiness(graph, i, n, done[i], late=i in late) for i, n in enumerate(tasks)
+        ]
 
     def begin(self, done: Sequence[Sequence[range]]) -> Iterator[int]:
         """Make ready the first tasks; iterate over the stages that are complete before anything runs."""
-        for stage in self.stages:
-            stage.begin()
-        for position, runs in enumerate(done):
+        return self._begin(dict(enumerate(done)))
+
+    def sized(
+        self, graph: Graph, tasks: Mapping[int, int], done: Mapping[int, Sequence[range]]
+    ) -> tuple[Readiness, list[int]]:
+        """Return what :meth:`install` takes when late stages have their sizes, and which of them are complete.
+
+        May be called in a thread while tasks of other stages complete.
+
+        Parameters
+        ----------
+        graph : Graph
+            With the sizes.
+        tasks, done : mappings
+            By position: how many tasks there are, and those that are complete.
+        """
+        sized = Readiness(graph, (), ())
+        sized.stages = [*self.stages]
+        for position, count in tasks.items():
+            sized.stages[position] = StageReadiness(graph, position, count, done[position])
+        return sized, list(sized._begin(done))
+
+    def install(self, sized: Readiness, positions: Collection[int]) -> None:
+        """Take over the stages at ``positions``, whose sizes are known now."""
+        self._graph = sized._graph
+        for position in positions:
+            stage = self.stages[position] = sized.stages[position]
+            stage.gates -= sum(
+                edge.barrier
+                and edge.producer not in positions
+                and not self.stages[edge.producer].left
+                for edge in self._graph.inputs[position]
+            )
+
+    def _begin(self, done: Mapping[int, Sequence[range]]) -> Iterator[int]:
+        for position in done:
+            self.stages[position].begin()
+        for position, runs in done.items():
             for run in runs:
                 for task in run:
                     self.complete(position, task)

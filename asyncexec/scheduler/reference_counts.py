@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asyncexec.plan.stage import Stage
-    from asyncexec.scheduler.graph import Edge, Graph
+    from asyncexec.scheduler.graph import Edge
 
 
 class ReferenceCounts:
@@ -40,13 +39,3 @@ class ReferenceCounts:
     def _needs(self, task: int) -> int:
         # A barrier among the readers keeps everything until its stage is complete; the run's end frees it.
         return self._barriers + sum([edge.readers(task) for edge in self._edges])
-
-
-def reference_counts(
-    graph: Graph, stages: Sequence[Stage], wanted: Sequence[bool]
-) -> list[ReferenceCounts | None]:
-    """Return counts for each stage whose outputs are to be freed when they have been read, and None for the others."""
-    return [
-        ReferenceCounts(stage.tasks, graph.outputs[i]) if wanted[i] and graph.outputs[i] else None
-        for i, stage in enumerate(stages)
-    ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import Many
+from asyncexec.plan.items import as_sequence
 from asyncexec.plan.stage import Items, Read, Stage
+from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.graph import Edge
@@ -16,16 +19,18 @@ class ResultStore:
     """Outputs of value stages, by stage position and task."""
 
     def __init__(self, stages: Sequence[Stage], returned: Sequence[str]) -> None:
-        self._stages = stages
+        self._stages = list(stages)
         self._positions = {stage.name: i for i, stage in enumerate(stages)}
         self._results: dict[int, list[Any]] = {
             i: [None] * stage.tasks for i, stage in enumerate(stages) if stage.name in returned
         }
         read = {r.stage for stage in stages for r in stage.reads}
+        read.update(name for stage in stages for name in stage.waits_for)
         self._kept: list[dict[int, Any] | list[Any] | None] = [
             self._results.get(i, {} if stage.name in read else None) if stage.holds_values else None
             for i, stage in enumerate(stages)
         ]
+        self._items: dict[int, Sequence[Any]] = {}
 
     def put(self, position: int, task: int, value: Any) -> None:
         """Keep the value of a completed task, if it is part of the result or a stage reads it."""
@@ -35,6 +40,8 @@ class ResultStore:
 
     def drop(self, position: int, tasks: Sequence[int] | None) -> None:
         """Drop the values of ``tasks`` (of all, for None) unless they are part of the result."""
+        if tasks is None:
+            self._items.pop(position, None)
         kept = self._kept[position]
         if not isinstance(kept, dict):
             return
@@ -43,6 +50,31 @@ class ResultStore:
             return
         for task in tasks:
             kept.pop(task, None)
+
+    def value(self, position: int) -> Any:
+        """Return the value of a stage that is complete, as tasks in this process get it; a list where it has an axis.
+
+        Nothing is dropped while stages wait for it, so that this may be called in a thread.
+        """
+        kept = self._kept[position]
+        if kept is None:
+            return None
+        shape = self._stages[position].shape
+        return (
+            [decode(kept[task]) for task in range(math.prod(shape))] if shape else decode(kept[0])
+        )
+
+    def size(self, position: int, stage: Stage, values: Mapping[str, Any]) -> None:
+        """Make room for the values of a late stage whose size is known now, and keep the items that it reads.
+
+        ``values`` are those it waited for. May be called in a thread.
+        """
+        self._stages[position] = stage
+        if position in self._results:
+            self._results[position].extend([None] * (stage.tasks - len(self._results[position])))
+        for read in stage.reads:
+            if read.item and read.stage in values:
+                self._items[self._positions[read.stage]] = as_sequence(values[read.stage])
 
     def results(self) -> dict[str, list[Any]]:
         """Return the values of the returned stages, by stage name."""
@@ -66,7 +98,11 @@ class ResultStore:
         return lambda task: tuple(source(task) for source in sources)
 
     def _gatherer(self, read: Read, edge: Edge) -> Callable[[int], Any]:
-        kept = self._kept[self._positions[read.stage]]
+        position = self._positions[read.stage]
+        kept = self._kept[position]
+        if read.item:
+            items = self._items
+            return lambda task: items[position][task]
         if kept is None:
             return _nothing  # an array stage: its readers read from storage
         if edge.identical and not read.many:

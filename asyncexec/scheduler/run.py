@@ -2,8 +2,9 @@
 
 The driver calls, in any order: :meth:`Run.next_batch` (for a batch to send), :meth:`Run.report` (with reports of the
 backend), :meth:`Run.tick` (as time has passed), :meth:`Run.stop`. It reads :attr:`Run.unwanted` (attempts to cancel),
-:attr:`Run.event_buffer` (events for observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. ``now`` is always
-the driver's monotonic clock in seconds.
+:attr:`Run.event_buffer` (events for observers), :meth:`Run.next_deadline` and :attr:`Run.finished`. Where
+:attr:`Run.late` says that sizes of stages are due, it calls what :meth:`Run.take_sizing` returns, in a thread, and
+hands the result to :meth:`Run.sized`. ``now`` is always the driver's monotonic clock in seconds.
 
 The course of a task:
 
@@ -21,22 +22,33 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Started
-from asyncexec.errors import RetryBudgetError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.failures import FailDecision, RetryDecision, caused_by, decide_retry
-from asyncexec.scheduler.limits import Limits, next_overdue, overdue
-from asyncexec.scheduler.stage import AttemptRecord, BatchLease, TaskRecord
+from asyncexec.scheduler.late_stages import LateStages
+from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
+from asyncexec.scheduler.retry_budget import RetryBudget
+from asyncexec.scheduler.stage import (
+    AttemptRecord,
+    BatchLease,
+    TaskRecord,
+    deepest_first,
+    workers_of,
+)
 from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncexec.backends.contract import Capabilities, Report
     from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
 
@@ -48,7 +60,9 @@ class Run:
     ----------
     stages : list of StageState
     left : int
-        How many tasks are not complete.
+        How many tasks are not complete, as far as is known.
+    late : LateStages
+        The stages whose sizes are not known yet.
     in_flight : int
         How many batches are with the backend.
     unwanted : list of int
@@ -81,6 +95,7 @@ class Run:
         self.plan = state.plan
         self.stages = state.stages
         self.left = sum(stage.tasks for stage in self.stages)
+        self.late = LateStages(state.plan.stages)
         self.in_flight = 0
         self.unwanted: list[int] = []
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
@@ -93,12 +108,12 @@ class Run:
         self._budget = budget
         self._ids = ids
         self._random = random.Random(seed)
-        self._waiting = sorted(self.stages, key=lambda s: (-s.depth, s.position))
+        self._waiting = deepest_first(s for s in self.stages if not s.stage.is_late)
         self._running: dict[int, AttemptRecord] = {}
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
         self._ticked_at = 0.0
-        self._retries_left = state.retries_allowed
+        self._retry_budget = RetryBudget(state.plan.name, state.stages)
         self._limits = Limits(state.plan, state.policies, state.stages)
         self._starts = state.worker_starts
         self._epoch = epoch
@@ -110,7 +125,9 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether everything is complete (or stopped) and nothing is with the backend."""
-        return not self._running and (self.stopping or not self.left)
+        if self._running or self.late.sizing:
+            return False
+        return self.stopping or not (self.left or self.late.unresolved)
 
     @property
     def running(self) -> int:
@@ -122,8 +139,8 @@ class Run:
         """Whether work is left and nothing will ever make it go on."""
         return (
             not self.stopping
-            and self.left > 0
-            and not self._running
+            and (self.left > 0 or self.late.unresolved > 0)
+            and not (self._running or self.late.due or self.late.sizing)
             and not self._delayed
             and self._circuit.state is State.CLOSED
             and not any(stage.launchable for stage in self._waiting)
@@ -133,11 +150,36 @@ class Run:
         """Make the first tasks ready."""
         self._limits.begin(now)
         for stage in self.stages:
-            if resumed := stage.figures.resumed:
-                stage.figures.completed = resumed
-                self.left -= resumed
-                self.event_buffer.stage_resumed(stage, now)
+            self._resume(stage, now)
         for position in self._state.begin():
+            self._stage_completed(self.stages[position], now)
+
+    def take_sizing(self) -> Callable[[], SizedStages]:
+        """Return what finds the sizes of the stages that are due; it may block, and raises if one cannot be found."""
+        return partial(self._state.size, self.late.take(), watched=self.event_buffer.watched)
+
+    def sized(self, sized: SizedStages | Exception, now: float) -> None:
+        """Go on with stages whose sizes are known now, or fail because they could not be found."""
+        if self.stopping:
+            self.late.sized()
+        elif isinstance(sized, Exception):
+            self.late.sized()
+            self.stop(sized)
+        else:
+            self.late.sized(tuple(sized.stages))
+            self._install(sized, now)
+
+    def _install(self, sized: SizedStages, now: float) -> None:
+        known = sum(self.stages[position].tasks for position in sized.stages)
+        self._state.install(sized)
+        self._retry_budget.grow(self.stages)
+        self._waiting = deepest_first((*self._waiting, *sized.stages.values()))
+        self.left += sum(stage.tasks for stage in sized.stages.values()) - known
+        for position, stage in sized.stages.items():
+            self._limits.add(stage)
+            self.event_buffer.stage_sized(stage, sized.reads[position], now)
+            self._resume(stage, now)
+        for position in sized.complete:
             self._stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
@@ -203,12 +245,7 @@ class Run:
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
         idle = self._idle_slots()
-        for stage in self._waiting:
-            if stage.monitor.attempts:
-                times.append(next_overdue(stage))
-                if stage.monitor.active:
-                    draining = idle >= 0 and not stage.launchable
-                    times.append(stage.monitor.next_check(draining=draining))
+        times.extend(next_check(s, idle) for s in self._waiting if s.monitor.attempts)
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -219,19 +256,25 @@ class Run:
         self.error = error
         self._delayed.clear()
         for stage in self.stages:
-            stage.readiness.queue.clear()
-            stage.backups.clear()
-            stage.exclusive.clear()
+            stage.clear()
         self.unwanted.extend(self._running)
         self._budget.withdraw(self)
 
     def abandon_all(self) -> int:
         """Give up the attempts whose outcomes do not come, and return how many there were."""
+        self.late.sized()
         abandoned = list(self._running.values())
         self._running.clear()
         for attempt in abandoned:
             self._give_back(attempt.lease)
         return len(abandoned)
+
+    def _resume(self, stage: StageState, now: float) -> None:
+        """Count the tasks that an earlier run completed."""
+        if resumed := stage.figures.resumed:
+            stage.figures.completed = resumed
+            self.left -= resumed
+            self.event_buffer.stage_resumed(stage, now)
 
     # -- sending
 
@@ -239,18 +282,13 @@ class Run:
         if stage.backups:
             return self._send(stage, [stage.backups.popleft()], now, backup=True)
         queue = stage.readiness.queue
-        one = self._circuit.state is not State.CLOSED or self._is_suspect(stage, queue.first)
+        one = self._circuit.state is not State.CLOSED or (
+            not self._tells_progress and stage.is_suspect(queue.first)
+        )
         most = 1 if one else stage.batch.size(queue.count, slots)
         if (limit := self._policies.most_in_flight) is not None:
             most = min(most, limit - len(self._running))
         return self._send(stage, queue.take(most), now)
-
-    def _is_suspect(self, stage: StageState, task: int | None) -> bool:
-        """Whether a task may have made others of its batch fail, so that it goes alone this time."""
-        if self._tells_progress or task is None:
-            return False
-        record = stage.task_records.get(task)
-        return record is not None and record.failures > 0
 
     @property
     def _full(self) -> bool:
@@ -296,7 +334,7 @@ class Run:
             if stage.task_records and task in stage.task_records:
                 self._another(stage, attempt, now, backup=backup)
             jobs.append(AttemptSpec(number, task, inputs(task)))
-        return Batch(stage.program, jobs, _others(stage, tasks) if backup else frozenset())
+        return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
 
     def _another(
         self, stage: StageState, attempt: AttemptRecord, now: float, *, backup: bool
@@ -400,6 +438,8 @@ class Run:
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
         self._waiting = [s for s in self._waiting if s.readiness.left]
+        if self.late.unresolved:
+            self.late.completed(stage.position)
         self.event_buffer.stage_completed(stage, now)
 
     def _unsuccessful(
@@ -445,9 +485,9 @@ class Run:
         if self.stopping:
             return
         if decision.counts_as_failure:
-            self._retries_left -= 1
-            if self._retries_left < 0:
-                self._out_of_retries(attempt, stage, decision)
+            error = self._retry_budget.take(attempt, decision)
+            if error is not None:
+                self.stop(error)
                 return
         if decision.failed:
             stage.figures.retries += 1
@@ -457,16 +497,6 @@ class Run:
         else:
             due = now + decision.delay_seconds
             heappush(self._delayed, (due, attempt.id, stage, attempt.task, decision.exclusive))
-
-    def _out_of_retries(
-        self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision
-    ) -> None:
-        error = RetryBudgetError(
-            f"plan {self.plan.name!r}: more than {self._state.retries_allowed:g} retries, the plan's budget; the last "
-            f"was to be of stage {stage.name!r}, task {attempt.task} ({decision.reason}). Something is wrong with "
-            f"most tasks; see the events, or raise Retry(budget=...)"
-        )
-        self.stop(caused_by(error, decision.info))
 
     def _record_failure(
         self, stage: StageState, attempt: AttemptRecord, decision: RetryDecision, now: float
@@ -482,27 +512,9 @@ class Run:
     # -- the clock
 
     def _check_attempts(self, stage: StageState, now: float) -> None:
-        too_old = list(overdue(stage, now))
-        for attempt in too_old:
-            attempt.timed_out = True
-            if stage.detects_hangs:
-                stage.record_of(attempt).hangs += 1
-        self.unwanted.extend(attempt.id for attempt in too_old)
-        if self.stopping:
-            return
-        elapsed = 0.0 if stage.first_at is None else now - stage.first_at
-        # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a
-        # backup takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
-        draining = self._idle_slots() >= 0 and not stage.launchable
-        for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
-            stage.record_of(attempt)
-            stage.backups.append(attempt.task)
+        self.unwanted.extend(time_out(stage, now))
+        if not self.stopping:
+            back_up_slow(stage, now, self._idle_slots())
 
     def _idle_slots(self) -> int:
         return self._state.slots() - self._budget.batches
-
-
-def _others(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
-    """Return the workers that are known to run attempts of these tasks."""
-    alive = (a for task in tasks for a in stage.task_records[task].alive.values())
-    return frozenset(attempt.worker for attempt in alive if attempt.worker)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import StageProgram
-from asyncexec.errors import OptionError
 from asyncexec.events.stage_result import StageResult
+from asyncexec.plan.late import resolved
 from asyncexec.scheduler.batching import BatchSize
-from asyncexec.scheduler.graph import Edge, graph_of
+from asyncexec.scheduler.graph import Edge, Graph, graph_of
+from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
 from asyncexec.scheduler.readiness import Readiness
-from asyncexec.scheduler.reference_counts import ReferenceCounts, reference_counts
+from asyncexec.scheduler.reference_counts import ReferenceCounts
 from asyncexec.scheduler.result_store import ResultStore
 from asyncexec.scheduler.stage import AttemptRecord, StageState
 from asyncexec.straggler.duration_history import DurationHistory
@@ -59,25 +59,25 @@ class RunState:
         workspace: OpenWorkspace | None = None,
         history: DurationHistory | None = None,
     ) -> None:
-        if late := [stage.name for stage in plan.stages if stage.is_late]:
-            raise OptionError(f"stages whose size is known late cannot be run yet: {late}")
         self.plan = plan
         self._history = DurationHistory() if history is None else history
         self.worker_starts = WorkerStarts()
         self.policies = policies
         self.slots = slots
+        self._name = name
+        self._capabilities = capabilities
         self._workspace = workspace
+        self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
         self._graph = graph_of(plan, barriers=policies.barriers)
-        self._done = [self._done_tasks(i) for i in range(len(plan.stages))]
-        self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done)
+        self._done = [self._done_tasks(stage) for stage in plan.stages]
+        late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
+        self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
         self.values = ResultStore(plan.stages, plan.returns or ())
-        self.stages = self._make_stages(name, capabilities)
-        # Per stage: the inputs that are freed task by task as they have been read.
-        self._read = [list(self._retained(edges)) for edges in self._graph.inputs]
-        self.retries_allowed = max(
-            (stage.policies.retry.retries_allowed(plan.tasks) for stage in self.stages),
-            default=math.inf,
+        self.stages = self._make_stages(
+            dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
+        # Per stage: the inputs that are freed task by task as they have been read.
+        self._read = [self._retained(edges, self.stages) for edges in self._graph.inputs]
 
     def begin(self) -> Iterator[int]:
         """Make the first tasks ready; iterate over the stages that are complete already."""
@@ -96,23 +96,83 @@ class RunState:
         if not stage.readiness.left:
             self._stage_was_read(position)
 
-    def _retained(
-        self, edges: Sequence[Edge]
-    ) -> Iterator[tuple[Edge, StageState, ReferenceCounts]]:
+    def size(self, positions: Sequence[int], *, watched: bool) -> SizedStages:
+        """Return the late stages at ``positions`` with their sizes, for :meth:`install`.
+
+        Called in a worker thread, because it may block, while tasks of other stages complete.
+
+        Raises
+        ------
+        PlanError, StorageError, SerializationError
+            If the size of one of them cannot be found, what it writes cannot be made, or it cannot be sent to workers.
+        """
+        sized = self._sizes(positions)
+        done = {position: self._done_tasks(stage) for position, stage in sized.items()}
+        graph = self._graph.sized(sized, self._positions, barriers=self.policies.barriers)
+        tasks = {position: stage.tasks for position, stage in sized.items()}
+        readiness, complete = self._readiness.sized(graph, tasks, done)
+        made = dict(zip(sized, self._make_stages(sized, graph, readiness, done), strict=True))
+        stages = [made.get(i, stage) for i, stage in enumerate(self.stages)]
+        if not self._capabilities.shares_memory:
+            for state in made.values():
+                _ = state.program.blob
+        return SizedStages(
+            stages=made,
+            reads={i: read_figures(stage) if watched else () for i, stage in sized.items()},
+            graph=graph,
+            readiness=readiness,
+            read={i: self._retained(graph.inputs[i], stages) for i in sized},
+            complete=complete,
+        )
+
+    def install(self, sized: SizedStages) -> None:
+        """Go on with late stages whose sizes are known now."""
+        before, self._graph = self._graph, sized.graph
+        self._readiness.install(sized.readiness, sized.stages)
+        for position, stage in sized.stages.items():
+            self.stages[position] = stage
+            self._read[position] = sized.read[position]
+        for position in sized.stages:
+            read = {edge.producer for edge in sized.graph.inputs[position]}
+            for edge in before.inputs[position]:
+                if edge.producer not in read:  # It gave the size, and that is all.
+                    self._whole_was_read(edge.producer)
+        for position in sized.complete:
+            self._stage_was_read(position)
+
+    def _sizes(self, positions: Sequence[int]) -> dict[int, Stage]:
+        """Return the stages at ``positions`` as they are, by position; what they write has been made."""
+        known = {s.name: s.stage for s in self.stages if not s.stage.is_late}
+        waited_for = {name for i in positions for name in self.plan.stages[i].waits_for}
+        values = {name: self.values.value(self._positions[name]) for name in waited_for}
+        sized: dict[int, Stage] = {}
+        for position in positions:
+            late = self.plan.stages[position]
+            mine = {name: values[name] for name in late.waits_for}
+            stage = sized[position] = known[late.name] = resolved(self.plan.name, late, mine, known)
+            self.values.size(position, stage, mine)
+            if self._workspace is not None:
+                self._workspace.size(stage)
+        return sized
+
+    def _retained(self, edges: Sequence[Edge], stages: Sequence[StageState]) -> RetainedInputs:
+        retained: RetainedInputs = []
         for edge in edges:
-            producer = self.stages[edge.producer]
+            producer = stages[edge.producer]
             if not edge.barrier and producer.references is not None:
-                yield edge, producer, producer.references
+                retained.append((edge, producer, producer.references))
+        return retained
 
     def _stage_was_read(self, position: int) -> None:
         for edge in self._graph.inputs[position]:
-            producer = self.stages[edge.producer]
-            if (
-                edge.barrier
-                and producer.references is not None
-                and producer.references.stage_read()
-            ):
-                self._free(producer, None)
+            if edge.barrier:
+                self._whole_was_read(edge.producer)
+
+    def _whole_was_read(self, position: int) -> None:
+        """Note that a stage needs the outputs of the one at ``position`` no longer, of which it needed all."""
+        producer = self.stages[position]
+        if producer.references is not None and producer.references.stage_read():
+            self._free(producer, None)
 
     def _free(self, producer: StageState, tasks: Sequence[int] | None) -> None:
         if producer.keeps_values:
@@ -122,30 +182,31 @@ class RunState:
                 producer.name, range(producer.tasks) if tasks is None else tasks
             )
 
-    def _done_tasks(self, position: int) -> Sequence[range]:
-        if self._workspace is None or not self.policies.resume:
+    def _done_tasks(self, stage: Stage) -> Sequence[range]:
+        if self._workspace is None or not self.policies.resume or stage.is_late:
             return ()
-        return self._workspace.done(self.plan.stages[position])
+        return self._workspace.done(stage)
 
-    def _make_stages(self, name: str, capabilities: Capabilities) -> list[StageState]:
-        stages = self.plan.stages
-        workspace = self._workspace
-        wanted = [
-            s.name not in (self.plan.returns or ())
-            if s.holds_values
-            else workspace is not None and workspace.releases(s)
-            for s in stages
-        ]
-        kept = reference_counts(self._graph, stages, wanted)
+    def _make_stages(
+        self,
+        stages: Mapping[int, Stage],
+        graph: Graph,
+        readiness: Readiness,
+        done: Mapping[int, Sequence[range]] | Sequence[Sequence[range]],
+    ) -> list[StageState]:
+        """Return the states of ``stages``, which are given by position."""
+        # Of a late stage nothing is known to storage before it has its size.
+        workspace, capabilities = self._workspace, self._capabilities
         states = []
-        for position, stage in enumerate(stages):
+        for position, stage in stages.items():
+            stored = workspace if not stage.is_late else None
             program = StageProgram(
-                key=f"{name}/{stage.name}",
+                key=f"{self._name}/{stage.name}",
                 plan=self.plan.name,
                 stage=stage.name,
                 kernel=stage.kernel,
                 shape=stage.shape,
-                io=workspace.io(stage) if workspace is not None else None,
+                io=stored.io(stage) if stored is not None else None,
                 memory_bytes=stage.memory.allowed_bytes or stage.memory.projected_bytes or None,
                 resources=stage.resources,
             )
@@ -155,24 +216,36 @@ class RunState:
                 tasks=stage.tasks,
                 projected_bytes=stage.memory.projected_bytes,
                 allowed_bytes=stage.memory.allowed_bytes,
-                resumed=sum(map(len, self._done[position])),
+                resumed=sum(map(len, done[position])),
+                late=stage.is_late,
             )
             policies = self.policies.for_stage(stage)
             state = StageState(
                 position=position,
-                depth=self._graph.depths[position],
+                depth=graph.depths[position],
                 stage=stage,
                 program=program,
-                readiness=self._readiness.stages[position],
+                readiness=readiness.stages[position],
                 policies=policies,
-                inputs=self.values.reader(stage, self._graph.inputs[position]),
-                references=kept[position],
+                inputs=self.values.reader(stage, graph.inputs[position]),
+                references=self._references(stage, graph.outputs[position]),
                 batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
                 figures=figures,
                 monitor=self._monitor(policies, program, figures, stage, capabilities),
             )
             states.append(state)
         return states
+
+    def _references(self, stage: Stage, outputs: Sequence[Edge]) -> ReferenceCounts | None:
+        """Return counts for a stage whose outputs are to be freed when they have been read, and None for others."""
+        workspace = self._workspace
+        if not outputs or stage.is_late:
+            return None
+        if stage.holds_values:
+            wanted = stage.name not in (self.plan.returns or ())
+        else:
+            wanted = workspace is not None and workspace.releases(stage)
+        return ReferenceCounts(stage.tasks, outputs) if wanted else None
 
     def _monitor(
         self,

@@ -11,7 +11,7 @@ from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from asyncexec.backends.contract import StageProgram
@@ -212,6 +212,17 @@ class StageState:
         ready = self.readiness.queue.count if not self.readiness.gates else 0
         return ready + len(self.backups) + len(self.exclusive)
 
+    def is_suspect(self, task: int | None) -> bool:
+        """Whether a task may have made others of its batch fail, so that it is to go alone this time."""
+        record = None if task is None else self.task_records.get(task)
+        return record is not None and record.failures > 0
+
+    def clear(self) -> None:
+        """Forget what could be started."""
+        self.readiness.queue.clear()
+        self.backups.clear()
+        self.exclusive.clear()
+
     def record_of(self, attempt: AttemptRecord) -> TaskRecord:
         """Return the record of the task of an attempt that runs."""
         record = attempt.task_record
@@ -219,3 +230,14 @@ class StageState:
             record = attempt.task_record = self.task_records[attempt.task] = TaskRecord()
             record.alive[attempt.id] = attempt
         return record
+
+
+def deepest_first(stages: Iterable[StageState]) -> list[StageState]:
+    """Return ``stages`` in the order in which their tasks are sent."""
+    return sorted(stages, key=lambda stage: (-stage.depth, stage.position))
+
+
+def workers_of(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
+    """Return the workers that are known to run attempts of these tasks, each of which has a record."""
+    alive = (a for task in tasks for a in stage.task_records[task].alive.values())
+    return frozenset(attempt.worker for attempt in alive if attempt.worker)

@@ -92,6 +92,7 @@ def simulate(
         send=backend.send,
         withdraw=backend.withdraw,
         cancel=backend.cancel,
+        size=backend.size,
         avoid=backend.avoid,
     )
     handle = RunHandle(0, run, fanout)

@@ -10,16 +10,20 @@ import math
 from collections.abc import Callable, Collection
 from heapq import heapify, heappop, heappush
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Report
-from asyncexec.errors import BackendError, StalledError, UsageError
+from asyncexec.errors import AsyncexecError, BackendError, StalledError, UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.simulation.trace import Bar, Trace
+
+if TYPE_CHECKING:
+    from asyncexec.scheduler.dispatch import RunHandle
+    from asyncexec.scheduler.late_stages import SizedStages
 
 _FAILURE = ErrorInfo(
     "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
@@ -116,6 +120,20 @@ class VirtualBackend:
         self._left_idle = [worker for worker in self._left_idle if worker in self._avoided]
         self._idle.extend(back)
         self._workers.serve()
+
+    def size(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
+        """Find sizes of stages, which takes no time."""
+        self.at(self.now, self._find_sizes, (handle, find))
+
+    def _find_sizes(self, asked: tuple[RunHandle, Callable[[], SizedStages]]) -> None:
+        handle, find = asked
+        sized: SizedStages | Exception
+        try:
+            sized = find()
+        except AsyncexecError as error:
+            sized = error
+        if self.dispatch is not None:
+            self.dispatch.sized(handle, sized, self.now)
 
     # -- the clock
 

@@ -49,6 +49,9 @@ class _FaultyOpenWorkspace:
         self._inner = inner
         self._faults = faults
 
+    def size(self, stage: Stage) -> None:
+        self._inner.size(stage)
+
     def io(self, stage: Stage) -> TaskIO | None:
         io = self._inner.io(stage)
         if io is None or stage.holds_values:  # whose function is wrapped already

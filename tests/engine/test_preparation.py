@@ -9,11 +9,11 @@ from anyio import to_thread
 
 import asyncexec as ax
 import asyncexec.array as xp
-from asyncexec.engine import started
 from asyncexec.errors import SerializationError
 from asyncexec.events.records import PlanStarted
 from asyncexec.observers import History, Logs, Progress
 from asyncexec.plan.fingerprint import plan_fingerprint as fingerprint_module
+from asyncexec.scheduler import late_stages
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 
 
@@ -35,7 +35,7 @@ def hashed(monkeypatch):
 @pytest.fixture
 def outlined(monkeypatch):
     """The thread of each time that a relation is outlined."""
-    return called_in(monkeypatch, started, "outline")
+    return called_in(monkeypatch, late_stages, "outline")
 
 
 def called_in(monkeypatch, module, name):

@@ -66,6 +66,9 @@ class OpenArrayWorkspace:
         }
         object.__setattr__(self, "_tiered", tiered)
 
+    def size(self, stage: Stage) -> None:
+        """Make ready what a late stage needs: nothing yet."""
+
     def io(self, stage: Stage) -> BlockIO | None:
         """Return which blocks the tasks of ``stage`` read and write; None for a stage without any."""
         return self.blocks.get(stage.name)

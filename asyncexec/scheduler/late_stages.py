@@ -1,0 +1,108 @@
+"""The stages of a run whose sizes are not known yet: when they can be known, and what they are like then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from asyncexec.events.records import ReadFigures
+from asyncexec.plan.outline import outline
+
+if TYPE_CHECKING:
+    from asyncexec.plan.stage import Stage
+    from asyncexec.scheduler.graph import Edge, Graph
+    from asyncexec.scheduler.readiness import Readiness
+    from asyncexec.scheduler.reference_counts import ReferenceCounts
+    from asyncexec.scheduler.stage import StageState
+
+type RetainedInputs = list[tuple[Edge, StageState, ReferenceCounts]]
+"""The inputs of a stage that are freed task by task as they have been read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SizedStages:
+    """Late stages with their sizes, and all that a run needs to go on with them; made off the event loop.
+
+    Attributes
+    ----------
+    stages : mapping of int to StageState
+        By position.
+    reads : mapping of int to tuple of ReadFigures
+        For observers.
+    graph : Graph
+    readiness : Readiness
+    read : mapping of int to RetainedInputs
+    complete : list of int
+        The positions of those that have nothing left to do.
+    """
+
+    stages: Mapping[int, StageState]
+    reads: Mapping[int, tuple[ReadFigures, ...]]
+    graph: Graph
+    readiness: Readiness
+    read: Mapping[int, RetainedInputs]
+    complete: Sequence[int]
+
+
+class LateStages:
+    """The stages of a run whose sizes are not known, and what each of them waits for.
+
+    The size of a stage can be known when the stages that it waits for are complete, and the sizes of all that it reads
+    are known or become known with it. One group is sized at a time.
+
+    Attributes
+    ----------
+    unresolved : int
+        How many there are.
+    due : bool
+        Whether some can be sized now.
+    sizing : bool
+        Whether some are being sized.
+    """
+
+    def __init__(self, stages: Sequence[Stage]) -> None:
+        positions = {stage.name: i for i, stage in enumerate(stages)}
+        late = {i: stage for i, stage in enumerate(stages) if stage.is_late}
+        # In the plan's order, so that what is read comes before what reads it.
+        self._waits_for = {i: {positions[n] for n in s.waits_for} for i, s in late.items()}
+        self._reads = {i: {positions[r.stage] for r in s.reads} for i, s in late.items()}
+        self._waited_for = frozenset[int]().union(*self._waits_for.values())
+        self.unresolved = len(late)
+        self.due = False
+        self.sizing = False
+
+    def completed(self, position: int) -> None:
+        """Note that all tasks of a stage are complete."""
+        if position in self._waited_for:
+            for missing in self._waits_for.values():
+                missing.discard(position)
+            self._look()
+
+    def take(self) -> tuple[int, ...]:
+        """Return the positions of those that can be sized now, until :meth:`sized` all that are being sized."""
+        self.due, self.sizing = False, True
+        return tuple(self._group())
+
+    def sized(self, positions: Sequence[int] = ()) -> None:
+        """Note that the sizes of these are known, and that nothing is being sized."""
+        self.sizing = False
+        for position in positions:
+            del self._waits_for[position], self._reads[position]
+        self.unresolved = len(self._waits_for)
+        self._look()
+
+    def _look(self) -> None:
+        self.due = not self.sizing and next(self._group(), None) is not None
+
+    def _group(self) -> Iterator[int]:
+        unknown = set(self._waits_for)
+        for position, missing in self._waits_for.items():
+            if not missing and unknown.isdisjoint(self._reads[position]):
+                unknown.discard(position)
+                yield position
+
+
+def read_figures(stage: Stage) -> tuple[ReadFigures, ...]:
+    """Return what ``stage`` reads, as observers need to know it; for many blocks in disorder that may take long."""
+    return tuple(ReadFigures(stage=r.stage, relation=outline(r.relation)) for r in stage.reads)
