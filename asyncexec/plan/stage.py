@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from asyncexec.plan.memory import Memory
 
 if TYPE_CHECKING:
+    from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.relations import Relation
 
@@ -45,7 +46,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkedOutput:
-    """An array that a stage writes: task ``index`` writes the block at ``index * block``, and nobody else does.
+    """An array that a stage writes, each task one block of it, and nobody else does.
 
     Attributes
     ----------
@@ -57,6 +58,11 @@ class ChunkedOutput:
         What storage writes at once (the chunk, or the shard where there are shards), in elements.
     dtype : str
         NumPy's name for the element type.
+    name : str
+        What users call it, where a stage writes several arrays (``"R"``).
+    access : AccessMap or None
+        The elements that each task writes, where its block does not lie at ``index * block``: an output may have fewer
+        axes than the index space, or have them in another order. The blocks must be disjoint and cover the array.
     """
 
     location: str
@@ -64,6 +70,8 @@ class ChunkedOutput:
     block: Shape
     unit: Shape
     dtype: str
+    name: str = ""
+    access: AccessMap | None = None
 
     @property
     def nbytes(self) -> int:

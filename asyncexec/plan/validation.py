@@ -23,6 +23,7 @@ from asyncexec.errors import (
 from asyncexec.plan.box import point, size
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage, Stages
+from asyncexec.plan.written import block_numbers, conflict, grid_of, is_covered
 
 OVERRIDES = frozenset({"retry", "timeout", "straggler"})
 """The policies a stage may have of its own."""
@@ -230,8 +231,19 @@ def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
             f"{where} writes {output.location!r} of shape {shape} in blocks of {block} and units of {unit}: "
             f"there must be one positive length an axis"
         )
-    blocks = tuple(-(-n // b) for n, b in zip(shape, block, strict=True))
-    if blocks != stage.shape:
+    numbers, blocks = block_numbers(output), grid_of(output)
+    if numbers is None:
+        raise WriteConflictError(
+            f"{where}: a task does not write one whole block of {block} to {output.location!r} (shape {shape}): "
+            f"let its access take blocks that begin at multiples of their length"
+        )
+    if output.access is not None and (found := conflict(output, stage.shape)) is not None:
+        first, second, shared = found
+        raise WriteConflictError(
+            f"{where}: tasks {first} and {second} would both write block {shared} of {output.location!r}; "
+            f"let an axis of what it writes follow each axis of its index space {stage.shape}"
+        )
+    if not is_covered(output, stage.shape) or (output.access is None and blocks != stage.shape):
         raise WriteConflictError(
             f"{where} has the index space {stage.shape}, but what it writes to {output.location!r} "
             f"(shape {shape} in blocks of {block}) has {blocks} blocks: there must be one task a block"
@@ -239,8 +251,9 @@ def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:
     for axis, (count, length, whole) in enumerate(zip(blocks, block, unit, strict=True)):
         # The first border between two blocks lies at `length`; if it is the border of a unit, so are all.
         if count > 1 and length % whole:
-            first = tuple(0 for _ in blocks)
-            second = tuple(int(a == axis) for a in range(len(blocks)))
+            along = numbers[axis].axis
+            first = tuple(0 for _ in stage.shape)
+            second = tuple(int(a == along) for a in range(len(stage.shape)))
             shared = tuple(length // whole if a == axis else 0 for a in range(len(blocks)))
             raise WriteConflictError(
                 f"{where}: tasks {first} and {second} would both write chunk {shared} of {output.location!r}, "

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.render.diagram_layout import Layout, Point, layered
-from asyncexec.plan.render.text import items_text, reading_text, shape_text, summary, tasks_text
+from asyncexec.plan.render.text import (
+    items_text,
+    output_text,
+    reading_text,
+    shape_text,
+    summary,
+    tasks_text,
+)
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage, Stages
@@ -88,7 +95,7 @@ def _texts(stage: Stage) -> list[str]:
     lines = [_cut(stage.name), _cut(operation + tasks)]
     lines += [items_text(given) for given in stage.items]
     if stage.outputs:
-        blocks = ", ".join(dict.fromkeys(shape_text(o.block) for o in stage.outputs))
+        blocks = ", ".join(dict.fromkeys(map(output_text, stage.outputs)))
         lines.append(_cut(f"writes {format_bytes(stage.write_bytes)} in blocks of {blocks}"))
     memory = stage.memory
     if memory.projected_bytes:

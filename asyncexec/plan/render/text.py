@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.relations import Blockwise, Guarded
 from asyncexec.plan.render.axis_words import ONE_BLOCK, WORDS, word_of
-from asyncexec.plan.stage import Items, Read, Stage, Stages
+from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage, Stages
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -101,6 +101,11 @@ def shape_text(shape: Shape) -> str:
     return "x".join(f"{n:,}" for n in shape) or "scalar"
 
 
+def output_text(output: ChunkedOutput) -> str:
+    """Return the blocks that ``output`` is written in, after its name if it has one."""
+    return f"{output.name} {shape_text(output.block)}".strip()
+
+
 def _count(n: int, what: str) -> str:
     return f"{n:,} {what}" if n == 1 else f"{n:,} {what}s"
 
@@ -157,5 +162,5 @@ def _figures(stage: Stage) -> tuple[str, ...]:
     if len(stage.shape) > 1 and stage.tasks:
         tasks += f" ({shape_text(stage.shape)})"
     writes = format_bytes(stage.write_bytes) if stage.outputs else ""
-    blocks = ", ".join(dict.fromkeys(shape_text(output.block) for output in stage.outputs))
+    blocks = ", ".join(dict.fromkeys(map(output_text, stage.outputs)))
     return stage.operation, tasks, writes, blocks, needs

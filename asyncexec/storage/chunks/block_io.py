@@ -16,6 +16,7 @@ from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
+    from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
 
 
@@ -108,6 +109,8 @@ class Source:
 class Target:
     """One output of a stage's kernel: task ``index`` writes the block at ``index * block``, cut to the array.
 
+    With an ``access``, it writes what that says: one whole block, and each task another.
+
     Raises
     ------
     WriteConflictError
@@ -116,6 +119,7 @@ class Target:
 
     array: StoredArray | Writable
     block: Shape
+    access: AccessMap | None = None
 
     def __post_init__(self) -> None:
         ref = self.ref
@@ -131,8 +135,22 @@ class Target:
         """The array that is written."""
         return self.array if isinstance(self.array, StoredArray) else self.array.ref
 
+    @property
+    def shape(self) -> Shape:
+        """The array's shape."""
+        return self.array.shape
+
+    def number(self, index: Index) -> Index:
+        """Return the number of the block that the task at ``index`` writes."""
+        if self.access is None:
+            return index
+        along = zip(self.region(index), self.block, strict=True)
+        return tuple([part.start // block for part, block in along])
+
     def region(self, index: Index) -> tuple[slice, ...]:
         """Return where the task at ``index`` writes, in elements."""
+        if self.access is not None:
+            return tuple([axis.region(index) for axis in self.access.axes])
         along = zip(index, self.block, self.array.shape, strict=True)
         return tuple([slice(i * block, min((i + 1) * block, n)) for i, block, n in along])
 

@@ -16,12 +16,12 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.creation import remove
 from asyncexec.storage.tiers.process import TierArray
-from asyncexec.storage.workspace.presence import blocks_present, partial_files, runs
+from asyncexec.storage.workspace.presence import partial_files, runs, tasks_present
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Stage
-    from asyncexec.storage.chunks.block_io import BlockIO, Readable
+    from asyncexec.storage.chunks.block_io import BlockIO, Readable, Target
     from asyncexec.storage.places.locations import Location
     from asyncexec.storage.workspace.work_dir import WorkPlace
 
@@ -57,11 +57,11 @@ class OpenArrayWorkspace:
     shapes: Mapping[str, Shape]
     place: WorkPlace
     resumable: bool = False
-    _tiered: dict[str, tuple[TierArray, ...]] = field(init=False, repr=False)
+    _tiered: dict[str, tuple[tuple[Target, TierArray], ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tiered = {
-            stage: tuple(t.array for t in io.targets if isinstance(t.array, TierArray))
+            stage: tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray))
             for stage, io in self.blocks.items()
         }
         object.__setattr__(self, "_tiered", tiered)
@@ -78,20 +78,21 @@ class OpenArrayWorkspace:
         io = self.blocks.get(stage.name)
         if not self.resumable or io is None or not io.targets:
             return []
-        return runs(np.logical_and.reduce([blocks_present(target) for target in io.targets]))
+        present = [tasks_present(target, stage.shape) for target in io.targets]
+        return runs(np.logical_and.reduce(present))
 
     def releases(self, stage: Stage) -> bool:
         """Whether the chunks of ``stage`` are kept in memory, and are not the result."""
         arrays = self._tiered.get(stage.name, ())
-        return any(not self._is_result(array) for array in arrays)
+        return any(not self._is_result(array) for _, array in arrays)
 
     def release(self, stage: str, tasks: Sequence[int]) -> None:
         """Let go of the chunks of these tasks: nobody will read them any more."""
         shape = self.shapes[stage]
         indices = [unravel(task, shape) for task in tasks]
-        for array in self._tiered[stage]:
+        for target, array in self._tiered[stage]:
             if not self._is_result(array):
-                array.release(indices)
+                array.release(map(target.number, indices))
 
     def collect(self, values: Mapping[str, list[Any]]) -> Any:
         """Return the results as NumPy arrays (the caller's own, to write to); values by stage where there are none.
@@ -122,7 +123,7 @@ class OpenArrayWorkspace:
                 stack.callback(remove, location)
             for ref in self.targets:
                 stack.callback(_sweep, ref)
-            for array in (array for arrays in self._tiered.values() for array in arrays):
+            for array in (array for arrays in self._tiered.values() for _, array in arrays):
                 stack.callback(array.clear)
 
     def _is_result(self, array: TierArray) -> bool:

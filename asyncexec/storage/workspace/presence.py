@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asyncexec.plan.written import axes_written
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
 
@@ -38,6 +39,17 @@ def blocks_present(target: Target) -> np.ndarray:
                 present, range(0, present.shape[axis], -(-block // unit)), axis=axis
             )
     return present
+
+
+def tasks_present(target: Target, stage: Shape) -> np.ndarray:
+    """Return, for every task of the index space ``stage``, whether the block that it writes is stored whole."""
+    present = blocks_present(target)
+    if target.access is None:
+        return present
+    # Axes that follow no stage axis have one block, and stage axes that nothing follows have one task.
+    order = [axis for axis in axes_written(target, stage) if axis is not None]
+    rest = [axis for axis in range(present.ndim) if axis not in order]
+    return present.transpose(*order, *rest).reshape(stage)
 
 
 def runs(present: np.ndarray) -> list[range]:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access_map import AccessMap
 from asyncexec.storage import Target, create_array, planned_array, write
-from asyncexec.storage.workspace.presence import blocks_present, runs
+from asyncexec.storage.workspace.presence import blocks_present, runs, tasks_present
 
 
 def made(place, **options):
@@ -86,3 +88,15 @@ def test_runs_are_the_flat_indices_in_order(present):
     found = runs(np.array(present, bool))
     assert [i for run in found for i in run] == [i for i, there in enumerate(present) if there]
     assert all(a.stop < b.start for a, b in pairwise(found))
+
+
+def test_presence_goes_by_task_where_blocks_do_not_lie_at_the_tasks_index(tmp_path):
+    ref = made(tmp_path / "x")
+    rows_follow_the_second_axis = AccessMap(
+        (AxisAccess(1, 4, 0, 10), AxisAccess.constant(0, 7)),
+    )
+    target = Target(array=ref, block=(4, 9), access=rows_follow_the_second_axis)
+    assert target.region((0, 2)) == (slice(8, 10, 1), slice(0, 7, 1))
+    assert target.number((0, 2)) == (2, 0)
+    put(ref, target, (0, 2))
+    assert tasks_present(target, (1, 3)).tolist() == [[False, False, True]]
