@@ -23,7 +23,7 @@ RIDDLE = re.compile(
 QUESTIONS = {
     ".": 1,
     "array": 25,
-    "backends": 142,
+    "backends": 120,
     "cli": 0,
     "engine": 7,
     "events": 3,
@@ -42,7 +42,7 @@ QUESTIONS = {
 RIDDLES = {
     ".": 0,
     "array": 7,
-    "backends": 78,
+    "backends": 63,
     "cli": 0,
     "engine": 1,
     "events": 3,

@@ -15,9 +15,7 @@ STILL_TWICE = {
     "Place",
     "Progress",
     "Session",
-    "Worker",
     "connect",
-    "run_call",
 }
 
 type Homes = dict[str, set[str]]

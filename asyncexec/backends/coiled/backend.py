@@ -1,4 +1,4 @@
-"""Coiled: a Dask cluster of virtual machines in one's own cloud account, made for the run."""
+"""The ``coiled`` executor: a Dask cluster of virtual machines in the user's cloud account, made for the run."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class CoiledOptions:
 class CoiledBackend(ClusterBackend):
     """Run tasks on the cluster of a Coiled function, which is shut down on leaving.
 
-    Virtual machines come as work waits, and go when there has been none for half a minute.
+    Virtual machines are started while work waits, and ended after half a minute without any.
 
     Its options are the fields of :class:`CoiledOptions`.
 
@@ -92,7 +92,7 @@ class CoiledBackend(ClusterBackend):
     MissingExtraError
         If Coiled is not installed.
     OptionError
-        If an option is not what it should be.
+        If the value of an option is not allowed.
     ConfigurationError
         On entering, if there is no account, or Coiled does not accept it.
     """
@@ -141,7 +141,7 @@ class CoiledBackend(ClusterBackend):
 
     async def _make_cluster(self) -> Any:
         await check_account()
-        # The client keeps the clusters of functions by name, and hands them out again when they have been closed.
+        # Coiled's client caches the clusters of functions by name, and returns them even after they have been closed.
         named = (
             self._made
             if self._made["name"]
@@ -151,7 +151,7 @@ class CoiledBackend(ClusterBackend):
 
 
 async def check_account() -> None:
-    """See that Coiled would let us in, since its client would otherwise ask on the terminal.
+    """Check the Coiled token, because Coiled's client would ask for one on the terminal.
 
     Raises
     ------
@@ -184,7 +184,7 @@ async def check_account() -> None:
 
 
 def make_function_cluster(options: Mapping[str, Any]) -> Any:
-    """Return the cluster that a Coiled function with these options runs on; blocks while it is made."""
+    """Make the cluster that a Coiled function with these options runs on; blocks until it is there."""
     import coiled
 
     function: Any = coiled.function(**options)
@@ -192,4 +192,4 @@ def make_function_cluster(options: Mapping[str, Any]) -> Any:
 
 
 def _nothing() -> None:
-    """Stand for the tasks: what runs on the cluster is sent to it by Dask, not by the function."""
+    """Do nothing; tasks are sent to the cluster by Dask, not through this function."""

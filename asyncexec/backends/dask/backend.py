@@ -1,4 +1,4 @@
-"""Dask: a cluster of our own on this machine, or anybody's anywhere."""
+"""The ``dask`` executor: a local cluster of its own, or any existing cluster."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from asyncexec.backends.option_fields import takes_options
 
 
 class DaskBackend(ClusterBackend):
-    """Run tasks on a Dask cluster: one of our own on this machine, or one that is there already.
+    """Run tasks on a Dask cluster: a local one that is started for it, or an existing one.
 
-    Without ``cluster_address``, ``scheduler_file``, ``client`` or ``cluster`` a cluster is started on this machine, and
-    ended on leaving. A cluster that is lent is not closed, and nothing about it is changed.
+    Without ``cluster_address``, ``scheduler_file``, ``client`` or ``cluster`` a local cluster is started, and ended on
+    leaving. An existing cluster is not closed, and its settings are not changed.
 
     Its options are the fields of :class:`DaskOptions`.
 
@@ -24,7 +24,7 @@ class DaskBackend(ClusterBackend):
     MissingExtraError
         If Dask is not installed.
     OptionError
-        If an option is not what it should be, or does not go with another.
+        If the value of an option is not allowed, or does not go with another option.
     """
 
     features: ClassVar[Capabilities] = Capabilities(

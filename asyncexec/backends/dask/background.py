@@ -1,4 +1,4 @@
-"""What goes on beside the calls of a system, from its opening to its closing."""
+"""Tasks that run in the background while a system is open."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import anyio
 from anyio.abc import TaskGroup
 
 
-class Beside:
-    """A task group in a task of its own, since a system is opened and closed in different cancel scopes.
+class BackgroundTasks:
+    """A task group inside a task of its own.
+
+    A system is opened and closed in different cancel scopes, in which one task group could not be entered and exited.
 
     Attributes
     ----------
     tasks : TaskGroup
-        Once started.
+        The task group, after :meth:`start`.
     """
 
     tasks: TaskGroup
@@ -23,18 +25,18 @@ class Beside:
         self._host: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin."""
+        """Enter the task group."""
         ready = anyio.Event()
-        self._host = asyncio.create_task(self._live(ready), name="asyncexec-dask")
+        self._host = asyncio.create_task(self._run(ready), name="asyncexec-dask")
         await ready.wait()
 
     async def end(self) -> None:
-        """Cancel what goes on, and wait for its end; raises what it has raised."""
+        """Cancel the tasks, and wait for their end; raises what they have raised."""
         if self._host is not None:
             self.tasks.cancel_scope.cancel()
             await self._host
 
-    async def _live(self, ready: anyio.Event) -> None:
+    async def _run(self, ready: anyio.Event) -> None:
         async with anyio.create_task_group() as self.tasks:
             ready.set()
             await anyio.sleep_forever()

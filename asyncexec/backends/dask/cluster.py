@@ -1,4 +1,4 @@
-"""How a cluster is had: made on this machine, made by a function of the user's, or lent."""
+"""Start a cluster on this machine, make one by a function of the user, or connect to an existing one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from asyncexec.errors import BackendError
 
 logger = logging.getLogger(__name__)
 
-# Of clusters of our own.
+# The Dask configuration of local clusters.
 _CONFIG = {
-    # Spilling and pausing are about results that are kept on workers, which ours are not. A worker that is over its
-    # limit is ended by its nanny.
+    # Spilling and pausing are about results kept on workers, and none are kept. The nanny ends a worker that is over
+    # its limit.
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
-    # A thread that looks at every other thread a hundred times a second, for a dashboard that there is not.
+    # The profiler's thread samples every other thread a hundred times a second, for a dashboard that is switched off.
     "distributed.worker.profile.enabled": False,
 }
 
-# A nanny puts these into its own process, which is ours, for the workers that it spawns.
+# A nanny sets these in its own process, which is this one, so that the workers it spawns inherit them.
 _SET_BY_NANNIES = (
     "MALLOC_TRIM_THRESHOLD_",
     "MKL_NUM_THREADS",
@@ -41,19 +41,19 @@ _SET_BY_NANNIES = (
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Access:
-    """A connection to a cluster.
+class ClusterHandle:
+    """A cluster, and the client that is connected to it.
 
     Attributes
     ----------
     client : distributed.Client
-        Ours, asynchronous.
+        The asynchronous client, made for this handle.
     cluster : object or None
-        What can be scaled, where there is something.
+        The cluster object, if there is one that can be scaled.
     directory : str
-        For files of ours.
+        A temporary directory.
     ours : bool
-        Whether the cluster was made for us.
+        True for a cluster that was made for this engine.
     """
 
     client: Any
@@ -64,24 +64,24 @@ class Access:
 
     @property
     def planned(self) -> int:
-        """How many workers a cluster that was made for us is to have; 0 where it sees to them by itself."""
+        """The number of workers planned for a cluster that was made for this engine; 0 where it plans by itself."""
         if self.ours and isinstance(self.cluster, _library().SpecCluster):
-            with suppress(RuntimeError):  # It lives in a thread of its own, and changes meanwhile.
+            with suppress(RuntimeError):  # The plan changes in another thread meanwhile.
                 return len(self.cluster.plan)
         return 0
 
     async def close(self) -> None:
-        """Let go of everything; end what is ours."""
+        """Disconnect, and end the cluster if it was made for this engine."""
         await self.stack.aclose()
 
 
-async def open_access(options: DaskOptions, *, executor: str) -> Access:
-    """Make or find the cluster, and connect to it.
+async def open_cluster(options: DaskOptions, *, executor: str) -> ClusterHandle:
+    """Start or find the cluster, and connect to it.
 
     Raises
     ------
     BackendError
-        If it cannot be made, or does not answer.
+        If it cannot be started, or does not answer.
     """
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(
@@ -92,10 +92,10 @@ async def open_access(options: DaskOptions, *, executor: str) -> Access:
             target: dict[str, Any] = {"address": cluster.scheduler_address}
             target["security"] = cluster.security
         else:
-            cluster, target = await _foreign_cluster(options, stack)
+            cluster, target = await _existing_cluster(options, stack)
         client = await _connect(target, options, executor=executor)
         stack.push_async_callback(client.close)
-        return Access(
+        return ClusterHandle(
             client=client,
             cluster=cluster,
             directory=directory,
@@ -113,7 +113,7 @@ async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: st
         name="asyncexec",
     )
     try:
-        # A scheduler file that is not there would be waited for without end.
+        # Dask would wait for a missing scheduler file without end.
         with anyio.fail_after(options.connect_timeout + 1):
             return await client
     except (OSError, TimeoutError, ValueError) as error:
@@ -135,7 +135,7 @@ async def _local_cluster(
     if options.processes:
         stack.callback(_restore, {name: os.environ.get(name) for name in _SET_BY_NANNIES})
     scheduler, worker, security = _parts(options, directory)
-    number = options.workers if options.growth is None else options.growth[0]
+    number = options.workers if options.scale_range is None else options.scale_range[0]
     cluster = _library().SpecCluster(
         scheduler=scheduler,
         worker=worker,
@@ -155,7 +155,9 @@ async def _local_cluster(
 
 
 def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """Return what scheduler and workers are to be, and what they speak with.
+    """Return the specifications of scheduler and workers, and their security.
+
+    Dask's ``LocalCluster`` is made of the same parts, but its HTTP servers listen on all interfaces.
 
     Dask's ``LocalCluster`` is made of the same parts, but has its HTTP servers listen to all the world.
     """
@@ -180,7 +182,7 @@ def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[s
     }
     if options.processes:
         worker |= {"env": dict(options.env_vars or {}), "config": _CONFIG}
-    # One death of a worker is one lost attempt, and not three more deaths.
+    # Without this, the scheduler would try a lost task on three more workers, and end each of them.
     scheduler = every | {"port": 0, "allowed_failures": 0}
     return (
         {"cls": dask.Scheduler, "options": scheduler},
@@ -190,7 +192,7 @@ def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[s
 
 
 def _library() -> Any:
-    """Return Dask's package, most of whose functions have no types."""
+    """Return the package ``distributed``, untyped: most of its functions have no annotations."""
     import distributed
 
     return distributed
@@ -205,7 +207,7 @@ def _restore(variables: dict[str, str | None]) -> None:
 
 
 async def _close_local(cluster: Any) -> None:
-    """End a cluster of our own, with whatever runs in it."""
+    """End a local cluster, killing the tasks that still run in it."""
     for nanny in cluster.workers.values():
         pid = getattr(nanny, "pid", None)
         if pid is not None:
@@ -217,10 +219,10 @@ async def _close_local(cluster: Any) -> None:
     await cluster.close()
 
 
-async def _foreign_cluster(
+async def _existing_cluster(
     options: DaskOptions, stack: AsyncExitStack
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the cluster, where there is one that can be scaled, and what a client connects with."""
+    """Return the cluster, if there is one that can be scaled, and the client's arguments to connect to it."""
     client, cluster, security = options.client, options.cluster, options.security
     if client is not None:
         return client.cluster, {"address": client.scheduler.address, "security": client.security}
@@ -244,7 +246,7 @@ async def _close_made(cluster: Any) -> None:
         else:
             await asyncio.to_thread(cluster.close)
     except Exception:
-        # It must not hide why it is closed: a cluster whose jobs were refused may not close well.
+        # This must not hide the error that led to closing: a cluster whose jobs were refused may not close well.
         logger.warning(
             "a Dask cluster that was made for an engine did not close well", exc_info=True
         )

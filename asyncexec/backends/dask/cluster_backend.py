@@ -1,4 +1,4 @@
-"""A Dask cluster, however it is had, as a backend."""
+"""The backend that ``dask`` and ``coiled`` have in common."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ClusterBackend(CallsBackend):
     ----------
     options : DaskOptions
     features : Capabilities
-        Of its class.
+        The capabilities of the class.
     """
 
     def __init__(self, options: DaskOptions, features: Capabilities) -> None:
@@ -31,12 +31,12 @@ class ClusterBackend(CallsBackend):
         self._cluster = system
 
     def avoid(self, workers: Collection[str], /) -> None:
-        """Start nothing on these workers until told otherwise, unless only they can run it."""
+        """Start nothing on these workers until the next call, unless only they can run it."""
         self._cluster.avoid(workers)
 
 
 def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
-    """Return what is known before the cluster is there."""
+    """Return the capabilities that are known before the cluster is there."""
     shared = options.own and not options.processes
     limit = options.memory_bytes
     return replace(
@@ -46,7 +46,7 @@ def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
         isolated=not shared,
         shares_memory=shared,
         measures_memory=options.kills,
-        # The process at once; a machine that vanishes, after Dask's worker-ttl.
+        # A worker process that dies is noticed at once; a machine that vanishes, after Dask's ``worker-ttl``.
         loss_seconds=None if shared else (1.0 if options.own else 300.0),
         worker_bytes=None if limit is None else limit // options.threads_each,
         resources=options.resource_amounts,

@@ -1,4 +1,4 @@
-"""What the batches on one cluster share: the client, the mail, and how a Dask task is submitted and watched."""
+"""The connection that the batches on one cluster share: client, mailboxes, submitting and watching Dask tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anyio.abc import TaskGroup
 
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.dask.worker_side import StartsFile
-from asyncexec.backends.dask.workers import Worker
+from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.errors import BackendError
 
 LARGE_BYTES = 5_000_000
@@ -22,32 +22,32 @@ type Mailbox = asyncio.Queue[bytes | Exception | None]
 
 
 class WorkerGoneError(Exception):
-    """The worker has left or died."""
+    """The worker has left the cluster or died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Links:
-    """What batches share.
+class ClusterConnection:
+    """The client, and the state that all batches on a cluster share.
 
     Attributes
     ----------
     client : distributed.Client
     name : str
-        Of the executor, for messages.
+        The name of the executor, for messages.
     topic : str
-        Of the events in which workers tell of our batches.
+        The topic of the events by which workers report.
     starts : StartsFile
     same_machine : bool
-        Whether workers certainly write down their starts where we see it.
+        True if all workers are on this machine, so that their starts are in the file.
     tasks : TaskGroup
-        For what goes on beside a batch.
+        Runs the tasks that watch and stop batches.
     caller : RemoteCaller
-    numbers : iterator of int
-        For calls.
+    call_numbers : iterator of int
+        Numbers for calls.
     kill : callable or None
-        Kills a worker, where that is allowed.
-    mail : dict
-        Of the calls that run, by number: frames, the error that ended it, or None at its end.
+        Kills a worker; None where that is not allowed.
+    mailboxes : dict
+        The mailboxes of running calls, by number: frames, the error that ended the call, or None at its end.
     """
 
     client: Any
@@ -57,21 +57,21 @@ class Links:
     same_machine: bool
     tasks: TaskGroup
     caller: RemoteCaller
-    numbers: Iterator[int]
-    kill: Callable[[Worker], Awaitable[None]] | None
-    mail: dict[int, Mailbox] = field(default_factory=dict)
+    call_numbers: Iterator[int]
+    kill: Callable[[DaskWorker], Awaitable[None]] | None
+    mailboxes: dict[int, Mailbox] = field(default_factory=dict)
 
-    def measures(self, worker: Worker) -> bool:
-        """Whether what a worker's process holds is held by one task.
+    def measures(self, worker: DaskWorker) -> bool:
+        """Return whether the memory of the worker's process is that of one task at a time.
 
-        So where it has one thread, and none that was given up computes on beside: what is cancelled is killed.
+        That is so if it has one thread and no abandoned task computes on in it: cancelled tasks are killed.
         """
         return self.kill is not None and worker.threads == 1
 
-    def hear(self, event: tuple[float, Any]) -> None:
-        """Pass on what a worker tells of a call."""
+    def on_event(self, event: tuple[float, Any]) -> None:
+        """Put the frame of a worker's event into the mailbox of its call."""
         said = event[1]
-        mailbox = self.mail.get(said["call"])
+        mailbox = self.mailboxes.get(said["call"])
         if mailbox is not None:
             mailbox.put_nowait(None if said["end"] else said["frame"])
 
@@ -79,15 +79,15 @@ class Links:
         self,
         function: Callable[..., Any],
         *arguments: Any,
-        worker: Worker,
+        worker: DaskWorker,
         wanted: dict[str, float],
         size: int = 0,
     ) -> Any:
-        """Return the future of a Dask task that is bound to ``worker``."""
+        """Submit a Dask task that is bound to ``worker``, and return its future."""
         from dask import config
 
-        # Dask warns those who send large arguments, because they might load them on the worker instead. Chunks of
-        # arrays are loaded there; what is sent has to be.
+        # Dask warns of large arguments, because they might be loaded on the worker instead. Chunks of arrays are loaded
+        # there; other inputs have to be sent.
         quiet = {"distributed.admin.large-graph-warning-threshold": 2**62}
         with config.set(quiet if size > LARGE_BYTES else {}):
             return self.client.submit(
@@ -101,8 +101,8 @@ class Links:
                 pure=False,
             )
 
-    async def end_of(self, future: Any, worker: Worker) -> Exception | None:
-        """Wait until a Dask task has ended or its worker is gone; return what that means, where it is bad."""
+    async def wait_for_end(self, future: Any, worker: DaskWorker) -> Exception | None:
+        """Wait until a Dask task has ended or its worker is gone; return the error that this means, or None."""
         error: Exception | None = None
         async with anyio.create_task_group() as tasks:
 
@@ -114,12 +114,12 @@ class Links:
 
             tasks.start_soon(until_gone)
             failed = await future.exception()
-            error = None if failed is None else self._meaning(failed, worker)
+            error = None if failed is None else self._meaning_of(failed, worker)
             tasks.cancel_scope.cancel()
         return error
 
-    def _meaning(self, error: Exception, worker: Worker) -> Exception:
-        """Return what an error of a Dask task of ours, which never raises, says of its worker or the cluster."""
+    def _meaning_of(self, error: Exception, worker: DaskWorker) -> Exception:
+        """Return the error of worker or cluster that a failed Dask task means; what it runs never raises."""
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker, NoValidWorkerError
 

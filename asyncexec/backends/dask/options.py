@@ -1,4 +1,4 @@
-"""The options of the executor ``dask``, and what follows from them."""
+"""The options of the executor ``dask``, and the values derived from them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncexec.backends.options import (
 from asyncexec.errors import OptionError
 
 _SOURCES = ("cluster_address", "scheduler_file", "client", "cluster")
-_LENT = "cluster_address, scheduler_file, client or cluster"
+_EXISTING = "cluster_address, scheduler_file, client or cluster"
 _OF_OWN_CLUSTERS = ("max_workers", "threads", "processes", "memory", "env_vars", "encrypted")
 
 
@@ -124,7 +124,7 @@ class DaskOptions:
         if self.own:
             _check_own(self)
         else:
-            _check_lent(self)
+            _check_existing(self)
         if self.kill_workers and not self._can_kill:
             raise OptionError(
                 "executor 'dask': kill_workers needs worker processes of one thread (processes=True, threads=1)"
@@ -132,51 +132,51 @@ class DaskOptions:
 
     @property
     def own(self) -> bool:
-        """Whether the cluster is one of our own on this machine."""
+        """True if the cluster is a local one, started for this engine."""
         return all(getattr(self, name) is None for name in _SOURCES)
 
     @property
     def made(self) -> bool:
-        """Whether the cluster is made by a function of the user's."""
+        """True if the cluster is made by a function of the user."""
         return self.cluster is not None and not hasattr(self.cluster, "scheduler_address")
 
     @property
     def slots(self) -> int:
-        """How many tasks run at once on a cluster of our own."""
+        """The number of tasks that run at once on a local cluster."""
         if self.max_workers is not None:
             return self.max_workers
         return usable_cores() if self.cpus is None else max(1, math.floor(self.cpus))
 
     @property
     def threads_each(self) -> int:
-        """Threads of each worker of a cluster of our own."""
+        """The number of threads of each worker of a local cluster."""
         return self.threads or (1 if self.processes else self.slots)
 
     @property
     def workers(self) -> int:
-        """How many workers a cluster of our own has to begin with."""
+        """The number of workers that a local cluster starts with."""
         return self.slots // self.threads_each
 
     @property
     def memory_bytes(self) -> int | None:
-        """Limit of each worker process."""
+        """The memory limit of each worker process, in bytes."""
         return bytes_of(self.memory)
 
     @property
-    def growth(self) -> tuple[int, int] | None:
-        """The fewest and the most workers; None where their number is fixed."""
+    def scale_range(self) -> tuple[int, int] | None:
+        """The bounds of the number of workers; None if it is fixed."""
         if isinstance(self.adaptive, bool):
             return (1, self.workers) if self.adaptive else None
         return self.adaptive
 
     @property
     def kills(self) -> bool:
-        """Whether the worker of a task that is cancelled is killed."""
+        """True if the worker of a cancelled task is killed."""
         return self.own and self._can_kill if self.kill_workers is None else self.kill_workers
 
     @property
     def resource_amounts(self) -> dict[str, float]:
-        """What stages may ask for, in all, by name."""
+        """The total of each resource that stages may request."""
         known = {"cpus": float(self.workers * self.threads_each)} if self.own else {}
         named = {"cpus": self.cpus, "gpus": self.gpus}
         given = {name: value for name, value in named.items() if value is not None}
@@ -190,9 +190,9 @@ class DaskOptions:
 def _check_source(options: DaskOptions) -> None:
     given = [name for name in _SOURCES if getattr(options, name) is not None]
     if len(given) > 1:
-        raise OptionError(f"executor 'dask': only one of {_LENT} can be given, not {given}")
+        raise OptionError(f"executor 'dask': only one of {_EXISTING} can be given, not {given}")
     if not given and options.security is not None:
-        raise OptionError(f"executor 'dask': security goes with {_LENT}")
+        raise OptionError(f"executor 'dask': security goes with {_EXISTING}")
 
 
 def _check_own(options: DaskOptions) -> None:
@@ -208,13 +208,13 @@ def _check_own(options: DaskOptions) -> None:
         )
 
 
-def _check_lent(options: DaskOptions) -> None:
+def _check_existing(options: DaskOptions) -> None:
     for each in fields(options):
         given = getattr(options, each.name) or None
         if each.name in _OF_OWN_CLUSTERS and given != each.default:
             raise OptionError(
-                f"executor 'dask': {each.name} is for a cluster of our own, and does not go with {_LENT}: say it where "
-                f"that cluster's workers are started"
+                f"executor 'dask': {each.name} is for a cluster of our own, and does not go with {_EXISTING}: say it "
+                f"where that cluster's workers are started"
             )
     if options.adaptive is False:
         return

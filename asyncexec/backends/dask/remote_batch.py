@@ -13,14 +13,14 @@ import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.contract import Batch
-from asyncexec.backends.dask.connection import Links, Mailbox, WorkerGoneError
+from asyncexec.backends.dask.connection import ClusterConnection, Mailbox, WorkerGoneError
 from asyncexec.backends.dask.worker_side import (
     BatchPayload,
-    follow_call,
-    run_call,
+    follow_batch,
+    run_batch,
     stop_attempts,
 )
-from asyncexec.backends.dask.workers import Worker
+from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
@@ -28,29 +28,31 @@ from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
-ORDER_SECONDS = 0.5
-LEAVE_SECONDS = 5.0
-LOOK_SECONDS = 0.01
+STOP_ANSWER_SECONDS = 0.5
+STOP_SECONDS = 5.0
+CHECK_SECONDS = 0.01
 
 
 class DaskBatch:
-    """A batch, from the choice of its worker to its end."""
+    """A batch on its worker, from start to end."""
 
-    def __init__(self, links: Links, batch: Batch, context: CallContext, worker: Worker) -> None:
-        self._links = links
+    def __init__(
+        self, connection: ClusterConnection, batch: Batch, context: CallContext, worker: DaskWorker
+    ) -> None:
+        self._connection = connection
         self._batch = batch
         self._context = context
         self._worker = worker
-        self._cell = links.starts.take()
+        self._cell = connection.starts.acquire()
         self._sent_at = time.time()
         self._wanted: dict[str, float] = {}
         self._payload: BatchPayload | None = None
         self._mailbox: Mailbox = asyncio.Queue()
-        self._orders: set[anyio.CancelScope] = set()
-        self._obeyed = anyio.Event()
+        self._stop_requests: set[anyio.CancelScope] = set()
+        self._stop_answered = anyio.Event()
 
     async def run(self, wanted: dict[str, float]) -> None:
-        """Run it to its end, whichever that is."""
+        """Run the batch until all its attempts have ended."""
         self._wanted = wanted
         try:
             with self._context.stopped_by(self):
@@ -62,64 +64,64 @@ class DaskBatch:
                 await self._stop()
             raise
         finally:
-            for scope in self._orders:
+            for scope in self._stop_requests:
                 scope.cancel()
-            self._links.starts.give_back(self._cell)
+            self._connection.starts.release(self._cell)
 
-    # Going well.
+    # Running.
 
     async def _follow(self) -> None:
-        """Have the batch run; then the rest, where it ended early because the task that ran was given up."""
+        """Run the batch; again for the attempts that had not started when a running one was abandoned."""
         pending = self._context.pending
         while rest := [job for job in self._batch.jobs if job.attempt in pending]:
             batch = replace(self._batch, jobs=rest)
-            await self._links.caller.stream(batch, self._context, self._stream)
-            while self._orders:
-                await self._obeyed.wait()
+            await self._connection.caller.stream(batch, self._context, self._stream)
+            while self._stop_requests:
+                await self._stop_answered.wait()
             if all(job.attempt in pending for job in rest):
                 raise BackendError(
-                    f"executor {self._links.name!r}: Dask worker {self._worker.address} ran a batch and told of none "
-                    f"of its tasks"
+                    f"executor {self._connection.name!r}: Dask worker {self._worker.address} ran a batch and told "
+                    f"of none of its tasks"
                 )
 
     async def _stream(self, call: RemoteBatch) -> AsyncIterator[bytes]:
-        """Send the call, and yield what comes of it."""
-        links = self._links
+        """Send the call, and yield the frames of its reports."""
+        connection = self._connection
         self._payload = payload = BatchPayload(
-            topic=links.topic,
-            number=next(links.numbers),
-            starts=links.starts.path,
+            topic=connection.topic,
+            number=next(connection.call_numbers),
+            starts=connection.starts.path,
             cell=self._cell,
             worker=self._worker.name,
-            measured=links.measures(self._worker),
+            measured=connection.measures(self._worker),
         )
-        self._mailbox = links.mail[payload.number] = asyncio.Queue()
+        self._mailbox = connection.mailboxes[payload.number] = asyncio.Queue()
         packed = pickle.dumps(call, protocol=5)
-        future = links.submit(
-            run_call, packed, payload, worker=self._worker, wanted=self._wanted, size=len(packed)
+        future = connection.submit(
+            run_batch, packed, payload, worker=self._worker, wanted=self._wanted, size=len(packed)
         )
         watch = anyio.CancelScope()
-        links.tasks.start_soon(self._watch, future, payload, watch)
+        connection.tasks.start_soon(self._watch, future, payload, watch)
         try:
-            while (news := await self._mailbox.get()) is not None:
-                if isinstance(news, Exception):
-                    raise news
-                yield news
+            while (item := await self._mailbox.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield item
         finally:
             watch.cancel()
-            del links.mail[payload.number]
+            del connection.mailboxes[payload.number]
             future.release()
 
     async def _watch(self, future: Any, payload: BatchPayload, watch: anyio.CancelScope) -> None:
-        """Put what comes as the results of Dask tasks into the mailbox, and the end of the call."""
-        mailbox, links = self._mailbox, self._links
+        """Put the frames that come as results of Dask tasks into the mailbox, and then the end of the call."""
+        mailbox, connection = self._mailbox, self._connection
         with watch:
             try:
                 while frames := await self._result(future):
                     for frame in frames:
                         mailbox.put_nowait(frame)
-                    future = links.submit(
-                        follow_call, payload, worker=self._worker, wanted=self._wanted
+                    future = connection.submit(
+                        follow_batch, payload, worker=self._worker, wanted=self._wanted
                     )
             except (WorkerGoneError, BackendError) as error:
                 mailbox.put_nowait(error)
@@ -128,7 +130,7 @@ class DaskBatch:
 
     async def _result(self, future: Any) -> list[bytes]:
         try:
-            error = await self._links.end_of(future, self._worker)
+            error = await self._connection.wait_for_end(future, self._worker)
             if error is None:
                 frames: list[bytes] = await future
                 return frames
@@ -138,47 +140,47 @@ class DaskBatch:
             future.release()
         raise error
 
-    # Being cancelled.
+    # Stopping.
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
-        """Stop attempts, by an order to the worker, or by killing it if it runs one of them."""
+        """Stop attempts by a request to the worker, or by killing it if it runs one of them."""
         running = self._running_now()
-        if self._links.kill is not None and running in attempts:
+        if self._connection.kill is not None and running in attempts:
             self._context.interrupt(attempts)
         elif self._payload is None:
             return StopResult(sorted(attempts), [])
         else:
             scope = anyio.CancelScope()
-            self._orders.add(scope)
-            self._links.tasks.start_soon(self._order, self._payload, attempts, scope)
+            self._stop_requests.add(scope)
+            self._connection.tasks.start_soon(self._request_stop, self._payload, attempts, scope)
         return NOTHING_STOPPED
 
-    async def _order(
+    async def _request_stop(
         self, payload: BatchPayload, attempts: frozenset[int], scope: anyio.CancelScope
     ) -> None:
         with scope:
-            kills = self._links.kill is not None
+            kills = self._connection.kill is not None
             # A worker whose kernel holds the GIL does not answer.
-            with anyio.move_on_after(ORDER_SECONDS if kills else None) as asking:
-                await self._say_stop(payload, attempts)
-            # What is left has ended, as will be told, or has begun meanwhile.
+            with anyio.move_on_after(STOP_ANSWER_SECONDS if kills else None) as asking:
+                await self._stop_on_worker(payload, attempts)
+            # An attempt that is still pending has ended, and its outcome is on its way, or it has started meanwhile.
             while kills and (rest := attempts & self._context.pending):
                 if asking.cancelled_caught or self._running_now() in rest:
                     self._context.interrupt(rest)
                     break
-                await anyio.sleep(LOOK_SECONDS)
-        self._orders.discard(scope)
-        self._obeyed.set()
-        self._obeyed = anyio.Event()
+                await anyio.sleep(CHECK_SECONDS)
+        self._stop_requests.discard(scope)
+        self._stop_answered.set()
+        self._stop_answered = anyio.Event()
 
-    async def _say_stop(self, payload: BatchPayload, attempts: Collection[int]) -> None:
-        """Have the worker stop attempts, and report those that it has stopped."""
+    async def _stop_on_worker(self, payload: BatchPayload, attempts: Collection[int]) -> None:
+        """Stop attempts on the worker, and report those that it has stopped."""
         try:
-            said = await self._links.client.run(
+            said = await self._connection.client.run(
                 stop_attempts,
                 payload.name,
                 sorted(attempts),
-                leave=self._links.kill is None,
+                leave=self._connection.kill is None,
                 workers=[self._worker.address],
                 on_error="ignore",
             )
@@ -188,14 +190,14 @@ class DaskBatch:
         self._context.stopped(StopResult(not_started, left), self._worker.name)
 
     async def _stop(self) -> None:
-        """End what runs, as the whole call is cancelled."""
-        kill = self._links.kill
+        """Stop the running attempt, because the whole call is cancelled."""
+        kill = self._connection.kill
         if kill is not None:
             await kill(self._worker)
         elif self._payload is not None:
-            with anyio.move_on_after(LEAVE_SECONDS):
-                await self._say_stop(self._payload, self._context.pending)
-        self._read_last_news()
+            with anyio.move_on_after(STOP_SECONDS):
+                await self._stop_on_worker(self._payload, self._context.pending)
+        self._drain_mailbox()
         started = self._started()
         for attempt in self._context.interrupted & self._context.pending:
             ran = attempt in started
@@ -203,14 +205,14 @@ class DaskBatch:
                 self._ran(attempt, Status.CANCELLED) if ran else Outcome(attempt, Status.CANCELLED)
             )
 
-    # Being lost.
+    # Losing the worker.
 
     def _lost(self, error: WorkerGoneError) -> None:
-        """Charge the attempt that was running, and no other."""
-        self._read_last_news()
+        """Report the pending attempts as lost: the one that was running as started, all others as not started."""
+        self._drain_mailbox()
         pending = [job.attempt for job in self._batch.jobs if job.attempt in self._context.pending]
         charged = self._running_now()
-        if charged is None and not self._links.same_machine:
+        if charged is None and not self._connection.same_machine:
             charged = pending[0] if pending else None
         for attempt in pending:
             self._context.ended(
@@ -219,28 +221,28 @@ class DaskBatch:
                 else Outcome(attempt, Status.LOST, error=describe(error))
             )
 
-    def _read_last_news(self) -> None:
+    def _drain_mailbox(self) -> None:
         while not self._mailbox.empty():
-            news = self._mailbox.get_nowait()
-            if isinstance(news, bytes) and news != NEEDS_PROGRAM:
-                reports = decode_reports(news)
+            item = self._mailbox.get_nowait()
+            if isinstance(item, bytes) and item != NEEDS_PROGRAM:
+                reports = decode_reports(item)
                 self._context.ended(*[r for r in reports if isinstance(r, Outcome)])
 
     def _running_now(self) -> int | None:
-        """Return the attempt that runs, as far as is known here."""
-        noted = self._links.starts.read(self._cell)
+        """Return the attempt that runs, as far as this process knows."""
+        noted = self._connection.starts.read(self._cell)
         if noted:
             return noted if noted in self._context.pending else None
         told = self._context.running
         return told.attempt if told is not None and told.attempt in self._context.pending else None
 
     def _started(self) -> set[int]:
-        """Return the attempts that have started, or may have."""
+        """Return the attempts that have started, or may have started."""
         order = [job.attempt for job in self._batch.jobs]
-        noted = self._links.starts.read(self._cell)
+        noted = self._connection.starts.read(self._cell)
         if noted in order:
             return set(order[: order.index(noted) + 1])
-        return set() if self._links.same_machine else set(order)
+        return set() if self._connection.same_machine else set(order)
 
     def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
         told = self._context.running

@@ -1,7 +1,7 @@
-"""One batch on a worker in this process: handed over as it is, and run by a thread beside the worker's.
+"""One batch on a worker in this process: passed as an object, and run in a thread next to the worker's.
 
-The worker's thread waits for it. So it is free at once when the task that runs is given up, and nothing that runs can
-hold up the worker when it is closed.
+The worker's own thread only waits for that thread. So it is free at once when the running task is abandoned, and a
+running task cannot delay the closing of the worker.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.contract import Batch
-from asyncexec.backends.dask.connection import Links, WorkerGoneError
-from asyncexec.backends.dask.workers import Worker
+from asyncexec.backends.dask.connection import ClusterConnection, WorkerGoneError
+from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.control import BatchControl, StopResult
@@ -30,26 +30,30 @@ from asyncexec.worker.runner import BatchRunner
 
 
 class SharedBatch:
-    """A batch, from the choice of its worker to its end."""
+    """A batch on its worker, from start to end."""
 
-    def __init__(self, links: Links, batch: Batch, context: CallContext, worker: Worker) -> None:
-        self._links = links
+    def __init__(
+        self, connection: ClusterConnection, batch: Batch, context: CallContext, worker: DaskWorker
+    ) -> None:
+        self._connection = connection
         self._batch = batch
         self._context = context
         self._worker = worker
         self._loop = asyncio.get_running_loop()
         self._over = anyio.Event()
         self._error: Exception | None = None
-        self._run = _Run(batch, worker.name, self._wake)
+        self._run = _ThreadRun(batch, worker.name, self._wake)
 
     async def run(self, wanted: dict[str, float]) -> None:
-        """Run it to its end, whichever that is."""
+        """Run the batch until all its attempts have ended."""
         pending = self._context.pending
         with self._context.stopped_by(self):
             try:
                 while rest := [job for job in self._batch.jobs if job.attempt in pending]:
                     self._over = anyio.Event()
-                    self._run = _Run(replace(self._batch, jobs=rest), self._worker.name, self._wake)
+                    self._run = _ThreadRun(
+                        replace(self._batch, jobs=rest), self._worker.name, self._wake
+                    )
                     await self._once(wanted)
             except WorkerGoneError as error:
                 self._lost(error)
@@ -61,16 +65,16 @@ class SharedBatch:
                 raise
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
-        """Stop attempts, without their worker: it is in this process."""
+        """Stop attempts at once: they run in this process."""
         self._collect()
         return self._run.control.stop(attempts)
 
     async def _once(self, wanted: dict[str, float]) -> None:
         name = f"asyncexec-{uuid4().hex}"
         _RUNS[name] = self._run
-        future = self._links.submit(run_shared, name, worker=self._worker, wanted=wanted)
+        future = self._connection.submit(run_shared, name, worker=self._worker, wanted=wanted)
         watch = anyio.CancelScope()
-        self._links.tasks.start_soon(self._watch, future, watch)
+        self._connection.tasks.start_soon(self._watch, future, watch)
         try:
             await self._over.wait()
         finally:
@@ -82,16 +86,16 @@ class SharedBatch:
             raise self._error
 
     async def _watch(self, future: Any, watch: anyio.CancelScope) -> None:
-        """End it where its worker goes, instead of waiting for ever."""
+        """End the batch if its worker goes, instead of waiting for ever."""
         with watch:
-            error = await self._links.end_of(future, self._worker)
+            error = await self._connection.wait_for_end(future, self._worker)
             if error is not None:
                 self._error = error
                 self._over.set()
 
     def _wake(self) -> None:
-        """In the thread that runs: have the loop collect reports."""
-        # A closed loop: nobody is left to hear of the end of a job that was given up.
+        """Have the event loop collect reports; called in the thread that runs the batch."""
+        # RuntimeError means that the loop is closed: an abandoned task has ended after its run.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._collect)
 
@@ -122,8 +126,8 @@ class SharedBatch:
         return Outcome(attempt, status, self._worker.name, since, seconds, error=why)
 
 
-class _Run:
-    """The attempts in a thread of their own."""
+class _ThreadRun:
+    """A run of the attempts in a thread of its own."""
 
     def __init__(self, batch: Batch, worker: str, wake: Callable[[], None]) -> None:
         self.control = BatchControl(attempts_of(batch.jobs))
@@ -161,7 +165,7 @@ class _Run:
             self._end()
 
     def _report(self) -> None:
-        # Once, until the loop has collected: it may be busy, and tasks short.
+        # Wake the loop once until it has collected: it may be busy, and tasks short.
         if not self.woken:
             self.woken = True
             self._wake()
@@ -172,12 +176,12 @@ class _Run:
         self._wake()
 
 
-# By name, since what goes through Dask is pickled even here.
-_RUNS: dict[str, _Run] = {}
+# The runs by name: Dask pickles arguments even within one process.
+_RUNS: dict[str, _ThreadRun] = {}
 
 
 def run_shared(name: str) -> None:
-    """Run a batch of this process; the Dask task that this is."""
+    """Run a batch of this process; this function is the Dask task."""
     run = _RUNS.get(name)
     if run is not None:
         run.wait()

@@ -1,7 +1,7 @@
-"""A Dask cluster as a system that is called: one batch is one Dask task, on a worker that we choose.
+"""A Dask cluster as a call system: one batch is one Dask task, bound to a worker that is chosen here.
 
-We choose, because a task that is bound to one worker is not run again elsewhere when that worker dies: its death is the
-loss of that one attempt, at once, also on clusters whose scheduler would try three more workers.
+Dask does not run a task elsewhere that is bound to one worker: when that worker dies, the attempt is lost at once, also
+on clusters whose scheduler would try three more workers.
 """
 
 from __future__ import annotations
@@ -22,38 +22,38 @@ import anyio
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.dask.background import Beside
-from asyncexec.backends.dask.cluster import Access, open_access
-from asyncexec.backends.dask.connection import Links
+from asyncexec.backends.dask.background import BackgroundTasks
+from asyncexec.backends.dask.cluster import ClusterHandle, open_cluster
+from asyncexec.backends.dask.connection import ClusterConnection
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.remote_batch import DaskBatch
-from asyncexec.backends.dask.scaling import Growth, Reminder
+from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
 from asyncexec.backends.dask.shared_batch import SharedBatch
 from asyncexec.backends.dask.worker_side import StartsFile, forget_topic, kill_worker
-from asyncexec.backends.dask.workers import Census, Worker
+from asyncexec.backends.dask.workers import DaskWorker, WorkerTable
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.control import StopResult
 
-LOOK_SECONDS = 0.25
-RECOUNT_SECONDS = 5.0
+CHECK_SECONDS = 0.25
+REFRESH_SECONDS = 5.0
 
 APART_SECONDS = 1.0
-"""How long a batch that is to run apart waits for a thread of another worker, while those it is to avoid may have one.
+"""The seconds that a batch with ``apart_from`` waits for a thread of a worker that is not in it.
 
-No backup is made of what is younger. So to wait as long costs little beside what the task has taken, and is enough
-where tasks are shorter; where they are longer, nobody knows when another thread will be free.
+Only tasks older than this get a backup, so the wait costs little beside what the task has taken. It is enough where
+tasks are shorter than this; where they are longer, nothing tells when another thread will be free.
 """
 
 
 class DaskSystem:
-    """A cluster.
+    """A Dask cluster.
 
     Parameters
     ----------
     options : DaskOptions
     capabilities : Capabilities
-        Before it is open.
+        The capabilities that are known before the cluster is open.
     """
 
     def __init__(self, options: DaskOptions, capabilities: Capabilities) -> None:
@@ -61,104 +61,107 @@ class DaskSystem:
         self.waiting: Callable[[], int] = int
         self._options = options
         self._before = self._capabilities = capabilities
-        self._census = Census()
-        self._access: Access | None = None
-        self._links: Links | None = None
-        self._beside = Beside()
+        self._table = WorkerTable()
+        self._handle: ClusterHandle | None = None
+        self._connection: ClusterConnection | None = None
+        self._background = BackgroundTasks()
         self._stale = anyio.Event()
         self._placed = self._unplaced = 0
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """The capabilities; complete once the cluster is open."""
         return self._capabilities
 
     @property
     def slots(self) -> int:
-        """How many threads may have work now; at least 1, so that work comes and finds out."""
-        return max(1, self._census.threads)
+        """The number of threads that can have work now.
+
+        At least 1: with 0 no work would arrive, and a cluster without workers would never be found out.
+        """
+        return max(1, self._table.threads)
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Leave these workers idle, by their names, where others can do their work."""
-        self._census.avoid(workers)
+        """Leave the workers of these names idle, if others can do their work."""
+        self._table.avoid(workers)
         self.on_change()
 
     async def open(self) -> None:
-        """Have the cluster, and get to know its workers."""
-        self._access = await open_access(self._options, executor=self._before.name)
+        """Open the cluster, and fetch its workers."""
+        self._handle = await open_cluster(self._options, executor=self._before.name)
         try:
-            await self._enter(self._access)
+            await self._enter(self._handle)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close()
             raise
 
-    async def _enter(self, access: Access) -> None:
-        client, topic = access.client, f"asyncexec-{uuid4().hex}"
-        await self._beside.start()
-        self._links = Links(
+    async def _enter(self, handle: ClusterHandle) -> None:
+        client, topic = handle.client, f"asyncexec-{uuid4().hex}"
+        await self._background.start()
+        self._connection = ClusterConnection(
             client=client,
             name=self._before.name,
             topic=topic,
-            starts=StartsFile(str(Path(access.directory) / "starts")),
+            starts=StartsFile(str(Path(handle.directory) / "starts")),
             same_machine=self._options.own,
-            tasks=self._beside.tasks,
+            tasks=self._background.tasks,
             caller=RemoteCaller(),
-            numbers=itertools.count(1),
+            call_numbers=itertools.count(1),
             kill=self._kill if self._capabilities.kills else None,
         )
-        client.subscribe_topic(topic, self._links.hear)
-        client.subscribe_topic("all", self._notice)
-        await self._count()
-        if self._options.growth is not None and access.cluster is not None:
-            self._beside.tasks.start_soon(self._grow, *self._options.growth)
-        elif access.ours:
-            self._beside.tasks.start_soon(self._replace, access)
-        self._beside.tasks.start_soon(self._keep_count)
+        client.subscribe_topic(topic, self._connection.on_event)
+        client.subscribe_topic("all", self._on_scheduler_event)
+        await self._refresh_workers()
+        if self._options.scale_range is not None and handle.cluster is not None:
+            self._background.tasks.start_soon(self._scale_adaptively, *self._options.scale_range)
+        elif handle.ours:
+            self._background.tasks.start_soon(self._replace_lost, handle)
+        self._background.tasks.start_soon(self._keep_refreshing)
 
-    def _told(self) -> Capabilities:
-        """Return the capabilities with what only the workers tell."""
-        census, before = self._census, self._before
-        resources = census.resources() | self._options.resource_amounts
+    def _known_capabilities(self) -> Capabilities:
+        """Return the capabilities, completed by those of the workers."""
+        table, before = self._table, self._before
+        resources = table.resources() | self._options.resource_amounts
         if self._options.own:
             return replace(before, resources=resources)
-        shared = self._the_access.client.scheduler.address.startswith("inproc://")
+        shared = self._open_handle.client.scheduler.address.startswith("inproc://")
         return replace(
             before,
             resources=resources,
-            worker_bytes=census.memory_bytes,
+            worker_bytes=table.memory_bytes,
             shares_memory=shared,
             measures_memory=not shared
-            and all(map(self._the_links.measures, census.workers.values())),
+            and all(map(self._open_connection.measures, table.workers.values())),
             isolated=not shared,
         )
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         """Run ``batch`` on a worker with a free thread, once there is one."""
         wanted = self._wanted(batch)
-        worker = await self._place(wanted, batch.apart_from, context)
+        worker = await self._acquire_worker(wanted, batch.apart_from, context)
         self._placed += 1
         try:
             await self._run(batch, context, worker, wanted)
         finally:
             self._placed -= 1
-            self._census.give_back(worker, wanted)
+            self._table.release(worker, wanted)
         return ()
 
     async def _run(
-        self, batch: Batch, context: CallContext, worker: Worker, wanted: dict[str, float]
+        self, batch: Batch, context: CallContext, worker: DaskWorker, wanted: dict[str, float]
     ) -> None:
-        links = self._the_links
+        connection = self._open_connection
         jobs = [job for job in batch.jobs if job.attempt in context.pending]
         batch = replace(batch, jobs=jobs)
         if worker.address.startswith("inproc://"):
-            await SharedBatch(links, batch, context, worker).run(wanted)
+            await SharedBatch(connection, batch, context, worker).run(wanted)
         else:
-            await DaskBatch(links, batch, context, worker).run(wanted)
+            await DaskBatch(connection, batch, context, worker).run(wanted)
 
     def _wanted(self, batch: Batch) -> dict[str, float]:
-        """Return what Dask is to count of the batch's resources: those that some worker says it has."""
-        workers = self._census.workers.values()
+        """Return the batch's resources that some worker declares: only these can be requested of Dask."""
+        workers = self._table.workers.values()
         known = {name for worker in workers for name in worker.resources}
         wanted = {name: n for name, n in batch.program.resources.items() if name in known}
         if wanted and not any(worker.has(wanted) for worker in workers):
@@ -168,36 +171,36 @@ class DaskSystem:
             )
         return wanted
 
-    async def _place(
+    async def _acquire_worker(
         self, wanted: dict[str, float], apart_from: frozenset[str], context: CallContext
-    ) -> Worker:
-        """Wait for a worker with a free thread, and take it: one that is not in ``apart_from``, if it comes soon."""
+    ) -> DaskWorker:
+        """Wait for a worker with a free thread, and reserve it: one not in ``apart_from``, if it comes soon."""
         self._unplaced += 1
         try:
-            with context.stopped_by(_Unplaced(context)):
+            with context.stopped_by(_WaitingBatch(context)):
                 if apart_from:
                     with anyio.move_on_after(APART_SECONDS):
-                        return await self._take(wanted, apart_from)
-                return await self._take(wanted)
+                        return await self._wait_for_worker(wanted, apart_from)
+                return await self._wait_for_worker(wanted)
         finally:
             self._unplaced -= 1
 
-    async def _take(
+    async def _wait_for_worker(
         self, wanted: dict[str, float], apart_from: frozenset[str] = frozenset()
-    ) -> Worker:
-        while (worker := self._census.take(wanted, apart_from)) is None:
+    ) -> DaskWorker:
+        while (worker := self._table.acquire(wanted, apart_from)) is None:
             await self._wait_for_change()
         return worker
 
     async def _wait_for_change(self) -> None:
-        """Wait until a worker comes or has a free thread, but not for ever for the first."""
-        census, patience = self._census, self._options.patience
-        if census.workers:
-            await census.changed.wait()
+        """Wait until a thread may be free; raise if there is no worker at all for too long."""
+        table, patience = self._table, self._options.patience
+        if table.workers:
+            await table.changed.wait()
             return
         with anyio.move_on_after(patience) as scope:
-            while not census.workers:  # That they have been counted again brings none.
-                await census.changed.wait()
+            while not table.workers:  # A refresh sets the event too.
+                await table.changed.wait()
         if scope.cancelled_caught:
             raise BackendError(
                 f"executor {self._before.name!r}: the cluster has had no worker for {patience:g} s while work "
@@ -205,134 +208,134 @@ class DaskSystem:
             )
 
     async def close(self) -> None:
-        """Let go of the cluster, and end it if it is ours."""
-        access = self._access
-        if access is None:
+        """Disconnect from the cluster, and end it if it was started here."""
+        handle = self._handle
+        if handle is None:
             return
         try:
-            await self._beside.end()
-            if self._links is not None:
-                await self._take_leave(access, self._links)
+            await self._background.end()
+            if self._connection is not None:
+                await self._leave_scheduler(handle, self._connection)
         finally:
-            self._access = self._links = None
-            await access.close()
+            self._handle = self._connection = None
+            await handle.close()
 
-    async def _take_leave(self, access: Access, links: Links) -> None:
-        """Have a scheduler that lives on forget us."""
-        links.starts.close()
+    async def _leave_scheduler(self, handle: ClusterHandle, connection: ClusterConnection) -> None:
+        """Remove the traces of this engine from a scheduler that lives on."""
+        connection.starts.close()
         with suppress(Exception), anyio.move_on_after(5):
-            access.client.unsubscribe_topic("all")
-            access.client.unsubscribe_topic(links.topic)
+            handle.client.unsubscribe_topic("all")
+            handle.client.unsubscribe_topic(connection.topic)
             if not self._options.own:
-                await access.client.run_on_scheduler(forget_topic, topic=links.topic)
-                if self._options.growth is not None:
-                    await self._scale(self._options.growth[0])
+                await handle.client.run_on_scheduler(forget_topic, topic=connection.topic)
+                if self._options.scale_range is not None:
+                    await self._scale(self._options.scale_range[0])
 
-    # Who is there.
+    # Workers that come and go.
 
-    def _notice(self, event: tuple[float, Any]) -> None:
-        """Hear what the scheduler tells everybody."""
+    def _on_scheduler_event(self, event: tuple[float, Any]) -> None:
+        """Take note of workers that come and go, from the scheduler's events."""
         said = event[1]
         if not isinstance(said, dict):
             return
         if said.get("action") == "remove-worker":
-            self._census.lose(said["worker"])
-            self._stale.set()  # A count that is on its way may still have it.
+            self._table.remove(said["worker"])
+            self._stale.set()  # An answer of the scheduler that is on its way may still include it.
         elif said.get("action") == "add-worker":
             self._stale.set()
 
-    async def _keep_count(self) -> None:
-        """Count when something is said to have changed, and now and then, as the first that is said may be missed."""
-        client = self._the_access.client
+    async def _keep_refreshing(self) -> None:
+        """Refresh after events, and regularly, because the first events may be missed."""
+        client = self._open_handle.client
         while True:
-            with anyio.move_on_after(RECOUNT_SECONDS):
+            with anyio.move_on_after(REFRESH_SECONDS):
                 await self._stale.wait()
             self._stale = anyio.Event()
             if client.status == "running":
                 with suppress(OSError):
-                    await self._count()
+                    await self._refresh_workers()
                 self.on_change()
 
-    async def _count(self) -> None:
-        told = await self._the_access.client.scheduler.identity(n_workers=-1)
-        self._census.learn(told["workers"])
-        self._capabilities = self._told()
+    async def _refresh_workers(self) -> None:
+        told = await self._open_handle.client.scheduler.identity(n_workers=-1)
+        self._table.update(told["workers"])
+        self._capabilities = self._known_capabilities()
 
-    async def _kill(self, worker: Worker) -> None:
-        """End a worker's process; its nanny starts another."""
+    async def _kill(self, worker: DaskWorker) -> None:
+        """Kill a worker's process; its nanny starts another."""
         if worker.gone.is_set():
             return
-        self._census.condemn(worker)
-        with suppress(Exception):  # Gone meanwhile.
-            await self._the_access.client.run(
+        self._table.mark_killed(worker)
+        with suppress(Exception):  # It may be gone by now.
+            await self._open_handle.client.run(
                 kill_worker, workers=[worker.address], nanny=True, on_error="ignore"
             )
 
-    # How many there are to be.
+    # Scaling.
 
-    async def _grow(self, least: int, most: int) -> None:
-        there = len(self._census.workers)
-        if there < least:
-            await self._scale(least)
-        growth = Growth(least=least, most=most, asked=max(least, there))
+    async def _scale_adaptively(self, minimum: int, maximum: int) -> None:
+        there = len(self._table.workers)
+        if there < minimum:
+            await self._scale(minimum)
+        scaling = AdaptiveScaling(minimum=minimum, maximum=maximum, requested=max(minimum, there))
         while True:
-            await anyio.sleep(LOOK_SECONDS)
-            there = len(self._census.workers)
-            asked = growth.look(
+            await anyio.sleep(CHECK_SECONDS)
+            there = len(self._table.workers)
+            requested = scaling.target(
                 time.monotonic(),
                 waiting=self.waiting() + self._unplaced,
                 running=self._placed,
                 workers=there,
             )
-            if asked is not None and not await self._scale(asked):
-                growth.asked = there  # To be asked again.
+            if requested is not None and not await self._scale(requested):
+                scaling.requested = there  # The next round requests it again.
 
-    async def _replace(self, access: Access) -> None:
-        """Have as many workers as there were at first, or as the user has asked the cluster for since."""
-        reminder = Reminder()
+    async def _replace_lost(self, handle: ClusterHandle) -> None:
+        """Replace lost workers, up to the number at first or the one that the user has scaled the cluster to since."""
+        retry = ScaleRetry()
         while True:
-            await anyio.sleep(LOOK_SECONDS)
+            await anyio.sleep(CHECK_SECONDS)
             waiting = self.waiting() + self._unplaced
-            planned = access.planned if waiting else 0
-            if reminder.due(time.monotonic(), missing=len(self._census.workers) < planned):
+            planned = handle.planned if waiting else 0
+            if retry.due(time.monotonic(), missing=len(self._table.workers) < planned):
                 await self._scale(planned)
 
     async def _scale(self, workers: int) -> bool:
-        """Ask the cluster for so many workers; False if it cannot be asked now."""
-        cluster = self._the_access.cluster
+        """Scale the cluster to so many workers; return False if it cannot be scaled now."""
+        cluster = self._open_handle.cluster
         try:
             if not getattr(cluster, "asynchronous", False):
                 await asyncio.to_thread(cluster.scale, workers)
-            elif inspect.isawaitable(asked := cluster.scale(workers)):
-                await asked
+            elif inspect.isawaitable(requested := cluster.scale(workers)):
+                await requested
         except Exception:  # noqa: BLE001 - a cloud may refuse for a while; work goes on with the workers there are
             return False
         return True
 
     @property
-    def _the_access(self) -> Access:
-        if self._access is None:
+    def _open_handle(self) -> ClusterHandle:
+        if self._handle is None:
             raise BackendError(f"executor {self._before.name!r} is not open")
-        return self._access
+        return self._handle
 
     @property
-    def _the_links(self) -> Links:
-        if self._links is None:
+    def _open_connection(self) -> ClusterConnection:
+        if self._connection is None:
             raise BackendError(f"executor {self._before.name!r} is not open")
-        return self._links
+        return self._connection
 
 
 def _nothing() -> None:
     pass
 
 
-class _Unplaced:
-    """A batch that waits for a worker."""
+class _WaitingBatch:
+    """A batch that waits for a worker: nothing of it has started."""
 
     def __init__(self, context: CallContext) -> None:
         self._context = context
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
         if attempts >= self._context.pending:
-            self._context.interrupt([])  # Nothing is left to wait for.
+            self._context.interrupt([])  # Nothing is left to run, so the wait ends.
         return StopResult(sorted(attempts), [])

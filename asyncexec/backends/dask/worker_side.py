@@ -1,7 +1,7 @@
-"""What runs in a Dask worker: a batch as one Dask task, and orders to a batch that runs.
+"""The code that runs in Dask workers: a batch as one Dask task, and the functions that stop attempts of it.
 
-News go out as events, which the scheduler passes on, as long as they are small: it keeps the last thousand. What is
-large comes as the result of the Dask task, and another Dask task then follows the batch, which runs on.
+Small frames go out as events, which the scheduler passes on; it keeps the last thousand. A large frame comes as the
+result of the Dask task, and another Dask task then follows the batch, which runs on in its thread.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _CELL = struct.Struct("<q")
 
 
 class BatchPayload(NamedTuple):
-    """How a call is told of.
+    """The address of a call, for its reports.
 
     Attributes
     ----------
     topic : str
-        Of the events.
+        The topic of its events.
     number : int
-        Of the call, unique in its topic.
+        The number of the call, unique in its topic.
     starts : str
-        Path of a file that a driver on the same machine reads after the worker's death.
+        The path of a file that a driver on the same machine reads after the worker's death.
     cell : int
-        Where in it the call writes down which attempt runs.
+        The cell of that file in which the call writes the attempt that runs.
     worker : str
-        What the driver calls the worker.
+        The driver's name for the worker.
     measured : bool
-        Whether the process's memory is that of one task at a time.
+        True if the process's memory is that of one task at a time.
     """
 
     topic: str
@@ -56,28 +56,28 @@ class BatchPayload(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Which call it is, on a worker that has many masters."""
+        """The name of the call, unique on a worker that serves several engines."""
         return f"{self.topic}/{self.number}"
 
 
-def run_call(packed: bytes, payload: BatchPayload) -> list[bytes]:
-    """Run a batch, and return a frame that is too large for an event as soon as there is one; else nothing, at the end.
+def run_batch(packed: bytes, payload: BatchPayload) -> list[bytes]:
+    """Start a batch, and follow it until a frame is too large for an event or the batch has ended.
 
-    A Dask task, like :func:`follow_call`, which is to come after such a frame; the batch runs on meanwhile.
+    This is a Dask task, like :func:`follow_batch`, which is submitted after each large frame while the batch runs on.
     """
     call: RemoteBatch = pickle.loads(packed)  # noqa: S301 - from the driver
     control = call.control()
-    _CALLS.begin(payload.name, control, _frames(call, control, _StartsCell(payload)))
-    return follow_call(payload)
+    _BATCHES.begin(payload.name, control, _frames(call, control, _StartsCell(payload)))
+    return follow_batch(payload)
 
 
-def follow_call(payload: BatchPayload) -> list[bytes]:
-    """Return the next large frame of a batch that runs; nothing at its end."""
-    for frame in _CALLS.frames(payload.name):
-        if not _tell(payload, frame, end=False):
+def follow_batch(payload: BatchPayload) -> list[bytes]:
+    """Return the next large frame of a running batch; an empty list at its end."""
+    for frame in _BATCHES.frames(payload.name):
+        if not _send_event(payload, frame, end=False):
             return [frame]
-    _CALLS.end(payload.name)
-    _tell(payload, b"", end=True)
+    _BATCHES.end(payload.name)
+    _send_event(payload, b"", end=True)
     return []
 
 
@@ -94,8 +94,8 @@ def _frames(call: RemoteBatch, control: BatchControl, cell: _StartsCell) -> Iter
         cell.close()
 
 
-def _tell(payload: BatchPayload, frame: bytes, *, end: bool) -> bool:
-    """Send a frame as an event; False if it is too large for that."""
+def _send_event(payload: BatchPayload, frame: bytes, *, end: bool) -> bool:
+    """Send a frame as an event; return False if it is too large for that."""
     from distributed import get_worker
 
     if len(frame) > EVENT_BYTES:
@@ -108,30 +108,30 @@ def _tell(payload: BatchPayload, frame: bytes, *, end: bool) -> bool:
 def stop_attempts(
     name: str, attempts: Sequence[int], *, leave: bool
 ) -> tuple[list[int], list[int]]:
-    """Stop attempts of a call, and return those that were dropped and those that were left behind.
+    """Stop attempts of a call; return those that were dropped, and the one that was left behind.
 
-    Called on the worker's event loop, while the batch runs or before it has come. Without ``leave`` one that runs goes
-    on running.
+    Called on the worker's event loop, while the batch runs or before it has arrived. Without ``leave``, an attempt that
+    runs goes on.
     """
-    stopped = _CALLS.stop(name, attempts, leave=leave)
+    stopped = _BATCHES.stop(name, attempts, leave=leave)
     return stopped.not_started, stopped.left
 
 
-class _Calls:
-    """The calls of this process: those that run, those that were stopped before they came, those that have ended."""
+class _Batches:
+    """The batches of this process: running ones, those with attempts stopped before they arrived, ended ones."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: dict[str, BatchControl] = {}
         self._frames: dict[str, Iterator[bytes]] = {}
-        self._early: OrderedDict[str, set[int]] = OrderedDict()
+        self._stopped_early: OrderedDict[str, set[int]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
     def begin(self, name: str, control: BatchControl, frames: Iterator[bytes]) -> None:
         with self._lock:
             self._running[name] = control
             self._frames[name] = frames
-            control.stop(self._early.pop(name, ()))
+            control.stop(self._stopped_early.pop(name, ()))
 
     def frames(self, name: str) -> Iterator[bytes]:
         return self._frames[name]
@@ -140,7 +140,7 @@ class _Calls:
         with self._lock:
             del self._running[name], self._frames[name]
             self._ended[name] = None
-            _shorten(self._ended)
+            _forget_oldest(self._ended)
 
     def stop(self, name: str, attempts: Sequence[int], *, leave: bool) -> StopResult:
         with self._lock:
@@ -149,13 +149,13 @@ class _Calls:
                 return control.stop(attempts, leave=leave)
             if name in self._ended:
                 return NOTHING_STOPPED
-            self._early.setdefault(name, set()).update(attempts)
-            _shorten(self._early)
+            self._stopped_early.setdefault(name, set()).update(attempts)
+            _forget_oldest(self._stopped_early)
             return StopResult(sorted(attempts), [])
 
 
 class _StartsCell:
-    """Notes which attempt runs, where a driver on the same machine can read it."""
+    """Writes the attempt that runs to a file that a driver on the same machine can read."""
 
     def __init__(self, payload: BatchPayload) -> None:
         self.payload = payload
@@ -163,14 +163,14 @@ class _StartsCell:
         try:
             self._file = os.open(payload.starts, os.O_WRONLY)
         except OSError:
-            self._file = -1  # Another machine.
+            self._file = -1  # The driver is on another machine.
 
     def started(self, attempt: int) -> None:
         if self._file >= 0:
             os.pwrite(self._file, _CELL.pack(attempt), self._offset)
 
     def ended(self, outcome: Outcome) -> None:
-        """Do nothing: the driver has the outcome, or charges this attempt."""
+        """Do nothing: the driver has the outcome, or counts this attempt as the one that was running."""
 
     def close(self) -> None:
         if self._file >= 0:
@@ -178,12 +178,12 @@ class _StartsCell:
 
 
 class StartsFile:
-    """The file of :class:`BatchPayload`, as the driver sees it.
+    """The driver's side of the file in :class:`BatchPayload`.
 
     Parameters
     ----------
     path : str
-        Of a file that this creates.
+        The path of the file, which is created.
     """
 
     def __init__(self, path: str) -> None:
@@ -192,8 +192,8 @@ class StartsFile:
         self._free: list[int] = []
         self._cells = 0
 
-    def take(self) -> int:
-        """Return a cell for a call."""
+    def acquire(self) -> int:
+        """Reserve a cell for a call."""
         if not self._free:
             self._free.append(self._cells)
             self._cells += 1
@@ -202,41 +202,41 @@ class StartsFile:
         return cell
 
     def read(self, cell: int) -> int:
-        """Return the attempt that started last; 0 if none has, or the worker does not see the file."""
+        """Return the attempt that started last; 0 if none has, or if the worker cannot write to the file."""
         (attempt,) = _CELL.unpack(os.pread(self._file, _CELL.size, cell * _CELL.size))
         return int(attempt)
 
-    def give_back(self, cell: int) -> None:
-        """Let another call have the cell."""
+    def release(self, cell: int) -> None:
+        """Release the cell of a call."""
         self._free.append(cell)
 
     def close(self) -> None:
-        """Close it; its directory is removed by whoever made it."""
+        """Close the file; its directory is removed by its owner."""
         os.close(self._file)
 
 
 @cache
 def _meter() -> MemoryMeter:
-    """Return the one meter of this process."""
+    """Return the only meter of this process."""
     return MemoryMeter()
 
 
 def kill_worker(dask_worker: Any) -> None:
-    """End a worker's process, from its nanny, which starts another."""
+    """Kill a worker's process; called in its nanny, which starts another."""
     if dask_worker.pid is not None:
         os.kill(dask_worker.pid, signal.SIGKILL)
 
 
 def forget_topic(dask_scheduler: Any, topic: str) -> None:
-    """Have the scheduler forget what was said under a topic."""
+    """Remove the events of a topic from the scheduler."""
     broker = getattr(dask_scheduler, "_broker", None)
     if broker is not None:
         broker.truncate(topic)
 
 
-def _shorten(names: OrderedDict[str, Any]) -> None:
+def _forget_oldest(names: OrderedDict[str, Any]) -> None:
     while len(names) > REMEMBERED_CALLS:
         names.popitem(last=False)
 
 
-_CALLS = _Calls()
+_BATCHES = _Batches()

@@ -1,4 +1,4 @@
-"""Which workers there are, and which of them have a free thread; no IO."""
+"""The table of workers and their free threads; no IO."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from asyncexec.backends.placement import resting
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
-class Worker:
-    """A worker as we know it.
+class DaskWorker:
+    """A worker of the cluster, as this process knows it.
 
     Attributes
     ----------
     name : str
-        In reports. Nobody else in the life of the census has it.
+        The name in reports, unique in the life of the table.
     address : str
     threads : int
     memory_bytes : int or None
-        Its limit, where it has one.
+        Its memory limit, if it has one.
     resources : dict of str to float
-        What it has of Dask's named resources.
+        Its amounts of Dask's named resources.
     nanny : str or None
-        Where a nanny watches over its process.
-    taken : int
-        How many of our calls it runs.
+        The address of the nanny that watches its process, if there is one.
+    running_calls : int
+        The number of calls of this engine that it runs.
     used : dict of str to float
-        What they take of its resources.
+        The amounts of its resources that they take.
     gone : asyncio.Event
-        Set when it has left or died.
+        Set when the worker has left or died.
     """
 
     name: str
@@ -40,70 +40,70 @@ class Worker:
     memory_bytes: int | None
     resources: dict[str, float]
     nanny: str | None
-    taken: int = 0
+    running_calls: int = 0
     used: dict[str, float] = field(default_factory=dict)
     gone: asyncio.Event = field(default_factory=asyncio.Event)
 
     def fits(self, wanted: Mapping[str, float]) -> bool:
-        """Whether a call that takes so much can run now."""
-        return self.taken < self.threads and all(
+        """Return whether a call with these resources can start now."""
+        return self.running_calls < self.threads and all(
             self.used.get(name, 0.0) + amount <= self.resources.get(name, 0.0) + 1e-9
             for name, amount in wanted.items()
         )
 
     def has(self, wanted: Mapping[str, float]) -> bool:
-        """Whether it has so much in all."""
+        """Return whether its resources are enough for such a call, when it is idle."""
         return all(self.resources.get(name, 0.0) >= amount for name, amount in wanted.items())
 
 
-class Census:
-    """The workers of a cluster.
+class WorkerTable:
+    """The workers of a cluster, with their threads and resources.
 
     Attributes
     ----------
     changed : asyncio.Event
-        Set, and replaced, whenever a call may find a place that it did not find before.
-    workers : dict of str to Worker
-        By address.
+        Set, and replaced, whenever a call that could not be placed might be placed now.
+    workers : dict of str to DaskWorker
+        The workers by address.
     """
 
     def __init__(self) -> None:
-        self.workers: dict[str, Worker] = {}
+        self.workers: dict[str, DaskWorker] = {}
         self.changed = asyncio.Event()
-        self._condemned: set[str] = set()
+        self._killed: set[str] = set()
         self._avoided: frozenset[str] = frozenset()
         self._lives: dict[str, int] = {}
 
     @property
     def threads(self) -> int:
-        """How many calls they run at once; of workers that are avoided what they run already, if there are others."""
+        """The number of calls that can run at once; an avoided worker counts only with what it runs already."""
         workers = {worker.name: worker for worker in self.workers.values()}
         rest = [workers[name] for name in resting(workers, self._avoided)]
         threads = sum(worker.threads for worker in workers.values())
-        return threads - sum(worker.threads - worker.taken for worker in rest)
+        return threads - sum(worker.threads - worker.running_calls for worker in rest)
 
     @property
     def memory_bytes(self) -> int | None:
-        """Memory for one call on the smallest worker; None where none has a limit."""
+        """The memory for one call on the smallest worker; None if none has a limit."""
         shares = [w.memory_bytes // w.threads for w in self.workers.values() if w.memory_bytes]
         return min(shares, default=None)
 
     def resources(self) -> dict[str, float]:
-        """Return what all have together."""
+        """Return the total of each named resource."""
         total: dict[str, float] = {}
         for worker in self.workers.values():
             for name, amount in worker.resources.items():
                 total[name] = total.get(name, 0.0) + amount
         return total
 
-    def learn(self, told: Mapping[str, Mapping[str, Any]]) -> None:
-        """Take over what the scheduler says of its workers, by address."""
+    def update(self, told: Mapping[str, Mapping[str, Any]]) -> None:
+        """Update the table from the scheduler's view of its workers, by address."""
         for address in self.workers.keys() - told.keys():
-            self.lose(address)
+            self.remove(address)
         for address, said in told.items():
-            if address in self.workers or address in self._condemned:
+            if address in self.workers or address in self._killed:
                 continue
-            self.workers[address] = Worker(
+            self.workers[address] = DaskWorker(
                 name=self._new_name(address),
                 address=address,
                 threads=int(said["nthreads"]),
@@ -111,71 +111,72 @@ class Census:
                 resources=dict(said["resources"]),
                 nanny=said["nanny"],
             )
-        self._announce()
+        self._notify()
 
-    def lose(self, address: str) -> None:
-        """Take note that a worker has left."""
-        self._condemned.discard(address)
+    def remove(self, address: str) -> None:
+        """Remove a worker that has left."""
+        self._killed.discard(address)
         worker = self.workers.pop(address, None)
         if worker is not None:
             worker.gone.set()
-            self._announce()
+            self._notify()
 
-    def condemn(self, worker: Worker) -> None:
-        """Count on a worker no more, that is about to be killed."""
-        self.lose(worker.address)
-        self._condemned.add(worker.address)
+    def mark_killed(self, worker: DaskWorker) -> None:
+        """Remove a worker that is about to be killed, and keep it out until the scheduler has noticed."""
+        self.remove(worker.address)
+        self._killed.add(worker.address)
 
     def avoid(self, names: Collection[str]) -> None:
-        """Give nothing to the workers of these names, and to no others, where there is somebody else who can do it."""
+        """Place nothing on the workers of these names, and only these, as long as others can run it."""
         self._avoided = frozenset(names)
-        self._announce()
+        self._notify()
 
-    def take(
+    def acquire(
         self, wanted: Mapping[str, float], apart_from: frozenset[str] = frozenset()
-    ) -> Worker | None:
-        """Return the idlest worker that has a thread and the named resources free, which it then has no more.
+    ) -> DaskWorker | None:
+        """Return the idlest worker that fits the resources, and reserve them; None if there is none.
 
-        It is none that is avoided, and none named in ``apart_from``, even if others are busy now. Who has the named
-        resources is asked first: if all who have them are in ``apart_from``, or even avoided, it is one of these.
+        Avoided workers and those in ``apart_from`` are left out, even if all others are busy now. But if only such
+        workers have the named resources, they are taken: first those in ``apart_from``, and last the avoided ones.
         """
-        best: Worker | None = None
+        best: DaskWorker | None = None
         for worker in self._eligible(wanted, apart_from):
             if worker.fits(wanted) and (
-                best is None or worker.taken / worker.threads < best.taken / best.threads
+                best is None
+                or worker.running_calls / worker.threads < best.running_calls / best.threads
             ):
                 best = worker
         if best is not None:
-            best.taken += 1
+            best.running_calls += 1
             _add(best.used, wanted, 1)
         return best
 
     def _eligible(
         self, wanted: Mapping[str, float], apart_from: frozenset[str]
-    ) -> Iterable[Worker]:
-        """Return the workers that are to be waited for, if need be."""
+    ) -> Iterable[DaskWorker]:
+        """Return the workers to choose from, or to wait for."""
         workers = self.workers.values()
         if not self._avoided and not apart_from:
             return workers
         able = [worker for worker in workers if worker.has(wanted)]
-        # To run beside another attempt is a pity; to run on a slow worker is worse.
+        # A slow worker is worse than one that runs another attempt of the same task.
         for unwanted in (self._avoided | apart_from, self._avoided):
             if chosen := [worker for worker in able if worker.name not in unwanted]:
                 return chosen
         return able
 
-    def give_back(self, worker: Worker, wanted: Mapping[str, float]) -> None:
-        """Let another call have the place."""
-        worker.taken -= 1
+    def release(self, worker: DaskWorker, wanted: Mapping[str, float]) -> None:
+        """Release the thread and the resources of a call."""
+        worker.running_calls -= 1
         _add(worker.used, wanted, -1)
-        self._announce()
+        self._notify()
 
     def _new_name(self, address: str) -> str:
-        """Return the address, as Dask calls its workers, or another name if somebody has had that address before."""
+        """Return the address, which is Dask's name for a worker, or a new name if the address was used before."""
         life = self._lives[address] = self._lives.get(address, 0) + 1
         return address if life == 1 else f"{address}#{life}"
 
-    def _announce(self) -> None:
+    def _notify(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
 

@@ -5,8 +5,8 @@ import pytest
 pytest.importorskip("distributed")
 
 from asyncexec.backends.dask import DaskBackend
-from asyncexec.backends.dask.scaling import Growth, Reminder
-from asyncexec.backends.dask.workers import Census
+from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
+from asyncexec.backends.dask.workers import WorkerTable
 from asyncexec.errors import OptionError
 
 
@@ -51,8 +51,8 @@ def test_what_it_can_do_follows_from_its_options():
     assert (
         DaskBackend(max_workers=4, threads=2, memory="1GB").capabilities.worker_bytes == 5 * 10**8
     )
-    asked = DaskBackend(cpus=3, gpus=1, resources={"licence": 2}).capabilities.resources
-    assert asked == {"cpus": 3, "gpus": 1, "licence": 2}
+    requested = DaskBackend(cpus=3, gpus=1, resources={"licence": 2}).capabilities.resources
+    assert requested == {"cpus": 3, "gpus": 1, "licence": 2}
 
 
 def test_memory_is_measured_where_a_process_never_holds_that_of_two_tasks():
@@ -72,167 +72,167 @@ def told(threads: int = 1, **resources: float) -> dict:
 
 
 def test_the_idlest_worker_is_taken_and_none_beyond_its_threads():
-    census = Census()
-    census.learn({"a": told(2), "b": told(1)})
-    taken = [census.take({}) for _ in range(4)]
+    table = WorkerTable()
+    table.update({"a": told(2), "b": told(1)})
+    taken = [table.acquire({}) for _ in range(4)]
     assert sorted(w.address for w in taken[:3]) == ["a", "a", "b"]
     assert taken[0].address != taken[1].address
     assert taken[3] is None
-    census.give_back(taken[0], {})
-    assert census.take({}) is taken[0]
+    table.release(taken[0], {})
+    assert table.acquire({}) is taken[0]
 
 
 def test_a_worker_that_is_avoided_is_neither_taken_nor_counted_until_told_otherwise():
-    census = Census()
-    census.learn({"a": told(2), "b": told(1)})
-    changed = census.changed
-    census.avoid({"a", "gone long ago"})
+    table = WorkerTable()
+    table.update({"a": told(2), "b": told(1)})
+    changed = table.changed
+    table.avoid({"a", "gone long ago"})
     assert changed.is_set()
-    assert census.threads == 1
-    assert census.take({}).name == "b"
-    assert census.take({}) is None
-    census.avoid(())
-    assert census.threads == 3
-    assert census.take({}).name == "a"
+    assert table.threads == 1
+    assert table.acquire({}).name == "b"
+    assert table.acquire({}) is None
+    table.avoid(())
+    assert table.threads == 3
+    assert table.acquire({}).name == "a"
 
 
 def test_what_an_avoided_worker_runs_already_counts_until_it_has_ended():
-    census = Census()
-    census.learn({"a": told(2), "b": told(1)})
-    worker = census.take({}, frozenset({"b"}))
-    census.avoid({"a"})
-    assert census.threads == 2
-    census.give_back(worker, {})
-    assert census.threads == 1
+    table = WorkerTable()
+    table.update({"a": told(2), "b": told(1)})
+    worker = table.acquire({}, frozenset({"b"}))
+    table.avoid({"a"})
+    assert table.threads == 2
+    table.release(worker, {})
+    assert table.threads == 1
 
 
 def test_if_all_that_are_left_are_avoided_they_are_taken_all_the_same():
-    census = Census()
-    census.learn({"a": told(), "b": told()})
-    census.avoid({"a"})
-    census.lose("b")
-    assert census.threads == 1
-    assert census.take({}).name == "a"
+    table = WorkerTable()
+    table.update({"a": told(), "b": told()})
+    table.avoid({"a"})
+    table.remove("b")
+    assert table.threads == 1
+    assert table.acquire({}).name == "a"
 
 
 def test_a_call_that_is_to_run_apart_takes_another_worker_or_waits_for_one():
-    census = Census()
-    census.learn({"a": told(3), "b": told(1)})
+    table = WorkerTable()
+    table.update({"a": told(3), "b": told(1)})
     apart = frozenset({"a"})
-    assert census.take({}).name == "a"
-    other = census.take({}, apart)
+    assert table.acquire({}).name == "a"
+    other = table.acquire({}, apart)
     assert other.name == "b"
-    assert census.take({}, apart) is None  # There are threads free, but not where it is to run,
-    assert census.take({}).name == "a"  # as it may when it does not want to wait any longer.
-    census.give_back(other, {})
-    assert census.take({}, apart) is other
+    assert table.acquire({}, apart) is None  # There are threads free, but not where it is to run,
+    assert table.acquire({}).name == "a"  # as it may when it does not want to wait any longer.
+    table.release(other, {})
+    assert table.acquire({}, apart) is other
 
 
 def test_a_call_that_can_run_nowhere_else_does_not_run_apart():
-    census = Census()
-    census.learn({"a": told(2), "b": told(2)})
-    assert census.take({}, frozenset({"a", "b"})) is not None
-    census.avoid({"b"})
+    table = WorkerTable()
+    table.update({"a": told(2), "b": told(2)})
+    assert table.acquire({}, frozenset({"a", "b"})) is not None
+    table.avoid({"b"})
     # Beside another attempt of it rather than on a worker that is slow.
-    assert census.take({}, frozenset({"a"})).name == "a"
+    assert table.acquire({}, frozenset({"a"})).name == "a"
 
 
 def test_who_has_the_named_resources_counts_more_than_who_is_avoided():
-    census = Census()
-    census.learn({"a": told(2, gpus=2), "b": told(2), "c": told(2, gpus=1)})
+    table = WorkerTable()
+    table.update({"a": told(2, gpus=2), "b": told(2), "c": told(2, gpus=1)})
     wanted = {"gpus": 1}
-    assert census.take(wanted, frozenset({"a"})).name == "c"
-    assert census.take(wanted, frozenset({"a"})) is None  # The other has one, which is in use.
-    census.avoid({"c"})
-    assert census.take(wanted, frozenset({"a"})).name == "a"
-    census.avoid({"a", "c"})
-    assert census.take(wanted).name == "a"
-    assert census.take({}).name == "b"
+    assert table.acquire(wanted, frozenset({"a"})).name == "c"
+    assert table.acquire(wanted, frozenset({"a"})) is None  # The other has one, which is in use.
+    table.avoid({"c"})
+    assert table.acquire(wanted, frozenset({"a"})).name == "a"
+    table.avoid({"a", "c"})
+    assert table.acquire(wanted).name == "a"
+    assert table.acquire({}).name == "b"
 
 
 def test_an_address_that_is_had_again_is_another_worker():
-    census = Census()
-    census.learn({"a": told()})
-    names = [census.workers["a"].name]
+    table = WorkerTable()
+    table.update({"a": told()})
+    names = [table.workers["a"].name]
     for _ in range(2):
-        census.lose("a")
-        census.learn({"a": told()})
-        names.append(census.workers["a"].name)
+        table.remove("a")
+        table.update({"a": told()})
+        names.append(table.workers["a"].name)
     assert names == ["a", "a#2", "a#3"]
-    census.learn({"a": told()})
-    assert census.workers["a"].name == "a#3"
-    census.avoid({"a"})
-    census.learn({"a": told(), "b": told()})
-    assert census.threads == 2
+    table.update({"a": told()})
+    assert table.workers["a"].name == "a#3"
+    table.avoid({"a"})
+    table.update({"a": told(), "b": told()})
+    assert table.threads == 2
 
 
 def test_named_resources_are_counted_on_each_worker():
-    census = Census()
-    census.learn({"a": told(4, gpus=1), "b": told(4)})
-    assert census.resources() == {"gpus": 1}
-    first = census.take({"gpus": 1})
+    table = WorkerTable()
+    table.update({"a": told(4, gpus=1), "b": told(4)})
+    assert table.resources() == {"gpus": 1}
+    first = table.acquire({"gpus": 1})
     assert first.address == "a"
-    assert census.take({"gpus": 1}) is None
-    census.give_back(first, {"gpus": 1})
-    assert census.take({"gpus": 1}) is first
+    assert table.acquire({"gpus": 1}) is None
+    table.release(first, {"gpus": 1})
+    assert table.acquire({"gpus": 1}) is first
 
 
 def test_a_worker_that_left_is_not_taken_and_one_to_be_killed_does_not_come_back():
-    census = Census()
-    census.learn({"a": told(), "b": told()})
-    worker = census.workers["a"]
-    census.condemn(worker)
+    table = WorkerTable()
+    table.update({"a": told(), "b": told()})
+    worker = table.workers["a"]
+    table.mark_killed(worker)
     assert worker.gone.is_set()
-    census.learn({"a": told(), "b": told()})  # The scheduler has not noticed yet.
-    assert set(census.workers) == {"b"}
-    census.lose("a")  # Now it has, and another may come by that address.
-    census.learn({"a": told(), "b": told()})
-    assert set(census.workers) == {"a", "b"}
-    census.learn({"a": told()})
-    assert census.threads == 1
+    table.update({"a": told(), "b": told()})  # The scheduler has not noticed yet.
+    assert set(table.workers) == {"b"}
+    table.remove("a")  # Now it has, and another may come by that address.
+    table.update({"a": told(), "b": told()})
+    assert set(table.workers) == {"a", "b"}
+    table.update({"a": told()})
+    assert table.threads == 1
 
 
 def test_workers_double_while_work_waits_and_go_when_there_is_none():
-    growth = Growth(least=1, most=5, asked=1)
-    assert growth.look(0.0, waiting=3, running=1, workers=1) is None
-    assert growth.look(0.9, waiting=3, running=1, workers=1) is None
-    assert growth.look(1.0, waiting=3, running=1, workers=1) == 2
-    assert growth.look(3.0, waiting=3, running=1, workers=1) is None  # They have not come.
-    assert growth.look(4.0, waiting=3, running=2, workers=2) == 4
-    assert growth.look(6.0, waiting=3, running=4, workers=4) == 5
-    assert growth.look(9.0, waiting=3, running=5, workers=5) is None
-    assert growth.look(10.0, waiting=0, running=1, workers=5) is None
-    assert growth.look(60.0, waiting=0, running=1, workers=5) is None
-    assert growth.look(61.0, waiting=0, running=0, workers=5) is None
-    assert growth.look(91.0, waiting=0, running=0, workers=5) == 1
-    assert growth.look(99.0, waiting=0, running=0, workers=5) is None
+    scaling = AdaptiveScaling(minimum=1, maximum=5, requested=1)
+    assert scaling.target(0.0, waiting=3, running=1, workers=1) is None
+    assert scaling.target(0.9, waiting=3, running=1, workers=1) is None
+    assert scaling.target(1.0, waiting=3, running=1, workers=1) == 2
+    assert scaling.target(3.0, waiting=3, running=1, workers=1) is None  # They have not come.
+    assert scaling.target(4.0, waiting=3, running=2, workers=2) == 4
+    assert scaling.target(6.0, waiting=3, running=4, workers=4) == 5
+    assert scaling.target(9.0, waiting=3, running=5, workers=5) is None
+    assert scaling.target(10.0, waiting=0, running=1, workers=5) is None
+    assert scaling.target(60.0, waiting=0, running=1, workers=5) is None
+    assert scaling.target(61.0, waiting=0, running=0, workers=5) is None
+    assert scaling.target(91.0, waiting=0, running=0, workers=5) == 1
+    assert scaling.target(99.0, waiting=0, running=0, workers=5) is None
 
 
 def test_a_short_wait_brings_no_workers():
-    growth = Growth(least=1, most=5, asked=1)
+    scaling = AdaptiveScaling(minimum=1, maximum=5, requested=1)
     for second in range(10):
-        assert growth.look(second, waiting=second % 2, running=1, workers=1) is None
+        assert scaling.target(second, waiting=second % 2, running=1, workers=1) is None
 
 
 def test_from_nothing_the_first_worker_is_asked_for_when_work_waits():
-    growth = Growth(least=0, most=3, asked=0)
-    growth.look(0.0, waiting=0, running=1, workers=0)
-    growth.look(1.0, waiting=1, running=1, workers=0)
-    assert growth.look(2.0, waiting=1, running=1, workers=0) == 1
+    scaling = AdaptiveScaling(minimum=0, maximum=3, requested=0)
+    scaling.target(0.0, waiting=0, running=1, workers=0)
+    scaling.target(1.0, waiting=1, running=1, workers=0)
+    assert scaling.target(2.0, waiting=1, running=1, workers=0) == 1
 
 
 def test_workers_that_do_not_come_are_asked_for_again_and_again_while_work_waits():
-    growth = Growth(least=1, most=5, asked=3)
-    looks = {now: growth.look(now, waiting=1, running=1, workers=2) for now in range(12)}
-    assert {now: asked for now, asked in looks.items() if asked} == {5: 3, 10: 3}
-    assert growth.look(14.0, waiting=0, running=1, workers=0) is None
-    assert growth.look(16.0, waiting=1, running=1, workers=0) is None
-    assert growth.look(21.0, waiting=1, running=1, workers=0) == 3
+    scaling = AdaptiveScaling(minimum=1, maximum=5, requested=3)
+    looks = {now: scaling.target(now, waiting=1, running=1, workers=2) for now in range(12)}
+    assert {now: requested for now, requested in looks.items() if requested} == {5: 3, 10: 3}
+    assert scaling.target(14.0, waiting=0, running=1, workers=0) is None
+    assert scaling.target(16.0, waiting=1, running=1, workers=0) is None
+    assert scaling.target(21.0, waiting=1, running=1, workers=0) == 3
 
 
 def test_a_cluster_is_not_reminded_of_workers_that_are_there_again():
-    reminder = Reminder()
-    assert not reminder.due(0.0, missing=True)
-    assert not reminder.due(4.0, missing=False)
-    assert not reminder.due(6.0, missing=True)
-    assert reminder.due(11.0, missing=True)
+    retry = ScaleRetry()
+    assert not retry.due(0.0, missing=True)
+    assert not retry.due(4.0, missing=False)
+    assert not retry.due(6.0, missing=True)
+    assert retry.due(11.0, missing=True)

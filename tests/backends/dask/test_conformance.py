@@ -103,7 +103,7 @@ async def test_a_lent_cluster_in_this_process_shares_its_memory():
 async def test_a_worker_that_is_gone_for_good_is_replaced_in_a_cluster_made_for_us(
     adaptive, monkeypatch
 ):
-    monkeypatch.setattr(scaling, "REMIND_AFTER_SECONDS", 0.2)
+    monkeypatch.setattr(scaling, "RETRY_AFTER_SECONDS", 0.2)
     made = []
 
     def make():
@@ -136,7 +136,7 @@ async def test_a_worker_that_is_gone_for_good_is_replaced_in_a_cluster_made_for_
 async def test_that_a_worker_has_left_is_found_out_also_when_it_was_not_told(
     monkeypatch,
 ):
-    monkeypatch.setattr(system, "RECOUNT_SECONDS", 0.1)
+    monkeypatch.setattr(system, "REFRESH_SECONDS", 0.1)
     monkeypatch.setattr(distributed.Client, "subscribe_topic", lambda *_: None)
     monkeypatch.setattr(distributed.Client, "unsubscribe_topic", lambda *_: None)
     async with (

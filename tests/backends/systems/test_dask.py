@@ -179,7 +179,7 @@ class TestLentCluster:
     async def test_a_death_is_one_lost_attempt_though_dask_would_try_again(self, cluster):
         assert cluster.scheduler.allowed_failures == 3
         async with Driven(DaskBackend(cluster=cluster), patience=40) as driven:
-            before = set(driven.backend._system._census.workers)
+            before = set(driven.backend._system._table.workers)
             batch = driven.send(driven.program(kernels.die), [0, 1, 2])
             first, *rest = await driven.outcomes_of(batch)
             assert (first.status, first.started) == (Status.LOST, True)
@@ -263,7 +263,7 @@ async def test_a_cluster_without_workers_is_given_up_after_a_while():
 
 
 async def test_to_count_no_workers_again_is_no_reason_to_wait_longer(monkeypatch):
-    monkeypatch.setattr("asyncexec.backends.dask.system.RECOUNT_SECONDS", 0.05)
+    monkeypatch.setattr("asyncexec.backends.dask.system.REFRESH_SECONDS", 0.05)
     empty = LocalCluster(n_workers=0, dashboard_address=None, asynchronous=True, silence_logs=50)
     async with (
         empty as cluster,
