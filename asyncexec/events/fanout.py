@@ -1,4 +1,4 @@
-"""Hands events on to observers; one that fails is logged and dropped."""
+"""The fan-out of events to observers; an observer that fails is logged and dropped."""
 
 from __future__ import annotations
 
@@ -67,11 +67,12 @@ class Fanout:
 
     @property
     def wants_plan_details(self) -> bool:
-        """Whether some observer wants all that ``PlanStarted`` can hold."""
+        """True where some observer reads the fingerprint or the relations in ``PlanStarted``."""
         return any(map(wants_plan_details, self._observers))
 
     def send(self, events: Sequence[AnyEvent]) -> None:
         """Give ``events`` to every observer."""
+        # Over a copy: an observer that fails is removed while the others are still served.
         for observer in tuple(self._observers):
             try:
                 observer.observe(events)
@@ -80,11 +81,12 @@ class Fanout:
                 self._observers.remove(observer)
 
     async def finish(self, execution: str) -> None:
-        """Let every observer put away what it has of ``execution``; it is not cancelled, but does not wait for ever."""
+        """Call ``finish`` of each observer that has one, in a thread and with a time-out."""
         for observer in self._observers:
             if not isinstance(observer, FinishingObserver):
                 continue
             try:
+                # Shielded: the files of a cancelled run are closed too.
                 with anyio.fail_after(_FINISH_SECONDS, shield=True):
                     await to_thread.run_sync(observer.finish, execution, abandon_on_cancel=True)
             except Exception:

@@ -18,27 +18,27 @@ class Observer(Protocol):
     An observer that raises is logged and dropped; the run goes on.
 
     An observer that reads neither the fingerprint nor the relations in ``PlanStarted`` may say so with an attribute
-    ``wants_plan_details = False``: they are worked out only where somebody wants them, which takes longer than to run
-    a small plan.
+    ``wants_plan_details = False``: computing them takes longer than running a small plan, so they are computed only
+    where an observer of the run reads them.
     """
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
-        """Take note of ``events``."""
+        """Receive ``events``, in the order in which they happened."""
         ...
 
 
 @runtime_checkable
 class FinishingObserver(Observer, Protocol):
-    """An observer that has something to put away at the end, such as a file to close.
+    """An observer with something to close at the end of a run, such as a file.
 
-    The run returns when that is done, so that what was written can be read.
+    The run returns only after ``finish`` has, so that what was written can be read at once.
     """
 
     def finish(self, execution: str) -> None:
-        """Wait until everything of ``execution`` is put away; called once in a worker thread, after its last event."""
+        """Close what is open for ``execution``; called once, in a worker thread, after its last event. It may block."""
         ...
 
 
 def wants_plan_details(observer: Observer) -> bool:
-    """Whether ``PlanStarted`` shall hold fingerprint and relations for ``observer``: unless it says no, it shall."""
+    """Return whether ``observer`` reads the fingerprint or the relations in ``PlanStarted``: yes, unless it says no."""
     return bool(getattr(observer, "wants_plan_details", True))

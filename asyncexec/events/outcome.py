@@ -19,7 +19,7 @@ class Status(StrEnum):
     LOST = "lost"
     """Its worker died or went away."""
     CANCELLED = "cancelled"
-    """It was stopped because somebody asked, or never started for the same reason."""
+    """It was stopped on request, or taken back on request before it started."""
     TIMED_OUT = "timed out"
     """The scheduler stopped it because it ran too long (backends say ``CANCELLED``)."""
 
@@ -32,7 +32,7 @@ class ErrorInfo(NamedTuple):
     type : str
         Qualified name of the exception class (``"builtins.ValueError"``).
     bases : tuple of str
-        Qualified names of its base classes, so that subclasses can be told by what they are.
+        Qualified names of its base classes, so that subclasses are recognised without importing them.
     message : str
     traceback : str
         As Python prints it.
@@ -56,17 +56,17 @@ class Outcome(NamedTuple):
         The attempt's id.
     status : Status
     worker : str
-        Which worker ran it; ``""`` where it never started.
+        The worker that ran it; ``""`` where it never started.
     started_at : float
-        When it started on the worker, in seconds since the epoch by the worker's clock; 0.0 where it never started.
+        Its start on the worker, in seconds since the epoch by the worker's clock; 0.0 where it never started.
     seconds : float
-        How long it ran, measured on the worker.
+        Its duration, measured on the worker.
     peak_bytes : int
-        The most memory the worker's process held while it ran; 0 where that cannot be told.
+        The most memory the worker's process held while it ran; 0 where that cannot be measured.
     read_bytes, written_bytes : int
-        Chunk data, not encoded.
+        Chunk data, before encoding (uncompressed).
     value : object
-        What the kernel returned, for a stage that holds values; an :class:`Encoded` where it came from elsewhere.
+        The kernel's return value, for a stage that holds values; an :class:`Encoded` where another process made it.
     error : ErrorInfo or None
     """
 
@@ -83,7 +83,7 @@ class Outcome(NamedTuple):
 
     @property
     def started(self) -> bool:
-        """Whether the attempt started on a worker."""
+        """True where the attempt started on a worker."""
         return self.started_at > 0.0
 
 

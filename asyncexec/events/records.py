@@ -1,7 +1,8 @@
 """Events of runs, as frozen records in the past tense.
 
-``at`` is seconds since the epoch on the driver; ``execution`` names the run; ``task`` is the task's flat (row-major)
-index in its stage (``PlanStarted`` has the shapes to unravel it).
+Every event is an :class:`Event`: ``execution`` names its run, and ``at`` is its time, in seconds since the epoch on the
+driver. An event of a plan or a stage is a :class:`PlanEvent`; an event of a task has ``attempt``, whose ``task`` is the
+task's flat (row-major) index in its stage (``PlanStarted`` has the shapes to unravel it).
 
 The three events that every task has are named tuples, which cost half of what frozen dataclasses cost to make.
 """
@@ -9,7 +10,7 @@ The three events that every task has are named tuples, which cost half of what f
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -65,17 +66,38 @@ class StageFigures:
     """The stages that give its size, where that is known only during the run; then 0 stands for unknown lengths."""
 
 
+@runtime_checkable
+class Event(Protocol):
+    """The attributes of every event; ``isinstance(record, Event)`` holds for each of them.
+
+    A protocol and not a base class: a named tuple cannot have a base of its own.
+    """
+
+    @property
+    def execution(self) -> str:
+        """The run that it belongs to."""
+        ...
+
+    @property
+    def at(self) -> float:
+        """Its time, in seconds since the epoch on the driver."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """Base of every event."""
+class PlanEvent:
+    """Base of the events of a plan or a stage, as opposed to those of a task."""
 
     execution: str
     at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanStarted(Event):
-    """A plan was accepted and begins to run."""
+class PlanStarted(PlanEvent):
+    """A plan was accepted and begins to run: the first event of every run.
+
+    ``fingerprint`` and the ``reads`` of the stages are empty where no observer of the run wants them.
+    """
 
     plan: str
     fingerprint: str
@@ -85,52 +107,52 @@ class PlanStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanSucceeded(Event):
-    """Every task is complete."""
+class PlanSucceeded(PlanEvent):
+    """Every task of the plan is complete: the last event of a run that succeeded."""
 
     plan: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanFailed(Event):
-    """The plan ended with an error; everything it started has stopped."""
+class PlanFailed(PlanEvent):
+    """The plan ended with an error, and everything it had started has stopped: the last event of the run."""
 
     plan: str
     error: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanCancelled(Event):
-    """The plan was cancelled; everything it started has stopped."""
+class PlanCancelled(PlanEvent):
+    """The plan was cancelled, and everything it had started has stopped: the last event of the run."""
 
     plan: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageStarted(Event):
+class StageStarted(PlanEvent):
     """The first task of a stage was handed to the backend."""
 
     stage: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageResumed(Event):
-    """An earlier run had completed these tasks already."""
+class StageResumed(PlanEvent):
+    """So many tasks of a stage were found complete from an earlier run, and are not run again."""
 
     stage: str
     tasks: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageCompleted(Event):
+class StageCompleted(PlanEvent):
     """The last task of a stage completed."""
 
     stage: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageSized(Event):
-    """The size of a stage, which other stages were to give, is known; it comes before all else of that stage."""
+class StageSized(PlanEvent):
+    """The size of a stage that depends on the values of others is known: before any other event of that stage."""
 
     stage: str
     shape: tuple[int, ...]
@@ -145,78 +167,88 @@ class AttemptStarted(NamedTuple):
     worker: str
     at: float
 
+    @property
+    def execution(self) -> str:
+        return self.attempt.execution
+
 
 class AttemptEnded(NamedTuple):
-    """An attempt ended, one way or another; ``outcome`` holds what the worker measured."""
+    """An attempt ended, with success or without; ``outcome`` holds what the worker measured."""
 
     attempt: Attempt
     outcome: Outcome
     at: float
 
+    @property
+    def execution(self) -> str:
+        return self.attempt.execution
+
 
 class TaskSucceeded(NamedTuple):
-    """A task is complete: once per task, whatever its attempts did."""
+    """A task is complete, by its first attempt that succeeded: once per task, however many attempts it had."""
 
     attempt: Attempt
     at: float
 
+    @property
+    def execution(self) -> str:
+        return self.attempt.execution
+
 
 @dataclass(frozen=True, slots=True)
-class TaskFailed:
-    """A task failed for good, and the plan with it."""
+class TaskEvent:
+    """Base of the rarer events of a task: of its latest ``attempt``."""
 
     attempt: Attempt
+
+    @property
+    def execution(self) -> str:
+        return self.attempt.execution
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed(TaskEvent):
+    """A task failed for good (no further retry is allowed), and the plan with it."""
+
     error: str
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class RetryScheduled:
-    """A failed attempt will be followed by another after ``delay_seconds``."""
+class RetryScheduled(TaskEvent):
+    """An attempt failed, and another will be sent after ``delay_seconds``."""
 
-    attempt: Attempt
     delay_seconds: float
     reason: str
     at: float
 
 
 @dataclass(frozen=True, slots=True)
-class BackupStarted:
-    """A second attempt was handed out while ``running_seconds`` of the first had passed."""
+class BackupStarted(TaskEvent):
+    """A second attempt of a slow task was sent to the backend, when the first had run for ``running_seconds``."""
 
-    attempt: Attempt
     running_seconds: float
     at: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AttemptAbandoned:
-    """An attempt that cannot be stopped was given up; what it still does is fenced off."""
+@dataclass(frozen=True, slots=True)
+class AttemptAbandoned(TaskEvent):
+    """An attempt that cannot be stopped is no longer waited for; whatever it still writes is ignored."""
 
-    attempt: Attempt
     at: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitOpened(Event):
-    """The backend fails whatever is sent to it; nothing is sent for ``pause_seconds``."""
+class CircuitOpened(PlanEvent):
+    """The last ``failures`` attempts all failed, on the backend's account; nothing is sent for ``pause_seconds``."""
 
     failures: int
     pause_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CircuitClosed(Event):
-    """The backend works again."""
+class CircuitClosed(PlanEvent):
+    """An attempt succeeded after the circuit had opened: work is sent as before."""
 
 
-type AnyEvent = (
-    Event
-    | AttemptStarted
-    | AttemptEnded
-    | AttemptAbandoned
-    | TaskSucceeded
-    | TaskFailed
-    | RetryScheduled
-    | BackupStarted
-)
+type AnyEvent = PlanEvent | TaskEvent | AttemptStarted | AttemptEnded | TaskSucceeded

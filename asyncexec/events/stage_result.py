@@ -38,7 +38,7 @@ class StageResult:
     ----------
     name, operation : str
     tasks : int
-        How many there are, as far as is known.
+        Their number, as far as is known.
     projected_bytes : int
         The most memory a task's process was projected to need; 0 where no projection was given.
     allowed_bytes : int or None
@@ -51,17 +51,17 @@ class StageResult:
     attempts : int
         Attempts that have ended, one way or another.
     failed, lost, timed_out, cancelled, abandoned : int
-        How many of them ended so.
+        Attempts that ended so.
     retries, backups : int
-        Attempts that followed a failed one, and attempts that were started beside a slow one.
+        Attempts that followed a failed one, and attempts that were started while a slow one was still running.
     read_bytes, written_bytes : int
-        Chunk data, not encoded, by all attempts.
+        Chunk data, before encoding (uncompressed), by all attempts.
     peak_bytes : int
         The most memory measured for any attempt; 0 where it cannot be measured.
     busy_seconds : float
         Time on workers, by all attempts.
     started_at, ended_at : float
-        When the first attempt was handed out and when the last task was complete, in seconds since the epoch on the
+        The time when the first attempt was sent and when the last task was complete, in seconds since the epoch on the
         driver; 0.0 before.
     """
 
@@ -90,7 +90,7 @@ class StageResult:
 
     @classmethod
     def of(cls, stage: StageFigures) -> StageResult:
-        """Return the figures of a stage that nothing has been run of yet."""
+        """Return the figures of a stage before its first attempt."""
         return cls(
             name=stage.name,
             operation=stage.operation,
@@ -107,7 +107,7 @@ class StageResult:
 
     @property
     def wall_seconds(self) -> float:
-        """From the first attempt handed out to the last task complete; 0.0 where either is missing."""
+        """The time from the first attempt sent to the last task complete; 0.0 where either is missing."""
         return (
             max(0.0, self.ended_at - self.started_at) if self.started_at and self.ended_at else 0.0
         )

@@ -12,8 +12,8 @@ from asyncexec.events.records import (
     AttemptStarted,
     BackupStarted,
     CircuitOpened,
-    Event,
     PlanCancelled,
+    PlanEvent,
     PlanFailed,
     PlanStarted,
     PlanSucceeded,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """One run; ``add`` takes each of its events, in order, starting with ``PlanStarted``.
+    """The figures of one run; ``add`` takes each of its events, in order, starting with ``PlanStarted``.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class Tally:
     error : str
     circuit_openings : int
     started_at, ended_at : float
-        Seconds since the epoch on the driver; 0.0 where it has not.
+        Seconds since the epoch on the driver; ``ended_at`` is 0.0 while it runs.
     """
 
     execution: str
@@ -74,17 +74,17 @@ class Tally:
 
     @property
     def wall_seconds(self) -> float:
-        """From the plan's start to its end; 0.0 while it runs."""
+        """The time from the plan's start to its end; 0.0 while it runs."""
         return max(0.0, self.ended_at - self.started_at) if self.ended_at else 0.0
 
     def add(self, event: AnyEvent) -> None:
         """Add one event of this run."""
-        # The three that come with every task go first.
+        # By frequency: the three that come with every task go first.
         if isinstance(event, AttemptEnded):
             self.stages[event.attempt.stage].add(event.outcome)
         elif isinstance(event, TaskSucceeded):
             self.stages[event.attempt.stage].completed += 1
-        elif isinstance(event, Event):
+        elif isinstance(event, PlanEvent):
             self._add_milestone(event)
         elif not isinstance(event, AttemptStarted):
             self._add_rare(event)
@@ -100,7 +100,7 @@ class Tally:
             case _:
                 pass
 
-    def _add_milestone(self, event: Event) -> None:
+    def _add_milestone(self, event: PlanEvent) -> None:
         match event:
             case StageStarted():
                 self.stages[event.stage].started_at = event.at
@@ -124,6 +124,7 @@ class Tally:
     def _end(self, status: str, at: float) -> None:
         self.status = status
         self.ended_at = at
+        # Of a run that failed or was cancelled, some stages never completed.
         for stage in self.stages.values():
             if stage.started_at and not stage.ended_at:
                 stage.ended_at = at
@@ -150,7 +151,7 @@ class Tallies:
         """Add events, of any of the runs."""
         runs = self.runs
         for event in events:
-            if (tally := runs.get(execution_of(event))) is not None:
+            if (tally := runs.get(event.execution)) is not None:
                 tally.add(event)
             else:
                 self._begin(event)
@@ -160,7 +161,7 @@ class Tallies:
             case PlanStarted():
                 tally = Tally.of(event)
             case PlanSucceeded() | PlanFailed() | PlanCancelled():
-                # It ended before it began: its storage could not be opened, say.
+                # It ended before PlanStarted: its storage could not be opened, say.
                 tally = Tally(execution=event.execution, plan=event.plan, started_at=event.at)
                 tally.add(event)
             case _:
@@ -172,8 +173,3 @@ class Tallies:
         ended = [execution for execution, tally in self.runs.items() if tally.ended_at]
         for execution in ended[: len(ended) - self._kept + 1]:
             del self.runs[execution]
-
-
-def execution_of(event: AnyEvent) -> str:
-    """Return the run that ``event`` belongs to."""
-    return event.execution if isinstance(event, Event) else event.attempt.execution

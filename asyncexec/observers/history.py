@@ -1,4 +1,4 @@
-"""Keeps every attempt of every run on disk."""
+"""An observer that keeps every attempt of every run on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.errors import MissingExtraError, OptionError, WorkDirError
 from asyncexec.events.records import AttemptEnded, PlanStarted, TaskSucceeded
-from asyncexec.events.tally import Tallies, execution_of
+from asyncexec.events.tally import Tallies
 from asyncexec.observers.recorder import Recorder
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _FORMATS = ("auto", "csv", "parquet")
 class History:
     """Writes a folder for each run, ``<execution>-<start in UTC>``, that holds
 
-    - ``plan.json``: what ran, where, how it ended, each stage with its figures and what it reads of others;
+    - ``plan.json``: the plan, its executor and end, each stage with its figures and what it reads of others;
     - ``attempts.parquet`` (or ``.csv``): a line for each attempt, with what its worker measured;
     - ``tasks.parquet`` (or ``.csv``): a line for each task that completed.
 
@@ -34,7 +34,7 @@ class History:
     Parameters
     ----------
     directory : path
-        Where the folders go; made where it does not exist.
+        The folder that the runs' folders go to; made where it does not exist.
     format : {"auto", "parquet", "csv"}
         "auto" is Parquet where pyarrow is installed, else CSV.
 
@@ -62,23 +62,24 @@ class History:
         return tuple(self._folders)
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
-        """Take note of ``events``.
+        """Record ``events``.
 
         Raises
         ------
         StorageError
-            If writing has failed, a full disk, say; the engine then goes on without this observer.
+            If writing has failed (a full disk, say); the engine then goes on without this observer.
         """
         self._tallies.add(events)
         touched: dict[str, Recorder] = {}
         try:
             for event in events:
-                self._take(event, touched)
+                self._record(event, touched)
             for execution in touched:
-                self._settle(execution)
+                self._flush(execution)
         except BaseException:
+            # The engine drops an observer that raises, so nobody would end these threads later.
             for execution in touched:
-                self._recorders.pop(execution).give_up()
+                self._recorders.pop(execution).discard()
             raise
 
     def finish(self, execution: str) -> None:
@@ -97,8 +98,8 @@ class History:
         if recorder.folder is not None:
             self._folders.append(recorder.folder)
 
-    def _take(self, event: AnyEvent, touched: dict[str, Recorder]) -> None:
-        execution = execution_of(event)
+    def _record(self, event: AnyEvent, touched: dict[str, Recorder]) -> None:
+        execution = event.execution
         recorder = self._recorders.get(execution)
         if recorder is None:
             if not isinstance(event, PlanStarted):
@@ -110,7 +111,7 @@ class History:
         elif isinstance(event, TaskSucceeded):
             recorder.task(event)
 
-    def _settle(self, execution: str) -> None:
+    def _flush(self, execution: str) -> None:
         tally = self._tallies.runs[execution]
         if tally.ended_at:
             self._recorders[execution].end(tally)

@@ -1,4 +1,4 @@
-"""Writes what happens to Python's logging."""
+"""An observer that writes to Python's logging."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from asyncexec.events.records import (
     BackupStarted,
     CircuitClosed,
     CircuitOpened,
-    Event,
     PlanCancelled,
+    PlanEvent,
     PlanFailed,
     PlanStarted,
     PlanSucceeded,
@@ -24,7 +24,7 @@ from asyncexec.events.records import (
     TaskFailed,
     TaskSucceeded,
 )
-from asyncexec.observers import wording
+from asyncexec.observers import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
 class Logs:
     """Logs plans and stages as information, and retries, backups, losses and failures as warnings.
 
-    A stage in trouble does not flood the log: of each kind of trouble, its first ``each`` are logged, then every
-    tenth, hundredth, and so on.
+    A failing stage does not flood the log: of each kind of warning, its first ``each`` are logged, then the 100th, the
+    1000th, and so on.
 
     Parameters
     ----------
     logger : logging.Logger, optional
         By default ``asyncexec.runs``.
     each : int
-        How many troubles of one kind in one stage are logged one by one.
+        The number of warnings of one kind in one stage that are logged one by one.
     """
 
     wants_plan_details = False
@@ -51,20 +51,21 @@ class Logs:
     def __init__(self, logger: logging.Logger | None = None, *, each: int = 10) -> None:
         self._logger = logger or logging.getLogger("asyncexec.runs")
         self._each = each
-        # By execution, then by stage and kind of trouble: how many there were.
+        # By execution, then by stage and kind of warning: their number so far.
         self._seen: dict[str, dict[tuple[str, type], int]] = {}
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
-        """Take note of ``events``."""
+        """Log ``events``."""
         for event in events:
+            # First, as they are by far the most frequent: nothing is logged for each task.
             if isinstance(event, AttemptStarted | AttemptEnded | TaskSucceeded):
                 continue
-            if isinstance(event, Event):
+            if isinstance(event, PlanEvent):
                 self._milestone(event)
             else:
-                self._trouble(event)
+                self._warning(event)
 
-    def _milestone(self, event: Event) -> None:
+    def _milestone(self, event: PlanEvent) -> None:
         name, log = event.execution, self._logger
         match event:
             case PlanStarted():
@@ -86,7 +87,7 @@ class Logs:
             case CircuitOpened():
                 log.warning(
                     "%s: %d attempts failed in a row; pausing for %s",
-                    name, event.failures, wording.seconds(event.pause_seconds),
+                    name, event.failures, formatting.seconds(event.pause_seconds),
                 )  # fmt: skip
             case CircuitClosed():
                 log.info("%s: the backend works again", name)
@@ -103,25 +104,25 @@ class Logs:
             ended = "succeeded" if isinstance(event, PlanSucceeded) else "was cancelled"
             self._logger.info("%s: %s", event.execution, ended)
 
-    def _trouble(self, event: AnyEvent) -> None:
+    def _warning(self, event: AnyEvent) -> None:
         match event:
             case RetryScheduled():
-                delay = wording.seconds(event.delay_seconds)
+                delay = formatting.seconds(event.delay_seconds)
                 self._warn(
                     event.attempt,
                     RetryScheduled,
-                    f"again in {delay} ({wording.first_line(event.reason)})",
+                    f"again in {delay} ({formatting.first_line(event.reason)})",
                 )
             case BackupStarted():
-                age = wording.seconds(event.running_seconds)
-                self._warn(
-                    event.attempt, BackupStarted, f"started beside one that has run for {age}"
-                )
+                age = formatting.seconds(event.running_seconds)
+                self._warn(event.attempt, BackupStarted, f"backup of one that has run for {age}")
             case AttemptAbandoned():
                 self._warn(event.attempt, AttemptAbandoned, "given up; it cannot be stopped")
             case TaskFailed():
                 self._warn(
-                    event.attempt, TaskFailed, f"failed for good: {wording.first_line(event.error)}"
+                    event.attempt,
+                    TaskFailed,
+                    f"failed for good: {formatting.first_line(event.error)}",
                 )
             case _:
                 pass

@@ -24,7 +24,7 @@ from asyncexec.events.records import (
     TaskSucceeded,
 )
 from asyncexec.events.stage_result import StageResult
-from asyncexec.events.tally import Tallies, Tally, execution_of
+from asyncexec.events.tally import Tallies, Tally
 
 
 def started(execution="run-1", at=100.0) -> PlanStarted:
@@ -149,8 +149,3 @@ def test_of_the_runs_that_ended_only_the_latest_are_kept():
     for n in range(10):
         tallies.add([started(f"{n}"), PlanSucceeded(execution=f"{n}", at=2.0, plan="climate")])
     assert list(tallies.runs) == ["still running", "7", "8", "9"]
-
-
-def test_every_event_tells_its_run():
-    assert execution_of(started("x")) == "x"
-    assert execution_of(TaskSucceeded(attempt(execution="y"), 1.0)) == "y"
