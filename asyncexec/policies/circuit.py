@@ -1,4 +1,4 @@
-"""A circuit breaker: stops sending work to a backend that fails everything, and probes it from time to time.
+"""A circuit breaker: it stops sending work to a backend that fails everything, and probes it from time to time.
 
 =========  ===============================================  =========
 state      what happens                                     next
@@ -43,7 +43,7 @@ _OUTAGES = COUNTED - {FailureKind.TIMED_OUT}
 
 
 class State(StrEnum):
-    """Whether work is sent."""
+    """The state of the circuit: work is sent, is held back, or one attempt is sent as a probe."""
 
     CLOSED = "closed"
     OPEN = "open"
@@ -52,12 +52,12 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitOptions:
-    """Options of the breaker: its opening, its pauses, its giving up.
+    """Limits of the breaker: when it opens, how long it pauses, when it gives up.
 
     Attributes
     ----------
     failures, tasks : int
-        So many failures in a row, of so many different tasks, open it.
+        It opens after so many failures in a row, of so many different tasks.
     pause_seconds, cap_seconds : float
         The first pause; it doubles with each opening that no success came before, up to the cap.
     openings : int
@@ -80,7 +80,7 @@ class CircuitOptions:
 
 
 class CircuitBreaker:
-    """Decides whether anything may be sent; the time, in seconds, is an argument.
+    """The decision whether anything may be sent; the time, in seconds, is an argument.
 
     Attributes
     ----------
@@ -88,9 +88,9 @@ class CircuitBreaker:
     failures : int
         Counted failures since the last success.
     resumes_at : float
-        When something may be sent again, while not closed.
+        The time from which a probe may be sent, while not closed.
     gave_up : bool
-        Whether going on is pointless.
+        True once the allowed openings are used up: the run is to end with :meth:`error`.
     """
 
     __slots__ = ("_openings", "_options", "_tasks", "failures", "gave_up", "resumes_at", "state")
@@ -121,6 +121,7 @@ class CircuitBreaker:
             return self._succeed()
         self.failures += 1
         if self.state is State.CLOSED:
+            # No more tasks are kept than the limit needs, so that a long run does not grow the set.
             if len(self._tasks) < self._options.tasks:
                 self._tasks.add(task)
             enough = (
@@ -131,9 +132,9 @@ class CircuitBreaker:
         return self._open(now) if self.state is State.HALF_OPEN else None
 
     def allows(self, now: float) -> bool:
-        """Whether one more attempt may be sent now. True while not closed lets that one through, and no other.
+        """Return whether one more attempt may be sent now; while not closed, True admits that one as the only probe.
 
-        An answer that is not used, or a probe that never reports, costs a pause and blocks nothing for longer.
+        A probe that is not sent, or never reports, costs one pause and blocks nothing for longer.
         """
         if self.state is State.CLOSED:
             return True
@@ -144,7 +145,7 @@ class CircuitBreaker:
         return True
 
     def is_outage(self, kind: FailureKind) -> bool:
-        """Whether a failure of this kind is put down to the backend now: recorded, and not counted against its task."""
+        """Return whether a failure of this kind is the backend's now: recorded, and not counted against its task."""
         return self.state is not State.CLOSED and kind in _OUTAGES
 
     def error(self, plan: str, *, last: str = "") -> CircuitOpenError:
@@ -168,6 +169,7 @@ class CircuitBreaker:
         return State.CLOSED if changed else None
 
     def _open(self, now: float) -> State:
+        # Openings, not time: a run that is idle meanwhile does not use up its chances.
         if self._openings >= self._options.openings:
             self.gave_up = True
         else:

@@ -1,7 +1,7 @@
-"""The kind of failure that an outcome is, and so whether trying again makes sense.
+"""The classification of failures, which decides whether a retry makes sense.
 
 It is decided from what any worker can send: the status, the qualified names of the exception's class and bases, and its
-message. The most specific class that a table knows decides, as ``except`` clauses in the right order would.
+message. The most specific class that a table has decides, as ``except`` clauses in the right order would.
 
 An exception in no table (``RuntimeError``, a user's own class) is unknown, and tried again: retries are for functions
 that fail now and then, and one that always fails does so after a few attempts. Unlike a transient failure, it is never
@@ -33,11 +33,11 @@ class FailureKind(StrEnum):
     WORKER_LOST = "worker lost"
     """The worker died or went away, or gave the attempt up without being asked."""
     OUT_OF_MEMORY = "out of memory"
-    """More memory was needed than there was; may work with nothing beside it."""
+    """More memory was needed than there was; may work when nothing else runs."""
     TIMED_OUT = "timed out"
     """The attempt ran longer than its timeout."""
     PERMANENT = "permanent"
-    """The same will happen again: a mistake in code or input, missing data or rights, a full disk."""
+    """A retry would fail alike: a mistake in code or input, missing data or rights, a full disk."""
 
 
 _BY_STATUS: dict[Status, FailureKind] = {
@@ -56,7 +56,7 @@ def classify(outcome: Outcome, overrides: Mapping[str, FailureKind] | None = Non
         Of an attempt that did not succeed. A cancelled one counts as lost: attempts that the run itself cancelled are
         not classified.
     overrides : mapping of str to FailureKind
-        By qualified name of an exception class; they go before the tables, the most specific class first.
+        By qualified name of an exception class; they take precedence over the tables, the most specific class first.
 
     Raises
     ------
@@ -74,21 +74,22 @@ def classify(outcome: Outcome, overrides: Mapping[str, FailureKind] | None = Non
         return FailureKind.UNKNOWN
     return (
         _look_up(error, overrides or {})
-        or _by_answer(error)
+        or _by_response(error)
         or _look_up(error, _TABLE)
         or FailureKind.UNKNOWN
     )
 
 
 def _look_up(error: ErrorInfo, table: Mapping[str, FailureKind]) -> FailureKind | None:
+    # The bases come in the order of the class's MRO, so the first hit is the most specific class.
     for name in (error.type, *error.bases):
         if (kind := table.get(name)) is not None:
             return kind
     return None
 
 
-def _by_answer(error: ErrorInfo) -> FailureKind | None:
-    """Decide by the answer of the system or of a service, where the message has one."""
+def _by_response(error: ErrorInfo) -> FailureKind | None:
+    """Decide by the error number of the system or the status of a service, where the message has one."""
     errno = errno_of(error)
     if errno is not None and errno in _ERRNOS:
         return _ERRNOS[errno]
@@ -162,7 +163,7 @@ _REFUSED_SUFFIXES = (
     "NotSupported",
 )
 
-# By number, for Linux: what is worth a class of its own in Python is in the table below.
+# By number, for Linux: errors that Python has a class for are in the table below.
 _ERRNOS: dict[int, FailureKind] = {
     12: FailureKind.OUT_OF_MEMORY,  # ENOMEM
     22: FailureKind.PERMANENT,  # EINVAL

@@ -1,4 +1,4 @@
-"""Tasks that kill their workers."""
+"""The detection of poison tasks: those that kill their workers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ if TYPE_CHECKING:
 
 
 class PoisonWatch:
-    """Tells when a task was running on so many different workers as each of them died.
+    """Counts, for each task, the different workers that died while running it; ``deaths`` of them make it poison.
 
-    Only tasks that lost a worker are remembered, until they are forgotten. Only the task that was *running* is to be
-    blamed: those that waited behind it on the same worker are not reported here.
+    Only tasks that lost a worker are remembered, until they are complete. Only the task that was *running* is to be
+    recorded, and not those that waited behind it on the same worker.
     """
 
     __slots__ = ("_deaths", "_victims")
@@ -37,7 +37,7 @@ class PoisonWatch:
         return tuple(sorted(self._victims.get(task, ())))
 
     def forget(self, task: Hashable) -> None:
-        """Forget ``task``, which is complete; unknown ones are ignored."""
+        """Forget ``task``, which is complete; a task that never lost a worker is ignored."""
         self._victims.pop(task, None)
 
     def __len__(self) -> int:

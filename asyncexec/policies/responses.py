@@ -1,4 +1,4 @@
-"""The answer of the system or of a service, read from an exception that was sent as text."""
+"""Error numbers and response codes, read from an exception that was sent as text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
-# How each client library words the status of a response in its exception's message.
+# Client libraries put the status into the message each in its own words, and attributes do not survive as text.
 _STATUS: dict[str, re.Pattern[str]] = {
     "aiohttp.client_exceptions.ClientResponseError": re.compile(r"^(\d{3}), message="),
     "azure.core.exceptions.HttpResponseError": re.compile(

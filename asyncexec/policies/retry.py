@@ -1,4 +1,4 @@
-"""The retry policy: whether a failed task is tried again, and after how long."""
+"""The retry policy: the number of attempts of a task, and the waits between them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Retry:
 
     The wait before retry k (from 0) is drawn from ``U(0, min(cap_seconds, base_seconds * 2**k))``: "full jitter", by
     M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015. A task out of memory is tried once more,
-    with nothing beside it. A permanent failure is not repeated, and a loss before the attempt started is not counted.
+    while nothing else runs. A permanent failure is not repeated, and a loss before the attempt started is not counted.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class Retry:
         How many retries the whole plan may have, as a multiple of its tasks (never fewer than 100); more than that, and
         the plan fails. None means no limit but that of each task.
     permanent, transient : tuple of exception classes or of their qualified names
-        Never, or always, tried again, whatever asyncexec's own tables say; subclasses included, the most specific class
-        deciding.
+        Failures that are never retried, or always, whatever asyncexec's own tables say; subclasses included, the most
+        specific class deciding.
 
     Raises
     ------
@@ -68,11 +68,12 @@ class Retry:
         permanent = _names("permanent", self.permanent, FailureKind.PERMANENT)
         if both := sorted(overrides.keys() & permanent.keys()):
             raise OptionError(f"retry: {', '.join(both)} cannot be both permanent and transient")
+        # The class is frozen; the table is built once, as classify reads it for every failure.
         object.__setattr__(self, "_overrides", overrides | permanent)
 
     @classmethod
     def off(cls) -> Retry:
-        """No retries."""
+        """Return the policy without retries."""
         return cls(attempts=1)
 
     def kind(self, outcome: Outcome) -> FailureKind:
@@ -81,7 +82,7 @@ class Retry:
 
     @staticmethod
     def counts_as_failure(outcome: Outcome) -> bool:
-        """Whether an outcome counts against its task: losses before anything started do not."""
+        """Return whether an outcome counts against its task: losses before the attempt started do not."""
         return outcome.started or outcome.status is Status.FAILED
 
     def retries_allowed(self, tasks: int) -> float:
@@ -93,23 +94,23 @@ class Retry:
     def delay_seconds(
         self, kind: FailureKind, failures: int, rng: random.Random, *, exclusive: bool = False
     ) -> float | None:
-        """Return how long to wait before a task that has just failed is tried again; None if it is not.
+        """Return the wait before a task that has just failed is tried again; None if it is not.
 
         Parameters
         ----------
         kind : FailureKind
-            Of the latest failure.
+            The kind of the latest failure.
         failures : int
-            How many failures count against the task, the latest included.
+            The failures that count against the task, the latest included.
         rng : random.Random
             Source of the jitter.
         exclusive : bool
-            Whether the attempt that failed had nothing beside it.
+            Whether the attempt that failed ran while nothing else did.
         """
         if kind is FailureKind.PERMANENT or failures >= self.attempts:
             return None
         if kind is FailureKind.OUT_OF_MEMORY:
-            # No waiting: the memory is there as soon as nothing else runs, which admission sees to.
+            # No wait: the memory is free as soon as nothing else runs, which admission ensures.
             return None if exclusive else 0.0
         exponent = min(max(failures - 1, 0), _GREATEST_EXPONENT)
         return rng.uniform(0.0, min(self.cap_seconds, self.base_seconds * 2.0**exponent))

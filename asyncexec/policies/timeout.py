@@ -14,7 +14,7 @@ HANG_FACTOR = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeout:
-    """Limits in seconds; None means none.
+    """Time limits in seconds; None means no limit.
 
     Attributes
     ----------
@@ -27,8 +27,8 @@ class Timeout:
         For the whole plan, which fails then.
     hangs : bool
         Whether, where ``task`` is None, an attempt that has run for a minute and for ten times as long as 99% of its
-        stage is taken for hung: it is stopped, and the task tried again with twice the time. Stages that are not
-        idempotent are left alone.
+        stage is treated as hung: it is stopped, and the task tried again with twice the time. Stages that are not
+        idempotent are exempt.
 
     Raises
     ------
@@ -53,15 +53,16 @@ class Timeout:
 
 
 def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
-    """Return the age at which an attempt is taken for hung.
+    """Return the age at which an attempt is treated as hung.
 
     Parameters
     ----------
     quantile_99_seconds : float
-        The time that 99% of tasks like it do not exceed.
+        The 99th percentile of the durations of tasks like it.
     stopped : int
-        How often an attempt of its task was taken for hung before.
+        How often an attempt of its task was treated as hung before.
     """
+    # Doubled with each: a task that is slow and not hung must get through in the end.
     return max(HANG_FLOOR_SECONDS, HANG_FACTOR * quantile_99_seconds) * 2.0**stopped
 
 
