@@ -1,4 +1,4 @@
-"""What watches a run: progress, history, summary, logs. Each is an object that is passed in, never registered."""
+"""Observers of runs: progress, history, summary, logs. Each is an object that is passed in, never registered."""
 
 from asyncexec.observers.history import History
 from asyncexec.observers.logs import Logs

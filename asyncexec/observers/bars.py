@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncexec.observers import wording
+from asyncexec.observers import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from asyncexec.events.stage_result import StageResult
     from asyncexec.events.tally import Tally
 
-# More bars than this at once say nothing more, and take time to draw.
+# More bars than this at once are not read, and take time to draw.
 _STAGE_BARS = 8
 _NAME_CHARACTERS = 40
 
 
 class Bars:
-    """A bar for each run, and below it one for each of its stages that runs or ended last."""
+    """Draws a bar for each run, and below it one for each of its stages that run now or ended last."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -36,7 +36,7 @@ class Bars:
             if len(stages) > 1:
                 self._draw_stages(progress, run, stages)
         for bar in progress.tasks:
-            bar.fields["rate"] = wording.rate(bar.speed) if bar.speed else ""
+            bar.fields["rate"] = formatting.rate(bar.speed) if bar.speed else ""
         progress.refresh()
 
     def end(self, run: Tally) -> None:
@@ -61,7 +61,7 @@ class Bars:
         return self._progress
 
     def _draw_stages(self, progress: Progress, run: Tally, stages: list[StageResult]) -> None:
-        shown = {stage.name for stage in _most_telling(stages)}
+        shown = {stage.name for stage in _stages_to_show(stages)}
         for stage in stages:
             known = self._ids.get((run.execution, stage.name))
             if stage.name in shown:
@@ -76,14 +76,14 @@ class Bars:
         bar = self._ids.get((execution, stage))
         if bar is None:
             total = sum(f.tasks for f in figures)
-            # What is complete from the start (resumed) is no speed.
-            bar = progress.add_task(name, total=total, completed=completed, rate="", troubles="")
+            # Tasks of an earlier run are complete from the start: they must not count as speed.
+            bar = progress.add_task(name, total=total, completed=completed, rate="", incidents="")
             self._ids[execution, stage] = bar
-        troubles = wording.troubles(figures)
-        progress.update(bar, completed=completed, visible=True, troubles=troubles)
+        incidents = formatting.incidents(figures)
+        progress.update(bar, completed=completed, visible=True, incidents=incidents)
 
 
-def _most_telling(stages: list[StageResult]) -> list[StageResult]:
+def _stages_to_show(stages: list[StageResult]) -> list[StageResult]:
     """Return the stages to show: those that run, then those that ended last."""
     running = [s for s in stages if s.started_at and not s.ended_at]
     ended = sorted(
@@ -111,8 +111,8 @@ def _new_progress(console: Console) -> Progress:
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}", justify="right", markup=False),
         TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-        TextColumn("{task.fields[troubles]}", markup=False),
+        TextColumn("{task.fields[incidents]}", markup=False),
         console=console,
-        # No thread: whoever owns this redraws it.
+        # Redrawn by the observer, on the event loop: rich would start a thread for it.
         auto_refresh=False,
     )

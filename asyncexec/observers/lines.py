@@ -1,11 +1,11 @@
-"""Progress where there is no terminal: a line now and then, so that logs stay short."""
+"""Progress as lines of text where there is no terminal, few enough that logs stay short."""
 
 from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING
 
-from asyncexec.observers import wording
+from asyncexec.observers import formatting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ class Lines:
         self._console = console
         self._every_seconds = every_seconds
         self._clock = clock
-        # By execution: when its last line was written, and how many tasks were complete then.
+        # By execution: the time of its last line, and the tasks that were complete then.
         self._last: dict[str, tuple[float, int]] = {}
 
     def show(self, runs: Sequence[Tally]) -> None:
@@ -40,9 +40,12 @@ class Lines:
     def end(self, run: Tally) -> None:
         self._last.pop(run.execution, None)
         tasks = f"{_completed(run):,} of {_tasks(run):,} tasks"
-        parts = [f"{run.execution}: {run.status} after {wording.seconds(run.wall_seconds)}", tasks]
+        parts = [
+            f"{run.execution}: {run.status} after {formatting.seconds(run.wall_seconds)}",
+            tasks,
+        ]
         parts += filter(
-            None, [wording.troubles(run.stages.values()), wording.first_line(run.error)]
+            None, [formatting.incidents(run.stages.values()), formatting.first_line(run.error)]
         )
         self._write(", ".join(parts))
 
@@ -56,10 +59,13 @@ class Lines:
 def _line(run: Tally, per_second: float) -> str:
     completed, tasks = _completed(run), _tasks(run)
     share = f" ({completed / tasks:.0%})" if tasks else ""
-    parts = [f"{run.execution}: {completed:,} of {tasks:,} tasks{share}", wording.rate(per_second)]
+    parts = [
+        f"{run.execution}: {completed:,} of {tasks:,} tasks{share}",
+        formatting.rate(per_second),
+    ]
     if per_second > 0:
-        parts.append(f"about {wording.seconds((tasks - completed) / per_second)} left")
-    parts += filter(None, [wording.troubles(run.stages.values())])
+        parts.append(f"about {formatting.seconds((tasks - completed) / per_second)} left")
+    parts += filter(None, [formatting.incidents(run.stages.values())])
     running = [s.name for s in run.stages.values() if s.started_at and not s.ended_at]
     named = ", ".join(running[:_NAMED_STAGES]) + ("…" if len(running) > _NAMED_STAGES else "")
     return ", ".join(parts) + (f"; running: {named}" if running else "")

@@ -1,4 +1,4 @@
-"""Shows how far a run is: bars in a terminal or a notebook, a line now and then elsewhere."""
+"""An observer that shows progress: bars in a terminal or a notebook, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("asyncexec")
 
-# A redraw takes a few milliseconds of the event loop; an eye sees no more than this.
+# A redraw takes a few milliseconds of the event loop, and more often than this nobody sees a difference.
 _REDRAW_SECONDS = 0.1
 _IDLE_SECONDS = 1.0
 
 
 class Display(Protocol):
-    """Where progress is shown."""
+    """A place that progress is shown at: bars, or lines."""
 
     def show(self, runs: Sequence[Tally]) -> None:
-        """Show how far these runs are, all that have not ended."""
+        """Show the progress of ``runs``, which are all that have not ended."""
         ...
 
     def end(self, run: Tally) -> None:
-        """Show how a run ended."""
+        """Show the end of a run."""
         ...
 
     def close(self) -> None:
-        """Leave the screen as it is; ``show`` begins anew below."""
+        """Stop drawing and leave the screen as it is; ``show`` begins anew below."""
         ...
 
 
 class Progress:
-    """Shows an overall bar, and one for each stage that runs, with rates, times left, retries and backups.
+    """Draws an overall bar, and one for each stage that runs, with rates, times left, retries and backups.
 
     Where there is neither a terminal nor a notebook with ipywidgets, it writes a line every ``line_seconds`` and one
     at the end. It may watch several runs of one event loop at a time. It uses no threads, and is redrawn ten times a
@@ -53,9 +53,9 @@ class Progress:
     Parameters
     ----------
     console : rich.console.Console, optional
-        Where to show it; by default standard error.
+        The console to draw on; by default standard error.
     line_seconds : float
-        How often to write a line, without a terminal.
+        The seconds between two lines, without a terminal.
 
     Raises
     ------
@@ -80,17 +80,17 @@ class Progress:
         self._ticker = Ticker(self._show, least_seconds=_REDRAW_SECONDS, most_seconds=_IDLE_SECONDS)
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
-        """Take note of ``events``, and redraw where it is time."""
+        """Count ``events``, and redraw if the last time is long enough ago."""
         if self._broken:
             return
         try:
-            self._take(events)
+            self._count(events)
         except BaseException:
-            # The terminal is given back before the run goes on without us.
+            # The terminal is restored before the run goes on without this observer.
             self._close()
             raise
 
-    def _take(self, events: Sequence[AnyEvent]) -> None:
+    def _count(self, events: Sequence[AnyEvent]) -> None:
         self._tallies.add(events)
         for execution, tally in self._tallies.runs.items():
             if not tally.ended_at:
@@ -108,7 +108,7 @@ class Progress:
         try:
             self._display.show(list(self._running.values()))
         except Exception:
-            # Often on a timer, where there is nobody to raise to.
+            # Often called by a timer, where no caller could catch an exception.
             logger.exception("the progress display failed and is closed; the run goes on")
             self._broken = True
             self._close()
@@ -121,7 +121,7 @@ class Progress:
 
 def _can_redraw(screen: Console) -> bool:
     if screen.is_jupyter:
-        # Without it, rich shows nothing in a notebook but a warning.
+        # Without ipywidgets, rich shows nothing in a notebook but a warning.
         return find_spec("ipywidgets") is not None
     return screen.is_terminal and not screen.is_dumb_terminal
 

@@ -1,4 +1,4 @@
-"""Writes the history of one run, in a thread of its own that ends with the run."""
+"""The writer of one run's history, with a thread that ends with the run."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ TASKS = (
 )
 
 _CHUNK_ROWS = 10_000
-# What a disk that cannot keep up may leave waiting: some 100 MB.
+# The most that may wait for a disk that cannot keep up: some 100 MB.
 _MOST_CHUNKS = 40
 _MESSAGE_CHARACTERS = 2_000
 
 
 class Recorder:
-    """Takes the events of one run on the event loop, and hands them to its thread in chunks.
+    """Collects the events of one run on the event loop, and passes them to its thread in chunks.
 
     Attributes
     ----------
     folder : Path or None
-        Where it writes; None until the thread has made it.
+        The folder that it writes to; None until the thread has made it.
     error : Exception or None
-        Why writing failed; nothing is written after that.
+        The error that writing failed with; nothing is written after that.
     """
 
     def __init__(self, directory: Path, file_format: str, started: PlanStarted) -> None:
@@ -70,7 +70,7 @@ class Recorder:
         self._started = started
         self._attempts: list[tuple[Any, ...]] = []
         self._tasks: list[tuple[Any, ...]] = []
-        # Chunks of both tables; the tally at the end, or None to give up.
+        # Chunks of both tables; the tally at the end, or None to discard everything.
         self._chunks: SimpleQueue[tuple[Rows, Rows] | Tally | None] = SimpleQueue()
         self._thread = threading.Thread(
             target=self._run, name=f"asyncexec-history-{started.execution}"
@@ -106,7 +106,7 @@ class Recorder:
         self._tasks.append((attempt.stage, attempt.task, attempt.number, event.at))
 
     def flush(self, *, everything: bool = False) -> None:
-        """Hand what has come to the thread, if it is worth it.
+        """Pass what was collected to the thread, once it is a chunk (or ``everything``).
 
         Raises
         ------
@@ -125,11 +125,11 @@ class Recorder:
         self._attempts, self._tasks = [], []
 
     def end(self, tally: Tally) -> None:
-        """Write what is left, and how the run ended; the thread ends after that."""
+        """Write what is left, and the end of the run; the thread ends after that."""
         self.flush(everything=True)
         self._chunks.put(tally)
 
-    def give_up(self) -> None:
+    def discard(self) -> None:
         """End the thread and remove its tables."""
         self._chunks.put(None)
 
@@ -156,6 +156,7 @@ class Recorder:
     def _write(self) -> None:
         folder = self.folder = _new_folder(self._directory, self._started)
         _write_plan(folder, self._started, None)
+        # Both tables get their final names, or neither: whatever fails discards both.
         with ExitStack() as undo:
             attempts = self._open(folder, "attempts", ATTEMPTS, undo.callback)
             tasks = self._open(folder, "tasks", TASKS, undo.callback)
@@ -218,6 +219,7 @@ def _write_plan(folder: Path, started: PlanStarted, tally: Tally | None) -> None
         for stage in stages:
             figures = tally.stages[stage["name"]]
             stage.update(asdict(figures), wall_seconds=figures.wall_seconds)
+    # Replaced in one step, so that a reader never finds half a file.
     partial = folder / f"plan.json{PARTIAL}"
     partial.write_text(
         json.dumps(description | {"stages": stages}, indent=2) + "\n", encoding="utf-8"

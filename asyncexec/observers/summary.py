@@ -1,4 +1,4 @@
-"""What a run amounted to: figures a stage, as records and as a table."""
+"""An observer that adds up a run: figures for each stage, as records and as a table."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from asyncexec.events.tally import Tallies
-from asyncexec.observers import wording
+from asyncexec.observers import formatting
 from asyncexec.plan.memory import format_bytes
 
 if TYPE_CHECKING:
@@ -32,14 +32,14 @@ class Summary:
     Parameters
     ----------
     kept : int
-        How many runs that ended to remember.
+        The number of ended runs to remember.
     """
 
     def __init__(self, kept: int = 64) -> None:
         self._tallies = Tallies(kept)
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
-        """Take note of ``events``."""
+        """Add ``events`` up."""
         self._tallies.add(events)
 
     @property
@@ -64,7 +64,7 @@ class Summary:
         return "no run yet" if run is None else f"{_title(run)}\n{_table(run)}"
 
     def __rich__(self) -> Table | str:
-        """Return the table as rich draws it."""
+        """Return the table for rich to print."""
         run = self.run
         return "no run yet" if run is None else _rich_table(run)
 
@@ -74,10 +74,10 @@ def _copy(tally: Tally) -> Tally:
 
 
 def _title(run: Tally) -> str:
-    ended = f" in {wording.seconds(run.wall_seconds)}" if run.ended_at else ""
+    ended = f" in {formatting.seconds(run.wall_seconds)}" if run.ended_at else ""
     on = f" on {run.executor} ({run.slots} slots)" if run.executor else ""
     pauses = f", circuit opened {run.circuit_openings} times" if run.circuit_openings else ""
-    error = f": {wording.first_line(run.error)}" if run.error else ""
+    error = f": {formatting.first_line(run.error)}" if run.error else ""
     return f"{run.execution}{on}: {run.status}{ended}{pauses}{error}"
 
 
@@ -100,8 +100,8 @@ def _row(stage: StageResult) -> tuple[str, ...]:
         _bytes(stage.written_bytes),
         _bytes(stage.projected_bytes),
         _bytes(stage.peak_bytes),
-        wording.seconds(stage.busy_seconds),
-        wording.seconds(stage.wall_seconds),
+        formatting.seconds(stage.busy_seconds),
+        formatting.seconds(stage.wall_seconds),
     )
 
 
@@ -119,18 +119,18 @@ def _total(stages: Iterable[StageResult]) -> tuple[str, ...]:
         _bytes(sum(s.written_bytes for s in stages)),
         _bytes(max((s.projected_bytes for s in stages), default=0)),
         _bytes(max((s.peak_bytes for s in stages), default=0)),
-        wording.seconds(sum(s.busy_seconds for s in stages)),
+        formatting.seconds(sum(s.busy_seconds for s in stages)),
         "",
     )
 
 
 def _bytes(size: int) -> str:
-    """Return a size; a dash where nobody measured (or nothing was read or written)."""
+    """Return a size as text; a dash for 0, which is what was not measured."""
     return format_bytes(size) if size else "-"
 
 
 def _columns(run: Tally) -> list[tuple[str, ...]]:
-    """Return the columns that say anything, each with its heading first and its total last."""
+    """Return the columns that are not empty, each with its heading first and its total last."""
     stages = tuple(run.stages.values())
     rows = [_HEADINGS, *map(_row, stages), _total(stages)]
     return [column for column in zip(*rows, strict=True) if not _NOTHING.issuperset(column[1:])]

@@ -1,4 +1,4 @@
-"""Tables written to files row group by row group; the file has its name only once it is whole."""
+"""Tables that are written to files in row groups; a file gets its final name only once it is complete."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class TableFile(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the file, now whole, its name."""
+        """Close the file and give it its final name."""
         ...
 
     def discard(self) -> None:
@@ -52,7 +52,7 @@ class CsvFile:
 
     def write(self, rows: Rows) -> None:
         self._writer.writerows(rows)
-        # Readable up to here, should the process die.
+        # Should the process die, the file is readable up to here.
         self._file.flush()
 
     def close(self) -> None:
@@ -60,7 +60,7 @@ class CsvFile:
         self._partial.replace(self._path)
 
     def discard(self) -> None:
-        # Closing writes what is buffered, which a full disk refuses once more.
+        # Closing flushes the buffer, which fails once more on a full disk.
         with suppress(OSError):
             self._file.close()
         self._partial.unlink(missing_ok=True)
@@ -70,7 +70,7 @@ class ParquetFile:
     """Apache Parquet; a row group for each :meth:`write`."""
 
     def __init__(self, folder: Path, name: str, columns: Sequence[Column]) -> None:
-        # An optional package, imported in the thread that writes: it takes a while.
+        # An optional package, imported in the thread that writes: the import would block the event loop.
         self._arrow: Any = import_module("pyarrow")
         parquet: Any = import_module("pyarrow.parquet")
         self._path = folder / f"{name}.parquet"
@@ -110,4 +110,4 @@ FORMATS: Mapping[str, Callable[[Path, str, Sequence[Column]], TableFile]] = {
     "csv": CsvFile,
     "parquet": ParquetFile,
 }
-"""By the name users write."""
+"""By the format's name, as users write it."""

@@ -1,4 +1,4 @@
-"""Does something at most so often, and now and then when nothing happens."""
+"""A rate limiter for redraws, with a timer for when no events come."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 class Ticker:
     """Calls ``action`` soon after each :meth:`note`, but not more often than every ``least_seconds``.
 
-    On an event loop it also calls it ``most_seconds`` after the last time. What was noted too early is caught up with;
-    a ticker that was stopped leaves nothing behind. Without a running loop there is nobody to wake it, and it acts
-    within :meth:`note` only.
+    On an event loop it also calls it ``most_seconds`` after the last time, and a note that came too early is acted on
+    as soon as it may be; :meth:`stop` cancels both timers. Without a running loop there are no timers, and ``action``
+    is called within :meth:`note` only.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Ticker:
         self._catching_up = False
 
     def note(self) -> None:
-        """Take note that something has changed."""
+        """Call ``action``, now or as soon as it may be called again."""
         loop = _running_loop()
         now = time.monotonic() if loop is None else loop.time()
         if now >= self._due:
@@ -39,7 +39,7 @@ class Ticker:
             self._wake(loop, self._due)
 
     def stop(self) -> None:
-        """Do nothing more until the next note, which is acted upon at once."""
+        """Cancel the timers; the next note is acted on at once."""
         if self._handle is not None:
             self._handle.cancel()
         self._handle = None

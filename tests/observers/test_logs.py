@@ -33,7 +33,7 @@ def test_a_run_reads_like_a_story(logged):
         ),
         (
             "WARNING",
-            "climate-1: stage load, task 3, attempt 2: started beside one that has run for 3.5 s",
+            "climate-1: stage load, task 3, attempt 2: backup of one that has run for 3.5 s",
         ),
         ("INFO", "climate-1: stage load is complete"),
         ("INFO", "climate-1: stage mean is complete"),

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Figures formatted for people: durations, rates, counts of retries and losses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from asyncexec.events.stage_result import StageResult
 
 
-def troubles(stages: Iterable[StageResult]) -> str:
-    """Return what did not go smoothly, ``"3 retries, 1 backup"``; empty where everything did."""
+def incidents(stages: Iterable[StageResult]) -> str:
+    """Return the retries, backups and losses as text (``"3 retries, 1 backup"``); empty where there were none."""
     stages = tuple(stages)
     counts = (
         (sum(s.retries for s in stages), "retry", "retries"),
@@ -23,14 +23,14 @@ def troubles(stages: Iterable[StageResult]) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Return a number of tasks per second, with as many digits as are of use; slow ones per minute."""
+    """Return a number of tasks per second as text; a slow rate per minute."""
     if per_second >= 10:
         return f"{per_second:,.0f}/s"
     return f"{per_second:.1f}/s" if per_second >= 1 else f"{per_second * 60:.1f}/min"
 
 
 def seconds(duration: float) -> str:
-    """Return a duration: ``"34 ms"``, ``"7.25 s"``, ``"4:07"``, ``"2:15:00"``."""
+    """Return a duration as text: ``"34 ms"``, ``"7.25 s"``, ``"4:07"``, ``"2:15:00"``."""
     if duration < 1:
         return f"{duration * 1000:.0f} ms"
     if duration < 59.995:

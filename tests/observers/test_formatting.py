@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from asyncexec.events.stage_result import StageResult
-from asyncexec.observers import wording
+from asyncexec.observers import formatting
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ from asyncexec.observers import wording
     ],
 )
 def test_durations(duration, text):
-    assert wording.seconds(duration) == text
+    assert formatting.seconds(duration) == text
 
 
 @given(st.floats(0, 1e7))
 def test_every_duration_has_a_short_text(duration):
-    assert 1 <= len(wording.seconds(duration)) <= 10
+    assert 1 <= len(formatting.seconds(duration)) <= 10
 
 
 @pytest.mark.parametrize(
@@ -35,20 +35,20 @@ def test_every_duration_has_a_short_text(duration):
     [(12_345.6, "12,346/s"), (10.0, "10/s"), (2.25, "2.2/s"), (0.5, "30.0/min"), (0.0, "0.0/min")],
 )
 def test_rates(per_second, text):
-    assert wording.rate(per_second) == text
+    assert formatting.rate(per_second) == text
 
 
 def test_troubles_are_told_only_where_there_are_any():
-    assert wording.troubles([StageResult(name="a"), StageResult(name="b")]) == ""
+    assert formatting.incidents([StageResult(name="a"), StageResult(name="b")]) == ""
     stages = [
         StageResult(name="a", retries=1),
         StageResult(name="b", backups=2, lost=1, timed_out=3),
     ]
-    assert wording.troubles(stages) == "1 retry, 2 backups, 1 lost, 3 timed out"
+    assert formatting.incidents(stages) == "1 retry, 2 backups, 1 lost, 3 timed out"
 
 
 @given(st.text(), st.integers(1, 50))
 def test_a_first_line_is_one_line_and_no_longer_than_asked(text, limit):
-    line = wording.first_line(text, limit)
+    line = formatting.first_line(text, limit)
     assert "\n" not in line
     assert len(line) <= limit
