@@ -9,6 +9,7 @@ from typing import Self
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.local_batch import LocalBatch
 
 _WORKER = "instant"
@@ -35,7 +36,7 @@ class InstantBackend:
 
     def __init__(self, *, slots: int = 2, batch_limit: int = 256, computes: bool = False) -> None:
         self.capabilities = Capabilities(
-            name="instant", kills=True, shares_memory=True, batch_limit=batch_limit
+            name="instant", kills=True, locality=Locality.SAME_PROCESS, batch_limit=batch_limit
         )
         self.slots = slots
         self.attempts = 0

@@ -34,13 +34,14 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, wraps
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
 
 import cloudpickle
 
 from asyncexec.errors import SerializationError
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.records import AttemptSpec, Report, Started
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "Batch",
     "Capabilities",
     "Job",
+    "Locality",
     "Program",
     "Report",
     "StageProgram",
@@ -63,6 +65,25 @@ if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
 
 
+def _takes_old_names[C: type](cls: C) -> C:
+    """Let backends of other packages still say ``local`` and ``shares_memory`` instead of ``locality``."""
+    init: Callable[..., None] = vars(cls)["__init__"]
+
+    @wraps(init)
+    def takes_either(self: object, /, **fields: Any) -> None:
+        if not fields.keys().isdisjoint(("local", "shares_memory")):
+            given = fields.get("locality", Locality.ELSEWHERE)
+            local = fields.pop("local", given.on_this_host)
+            shares_memory = fields.pop("shares_memory", local and given is Locality.SAME_PROCESS)
+            near = Locality.SAME_HOST if local else Locality.ELSEWHERE
+            fields["locality"] = Locality.SAME_PROCESS if shares_memory else near
+        init(self, **fields)
+
+    cls.__init__ = takes_either  # type: ignore[misc] # of this very class, not of one derived from it
+    return cls
+
+
+@_takes_old_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a backend can do; the scheduler adapts to it.
@@ -73,12 +94,11 @@ class Capabilities:
         As users write it.
     kills : bool
         Whether ``cancel`` stops an attempt that is running (otherwise it is given up).
-    local : bool
-        Whether its workers take their memory from this machine.
+    locality : Locality
+        The place of its workers: in the driver's process, in others of its machine (whose memory they then take), or
+        elsewhere.
     isolated : bool
         Whether a task that dies leaves the driver alive.
-    shares_memory : bool
-        Whether tasks run in the driver's process.
     measures_memory : bool
         Whether ``Outcome.peak_bytes`` is filled in.
     guarantees_memory : bool
@@ -104,9 +124,8 @@ class Capabilities:
 
     name: str
     kills: bool = False
-    local: bool = False
+    locality: Locality = Locality.ELSEWHERE
     isolated: bool = False
-    shares_memory: bool = False
     measures_memory: bool = False
     guarantees_memory: bool = False
     metered: bool = False
@@ -117,6 +136,16 @@ class Capabilities:
     call_seconds: float = 0.0
     worker_bytes: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def local(self) -> bool:
+        """True for workers on this machine; the old form of a question to ``locality``."""
+        return self.locality.on_this_host
+
+    @property
+    def shares_memory(self) -> bool:
+        """True for workers in the driver's process; the old form of a question to ``locality``."""
+        return self.locality is Locality.SAME_PROCESS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

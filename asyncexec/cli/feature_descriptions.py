@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.features import ExecutorFeatures
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.memory import format_bytes
 
 COLUMNS = (
@@ -33,7 +34,7 @@ def describe(executor: ExecutorFeatures) -> dict[str, str]:
                 "costs its own attempt" if can.isolated else "ends the program",
                 "is left idle for a while" if executor.chooses else "is told of",
                 _memory(can),
-                "stay in memory" if can.shares_memory else "travel as bytes, or through storage",
+                _HANDED_OVER[can.locality],
                 _messages(can),
                 can.native_retry or "none",
                 "yes" if can.metered else "no",
@@ -42,6 +43,12 @@ def describe(executor: ExecutorFeatures) -> dict[str, str]:
         )
     )
 
+
+_HANDED_OVER = {
+    Locality.SAME_PROCESS: "stay in memory",
+    Locality.SAME_HOST: "travel as bytes, or through storage, on this machine",
+    Locality.ELSEWHERE: "travel as bytes, or through storage",
+}
 
 SHORT_COLUMNS = ("cancelled", "worker loss", "memory", "isolated", "billed")
 

@@ -299,7 +299,7 @@ class Engine:
     def _memory_bytes(self, memory: int | str | None) -> int | None:
         if memory is not None:
             return parse_bytes(memory, what="memory")
-        available = memory_bytes() if self.backend.capabilities.local else None
+        available = memory_bytes() if self.backend.capabilities.locality.on_this_host else None
         return None if available is None else int(available * _MEMORY_SHARE)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import pickle_kernel
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
 from asyncexec.worker.attempt import decode
@@ -91,7 +92,7 @@ def prepare(
             workspace=workspace,
             history=history,
         )
-        if not backend.capabilities.shares_memory:
+        if backend.capabilities.locality is not Locality.SAME_PROCESS:
             _pack(state, kernels)
     except BaseException:
         if workspace is not None:
@@ -102,7 +103,7 @@ def prepare(
 
 def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:
     """Return the kernels by stage as they travel, where storage must not be touched if one of them cannot."""
-    if backend.capabilities.shares_memory or plan.workspace is None:
+    if backend.capabilities.locality is Locality.SAME_PROCESS or plan.workspace is None:
         return {}
     return {s.name: pickle_kernel(s.kernel, plan=plan.name, stage=s.name) for s in plan.stages}
 
@@ -126,7 +127,7 @@ def _open(
         # Computing it may take as long as a small plan, and only what a later run shall find is named by it.
         fingerprint=plan.fingerprint if policies.resume else "",
         execution=execution,
-        shares_memory=backend.capabilities.shares_memory,
+        locality=backend.capabilities.locality,
         resume=policies.resume,
     )
     return plan.workspace.open(plan.stages, opening)

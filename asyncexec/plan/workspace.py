@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from asyncexec.plan.locality import Locality
+
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage, TaskIO
 
@@ -27,8 +29,8 @@ class Opening:
         What the plan computes as a hash, where ``resume`` asks for it; else it may be empty.
     execution : str
         Name of the run; run-scoped places are named after it.
-    shares_memory : bool
-        Whether tasks run in the driver's process, so that chunks may be handed over in memory.
+    locality : Locality
+        The place of the workers: in the driver's process, chunks may be handed over in memory.
     resume : bool
         Whether what an earlier run of the same plan completed is to be kept.
     """
@@ -36,7 +38,7 @@ class Opening:
     plan: str
     fingerprint: str
     execution: str
-    shares_memory: bool = False
+    locality: Locality = Locality.ELSEWHERE
     resume: bool = False
 
 

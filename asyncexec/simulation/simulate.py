@@ -11,6 +11,7 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.dispatch import Dispatch, RunHandle
@@ -133,7 +134,7 @@ def _run_of(
         name="simulation",
         kills=cluster.kills,
         isolated=True,
-        shares_memory=True,
+        locality=Locality.SAME_PROCESS,
         metered=cluster.metered,
     )
     # Values are not kept: there are none.

@@ -17,11 +17,14 @@ from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.testing.fates import Decide, Fate, Visit
 from asyncexec.worker.attempt import describe, run_attempt
 
-_CAPABILITIES = Capabilities(name="model", kills=True, isolated=True, shares_memory=True)
+_CAPABILITIES = Capabilities(
+    name="model", kills=True, isolated=True, locality=Locality.SAME_PROCESS
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -222,7 +225,7 @@ class ModelBackend:
                 program.io,
                 program.shape,
                 worker=outcome.worker,
-                keep_exception=self.capabilities.shares_memory,
+                keep_exception=self.capabilities.locality is Locality.SAME_PROCESS,
             )
             outcome = done._replace(
                 started_at=outcome.started_at,

@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from asyncexec.plan.box import indices, point, unravel
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 
 
@@ -14,7 +15,9 @@ def run(plannable, *, checked=True):
     plan = plannable.to_plan()
     if checked:
         check_relations(plan)
-    opening = Opening(plan=plan.name, fingerprint="0" * 32, execution="direct", shares_memory=True)
+    opening = Opening(
+        plan=plan.name, fingerprint="0" * 32, execution="direct", locality=Locality.SAME_PROCESS
+    )
     workspace = plan.workspace.open(plan.stages, opening)
     succeeded = False
     try:

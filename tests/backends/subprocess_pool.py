@@ -11,6 +11,7 @@ import anyio
 from asyncexec.backends.contract import AttemptSpec, Capabilities
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import describe, run_attempt
 from asyncexec.worker.codec import decode_outcomes, encode_input, encode_outcomes
 
@@ -19,7 +20,7 @@ SIZE = struct.Struct("<I")
 
 class SubprocessPool:
     capabilities = Capabilities(
-        name="subprocesses", kills=True, isolated=True, local=True, batch_limit=4
+        name="subprocesses", kills=True, isolated=True, locality=Locality.SAME_HOST, batch_limit=4
     )
 
     def __init__(self, slots: int = 2) -> None:

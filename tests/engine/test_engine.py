@@ -27,6 +27,7 @@ from asyncexec.errors import (
     WorkDirError,
 )
 from asyncexec.events.outcome import Outcome
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.relations import identity
 from asyncexec.plan.stage import Read, Stage
 from asyncexec.policies.retry import Retry
@@ -389,7 +390,7 @@ async def _drain(stream: AsyncIterator[object], kinds: list[str]) -> None:
 class BrokenBackend:
     """Breaks at the first batch, or ends its map early."""
 
-    capabilities = Capabilities(name="broken", shares_memory=True)
+    capabilities = Capabilities(name="broken", locality=Locality.SAME_PROCESS)
     slots = 2
 
     def __init__(self, *, ends: bool) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 from asyncexec.backends.contract import Capabilities
 from asyncexec.engine import Engine
 from asyncexec.plan import Plan
+from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
 from asyncexec.testing.fates import RandomFates
 from asyncexec.testing.faulty_backend import FaultyBackend, Garbling
@@ -21,7 +22,7 @@ PATIENT = Retry(attempts=8, budget=None)
 
 
 def capabilities(*, kills: bool) -> Capabilities:
-    return Capabilities(name="model", kills=kills, shares_memory=True, batch_limit=4)
+    return Capabilities(name="model", kills=kills, locality=Locality.SAME_PROCESS, batch_limit=4)
 
 
 async def values_of(plan, backend, **options):

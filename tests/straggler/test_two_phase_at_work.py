@@ -7,6 +7,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.contract import Capabilities
+from asyncexec.plan.locality import Locality
 from asyncexec.testing.fates import RandomFates
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run
@@ -15,7 +16,9 @@ SEEDS = range(3)
 
 
 async def measure(rule, *, tasks, slots, kills, fate):
-    capabilities = Capabilities(name="model", kills=kills, isolated=True, shares_memory=True)
+    capabilities = Capabilities(
+        name="model", kills=kills, isolated=True, locality=Locality.SAME_PROCESS
+    )
     backend = ModelBackend(fate, slots=slots, capabilities=capabilities, computes=False)
     async with ax.Engine(executor=backend) as engine:
         result = await engine.execute(

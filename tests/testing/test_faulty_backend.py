@@ -7,13 +7,14 @@ from asyncexec.engine import Engine
 from asyncexec.errors import BackendError
 from asyncexec.events.records import AttemptEnded, TaskSucceeded
 from asyncexec.plan import Plan
+from asyncexec.plan.locality import Locality
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.fates import RandomFates
 from asyncexec.testing.faulty_backend import FaultyBackend, Garbling
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run, virtual_time
 
-BATCHES = Capabilities(name="model", kills=True, shares_memory=True, batch_limit=16)
+BATCHES = Capabilities(name="model", kills=True, locality=Locality.SAME_PROCESS, batch_limit=16)
 
 
 def backend(garbling, fate=1.0, **options):

@@ -11,13 +11,16 @@ from asyncexec.engine import Engine
 from asyncexec.errors import OptionError, TaskFailedError, UsageError, WorkerLostError
 from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
+from asyncexec.plan.locality import Locality
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.fates import Fate, RandomFates, Visit
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run, virtual_time
 
-KILLS = Capabilities(name="model", kills=True, isolated=True, shares_memory=True, batch_limit=8)
-GIVES_UP = Capabilities(name="model", shares_memory=True, batch_limit=8)
+KILLS = Capabilities(
+    name="model", kills=True, isolated=True, locality=Locality.SAME_PROCESS, batch_limit=8
+)
+GIVES_UP = Capabilities(name="model", locality=Locality.SAME_PROCESS, batch_limit=8)
 
 
 def square(index, *inputs):

@@ -29,18 +29,16 @@ class BlockingCall:
     settled : asyncio.Event
         Set when no attempt is pending.
     local : LocalBatch or None
-        The batch itself, where the workers share this process's memory.
+        The batch itself, where it runs in this process.
     """
 
-    def __init__(
-        self, program: StageProgram, jobs: Sequence[AttemptSpec], *, shares_memory: bool
-    ) -> None:
+    def __init__(self, program: StageProgram, jobs: Sequence[AttemptSpec], *, local: bool) -> None:
         self.program = program
         self.jobs = jobs
         self.pending = {job.attempt for job in jobs}
         self.to_cancel: set[int] = set()
         self.settled = asyncio.Event()
-        self.local = LocalBatch(program.runnable, jobs) if shares_memory else None
+        self.local = LocalBatch(program.runnable, jobs) if local else None
         self.send_program = False
         self.handle: Handle | None = None
         self.sent_at = 0.0

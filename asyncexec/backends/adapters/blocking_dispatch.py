@@ -26,6 +26,7 @@ from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Report
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.local_batch import LocalBatch
 from asyncexec.worker.remote_batch import RemoteBatch
 
@@ -95,8 +96,8 @@ class Dispatcher:
 
     def submit(self, batch: Batch) -> None:
         """Queue ``batch`` for the next free worker."""
-        shares_memory = self._capabilities.shares_memory
-        self._queue.append(BlockingCall(batch.program, batch.jobs, shares_memory=shares_memory))
+        local = self._capabilities.locality is Locality.SAME_PROCESS
+        self._queue.append(BlockingCall(batch.program, batch.jobs, local=local))
         self._dispatch()
 
     def cancel(self, attempts: Collection[int]) -> None:
@@ -152,9 +153,7 @@ class Dispatcher:
         call.settle(list(call.pending))
         local = call.local is not None
         parts = [jobs] if local and jobs else [[job] for job in jobs]
-        self._queue.extendleft(
-            BlockingCall(call.program, p, shares_memory=local) for p in reversed(parts)
-        )
+        self._queue.extendleft(BlockingCall(call.program, p, local=local) for p in reversed(parts))
         self._dispatch()
 
     async def close(self) -> None:

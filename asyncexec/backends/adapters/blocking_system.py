@@ -49,7 +49,7 @@ class BlockingSystem(Protocol):
 
     @property
     def capabilities(self) -> Capabilities:
-        """Its capabilities; with ``shares_memory``, calls are not pickled and return their outcomes as objects."""
+        """Its capabilities; calls in the same process are not pickled, and return their outcomes as objects."""
         ...
 
     def open(self) -> int:

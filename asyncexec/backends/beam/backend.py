@@ -11,6 +11,7 @@ from asyncexec.backends.beam.system import BeamSystem
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.plan.locality import Locality
 
 _NAME = "beam"
 
@@ -34,8 +35,7 @@ class BeamBackend(BlockingBackend):
 
     features: ClassVar[Capabilities] = Capabilities(
         name=_NAME,
-        local=True,
-        shares_memory=True,
+        locality=Locality.SAME_PROCESS,
         batch_limit=1_000,
         tells_progress=False,
         native_retry="bundles that raise: none does; an element that comes again is not run again, but lost",
@@ -55,8 +55,7 @@ def _capabilities(features: Capabilities, options: BeamOptions) -> Capabilities:
         return here
     return replace(
         here,
-        shares_memory=False,
-        local=options.direct,
+        locality=Locality.SAME_HOST if options.direct else Locality.ELSEWHERE,
         isolated=options.apart,
         metered=not options.direct,
         call_seconds=here.call_seconds if options.direct else 10.0,

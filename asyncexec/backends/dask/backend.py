@@ -9,6 +9,7 @@ from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.extras import need
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.plan.locality import Locality
 
 
 class DaskBackend(ClusterBackend):
@@ -30,7 +31,7 @@ class DaskBackend(ClusterBackend):
     features: ClassVar[Capabilities] = Capabilities(
         name="dask",
         kills=True,
-        local=True,
+        locality=Locality.SAME_HOST,
         isolated=True,
         measures_memory=True,
         batch_limit=512,

@@ -9,6 +9,7 @@ from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.system import DaskSystem
+from asyncexec.plan.locality import Locality
 
 NATIVE_RETRY = "what a dead worker ran is run elsewhere: off, each task is bound to its worker"
 
@@ -42,12 +43,17 @@ def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
     return replace(
         features,
         kills=options.kills,
-        local=options.own,
+        locality=_locality(options),
         isolated=not shared,
-        shares_memory=shared,
         measures_memory=options.kills,
         # A worker process that dies is noticed at once; a machine that vanishes, after Dask's ``worker-ttl``.
         loss_seconds=None if shared else (1.0 if options.own else 300.0),
         worker_bytes=None if limit is None else limit // options.threads_each,
         resources=options.resource_amounts,
     )
+
+
+def _locality(options: DaskOptions) -> Locality:
+    if not options.own:
+        return Locality.ELSEWHERE
+    return Locality.SAME_HOST if options.processes else Locality.SAME_PROCESS

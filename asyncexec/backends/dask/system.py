@@ -33,6 +33,7 @@ from asyncexec.backends.dask.worker_side import StartsFile, forget_topic, kill_w
 from asyncexec.backends.dask.workers import DaskWorker, WorkerTable
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.control import StopResult
 
 CHECK_SECONDS = 0.25
@@ -130,7 +131,7 @@ class DaskSystem:
             before,
             resources=resources,
             worker_bytes=table.memory_bytes,
-            shares_memory=shared,
+            locality=Locality.SAME_PROCESS if shared else before.locality,
             measures_memory=not shared
             and all(map(self._open_connection.measures, table.workers.values())),
             isolated=not shared,

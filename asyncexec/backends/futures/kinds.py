@@ -9,6 +9,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from asyncexec.backends.contract import Capabilities
+from asyncexec.plan.locality import Locality
 
 # Python 3.14's; it derives from ThreadPoolExecutor, and its workers do not share memory.
 _INTERPRETERS: type | None = getattr(concurrent.futures, "InterpreterPoolExecutor", None)
@@ -20,12 +21,10 @@ class PoolKind:
 
     Attributes
     ----------
-    local : bool
-        Whether its workers are certainly on this machine.
+    locality : Locality
+        The nearest that its workers certainly are.
     isolated : bool
         Whether a task that ends its process leaves the driver alive.
-    shares_memory : bool
-        Whether tasks run in the driver's process.
     loss_seconds : float or None
         Within how long it notices that a worker died; None where it may never.
     native_retry : str
@@ -44,9 +43,8 @@ class PoolKind:
         What its ``shutdown`` takes, beside ``wait``, so that nothing more is started.
     """
 
-    local: bool = False
+    locality: Locality = Locality.ELSEWHERE
     isolated: bool = True
-    shares_memory: bool = False
     loss_seconds: float | None = None
     native_retry: str = ""
     call_seconds: float = 0.001
@@ -66,11 +64,10 @@ class PoolKind:
         """Return what a backend on such a pool can do."""
         return Capabilities(
             name="futures",
-            local=self.local,
+            locality=self.locality,
             isolated=self.isolated,
-            shares_memory=self.shares_memory,
             batch_limit=batch_limit,
-            tells_progress=self.shares_memory or batch_limit == 1,
+            tells_progress=self.locality is Locality.SAME_PROCESS or batch_limit == 1,
             loss_seconds=self.loss_seconds,
             native_retry=self.native_retry,
             call_seconds=self.call_seconds,
@@ -78,12 +75,12 @@ class PoolKind:
 
 
 UNKNOWN = PoolKind()
-NOT_YET = PoolKind(local=True)
+NOT_YET = PoolKind(locality=Locality.SAME_HOST)
 """Of a pool that is still to be made: the most careful guess."""
 
-THREADS = PoolKind(local=True, isolated=False, shares_memory=True, call_seconds=0.0)
-INTERPRETERS = PoolKind(local=True, isolated=False)
-PROCESSES = PoolKind(local=True, loss_seconds=1.0)
+THREADS = PoolKind(locality=Locality.SAME_PROCESS, isolated=False, call_seconds=0.0)
+INTERPRETERS = PoolKind(locality=Locality.SAME_HOST, isolated=False)
+PROCESSES = PoolKind(locality=Locality.SAME_HOST, loss_seconds=1.0)
 
 _BY_PACKAGE: Mapping[str, PoolKind] = {
     "loky": PROCESSES,

@@ -11,6 +11,7 @@ from asyncexec.backends.lithops.configuration import configuration_of
 from asyncexec.backends.lithops.options import LithopsOptions
 from asyncexec.backends.lithops.system import LithopsSystem
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.plan.locality import Locality
 
 _NAME = "lithops"
 
@@ -34,7 +35,7 @@ class LithopsBackend(BlockingBackend):
     features: ClassVar[Capabilities] = Capabilities(
         name=_NAME,
         kills=True,
-        local=True,
+        locality=Locality.SAME_HOST,
         isolated=True,
         measures_memory=True,
         batch_limit=1_000,

@@ -14,6 +14,7 @@ from typing import Any
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.lithops.options import ConfigLike, LithopsOptions
 from asyncexec.errors import OptionError
+from asyncexec.plan.locality import Locality
 
 LOCALHOST = "localhost"
 _MEGABYTE = 2**20
@@ -76,7 +77,12 @@ class Configuration:
         if self.is_local:
             return here
         return replace(
-            here, kills=False, local=False, metered=True, loss_seconds=None, call_seconds=1.0
+            here,
+            kills=False,
+            locality=Locality.ELSEWHERE,
+            metered=True,
+            loss_seconds=None,
+            call_seconds=1.0,
         )
 
 

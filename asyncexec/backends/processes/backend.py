@@ -19,6 +19,7 @@ from asyncexec.backends.processes.page import MOST_JOBS
 from asyncexec.backends.processes.pool import ProcessPool
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import ConfigurationError, UsageError
+from asyncexec.plan.locality import Locality
 
 _NAME = "processes"
 
@@ -43,7 +44,7 @@ class ProcessesBackend:
     features: ClassVar[Capabilities] = Capabilities(
         name=_NAME,
         kills=True,
-        local=True,
+        locality=Locality.SAME_HOST,
         isolated=True,
         measures_memory=True,
         batch_limit=MOST_JOBS,

@@ -24,6 +24,7 @@ from asyncexec.backends.ray.resources import Demand, Nodes, demand_of
 from asyncexec.backends.ray.session import Session, join, leave, look
 from asyncexec.errors import ResourceError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import describe
 
 BATCH_LIMIT = 512
@@ -52,7 +53,7 @@ class RayBackend(CallsBackend):
     features: ClassVar[Capabilities] = Capabilities(
         name="ray",
         kills=True,
-        local=True,
+        locality=Locality.SAME_HOST,
         isolated=True,
         measures_memory=True,
         batch_limit=BATCH_LIMIT,
@@ -73,7 +74,7 @@ class _Ray:
     def __init__(self, options: RayOptions, features: Capabilities) -> None:
         self.capabilities = replace(
             features,
-            local=options.address is None,
+            locality=_locality(here=options.address is None),
             worker_bytes=options.memory_bytes,
         )
         self.slots = options.max_workers or 1
@@ -102,7 +103,7 @@ class _Ray:
         try:
             self._remote = Remote(self._options, thread)
             self._caller = RemoteCaller()
-            self._records.open(here=self.capabilities.local)
+            self._records.open(here=self.capabilities.locality.on_this_host)
             await probe(self._remote)
         except BaseException:
             with anyio.CancelScope(shield=True):
@@ -118,7 +119,7 @@ class _Ray:
         self.slots = self._options.max_workers or max(1, int(nodes.total("CPU")))
         self.capabilities = replace(
             self._features,
-            local=session.local,
+            locality=_locality(here=session.local),
             # A worker that dies is noticed at once; a machine that does, by Ray's health checks.
             loss_seconds=self._features.loss_seconds if session.local else 60.0,
             worker_bytes=self._options.memory_bytes or int(nodes.most("memory")) or None,
@@ -190,3 +191,7 @@ def _refused(batch: Batch, why: str) -> list[Outcome]:
     stage = f"stage {batch.program.stage!r} of plan {batch.program.plan!r}"
     told = describe(ResourceError(f"{stage}: {why}"), keep=True)
     return [Outcome(job.attempt, Status.FAILED, error=told) for job in batch.jobs]
+
+
+def _locality(*, here: bool) -> Locality:
+    return Locality.SAME_HOST if here else Locality.ELSEWHERE

@@ -13,6 +13,7 @@ from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.spark.options import SparkOptions
 from asyncexec.backends.spark.session import Session
 from asyncexec.backends.spark.system import SparkSystem
+from asyncexec.plan.locality import Locality
 
 _NAME = "spark"
 _BATCH_LIMIT = 512
@@ -53,7 +54,7 @@ class SparkBackend(CallsBackend):
         need(_NAME, "spark", "pyspark")
         capabilities = replace(
             self.features,
-            local=options.local,
+            locality=Locality.SAME_HOST if options.local else Locality.ELSEWHERE,
             guarantees_memory=options.memory is not None,
             loss_seconds=self.features.loss_seconds if options.local else _FAR_LOSS_SECONDS,
             worker_bytes=options.memory_bytes,

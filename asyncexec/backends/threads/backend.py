@@ -16,6 +16,7 @@ from asyncexec.backends.report_stream import ReportStream
 from asyncexec.backends.threads.options import ThreadsOptions
 from asyncexec.backends.threads.pool import ThreadPool
 from asyncexec.errors import UsageError
+from asyncexec.plan.locality import Locality
 
 BATCH_LIMIT = 512
 
@@ -36,7 +37,7 @@ class ThreadsBackend:
     """
 
     features: ClassVar[Capabilities] = Capabilities(
-        name="threads", local=True, shares_memory=True, batch_limit=BATCH_LIMIT
+        name="threads", locality=Locality.SAME_PROCESS, batch_limit=BATCH_LIMIT
     )
 
     @takes_options(ThreadsOptions)

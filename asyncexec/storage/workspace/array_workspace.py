@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.locations import PlaceLike
 from asyncexec.storage.tiers.process import MemoryTier
@@ -76,7 +77,7 @@ class ArrayWorkspace:
         OptionError
             If an array is in this process's memory and workers are not, or what is read would be replaced.
         """
-        targets = check_places(stages, self.blocks, shares_memory=opening.shares_memory)
+        targets = check_places(stages, self.blocks, locality=opening.locality)
         if not opening.resume:
             # Nothing is kept; with resume, only the journal in the work directory can tell.
             check_targets(targets, overwrite=self.overwrite, made={})
@@ -86,7 +87,8 @@ class ArrayWorkspace:
             journal = _journal(place, opening)
             made = journal.made if journal else {}
             kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
-            blocks = self.blocks if opening.shares_memory else hand_over(self.blocks, place)
+            same_process = opening.locality is Locality.SAME_PROCESS
+            blocks = self.blocks if same_process else hand_over(self.blocks, place)
             binding = bind(blocks, place, self._tier(opening))
             preparation.make_targets([target for target in targets if target not in kept], journal)
             preparation.make_intermediates(list(binding.stored.values()))
@@ -127,7 +129,8 @@ class ArrayWorkspace:
 
     def _tier(self, opening: Opening) -> MemoryTier | None:
         # What is in memory does not outlive the run, so a run that can be resumed writes everything down.
-        if not opening.shares_memory or opening.resume or self.tier_bytes == 0:
+        same_process = opening.locality is Locality.SAME_PROCESS
+        if not same_process or opening.resume or self.tier_bytes == 0:
             return None
         return MemoryTier(_default_tier_bytes() if self.tier_bytes is None else self.tier_bytes)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ArrayNotFoundError, OptionError, StorageError
+from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.creation import check_free, create_array, remove
 from asyncexec.storage.places.errors import storage_error
@@ -31,7 +32,7 @@ _AT_ONCE = 16
 
 
 def check_places(
-    stages: Sequence[Stage], blocks: Mapping[str, BlockIO], *, shares_memory: bool
+    stages: Sequence[Stage], blocks: Mapping[str, BlockIO], *, locality: Locality
 ) -> list[StoredArray]:
     """Return the arrays that ``stages`` write for good, after a look at every place they read or write.
 
@@ -44,7 +45,7 @@ def check_places(
     """
     written = _targets(blocks)
     for ref in [*written.values(), *_sources(blocks)]:
-        if ref.location.process_bound and not shares_memory:
+        if ref.location.process_bound and locality is not Locality.SAME_PROCESS:
             raise OptionError(
                 f"{ref.location} is in this process's memory, where workers of this executor cannot reach it: "
                 f"use executor='threads', or a directory or bucket"

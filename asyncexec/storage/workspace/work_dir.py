@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError, WorkDirError
+from asyncexec.plan.locality import Locality
 from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.errors import tell
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
@@ -89,7 +90,7 @@ def make_work_place(
         If it cannot be made or written to.
     """
     parent = locate(tempfile.gettempdir() if work_dir is None else work_dir, storage_options)
-    if parent.process_bound and not opening.shares_memory:
+    if parent.process_bound and opening.locality is not Locality.SAME_PROCESS:
         raise WorkDirError(
             f"work_dir {parent} is in this process's memory, where workers cannot reach it: use a directory or a bucket"
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 
 from asyncexec.events.outcome import Status
+from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Files, Held
@@ -126,7 +127,8 @@ class CancelRules(Suite):
         async with self.driven(backend) as driven:
             can = driven.backend.capabilities
             self.need(
-                can.shares_memory or can.kills, "a worker far away cannot be kept from saving"
+                can.locality is Locality.SAME_PROCESS or can.kills,
+                "a worker far away cannot be kept from saving",
             )
             (attempt,) = driven.send(driven.program(held, io=io), [0])
             await driven.started(attempt)
@@ -148,11 +150,11 @@ class CancelRules(Suite):
             driven.cancel(attempts)
             driven.cancel(attempts)
             await driven.finish()
-            shares_memory = driven.backend.capabilities.shares_memory
+            same_process = driven.backend.capabilities.locality is Locality.SAME_PROCESS
         for task, attempt in enumerate(attempts):
             outcome = driven.outcomes[attempt]
             assert outcome.status in {Status.SUCCEEDED, Status.CANCELLED}
-            if outcome.status is Status.SUCCEEDED or shares_memory or not outcome.started:
+            if outcome.status is Status.SUCCEEDED or same_process or not outcome.started:
                 assert io.saved(task).exists() == (outcome.status is Status.SUCCEEDED)
 
     async def test_cancelling_strangers_does_nothing(self, backend: Factory) -> None:

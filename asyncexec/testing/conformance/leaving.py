@@ -12,6 +12,7 @@ import pytest
 
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Status
+from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Files, Held
@@ -78,10 +79,10 @@ class EndRules(Suite):
         if not can.kills:
             held.release()
         await self.until(lambda: set(threading.enumerate()) <= before, "the end of its threads")
-        if can.local and can.isolated and self.owns_workers:
+        if can.locality.on_this_host and can.isolated and self.owns_workers:
             await self.until(lambda: not any(map(_alive, pids)), "the end of its processes")
         assert not any(held.began(slots + extra) for extra in range(5))
-        if can.kills or can.shares_memory:
+        if can.kills or can.locality is Locality.SAME_PROCESS:
             assert not any(io.saved(task).exists() for task in range(slots + 5))
         if can.kills:
             for task in range(slots):

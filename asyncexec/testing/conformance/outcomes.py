@@ -9,6 +9,7 @@ import pytest
 
 from asyncexec.backends.contract import Backend
 from asyncexec.events.outcome import Status
+from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.worker.attempt import decode
@@ -90,8 +91,8 @@ class OutcomeRules(Suite):
         assert outcome.error.message == "(5,) refused: no"
         assert "in refuse" in outcome.error.traceback
         assert "RefusedError: (5,) refused: no" in outcome.error.traceback
-        shares_memory = driven.backend.capabilities.shares_memory
-        assert (outcome.error.exception is not None) == shares_memory
+        same_process = driven.backend.capabilities.locality is Locality.SAME_PROCESS
+        assert (outcome.error.exception is not None) == same_process
 
     @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
     async def test_a_task_that_exits_has_failed(

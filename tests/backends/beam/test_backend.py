@@ -2,6 +2,7 @@ import pytest
 
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.errors import OptionError
+from asyncexec.plan.locality import Locality
 
 pytest.importorskip("apache_beam")
 
@@ -138,7 +139,7 @@ def test_options_are_checked():
 
 def test_what_it_can_do_depends_on_where_it_runs():
     here = BeamBackend().capabilities
-    assert (here.shares_memory, here.isolated, here.metered) == (True, False, False)
+    assert (here.locality, here.isolated, here.metered) == (Locality.SAME_PROCESS, False, False)
     far = BeamBackend(runner="DataflowRunner", work_dir="gs://bucket/dir").capabilities
-    assert (far.shares_memory, far.isolated, far.metered, far.local) == (False, True, True, False)
+    assert (far.locality, far.isolated, far.metered) == (Locality.ELSEWHERE, True, True)
     assert BeamBackend.features == BeamBackend().capabilities

@@ -8,6 +8,7 @@ from asyncexec.backends.dask import DaskBackend
 from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
 from asyncexec.backends.dask.workers import WorkerTable
 from asyncexec.errors import OptionError
+from asyncexec.plan.locality import Locality
 
 
 @pytest.mark.parametrize(
@@ -45,9 +46,10 @@ def test_what_it_can_do_follows_from_its_options():
     assert DaskBackend(max_workers=2).capabilities.kills
     assert not DaskBackend(max_workers=4, threads=2).capabilities.kills
     assert not DaskBackend(cluster_address="tcp://here:1").capabilities.kills
-    assert not DaskBackend(cluster_address="tcp://here:1").capabilities.local
+    far = DaskBackend(cluster_address="tcp://here:1").capabilities
+    assert far.locality is Locality.ELSEWHERE
     shared = DaskBackend(processes=False).capabilities
-    assert (shared.shares_memory, shared.isolated, shared.kills) == (True, False, False)
+    assert (shared.locality, shared.isolated, shared.kills) == (Locality.SAME_PROCESS, False, False)
     assert (
         DaskBackend(max_workers=4, threads=2, memory="1GB").capabilities.worker_bytes == 5 * 10**8
     )

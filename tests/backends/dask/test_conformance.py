@@ -14,6 +14,7 @@ from asyncexec.backends.dask import DaskBackend, scaling, system
 from asyncexec.engine import Engine
 from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
+from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.placement import PlacementRules
 from asyncexec.testing.driving import Driven
@@ -94,7 +95,7 @@ async def test_a_lent_cluster_in_this_process_shares_its_memory():
         silence_logs=50,
     ) as cluster:
         async with Engine(executor=DaskBackend(cluster=cluster)) as engine:
-            assert engine.backend.capabilities.shares_memory
+            assert engine.backend.capabilities.locality is Locality.SAME_PROCESS
             assert (await engine.execute(Plan.map(lambda _: next(unpicklable), [0]))).value == [7]
         assert cluster.status.name == "running"
 

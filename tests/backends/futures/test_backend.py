@@ -12,6 +12,7 @@ from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
+from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held, Meeting, Stumbling
@@ -103,11 +104,11 @@ async def test_what_a_factory_raises_comes_out(monkeypatch):
 
 async def test_pools_say_what_they_are(threads, processes):
     local = FuturesBackend(executor=threads).capabilities
-    assert (local.shares_memory, local.isolated, local.local) == (True, False, True)
+    assert (local.locality, local.isolated) == (Locality.SAME_PROCESS, False)
     apart = FuturesBackend(executor=processes).capabilities
-    assert (apart.shares_memory, apart.isolated, apart.local) == (False, True, True)
+    assert (apart.locality, apart.isolated) == (Locality.SAME_HOST, True)
     far = FuturesBackend(executor=Inline()).capabilities
-    assert (far.shares_memory, far.isolated, far.local) == (False, True, False)
+    assert (far.locality, far.isolated) == (Locality.ELSEWHERE, True)
 
 
 async def test_a_batch_is_one_call(processes):

@@ -7,6 +7,7 @@ from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.backends.futures.handles import PoolHandle
 from asyncexec.backends.futures.kinds import NOT_YET, PROCESSES, THREADS, UNKNOWN, PoolKind, kind_of
+from asyncexec.plan.locality import Locality
 
 
 class Elsewhere(Executor):
@@ -52,7 +53,8 @@ def test_a_pool_that_is_still_to_be_made_is_guessed_with_care():
     assert made == NOT_YET.capabilities(batch_limit=256)
     assert made.loss_seconds is None
     # A class says what it will make.
-    assert FuturesBackend(executor=ThreadPoolExecutor).capabilities.shares_memory
+    backend = FuturesBackend(executor=ThreadPoolExecutor)
+    assert backend.capabilities.locality is Locality.SAME_PROCESS
 
 
 def test_a_program_that_starts_workers_is_missed_unless_they_have_been_started(tmp_path):

@@ -11,6 +11,7 @@ from asyncexec.backends.lithops.configuration import configuration_of
 from asyncexec.backends.lithops.options import LithopsOptions
 from asyncexec.engine import Engine
 from asyncexec.errors import OptionError
+from asyncexec.plan.locality import Locality
 
 LAMBDA = {
     "lithops": {"backend": "aws_lambda", "storage": "aws_s3"},
@@ -62,9 +63,10 @@ def test_options_go_into_the_section_of_the_place():
 
 def test_what_a_cloud_can_do_is_not_what_this_machine_can():
     here = LithopsBackend(config={"lithops": {"backend": "localhost"}}).capabilities
-    assert (here.kills, here.local, here.metered, here.worker_bytes) == (True, True, False, None)
+    assert (here.kills, here.metered, here.worker_bytes) == (True, False, None)
+    assert here.locality is Locality.SAME_HOST
     cloud = LithopsBackend(config=LAMBDA, runtime_memory=512).capabilities
-    assert (cloud.kills, cloud.local, cloud.metered) == (False, False, True)
+    assert (cloud.kills, cloud.locality, cloud.metered) == (False, Locality.ELSEWHERE, True)
     assert cloud.worker_bytes == 512 * 2**20
     assert cloud.loss_seconds is None
 

@@ -20,6 +20,7 @@ from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
 from asyncexec.backends.processes import ProcessesBackend, worker_handle as process_worker
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
@@ -801,10 +802,9 @@ def test_options_out_of_range_are_refused(options):
 def test_capabilities():
     capabilities = ProcessesBackend(max_workers=3).capabilities
     assert capabilities.kills
-    assert capabilities.local
+    assert capabilities.locality is Locality.SAME_HOST
     assert capabilities.isolated
     assert capabilities.measures_memory
     assert not capabilities.guarantees_memory
-    assert not capabilities.shares_memory
     assert capabilities.batch_limit == 512
     assert ProcessesBackend(max_workers=3).slots == 3

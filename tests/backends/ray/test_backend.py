@@ -23,6 +23,7 @@ from asyncexec.backends.ray.worker_side import frames
 from asyncexec.backends.registry import make_backend
 from asyncexec.errors import MissingExtraError, OptionError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.programs import PROGRAMS
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM
@@ -82,15 +83,15 @@ def test_what_is_known_without_a_ray_is_what_the_options_say():
     backend = RayBackend(memory="2GB", max_workers=7)
     assert backend.slots == 7
     assert backend.capabilities.worker_bytes == 2_000_000_000
-    assert backend.capabilities.local
-    assert not RayBackend(cluster_address="head:6379").capabilities.local
+    assert backend.capabilities.locality is Locality.SAME_HOST
+    assert not _here(RayBackend(cluster_address="head:6379"))
 
 
 @needs_ray
 def test_an_address_in_the_environment_is_taken_as_ray_itself_does(monkeypatch):
     monkeypatch.setenv("RAY_ADDRESS", "head:6379")
-    assert not RayBackend().capabilities.local
-    assert RayBackend(cluster_address="local").capabilities.local
+    assert not _here(RayBackend())
+    assert _here(RayBackend(cluster_address="local"))
     monkeypatch.setenv("RAY_ADDRESS", "ray://head:10001")
     with pytest.raises(OptionError, match="Ray Client"):
         RayBackend()
@@ -370,3 +371,7 @@ async def test_the_end_of_a_process_is_waited_for():
         await process.stdin.aclose()
         await process.wait()
     assert gone == [process.pid]
+
+
+def _here(backend):
+    return backend.capabilities.locality is Locality.SAME_HOST

@@ -14,6 +14,7 @@ from asyncexec.backends.spark.session import spark_conf
 from asyncexec.backends.spark.worker_side import Invitation
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
+from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.codec import decode_outcomes
 from asyncexec.worker.remote_batch import RemoteBatch
@@ -178,7 +179,8 @@ def test_options_are_checked():
 
 def test_it_knows_what_it_can_do():
     can = SparkBackend(memory="1GB").capabilities
-    assert (can.kills, can.isolated, can.local, can.worker_bytes) == (True, True, True, 10**9)
+    assert (can.kills, can.isolated, can.worker_bytes) == (True, True, 10**9)
+    assert can.locality is Locality.SAME_HOST
     assert can.guarantees_memory
-    assert not SparkBackend(master="yarn").capabilities.local
+    assert SparkBackend(master="yarn").capabilities.locality is Locality.ELSEWHERE
     assert SparkBackend.features.kills

@@ -24,6 +24,7 @@ from asyncexec.backends.contract import StageProgram
 from asyncexec.backends.ray import RayBackend
 from asyncexec.errors import BackendError, OptionError, ResourceError
 from asyncexec.events.outcome import Status
+from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
@@ -117,7 +118,7 @@ def assigned(_index) -> dict:
 async def test_a_ray_that_was_there_is_left_running(lent_ray):
     async with RayBackend() as backend:
         assert backend.slots == 2
-        assert backend.capabilities.local
+        assert backend.capabilities.locality is Locality.SAME_HOST
         assert backend.capabilities.resources["cpus"] == 2
     assert ray.is_initialized()
     assert ray.cluster_resources()["CPU"] == 2

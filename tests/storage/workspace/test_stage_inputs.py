@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage import ArrayWorkspace, BlockIO, InMemory, Source
 from tests.storage.regions import same_block
@@ -15,7 +16,7 @@ def test_only_large_arrays_in_memory_go_by_way_of_the_run_directory(tmp_path, el
     source = Source(array=InMemory(data, (chunk,)), select=same_block((elements,), (chunk,)))
     blocks = {name: BlockIO(sources=(source, source)) for name in ("one", "other")}
     workspace = ArrayWorkspace(blocks=blocks, work_dir=tmp_path)
-    opening = Opening(plan="p", fingerprint="f" * 32, execution="e", shares_memory=False)
+    opening = Opening(plan="p", fingerprint="f" * 32, execution="e", locality=Locality.SAME_HOST)
     opened = workspace.open((), opening)
     assert len(list(tmp_path.glob("*/from-memory-*/c/*"))) == files
     for io in opened.blocks.values():

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncexec.errors import WorkDirError
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.workspace.work_dir import make_work_place
@@ -107,17 +108,21 @@ def test_a_directory_that_somebody_else_made_is_refused(tmp_path):
 
 
 def test_a_work_dir_in_memory_serves_only_workers_in_this_process():
-    place = make_work_place("memory://work", None, opening(shares_memory=True))
+    place = make_work_place("memory://work", None, opening(locality=Locality.SAME_PROCESS))
     assert not place.found
     with pytest.raises(WorkDirError, match="in this process's memory"):
         make_work_place("memory://work", None, opening())
-    again = make_work_place("memory://work", None, opening(shares_memory=True, resume=True))
+    again = make_work_place(
+        "memory://work", None, opening(locality=Locality.SAME_PROCESS, resume=True)
+    )
     assert not again.found
-    assert make_work_place("memory://work", None, opening(shares_memory=True, resume=True)).found
+    assert make_work_place(
+        "memory://work", None, opening(locality=Locality.SAME_PROCESS, resume=True)
+    ).found
     place.remove()
     again.remove()
     assert not make_work_place(
-        "memory://work", None, opening(shares_memory=True, resume=True)
+        "memory://work", None, opening(locality=Locality.SAME_PROCESS, resume=True)
     ).found
 
 

@@ -18,6 +18,7 @@ from asyncexec.errors import (
     TargetExistsError,
     WorkDirError,
 )
+from asyncexec.plan.locality import Locality
 from asyncexec.storage import InMemory, create_array, exists, locate, open_array
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.workspace import preparation
@@ -42,13 +43,13 @@ def made(tmp_path, data):
     return make
 
 
-@pytest.mark.parametrize("shares_memory", [False, True])
+@pytest.mark.parametrize("locality", Locality)
 @pytest.mark.parametrize("resume", [False, True])
 def test_a_run_reads_writes_collects_and_leaves_the_target_alone(
-    made, tmp_path, data, shares_memory, resume
+    made, tmp_path, data, locality, resume
 ):
     plan = made()
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=shares_memory, resume=resume))
+    opened = plan.workspace.open(plan.stages, opening(locality=locality, resume=resume))
     assert len(plan.run(opened)) == 18
     result = opened.collect({})
     np.testing.assert_array_equal(result, data * 4)
@@ -61,17 +62,19 @@ def test_a_run_reads_writes_collects_and_leaves_the_target_alone(
 
 def test_intermediates_stay_in_memory_where_it_is_shared(made, tmp_path):
     plan = made()
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=True))
+    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
     plan.run(opened)
     (place,) = (tmp_path / "work").iterdir()
     assert everything_below(place) == []
     opened.close(succeeded=True)
 
 
-@pytest.mark.parametrize("shares_memory,tier_bytes", [(False, None), (True, 0)])
-def test_intermediates_are_files_otherwise(made, tmp_path, shares_memory, tier_bytes):
+@pytest.mark.parametrize(
+    "locality,tier_bytes", [(Locality.SAME_HOST, None), (Locality.SAME_PROCESS, 0)]
+)
+def test_intermediates_are_files_otherwise(made, tmp_path, locality, tier_bytes):
     plan = made(tier_bytes=tier_bytes)
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=shares_memory))
+    opened = plan.workspace.open(plan.stages, opening(locality=locality))
     plan.run(opened)
     (place,) = (tmp_path / "work").iterdir()
     assert open_array(place / "middle").shape == (10, 7)
@@ -81,7 +84,7 @@ def test_intermediates_are_files_otherwise(made, tmp_path, shares_memory, tier_b
 
 def test_chunks_in_memory_are_let_go_of_when_told(made):
     plan = made()
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=True))
+    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
     first, second = plan.stages
     assert (opened.releases(first), opened.releases(second)) == (True, False)
     plan.run(opened)
@@ -98,7 +101,7 @@ def test_chunks_in_memory_are_let_go_of_when_told(made):
 def test_a_result_in_memory_is_kept_until_it_is_collected(made, tmp_path, data):
     middle = planned("run://middle")
     plan = made(middle=middle, results=(middle,))
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=True))
+    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
     assert not opened.releases(plan.stages[0])
     plan.run(opened)
     opened.release("first", range(9))
@@ -253,7 +256,7 @@ def test_reading_a_target_that_an_earlier_stage_writes_is_fine(tmp_path, data):
     plan = pipeline(
         source, planned(tmp_path / "y"), middle=planned(tmp_path / "x"), work_dir=tmp_path / "work"
     )
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=True))
+    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
     plan.run(opened)
     opened.close(succeeded=True)
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "x")[:], data * 2)
@@ -273,7 +276,7 @@ def test_arrays_in_this_process_serve_only_workers_in_it(tmp_path, data, which, 
     plan = pipeline(source, target, work_dir=tmp_path / "work")
     with pytest.raises(OptionError, match="in this process's memory"):
         plan.workspace.open(plan.stages, opening())
-    opened = plan.workspace.open(plan.stages, opening(shares_memory=True))
+    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
     plan.run(opened)
     np.testing.assert_array_equal(opened.collect({}), data * 4)
     opened.close(succeeded=True)

@@ -1,0 +1,25 @@
+"""The distance between the driver and its workers, which decides how chunks and values may be handed over."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Locality(StrEnum):
+    """The place of the workers, as seen from the driver.
+
+    >>> Locality.SAME_PROCESS.on_this_host, Locality.SAME_HOST.on_this_host, Locality.ELSEWHERE.on_this_host
+    (True, True, False)
+    """
+
+    SAME_PROCESS = "same process"
+    """Objects are handed over as they are."""
+    SAME_HOST = "same host"
+    """Other processes of this machine: they take their memory from it, and see its files."""
+    ELSEWHERE = "elsewhere"
+    """Other machines, or not known: everything travels as bytes, or through storage that both sides reach."""
+
+    @property
+    def on_this_host(self) -> bool:
+        """True where workers are on the driver's machine, in its process or in others."""
+        return self is not Locality.ELSEWHERE
