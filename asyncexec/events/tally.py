@@ -20,6 +20,7 @@ from asyncexec.events.records import (
     RetryScheduled,
     StageCompleted,
     StageResumed,
+    StageSized,
     StageStarted,
     TaskSucceeded,
 )
@@ -73,6 +74,11 @@ class Tally:
         )
 
     @property
+    def late(self) -> bool:
+        """True while the number of tasks of some stage is not known."""
+        return any(stage.late for stage in self.stages.values())
+
+    @property
     def wall_seconds(self) -> float:
         """The time from the plan's start to its end; 0.0 while it runs."""
         return max(0.0, self.ended_at - self.started_at) if self.ended_at else 0.0
@@ -102,6 +108,9 @@ class Tally:
 
     def _add_milestone(self, event: PlanEvent) -> None:
         match event:
+            case StageSized():
+                self.stages[event.stage].tasks = event.tasks
+                self.stages[event.stage].late = False
             case StageStarted():
                 self.stages[event.stage].started_at = event.at
             case StageResumed():

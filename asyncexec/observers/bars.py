@@ -73,14 +73,15 @@ class Bars:
         self, progress: Progress, execution: str, stage: str, name: str, figures: list[StageResult]
     ) -> None:
         completed = sum(f.completed for f in figures)
+        # Shown as "?" until all of it is known.
+        total = None if any(f.late for f in figures) else sum(f.tasks for f in figures)
         bar = self._ids.get((execution, stage))
         if bar is None:
-            total = sum(f.tasks for f in figures)
             # Tasks of an earlier run are complete from the start: they must not count as speed.
             bar = progress.add_task(name, total=total, completed=completed, rate="", incidents="")
             self._ids[execution, stage] = bar
         incidents = formatting.incidents(figures)
-        progress.update(bar, completed=completed, visible=True, incidents=incidents)
+        progress.update(bar, total=total, completed=completed, visible=True, incidents=incidents)
 
 
 def _stages_to_show(stages: list[StageResult]) -> list[StageResult]:

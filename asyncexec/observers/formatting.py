@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asyncexec.events.stage_result import StageResult
+    from asyncexec.events.tally import Tally
 
 
 def incidents(stages: Iterable[StageResult]) -> str:
@@ -20,6 +21,12 @@ def incidents(stages: Iterable[StageResult]) -> str:
         (sum(s.timed_out for s in stages), "timed out", "timed out"),
     )
     return ", ".join(f"{n:,} {one if n == 1 else many}" for n, one, many in counts if n)
+
+
+def total(run: Tally) -> str:
+    """Return how many tasks a run has (``"1,200"``), as far as is known (``"at least 2"``)."""
+    tasks = f"{sum(stage.tasks for stage in run.stages.values()):,}"
+    return f"at least {tasks}" if run.late else tasks
 
 
 def rate(per_second: float) -> str:

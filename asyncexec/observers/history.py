@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import MissingExtraError, OptionError, WorkDirError
-from asyncexec.events.records import AttemptEnded, PlanStarted, TaskSucceeded
+from asyncexec.events.records import AttemptEnded, PlanStarted, StageSized, TaskSucceeded
 from asyncexec.events.tally import Tallies
 from asyncexec.observers.recorder import Recorder
 
@@ -110,6 +110,8 @@ class History:
             recorder.attempt(event)
         elif isinstance(event, TaskSucceeded):
             recorder.task(event)
+        elif isinstance(event, StageSized):
+            recorder.size(event)
 
     def _flush(self, execution: str) -> None:
         tally = self._tallies.runs[execution]

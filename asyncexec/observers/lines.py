@@ -39,7 +39,7 @@ class Lines:
 
     def end(self, run: Tally) -> None:
         self._last.pop(run.execution, None)
-        tasks = f"{_completed(run):,} of {_tasks(run):,} tasks"
+        tasks = f"{_completed(run):,} of {formatting.total(run)} tasks"
         parts = [
             f"{run.execution}: {run.status} after {formatting.seconds(run.wall_seconds)}",
             tasks,
@@ -57,13 +57,11 @@ class Lines:
 
 
 def _line(run: Tally, per_second: float) -> str:
-    completed, tasks = _completed(run), _tasks(run)
-    share = f" ({completed / tasks:.0%})" if tasks else ""
-    parts = [
-        f"{run.execution}: {completed:,} of {tasks:,} tasks{share}",
-        formatting.rate(per_second),
-    ]
-    if per_second > 0:
+    completed, tasks = _completed(run), sum(stage.tasks for stage in run.stages.values())
+    share = f" ({completed / tasks:.0%})" if tasks and not run.late else ""
+    counted = f"{completed:,} of {formatting.total(run)} tasks{share}"
+    parts = [f"{run.execution}: {counted}", formatting.rate(per_second)]
+    if per_second > 0 and not run.late:
         parts.append(f"about {formatting.seconds((tasks - completed) / per_second)} left")
     parts += filter(None, [formatting.incidents(run.stages.values())])
     running = [s.name for s in run.stages.values() if s.started_at and not s.ended_at]
@@ -73,7 +71,3 @@ def _line(run: Tally, per_second: float) -> str:
 
 def _completed(run: Tally) -> int:
     return sum(stage.completed for stage in run.stages.values())
-
-
-def _tasks(run: Tally) -> int:
-    return sum(stage.tasks for stage in run.stages.values())

@@ -21,6 +21,7 @@ from asyncexec.events.records import (
     RetryScheduled,
     StageCompleted,
     StageResumed,
+    StageSized,
     TaskFailed,
     TaskSucceeded,
 )
@@ -71,13 +72,17 @@ class Logs:
             case PlanStarted():
                 self._seen[name] = {}
                 tasks = sum(stage.tasks for stage in event.stages)
+                known = "at least " if any(stage.waits_for for stage in event.stages) else ""
                 log.info(
-                    "%s: started on %s: %d stages, %d tasks",
+                    "%s: started on %s: %d stages, %s%d tasks",
                     name,
                     event.executor,
                     len(event.stages),
+                    known,
                     tasks,
                 )
+            case StageSized():
+                log.info("%s: stage %s has %d tasks", name, event.stage, event.tasks)
             case StageResumed():
                 log.info(
                     "%s: stage %s: %d tasks were complete already", name, event.stage, event.tasks

@@ -15,10 +15,10 @@ from asyncexec.errors import StorageError
 from asyncexec.observers.table_files import FORMATS, PARTIAL, Column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from asyncexec.events.records import AttemptEnded, PlanStarted, TaskSucceeded
+    from asyncexec.events.records import AttemptEnded, PlanStarted, StageSized, TaskSucceeded
     from asyncexec.events.tally import Tally
     from asyncexec.observers.table_files import Rows, TableFile
 
@@ -70,6 +70,7 @@ class Recorder:
         self._started = started
         self._attempts: list[tuple[Any, ...]] = []
         self._tasks: list[tuple[Any, ...]] = []
+        self._sized: dict[str, StageSized] = {}
         # Chunks of both tables; the tally at the end, or None to discard everything.
         self._chunks: SimpleQueue[tuple[Rows, Rows] | Tally | None] = SimpleQueue()
         self._thread = threading.Thread(
@@ -104,6 +105,10 @@ class Recorder:
         """Add a completion."""
         attempt = event.attempt
         self._tasks.append((attempt.stage, attempt.task, attempt.number, event.at))
+
+    def size(self, event: StageSized) -> None:
+        """Note the size of a stage, which was not known when the run began."""
+        self._sized[event.stage] = event
 
     def flush(self, *, everything: bool = False) -> None:
         """Pass what was collected to the thread, once it is a chunk (or ``everything``).
@@ -155,7 +160,7 @@ class Recorder:
 
     def _write(self) -> None:
         folder = self.folder = _new_folder(self._directory, self._started)
-        _write_plan(folder, self._started, None)
+        _write_plan(folder, self._started, self._sized, None)
         # Both tables get their final names, or neither: whatever fails discards both.
         with ExitStack() as undo:
             attempts = self._open(folder, "attempts", ATTEMPTS, undo.callback)
@@ -168,7 +173,7 @@ class Recorder:
             attempts.close()
             tasks.close()
             undo.pop_all()
-        _write_plan(folder, self._started, chunk)
+        _write_plan(folder, self._started, self._sized, chunk)
 
     def _open(
         self,
@@ -197,7 +202,9 @@ def _new_folder(directory: Path, started: PlanStarted) -> Path:
             return folder
 
 
-def _write_plan(folder: Path, started: PlanStarted, tally: Tally | None) -> None:
+def _write_plan(
+    folder: Path, started: PlanStarted, sized: Mapping[str, StageSized], tally: Tally | None
+) -> None:
     stages = [asdict(stage) for stage in started.stages]
     description: dict[str, Any] = {
         "plan": started.plan,
@@ -218,6 +225,8 @@ def _write_plan(folder: Path, started: PlanStarted, tally: Tally | None) -> None
         }
         for stage in stages:
             figures = tally.stages[stage["name"]]
+            if (size := sized.get(figures.name)) is not None:
+                stage.update(shape=size.shape, reads=[asdict(read) for read in size.reads])
             stage.update(asdict(figures), wall_seconds=figures.wall_seconds)
     # Replaced in one step, so that a reader never finds half a file.
     partial = folder / f"plan.json{PARTIAL}"

@@ -82,11 +82,9 @@ def _title(run: Tally) -> str:
 
 
 def _row(stage: StageResult) -> tuple[str, ...]:
-    tasks = (
-        f"{stage.tasks:,}"
-        if stage.completed == stage.tasks
-        else f"{stage.completed:,} of {stage.tasks:,}"
-    )
+    total = "?" if stage.late else f"{stage.tasks:,}"
+    done = stage.completed == stage.tasks
+    tasks = total if stage.late or done else f"{stage.completed:,} of {total}"
     resumed = f" ({stage.resumed:,} resumed)" if stage.resumed else ""
     return (
         stage.name,

@@ -171,7 +171,7 @@ class Stage:
 
     @property
     def is_late(self) -> bool:
-        """Whether the stage's size is known only when other stages are complete."""
+        """True if the stage's size is known only when other stages are complete."""
         return self.late is not None
 
     @property
