@@ -6,27 +6,42 @@ from importlib.util import find_spec
 
 from asyncexec.errors import MissingExtraError
 
+# Of executors that are not called as the extra that brings what they need.
+_EXTRAS = {"aws-lambda": "lambda"}
 
-def need(executor: str, extra: str, *modules: str) -> None:
+
+def extra_of(executor: str) -> str:
+    """Return the extra that brings what an executor needs."""
+    return _EXTRAS.get(executor, executor)
+
+
+def install_command(executor: str, distribution: str = "asyncexec") -> str:
+    """Return the command that installs what an executor of a package needs."""
+    return f'pip install "{distribution}[{extra_of(executor)}]"'
+
+
+def missing_extra(executor: str, lacking: str) -> MissingExtraError:
+    """Return the error that says what an executor of asyncexec lacks, and how to install it."""
+    return MissingExtraError(
+        f"executor {executor!r} needs {lacking}. Install it: {install_command(executor)}"
+    )
+
+
+def need(executor: str, *modules: str) -> None:
     """Raise unless what ``executor`` needs is installed; nothing is imported.
 
     Parameters
     ----------
     executor : str
         As users write it.
-    extra : str
-        The extra of asyncexec that brings what it needs.
     *modules : str
-        Top-level modules to look for; by default the one that is called as the extra.
+        Top-level modules to look for; by default the one that is called as the executor.
 
     Raises
     ------
     MissingExtraError
         If one of them is not installed.
     """
-    for module in modules or (extra,):
+    for module in modules or (executor,):
         if find_spec(module) is None:
-            raise MissingExtraError(
-                f"executor {executor!r} needs {module!r}, which is not installed. "
-                f'Install it: pip install "asyncexec[{extra}]"'
-            )
+            raise missing_extra(executor, f"{module!r}, which is not installed")

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.extras import extra_of, install_command
 from asyncexec.backends.option_fields import Option, declared_options
 from asyncexec.backends.registry import known_executors, load
 from asyncexec.errors import AsyncexecError
-
-_EXTRAS = {"aws-lambda": "lambda"}
-"""Executors that are not called as the extra that brings what they need."""
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9._-]+).*;.*\bextra == ['\"]([A-Za-z0-9._-]+)['\"]")
 _HEADING = re.compile(r"^(\w+)\n-+$", re.MULTILINE)
@@ -80,7 +78,7 @@ def _features(name: str, distribution: str) -> ExecutorFeatures:
             missing=(),
             install="",
         )
-    missing = _missing(distribution, _EXTRAS.get(name, name))
+    missing = _missing(distribution, extra_of(name))
     features = getattr(constructor, "features", None)
     return ExecutorFeatures(
         name=name,
@@ -89,7 +87,7 @@ def _features(name: str, distribution: str) -> ExecutorFeatures:
         chooses=hasattr(constructor, "avoid"),
         options=_options(constructor),
         missing=missing,
-        install=f'pip install "{distribution}[{_EXTRAS.get(name, name)}]"' if missing else "",
+        install=install_command(name, distribution) if missing else "",
     )
 
 

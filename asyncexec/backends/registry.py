@@ -6,7 +6,6 @@ What is installed or removed while the program runs is seen (:mod:`asyncexec.bac
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,8 @@ from typing import Any
 
 from asyncexec.backends.contract import Backend
 from asyncexec.backends.entry_points import BACKENDS
-from asyncexec.backends.options import described
+from asyncexec.backends.extras import missing_extra
+from asyncexec.config.fields import nearest
 from asyncexec.errors import (
     AsyncexecError,
     ConfigurationError,
@@ -166,7 +166,7 @@ def _find(name: str, *, allow_import: bool) -> Constructor:
 
 def _hint(name: str) -> str:
     names = sorted({known.name for known in known_executors()})
-    near = difflib.get_close_matches(name.lower(), names, n=2)
+    near = nearest(name.lower(), names, most=2)
     meant = f"Did you mean {' or '.join(map(repr, near))}? " if near else ""
     return (
         f"{meant}Known: {', '.join(names) or 'none, as asyncexec is not installed as a package'}. "
@@ -212,10 +212,8 @@ def _callable(found: Any, name: str) -> Constructor:
 
 def _missing(name: str, error: ImportError, distribution: str) -> MissingExtraError:
     lacking = f"{error.name!r}, which is not installed" if error.name else f"more: {error}"
-    if distribution in {"asyncexec", ""} and name.isidentifier():
-        return MissingExtraError(
-            f'executor {name!r} needs {lacking}. Install it: pip install "asyncexec[{name}]"'
-        )
+    if distribution in {"asyncexec", ""} and name.replace("-", "_").isidentifier():
+        return missing_extra(name, lacking)
     return MissingExtraError(
         f"executor {name!r} (of {distribution or name.partition('.')[0]}) needs {lacking}. "
         f"Install what it needs"
@@ -251,7 +249,7 @@ def _check_names(constructor: Constructor, options: Mapping[str, Any], name: str
         return
     named = [p for p in parameters if p.kind in {p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD}]
     known = {p.name: ... if p.default is p.empty else p.default for p in named}
-    known_text = f"It takes {described(known)}" if known else "It takes no options"
+    known_text = f"It takes {_with_defaults(known)}" if known else "It takes no options"
     for option in options:
         if option not in known:
             raise OptionError(
@@ -265,6 +263,13 @@ def _check_names(constructor: Constructor, options: Mapping[str, Any], name: str
         raise OptionError(f"executor {name!r} needs the option {lacking[0]!r}. {known_text}")
 
 
+def _with_defaults(options: Mapping[str, Any]) -> str:
+    """Return option names with their defaults; ``...`` stands for a required one."""
+    return ", ".join(
+        name if default is ... else f"{name}={default!r}" for name, default in options.items()
+    )
+
+
 def _elsewhere(option: str) -> str:
     """Tell who takes an option that was refused."""
     takers = [k.name for k in known_executors() if option in option_names(k.name)]
@@ -272,5 +277,5 @@ def _elsewhere(option: str) -> str:
 
 
 def _near(option: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(option, known, n=1)
+    near = nearest(option, known)
     return f" (did you mean {near[0]!r}?)" if near else ""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, Seconds, mapping, whole_number
+from asyncexec.config.checks import Count, Seconds, mapping, whole_number
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
@@ -19,13 +19,13 @@ from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.names import as_rule
 
 
-def _attempts(value: object, *, executor: str, option: str) -> int:
+def _attempts(value: object, where: str) -> int:
     if value == 0:
         raise OptionError(
-            f"executor {executor!r}: {option} counts the attempts of a task in all, the first included, so it must be "
+            f"{where} counts the attempts of a task in all, the first included, so it must be "
             f"at least 1, not {value!r}; 1 means no retries"
         )
-    return whole_number(value, executor=executor, option=option)
+    return whole_number(value, where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +62,7 @@ def split(
     OptionError
         If they are no mapping of names to values.
     """
-    options = mapping(options, executor=executor, option="executor_options")
+    options = mapping(options, f"executor {executor!r}: executor_options")
     for_runs = {name: value for name, value in options.items() if name in RUN_OPTIONS}
     for_backend = {
         name: value

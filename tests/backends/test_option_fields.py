@@ -127,3 +127,9 @@ def test_the_options_of_a_class_whose_source_is_not_there_are_told_without_their
 
     monkeypatch.setattr(inspect, "getsource", gone)
     assert {option.meaning for option in declared_options(Pool)} == {""}
+
+
+def test_a_check_takes_an_executor_and_an_option_for_where():
+    said = "executor 'pool': size must be a whole number of at least 2, not 1"
+    with pytest.raises(OptionError, match=said):
+        whole_number(1, executor="pool", option="size", least=2)

@@ -11,10 +11,11 @@ import pytest
 
 from asyncexec.backends import entry_points, registry
 from asyncexec.backends.contract import Backend
-from asyncexec.backends.option_fields import checks_of, options_of
+from asyncexec.backends.option_fields import options_of
 from asyncexec.backends.registry import known_executors, load, make_backend
 from asyncexec.backends.serial import SerialBackend
 from asyncexec.backends.threads import ThreadsBackend
+from asyncexec.config.fields import checks_of
 from asyncexec.errors import (
     ConfigurationError,
     MissingExtraError,

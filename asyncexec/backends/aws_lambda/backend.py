@@ -47,7 +47,7 @@ class LambdaBackend(CallsBackend):
 
     @takes_options(LambdaOptions)
     def __init__(self, options: LambdaOptions) -> None:
-        need(_NAME, "lambda", "aiobotocore")
+        need(_NAME, "aiobotocore")
         capabilities = dataclasses.replace(
             self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )

@@ -7,10 +7,10 @@ from typing import Annotated
 
 from asyncexec.backends.aws_lambda.payloads import Bucket
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, Memory, Seconds, bytes_of
+from asyncexec.config.checks import Count, Memory, Seconds, bytes_of
 
 
-def _bucket(value: object, **_: str) -> str:
+def _bucket(value: object, _: str) -> str:
     Bucket.parse(value)
     return str(value)
 

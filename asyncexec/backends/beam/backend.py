@@ -44,7 +44,7 @@ class BeamBackend(BlockingBackend):
 
     @takes_options(BeamOptions)
     def __init__(self, options: BeamOptions) -> None:
-        need(_NAME, "beam", "apache_beam")
+        need(_NAME, "apache_beam")
         system = BeamSystem(options, _capabilities(self.features, options))
         super().__init__(system, patience=options.patience)
 

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import AnyPath, Count, Seconds, mapping
+from asyncexec.config.checks import AnyPath, Count, Seconds, mapping
 from asyncexec.errors import OptionError
 
 _DIRECT = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner", "FnApiRunner")
 _FAR_WORKERS = 100
 
 
-def _pipeline_options(value: object, *, executor: str, option: str) -> dict[str, Any]:
-    given = mapping(value, executor=executor, option=option)
+def _pipeline_options(value: object, where: str) -> dict[str, Any]:
+    given = mapping(value, where)
     if "runner" in given:
-        raise OptionError(f"executor {executor!r}: runner is an option of its own: runner='…'")
+        raise OptionError(f"{where}: runner is an option of its own: runner='…'")
     return given
 
 

@@ -13,7 +13,7 @@ from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.extras import need
 from asyncexec.backends.option_fields import check_options, takes_options
-from asyncexec.backends.options import Count, CountFromZero, EnvVars, Seconds, TextOrTexts
+from asyncexec.config.checks import Count, CountFromZero, EnvVars, Seconds, TextOrTexts
 from asyncexec.errors import ConfigurationError, OptionError
 
 
@@ -111,7 +111,7 @@ class CoiledBackend(ClusterBackend):
 
     @takes_options(CoiledOptions)
     def __init__(self, options: CoiledOptions) -> None:
-        need("coiled", "coiled")
+        need("coiled")
         least, most = max(1, options.min_workers), options.max_workers
         self._made = {
             "n_workers": least,

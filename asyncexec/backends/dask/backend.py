@@ -42,7 +42,7 @@ class DaskBackend(ClusterBackend):
 
     @takes_options(DaskOptions)
     def __init__(self, options: DaskOptions) -> None:
-        need("dask", "dask", "dask", "distributed")
+        need("dask", "dask", "distributed")
         if options.own and options.processes and options.encrypted:
-            need("dask", "dask", "cryptography")
+            need("dask", "cryptography")
         super().__init__(options, self.features)

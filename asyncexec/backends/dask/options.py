@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import (
+from asyncexec.config.checks import (
     Count,
     EnvVars,
     Memory,
@@ -25,36 +25,32 @@ _EXISTING = "cluster_address, scheduler_file, client or cluster"
 _OF_OWN_CLUSTERS = ("max_workers", "threads", "processes", "memory", "env_vars", "encrypted")
 
 
-def _client(value: object, *, executor: str, option: str) -> object:
+def _client(value: object, where: str) -> object:
     if not hasattr(value, "scheduler"):
-        raise OptionError(
-            f"executor {executor!r}: {option} must be a distributed.Client, not {value!r}"
-        )
+        raise OptionError(f"{where} must be a distributed.Client, not {value!r}")
     return value
 
 
-def _cluster(value: object, *, executor: str, option: str) -> object:
+def _cluster(value: object, where: str) -> object:
     if not hasattr(value, "scheduler_address") and not callable(value):
         raise OptionError(
-            f"executor {executor!r}: {option} must be a Dask cluster or a function that makes one, not {value!r}"
+            f"{where} must be a Dask cluster or a function that makes one, not {value!r}"
         )
     return value
 
 
-def _range(value: object, *, executor: str, option: str) -> bool | tuple[int, int]:
+def _range(value: object, where: str) -> bool | tuple[int, int]:
     match value:
         case bool():
             return value
         case (int(least), int(most)) if 0 <= least <= most and most >= 1:
             return least, most
         case _:
-            raise _no_range(value, executor=executor, option=option)
+            raise _no_range(value, where)
 
 
-def _no_range(value: object, *, executor: str, option: str) -> OptionError:
-    return OptionError(
-        f"executor {executor!r}: {option} must be (fewest, most) workers such as (1, 20), not {value!r}"
-    )
+def _no_range(value: object, where: str) -> OptionError:
+    return OptionError(f"{where} must be (fewest, most) workers such as (1, 20), not {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,4 +219,4 @@ def _check_existing(options: DaskOptions) -> None:
             "executor 'dask': adaptive needs a cluster object that can be scaled: give it as cluster"
         )
     if options.adaptive is True:
-        raise _no_range(options.adaptive, executor="dask", option="adaptive")
+        raise _no_range(options.adaptive, "executor 'dask': adaptive")

@@ -8,14 +8,14 @@ from typing import Annotated
 
 from asyncexec.backends.futures.system import PoolSource
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, Seconds
+from asyncexec.config.checks import Count, Seconds
 from asyncexec.errors import OptionError
 
 
-def _pool(value: object, *, executor: str, option: str) -> object:
+def _pool(value: object, where: str) -> object:
     if not isinstance(value, Executor) and not callable(value):
         raise OptionError(
-            f"executor {executor!r}: {option} must be a concurrent.futures.Executor or a function "
+            f"{where} must be a concurrent.futures.Executor or a function "
             f"that makes one (lambda: ProcessPoolExecutor(4)), not {value!r}"
         )
     return value

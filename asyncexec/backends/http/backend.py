@@ -11,7 +11,7 @@ from asyncexec.backends.extras import need
 from asyncexec.backends.http.function import Function
 from asyncexec.backends.http.options import HttpOptions
 from asyncexec.backends.option_fields import takes_options
-from asyncexec.backends.options import bytes_of
+from asyncexec.config.checks import bytes_of
 
 _NAME = "http"
 
@@ -45,7 +45,7 @@ class HttpBackend(CallsBackend):
 
     @takes_options(HttpOptions)
     def __init__(self, options: HttpOptions) -> None:
-        need(_NAME, "http", "httpx")
+        need(_NAME, "httpx")
         capabilities = dataclasses.replace(
             self.features,
             batch_limit=options.batch_limit,

@@ -12,44 +12,42 @@ from urllib.parse import urlsplit
 from asyncexec.backends.http.signing import SECRET_VARIABLE, SHORTEST_SECRET
 from asyncexec.backends.http.tokens import Token
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, Memory, Seconds
+from asyncexec.config.checks import Count, Memory, Seconds
 from asyncexec.errors import OptionError
 
 _NAME = "http"
 
 
-def _address(value: object, *, executor: str, option: str) -> str:
+def _address(value: object, where: str) -> str:
     parts = urlsplit(value if isinstance(value, str) else "")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise OptionError(
-            f"executor {executor!r}: {option} must be an address such as 'https://…', not {value!r}"
-        )
+        raise OptionError(f"{where} must be an address such as 'https://…', not {value!r}")
     if parts.username or parts.password:
         raise OptionError(
-            f"executor {executor!r}: {option} must hold no password, which logs would show: use headers or token"
+            f"{where} must hold no password, which logs would show: use headers or token"
         )
     return str(value)
 
 
-def _headers(value: object, *, executor: str, option: str) -> dict[str, str]:
+def _headers(value: object, where: str) -> dict[str, str]:
     if not isinstance(value, Mapping) or not all(
         isinstance(text, str) for pair in value.items() for text in pair
     ):
         # Not what they are: a header may be a secret.
-        raise OptionError(f"executor {executor!r}: {option} must map texts to texts")
+        raise OptionError(f"{where} must map texts to texts")
     return dict(value)
 
 
-def _token(value: object, *, executor: str, option: str) -> object:
+def _token(value: object, where: str) -> object:
     if not callable(value):
-        raise OptionError(f"executor {executor!r}: {option} must be a function that returns one")
+        raise OptionError(f"{where} must be a function that returns one")
     return value
 
 
-def _secret(value: object, *, executor: str, option: str) -> str:
+def _secret(value: object, where: str) -> str:
     if not isinstance(value, str) or len(value) < SHORTEST_SECRET:
         raise OptionError(
-            f"executor {executor!r}: {option} must be a text of at least {SHORTEST_SECRET} characters: "
+            f"{where} must be a text of at least {SHORTEST_SECRET} characters: "
             f'python -c "import secrets; print(secrets.token_urlsafe(32))" makes one'
         )
     return value
@@ -99,7 +97,7 @@ class HttpOptions:
                 f"work and the token. Use https; in a network of your own, insecure=True allows it"
             )
         if self.secret is None and (found := os.environ.get(SECRET_VARIABLE)):
-            secret = _secret(found, executor=_NAME, option="secret")
+            secret = _secret(found, f"executor {_NAME!r}: secret")
             object.__setattr__(self, "secret", secret)
 
 

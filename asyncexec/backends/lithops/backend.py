@@ -47,7 +47,7 @@ class LithopsBackend(BlockingBackend):
 
     @takes_options(LithopsOptions)
     def __init__(self, options: LithopsOptions) -> None:
-        need(_NAME, "lithops")
+        need(_NAME)
         configuration = configuration_of(options)
         system = LithopsSystem(configuration, configuration.capabilities(self.features))
         super().__init__(system, patience=options.patience)

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, EnvVars, Seconds, Texts, mapping
+from asyncexec.config.checks import Count, EnvVars, Seconds, Texts, mapping
 
 type ConfigLike = Mapping[str, Any] | str | os.PathLike[str]
 
 
-def _config(value: object, *, executor: str, option: str) -> ConfigLike:
+def _config(value: object, where: str) -> ConfigLike:
     if isinstance(value, str | os.PathLike):
         return value
-    return mapping(value, executor=executor, option=option)
+    return mapping(value, where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,7 @@ class ModalBackend(CallsBackend):
 
     @takes_options(ModalOptions)
     def __init__(self, options: ModalOptions) -> None:
-        need(NAME, "modal")
+        need(NAME)
         capabilities = dataclasses.replace(
             self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import (
+from asyncexec.config.checks import (
     Count,
     CountFromZero,
     EnvVars,
@@ -30,29 +30,23 @@ LONGEST_CALL_SECONDS = 86_400
 SPARE_SECONDS = 60
 
 
-def _kinds(value: object, *, executor: str, option: str) -> str | tuple[str, ...]:
-    kinds = text_or_texts(value, executor=executor, option=option)
+def _kinds(value: object, where: str) -> str | tuple[str, ...]:
+    kinds = text_or_texts(value, where)
     if not kinds:
-        raise OptionError(
-            f"executor {executor!r}: {option} must be a kind of GPU, such as 'A100', or several"
-        )
+        raise OptionError(f"{where} must be a kind of GPU, such as 'A100', or several")
     return kinds
 
 
-def _secrets(value: object, *, executor: str, option: str) -> tuple[Any, ...]:
+def _secrets(value: object, where: str) -> tuple[Any, ...]:
     if isinstance(value, str) or not isinstance(value, Sequence):
         kind = type(value).__name__
-        raise OptionError(
-            f"executor {executor!r}: {option} must be a list of names or modal.Secrets, not a {kind}"
-        )
+        raise OptionError(f"{where} must be a list of names or modal.Secrets, not a {kind}")
     return tuple(value)
 
 
-def _volumes(value: object, *, executor: str, option: str) -> dict[str, Any]:
+def _volumes(value: object, where: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise OptionError(
-            f"executor {executor!r}: {option} must map paths to modal.Volumes, not {value!r}"
-        )
+        raise OptionError(f"{where} must map paths to modal.Volumes, not {value!r}")
     return dict(value)
 
 

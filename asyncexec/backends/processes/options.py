@@ -7,18 +7,16 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, EnvVars, Seconds, memory_bytes
+from asyncexec.config.checks import Count, EnvVars, Seconds, memory_bytes
 from asyncexec.errors import OptionError
 
 ALLOWED = "allowed"
 
 
-def _limit(value: float | str, *, executor: str, option: str) -> int | str | None:
+def _limit(value: float | str, where: str) -> int | str | None:
     if sys.platform != "linux":
-        raise OptionError(
-            f"executor {executor!r}: {option} works on Linux only: leave it out on {sys.platform}"
-        )
-    return ALLOWED if value == ALLOWED else memory_bytes(value, executor=executor, option=option)
+        raise OptionError(f"{where} works on Linux only: leave it out on {sys.platform}")
+    return ALLOWED if value == ALLOWED else memory_bytes(value, where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

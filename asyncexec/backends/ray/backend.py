@@ -64,7 +64,7 @@ class RayBackend(CallsBackend):
 
     @takes_options(RayOptions)
     def __init__(self, options: RayOptions) -> None:
-        need("ray", "ray")
+        need("ray")
         super().__init__(_Ray(options, self.features))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import (
+from asyncexec.config.checks import (
     Count,
     CountFromZero,
     EnvVars,
@@ -27,33 +27,33 @@ LEAST_OBJECT_STORE_BYTES = 80_000_000
 _NOT_CUSTOM = frozenset({"cpus", "gpus", "CPU", "GPU", "memory", "object_store_memory"})
 
 
-def _address(value: object, *, executor: str, option: str) -> str:
+def _address(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
-        raise OptionError(f"executor {executor!r}: {option} must be 'host:port', not {value!r}")
+        raise OptionError(f"{where} must be 'host:port', not {value!r}")
     if "://" in value:
         raise OptionError(
-            f"executor {executor!r}: {option}={value!r} would go through Ray Client, which cannot "
+            f"{where}={value!r} would go through Ray Client, which cannot "
             f"tell what tasks do while they run. Give 'host:port' (or 'auto') on a machine of the "
             f"cluster, or submit the program as a Ray job"
         )
     return value
 
 
-def _resources(value: object, *, executor: str, option: str) -> dict[str, float]:
-    given = amounts(value, executor=executor, option=option, above_zero=True)
+def _resources(value: object, where: str) -> dict[str, float]:
+    given = amounts(value, where, above_zero=True)
     for name in given:
         if name in _NOT_CUSTOM:
             raise OptionError(
-                f"executor {executor!r}: {name!r} is not a custom resource; there are the options "
+                f"{where}: {name!r} is not a custom resource; there are the options "
                 f"cpus, gpus, memory and object_store_memory"
             )
     return given
 
 
-def _object_store(value: float | str, *, executor: str, option: str) -> int:
-    size = memory_bytes(value, executor=executor, option=option)
+def _object_store(value: float | str, where: str) -> int:
+    size = memory_bytes(value, where)
     if size is None or size < LEAST_OBJECT_STORE_BYTES:
-        raise OptionError(f"executor {executor!r}: {option} must be at least 80MB, not {value!r}")
+        raise OptionError(f"{where} must be at least 80MB, not {value!r}")
     return size
 
 
@@ -108,7 +108,7 @@ class RayOptions:
         check_options(self, executor="ray")
         if self.cluster_address is None and (found := os.environ.get("RAY_ADDRESS")):
             # As Ray itself does; inside a Ray job it is set.
-            address = _address(found, executor="ray", option="cluster_address")
+            address = _address(found, "executor 'ray': cluster_address")
             object.__setattr__(self, "cluster_address", address)
         if self.object_store_memory is not None and self.address is not None:
             raise OptionError(

@@ -46,7 +46,7 @@ class SlurmBackend(CallsBackend):
 
     @takes_options(SlurmOptions)
     def __init__(self, options: SlurmOptions) -> None:
-        need(_NAME, "slurm", "submitit")
+        need(_NAME, "submitit")
         can = replace(
             self.features,
             worker_bytes=options.memory_bytes,

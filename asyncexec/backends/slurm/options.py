@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import (
+from asyncexec.config.checks import (
     AnyPath,
     Count,
     CountFromZero,
@@ -24,19 +24,17 @@ _DEFAULT_FOLDER = "~/.asyncexec/slurm"
 _OWN = frozenset({"array", "job_name", "output", "error", "requeue", "wrap"})
 
 
-def _additional(value: object, *, executor: str, option: str) -> dict[str, Any]:
+def _additional(value: object, where: str) -> dict[str, Any]:
     """Return further options of ``sbatch``, unless the executor sees to them itself."""
-    given = mapping(value, executor=executor, option=option)
+    given = mapping(value, where)
     for name in given:
         if name.startswith("-") or "=" in name:
             raise OptionError(
-                f"executor {executor!r}: {option} maps long names of sbatch's options, "
+                f"{where} maps long names of sbatch's options, "
                 f"without dashes in front, to values; {name!r} is none"
             )
         if name.replace("-", "_") in _OWN:
-            raise OptionError(
-                f"executor {executor!r}: {name!r} is the executor's own to set, and not to be given in {option}"
-            )
+            raise OptionError(f"{where}: {name!r} is the executor's own to set")
     return given
 
 

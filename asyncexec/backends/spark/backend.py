@@ -51,7 +51,7 @@ class SparkBackend(CallsBackend):
 
     @takes_options(SparkOptions)
     def __init__(self, options: SparkOptions) -> None:
-        need(_NAME, "spark", "pyspark")
+        need(_NAME, "pyspark")
         capabilities = replace(
             self.features,
             locality=Locality.SAME_HOST if options.local else Locality.ELSEWHERE,

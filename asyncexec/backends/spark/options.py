@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import (
+from asyncexec.config.checks import (
     Count,
     CountFromZero,
     EnvVars,
@@ -28,23 +28,21 @@ def is_local(master: str) -> bool:
     return master.startswith("local")
 
 
-def _session(value: object, *, executor: str, option: str) -> object:
+def _session(value: object, where: str) -> object:
     if not hasattr(getattr(value, "sparkContext", value), "parallelize"):
         raise OptionError(
-            f"executor {executor!r}: {option} must be a SparkSession or a SparkContext, not {value!r}; "
+            f"{where} must be a SparkSession or a SparkContext, not {value!r}; "
             f"a Spark Connect session has no RDDs, which this needs"
         )
     return value
 
 
-def _conf(value: object, *, executor: str, option: str) -> dict[str, str]:
-    given = mapping(value, executor=executor, option=option)
+def _conf(value: object, where: str) -> dict[str, str]:
+    given = mapping(value, where)
     for name, setting in given.items():
         if not isinstance(setting, str):
             # Not the value: it may be a secret.
-            raise OptionError(
-                f"executor {executor!r}: {option} must map names to text; {name!r} does not"
-            )
+            raise OptionError(f"{where} must map names to text; {name!r} does not")
     return given
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.backends.options import Count, CountFromZero, Seconds
+from asyncexec.config.checks import Count, CountFromZero, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

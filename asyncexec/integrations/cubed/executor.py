@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from cubed.runtime.types import DagExecutor
 
-from asyncexec.backends.options import whole_number
+from asyncexec.config.checks import whole_number
 from asyncexec.errors import EngineClosedError
 from asyncexec.integrations.cubed.blocking import BlockingEngine
 from asyncexec.integrations.cubed.callbacks import Callbacks
@@ -130,7 +130,7 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
         engine_options = given.pop("engine_options", {})
         if given.get("retries") is not None:
             # Cubed counts the attempts after the first, and an engine all of them.
-            retries = whole_number(given["retries"], executor=self.name, option="retries", least=0)
+            retries = whole_number(given["retries"], f"executor {self.name!r}: retries", least=0)
             given["retries"] = retries + 1
         return BlockingEngine(executor, executor_options=given, **engine_options)
 
