@@ -26,6 +26,13 @@ class Array:
 
     Made by the functions of :mod:`asyncexec.array`. Operations return other arrays at once, whatever the size; nothing
     runs before :meth:`compute`, or before an engine executes it.
+
+    >>> x = xp.ones((1000, 800), chunks=(100, 800))
+    >>> y = (x + 1)[::2].T
+    >>> y
+    <asyncexec.Array shape=(800, 500) dtype=float64 chunks=(800, 100) (3.2 MB)>
+    >>> xp.sum(y).compute()
+    array(800000.)
     """
 
     __slots__ = ("_node", "_spec")
@@ -153,6 +160,10 @@ class Array:
     def to_plan(self) -> Plan:
         """Return the plan that computes it; its result is a NumPy array.
 
+        >>> plan = xp.mean(xp.ones((4, 6), chunks=(2, 3)), axis=0).to_plan()
+        >>> [(stage.operation, stage.shape) for stage in plan.stages]
+        [('ones+mean', (2, 2)), ('mean+squeeze', (2,))]
+
         Raises
         ------
         PlanError
@@ -165,6 +176,9 @@ class Array:
 
         Inside an event loop, use ``await engine.execute(array)`` instead. Options are those of
         :func:`asyncexec.sync.execute`.
+
+        >>> (xp.arange(4, chunks=2) * 10).compute()
+        array([ 0, 10, 20, 30])
         """
         value: np.ndarray[Any, Any] = run(self.to_plan(), self.spec, options)
         return value

@@ -36,6 +36,14 @@ def map_blocks(
 ) -> Array:
     """Return what ``function`` makes of each chunk.
 
+    >>> x = xp.arange(6.0, chunks=3)
+    >>> xp.map_blocks(lambda block: block - block.mean(), x).compute()
+    array([-1.,  0.,  1., -1.,  0.,  1.])
+    >>> def first(block, block_id):
+    ...     return block[:1] + 100 * block_id[0]
+    >>> xp.map_blocks(first, x, chunks=(1,)).compute()
+    array([  0., 103.])
+
     Parameters
     ----------
     function : callable
@@ -107,6 +115,12 @@ def blockwise(
     **keywords: Any,
 ) -> Array:
     """Return what ``function`` makes of the chunks that indices put together, as in ``numpy.einsum``.
+
+    >>> x, y = xp.ones((4, 6), chunks=(2, 3)), xp.arange(6.0, chunks=3)
+    >>> xp.blockwise(np.matmul, "i", x, "ij", y, "j", dtype=x.dtype).compute()
+    array([15., 15., 15., 15.])
+    >>> xp.blockwise(np.outer, "ij", y, "i", y, "j").shape
+    (6, 6)
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
-from asyncexec.array.generators import Diagonal, Full, Range, Spaced, Triangle
+from asyncexec.array.generators import Diagonal, Full, Range, Spaced
 from asyncexec.array.operands import chunk_limit, common_spec, own_source
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import as_array
@@ -37,6 +37,13 @@ def asarray(
 
     Data in memory is copied, so that changing it later changes nothing. With ``copy=False`` a NumPy array is shared
     instead, and must not be changed before everything made of it is computed.
+
+    >>> x = xp.asarray([[1, 2], [3, 4]], dtype=xp.float32)
+    >>> x
+    <asyncexec.Array shape=(2, 2) dtype=float32 chunks=(2, 2) (16 B)>
+    >>> x.compute()
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
 
     Raises
     ------
@@ -71,6 +78,12 @@ def from_array(
 
     That is, by ``numpy.asarray`` or by ``x[...]`` (a dataset in a file). All of it is read into memory; what does not
     fit there belongs into Zarr (see :func:`from_zarr`). ``copy`` as for :func:`asarray`.
+
+    >>> x = xp.from_array(np.arange(6.0).reshape(2, 3), chunks=(1, 3))
+    >>> x.numblocks
+    (2, 1)
+    >>> x[1].compute()
+    array([3., 4., 5.])
     """
     lazily = not hasattr(x, "__array__") and hasattr(x, "shape") and hasattr(x, "dtype")
     return asarray(np.asarray(x[...]) if lazily else x, chunks=chunks, copy=copy, spec=spec)
@@ -85,7 +98,12 @@ def full(
     chunks: ChunksLike = "auto",
     spec: Spec | None = None,
 ) -> Array:
-    """Return an array of ``fill_value``; the element type is by default that of the value."""
+    """Return an array of ``fill_value``; the element type is by default that of the value.
+
+    >>> xp.full((2, 3), 7, chunks=(1, 3)).compute()
+    array([[7, 7, 7],
+           [7, 7, 7]])
+    """
     _check_device(device)
     value = fill_value.compute()[()] if isinstance(fill_value, Array) else fill_value
     wanted = checked_dtype(np.asarray(value).dtype if dtype is None else dtype)
@@ -100,7 +118,13 @@ def zeros(
     chunks: ChunksLike = "auto",
     spec: Spec | None = None,
 ) -> Array:
-    """Return an array of zeros, float64 by default."""
+    """Return an array of zeros, float64 by default.
+
+    >>> xp.zeros(3).compute()
+    array([0., 0., 0.])
+    >>> xp.zeros((100_000, 100_000), dtype=xp.int8).chunks
+    (8192, 8192)
+    """
     _check_device(device)
     return _constant(
         "zeros", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
@@ -115,7 +139,12 @@ def ones(
     chunks: ChunksLike = "auto",
     spec: Spec | None = None,
 ) -> Array:
-    """Return an array of ones, float64 by default."""
+    """Return an array of ones, float64 by default.
+
+    >>> xp.ones((2, 2), dtype=xp.int16).compute()
+    array([[1, 1],
+           [1, 1]], dtype=int16)
+    """
     _check_device(device)
     return _constant(
         "ones", shape, 1, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
@@ -130,7 +159,11 @@ def empty(
     chunks: ChunksLike = "auto",
     spec: Spec | None = None,
 ) -> Array:
-    """Return an array of any content (zeros, here)."""
+    """Return an array of any content (zeros, here).
+
+    >>> xp.empty((2, 3)).shape
+    (2, 3)
+    """
     _check_device(device)
     return _constant(
         "empty", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
@@ -140,7 +173,11 @@ def empty(
 def full_like(
     x: Array, /, fill_value: Any, *, dtype: Any = None, device: str | None = None
 ) -> Array:
-    """Return an array of ``fill_value`` in the shape, chunks and (by default) element type of ``x``."""
+    """Return an array of ``fill_value`` in the shape, chunks and (by default) element type of ``x``.
+
+    >>> xp.full_like(xp.asarray([1, 2]), 5).compute()
+    array([5, 5])
+    """
     like = as_array(x, "full_like")
     return full(
         like.shape,
@@ -153,17 +190,29 @@ def full_like(
 
 
 def zeros_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
-    """Return an array of zeros in the shape, chunks and (by default) element type of ``x``."""
+    """Return an array of zeros in the shape, chunks and (by default) element type of ``x``.
+
+    >>> xp.zeros_like(xp.asarray([1.5, 2.5])).compute()
+    array([0., 0.])
+    """
     return full_like(x, 0, dtype=dtype, device=device)
 
 
 def ones_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
-    """Return an array of ones in the shape, chunks and (by default) element type of ``x``."""
+    """Return an array of ones in the shape, chunks and (by default) element type of ``x``.
+
+    >>> xp.ones_like(xp.asarray([1.5, 2.5])).compute()
+    array([1., 1.])
+    """
     return full_like(x, 1, dtype=dtype, device=device)
 
 
 def empty_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
-    """Return an array of any content in the shape, chunks and (by default) element type of ``x``."""
+    """Return an array of any content in the shape, chunks and (by default) element type of ``x``.
+
+    >>> xp.empty_like(xp.ones((4, 6), chunks=(2, 3))).chunks
+    (2, 3)
+    """
     return full_like(x, 0, dtype=dtype, device=device)
 
 
@@ -179,6 +228,11 @@ def arange(
     spec: Spec | None = None,
 ) -> Array:
     """Return evenly spaced values from ``start`` (0 where only one bound is given) to before ``stop``.
+
+    >>> xp.arange(5).compute()
+    array([0, 1, 2, 3, 4])
+    >>> xp.arange(1, 2, 0.25).compute()
+    array([1.  , 1.25, 1.5 , 1.75])
 
     Raises
     ------
@@ -213,7 +267,13 @@ def linspace(
     chunks: ChunksLike = "auto",
     spec: Spec | None = None,
 ) -> Array:
-    """Return ``num`` evenly spaced values from ``start`` to ``stop`` (left out without ``endpoint``)."""
+    """Return ``num`` evenly spaced values from ``start`` to ``stop`` (left out without ``endpoint``).
+
+    >>> xp.linspace(0, 1, 5).compute()
+    array([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    >>> xp.linspace(0, 1, 4, endpoint=False).compute()
+    array([0.  , 0.25, 0.5 , 0.75])
+    """
     _check_device(device)
     if num < 0:
         raise ValueError(f"linspace of {num} values cannot be")
@@ -237,7 +297,12 @@ def eye(
     chunks: ChunksLike = "auto",
     spec: Spec | None = None,
 ) -> Array:
-    """Return a matrix with ones on the ``k``-th diagonal, zeros elsewhere."""
+    """Return a matrix with ones on the ``k``-th diagonal, zeros elsewhere.
+
+    >>> xp.eye(2, 3, k=1).compute()
+    array([[0., 1., 0.],
+           [0., 0., 1.]])
+    """
     _check_device(device)
     shape = (n_rows, n_rows if n_cols is None else n_cols)
     wanted = checked_dtype(dtype or np.float64)
@@ -247,18 +312,13 @@ def eye(
     return Array(node, spec)
 
 
-def tril(x: Array, /, *, k: int = 0) -> Array:
-    """Return ``x`` with zeros above the ``k``-th diagonal of each matrix (the last two axes)."""
-    return _triangular("tril", x, k, lower=True)
-
-
-def triu(x: Array, /, *, k: int = 0) -> Array:
-    """Return ``x`` with zeros below the ``k``-th diagonal of each matrix (the last two axes)."""
-    return _triangular("triu", x, k - 1, lower=False)
-
-
 def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
     """Return coordinate arrays of one-dimensional coordinates, by broadcasting.
+
+    >>> rows, columns = xp.meshgrid(xp.arange(2), xp.arange(3), indexing="ij")
+    >>> (rows * 10 + columns).compute()
+    array([[ 0,  1,  2],
+           [10, 11, 12]])
 
     Raises
     ------
@@ -281,19 +341,6 @@ def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
         settled = tuple(chunks[p] for p in range(len(arrays)))
         grid.append(Array(build.broadcast(build.index(a.node, key), shape, settled), a.own_spec))
     return tuple(grid)
-
-
-def _triangular(operation: str, x: Array, k: int, *, lower: bool) -> Array:
-    array = as_array(x, operation)
-    if array.ndim < 2:
-        raise ValueError(f"{operation} takes matrices, and the array has the shape {array.shape}")
-    mask = build.creation(
-        operation, Triangle(k), array.shape[-2:], array.chunks[-2:], np.dtype(np.bool_)
-    )
-    zero = array.dtype.type(0)
-    chosen = (mask, array.node, zero) if lower else (mask, zero, array.node)
-    node = build.apply_elementwise(operation, np.where, chosen, limit=chunk_limit(array.own_spec))
-    return Array(node, array.own_spec)
 
 
 def _constant(

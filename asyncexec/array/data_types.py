@@ -37,6 +37,9 @@ def astype(
 ) -> Array:
     """Return ``x`` with elements of ``dtype``; ``copy`` changes nothing, because arrays cannot be written to.
 
+    >>> xp.astype(xp.asarray([1.7, -1.7]), xp.int32).compute()
+    array([ 1, -1], dtype=int32)
+
     Raises
     ------
     ValueError
@@ -48,22 +51,37 @@ def astype(
 
 
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:
-    """Return whether a type (or that of an array) becomes another without loss, by type promotion."""
+    """Return whether a type (or that of an array) becomes another without loss, by type promotion.
+
+    >>> xp.can_cast(xp.int32, xp.float64), xp.can_cast(xp.int64, xp.int32)
+    (True, False)
+    """
     return np.can_cast(_type_of(from_), np.dtype(to))
 
 
 def finfo(type: Any, /) -> np.finfo[Any]:
-    """Return the limits of a floating type."""
+    """Return the limits of a floating type.
+
+    >>> float(xp.finfo(xp.float32).max)
+    3.4028234663852886e+38
+    """
     return np.finfo(_type_of(type))
 
 
 def iinfo(type: Any, /) -> np.iinfo[Any]:
-    """Return the limits of an integer type."""
+    """Return the limits of an integer type.
+
+    >>> xp.iinfo(xp.int16).max
+    32767
+    """
     return np.iinfo(_type_of(type))
 
 
 def isdtype(dtype: Any, kind: Any) -> builtins.bool:
     """Return whether ``dtype`` is of a kind: a type, a name such as ``"real floating"``, or a tuple of these.
+
+    >>> xp.isdtype(xp.float32, "real floating"), xp.isdtype(xp.int8, ("bool", xp.float64))
+    (True, False)
 
     Raises
     ------
@@ -81,7 +99,13 @@ def isdtype(dtype: Any, kind: Any) -> builtins.bool:
 
 
 def result_type(*arrays_and_dtypes: Any) -> np.dtype[Any]:
-    """Return the type that these arrays, types and scalars have in common; Python scalars are weak."""
+    """Return the type that these arrays, types and scalars have in common; Python scalars are weak.
+
+    >>> xp.result_type(xp.ones(3, dtype=xp.float32), 1.5)
+    dtype('float32')
+    >>> xp.result_type(xp.int16, xp.uint16)
+    dtype('int32')
+    """
     return np.result_type(*map(_type_of, arrays_and_dtypes))
 
 

@@ -13,13 +13,22 @@ from asyncexec.array.wrapping import as_array, as_nodes
 
 
 def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
-    """Return ``arrays`` broadcast to their common shape."""
+    """Return ``arrays`` broadcast to their common shape.
+
+    >>> x, y = xp.broadcast_arrays(xp.asarray([[1], [2]]), xp.asarray([3, 4, 5]))
+    >>> x.shape, y.shape
+    ((2, 3), (2, 3))
+    """
     shape = broadcast_shapes(*(as_array(a, "broadcast_arrays").shape for a in arrays))
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
 def broadcast_to(x: Array, /, shape: tuple[int, ...], *, chunks: ChunksLike = None) -> Array:
     """Return ``x`` repeated to ``shape``.
+
+    >>> xp.broadcast_to(xp.arange(3), (2, 3)).compute()
+    array([[0, 1, 2],
+           [0, 1, 2]])
 
     Raises
     ------
@@ -37,6 +46,9 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Return ``arrays`` one after another along ``axis``.
 
     The element type is the common one. The chunks are those of the largest array.
+
+    >>> xp.concat([xp.arange(3), xp.asarray([0.5])]).compute()
+    array([0. , 1. , 2. , 0.5])
 
     Raises
     ------
@@ -69,7 +81,11 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
 
 
 def expand_dims(x: Array, /, *, axis: int | Sequence[int]) -> Array:
-    """Return ``x`` with new axes of length 1 at ``axis`` (of the result)."""
+    """Return ``x`` with new axes of length 1 at ``axis`` (of the result).
+
+    >>> xp.expand_dims(xp.arange(3), axis=0).shape
+    (1, 3)
+    """
     array = as_array(x, "expand_dims")
     count = 1 if isinstance(axis, int) else len(axis)
     node = array.node
@@ -79,19 +95,30 @@ def expand_dims(x: Array, /, *, axis: int | Sequence[int]) -> Array:
 
 
 def flip(x: Array, /, *, axis: int | Sequence[int] | None = None) -> Array:
-    """Return ``x`` with the order along ``axis`` (one, several, or all) turned around."""
+    """Return ``x`` with the order along ``axis`` (one, several, or all) turned around.
+
+    >>> xp.flip(xp.arange(4)).compute()
+    array([3, 2, 1, 0])
+    """
     array = as_array(x, "flip")
     axes = build.normalized_axes(axis, array.ndim)
     return array[tuple(slice(None, None, -1 if a in axes else 1) for a in range(array.ndim))]
 
 
 def matrix_transpose(x: Array, /) -> Array:
-    """Return ``x`` with its last two axes exchanged."""
+    """Return ``x`` with its last two axes exchanged.
+
+    >>> xp.matrix_transpose(xp.ones((5, 2, 3))).shape
+    (5, 3, 2)
+    """
     return as_array(x, "matrix_transpose").mT
 
 
 def moveaxis(x: Array, source: int | Sequence[int], destination: int | Sequence[int], /) -> Array:
     """Return ``x`` with axes ``source`` moved to ``destination``; the others keep their order.
+
+    >>> xp.moveaxis(xp.ones((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
 
     Raises
     ------
@@ -114,6 +141,9 @@ def moveaxis(x: Array, source: int | Sequence[int], destination: int | Sequence[
 def permute_dims(x: Array, /, axes: Sequence[int]) -> Array:
     """Return ``x`` with its axes in the order ``axes``.
 
+    >>> xp.permute_dims(xp.ones((2, 3, 4)), (2, 0, 1)).shape
+    (4, 2, 3)
+
     Raises
     ------
     ValueError
@@ -130,6 +160,12 @@ def permute_dims(x: Array, /, axes: Sequence[int]) -> Array:
 
 def rechunk(x: Array, /, chunks: ChunksLike) -> Array:
     """Return ``x`` in other chunks.
+
+    >>> x = xp.ones((1000, 1000), chunks=(10, 1000))
+    >>> xp.rechunk(x, (1000, 10))
+    <asyncexec.Array shape=(1000, 1000) dtype=float64 chunks=(1000, 10) (8.0 MB)>
+    >>> x.rechunk({0: 500}).chunks
+    (500, 1000)
 
     Parameters
     ----------
@@ -150,6 +186,9 @@ def roll(
     x: Array, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None
 ) -> Array:
     """Return ``x`` with elements moved by ``shift`` along ``axis``; those that fall off come in at the other end.
+
+    >>> xp.roll(xp.arange(5), 2).compute()
+    array([3, 4, 0, 1, 2])
 
     Raises
     ------
@@ -181,6 +220,9 @@ def roll(
 def squeeze(x: Array, /, axis: int | Sequence[int]) -> Array:
     """Return ``x`` without ``axis``.
 
+    >>> xp.squeeze(xp.ones((1, 3, 1)), axis=0).shape
+    (3, 1)
+
     Raises
     ------
     ValueError
@@ -196,6 +238,11 @@ def squeeze(x: Array, /, axis: int | Sequence[int]) -> Array:
 
 def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
     """Return ``arrays`` side by side along a new axis.
+
+    >>> xp.stack([xp.arange(3), xp.arange(3) * 10], axis=1).compute()
+    array([[ 0,  0],
+           [ 1, 10],
+           [ 2, 20]])
 
     Raises
     ------
@@ -217,7 +264,12 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
 
 
 def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
-    """Return the parts of ``x`` along ``axis``, which goes."""
+    """Return the parts of ``x`` along ``axis``, which goes.
+
+    >>> rows = xp.unstack(xp.asarray([[1, 2], [3, 4]]))
+    >>> len(rows), rows[1].compute()
+    (2, array([3, 4]))
+    """
     array = as_array(x, "unstack")
     (place,) = build.normalized_axes(axis, array.ndim)
     return tuple(array[(*(slice(None),) * place, i)] for i in range(array.shape[place]))

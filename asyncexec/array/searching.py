@@ -14,17 +14,29 @@ from asyncexec.array.wrapping import as_array, elementwise
 
 
 def where(condition: Array, x1: Array | Any, x2: Array | Any, /) -> Array:
-    """Return ``x1`` where ``condition`` is true, else ``x2``."""
+    """Return ``x1`` where ``condition`` is true, else ``x2``.
+
+    >>> xp.where(xp.asarray([True, False]), xp.asarray([1, 2]), 0).compute()
+    array([1, 0])
+    """
     return elementwise("where", np.where, condition, x1, x2)
 
 
 def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Return the number of the first maximum along ``axis``, or in the array read in C order."""
+    """Return the number of the first maximum along ``axis``, or in the array read in C order.
+
+    >>> xp.argmax(xp.asarray([[3, 9], [9, 5]])).compute()
+    array(1)
+    """
     return _found("argmax", x, axis, largest=True, keepdims=keepdims)
 
 
 def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:
-    """Return the number of the first minimum along ``axis``, or in the array read in C order."""
+    """Return the number of the first minimum along ``axis``, or in the array read in C order.
+
+    >>> xp.argmin(xp.asarray([[3, 9], [1, 5]]), axis=0).compute()
+    array([1, 1])
+    """
     return _found("argmin", x, axis, largest=False, keepdims=keepdims)
 
 

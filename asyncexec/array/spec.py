@@ -20,6 +20,16 @@ type Compressor = Literal["default"] | Mapping[str, Any] | Any | None
 class Spec:
     """Where and with how much memory arrays are computed.
 
+    >>> spec = ax.Spec(allowed_mem="500MB", executor="threads", executor_options={"max_workers": 2})
+    >>> spec.allowed_bytes
+    500000000
+    >>> xp.sum(xp.ones(10, spec=spec)).compute()
+    array(10.)
+    >>> ax.Spec(allowed_mem="50MB")
+    Traceback (most recent call last):
+        ...
+    OptionError: reserved_mem=100.0 MB leaves nothing of allowed_mem=50.0 MB: allow more than is reserved
+
     Parameters
     ----------
     work_dir : path or URL, optional

@@ -32,6 +32,12 @@ def sum(
 ) -> Array:
     """Return the sum along ``axis`` (one, several, or all).
 
+    >>> x = xp.ones((4, 6), chunks=(2, 3), dtype=xp.int8)
+    >>> xp.sum(x, axis=0).compute()
+    array([4, 4, 4, 4, 4, 4])
+    >>> xp.sum(x, axis=(0, 1), keepdims=True).shape
+    (1, 1)
+
     Parameters
     ----------
     x : Array
@@ -57,7 +63,11 @@ def prod(
     keepdims: bool = False,
     split_every: int | None = None,
 ) -> Array:
-    """Return the product along ``axis``; parameters as for :func:`sum`."""
+    """Return the product along ``axis``; parameters as for :func:`sum`.
+
+    >>> xp.prod(xp.asarray([1, 2, 3, 4])).compute()
+    array(24)
+    """
     return _accumulated(
         "prod", np.multiply, x, axis=axis, dtype=dtype, keepdims=keepdims, split_every=split_every
     )
@@ -66,7 +76,11 @@ def prod(
 def mean(
     x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
 ) -> Array:
-    """Return the arithmetic mean along ``axis``; of integers as float64."""
+    """Return the arithmetic mean along ``axis``; of integers as float64.
+
+    >>> xp.mean(xp.arange(10, chunks=4)).compute()
+    array(4.5)
+    """
     array = as_array(x, "mean")
     result = floating(array.dtype)
     reducer = Accumulate(np.add, accumulator(result), result, mean=True)
@@ -77,6 +91,9 @@ def min(
     x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
 ) -> Array:
     """Return the minimum along ``axis``; NaN where there is one.
+
+    >>> xp.min(xp.asarray([[3, 1], [2, 5]]), axis=1).compute()
+    array([1, 2])
 
     Raises
     ------
@@ -90,6 +107,9 @@ def max(
     x: Array, /, *, axis: Axis = None, keepdims: bool = False, split_every: int | None = None
 ) -> Array:
     """Return the maximum along ``axis``; NaN where there is one.
+
+    >>> xp.max(xp.asarray([[3, 1], [2, 5]]), axis=1).compute()
+    array([3, 5])
 
     Raises
     ------
@@ -108,7 +128,13 @@ def var(
     keepdims: bool = False,
     split_every: int | None = None,
 ) -> Array:
-    """Return the variance along ``axis``: squared deviations, divided by the number of elements less ``correction``."""
+    """Return the variance along ``axis``: squared deviations, divided by the number of elements less ``correction``.
+
+    >>> xp.var(xp.asarray([1.0, 2.0, 3.0])).compute()
+    array(0.66666667)
+    >>> xp.var(xp.asarray([1.0, 2.0, 3.0]), correction=1).compute()
+    array(1.)
+    """
     return _variance(
         "var", x, axis=axis, correction=correction, keepdims=keepdims, split_every=split_every
     )
@@ -123,7 +149,11 @@ def std(
     keepdims: bool = False,
     split_every: int | None = None,
 ) -> Array:
-    """Return the standard deviation along ``axis``; parameters as for :func:`var`."""
+    """Return the standard deviation along ``axis``; parameters as for :func:`var`.
+
+    >>> xp.std(xp.asarray([1.0, 2.0, 3.0, 4.0, 5.0]), correction=0).compute()
+    array(1.41421356)
+    """
     return _variance(
         "std", x, axis=axis, correction=correction, keepdims=keepdims, split_every=split_every
     )

@@ -29,6 +29,12 @@ class Computation:
 
     Anything that executes plans takes it: ``await engine.execute(computation)``.
 
+    >>> x = xp.arange(4, chunks=2)
+    >>> storing = xp.store([x, x * 2], ["x.zarr", "doubled.zarr"])
+    >>> storing.to_plan().tasks
+    4
+    >>> storing.compute()
+
     Attributes
     ----------
     results : tuple of RequestedArray
@@ -59,6 +65,13 @@ def from_zarr(
     storage_options: Mapping[str, Any] | None = None,
 ) -> Array:
     """Return the Zarr array (format 3 or 2) at ``place``.
+
+    >>> xp.to_zarr(xp.arange(6, chunks=2), "x.zarr")
+    >>> x = xp.from_zarr("x.zarr")
+    >>> x
+    <asyncexec.Array shape=(6,) dtype=int64 chunks=(2,) (48 B)>
+    >>> x[-2:].compute()
+    array([4, 5])
 
     Parameters
     ----------
@@ -97,6 +110,12 @@ def store(
     ``await engine.execute(store([a, b], ["a.zarr", "b.zarr"]), resume=True)`` runs it; so does ``.compute()`` where
     there is no event loop. A run that fails leaves nothing at the targets.
 
+    >>> x = xp.arange(4, chunks=2)
+    >>> async with ax.Engine() as engine:
+    ...     result = await engine.execute(xp.store([x, x + 0.5], ["a.zarr", "b.zarr"]))
+    >>> xp.from_zarr("b.zarr").compute()
+    array([0.5, 1.5, 2.5, 3.5])
+
     Raises
     ------
     OptionError
@@ -131,6 +150,11 @@ def to_zarr(
 
     Inside an event loop, use ``await engine.execute(store([x], [place]))``.
 
+    >>> xp.to_zarr(xp.ones((4, 4), chunks=(2, 4)), "ones.zarr")
+    >>> xp.from_zarr("ones.zarr").chunks
+    (2, 4)
+    >>> xp.to_zarr(xp.zeros(4), "ones.zarr", overwrite=True)
+
     Raises
     ------
     TargetExistsError
@@ -143,7 +167,13 @@ def to_zarr(
 
 
 def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
-    """Compute several arrays by one plan, and return them as NumPy arrays; options as for :meth:`Array.compute`."""
+    """Compute several arrays by one plan, and return them as NumPy arrays; options as for :meth:`Array.compute`.
+
+    >>> x = xp.arange(1_000, chunks=100) / 999
+    >>> low, high = xp.compute(xp.min(x), xp.max(x))
+    >>> low, high
+    (array(0.), array(1.))
+    """
     if not arrays:
         return ()
     found = [as_array(a, "compute") for a in arrays]
@@ -156,7 +186,12 @@ def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
 
 
 def plan_of(*arrays: Array) -> Plan:
-    """Return one plan that computes several arrays; its value is the tuple of them."""
+    """Return one plan that computes several arrays; its value is the tuple of them.
+
+    >>> x = xp.arange(6, chunks=2)
+    >>> xp.plan_of(xp.sum(x), xp.mean(x)).tasks
+    8
+    """
     nodes, spec = as_nodes(arrays, "plan_of")
     results = tuple(RequestedArray(node=node) for node in nodes)
     return Computation(results=results, spec=spec or Spec()).to_plan()

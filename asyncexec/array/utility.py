@@ -11,12 +11,20 @@ from asyncexec.array.wrapping import as_array
 
 
 def all(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return whether all elements along ``axis`` are true."""
+    """Return whether all elements along ``axis`` are true.
+
+    >>> xp.all(xp.asarray([[True, False], [True, True]]), axis=1).compute()
+    array([False,  True])
+    """
     return _tested("all", np.logical_and, x, axis, keepdims=keepdims)
 
 
 def any(x: Array, /, *, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Return whether any element along ``axis`` is true."""
+    """Return whether any element along ``axis`` is true.
+
+    >>> xp.any(xp.asarray([[False, False], [True, False]]), axis=1).compute()
+    array([False,  True])
+    """
     return _tested("any", np.logical_or, x, axis, keepdims=keepdims)
 
 
