@@ -67,7 +67,7 @@ class Array:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Element type."""
-        return self._node.dtypes[0]
+        return self._node.dtype
 
     @property
     def chunks(self) -> tuple[int, ...]:

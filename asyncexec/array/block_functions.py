@@ -238,7 +238,7 @@ def _blocks(
         axes=tuple(tuple(places.get(label) for label in own) for _, own in operands),
         shape=shape,
         chunks=chunks,
-        dtypes=(checked_dtype(wanted, what=f"the result of {name}"),),
+        dtype=checked_dtype(wanted, what=f"the result of {name}"),
         wants_block_id=call.wants_block_id,
         extra_bytes=extra_bytes,
     )
@@ -246,7 +246,7 @@ def _blocks(
 
 def _unified(nodes: Sequence[Node], shape: Shape, dropped: Sequence[int], limit: int) -> Shape:
     """Return the chunks in which arrays are read together; dropped axes are read whole."""
-    known = [(node.shape, node.chunks, node.dtypes[0].itemsize) for node in nodes]
+    known = [(node.shape, node.chunks, node.dtype.itemsize) for node in nodes]
     unified = chunking.unify_chunks(shape, known, 1, limit=limit)
     return tuple(
         max(1, n) if a in dropped else c
@@ -330,7 +330,7 @@ def _takes_block_id(function: Callable[..., Any]) -> bool:
 
 def _probed(call: _Call, nodes: Sequence[Node], ndim: int) -> np.dtype[Any]:
     """Return the element type that the function makes of blocks of one element."""
-    blocks = [np.ones((1,) * len(node.shape), node.dtypes[0]) for node in nodes]
+    blocks = [np.ones((1,) * len(node.shape), node.dtype) for node in nodes]
     more = {"block_id": (0,) * ndim} if call.wants_block_id else {}
     try:
         with np.errstate(all="ignore"):

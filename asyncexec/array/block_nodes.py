@@ -28,7 +28,7 @@ class Blocks:
     axes: tuple[tuple[int | None, ...], ...]
     shape: Shape
     chunks: Shape
-    dtypes: tuple[DType, ...]
+    dtype: DType
     wants_block_id: bool = False
     extra_bytes: int = 0
     inline: bool = field(default=False, init=False)
@@ -52,13 +52,13 @@ class Blocks:
             keywords=self.keywords,
             numbers=self._numbers(out),
             access=out,
-            dtype=self.dtypes[0],
+            dtype=self.dtype,
             wants_block_id=self.wants_block_id,
         )
 
     def working_bytes(self, out: AccessMap) -> int:
         # What the function does is unknown; one temporary of the size of its result is common.
-        return self.extra_bytes + elements(out) * self.dtypes[0].itemsize
+        return self.extra_bytes + elements(out) * self.dtype.itemsize
 
     def _numbers(self, out: AccessMap) -> tuple[AxisAccess, ...]:
         along = zip(out.axes, self.chunks, self.shape, strict=True)

@@ -54,7 +54,7 @@ def apply_elementwise(
     shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
     if dtype is None:
         dtype = result_dtype(function, operands, keywords)
-    known = [(node.shape, node.chunks, node.dtypes[0].itemsize) for node in nodes]
+    known = [(node.shape, node.chunks, node.dtype.itemsize) for node in nodes]
     chunks = chunking.unify_chunks(shape, known, dtype.itemsize, limit=limit)
     return Elementwise(
         operation=operation,
@@ -63,7 +63,7 @@ def apply_elementwise(
         inputs=tuple(aligned(node, shape, chunks) for node in nodes),
         shape=shape,
         chunks=chunks,
-        dtypes=(dtype,),
+        dtype=dtype,
         keywords=keywords,
     )
 
@@ -77,7 +77,7 @@ def result_dtype(
     function: Callable[..., Any], operands: Sequence[Any], keywords: Mapping[str, Any]
 ) -> DType:
     """Return the element type of ``function`` of ``operands``, by trying it on arrays without elements."""
-    tried = [np.empty((0,), o.dtypes[0]) if is_node(o) else o for o in operands]
+    tried = [np.empty((0,), o.dtype) if is_node(o) else o for o in operands]
     with np.errstate(all="ignore"):
         return np.dtype(np.asarray(function(*tried, **keywords)).dtype)
 
@@ -113,7 +113,7 @@ def view(
         axes=views,
         shape=shape,
         chunks=chunking.clipped(chunks, shape),
-        dtypes=node.dtypes,
+        dtype=node.dtype,
     )
 
 
@@ -135,7 +135,7 @@ def index(node: Node, key: Any, *, limit: int = chunking.PREFERRED_BYTES) -> Nod
     longer = [a for a, p in origins if p is not None and shown.shape[a] > node.shape[p]]
     chunks = tuple(1 if origin is None else node.chunks[origin] for origin in shown.origins)
     for axis in longer:
-        chunks = _cut_anew(chunks, axis, shown.shape, node.dtypes[0].itemsize, limit)
+        chunks = _cut_anew(chunks, axis, shown.shape, node.dtype.itemsize, limit)
     return view("getitem", node, shown.axes, shown.shape, chunks)
 
 
@@ -155,7 +155,7 @@ def take_positions(node: Node, indices: Any, axis: int, *, limit: int) -> Node:
     shape = (*node.shape[:axis], len(positions), *node.shape[axis + 1 :])
     chunks = node.chunks
     if len(positions) > node.shape[axis]:
-        chunks = _cut_anew(chunks, axis, shape, node.dtypes[0].itemsize, limit)
+        chunks = _cut_anew(chunks, axis, shape, node.dtype.itemsize, limit)
     return view("take", node, views, shape, chunks)
 
 
@@ -196,7 +196,7 @@ def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
             wanted[lead + axis] = node.chunks[axis]
         else:
             views.append(AxisAccess.constant(0, 1))
-    settled = chunking.normalize_chunks(tuple(wanted), shape, node.dtypes[0].itemsize)
+    settled = chunking.normalize_chunks(tuple(wanted), shape, node.dtype.itemsize)
     return view("broadcast_to", node, views, shape, settled)
 
 
@@ -234,7 +234,7 @@ def concatenate(nodes: Sequence[Node], axis: int, dtype: DType, operation: str =
         begins=begins,
         shape=shape,
         chunks=chunks,
-        dtypes=(dtype,),
+        dtype=dtype,
     )
 
 
@@ -261,7 +261,7 @@ def creation(
         make=make,
         shape=shape,
         chunks=settled,
-        dtypes=(dtype,),
+        dtype=dtype,
         aliases=aliases,
     )
 
@@ -269,7 +269,7 @@ def creation(
 def cast(node: Node, dtype: DType) -> Node:
     """Return ``node`` with elements of ``dtype``."""
     wanted = checked_dtype(dtype, what="the result")
-    if wanted == node.dtypes[0]:
+    if wanted == node.dtype:
         return node
     return apply_elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
 

@@ -57,7 +57,7 @@ def _rechunked(node: Rechunk, source: Node, most_bytes: int) -> Node:
     if not all(shape) or _free(source) or amplification(shape, before, after) <= MOST_AMPLIFICATION:
         # Whoever needs it reads windows of what is there.
         return inline
-    itemsize = node.dtypes[0].itemsize
+    itemsize = node.dtype.itemsize
     found: Node = source
     for step in plan_rechunk(shape, itemsize, before, after, most_bytes=most_bytes):
         found = Copy(inputs=(found,), chunks=step.chunks, block=step.block, operation="rechunk")

@@ -7,6 +7,8 @@ so that all who need a node have been placed when its turn comes:
 - anything else that one group alone needs, for one region a task, goes to that group if it can be computed on the way
   (see :meth:`~asyncexec.array.nodes.Node.accepts`), the group does not read too many arrays, and its memory fits;
 - the rest is stored, once, and read by all who need it. So nothing but what is free is ever computed twice.
+
+A node that makes several arrays is computed once too, and those of its arrays that are read are stored.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass, field
 from asyncexec.array.chunks import grid
 from asyncexec.array.expansion import topological
 from asyncexec.array.nodes import ArraySource, Copy, Node
+from asyncexec.array.outputs import OutputOf
 from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.box import Shape
 
@@ -30,32 +33,34 @@ class FusionGroup:
 
     Attributes
     ----------
-    root : Node
-        What the stage writes.
+    roots : tuple of Node
+        What the stage writes: a node, or several of the arrays that one node makes.
     accesses : dict
-        What each task needs, of every node in the group and every node it reads; nearest to the root first.
+        What each task needs, of every node in the group and every node it reads; nearest to the roots first.
     members : dict
-        The nodes computed here, the root first and each after all that need it.
+        The nodes computed here, the roots first and each after all that need it.
     reading : int
         How many reads from storage there are: nodes that are not computed here, times what is needed of each.
-    block : tuple of int
-        What one task writes, in elements.
     grid : tuple of int
         The stage's index space.
     """
 
-    root: Node
+    roots: tuple[Node, ...]
     accesses: dict[Node, list[AccessMap]] = field(default_factory=dict)
     members: dict[Node, None] = field(default_factory=dict)
-    reading: int = 1
-    block: Shape = field(init=False)
+    reading: int = field(init=False)
     grid: Shape = field(init=False)
 
     def __post_init__(self) -> None:
-        self.block = self.root.block if isinstance(self.root, Copy) else self.root.chunks
-        self.grid = grid(self.root.shape, self.block)
-        self.accesses[self.root] = [of_blocks(self.root.shape, self.block)]
-        self.join(self.root)
+        first = self.roots[0]
+        maker = first.maker if isinstance(first, OutputOf) else first
+        self.grid = grid(maker.shape, block_of(maker))
+        self.reading = len(self.roots)
+        for root in self.roots:
+            self.accesses[root] = [access_of(root) or of_blocks(root.shape, block_of(root))]
+            self.join(root)
+        if maker is not first:
+            self.join(maker)
 
     def join(self, node: Node) -> None:
         """Compute ``node`` here."""
@@ -84,6 +89,16 @@ class FusionGroup:
         return [(n, d) for n, ds in self.accesses.items() if n not in self.members for d in ds]
 
 
+def block_of(root: Node) -> Shape:
+    """Return what one task writes of ``root``, in elements."""
+    return root.block if isinstance(root, Copy) else root.chunks
+
+
+def access_of(root: Node) -> AccessMap | None:
+    """Return what each task writes of ``root``; None where task and block have the same index."""
+    return root.output.access if isinstance(root, OutputOf) else None
+
+
 def fuse(roots: Sequence[Node], fits: Callable[[FusionGroup], bool]) -> list[FusionGroup]:
     """Return the groups that ``roots`` are computed in, producers first.
 
@@ -101,6 +116,7 @@ def _grouped(
 ) -> list[FusionGroup]:
     stored = set(roots)
     wanted_by: dict[Node, list[FusionGroup]] = {}
+    outputs: dict[Node, list[OutputOf]] = {}
     groups: list[FusionGroup] = []
 
     def note(found: FusionGroup, node: Node) -> None:
@@ -111,7 +127,11 @@ def _grouped(
 
     for node in reversed(list(topological(roots))):
         wanting = wanted_by.get(node, [])
-        if isinstance(node, ArraySource) or (not wanting and node not in stored):
+        if isinstance(node, ArraySource) or not (wanting or node in stored or node in outputs):
+            continue
+        if isinstance(node, OutputOf):
+            # Its stage begins once all are known that are read.
+            outputs.setdefault(node.maker, []).append(node)
             continue
         if node.inline and node not in stored:
             for found in wanting:
@@ -121,10 +141,15 @@ def _grouped(
         if node not in stored and len(wanting) == 1 and _joins(wanting[0], node, fits):
             note(wanting[0], node)
             continue
-        made = FusionGroup(node)
+        several = sorted(outputs.get(node, ()), key=_number)
+        made = FusionGroup(tuple(several) if several else (node,))
         groups.append(made)
         note(made, node)
     return groups[::-1]
+
+
+def _number(output: OutputOf) -> int:
+    return output.number
 
 
 def _joins(found: FusionGroup, node: Node, fits: Callable[[FusionGroup], bool] | None) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from asyncexec.array.fusion import FusionGroup
 from asyncexec.array.kernels import FusedKernel, Step
 from asyncexec.array.nodes import Node
+from asyncexec.array.outputs import OutputOf, unread_bytes
 from asyncexec.plan.access_map import AccessMap
 
 type Value = tuple[Node, AccessMap]
@@ -19,6 +20,7 @@ class _Planned:
 
     value: Value
     arguments: tuple[int, ...]
+    held_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,7 @@ class KernelBuilder:
     reads: tuple[Value, ...]
     inputs: int
     steps: tuple[_Planned, ...]
+    results: tuple[int, ...]
 
     def kernel(self) -> FusedKernel:
         """Return what tasks run."""
@@ -42,27 +45,26 @@ class KernelBuilder:
             for number, step in enumerate(self.steps)
             for node, access in (step.value,)
         ]
-        accesses = [access for node, access in self.reads for _ in node.dtypes]
-        return FusedKernel(tuple(accesses), tuple(steps))
+        accesses = tuple(access for _, access in self.reads)
+        return FusedKernel(accesses, tuple(steps), self.results)
 
     def temporary_bytes(self) -> int:
-        """Return the most that the steps hold at once, beside what was read and the result."""
+        """Return the most that the steps hold at once, not counting inputs and results."""
         ends = self._owner_ends()
-        result = self.inputs + len(self.steps) - 1
         live: dict[int, int] = {}
         peak = 0
         for number, step in enumerate(self.steps):
             node, access = step.value
-            slot = self.inputs + number
-            if not node.aliases and slot != result:
-                live[slot] = _size(node, access)
+            if step.held_bytes:
+                live[self.inputs + number] = step.held_bytes
             peak = max(peak, sum(live.values()) + node.working_bytes(access))
             live = {owner: size for owner, size in live.items() if ends[owner] > number}
         return peak
 
     def _last_uses(self) -> dict[int, int]:
         """Return by which step each slot is used last."""
-        return {slot: number for number, step in enumerate(self.steps) for slot in step.arguments}
+        last = {slot: number for number, step in enumerate(self.steps) for slot in step.arguments}
+        return {slot: number for slot, number in last.items() if slot not in self.results}
 
     def _owner_ends(self) -> dict[int, int]:
         """Return by which step the memory of each slot is needed last, also through views of it."""
@@ -77,28 +79,26 @@ class KernelBuilder:
         return ends
 
 
-def _size(node: Node, access: AccessMap) -> int:
-    return math.prod(access.most) * sum(dtype.itemsize for dtype in node.dtypes)
+def _held_bytes(group: FusionGroup, node: Node, access: AccessMap) -> int:
+    """Return the size of what a step holds, not counting the results that the stage writes."""
+    if node.aliases or node in group.roots:
+        return 0
+    if any(isinstance(root, OutputOf) and root.maker is node for root in group.roots):
+        return unread_bytes(node, group.roots)
+    return math.prod(access.most) * node.dtype.itemsize
 
 
 def kernel_builder(group: FusionGroup) -> KernelBuilder:
     """Return the steps of ``group``."""
-    slots: dict[Value, tuple[int, ...]] = {}
-    count = 0
     reads = tuple(group.reads)
-    for value in reads:
-        fields = len(value[0].dtypes)
-        slots[value] = tuple(range(count, count + fields))
-        count += fields
+    slots: dict[Value, int] = {value: slot for slot, value in enumerate(reads)}
     steps: list[_Planned] = []
-    inputs = count
     for node in reversed(group.members):
         for access in group.accesses[node]:
-            arguments: list[int] = []
-            for below, needed in zip(node.inputs, node.accesses(access), strict=True):
-                if needed is not None:
-                    arguments.extend(slots[below, needed])
-            slots[node, access] = (count,)
-            count += 1
-            steps.append(_Planned((node, access), tuple(arguments)))
-    return KernelBuilder(reads, inputs, tuple(steps))
+            needs = zip(node.inputs, node.accesses(access), strict=True)
+            arguments = [slots[below, needed] for below, needed in needs if needed is not None]
+            slots[node, access] = len(slots)
+            held = _held_bytes(group, node, access)
+            steps.append(_Planned((node, access), tuple(arguments), held))
+    results = tuple(slots[root, group.accesses[root][0]] for root in group.roots)
+    return KernelBuilder(reads, len(reads), tuple(steps), results)

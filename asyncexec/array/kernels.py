@@ -136,6 +136,16 @@ class IdentityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class TakeOutput:
+    """Return one of the blocks that a step made together."""
+
+    number: int
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        return values[0][self.number]
+
+
+@dataclass(frozen=True, slots=True)
 class CallFunction:
     """Call a user's function with whole blocks, and check what it returns.
 
@@ -240,10 +250,14 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class FusedKernel:
-    """The steps of a task. Values 0, 1, … are the inputs, then one value a step; the last is the result."""
+    """The steps of a task. Values 0, 1, … are the inputs, then one value a step.
+
+    The value numbered ``results`` is what the task puts out, or the tuple of them where there are several.
+    """
 
     inputs: tuple[AccessMap, ...]
     steps: tuple[Step, ...]
+    results: tuple[int, ...] = (-1,)
 
     def __call__(self, index: Index, *inputs: Any) -> Any:
         values = [
@@ -258,4 +272,6 @@ class FusedKernel:
                 values.append(step.function(index, arguments) if run else None)
                 for i in step.frees:
                     values[i] = None
-        return values[-1]
+        if len(self.results) == 1:
+            return values[self.results[0]]
+        return tuple([values[i] for i in self.results])

@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.expansion import expand, storable
-from asyncexec.array.fusion import FusionGroup, fuse
+from asyncexec.array.fusion import FusionGroup, access_of, block_of, fuse
 from asyncexec.array.kernel_builder import kernel_builder
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
+from asyncexec.array.outputs import OutputOf
 from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
 from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.access_map import AccessMap, ReadRegion
-from asyncexec.plan.relations import of_access
+from asyncexec.plan.box import Shape
+from asyncexec.plan.written import relation_to
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source, Target
 from asyncexec.storage.places.locations import RUN_SCOPED, Location
@@ -68,7 +70,7 @@ def lower(
     kept = [r for r, result in zip(roots, results, strict=True) if result.place is None]
     workspace = ArrayWorkspace(
         blocks=writer.blocks,
-        results=tuple(writer.arrays[root][0] for root in kept),
+        results=tuple(writer.arrays[root] for root in kept),
         unpack=unpack,
         overwrite=overwrite,
         work_dir=spec.work_dir,
@@ -121,73 +123,77 @@ class _Lowering:
     stages: list[Stage] = field(default_factory=list)
     blocks: dict[str, BlockIO] = field(default_factory=dict)
     names: dict[Node, str] = field(default_factory=dict)
-    arrays: dict[Node, tuple[StoredArray, ...]] = field(default_factory=dict)
-    made_in: dict[Node, FusionGroup] = field(default_factory=dict)
+    arrays: dict[Node, StoredArray] = field(default_factory=dict)
+    outputs: dict[Node, ChunkedOutput] = field(default_factory=dict)
+    grids: dict[Node, Shape] = field(default_factory=dict)
 
     def add(self, found: FusionGroup, number: int) -> None:
         """Make the stage of ``found``."""
-        root = found.root
         operation = _operation(found)
-        name = f"{_main_operation(root)}-{number}"
-        outputs = self._outputs(root, name)
+        name = f"{_main_operation(found.roots[0])}-{number}"
         builder = kernel_builder(found)
-        self.names[root], self.arrays[root], self.made_in[root] = name, outputs, found
+        for root in found.roots:
+            array = self._array(root, name)
+            self.names[root], self.grids[root], self.arrays[root] = name, found.grid, array
+            self.outputs[root] = _output(root, array)
         self.blocks[name] = BlockIO(
             sources=tuple(
-                Source(array=array, select=ReadRegion(access))
+                Source(array=self._stored(node), select=ReadRegion(access))
                 for node, access in builder.reads
-                for array in self._stored(node)
             ),
-            targets=tuple(Target(array=array, block=found.block) for array in outputs),
+            targets=tuple(
+                Target(array=self.arrays[root], block=block_of(root), access=access_of(root))
+                for root in found.roots
+            ),
             label=f"{operation} ({name})",
         )
+        reads = [
+            self._read(node, access, found.grid)
+            for node, access in builder.reads
+            if node in self.names
+        ]
         self.stages.append(
             Stage(
                 name=name,
                 kernel=builder.kernel(),
                 shape=found.grid,
-                inputs=tuple(
-                    self._read(node, access, found.grid)
-                    for node, access in builder.reads
-                    if node in self.names
-                ),
-                outputs=tuple(_output(array, found.block) for array in outputs),
+                # Several outputs of a stage may be read alike.
+                inputs=tuple(dict.fromkeys(reads)),
+                outputs=tuple(self.outputs[root] for root in found.roots),
                 operation=operation,
                 memory=self.limit.memory(found),
                 identity=repr([(_identity(n), d) for n, d in builder.reads if n not in self.names]),
             )
         )
 
-    def _outputs(self, root: Node, name: str) -> tuple[StoredArray, ...]:
-        place = self.places.get(root)
-        fields = range(len(root.dtypes))
-        return tuple(
-            planned_array(
-                place or RUN_SCOPED + _file_name(name) + (f"-{k}" if len(fields) > 1 else ""),
-                shape=root.shape,
-                dtype=root.dtypes[k],
-                chunks=root.chunks,
-                compressor=self.spec.compressor,
-                dense=True,
-            )
-            for k in fields
+    def _array(self, root: Node, name: str) -> StoredArray:
+        suffix = f"-{root.output.name or root.number}" if isinstance(root, OutputOf) else ""
+        return planned_array(
+            self.places.get(root) or RUN_SCOPED + _file_name(name) + suffix,
+            shape=root.shape,
+            dtype=root.dtype,
+            chunks=root.chunks,
+            compressor=self.spec.compressor,
+            dense=True,
         )
 
-    def _stored(self, node: Node) -> tuple[Any, ...]:
-        return (node.array,) if isinstance(node, ArraySource) else self.arrays[node]
+    def _stored(self, node: Node) -> Any:
+        return node.array if isinstance(node, ArraySource) else self.arrays[node]
 
-    def _read(self, node: Node, access: AccessMap, shape: tuple[int, ...]) -> Read:
-        block = self.made_in[node].block
-        return Read(self.names[node], of_access(access, node.shape, block, shape))
+    def _read(self, node: Node, access: AccessMap, shape: Shape) -> Read:
+        relation = relation_to(self.outputs[node], access, self.grids[node], shape)
+        return Read(self.names[node], relation)
 
 
-def _output(array: StoredArray, block: tuple[int, ...]) -> ChunkedOutput:
+def _output(root: Node, array: StoredArray) -> ChunkedOutput:
     return ChunkedOutput(
         location=str(array.location),
         shape=array.shape,
-        block=block,
+        block=block_of(root),
         unit=array.unit,
         dtype=array.dtype,
+        name=root.output.name if isinstance(root, OutputOf) else "",
+        access=access_of(root),
     )
 
 
@@ -197,10 +203,12 @@ def _file_name(name: str) -> str:
 
 def _operation(found: FusionGroup) -> str:
     """Return what is computed in a group, innermost first, such as ``"multiply+sum"``."""
-    names = [node.operation for node in reversed(found.members) if not isinstance(node, Copy)]
+    names = [
+        node.operation for node in reversed(found.members) if not isinstance(node, Copy | OutputOf)
+    ]
     counted = Counter(name for each in names for name in each.split("+"))
     shown = [name if count == 1 else f"{name} x{count}" for name, count in counted.items()]
-    return "+".join(shown) or found.root.operation
+    return "+".join(shown) or found.roots[0].operation
 
 
 def _identity(node: Node) -> str:

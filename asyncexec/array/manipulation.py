@@ -76,7 +76,7 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
                 f"shapes {first} and {node.shape} cannot be put together along axis {axis}: "
                 f"all other axes must be equal"
             )
-    dtype = np.result_type(*(node.dtypes[0] for node in nodes))
+    dtype = np.result_type(*(node.dtype for node in nodes))
     return Array(build.concatenate(nodes, place, dtype), spec)
 
 
@@ -258,7 +258,7 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
                 f"shapes {nodes[0].shape} and {node.shape} differ: stack takes equal ones"
             )
     (place,) = build.normalized_axes(axis, len(nodes[0].shape) + 1)
-    dtype = np.result_type(*(node.dtypes[0] for node in nodes))
+    dtype = np.result_type(*(node.dtype for node in nodes))
     parts = [build.insert_axis(node, place) for node in nodes]
     return Array(build.concatenate(parts, place, dtype, "stack"), spec)
 

@@ -40,8 +40,8 @@ class Node(Protocol):
     shape : tuple of int
     chunks : tuple of int
         Length of its chunks along each axis (the last one may be shorter).
-    dtypes : tuple of dtype
-        One for each array it makes; all have its shape. More than one for partial results of a reduction alone.
+    dtype : dtype
+        The element type.
     inline : bool
         Whether computing it again costs nothing, so that it is never worth storing.
     aliases : bool
@@ -57,7 +57,7 @@ class Node(Protocol):
     @property
     def chunks(self) -> Shape: ...
     @property
-    def dtypes(self) -> tuple[DType, ...]: ...
+    def dtype(self) -> DType: ...
     @property
     def inline(self) -> bool: ...
     @property
@@ -87,7 +87,7 @@ class ArraySource:
     array: Any
     shape: Shape
     chunks: Shape
-    dtypes: tuple[DType, ...]
+    dtype: DType
     operation: str = "source"
     inputs: tuple[Node, ...] = field(default=(), init=False)
     inline: bool = field(default=False, init=False)
@@ -114,7 +114,7 @@ class Creation:
     make: Callable[[tuple[Any, ...]], Block]
     shape: Shape
     chunks: Shape
-    dtypes: tuple[DType, ...]
+    dtype: DType
     aliases: bool = False
     inputs: tuple[Node, ...] = field(default=(), init=False)
     inline: bool = field(default=True, init=False)
@@ -146,7 +146,7 @@ class Elementwise:
     inputs: tuple[Node, ...]
     shape: Shape
     chunks: Shape
-    dtypes: tuple[DType, ...]
+    dtype: DType
     keywords: Mapping[str, Any] = field(default_factory=dict)
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
@@ -187,7 +187,7 @@ class View:
     axes: tuple[AxisAccess, ...]
     shape: Shape
     chunks: Shape
-    dtypes: tuple[DType, ...]
+    dtype: DType
     inline: bool = field(default=True, init=False)
     aliases: bool = field(default=True, init=False)
 
@@ -223,7 +223,7 @@ class Concat:
     begins: tuple[int, ...]
     shape: Shape
     chunks: Shape
-    dtypes: tuple[DType, ...]
+    dtype: DType
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
@@ -236,7 +236,7 @@ class Concat:
         return out.divisible(self.axis, self.begins, extents)
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return Concatenate(self.axis, out.axes[self.axis].step < 0, self.dtypes[0], out)
+        return Concatenate(self.axis, out.axes[self.axis].step < 0, self.dtype, out)
 
     def working_bytes(self, out: AccessMap) -> int:
         return 0
@@ -258,8 +258,8 @@ class Rechunk:
         return self.inputs[0].shape
 
     @property
-    def dtypes(self) -> tuple[DType, ...]:
-        return self.inputs[0].dtypes
+    def dtype(self) -> DType:
+        return self.inputs[0].dtype
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)
@@ -290,8 +290,8 @@ class Copy:
         return self.inputs[0].shape
 
     @property
-    def dtypes(self) -> tuple[DType, ...]:
-        return self.inputs[0].dtypes
+    def dtype(self) -> DType:
+        return self.inputs[0].dtype
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)

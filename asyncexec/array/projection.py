@@ -15,9 +15,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncexec.array.chunks import POSITION_BYTES
-from asyncexec.array.fusion import FusionGroup
+from asyncexec.array.fusion import FusionGroup, block_of
 from asyncexec.array.kernel_builder import kernel_builder
 from asyncexec.array.nodes import Node, View
+from asyncexec.array.outputs import OutputOf
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
@@ -77,7 +78,7 @@ class TaskMemoryLimit:
     def _read(self, node: Node, access: AccessMap) -> tuple[int, int]:
         """Return what is held of an input, and what passes while it is read."""
         layout = self.layout(node)
-        itemsize = sum(dtype.itemsize for dtype in node.dtypes)
+        itemsize = node.dtype.itemsize
         region = math.prod(access.most) * itemsize
         scattered = [axis.most for axis in access.axes if axis.positions is not None]
         # Scattered elements are copied out of their chunks, by lists of positions.
@@ -111,22 +112,26 @@ def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:
 
 
 def _written(group: FusionGroup) -> tuple[int, int]:
-    """Return the size of a task's result, and of the copies made of it while it is written."""
-    root = group.root
-    itemsize = sum(dtype.itemsize for dtype in root.dtypes)
-    block = math.prod(map(min, group.block, root.shape)) * itemsize
+    """Return the size of a task's results, and of the copies made of one while it is written."""
+    found = [_written_of(group, root) for root in group.roots]
+    return sum(block for block, _ in found), max(encoded for _, encoded in found)
+
+
+def _written_of(group: FusionGroup, root: Node) -> tuple[int, int]:
+    written, itemsize = block_of(root), root.dtype.itemsize
+    block = math.prod(map(min, written, root.shape)) * itemsize
     unit = math.prod(map(min, root.chunks, root.shape)) * itemsize
     ragged = any(n > c and n % c for n, c in zip(root.shape, root.chunks, strict=True))
-    copied = ragged or group.block != root.chunks or not _contiguous(group)
+    copied = ragged or written != root.chunks or not _contiguous(group, root)
     return block, unit * (1 + copied)
 
 
-def _contiguous(group: FusionGroup) -> bool:
+def _contiguous(group: FusionGroup, root: Node) -> bool:
     """Whether a task's result lies in memory in order, so that it is encoded without a copy."""
     if any(isinstance(node, View) for node in group.members):
         # NumPy's results keep the order of what they are made of.
         return False
-    if not group.root.aliases:
+    if not root.aliases or isinstance(root, OutputOf):
         return True
     # A copy of what was read: put together from chunks, or a whole one; a piece of a chunk is a view of it.
     return all(

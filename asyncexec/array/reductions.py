@@ -10,6 +10,7 @@ from functools import partial
 from asyncexec.array.chunks import grid
 from asyncexec.array.kernels import BlockFunction, ReduceBlocks
 from asyncexec.array.nodes import DType, Node
+from asyncexec.array.outputs import ArrayOutput, outputs_of
 from asyncexec.array.reducers import Reducer
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
@@ -39,8 +40,8 @@ class Reduction:
         return _ones(self.inputs[0].chunks, self.axes)
 
     @property
-    def dtypes(self) -> tuple[DType, ...]:
-        return (self.reducer.result_dtype,)
+    def dtype(self) -> DType:
+        return self.reducer.result_dtype
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         raise AssertionError("a reduction is computed in passes")
@@ -73,13 +74,14 @@ class PartialReduction:
         Lengths of the reduced axes of that array.
     first, last : bool
         Whether it starts from elements, and whether it finishes.
-    shape, chunks, dtypes
-        Of what it makes; they follow from the others.
+    shape, chunks, dtype, outputs
+        Of what it makes; they follow from the others. Where partial results are several arrays, those are its outputs,
+        and the dtype is that of the first.
     """
 
     operation: str
     reducer: Reducer
-    inputs: tuple[Node]
+    inputs: tuple[Node, ...]
     axes: tuple[int, ...]
     widths: tuple[int, ...]
     units: tuple[int, ...]
@@ -88,7 +90,8 @@ class PartialReduction:
     last: bool
     shape: Shape = field(init=False)
     chunks: Shape = field(init=False)
-    dtypes: tuple[DType, ...] = field(init=False)
+    dtype: DType = field(init=False)
+    outputs: tuple[ArrayOutput, ...] = field(init=False)
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
@@ -98,13 +101,17 @@ class PartialReduction:
         for axis, width in zip(self.axes, self.widths, strict=True):
             lengths[axis] = max(1, -(-lengths[axis] // width))
         partial_dtypes = self.reducer.partial_dtypes
+        made = (self.reducer.result_dtype,) if self.last else partial_dtypes
+        shape, chunks = tuple(lengths), _ones(self.inputs[0].chunks, self.axes)
         set_once = partial(object.__setattr__, self)
-        set_once("shape", tuple(lengths))
-        set_once("chunks", _ones(self.inputs[0].chunks, self.axes))
-        set_once("dtypes", (self.reducer.result_dtype,) if self.last else partial_dtypes)
+        set_once("shape", shape)
+        set_once("chunks", chunks)
+        set_once("dtype", made[0])
+        outputs = (ArrayOutput(shape=shape, chunks=chunks, dtype=dtype) for dtype in made)
+        set_once("outputs", tuple(outputs))
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
-        return (self._access(out),)
+        return (self._access(out),) * len(self.inputs)
 
     def _access(self, out: AccessMap) -> AccessMap:
         axes = list(out.axes)
@@ -168,7 +175,7 @@ def reduction_tree(
         step = PartialReduction(
             operation=reduction.operation,
             reducer=reduction.reducer,
-            inputs=(step,),
+            inputs=outputs_of(step) if len(step.outputs) > 1 else (step,),
             axes=axes,
             widths=widths,
             units=units,
@@ -186,7 +193,7 @@ def _widths(
     """Return how many partial results are merged along each reduced axis."""
     wanted = split_every or SPLIT_EVERY
     if most_bytes is not None:
-        one = math.prod(step.chunks) * sum(dtype.itemsize for dtype in step.dtypes)
+        one = math.prod(step.chunks) * sum(output.dtype.itemsize for output in step.outputs)
         wanted = min(wanted, max(2, most_bytes // max(one, 1)))
     widths = [1] * len(step.axes)
     # Axes of few groups first, so that what they leave is used along the others.

@@ -21,7 +21,7 @@ def stored_source(array: StoredArray) -> Node:
         chunks=tuple(
             max(1, min(c, max(n, 1))) for c, n in zip(array.unit, array.shape, strict=True)
         ),
-        dtypes=(dtype,),
+        dtype=dtype,
         operation="from_zarr",
     )
 
@@ -32,6 +32,6 @@ def memory_source(data: np.ndarray[Any, Any], chunks: tuple[int, ...]) -> Node:
         array=InMemory(data, chunks),
         shape=data.shape,
         chunks=chunks,
-        dtypes=(data.dtype,),
+        dtype=data.dtype,
         operation="from_array",
     )

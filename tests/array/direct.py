@@ -37,7 +37,7 @@ def run(plannable, *, checked=True):
 def check_relations(plan):
     """Each task reads exactly the blocks that its relations name, and `consumers` is the inverse of `reads`."""
     producers = {
-        target.array.location.url: plan.stage(name)
+        target.array.location.url: (plan.stage(name), target)
         for name, io in plan.workspace.blocks.items()
         for target in io.targets
     }
@@ -51,8 +51,11 @@ def check_relations(plan):
             for read in stage.reads:
                 told[read.stage] |= set(indices(read.relation.reads(point(index))))
             for source in sources:
-                producer = producers[source.array.location.url]
-                needed[producer.name] |= touched(source.select(index), producer.outputs[0].block)
+                producer, target = producers[source.array.location.url]
+                blocks = touched(source.select(index), target.block)
+                needed[producer.name] |= {
+                    task for task in np.ndindex(producer.shape) if target.number(task) in blocks
+                }
             assert {k: v for k, v in told.items() if v} == {k: v for k, v in needed.items() if v}
         for read in stage.reads:
             check_inverse(read.relation)
