@@ -207,7 +207,7 @@ def _unpacked(counts: str, steps: str) -> tuple[Span, ...]:
     lengths, differences = _unpack(counts), iter(_unpack(steps))
     spans: list[Span] = []
     for length in lengths:
-        span = tuple(accumulate(islice(differences, length)))
+        span: tuple[int, ...] = tuple(accumulate(islice(differences, length)))
         whole = len(span) > 0 and span[-1] - span[0] + 1 == len(span)
         spans.append(range(span[0], span[-1] + 1) if whole else span)
     return tuple(spans)
