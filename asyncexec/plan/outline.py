@@ -207,9 +207,9 @@ def _unpacked(counts: str, steps: str) -> tuple[Span, ...]:
     lengths, differences = _unpack(counts), iter(_unpack(steps))
     spans: list[Span] = []
     for length in lengths:
-        span: tuple[int, ...] = tuple(accumulate(islice(differences, length)))
-        whole = len(span) > 0 and span[-1] - span[0] + 1 == len(span)
-        spans.append(range(span[0], span[-1] + 1) if whole else span)
+        span = list(accumulate(islice(differences, length)))
+        whole = length > 0 and span[-1] - span[0] + 1 == length
+        spans.append(range(span[0], span[-1] + 1) if whole else tuple(span))
     return tuple(spans)
 
 
