@@ -14,8 +14,7 @@ STILL_TWICE = {
     "Function",
     "Place",
     "Progress",
-    "Session",
-    "connect",
+    "check_workers",
 }
 
 type Homes = dict[str, set[str]]

@@ -1,4 +1,4 @@
-"""Tasks on Ray: on this machine, on a cluster, or on a Ray that runs in this process already."""
+"""The ``ray`` executor: tasks on a Ray of this machine, of a cluster, or one that runs in this process already."""
 
 from __future__ import annotations
 
@@ -16,36 +16,41 @@ from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.option_fields import takes_options
-from asyncexec.backends.ray.connect import check_reachable
+from asyncexec.backends.ray.attempt_file import AttemptFiles
+from asyncexec.backends.ray.connection import check_reachable
 from asyncexec.backends.ray.options import RayOptions
-from asyncexec.backends.ray.record import Records
-from asyncexec.backends.ray.remote import Remote, as_lost, probe
-from asyncexec.backends.ray.resources import Demand, Nodes, demand_of
-from asyncexec.backends.ray.session import Session, join, leave, look
+from asyncexec.backends.ray.resources import Nodes, ResourceRequest, resource_request
+from asyncexec.backends.ray.session import (
+    RaySession,
+    acquire_session,
+    inspect_cluster,
+    release_connection,
+)
+from asyncexec.backends.ray.tasks import RayTasks, check_workers, classify_error
 from asyncexec.errors import ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import describe
 
 BATCH_LIMIT = 512
-LOOK_SECONDS = 10.0
+REFRESH_SECONDS = 10.0
 
 
 class RayBackend(CallsBackend):
     """Run tasks as Ray tasks.
 
-    A Ray that runs in this process already is used and left running. Otherwise the cluster at ``cluster_address`` (or
-    ``RAY_ADDRESS`` of the environment) is connected to; without an address, a Ray is started on loopback, and ended on
-    leaving. Stages ask for resources (``{"cpus": 2, "gpus": 1}`` and custom
-    ones), which go to Ray with each task; a task takes one CPU unless its stage says otherwise. What no node has is an
-    error at once.
+    A Ray that runs in this process already is used and left running. Otherwise the engine connects to the cluster at
+    ``cluster_address`` (or ``RAY_ADDRESS`` of the environment); without an address, it starts a Ray on loopback, and
+    ends it on leaving. Stages request resources (``{"cpus": 2, "gpus": 1}`` and custom ones), which are passed to Ray
+    with each task; a task takes one CPU unless its stage says otherwise. A request that no node can meet is an error at
+    once.
 
     Its options are the fields of :class:`RayOptions`.
 
     Raises
     ------
     OptionError
-        If an option is not what it should be.
+        If the value of an option is not allowed.
     MissingExtraError
         If Ray is not installed.
     """
@@ -65,11 +70,11 @@ class RayBackend(CallsBackend):
     @takes_options(RayOptions)
     def __init__(self, options: RayOptions) -> None:
         need("ray")
-        super().__init__(_Ray(options, self.features))
+        super().__init__(RaySystem(options, self.features))
 
 
-class _Ray:
-    """Ray as a system that is called."""
+class RaySystem:
+    """Ray as a call system: batches are Ray tasks."""
 
     def __init__(self, options: RayOptions, features: Capabilities) -> None:
         self.capabilities = replace(
@@ -80,12 +85,12 @@ class _Ray:
         self.slots = options.max_workers or 1
         self._options = options
         self._features = features
-        self._session: Session | None = None
+        self._session: RaySession | None = None
         self._thread: SystemThread | None = None
         self._nodes = Nodes()
-        self._looked_at = 0.0
-        self._remote = Remote()
-        self._records = Records()
+        self._refreshed_at = 0.0
+        self._tasks = RayTasks()
+        self._files = AttemptFiles()
         self._caller = RemoteCaller()
 
     async def open(self) -> None:
@@ -94,103 +99,105 @@ class _Ray:
         # Ray cannot be interrupted while it starts.
         with anyio.CancelScope(shield=True):
             try:
-                session = await thread.run(partial(join, self._options))
+                session = await thread.run(partial(acquire_session, self._options))
             except BaseException:
                 thread.end()
                 raise
             self._session, self._thread = session, thread
-            self._know()
+            self._update_capabilities()
         try:
-            self._remote = Remote(self._options, thread)
+            self._tasks = RayTasks(self._options, thread)
             self._caller = RemoteCaller()
-            self._records.open(here=self.capabilities.locality.on_this_host)
-            await probe(self._remote)
+            self._files.open(here=self.capabilities.locality.on_this_host)
+            await check_workers(self._tasks)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close()
             raise
 
-    def _know(self) -> None:
-        """Take note of what the session has."""
+    def _update_capabilities(self) -> None:
+        """Update capabilities and slots from the session."""
         if self._session is None:
             return
         session, nodes = self._session, self._session.nodes
-        self._nodes, self._looked_at = nodes, time.monotonic()
+        self._nodes, self._refreshed_at = nodes, time.monotonic()
         self.slots = self._options.max_workers or max(1, int(nodes.total("CPU")))
         self.capabilities = replace(
             self._features,
             locality=_locality(here=session.local),
-            # A worker that dies is noticed at once; a machine that does, by Ray's health checks.
+            # A worker that dies is noticed at once; a machine that dies, by Ray's health checks.
             loss_seconds=self._features.loss_seconds if session.local else 60.0,
-            worker_bytes=self._options.memory_bytes or int(nodes.most("memory")) or None,
+            worker_bytes=self._options.memory_bytes or int(nodes.largest("memory")) or None,
             resources=nodes.named,
         )
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
-        demand = demand_of(batch.program, memory_bytes=self._options.memory_bytes or 0)
-        if time.monotonic() - self._looked_at > LOOK_SECONDS or not self._nodes.fit(demand):
-            await self._look()
-        if not self._nodes.fit(demand):
-            return _refused(batch, self._nodes.why_not(demand))
+        request = resource_request(batch.program, memory_bytes=self._options.memory_bytes or 0)
+        if time.monotonic() - self._refreshed_at > REFRESH_SECONDS or not self._nodes.fit(request):
+            await self._refresh_nodes()
+        if not self._nodes.fit(request):
+            return _refused(batch, self._nodes.shortage(request))
         rest = batch.jobs
         while rest:
             sent = len(rest)
-            # What is told from now on is about another call.
+            # Reports from now on are about another call.
             context.running = None
-            await self._once(Batch(batch.program, rest), context, demand)
+            await self._once(Batch(batch.program, rest), context, request)
             rest = [job for job in rest if job.attempt in context.pending]
             if len(rest) == sent:
-                break  # It says nothing of them, so they are lost.
+                break  # Nothing was reported: the adapter reports them as lost.
         return ()
 
-    async def _look(self) -> None:
-        """See which machines have come and gone."""
+    async def _refresh_nodes(self) -> None:
+        """Fetch the nodes of the cluster, as machines may have come or gone."""
         if self._session is None or self._thread is None:
             return
-        self._looked_at = time.monotonic()  # The other calls need not look as well.
+        self._refreshed_at = (
+            time.monotonic()
+        )  # Set first, so that other calls do not refresh as well.
         try:
-            found = await self._thread.run(partial(_found, self._session))
+            found = await self._thread.run(partial(_refreshed, self._session))
         except Exception as error:
-            raise as_lost(error) from error
+            raise classify_error(error) from error
         if self._session is not None:
             self._session = found
-            self._know()
+            self._update_capabilities()
 
-    async def _once(self, batch: Batch, context: CallContext, demand: Demand) -> None:
-        """Run a batch until its end, or until after a task that took long."""
-        record = self._records.path()
+    async def _once(self, batch: Batch, context: CallContext, request: ResourceRequest) -> None:
+        """Run a batch to its end, or to the end of the first attempt whose start was reported (see ``worker_side``)."""
+        record = self._files.path()
         try:
-            run = partial(self._remote.run, record=record, demand=demand)
+            run = partial(self._tasks.run, record=record, request=request)
             await self._caller.stream(batch, context, run)
         except Exception as error:
-            if (ran := self._records.running(record)) is not None and context.running != ran:
+            if (ran := self._files.running(record)) is not None and context.running != ran:
                 context.started(ran.attempt, ran.worker)
-            raise as_lost(error) from error
+            raise classify_error(error) from error
         finally:
-            self._records.forget(record)
+            self._files.remove(record)
 
     async def close(self) -> None:
         session, self._session = self._session, None
         thread, self._thread = self._thread, None
-        self._remote = Remote()
-        self._records.close()
+        self._tasks = RayTasks()
+        self._files.close()
         if thread is not None:
             try:
                 if session is not None:
-                    await thread.run(partial(leave, session.connection))
+                    await thread.run(partial(release_connection, session.connection))
             finally:
                 thread.end()
 
 
-def _found(session: Session) -> Session:
-    return replace(session, **look())
+def _refreshed(session: RaySession) -> RaySession:
+    return replace(session, **inspect_cluster())
 
 
 def _refused(batch: Batch, why: str) -> list[Outcome]:
-    """Return failures that say what no node has."""
+    """Return failures of the whole batch, with the resources that no node has."""
     stage = f"stage {batch.program.stage!r} of plan {batch.program.plan!r}"
-    told = describe(ResourceError(f"{stage}: {why}"), keep=True)
-    return [Outcome(job.attempt, Status.FAILED, error=told) for job in batch.jobs]
+    info = describe(ResourceError(f"{stage}: {why}"), keep=True)
+    return [Outcome(job.attempt, Status.FAILED, error=info) for job in batch.jobs]
 
 
 def _locality(*, here: bool) -> Locality:

@@ -1,4 +1,4 @@
-"""The options of the executor ``ray``, and what follows from them."""
+"""The options of the executor ``ray``, and the values derived from them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from asyncexec.config.checks import (
 )
 from asyncexec.errors import OptionError
 
-# Ray's own floor.
+# The minimum that Ray accepts.
 LEAST_OBJECT_STORE_BYTES = 80_000_000
 _NOT_CUSTOM = frozenset({"cpus", "gpus", "CPU", "GPU", "memory", "object_store_memory"})
 
@@ -118,12 +118,12 @@ class RayOptions:
 
     @property
     def address(self) -> str | None:
-        """Of a cluster to connect to; None to start one here."""
+        """The address of a cluster to connect to; None to start a Ray here."""
         return None if self.cluster_address == "local" else self.cluster_address
 
     @property
     def memory_bytes(self) -> int | None:
-        """What one task may use."""
+        """The memory that one task may use, in bytes."""
         return bytes_of(self.memory)
 
     @property
@@ -133,7 +133,7 @@ class RayOptions:
 
     @property
     def required(self) -> dict[str, float]:
-        """What a running Ray must have in all, by our names."""
+        """The resources that a running Ray must have in total, by the names of asyncexec."""
         named = {"cpus": self.cpus, "gpus": self.gpus, **(self.resources or {})}
         return {name: float(amount) for name, amount in named.items() if amount}
 
@@ -163,6 +163,6 @@ class RayOptions:
 
 
 def _is_fetched(value: str | list[str]) -> bool:
-    """Whether workers fetch all of it themselves: that goes with tasks, so a Ray that runs takes it as well."""
+    """Return whether workers fetch all of it: then it goes with tasks, also to a Ray that runs already."""
     places = [value] if isinstance(value, str) else value
     return bool(places) and all("://" in place for place in places)

@@ -1,7 +1,7 @@
-"""Workers that are killed because of what is cancelled: until they are gone, and what else their end may cost.
+"""Kills of workers for cancelled tasks: wait until they are gone, and excuse what else their end costs.
 
-Ray says that a task is cancelled while the worker that it has ordered to end may still live, and may give that worker
-the next task. What is lost to that is no fault of the task that was on its way.
+Ray reports a task as cancelled while its worker, which was ordered to end, may still live and be given the next task.
+That task is then lost without any fault of its own, and is submitted again.
 """
 
 from __future__ import annotations
@@ -11,40 +11,40 @@ import time
 
 import anyio
 
-# From the order to kill a worker to the news of its death, at most.
+# The most seconds between the order to kill a worker and the report of its death.
 KILL_SECONDS = 5.0
-LOOK_SECONDS = 0.005
+POLL_SECONDS = 0.005
 
 
-class Kills:
-    """When a worker was last killed by this process."""
+class PendingKills:
+    """The time of the last kill of a worker by this process."""
 
     def __init__(self) -> None:
         self._last: float | None = None
 
     def note(self) -> None:
-        """Take note that a worker is being killed, or has just been."""
+        """Note that a worker is being killed, or has just been."""
         self._last = time.monotonic()
 
     @property
     def recent(self) -> bool:
-        """Whether a worker may have ended lately because it was killed."""
+        """True if a worker may have ended lately because it was killed."""
         return self._last is not None and time.monotonic() - self._last < KILL_SECONDS
 
 
-# Backends of one process share its connection, and so the workers.
-KILLS = Kills()
+# Backends of one process share its connection to Ray, and so the workers.
+PENDING_KILLS = PendingKills()
 
 
 async def until_gone(process: int) -> None:
     """Wait until a process of this machine has ended."""
-    while _lives(process):  # noqa: ASYNC110 - no event tells of a process that is not a child
-        await anyio.sleep(LOOK_SECONDS)
+    while _lives(process):  # noqa: ASYNC110 - there is no event for the end of a process that is not a child
+        await anyio.sleep(POLL_SECONDS)
 
 
 def _lives(process: int) -> bool:
     if os.name != "posix":
-        return False  # Elsewhere, asking by signal would end it.
+        return False  # On Windows this signal would end the process.
     try:
         os.kill(process, 0)
     except OSError:

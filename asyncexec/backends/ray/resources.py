@@ -1,6 +1,6 @@
-"""What tasks ask of Ray, and whether any node of a cluster can give it; pure.
+"""The resources that tasks request of Ray, and whether any node of a cluster has them; pure.
 
-Ray keeps a task that no node can run waiting for ever, so that is found out before.
+Ray lets a task that fits no node wait for ever, so this is checked before.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from asyncexec.backends.contract import StageProgram
 from asyncexec.plan.memory import format_bytes
 
 RAY_NAMES: Mapping[str, str] = {"cpus": "CPU", "gpus": "GPU"}
-"""Ray's names of the resources that have a name of our own."""
+"""The names in Ray of the resources that have a name in asyncexec."""
 
 _INTERNAL = ("node:", "object_store_memory", "memory")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
-    """What one call takes of the node that runs it.
+class ResourceRequest:
+    """The resources that one call takes on the node that runs it.
 
     Attributes
     ----------
     cpus, gpus : float
     memory_bytes : int
-        0 where nobody said; Ray then does not look at memory.
+        0 if none was given; Ray then does not look at memory.
     custom : tuple of (str, float)
     """
 
@@ -37,7 +37,7 @@ class Demand:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The demand as options of a Ray task."""
+        """The request as options of a Ray task."""
         options: dict[str, Any] = {"num_cpus": self.cpus, "num_gpus": self.gpus}
         if self.memory_bytes:
             options["memory"] = self.memory_bytes
@@ -47,18 +47,18 @@ class Demand:
 
     @property
     def amounts(self) -> dict[str, float]:
-        """The demand by Ray's names."""
+        """The request by Ray's names."""
         named = {"CPU": self.cpus, "GPU": self.gpus, "memory": float(self.memory_bytes)}
         return {name: amount for name, amount in {**named, **dict(self.custom)}.items() if amount}
 
 
-def demand_of(program: StageProgram, *, memory_bytes: int = 0) -> Demand:
-    """Return what a call of ``program`` takes: one CPU, if its stage does not say otherwise.
+def resource_request(program: StageProgram, *, memory_bytes: int = 0) -> ResourceRequest:
+    """Return the request of a call of ``program``: one CPU, unless its stage says otherwise.
 
-    ``memory_bytes`` stands in where its stage says nothing of memory.
+    ``memory_bytes`` is the default for stages that give no memory.
     """
     asked = dict(program.resources)
-    return Demand(
+    return ResourceRequest(
         cpus=float(asked.pop("cpus", 1.0)),
         gpus=float(asked.pop("gpus", 0.0)),
         memory_bytes=program.memory_bytes or memory_bytes,
@@ -68,7 +68,7 @@ def demand_of(program: StageProgram, *, memory_bytes: int = 0) -> Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nodes:
-    """What each living node of a cluster has, by Ray's names.
+    """The resources of each living node of a cluster, by Ray's names.
 
     Attributes
     ----------
@@ -79,20 +79,20 @@ class Nodes:
 
     @classmethod
     def of(cls, nodes: Sequence[Mapping[str, Any]]) -> Nodes:
-        """Return the living ones among what ``ray.nodes()`` returns."""
+        """Return the living nodes in the result of ``ray.nodes()``."""
         return cls(resources=tuple(dict(node["Resources"]) for node in nodes if node["Alive"]))
 
     def total(self, name: str) -> float:
-        """Return how much there is in all."""
+        """Return the total of a resource."""
         return sum(node.get(name, 0.0) for node in self.resources)
 
-    def most(self, name: str) -> float:
-        """Return how much the node has that has most."""
+    def largest(self, name: str) -> float:
+        """Return the largest amount of a resource on one node."""
         return max((node.get(name, 0.0) for node in self.resources), default=0.0)
 
     @property
     def named(self) -> dict[str, float]:
-        """What stages may ask for, in all and by our names; ``cpus`` and ``gpus`` are always among it."""
+        """The totals that stages may request, by the names of asyncexec; always with ``cpus`` and ``gpus``."""
         ours = {ray: name for name, ray in RAY_NAMES.items()}
         totals = dict.fromkeys(RAY_NAMES, 0.0)
         for ray_name in {name for node in self.resources for name in node}:
@@ -100,27 +100,29 @@ class Nodes:
                 totals[ours.get(ray_name, ray_name)] = self.total(ray_name)
         return totals
 
-    def fit(self, demand: Demand) -> bool:
-        """Whether some node could run it, when idle."""
+    def fit(self, request: ResourceRequest) -> bool:
+        """Return whether some node could run it, when idle."""
         return any(
-            all(node.get(name, 0.0) >= amount for name, amount in demand.amounts.items())
+            all(node.get(name, 0.0) >= amount for name, amount in request.amounts.items())
             for node in self.resources
         )
 
-    def why_not(self, demand: Demand) -> str:
-        """Say what no node has, for a demand that does not fit."""
-        asked = [(name, amount, self.most(name)) for name, amount in demand.amounts.items()]
+    def shortage(self, request: ResourceRequest) -> str:
+        """Describe the amounts that no node has, for a request that does not fit."""
+        asked = [(name, amount, self.largest(name)) for name, amount in request.amounts.items()]
         short = [
-            f"{_told(name, amount)} of {name!r} (the node with most has {_told(name, most)})"
-            for name, amount, most in asked
-            if most < amount
+            f"{_amount_text(name, amount)} of {name!r} (the node with most has {_amount_text(name, largest)})"
+            for name, amount, largest in asked
+            if largest < amount
         ]
-        together = "all at once: " + ", ".join(f"{_told(n, a)} of {n!r}" for n, a, _ in asked)
+        together = "all at once: " + ", ".join(
+            f"{_amount_text(n, a)} of {n!r}" for n, a, _ in asked
+        )
         return (
             f"no node of the Ray cluster has {'; '.join(short) or together}. Ray would wait for ever. "
             f"Ask for less, or give the cluster such a node"
         )
 
 
-def _told(name: str, amount: float) -> str:
+def _amount_text(name: str, amount: float) -> str:
     return format_bytes(amount) if name == "memory" else f"{amount:g}"

@@ -1,7 +1,7 @@
-"""Ray in this process: started here, connected to, or lent by whoever started it before.
+"""The connection of this process to Ray: made here and shared, or made before by others.
 
 A process has at most one connection to Ray. One that was made here is shared by all backends of the process, and ends
-with the last of them; one that was there before is used and left alone.
+with the last of them; one that was made before is used and left alone.
 """
 
 from __future__ import annotations
@@ -10,22 +10,27 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
-from asyncexec.backends.ray.connect import Connection, connect, job, remove
+from asyncexec.backends.ray.connection import (
+    Connection,
+    connect_ray,
+    job_identity,
+    remove_directory,
+)
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.resources import Nodes
 from asyncexec.errors import OptionError, ResourceError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """What a backend has of Ray.
+class RaySession:
+    """A backend's view of Ray.
 
     Attributes
     ----------
     connection : Connection or None
-        None for one that was there before, and is left alone.
+        None for a connection that was made before, and is left alone.
     local : bool
-        Whether every worker is on this machine.
+        True if every worker is on this machine.
     nodes : Nodes
     """
 
@@ -34,83 +39,83 @@ class Session:
     nodes: Nodes
 
 
-class _Process:
-    """What this process has of Ray, which keeps one connection in a process, whatever we do."""
+class _ProcessState:
+    """The connection that was made in this process, if any, and its lock; Ray allows one for each process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.connection: Connection | None = None
 
 
-_PROCESS = _Process()
+_THIS_PROCESS = _ProcessState()
 
 
-def join(options: RayOptions) -> Session:
-    """Connect to Ray as the options say, or share the connection that is there; blocks for seconds.
+def acquire_session(options: RayOptions) -> RaySession:
+    """Connect to Ray as the options say, or share the existing connection; blocks for seconds.
 
     Raises
     ------
     OptionError
-        If the connection that is there is another one than what is wanted.
+        If the existing connection does not go with the options.
     ResourceError
-        If a running Ray lacks what it must have.
+        If a running Ray has fewer resources than required.
     BackendError
         If Ray does not start, or cannot be reached.
     """
     import ray
 
-    with _PROCESS.lock:
+    with _THIS_PROCESS.lock:
         if not ray.is_initialized():
-            _PROCESS.connection = connect(options)
+            _THIS_PROCESS.connection = connect_ray(options)
         else:
-            _check_there(options)
-        connection = _PROCESS.connection
-        if connection is not None and connection.job != job():
-            connection = _PROCESS.connection = None
+            _check_compatible(options)
+        connection = _THIS_PROCESS.connection
+        if connection is not None and connection.job_identity != job_identity():
+            connection = _THIS_PROCESS.connection = None
         if connection is not None:
             connection.users += 1
     try:
-        session = Session(connection=connection, **look())
-        _check_enough(options, session.nodes)
+        session = RaySession(connection=connection, **inspect_cluster())
+        _check_resources(options, session.nodes)
     except BaseException:
-        leave(connection)
+        release_connection(connection)
         raise
     return session
 
 
-def look() -> dict[str, Any]:
-    """Return what of a session may change: its nodes, and whether they are all here; blocks."""
+def inspect_cluster() -> dict[str, Any]:
+    """Return the parts of a session that may change: its nodes, and whether they are all here; blocks."""
     import ray
 
-    told: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call] # it has no annotations
-    alive = [node["NodeID"] for node in told if node["Alive"]]
+    found: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call] # it has no annotations
+    alive = [node["NodeID"] for node in found if node["Alive"]]
     here = ray.get_runtime_context().get_node_id()
-    return {"local": alive == [here], "nodes": Nodes.of(told)}
+    return {"local": alive == [here], "nodes": Nodes.of(found)}
 
 
-def leave(connection: Connection | None) -> None:
-    """Give up a connection; the last one out ends it, and Ray if it was started here; blocks."""
+def release_connection(connection: Connection | None) -> None:
+    """Release a connection; the last user ends it, and Ray if it was started here; blocks."""
     import ray
 
     if connection is None:
         return
-    with _PROCESS.lock:
+    with _THIS_PROCESS.lock:
         connection.users -= 1
         if connection.users:
             return
         try:
-            if connection is _PROCESS.connection:
-                _PROCESS.connection = None
-            # Somebody else may have ended it, and made another.
-            if ray.is_initialized() and connection.job == job():
+            if connection is _THIS_PROCESS.connection:
+                _THIS_PROCESS.connection = None
+            # Other code of this process may have ended it, and made another.
+            if ray.is_initialized() and connection.job_identity == job_identity():
                 ray.shutdown()
         finally:
-            connection.keeper.end()
-            remove(connection.directory)
+            connection.keep_alive.end()
+            remove_directory(connection.directory)
 
 
-def _check_there(options: RayOptions) -> None:
-    """Raise where a connection that is there cannot be as wanted."""
+def _check_compatible(options: RayOptions) -> None:
+    """Raise if the existing connection does not go with the options."""
     import ray
 
     there: str = ray.get_runtime_context().gcs_address
@@ -139,7 +144,7 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _check_enough(options: RayOptions, nodes: Nodes) -> None:
+def _check_resources(options: RayOptions, nodes: Nodes) -> None:
     for name, amount in options.required.items():
         has = nodes.named.get(name, 0.0)
         if amount > has:

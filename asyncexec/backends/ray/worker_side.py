@@ -1,8 +1,8 @@
 """Run a batch on a Ray worker, and report it while it runs.
 
-An attempt whose start has been reported is the last of its call: when it has ended, the rest of the batch goes back. So
-the driver knows that nothing behind such an attempt has begun, and may cancel it at once; and a call without a reported
-start holds short attempts only.
+An attempt whose start has been reported is the last of its call: when it has ended, the rest of the batch is returned.
+So the driver knows that nothing after such an attempt has started, and may kill the worker at once; and a call without
+a reported start holds short attempts only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version as version_of
 
-from asyncexec.backends.ray.record import Record
+from asyncexec.backends.ray.attempt_file import AttemptFile
 from asyncexec.worker.memory import MemoryMeter
 from asyncexec.worker.remote_batch import RemoteBatch
 
@@ -21,12 +21,12 @@ GATHER_SECONDS = 0.02
 def frames(call: RemoteBatch, record_path: str | None) -> Iterator[bytes]:
     """Run the attempts of ``call``, and yield reports as bytes: ``NEEDS_PROGRAM``, or see ``codec.decode_reports``.
 
-    ``record_path`` is where to note which attempt runs, if the driver can read it there.
+    ``record_path`` is the file for the attempt that runs, if the driver can read it.
     """
     yield from call.frames(
         gather_seconds=GATHER_SECONDS,
         meter=_meter(),
-        marks=Record.create(record_path),
+        marks=AttemptFile.create(record_path),
         held=True,
     )
 

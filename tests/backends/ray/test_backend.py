@@ -14,11 +14,11 @@ import pytest
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import AttemptSpec, StageProgram, Started
 from asyncexec.backends.ray import RayBackend
+from asyncexec.backends.ray.attempt_file import AttemptFile, AttemptFiles
 from asyncexec.backends.ray.options import RayOptions
-from asyncexec.backends.ray.pending_kills import Kills, until_gone
-from asyncexec.backends.ray.record import Record, Records
-from asyncexec.backends.ray.remote import PASSED_ON, Remote
-from asyncexec.backends.ray.resources import Demand, Nodes, demand_of
+from asyncexec.backends.ray.pending_kills import PendingKills, until_gone
+from asyncexec.backends.ray.resources import Nodes, ResourceRequest, resource_request
+from asyncexec.backends.ray.tasks import MAX_RESUBMISSIONS, RayTasks
 from asyncexec.backends.ray.worker_side import frames
 from asyncexec.backends.registry import make_backend
 from asyncexec.errors import MissingExtraError, OptionError
@@ -115,8 +115,8 @@ def test_what_workers_fetch_themselves_goes_with_tasks_and_what_is_sent_with_the
     tmp_path,
 ):
     def environments(**options):
-        told = RayOptions(**options)
-        return told.runtime_env, told.task_env
+        found = RayOptions(**options)
+        return found.runtime_env, found.task_env
 
     there, here = "s3://bucket/archive.zip", str(tmp_path)
     assert environments(working_dir=there) == ({}, {"working_dir": there})
@@ -130,9 +130,9 @@ def test_what_workers_fetch_themselves_goes_with_tasks_and_what_is_sent_with_the
 
 
 def test_a_task_takes_one_cpu_unless_its_stage_says_otherwise():
-    assert demand_of(program()).options == {"num_cpus": 1.0, "num_gpus": 0.0}
+    assert resource_request(program()).options == {"num_cpus": 1.0, "num_gpus": 0.0}
     asked = {"cpus": 0.5, "gpus": 2, "wheel": 3}
-    assert demand_of(program(resources=asked, memory_bytes=100)).options == {
+    assert resource_request(program(resources=asked, memory_bytes=100)).options == {
         "num_cpus": 0.5,
         "num_gpus": 2.0,
         "memory": 100,
@@ -141,8 +141,8 @@ def test_a_task_takes_one_cpu_unless_its_stage_says_otherwise():
 
 
 def test_memory_stands_in_where_the_stage_says_nothing():
-    assert demand_of(program(), memory_bytes=7).memory_bytes == 7
-    assert demand_of(program(memory_bytes=5), memory_bytes=7).memory_bytes == 5
+    assert resource_request(program(), memory_bytes=7).memory_bytes == 7
+    assert resource_request(program(memory_bytes=5), memory_bytes=7).memory_bytes == 5
 
 
 def nodes(*resources, alive=True):
@@ -164,21 +164,23 @@ def test_dead_nodes_have_nothing():
 
 def test_a_demand_has_to_fit_on_one_node():
     cluster = nodes({"CPU": 4.0, "memory": 1e9}, {"CPU": 2.0, "GPU": 1.0})
-    assert cluster.fit(Demand(cpus=4))
-    assert cluster.fit(Demand(cpus=2, gpus=1))
-    assert cluster.fit(Demand(memory_bytes=10**9))
-    assert not cluster.fit(Demand(cpus=5))
-    assert not cluster.fit(Demand(cpus=4, gpus=1))
-    assert not cluster.fit(Demand(memory_bytes=2 * 10**9))
-    assert not cluster.fit(Demand(custom=(("wheel", 1.0),)))
+    assert cluster.fit(ResourceRequest(cpus=4))
+    assert cluster.fit(ResourceRequest(cpus=2, gpus=1))
+    assert cluster.fit(ResourceRequest(memory_bytes=10**9))
+    assert not cluster.fit(ResourceRequest(cpus=5))
+    assert not cluster.fit(ResourceRequest(cpus=4, gpus=1))
+    assert not cluster.fit(ResourceRequest(memory_bytes=2 * 10**9))
+    assert not cluster.fit(ResourceRequest(custom=(("wheel", 1.0),)))
 
 
 def test_what_no_node_has_is_said_with_what_there_is():
     cluster = nodes({"CPU": 4.0, "memory": 1e9}, {"CPU": 2.0, "GPU": 1.0})
-    assert "5 of 'CPU' (the node with most has 4)" in cluster.why_not(Demand(cpus=5))
-    too_much = Demand(memory_bytes=2 * 10**9)
-    assert "2.0 GB of 'memory' (the node with most has 1.0 GB)" in cluster.why_not(too_much)
-    assert "all at once: 4 of 'CPU', 1 of 'GPU'" in cluster.why_not(Demand(cpus=4, gpus=1))
+    assert "5 of 'CPU' (the node with most has 4)" in cluster.shortage(ResourceRequest(cpus=5))
+    too_much = ResourceRequest(memory_bytes=2 * 10**9)
+    assert "2.0 GB of 'memory' (the node with most has 1.0 GB)" in cluster.shortage(too_much)
+    assert "all at once: 4 of 'CPU', 1 of 'GPU'" in cluster.shortage(
+        ResourceRequest(cpus=4, gpus=1)
+    )
 
 
 # On the worker.
@@ -186,8 +188,8 @@ def test_what_no_node_has_is_said_with_what_there_is():
 
 def test_quick_tasks_are_told_of_together():
     call = call_of(lambda index: index[0], 50)
-    told = list(frames(call, None))
-    reports = [report for frame in told for report in decode_reports(frame)]
+    found = list(frames(call, None))
+    reports = [report for frame in found for report in decode_reports(frame)]
     assert [report.attempt for report in reports] == list(range(10, 60))
     assert {report.status for report in reports} == {Status.SUCCEEDED}
     assert all(report.peak_bytes > 0 for report in reports)
@@ -244,7 +246,7 @@ def test_a_program_that_cannot_be_loaded_fails_every_job():
 
 
 def test_a_record_says_what_runs_until_it_has_ended():
-    records, seen = Records(), []
+    records, seen = AttemptFiles(), []
     records.open(here=True)
     try:
         path = records.path()
@@ -259,7 +261,7 @@ def test_a_record_says_what_runs_until_it_has_ended():
         assert [started.attempt for started in seen] == [10, 11]
         assert all(started.worker.endswith(f":{os.getpid()}") for started in seen)
         assert records.running(path) is None
-        records.forget(path)
+        records.remove(path)
         assert not Path(path).exists()
     finally:
         records.close()
@@ -268,11 +270,11 @@ def test_a_record_says_what_runs_until_it_has_ended():
 
 
 def test_there_is_no_record_of_workers_elsewhere():
-    records = Records()
+    records = AttemptFiles()
     records.open(here=False)
     assert records.path() is None
     assert records.running(None) is None
-    records.forget(None)
+    records.remove(None)
     records.close()
 
 
@@ -284,7 +286,7 @@ def test_a_record_that_cannot_be_written_is_done_without(tmp_path):
 # Calls that are given to a worker which is being killed because of another.
 
 
-class Deaths(Remote):
+class Deaths(RayTasks):
     """Its workers die, so many of them, and tell so much before."""
 
     def __init__(self, kills, *, deaths, told=0, begun=None):
@@ -292,10 +294,10 @@ class Deaths(Remote):
         self.deaths, self.told, self.begun = deaths, told, begun
         self.calls = 0
 
-    def _function(self, demand):
+    def _function(self, request):
         return None
 
-    async def _submitted(self, call, record, function):
+    async def _submit(self, call, record, function):
         self.calls += 1
         return self._stream()
 
@@ -303,7 +305,7 @@ class Deaths(Remote):
         from ray.exceptions import WorkerCrashedError
 
         if self.begun is not None:
-            Record.create(self.begun).started(10)
+            AttemptFile.create(self.begun).started(10)
         for _ in range(self.told):
             yield _soon(b"told")
         if self.calls <= self.deaths:
@@ -311,24 +313,24 @@ class Deaths(Remote):
         yield _soon(b"frame")
 
     async def frames(self):
-        return [frame async for frame in self.run(call_of(abs, 1), self.begun, Demand())]
+        return [frame async for frame in self.run(call_of(abs, 1), self.begun, ResourceRequest())]
 
 
 async def _soon(frame):
     return frame
 
 
-def a_kill() -> Kills:
-    kills = Kills()
+def a_kill() -> PendingKills:
+    kills = PendingKills()
     kills.note()
     return kills
 
 
 @needs_ray
 async def test_a_call_that_met_the_end_of_a_killed_worker_is_passed_on_without_a_word():
-    remote = Deaths(a_kill(), deaths=PASSED_ON)
+    remote = Deaths(a_kill(), deaths=MAX_RESUBMISSIONS)
     assert await remote.frames() == [b"frame"]
-    assert remote.calls == PASSED_ON + 1
+    assert remote.calls == MAX_RESUBMISSIONS + 1
 
 
 @needs_ray
@@ -340,10 +342,10 @@ async def test_a_call_that_met_the_end_of_a_killed_worker_is_passed_on_without_a
 async def test_a_call_is_lost(killed, died):
     from ray.exceptions import WorkerCrashedError
 
-    remote = Deaths(a_kill() if killed else Kills(), **died)
+    remote = Deaths(a_kill() if killed else PendingKills(), **died)
     with pytest.raises(WorkerCrashedError):
         await remote.frames()
-    assert remote.calls == (PASSED_ON + 1 if died["deaths"] > PASSED_ON else 1)
+    assert remote.calls == (MAX_RESUBMISSIONS + 1 if died["deaths"] > MAX_RESUBMISSIONS else 1)
 
 
 @needs_ray

@@ -405,7 +405,7 @@ def test_a_cluster_is_reached_by_its_address_and_left_running(lent_ray, tmp_path
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "note.txt").write_text("from the folder")
-    told = subprocess.run(
+    found = subprocess.run(
         [sys.executable, script, address, folder],
         cwd=REPOSITORY,
         capture_output=True,
@@ -413,9 +413,9 @@ def test_a_cluster_is_reached_by_its_address_and_left_running(lent_ray, tmp_path
         timeout=120,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    assert "result ('from the folder', 'hello') 2" in told.stdout
-    assert "a task says hello" in told.stdout + told.stderr
+    assert found.returncode == 0, found.stderr
+    assert "result ('from the folder', 'hello') 2" in found.stdout
+    assert "a task says hello" in found.stdout + found.stderr
     assert ray.cluster_resources()["CPU"] == 2
 
 

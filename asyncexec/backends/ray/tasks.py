@@ -1,4 +1,4 @@
-"""Ray tasks that run batches: how they are submitted, listened to and killed."""
+"""Run batches as streaming Ray tasks: submit, follow and kill them."""
 
 from __future__ import annotations
 
@@ -12,72 +12,77 @@ import anyio
 
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.ray import worker_side
+from asyncexec.backends.ray.attempt_file import read_attempt
 from asyncexec.backends.ray.options import RayOptions
-from asyncexec.backends.ray.pending_kills import KILL_SECONDS, KILLS, Kills, until_gone
-from asyncexec.backends.ray.record import last
-from asyncexec.backends.ray.resources import Demand
+from asyncexec.backends.ray.pending_kills import (
+    KILL_SECONDS,
+    PENDING_KILLS,
+    PendingKills,
+    until_gone,
+)
+from asyncexec.backends.ray.resources import ResourceRequest
 from asyncexec.errors import BackendError, WorkerLostError
 from asyncexec.worker.remote_batch import RemoteBatch
 
-# Larger calls are copied into Ray's object store, which may have to make room first.
+# Larger calls are copied into Ray's object store, which may have to free memory first, and so may block.
 LARGE_BYTES = 64_000
-# How often a call that met the end of a killed worker is passed on.
-PASSED_ON = 3
+# The most times that a call is submitted again which was lost to the kill of another.
+MAX_RESUBMISSIONS = 3
 SHUT_DOWN = "executor 'ray': Ray was shut down in this process while it was used"
 
 _log = logging.getLogger(__name__)
 
 
-class Remote:
-    """Runs batches as Ray tasks; one for each time that Ray is opened.
+class RayTasks:
+    """Runs batches as Ray tasks; made each time that Ray is opened.
 
     Parameters
     ----------
     options : RayOptions
     thread : SystemThread
-        For what blocks.
+        Runs what blocks.
     kills : Kills
-        Where those of this process are noted.
+        Where the kills of this process are noted.
     """
 
     def __init__(
         self,
         options: RayOptions | None = None,
         thread: SystemThread | None = None,
-        kills: Kills = KILLS,
+        kills: PendingKills = PENDING_KILLS,
     ) -> None:
         self._options = options
         self._thread = thread
         self._kills = kills
-        self._functions: dict[Demand, Any] = {}
+        self._functions: dict[ResourceRequest, Any] = {}
 
     async def run(
-        self, call: RemoteBatch, record: str | None, demand: Demand
+        self, call: RemoteBatch, record: str | None, request: ResourceRequest
     ) -> AsyncIterator[bytes]:
-        """Run ``call`` on a worker, and yield its frames as they come; kill the worker when cancelled.
+        """Run ``call`` on a worker, and yield its frames as they arrive; kill the worker when cancelled.
 
-        A call that was given to a worker which was being killed because of another is passed on to the next.
+        A call that Ray has placed on a worker which was just being killed is submitted again.
         """
-        for left in reversed(range(PASSED_ON + 1)):
-            told = False
+        for left in reversed(range(MAX_RESUBMISSIONS + 1)):
+            reported = False
             try:
-                async for frame in self._frames(call, record, demand):
-                    told = True
+                async for frame in self._frames(call, record, request):
+                    reported = True
                     yield frame
             except Exception as error:
-                begun = told or last(record) is not None
+                begun = reported or read_attempt(record) is not None
                 if begun or not left or not (_is_loss(error) and self._kills.recent):
                     raise
             else:
                 return
 
     async def _frames(
-        self, call: RemoteBatch, record: str | None, demand: Demand
+        self, call: RemoteBatch, record: str | None, request: ResourceRequest
     ) -> AsyncIterator[bytes]:
         stream: Any = None
-        # What is cancelled has to be known to be killed.
+        # Without its stream a call could not be killed, so submitting is not cancelled.
         with anyio.CancelScope(shield=True):
-            stream = await self._submitted(call, record, self._function(demand))
+            stream = await self._submit(call, record, self._function(request))
         try:
             async for frame in stream:
                 yield await frame
@@ -85,7 +90,7 @@ class Remote:
             await _kill(stream, record, self._kills)
             raise
 
-    async def _submitted(self, call: RemoteBatch, record: str | None, function: Any) -> Any:
+    async def _submit(self, call: RemoteBatch, record: str | None, function: Any) -> Any:
         import ray
 
         if not ray.is_initialized():
@@ -95,7 +100,7 @@ class Remote:
         return function.remote(call, record)
 
     def plain(self, function: Any) -> Any:
-        """Return a Ray function that takes no resources, on a worker like those of tasks."""
+        """Return a Ray function that takes no resources, and runs on a worker like those of tasks."""
         import ray
 
         return ray.remote(num_cpus=0, max_retries=0, **self._environment)(function)
@@ -105,22 +110,22 @@ class Remote:
         env = {} if self._options is None else self._options.task_env
         return {"runtime_env": env} if env else {}
 
-    def _function(self, demand: Demand) -> Any:
-        """Return the Ray function for calls that take so much; making it costs more than calling it."""
-        function = self._functions.get(demand)
+    def _function(self, request: ResourceRequest) -> Any:
+        """Return the Ray function for calls with these resources; cached, as making it costs more than calling it."""
+        function = self._functions.get(request)
         if function is None:
             import ray
 
-            options = {**demand.options, **self._environment}
+            options = {**request.options, **self._environment}
             if self._options is not None and self._options.max_calls is not None:
                 options["max_calls"] = self._options.max_calls
             decorate = ray.remote(num_returns="streaming", max_retries=0, **options)
-            function = self._functions[demand] = decorate(worker_side.frames)
+            function = self._functions[request] = decorate(worker_side.frames)
         return function
 
 
-async def probe(remote: Remote) -> None:
-    """Find out whether workers can run tasks at all, and warn where they have another version of asyncexec.
+async def check_workers(remote: RayTasks) -> None:
+    """Check that workers can run tasks at all, and warn if they have another version of asyncexec.
 
     Raises
     ------
@@ -130,7 +135,7 @@ async def probe(remote: Remote) -> None:
     try:
         theirs = await remote.plain(worker_side.version).remote()
     except Exception as error:
-        meant = as_lost(error)
+        meant = classify_error(error)
         if isinstance(meant, BackendError):
             raise meant from error
         raise BackendError(
@@ -141,8 +146,8 @@ async def probe(remote: Remote) -> None:
         _log.warning("Ray's workers have asyncexec %s, and this process has %s", theirs, ours)
 
 
-def as_lost(error: Exception) -> Exception:
-    """Return what an error of a call means: a worker that is gone, memory that was short, a broken system."""
+def classify_error(error: Exception) -> Exception:
+    """Return the meaning of an error of a call: a lost worker, too little memory, or a broken system."""
     import ray
     from ray.exceptions import (
         OutOfMemoryError,
@@ -175,7 +180,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _last_line(error: Exception) -> str:
-    """Return where a traceback in a message says what happened."""
+    """Return the last line of a message with a traceback, which names the error."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip(" .")]
     return lines[-1] if lines else type(error).__name__
 
@@ -196,7 +201,7 @@ def _is_loss(error: Exception) -> bool:
     return isinstance(error, WorkerCrashedError)
 
 
-async def _kill(stream: Any, record: str | None, kills: Kills) -> None:
+async def _kill(stream: Any, record: str | None, kills: PendingKills) -> None:
     """Kill the worker of a call, and wait until it is dead, or the call turns out to have ended."""
     import ray
 
@@ -207,9 +212,9 @@ async def _kill(stream: Any, record: str | None, kills: Kills) -> None:
                 ray.cancel(stream, force=True)
                 async for frame in stream:
                     await frame
-            except Exception:  # noqa: BLE001 - whatever Ray says, the worker's end is what counts
-                # Ray says so of what has not begun, too, and before the process has gone.
-                if (begun := last(record)) is not None:
+            except Exception:  # noqa: BLE001 - whatever Ray raises, only the end of the worker counts
+                # Ray raises also for tasks that have not started, and before the process has gone.
+                if (begun := read_attempt(record)) is not None:
                     await until_gone(begun[1])
     finally:
         kills.note()

@@ -1,4 +1,4 @@
-"""Starting a Ray on this machine, and connecting to one: what is asked of it, and what it is kept from doing."""
+"""Start Ray on this machine, or connect to a running one."""
 
 from __future__ import annotations
 
@@ -23,51 +23,54 @@ from asyncexec.errors import BackendError
 REACH_SECONDS = 10.0
 OBJECT_STORE_BYTES = 512 * 2**20
 LOOPBACK = "127.0.0.1"
-# A socket's path may have 107 bytes, and Ray adds 70 to that of its directory.
+# The path of a socket may have 107 bytes, and Ray adds 70 to the directory.
 _LONGEST_DIRECTORY = 36
 
 
 class Connection:
-    """A connection to Ray that was made here.
+    """A connection to Ray that was made here, shared by the backends of this process.
 
     Attributes
     ----------
     users : int
-        How many backends use it.
+        The number of backends that use it.
     directory : Path or None
-        Of the Ray that was started for it.
+        The directory of the Ray that was started for it.
     job : str
-        By which it is told from another that somebody has made since.
+        The identity by which it differs from a connection that somebody else has made since.
     keeper : Keeper
     """
 
-    def __init__(self, directory: Path | None, job: str, keeper: Keeper) -> None:
+    def __init__(
+        self, directory: Path | None, job_identity: str, keep_alive: KeepAliveThread
+    ) -> None:
         self.users = 0
         self.directory = directory
-        self.job = job
-        self.keeper = keeper
+        self.job_identity = job_identity
+        self.keep_alive = keep_alive
 
 
-class Keeper:
-    """A thread that starts Ray, and lives as long as it.
+class KeepAliveThread:
+    """The thread that starts Ray, and stays alive as long as Ray does.
 
-    Ray asks Linux to kill its processes when the driver dies; to Linux, that is the thread that has started them.
+    Ray has Linux kill its processes when their parent dies; to Linux, the parent is the thread that started them, and
+    not the process.
     """
 
     def __init__(self) -> None:
-        self._let_go = threading.Event()
+        self._released = threading.Event()
         self._thread: threading.Thread | None = None
 
     def run(self, function: Callable[[], object]) -> None:
-        """Have ``function`` called, wait for it, and raise what it raises."""
+        """Call ``function`` in the thread, wait for it, and raise what it raises."""
         called: Future[object] = Future()
 
         def keep() -> None:
             try:
                 called.set_result(function())
-            except BaseException as error:  # noqa: BLE001 - it belongs to whoever waits
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
                 called.set_exception(error)
-            self._let_go.wait()
+            self._released.wait()
 
         self._thread = threading.Thread(target=keep, name="asyncexec-ray-keeper", daemon=True)
         self._thread.start()
@@ -75,13 +78,13 @@ class Keeper:
 
     def end(self) -> None:
         """End the thread, once Ray has ended."""
-        self._let_go.set()
+        self._released.set()
         if self._thread is not None:
             self._thread.join()
 
 
 async def check_reachable(address: str | None) -> None:
-    """Raise at once where nothing listens: Ray would try for half a minute, and cannot be interrupted.
+    """Raise at once if nothing listens at the address: Ray would try for half a minute, and cannot be interrupted.
 
     Raises
     ------
@@ -90,7 +93,7 @@ async def check_reachable(address: str | None) -> None:
     """
     host, _, port = (address or "").rpartition(":")
     if not port.isdigit():
-        return  # Ray finds it itself.
+        return  # Ray resolves it itself.
     try:
         with anyio.fail_after(REACH_SECONDS):
             stream = await anyio.connect_tcp(host.strip("[]"), int(port))
@@ -102,8 +105,8 @@ async def check_reachable(address: str | None) -> None:
         ) from error
 
 
-def connect(options: RayOptions) -> Connection:
-    """Connect this process, which has no connection, to Ray as the options say; blocks for seconds.
+def connect_ray(options: RayOptions) -> Connection:
+    """Connect this process, which has no connection yet, to Ray; blocks for seconds.
 
     Raises
     ------
@@ -124,22 +127,22 @@ def connect(options: RayOptions) -> Connection:
             arguments |= _local_options(options, directory)
         else:
             arguments["address"] = options.address
-        keeper = Keeper()
+        keep_alive = KeepAliveThread()
         try:
-            keeper.run(partial(ray.init, **arguments))
+            keep_alive.run(partial(ray.init, **arguments))
         except Exception as error:
             where = "start" if options.address is None else f"connect to {options.address!r}"
             with contextlib.suppress(Exception):
                 ray.shutdown()
-            keeper.end()
-            remove(directory)
+            keep_alive.end()
+            remove_directory(directory)
             raise BackendError(f"executor 'ray': Ray did not {where}: {error}") from error
-        return Connection(directory, job(), keeper)
+        return Connection(directory, job_identity(), keep_alive)
 
 
 def _local_options(options: RayOptions, directory: Path) -> dict[str, Any]:
     arguments: dict[str, Any] = {
-        "address": "local",  # Whatever RAY_ADDRESS says.
+        "address": "local",  # This overrides RAY_ADDRESS.
         "num_cpus": usable_cores() if options.cpus is None else options.cpus,
         "num_gpus": options.gpus,
         "resources": dict(options.resources or {}) or None,
@@ -152,15 +155,15 @@ def _local_options(options: RayOptions, directory: Path) -> dict[str, Any]:
     return arguments
 
 
-def job() -> str:
-    """Return what tells the connection of this process from any other."""
+def job_identity() -> str:
+    """Return the identity of this process's connection."""
     import ray
 
     context = ray.get_runtime_context()
     return f"{context.gcs_address} {context.get_job_id()}"
 
 
-def remove(directory: Path | None) -> None:
+def remove_directory(directory: Path | None) -> None:
     """Remove the directory of a Ray that has ended."""
     if directory is not None:
         shutil.rmtree(directory, ignore_errors=True)
@@ -168,11 +171,11 @@ def remove(directory: Path | None) -> None:
 
 @contextlib.contextmanager
 def _clean_environment() -> Generator[None]:
-    """Have Ray's processes send no statistics, and undo what Ray does to the environment of this one."""
+    """Keep Ray's processes from sending usage statistics, and undo Ray's changes to this environment."""
     names = ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_CLIENT_MODE", "PYTHONBREAKPOINT")
     before = {name: os.environ.get(name) for name in names}
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    # It remarks that it does not handle SIGTERM outside the main thread, and that it uses tokens: both as wanted.
+    # Ray logs that it does not handle SIGTERM outside the main thread, and that it uses tokens; both are intended.
     log = logging.getLogger("ray")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -189,10 +192,10 @@ def _clean_environment() -> Generator[None]:
 
 @contextlib.contextmanager
 def _on_loopback(options: RayOptions) -> Generator[None]:
-    """Have a Ray that is started here listen on loopback only.
+    """Make a Ray that is started here listen on loopback only.
 
-    Asked for 127.0.0.1, Ray takes the machine's address in the network instead, and listens everywhere, except where
-    it knows no clusters: so that is what it is told while it starts. Its token guards it in any case.
+    Asked for 127.0.0.1, Ray takes the machine's network address instead, and listens on all interfaces, unless it is
+    built without support for clusters: so it is made to believe that while it starts. Its token guards it in any case.
     """
     from ray._private import ray_constants as constants
 
