@@ -23,7 +23,7 @@ RIDDLE = re.compile(
 QUESTIONS = {
     ".": 1,
     "array": 25,
-    "backends": 107,
+    "backends": 93,
     "cli": 0,
     "engine": 7,
     "events": 0,
@@ -42,7 +42,7 @@ QUESTIONS = {
 RIDDLES = {
     ".": 0,
     "array": 7,
-    "backends": 59,
+    "backends": 52,
     "cli": 0,
     "engine": 1,
     "events": 0,

@@ -14,7 +14,6 @@ STILL_TWICE = {
     "Function",
     "Place",
     "Progress",
-    "check_workers",
 }
 
 type Homes = dict[str, set[str]]

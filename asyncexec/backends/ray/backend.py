@@ -26,7 +26,7 @@ from asyncexec.backends.ray.session import (
     inspect_cluster,
     release_connection,
 )
-from asyncexec.backends.ray.tasks import RayTasks, check_workers, classify_error
+from asyncexec.backends.ray.tasks import RayTasks, check_ray_workers, classify_error
 from asyncexec.errors import ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
@@ -109,7 +109,7 @@ class RaySystem:
             self._tasks = RayTasks(self._options, thread)
             self._caller = RemoteCaller()
             self._files.open(here=self.capabilities.locality.on_this_host)
-            await check_workers(self._tasks)
+            await check_ray_workers(self._tasks)
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close()

@@ -124,7 +124,7 @@ class RayTasks:
         return function
 
 
-async def check_workers(remote: RayTasks) -> None:
+async def check_ray_workers(remote: RayTasks) -> None:
     """Check that workers can run tasks at all, and warn if they have another version of asyncexec.
 
     Raises

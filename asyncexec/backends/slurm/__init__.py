@@ -1,7 +1,7 @@
 """The ``slurm`` executor.
 
-``request`` says what a job asks for, ``commands`` calls SLURM's programs, ``channel`` is how a job and its driver
-exchange messages (by files), ``worker_side`` runs in the job, ``client`` does all that blocks on this side,
+``request`` holds the arguments of a job, ``commands`` calls SLURM's programs, ``channel`` passes messages between a job
+and its driver (by files), ``worker_side`` runs in the job, ``client`` does everything that blocks on the driver's side,
 ``idle_jobs`` keeps the jobs without work, and ``system`` is the side of the event loop.
 """
 

@@ -1,4 +1,4 @@
-"""A SLURM cluster as a backend: job arrays, submitted by submitit."""
+"""The ``slurm`` executor: job arrays on a SLURM cluster, submitted by submitit."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _NAME = "slurm"
 class SlurmBackend(CallsBackend):
     """Run tasks as jobs of a SLURM cluster.
 
-    Each job runs one batch of tasks at a time, and is kept for a while when it has nothing to do; jobs that are needed
-    at the same time are one job array. Jobs are told what to do, and tell what they did, by files in a folder that
-    they share with the driver. Used from a machine that can submit jobs.
+    Each job runs one batch of tasks at a time, and is kept for a while when it is idle; jobs that are needed at the
+    same time are one job array. Jobs and driver exchange messages by files in a folder that they share. The driver runs
+    on a machine that can submit jobs.
 
     Its options are the fields of :class:`SlurmOptions`.
 
     Raises
     ------
     OptionError
-        If an option is not what it should be; on entering, if SLURM refuses such jobs.
+        If the value of an option is not allowed; on entering, if SLURM refuses such jobs.
     MissingExtraError
         If submitit is not installed.
     """
@@ -56,6 +56,6 @@ class SlurmBackend(CallsBackend):
         super().__init__(self._slurm)
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Give these workers nothing more until told otherwise: a job ends its batch, and gets no other."""
+        """Give these workers no more batches until the next call: their jobs finish the ones they have."""
         self._slurm.avoid(workers)
         self._dispatch()

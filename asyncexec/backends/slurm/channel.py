@@ -1,13 +1,14 @@
-"""How a job and its driver talk: by three files in a folder that both see.
+"""The messages between a job and its driver: three files in a folder that both see.
 
-The driver appends what is to be run to ``work``: batches, and at last an empty frame, after which the job ends. The job
-appends to ``answer``: reports as plain data (``codec.encode_reports``), then an empty frame at the end of each batch.
-The driver appends attempts that are not to be started to ``dropped``. Whoever is about to act writes first and reads
-then: the job tells that an attempt starts, and then looks whether it was dropped; the driver drops it, and then looks
-whether it has started. So one of them at least sees the other.
+The driver appends to ``work``: batches, and at last an empty frame, after which the job ends. The job appends to
+``answer``: reports as plain data (``codec.encode_reports``), then an empty frame at the end of each batch. The driver
+appends to ``dropped`` the attempts that must not start.
 
-Files are made by the driver, appended to, closed after each write and opened for each read, since that is what network
-file systems are consistent about.
+Both sides write before they read: the job reports that an attempt starts, and then reads whether it was dropped; the
+driver drops it, and then reads whether it has started. So at least one of them sees the other.
+
+The driver creates the files. They are closed after each write and opened for each read, because network file systems
+are consistent only then.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ class AppendOnlyFile:
         self._read = 0
         self._frames = FrameReader()
 
-    def make(self) -> None:
-        """Make the file."""
+    def create(self) -> None:
+        """Create the file."""
         self._file.touch()
 
     def append(self, frame: bytes) -> None:
@@ -42,7 +43,7 @@ class AppendOnlyFile:
             file.write(pack_frame(frame))
 
     def frames(self) -> list[bytes]:
-        """Return the whole frames that have come since the last call."""
+        """Return the complete frames that have arrived since the last call."""
         with self._file.open("rb") as file:
             file.seek(self._read)
             data = file.read()
@@ -58,25 +59,25 @@ class JobChannel:
         self.work = AppendOnlyFile(folder / "work")
         self.answer = AppendOnlyFile(folder / "answer")
 
-    def make(self) -> None:
-        """Make the files."""
+    def create(self) -> None:
+        """Create the folder and the files."""
         self.folder.mkdir(parents=True)
-        self.work.make()
-        self.answer.make()
+        self.work.create()
+        self.answer.create()
         self._dropped.touch()
 
     def drop(self, attempts: Collection[int]) -> None:
-        """Have these left out, unless they have started."""
+        """Drop these attempts, unless they have started."""
         with self._dropped.open("ab") as file:
             file.write(b"".join(map(_ATTEMPT.pack, attempts)))
 
     def was_dropped(self, attempt: int) -> bool:
-        """Whether the driver does not want it any more."""
+        """Return whether the driver has dropped the attempt."""
         data = self._dropped.read_bytes()
         whole = len(data) - len(data) % _ATTEMPT.size
         return (attempt,) in _ATTEMPT.iter_unpack(data[:whole])
 
-    def tell(self, reports: Sequence[Report]) -> None:
+    def report(self, reports: Sequence[Report]) -> None:
         """Append reports to the answer."""
         self.answer.append(encode_reports(reports))
 

@@ -1,4 +1,4 @@
-"""Everything here that blocks: submitting, looking at answers, asking the queue, killing. Used in one thread."""
+"""The blocking side of the driver: submit jobs, read answers, query the queue, kill. Used in one thread."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from asyncexec.backends.slurm import commands, request
 from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.backends.slurm.commands import NEVER, JobState
 from asyncexec.backends.slurm.options import SlurmOptions
-from asyncexec.backends.slurm.worker_side import InJob, JobPayload
+from asyncexec.backends.slurm.worker_side import JobMain, JobPayload
 from asyncexec.errors import BackendError
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.remote_batch import RemoteBatch
 
-SUSPICIOUS_SECONDS = 1.0
-SIGHTINGS = 2
+RECHECK_SECONDS = 1.0
+MAX_MISSES = 2
 LOG_CHARACTERS = 400
-# A job ends by itself when its driver has been silent for so much longer than it should be.
-FORSAKEN_SECONDS = 60.0
+# A job ends by itself when its driver has been silent for this much longer than a job may be idle.
+ORPHAN_SECONDS = 60.0
 REMOVALS = 10
 REMOVAL_PAUSE_SECONDS = 0.1
-# Each array is a file with its arguments in it; submitit would refuse large ones.
+# Each array is one file with its arguments; submitit would refuse large ones.
 LARGEST_GB = 1_000.0
 
 
 class JobLostError(Exception):
-    """A job ended without having told the end of its tasks."""
+    """A job ended without having reported the end of its tasks."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Job:
-    """One job of SLURM's; ``id`` is empty until it is submitted. It has one batch at a time."""
+class SlurmJob:
+    """A SLURM job; ``id`` is empty until it is submitted. It has one batch at a time."""
 
     channel: JobChannel
     id: str = ""
-    sightings: int = 0
+    misses: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class News:
-    """What was heard of a job: reports, that its batch has ended, or why it will not."""
+class JobUpdate:
+    """The changes of a job since the last poll: reports, the end of its batch, or the error that prevents it."""
 
-    job: Job
+    job: SlurmJob
     reports: Sequence[Report] = ()
     ended: bool = False
     error: Exception | None = None
     dropped: Collection[int] = field(default=frozenset())
 
 
-class Desk:
-    """Where jobs are submitted and watched.
+class SlurmClient:
+    """Submits, feeds, watches and kills jobs.
 
     Parameters
     ----------
@@ -68,21 +68,21 @@ class Desk:
     def __init__(self, options: SlurmOptions) -> None:
         self._options = options
         self._parent = options.shared_folder
-        self._patience = options.linger_seconds + FORSAKEN_SECONDS
+        self._patience = options.linger_seconds + ORPHAN_SECONDS
         self._name = ""
         self._folder = self._parent
         self._executor: Any = None
-        self._asked_at = 0.0
+        self._queried_at = 0.0
         self._made = 0
-        self._leaving: deque[tuple[float, Job]] = deque()
+        self._ending: deque[tuple[float, SlurmJob]] = deque()
 
     def open(self) -> None:
-        """See that jobs can be submitted, and make a folder for them.
+        """Check that jobs can be submitted, and make a folder for them.
 
         Raises
         ------
         BackendError
-            If there is no SLURM here, or the folder cannot be made.
+            If there is no SLURM here, or the folder cannot be created.
         OptionError
             If SLURM would refuse such jobs.
         """
@@ -91,7 +91,7 @@ class Desk:
         self._name = f"asyncexec-{uuid4().hex[:12]}"
         self._folder = self._parent / self._name
         try:
-            # For this user alone: what lies in there is run.
+            # Only this user may write there, because jobs unpickle and run the contents.
             (self._folder / "programs").mkdir(parents=True)
             self._folder.chmod(0o700)
             setup = self._write_environment()
@@ -103,7 +103,7 @@ class Desk:
         self._executor = self._make_executor(setup)
 
     def _write_environment(self) -> list[str]:
-        """Return the commands that set it; values stay out of the script, which the cluster keeps."""
+        """Return the commands that set the environment; the values stay out of the script, which the cluster keeps."""
         variables = self._options.env_vars
         if not variables:
             return []
@@ -118,7 +118,7 @@ class Desk:
 
         executor = SlurmExecutor(
             self._folder / "submitit",
-            max_num_timeout=0,  # Once is what a job runs: trying again is the engine's.
+            max_num_timeout=0,  # A job runs once: retries are the engine's.
             max_pickle_size_gb=LARGEST_GB,
             python=self._options.python,
         )
@@ -132,35 +132,35 @@ class Desk:
         )
         return executor
 
-    def make_job(self) -> Job:
-        """Return a job, not submitted yet; may be called in any thread."""
+    def new_job(self) -> SlurmJob:
+        """Return a job that is not submitted yet; may be called in any thread."""
         self._made += 1
-        return Job(channel=JobChannel(self._folder / "jobs" / str(self._made)))
+        return SlurmJob(channel=JobChannel(self._folder / "jobs" / str(self._made)))
 
-    def give(self, orders: Mapping[Job, RemoteBatch]) -> None:
-        """Give each job its next call; those that are new are submitted: one, or an array of them.
+    def assign(self, assignments: Mapping[SlurmJob, RemoteBatch]) -> None:
+        """Assign a call to each job; new jobs are submitted: one, or an array of them.
 
         Raises
         ------
         BackendError
-            If SLURM does not take them.
+            If SLURM refuses them.
         """
-        fresh = [job for job in orders if not job.id]
-        for job in fresh:
-            job.channel.make()
-        for job, call in orders.items():
+        new_jobs = [job for job in assignments if not job.id]
+        for job in new_jobs:
+            job.channel.create()
+        for job, call in assignments.items():
             batch = JobPayload(RemoteBatch(call.key, None, call.jobs), self._program(call))
             job.channel.work.append(pickle.dumps(batch))
-        if not fresh:
+        if not new_jobs:
             return
         try:
             submitted = self._executor.submit_array(
-                [InJob(str(job.channel.folder), self._patience) for job in fresh]
+                [JobMain(str(job.channel.folder), self._patience) for job in new_jobs]
             )
         except Exception as error:
-            told = " ".join(str(error).split())
-            raise BackendError(f"executor 'slurm': jobs cannot be submitted: {told}") from error
-        for job, handle in zip(fresh, submitted, strict=True):
+            message = " ".join(str(error).split())
+            raise BackendError(f"executor 'slurm': jobs cannot be submitted: {message}") from error
+        for job, handle in zip(new_jobs, submitted, strict=True):
             job.id = handle.job_id
 
     def _program(self, call: RemoteBatch) -> str:
@@ -172,30 +172,30 @@ class Desk:
             unfinished.rename(program)
         return str(program)
 
-    def look(
-        self, jobs: Collection[Job], drops: Mapping[Job, Collection[int]] | None = None
-    ) -> list[News]:
-        """Return what is new of ``jobs``, having dropped what is to be dropped."""
+    def poll(
+        self, jobs: Collection[SlurmJob], drops: Mapping[SlurmJob, Collection[int]] | None = None
+    ) -> list[JobUpdate]:
+        """Drop attempts, and return the updates of ``jobs``."""
         drops = drops or {}
         for job, attempts in drops.items():
             job.channel.drop(attempts)
-        states = self._ask(jobs)
-        news = [self._look(job, states, drops.get(job, ())) for job in jobs]
-        return [n for n in news if n.reports or n.ended or n.error or n.dropped]
+        states = self._query_states(jobs)
+        updates = [self._poll_job(job, states, drops.get(job, ())) for job in jobs]
+        return [n for n in updates if n.reports or n.ended or n.error or n.dropped]
 
-    def _ask(self, jobs: Collection[Job]) -> dict[str, JobState] | None:
-        suspicious = any(job.sightings for job in jobs)
+    def _query_states(self, jobs: Collection[SlurmJob]) -> dict[str, JobState] | None:
+        suspicious = any(job.misses for job in jobs)
         poll = self._options.poll_seconds
-        patience = min(SUSPICIOUS_SECONDS, poll) if suspicious else poll
+        interval = min(RECHECK_SECONDS, poll) if suspicious else poll
         now = time.monotonic()
-        if now - self._asked_at < patience:
+        if now - self._queried_at < interval:
             return None
-        self._asked_at = now
+        self._queried_at = now
         return commands.states(self._name)
 
-    def _look(
-        self, job: Job, states: Mapping[str, JobState] | None, dropped: Collection[int]
-    ) -> News:
+    def _poll_job(
+        self, job: SlurmJob, states: Mapping[str, JobState] | None, dropped: Collection[int]
+    ) -> JobUpdate:
         reports: list[Report] = []
         ended = False
         error: Exception | None = None
@@ -206,13 +206,15 @@ class Desk:
         except BackendError as failure:
             error = failure
         except OSError:
-            pass  # A file server that is away; if it stays away, the job is found missing.
+            pass  # The file server may be away for a moment; if it stays away, the job is found missing.
         if states is not None and not ended and error is None:
-            error = self._doubt(job, states, heard=bool(reports))
-        return News(job=job, reports=reports, ended=ended, error=error, dropped=dropped)
+            error = self._check_alive(job, states, reported=bool(reports))
+        return JobUpdate(job=job, reports=reports, ended=ended, error=error, dropped=dropped)
 
-    def _doubt(self, job: Job, states: Mapping[str, JobState], *, heard: bool) -> Exception | None:
-        """Return why a job will not end, if it will not."""
+    def _check_alive(
+        self, job: SlurmJob, states: Mapping[str, JobState], *, reported: bool
+    ) -> Exception | None:
+        """Return the error if a job will never end its batch; None as long as it may."""
         state = states.get(job.id, JobState("gone"))
         if state.state == "PENDING" and state.reason in NEVER:
             return BackendError(
@@ -220,13 +222,13 @@ class Desk:
                 f"or for another partition"
             )
         if not commands.missing(states, [job.id]):
-            job.sightings = 0
+            job.misses = 0
             return None
-        # What it wrote last may be on its way.
-        job.sightings = 0 if heard else job.sightings + 1
-        return self._lost(job, state) if job.sightings >= SIGHTINGS else None
+        # Its last reports may still be on their way through the file system.
+        job.misses = 0 if reported else job.misses + 1
+        return self._lost_error(job, state) if job.misses >= MAX_MISSES else None
 
-    def _lost(self, job: Job, state: JobState) -> JobLostError:
+    def _lost_error(self, job: SlurmJob, state: JobState) -> JobLostError:
         log = self._folder / "submitit" / f"{job.id}_0_log.out"
         try:
             end = " ".join(log.read_text(errors="replace").split())[-LOG_CHARACTERS:]
@@ -239,32 +241,32 @@ class Desk:
             f"{why}, and left no log: is the folder {str(self._parent)!r} the same where jobs run?"
         )
 
-    def kill(self, jobs: Collection[Job]) -> None:
-        """End these jobs."""
+    def kill(self, jobs: Collection[SlurmJob]) -> None:
+        """Kill these jobs."""
         commands.kill([job.id for job in jobs if job.id], self._name)
 
-    def dismiss(self, jobs: Collection[Job]) -> None:
-        """Have jobs end that have nothing to do."""
+    def end_jobs(self, jobs: Collection[SlurmJob]) -> None:
+        """Tell idle jobs to end, and remove the files of those that have had the time for it."""
         now = time.monotonic()
         for job in jobs:
             job.channel.work.append(END)
-            self._leaving.append((now, job))
-        while self._leaving and now - self._leaving[0][0] > FORSAKEN_SECONDS:
-            self.forget([self._leaving.popleft()[1]])
+            self._ending.append((now, job))
+        while self._ending and now - self._ending[0][0] > ORPHAN_SECONDS:
+            self.forget([self._ending.popleft()[1]])
 
-    def forget(self, jobs: Collection[Job]) -> None:
-        """Remove the files of jobs that are gone."""
+    def forget(self, jobs: Collection[SlurmJob]) -> None:
+        """Remove the files of jobs that have ended."""
         for job in jobs:
             shutil.rmtree(job.channel.folder, ignore_errors=True)
 
     def close(self) -> None:
-        """End every job, and remove the folder."""
+        """Kill every job, and remove the folder."""
         if self._executor is not None:
             self._executor = None
             try:
                 commands.kill_all(self._name)
             finally:
-                self._leaving.clear()
+                self._ending.clear()
                 self._remove_folder()
 
     def _remove_folder(self) -> None:
@@ -272,4 +274,4 @@ class Desk:
             shutil.rmtree(self._folder, ignore_errors=True)
             if not self._folder.exists():
                 return
-            time.sleep(REMOVAL_PAUSE_SECONDS)  # A job that dies may still write its log.
+            time.sleep(REMOVAL_PAUSE_SECONDS)  # A dying job may still write its log.

@@ -1,4 +1,4 @@
-"""SLURM's own programs, and what they say."""
+"""Call SLURM's programs, and parse their output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IDS_AT_ONCE = 500
 KILL_SECONDS = 1.0
 KILL_POLL_SECONDS = 0.05
 
-# A job in any other state, or that the queue does not know any more, has ended.
+# A job in any other state, or one that the queue no longer lists, has ended.
 ALIVE = frozenset(
     {
         "CONFIGURING",
@@ -35,7 +35,7 @@ ALIVE = frozenset(
         "SUSPENDED",
     }
 )
-# Why a job waits that will wait for ever.
+# The reasons of pending jobs that will never start.
 NEVER = frozenset(
     {
         "AccountNotAllowed",
@@ -50,14 +50,14 @@ NEVER = frozenset(
 
 
 class JobState(NamedTuple):
-    """What the queue says of a job; ``reason`` is why it waits."""
+    """The state of a job in the queue; ``reason`` is why it waits."""
 
     state: str
     reason: str = ""
 
 
 def check_programs() -> None:
-    """See that this machine can submit jobs.
+    """Check that this machine can submit jobs.
 
     Raises
     ------
@@ -73,16 +73,16 @@ def check_programs() -> None:
 
 
 def check_request(flags: Sequence[str]) -> None:
-    """See that SLURM would take such a job.
+    """Check that SLURM would accept such a job.
 
     Raises
     ------
     OptionError
-        If it would not, with what it says.
+        If it would not, with its message.
     """
     done = _run(["sbatch", "--test-only", *flags, "--wrap=true"])
     if done.returncode:
-        raise OptionError(f"executor 'slurm': SLURM refuses such jobs: {_told(done.stderr)}")
+        raise OptionError(f"executor 'slurm': SLURM refuses such jobs: {_message(done.stderr)}")
 
 
 def states(job_name: str) -> dict[str, JobState] | None:
@@ -96,30 +96,31 @@ def states(job_name: str) -> dict[str, JobState] | None:
 
 
 def parse_states(text: str) -> dict[str, JobState]:
-    """Return what ``squeue`` printed as ``id|state|reason``, by id."""
+    """Parse the output of ``squeue`` (``id|state|reason``), by id."""
     rows = [line.strip().split("|") for line in text.splitlines()]
     return {row[0]: JobState(row[1], row[2]) for row in rows if len(row) == 3}
 
 
 def kill(jobs: Sequence[str], job_name: str) -> None:
-    """End these jobs at once, whatever they do, and wait a moment for that; those that have ended are ignored."""
+    """Kill these jobs, and wait a moment for their end; those that have ended are ignored."""
     for start in range(0, len(jobs), IDS_AT_ONCE):
         some = jobs[start : start + IDS_AT_ONCE]
-        # A signal to processes that run, as SLURM gives them half a minute otherwise; then out of the queue.
+        # Kill running processes first, as ``scancel`` alone gives them half a minute; then remove the jobs from the
+        # queue.
         _run(["scancel", "--quiet", "--signal=KILL", *some])
         _run(["scancel", "--quiet", *some])
     _wait(lambda now: missing(now, jobs) == set(jobs), job_name)
 
 
 def kill_all(job_name: str) -> None:
-    """End every job of that name, and wait a moment for that."""
+    """Kill every job of that name, and wait a moment for their end."""
     _run(["scancel", "--quiet", "--signal=KILL", f"--name={job_name}"])
     _run(["scancel", "--quiet", f"--name={job_name}"])
     _wait(lambda now: missing(now, now) == set(now), job_name)
 
 
 def _wait(holds: Callable[[Mapping[str, JobState]], bool], job_name: str) -> None:
-    """Wait until that holds of the states of jobs, but not for long."""
+    """Wait until the states of the jobs meet the condition, but not for long."""
     deadline = time.monotonic() + KILL_SECONDS
     while time.monotonic() < deadline:
         now = states(job_name)
@@ -130,7 +131,7 @@ def _wait(holds: Callable[[Mapping[str, JobState]], bool], job_name: str) -> Non
 
 def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(  # noqa: S603 - SLURM's, with arguments of ours
+        return subprocess.run(  # noqa: S603 - a program of SLURM, with arguments made here
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -143,7 +144,7 @@ def _run(command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         raise BackendError(f"executor 'slurm': {command[0]} does not answer: {error}") from error
 
 
-def _told(text: str) -> str:
+def _message(text: str) -> str:
     return " ".join(text.split()) or "it does not say why"
 
 

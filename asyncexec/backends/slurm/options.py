@@ -25,7 +25,7 @@ _OWN = frozenset({"array", "job_name", "output", "error", "requeue", "wrap"})
 
 
 def _additional(value: object, where: str) -> dict[str, Any]:
-    """Return further options of ``sbatch``, unless the executor sees to them itself."""
+    """Check further options of ``sbatch``, which must not be any that the executor sets itself."""
     given = mapping(value, where)
     for name in given:
         if name.startswith("-") or "=" in name:
@@ -90,7 +90,7 @@ class SlurmOptions:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Memory of each job."""
+        """The memory of each job, in bytes."""
         return bytes_of(self.memory)
 
     @property

@@ -1,4 +1,4 @@
-"""What every job asks SLURM for; what is None is left to the cluster."""
+"""The arguments of every job; None leaves a value to the cluster."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncexec.backends.slurm.options import SlurmOptions
 
 
 def parameters(options: SlurmOptions) -> dict[str, Any]:
-    """Return what submitit has words for, in these."""
+    """Return the arguments that submitit has names for, by these names."""
     size = options.memory_bytes
     known = {
         "partition": options.partition,
@@ -25,12 +25,12 @@ def parameters(options: SlurmOptions) -> dict[str, Any]:
 
 
 def additional(options: SlurmOptions) -> dict[str, Any]:
-    """Return what submitit has no word for; nothing is put into the queue again by SLURM itself."""
+    """Return the other arguments; SLURM must not requeue a job, because retries are the engine's."""
     return {"no_requeue": True, **(options.slurm_additional_parameters or {})}
 
 
 def flags(options: SlurmOptions) -> list[str]:
-    """Return all of it as arguments of ``sbatch``."""
+    """Return all arguments as flags of ``sbatch``."""
     given: list[str] = []
     for name, value in {**parameters(options), **additional(options)}.items():
         flag = f"--{name.replace('_', '-')}"

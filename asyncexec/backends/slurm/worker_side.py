@@ -1,4 +1,4 @@
-"""What runs in a job."""
+"""The main function of a SLURM job: run batches as they arrive."""
 
 from __future__ import annotations
 
@@ -22,56 +22,56 @@ FIRST_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.25
 
 
-class InJob:
-    """What submitit has called in a job: it runs batches, until none has come for a while.
+class JobMain:
+    """The callable that submitit runs in a job: it runs batches, until none has arrived for a while.
 
     Parameters
     ----------
     folder : str
-        Of the files by which driver and job talk (see ``channel``).
+        The folder of the files by which driver and job exchange messages (see ``channel``).
     patience : float
-        Seconds to wait for the next batch, if the driver says nothing.
+        Seconds to wait for the next batch while the driver is silent.
     """
 
-    def __init__(self, folder: str, patience: float) -> None:
+    def __init__(self, folder: str, idle_seconds: float) -> None:
         self.folder = folder
-        self.patience = patience
+        self.idle_seconds = idle_seconds
 
     def __call__(self) -> None:
-        """Run batches as they come."""
-        _end_when_told()
+        """Run batches as they arrive."""
+        _restore_signals()
         channel = JobChannel(Path(self.folder))
         runner = _Runner(channel)
         for frame in self._frames(channel):
-            # From the driver, in a folder of its user's alone.
+            # The frame is from the driver, in a folder that only this user can write to.
             runner.run(pickle.loads(frame))  # noqa: S301
 
     def _frames(self, channel: JobChannel) -> Iterator[bytes]:
-        """Yield what the driver sends, until that is the end, or nothing for a while."""
-        deadline = time.monotonic() + self.patience
+        """Yield the driver's batches, until it sends the end or nothing for a while."""
+        deadline = time.monotonic() + self.idle_seconds
         pause = FIRST_PAUSE_SECONDS
         while time.monotonic() < deadline:
             for frame in channel.work.frames():
                 if frame == END:
                     return
                 yield frame
-                deadline = time.monotonic() + self.patience
+                deadline = time.monotonic() + self.idle_seconds
                 pause = FIRST_PAUSE_SECONDS
             time.sleep(pause)
             pause = min(pause * 1.1, LONGEST_PAUSE_SECONDS)
 
 
 class JobPayload(NamedTuple):
-    """What travels to a job: a call without its program, and the file that holds the program."""
+    """A batch for a job: a call without its program, and the file that holds the program."""
 
     call: RemoteBatch
     program: str
 
 
 class _ChannelControl:
-    """Control and reports of a batch, by the files that the job and its driver share.
+    """Control and reports of a batch, through the files that the job and its driver share.
 
-    The start of an attempt is written before it is looked whether the driver has dropped it; see ``channel``.
+    The start of an attempt is written before reading whether the driver has dropped it; see ``channel``.
     """
 
     def __init__(self, channel: JobChannel, worker: str) -> None:
@@ -81,8 +81,8 @@ class _ChannelControl:
         self._running = 0
 
     def begin(self, attempt: int) -> bool:
-        # The end of one and the start of the next are one write.
-        self._channel.tell([*self._ended, Started(attempt, self._worker)])
+        # The end of one attempt and the start of the next are one write.
+        self._channel.report([*self._ended, Started(attempt, self._worker)])
         self._ended = []
         self._running = attempt
         return self.take()
@@ -94,14 +94,14 @@ class _ChannelControl:
         return True
 
     def started(self, attempt: int) -> None:
-        """Do nothing: it was written when the attempt began."""
+        """Do nothing: the start was written in :meth:`begin`."""
 
     def ended(self, outcome: Outcome) -> None:
         self._ended.append(outcome)
 
     def close(self) -> None:
-        """Write what is left, and that this was all."""
-        self._channel.tell(self._ended)
+        """Write the last outcomes, and the end of the batch."""
+        self._channel.report(self._ended)
         self._channel.answer.append(END)
 
 
@@ -132,8 +132,8 @@ def _program(payload: JobPayload) -> LoadedProgram:
     return program
 
 
-def _end_when_told() -> None:
-    """Undo what submitit has set: end on SIGTERM, and do not stop at the warning before the time limit."""
+def _restore_signals() -> None:
+    """Undo submitit's signal handlers: end on SIGTERM, and ignore the warning before the time limit."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGCONT, signal.SIG_DFL)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from asyncexec.backends.contract import Job as Task, Started
+from asyncexec.backends.contract import AttemptSpec as Task, Started
 from asyncexec.backends.slurm import commands
 from asyncexec.backends.slurm.channel import END, JobChannel
-from asyncexec.backends.slurm.client import Desk, Job, JobLostError
+from asyncexec.backends.slurm.client import JobLostError, SlurmClient, SlurmJob
 from asyncexec.backends.slurm.commands import JobState
-from asyncexec.backends.slurm.idle_jobs import Staff
+from asyncexec.backends.slurm.idle_jobs import IdleJobs
 from asyncexec.backends.slurm.options import SlurmOptions
 from asyncexec.backends.slurm.request import flags
-from asyncexec.backends.slurm.worker_side import InJob, JobPayload
+from asyncexec.backends.slurm.worker_side import JobMain, JobPayload
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.driving import Driven
@@ -33,13 +33,13 @@ from asyncexec.backends.slurm import SlurmBackend  # noqa: E402 - it needs submi
 @pytest.fixture
 def channel(tmp_path):
     made = JobChannel(tmp_path / "job")
-    made.make()
+    made.create()
     return made
 
 
 @pytest.fixture
-def desk(tmp_path):
-    return Desk(
+def client(tmp_path):
+    return SlurmClient(
         SlurmOptions(
             env_vars={"TOKEN": "it's secret"},
             folder=tmp_path,
@@ -113,17 +113,17 @@ async def test_without_slurm_the_error_says_what_is_missing(monkeypatch, tmp_pat
 
 
 def test_the_states_of_jobs_are_read_by_their_ids():
-    told = commands.parse_states("7_1|PENDING|Priority\n7_0|RUNNING|None\n\nnonsense\n")
-    assert told == {"7_1": JobState("PENDING", "Priority"), "7_0": JobState("RUNNING", "None")}
-    told["8"] = JobState("OUT_OF_MEMORY")
-    assert commands.missing(told, ["7_0", "7_1", "8", "9"]) == {"8", "9"}
+    found = commands.parse_states("7_1|PENDING|Priority\n7_0|RUNNING|None\n\nnonsense\n")
+    assert found == {"7_1": JobState("PENDING", "Priority"), "7_0": JobState("RUNNING", "None")}
+    found["8"] = JobState("OUT_OF_MEMORY")
+    assert commands.missing(found, ["7_0", "7_1", "8", "9"]) == {"8", "9"}
 
 
 # The files.
 
 
 def test_frames_come_whole_and_once(channel):
-    channel.tell([Started(5, "here")])
+    channel.report([Started(5, "here")])
     (frame,) = channel.answer.frames()
     assert decode_reports(frame) == [Started(5, "here")]
     assert channel.answer.frames() == []
@@ -152,7 +152,7 @@ def in_job(tmp_path, channel, kernel, tasks, *, io=None, blob=None, key=None, la
     channel.work.append(pickle.dumps(JobPayload(call, str(file))))
     if last:
         channel.work.append(END)
-    return InJob(str(channel.folder), patience=20.0)
+    return JobMain(str(channel.folder), idle_seconds=20.0)
 
 
 class _Numbers:
@@ -229,33 +229,35 @@ def test_a_job_runs_one_batch_after_another_until_the_end(tmp_path, channel, sig
 
 
 def test_a_job_that_its_driver_has_left_ends_by_itself(channel, signals):
-    InJob(str(channel.folder), patience=0.05)()
+    JobMain(str(channel.folder), idle_seconds=0.05)()
     assert channel.answer.frames() == []
 
 
-# The desk.
+# The client.
 
 
-def test_what_lies_in_the_folder_is_for_this_user_alone_and_is_removed(desk, tmp_path, no_cluster):
-    desk.open()
+def test_what_lies_in_the_folder_is_for_this_user_alone_and_is_removed(
+    client, tmp_path, no_cluster
+):
+    client.open()
     (folder,) = tmp_path.iterdir()
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     environment = folder / "environment"
     assert stat.S_IMODE(environment.stat().st_mode) == 0o600
     assert environment.read_text() == "export TOKEN='it'\"'\"'s secret'\n"
-    script = desk._executor._make_submission_file_text("true", "x")
+    script = client._executor._make_submission_file_text("true", "x")
     assert "secret" not in script
     assert f". {environment}" in script
     assert "#SBATCH --no-requeue" in script
-    desk.close()
+    client.close()
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(desk, tmp_path, no_cluster):
+async def test_a_folder_that_cannot_be_made_is_an_error_that_names_it(client, tmp_path, no_cluster):
     tmp_path.rmdir()
     tmp_path.touch()
     with pytest.raises(BackendError, match="visible under the same path"):
-        desk.open()
+        client.open()
 
 
 class Queue:
@@ -266,62 +268,64 @@ class Queue:
         monkeypatch.setattr(commands, "states", lambda name: self.answers.pop(0))
 
 
-def watched(desk, channel):
-    return Job(channel=channel, id="7_1")
+def watched(client, channel):
+    return SlurmJob(channel=channel, id="7_1")
 
 
-def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(desk, channel, monkeypatch):
-    job = watched(desk, channel)
+def test_a_job_that_is_gone_without_a_word_is_lost_when_that_is_certain(
+    client, channel, monkeypatch
+):
+    job = watched(client, channel)
     gone = {"7_1": JobState("NODE_FAIL")}
     Queue(monkeypatch, {"7_1": JobState("RUNNING")}, None, gone, gone)
-    assert [desk.look([job]) for _ in range(3)] == [[], [], []]
-    (news,) = desk.look([job])
-    assert isinstance(news.error, JobLostError)
-    assert "job 7_1 ended (NODE_FAIL)" in str(news.error)
-    assert "left no log" in str(news.error)
+    assert [client.poll([job]) for _ in range(3)] == [[], [], []]
+    (update,) = client.poll([job])
+    assert isinstance(update.error, JobLostError)
+    assert "job 7_1 ended (NODE_FAIL)" in str(update.error)
+    assert "left no log" in str(update.error)
 
 
-def test_a_job_that_is_gone_and_has_told_its_end_has_ended(desk, channel, monkeypatch):
-    job = watched(desk, channel)
+def test_a_job_that_is_gone_and_has_told_its_end_has_ended(client, channel, monkeypatch):
+    job = watched(client, channel)
     Queue(monkeypatch, {}, {})
-    channel.tell([Started(1, "w")])
-    (news,) = desk.look([job])
-    assert (news.reports, news.error) == ([Started(1, "w")], None)
+    channel.report([Started(1, "w")])
+    (update,) = client.poll([job])
+    assert (update.reports, update.error) == ([Started(1, "w")], None)
     channel.answer.append(END)
-    (news,) = desk.look([job])
-    assert (news.ended, news.error) == (True, None)
+    (update,) = client.poll([job])
+    assert (update.ended, update.error) == (True, None)
 
 
-def test_a_job_that_would_wait_for_ever_is_an_error(desk, channel, monkeypatch):
+def test_a_job_that_would_wait_for_ever_is_an_error(client, channel, monkeypatch):
     Queue(monkeypatch, {"7_1": JobState("PENDING", "PartitionTimeLimit")})
-    (news,) = desk.look([watched(desk, channel)])
-    assert isinstance(news.error, BackendError)
-    assert "PartitionTimeLimit" in str(news.error)
+    (update,) = client.poll([watched(client, channel)])
+    assert isinstance(update.error, BackendError)
+    assert "PartitionTimeLimit" in str(update.error)
 
 
-def test_an_answer_that_is_none_breaks_the_executor(desk, channel, monkeypatch):
+def test_an_answer_that_is_none_breaks_the_executor(client, channel, monkeypatch):
     Queue(monkeypatch, None)
     with (channel.folder / "answer").open("ab") as file:
         file.write(struct.pack("<Q", 5) + b"hello")
-    (news,) = desk.look([watched(desk, channel)])
-    assert isinstance(news.error, BackendError)
+    (update,) = client.poll([watched(client, channel)])
+    assert isinstance(update.error, BackendError)
 
 
-def test_a_refused_submission_says_what_slurm_said(desk, monkeypatch, no_cluster):
-    desk.open()
+def test_a_refused_submission_says_what_slurm_said(client, monkeypatch, no_cluster):
+    client.open()
 
     class Refusing:
         def submit_array(self, calls):
             raise RuntimeError("sbatch: error: QOSMaxSubmitJobPerUserLimit")
 
-    desk._executor = Refusing()
+    client._executor = Refusing()
     with pytest.raises(BackendError, match="QOSMaxSubmitJobPerUserLimit"):
-        desk.give({desk.make_job(): RemoteBatch(b"key", b"blob", [])})
-    desk.close()
+        client.assign({client.new_job(): RemoteBatch(b"key", b"blob", [])})
+    client.close()
 
 
-def test_new_jobs_are_one_array_and_old_ones_get_letters(desk, monkeypatch, no_cluster):
-    desk.open()
+def test_new_jobs_are_one_array_and_old_ones_get_messages(client, monkeypatch, no_cluster):
+    client.open()
     arrays = []
 
     class Taking:
@@ -329,68 +333,70 @@ def test_new_jobs_are_one_array_and_old_ones_get_letters(desk, monkeypatch, no_c
             arrays.append(calls)
             return [type("Handle", (), {"job_id": f"3_{n}"}) for n, _ in enumerate(calls)]
 
-    desk._executor = Taking()
+    client._executor = Taking()
     call = RemoteBatch(b"key", b"blob", [Task(1, 1)])
-    jobs = [desk.make_job() for _ in range(3)]
-    desk.give(dict.fromkeys(jobs, call))
-    desk.give({jobs[1]: RemoteBatch(b"key", None, [Task(2, 2)])})
+    jobs = [client.new_job() for _ in range(3)]
+    client.assign(dict.fromkeys(jobs, call))
+    client.assign({jobs[1]: RemoteBatch(b"key", None, [Task(2, 2)])})
     assert [job.id for job in jobs] == ["3_0", "3_1", "3_2"]
     assert [len(array) for array in arrays] == [3]
     batches = [pickle.loads(frame) for frame in jobs[1].channel.work.frames()]
     assert [[task.attempt for task in batch.call.jobs] for batch in batches] == [[1], [2]]
     assert [batch.call.blob for batch in batches] == [None, None]
     assert {Path(batch.program).read_bytes() for batch in batches} == {b"blob"}
-    desk.dismiss(jobs)
+    client.end_jobs(jobs)
     assert jobs[0].channel.work.frames()[-1] == END
-    desk.close()
+    client.close()
 
 
 # Who is idle.
 
 
-def staff(linger_seconds=10.0, young_seconds=100.0):
+def idle_jobs(linger_seconds=10.0, max_age_seconds=100.0):
     names = (f"job {n}" for n in range(1, 10))
-    return Staff(lambda: next(names), linger_seconds=linger_seconds, young_seconds=young_seconds)
+    return IdleJobs(
+        lambda: next(names), linger_seconds=linger_seconds, max_age_seconds=max_age_seconds
+    )
 
 
 def test_the_job_that_was_idle_last_is_taken_first_and_a_new_one_when_there_is_none():
-    kept = staff()
+    kept = idle_jobs()
     first, second = kept.take(), kept.take()
-    kept.put_back(first)
-    kept.put_back(second)
+    kept.add(first)
+    kept.add(second)
     assert [kept.take(), kept.take(), kept.take()] == ["job 2", "job 1", "job 3"]
 
 
 def test_who_is_idle_for_too_long_goes():
-    kept = staff(linger_seconds=0.0)
-    kept.put_back(kept.take())
-    assert kept.next_dismissal == 0.0
-    assert kept.to_dismiss() == ["job 1"]
-    assert kept.to_dismiss() == []
+    kept = idle_jobs(linger_seconds=0.0)
+    kept.add(kept.take())
+    assert kept.next_expiry == 0.0
+    assert kept.take_expired() == ["job 1"]
+    assert kept.take_expired() == []
     assert kept.take() == "job 2"
-    assert kept.next_dismissal is None
+    assert kept.next_expiry is None
 
 
 def test_a_job_that_slurm_may_end_soon_gets_no_more_to_do():
-    kept = staff(young_seconds=0.0)
+    kept = idle_jobs(max_age_seconds=0.0)
     job = kept.take()
-    kept.running(job, "a:1")
+    kept.mark_running(job, "a:1")
     time.sleep(0.001)
-    kept.put_back(job)
-    assert kept.to_dismiss() == [job]
+    kept.add(job)
+    assert kept.take_expired() == [job]
 
 
 def three_idle(kept):
     """Have three jobs, called a, b and c, that have nothing to do; c the last."""
     jobs = dict(zip("abc", [kept.take() for _ in range(3)], strict=True))
     for worker, job in jobs.items():
-        kept.running(job, worker)
-        kept.put_back(job)
+        kept.mark_running(job, worker)
+        kept.add(job)
     return jobs
 
 
 def test_a_job_that_is_avoided_gets_nothing_and_takes_up_room():
-    kept = staff()
+    kept = idle_jobs()
     jobs = three_idle(kept)
     kept.avoid({"c"})
     assert kept.resting == 1
@@ -401,26 +407,26 @@ def test_a_job_that_is_avoided_gets_nothing_and_takes_up_room():
 
 
 def test_a_job_that_is_avoided_takes_up_room_when_its_batch_has_ended():
-    kept = staff()
+    kept = idle_jobs()
     three_idle(kept)
     job = kept.take()
     kept.avoid({"c"})
     assert kept.resting == 0
-    kept.put_back(job)
+    kept.add(job)
     assert kept.resting == 1
 
 
 def test_a_job_that_is_avoided_goes_like_others_and_leaves_its_room_to_a_new_one():
-    kept = staff(linger_seconds=0.0)
+    kept = idle_jobs(linger_seconds=0.0)
     jobs = three_idle(kept)
     kept.avoid({"a"})
-    assert set(kept.to_dismiss()) == set(jobs.values())
+    assert set(kept.take_expired()) == set(jobs.values())
     assert kept.resting == 0
     assert kept.take() == "job 4"
 
 
 def test_avoiding_all_jobs_or_none_that_is_there_changes_nothing():
-    kept = staff()
+    kept = idle_jobs()
     jobs = three_idle(kept)
     for workers in ({"x"}, {"a", "b", "c"}):
         kept.avoid(workers)
@@ -429,7 +435,7 @@ def test_avoiding_all_jobs_or_none_that_is_there_changes_nothing():
 
 
 def test_what_is_to_run_apart_goes_to_another_job_if_one_is_idle():
-    kept = staff()
+    kept = idle_jobs()
     jobs = three_idle(kept)
     assert kept.take({"b", "c"}) == jobs["a"]
     assert kept.take({"b", "c"}) == jobs["c"]
