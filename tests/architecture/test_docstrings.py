@@ -23,7 +23,7 @@ RIDDLE = re.compile(
 QUESTIONS = {
     ".": 1,
     "array": 25,
-    "backends": 93,
+    "backends": 78,
     "cli": 0,
     "engine": 7,
     "events": 0,
@@ -42,7 +42,7 @@ QUESTIONS = {
 RIDDLES = {
     ".": 0,
     "array": 7,
-    "backends": 52,
+    "backends": 45,
     "cli": 0,
     "engine": 1,
     "events": 0,

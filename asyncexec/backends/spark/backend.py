@@ -1,4 +1,4 @@
-"""Tasks on Apache Spark: on this machine, or on a cluster of Spark's own, YARN or Kubernetes."""
+"""The ``spark`` executor: tasks on Apache Spark, on this machine or on a cluster (standalone, YARN, Kubernetes)."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.spark.options import SparkOptions
-from asyncexec.backends.spark.session import Session
+from asyncexec.backends.spark.session import SparkConnection
 from asyncexec.backends.spark.system import SparkSystem
 from asyncexec.plan.locality import Locality
 
 _NAME = "spark"
 _BATCH_LIMIT = 512
-# A worker that dies is noticed at once; one whose machine goes silent, by this time.
+# A worker that dies is noticed at once; a machine that goes silent, within this time.
 _FAR_LOSS_SECONDS = 30.0
 
 
 class SparkBackend(CallsBackend):
     """Run tasks on Spark's executors.
 
-    Spark places workers, one for each slot, and each serves the driver over a connection of its own for as long as
-    there is work: what starts and ends is known at once, a task that is cancelled is killed, and a task costs a
-    fraction of what a job of Spark's costs. The executors must reach the driver, as Spark asks of them anyway.
+    Spark places workers, one for each slot, and each serves the driver over a connection of its own as long as there is
+    work: starts and ends are known at once, a cancelled task is killed, and a task costs a fraction of a Spark job. The
+    executors must reach the driver, as Spark requires anyway.
 
     Its options are the fields of :class:`SparkOptions`.
 
     Raises
     ------
     OptionError
-        If an option is not what it should be, or cannot be set on a session that was lent.
+        If the value of an option is not allowed, or it cannot be set on an existing session.
     MissingExtraError
         If PySpark is not installed.
     """
@@ -59,10 +59,10 @@ class SparkBackend(CallsBackend):
             loss_seconds=self.features.loss_seconds if options.local else _FAR_LOSS_SECONDS,
             worker_bytes=options.memory_bytes,
         )
-        self._spark = SparkSystem(Session(options), options, capabilities)
+        self._spark = SparkSystem(SparkConnection(options), options, capabilities)
         super().__init__(self._spark)
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Give these workers nothing more until told otherwise; what they have not begun goes to others."""
+        """Give these workers no more attempts until the next call; those that they have not started go to others."""
         self._spark.avoid(workers)
         self._dispatch()

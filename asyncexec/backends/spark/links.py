@@ -7,24 +7,24 @@ import pickle
 import secrets
 
 from asyncexec.backends.adapters.remote import RemoteCaller
-from asyncexec.backends.spark.worker_side import TOKEN_BYTES, notice_silence
+from asyncexec.backends.spark.worker_side import TOKEN_BYTES, enable_keepalive
 from asyncexec.worker.framing import PREFIX_BYTES, frame_length, frame_prefix
 from asyncexec.worker.remote_batch import RemoteBatch
 
-GREETING_SECONDS = 30.0
+HANDSHAKE_SECONDS = 30.0
 KILL_SECONDS = 2.0
 _CHUNK = 1 << 20
 
 
-class Link:
-    """A worker that runs one call at a time.
+class WorkerLink:
+    """The connection of a worker, which runs one call at a time.
 
     Attributes
     ----------
     worker : str
-        Its name.
+        The name of the worker.
     caller : RemoteCaller
-        Remembers which programs this worker has.
+        Remembers the programs that this worker has.
     """
 
     def __init__(
@@ -37,18 +37,18 @@ class Link:
 
     @property
     def alive(self) -> bool:
-        """Whether the worker has not hung up, as far as is known."""
+        """True unless the worker is known to have disconnected."""
         return not (self._reader.at_eof() or self._writer.is_closing())
 
     async def send(self, call: RemoteBatch) -> bytes:
-        """Have ``call`` made, and return what it returned.
+        """Send ``call`` to the worker, and return its answer.
 
         Raises
         ------
         ConnectionError
-            If the worker dies under it.
+            If the worker dies meanwhile.
         """
-        # Not to be awaited before it is read: neither side reads while it writes.
+        # Draining may be awaited before reading, because neither side reads while it writes.
         frame = pickle.dumps(call, protocol=5)
         self._writer.write(frame_prefix(len(frame)))
         self._writer.write(frame)
@@ -58,8 +58,8 @@ class Link:
         except asyncio.IncompleteReadError as error:
             raise ConnectionResetError(f"worker {self.worker} died") from error
 
-    def hang_up(self) -> None:
-        """Let an idle worker go."""
+    def disconnect(self) -> None:
+        """Close the connection, which ends an idle worker."""
         self._writer.transport.abort()
 
     async def kill(self) -> None:
@@ -75,47 +75,47 @@ class Link:
             self._writer.transport.abort()
 
 
-class Listener:
-    """Takes the connections of workers that were invited, and no others."""
+class WorkerListener:
+    """Accepts the connections of workers that have a token, and no others."""
 
     def __init__(self) -> None:
-        self._awaited: dict[bytes, asyncio.Future[Link]] = {}
+        self._expected: dict[bytes, asyncio.Future[WorkerLink]] = {}
         self._server: asyncio.Server | None = None
 
     async def open(self, host: str, port: int) -> int:
-        """Listen, and return on which port."""
-        self._server = await asyncio.start_server(self._greet, host, port)
+        """Listen, and return the port."""
+        self._server = await asyncio.start_server(self._accept, host, port)
         bound: int = self._server.sockets[0].getsockname()[1]
         return bound
 
-    def expect(self) -> tuple[bytes, asyncio.Future[Link]]:
-        """Return a token for one worker, and its link to come."""
+    def issue_token(self) -> tuple[bytes, asyncio.Future[WorkerLink]]:
+        """Return a token for one worker, and the future of its connection."""
         token = secrets.token_bytes(TOKEN_BYTES)
-        future: asyncio.Future[Link] = asyncio.get_running_loop().create_future()
-        self._awaited[token] = future
-        future.add_done_callback(lambda _: self._awaited.pop(token, None))
+        future: asyncio.Future[WorkerLink] = asyncio.get_running_loop().create_future()
+        self._expected[token] = future
+        future.add_done_callback(lambda _: self._expected.pop(token, None))
         return token, future
 
     async def close(self) -> None:
-        """Listen no more."""
-        for future in list(self._awaited.values()):
+        """Stop listening."""
+        for future in list(self._expected.values()):
             future.cancel()
         if self._server is not None:
             self._server.close()
 
-    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        notice_silence(writer.get_extra_info("socket"))
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        enable_keepalive(writer.get_extra_info("socket"))
         try:
-            async with asyncio.timeout(GREETING_SECONDS):
+            async with asyncio.timeout(HANDSHAKE_SECONDS):
                 token = await reader.readexactly(TOKEN_BYTES)
-                awaited = self._awaited.pop(token, None)
-                if awaited is not None:
+                expected = self._expected.pop(token, None)
+                if expected is not None:
                     name = (await read_frame(reader)).decode(errors="replace")
-                    if not awaited.done():
-                        awaited.set_result(Link(name, reader, writer))
+                    if not expected.done():
+                        expected.set_result(WorkerLink(name, reader, writer))
                         return
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError):
-            pass  # A stranger, or one that died while it said its name: its Spark job tells.
+            pass  # Not a worker, or one that died in the handshake: its Spark job reports that.
         writer.transport.abort()
 
 

@@ -24,7 +24,7 @@ _OF_OWN_SESSIONS = ("master", "app_name", "conf", "py_modules", "python", "cpus"
 
 
 def is_local(master: str) -> bool:
-    """Whether a master means this machine."""
+    """Return whether a master URL means this machine."""
     return master.startswith("local")
 
 
@@ -105,12 +105,12 @@ class SparkOptions:
 
     @property
     def local(self) -> bool:
-        """Whether workers run on this machine."""
+        """True if workers run on this machine."""
         if self.session is None:
             return is_local(self.master)
         return is_local(str(getattr(self.session, "sparkContext", self.session).master))
 
     @property
     def memory_bytes(self) -> int | None:
-        """How much memory a task may hold."""
+        """The memory that a task may hold, in bytes."""
         return bytes_of(self.memory)

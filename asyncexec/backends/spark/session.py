@@ -1,4 +1,4 @@
-"""A Spark of our own, or one that was lent; its methods block."""
+"""The connection to Spark, started here or given by the user; its methods block."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ END_SECONDS = 10.0
 _DEFAULTS = {
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
-    # The engine retries and makes backups; what a task of Spark's does here is not to be done twice.
+    # The engine retries and makes backups; Spark must not do so again.
     "spark.task.maxFailures": "1",
     "spark.speculation": "false",
-    # A worker that is killed is reported by the engine, not by pages of Java.
+    # The engine reports a killed worker; Spark's log would add pages of Java.
     "spark.log.level": "FATAL",
 }
 _LOOPBACK = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
 
 
 def spark_conf(options: SparkOptions) -> dict[str, str]:
-    """Return Spark's settings, ours and the user's."""
+    """Return Spark's settings: the defaults, changed by the user's."""
     return {
         **_DEFAULTS,
         **(_LOOPBACK if options.local else {}),
@@ -42,8 +42,8 @@ def spark_conf(options: SparkOptions) -> dict[str, str]:
     }
 
 
-class Session:
-    """A SparkContext: one of our own, or the caller's, who ends it."""
+class SparkConnection:
+    """A SparkContext: one that is started and ended here, or the user's, which is left open."""
 
     def __init__(self, options: SparkOptions) -> None:
         self._options = options
@@ -58,22 +58,22 @@ class Session:
 
     @property
     def host(self) -> str:
-        """Where workers reach the driver."""
+        """The host at which workers reach the driver."""
         return str(self._context.getConf().get("spark.driver.host"))
 
     @property
     def bind_address(self) -> str:
-        """Where the driver listens."""
+        """The address on which the driver listens."""
         return str(self._context.getConf().get("spark.driver.bindAddress", self.host))
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Where workers on this machine find what the driver finds."""
+        """The driver's import paths, for workers on this machine."""
         return tuple(map(str, sys.path)) if is_local(self._context.master) else ()
 
     @property
     def workers(self) -> int:
-        """How many workers fit at once, as far as Spark knows now."""
+        """The number of workers that fit at once, as far as Spark knows now."""
         cpus = int(self._context.getConf().get("spark.task.cpus", "1"))
         return int(self._context.defaultParallelism) // cpus
 
@@ -83,7 +83,7 @@ class Session:
         Raises
         ------
         ConfigurationError
-            If this process has a Spark already.
+            If this process has a Spark session already.
         BackendError
             If it does not start.
         """
@@ -91,17 +91,17 @@ class Session:
             self._start()
 
     def run(self, work: Callable[[], None], group: str) -> None:
-        """Have ``work()`` done by a worker, and wait until it is; in a thread of its own.
+        """Call ``work`` in a Spark task, and wait for its end; called in a thread of its own.
 
         Raises
         ------
         BackendError
-            If Spark cannot, or the worker dies.
+            If Spark cannot run it, or the worker dies.
         """
         context = self._context
         context.setJobGroup(group, "asyncexec worker", interruptOnCancel=True)
-        task = context.parallelize([0], 1).mapPartitions(partial(_in_partition, work))
-        # What a task returns is not unpickled: nothing but our own connection is listened to.
+        task = context.parallelize([0], 1).mapPartitions(partial(_run_in_partition, work))
+        # The result of the task is not unpickled here: results come only through the worker's own connection.
         task._bypass_serializer = True  # noqa: SLF001 - as Spark's own partitionBy does
         try:
             task.collect()
@@ -113,17 +113,17 @@ class Session:
             _drop_connection(context)
 
     def stop(self, group: str) -> None:
-        """Let Spark end what runs in a job group."""
-        with contextlib.suppress(Exception):  # It may be gone with everything in it.
+        """Cancel the jobs of a job group."""
+        with contextlib.suppress(Exception):  # The context may be gone with all its jobs.
             self._context.cancelJobGroup(group)
 
     def close(self) -> None:
-        """End Spark with its JVM, if it is ours."""
+        """End Spark with its JVM, if it was started here."""
         if self._options.session is not None:
             return
         context, self._context = self._context, None
         if context is not None:
-            with contextlib.suppress(Exception):  # A JVM that died before cannot be stopped.
+            with contextlib.suppress(Exception):  # A JVM that has died cannot be stopped.
                 context.stop()
         self._end_gateway()
         if self._scratch is not None:
@@ -140,23 +140,25 @@ class Session:
         conf = SparkConf(loadDefaults=False)
         for name, value in spark_conf(self._options).items():
             conf.set(name, value)
-        ours = SparkContext._gateway is None  # noqa: SLF001 - whether its JVM is ours to end
+        is_ours = SparkContext._gateway is None  # noqa: SLF001 - True if the JVM is started, and so ended, here
         try:
             try:
                 self._context = SparkContext(conf=conf)
             finally:
-                if ours:
+                if is_ours:
                     self._process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - see above
-            self._equip()
-        except Exception as error:  # noqa: BLE001 - told below; it could not tell once its JVM has ended
-            told = _first_lines(error)  # The JVM is asked for it, while there is one.
+            self._prepare_workers()
+        except Exception as error:  # noqa: BLE001 - raised below; its text cannot be read once the JVM has ended
+            message = _first_lines(
+                error
+            )  # The text comes from the JVM, so it is read while there is one.
             self.close()
             raise BackendError(
-                f"executor 'spark' cannot start Spark on {self._options.master!r}: {told} "
+                f"executor 'spark' cannot start Spark on {self._options.master!r}: {message} "
                 f"(it needs Java 17 or later, and a master that can be reached)"
             ) from None
 
-    def _equip(self) -> None:
+    def _prepare_workers(self) -> None:
         context, options = self._context, self._options
         variables = options.env_vars or {}
         context.environment.update(variables)
@@ -171,7 +173,7 @@ class Session:
             context.addPyFile(module)
 
     def _packed(self, modules: Iterable[str]) -> Iterable[str]:
-        """Return files that hold the modules: packages are zipped."""
+        """Return the files of the modules; package directories are zipped."""
         for module in modules:
             if not Path(module).is_dir():
                 yield module
@@ -192,7 +194,7 @@ class Session:
             with contextlib.suppress(Exception):
                 gateway.shutdown()
         if process.stdin is not None:
-            process.stdin.close()  # Which it takes for the end of its driver.
+            process.stdin.close()  # The JVM takes this for the end of its driver.
         try:
             process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:
@@ -202,8 +204,8 @@ class Session:
         self._process = None
 
 
-def _in_partition(work: Callable[[], None], items: Iterable[Any]) -> list[bytes]:
-    """Do the work of a task; a worker whose input is not read to its end is not used again."""
+def _run_in_partition(work: Callable[[], None], items: Iterable[Any]) -> list[bytes]:
+    """Do the work of a Spark task; Spark reuses a Python worker only if its input was read to the end."""
     for _ in items:
         pass
     work()
@@ -211,7 +213,7 @@ def _in_partition(work: Callable[[], None], items: Iterable[Any]) -> list[bytes]
 
 
 def _drop_connection(context: Any) -> None:
-    """Let go of this thread's connection to the JVM, and of its thread there."""
+    """Close this thread's connection to the JVM, which ends its thread there."""
     with contextlib.suppress(Exception):
         connection = context._jvm._gateway_client.get_thread_connection()  # noqa: SLF001 - as pyspark's own threads do
         if connection is not None:
@@ -220,5 +222,5 @@ def _drop_connection(context: Any) -> None:
 
 def _first_lines(error: BaseException) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
-    told = [line for line in lines if not line.lstrip().startswith("at ")]
-    return " ".join(told[:12])[:2000]
+    kept = [line for line in lines if not line.lstrip().startswith("at ")]
+    return " ".join(kept[:12])[:2000]

@@ -1,8 +1,8 @@
-"""Spark as a system that is called asynchronously: workers that stay, each in a Spark job of its own.
+"""Spark as a call system: workers that stay, each in a Spark job of its own.
 
-A job of Spark's costs 40 to 70 ms, tells nothing while it runs, and when it is cancelled its Python process runs on for
-two seconds. So a job is not a call but a worker: it connects to the driver, serves calls for as long as there are any,
-and is let go when it has been idle for a while. Starts, ends and deaths are known by the connection.
+A Spark job costs 40 to 70 ms, reports nothing while it runs, and its Python process runs on for two seconds when it is
+cancelled. So a job is not a call but a worker: it connects to the driver, serves calls as long as there are any, and
+ends after it has been idle for a while. Starts, ends and deaths are known by the connection.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import anyio.lowlevel
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.spark.links import Link
+from asyncexec.backends.spark.links import WorkerLink
 from asyncexec.backends.spark.options import SparkOptions
 from asyncexec.backends.spark.pool import WorkerPool
-from asyncexec.backends.spark.session import Session
+from asyncexec.backends.spark.session import SparkConnection
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome
 
@@ -28,7 +28,9 @@ from asyncexec.events.outcome import Outcome
 class SparkSystem:
     """Calls to workers on Spark."""
 
-    def __init__(self, session: Session, options: SparkOptions, capabilities: Capabilities) -> None:
+    def __init__(
+        self, session: SparkConnection, options: SparkOptions, capabilities: Capabilities
+    ) -> None:
         self.capabilities = capabilities
         self._size = options.max_workers or 1
         self._session = session
@@ -37,21 +39,21 @@ class SparkSystem:
 
     @property
     def slots(self) -> int:
-        """How many workers can have something to do, now."""
+        """The number of workers that can have work now."""
         return self._size if self._pool is None else self._pool.slots
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Give these workers nothing more, by name; what they have not begun goes to others."""
+        """Give these workers no more attempts, by name; those that they have not started go to others."""
         if self._pool is not None:
             self._pool.avoid(workers)
 
     async def open(self) -> None:
-        """Start Spark; workers come when there is work."""
-        with anyio.CancelScope(shield=True):  # A JVM that is starting cannot be told to end.
+        """Start Spark; workers are started when there is work."""
+        with anyio.CancelScope(shield=True):  # A starting JVM cannot be interrupted.
             try:
                 await self._blocking(self._session.open)
                 if self._options.max_workers is None:
-                    self._size = await self._blocking(self._room)
+                    self._size = await self._blocking(self._count_workers)
                 self._pool = WorkerPool(self._session, self._options, size=self._size)
                 await self._pool.open()
             except BaseException:
@@ -65,19 +67,19 @@ class SparkSystem:
             raise
 
     async def call(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
-        """Run the jobs of ``batch`` on one worker, and tell of each as it starts and ends."""
+        """Run the attempts of ``batch`` on one worker, and report the start and end of each."""
         pool = self._pool
         if pool is None:
             raise BackendError("executor 'spark' is not open")
         context.began_at = 0.0  # Nothing runs before there is a worker.
-        link: Link | None = None
+        link: WorkerLink | None = None
         try:
             for job in batch.jobs:
-                if link is not None and pool.rests(link):
-                    pool.give_back(link)
+                if link is not None and pool.is_avoided(link):
+                    pool.release(link)
                     link = None
                 if link is None:
-                    link = await pool.take(batch.apart_from)
+                    link = await pool.acquire(batch.apart_from)
                     context.began_at = context.began_at or time.time()
                 if context.started(job.attempt, link.worker):
                     one = Batch(batch.program, [job])
@@ -88,17 +90,17 @@ class SparkSystem:
                     await pool.kill(link)
             raise
         if link is not None:
-            pool.give_back(link)
+            pool.release(link)
         return ()
 
     async def close(self) -> None:
-        """Let all workers go, and end Spark if it is ours."""
+        """End all workers, and Spark if it was started here."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.close()
         await self._blocking(self._session.close)
 
-    def _room(self) -> int:
+    def _count_workers(self) -> int:
         workers = self._session.workers
         if workers < 1:
             raise OptionError("executor 'spark': Spark has fewer cores in all than cpus asks for")

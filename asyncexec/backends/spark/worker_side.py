@@ -1,7 +1,7 @@
-"""What a Spark task does for us: it connects to the driver, and serves calls until the driver hangs up.
+"""The Spark task that is a worker: it connects to the driver, and serves calls until the driver disconnects.
 
-It runs in one of Spark's Python processes, and each call is of one job. While a call runs, hanging up means to stop it:
-the process then ends, since nothing else ends a kernel in the middle of its work.
+It runs in one of Spark's Python processes, and each call holds one attempt. If the driver disconnects while a call
+runs, the attempt is cancelled: the process then ends, because nothing else ends a kernel in the middle of its work.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ COPIED_BYTES = 65_536
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Invitation:
-    """How a worker finds the driver, and what it needs there.
+class ConnectInfo:
+    """The address of the driver, and the settings of a worker.
 
     Attributes
     ----------
     host, port : str, int
-        Where the driver listens.
+        The address on which the driver listens.
     token : bytes
-        By which the driver knows it; good for one connection, so that a task that Spark runs again does nothing.
+        The secret that identifies it; good for one connection, so that a task that Spark runs again does nothing.
     paths : tuple of str
-        Where to look for modules, beside what the worker has.
+        Import paths, besides those that the worker has.
     env_vars : mapping of str to str
-        Set while it serves.
+        Environment variables, set while it serves.
     memory_bytes : int or None
-        How much memory its tasks may hold.
+        The memory that a task may hold.
     """
 
     host: str
@@ -52,38 +52,38 @@ class Invitation:
     memory_bytes: int | None = None
 
 
-def serve(invitation: Invitation) -> None:
-    """Run the driver's calls until it hangs up."""
-    sys.path.extend(path for path in invitation.paths if path not in sys.path)
-    address = (invitation.host, invitation.port)
+def serve(info: ConnectInfo) -> None:
+    """Run the driver's calls until it disconnects."""
+    sys.path.extend(path for path in info.paths if path not in sys.path)
+    address = (info.host, info.port)
     with (
-        _environment(invitation.env_vars),
+        _environment(info.env_vars),
         socket.create_connection(address, CONNECT_SECONDS) as connection,
     ):
         connection.settimeout(None)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        notice_silence(connection)
-        connection.sendall(invitation.token)
+        enable_keepalive(connection)
+        connection.sendall(info.token)
         connection.sendall(pack_frame(worker_name().encode()))
-        watch = _Watch(connection)
-        limit = _Limit(invitation.memory_bytes)
+        watch = _HangUpWatch(connection)
+        limit = _CallMemoryLimit(info.memory_bytes)
         try:
             with contextlib.suppress(ConnectionError):
-                _serve(connection, watch, limit)
+                _serve_calls(connection, watch, limit)
         finally:
             watch.end()
             limit.lift()
 
 
-def notice_silence(connection: socket.socket) -> None:
-    """Have a peer whose machine is gone count as one that hung up, within half a minute."""
+def enable_keepalive(connection: socket.socket) -> None:
+    """Set keep-alive, so that a peer whose machine is gone counts as disconnected within half a minute."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 10), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _serve(connection: socket.socket, watch: _Watch, limit: _Limit) -> None:
+def _serve_calls(connection: socket.socket, watch: _HangUpWatch, limit: _CallMemoryLimit) -> None:
     meter = MemoryMeter(always=True)
     while (frame := read_frame(connection.recv_into)) is not None:
         call: RemoteBatch = pickle.loads(frame)  # noqa: S301 - from the driver
@@ -97,7 +97,7 @@ def _serve(connection: socket.socket, watch: _Watch, limit: _Limit) -> None:
 
 
 def _hung_up(connection: socket.socket) -> bool:
-    """Whether the driver did so before it was watched for."""
+    """Return whether the driver disconnected before the watch began."""
     try:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
@@ -106,7 +106,7 @@ def _hung_up(connection: socket.socket) -> bool:
 
 @contextlib.contextmanager
 def _environment(variables: Mapping[str, str]) -> Generator[None]:
-    """Set environment variables; the process is Spark's, and goes on to other work after that."""
+    """Set environment variables, and restore them: Spark uses the process for other work after that."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -119,11 +119,12 @@ def _environment(variables: Mapping[str, str]) -> Generator[None]:
                 os.environ[name] = value
 
 
-class _Watch:
-    """Ends this process when the driver hangs up in the middle of a call.
+class _HangUpWatch:
+    """Ends this process if the driver disconnects in the middle of a call.
 
-    By a signal whose default is to end the process: neither a thread nor the interpreter has a part in it, so that it
-    reaches a kernel that holds the GIL. Where that is not its default, the main thread ends the process when it can.
+    It does so by a signal whose default action is to end the process: no thread and no interpreter takes part, so it
+    also ends a kernel that holds the GIL. Where that is not the default action, the main thread ends the process when
+    it can.
     """
 
     def __init__(self, connection: socket.socket) -> None:
@@ -133,7 +134,7 @@ class _Watch:
         self._before = signal.signal(signal.SIGIO, _ACTIONS.get(sys.platform, _die))
 
     def begin(self) -> None:
-        # While a call runs the driver sends nothing: what comes is the end of the connection.
+        # The driver sends nothing while a call runs, so any input is the end of the connection.
         fcntl.fcntl(self._descriptor, fcntl.F_SETFL, self._flags | os.O_ASYNC)
 
     def pause(self) -> None:
@@ -151,20 +152,20 @@ def _die(_signal: int, _frame: object) -> None:
 _ACTIONS = {"linux": signal.SIG_DFL}
 
 
-class _Limit:
-    """How much this process may hold while it serves."""
+class _CallMemoryLimit:
+    """The memory limit of this process while it serves."""
 
     def __init__(self, allowed_bytes: int | None) -> None:
         self._allowed_bytes = allowed_bytes
         self._limit = MemoryLimit(MemoryMeter())
 
     def load(self, call: RemoteBatch) -> None:
-        """Load what the call runs; libraries do not count."""
+        """Load the program of the call before setting the limit, because libraries do not count."""
         if self._allowed_bytes is None:
             return
         self._limit.set(None)
         self._limit.loading()
-        with contextlib.suppress(Exception):  # It comes again when the call is made, and is told.
+        with contextlib.suppress(Exception):  # The call raises the same error, and reports it.
             PROGRAMS.load(call.key, call.blob)
         self._limit.loaded()
         self._limit.set(self._allowed_bytes)

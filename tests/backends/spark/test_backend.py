@@ -8,10 +8,10 @@ import pytest
 
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import AttemptSpec, StageProgram
-from asyncexec.backends.spark.links import Listener
+from asyncexec.backends.spark.links import WorkerListener
 from asyncexec.backends.spark.options import SparkOptions, is_local
 from asyncexec.backends.spark.session import spark_conf
-from asyncexec.backends.spark.worker_side import Invitation
+from asyncexec.backends.spark.worker_side import ConnectInfo
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.plan.locality import Locality
@@ -31,9 +31,9 @@ SERVE = (
 )
 
 
-def start(invitation):
+def start(info):
     process = subprocess.Popen([sys.executable, "-c", SERVE], stdin=subprocess.PIPE)
-    process.stdin.write(pickle.dumps(invitation))
+    process.stdin.write(pickle.dumps(info))
     process.stdin.close()
     return process
 
@@ -42,12 +42,12 @@ class Worker:
     """A worker as Spark would run it, in a process of the test's own."""
 
     def __init__(self, listener, port, **options) -> None:
-        token, self.coming = listener.expect()
-        self.invitation = Invitation(host="127.0.0.1", port=port, token=token, **options)
-        self.process = start(self.invitation)
+        token, self.connecting = listener.issue_token()
+        self.info = ConnectInfo(host="127.0.0.1", port=port, token=token, **options)
+        self.process = start(self.info)
 
     async def link(self):
-        return await asyncio.wait_for(self.coming, scaled(PATIENCE))
+        return await asyncio.wait_for(self.connecting, scaled(PATIENCE))
 
     async def ended(self):
         return await asyncio.to_thread(self.process.wait, scaled(PATIENCE))
@@ -55,7 +55,7 @@ class Worker:
 
 @pytest.fixture
 async def listener():
-    listener = Listener()
+    listener = WorkerListener()
     port = await listener.open("127.0.0.1", 0)
     made = []
 
@@ -87,7 +87,7 @@ async def test_a_worker_serves_calls_until_the_driver_hangs_up(listener):
         assert outcome.worker == link.worker
         assert outcome.peak_bytes > 0
     assert link.alive
-    link.hang_up()
+    link.disconnect()
     assert await worker.ended() == 0
 
 
@@ -95,7 +95,7 @@ async def test_a_worker_says_that_it_needs_the_program(listener):
     link = await listener().link()
     call = call_of(lambda index: index)
     assert await link.send(RemoteBatch(call.key, None, call.jobs)) == b""
-    link.hang_up()
+    link.disconnect()
 
 
 async def test_hanging_up_on_a_call_kills_it_also_where_it_holds_the_interpreter(listener):
@@ -121,7 +121,7 @@ async def test_a_worker_that_dies_is_a_broken_connection(listener):
     with pytest.raises(ConnectionError, match="died"):
         await link.send(call_of(lambda index: os._exit(3)))
     assert not link.alive
-    link.hang_up()
+    link.disconnect()
 
 
 async def test_environment_and_memory_are_as_asked(listener):
@@ -136,17 +136,17 @@ async def test_environment_and_memory_are_as_asked(listener):
     assert decode(outcome.value) == "yes"
     (outcome,) = decode_outcomes(await link.send(call_of(lambda index: bytearray(10**9))))
     assert outcome.error.type == "builtins.MemoryError"
-    link.hang_up()
+    link.disconnect()
     assert await worker.ended() == 0
 
 
 async def test_an_invitation_is_good_for_one_worker(listener):
     first = listener()
     link = await first.link()
-    again = start(first.invitation)
+    again = start(first.info)
     assert await asyncio.to_thread(again.wait, scaled(PATIENCE)) == 0
     assert link.alive
-    link.hang_up()
+    link.disconnect()
 
 
 def test_a_local_spark_listens_on_loopback_and_repeats_nothing():

@@ -55,27 +55,27 @@ async def pool():
     await pool.open()
     yield pool
     for link in pool._links:
-        link.hang_up()
+        link.disconnect()
     await pool.close()
 
 
-async def take(pool, *apart_from):
-    return await asyncio.wait_for(pool.take(apart_from), scaled(PATIENCE))
+async def acquire(pool, *apart_from):
+    return await asyncio.wait_for(pool.acquire(apart_from), scaled(PATIENCE))
 
 
 async def three(pool):
-    return await asyncio.gather(*[take(pool) for _ in range(3)])
+    return await asyncio.gather(*[acquire(pool) for _ in range(3)])
 
 
 async def test_a_worker_that_is_avoided_is_not_given_out_and_counts_no_more(pool):
     links = await three(pool)
     for link in links:
-        pool.give_back(link)
+        pool.release(link)
     avoided = links[-1]
     pool.avoid({avoided.worker})
     assert pool.slots == 2
-    assert {await take(pool), await take(pool)} == set(links) - {avoided}
-    waiting = asyncio.create_task(pool.take())
+    assert {await acquire(pool), await acquire(pool)} == set(links) - {avoided}
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
     assert not waiting.done()
     pool.avoid(())
@@ -85,20 +85,20 @@ async def test_a_worker_that_is_avoided_is_not_given_out_and_counts_no_more(pool
 
 async def test_a_worker_that_is_avoided_goes_to_nobody_who_waits(pool):
     links = await three(pool)
-    waiting = asyncio.create_task(pool.take())
+    waiting = asyncio.create_task(pool.acquire())
     await asyncio.sleep(0)
     pool.avoid({links[0].worker})
     assert pool.slots == 3  # It has something to do.
-    pool.give_back(links[0])
+    pool.release(links[0])
     assert pool.slots == 2
-    pool.give_back(links[1])
+    pool.release(links[1])
     assert await waiting is links[1]
 
 
 async def test_who_comes_for_an_avoided_worker_that_died_is_not_avoided(pool):
     links = await three(pool)
     pool.avoid({links[0].worker})
-    waiting = asyncio.create_task(take(pool))
+    waiting = asyncio.create_task(acquire(pool))
     await asyncio.sleep(0)
     await pool.kill(links[0])
     assert pool.slots == 3
@@ -110,7 +110,7 @@ async def test_avoiding_all_or_nobody_that_is_there_changes_nothing(pool):
     for names in ({"elsewhere:1"}, {link.worker for link in links}):
         pool.avoid(names)
         for link in links:
-            pool.give_back(link)
+            pool.release(link)
         assert pool.slots == 3
         assert set(await three(pool)) == set(links)
 
@@ -118,8 +118,8 @@ async def test_avoiding_all_or_nobody_that_is_there_changes_nothing(pool):
 async def test_the_last_worker_that_is_left_has_to_work_also_if_it_is_avoided(pool):
     links = await three(pool)
     pool.avoid({links[0].worker})
-    pool.give_back(links[0])
-    waiting = asyncio.create_task(take(pool))
+    pool.release(links[0])
+    waiting = asyncio.create_task(acquire(pool))
     await asyncio.sleep(0)
     assert not waiting.done()
     for link in links[1:]:
@@ -130,10 +130,10 @@ async def test_the_last_worker_that_is_left_has_to_work_also_if_it_is_avoided(po
 async def test_what_is_to_run_apart_takes_another_worker_if_one_is_idle(pool):
     links = await three(pool)
     for link in links:
-        pool.give_back(link)
-    first = await take(pool, links[2].worker, links[1].worker)
+        pool.release(link)
+    first = await acquire(pool, links[2].worker, links[1].worker)
     assert first is links[0]
-    assert await take(pool, links[2].worker, links[1].worker) in links[1:]
+    assert await acquire(pool, links[2].worker, links[1].worker) in links[1:]
 
 
 class Told:
@@ -163,18 +163,20 @@ async def test_what_an_avoided_worker_has_not_begun_of_its_batch_goes_to_another
     both = [Told(), Told()]
     calls = [
         asyncio.create_task(
-            system.call(Batch(program, [AttemptSpec(10 * n, n), AttemptSpec(10 * n + 1, n)]), told)
+            system.call(
+                Batch(program, [AttemptSpec(10 * n, n), AttemptSpec(10 * n + 1, n)]), context
+            )
         )
-        for n, told in enumerate(both)
+        for n, context in enumerate(both)
     ]
     async with asyncio.timeout(scaled(PATIENCE)):
-        while not all(told.starts for told in both):
+        while not all(context.starts for context in both):
             await asyncio.sleep(0.02)
         ((_, avoided),) = both[0].starts
         system.avoid({avoided})
         Held(directory=tmp_path).release()
         await asyncio.gather(*calls)
-    assert [o.status for told in both for o in told.outcomes] == [Status.SUCCEEDED] * 4
+    assert [o.status for context in both for o in context.outcomes] == [Status.SUCCEEDED] * 4
     assert both[0].outcomes[0].worker == avoided
     assert avoided not in {o.worker for o in (*both[0].outcomes[1:], *both[1].outcomes)}
     assert system.slots == 2

@@ -9,7 +9,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.backends.spark import SparkBackend
 from asyncexec.backends.spark.options import SparkOptions
-from asyncexec.backends.spark.session import Session
+from asyncexec.backends.spark.session import SparkConnection
 from asyncexec.errors import BackendError, ConfigurationError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
@@ -84,7 +84,7 @@ async def test_workers_that_cannot_start_end_the_run_and_say_why():
 @pytest.fixture(scope="module")
 def spark():
     """A Spark for all that follows; it allows one in a process."""
-    session = Session(SparkOptions(master=MASTER))
+    session = SparkConnection(SparkOptions(master=MASTER))
     session.open()
     yield session.context
     session.close()
