@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import cloudpickle
 import msgspec
+from msgspec.structs import astuple, replace
 
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
@@ -164,9 +165,7 @@ def _encode(message: _Message) -> bytes:
         return _ENCODER.encode(message)
     except UnicodeEncodeError:
         # Names of files that are no text are in messages as lone surrogates, which are no UTF-8.
-        outcomes = [
-            msgspec.structs.replace(row, error=_readable(row.error)) for row in message.outcomes
-        ]
+        outcomes = [replace(row, error=_readable(row.error)) for row in message.outcomes]
         return _ENCODER.encode(_Message(outcomes, message.started))
 
 
@@ -199,25 +198,12 @@ def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:
 
 
 def _outcomes(message: _Message, values: Sequence[Encoded | None]) -> list[Outcome]:
-    return [
-        Outcome(
-            row.attempt,
-            row.status,
-            row.worker,
-            row.started_at,
-            row.seconds,
-            row.peak_bytes,
-            row.read_bytes,
-            row.written_bytes,
-            value,
-            None if row.error is None else ErrorInfo(*_fields(row.error)),
-        )
-        for row, value in zip(message.outcomes, values, strict=True)
-    ]
-
-
-def _fields(error: _Error) -> tuple[str, tuple[str, ...], str, str]:
-    return error.type, error.bases, error.message, error.traceback
+    outcomes: list[Outcome] = []
+    for row, value in zip(message.outcomes, values, strict=True):
+        *figures, _, error = astuple(row)
+        info = None if error is None else ErrorInfo(*astuple(error))
+        outcomes.append(Outcome._make((*figures, value, info)))
+    return outcomes
 
 
 def _no_reports(why: object) -> BackendError:
