@@ -12,8 +12,8 @@ import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.engine.execution import Execution
-from asyncexec.engine.executor_options import applied, split
-from asyncexec.engine.machine import memory_bytes
+from asyncexec.engine.executor_options import apply_options, split_options
+from asyncexec.engine.machine_memory import memory_bytes
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
@@ -50,21 +50,21 @@ class Engine:
     Parameters
     ----------
     executor : str, class, instance or dotted path
-        Where plans run: a name (``"threads"``, ``"processes"``, ``"serial"``, ``"futures"``, or one that a package
-        registered), or a backend.
+        The backend that plans run on: its name (``"threads"``, ``"processes"``, ``"serial"``, ``"futures"``, or one
+        that a package registered), class, instance or dotted path.
     executor_options : mapping, optional
         The backend's options, by name. ``retries``, ``timeout``, ``use_backups``, ``batch_size`` (tasks in flight) and
-        ``compute_arrays_in_parallel`` are taken on every executor, and mean what they mean to Cubed's; what is given
-        as an argument of its own goes before them.
+        ``compute_arrays_in_parallel`` are taken on every executor, and mean what they mean to Cubed's; an argument of
+        the engine's own takes precedence over them.
     memory : int or str, optional
-        What the tasks in flight may hold together, by projection, in bytes (or ``"8GB"``). By default 80% of this
-        machine's memory for backends that run on it, and no limit for others.
+        The projected memory that all tasks in flight may have together, in bytes (or ``"8GB"``). By default 80% of
+        this machine's memory for backends that run on it, and no limit for others.
     resources : mapping of str to float, optional
-        Named resources that stages may ask for (``{"gpus": 2}``), besides those that the backend says it has.
+        Named resources that stages may request (``{"gpus": 2}``), in addition to those that the backend declares.
     retry : Retry, int or bool, optional
     timeout : Timeout or float, optional
     straggler : Rule, str or bool, optional
-        Policies of every execution that does not say otherwise; see :meth:`execute`.
+        Policies of every execution that does not have its own; see :meth:`execute`.
     barriers : bool
         Whether a stage waits until those it reads are complete, instead of starting chunk by chunk (the default).
     observers : iterable of Observer or callable
@@ -91,9 +91,9 @@ class Engine:
     ) -> None:
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
         takes = option_names(executor) if executor_options else frozenset[str]()
-        for_backend, for_runs = split(executor_options, takes, name)
+        for_backend, for_runs = split_options(executor_options, takes, name)
         self.backend = make_backend(executor, for_backend)
-        self._policies = applied(RunPolicies.of(), for_runs, name).override(
+        self._policies = apply_options(RunPolicies.of(), for_runs, name).override(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
@@ -139,10 +139,11 @@ class Engine:
             raise failure
 
     async def _live(self, opened: asyncio.Future[None]) -> None:
-        """Hold everything the engine has, in a task of its own.
+        """Own the backend, the driver and the executions, in a task of its own.
 
         So ``__aenter__`` and ``__aexit__`` may be called from different tasks (fixtures, lifespans), the caller's
-        exceptions are not wrapped in groups, and the caller's cancellation reaches the executions in good order.
+        exceptions are not wrapped in groups, and when the caller is cancelled, executions stop before the backend
+        closes.
         """
         try:
             async with (
@@ -181,17 +182,17 @@ class Engine:
         ----------
         plan : Plan, or anything with ``to_plan()``
         retry
-            How failed tasks are tried again: a ``Retry``, a number of attempts, or False for one attempt.
+            The retry policy: a ``Retry``, a number of attempts, or False for one attempt.
         timeout
             A number of seconds for each task, from its start on a worker, or a ``Timeout`` for tasks, stages, plan.
         straggler
-            When slow tasks get a backup: ``"two_phase"``, ``"off"`` or a rule.
+            The rule for backups of slow tasks: ``"two_phase"``, ``"off"`` or a ``Rule``.
         barriers : bool
             Whether stages wait for each other as a whole.
         observers
-            Receive this run's events, besides the engine's own observers.
+            Receive this run's events, as the engine's own observers do.
         resume : bool
-            Whether to keep what an earlier run of the same plan completed.
+            Whether to keep the chunks that an earlier run of the same plan completed.
 
         Raises
         ------
@@ -259,8 +260,8 @@ class Engine:
     async def stream(self, plan: Plan | Plannable, **options: Any) -> AsyncIterator[AnyEvent]:
         """Run ``plan`` and yield its events as they happen; arguments as for :meth:`execute`.
 
-        Raises what the run raises, after its last event. Leaving the loop early stops the work. Events wait without
-        bound for a consumer that is slower than the run.
+        The run's exception is raised after its last event. Leaving the loop early stops the work. The buffer is
+        unbounded: a consumer that is slower than the run does not slow it.
         """
         send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
         observers = (*options.pop("observers", ()), _Streamer(send))
@@ -284,10 +285,12 @@ class Engine:
             await execution.run(driver)
         finally:
             self._executions.discard(execution)
+            # Kept until the engine closes, as the caller may still await it.
             if execution.failed:
                 self._failed.append(execution)
 
     async def _stop_everything(self) -> None:
+        # All are cancelled first, so that they stop at the same time.
         running = tuple(self._executions)
         for execution in running:
             execution.cancel()
@@ -304,7 +307,7 @@ class Engine:
 
 
 class _Streamer:
-    """Puts events into a stream, and closes it after the last."""
+    """Puts events into a stream, and closes it after the last event of the run."""
 
     def __init__(self, send: MemoryObjectSendStream[Sequence[AnyEvent]]) -> None:
         self._send = send

@@ -34,8 +34,8 @@ logger = logging.getLogger("asyncexec")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far an execution is, in tasks; ``tasks`` grows where other stages say how many a stage has."""
+class ExecutionProgress:
+    """The progress of an execution, in tasks; ``tasks`` grows where other stages say how many a stage has."""
 
     tasks: int
     completed: int
@@ -43,7 +43,7 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Completed of all, 0.0 to 1.0."""
+        """The completed share of all tasks, 0.0 to 1.0."""
         return self.completed / self.tasks if self.tasks else 1.0
 
 
@@ -54,8 +54,8 @@ class _StoppedError(Exception):
 class Execution:
     """A running plan; made by :meth:`asyncexec.Engine.start`.
 
-    Awaiting it gives the :class:`~asyncexec.Result` or raises what ended the run. Cancelling the task that awaits it
-    (a timeout, say) stops the work itself, and waits until it has stopped.
+    Awaiting it returns the :class:`~asyncexec.Result` or raises the error that ended the run. Cancelling the task that
+    awaits it (a timeout, say) stops the work itself, and waits until it has stopped.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Execution:
         self._result: Result | None = None
         self._error: BaseException | None = None
         self._handle: RunHandle | None = None
-        self._last_progress = Progress(tasks=plan.tasks, completed=0, running=0)
+        self._last_progress = ExecutionProgress(tasks=plan.tasks, completed=0, running=0)
         self._driver: Driver | None = None
 
     # -- what users call
@@ -92,29 +92,29 @@ class Execution:
         return self._wait().__await__()
 
     def cancel(self) -> None:
-        """Stop the work; whoever awaits the execution gets its ``CancelledError`` once everything has stopped."""
+        """Stop the work; awaiting the execution raises ``CancelledError`` once everything has stopped."""
         self._cancelled = True
         if self._handle is not None and self._driver is not None:
             self._driver.stop(self._handle)
 
     @property
     def done(self) -> bool:
-        """Whether the run has ended, one way or another."""
+        """True once the run has ended, with success or without."""
         return self._ended.is_set()
 
     @property
     def failed(self) -> bool:
-        """Whether the run has ended with an error."""
+        """True once the run has ended with an error."""
         return self._error is not None
 
     @property
-    def progress(self) -> Progress:
-        """How far it is."""
+    def progress(self) -> ExecutionProgress:
+        """The progress so far; after the end, that at the end."""
         if self._handle is None:
             return self._last_progress
         run = self._handle.run
         tasks = sum(stage.tasks for stage in run.stages)
-        return Progress(tasks=tasks, completed=tasks - run.left, running=run.running)
+        return ExecutionProgress(tasks=tasks, completed=tasks - run.left, running=run.running)
 
     def __repr__(self) -> str:
         progress = self.progress
@@ -132,7 +132,7 @@ class Execution:
     # -- what the engine calls
 
     async def run(self, driver: Driver) -> None:
-        """Run to the end; never raises but for the cancellation of the engine itself."""
+        """Run to the end; raises nothing but the cancellation of the engine itself."""
         start = time.perf_counter()
         try:
             value, handle = await self._run(driver)
@@ -143,7 +143,8 @@ class Execution:
             self._error = error
         finally:
             self._last_progress, self._handle = self.progress, None
-            self._tell(self._last_event())
+            self._send(self._last_event())
+            # Files of observers are closed before the caller goes on, who may read them.
             try:
                 await self._fanout.finish(self.name)
             finally:
@@ -157,7 +158,7 @@ class Execution:
             )
 
     async def stopped(self) -> None:
-        """Cancel, and wait until nothing of the run is left."""
+        """Cancel, and wait until everything of the run has stopped."""
         self.cancel()
         await self._ended.wait()
 
@@ -168,6 +169,7 @@ class Execution:
         try:
             await self._ended.wait()
         except BaseException:
+            # Shielded: the caller is being cancelled, and must not return while its work still runs.
             with anyio.CancelScope(shield=True):
                 await self.stopped()
             raise
@@ -179,7 +181,8 @@ class Execution:
 
     async def _run(self, driver: Driver) -> tuple[Any, RunHandle]:
         if self._fanout:
-            self._tell(await self._first_event())
+            self._send(await self._first_event())
+        # In a thread, as it opens storage and pickles.
         prepared = await to_thread.run_sync(self._prepare)
         try:
             handle = await self._drive(driver, prepared.state)
@@ -227,7 +230,7 @@ class Execution:
             raise _StoppedError
         return handle
 
-    def _tell(self, event: AnyEvent) -> None:
+    def _send(self, event: AnyEvent) -> None:
         if self._fanout:
             self._fanout.send((event,))
 

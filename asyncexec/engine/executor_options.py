@@ -1,4 +1,4 @@
-"""Executor options that say how to run rather than where: the engine applies them, on every executor.
+"""Executor options that are policies of the run, and not the backend's: the engine applies them, on every executor.
 
 The names are those of Cubed's executors. They mean the same but for ``retries``, which counts attempts in all, as every
 number of attempts here does; plans that come from Cubed keep its meaning (:mod:`asyncexec.integrations.cubed`).
@@ -30,32 +30,32 @@ def _attempts(value: object, where: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """The options; those that are None leave things as they are."""
+    """The options of runs that may be given as executor options; None leaves the default."""
 
     retries: Annotated[int, _attempts] | None = None
-    """how many attempts a task has in all, the first included, as with ``retry=``: 1 means no retries"""
+    """the attempts of a task in all, the first included, as with ``retry=``: 1 means no retries"""
 
     timeout: Seconds | None = None
     """seconds that a task may take, from its start on a worker"""
 
     use_backups: bool | None = None
-    """whether slow tasks get a backup"""
+    """backups for slow tasks, or none"""
 
     batch_size: Count | None = None
-    """how many tasks may be with the executor at once"""
+    """the most tasks that may be with the executor at once"""
 
     compute_arrays_in_parallel: bool | None = None
     """False: one stage at a time, each as a whole; True: chunk by chunk"""
 
 
 RUN_OPTIONS = tuple(field.name for field in fields(RunOptions))
-"""Their names."""
+"""The names of those options."""
 
 
-def split(
+def split_options(
     options: Mapping[str, Any] | None, constructor_takes: Collection[str], executor: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the options for the backend's constructor, and those for runs; one that both know goes to both.
+    """Return the options for the backend's constructor, and those for runs; one that both take goes to both.
 
     Raises
     ------
@@ -72,8 +72,8 @@ def split(
     return for_backend, for_runs
 
 
-def applied(policies: RunPolicies, options: Mapping[str, Any], executor: str) -> RunPolicies:
-    """Return ``policies`` with what ``options`` ask for.
+def apply_options(policies: RunPolicies, options: Mapping[str, Any], executor: str) -> RunPolicies:
+    """Return ``policies`` changed by ``options``.
 
     Raises
     ------

@@ -12,7 +12,7 @@ from asyncexec.engine.engine import Engine
 
 
 class EnginePortal:
-    """The engine and the way to its loop; a context manager, which starts and ends both.
+    """An engine and the portal to its event loop; a context manager, which starts and ends both.
 
     Parameters are those of :class:`asyncexec.Engine`.
 
@@ -21,7 +21,7 @@ class EnginePortal:
     engine : Engine
         To be used on its own loop only.
     portal : BlockingPortal
-        Runs functions and coroutines there.
+        Runs functions and coroutines on that loop.
     is_open : bool
     """
 
@@ -34,7 +34,7 @@ class EnginePortal:
 
     @property
     def is_open(self) -> bool:
-        """Whether the block is being run."""
+        """True inside the ``with`` block."""
         return self._stack is not None
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
-"""What surrounds a run's tasks, and may block: opening storage and laying the plan out, and collecting its results.
+"""The blocking parts of a run: opening storage and building the run's state before its tasks, collecting results after.
 
-The functions here are called in a worker thread: each does in one go what there is to do, so that a small plan does not
-spend more on changing threads than on its tasks.
+The functions here are called in a worker thread. Each does all there is to do in one call, so that a small plan does
+not spend more on changing threads than on its tasks.
 """
 
 from __future__ import annotations
@@ -102,7 +102,10 @@ def prepare(
 
 
 def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:
-    """Return the kernels by stage as they travel, where storage must not be touched if one of them cannot."""
+    """Return the pickled kernels by stage; empty where nothing is sent, or where nothing is opened before they are.
+
+    A kernel that cannot be pickled must fail before storage is touched.
+    """
     if backend.capabilities.locality is Locality.SAME_PROCESS or plan.workspace is None:
         return {}
     return {s.name: pickle_kernel(s.kernel, plan=plan.name, stage=s.name) for s in plan.stages}
@@ -124,7 +127,7 @@ def _open(
         return None
     opening = Opening(
         plan=plan.name,
-        # Computing it may take as long as a small plan, and only what a later run shall find is named by it.
+        # Computing it may take as long as a small plan, and it only names what a later run shall find.
         fingerprint=plan.fingerprint if policies.resume else "",
         execution=execution,
         locality=backend.capabilities.locality,

@@ -17,17 +17,17 @@ class Result:
     Attributes
     ----------
     value : object
-        For ``Plan.map`` a list in the order of the items, for ``Plan.reduce`` what its function returned, for an
+        For ``Plan.map`` a list in the order of the items, for ``Plan.reduce`` its function's last value, for an
         array a NumPy array; for a plan that returns several stages a dict by stage name; None where a plan only
         stores.
     plan, execution, executor : str
     stages : tuple of StageResult
     abandoned : int
-        Attempts given up that may still be running (backends that cannot kill).
+        Attempts that were abandoned and may still be running (on backends that cannot kill).
     wall_seconds : float
     slow_workers : mapping of str to float
-        Workers on which everything took longer, and how many times as long. Backends that can, leave them idle for two
-        minutes.
+        Workers on which every stage took longer than on others, and how many times as long. Backends that can choose
+        a worker leave them idle for two minutes.
     """
 
     value: Any = field(repr=False)
@@ -46,7 +46,7 @@ class Result:
 
     @property
     def attempts(self) -> int:
-        """The number of attempts that were handed out."""
+        """The number of attempts that have ended."""
         return sum(stage.attempts for stage in self.stages)
 
     @property
@@ -56,7 +56,7 @@ class Result:
 
     @property
     def backups(self) -> int:
-        """The number of attempts that were started beside a slow one."""
+        """The number of attempts that were started while a slow one was still running."""
         return sum(stage.backups for stage in self.stages)
 
     @property
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def events(self) -> Mapping[str, int]:
-        """The number of events of each kind."""
+        """The number of events of each kind, as counted from the figures of the stages."""
         return {
             "AttemptStarted": self.attempts,
             "TaskSucceeded": self.tasks - sum(stage.resumed for stage in self.stages),

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 def plan_started(
     plan: Plan, execution: str, *, executor: str, slots: int, details: bool
 ) -> PlanStarted:
-    """Return the event that says that ``plan`` begins to run.
+    """Return the ``PlanStarted`` of ``plan``.
 
-    With ``details`` (the fingerprint, and what stages read of each other), that may take long: it hashes what the plan
-    computes, and large inputs with it.
+    With ``details`` (the fingerprint, and the relations between stages) that may take long: the fingerprint hashes the
+    plan's functions and its inputs, however large.
     """
     return PlanStarted(
         execution=execution,

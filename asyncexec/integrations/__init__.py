@@ -1,1 +1,1 @@
-"""Other people's front ends on this engine."""
+"""Front ends of other projects on this engine."""

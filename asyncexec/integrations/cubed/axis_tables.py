@@ -1,7 +1,7 @@
-"""Finds, for each axis of an array that is read, which output axis it follows, and how.
+"""Tables of the chunks that are read along each axis, found by calling key functions.
 
-Nothing is taken for granted that was not seen: what does not come out as a product of axes is left out, and whoever
-reads it waits for the whole array.
+Nothing is assumed that was not observed: an array whose reads are no product of axes gets no table, and an operation
+that reads it waits for the whole array.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 type Read = Callable[[Index], Keys]
 type Line = Sequence[Keys]
-"""What is read along one output axis, position by position."""
+"""The chunks that are read along one output axis, position by position."""
 
 
 @dataclass(frozen=True, slots=True)
 class AxisTable:
-    """What one axis of the array that is read has to do with the output.
+    """The chunks that are read along one axis of an array, by position on an axis of the output.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ type Tables = tuple[AxisTable, ...]
 
 
 def tables_of(read: Read, shape: Shape) -> dict[str, Tables]:
-    """Return the tables of every array that shows on lines through the output, one line per axis.
+    """Return the tables of every array that is read on lines through the output, one line per axis.
 
     They hold for every task if the key function is separable; otherwise see :func:`covers_all`.
     """
@@ -64,7 +64,7 @@ def tables_of(read: Read, shape: Shape) -> dict[str, Tables]:
 
 
 def covers_all(read: Read, shape: Shape, tables: Mapping[str, Tables]) -> dict[str, Tables]:
-    """Return those of ``tables`` that hold whatever any task of ``shape`` reads; every task is asked."""
+    """Return those of ``tables`` that cover all that the tasks of ``shape`` read; calls the key function of each."""
     right = dict(tables)
     for index in product(*map(range, shape)):
         for name, keys in read(index).items():
@@ -89,7 +89,7 @@ def _lines(read: Read, shape: Shape, base: Index) -> list[Line]:
 
 
 def _bases(at_origin: Keys, lines: Sequence[Line], origin: Index) -> dict[str, Index]:
-    """Return for each array a task that reads it: the first, if that does."""
+    """Return for each array the index of a task that reads it: the first task, if that does."""
     bases = dict.fromkeys((name for name, keys in at_origin.items() if keys), origin)
     for axis, line in enumerate(lines):
         for i, keys in enumerate(line):
@@ -107,6 +107,7 @@ def _fit(lines: Sequence[Line], name: str, keys: Iterable[Index]) -> Tables | No
         for p, at_base in enumerate(constant):
             if all(not spans or spans[p] == at_base for spans in seen):
                 continue
+            # It varies along two output axes: no product of axes.
             if tables[p].axis is not None:
                 return None
             tables[p] = AxisTable(axis, tuple(spans[p] if spans else range(0) for spans in seen))

@@ -1,4 +1,4 @@
-"""From which chunks an operation reads to which tasks of the one before it must be complete."""
+"""Relations between stages, from the chunks that an operation reads of the arrays another writes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Written:
 
 
 def written(stage: str, shape: Shape, array: Any, block: Any) -> Written | None:
-    """Return how ``array`` is written in blocks of ``block`` elements; None if that is not one block a task."""
+    """Return ``array`` as written in blocks of ``block`` elements; None if a task does not write exactly one."""
     blocks = edges_of(array, block)
     if tuple(len(edges) - 1 for edges in blocks) != shape:
         return None
@@ -59,7 +59,7 @@ def written(stage: str, shape: Shape, array: Any, block: Any) -> Written | None:
 
 
 def relation(producer: Written, consumer: Shape, tables: Tables) -> Blockwise:
-    """Return which tasks of ``producer`` the tasks of a stage read, by the chunks that they read."""
+    """Return the relation between ``producer`` and a stage of shape ``consumer`` that reads by ``tables``."""
     axes: list[int | None] = []
     maps: list[AxisMap] = []
     for n, blocks, table in zip(producer.shape, producer.spans, tables, strict=True):
@@ -103,17 +103,17 @@ def chunks_of(array: Any) -> Any:
     """Return the chunks of a Zarr array, or of one that is still to be made."""
     try:
         return array.chunks
-    except NotImplementedError:  # what Zarr says of chunks of several lengths
+    except NotImplementedError:  # Zarr's error for chunks of several lengths
         return array.read_chunk_sizes
 
 
 def edges_of(array: Any, chunks: Any) -> list[NDArray[np.int64]]:
-    """Return where each chunk begins, and the last ends, on every axis of ``array`` (in elements)."""
+    """Return the edges of chunks on every axis of ``array``, in elements: each start, and the last end."""
     return edges(normalize_chunks(chunks, shape=array.shape, dtype=array.dtype))
 
 
 def edges(chunks: Iterable[Sequence[int]]) -> list[NDArray[np.int64]]:
-    """Return where chunks of these lengths begin, and the last ends, on every axis."""
+    """Return the edges of chunks of these lengths on every axis: each start, and the last end."""
     return [np.concatenate(([0], np.cumsum(lengths, dtype=np.int64))) for lengths in chunks]
 
 

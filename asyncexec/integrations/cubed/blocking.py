@@ -1,6 +1,6 @@
-"""Runs plans for a caller that blocks: Cubed calls its executors so, also from inside a running event loop.
+"""Blocking runs, as Cubed calls its executors, also from inside a running event loop.
 
-The loop runs in a thread of its own; events come to the caller's thread, which is where callbacks are called.
+The engine's event loop has a thread of its own; events are passed to the caller's thread, where callbacks are called.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def run_blocking(
                 receive(events)
         return future.result()
     except BaseException:
+        # Ctrl-C, or a callback's error: the caller must not go on while tasks still write.
         portal.call(execution.stopped)
         raise
 

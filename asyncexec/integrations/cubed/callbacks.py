@@ -1,4 +1,4 @@
-"""Cubed's callbacks, told from the engine's events."""
+"""Cubed's callbacks, called from the engine's events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Callbacks:
         self._measured: int | None = None
 
     def receive(self, events: Sequence[AnyEvent]) -> None:
-        """Take in events; what a callback raises is raised."""
+        """Call the callbacks for ``events``; an exception of theirs is raised."""
         for event in events:
             match event:
                 case AttemptEnded():
@@ -55,15 +55,16 @@ class Callbacks:
                     pass
 
     def failed(self, compute_id: str, dag: Any) -> None:
-        """Say that what has started has ended, as Cubed itself does after a success only.
+        """Report the end of every operation that has started, and of the computation.
 
-        A callback that cannot cope is logged: the reason for the failure is what must be seen.
+        Cubed itself does so after a success only. A callback that raises is logged, so that the computation's own
+        error is the one that is raised.
         """
         for name in tuple(self._running):
-            self._reluctantly(self._end, name)
+            self._call_and_log(self._end, name)
         event = ComputeEndEvent(compute_id, dag)
         for callback in self._callbacks:
-            self._reluctantly(callback.on_compute_end, event)
+            self._call_and_log(callback.on_compute_end, event)
 
     def _start(self, name: str, at: float) -> None:
         self._running[name] = at
@@ -80,10 +81,10 @@ class Callbacks:
         if ended is None or ended.attempt.id != event.attempt.id:
             return
         outcome = ended.outcome
-        # A task of less than a millisecond is not measured; what its process held before is no worse a figure.
+        # A task of less than a millisecond is not measured; Cubed expects a figure, and the last is as good.
         self._measured = outcome.peak_bytes or self._measured
         start, end = outcome.started_at, outcome.started_at + outcome.seconds
-        told = TaskEndEvent(
+        task_end = TaskEndEvent(
             name=event.attempt.stage,
             result=decode(outcome.value),
             # Clocks of several machines and the driver's own are never quite the same.
@@ -94,9 +95,9 @@ class Callbacks:
             peak_measured_mem_end=self._measured,
         )
         for callback in self._callbacks:
-            callback.on_task_end(told)
+            callback.on_task_end(task_end)
 
-    def _reluctantly[T](self, call: Callable[[T], object], argument: T) -> None:
+    def _call_and_log[T](self, call: Callable[[T], object], argument: T) -> None:
         try:
             call(argument)
         except Exception:

@@ -35,10 +35,10 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
     Parameters
     ----------
     executor : str, class, backend or dotted path
-        Where tasks run, as :class:`asyncexec.Engine` takes it.
+        The backend that tasks run on, as for :class:`asyncexec.Engine`.
     executor_options : mapping, optional
-        The backend's options. They may be given as keywords of their own as well (``max_workers=4``), like those of
-        Cubed's executors, and like those to ``compute``, which go before.
+        The backend's options. They may also be given as keywords (``max_workers=4``), like those of Cubed's executors,
+        and to ``compute``, whose options take precedence.
     engine_options : mapping, optional
         Further arguments of :class:`asyncexec.Engine`, such as ``memory``, ``retry`` and ``observers``.
     **options
@@ -48,8 +48,8 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
 
     Notes
     -----
-    What asyncexec raises is raised from ``compute``: a ``TaskError`` names the operation, the block, the attempt, the
-    worker and the cause. The work stops before that.
+    Errors are raised from ``compute``: a ``TaskError`` names the operation, the block, the attempt, the worker and the
+    cause. All work has stopped by then.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
 
     @property
     def name(self) -> str:
-        """What Cubed calls it."""
+        """The executor's name in Cubed."""
         return "asyncexec"
 
     def __enter__(self) -> Self:
@@ -97,7 +97,7 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
         compute_id: str | None = None,
         **options: Any,
     ) -> None:
-        """Run what is to run of ``dag``; called by Cubed.
+        """Run the operations of ``dag`` that are not yet computed; called by Cubed.
 
         Raises
         ------
@@ -107,15 +107,15 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
             As from :meth:`asyncexec.Engine.execute`.
         """
         name = compute_id or "cubed"
-        told = Callbacks(callbacks) if callbacks else None
+        calls = Callbacks(callbacks) if callbacks else None
         try:
             backups = {**self.kwargs, **options}.get("use_backups") is True
             plan = plan_of(dag, name, backups=backups)
             with self._running(options) as engine:
-                engine.run(plan, told.receive if told is not None else None)
+                engine.run(plan, calls.receive if calls is not None else None)
         except BaseException:
-            if told is not None:
-                told.failed(name, dag)
+            if calls is not None:
+                calls.failed(name, dag)
             raise
 
     def _running(self, options: Mapping[str, Any]) -> AbstractContextManager[BlockingEngine]:
@@ -129,13 +129,14 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
         executor = given.pop("executor")
         engine_options = given.pop("engine_options", {})
         if given.get("retries") is not None:
-            # Cubed counts the attempts after the first, and an engine all of them.
+            # Cubed counts only the attempts after the first, and an engine all of them.
             retries = whole_number(given["retries"], f"executor {self.name!r}: retries", least=0)
             given["retries"] = retries + 1
         return BlockingEngine(executor, executor_options=given, **engine_options)
 
     def __getstate__(self) -> dict[str, Any]:
-        # Cubed's tasks capture arrays, those their Spec, and that its executor: it must travel, and need not run there.
+        # Cubed's tasks capture arrays, those their Spec, and that its executor: so it must be picklable, though it is
+        # never used on a worker.
         kwargs = dict(self.kwargs)
         if not isinstance(kwargs["executor"], str | type):
             kwargs["executor"] = repr(kwargs["executor"])

@@ -25,7 +25,7 @@ async def compute(
     use_backups: bool = False,
     **options: Any,
 ) -> tuple[Any, ...]:
-    """Compute Cubed arrays on ``engine``, and return them as NumPy arrays; the event loop stays free.
+    """Compute Cubed arrays on ``engine``, and return them as NumPy arrays, without blocking the event loop.
 
     Like ``cubed.compute``, from a coroutine: several computations may run on one engine at once, and cancelling this
     call stops the work. Observers take the place of Cubed's callbacks.
@@ -51,15 +51,15 @@ async def compute(
     """
 
     def prepare() -> Plan:
-        taken = _Taken()  # type: ignore[no-untyped-call, unused-ignore]  # Cubed's constructor
+        captured = _DagCapture()  # type: ignore[no-untyped-call, unused-ignore]  # Cubed's constructor
         cubed.compute(  # type: ignore[no-untyped-call, unused-ignore]  # Cubed has no types
             *arrays,
-            executor=taken,
+            executor=captured,
             optimize_graph=optimize_graph,
             resume=resume,
             _return_in_memory_array=False,
         )
-        return plan_of(taken.dag, backups=use_backups)
+        return plan_of(captured.dag, backups=use_backups)
 
     def read() -> tuple[Any, ...]:
         return tuple(array._read_stored() for array in arrays)  # noqa: SLF001 - what cubed.compute returns
@@ -68,8 +68,8 @@ async def compute(
     return await to_thread.run_sync(read)
 
 
-class _Taken(DagExecutor):  # type: ignore[misc, unused-ignore]  # Any where Cubed is not installed
-    """Takes the DAG that Cubed has made ready to run, and runs nothing."""
+class _DagCapture(DagExecutor):  # type: ignore[misc, unused-ignore]  # Any where Cubed is not installed
+    """An executor that keeps the finalized DAG and runs nothing."""
 
     @property
     def name(self) -> str:

@@ -1,7 +1,7 @@
 """The index space of a Cubed operation.
 
 Cubed gives an operation its tasks as an iterable of block coordinates, which may be long. Where the coordinates fill a
-box, an index space and an offset say the same in a few bytes.
+box, they are kept as an index space and an offset.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Grid:
 
     @property
     def from_origin(self) -> bool:
-        """Whether indices are coordinates."""
+        """True where task indices are block coordinates."""
         return not any(self.first)
 
     def coordinates(self, index: Index) -> Index:
@@ -43,15 +43,15 @@ class Grid:
 
 
 def grid_of(mappable: Iterable[Any]) -> Grid | None:
-    """Return the box that ``mappable``'s coordinates fill in row-major order; None if they are something else.
+    """Return the box that ``mappable``'s coordinates fill in row-major order; None if they do not.
 
-    Only coordinates that are not made by Cubed's own ``ChunkKeys`` are looked at one by one; none is kept.
+    Cubed's own ``ChunkKeys`` are such a box by definition; others are iterated over, and none is kept.
     """
     if isinstance(mappable, ChunkKeys):
         shape = tuple(len(chunks) for chunks in mappable.chunks_normal)
         return Grid(shape=shape, first=(0,) * len(shape))
     if isinstance(mappable, Iterator):
-        return None  # it can be gone through just once
+        return None  # an iterator can be consumed only once, and the tasks need it
     bounds = _bounds(mappable)
     if bounds is None:
         return None

@@ -1,8 +1,8 @@
-"""Which chunks a task reads, asked of its operation's key function.
+"""The chunks that a task reads, found by calling its operation's key function.
 
-A key function maps the coordinates of one output block to the chunks it is made of. It is a plain function of Python,
-so what it does can be found out by calling it only. Most are *separable*: each axis of what is read follows one axis
-of the output, whatever the others are. Then the calls along one line per axis tell everything.
+A key function maps the coordinates of one output block to the chunks it is made of. It is a plain Python function, so
+the only way to know it is to call it. Most are *separable*: each axis of what is read depends on one axis of the output
+only. Calls along one line per axis are enough for those.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 type Keys = dict[str, set[Index]]
 """Chunk coordinates by the name of the array they are in."""
 
-# Functions of Cubed 0.28 that are separable by how they are written, by module and qualified name. What is not here
-# is only trusted after it has been called for every block; a function that Cubed renames merely loses that shortcut.
+# Functions of Cubed 0.28 that are separable, by module and qualified name. Others are trusted only after they have been
+# called for every block, so a function that Cubed renames loses the shortcut and nothing else.
 _SEPARABLE = frozenset(
     {
         (
@@ -61,7 +61,7 @@ def keys_read(function: Callable[[Any], Any], coordinates: Index) -> Keys:
         If the key function returns anything but chunk keys, in lists, tuples and iterators.
     """
     keys: Keys = defaultdict(set)
-    # Cubed's key functions take the name of the output as given, and do not look at it.
+    # Cubed's key functions ignore the name of the output.
     for key in _flat(function(ChunkKey("out", coordinates))):
         keys[key.name].add(key.coords)
     return keys
@@ -81,7 +81,7 @@ def _flat(found: Any) -> Iterator[Any]:
 
 
 def is_separable(function: Callable[[Any], Any]) -> bool:
-    """Whether ``function`` is one of Cubed's that are known to be separable, or fused of such."""
+    """Return whether ``function`` is one of Cubed's that are known to be separable, or a fusion of such."""
     name = _name(function)
     if name in _SEPARABLE:
         return True
@@ -97,7 +97,7 @@ def is_separable(function: Callable[[Any], Any]) -> bool:
 
 
 def captured(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return what ``function`` holds of the functions it was written in, by name."""
+    """Return the variables that ``function`` captured from enclosing functions, by name."""
     try:
         return dict(inspect.getclosurevars(function).nonlocals)
     except TypeError:

@@ -1,4 +1,4 @@
-"""``executor_name="asyncexec"`` for Cubed."""
+"""The registration of ``executor_name="asyncexec"`` with Cubed."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import cubed.spec
 from asyncexec.errors import OptionError
 from asyncexec.integrations.cubed.executor import AsyncexecExecutor
 
-# Where Cubed 0.28 keeps the function that makes executors from names.
+# The modules of Cubed 0.28 that hold the function that makes executors from names: two import it by name.
 _PLACES: tuple[Any, ...] = (cubed.runtime.create, cubed.spec, cubed.core.array)
 
 
 class _Names:
-    """Stands in for Cubed's ``create_executor``: knows further names, and asks Cubed's own about all others."""
+    """The replacement for Cubed's ``create_executor``: it handles registered names, and passes on all others."""
 
     def __init__(self, own: Callable[..., Any]) -> None:
         self.own = own
@@ -30,11 +30,11 @@ class _Names:
 
 
 def register_name(name: str = "asyncexec") -> None:
-    """Have ``executor_name=name`` mean :class:`AsyncexecExecutor` in ``Spec``, Cubed's configuration and ``compute``.
+    """Make ``executor_name=name`` mean :class:`AsyncexecExecutor` in ``Spec``, Cubed's configuration and ``compute``.
 
-    Cubed knows the names of its executors by heart and has no way to add one. So this puts a function in the place of
-    its ``create_executor``, for the whole process, until :func:`unregister_name`. ``executor_options`` are then the
-    arguments of the executor: ``{"executor": "processes", "max_workers": 4}``.
+    Cubed has a fixed list of executor names and no way to add one. So this replaces its ``create_executor``, for the
+    whole process, until :func:`unregister_name`. ``executor_options`` are then the arguments of the executor:
+    ``{"executor": "processes", "max_workers": 4}``.
 
     Raises
     ------
@@ -53,7 +53,7 @@ def register_name(name: str = "asyncexec") -> None:
 
 
 def unregister_name(name: str = "asyncexec") -> None:
-    """Take back :func:`register_name`; a name that is not registered changes nothing."""
+    """Undo :func:`register_name`; a name that is not registered changes nothing."""
     names = _names()
     if names is None:
         return

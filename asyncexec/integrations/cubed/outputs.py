@@ -1,4 +1,4 @@
-"""What an operation writes, as far as the plan must know it."""
+"""The arrays that an operation writes, as outputs of its stage."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from asyncexec.integrations.cubed.grid import Grid
     from asyncexec.plan.box import Shape
 
-# Where a chunk is replaced as a whole or not at all. Zarr opens a plain path by itself; the rest are object stores.
+# Stores that replace a chunk as a whole or not at all: plain paths, which Zarr opens itself, and object stores.
 _ATOMIC_SCHEMES = frozenset({"", "s3", "gs", "gcs", "az", "abfs", "memory"})
 
 
 def outputs_of(name: str, config: Any, grid: Grid) -> tuple[ChunkedOutput, ...]:
-    """Return the arrays that an operation writes, so that the plan knows their bytes and sees conflicts.
+    """Return the arrays that an operation writes, so that the plan knows their sizes and finds conflicts.
 
-    An operation that writes something else, or part of an array, is said to write one empty block a task. An output
-    there must be: a stage without outputs hands values to the driver, and Cubed's tasks have none.
+    An operation that writes something else, or part of an array, gets an output of one empty block a task. It must have
+    an output: a stage without one returns values to the driver, and Cubed's tasks have none.
     """
     if isinstance(config, BlockwiseSpec) and grid.from_origin:
         found = [_output(proxy) for proxy in config.writes_map.values()]
@@ -34,13 +34,13 @@ def outputs_of(name: str, config: Any, grid: Grid) -> tuple[ChunkedOutput, ...]:
 
 
 def empty_blocks(name: str, shape: Shape) -> ChunkedOutput:
-    """Return an output of one block of no bytes a task."""
+    """Return an output with one block of zero bytes for each task."""
     ones = (1,) * len(shape)
     return ChunkedOutput(location=f"cubed://{name}", shape=shape, block=ones, unit=ones, dtype="V0")
 
 
 def repeatable(config: Any) -> bool:
-    """Whether two attempts of one task may write at the same time, because every write replaces a chunk at once."""
+    """Return whether two attempts of one task may write at the same time, as every write replaces a chunk at once."""
     return isinstance(config, BlockwiseSpec) and all(
         _is_atomic(proxy.array) for proxy in config.writes_map.values()
     )
@@ -50,7 +50,7 @@ def _output(proxy: Any) -> ChunkedOutput | None:
     array = proxy.array
     try:
         unit = tuple(getattr(array, "shards", None) or array.chunks)
-    except NotImplementedError:  # what Zarr says of chunks of several lengths
+    except NotImplementedError:  # Zarr's error for chunks of several lengths
         return None
     block = tuple(proxy.chunks)
     if not all(isinstance(n, int) and n > 0 for n in (*unit, *block)):
@@ -60,7 +60,7 @@ def _output(proxy: Any) -> ChunkedOutput | None:
         shape=tuple(array.shape),
         block=block,
         unit=unit,
-        # Only its size matters, and types with fields have no name.
+        # Only the item size matters to the plan, and structured types have no name.
         dtype=f"V{np.dtype(array.dtype).itemsize}",
     )
 

@@ -1,4 +1,4 @@
-"""What runs on workers: Cubed's own task functions, which read and write Zarr themselves."""
+"""Kernels that call Cubed's own task functions, which read and write Zarr themselves."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class BlockTask:
 
 @dataclass(frozen=True, slots=True)
 class ItemTask:
-    """A kernel that calls an operation's function with an item that came with the task."""
+    """A kernel that calls an operation's function with the task's item."""
 
     function: Callable[..., Any]
     config: Any
@@ -40,10 +40,10 @@ class ItemTask:
 
 
 class OpenedOnce(CubedArrayProxy):  # type: ignore[misc, unused-ignore]  # Any where Cubed is not installed
-    """An array that is opened by the first task of a worker that needs it, and not again by every task.
+    """An array that each worker opens once, and not once for every task.
 
-    Its metadata do not change once the plan's first operation has created it. Threads that open it at the same time do
-    so twice, which does no harm.
+    Its metadata do not change once the plan's first operation has created it. Threads that open it at the same time may
+    do so twice, which does no harm: so there is no lock.
     """
 
     def __init__(self, array: Any, chunks: Any) -> None:

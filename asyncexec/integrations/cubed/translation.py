@@ -1,4 +1,4 @@
-"""From a Cubed DAG to a plan: one stage for each operation that is to run."""
+"""The translation of a Cubed DAG to a plan: one stage for each operation that is to run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Operation:
     grid : Grid
         The index space.
     items : list or None
-        What the tasks get, where that is no block coordinates.
+        The tasks' items, where these are not block coordinates.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Operation:
 
     @property
     def pipeline(self) -> Any:
-        """The function, its configuration and what it is mapped over."""
+        """Cubed's pipeline: the function, its configuration and the iterable it is mapped over."""
         return self.node["pipeline"]
 
     @property
@@ -57,16 +57,16 @@ class Operation:
 
 
 def plan_of(dag: nx.MultiDiGraph[str], name: str = "cubed", *, backups: bool = False) -> Plan:
-    """Return a plan that runs what is to run of ``dag`` (a finalized one: ``cubed.plan(x).dag``).
+    """Return a plan of the operations of ``dag`` that are to run; it is a finalized one: ``cubed.plan(x).dag``.
 
-    Its tasks do their own reading and writing, as on Cubed's executors; the plan has no value.
+    Its tasks read and write Zarr themselves, as on Cubed's executors; the plan has no value.
 
     Parameters
     ----------
     name : str
-        What messages and events call the plan.
+        The plan's name in messages and events.
     backups : bool
-        Whether operations may have backups that write where a write is not known to be atomic.
+        Whether operations may have backups also where their writes are not known to be atomic.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def _stage(op: Operation, reads: tuple[Read, ...], *, backups: bool) -> Stage:
     inputs: tuple[Read | Items, ...] = reads
     kernel: Kernel = BlockTask(function, config, op.grid.first)
     if op.items is not None:
-        # Arrays are made by those: nothing that may be tried twice at once.
+        # Operations of items create arrays, which two attempts must not do at the same time.
         backups, kernel, inputs = False, ItemTask(function, config), (Items(op.items), *reads)
     return Stage(
         name=op.name,
@@ -119,13 +119,13 @@ def _stage(op: Operation, reads: tuple[Read, ...], *, backups: bool) -> Stage:
         shape=op.grid.shape,
         inputs=inputs,
         outputs=outputs_of(op.name, op.config, op.grid),
-        operation=_said(op),
+        operation=_operation_name(op),
         memory=_memory(op),
         overrides={} if backups else {"straggler": "off"},
     )
 
 
-def _said(op: Operation) -> str:
+def _operation_name(op: Operation) -> str:
     return str(op.node.get("func_name") or op.node.get("op_name") or "")
 
 
@@ -146,11 +146,12 @@ def _reads(
     operations: Mapping[str, Operation],
     arrays: Mapping[str, Written],
 ) -> Iterator[Read]:
-    """Iterate over what must be complete before tasks of ``op`` run."""
+    """Yield the reads of ``op``: block by block where tables are known, else of a whole stage."""
     inputs = Counter(array for array, _ in dag.in_edges(op.name))
     feeders = {array: _feeders(dag, array, operations) for array in inputs}
-    beside = inputs - Counter(_sources(op))
-    in_blocks = {a for a in inputs if a not in beside and a in arrays and feeders[a]}
+    # An array that the function reads by itself, apart from the key function, is needed as a whole.
+    whole = inputs - Counter(_sources(op))
+    in_blocks = {a for a in inputs if a not in whole and a in arrays and feeders[a]}
     tables = chunks_read(op.config, op.grid) if in_blocks and op.items is None else {}
     waited: set[str] = set()
     for array in inputs:
@@ -165,7 +166,7 @@ def _reads(
 
 
 def _sources(op: Operation) -> list[str]:
-    """Return the arrays whose chunks the key function hands out; what a function reads otherwise is not among them."""
+    """Return the arrays whose chunks the key function returns; those that a function reads by itself are not in it."""
     primitive = op.node.get("primitive_op")
     return [] if primitive is None else list(primitive.source_array_names)
 
@@ -173,7 +174,7 @@ def _sources(op: Operation) -> list[str]:
 def _feeders(
     dag: nx.MultiDiGraph[str], array: str, operations: Mapping[str, Operation]
 ) -> list[str]:
-    """Return the operations that are to run and make ``array``."""
+    """Return the operations that make ``array``, if they are still to run."""
     if array in operations:
         return [array]
     return [op for op in dag.predecessors(array) if op in operations]
