@@ -13,7 +13,6 @@ STILL_TWICE = {
     "FrameReader",
     "Function",
     "Place",
-    "Progress",
 }
 
 type Homes = dict[str, set[str]]
