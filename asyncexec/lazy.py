@@ -43,13 +43,18 @@ def names_of(package: str, homes: Mapping[str, str]) -> tuple[_Getattr, _Dir]:
     return get, lambda: sorted({*vars(sys.modules[package]), *homes})
 
 
-def names_from(package: str, module: str) -> tuple[_Getattr, _Dir]:
+def names_from(
+    package: str, module: str, modules: frozenset[str] = frozenset()
+) -> tuple[_Getattr, _Dir]:
     """Return ``__getattr__`` and ``__dir__`` of a package that offers what ``__all__`` of one of its modules lists.
 
-    The first name that is asked for imports the module, with all that it imports in turn.
+    The first name that is asked for imports the module, with all that it imports in turn. The package offers
+    ``modules`` of its own as well.
     """
 
     def get(name: str) -> Any:
+        if name in modules:
+            return import_module(f"{package}.{name}")
         # `from package import module` asks here first, as Python does for `__path__` and its like.
         ours = name in _DUNDERS or not name.startswith("__")
         if not ours or find_spec(f"{package}.{name}") is not None:
@@ -60,7 +65,7 @@ def names_from(package: str, module: str) -> tuple[_Getattr, _Dir]:
         return _kept(package, name, getattr(home, name))
 
     return get, lambda: sorted(
-        {*vars(sys.modules[package]), *import_module(f"{package}.{module}").__all__}
+        {*vars(sys.modules[package]), *import_module(f"{package}.{module}").__all__, *modules}
     )
 
 

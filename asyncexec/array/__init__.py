@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from asyncexec.lazy import names_from
 
 if TYPE_CHECKING:
+    from asyncexec.array import linalg as linalg
     from asyncexec.array.api import *  # noqa: F403 - that module lists the names
 else:
-    __getattr__, __dir__ = names_from(__name__, "api")
+    __getattr__, __dir__ = names_from(__name__, "api", frozenset({"linalg"}))

@@ -1,4 +1,4 @@
-"""The node of a user's function of whole blocks."""
+"""The nodes of functions of whole blocks: a user's, and those that return several arrays."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from asyncexec.array.kernels import BlockFunction, CallFunction
+from asyncexec.array.kernels import BlockFunction, CallFunction, MakeOutputs
 from asyncexec.array.nodes import DType, Node, elements
+from asyncexec.array.outputs import ArrayOutput
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
@@ -78,3 +79,43 @@ class Blocks:
             else:
                 accesses.append(numbers[axis].grouped(chunk, n))
         return AccessMap(tuple(accesses), out.guards)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SeveralOfBlock:
+    """A function of a whole chunk of its input that returns several blocks; a chunk is a task.
+
+    ``working_bytes_each`` is what the function needs for each element of the chunk, results not counted.
+    """
+
+    operation: str
+    call: Callable[..., tuple[Any, ...]]
+    inputs: tuple[Node]
+    outputs: tuple[ArrayOutput, ...]
+    working_bytes_each: int
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
+
+    @property
+    def shape(self) -> Shape:
+        return self.inputs[0].shape
+
+    @property
+    def chunks(self) -> Shape:
+        return self.inputs[0].chunks
+
+    @property
+    def dtype(self) -> DType:
+        return self.outputs[0].dtype
+
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+        return (out,)
+
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
+        return False
+
+    def function(self, out: AccessMap) -> BlockFunction:
+        return MakeOutputs(self.call)
+
+    def working_bytes(self, out: AccessMap) -> int:
+        return self.working_bytes_each * elements(out)

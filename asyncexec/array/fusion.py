@@ -91,6 +91,8 @@ class FusionGroup:
 
 def block_of(root: Node) -> Shape:
     """Return what one task writes of ``root``, in elements."""
+    if isinstance(root, OutputOf):
+        return root.output.block
     return root.block if isinstance(root, Copy) else root.chunks
 
 

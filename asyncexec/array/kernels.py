@@ -136,6 +136,16 @@ class IdentityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class MakeOutputs:
+    """Call a function of one whole block, which returns the tuple of several."""
+
+    function: Callable[[Block], tuple[Block, ...]]
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        return self.function(np.asarray(values[0]))
+
+
+@dataclass(frozen=True, slots=True)
 class TakeOutput:
     """Return one of the blocks that a step made together."""
 

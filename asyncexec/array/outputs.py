@@ -1,7 +1,7 @@
 """Nodes that make several arrays at once, of different shapes and element types, and the node of each of these arrays.
 
 Such a node is computed once, in a stage whose index space is the grid of the node's own shape and chunks. Of what it
-makes, the stage writes what is read; the rest is dropped.
+makes, the stage writes what is read, and nothing else.
 """
 
 from __future__ import annotations
@@ -27,21 +27,27 @@ class ArrayOutput:
     dtype : dtype
     name : str
         What users call it.
+    block : tuple of int
+        The lengths that a task writes; those of a chunk, or multiples.
     access : AccessMap or None
-        What each task writes of it, over the grid of the node that makes it: one whole chunk, each task another. None
-        where task and chunk have the same index.
+        What each task writes of it, over the grid of the node that makes it: one whole block, each task another. None
+        where task and block have the same index.
     """
 
     shape: Shape
     chunks: Shape
     dtype: DType
     name: str = ""
+    block: Shape = ()
     access: AccessMap | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "block", self.block or self.chunks)
+
     @property
-    def chunk_bytes(self) -> int:
-        """Size of the largest chunk."""
-        return math.prod(map(min, self.shape, self.chunks)) * self.dtype.itemsize
+    def block_bytes(self) -> int:
+        """Size of the largest block."""
+        return math.prod(map(min, self.shape, self.block)) * self.dtype.itemsize
 
 
 class ManyOutputs(Node, Protocol):
@@ -113,4 +119,4 @@ def unread_bytes(maker: Node, roots: Sequence[Node]) -> int:
     """Return the size of the blocks that a task of ``maker`` makes for nobody, where ``roots`` are what is written."""
     read = {root.number for root in roots if isinstance(root, OutputOf) and root.maker is maker}
     outputs: Any = getattr(maker, "outputs", ())
-    return sum(output.chunk_bytes for k, output in enumerate(outputs) if k not in read)
+    return sum(output.block_bytes for k, output in enumerate(outputs) if k not in read)
