@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.backends.contract import StageProgram
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.late import resolved
+from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.batching import BatchSize
 from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
@@ -113,7 +114,7 @@ class RunState:
         readiness, complete = self._readiness.sized(graph, tasks, done)
         made = dict(zip(sized, self._make_stages(sized, graph, readiness, done), strict=True))
         stages = [made.get(i, stage) for i, stage in enumerate(self.stages)]
-        if not self._capabilities.shares_memory:
+        if self._capabilities.locality is not Locality.SAME_PROCESS:
             for state in made.values():
                 _ = state.program.blob
         return SizedStages(

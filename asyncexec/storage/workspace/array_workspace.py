@@ -13,6 +13,7 @@ from asyncexec.storage.places.locations import PlaceLike
 from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.workspace.binding import Binding, bind
 from asyncexec.storage.workspace.journal import Journal, log_at
+from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.preparation import Preparation, check_places, check_targets
 from asyncexec.storage.workspace.stage_inputs import hand_over
@@ -40,8 +41,12 @@ class ArrayWorkspace:
     ----------
     blocks : mapping of str to BlockIO
         By stage: what its tasks read and write.
+    late : mapping of str to callable
+        By stage whose size is known only during the run: ``late[name](stage, blocks)`` returns what its tasks read and
+        write, where ``stage`` has its size, and ``blocks`` is what those of other stages do.
     results : tuple of StoredArray or InMemory
-        What ``Result.value`` shall be, as NumPy arrays; intermediates or targets.
+        What ``Result.value`` shall be, as NumPy arrays; intermediates or targets. The shape of what a late stage writes
+        does not count here.
     unpack : bool
         Whether a single result is handed out as it is, and not in a tuple.
     overwrite : bool
@@ -56,6 +61,7 @@ class ArrayWorkspace:
     """
 
     blocks: Mapping[str, BlockIO]
+    late: Mapping[str, LateBlocks] = field(default_factory=dict[str, LateBlocks])
     results: tuple[StoredArray | InMemory, ...] = ()
     unpack: bool = True
     overwrite: bool = False
@@ -89,7 +95,8 @@ class ArrayWorkspace:
             kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
             same_process = opening.locality is Locality.SAME_PROCESS
             blocks = self.blocks if same_process else hand_over(self.blocks, place)
-            binding = bind(blocks, place, self._tier(opening))
+            tier = self._tier(opening)
+            binding = bind(blocks, place, tier)
             preparation.make_targets([target for target in targets if target not in kept], journal)
             preparation.make_intermediates(list(binding.stored.values()))
             preparation.settle()
@@ -99,9 +106,19 @@ class ArrayWorkspace:
             if not place.found:
                 place.remove()
             raise
+        late = LateArrays(
+            late=self.late,
+            blocks=self.blocks,
+            binding=binding,
+            tier=tier,
+            journal=journal,
+            overwrite=self.overwrite,
+            locality=opening.locality,
+        )
         opened = binding.blocks(blocks)
+        resumable = journal is not None
         return self._opened(
-            stages, targets, opened, binding, preparation, resumable=journal is not None
+            stages, targets, opened, binding, preparation, late=late, resumable=resumable
         )
 
     def _opened(
@@ -112,16 +129,16 @@ class ArrayWorkspace:
         binding: Binding,
         preparation: Preparation,
         *,
+        late: LateArrays,
         resumable: bool,
     ) -> OpenArrayWorkspace:
         return OpenArrayWorkspace(
-            blocks=blocks,
-            results=tuple(
-                binding.array(r) if isinstance(r, StoredArray) else r for r in self.results
-            ),
+            blocks=dict(blocks),
+            late=late,
+            results=[binding.array(r) if isinstance(r, StoredArray) else r for r in self.results],
             unpack=self.unpack,
-            targets=targets,
-            made=tuple(preparation.made),
+            targets=list(targets),
+            made=list(preparation.made),
             shapes={stage.name: stage.shape for stage in stages},
             place=binding.place,
             resumable=resumable,

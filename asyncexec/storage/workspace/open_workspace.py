@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO, Readable, Target
     from asyncexec.storage.places.locations import Location
+    from asyncexec.storage.workspace.late_arrays import LateArrays
     from asyncexec.storage.workspace.work_dir import WorkPlace
 
 
@@ -32,42 +33,60 @@ class OpenArrayWorkspace:
 
     Attributes
     ----------
-    blocks : mapping of str to BlockIO
-        By stage, with every array at its real place.
-    results : tuple
+    blocks : dict of str to BlockIO
+        By stage, with every array at its real place; late stages come to it as their sizes get known.
+    late : LateArrays
+        What makes theirs.
+    results : list
         What is collected.
     unpack : bool
         Whether a single result is handed out as it is.
-    targets : sequence of StoredArray
+    targets : list of StoredArray
         What stays.
-    made : sequence of Location
+    made : list of Location
         The targets that this run has made.
-    shapes : mapping of str to tuple of int
+    shapes : dict of str to tuple of int
         The stages' index spaces.
     place : WorkPlace
     resumable : bool
         Whether what is there is kept when the run fails, and counts when it is run again.
     """
 
-    blocks: Mapping[str, BlockIO]
-    results: tuple[StoredArray | Readable, ...]
+    blocks: dict[str, BlockIO]
+    late: LateArrays
+    results: list[StoredArray | Readable]
     unpack: bool
-    targets: Sequence[StoredArray]
-    made: Sequence[Location]
-    shapes: Mapping[str, Shape]
+    targets: list[StoredArray]
+    made: list[Location]
+    shapes: dict[str, Shape]
     place: WorkPlace
     resumable: bool = False
     _tiered: dict[str, tuple[tuple[Target, TierArray], ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        tiered = {
-            stage: tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray))
-            for stage, io in self.blocks.items()
-        }
+        tiered = {stage: _tiered(io) for stage, io in self.blocks.items()}
         object.__setattr__(self, "_tiered", tiered)
 
     def size(self, stage: Stage) -> None:
-        """Make ready what a late stage needs: nothing yet."""
+        """Make what a late stage writes, now that its size is known.
+
+        Raises
+        ------
+        StorageError
+            If it cannot be made, or there is something at its place that may not be replaced.
+        """
+        self.shapes[stage.name] = stage.shape
+        sized = self.late.make(stage)
+        if sized is None:
+            return
+        self.blocks[stage.name] = sized.blocks
+        self._tiered[stage.name] = _tiered(sized.blocks)
+        self.targets.extend(sized.targets)
+        self.made.extend(sized.made)
+        for target in sized.blocks.targets:
+            for number, result in enumerate(self.results):
+                if _place(result) == str(target.ref.location):
+                    self.results[number] = target.array
 
     def io(self, stage: Stage) -> BlockIO | None:
         """Return which blocks the tasks of ``stage`` read and write; None for a stage without any."""
@@ -128,6 +147,14 @@ class OpenArrayWorkspace:
 
     def _is_result(self, array: TierArray) -> bool:
         return any(array is result for result in self.results)
+
+
+def _tiered(io: BlockIO) -> tuple[tuple[Target, TierArray], ...]:
+    return tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray))
+
+
+def _place(result: StoredArray | Readable) -> str:
+    return str(result.location) if isinstance(result, StoredArray) else ""
 
 
 def _whole(result: StoredArray | Readable) -> np.ndarray:

@@ -24,8 +24,12 @@ TRAVELS_BYTES = 1_000_000
 """Up to this size an array travels with the program."""
 
 
-def hand_over(blocks: Mapping[str, BlockIO], place: WorkPlace) -> dict[str, BlockIO]:
+def hand_over(
+    blocks: Mapping[str, BlockIO], place: WorkPlace, name: str = "from-memory"
+) -> dict[str, BlockIO]:
     """Return ``blocks`` (by stage) with large arrays in memory written to ``place``, each once.
+
+    Their names there begin with ``name``.
 
     Raises
     ------
@@ -40,7 +44,7 @@ def hand_over(blocks: Mapping[str, BlockIO], place: WorkPlace) -> dict[str, Bloc
             return source
         key = id(array.data)
         if key not in written:
-            written[key] = _written(array, place, len(written))
+            written[key] = _written(array, place, f"{name}-{len(written)}")
         return replace(source, array=written[key])
 
     return {
@@ -48,10 +52,10 @@ def hand_over(blocks: Mapping[str, BlockIO], place: WorkPlace) -> dict[str, Bloc
     }
 
 
-def _written(array: InMemory, place: WorkPlace, number: int) -> StoredArray:
+def _written(array: InMemory, place: WorkPlace, name: str) -> StoredArray:
     data, chunks = array.data, _chunks(array)
     ref = planned_array(
-        place.location.join(f"from-memory-{number}"),
+        place.location.join(name),
         shape=data.shape,
         dtype=data.dtype,
         chunks=chunks,
