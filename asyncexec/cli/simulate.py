@@ -14,9 +14,9 @@ from rich.console import Console
 
 from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.report import described, tell
+from asyncexec.config.tables import Tables, assign_setting, read_tables
 from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError, OptionError
 from asyncexec.simulation.scenario import Scenario
-from asyncexec.simulation.sections import Tables, assign, read_tables
 
 if TYPE_CHECKING:
     from asyncexec.cli.invocation import Invocation
@@ -151,7 +151,7 @@ def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, An
     """Return what the file says, over it what was set, over both what the options say."""
     tables: Tables = {} if config is None else read_tables(config)
     for setting in settings:
-        assign(tables, setting)
+        assign_setting(tables, setting)
     for option, value in given.items():
         section, _, key = _KEYS[option].partition(".")
         tables.setdefault(section, {})[key] = value
@@ -164,12 +164,9 @@ def _options_named(given: Mapping[str, Any]) -> Generator[None]:
     try:
         yield
     except OptionError as error:
-        said = str(error).removeprefix("simulation: ")
+        said = str(error)
         for option in given:
-            section, _, key = _KEYS[option].partition(".")
-            # Of workers and noise, errors come from classes that know no sections.
-            bare = rf"|^{key}\b" if section in ("cluster", "noise") else ""
-            said = re.sub(rf"\b{section}\.{key}\b{bare}", option, said)
+            said = re.sub(rf"\b{re.escape(_KEYS[option])}\b", option, said)
         raise OptionError(said) from error
 
 

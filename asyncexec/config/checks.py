@@ -42,11 +42,13 @@ def amount(
     if isinstance(value, int | float) and not isinstance(value, bool):
         number = float(value)
     if not least <= number <= most or number == math.inf or (above_zero and not number):
-        finite = "number" if math.isfinite(number) else "finite number"
-        until = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
-        raise OptionError(
-            f"{where} must be a {finite} {'above 0' if above_zero else until}, not {value!r}"
-        )
+        kind = "number" if math.isfinite(number) else "finite number"
+        bounds = ["above 0" if above_zero else f"of at least {least:g}"]
+        if most < math.inf:
+            bounds = (
+                ["above 0", f"up to {most:g}"] if above_zero else [f"from {least:g} to {most:g}"]
+            )
+        raise OptionError(f"{where} must be a {kind} {' and '.join(bounds)}, not {value!r}")
     return number
 
 

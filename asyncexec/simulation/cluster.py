@@ -3,74 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.errors import OptionError
+from asyncexec.config.checks import Amount, Count, Rate, Share, amount, memory_bytes
+from asyncexec.config.fields import check_fields
 from asyncexec.plan.memory import format_bytes
 
 type Billed = Literal["attempts", "workers"]
 
-_BOUNDS: Mapping[str, tuple[int, float]] = {
-    "workers": (1, math.inf),
-    "speed_sigma": (0, 3),  # Beyond it, some workers stand still for all that a run can tell.
-    "slow_share": (0, 1),
-    "slow_factor": (1, math.inf),
-    "cold_start_seconds": (0, math.inf),
-    "loss_per_hour": (0, math.inf),
-    "latency_seconds": (0, math.inf),
-    "kill_seconds": (0, math.inf),
-    "price_per_hour": (0, math.inf),
-    "price_per_start": (0, math.inf),
-    "billed_least_seconds": (0, math.inf),
-    "billed_step_seconds": (0, math.inf),
-}
+# Beyond a spread of 3, some workers stand still for all that a run can tell.
+_Spread = Annotated[float, partial(amount, most=3)]
+_Factor = Annotated[float, partial(amount, least=1)]
+_Bytes = Annotated[int, memory_bytes]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
     """So many workers, each of which runs one attempt at a time.
-
-    Attributes
-    ----------
-    workers : int
-    speed_sigma : float
-        Standard deviation of the logarithm of workers' speeds; 0.0 makes all alike, 3.0 is the most.
-    slow_share, slow_factor : float
-        Which share of workers is slow, and how many times as long everything takes on them.
-    arrival_per_second : float
-        How many workers come up a second; infinity has all of them there from the start.
-    cold_start_seconds : float
-        From a worker's coming up to its first attempt; on average (exponential beyond half of it).
-    loss_per_hour : float
-        How often a worker is lost (preempted), with what it runs.
-    replaced : bool
-        Whether another comes up in the place of one that was lost.
-    starts_per_second : float
-        How many attempts the system starts a second at most.
-    latency_seconds : float
-        One way between driver and workers.
-    kills : bool
-        Whether an attempt that runs can be stopped; where not, one that is given up holds its worker to its end.
-    kill_seconds : float
-        How long stopping takes.
-    price_per_hour : float
-        Of the time that is billed.
-    price_per_start : float
-        Of an attempt.
-    billed : {"attempts", "workers"}
-        What is billed: the time that attempts take on workers, as functions in a cloud are, or all time from a
-        worker's coming up (its cold start with it) to its loss or the end of the run, as machines are.
-    billed_least_seconds, billed_step_seconds : float
-        Each attempt, or worker, is billed at least so long, and rounded up to a multiple of the step (0.0: as it was).
-    metered : bool
-        Whether the scheduler knows that worker time is billed, which makes it more careful.
-    memory_bytes : int or None
-        What the tasks in flight may hold together.
 
     Raises
     ------
@@ -78,44 +32,70 @@ class Cluster:
         If a figure is out of range.
     """
 
-    workers: int = 100
-    speed_sigma: float = 0.0
-    slow_share: float = 0.0
-    slow_factor: float = 5.0
-    arrival_per_second: float = math.inf
-    cold_start_seconds: float = 0.0
-    loss_per_hour: float = 0.0
+    workers: Count = 100
+
+    speed_sigma: _Spread = 0.0
+    """Standard deviation of the logarithm of workers' speeds; 0.0 makes all alike, 3.0 is the most."""
+
+    slow_share: Share = 0.0
+    """Which share of workers is slow,"""
+
+    slow_factor: _Factor = 5.0
+    """and how many times as long everything takes on them."""
+
+    arrival_per_second: Rate = math.inf
+    """How many workers come up a second; infinity has all of them there from the start."""
+
+    cold_start_seconds: Amount = 0.0
+    """From a worker's coming up to its first attempt; on average (exponential beyond half of it)."""
+
+    loss_per_hour: Amount = 0.0
+    """How often a worker is lost (preempted), with what it runs."""
+
     replaced: bool = True
-    starts_per_second: float = math.inf
-    latency_seconds: float = 0.0
+    """Whether another comes up in the place of one that was lost."""
+
+    starts_per_second: Rate = math.inf
+    """How many attempts the system starts a second at most."""
+
+    latency_seconds: Amount = 0.0
+    """One way between driver and workers."""
+
     kills: bool = True
-    kill_seconds: float = 0.0
-    price_per_hour: float = 0.0
-    price_per_start: float = 0.0
+    """Whether an attempt that runs can be stopped; where not, one that is given up holds its worker to its end."""
+
+    kill_seconds: Amount = 0.0
+    """How long stopping takes."""
+
+    price_per_hour: Amount = 0.0
+    """Of the time that is billed."""
+
+    price_per_start: Amount = 0.0
+    """Of an attempt."""
+
     billed: Billed = "attempts"
-    billed_least_seconds: float = 0.0
-    billed_step_seconds: float = 0.0
+    """What is billed: the time that attempts take on workers, as functions in a cloud are, or all time from a worker's
+    coming up (its cold start with it) to its loss or the end of the run, as machines are."""
+
+    billed_least_seconds: Amount = 0.0
+    """Each attempt, or worker, is billed at least so long,"""
+
+    billed_step_seconds: Amount = 0.0
+    """and rounded up to a multiple of this (0.0: as it was)."""
+
     metered: bool = False
-    memory_bytes: int | None = None
+    """Whether the scheduler knows that worker time is billed, which makes it more careful."""
+
+    memory_bytes: _Bytes | None = None
+    """What the tasks in flight may hold together."""
 
     def __post_init__(self) -> None:
-        for name, (least, most) in _BOUNDS.items():
-            value = getattr(self, name)
-            if not (least <= value <= most and math.isfinite(value)):
-                until = f"from {least} to {most}" if most < math.inf else f"at least {least}"
-                until = until if math.isfinite(value) else "finite"
-                raise OptionError(f"simulation: {name} must be {until}, not {value!r}")
-        for name in ("arrival_per_second", "starts_per_second"):
-            if not getattr(self, name) > 0:
-                raise OptionError(
-                    f"simulation: {name} must be above 0, not {getattr(self, name)!r}"
-                )
-        if self.billed not in ("attempts", "workers"):
-            raise OptionError(f"simulation: billed is 'attempts' or 'workers', not {self.billed!r}")
-        if self.memory_bytes is not None and self.memory_bytes < 1:
-            raise OptionError(
-                f"simulation: memory_bytes must be above 0, not {self.memory_bytes!r}"
-            )
+        check_fields(self, "simulation: ")
+
+    @property
+    def priced(self) -> bool:
+        """Whether anything costs anything."""
+        return self.price_per_hour + self.price_per_start > 0
 
     def billed_seconds(self, seconds: float) -> float:
         """Return how long an attempt, or a worker, of so many seconds is billed."""

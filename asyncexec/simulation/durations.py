@@ -5,15 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from functools import partial
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncexec.config.checks import amount
+from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
 
 # Beyond it, nearly all of the mean is in tasks that hardly any run has one of.
 _MOST_SIGMA = 5.0
+
+_AboveZero = Annotated[float, partial(amount, above_zero=True)]
 
 type Seconds = NDArray[np.float64]
 
@@ -31,10 +36,10 @@ class Durations(Protocol):
 class Constant:
     """Every task takes ``seconds``."""
 
-    seconds: float = 1.0
+    seconds: _AboveZero = 1.0
 
     def __post_init__(self) -> None:
-        _above_zero("seconds", self.seconds)
+        check_fields(self, "simulation: ")
 
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         return np.full(count, self.seconds)
@@ -44,14 +49,11 @@ class Constant:
 class Lognormal:
     """Lognormal with ``mean_seconds``; ``sigma``, up to 5, is the standard deviation of the logarithm."""
 
-    mean_seconds: float = 1.0
-    sigma: float = 0.15
+    mean_seconds: _AboveZero = 1.0
+    sigma: Annotated[float, partial(amount, most=_MOST_SIGMA, above_zero=True)] = 0.15
 
     def __post_init__(self) -> None:
-        _above_zero("mean_seconds", self.mean_seconds)
-        _above_zero("sigma", self.sigma)
-        if self.sigma > _MOST_SIGMA:
-            raise OptionError(f"simulation: sigma is at most {_MOST_SIGMA:g}, not {self.sigma!r}")
+        check_fields(self, "simulation: ")
 
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         mu = math.log(self.mean_seconds) - self.sigma**2 / 2
@@ -62,13 +64,12 @@ class Lognormal:
 class Pareto:
     """Pareto from ``least_seconds`` up, truncated at ``most`` times that."""
 
-    least_seconds: float = 1.0
-    exponent: float = 1.5
+    least_seconds: _AboveZero = 1.0
+    exponent: _AboveZero = 1.5
     most: float = 100.0
 
     def __post_init__(self) -> None:
-        _above_zero("least_seconds", self.least_seconds)
-        _above_zero("exponent", self.exponent)
+        check_fields(self, "simulation: ")
         if not self.most > 1:
             raise OptionError(f"simulation: most must be above 1, not {self.most!r}")
 
@@ -120,8 +121,3 @@ class Empirical:
     def __repr__(self) -> str:
         median = float(np.median(self._seconds))
         return f"Empirical({self._seconds.size} durations, median {median:g} s)"
-
-
-def _above_zero(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise OptionError(f"simulation: {name} must be a finite number above 0, not {value!r}")

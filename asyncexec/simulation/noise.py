@@ -4,33 +4,40 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Annotated, Any
 
 import numpy as np
 
+from asyncexec.config.checks import Amount, Share
+from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
+from asyncexec.simulation.duration_text import parse_durations
 from asyncexec.simulation.durations import Durations, Seconds
+
+
+def _distribution(value: object, where: str) -> Durations:
+    if isinstance(value, str | int | float) and not isinstance(value, bool):
+        return parse_durations(str(value))
+    if not isinstance(value, Durations):
+        raise OptionError(
+            f"{where} must be a distribution, such as 'lognormal:1,0.6', not {value!r}"
+        )
+    return value
+
+
+def _range(value: Any, where: str) -> tuple[float, float]:
+    match value:
+        case (int() | float() as least, int() | float() as most) if 1 <= least <= most < math.inf:
+            return float(least), float(most)
+        case _:
+            raise OptionError(
+                f"{where} must be two numbers from 1 up, the smaller first, such as (2.0, 10.0), not {value!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
     """Differences of attempts from the duration that their tasks have by nature.
-
-    Attributes
-    ----------
-    factor : Durations or None
-        By what an attempt's duration is multiplied (``Lognormal(sigma=0.6)``, ``Pareto(exponent=1.5)``).
-    slow_share : float
-        Which share of attempts is slow.
-    slow_factors : (float, float)
-        By what theirs is multiplied: uniform between the two.
-    hang_share : float
-        Which share of attempts never ends by itself.
-    failure_share : float
-        Which share fails with a transient error, at the end of its time.
-    storage_share : float
-        Which share waits for storage,
-    storage_seconds : float
-        for so many seconds on average (exponential).
 
     Raises
     ------
@@ -38,29 +45,29 @@ class Noise:
         If a share is not from 0 to 1, a factor not from 1 up, or a time negative.
     """
 
-    factor: Durations | None = None
-    slow_share: float = 0.0
-    slow_factors: tuple[float, float] = (2.0, 10.0)
-    hang_share: float = 0.0
-    failure_share: float = 0.0
-    storage_share: float = 0.0
-    storage_seconds: float = 1.0
+    factor: Annotated[Durations, _distribution] | None = None
+    """By what an attempt's duration is multiplied (``Lognormal(sigma=0.6)``, ``"pareto:1,1.5,100"``)."""
+
+    slow_share: Share = 0.0
+    """Which share of attempts is slow."""
+
+    slow_factors: Annotated[tuple[float, float], _range] = (2.0, 10.0)
+    """By what theirs is multiplied: uniform between the two."""
+
+    hang_share: Share = 0.0
+    """Which share of attempts never ends by itself."""
+
+    failure_share: Share = 0.0
+    """Which share fails with a transient error, at the end of its time."""
+
+    storage_share: Share = 0.0
+    """Which share waits for storage,"""
+
+    storage_seconds: Amount = 1.0
+    """for so many seconds on average (exponential)."""
 
     def __post_init__(self) -> None:
-        for name in ("slow_share", "hang_share", "failure_share", "storage_share"):
-            share = getattr(self, name)
-            if not 0 <= share <= 1:
-                raise OptionError(f"simulation: {name} must be from 0 to 1, not {share!r}")
-        least, most = self.slow_factors
-        if not 1 <= least <= most < math.inf:
-            raise OptionError(
-                f"simulation: slow_factors are two numbers from 1 up, the smaller first, not {self.slow_factors!r}"
-            )
-
-        if not 0 <= self.storage_seconds < math.inf:
-            raise OptionError(
-                f"simulation: storage_seconds must be finite and at least 0, not {self.storage_seconds!r}"
-            )
+        check_fields(self, "simulation: ")
 
     def sample(self, random: np.random.Generator, seconds: Seconds) -> tuple[Seconds, Seconds]:
         """Return how long attempts run, and with which draw (below ``failure_share``) they fail.

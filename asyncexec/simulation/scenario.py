@@ -10,23 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
+from asyncexec.config.checks import Count, CountFromZero, Seconds
+from asyncexec.config.fields import check_fields, read_fields, refuse_unknown
+from asyncexec.config.tables import read_tables
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
-from asyncexec.simulation.duration_text import (
-    durations_by_stage,
-    durations_given,
-    parse_durations,
-)
+from asyncexec.simulation.duration_text import durations_by_stage, durations_given
 from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.plans import plan_at, staged
 from asyncexec.simulation.recorded import RecordedRun, read_run
-from asyncexec.simulation.sections import one_of, read_tables, refuse_unknown, section_of
 from asyncexec.simulation.separation import Slowness
 from asyncexec.simulation.what_if import WhatIf, what_if
 from asyncexec.straggler.names import RULE_NAMES, as_rule
@@ -36,79 +35,89 @@ _ORDERS = {"pipelined": (False,), "barriers": (True,), "both": (True, False)}
 _NUMBERED = ("stages", "tasks", "relation", "task_memory")
 
 
+def _size(value: Any, where: str) -> int:
+    return parse_bytes(value, what=where)
+
+
+def _durations(given: Any, _: str) -> tuple[str, ...]:
+    """Return durations as texts: one for all stages, several, or a table of one for each stage."""
+    if isinstance(given, Mapping):
+        return tuple(f"{name}={how}" for name, how in given.items())
+    return tuple(map(str, given)) if isinstance(given, list | tuple) else (str(given),)
+
+
+def _rules(given: Any, where: str) -> tuple[str, ...]:
+    rules = (given,) if isinstance(given, str) else given
+    if not isinstance(rules, list | tuple) or not rules:
+        raise OptionError(f"{where} names at least one straggler rule")
+    named = [RULE_NAMES if rule == "all" else (as_rule(rule).name,) for rule in rules]
+    return tuple(dict.fromkeys(chain(*named)))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanSection:
-    """The section ``plan``.
+    """The section ``plan``; without a path or a history, a plan of :func:`asyncexec.simulation.plans.staged`."""
 
-    Attributes
-    ----------
-    path : str
-        A plan by its dotted path, ``package.module:name``, which is imported only if that is allowed.
-    history : str
-        The folder of a recorded run.
-    stages, tasks, relation
-        As for :func:`asyncexec.simulation.plans.staged`, where neither of the two is given.
-    task_memory : str
-        What one task may hold.
-    durations : tuple of str
-        ``HOW`` for all stages, ``NAME=HOW`` for one.
-    slow_tail : {"auto", "attempts", "tasks"}
-        With a history: what attempts beyond twice the median are laid on.
-    """
+    path: str | None = None
+    """A plan by its dotted path, ``package.module:name``, which is imported only if that is allowed."""
 
-    path: str = ""
-    history: str = ""
-    stages: int = 1
-    tasks: int = 1000
+    history: str | None = None
+    """The folder of a recorded run."""
+
+    stages: Count = 1
+    tasks: Count = 1000
     relation: str = "one-to-one"
-    task_memory: int | str = "0"
-    durations: tuple[str, ...] = ()
+
+    task_memory: Annotated[int | str, _size] = 0
+    """What one task may hold."""
+
+    durations: Annotated[tuple[str, ...], _durations] = ()
+    """``HOW`` for all stages, ``NAME=HOW`` for one."""
+
     slow_tail: Slowness = "auto"
+    """With a history: what attempts beyond twice the median are laid on."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "plan.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsSection:
-    """The section ``runs``: what the scheduler does, and how often.
+    """The section ``runs``: what the scheduler does, and how often."""
 
-    Attributes
-    ----------
-    rules : tuple of str
-        Straggler rules, or ``"all"``; others are compared to the first.
-    order : {"pipelined", "barriers", "both"}
-        By default pipelined, and both with a history.
-    retry, timeout : number, optional
-        As for :meth:`asyncexec.Engine.execute`.
-    seeds, seed : int
-        How many seeds, and the first of them.
-    """
+    rules: Annotated[tuple[str, ...], _rules] = ("off", "two_phase")
+    """Straggler rules, or ``"all"``; others are compared to the first."""
 
-    rules: tuple[str, ...] = ("off", "two_phase")
-    order: str = ""
-    retry: int | None = None
-    timeout: float | None = None
-    seeds: int = 3
-    seed: int = 0
+    order: Literal["pipelined", "barriers", "both"] | None = None
+    """By default pipelined, and both with a history."""
+
+    retry: Count | None = None
+    """How many attempts a task has in all."""
+
+    timeout: Seconds | None = None
+    """What one attempt may take."""
+
+    seeds: Count = 3
+    """How many seeds,"""
+
+    seed: CountFromZero = 0
+    """and the first of them."""
+
+    def __post_init__(self) -> None:
+        check_fields(self, "runs.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """A plan, workers, noise and runs of a simulation.
-
-    Attributes
-    ----------
-    plan : PlanSection
-    cluster : Cluster
-    noise : Noise
-    runs : RunsSection
-    recorded : RecordedRun or None
-        What is in the plan's history.
-    """
+    """A plan, workers, noise and runs of a simulation."""
 
     plan: PlanSection
     cluster: Cluster
     noise: Noise
     runs: RunsSection
+
     recorded: RecordedRun | None = None
+    """What is in the plan's history."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -126,28 +135,25 @@ class Scenario:
         OptionError
             If a section or a key is unknown, a value is out of range, or two say the same.
         """
-        refuse_unknown(tables, dict.fromkeys(("plan", "cluster", "noise", "runs")), "a simulation")
-        plan, noise = tables.get("plan", {}), tables.get("noise", {})
-        asked = section_of(PlanSection, "plan", plan, _PLAN_PARSERS)
-        one_of("plan.slow_tail", asked.slow_tail, ("auto", "attempts", "tasks"))
-        refuse_twice(asked, plan, noise)
-        recorded = read_run(Path(asked.history)) if asked.history else None
-        runs = section_of(RunsSection, "runs", tables.get("runs", {}), {"rules": _rules})
-        one_of("runs.order", runs.order or "both", tuple(_ORDERS))
-        if runs.seeds < 1 or runs.seed < 0:
-            raise OptionError(
-                f"runs.seeds is at least 1 and runs.seed at least 0, not {runs.seeds} and {runs.seed}"
-            )
-        cluster = dict(tables.get("cluster", {}))
+        refuse_unknown(tables, ("plan", "cluster", "noise", "runs"), "a simulation")
+        said = {name: dict(tables.get(name, {})) for name in ("plan", "cluster", "noise", "runs")}
+        plan = _section(PlanSection, "plan", said)
+        refuse_twice(plan, said["plan"], said["noise"])
+        recorded = read_run(Path(plan.history)) if plan.history else None
         if recorded is not None:
-            cluster.setdefault("workers", recorded.slots)
+            said["cluster"].setdefault("workers", recorded.slots)
+        cluster = _section(Cluster, "cluster", said)
+        if cluster.billed == "attempts" and cluster.priced:
+            # Where workers are billed whether they work or not, a backup on an idle one costs nothing.
+            said["cluster"].setdefault("metered", True)
+            cluster = _section(Cluster, "cluster", said)
         return cls(
-            plan=asked,
-            cluster=_cluster_of(cluster),
-            noise=section_of(Noise, "noise", noise, {"factor": lambda how: parse_durations(str(how))}),
-            runs=runs,
+            plan=plan,
+            cluster=cluster,
+            noise=_section(Noise, "noise", said),
+            runs=_section(RunsSection, "runs", said),
             recorded=recorded,
-        )  # fmt: skip
+        )
 
     @property
     def seeds(self) -> range:
@@ -204,7 +210,7 @@ class Scenario:
                 asked.stages,
                 asked.tasks,
                 asked.relation,
-                task_bytes=parse_bytes(asked.task_memory, what="plan.task_memory"),
+                task_bytes=parse_bytes(asked.task_memory),
             )
         if not allow_import:
             raise OptionError(
@@ -248,33 +254,5 @@ def refuse_twice(asked: PlanSection, plan: Mapping[str, Any], noise: Mapping[str
         raise OptionError(f"{', '.join(beside)} cannot be given with {other}, which says it")
 
 
-def _cluster_of(table: dict[str, Any]) -> Cluster:
-    """Return the workers; the scheduler knows that time is billed where attempts have a price.
-
-    Where workers are billed whether they work or not, a backup on an idle one costs nothing.
-    """
-    parsers = {"memory_bytes": lambda size: parse_bytes(size, what="cluster.memory_bytes")}
-    cluster = section_of(Cluster, "cluster", table, parsers)
-    priced = cluster.billed == "attempts" and cluster.price_per_hour + cluster.price_per_start > 0
-    if priced and "metered" not in table:
-        return section_of(Cluster, "cluster", table | {"metered": True}, parsers)
-    return cluster
-
-
-def _rules(given: Any) -> tuple[str, ...]:
-    names: list[str] = []
-    for rule in [given] if isinstance(given, str) else given:
-        names += RULE_NAMES if rule == "all" else (as_rule(rule).name,)
-    if not names:
-        raise OptionError("runs.rules names at least one straggler rule")
-    return tuple(dict.fromkeys(names))
-
-
-def _durations(given: Any) -> tuple[str, ...]:
-    """Return durations as texts: one for all stages, several, or a table of one for each stage."""
-    if isinstance(given, Mapping):
-        return tuple(f"{name}={how}" for name, how in given.items())
-    return tuple(map(str, given)) if isinstance(given, list | tuple) else (str(given),)
-
-
-_PLAN_PARSERS = {"durations": _durations, "task_memory": lambda size: size}
+def _section[T](kind: type[T], name: str, tables: Mapping[str, Mapping[str, Any]]) -> T:
+    return read_fields(kind, tables[name], prefix=f"{name}.", section=f"the section [{name}]")

@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from asyncexec.config.tables import assign_setting, read_tables
 from asyncexec.simulation.scenario import Scenario
-from asyncexec.simulation.sections import assign, read_tables
 from asyncexec.simulation.what_if import WhatIf
 from benchmarks.stragglers.canvas import check_picture
 from benchmarks.stragglers.pictures import draw_curves, draw_workers, panel_of
@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
             check_picture(path)
     tables = {} if options.file is None else read_tables(options.file)
     for setting in options.set:
-        assign(tables, setting)
+        assign_setting(tables, setting)
     scenario = Scenario.of(tables)
     told = scenario.run(allow_import=options.allow_import)
     case = told.there.case if isinstance(told, WhatIf) else told.case
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
         draw_workers(options.workers, panels, [stage.name for stage in case.plan.stages])
     if options.curves is not None:
         curves = [way(case, variants, seeds) for way in (against_workers, against_slow_attempts)]
-        priced = case.cluster.price_per_hour + case.cluster.price_per_start > 0
+        priced = case.cluster.priced
         draw_curves(options.curves, curves, priced=priced)
     return 0
 

@@ -151,7 +151,7 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
 @pytest.mark.parametrize(
     "arguments, told",
     [
-        (["--stages", "0"], ["at least 1 stage"]),
+        (["--stages", "0"], ["--stages", "at least 1"]),
         (["--relation", "some"], ["'some'", "one-to-one"]),
         (["--durations", "normal:1"], ["normal:1", "lognormal:MEAN,SIGMA"]),
         (["--durations", "a=1"], ["'a'", "stage-1"]),
@@ -165,7 +165,10 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
         (["--set", "cluster.speed_sigma=1000"], ["speed_sigma", "from 0 to 3"]),
         (["--set", "noise.storage_seconds=-1"], ["storage_seconds", "at least 0"]),
         (["--set", "plan.slow_tail=tasks"], ["plan.slow_tail", "plan.history"]),
-        (["--set", "plan.slow_tail=all", "--history", "x"], ["auto, attempts, tasks", "'all'"]),
+        (
+            ["--set", "plan.slow_tail=all", "--history", "x"],
+            ["'auto', 'attempts' or 'tasks'", "'all'"],
+        ),
         (["--allow-import"], ["--allow-import", "PLAN"]),
         (["--set", "noise.slow_factors=2"], ["noise.slow_factors", "(2.0, 10.0)"]),
         (["--set", "noise.slow_factors=[2]"], ["noise.slow_factors", "(2.0, 10.0)"]),
@@ -173,7 +176,7 @@ def test_a_price_makes_the_scheduler_sparing_unless_told_otherwise(capsys):
         (["--set", "clusters.workers=2"], ["'clusters'", "did you mean 'cluster'"]),
         (["--set", "workers=2"], ["'workers=2'", "SECTION.KEY=VALUE"]),
         (["--set", "cluster.kills=1"], ["cluster.kills", "True"]),
-        (["--set", "runs.order=some"], ["runs.order", "pipelined, barriers, both"]),
+        (["--set", "runs.order=some"], ["runs.order", "'pipelined', 'barriers' or 'both'"]),
         (["--config", "nowhere.toml"], ["nowhere.toml", "cannot be read"]),
         (["--rule", "magic"], ["'magic'", "'two_phase'"]),
         (["--seeds", "0"], ["--seeds"]),

@@ -7,7 +7,6 @@ from asyncexec.simulation import Cluster, Lognormal, Noise, simulate
 from asyncexec.simulation.comparison import Variant
 from asyncexec.simulation.plans import staged
 from asyncexec.simulation.scenario import Scenario
-from asyncexec.simulation.sections import assign, read_tables
 
 
 def test_a_scenario_is_simulated_as_its_parts_would_be():
@@ -49,36 +48,6 @@ def test_durations_are_a_text_a_number_several_or_a_table():
 
 
 @pytest.mark.parametrize(
-    "assignment, value",
-    [
-        ("noise.slow_factors=[2, 3]", [2, 3]),
-        ("noise.slow_factors = 0.5", 0.5),
-        ("noise.slow_factors=2GB", "2GB"),
-        ("noise.slow_factors=true", True),
-        ("noise.slow_factors=a=b", "a=b"),
-        ("noise.slow_factors=", ""),
-    ],
-)
-def test_an_assignment_is_a_line_of_a_file_or_plain_text(assignment, value):
-    tables = {"noise": {"slow_share": 0.5}}
-    assign(tables, assignment)
-    assert tables == {"noise": {"slow_share": 0.5, "slow_factors": value}}
-
-
-@pytest.mark.parametrize(
-    "text, says",
-    [
-        ("workers = 5", "outside of a section"),
-        ("[cluster", "cannot be read"),
-    ],
-)
-def test_a_file_that_is_none_is_refused(text, says, tmp_path):
-    (tmp_path / "case.toml").write_text(text)
-    with pytest.raises(OptionError, match=says):
-        read_tables(tmp_path / "case.toml")
-
-
-@pytest.mark.parametrize(
     "section, key, value, says",
     [
         ("cluster", "workers", 2.5, "cluster.workers"),
@@ -91,7 +60,7 @@ def test_a_file_that_is_none_is_refused(text, says, tmp_path):
         ("plan", "task", 5, "did you mean 'tasks'"),
         ("runs", "rules", [], "at least one"),
         ("runs", "retry", "often", "runs.retry"),
-        ("runs", "seed", -1, "runs.seed at least 0"),
+        ("runs", "seed", -1, "runs.seed must be a whole number of at least 0"),
     ],
 )
 def test_a_key_or_a_value_that_cannot_be_is_refused(section, key, value, says):

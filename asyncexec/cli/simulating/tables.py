@@ -15,7 +15,6 @@ from asyncexec.simulation.separation import ENOUGH_WITNESSES
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from asyncexec.simulation.cluster import Cluster
     from asyncexec.simulation.separation import Separated
     from asyncexec.simulation.what_if import WhatIf
 
@@ -40,7 +39,7 @@ def comparison_table(compared: Comparison, rows: Sequence[Compared]) -> Table:
 def what_if_table(what_if: WhatIf) -> Table:
     """Return a row for the run as it was measured, and one for each way to run it elsewhere."""
     there, run = what_if.there, what_if.run
-    priced = is_priced(there.case.cluster)
+    priced = there.case.cluster.priced
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     headings = ("stages", "takes", "per seed", "faster", "work", "backups", *["cost"] * priced)
@@ -81,11 +80,6 @@ def blame_lines(what_if: WhatIf) -> list[str]:
         if what_if.stages[stage.name].slow_share
         and stage.attempts.seconds.sum() > _MATTERS * all_seconds
     ]
-
-
-def is_priced(cluster: Cluster) -> bool:
-    """Return whether anything costs anything."""
-    return cluster.price_per_hour + cluster.price_per_start > 0
 
 
 def time_text(seconds: float) -> str:
@@ -144,7 +138,7 @@ def _figures(compared: Comparison) -> list[tuple[str, Callable[[Compared], str]]
         (
             "cost",
             lambda row: (
-                money_text(row.spread("cost").median) if is_priced(compared.case.cluster) else ""
+                money_text(row.spread("cost").median) if compared.case.cluster.priced else ""
             ),
         ),
         ("backups", lambda row: _count_text(row, "backups")),
