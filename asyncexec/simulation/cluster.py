@@ -38,34 +38,34 @@ class Cluster:
     """Standard deviation of the logarithm of workers' speeds; 0.0 makes all alike, 3.0 is the most."""
 
     slow_share: Share = 0.0
-    """Which share of workers is slow,"""
+    """Share of the workers that are slow,"""
 
     slow_factor: _Factor = 5.0
-    """and how many times as long everything takes on them."""
+    """and the factor by which everything takes longer on them."""
 
     arrival_per_second: Rate = math.inf
-    """How many workers come up a second; infinity has all of them there from the start."""
+    """Workers that come up a second; infinity has all of them there from the start."""
 
     cold_start_seconds: Amount = 0.0
     """From a worker's coming up to its first attempt; on average (exponential beyond half of it)."""
 
     loss_per_hour: Amount = 0.0
-    """How often a worker is lost (preempted), with what it runs."""
+    """Losses (preemptions) of a worker an hour, with what it runs."""
 
     replaced: bool = True
-    """Whether another comes up in the place of one that was lost."""
+    """True if another comes up in the place of one that was lost."""
 
     starts_per_second: Rate = math.inf
-    """How many attempts the system starts a second at most."""
+    """Attempts that the system starts a second at most."""
 
     latency_seconds: Amount = 0.0
     """One way between driver and workers."""
 
     kills: bool = True
-    """Whether an attempt that runs can be stopped; where not, one that is given up holds its worker to its end."""
+    """True if an attempt that runs can be stopped; where not, one that is given up holds its worker to its end."""
 
     kill_seconds: Amount = 0.0
-    """How long stopping takes."""
+    """Time that stopping takes."""
 
     price_per_hour: Amount = 0.0
     """Of the time that is billed."""
@@ -74,7 +74,7 @@ class Cluster:
     """Of an attempt."""
 
     billed: Billed = "attempts"
-    """What is billed: the time that attempts take on workers, as functions in a cloud are, or all time from a worker's
+    """The time that is billed: that attempts take on workers, as functions in a cloud are, or all time from a worker's
     coming up (its cold start with it) to its loss or the end of the run, as machines are."""
 
     billed_least_seconds: Amount = 0.0
@@ -84,17 +84,17 @@ class Cluster:
     """and rounded up to a multiple of this (0.0: as it was)."""
 
     metered: bool = False
-    """Whether the scheduler knows that worker time is billed, which makes it more careful."""
+    """True if the scheduler knows that worker time is billed, which makes it more careful."""
 
     memory_bytes: _Bytes | None = None
-    """What the tasks in flight may hold together."""
+    """Bytes that the tasks in flight may hold together."""
 
     def __post_init__(self) -> None:
         check_fields(self, "simulation: ")
 
     @property
     def priced(self) -> bool:
-        """Whether anything costs anything."""
+        """True if anything costs anything."""
         return self.price_per_hour + self.price_per_start > 0
 
     def billed_seconds(self, seconds: float) -> float:

@@ -46,22 +46,22 @@ class Noise:
     """
 
     factor: Annotated[Durations, _distribution] | None = None
-    """By what an attempt's duration is multiplied (``Lognormal(sigma=0.6)``, ``"pareto:1,1.5,100"``)."""
+    """Factor of an attempt's duration (``Lognormal(sigma=0.6)``, ``"pareto:1,1.5,100"``)."""
 
     slow_share: Share = 0.0
-    """Which share of attempts is slow."""
+    """Share of attempts that are slow."""
 
     slow_factors: Annotated[tuple[float, float], _range] = (2.0, 10.0)
-    """By what theirs is multiplied: uniform between the two."""
+    """Factor of their durations: uniform between the two."""
 
     hang_share: Share = 0.0
-    """Which share of attempts never ends by itself."""
+    """Share of attempts that never end by themselves."""
 
     failure_share: Share = 0.0
-    """Which share fails with a transient error, at the end of its time."""
+    """Share that fails with a transient error, at the end of its time."""
 
     storage_share: Share = 0.0
-    """Which share waits for storage,"""
+    """Share that waits for storage,"""
 
     storage_seconds: Amount = 1.0
     """for so many seconds on average (exponential)."""

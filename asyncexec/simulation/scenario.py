@@ -69,7 +69,7 @@ class PlanSection:
     relation: str = "one-to-one"
 
     task_memory: Annotated[int | str, _size] = 0
-    """What one task may hold."""
+    """Memory that one task may hold."""
 
     durations: Annotated[tuple[str, ...], _durations] = ()
     """``HOW`` for all stages, ``NAME=HOW`` for one."""
@@ -92,13 +92,13 @@ class RunsSection:
     """By default pipelined, and both with a history."""
 
     retry: Count | None = None
-    """How many attempts a task has in all."""
+    """Attempts of a task in all."""
 
     timeout: Seconds | None = None
-    """What one attempt may take."""
+    """Seconds that one attempt may take."""
 
     seeds: Count = 3
-    """How many seeds,"""
+    """Number of seeds,"""
 
     seed: CountFromZero = 0
     """and the first of them."""
@@ -117,7 +117,7 @@ class Scenario:
     runs: RunsSection
 
     recorded: RecordedRun | None = None
-    """What is in the plan's history."""
+    """The run in the plan's history."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
