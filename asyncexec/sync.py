@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 class SyncEngine:
     """An :class:`asyncexec.Engine` used with ``with`` instead of ``async with``; the same arguments.
 
+    >>> with ax.sync.SyncEngine("threads", executor_options={"max_workers": 2}) as engine:
+    ...     values = [engine.execute(ax.Plan.map(abs, [-n])).value for n in (1, 2)]
+    >>> values
+    [[1], [2]]
+
     Raises
     ------
     RunningLoopError
@@ -71,6 +76,9 @@ def execute(
     """Run ``plan`` on an engine made for it alone, and return the result.
 
     ``options`` are those of :meth:`asyncexec.Engine.execute`.
+
+    >>> ax.sync.execute(ax.Plan.map(abs, [-1, 2]).reduce(sum), executor="serial", retry=2).value
+    3
 
     Raises
     ------

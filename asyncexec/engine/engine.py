@@ -47,6 +47,17 @@ _MEMORY_SHARE = 0.8
 class Engine:
     """Runs plans on a backend; an async context manager for one event loop.
 
+    >>> engine = ax.Engine(executor="threads", executor_options={"max_workers": 2}, memory="1GB", retry=2)
+    >>> async with engine:
+    ...     first = await engine.execute(ax.Plan.map(abs, [-1, 2]))
+    ...     second = await engine.execute(xp.arange(3) * 10)
+    >>> first.value, second.value
+    ([1, 2], array([ 0, 10, 20]))
+    >>> ax.Engine(executor="threads", executor_options={"max_worker": 2})
+    Traceback (most recent call last):
+        ...
+    OptionError: executor 'threads' has no option 'max_worker' (did you mean 'max_workers'?). ...
+
     Parameters
     ----------
     executor : str, class, instance or dotted path
@@ -178,6 +189,16 @@ class Engine:
     ) -> Result:
         """Run ``plan`` to its end and return its result; cancelling this call stops the work itself.
 
+        >>> async with ax.Engine() as engine:
+        ...     result = await engine.execute(xp.mean(xp.arange(10, chunks=5)), timeout=60.0, retry=3)
+        >>> result.value, result.tasks
+        (array(4.5), 3)
+        >>> async with ax.Engine() as engine:
+        ...     await engine.execute(ax.Plan.map(int, ["1", "one"], name="parse"), retry=False)
+        Traceback (most recent call last):
+            ...
+        TaskFailedError: plan 'parse', stage 'parse' (map), task (1,), attempt 1, worker ...: ValueError: ...
+
         Parameters
         ----------
         plan : Plan, or anything with ``to_plan()``
@@ -224,7 +245,14 @@ class Engine:
         observers: Iterable[AnyObserver] = (),
         resume: bool = False,
     ) -> Execution:
-        """Start running ``plan``, and return the execution; arguments as for :meth:`execute`."""
+        """Start running ``plan``, and return the execution; arguments as for :meth:`execute`.
+
+        >>> async with ax.Engine() as engine:
+        ...     execution = engine.start(ax.Plan.map(abs, range(-3, 0)))
+        ...     result = await execution
+        >>> execution.done, result.value
+        (True, [3, 2, 1])
+        """
         if self._tasks is None or self._driver is None:
             raise EngineClosedError(
                 "the engine is not open: use it inside 'async with Engine(...) as engine:'"
@@ -262,6 +290,13 @@ class Engine:
 
         The run's exception is raised after its last event. Leaving the loop early stops the work. The buffer is
         unbounded: a consumer that is slower than the run does not slow it.
+
+        >>> kinds = []
+        >>> async with ax.Engine(executor="serial") as engine:
+        ...     async for event in engine.stream(ax.Plan.map(abs, [-1, 2])):
+        ...         kinds.append(type(event).__name__)
+        >>> kinds[0], kinds.count("TaskSucceeded"), kinds[-1]
+        ('PlanStarted', 2, 'PlanSucceeded')
         """
         send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
         observers = (*options.pop("observers", ()), _Streamer(send))

@@ -56,6 +56,17 @@ class Execution:
 
     Awaiting it returns the :class:`~asyncexec.Result` or raises the error that ended the run. Cancelling the task that
     awaits it (a timeout, say) stops the work itself, and waits until it has stopped.
+
+    >>> import asyncio
+    >>> async with ax.Engine() as engine:
+    ...     execution = engine.start(ax.Plan.map(asyncio.sleep, [3600] * 4))
+    ...     execution.cancel()
+    ...     await asyncio.gather(execution, return_exceptions=True)
+    [CancelledError('')]
+    >>> execution
+    <Execution sleep-1: cancelled, 0 of 4 tasks>
+    >>> execution.progress.tasks
+    4
     """
 
     def __init__(

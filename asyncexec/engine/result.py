@@ -14,6 +14,13 @@ from asyncexec.plan.memory import format_bytes
 class Result:
     """The value and the figures of a run that succeeded.
 
+    >>> async with ax.Engine(executor="serial") as engine:
+    ...     result = await engine.execute(ax.Plan.map(abs, [-1, 2]).reduce(sum))
+    >>> result.value, result.tasks, result.retries
+    (3, 3, 0)
+    >>> [(stage.name, stage.tasks) for stage in result.stages]
+    [('abs', 2), ('sum', 1)]
+
     Attributes
     ----------
     value : object

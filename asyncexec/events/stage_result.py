@@ -34,6 +34,11 @@ _SHOWN = (
 class StageResult:
     """The figures of one stage of a run, so far or at its end.
 
+    >>> result = ax.sync.execute(ax.Plan.map(abs, range(5), name="sizes"))
+    >>> stage = result.stages[0]
+    >>> stage.name, stage.operation, stage.completed, stage.failures
+    ('sizes', 'map', 5, 0)
+
     Attributes
     ----------
     name, operation : str

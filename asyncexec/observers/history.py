@@ -31,6 +31,11 @@ class History:
     by the worker's clock. A table has its name only once it is whole. Each run has a thread that writes its tables and
     ends with it.
 
+    >>> history = ax.History("runs", format="csv")
+    >>> result = ax.sync.execute(ax.Plan.map(abs, range(4)), observers=[history])
+    >>> sorted(file.name for file in history.folders[0].iterdir())
+    ['attempts.csv', 'plan.json', 'tasks.csv']
+
     Parameters
     ----------
     directory : path

@@ -39,6 +39,16 @@ class Logs:
     A failing stage does not flood the log: of each kind of warning, its first ``each`` are logged, then the 100th, the
     1000th, and so on.
 
+    >>> import logging, sys
+    >>> from asyncexec.observers import Logs
+    >>> logger = logging.getLogger("example")
+    >>> logger.setLevel(logging.INFO)
+    >>> logger.addHandler(logging.StreamHandler(sys.stdout))
+    >>> result = ax.sync.execute(ax.Plan.map(abs, range(4)), observers=[Logs(logger)])
+    abs-1: started on threads: 1 stages, 4 tasks
+    abs-1: stage abs is complete
+    abs-1: succeeded
+
     Parameters
     ----------
     logger : logging.Logger, optional

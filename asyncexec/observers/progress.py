@@ -50,6 +50,8 @@ class Progress:
     at the end. It may watch several runs of one event loop at a time. It uses no threads, and is redrawn ten times a
     second at most, whatever the number of events.
 
+    >>> result = ax.sync.execute(ax.Plan.map(abs, range(4)), observers=[ax.Progress()])
+
     Parameters
     ----------
     console : rich.console.Console, optional

@@ -29,6 +29,13 @@ _NOTHING = frozenset({"", "-"})
 class Summary:
     """Adds up each run it watches; ``str(summary)`` is a table of the latest, and rich prints it as one.
 
+    >>> summary = ax.Summary()
+    >>> result = ax.sync.execute(ax.Plan.map(abs, range(4)).reduce(sum), observers=[summary])
+    >>> [(stage.name, stage.completed) for stage in summary.stages]
+    [('abs', 4), ('sum', 1)]
+    >>> summary.run.status
+    'succeeded'
+
     Parameters
     ----------
     kept : int

@@ -8,6 +8,7 @@ from enum import StrEnum
 class Locality(StrEnum):
     """The place of the workers, as seen from the driver.
 
+    >>> from asyncexec.plan.locality import Locality
     >>> Locality.SAME_PROCESS.on_this_host, Locality.SAME_HOST.on_this_host, Locality.ELSEWHERE.on_this_host
     (True, True, False)
     """

@@ -39,6 +39,19 @@ class Plannable(Protocol):
 class Plan:
     """An immutable DAG of stages.
 
+    >>> from asyncexec.plan import Items, Plan, Read, Stage
+    >>> from asyncexec.plan.relations import All
+    >>> halve = Stage(name="halve", kernel=lambda index, x: x / 2, shape=(3,), inputs=(Items([1, 2, 3]),))
+    >>> total = Stage(
+    ...     name="total",
+    ...     kernel=lambda index, values: sum(values),
+    ...     shape=(),
+    ...     inputs=(Read("halve", All((3,), ()), many=True),),
+    ... )
+    >>> plan = Plan([total, halve], "halves")
+    >>> ax.sync.execute(plan).value
+    3.0
+
     Parameters
     ----------
     stages : iterable of Stage
@@ -99,6 +112,12 @@ class Plan:
         task needs, ``"2GB"``) and ``idempotent``; see
         :class:`asyncexec.plan.functions.StageOptions`.
 
+        >>> plan = ax.Plan.map(pow, [2, 3, 4], [3, 2, 1])
+        >>> plan.tasks
+        3
+        >>> ax.sync.execute(plan).value
+        [8, 9, 4]
+
         Raises
         ------
         OptionError
@@ -114,6 +133,9 @@ class Plan:
         """Make a plan of one task, which calls ``function`` (plain or async) with ``arguments``.
 
         Its result is what the function returned. Options as for :meth:`map`.
+
+        >>> ax.sync.execute(ax.Plan.call(divmod, 17, 5)).value
+        (3, 2)
 
         Raises
         ------
@@ -149,6 +171,12 @@ class Plan:
 
         Task by task: the stage does not wait for the one before to end. Options as for :meth:`map`.
 
+        >>> plan = ax.Plan.map(abs, [-1, 4, -9]).then(float)
+        >>> [stage.name for stage in plan.stages]
+        ['abs', 'float']
+        >>> ax.sync.execute(plan).value
+        [1.0, 4.0, 9.0]
+
         Raises
         ------
         OptionError
@@ -162,6 +190,10 @@ class Plan:
 
         Options as for :meth:`map`.
 
+        >>> plan = ax.Plan.map(abs, [-1, 4, -9]).reduce(max)
+        >>> ax.sync.execute(plan).value
+        9
+
         Raises
         ------
         OptionError
@@ -171,7 +203,12 @@ class Plan:
         return self._with(reduce_stage(previous, function, self._by_name, options))
 
     def to_plan(self) -> Plan:
-        """Return itself."""
+        """Return itself.
+
+        >>> plan = ax.Plan.map(abs, [-1, 4])
+        >>> plan.to_plan() is plan
+        True
+        """
         return self
 
     @property
@@ -197,11 +234,25 @@ class Plan:
         return fingerprint(self)
 
     def stage(self, name: str) -> Stage:
-        """Return the stage called ``name`` (KeyError if there is none)."""
+        """Return the stage called ``name`` (KeyError if there is none).
+
+        >>> ax.Plan.map(abs, range(10), name="sizes").stage("sizes").shape
+        (10,)
+        """
         return self._by_name[name]
 
     def visualize(self, path: str | Path | None = None) -> Any:
-        """Draw the plan; see :func:`asyncexec.plan.render.drawing.draw`."""
+        """Draw the plan; see :func:`asyncexec.plan.render.drawing.draw`.
+
+        >>> plan = ax.Plan.map(abs, range(10)).reduce(sum)
+        >>> drawing = plan.visualize("plan.svg")
+        >>> print(plan)
+        Plan 'abs': 2 stages, 11 tasks
+                            read as  operation  tasks
+        • sum                        reduce     1
+          abs               all      map        10
+          10 items (range)  item
+        """
         from asyncexec.plan.render.drawing import draw  # noqa: PLC0415 - brings networkx, which is dear
 
         return draw(self, path)

@@ -26,6 +26,18 @@ class Read:
     row-major order where the relation's box may hold several (``many``). With ``item`` all tasks read one value that
     can be indexed, and task i gets its item i (flat index). A stage that has an ``io`` reads for itself, and the
     relation says only what must be complete before.
+
+    >>> from asyncexec.plan import Items, Plan, Read, Stage
+    >>> from asyncexec.plan.relations import block_reduce
+    >>> halve = Stage(name="halve", kernel=lambda i, x: x / 2, shape=(4,), inputs=(Items(range(4)),))
+    >>> pairs = Stage(
+    ...     name="pairs",
+    ...     kernel=lambda i, values: values,
+    ...     shape=(2,),
+    ...     inputs=(Read("halve", block_reduce((4,), {0: 2}), many=True),),
+    ... )
+    >>> ax.sync.execute(Plan([halve, pairs])).value
+    [[0.0, 0.5], [1.0, 1.5]]
     """
 
     stage: str
@@ -36,7 +48,13 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Task i reads ``values[i]`` (flat index), which travels from the driver with the task."""
+    """Task i reads ``values[i]`` (flat index), which travels from the driver with the task.
+
+    >>> from asyncexec.plan import Items, Plan, Stage
+    >>> stage = Stage(name="s", kernel=lambda index, x: x + 1, shape=(2,), inputs=(Items([1.5, 2.5]),))
+    >>> ax.sync.execute(Plan([stage])).value
+    [2.5, 3.5]
+    """
 
     values: Sequence[Any]
 
@@ -47,6 +65,13 @@ class Items:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkedOutput:
     """An array that a stage writes, each task one block of it, and nobody else does.
+
+    >>> from asyncexec.plan import ChunkedOutput
+    >>> output = ChunkedOutput(
+    ...     location="y.zarr", shape=(100, 80), block=(50, 80), unit=(10, 80), dtype="float32"
+    ... )
+    >>> output.nbytes
+    32000
 
     Attributes
     ----------
@@ -124,6 +149,18 @@ class LateSize:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """One parallel map: a kernel over an index space, with what each task reads.
+
+    >>> from asyncexec.plan import Items, Plan, Stage
+    >>> stage = Stage(
+    ...     name="scale",
+    ...     kernel=lambda index, x, y: (index, x * y),
+    ...     shape=(2, 2),
+    ...     inputs=(Items([1, 2, 3, 4]), Items([10, 10, 20, 20])),
+    ... )
+    >>> stage.tasks
+    4
+    >>> ax.sync.execute(Plan([stage])).value
+    [((0, 0), 10), ((0, 1), 20), ((1, 0), 60), ((1, 1), 80)]
 
     Attributes
     ----------

@@ -54,6 +54,10 @@ class State(StrEnum):
 class CircuitOptions:
     """Limits of the breaker: when it opens, how long it pauses, when it gives up.
 
+    >>> from asyncexec.policies import CircuitOptions
+    >>> CircuitOptions(failures=10, tasks=5).pause_seconds
+    1.0
+
     Attributes
     ----------
     failures, tasks : int
@@ -81,6 +85,13 @@ class CircuitOptions:
 
 class CircuitBreaker:
     """The decision whether anything may be sent; the time, in seconds, is an argument.
+
+    >>> from asyncexec.policies import CircuitBreaker, CircuitOptions
+    >>> breaker = CircuitBreaker(CircuitOptions(failures=2, tasks=2, pause_seconds=5.0))
+    >>> breaker.record(False, "task 0", now=10.0), str(breaker.record(False, "task 1", now=11.0))
+    (None, 'open')
+    >>> breaker.allows(now=12.0), breaker.allows(now=16.0), breaker.allows(now=16.0)
+    (False, True, False)
 
     Attributes
     ----------

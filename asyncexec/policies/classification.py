@@ -50,6 +50,12 @@ _BY_STATUS: dict[Status, FailureKind] = {
 def classify(outcome: Outcome, overrides: Mapping[str, FailureKind] | None = None) -> FailureKind:
     """Return the kind of failure that ``outcome`` is.
 
+    >>> from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+    >>> from asyncexec.policies import classify
+    >>> bug = Outcome(attempt=1, status=Status.FAILED, error=ErrorInfo("builtins.TypeError"))
+    >>> str(classify(bug)), str(classify(Outcome(attempt=2, status=Status.LOST)))
+    ('permanent', 'worker lost')
+
     Parameters
     ----------
     outcome : Outcome

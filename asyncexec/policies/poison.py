@@ -13,6 +13,11 @@ class PoisonWatch:
 
     Only tasks that lost a worker are remembered, until they are complete. Only the task that was *running* is to be
     recorded, and not those that waited behind it on the same worker.
+
+    >>> from asyncexec.policies import PoisonWatch
+    >>> watch = PoisonWatch()
+    >>> watch.lost(7, "worker-1"), watch.lost(7, "worker-1"), watch.lost(7, "worker-2")
+    (False, False, True)
     """
 
     __slots__ = ("_deaths", "_victims")

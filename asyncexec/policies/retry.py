@@ -30,6 +30,14 @@ class Retry:
     M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015. A task out of memory is tried once more,
     while nothing else runs. A permanent failure is not repeated, and a loss before the attempt started is not counted.
 
+    >>> retry = ax.Retry(attempts=6, transient=(TimeoutError, "aiohttp.ClientError"))
+    >>> retry.retries_allowed(tasks=1_000)
+    500
+    >>> ax.Retry(attempts=0)
+    Traceback (most recent call last):
+        ...
+    OptionError: retry: attempts must be an integer of at least 1 (1: no retries), not 0
+
     Attributes
     ----------
     attempts : int
@@ -118,6 +126,10 @@ class Retry:
 
 def as_retry(value: Retry | int | bool | None) -> Retry:  # noqa: FBT001 - True and False are what users write
     """Return the policy that ``value`` stands for: None or True the default, False no retries, an int attempts in all.
+
+    >>> from asyncexec.policies import as_retry
+    >>> as_retry(3).attempts, as_retry(False).attempts, as_retry(None) == ax.Retry()
+    (3, 1, True)
 
     Raises
     ------

@@ -16,6 +16,14 @@ HANG_FACTOR = 10.0
 class Timeout:
     """Time limits in seconds; None means no limit.
 
+    >>> limits = ax.Timeout(task=60.0, plan=3600.0)
+    >>> ax.sync.execute(ax.Plan.map(abs, [-1]), timeout=limits).value
+    [1]
+    >>> ax.Timeout(task=-1)
+    Traceback (most recent call last):
+        ...
+    OptionError: timeout: task must be a number of seconds above 0, or None, not -1
+
     Attributes
     ----------
     task : float or None
@@ -68,6 +76,12 @@ def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
 
 def as_timeout(value: Timeout | float | None) -> Timeout:
     """Return the policy that ``value`` stands for: None no limits, a number the seconds each task may take.
+
+    >>> from asyncexec.policies import as_timeout
+    >>> as_timeout(30)
+    Timeout(task=30.0, stage=None, plan=None, hangs=True)
+    >>> as_timeout(None).task is None
+    True
 
     Raises
     ------

@@ -26,6 +26,12 @@ _Bytes = Annotated[int, memory_bytes]
 class Cluster:
     """So many workers, each of which runs one attempt at a time.
 
+    >>> from asyncexec.simulation import Cluster, simulate
+    >>> cluster = Cluster(workers=10, price_per_hour=0.36, billed_step_seconds=1.0)
+    >>> run = simulate(ax.Plan.map(abs, range(100)), cluster, durations=2.5, straggler="off")
+    >>> run.makespan_seconds, run.billed_seconds, round(run.cost, 6)
+    (25.0, 300.0, 0.03)
+
     Raises
     ------
     OptionError

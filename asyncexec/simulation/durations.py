@@ -34,7 +34,12 @@ class Durations(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Every task takes ``seconds``."""
+    """Every task takes ``seconds``.
+
+    >>> from asyncexec.simulation import Constant
+    >>> Constant(2.0).sample(np.random.default_rng(0), 3)
+    array([2., 2., 2.])
+    """
 
     seconds: _AboveZero = 1.0
 
@@ -47,7 +52,13 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lognormal:
-    """Lognormal with ``mean_seconds``; ``sigma``, up to 5, is the standard deviation of the logarithm."""
+    """Lognormal with ``mean_seconds``; ``sigma``, up to 5, is the standard deviation of the logarithm.
+
+    >>> from asyncexec.simulation import Lognormal
+    >>> seconds = Lognormal(mean_seconds=10.0, sigma=0.5).sample(np.random.default_rng(0), 100_000)
+    >>> round(float(seconds.mean()), 1)
+    10.0
+    """
 
     mean_seconds: _AboveZero = 1.0
     sigma: Annotated[float, partial(amount, most=_MOST_SIGMA, above_zero=True)] = 0.15
@@ -62,7 +73,13 @@ class Lognormal:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pareto:
-    """Pareto from ``least_seconds`` up, truncated at ``most`` times that."""
+    """Pareto from ``least_seconds`` up, truncated at ``most`` times that.
+
+    >>> from asyncexec.simulation import Pareto
+    >>> seconds = Pareto(least_seconds=2.0, most=10.0).sample(np.random.default_rng(0), 1_000)
+    >>> bool(seconds.min() >= 2.0), bool(seconds.max() <= 20.0)
+    (True, True)
+    """
 
     least_seconds: _AboveZero = 1.0
     exponent: _AboveZero = 1.5
@@ -82,7 +99,13 @@ class Pareto:
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """Shares of several distributions: ``Mixture(((0.95, Constant(1.0)), (0.05, Constant(3.0))))``."""
+    """Shares of several distributions: ``Mixture(((0.95, Constant(1.0)), (0.05, Constant(3.0))))``.
+
+    >>> from asyncexec.simulation import Constant, Mixture
+    >>> mixture = Mixture(((0.75, Constant(1.0)), (0.25, Constant(3.0))))
+    >>> round(float(mixture.sample(np.random.default_rng(0), 100_000).mean()), 1)
+    1.5
+    """
 
     parts: tuple[tuple[float, Durations], ...]
 
@@ -101,6 +124,10 @@ class Mixture:
 
 class Empirical:
     """Durations as they were measured, drawn anew; those of a run's history, say.
+
+    >>> from asyncexec.simulation import Empirical
+    >>> Empirical([1.0, 2.0, 9.0])
+    Empirical(3 durations, median 2 s)
 
     Raises
     ------

@@ -24,6 +24,13 @@ PERCENTILES = (50, 90, 99, 99.9)
 class Simulated:
     """Figures of a simulated run; times are seconds on the simulated clock.
 
+    >>> from asyncexec.simulation import Cluster, simulate
+    >>> run = simulate(ax.Plan.map(abs, range(20)), Cluster(workers=8), durations=10.0)
+    >>> run.makespan_seconds, run.ideal_seconds, run.percentiles["p99"]
+    (30.0, 25.0, 10.0)
+    >>> run.as_json()["tasks"]
+    20
+
     Attributes
     ----------
     plan : str

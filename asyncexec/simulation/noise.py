@@ -39,6 +39,11 @@ def _range(value: Any, where: str) -> tuple[float, float]:
 class Noise:
     """Differences of attempts from the duration that their tasks have by nature.
 
+    >>> from asyncexec.simulation import Cluster, Noise, simulate
+    >>> plan, noise = ax.Plan.map(abs, range(1_000)), Noise(failure_share=0.02)
+    >>> simulate(plan, Cluster(workers=50), noise=noise, seed=1).retries
+    24
+
     Raises
     ------
     OptionError

@@ -44,6 +44,12 @@ def simulate(
 ) -> Simulated:
     """Return how a run of ``plan`` would go on ``cluster``, decided by the scheduler that runs plans.
 
+    >>> from asyncexec.simulation import Cluster, simulate
+    >>> plan = ax.Plan.map(abs, range(100)).reduce(sum)
+    >>> run = simulate(plan, Cluster(workers=10), durations={"abs": 6.0, "sum": 30.0})
+    >>> run.makespan_seconds, run.attempts
+    (90.0, 101)
+
     Parameters
     ----------
     plan : Plan

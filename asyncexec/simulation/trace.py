@@ -14,7 +14,13 @@ from asyncexec.simulation.cluster import Cluster
 
 
 class Bar(NamedTuple):
-    """An attempt, for a picture."""
+    """An attempt, for a picture.
+
+    >>> from asyncexec.simulation import Cluster, simulate
+    >>> run = simulate(ax.Plan.map(abs, range(2)), Cluster(workers=1), durations=10.0, bars=True)
+    >>> [(bar.task, bar.begin, bar.end) for bar in run.bars]
+    [(0, 0.0, 10.0), (1, 10.0, 20.0)]
+    """
 
     stage: int
     task: int

@@ -29,6 +29,14 @@ RULE_NAMES = tuple(_RULES)
 def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and False are what users write
     """Return the rule that ``value`` stands for: a name, a rule itself, False for ``"off"``, None or True the default.
 
+    >>> from asyncexec.straggler import as_rule
+    >>> as_rule("spark"), as_rule(False)
+    (Spark(quantile=0.9, multiplier=3.0, efficiency=False, duration_factor=2.0), Off())
+    >>> as_rule("fast")
+    Traceback (most recent call last):
+        ...
+    OptionError: straggler must be one of 'cubed', 'late', 'off', 'spark', 'two_phase', ...
+
     Raises
     ------
     OptionError

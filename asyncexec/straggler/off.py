@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
 
 class Off:
-    """Never starts a backup."""
+    """Never starts a backup.
+
+    >>> from asyncexec.straggler import Off
+    >>> ax.sync.execute(ax.Plan.map(abs, [-1, 2]), straggler=Off()).backups
+    0
+    """
 
     __slots__ = ()
 

@@ -23,6 +23,14 @@ EVIDENCE = 10
 class StageView:
     """The figures of a stage that rules decide from.
 
+    >>> from asyncexec.straggler import DurationStatistics, StageView, TwoPhase
+    >>> view = StageView(
+    ...     tasks=100, completed=95, draining=True, slots=10, running_backups=0, cancels=True,
+    ...     metered=False, statistics=DurationStatistics([10.0] * 95),
+    ... )
+    >>> round(TwoPhase().threshold(view), 1)
+    11.0
+
     Attributes
     ----------
     tasks, completed : int

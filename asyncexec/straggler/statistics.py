@@ -38,7 +38,13 @@ def bucket_seconds(places: NDArray[np.int64], merged: int) -> NDArray[np.float64
 
 
 class DurationStatistics:
-    """Durations in seconds: count, mean, extremes, quantiles."""
+    """Durations in seconds: count, mean, extremes, quantiles.
+
+    >>> from asyncexec.straggler import DurationStatistics
+    >>> statistics = DurationStatistics(range(1, 101))
+    >>> statistics.count, statistics.mean_seconds, round(statistics.quantile(0.5))
+    (100, 50.5, 50)
+    """
 
     __slots__ = ("_buckets", "_counted", "_greatest", "_known", "_least", "_pending", "_total")
 

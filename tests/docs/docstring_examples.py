@@ -62,9 +62,10 @@ def run(example: DocstringExample) -> None:
     # As in a script: its functions reach workers by value.
     namespace = {"__name__": "__main__", "ax": ax, "xp": xp, "np": np}
     test = doctest.DocTestParser().get_doctest(example.text, namespace, example.place, None, 0)
-    with asyncio.Runner() as runner:
+    out = io.StringIO()
+    with asyncio.Runner() as runner, redirect_stdout(out):
         for statement in test.examples:
-            printed = _printed(statement, namespace, example.place, runner)
+            printed = _printed(statement, namespace, out, runner)
             flags = FLAGS | sum(flag for flag, on in statement.options.items() if on)
             if statement.exc_msg is not None:
                 fits = CHECKER.check_output(statement.exc_msg, printed, flags)
@@ -77,18 +78,22 @@ def run(example: DocstringExample) -> None:
 
 
 def _printed(
-    statement: doctest.Example, namespace: dict[str, object], name: str, runner: asyncio.Runner
+    statement: doctest.Example,
+    namespace: dict[str, object],
+    out: io.StringIO,
+    runner: asyncio.Runner,
 ) -> str:
-    out = io.StringIO()
+    # One stream for the whole example, as what is made in one statement may print in another.
+    out.seek(0)
+    out.truncate()
     shown, sys.displayhook = sys.displayhook, sys.__displayhook__
     try:
-        with redirect_stdout(out):
-            code = compile(
-                statement.source, f"<{name}>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
-            )
-            result = eval(code, namespace)
-            if code.co_flags & inspect.CO_COROUTINE:
-                runner.run(result)
+        code = compile(
+            statement.source, "<example>", "single", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        )
+        result = eval(code, namespace)
+        if code.co_flags & inspect.CO_COROUTINE:
+            runner.run(result)
     except Exception as error:  # noqa: BLE001 - it is compared with what the example shows, or shown
         if statement.exc_msg is None:
             return traceback.format_exc()
