@@ -23,7 +23,7 @@ RIDDLE = re.compile(
 QUESTIONS = {
     ".": 1,
     "array": 26,
-    "backends": 78,
+    "backends": 56,
     "cli": 0,
     "config": 0,
     "engine": 0,
@@ -42,8 +42,8 @@ QUESTIONS = {
 }
 RIDDLES = {
     ".": 0,
-    "array": 7,
-    "backends": 45,
+    "array": 6,
+    "backends": 35,
     "cli": 0,
     "config": 0,
     "engine": 0,

@@ -1,4 +1,4 @@
-"""Tasks as elements of Apache Beam pipelines: on this machine, on Dataflow, Flink, or any other of Beam's runners."""
+"""The ``beam`` executor: tasks as elements of Apache Beam pipelines, on any of Beam's runners."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ class BeamBackend(BlockingBackend):
     """Run tasks with Beam: a batch is an element, and those that are ready together are one pipeline.
 
     Beam's direct runners run elements in threads of this process, which is for trying things out. Any other runner runs
-    them elsewhere; calls and answers then travel through ``work_dir``, which the driver and the workers must both see.
-    No runner can stop an element that runs: a task that is cancelled or times out is given up.
+    them elsewhere; calls and answers then travel through ``work_dir``, which driver and workers must both see. No
+    runner can stop an element that runs: a task that is cancelled or times out is abandoned.
 
     Its options are the fields of :class:`BeamOptions`.
 
     Raises
     ------
     OptionError
-        If an option is not what it should be, or ``work_dir`` is missing.
+        If the value of an option is not allowed, or ``work_dir`` is missing.
     MissingExtraError
         If Beam is not installed.
     """
@@ -56,7 +56,7 @@ def _capabilities(features: Capabilities, options: BeamOptions) -> Capabilities:
     return replace(
         here,
         locality=Locality.SAME_HOST if options.direct else Locality.ELSEWHERE,
-        isolated=options.apart,
+        isolated=options.separate,
         metered=not options.direct,
         call_seconds=here.call_seconds if options.direct else 10.0,
     )

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-# Where an object appears when it is complete; elsewhere it is written under another name first.
-_WHOLE = ("gs", "s3", "azfs")
+# The schemes of stores where an object appears only when it is complete; elsewhere it is renamed after writing.
+_ATOMIC = ("gs", "s3", "azfs")
 
 
 def exists(path: str) -> bool:
-    """Whether there is an object."""
+    """Return whether an object exists."""
     return bool(_systems().exists(path))
 
 
 def read(path: str) -> bytes:
-    """Return what is in an object."""
+    """Return the content of an object."""
     from apache_beam.io.filesystem import CompressionTypes
 
     with _systems().open(path, compression_type=CompressionTypes.UNCOMPRESSED) as file:
@@ -26,14 +26,14 @@ def read(path: str) -> bytes:
 
 
 def write(path: str, data: bytes) -> None:
-    """Make an object, which others see whole or not at all."""
+    """Write an object, which others see complete or not at all."""
     from apache_beam.io.filesystem import CompressionTypes
 
-    whole = path.partition("://")[0] in _WHOLE
-    target = path if whole else f"{path}.{uuid.uuid4().hex}"
+    atomic = path.partition("://")[0] in _ATOMIC
+    target = path if atomic else f"{path}.{uuid.uuid4().hex}"
     with _systems().create(target, compression_type=CompressionTypes.UNCOMPRESSED) as file:
         file.write(data)
-    if not whole:
+    if not atomic:
         _systems().rename([target], [path])
 
 
@@ -44,7 +44,7 @@ def names(directory: str) -> set[str]:
 
 
 def delete(paths: Sequence[str]) -> None:
-    """Delete objects or directories, as far as they are there."""
+    """Delete objects or directories, if they exist."""
     from apache_beam.io.filesystem import BeamIOError
 
     if paths:

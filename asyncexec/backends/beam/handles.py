@@ -1,4 +1,4 @@
-"""A call that is an element of a pipeline, and how it ends."""
+"""The handle of a call that is an element of a pipeline."""
 
 from __future__ import annotations
 
@@ -11,63 +11,63 @@ from typing import Any
 from asyncexec.backends.adapters.blocking_system import CallLostError
 
 
-class CallHandle(Future[Any]):
-    """A call and its answer.
+class BeamHandle(Future[Any]):
+    """A call, and the future of its answer.
 
     Parameters
     ----------
     call : callable
     near : bool
-        Whether it is known at once when it begins. If not, it may have begun at any time, so that it is never certain
-        that it was cancelled before.
+        True if its start is known at once. If not, it may have started at any time, so it is never certain that it was
+        cancelled before.
 
     Attributes
     ----------
     begun : bool
-        Whether it is known to have run.
+        True if it is known to have started.
     unwanted : bool
-        Whether nobody waits for it any more, though it may be running.
+        True if it was cancelled, though it may be running.
     on_unwanted : callable
-        Called when that is so.
+        Called when it is cancelled.
     """
 
-    def __init__(self, call: Callable[[], Any], *, near: bool) -> None:
+    def __init__(self, call: Callable[[], Any], *, in_process: bool) -> None:
         super().__init__()
         self.call = call
-        self._near = near
-        self.unwanted = False
+        self._in_process = in_process
+        self.abandoned = False
         self.begun = False
-        self.on_unwanted: Callable[[], None] = _nothing
-        self._turn = Lock()
+        self.on_abandoned: Callable[[], None] = _nothing
+        self._lock = Lock()
 
     def begin(self) -> bool:
-        """Take note that it runs; False if it did before, or was cancelled."""
-        with self._turn:
+        """Mark the call as started; return False if it was started before, or cancelled."""
+        with self._lock:
             if self.running() or self.done():
                 return False
             self.begun = self.set_running_or_notify_cancel()
             return self.begun
 
     def cancel(self) -> bool:
-        """Have it not begin; False if it has begun, or may have."""
-        with self._turn:
-            stopped = self._near and super().cancel()
-        self.unwanted = True
-        self.on_unwanted()
+        """Prevent the start; return False if the call has started, or may have."""
+        with self._lock:
+            stopped = self._in_process and super().cancel()
+        self.abandoned = True
+        self.on_abandoned()
         return stopped
 
     def finish(self, answer: Any) -> None:
-        """Take its answer."""
-        with self._turn, suppress(Exception):  # Given up with its pipeline: nobody waits.
+        """Set the answer."""
+        with self._lock, suppress(Exception):  # The call was abandoned with its pipeline.
             self.set_result(answer)
 
     def lose(self, worker: str, why: str = "its worker died, and Beam ran it again") -> None:
-        """Take note that there will be no answer."""
+        """Set the error of a lost worker."""
         self.fail(CallLostError(worker, why))
 
     def fail(self, error: BaseException) -> None:
-        """Take note why there will be no answer, unless there is one."""
-        with self._turn:
+        """Set the error, unless the call is done."""
+        with self._lock:
             if not self.done():
                 self.set_exception(error)
 

@@ -52,7 +52,7 @@ class BeamOptions:
 
     def __post_init__(self) -> None:
         check_options(self, executor="beam")
-        if self.apart and self.work_dir is None:
+        if self.separate and self.work_dir is None:
             raise OptionError(
                 f"executor 'beam': with runner={self.runner!r} tasks run in other processes, so that a work_dir is "
                 f"needed that they and this one can write to (work_dir='gs://bucket/dir', say)"
@@ -60,23 +60,23 @@ class BeamOptions:
 
     @property
     def direct(self) -> bool:
-        """Whether the runner is one of this machine: it cannot be stopped, and runs elements one after another."""
+        """True for a runner of this machine: it cannot be stopped, and runs elements one after another."""
         return self.runner in _DIRECT
 
     @property
-    def apart(self) -> bool:
-        """Whether tasks run in other processes than this one."""
+    def separate(self) -> bool:
+        """True if tasks run in other processes than this one."""
         running = (self.options or {}).get("direct_running_mode")
         return not self.direct or running == "multi_processing"
 
     @property
     def workers(self) -> int:
-        """How many batches run at once."""
+        """The number of batches that run at once."""
         return self.max_workers or (usable_cores() if self.direct else _FAR_WORKERS)
 
     @property
-    def look_seconds(self) -> float:
-        """How often to look for answers."""
+    def poll_interval(self) -> float:
+        """The seconds between looks for answers."""
         if self.poll_seconds is not None:
             return self.poll_seconds
         return 0.05 if self.direct else 1.0

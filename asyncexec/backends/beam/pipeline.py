@@ -1,4 +1,4 @@
-"""One pipeline: calls as its elements, run in a thread and looked after in it."""
+"""One Beam pipeline: its elements are calls; a thread runs and follows it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Any
 
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.adapters.system_thread import future_of
-from asyncexec.backends.beam.handles import CallHandle
-from asyncexec.backends.beam.places import Storage, ThisProcess, run_element
+from asyncexec.backends.beam.handles import BeamHandle
+from asyncexec.backends.beam.stores import CallFiles, InProcessCalls, run_element
 from asyncexec.errors import BackendError
 
 type Options = Mapping[str, Any]
@@ -25,18 +25,18 @@ class CallsPipeline:
     Parameters
     ----------
     name : str
-        Which no other pipeline has.
+        A unique name.
     calls : mapping of str to CallHandle
-        By element.
+        The handles by element.
     place : ThisProcess or Storage
-        Where workers find calls and leave answers.
+        The store of calls and answers.
     runner : str
     options : mapping
-        Of the runner.
+        The options of the runner.
     poll_seconds : float
-        How often to look for answers.
+        The seconds between looks for answers.
     cancels : bool
-        Whether its runner can cancel a pipeline: those of this process cannot, and may wait for ever if told to.
+        True if its runner can cancel a pipeline: direct runners cannot, and may wait for ever when asked to.
     ended : callable
         Called with this pipeline when it has ended, in a thread of its own.
     """
@@ -44,9 +44,9 @@ class CallsPipeline:
     def __init__(
         self,
         name: str,
-        calls: Mapping[str, CallHandle],
+        calls: Mapping[str, BeamHandle],
         *,
-        place: ThisProcess | Storage,
+        store: InProcessCalls | CallFiles,
         runner: str,
         options: Options,
         poll_seconds: float,
@@ -55,7 +55,7 @@ class CallsPipeline:
     ) -> None:
         self._name = name
         self._calls = calls
-        self._place = place
+        self._store = store
         self._runner = runner
         self._options = options
         self._poll_seconds = poll_seconds
@@ -65,31 +65,31 @@ class CallsPipeline:
         self._stopping = threading.Event()
         self._cancelled = False
         for handle in calls.values():
-            handle.on_unwanted = self._reconsider
+            handle.on_abandoned = self._stop_if_unused
 
     def start(self) -> None:
-        """Run it."""
-        self.over = future_of(self._look_after, name=f"asyncexec-{self._name}")
+        """Start the pipeline."""
+        self.finished = future_of(self._follow, name=f"asyncexec-{self._name}")
 
     def stop(self) -> None:
-        """Have it cancelled, where its runner can."""
+        """Cancel the pipeline, if its runner can."""
         if self._cancels:
             self._stopping.set()
 
-    def refuse(self) -> None:
-        """Let no call of it begin that has not."""
+    def prevent_start(self) -> None:
+        """Prevent the start of calls that have not started."""
         with suppress(OSError):
-            self._place.refuse(self._calls)
+            self._store.prevent_start(self._calls)
 
-    def _reconsider(self) -> None:
-        if all(handle.unwanted or handle.done() for handle in self._calls.values()):
+    def _stop_if_unused(self) -> None:
+        if all(handle.abandoned or handle.done() for handle in self._calls.values()):
             self.stop()
 
-    def _look_after(self) -> None:
-        """Run the pipeline, and tell of its calls until it has ended."""
+    def _follow(self) -> None:
+        """Run the pipeline, and update the handles of its calls until it has ended."""
         error: BaseException | None = None
         try:
-            self._place.hand_over(self._calls)
+            self._store.put_calls(self._calls)
             running = future_of(self._run, name=f"asyncexec-{self._name}-run")
             done = threading.Event()
             running.add_done_callback(lambda _: done.set())
@@ -97,19 +97,21 @@ class CallsPipeline:
                 with suppress(
                     OSError
                 ):  # Storage may fail for a moment; what matters is the last look.
-                    self._place.collect(self._calls)
-                self._cancel_if_asked()
+                    self._store.collect(self._calls)
+                self._cancel_if_stopping()
             error = running.exception()
-            self._place.collect(self._calls)
-        except Exception as raised:  # noqa: BLE001 - it is why its calls have no answer
+            self._store.collect(self._calls)
+        except Exception as raised:  # noqa: BLE001 - it is the reason that calls have no answer
             error = raised
         self._end(error)
 
-    def _cancel_if_asked(self) -> None:
+    def _cancel_if_stopping(self) -> None:
         result = self._result
         if result is not None and self._stopping.is_set() and not self._cancelled:
             self._cancelled = True
-            with suppress(Exception):  # It has ended just now, or its runner cannot after all.
+            with suppress(
+                Exception
+            ):  # The pipeline has just ended, or its runner cannot cancel after all.
                 result.cancel()
 
     def _run(self) -> None:
@@ -119,25 +121,25 @@ class CallsPipeline:
             runner=self._runner, options=options.from_dictionary(dict(self._options))
         )
         names = list(self._calls)
-        # As Create does, at two thirds of its cost on a direct runner.
+        # This does what Create does, at two thirds of the cost on a direct runner.
         elements = pipeline | beam.Impulse() | "Calls" >> beam.FlatMap(lambda _: names)
         if len(self._calls) > 1:
-            # So that elements are spread over workers, and are not one bundle with where they come from.
+            # Without this, elements would be fused with their source into one bundle, and not spread over workers.
             elements = elements | "Spread" >> beam.Reshuffle()
-        _ = elements | "Run" >> beam.Map(partial(run_element, place=self._place))
+        _ = elements | "Run" >> beam.Map(partial(run_element, store=self._store))
         self._result = pipeline.run()
         self._result.wait_until_finish()
 
     def _end(self, error: BaseException | None) -> None:
         for handle in self._calls.values():
             if not handle.done():
-                handle.fail(self._why(error))
+                handle.fail(self._error_for(error))
         with suppress(OSError):
-            self._place.withdraw(list(self._calls))
+            self._store.discard_calls(list(self._calls))
         self._ended(self)
 
-    def _why(self, error: BaseException | None) -> Exception:
-        """Return what a call without an answer ends with."""
+    def _error_for(self, error: BaseException | None) -> Exception:
+        """Return the error of a call without an answer."""
         if self._stopping.is_set():
             return CancelledError()
         if error is None:
@@ -150,6 +152,6 @@ class CallsPipeline:
         )
 
 
-def named(prefix: str, handles: Sequence[CallHandle]) -> dict[str, CallHandle]:
-    """Return handles by names of elements."""
+def by_element(prefix: str, handles: Sequence[BeamHandle]) -> dict[str, BeamHandle]:
+    """Return the handles by the names of their elements."""
     return {f"{prefix}-{number}": handle for number, handle in enumerate(handles)}

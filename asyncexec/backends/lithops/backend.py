@@ -1,4 +1,4 @@
-"""Lithops as a backend: functions on AWS Lambda, Google Cloud, Azure, Kubernetes …, or processes of this machine."""
+"""The ``lithops`` executor: functions on AWS Lambda, Google Cloud, Azure, Kubernetes …, or local processes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import ClassVar
 from asyncexec.backends.adapters.blocking import BlockingBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
-from asyncexec.backends.lithops.configuration import configuration_of
+from asyncexec.backends.lithops.configuration import complete_configuration
 from asyncexec.backends.lithops.options import LithopsOptions
 from asyncexec.backends.lithops.system import LithopsSystem
 from asyncexec.backends.option_fields import takes_options
@@ -19,15 +19,15 @@ _NAME = "lithops"
 class LithopsBackend(BlockingBackend):
     """Run tasks with `Lithops <https://lithops-cloud.github.io>`_.
 
-    A batch of tasks is one call of Lithops, and all the calls that are ready go as one job. What Lithops is configured
-    for is where they run; where nothing is configured, that is this machine.
+    A batch of tasks is one call of Lithops, and all calls that are ready are one job. The configuration of Lithops says
+    where they run; without one, that is this machine.
 
     Its options are the fields of :class:`LithopsOptions`.
 
     Raises
     ------
     OptionError
-        If an option is not what it should be, or Lithops does not take its configuration.
+        If the value of an option is not allowed, or Lithops refuses its configuration.
     MissingExtraError
         If Lithops is not installed.
     """
@@ -48,6 +48,6 @@ class LithopsBackend(BlockingBackend):
     @takes_options(LithopsOptions)
     def __init__(self, options: LithopsOptions) -> None:
         need(_NAME)
-        configuration = configuration_of(options)
+        configuration = complete_configuration(options)
         system = LithopsSystem(configuration, configuration.capabilities(self.features))
         super().__init__(system, patience=options.patience)

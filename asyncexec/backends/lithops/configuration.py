@@ -1,4 +1,4 @@
-"""From the options of the executor ``lithops`` to a configuration of Lithops, completed as Lithops does."""
+"""Make a Lithops configuration of the options of the executor ``lithops``, completed the way Lithops does."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ _POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Configuration:
-    """What runs on Lithops need to know.
+class LithopsConfiguration:
+    """The configuration of Lithops, and the figures that the engine needs.
 
     Attributes
     ----------
     config : mapping
-        What Lithops' executors are made with; it may hold secrets.
+        The arguments of Lithops' executors; they may hold secrets.
     place : str
-        Lithops' name of the compute backend: "localhost", "aws_lambda" …
+        The name of the compute backend in Lithops: "localhost", "aws_lambda" …
     executors : int
-        How many of Lithops' executors to use: on this machine each runs one job at a time.
+        The number of Lithops executors to use: on this machine each runs one job at a time.
     calls : int
-        How many calls each runs at once.
+        The number of calls that each runs at once.
     memory_bytes : int or None
-        Memory of one call, where Lithops sets it.
+        The memory of one call, if Lithops sets it.
     options : LithopsOptions
     """
 
     config: Mapping[str, Any] = field(repr=False)
-    place: str
+    backend_name: str
     executors: int
     calls: int
     memory_bytes: int | None
@@ -49,13 +49,13 @@ class Configuration:
 
     @property
     def is_local(self) -> bool:
-        """Whether jobs run on this machine."""
-        return self.place == LOCALHOST
+        """True if jobs run on this machine."""
+        return self.backend_name == LOCALHOST
 
     def execution_timeout(self, tasks: int) -> int | None:
-        """Return after how many seconds Lithops is to end a call of so many tasks; None: what its configuration says.
+        """Return the seconds after which Lithops ends a call of so many tasks; None: as its configuration says.
 
-        It is the engine that ends tasks which take too long. This is for calls that only Lithops can end.
+        The engine ends tasks that take too long; this is for calls that only Lithops can end.
         """
         timeout = self.options.timeout
         if timeout is None or math.isinf(timeout):
@@ -63,7 +63,7 @@ class Configuration:
         return math.ceil(timeout * tasks + 30.0)
 
     def job_arguments(self) -> dict[str, Any]:
-        """Return keyword arguments of each ``map``."""
+        """Return the keyword arguments of each ``map``."""
         modules = self.options.include_modules
         return {
             "extra_env": dict(self.options.env_vars or {}),
@@ -71,7 +71,7 @@ class Configuration:
         }
 
     def capabilities(self, features: Capabilities) -> Capabilities:
-        """Return ``features``, which are those on this machine, as they are where the jobs run."""
+        """Return ``features``, those on this machine, adapted to where the jobs run."""
         limit = self.options.batch_limit
         here = replace(features, batch_limit=limit, worker_bytes=self.memory_bytes)
         if self.is_local:
@@ -86,53 +86,53 @@ class Configuration:
         )
 
 
-def configuration_of(options: LithopsOptions) -> Configuration:
-    """Complete the configuration the way Lithops does, with what this engine needs of it.
+def complete_configuration(options: LithopsOptions) -> LithopsConfiguration:
+    """Complete the configuration the way Lithops does, with the settings that this engine needs.
 
     Raises
     ------
     OptionError
-        If Lithops does not take it.
+        If Lithops refuses it.
     """
     chosen = _loaded(options.config)
     general = chosen["lithops"] = dict(chosen.get("lithops") or {})
     general.update(_given(backend=options.backend, storage=options.storage))
     if options.backend is not None:
         general.pop("mode", None)
-    place = _place(chosen)
-    section = chosen[place] = dict(chosen.get(place) or {})
+    backend_name = _backend_name(chosen)
+    section = chosen[backend_name] = dict(chosen.get(backend_name) or {})
     section.update(_given(runtime=options.runtime, runtime_memory=options.runtime_memory))
-    _say_how(general, section, place)
+    _set_defaults(general, section, backend_name)
     executors, workers = 1, options.max_workers
-    if place == LOCALHOST:
+    if backend_name == LOCALHOST:
         executors = workers or section.get("worker_processes") or os.cpu_count() or 1
         section["worker_processes"] = 1
     else:
         section.update(_given(max_workers=workers))
-    completed = _completed(chosen)[place]
-    memory = None if place == LOCALHOST else completed.get("runtime_memory")
+    completed = _completed(chosen)[backend_name]
+    memory = None if backend_name == LOCALHOST else completed.get("runtime_memory")
     if memory is None and options.runtime_memory is not None:
         raise OptionError(
-            f"executor 'lithops': on {place!r} Lithops does not set the memory of a "
+            f"executor 'lithops': on {backend_name!r} Lithops does not set the memory of a "
             f"worker, so runtime_memory means nothing there"
         )
-    return Configuration(
+    return LithopsConfiguration(
         config=chosen,
-        place=place,
+        backend_name=backend_name,
         executors=executors,
-        calls=1 if place == LOCALHOST else _calls(completed, place),
+        calls=1 if backend_name == LOCALHOST else _calls(completed, backend_name),
         memory_bytes=None if memory is None else int(memory) * _MEGABYTE,
         options=options,
     )
 
 
 def _given(**options: Any) -> dict[str, Any]:
-    """Return those options of which something was said."""
+    """Return the options that are not None."""
     return {name: value for name, value in options.items() if value is not None}
 
 
 def _loaded(config: ConfigLike | None) -> dict[str, Any]:
-    """Return the configuration that is meant: Lithops looks for one where none is given."""
+    """Load the configuration; if none is given, the one that Lithops finds."""
     from lithops.config import load_config
 
     if isinstance(config, Mapping):
@@ -149,8 +149,8 @@ def _loaded(config: ConfigLike | None) -> dict[str, Any]:
     return copy.deepcopy(loaded)
 
 
-def _place(config: Mapping[str, Any]) -> str:
-    """Return Lithops' compute backend; this machine where nothing is said."""
+def _backend_name(config: Mapping[str, Any]) -> str:
+    """Return the name of the compute backend; this machine by default."""
     from lithops.utils import get_default_backend
 
     general = config["lithops"]
@@ -161,17 +161,17 @@ def _place(config: Mapping[str, Any]) -> str:
     return str(named or get_default_backend(mode))
 
 
-def _say_how(general: dict[str, Any], section: dict[str, Any], place: str) -> None:
-    """Set what this engine does itself, or does not want done, and what suits it where nothing is said."""
-    # Cleaning is done here: Lithops would leave it to a process that outlives this one.
+def _set_defaults(general: dict[str, Any], section: dict[str, Any], backend_name: str) -> None:
+    """Switch off what this engine does itself, and set the defaults that suit it."""
+    # The executor cleans up itself: Lithops would leave it to a process that outlives this one.
     general["data_cleaner"] = False
     general.setdefault("telemetry", False)
-    # How much a job may carry is not for Lithops to say: large inputs travel too.
+    # Lithops must not limit the size of inputs: large ones travel too.
     general.setdefault("data_limit", 0)
-    if place == LOCALHOST:
+    if backend_name == LOCALHOST:
         general.setdefault("storage", LOCALHOST)
         general.setdefault("monitoring_interval", _POLL_SECONDS)
-        # Version 2 starts a process anew for each call, and takes half a second for it.
+        # Version 2 starts a new process for each call, which takes half a second.
         section.setdefault("version", 1)
         section.setdefault("runtime", sys.executable)
 
@@ -188,12 +188,12 @@ def _completed(config: Mapping[str, Any]) -> dict[str, Any]:
     return completed
 
 
-def _calls(section: Mapping[str, Any], place: str) -> int:
-    """Return how many calls run at once."""
+def _calls(section: Mapping[str, Any], backend_name: str) -> int:
+    """Return the number of calls that run at once."""
     workers = section.get("max_workers")
     if not isinstance(workers, int) or workers < 1:
         raise OptionError(
-            f"executor 'lithops': Lithops does not say how many calls {place!r} runs at once; "
+            f"executor 'lithops': Lithops does not say how many calls {backend_name!r} runs at once; "
             f"say it with max_workers"
         )
     return workers * int(section.get("worker_processes") or 1)

@@ -1,4 +1,4 @@
-"""One executor of Lithops: jobs in, futures out, and nothing left behind."""
+"""A Lithops executor that removes everything its jobs leave."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
-from asyncexec.backends.lithops.configuration import Configuration
-from asyncexec.backends.lithops.handles import CallHandle
+from asyncexec.backends.lithops.configuration import LithopsConfiguration
+from asyncexec.backends.lithops.handles import LithopsHandle
 from asyncexec.backends.lithops.worker_side import CallPayload, run_payload
 from asyncexec.worker.remote_batch import RemoteBatch
 
 
-class JobExecutor:
-    """A ``lithops.FunctionExecutor``; made and closed in one thread, and asked in others."""
+class LithopsExecutor:
+    """A ``lithops.FunctionExecutor``; created and closed in one thread, queried in others."""
 
-    def __init__(self, configuration: Configuration) -> None:
+    def __init__(self, configuration: LithopsConfiguration) -> None:
         import lithops
 
         self._configuration = configuration
-        # A level of None leaves the program's logging alone.
+        # A level of None leaves the program's logging unchanged.
         self._lithops: Any = lithops.FunctionExecutor(
             config=copy.deepcopy(dict(configuration.config)), log_level=None
         )
-        # It would be kept, and cleaned up after once more, when the program ends.
+        # Otherwise the executor would be kept, and cleaned up once more, until the program ends.
         with suppress(AttributeError):
-            atexit.unregister(self._lithops._clean_at_exit)  # noqa: SLF001 - there is no other name for it
+            atexit.unregister(self._lithops._clean_at_exit)  # noqa: SLF001 - there is no public name for it
         self.kills = configuration.is_local
         self._programs: set[str] = set()
         self._open: dict[str, set[str]] = {}
@@ -41,16 +41,16 @@ class JobExecutor:
 
     @property
     def busy(self) -> bool:
-        """Whether a job has not ended."""
+        """True while a job has not ended."""
         return bool(self._open)
 
     @property
     def internal_storage(self) -> Any:
-        """Lithops' storage."""
+        """The storage of Lithops."""
         return self._lithops.internal_storage
 
-    def submit(self, calls: Sequence[RemoteBatch]) -> list[CallHandle]:
-        """Have ``calls`` run as one job."""
+    def submit(self, calls: Sequence[RemoteBatch]) -> list[LithopsHandle]:
+        """Submit ``calls`` as one job."""
         self._clean_up()
         payloads = [self._payload(call) for call in calls]
         limit = self._configuration.execution_timeout(max(len(call.jobs) for call in calls))
@@ -61,10 +61,10 @@ class JobExecutor:
         )
         with self._lock:
             self._open[futures[0].job_key] = {future.call_id for future in futures}
-        return [CallHandle(future, self) for future in futures]
+        return [LithopsHandle(future, self) for future in futures]
 
     def _payload(self, call: RemoteBatch) -> CallPayload:
-        """Put a large program into Lithops' storage, once, instead of into each call."""
+        """Return the payload of a call; a large program is put into Lithops' storage once, not into each call."""
         key = f"{self._prefix()}{call.key.hex()}.program"
         if call.blob is not None and len(call.blob) > SMALL_PROGRAM_BYTES:
             if key not in self._programs:
@@ -75,19 +75,19 @@ class JobExecutor:
         return CallPayload(call=call, program=key if call.blob is None else None)
 
     def _prefix(self) -> str:
-        """Return where Lithops keeps the functions of this executor, and programs are kept beside them."""
+        """Return the storage prefix of this executor's functions, where programs are kept too."""
         from lithops.constants import JOBS_PREFIX
 
         return f"{JOBS_PREFIX}/{self._lithops.executor_id}/"
 
-    # What handles ask, in any thread.
+    # Called by handles, in any thread.
 
     def kill(self, future: Any) -> None:
-        """End a job that runs on this machine, with all its processes."""
+        """Kill a job that runs on this machine, with all its processes."""
         self._lithops.compute_handler.clear({future.job_key}, exception=InterruptedError())
 
     def process_ended(self, future: Any) -> tuple[str, str] | None:
-        """Return the name and the end of the job's process on this machine; None while it runs, or if none is known."""
+        """Return the name of the job's process on this machine and how it ended; None while it runs, or if unknown."""
         environment = getattr(self._lithops.compute_handler, "env", None)
         process = getattr(environment, "jobs", {}).get(future.job_key)
         if not isinstance(process, subprocess.Popen) or process.poll() is None:
@@ -98,7 +98,7 @@ class JobExecutor:
         )
 
     def forget(self, future: Any) -> None:
-        """Take note that nobody waits for a call any more; Lithops would keep it for good."""
+        """Drop a call that has ended; Lithops would keep it for good."""
         self._lithops.job_monitor.remove([future])
         with suppress(ValueError):
             self._lithops.futures.remove(future)
@@ -108,10 +108,10 @@ class JobExecutor:
             if not calls and self._open.pop(future.job_key, None) is not None:
                 self._ended.append(future.job_key)
 
-    # Cleaning.
+    # Cleaning up.
 
     def close(self) -> None:
-        """End what runs, Lithops' threads, and what its jobs have left."""
+        """End running jobs and Lithops' threads, and remove what its jobs have left."""
         from lithops.job.job import invalidate_function_cache
 
         self._lithops.__exit__(None, None, None)
@@ -129,7 +129,7 @@ class JobExecutor:
         invalidate_function_cache(self._lithops.executor_id)
 
     def _clean_up(self) -> None:
-        """Delete what ended jobs have left: their inputs, answers and logs."""
+        """Delete the inputs, answers and logs of jobs that have ended."""
         from lithops.constants import JOBS_DIR, JOBS_PREFIX, LOGS_DIR, MODULES_DIR
 
         with self._lock:

@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.lithops.configuration import Configuration
-from asyncexec.backends.lithops.executor import JobExecutor
-from asyncexec.backends.lithops.handles import CallHandle
-from asyncexec.backends.lithops.watch import Watch
+from asyncexec.backends.lithops.configuration import LithopsConfiguration
+from asyncexec.backends.lithops.executor import LithopsExecutor
+from asyncexec.backends.lithops.handles import LithopsHandle
+from asyncexec.backends.lithops.watcher import HandleWatcher
 from asyncexec.errors import AsyncexecError, BackendError
 from asyncexec.worker.remote_batch import RemoteBatch
 
@@ -18,42 +18,42 @@ _FETCHERS = 16
 
 
 class LithopsSystem:
-    """Jobs of Lithops.
+    """Calls that run as Lithops jobs.
 
-    On this machine Lithops runs the jobs of an executor one after another, and what it can end is a job: so there each
-    call is a job of its own, on an executor of its own. Elsewhere one executor takes all calls that are ready, as one
-    job.
+    On this machine a Lithops executor runs its jobs one after another, and only a whole job can be killed: so there
+    each call is a job of its own, on an executor of its own. Elsewhere one executor takes all calls that are ready, as
+    one job.
     """
 
-    def __init__(self, configuration: Configuration, capabilities: Capabilities) -> None:
+    def __init__(self, configuration: LithopsConfiguration, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self._configuration = configuration
-        self._executors: list[JobExecutor] = []
-        self._watch: Watch | None = None
+        self._executors: list[LithopsExecutor] = []
+        self._watcher: HandleWatcher | None = None
 
     def open(self) -> int:
-        """Make the executors, and return how many calls they run at once."""
+        """Create the Lithops executors, and return the number of calls they run at once."""
         self.close(idle=False)
         try:
             for _ in range(self._configuration.executors):
-                self._executors.append(JobExecutor(self._configuration))
+                self._executors.append(LithopsExecutor(self._configuration))
         except AsyncexecError:
             raise
         except Exception as error:
             self.close(idle=False)
             raise BackendError(
-                f"executor 'lithops': Lithops could not be started on {self._configuration.place!r}: {error}"
+                f"executor 'lithops': Lithops could not be started on {self._configuration.backend_name!r}: {error}"
             ) from error
-        self._watch = Watch(fetchers=1 if self._configuration.is_local else _FETCHERS)
+        self._watcher = HandleWatcher(fetchers=1 if self._configuration.is_local else _FETCHERS)
         return self._configuration.executors * self._configuration.calls
 
-    def submit(self, call: Callable[[], Any], /) -> CallHandle:
-        """Have one call run."""
+    def submit(self, call: Callable[[], Any], /) -> LithopsHandle:
+        """Submit one call."""
         return self.submit_many([call])[0]
 
-    def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> list[CallHandle]:
-        """Have calls run, in as few jobs as suits."""
-        if self._watch is None:
+    def submit_many(self, calls: Sequence[Callable[[], Any]], /) -> list[LithopsHandle]:
+        """Submit calls, as few jobs as possible."""
+        if self._watcher is None:
             raise BackendError("executor 'lithops' is not open")
         remote = [call for call in calls if isinstance(call, RemoteBatch)]
         if not self._configuration.is_local:
@@ -63,18 +63,18 @@ class LithopsSystem:
             for call in remote:
                 free = next(e for e in self._executors if not e.busy)
                 handles += free.submit([call])
-        self._watch.add(handles)
+        self._watcher.add(handles)
         return handles
 
     def broken_by(self, error: BaseException, /) -> bool:
-        """Whether Lithops is gone with all its workers: it has none of its own that could be."""
+        """Return False: Lithops has no workers of its own that could be gone."""
         return False
 
     def close(self, *, idle: bool) -> None:
-        """End what runs, and clean up."""
-        if self._watch is not None:
-            self._watch.close()
-            self._watch = None
+        """End running jobs, and remove what they have left."""
+        if self._watcher is not None:
+            self._watcher.close()
+            self._watcher = None
         executors, self._executors = self._executors, []
         with ExitStack() as each:
             for executor in executors:

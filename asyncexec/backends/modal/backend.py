@@ -1,4 +1,4 @@
-"""Modal: containers of an app of our own, which ends with the backend."""
+"""The ``modal`` executor: containers of an app that is made for it, and ends with it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
 from asyncexec.backends.modal.options import NAME, ModalOptions
-from asyncexec.backends.modal.system import ModalApp
+from asyncexec.backends.modal.system import ModalSystem
 from asyncexec.backends.option_fields import takes_options
 
 
@@ -17,14 +17,14 @@ class ModalBackend(CallsBackend):
     """Run tasks in containers on Modal.
 
     Entering starts an ephemeral app with one function, leaving stops it. A batch is one call of that function, and
-    cancelling a task that runs ends its container. The credentials are those of Modal's own configuration.
+    cancelling a running task ends its container. The credentials are those of Modal's own configuration.
 
     Its options are the fields of :class:`ModalOptions`.
 
     Raises
     ------
     OptionError
-        If an option is not what it should be.
+        If the value of an option is not allowed.
     MissingExtraError
         If modal is not installed.
     """
@@ -47,4 +47,4 @@ class ModalBackend(CallsBackend):
         capabilities = dataclasses.replace(
             self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )
-        super().__init__(ModalApp(options, capabilities))
+        super().__init__(ModalSystem(options, capabilities))

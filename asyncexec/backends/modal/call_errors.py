@@ -1,12 +1,12 @@
-"""What an error of Modal's means for the calls that were running, or for the backend."""
+"""Decide what an error of Modal means for the running calls, or for the backend."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 
-class Ending(Enum):
-    """What follows from an error."""
+class CallErrorAction(Enum):
+    """The consequence of an error."""
 
     LOST = "the container is gone, with what it ran"
     REFUSED = "Modal has not taken the call, or cannot be reached; another time it may"
@@ -28,23 +28,23 @@ _REFUSED = frozenset(
 _TRANSPORT = frozenset({"aiohttp", "grpclib", "h2"})
 
 
-def ending_of(error: BaseException) -> Ending:
-    """Return what ``error`` means.
+def action_for(error: BaseException) -> CallErrorAction:
+    """Return the consequence of ``error``.
 
-    The function catches whatever tasks raise, so that an exception that is not Modal's own comes from a container that
-    could not load the function, as none will.
+    The function catches whatever tasks raise. So an exception that is not Modal's own comes from a container that could
+    not load the function, and no other container could.
     """
     names = {kind.__name__ for kind in type(error).__mro__ if kind.__module__ == "modal.exception"}
     if names & _LOST:
-        return Ending.LOST
+        return CallErrorAction.LOST
     package = type(error).__module__.partition(".")[0]
     if names & _REFUSED or (not names and (isinstance(error, OSError) or package in _TRANSPORT)):
-        return Ending.REFUSED
-    return Ending.BROKEN
+        return CallErrorAction.REFUSED
+    return CallErrorAction.BROKEN
 
 
 def advice(error: BaseException) -> str:
-    """Return what to do about an error that breaks the backend."""
+    """Return advice on an error that breaks the backend."""
     if isinstance(error, ImportError):
         return (
             "Its image lacks a module. Without the option image, asyncexec and what it needs are "

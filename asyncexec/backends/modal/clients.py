@@ -1,4 +1,4 @@
-"""The connection to Modal: one of our own for each backend, so that it can be closed."""
+"""The client of Modal: one for each backend, so that it can be closed."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _SETUP = (
 
 
 @asynccontextmanager
-async def connected(client: Any) -> AsyncGenerator[Any]:
-    """Enter with the client that was given, or one made of the user's configuration, which is closed at the end.
+async def connected_client(client: Any) -> AsyncGenerator[Any]:
+    """Yield the given client, or one made of the user's configuration, which is closed at the end.
 
     Raises
     ------
@@ -26,11 +26,11 @@ async def connected(client: Any) -> AsyncGenerator[Any]:
     if client is not None:
         yield client
         return
-    ours = await _client()
+    own_client = await _client()
     try:
-        yield ours
+        yield own_client
     finally:
-        await ours.close.aio()
+        await own_client.close.aio()
 
 
 async def _client() -> Any:

@@ -1,4 +1,4 @@
-"""The frames of one call, between the task that reads them from Modal and the one that waits for them."""
+"""The frames of one call, from the task that reads them from Modal to the task that handles them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import anyio
 from asyncexec.backends.adapters.calls import CallContext
 
 
-class Flow:
-    """One call.
+class FrameStream:
+    """The frames and the state of one call.
 
     Attributes
     ----------
     call_id, container : str
-        Known as soon as a container has begun with it.
+        Known as soon as a container has started the call.
     dropped : set of int
-        Attempts that are not wanted, and that the container was told not to start.
+        Attempts that the container was requested not to start.
     unwanted : bool
-        Nobody waits for it any more.
+        True if the call was cancelled.
     error : Exception or None
-        Why it ended.
+        The error that ended the call.
     closed : anyio.Event
-        Set when it has ended.
+        Set when the call has ended.
     """
 
     def __init__(self, context: CallContext) -> None:
@@ -33,7 +33,7 @@ class Flow:
         self.call_id = ""
         self.container = ""
         self.dropped: set[int] = set()
-        self.unwanted = False
+        self.cancelled = False
         self.error: Exception | None = None
         self.closed = anyio.Event()
         self._frames: deque[bytes] = deque()
@@ -41,29 +41,29 @@ class Flow:
 
     @property
     def ended(self) -> bool:
-        """Whether no more frames come."""
+        """True if no more frames come."""
         return self.closed.is_set()
 
-    def take(self, frame: bytes) -> bool:
-        """Take a frame in; False if no more are wanted."""
+    def feed(self, frame: bytes) -> bool:
+        """Add a frame; return False if no more are wanted."""
         if self.call_id:
             self._frames.append(frame)
         else:
             self.call_id, self.container = json.loads(frame)
         self._changed.set()
-        return not self.unwanted
+        return not self.cancelled
 
     def end(self) -> None:
-        """Take note that no more frames come."""
+        """End the stream."""
         self.closed.set()
         self._changed.set()
 
     async def frames(self) -> AsyncIterator[bytes]:
-        """Yield them as they come, and raise why the call ended, if it failed."""
+        """Yield the frames as they come, and raise the error of the call, if it failed."""
         while True:
             while self._frames:
                 yield self._frames.popleft()
-                self._stop_what_started_nevertheless()
+                self._interrupt_dropped()
             if self.ended:
                 break
             self._changed = anyio.Event()
@@ -71,7 +71,7 @@ class Flow:
         if self.error is not None:
             raise self.error
 
-    def _stop_what_started_nevertheless(self) -> None:
+    def _interrupt_dropped(self) -> None:
         running = self.context.running
         if running is not None and running.attempt in self.dropped & self.context.pending:
             self.context.interrupt([running.attempt])

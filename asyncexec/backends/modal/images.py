@@ -1,4 +1,4 @@
-"""What containers have installed."""
+"""The image of the containers."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 from asyncexec.backends.modal.options import ModalOptions
 
 NEEDED = ("anyio", "cloudpickle", "msgspec", "numcodecs", "numpy", "zarr")
-"""What the core of asyncexec imports."""
+"""The packages that the core of asyncexec imports."""
 
 OFTEN_USED = ("obstore", "fsspec")
-"""Installed there where they are installed here, since chunks then mostly live in object stores."""
+"""Packages that are installed in containers if they are installed here, as chunks are then mostly in object stores."""
 
 
 def image_of(options: ModalOptions) -> Any:
-    """Return the image: the user's, or one like the driver's environment, with what was asked for added.
+    """Return the image: the user's, or one like the driver's environment, with the requested packages added.
 
-    Without an image of the user's, the driver's own asyncexec travels along, so that both sides are the same.
+    Without an image of the user, the driver's own asyncexec is copied into it, so that both sides are the same.
     """
     import modal
 
     image: Any = options.image
     if image is None:
-        # Functions that travel by value need the same minor version of Python.
+        # Functions that are pickled by value need the same minor version of Python.
         python = ".".join(platform.python_version_tuple()[:2])
         image = modal.Image.debian_slim(python_version=python).pip_install(*requirements())
     if options.pip:
@@ -35,7 +35,7 @@ def image_of(options: ModalOptions) -> Any:
 
 
 def requirements() -> tuple[str, ...]:
-    """Return what containers need, in the versions that are installed here."""
+    """Return the requirements of containers, in the versions that are installed here."""
     found = [f"{name}=={version(name)}" for name in NEEDED]
     for name in OFTEN_USED:
         try:

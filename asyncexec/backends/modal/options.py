@@ -121,11 +121,11 @@ class ModalOptions:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Memory that a container has at least."""
+        """The memory that a container has at least, in bytes."""
         return bytes_of(self.memory)
 
     def function_arguments(self) -> dict[str, Any]:
-        """Return keyword arguments of ``App.function``, but for image, secrets and environment variables."""
+        """Return the keyword arguments of ``App.function``, except image, secrets and environment variables."""
         size = self.memory_bytes
         arguments = {
             "cpu": self.cpus,
@@ -143,7 +143,7 @@ class ModalOptions:
 
 
 def longest_call(timeout: float | None, batch_limit: int) -> int:
-    """Return the seconds after which Modal itself ends a call, so that it never does so before the engine has.
+    """Return the seconds after which Modal itself ends a call: never before the engine has ended its tasks.
 
     The engine's timeout is for a task, Modal's for a call, which is a batch of them.
     """
@@ -154,7 +154,7 @@ def longest_call(timeout: float | None, batch_limit: int) -> int:
 
 
 def gpu_of(kind: str | Sequence[str] | None, count: int | None) -> str | list[str] | None:
-    """Return how Modal wants GPUs to be asked for.
+    """Return the request for GPUs in Modal's notation.
 
     Raises
     ------

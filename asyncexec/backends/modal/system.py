@@ -1,4 +1,4 @@
-"""An ephemeral app with one function; a batch is one call of it, which tells of itself while it runs."""
+"""An ephemeral Modal app with one function; a batch is one call of it, which reports while it runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import anyio
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities, StageProgram
-from asyncexec.backends.modal.call_errors import Ending, advice, ending_of
-from asyncexec.backends.modal.clients import connected
-from asyncexec.backends.modal.frame_stream import Flow
+from asyncexec.backends.modal.call_errors import CallErrorAction, action_for, advice
+from asyncexec.backends.modal.clients import connected_client
+from asyncexec.backends.modal.frame_stream import FrameStream
 from asyncexec.backends.modal.images import image_of
 from asyncexec.backends.modal.options import ModalOptions
 from asyncexec.backends.modal.worker_side import work
@@ -28,11 +28,11 @@ from asyncexec.worker.attempt import describe
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import RemoteBatch
 
-INSIST_SECONDS = 0.9
+STOP_ANSWER_SECONDS = 0.9
 
 
-class ModalApp:
-    """The system behind the backend; see :class:`CallSystem`."""
+class ModalSystem:
+    """Modal as a call system; see :class:`CallSystem`."""
 
     def __init__(self, options: ModalOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -40,16 +40,16 @@ class ModalApp:
         self._caller = RemoteCaller()
         self._lossy: WeakSet[StageProgram] = WeakSet()
         self._stack = AsyncExitStack()
-        # Not anyio's, whose scope could not be left inside another, as on closing.
+        # anyio's task group cannot be exited inside another scope, as happens on closing.
         self._group = asyncio.TaskGroup()
         self._tasks: set[asyncio.Task[None]] = set()
         self._client: Any = None
         self._function: Any = None
-        self._orders: Any = None
+        self._stop_queue: Any = None
 
     @property
     def slots(self) -> int:
-        """As many calls as there may be containers."""
+        """The number of calls at once: the largest number of containers."""
         return self._options.max_workers
 
     async def open(self) -> None:
@@ -58,7 +58,7 @@ class ModalApp:
 
         stack = self._stack = AsyncExitStack()
         try:
-            self._client = await stack.enter_async_context(connected(self._options.client))
+            self._client = await stack.enter_async_context(connected_client(self._options.client))
             await self._start(modal, stack)
         except modal.exception.Error as error:
             await stack.aclose()
@@ -72,7 +72,7 @@ class ModalApp:
     async def _start(self, modal: Any, stack: AsyncExitStack) -> None:
         options = self._options
         where = {"client": self._client, "environment_name": options.environment_name}
-        self._orders = await stack.enter_async_context(modal.Queue.ephemeral(**where))
+        self._stop_queue = await stack.enter_async_context(modal.Queue.ephemeral(**where))
         app = modal.App(options.app_name, include_source=False)
         self._function = app.function(
             **options.function_arguments(),
@@ -80,8 +80,8 @@ class ModalApp:
             image=image_of(options),
             env=dict(options.env_vars or {}) or None,
             secrets=[_secret(modal, each, options) for each in options.secrets or ()],
-            serialized=True,  # A generator, besides: Modal tries none of those again.
-            # What comes back is bytes, which are read without unpickling anything.
+            serialized=True,  # Modal does not retry serialized generator functions.
+            # The answers are bytes, which are read without unpickling.
             _experimental_restrict_output=True,
         )(work)
         await stack.enter_async_context(app.run(**where))
@@ -98,7 +98,7 @@ class ModalApp:
         task.add_done_callback(self._tasks.discard)
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
-        """Run the jobs of ``batch`` by one call; by one each, where a container has been lost with that program."""
+        """Run ``batch`` by one call; or by one call each, if a container was lost with the same program before."""
         if batch.program not in self._lossy or len(batch.jobs) == 1:
             return await self._call(batch, context)
         for job in batch.jobs:
@@ -107,13 +107,13 @@ class ModalApp:
         return ()
 
     async def _call(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
-        running = _RunningCall(Flow(context), self._send_order)
+        running = _RunningCall(FrameStream(context), self._request_stop)
 
         async def stream(call: RemoteBatch) -> AsyncIterator[bytes]:
-            # A flow each time: a container that lacks the program is called a second time.
-            running.flow = flow = Flow(context)
-            self._begin(self._read(pickle.dumps(call), flow))
-            async for frame in flow.frames():
+            # Each call has a stream of its own: a container that lacks the program is called a second time.
+            running.frame_stream = frame_stream = FrameStream(context)
+            self._begin(self._follow(pickle.dumps(call), frame_stream))
+            async for frame in frame_stream.frames():
                 yield frame
 
         try:
@@ -121,100 +121,104 @@ class ModalApp:
                 return await self._caller.stream(batch, context, stream)
         except anyio.get_cancelled_exc_class():
             with anyio.CancelScope(shield=True):
-                await self._stop(running.flow)
-            # The container may have been ahead of what it has told: each of them may have begun.
-            context.ended(*[_cancelled(a, context, running.flow) for a in context.interrupted])
+                await self._stop(running.frame_stream)
+            # The container may be ahead of its reports, so any of these attempts may have started.
+            context.ended(
+                *[_cancelled(a, context, running.frame_stream) for a in context.interrupted]
+            )
             raise
         except BackendError:
             raise
         except Exception as error:  # noqa: BLE001 - Modal raises its own, gRPC's, and containers' exceptions
-            return self._ended(error, batch, context, running.flow)
+            return self._ended(error, batch, context, running.frame_stream)
 
-    async def _read(self, packed: bytes, flow: Flow) -> None:
-        """Follow a call to its end, also when it is wanted no more before it has said which it is."""
+    async def _follow(self, packed: bytes, frame_stream: FrameStream) -> None:
+        """Follow a call to its end, even if it was cancelled before its id was known."""
         try:
-            source: Any = self._function.remote_gen.aio(packed, self._orders.object_id)
+            source: Any = self._function.remote_gen.aio(packed, self._stop_queue.object_id)
             async with aclosing(source):
                 async for frame in source:
-                    if not flow.take(frame):
+                    if not frame_stream.feed(frame):
                         break
-            if flow.unwanted:
-                await self._kill(flow)
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits for the frames
-            flow.error = error
+            if frame_stream.cancelled:
+                await self._kill(frame_stream)
+        except Exception as error:  # noqa: BLE001 - the reader of the frames raises it
+            frame_stream.error = error
         finally:
-            flow.end()
+            frame_stream.end()
 
-    async def _stop(self, flow: Flow) -> None:
-        """End the call and its container; a call that has not begun ends as soon as it does."""
-        flow.unwanted = True
-        if flow.call_id and not flow.ended:
-            await self._kill(flow)
+    async def _stop(self, frame_stream: FrameStream) -> None:
+        """End the call and its container; a call that has not started is ended when it starts."""
+        frame_stream.cancelled = True
+        if frame_stream.call_id and not frame_stream.ended:
+            await self._kill(frame_stream)
 
-    async def _kill(self, flow: Flow) -> None:
+    async def _kill(self, frame_stream: FrameStream) -> None:
         import modal
 
         try:
-            call: Any = modal.FunctionCall.from_id(flow.call_id, client=self._client)
+            call: Any = modal.FunctionCall.from_id(frame_stream.call_id, client=self._client)
             await call.cancel.aio(terminate_containers=True)
         except Exception as error:  # noqa: BLE001 - see below
-            # It has just ended, or Modal cannot be reached, which the call's own reader hears as well.
-            flow.error = flow.error or error
+            # The call has just ended, or Modal cannot be reached, which the call's own reader finds out too.
+            frame_stream.error = frame_stream.error or error
 
-    def _send_order(self, flow: Flow, attempts: frozenset[int]) -> None:
-        self._begin(self._drop(flow, attempts))
+    def _request_stop(self, frame_stream: FrameStream, attempts: frozenset[int]) -> None:
+        self._begin(self._drop(frame_stream, attempts))
 
-    async def _drop(self, flow: Flow, attempts: frozenset[int]) -> None:
-        order = json.dumps(sorted(attempts)).encode()
-        with anyio.move_on_after(INSIST_SECONDS), suppress(Exception):
-            await self._orders.put.aio(order, partition=flow.container)
-            await flow.closed.wait()
-        # An order that has not arrived, or came too late.
-        if left := flow.context.pending & attempts:
-            flow.context.interrupt(left)
+    async def _drop(self, frame_stream: FrameStream, attempts: frozenset[int]) -> None:
+        request = json.dumps(sorted(attempts)).encode()
+        with anyio.move_on_after(STOP_ANSWER_SECONDS), suppress(Exception):
+            await self._stop_queue.put.aio(request, partition=frame_stream.container)
+            await frame_stream.closed.wait()
+        # The request has not arrived, or arrived too late.
+        if left := frame_stream.context.pending & attempts:
+            frame_stream.context.interrupt(left)
 
     def _ended(
-        self, error: Exception, batch: Batch, context: CallContext, flow: Flow
+        self, error: Exception, batch: Batch, context: CallContext, frame_stream: FrameStream
     ) -> Sequence[Outcome]:
-        """Say what an error means for what is pending: raises it where a container is lost."""
-        ending = ending_of(error)
-        if ending is Ending.BROKEN:
-            told = f"executor 'modal': {type(error).__name__}: {error}. {advice(error)}"
-            raise BackendError(told) from error
+        """Return outcomes for an error that cost no container; raise it if a container is lost."""
+        action = action_for(error)
+        if action is CallErrorAction.BROKEN:
+            message = f"executor 'modal': {type(error).__name__}: {error}. {advice(error)}"
+            raise BackendError(message) from error
         left = [job.attempt for job in batch.jobs if job.attempt in context.pending]
-        if ending is Ending.REFUSED and not flow.call_id:
-            told_as = describe(ConnectionError(f"Modal: {type(error).__name__}: {error}"))
-            return [Outcome(attempt, Status.FAILED, error=told_as) for attempt in left]
+        if action is CallErrorAction.REFUSED and not frame_stream.call_id:
+            info = describe(ConnectionError(f"Modal: {type(error).__name__}: {error}"))
+            return [Outcome(attempt, Status.FAILED, error=info) for attempt in left]
         running = context.running
         if left and (running is None or running.attempt not in left):
-            # They run in order, so that what has begun without being told is the first that is left.
-            context.started(left[0], flow.container or f"modal call {id(flow):x}")
-        if ending is Ending.LOST:
+            # Attempts run in order, so the one that has started without a report is the first that is left.
+            context.started(left[0], frame_stream.container or f"modal call {id(frame_stream):x}")
+        if action is CallErrorAction.LOST:
             self._lossy.add(batch.program)
         raise error
 
 
 class _RunningCall:
-    """A call whose attempts are dropped if the container has not begun with them, and otherwise end with it."""
+    """A running call: attempts that have not started are dropped in the container, others end with the call."""
 
-    def __init__(self, flow: Flow, send_order: Callable[[Flow, frozenset[int]], None]) -> None:
-        self.flow = flow
-        self._send_order = send_order
+    def __init__(
+        self, frame_stream: FrameStream, request_stop: Callable[[FrameStream, frozenset[int]], None]
+    ) -> None:
+        self.frame_stream = frame_stream
+        self._request_stop = request_stop
 
     def stop(self, attempts: frozenset[int]) -> StopResult:
-        flow, context = self.flow, self.flow.context
+        frame_stream, context = self.frame_stream, self.frame_stream.context
         running = context.running
-        if not flow.call_id or (running is not None and running.attempt in attempts):
+        if not frame_stream.call_id or (running is not None and running.attempt in attempts):
             context.interrupt(attempts)
         else:
-            flow.dropped |= attempts
-            self._send_order(flow, attempts)
+            frame_stream.dropped |= attempts
+            self._request_stop(frame_stream, attempts)
         return NOTHING_STOPPED
 
 
-def _cancelled(attempt: int, context: CallContext, flow: Flow) -> Outcome:
+def _cancelled(attempt: int, context: CallContext, frame_stream: FrameStream) -> Outcome:
     seconds = max(time.time() - context.began_at, 0.0)
-    return Outcome(attempt, Status.CANCELLED, flow.container, context.began_at, seconds)
+    return Outcome(attempt, Status.CANCELLED, frame_stream.container, context.began_at, seconds)
 
 
 def _secret(modal: Any, secret: object, options: ModalOptions) -> Any:
@@ -224,9 +228,9 @@ def _secret(modal: Any, secret: object, options: ModalOptions) -> Any:
 
 
 def _refusal(error: Exception) -> Exception:
-    """Return what the user is told when the app cannot be started."""
-    message = str(error).rstrip(".")
-    told = f"executor 'modal' cannot start its app: {type(error).__name__}: {message}"
-    if ending_of(error) is Ending.REFUSED:
-        return BackendError(f"{told}. Is Modal reachable from here?")
-    return ConfigurationError(f"{told}. Look at the option it names, or at your credentials")
+    """Return the error for an app that cannot be started."""
+    reason = str(error).rstrip(".")
+    message = f"executor 'modal' cannot start its app: {type(error).__name__}: {reason}"
+    if action_for(error) is CallErrorAction.REFUSED:
+        return BackendError(f"{message}. Is Modal reachable from here?")
+    return ConfigurationError(f"{message}. Look at the option it names, or at your credentials")

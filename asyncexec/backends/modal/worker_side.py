@@ -1,7 +1,7 @@
-"""What runs in a container: Modal's function, a generator that tells how far its batch is.
+"""The function that runs in Modal's containers: a generator that reports while its batch runs.
 
-Runs in the container's main thread; the jobs have a thread of their own, and so have orders from the driver, once there
-is a batch that takes long enough to be given any.
+It runs in the container's main thread. The attempts have a thread of their own, and so have the driver's requests to
+drop attempts, which is started with the first batch that takes long enough to receive any.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 
 
 class BatchInbox:
-    """The batch that runs: its frames, and the driver's orders to leave attempts out."""
+    """The running batch: its frames, and the driver's requests to drop attempts."""
 
     def __init__(self, call: RemoteBatch, container: str) -> None:
         self.frames: SimpleQueue[bytes | None] = SimpleQueue()
@@ -38,63 +38,65 @@ class BatchInbox:
             self.frames.put(None)
 
     def drop(self, attempts: set[int]) -> None:
-        """Leave these out, and report those of them that had not started."""
-        fresh = self._control.stop(attempts, leave=False).not_started
-        if fresh:
-            self.frames.put(encode_reports([Outcome(a, Status.CANCELLED) for a in fresh]))
+        """Drop attempts, and report those that had not started."""
+        dropped = self._control.stop(attempts, leave=False).not_started
+        if dropped:
+            self.frames.put(encode_reports([Outcome(a, Status.CANCELLED) for a in dropped]))
 
 
 _inbox: BatchInbox | None = None
-_listening: set[str] = set()
+_stop_receivers: set[str] = set()
 
 
-def work(packed: bytes, orders: str) -> Iterator[bytes]:
-    """Run a batch, and yield who runs it, and then its frames.
+def work(packed: bytes, stop_queue: str) -> Iterator[bytes]:
+    """Run a batch, and yield the header, and then the frames.
 
     Parameters
     ----------
     packed : bytes
         A pickled :class:`RemoteBatch`.
     orders : str
-        Id of the queue on which the driver says which attempts are not to be started, in this container's partition.
+        The id of the queue by which the driver drops attempts, in this container's partition.
     """
     import modal
 
     global _inbox  # noqa: PLW0603 - a container runs one input at a time
     call: RemoteBatch = pickle.loads(packed)  # noqa: S301 - from the driver
     container = os.environ.get("MODAL_TASK_ID") or worker_name()
-    yield hello(modal.current_function_call_id() or "", container)
+    yield header(modal.current_function_call_id() or "", container)
     _inbox = inbox = BatchInbox(call, container)
     threading.Thread(target=inbox.work, daemon=True).start()
     try:
         while (frame := inbox.frames.get()) is not None:
-            if orders not in _listening and _tells_a_start(frame):
-                _listening.add(orders)
-                threading.Thread(target=_listen, args=(orders, container), daemon=True).start()
+            if stop_queue not in _stop_receivers and _has_start(frame):
+                _stop_receivers.add(stop_queue)
+                threading.Thread(
+                    target=_receive_stops, args=(stop_queue, container), daemon=True
+                ).start()
             yield frame
     finally:
         _inbox = None
 
 
-def hello(call: str, container: str) -> bytes:
-    """Return the first frame: by which id the call can be cancelled, and which container runs it."""
+def header(call: str, container: str) -> bytes:
+    """Return the first frame: the id by which the call can be cancelled, and the container that runs it."""
     return json.dumps([call, container]).encode()
 
 
-def _tells_a_start(frame: bytes) -> bool:
+def _has_start(frame: bytes) -> bool:
     return bool(frame) and any(isinstance(r, Started) for r in decode_reports(frame))
 
 
-def _listen(orders: str, container: str) -> None:
-    """Follow the driver's orders, until its queue is gone."""
+def _receive_stops(stop_queue: str, container: str) -> None:
+    """Drop attempts as the driver requests, until its queue is gone."""
     import modal
 
-    queue: Any = modal.Queue.from_id(orders)
+    queue: Any = modal.Queue.from_id(stop_queue)
     try:
         while True:
-            for order in queue.get_many(100, block=True, partition=container):
+            for request in queue.get_many(100, block=True, partition=container):
                 inbox = _inbox
                 if inbox is not None:
-                    inbox.drop(set(json.loads(order)))
+                    inbox.drop(set(json.loads(request)))
     except modal.exception.Error:
-        _listening.discard(orders)
+        _stop_receivers.discard(stop_queue)

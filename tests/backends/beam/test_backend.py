@@ -7,8 +7,8 @@ from asyncexec.plan.locality import Locality
 pytest.importorskip("apache_beam")
 
 from asyncexec.backends.beam import BeamBackend
-from asyncexec.backends.beam.handles import CallHandle
-from asyncexec.backends.beam.places import Storage, ThisProcess, run_element
+from asyncexec.backends.beam.handles import BeamHandle
+from asyncexec.backends.beam.stores import CallFiles, InProcessCalls, run_element
 
 PLACES = ("here", "storage")
 
@@ -18,101 +18,105 @@ def answer():
 
 
 @pytest.fixture(params=PLACES)
-def place(request, tmp_path):
-    return ThisProcess() if request.param == "here" else Storage(directory=str(tmp_path / "calls"))
+def store(request, tmp_path):
+    return (
+        InProcessCalls()
+        if request.param == "here"
+        else CallFiles(directory=str(tmp_path / "calls"))
+    )
 
 
-def test_an_element_is_run_and_its_answer_comes(place):
-    handle = CallHandle(answer, near=True)
-    place.hand_over({"a": handle})
+def test_an_element_is_run_and_its_answer_comes(store):
+    handle = BeamHandle(answer, in_process=True)
+    store.put_calls({"a": handle})
     assert not handle.running()
-    run_element("a", place)
-    place.collect({"a": handle})
+    run_element("a", store)
+    store.collect({"a": handle})
     assert handle.result(timeout=0) == b"answer"
     assert handle.begun
-    place.withdraw(["a"])
-    place.close()
+    store.discard_calls(["a"])
+    store.close()
 
 
-def test_an_element_that_comes_twice_is_run_once(place):
-    handle = CallHandle(answer, near=True)
-    place.hand_over({"b": handle})
-    assert place.begin("b") is not None
-    assert place.begin("b") is None
-    place.withdraw(["b"])
+def test_an_element_that_comes_twice_is_run_once(store):
+    handle = BeamHandle(answer, in_process=True)
+    store.put_calls({"b": handle})
+    assert store.begin("b") is not None
+    assert store.begin("b") is None
+    store.discard_calls(["b"])
 
 
 def test_in_storage_a_second_coming_tells_that_the_first_is_lost(tmp_path):
-    place = Storage(directory=str(tmp_path / "calls"))
-    handle = CallHandle(answer, near=True)
-    place.hand_over({"c": handle})
-    place.begin("c")
-    place.collect({"c": handle})
+    store = CallFiles(directory=str(tmp_path / "calls"))
+    handle = BeamHandle(answer, in_process=True)
+    store.put_calls({"c": handle})
+    store.begin("c")
+    store.collect({"c": handle})
     assert handle.running()
-    run_element("c", place)
-    place.collect({"c": handle})
+    run_element("c", store)
+    store.collect({"c": handle})
     with pytest.raises(CallLostError) as caught:
         handle.result(timeout=0)
     assert caught.value.worker
 
 
-def test_a_call_that_is_cancelled_before_it_begins_is_not_run(place):
-    near = isinstance(place, ThisProcess)
+def test_a_call_that_is_cancelled_before_it_begins_is_not_run(store):
+    in_process = isinstance(store, InProcessCalls)
     told = []
-    handle = CallHandle(answer, near=near)
-    place.hand_over({"d": handle})
-    handle.on_unwanted = lambda: told.append(handle.unwanted)
-    assert handle.cancel() == near
-    place.collect({"d": handle})
-    assert place.begin("d") is None
+    handle = BeamHandle(answer, in_process=in_process)
+    store.put_calls({"d": handle})
+    handle.on_abandoned = lambda: told.append(handle.abandoned)
+    assert handle.cancel() == in_process
+    store.collect({"d": handle})
+    assert store.begin("d") is None
     assert told == [True]
-    assert handle.done() == near
-    place.withdraw(["d"])
+    assert handle.done() == in_process
+    store.discard_calls(["d"])
 
 
 def test_a_call_that_has_begun_cannot_be_cancelled():
-    handle = CallHandle(answer, near=True)
+    handle = BeamHandle(answer, in_process=True)
     assert handle.begin()
     assert not handle.begin()
     assert not handle.cancel()
-    assert handle.unwanted
+    assert handle.abandoned
     handle.finish(b"late")
     assert handle.result(timeout=0) == b"late"
 
 
 def test_in_storage_who_begins_and_who_cancels_cannot_both_go_on(tmp_path, monkeypatch):
-    place = Storage(directory=str(tmp_path / "calls"))
-    handle = CallHandle(answer, near=False)
-    place.hand_over({"g": handle})
-    write = Storage._write
+    store = CallFiles(directory=str(tmp_path / "calls"))
+    handle = BeamHandle(answer, in_process=False)
+    store.put_calls({"g": handle})
+    write = CallFiles._write
 
     def cancelled_meanwhile(self, name, kind, data):
         if kind == "begun":
             write(self, name, "unwanted", b"")
         write(self, name, kind, data)
 
-    monkeypatch.setattr(Storage, "_write", cancelled_meanwhile)
-    assert place.begin("g") is None
+    monkeypatch.setattr(CallFiles, "_write", cancelled_meanwhile)
+    assert store.begin("g") is None
 
 
 def test_on_leaving_nothing_begins_any_more(tmp_path):
-    place = Storage(directory=str(tmp_path / "calls"))
-    handles = {name: CallHandle(answer, near=False) for name in "hi"}
-    place.hand_over(handles)
-    place.begin("h")
-    place.collect(handles)
-    place.refuse(handles)
-    assert place.begin("i") is None
+    store = CallFiles(directory=str(tmp_path / "calls"))
+    handles = {name: BeamHandle(answer, in_process=False) for name in "hi"}
+    store.put_calls(handles)
+    store.begin("h")
+    store.collect(handles)
+    store.prevent_start(handles)
+    assert store.begin("i") is None
 
 
 def test_nothing_is_left_in_storage(tmp_path):
-    place = Storage(directory=str(tmp_path / "calls"))
-    handles = {name: CallHandle(answer, near=True) for name in "ef"}
-    place.hand_over(handles)
-    run_element("e", place)
-    place.withdraw(list(handles))
+    store = CallFiles(directory=str(tmp_path / "calls"))
+    handles = {name: BeamHandle(answer, in_process=True) for name in "ef"}
+    store.put_calls(handles)
+    run_element("e", store)
+    store.discard_calls(list(handles))
     assert list((tmp_path / "calls").iterdir()) == []
-    place.close()
+    store.close()
     assert list(tmp_path.iterdir()) == []
 
 

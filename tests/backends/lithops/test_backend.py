@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("lithops")
 
 from asyncexec.backends.lithops import LithopsBackend
-from asyncexec.backends.lithops.configuration import configuration_of
+from asyncexec.backends.lithops.configuration import complete_configuration
 from asyncexec.backends.lithops.options import LithopsOptions
 from asyncexec.engine import Engine
 from asyncexec.errors import OptionError
@@ -22,7 +22,7 @@ LAMBDA = {
 
 
 def configuration(**options):
-    return configuration_of(LithopsOptions(**options))
+    return complete_configuration(LithopsOptions(**options))
 
 
 def test_this_machine_has_an_executor_for_each_worker():
@@ -86,7 +86,7 @@ def test_a_file_is_a_configuration(tmp_path):
 
 def test_without_a_configuration_it_is_this_machine(tmp_path, monkeypatch):
     monkeypatch.setenv("LITHOPS_CONFIG_FILE", str(tmp_path / "none"))
-    assert configuration().place == "localhost"
+    assert configuration().backend_name == "localhost"
 
 
 def test_secrets_are_not_told():

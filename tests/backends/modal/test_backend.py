@@ -6,7 +6,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.modal import ModalBackend
-from asyncexec.backends.modal.call_errors import Ending, advice, ending_of
+from asyncexec.backends.modal.call_errors import CallErrorAction, action_for, advice
 from asyncexec.backends.modal.images import requirements
 from asyncexec.backends.modal.options import ModalOptions, gpu_of, longest_call
 from asyncexec.backends.modal.worker_side import BatchInbox
@@ -95,22 +95,22 @@ def test_a_backend_does_not_show_secrets():
 @pytest.mark.parametrize(
     "error, wanted",
     [
-        (modal.exception.InternalFailure("container died"), Ending.LOST),
-        (modal.exception.FunctionTimeoutError("too long"), Ending.LOST),
-        (modal.exception.RemoteError("cancelled"), Ending.LOST),
-        (modal.exception.ResourceExhaustedError("too many"), Ending.REFUSED),
-        (modal.exception.ServiceError("unavailable"), Ending.REFUSED),
-        (modal.exception.ConnectionError("no route"), Ending.REFUSED),
-        (OSError("no route"), Ending.REFUSED),
-        (Terminated("Connection lost"), Ending.REFUSED),
-        (modal.exception.AuthError("no"), Ending.BROKEN),
-        (modal.exception.NotFoundError("no such app"), Ending.BROKEN),
-        (modal.exception.ConflictError("the app has stopped"), Ending.BROKEN),
-        (ModuleNotFoundError("No module named 'asyncexec'"), Ending.BROKEN),
+        (modal.exception.InternalFailure("container died"), CallErrorAction.LOST),
+        (modal.exception.FunctionTimeoutError("too long"), CallErrorAction.LOST),
+        (modal.exception.RemoteError("cancelled"), CallErrorAction.LOST),
+        (modal.exception.ResourceExhaustedError("too many"), CallErrorAction.REFUSED),
+        (modal.exception.ServiceError("unavailable"), CallErrorAction.REFUSED),
+        (modal.exception.ConnectionError("no route"), CallErrorAction.REFUSED),
+        (OSError("no route"), CallErrorAction.REFUSED),
+        (Terminated("Connection lost"), CallErrorAction.REFUSED),
+        (modal.exception.AuthError("no"), CallErrorAction.BROKEN),
+        (modal.exception.NotFoundError("no such app"), CallErrorAction.BROKEN),
+        (modal.exception.ConflictError("the app has stopped"), CallErrorAction.BROKEN),
+        (ModuleNotFoundError("No module named 'asyncexec'"), CallErrorAction.BROKEN),
     ],
 )
 def test_an_error_of_modals_means_one_of_three_things(error, wanted):
-    assert ending_of(error) is wanted
+    assert action_for(error) is wanted
 
 
 def test_an_image_that_lacks_a_module_is_told_how_to_get_it():

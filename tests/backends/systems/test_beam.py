@@ -4,7 +4,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.beam import BeamBackend
-from asyncexec.backends.beam.places import Storage
+from asyncexec.backends.beam.stores import CallFiles
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
@@ -75,7 +75,7 @@ class TestBundles:
             with (tmp_path / "count").open("a") as file:
                 file.write("x")
 
-        monkeypatch.setattr(Storage, "answer", refuse)
+        monkeypatch.setattr(CallFiles, "answer", refuse)
         backend = BeamBackend(
             runner="BundleBasedDirectRunner", max_workers=1, work_dir=str(tmp_path / "work")
         )

@@ -1,4 +1,4 @@
-"""One thread that looks after the calls that Lithops has, and a few that fetch what they answer."""
+"""A thread that polls the open calls of Lithops, and threads that fetch their answers."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from asyncexec.backends.lithops.handles import CallHandle
+from asyncexec.backends.lithops.handles import LithopsHandle
 
-_LOOK_SECONDS = 0.01
+_POLL_SECONDS = 0.01
 
 
-class Watch:
-    """Looks after handles until they are done.
+class HandleWatcher:
+    """Polls handles until they are done.
 
     Parameters
     ----------
     fetchers : int
-        How many answers to fetch at once.
+        The number of answers to fetch at once.
     """
 
     def __init__(self, *, fetchers: int) -> None:
-        self._open: set[CallHandle] = set()
+        self._open: set[LithopsHandle] = set()
         self._changed = threading.Condition()
         self._closed = False
         self._fetchers = ThreadPoolExecutor(fetchers, thread_name_prefix="asyncexec-lithops-fetch")
@@ -30,14 +30,14 @@ class Watch:
         )
         self._thread.start()
 
-    def add(self, handles: Iterable[CallHandle]) -> None:
-        """Look after these too."""
+    def add(self, handles: Iterable[LithopsHandle]) -> None:
+        """Poll these handles too."""
         with self._changed:
             self._open.update(handles)
             self._changed.notify()
 
     def close(self) -> None:
-        """Stop looking, and wait for what is being fetched."""
+        """Stop polling, and wait for answers that are being fetched."""
         with self._changed:
             self._closed = True
             self._changed.notify()
@@ -52,17 +52,17 @@ class Watch:
                 if self._closed:
                     return
                 handles = list(self._open)
-            done = {handle for handle in handles if self._is_over(handle)}
+            done = {handle for handle in handles if self._is_finished(handle)}
             with self._changed:
                 self._open -= done
-                self._changed.wait_for(lambda: self._closed, timeout=_LOOK_SECONDS)
+                self._changed.wait_for(lambda: self._closed, timeout=_POLL_SECONDS)
 
-    def _is_over(self, handle: CallHandle) -> bool:
-        """Whether there is nothing more to look after."""
+    def _is_finished(self, handle: LithopsHandle) -> bool:
+        """Return True if the handle need not be polled any more."""
         if handle.done:
             return True
-        if handle.arrived():
+        if handle.claim_fetch():
             self._fetchers.submit(handle.fetch)
             return True
-        handle.look_after()
+        handle.check_lost()
         return handle.done

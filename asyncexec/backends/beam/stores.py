@@ -1,9 +1,9 @@
-"""Where calls are fetched and answers left: in this process, or in storage that the driver and the workers share.
+"""The stores of calls and answers: in this process, or files that driver and workers share.
 
-What a pipeline itself puts out would come as pickles, and only when all of it has ended. A place tells of each call as
-it starts and ends, in bytes that nobody unpickles.
+A pipeline's own output would be pickles, and come only when all of it has ended. A store tells when each call starts
+and ends, and answers are bytes that are not unpickled.
 
-A call is begun once: should Beam run its element again, the second time begins nothing.
+A call is started once: if Beam runs its element again, the second time does nothing.
 """
 
 from __future__ import annotations
@@ -17,60 +17,60 @@ from asyncexec.backends.beam import files
 from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 
 if TYPE_CHECKING:
-    from asyncexec.backends.beam.handles import CallHandle
+    from asyncexec.backends.beam.handles import BeamHandle
 
 
-class Place(Protocol):
-    """What a worker sees of it; picklable."""
+class CallStore(Protocol):
+    """The worker's view of a store; picklable."""
 
     def begin(self, name: str) -> Callable[[], Any] | None:
-        """Return the call to make; None where it was begun before, or is not wanted any more."""
+        """Return the call to make; None if it was started before, or cancelled."""
         ...
 
     def answer(self, name: str, data: Any) -> None:
-        """Leave the answer of a call."""
+        """Store the answer of a call."""
         ...
 
 
-def run_element(name: str, place: Place) -> str:
-    """Make the call that an element of a pipeline stands for; it does not raise, so that nothing is tried again."""
-    call = place.begin(name)
+def run_element(name: str, store: CallStore) -> str:
+    """Make the call of an element; it does not raise, so that Beam does not retry it."""
+    call = store.begin(name)
     if call is not None:
-        place.answer(name, call())
+        store.answer(name, call())
     return name
 
 
-# In the driver's process, where local runners run elements: calls that were handed over and have not ended.
-_handed_over: dict[str, CallHandle] = {}
+# The calls that have not ended, in the driver's process, where local runners run elements.
+_calls_here: dict[str, BeamHandle] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ThisProcess:
-    """For runners that run elements in threads of the driver's process: nothing is pickled."""
+class InProcessCalls:
+    """The store for runners in the driver's process: nothing is pickled."""
 
     def begin(self, name: str) -> Callable[[], Any] | None:
-        handle = _handed_over.get(name)
+        handle = _calls_here.get(name)
         if handle is None or not handle.begin():
             return None
         return handle.call
 
     def answer(self, name: str, data: Any) -> None:
-        _handed_over[name].finish(data)
+        _calls_here[name].finish(data)
 
-    def hand_over(self, calls: Mapping[str, CallHandle]) -> None:
-        """Let pipelines find these calls."""
-        _handed_over.update(calls)
+    def put_calls(self, calls: Mapping[str, BeamHandle]) -> None:
+        """Add calls for pipelines to find."""
+        _calls_here.update(calls)
 
-    def collect(self, calls: Mapping[str, CallHandle]) -> None:
-        """Do nothing: answers come by themselves."""
+    def collect(self, calls: Mapping[str, BeamHandle]) -> None:
+        """Do nothing: answers reach the handles directly."""
 
-    def refuse(self, calls: Mapping[str, CallHandle]) -> None:
-        """Do nothing: a handle that was cancelled does not begin."""
+    def prevent_start(self, calls: Mapping[str, BeamHandle]) -> None:
+        """Do nothing: a cancelled handle does not start."""
 
-    def withdraw(self, names: list[str]) -> None:
-        """Forget calls that have ended."""
+    def discard_calls(self, names: list[str]) -> None:
+        """Remove calls that have ended."""
         for name in names:
-            _handed_over.pop(name, None)
+            _calls_here.pop(name, None)
 
     def close(self) -> None:
         """Do nothing: there is nothing to remove."""
@@ -80,11 +80,11 @@ _KINDS = ("call", "begun", "answer", "lost", "unwanted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Storage:
-    """A directory that the driver and all workers see: local, ``gs://…``, ``s3://…``, ``hdfs://…``.
+class CallFiles:
+    """A directory that driver and all workers see: local, ``gs://…``, ``s3://…``, ``hdfs://…``.
 
-    Beam's own file systems are used, with the credentials that the pipeline has. For each call there are a few small
-    objects, each written whole: the call, who began it, its answer.
+    Beam's own file systems are used, with the credentials of the pipeline. Each call has a few small objects, each
+    written as a whole: the call, the worker that started it, its answer.
     """
 
     directory: str
@@ -95,12 +95,13 @@ class Storage:
         if self._exists(name, "answer") or self._exists(name, "unwanted"):
             return None
         if self._exists(name, "begun"):
-            # Its worker died, or is thought dead: what it had begun is not done again unasked.
+            # Its worker has died, or Beam takes it for dead: a call that was started is not run again here.
             self._write(name, "lost", self._read(name, "begun"))
             return None
         self._write(name, "begun", worker_name().encode())
         if self._exists(name, "unwanted"):
-            # Whoever cancels says so first and looks for this second; so one of the two sees the other.
+            # The driver writes "unwanted" before it looks for "begun", and a worker does the reverse: one of them sees
+            # the other.
             return None
         call: RemoteBatch = pickle.loads(self._read(name, "call"))  # noqa: S301 - from the driver
         return call
@@ -110,16 +111,16 @@ class Storage:
 
     # On the driver.
 
-    def hand_over(self, calls: Mapping[str, CallHandle]) -> None:
-        """Put the calls where workers find them."""
+    def put_calls(self, calls: Mapping[str, BeamHandle]) -> None:
+        """Write the calls, for workers to find."""
         for name, handle in calls.items():
             self._write(name, "call", pickle.dumps(handle.call, protocol=5))
 
-    def collect(self, calls: Mapping[str, CallHandle]) -> None:
-        """Tell handles what has become of their calls so far."""
+    def collect(self, calls: Mapping[str, BeamHandle]) -> None:
+        """Update the handles from the objects that workers have written."""
         found = files.names(self.directory)
         for name, handle in calls.items():
-            if handle.unwanted and not found & {f"{name}.begun", f"{name}.unwanted"}:
+            if handle.abandoned and not found & {f"{name}.begun", f"{name}.unwanted"}:
                 self._write(name, "unwanted", b"")
             if handle.done():
                 continue
@@ -131,20 +132,20 @@ class Storage:
             elif f"{name}.lost" in found:
                 handle.lose(self._read(name, "lost").decode(errors="replace"))
 
-    def refuse(self, calls: Mapping[str, CallHandle]) -> None:
-        """Let none of these begin that has not."""
+    def prevent_start(self, calls: Mapping[str, BeamHandle]) -> None:
+        """Prevent the start of calls that have not started."""
         for name, handle in calls.items():
             if not (handle.begun or handle.done()):
                 self._write(name, "unwanted", b"")
 
-    def withdraw(self, names: list[str]) -> None:
-        """Delete what there is of calls that have ended."""
+    def discard_calls(self, names: list[str]) -> None:
+        """Delete the objects of calls that have ended."""
         wanted = {f"{name}.{kind}" for name in names for kind in _KINDS}
         there = wanted & files.names(self.directory)
         files.delete([self._path(file) for file in there])
 
     def close(self) -> None:
-        """Delete it all."""
+        """Delete the directory."""
         files.delete([self.directory])
 
     def _path(self, file: str) -> str:
