@@ -51,6 +51,8 @@ REPRESENTATIVE = {
     "map_blocks": lambda a, b: xp.map_blocks(plus_two, a),
     "map_blocks of two": lambda a, b: xp.map_blocks(np.hypot, a, b),
     "blockwise": lambda a, b: xp.blockwise(centred, "ij", a, "ij", dtype=a.dtype),
+    "qr": lambda a, b: xp.linalg.qr(a.T)[0],
+    "qr of tall chunks": lambda a, b: xp.linalg.qr(xp.rechunk(a, (CHUNK, 80))[:, :160])[0],
     "creation": lambda a, b: xp.ones_like(a) * 2,
     "arange": lambda a, b: xp.arange(CHUNK**2, chunks=CHUNK**2, spec=a.spec),
     "linspace": lambda a, b: xp.linspace(0, 1, CHUNK**2, chunks=CHUNK**2, spec=a.spec),
@@ -91,6 +93,11 @@ EVERY = {
         f"{name} of float32": lambda a, b, name=name: getattr(xp, name)(xp.astype(a, xp.float32))
         for name in REDUCTIONS
     },
+    "R alone": lambda a, b: xp.linalg.qr(a.T)[1],
+    "qr of a square": lambda a, b: xp.linalg.qr(a[:, :CHUNK])[0],
+    "qr of a wide one": lambda a, b: xp.linalg.qr(a[: CHUNK // 2])[0],
+    "qr of float32": lambda a, b: xp.linalg.qr(xp.astype(a.T, xp.float32))[0],
+    "qr of complex": lambda a, b: xp.linalg.qr(xp.astype(a[: CHUNK // 2].T, xp.complex64))[0],
     "argmin of all": lambda a, b: xp.argmin(a),
     "flip": lambda a, b: xp.flip(a),
     "roll": lambda a, b: xp.roll(a, 100, axis=0),
