@@ -34,10 +34,7 @@ class ReportStream:
     def after(cls, before: ReportStream | None, *, executor: str) -> ReportStream:
         """Return the stream of a backend that is entered; ``before`` is that of the time before.
 
-        Raises
-        ------
-        UsageError
-            If the stream of the time before is still open.
+        Raises UsageError if the stream of the time before is still open.
         """
         if before is not None and before.is_open:
             raise UsageError(
@@ -70,10 +67,7 @@ class ReportStream:
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
         """Feed ``batches`` to ``submit``, and return the stream of reports.
 
-        Raises
-        ------
-        UsageError
-            If called a second time.
+        Raises UsageError if called a second time.
         """
         if self._submit is None or self._mapped:
             raise UsageError("Backend.map is called once, inside the backend's context")

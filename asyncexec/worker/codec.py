@@ -71,12 +71,8 @@ _DECODER = msgspec.msgpack.Decoder(_Message)
 def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
     """Return ``value`` pickled; what is defined in ``__main__`` or in a function travels by value.
 
-    ``complaint`` is the message, with ``kind`` and ``why``, of the error if that cannot be.
-
-    Raises
-    ------
-    SerializationError
-        If it cannot be pickled.
+    ``complaint`` is the message, with ``kind`` and ``why``, of the error if that cannot be. Raises SerializationError
+    if it cannot be pickled.
     """
     if type(value) is Encoded:
         return value
@@ -94,10 +90,7 @@ def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
 def encode_input(value: Any) -> Encoded | Many:
     """Return an input of an attempt in the form in which it travels.
 
-    Raises
-    ------
-    SerializationError
-        If it cannot be pickled.
+    Raises SerializationError if it cannot be pickled.
     """
     if type(value) is Many:
         return Many(tuple(encode_value(v, _NO_INPUT) for v in value.values))
@@ -123,10 +116,7 @@ def encode_reports(reports: Iterable[Report]) -> bytes:
 def decode_reports(data: bytes) -> list[Report]:
     """Return what :func:`encode_reports` made, with the values still encoded: the outcomes, then what started.
 
-    Raises
-    ------
-    BackendError
-        If ``data`` is something else.
+    Raises BackendError if ``data`` is something else.
     """
     message, values = _split(data)
     return [*_outcomes(message, values), *[Started(a, worker) for a, worker in message.started]]
@@ -138,13 +128,7 @@ def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:
 
 
 def decode_outcomes(data: bytes) -> list[Outcome]:
-    """Return the outcomes in a message.
-
-    Raises
-    ------
-    BackendError
-        If ``data`` is something else.
-    """
+    """Return the outcomes in a message; raises BackendError if ``data`` is something else."""
     return _outcomes(*_split(data))
 
 

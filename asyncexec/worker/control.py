@@ -34,18 +34,12 @@ class AttemptControl(MaySave, Protocol):
 
 
 class StopResult(NamedTuple):
-    """How far attempts were when they were to be stopped; of those in neither list the outcome is known or follows.
-
-    Attributes
-    ----------
-    not_started : list of int
-        They had not started, and will not.
-    left : list of int
-        The one that was running, if it was left behind: it will not save, and its worker reports no outcome of it.
-    """
+    """How far attempts were when they were to be stopped; of those in neither list the outcome is known or follows."""
 
     not_started: list[int]
+    """They had not started, and will not."""
     left: list[int]
+    """The one that was running, if it was left behind: it will not save, and its worker reports no outcome of it."""
 
 
 NOTHING_STOPPED = StopResult([], [])

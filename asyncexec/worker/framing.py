@@ -64,10 +64,7 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take in ``data``, and yield the frames that are complete with it.
 
-        Raises
-        ------
-        BackendError
-            If this is no stream of frames.
+        Raises BackendError if this is no stream of frames.
         """
         self._buffer += data
         position = 0

@@ -9,21 +9,14 @@ from asyncexec.events.outcome import Outcome
 
 
 class AttemptSpec(NamedTuple):
-    """One attempt of one task, as a backend and its workers see it.
-
-    Attributes
-    ----------
-    attempt : int
-        The attempt's id, unique in its engine.
-    task : int
-        Flat index of the task in its stage.
-    inputs : iterable
-        The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first.
-    """
+    """One attempt of one task, as a backend and its workers see it."""
 
     attempt: int
+    """The attempt's id, unique in its engine."""
     task: int
+    """Flat index of the task in its stage."""
     inputs: Iterable[Any] = ()
+    """The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first."""
 
 
 class Started(NamedTuple):

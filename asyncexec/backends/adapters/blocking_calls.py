@@ -70,10 +70,7 @@ class BlockingCall:
     def outcomes(self, answer: Any) -> list[Outcome] | None:
         """Return the outcomes in the worker's answer; None if the worker needs the program first.
 
-        Raises
-        ------
-        BackendError
-            If it is no answer to this call.
+        Raises BackendError if it is no answer to this call.
         """
         if self.local is not None:
             return self.local.reports.outcomes()

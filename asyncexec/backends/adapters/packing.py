@@ -42,10 +42,7 @@ class Packer:
     ) -> tuple[RemoteBatch, list[Outcome]]:
         """Return the batch to submit, and outcomes of the attempts whose inputs cannot be pickled.
 
-        Raises
-        ------
-        SerializationError
-            If the program cannot be pickled.
+        Raises SerializationError if the program cannot be pickled.
         """
         blob = program.blob
         key = self._keys.get(program)

@@ -10,26 +10,17 @@ from asyncexec.errors import BackendError, OptionError
 
 
 class Deployment(NamedTuple):
-    """What Lambda tells about a function.
-
-    Attributes
-    ----------
-    state : str
-        ``"Active"``, ``"Pending"``, ``"Inactive"`` or ``"Failed"``.
-    reason : str
-        Why it is in that state.
-    memory_bytes : int or None
-    timeout : float or None
-        In seconds; Lambda ends what runs longer.
-    runtime : str
-        ``"python3.12"``, say; ``""`` for a container image.
-    """
+    """What Lambda tells about a function."""
 
     state: str
+    """``"Active"``, ``"Pending"``, ``"Inactive"`` or ``"Failed"``."""
     reason: str
+    """Why it is in that state."""
     memory_bytes: int | None
     timeout: float | None
+    """In seconds; Lambda ends what runs longer."""
     runtime: str
+    """``"python3.12"``, say; ``""`` for a container image."""
 
     @classmethod
     def told(cls, configuration: Mapping[str, Any]) -> Self:
@@ -47,12 +38,8 @@ class Deployment(NamedTuple):
 def check(deployment: Deployment, function: str, *, timeout: float | None) -> None:
     """Raise unless tasks can run in the function for as long as they may.
 
-    Raises
-    ------
-    BackendError
-        If the function cannot run, or runs another Python.
-    OptionError
-        If it is ended before ``timeout``.
+    Raises BackendError if the function cannot run, or runs another Python, and OptionError if it is ended before
+    ``timeout``.
     """
     where = f"executor 'aws-lambda': function {function!r}"
     if deployment.state == "Failed":

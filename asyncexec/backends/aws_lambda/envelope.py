@@ -60,10 +60,7 @@ def encode_request(request: Request) -> bytes:
 def decode_request(event: Any) -> Request:
     """Return what :func:`encode_request` made, as Lambda hands it to a handler.
 
-    Raises
-    ------
-    ValueError
-        If the event is something else.
+    Raises ValueError if the event is something else.
     """
     if not isinstance(event, Mapping) or event.get("asyncexec") != VERSION:
         raise ValueError(
@@ -83,13 +80,7 @@ def encode_answer(answer: bytes | Stored) -> dict[str, Any]:
 
 
 def decode_answer(payload: bytes, function: str) -> bytes | Stored:
-    """Return what :func:`encode_answer` made.
-
-    Raises
-    ------
-    BackendError
-        If ``payload`` is something else.
-    """
+    """Return what :func:`encode_answer` made; raises BackendError if ``payload`` is something else."""
     try:
         told = json.loads(payload)
         if "stored" in told:

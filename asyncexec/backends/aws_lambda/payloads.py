@@ -31,13 +31,7 @@ class Bucket(NamedTuple):
 
     @classmethod
     def parse(cls, text: object) -> Bucket:
-        """Return the bucket in ``"name"`` or ``"s3://name/prefix"``.
-
-        Raises
-        ------
-        OptionError
-            If there is none in it.
-        """
+        """Return the bucket in ``"name"`` or ``"s3://name/prefix"``; raises OptionError if there is none in it."""
         name, _, prefix = str(text).removeprefix("s3://").partition("/")
         if not isinstance(text, str) or not name or ":" in name:
             raise OptionError(
@@ -66,10 +60,7 @@ class Payloads:
     async def request(self, call: bytes) -> Request:
         """Return how ``call`` is to be sent; what is large is put into the bucket.
 
-        Raises
-        ------
-        TooLargeError
-            If it is large, and there is no bucket.
+        Raises TooLargeError if it is large, and there is no bucket.
         """
         if self._bucket is None:
             if len(call) <= LARGEST_BYTES:
@@ -89,10 +80,7 @@ class Payloads:
     async def fetch(self, stored: Stored) -> bytes:
         """Return an answer that lies in the bucket.
 
-        Raises
-        ------
-        BackendError
-            If it is not where the driver has asked for it, or not what the worker has put there.
+        Raises BackendError if it is not where the driver has asked for it, or not what the worker has put there.
         """
         if self._bucket is None or stored.bucket != self._bucket.name:
             raise BackendError(

@@ -42,24 +42,16 @@ _SET_BY_NANNIES = (
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class ClusterHandle:
-    """A cluster, and the client that is connected to it.
-
-    Attributes
-    ----------
-    client : distributed.Client
-        The asynchronous client, made for this handle.
-    cluster : object or None
-        The cluster object, if there is one that can be scaled.
-    directory : str
-        A temporary directory.
-    ours : bool
-        True for a cluster that was made for this engine.
-    """
+    """A cluster, and the client that is connected to it."""
 
     client: Any
+    """The asynchronous client, made for this handle."""
     cluster: Any
+    """The cluster object, if there is one that can be scaled."""
     directory: str
+    """A temporary directory."""
     ours: bool
+    """True for a cluster that was made for this engine."""
     stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     @property
@@ -76,13 +68,7 @@ class ClusterHandle:
 
 
 async def open_cluster(options: DaskOptions, *, executor: str) -> ClusterHandle:
-    """Start or find the cluster, and connect to it.
-
-    Raises
-    ------
-    BackendError
-        If it cannot be started, or does not answer.
-    """
+    """Start or find the cluster, and connect to it; raises BackendError if it cannot be started, or does not answer."""
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="asyncexec-dask-", ignore_cleanup_errors=True)

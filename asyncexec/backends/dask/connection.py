@@ -27,39 +27,25 @@ class WorkerGoneError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterConnection:
-    """The client, and the state that all batches on a cluster share.
-
-    Attributes
-    ----------
-    client : distributed.Client
-    name : str
-        The name of the executor, for messages.
-    topic : str
-        The topic of the events by which workers report.
-    starts : StartsFile
-    same_machine : bool
-        True if all workers are on this machine, so that their starts are in the file.
-    tasks : TaskGroup
-        Runs the tasks that watch and stop batches.
-    caller : RemoteCaller
-    call_numbers : iterator of int
-        Numbers for calls.
-    kill : callable or None
-        Kills a worker; None where that is not allowed.
-    mailboxes : dict
-        The mailboxes of running calls, by number: frames, the error that ended the call, or None at its end.
-    """
+    """The client, and the state that all batches on a cluster share."""
 
     client: Any
     name: str
+    """The name of the executor, for messages."""
     topic: str
+    """The topic of the events by which workers report."""
     starts: StartsFile
     same_machine: bool
+    """True if all workers are on this machine, so that their starts are in the file."""
     tasks: TaskGroup
+    """Runs the tasks that watch and stop batches."""
     caller: RemoteCaller
     call_numbers: Iterator[int]
+    """Numbers for calls."""
     kill: Callable[[DaskWorker], Awaitable[None]] | None
+    """Kills a worker; None where that is not allowed."""
     mailboxes: dict[int, Mailbox] = field(default_factory=dict)
+    """The mailboxes of running calls, by number: frames, the error that ended the call, or None at its end."""
 
     def measures(self, worker: DaskWorker) -> bool:
         """Return whether the memory of the worker's process is that of one task at a time.

@@ -29,30 +29,20 @@ _CELL = struct.Struct("<q")
 
 
 class BatchPayload(NamedTuple):
-    """The address of a call, for its reports.
-
-    Attributes
-    ----------
-    topic : str
-        The topic of its events.
-    number : int
-        The number of the call, unique in its topic.
-    starts : str
-        The path of a file that a driver on the same machine reads after the worker's death.
-    cell : int
-        The cell of that file in which the call writes the attempt that runs.
-    worker : str
-        The driver's name for the worker.
-    measured : bool
-        True if the process's memory is that of one task at a time.
-    """
+    """The address of a call, for its reports."""
 
     topic: str
+    """The topic of its events."""
     number: int
+    """The number of the call, unique in its topic."""
     starts: str
+    """The path of a file that a driver on the same machine reads after the worker's death."""
     cell: int
+    """The cell of that file in which the call writes the attempt that runs."""
     worker: str
+    """The driver's name for the worker."""
     measured: bool
+    """True if the process's memory is that of one task at a time."""
 
     @property
     def name(self) -> str:

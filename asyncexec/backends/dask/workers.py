@@ -12,37 +12,24 @@ from asyncexec.backends.placement import resting
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class DaskWorker:
-    """A worker of the cluster, as this process knows it.
-
-    Attributes
-    ----------
-    name : str
-        The name in reports, unique in the life of the table.
-    address : str
-    threads : int
-    memory_bytes : int or None
-        Its memory limit, if it has one.
-    resources : dict of str to float
-        Its amounts of Dask's named resources.
-    nanny : str or None
-        The address of the nanny that watches its process, if there is one.
-    running_calls : int
-        The number of calls of this engine that it runs.
-    used : dict of str to float
-        The amounts of its resources that they take.
-    gone : asyncio.Event
-        Set when the worker has left or died.
-    """
+    """A worker of the cluster, as this process knows it."""
 
     name: str
+    """The name in reports, unique in the life of the table."""
     address: str
     threads: int
     memory_bytes: int | None
+    """Its memory limit, if it has one."""
     resources: dict[str, float]
+    """Its amounts of Dask's named resources."""
     nanny: str | None
+    """The address of the nanny that watches its process, if there is one."""
     running_calls: int = 0
+    """The number of calls of this engine that it runs."""
     used: dict[str, float] = field(default_factory=dict)
+    """The amounts of its resources that they take."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the worker has left or died."""
 
     def fits(self, wanted: Mapping[str, float]) -> bool:
         """Return whether a call with these resources can start now."""

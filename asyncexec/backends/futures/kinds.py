@@ -17,42 +17,28 @@ _INTERPRETERS: type | None = getattr(concurrent.futures, "InterpreterPoolExecuto
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PoolKind:
-    """A kind of pool.
-
-    Attributes
-    ----------
-    locality : Locality
-        The nearest that its workers certainly are.
-    isolated : bool
-        Whether a task that ends its process leaves the driver alive.
-    loss_seconds : float or None
-        Within how long it notices that a worker died; None where it may never.
-    native_retry : str
-        What it would do again by itself, and how that is switched off.
-    call_seconds : float
-        About what one call costs.
-    lost : tuple of str
-        Names of the errors, in full, that say that the worker of one call is gone and no other.
-    tells_running : bool
-        Whether its futures know when their calls start.
-    starter : str
-        The program by which it starts workers, without which it ends this program.
-    started_by : tuple of str
-        Environment variables that say that its workers have been started with this program.
-    shutdown : mapping
-        What its ``shutdown`` takes, beside ``wait``, so that nothing more is started.
-    """
+    """A kind of pool."""
 
     locality: Locality = Locality.ELSEWHERE
+    """The nearest that its workers certainly are."""
     isolated: bool = True
+    """Whether a task that ends its process leaves the driver alive."""
     loss_seconds: float | None = None
+    """Within how long it notices that a worker died; None where it may never."""
     native_retry: str = ""
+    """What it would do again by itself, and how that is switched off."""
     call_seconds: float = 0.001
+    """About what one call costs."""
     lost: tuple[str, ...] = ()
+    """Names of the errors, in full, that say that the worker of one call is gone and no other."""
     tells_running: bool = True
+    """Whether its futures know when their calls start."""
     starter: str = ""
+    """The program by which it starts workers, without which it ends this program."""
     started_by: tuple[str, ...] = ()
+    """Environment variables that say that its workers have been started with this program."""
     shutdown: Mapping[str, bool] = field(default_factory=lambda: {"cancel_futures": True})
+    """What its ``shutdown`` takes, beside ``wait``, so that nothing more is started."""
 
     def lacks(self, variables: Mapping[str, str]) -> str:
         """Return the program that is missing, or nothing, given this program's environment."""

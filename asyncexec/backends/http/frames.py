@@ -29,18 +29,12 @@ class FrameType(IntEnum):
 
 
 class Hello(NamedTuple):
-    """What the first frame says.
-
-    Attributes
-    ----------
-    worker : str
-        The name of the worker's process, unique in the world.
-    call : str
-        What the worker calls the call, for orders about it.
-    """
+    """What the first frame says."""
 
     worker: str = ""
+    """The name of the worker's process, unique in the world."""
     call: str = ""
+    """What the worker calls the call, for orders about it."""
 
 
 class Frame(NamedTuple):
@@ -56,13 +50,7 @@ def encode_hello(hello: Hello) -> bytes:
 
 
 def decode_hello(content: bytes) -> Hello:
-    """Return what the content of the first frame says.
-
-    Raises
-    ------
-    BackendError
-        If it is something else.
-    """
+    """Return what the content of the first frame says; raises BackendError if it is something else."""
     try:
         return Hello(*map(str, json.loads(content)))
     except (ValueError, TypeError) as error:
@@ -85,10 +73,7 @@ class HttpFrames:
     def feed(self, data: bytes) -> Iterator[Frame]:
         """Take in ``data``, and yield the frames that are complete with it.
 
-        Raises
-        ------
-        BackendError
-            If it is something else.
+        Raises BackendError if it is something else.
         """
         try:
             for frame in self._reader.feed(data):

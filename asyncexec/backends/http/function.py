@@ -192,12 +192,8 @@ class Function:
     async def _greet(self) -> None:
         """Ask the function who it is.
 
-        Raises
-        ------
-        BackendError
-            If it is none of ours, does not want us, or runs another Python.
-        OptionError
-            If the platform ends calls before ``timeout``.
+        Raises BackendError if it is none of ours, does not want us, or runs another Python, and OptionError if the
+        platform ends calls before ``timeout``.
         """
         import httpx
 
@@ -247,13 +243,7 @@ async def _accept(response: Any, url: str) -> None:
 
 
 async def _frames(response: Any) -> AsyncIterator[Any]:
-    """Yield frames up to the last.
-
-    Raises
-    ------
-    ConnectionError
-        If the stream was cut, or nothing came for a while.
-    """
+    """Yield frames up to the last; raises ConnectionError if the stream was cut, or nothing came for a while."""
     reader, pieces = HttpFrames(), response.aiter_bytes()
     while True:
         try:

@@ -31,13 +31,7 @@ def encode_order(order: Order) -> bytes:
 
 
 def decode_order(body: bytes) -> Order:
-    """Return what :func:`encode_order` made.
-
-    Raises
-    ------
-    ValueError, TypeError, KeyError
-        If it is something else.
-    """
+    """Return what :func:`encode_order` made; raises ValueError, TypeError or KeyError if it is something else."""
     told = json.loads(body)
     return Order(str(told["call"]), frozenset(int(attempt) for attempt in told["stop"]))
 

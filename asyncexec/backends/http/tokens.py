@@ -28,13 +28,7 @@ class Tokens:
         self._thread: SystemThread | None = None
 
     async def headers(self) -> dict[str, str]:
-        """Return the headers of a request that is made now.
-
-        Raises
-        ------
-        BackendError
-            If there is no token to be had.
-        """
+        """Return the headers of a request that is made now; raises BackendError if there is no token to be had."""
         if self._source is None:
             return {}
         if time.monotonic() >= self._until:

@@ -24,30 +24,20 @@ BESIDE_BYTES = 32 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackedInputs:
-    """The inputs of a batch, as bytes.
-
-    Attributes
-    ----------
-    jobs : list of AttemptSpec
-        Those whose inputs could be pickled.
-    refused : list of (AttemptSpec, Exception)
-        The others, and why.
-    pickles : bytes
-        One pickle after another; empty where no job has inputs.
-    ends : list of int
-        Where each job's pickle ends.
-    beside : list of memoryview
-        Big buffers, in the order the pickles need them.
-    beside_ends : list of int
-        For each job, how many buffers it and those before it need.
-    """
+    """The inputs of a batch, as bytes."""
 
     jobs: Sequence[AttemptSpec]
+    """Those whose inputs could be pickled."""
     refused: list[tuple[AttemptSpec, Exception]] = field(default_factory=list)
+    """The others, and why."""
     pickles: bytes = b""
+    """One pickle after another; empty where no job has inputs."""
     ends: list[int] = field(default_factory=list)
+    """Where each job's pickle ends."""
     beside: list[memoryview] = field(default_factory=list)
+    """Big buffers, in the order the pickles need them."""
     beside_ends: list[int] = field(default_factory=list)
+    """For each job, how many buffers it and those before it need."""
 
 
 def pack_inputs(jobs: Sequence[AttemptSpec]) -> PackedInputs:

@@ -44,22 +44,14 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launched:
-    """A process that has been started.
-
-    Attributes
-    ----------
-    process : subprocess.Popen
-    socket : socket.socket
-        The driver's end.
-    page : Page
-    errors : file
-        What it writes to stderr until it is ready.
-    """
+    """A process that has been started."""
 
     process: subprocess.Popen[bytes]
     socket: socket.socket
+    """The driver's end."""
     page: Page
     errors: IO[bytes]
+    """What it writes to stderr until it is ready."""
 
     def error_tail(self) -> str:
         """Return the last lines it wrote to stderr before it was ready."""
@@ -70,35 +62,23 @@ class Launched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
-    """What every worker of a backend is started with.
-
-    Attributes
-    ----------
-    command : tuple of str
-        The interpreter and its options.
-    paths : tuple of str
-        Where workers look for modules.
-    directory : str
-        Their working directory.
-    environment : mapping of str to str
-    stderr : int
-        File descriptor that they write errors to once they are ready.
-    """
+    """What every worker of a backend is started with."""
 
     command: tuple[str, ...]
+    """The interpreter and its options."""
     paths: tuple[str, ...]
+    """Where workers look for modules."""
     directory: str
+    """Their working directory."""
     environment: Mapping[str, str]
     stderr: int
+    """File descriptor that they write errors to once they are ready."""
 
     @classmethod
     def here(cls, variables: Mapping[str, str]) -> Self:
         """Return a launcher of workers that find what this process finds now.
 
-        Raises
-        ------
-        BackendError
-            If the working directory is gone.
+        Raises BackendError if the working directory is gone.
         """
         directory = _working_directory()
         try:
@@ -117,12 +97,7 @@ class Launcher:
         """Start a worker.
 
         Call it in a thread that lives as long as the worker shall: the system ends a worker with the thread that
-        started it.
-
-        Raises
-        ------
-        BackendError
-            If the system does not let us.
+        started it. Raises BackendError if the system does not let us.
         """
         with contextlib.ExitStack() as undo:
             ours, theirs = socket.socketpair()

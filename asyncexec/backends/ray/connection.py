@@ -86,10 +86,7 @@ class KeepAliveThread:
 async def check_reachable(address: str | None) -> None:
     """Raise at once if nothing listens at the address: Ray would try for half a minute, and cannot be interrupted.
 
-    Raises
-    ------
-    BackendError
-        If ``host:port`` cannot be connected to.
+    Raises BackendError if ``host:port`` cannot be connected to.
     """
     host, _, port = (address or "").rpartition(":")
     if not port.isdigit():
@@ -108,10 +105,7 @@ async def check_reachable(address: str | None) -> None:
 def connect_ray(options: RayOptions) -> Connection:
     """Connect this process, which has no connection yet, to Ray; blocks for seconds.
 
-    Raises
-    ------
-    BackendError
-        If Ray does not start, or cannot be reached.
+    Raises BackendError if Ray does not start, or cannot be reached.
     """
     with _clean_environment(), _on_loopback(options):
         import ray

@@ -20,19 +20,12 @@ _INTERNAL = ("node:", "object_store_memory", "memory")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResourceRequest:
-    """The resources that one call takes on the node that runs it.
-
-    Attributes
-    ----------
-    cpus, gpus : float
-    memory_bytes : int
-        0 if none was given; Ray then does not look at memory.
-    custom : tuple of (str, float)
-    """
+    """The resources that one call takes on the node that runs it."""
 
     cpus: float = 1.0
     gpus: float = 0.0
     memory_bytes: int = 0
+    """0 if none was given; Ray then does not look at memory."""
     custom: tuple[tuple[str, float], ...] = ()
 
     @property
@@ -68,12 +61,7 @@ def resource_request(program: StageProgram, *, memory_bytes: int = 0) -> Resourc
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Nodes:
-    """The resources of each living node of a cluster, by Ray's names.
-
-    Attributes
-    ----------
-    resources : tuple of mappings
-    """
+    """The resources of each living node of a cluster, by Ray's names."""
 
     resources: tuple[Mapping[str, float], ...] = field(default=())
 

@@ -23,19 +23,12 @@ from asyncexec.errors import OptionError, ResourceError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaySession:
-    """A backend's view of Ray.
-
-    Attributes
-    ----------
-    connection : Connection or None
-        None for a connection that was made before, and is left alone.
-    local : bool
-        True if every worker is on this machine.
-    nodes : Nodes
-    """
+    """A backend's view of Ray."""
 
     connection: Connection | None
+    """None for a connection that was made before, and is left alone."""
     local: bool
+    """True if every worker is on this machine."""
     nodes: Nodes
 
 

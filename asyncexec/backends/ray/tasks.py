@@ -127,10 +127,7 @@ class RayTasks:
 async def check_ray_workers(remote: RayTasks) -> None:
     """Check that workers can run tasks at all, and warn if they have another version of asyncexec.
 
-    Raises
-    ------
-    BackendError
-        If they cannot.
+    Raises BackendError if they cannot.
     """
     try:
         theirs = await remote.plain(worker_side.version).remote()

@@ -79,12 +79,8 @@ class SlurmClient:
     def open(self) -> None:
         """Check that jobs can be submitted, and make a folder for them.
 
-        Raises
-        ------
-        BackendError
-            If there is no SLURM here, or the folder cannot be created.
-        OptionError
-            If SLURM would refuse such jobs.
+        Raises BackendError if there is no SLURM here, or the folder cannot be created, and OptionError if SLURM would
+        refuse such jobs.
         """
         commands.check_programs()
         commands.check_request(request.flags(self._options))
@@ -140,10 +136,7 @@ class SlurmClient:
     def assign(self, assignments: Mapping[SlurmJob, RemoteBatch]) -> None:
         """Assign a call to each job; new jobs are submitted: one, or an array of them.
 
-        Raises
-        ------
-        BackendError
-            If SLURM refuses them.
+        Raises BackendError if SLURM refuses them.
         """
         new_jobs = [job for job in assignments if not job.id]
         for job in new_jobs:

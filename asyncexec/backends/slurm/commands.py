@@ -57,13 +57,7 @@ class JobState(NamedTuple):
 
 
 def check_programs() -> None:
-    """Check that this machine can submit jobs.
-
-    Raises
-    ------
-    BackendError
-        If it cannot.
-    """
+    """Check that this machine can submit jobs; raises BackendError if it cannot."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         raise BackendError(
@@ -73,13 +67,7 @@ def check_programs() -> None:
 
 
 def check_request(flags: Sequence[str]) -> None:
-    """Check that SLURM would accept such a job.
-
-    Raises
-    ------
-    OptionError
-        If it would not, with its message.
-    """
+    """Check that SLURM would accept such a job; raises OptionError if it would not, with its message."""
     done = _run(["sbatch", "--test-only", *flags, "--wrap=true"])
     if done.returncode:
         raise OptionError(f"executor 'slurm': SLURM refuses such jobs: {_message(done.stderr)}")

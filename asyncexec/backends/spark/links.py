@@ -41,13 +41,7 @@ class WorkerLink:
         return not (self._reader.at_eof() or self._writer.is_closing())
 
     async def send(self, call: RemoteBatch) -> bytes:
-        """Send ``call`` to the worker, and return its answer.
-
-        Raises
-        ------
-        ConnectionError
-            If the worker dies meanwhile.
-        """
+        """Send ``call`` to the worker, and return its answer; raises ConnectionError if the worker dies meanwhile."""
         # Draining may be awaited before reading, because neither side reads while it writes.
         frame = pickle.dumps(call, protocol=5)
         self._writer.write(frame_prefix(len(frame)))

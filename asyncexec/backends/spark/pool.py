@@ -72,12 +72,8 @@ class WorkerPool:
     async def acquire(self, apart_from: Collection[str] = ()) -> WorkerLink:
         """Return an idle worker, waiting for one if needed; preferably none of ``apart_from``.
 
-        Raises
-        ------
-        BackendError
-            If Spark cannot start any.
-        ConnectionError
-            If one failed to start, which may succeed the next time.
+        Raises BackendError if Spark cannot start any, and ConnectionError if one failed to start, which may succeed the
+        next time.
         """
         link = self._idle_link(apart_from)
         if link is not None:

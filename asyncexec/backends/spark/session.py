@@ -80,12 +80,7 @@ class SparkConnection:
     def open(self) -> None:
         """Start Spark.
 
-        Raises
-        ------
-        ConfigurationError
-            If this process has a Spark session already.
-        BackendError
-            If it does not start.
+        Raises ConfigurationError if this process has a Spark session already, and BackendError if it does not start.
         """
         if self._options.session is None:
             self._start()
@@ -93,10 +88,7 @@ class SparkConnection:
     def run(self, work: Callable[[], None], group: str) -> None:
         """Call ``work`` in a Spark task, and wait for its end; called in a thread of its own.
 
-        Raises
-        ------
-        BackendError
-            If Spark cannot run it, or the worker dies.
+        Raises BackendError if Spark cannot run it, or the worker dies.
         """
         context = self._context
         context.setJobGroup(group, "asyncexec worker", interruptOnCancel=True)

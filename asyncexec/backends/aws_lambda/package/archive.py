@@ -29,13 +29,7 @@ def files_in(folder: Path) -> list[Path]:
 
 
 def check_size(folder: Path, most: int) -> int:
-    """Return how many bytes the files have together.
-
-    Raises
-    ------
-    ConfigurationError
-        If that is more than ``most``.
-    """
+    """Return how many bytes the files have together; raises ConfigurationError if that is more than ``most``."""
     sizes: Counter[str] = Counter()
     for path in files_in(folder):
         sizes[path.relative_to(folder).parts[0]] += path.stat().st_size
@@ -52,13 +46,7 @@ def check_size(folder: Path, most: int) -> int:
 
 
 def write_archive(folder: Path, path: Path) -> int:
-    """Write the archive, and return its size in bytes.
-
-    Raises
-    ------
-    ConfigurationError
-        If it cannot be written.
-    """
+    """Write the archive, and return its size in bytes; raises ConfigurationError if it cannot be written."""
     part = path.with_name(f"{path.name}.part")
     try:
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:

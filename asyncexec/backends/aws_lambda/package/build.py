@@ -19,12 +19,7 @@ UPLOAD_BYTES = 50 * 1024 * 1024
 
 
 class Built(NamedTuple):
-    """An archive that was written.
-
-    Attributes
-    ----------
-    packed_bytes, unpacked_bytes : int
-    """
+    """An archive that was written."""
 
     packed_bytes: int
     unpacked_bytes: int
@@ -40,11 +35,8 @@ def build_archive(
 ) -> Built:
     """Write the archive with this package and what it needs; see :func:`lay_out` for what goes in.
 
-    Raises
-    ------
-    ConfigurationError
-        If this package is not installed, something cannot be had for the target, or the archive is too large for AWS
-        or cannot be written.
+    Raises ConfigurationError if this package is not installed, something cannot be had for the target, or the archive
+    is too large for AWS or cannot be written.
     """
     if not is_installed():
         raise ConfigurationError(

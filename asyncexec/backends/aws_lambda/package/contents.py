@@ -23,18 +23,12 @@ _TAIL_LINES = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Platform:
-    """The Python and the machine that the archive will run on.
-
-    Attributes
-    ----------
-    python : str
-        ``"3.12"``, say.
-    machine : str
-        ``"x86_64"`` or ``"aarch64"``.
-    """
+    """The Python and the machine that the archive will run on."""
 
     python: str
+    """``"3.12"``, say."""
     machine: str
+    """``"x86_64"`` or ``"aarch64"``."""
 
 
 def lay_out(
@@ -75,10 +69,7 @@ def lay_out(
 def requirements_of(extras: Collection[str]) -> list[str]:
     """Return what this package needs, and what its extras need besides.
 
-    Raises
-    ------
-    ConfigurationError
-        If there is no such extra.
+    Raises ConfigurationError if there is no such extra.
     """
     found = _split(requires(PACKAGE) or ())
     core = found.pop("", [])
