@@ -70,6 +70,12 @@ class Blockwise:
     For a single index both directions are exact. What a box of several reads is exact too, unless
     two producer axes follow one consumer axis (a diagonal): then it is the smallest box around it.
 
+    >>> from asyncexec.plan.axes import same_blocks
+    >>> from asyncexec.plan.relations import Blockwise
+    >>> rows = Blockwise((4,), (4, 3), axes=(0,), maps=(same_blocks(4, 4),))
+    >>> rows.reads((range(1, 2), range(0, 3)))
+    (range(1, 2),)
+
     Raises
     ------
     RelationError
@@ -186,16 +192,32 @@ class _Whole:
 
 @dataclass(frozen=True, slots=True)
 class All(_Whole):
-    """Every consumer reads every producer."""
+    """Every consumer reads every producer.
+
+    >>> from asyncexec.plan.relations import All
+    >>> All((4,), ()).reads(())
+    (range(0, 4),)
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Opaque(_Whole):
-    """Nothing closed is known of what is read, so everything is waited for."""
+    """Nothing closed is known of what is read, so everything is waited for.
+
+    >>> from asyncexec.plan.relations import Opaque
+    >>> relation = Opaque((4,), (2,))
+    >>> relation.barrier, relation.reads((range(0, 1),))
+    (True, (range(0, 4),))
+    """
 
 
 def identity(shape: Shape) -> Blockwise:
-    """Index i reads index i."""
+    """Index i reads index i.
+
+    >>> from asyncexec.plan.relations import identity
+    >>> identity((4, 3)).reads((range(1, 2), range(0, 2)))
+    (range(1, 2), range(0, 2))
+    """
     return permute(shape, shape, tuple(range(len(shape))))
 
 
@@ -204,6 +226,10 @@ def permute(producer: Shape, consumer: Shape, axes: Sequence[int]) -> Blockwise:
 
     Producer axes of length 1 and consumer axes that are not named broadcast. An axis named twice
     makes a diagonal.
+
+    >>> from asyncexec.plan.relations import permute
+    >>> permute((4, 3), (3, 4), axes=(1, 0)).reads((range(0, 1), range(2, 3)))
+    (range(2, 3), range(0, 1))
     """
     if len(axes) != len(producer):
         raise RelationError(
@@ -215,12 +241,24 @@ def permute(producer: Shape, consumer: Shape, axes: Sequence[int]) -> Blockwise:
 
 
 def broadcast(producer: Shape, consumer: Shape) -> Blockwise:
-    """NumPy's rule: axes are matched from the last; an axis of length 1 or a missing one is repeated."""
+    """NumPy's rule: axes are matched from the last; an axis of length 1 or a missing one is repeated.
+
+    >>> from asyncexec.plan.relations import broadcast
+    >>> broadcast((3,), (4, 3)).consumers((range(1, 2),))
+    (range(0, 4), range(1, 2))
+    """
     return permute(producer, consumer, range(len(consumer) - len(producer), len(consumer)))
 
 
 def window(windows: Sequence[BlockAccess]) -> Blockwise:
-    """One :func:`~asyncexec.plan.axes.windowed` per axis: rechunking, overlap, slicing, concatenation."""
+    """One :func:`~asyncexec.plan.axes.windowed` per axis: rechunking, overlap, slicing, concatenation.
+
+    >>> from asyncexec.plan.axes import windowed
+    >>> from asyncexec.plan.relations import window
+    >>> halved = windowed(in_extent=12, in_chunk=4, out_extent=12, out_chunk=6)
+    >>> window([halved]).reads((range(0, 1),))
+    (range(0, 2),)
+    """
     producer = tuple(w.producer for w in windows)
     consumer = tuple(w.consumer for w in windows)
     return Blockwise(producer, consumer, tuple(range(len(windows))), tuple(windows))
@@ -230,6 +268,11 @@ def block_reduce(producer: Shape, widths: Mapping[int, int], *, keepdims: bool =
     """Make one block of each group of ``widths[axis]`` blocks; axes not named stay.
 
     Without ``keepdims`` the axes named must each become a single block, and go.
+
+    >>> from asyncexec.plan.relations import block_reduce
+    >>> relation = block_reduce((10, 3), {0: 4})
+    >>> relation.consumer, relation.reads((range(2, 3), range(0, 1)))
+    ((3, 3), (range(8, 10), range(0, 1)))
     """
     _check_axes(producer, widths)
     consumer: list[int] = []
@@ -260,7 +303,13 @@ def gather(
     chunk: int,
     out_chunk: int,
 ) -> Blockwise:
-    """Take ``indices`` (elements) along ``axis``, which has ``extent`` elements in blocks of ``chunk``."""
+    """Take ``indices`` (elements) along ``axis``, which has ``extent`` elements in blocks of ``chunk``.
+
+    >>> from asyncexec.plan.relations import gather
+    >>> relation = gather((4,), 0, np.array([9, 0, 1]), extent=10, chunk=3, out_chunk=2)
+    >>> relation.consumer, relation.reads((range(0, 1),))
+    ((2,), ((0, 3),))
+    """
     _check_axes(producer, (axis,))
     taken = gathered(indices, extent, chunk, out_chunk)
     consumer = tuple(taken.consumer if p == axis else n for p, n in enumerate(producer))

@@ -18,6 +18,10 @@ class Cubed:
     Cubed submits all tasks of an array at once and counts durations and ages from there (Cubed 0.28,
     ``cubed.runtime.backup``), so that the age it calls slow depends on how long the queue was. It needs ten tasks
     and half of them done, and gives a task one backup.
+
+    >>> from asyncexec.straggler.cubed import Cubed
+    >>> ax.sync.execute(ax.Plan.map(abs, [-1, 2]), straggler=Cubed()).value
+    [1, 2]
     """
 
     __slots__ = ()

@@ -23,6 +23,15 @@ class Late:
     its rate is at most one over its age. So a task is slow when that is below the given quantile of the rates of
     complete tasks, and of the slow ones the oldest is the one expected to end last.
 
+    >>> from asyncexec.straggler import DurationStatistics, StageView
+    >>> from asyncexec.straggler.late import Late
+    >>> view = StageView(
+    ...     tasks=100, completed=90, draining=True, slots=40, running_backups=0, cancels=True,
+    ...     metered=False, statistics=DurationStatistics([10.0] * 90),
+    ... )
+    >>> Late().copies(view), Late().backups(view)
+    (2, 4)
+
     Attributes
     ----------
     cap : float

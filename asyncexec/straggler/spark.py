@@ -18,6 +18,13 @@ _LEAST_SECONDS = 0.1
 class Spark:
     """Speculation as in Apache Spark 4 (``org.apache.spark.scheduler.TaskSetManager``), by the names of its settings.
 
+    >>> from asyncexec.simulation import Cluster, Noise, simulate
+    >>> from asyncexec.straggler.spark import Spark
+    >>> plan, slow = ax.Plan.map(abs, range(1_000)), Noise(slow_share=0.02)
+    >>> run = simulate(plan, Cluster(workers=50), noise=slow, straggler=Spark(multiplier=2.0), seed=1)
+    >>> run.backups > 0
+    True
+
     Attributes
     ----------
     quantile : float

@@ -39,6 +39,18 @@ class Visit(NamedTuple):
 class Fate:
     """Duration and end of an attempt.
 
+    >>> from asyncexec.events.outcome import Status
+    >>> from asyncexec.testing.fates import Fate
+    >>> from asyncexec.testing.model_backend import ModelBackend
+    >>> from asyncexec.testing.virtual_time import run
+    >>> def fate(visit):
+    ...     return Fate(seconds=5.0, status=Status.LOST) if visit.number == 1 else 60.0
+    >>> async def main():
+    ...     async with ax.Engine(ModelBackend(fate, slots=4)) as engine:
+    ...         return (await engine.execute(ax.Plan.map(abs, range(4)))).retries
+    >>> run(main())
+    4
+
     Attributes
     ----------
     seconds : float
@@ -82,6 +94,12 @@ class RandomFates:
     """Lognormal durations, some attempts slow, some failing, some losing their worker.
 
     What happens depends on seed, stage, task and attempt alone, so it is the same whatever the order.
+
+    >>> from asyncexec.testing.fates import RandomFates, Visit
+    >>> fates = RandomFates(seconds=10.0, failing=0.5, seed=1)
+    >>> visits = [Visit("s", task, number=1, attempt=task, worker="w", at=0.0) for task in range(6)]
+    >>> [str(fates(visit).status) for visit in visits]
+    ['failed', 'succeeded', 'failed', 'succeeded', 'failed', 'succeeded']
 
     Attributes
     ----------

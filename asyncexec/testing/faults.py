@@ -54,7 +54,18 @@ class Fault(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fail:
-    """Raises ``error``; by default a ``ConnectionError``, which is worth a retry."""
+    """Raises ``error``; by default a ``ConnectionError``, which is worth a retry.
+
+    >>> from asyncexec.testing.faults import Fail, Faults
+    >>> faults = Faults(folder=".", chosen={("halve", 0): [Fail(error=ValueError), None]})
+    >>> halve = faults.wrap(lambda i: i / 2, stage="halve")
+    >>> halve(0)
+    Traceback (most recent call last):
+        ...
+    ValueError: injected
+    >>> halve(0)
+    0.0
+    """
 
     error: BaseException | type[BaseException] = ConnectionError
     moment: Moment = Moment.CALL
@@ -65,7 +76,16 @@ class Fail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hang:
-    """Does not go on until :meth:`Faults.release`, or until it is killed."""
+    """Does not go on until :meth:`Faults.release`, or until it is killed.
+
+    >>> import threading
+    >>> from asyncexec.testing.faults import Faults, Hang
+    >>> faults = Faults(folder=".", chosen={("", 1): [Hang()]})
+    >>> timer = threading.Timer(0.01, faults.release)
+    >>> timer.start()
+    >>> faults.wrap(abs)(1)
+    1
+    """
 
     moment: Moment = Moment.CALL
 
@@ -79,6 +99,13 @@ class Die:
     """Ends the worker's process: by a signal (SIGKILL is what the kernel sends for want of memory), or an exit code.
 
     Never in the process that made the :class:`Faults`, which is the test's own.
+
+    >>> from asyncexec.testing.faults import Die, Faults
+    >>> faults = Faults(folder=".", chosen={("", 1): [Die()]})  # the first worker that runs task 1 dies
+    >>> faults.wrap(abs)(1)
+    Traceback (most recent call last):
+        ...
+    UsageError: Die() would end the driver itself: ...
     """
 
     signal: int | None = signal.SIGKILL
@@ -99,7 +126,12 @@ class Die:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slow:
-    """Takes ``seconds`` more, and ``factor`` times as long as it took so far (at its end: in all)."""
+    """Takes ``seconds`` more, and ``factor`` times as long as it took so far (at its end: in all).
+
+    >>> from asyncexec.testing.faults import Faults, Slow
+    >>> faults = Faults(folder=".", rates=[(0.1, Slow(seconds=0.2))], seed=1)
+    >>> slow_abs = faults.wrap(abs)  # one call in ten takes 0.2 s longer
+    """
 
     seconds: float = 0.0
     factor: float = 1.0
@@ -114,6 +146,13 @@ class Slow:
 @dataclass(frozen=True, kw_only=True)
 class Faults:
     """Attempts that misbehave, and a count of how often each task was attempted.
+
+    >>> from asyncexec.testing.faults import Fail, Faults
+    >>> from asyncexec.testing.injection import inject
+    >>> faults = Faults(folder=".", chosen={("abs", 2): [Fail(), Fail()]})
+    >>> result = ax.sync.execute(inject(ax.Plan.map(abs, range(4)), faults), retry=ax.Retry(base_seconds=0))
+    >>> result.value, result.retries, faults.attempts("abs", 2)
+    ([0, 1, 2, 3], 2, 3)
 
     Parameters
     ----------

@@ -25,6 +25,10 @@ class Garbling:
 
     A scheduler must survive all of it, though no sound backend does most of it.
 
+    >>> from asyncexec.testing.faulty_backend import Garbling
+    >>> Garbling(lost=0.1, breaks_after=100)
+    Garbling(duplicated=0.0, ..., lost=0.1, breaks_after=100, late_seconds=1.0, seed=0)
+
     Attributes
     ----------
     duplicated : float
@@ -56,6 +60,16 @@ class Garbling:
 
 class FaultyBackend:
     """Wraps ``inner``, and garbles its reports as ``garbling`` says.
+
+    >>> from asyncexec.testing.faulty_backend import FaultyBackend, Garbling
+    >>> from asyncexec.testing.model_backend import ModelBackend
+    >>> from asyncexec.testing.virtual_time import run
+    >>> async def main():
+    ...     backend = FaultyBackend(ModelBackend(1.0), Garbling(duplicated=0.5, reordered=True))
+    ...     async with ax.Engine(backend) as engine:
+    ...         return (await engine.execute(ax.Plan.map(abs, range(10)))).value
+    >>> run(main())
+    [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]
 
     Attributes
     ----------

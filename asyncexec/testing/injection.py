@@ -20,6 +20,14 @@ def inject(plan: Plan, faults: Faults) -> Plan:
 
     Where a stage reads and writes chunks, faults strike at its input and output, and its kernel (and with it the
     plan's fingerprint) stays what it is. Elsewhere they strike before and after the function.
+
+    >>> from asyncexec.testing.faults import Fail, Faults
+    >>> from asyncexec.testing.injection import inject
+    >>> faults = Faults(folder=".", rates=[(0.3, Fail())], seed=1)
+    >>> plan = inject(ax.Plan.map(abs, range(20)), faults)
+    >>> result = ax.sync.execute(plan, retry=ax.Retry(base_seconds=0))
+    >>> result.value == list(range(20)), result.retries > 0
+    (True, True)
     """
     stages = [
         dataclasses.replace(stage, kernel=faults.wrap(stage.kernel, stage=stage.name))

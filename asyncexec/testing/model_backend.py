@@ -61,6 +61,16 @@ class Ledger:
 class ModelBackend:
     """Model workers on the running loop's clock.
 
+    >>> from asyncexec.testing.model_backend import ModelBackend
+    >>> from asyncexec.testing.virtual_time import run
+    >>> async def main():
+    ...     backend = ModelBackend(60.0, slots=2)  # each attempt takes a minute of virtual time
+    ...     async with ax.Engine(backend) as engine:
+    ...         result = await engine.execute(ax.Plan.map(abs, [-1, -2, -3]))
+    ...     return result.value, round(result.stages[0].busy_seconds), backend.ledger.peak
+    >>> run(main())
+    ([1, 2, 3], 180, 2)
+
     Parameters
     ----------
     fate : number or callable

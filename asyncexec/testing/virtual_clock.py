@@ -52,6 +52,12 @@ class DeadlockError(AssertionError):
 class VirtualClockLoop(asyncio.SelectorEventLoop):
     """An event loop that jumps to its next timer when nothing is ready; see the top of this module.
 
+    >>> import asyncio
+    >>> from asyncexec.testing.virtual_clock import VirtualClockLoop
+    >>> with asyncio.Runner(loop_factory=VirtualClockLoop) as runner:
+    ...     runner.run(asyncio.sleep(3600, "an hour later"))
+    'an hour later'
+
     Parameters
     ----------
     seed : int, optional
@@ -145,6 +151,18 @@ def real_work() -> Generator[None]:
     """Keep the running loop's virtual time from jumping while something real is waited for.
 
     For threads of one's own, sockets and child processes: ``with real_work(): await process.wait()``. Nests.
+
+    >>> import asyncio, threading
+    >>> from asyncexec.testing.virtual_clock import real_work
+    >>> from asyncexec.testing.virtual_time import run
+    >>> async def wait_for_a_thread():
+    ...     done, loop = asyncio.Event(), asyncio.get_running_loop()
+    ...     threading.Timer(0.05, loop.call_soon_threadsafe, [done.set]).start()
+    ...     with real_work():
+    ...         await asyncio.wait_for(done.wait(), 3600)
+    ...     return loop.time()
+    >>> run(wait_for_a_thread())
+    0.0
 
     Raises
     ------

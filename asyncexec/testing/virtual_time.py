@@ -17,6 +17,14 @@ def run[T](
 ) -> T:
     """Run ``coroutine`` on a fresh virtual-clock loop, and return its result.
 
+    >>> import asyncio
+    >>> from asyncexec.testing.virtual_time import run
+    >>> async def an_hour():
+    ...     await asyncio.sleep(3600)
+    ...     return asyncio.get_running_loop().time()
+    >>> run(an_hour())
+    3600.0
+
     Parameters
     ----------
     coroutine
@@ -40,6 +48,19 @@ def explore(
     """Run ``test()`` once per seed, each with another interleaving of its tasks.
 
     The error of the first run that fails is raised, with a note that says the seed.
+
+    >>> import asyncio
+    >>> from asyncexec.testing.virtual_time import explore
+    >>> firsts = set()
+    >>> async def race():
+    ...     order = []
+    ...     async def finish(name):
+    ...         order.append(name)
+    ...     await asyncio.gather(finish("a"), finish("b"))
+    ...     firsts.add(order[0])
+    >>> explore(race)
+    >>> sorted(firsts)
+    ['a', 'b']
     """
     for seed in seeds:
         try:
@@ -67,6 +88,17 @@ def virtual_time(test: Any = None, /, *, seeds: Iterable[int] | None = None) -> 
     pytest sees a function that is not a coroutine function, so no plugin touches it, whatever its mode. It may take
     fixtures, parameters and Hypothesis's arguments (``@given`` above ``@virtual_time``). Async fixtures would live
     in another loop; make what they make inside the test.
+
+    >>> import asyncio
+    >>> from asyncexec.testing.virtual_time import virtual_time
+    >>> @virtual_time
+    ... async def test_a_timeout():
+    ...     try:
+    ...         await asyncio.wait_for(asyncio.Event().wait(), 3600)
+    ...     except TimeoutError:
+    ...         print("after", asyncio.get_running_loop().time(), "s")
+    >>> test_a_timeout()
+    after 3600.0 s
 
     Parameters
     ----------
