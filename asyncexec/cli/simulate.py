@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from asyncexec.cli.simulating.bar import simulation_bar
-from asyncexec.cli.simulating.report import described, tell
+from asyncexec.cli.simulating.report import tell
 from asyncexec.config.tables import Tables, assign_setting, read_tables
 from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError, OptionError
 from asyncexec.simulation.scenario import Scenario
@@ -142,9 +142,9 @@ def simulate(
         with _watched(scenario.count, quiet=quiet) as begins:
             told = scenario.run(allow_import=allow_import, on_run=begins)
     if as_json:
-        typer.echo(json.dumps(described(told, scenario.seeds), indent=2))
+        typer.echo(json.dumps(told.as_json(), indent=2))
     else:
-        tell(Console(highlight=False), told, scenario.seeds)
+        tell(Console(highlight=False), told)
 
 
 def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, Any]) -> Tables:

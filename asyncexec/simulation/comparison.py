@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from statistics import median
 from typing import Any
 
 from asyncexec.plan.plan import Plan
+from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.durations import Durations
 from asyncexec.simulation.figures import Simulated
@@ -36,18 +36,9 @@ class Case:
 
     def run(self, variant: Variant, seed: int, **options: Any) -> Simulated:
         """Simulate one run."""
-        return simulate(
-            self.plan,
-            self.cluster,
-            durations=self.durations,
-            noise=self.noise,
-            retry=self.retry,
-            timeout=self.timeout,
-            straggler=variant.rule,
-            barriers=variant.barriers,
-            seed=seed,
-            **options,
-        )
+        given: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        given |= {"straggler": variant.rule, "barriers": variant.barriers, "seed": seed}
+        return simulate(**given, **options)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -105,23 +96,27 @@ class Comparison:
             [_ratio(first.makespan_seconds, run.makespan_seconds) for first, run in pairs]
         )
 
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds."""
+        return [run.seed for run in self.rows[0].runs]
+
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types; what depends on this machine stands under ``machine``."""
+        case, plan = self.case, self.case.plan
+        stages = [attributes(stage, "name", "tasks") for stage in plan.stages]
         return {
-            "plan": {
-                "name": self.case.plan.name,
-                "tasks": self.case.plan.tasks,
-                "stages": [
-                    {"name": stage.name, "tasks": stage.tasks} for stage in self.case.plan.stages
-                ],
-            },
+            "plan": attributes(plan, "name", "tasks") | {"stages": stages},
+            **attributes(case, "durations", "retry", "timeout"),
+            "cluster": attributes(case.cluster),
+            "noise": attributes(case.noise) if isinstance(case.noise, Noise) else {},
+            "seeds": self.seeds,
             "variants": [
                 {
-                    "rule": row.variant.rule,
-                    "barriers": row.variant.barriers,
-                    "makespan_seconds": asdict(row.spread("makespan_seconds")),
-                    "times_as_fast": asdict(self.faster(row)),
-                    "cost": asdict(row.spread("cost")),
+                    **attributes(row.variant, "rule", "barriers"),
+                    "makespan_seconds": attributes(row.spread("makespan_seconds")),
+                    "times_as_fast": attributes(self.faster(row)),
+                    "cost": attributes(row.spread("cost")),
                     "runs": [_run_json(run) for run in row.runs],
                 }
                 for row in self.rows
@@ -170,9 +165,4 @@ def _ratio(first: float, other: float) -> float:
 
 def _run_json(run: Simulated) -> dict[str, Any]:
     told = run.as_json()
-    machine = {name: told.pop(name) for name in MACHINE_FIGURES}
-    plain = {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value
-        for name, value in told.items()
-    }
-    return plain | {"machine": machine}
+    return told | {"machine": {name: told.pop(name) for name in MACHINE_FIGURES}}

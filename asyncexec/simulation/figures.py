@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
+
+from asyncexec.simulation.as_json import attributes
 
 if TYPE_CHECKING:
     import numpy as np
@@ -12,9 +13,8 @@ if TYPE_CHECKING:
 
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.run import Run
-    from asyncexec.simulation.cluster import Cluster
     from asyncexec.simulation.draws import Draws
-    from asyncexec.simulation.trace import Bar, Trace
+    from asyncexec.simulation.trace import Bar
     from asyncexec.simulation.virtual_backend import VirtualBackend
 
 PERCENTILES = (50, 90, 99, 99.9)
@@ -84,7 +84,7 @@ class Simulated:
     seconds: float
     peak_bytes: int
     seed: int
-    bars: tuple[Bar, ...] = dataclasses.field(default=(), repr=False)
+    bars: tuple[Bar, ...] = field(default=(), repr=False)
 
     @property
     def efficiency(self) -> float:
@@ -98,27 +98,21 @@ class Simulated:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything but the attempts, in plain types."""
-        told = {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "bars"
-        }
-        return told | {"efficiency": self.efficiency, "useless_backups": self.useless_backups}
+        names = (each.name for each in fields(self) if each.name != "bars")
+        return attributes(self, *names, "efficiency", "useless_backups")
 
 
 def figures_of(
     plan: Plan,
-    cluster: Cluster,
     *,
     run: Run,
     backend: VirtualBackend,
-    draws: Draws,
-    trace: Trace,
     driver_seconds: float,
     seed: int,
     peak_bytes: int,
 ) -> Simulated:
     """Return the figures of a run that has ended."""
+    trace = backend.trace
     # A start and an end of each attempt, and what else woke the scheduler.
     events = backend.events + trace.attempts
     return Simulated(
@@ -126,7 +120,7 @@ def figures_of(
         tasks=plan.tasks,
         attempts=trace.attempts,
         makespan_seconds=backend.now,
-        ideal_seconds=ideal_seconds(plan, backend.natural_slowness, draws),
+        ideal_seconds=ideal_seconds(plan, backend.natural_slowness, backend.draws),
         slot_seconds=trace.slot_seconds,
         wasted_seconds=trace.wasted_seconds,
         backups=sum(stage.figures.backups for stage in run.stages),
@@ -136,7 +130,7 @@ def figures_of(
         slow_workers=len(run.slow_workers.found),
         percentiles={f"p{p:g}": trace.percentile(p) for p in PERCENTILES},
         billed_seconds=trace.billed_seconds,
-        cost=cluster.cost(trace.billed_seconds, trace.attempts),
+        cost=backend.cluster.cost(trace.billed_seconds, trace.attempts),
         events=events,
         events_per_second=events / driver_seconds if driver_seconds else 0.0,
         seconds=driver_seconds,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from asyncexec.errors import OptionError
 from asyncexec.simulation.durations import Durations, Empirical, Mixture, Seconds
 from asyncexec.simulation.noise import Noise
-from asyncexec.simulation.recorded import Attempts, RecordedRun, RecordedStage
+from asyncexec.simulation.recorded import Attempts, RecordedRun
 
 type Slowness = Literal["auto", "attempts", "tasks"]
 
@@ -75,11 +75,11 @@ class Separated:
     """
 
     durations: Durations
-    noise: MeasuredNoise
-    slow_share: float
-    witnesses: int
-    blamed_on_attempts: float
-    witnessed: bool
+    noise: MeasuredNoise = MeasuredNoise()
+    slow_share: float = 0.0
+    witnesses: int = 0
+    blamed_on_attempts: float = 0.0
+    witnessed: bool = False
 
 
 def separate_run(
@@ -109,39 +109,18 @@ def separate_run(
             raise OptionError(
                 f"durations are given for {name!r}; the stages are {', '.join(names)}"
             )
-    return {
-        stage.name: _given(durations[stage.name])
-        if stage.name in durations
-        else separate_stage(stage, slowness)
-        for stage in run.stages
-    }
-
-
-def separate_stage(stage: RecordedStage, slowness: Slowness = "auto") -> Separated:
-    """Return the attempts of ``stage`` taken apart.
-
-    Raises
-    ------
-    OptionError
-        If none of them succeeded.
-    """
-    if not stage.measured:
-        raise OptionError(
-            f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is not "
-            f"known: give durations for it (--durations {stage.name}=HOW)"
-        )
-    return separate(stage.attempts, slowness)
-
-
-def _given(durations: Durations) -> Separated:
-    return Separated(
-        durations=durations,
-        noise=MeasuredNoise(),
-        slow_share=0.0,
-        witnesses=0,
-        blamed_on_attempts=0.0,
-        witnessed=False,
-    )
+    found: dict[str, Separated] = {}
+    for stage in run.stages:
+        if stage.name in durations:
+            found[stage.name] = Separated(durations=durations[stage.name])
+        elif stage.measured:
+            found[stage.name] = separate(stage.attempts, slowness)
+        else:
+            raise OptionError(
+                f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is "
+                f"not known: give durations for it (--durations {stage.name}=HOW)"
+            )
+    return found
 
 
 def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:

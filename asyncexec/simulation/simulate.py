@@ -23,7 +23,6 @@ from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.durations import Constant, Durations
 from asyncexec.simulation.figures import Simulated, figures_of
 from asyncexec.simulation.noise import QUIET, Noise
-from asyncexec.simulation.trace import Trace
 from asyncexec.simulation.virtual_backend import VirtualBackend
 
 
@@ -80,15 +79,13 @@ def simulate(
         If the simulated run fails.
     """
     cluster = cluster or Cluster()
-    trace = Trace(cluster, keeps_bars=bars)
-    stages = {stage.name: place for place, stage in enumerate(plan.stages)}
     draws = Draws(
         seed,
         [_durations_of(s.name, durations) for s in plan.stages],
         [noise.get(s.name, QUIET) if isinstance(noise, Mapping) else noise for s in plan.stages],
     )
     fanout = Fanout(observers)
-    backend = VirtualBackend(cluster, draws, stages, seed=seed, trace=trace)
+    backend = VirtualBackend(plan, cluster, draws, seed=seed, bars=bars)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = AdmissionBudget(cluster.memory_bytes)
     budget.check(plan)
@@ -114,11 +111,8 @@ def simulate(
         raise run.error
     return figures_of(
         plan,
-        cluster,
         run=run,
         backend=backend,
-        draws=draws,
-        trace=trace,
         driver_seconds=seconds,
         seed=seed,
         peak_bytes=budget.peak_bytes,

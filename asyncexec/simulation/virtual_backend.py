@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.backends.contract import Batch, Report
 from asyncexec.errors import AsyncexecError, BackendError, StalledError, UsageError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
@@ -39,16 +40,17 @@ class VirtualBackend:
 
     Parameters
     ----------
+    plan : Plan
     cluster : Cluster
     draws : Draws
-    stages : dict of str to int
-        Positions of the plan's stages by name.
     seed : int
-    trace : Trace
-        Takes note of what happened.
+    bars : bool
+        Whether to keep every attempt.
 
     Attributes
     ----------
+    trace : Trace
+        What happened.
     now : float
         The clock, in seconds from the start of the run.
     events : int
@@ -58,15 +60,15 @@ class VirtualBackend:
     """
 
     def __init__(
-        self, cluster: Cluster, draws: Draws, stages: dict[str, int], *, seed: int, trace: Trace
+        self, plan: Plan, cluster: Cluster, draws: Draws, *, seed: int, bars: bool = False
     ) -> None:
         self.now = 0.0
         self.events = 0
         self.dispatch: Dispatch | None = None
-        self._cluster = cluster
-        self._draws = draws
-        self._stages = stages
-        self._trace = trace
+        self.cluster = cluster
+        self.draws = draws
+        self.trace = Trace(cluster, keeps_bars=bars)
+        self._stages = {stage.name: place for place, stage in enumerate(plan.stages)}
         self._force = Workforce(cluster, seed)
         names = [f"w{number}" for number in range(cluster.workers)]
         self._slowness = dict(zip(names, self._force.slowness.tolist(), strict=True))
@@ -98,8 +100,8 @@ class VirtualBackend:
 
     def send(self, batch: Batch) -> None:
         """Take an attempt in: it starts as soon as a worker is free."""
-        if self._cluster.latency_seconds:
-            self.at(self.now + self._cluster.latency_seconds, self._workers.submit, batch)
+        if self.cluster.latency_seconds:
+            self.at(self.now + self.cluster.latency_seconds, self._workers.submit, batch)
         else:
             self._workers.submit(batch)
 
@@ -185,12 +187,12 @@ class VirtualBackend:
         """Count what is left behind on workers when the run has ended: it runs to its end, if it has one."""
         for batch in self._workers.busy.values():
             left = batch.running
-            if left is not None and left.begun and not left.wanted and not self._cluster.kills:
+            if left is not None and left.begun and not left.wanted and not self.cluster.kills:
                 until = left.end if left.end < math.inf else self.now
-                self._trace.occupied(until - left.begin, wasted=True)
+                self.trace.occupied(until - left.begin, wasted=True)
         for since in self._up_since.values():
             if since < self.now:
-                self._trace.was_up(self.now - since)
+                self.trace.was_up(self.now - since)
 
     def at(self, time: float, act: Callable[[Any], None], subject: Any) -> None:
         """Call ``act(subject)`` when the clock stands at ``time``."""
@@ -220,7 +222,7 @@ class VirtualBackend:
     def _come_up(self, worker: str, at: float) -> None:
         self._up_since[worker] = at
         ready = at + self._force.cold_start()
-        if ready <= self.now and not self._cluster.loss_per_hour:
+        if ready <= self.now and not self.cluster.loss_per_hour:
             self._up += 1
             self._idle.append(worker)
         else:
@@ -239,10 +241,10 @@ class VirtualBackend:
     def _lose(self, worker: str) -> None:
         """Take a worker away with what it runs; another, if one comes, takes its name."""
         self._up -= 1
-        self._trace.lost_workers += 1
-        self._trace.was_up(self.now - self._up_since[worker])
+        self.trace.lost_workers += 1
+        self.trace.was_up(self.now - self._up_since[worker])
         self._lost_in_vain += 1
-        if self._lost_in_vain > _MOST_LOST_IN_VAIN * self._cluster.workers:
+        if self._lost_in_vain > _MOST_LOST_IN_VAIN * self.cluster.workers:
             raise BackendError(
                 f"simulation: after {self.now:g} s no attempt ends any more: {self._lost_in_vain:,} workers were lost "
                 f"since the last success. Give a smaller Cluster(loss_per_hour=...), or shorter tasks"
@@ -255,11 +257,11 @@ class VirtualBackend:
             lost = self._outcome(attempt, Status.LOST)
             self.report(lost._replace(worker="", started_at=0.0))
         else:
-            if self._cluster.kills:
-                self._trace.ended(self.now - attempt.begin, Status.CANCELLED)
+            if self.cluster.kills:
+                self.trace.ended(self.now - attempt.begin, Status.CANCELLED)
             if attempt.begun:
-                self._trace.occupied(self.now - attempt.begin, wasted=True)
-        if self._cluster.replaced:
+                self.trace.occupied(self.now - attempt.begin, wasted=True)
+        if self.cluster.replaced:
             self._come_up(worker, self.now)
         else:
             self._up_since[worker] = math.inf
@@ -269,7 +271,7 @@ class VirtualBackend:
     def begins(self, attempt: ModelAttempt) -> tuple[float, bool]:
         """Draw what becomes of an attempt."""
         stage, task = attempt.key
-        draw = self._draws.attempt(self._stages[stage], task, attempt.number)
+        draw = self.draws.attempt(self._stages[stage], task, attempt.number)
         attempt.status = Status.FAILED if draw.fails else Status.SUCCEEDED
         return draw.seconds * self._slowness[attempt.worker], True
 
@@ -283,28 +285,28 @@ class VirtualBackend:
 
     def overstayed(self, attempt: ModelAttempt) -> None:
         """Count the time that an attempt held its worker in vain."""
-        self._trace.occupied(self.now - attempt.begin, wasted=True)
+        self.trace.occupied(self.now - attempt.begin, wasted=True)
 
     def _outcome(self, attempt: ModelAttempt, status: Status) -> Outcome:
         if not attempt.begun:
             return Outcome(attempt.job.attempt, status)
         seconds = max(0.0, self.now - attempt.begin)
-        self._trace.ended(seconds, status)
-        if self._trace.keeps_bars:
+        self.trace.ended(seconds, status)
+        if self.trace.keeps_bars:
             stage, task = attempt.key
             place = self._stages[stage]
             worker = int(attempt.worker.removeprefix("w"))
-            self._trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
-        if self._cluster.kills or status is not Status.CANCELLED:  # Else it holds its worker on.
-            self._trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
+            self.trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
+        if self.cluster.kills or status is not Status.CANCELLED:  # Else it holds its worker on.
+            self.trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
         error = _FAILURE if status is Status.FAILED else None
         began = _EPOCH + attempt.begin
         return Outcome(attempt.job.attempt, status, attempt.worker, began, seconds, error=error)
 
     def report(self, report: Report) -> None:
         """Have the dispatch take a report in, as soon as it has come to it."""
-        if self._cluster.latency_seconds:
-            self.at(self.now + self._cluster.latency_seconds, self._arrived, report)
+        if self.cluster.latency_seconds:
+            self.at(self.now + self.cluster.latency_seconds, self._arrived, report)
         else:
             self._reports.append(report)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Durations
@@ -56,46 +57,24 @@ class WhatIf:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
+        run = self.run
         return {
             "measured": {
-                "folder": str(self.run.folder),
-                "executor": self.run.executor,
-                "status": self.run.status,
-                "completed": self.run.completed,
-                "resumed": self.run.resumed,
-                "slots": self.run.slots,
-                "wall_seconds": self.run.wall_seconds,
-                "slot_seconds": self.run.slot_seconds,
-                "attempts": self.run.attempts,
-                "backups": self.run.backups,
+                "folder": str(run.folder),
                 "cost": self.measured_cost,
+                **attributes(
+                    run, "executor", "status", "completed", "resumed", "slots", "wall_seconds"
+                ),
+                **attributes(run, "slot_seconds", "attempts", "backups"),
             },
             "model_error": self.model_error,
             "stages": {
-                name: {
-                    "slow_share": part.slow_share,
-                    "witnesses": part.witnesses,
-                    "blamed_on_attempts": part.blamed_on_attempts,
-                    "hang_share": part.noise.hang_share,
-                    "failure_share": part.noise.failure_share,
-                }
+                name: attributes(part, "slow_share", "witnesses", "blamed_on_attempts")
+                | attributes(part.noise, "hang_share", "failure_share")
                 for name, part in self.stages.items()
             },
             "here": self.here.as_json()["variants"],
         } | self.there.as_json()
-
-
-def case_of(
-    run: RecordedRun, cluster: Cluster, stages: Mapping[str, Separated], **options: Any
-) -> Case:
-    """Return ``run`` on ``cluster``, with durations and noise as they were taken apart."""
-    return Case(
-        plan=run.to_plan(),
-        cluster=cluster,
-        durations={name: part.durations for name, part in stages.items()},
-        noise={name: part.noise for name, part in stages.items()},
-        **options,
-    )
 
 
 def what_if(
@@ -135,21 +114,19 @@ def what_if(
         If a simulated run fails.
     """
     stages = separate_run(run, slowness, durations=durations or {})
-    here = Cluster(workers=run.slots)
+    case = Case(
+        plan=run.to_plan(),
+        cluster=cluster,
+        durations={name: part.durations for name, part in stages.items()},
+        noise={name: part.noise for name, part in stages.items()},
+        retry=retry,
+        timeout=timeout,
+    )
     as_measured = Variant("two_phase" if run.backups else "off")
+    here = replace(case, cluster=Cluster(workers=run.slots))
     return WhatIf(
         run=run,
         stages=stages,
-        here=compare(
-            case_of(run, here, stages, retry=retry, timeout=timeout),
-            [as_measured],
-            seeds,
-            on_run=on_run,
-        ),
-        there=compare(
-            case_of(run, cluster, stages, retry=retry, timeout=timeout),
-            variants,
-            seeds,
-            on_run=on_run,
-        ),
+        here=compare(here, [as_measured], seeds, on_run=on_run),
+        there=compare(case, variants, seeds, on_run=on_run),
     )

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,50 +17,39 @@ from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.what_if import WhatIf
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from asyncexec.simulation.comparison import Case, Comparison
 
 
-def tell(console: Console, told: Comparison | WhatIf, seeds: Sequence[int]) -> None:
+def tell(console: Console, told: Comparison | WhatIf) -> None:
     """Print tables."""
     if isinstance(told, WhatIf):
-        tell_what_if(console, told, seeds)
+        _tell_what_if(console, told)
     else:
-        tell_comparison(console, told, seeds)
+        _tell_comparison(console, told)
 
 
-def described(told: Comparison | WhatIf, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return everything in plain types, for JSON."""
-    case = told.there.case if isinstance(told, WhatIf) else told.case
-    return described_case(case, seeds) | told.as_json()
-
-
-def tell_comparison(console: Console, compared: Comparison, seeds: Sequence[int]) -> None:
+def _tell_comparison(console: Console, compared: Comparison) -> None:
     """Print the figures of all variants, a table for each order of stages."""
-    _tell_case(console, compared.case, seeds)
+    _tell_case(console, compared)
     orders = dict.fromkeys(row.variant.barriers for row in compared.rows)
     for barriers in orders:
         rows = [row for row in compared.rows if row.variant.barriers is barriers]
-        if len(compared.case.plan.stages) > 1 or len(orders) > 1:
-            how = "stages wait for each other" if barriers else "stages pipelined"
-            console.print(f"\n[bold]{how}[/bold]")
-        else:
-            console.print()
+        several = len(compared.case.plan.stages) > 1 or len(orders) > 1
+        how = "stages wait for each other" if barriers else "stages pipelined"
+        console.print(f"\n[bold]{how}[/bold]" if several else "")
         console.print(comparison_table(compared, rows))
 
 
-def tell_what_if(console: Console, told: WhatIf, seeds: Sequence[int]) -> None:
+def _tell_what_if(console: Console, told: WhatIf) -> None:
     """Print a recorded run as it was and as it would be, and how far the model can be trusted."""
     run = told.run
-    _tell_case(console, told.there.case, seeds)
+    _tell_case(console, told.there)
     console.print(
         f"measured: executor {escape(run.executor)}, {run.slots:,} attempts at once, {escape(run.folder.name)}\n",
         soft_wrap=True,
     )
     console.print(what_if_table(told))
-    console.print(f"\n{_trust(told)}", soft_wrap=True)
-    for line in blame_lines(told):
+    for line in (f"\n{_trust(told)}", *blame_lines(told)):
         console.print(line, soft_wrap=True)
 
 
@@ -83,32 +70,8 @@ def _trust(told: WhatIf) -> str:
     )
 
 
-def described_case(case: Case, seeds: Sequence[int]) -> dict[str, Any]:
-    """Return workers, noise, limits and seeds in plain types, for JSON."""
-    cluster = {
-        name: None if value == float("inf") else value
-        for name, value in asdict(case.cluster).items()
-    }
-    noise: dict[str, Any] = {}
-    if isinstance(case.noise, Noise):
-        noise = asdict(case.noise) | {
-            "factor": None if case.noise.factor is None else repr(case.noise.factor)
-        }
-    lasts = case.durations
-    return {
-        "cluster": cluster,
-        "noise": noise,
-        "durations": {name: repr(each) for name, each in lasts.items()}
-        if isinstance(lasts, Mapping)
-        else repr(lasts),
-        "retry": case.retry,
-        "timeout": case.timeout,
-        "seeds": list(seeds),
-    }
-
-
-def _tell_case(console: Console, case: Case, seeds: Sequence[int]) -> None:
-    plan = case.plan
+def _tell_case(console: Console, compared: Comparison) -> None:
+    case, plan, seeds = compared.case, compared.case.plan, compared.seeds
     tasks = "1 task" if plan.tasks == 1 else f"{plan.tasks:,} tasks"
     stages = "1 stage" if len(plan.stages) == 1 else f"{len(plan.stages):,} stages"
     many = "1 seed" if len(seeds) == 1 else f"medians of {len(seeds)} seeds"

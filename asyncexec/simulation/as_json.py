@@ -1,0 +1,28 @@
+"""Records of simulations in plain types, for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, cast
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: None for a number that is not finite, and as text what JSON does not know."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, Mapping):
+        named = cast("Mapping[str, Any]", value)
+        return {name: plain(each) for name, each in named.items()}
+    if isinstance(value, list | tuple | range):
+        return [plain(each) for each in cast("list[Any]", value)]
+    return repr(value)
+
+
+def attributes(record: object, *names: str) -> dict[str, Any]:
+    """Return attributes of a record in plain types; by default its fields."""
+    of = names or [each.name for each in fields(cast("Any", record))]
+    return {name: plain(getattr(record, name)) for name in of}
