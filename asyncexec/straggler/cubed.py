@@ -13,11 +13,11 @@ _FACTOR = 3.0
 
 
 class Cubed:
-    """A backup for every task that is not done when three times the median has passed since the stage began.
+    """Gives every task a backup that is not complete when three times the median has passed since the stage began.
 
     Cubed submits all tasks of an array at once and counts durations and ages from there (Cubed 0.28,
-    ``cubed.runtime.backup``), so that the age it calls slow depends on how long the queue was. It needs ten tasks
-    and half of them done, and gives a task one backup.
+    ``cubed.runtime.backup``), so that the age at which a task is slow depends on the length of the queue. It needs ten
+    tasks, half of them complete, and gives a task one backup.
 
     >>> from asyncexec.straggler.cubed import Cubed
     >>> ax.sync.execute(ax.Plan.map(abs, [-1, 2]), straggler=Cubed()).value

@@ -1,7 +1,7 @@
 """Durations of earlier tasks of the same kind: in other stages of a run, and in earlier runs of an engine.
 
-A stage of eight tasks has no statistics of its own to speak of; the stage before it that called the same function on
-chunks of the same size has.
+A stage of eight tasks completes too few to decide from before it ends; an earlier stage that called the same function
+on chunks of the same size may have enough.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KEPT_KINDS = 256
 class DurationHistory:
     """Durations by kind of task: the function, the operation, and the size of its largest chunk.
 
-    For use in one thread at a time. Kinds that were not asked for lately are forgotten.
+    For use in one thread at a time. The kinds that were used least recently are dropped.
     """
 
     def __init__(self) -> None:
@@ -39,13 +39,13 @@ class DurationHistory:
 
 
 def _code_of(kernel: Any) -> tuple[Any, ...]:
-    """Return a key that tells one function from another, without regard to what it has captured."""
-    seen = 0
-    while seen < 8:  # Wrappers of ours, partial functions, bound methods.
+    """Return a key for the function's code, whatever values it has captured."""
+    # The function inside wrappers of ours and partial functions; bounded, as an object may return itself.
+    for _ in range(8):
         inner = getattr(kernel, "function", None) or getattr(kernel, "func", None)
         if inner is None:
             break
-        kernel, seen = inner, seen + 1
+        kernel = inner
     code = getattr(kernel, "__code__", None)
     if code is not None:
         return (code.co_filename, code.co_firstlineno, code.co_qualname)

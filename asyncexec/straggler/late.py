@@ -16,12 +16,12 @@ _EVIDENCE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Late:
-    """Longest Approximate Time to End.
+    """The rule LATE: Longest Approximate Time to End.
 
     After M. Zaharia et al., "Improving MapReduce performance in heterogeneous environments", OSDI 2008. LATE ranks
-    tasks by progress rate. Tasks here do not report their progress: of one that has run for a while it is known that
-    its rate is at most one over its age. So a task is slow when that is below the given quantile of the rates of
-    complete tasks, and of the slow ones the oldest is the one expected to end last.
+    tasks by progress rate. Tasks here do not report progress, but the rate of one that still runs is at most one over
+    its age. So a task is slow when that bound is below the given quantile of the rates of complete tasks, and of the
+    slow tasks the oldest is the one expected to end last.
 
     >>> from asyncexec.straggler import DurationStatistics, StageView
     >>> from asyncexec.straggler.late import Late
@@ -35,7 +35,7 @@ class Late:
     Attributes
     ----------
     cap : float
-        Which share of the slots backups may take (SpeculativeCap).
+        The share of the slots that backups may take (SpeculativeCap).
     slow_task : float
         Quantile of progress rates below which a task is slow (SlowTaskThreshold).
     floor_seconds : float

@@ -1,10 +1,10 @@
-"""The attempts of one stage that run now: which of them are slow enough for their tasks to get a backup.
+"""The monitor of one stage's running attempts, which finds those slow enough for their tasks to get a backup.
 
-The scheduler reports to the monitor which attempts started and how they ended, and asks it from time to time. The rule
-(:mod:`asyncexec.straggler.rule`) decides at which age a task gets a backup; the monitor finds the attempts beyond that
-age, and keeps the figures that rules look at. Nothing here reads a clock: times are handed in.
+The scheduler reports the start and the end of attempts to the monitor, and calls it from time to time. The rule
+(:mod:`asyncexec.straggler.rule`) decides the age at which a task gets a backup; the monitor finds the attempts beyond
+that age, and keeps the figures that rules need. Nothing here reads a clock: times are arguments.
 
-Attempts are kept oldest first, so that a check costs what is overdue, not what runs.
+Attempts are kept oldest first, so that the cost of a check depends on the overdue attempts, not on all that run.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from asyncexec.straggler.worker_starts import WorkerStarts
 
 CHECK_SECONDS = 0.1
-"""Thresholds, which move with the statistics, are checked once in this time."""
+"""The interval of checks: thresholds move with the statistics."""
 
 _TYPICAL_TASKS = 16
 _NO_DURATIONS = DurationStatistics()
@@ -41,7 +41,7 @@ class WatchedTask(Protocol):
 
     @property
     def complete(self) -> bool:
-        """Whether an attempt has succeeded."""
+        """True once an attempt has succeeded."""
         ...
 
     @property
@@ -66,7 +66,7 @@ class WatchedAttempt(Protocol):
 
     @property
     def timed_out(self) -> bool:
-        """Whether it is being stopped, as it ran for too long."""
+        """True while it is being stopped, as it ran for too long."""
         ...
 
     @property
@@ -76,7 +76,7 @@ class WatchedAttempt(Protocol):
 
 
 class StragglerSnapshot(NamedTuple):
-    """The stage at the last check, and what its rule answered: while neither changes, the rule need not be asked."""
+    """The stage's figures at the last check, and the rule's answers: they hold as long as the figures do not change."""
 
     completed: int
     draining: bool
@@ -93,11 +93,11 @@ class AttemptMonitor[A: WatchedAttempt]:
     figures : StageResult
         Of the stage, kept by the scheduler.
     history : DurationStatistics
-        How long tasks like these took, in any stage and run; what is learned here is added to it.
+        The durations of tasks of the same kind, in any stage and run; this stage's are added to it.
     sizes : TaskSizes or None
     starts : WorkerStarts
     slots : callable
-        How many attempts the backend runs at once, now.
+        Returns the number of attempts that the backend runs at once, now.
     kills, metered : bool
         Whether the backend can stop an attempt that runs, and whether worker time is billed.
 
@@ -106,15 +106,15 @@ class AttemptMonitor[A: WatchedAttempt]:
     attempts : dict of int to attempt
         Those known to run on a worker, by id, oldest first.
     backups : deque of int
-        Tasks that are to get a backup; the scheduler takes them away as it sends them.
+        Tasks that are to get a backup; the scheduler removes them as it sends them.
     statistics : DurationStatistics
-        How long attempts ran on their workers, as if each had been of a whole task.
+        The durations of attempts on their workers, scaled to whole tasks.
     completions : DurationStatistics or None
-        How long after the stage's start each task was complete; None where the rule does not look at the clock.
+        The times from the stage's start to the end of each task; None where the rule's answers do not depend on time.
     active : bool
         Whether there may be backups at all.
     checked_at : float
-        When attempts were last checked.
+        The time of the last check.
     settled_backups, won_backups : int
         Backups that started on a worker and have ended, and those that were the first to succeed.
     """
@@ -151,51 +151,52 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._snapshot: StragglerSnapshot | None = None
         self._typical = (-2 * _TYPICAL_TASKS, 0.0)
 
-    # -- what the scheduler reports
+    # -- reports of the scheduler
 
     def succeeded(self, outcome: Outcome, task: int) -> float:
-        """Add the duration of an attempt that succeeded; return it as if its task had been a whole one."""
+        """Add the duration of an attempt that succeeded; return it scaled to a whole task."""
         seconds = outcome.seconds if self.sizes is None else self._whole_seconds(outcome, task)
         self.statistics.add(seconds)
         return seconds
 
     def stopped(self, outcome: Outcome, task: int) -> None:
-        """Note for how long an attempt had run that was stopped because another of its task had succeeded."""
+        """Add the duration so far of an attempt that was stopped because another of its task had succeeded."""
         self._restart_model.stopped.add(self._whole_seconds(outcome, task))
 
     def task_completed(self, elapsed_seconds: float, *, by_backup: bool) -> None:
-        """Note that a task is complete, so long after the stage's start; its figures count it already."""
+        """Record that a task is complete, so long after the stage's start; the stage's figures count it already."""
         if self.completions is not None:
             self.completions.add(elapsed_seconds)
         self.won_backups += by_backup
         if self._figures.completed == EVIDENCE and not self.history.count:
-            self.share_durations()  # There is nothing better yet for stages that call the same function.
+            # Early, as other stages of the same function have nothing better yet.
+            self.share_durations()
 
     def backup_sent(self) -> None:
-        """Note that a backup is with the backend."""
+        """Record that a backup was sent to the backend."""
         self._running_backups += 1
 
     def backup_ended(self, *, started: bool) -> None:
-        """Note that a backup has ended, on a worker or before it had one."""
+        """Record that a backup has ended, on a worker or before it started."""
         self._running_backups -= 1
         self.settled_backups += started
 
     def share_durations(self) -> None:
-        """Let stages that call the same function, in this run and later ones, know how long its tasks take."""
+        """Add this stage's durations to the history, for stages that call the same function, in this run and later."""
         if self.statistics.count:
             self.history.merge(self.statistics)
 
-    # -- what the scheduler asks
+    # -- questions of the scheduler
 
     @property
     def known_durations(self) -> DurationStatistics:
-        """The stage's own durations where there are enough to go by, and those of tasks like its own otherwise."""
+        """The stage's own durations where there are enough to decide from, else those of tasks of the same kind."""
         own = self.statistics
         enough = own.count >= min(EVIDENCE, self._figures.tasks / 2)
         return own if enough or not self.history.count else self.history
 
     def typical_seconds(self) -> float:
-        """Return the median of what whole tasks took, computed anew whenever there are a few and a tenth more."""
+        """Return the median duration of whole tasks, cached until there are some 10% more."""
         count = self.statistics.count
         if count >= 1.1 * self._typical[0] + _TYPICAL_TASKS:
             self._typical = count, self.statistics.quantile(0.5)
@@ -210,7 +211,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         elapsed_seconds : float
             Since the stage's first attempt was sent.
         draining : bool
-            Whether slots are idle and nothing of the stage waits for one.
+            Whether slots are idle while nothing of the stage is queued.
         """
         self.checked_at = now
         view = self._view(elapsed_seconds, draining=draining)
@@ -225,7 +226,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         return list(islice(self._beyond(self._slow_threshold(threshold), now, copies), allowed))
 
     def next_check(self, *, draining: bool) -> float:
-        """Return when some attempt may be slow, as far as is known now; infinity if only a report can change it."""
+        """Return the earliest time at which an attempt may be slow; infinity if that takes a report first."""
         if not self.active:
             return math.inf
         soon = self.checked_at + CHECK_SECONDS
@@ -241,6 +242,7 @@ class AttemptMonitor[A: WatchedAttempt]:
             return math.inf
         threshold = self._slow_threshold(snapshot.threshold_seconds)
         least, due = threshold.least, math.inf
+        # Oldest first: once even the smallest task would be slow only after the earliest time found, none comes before.
         for attempt in self._candidates(snapshot.copies):
             if attempt.started + least >= due:
                 break
@@ -250,12 +252,12 @@ class AttemptMonitor[A: WatchedAttempt]:
     # -- inside
 
     def _whole_seconds(self, outcome: Outcome, task: int) -> float:
-        """Return how long an attempt would have run if its task were a whole one."""
+        """Return the duration of an attempt, scaled to a whole task."""
         sizes = self.sizes
         if sizes is None:
             return outcome.seconds
         nbytes = outcome.read_bytes + outcome.written_bytes
-        # What was stopped may have read its inputs and written nothing; and not every backend reports bytes.
+        # An attempt that was stopped may have written nothing yet, and not every backend reports bytes.
         measured = nbytes and outcome.status is Status.SUCCEEDED
         return outcome.seconds / (sizes.of_bytes(nbytes) if measured else sizes.of(task))
 
@@ -264,7 +266,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         return SlowThreshold(seconds=seconds, floor_seconds=floor, sizes=self.sizes)
 
     def _beyond(self, threshold: SlowThreshold, now: float, copies: int) -> Iterator[A]:
-        """Iterate over attempts that have run for so long that their tasks may have a backup."""
+        """Yield the attempts that have run beyond the threshold, oldest first."""
         least = threshold.least
         for attempt in self._candidates(copies):
             if now < attempt.started + least:
@@ -273,7 +275,7 @@ class AttemptMonitor[A: WatchedAttempt]:
                 yield attempt
 
     def _candidates(self, copies: int) -> Iterator[A]:
-        """Iterate over attempts whose tasks may have a backup if these are slow, oldest first."""
+        """Yield the attempts whose tasks may have a backup if these are slow, oldest first."""
         for attempt in self.attempts.values():
             if not attempt.timed_out and attempt.task not in self.backups:
                 record = attempt.task_record
@@ -301,9 +303,9 @@ class AttemptMonitor[A: WatchedAttempt]:
 
 
 def _may_have_another(record: WatchedTask, newest: WatchedAttempt, copies: int) -> bool:
-    """Whether ``newest`` is the task's newest attempt and one more is allowed.
+    """Return whether ``newest`` is the task's newest attempt and one more is allowed.
 
-    A task that is complete has losers that still run until they are stopped: they get no backup.
+    A task that is complete gets no backup, although its other attempts run until they are stopped.
     """
     alive = record.alive
     return not record.complete and len(alive) < copies and next(reversed(alive)) == newest.id

@@ -27,7 +27,7 @@ RULE_NAMES = tuple(_RULES)
 
 
 def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and False are what users write
-    """Return the rule that ``value`` stands for: a name, a rule itself, False for ``"off"``, None or True the default.
+    """Return the rule for ``value``: a name, a rule itself, False for ``"off"``, None or True for the default.
 
     >>> from asyncexec.straggler import as_rule
     >>> as_rule("spark"), as_rule(False)
@@ -40,7 +40,7 @@ def as_rule(value: Rule | str | bool | None) -> Rule:  # noqa: FBT001 - True and
     Raises
     ------
     OptionError
-        If it stands for none; the message lists the names.
+        If there is none; the message lists the names.
     """
     if value is None or value is True:
         return TwoPhase()

@@ -1,4 +1,4 @@
-"""No backups."""
+"""The rule without backups."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.statistics import DurationStatistics
 
 EVIDENCE = 10
-"""Fewer durations than this say little about their distribution; small stages make do with half of theirs."""
+"""The least number of durations to decide from; small stages decide from half of theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +34,11 @@ class StageView:
     Attributes
     ----------
     tasks, completed : int
-        Of the stage.
+        The stage's tasks, and those that are complete.
     draining : bool
         Whether slots are idle: nothing of the stage is queued, and no attempt has been sent that waits for a slot.
     slots : int
-        How many attempts the backend runs at once.
+        The attempts that the backend runs at once.
     running_backups : int
         Backups running now.
     cancels : bool
@@ -46,17 +46,17 @@ class StageView:
     metered : bool
         Whether worker time is billed.
     statistics : DurationStatistics
-        Seconds that successful attempts of the stage ran, measured on the workers, as if each had been of a whole task
-        (chunks at the edge of an array are smaller); until there are some, of tasks that call the same function on
-        chunks of the same size in other stages and earlier runs.
+        The durations of successful attempts of the stage, measured on the workers and scaled to whole tasks (chunks at
+        the edge of an array are smaller); until there are enough, those of tasks that call the same function on chunks
+        of the same size in other stages and earlier runs.
     cold_start_seconds : float
-        How long an attempt on a new worker takes to start, at the least that was seen.
+        The time that an attempt on a new worker takes to start, at the least that was seen.
     started_backups, settled_backups, won_backups : int
         Backups sent so far; those that started on a worker and have ended; those that were the first to succeed.
     restart_model : RestartModel
-        Says at which age a backup saves work.
+        Computes the age at which a backup saves work.
     elapsed_seconds : float
-        Since the stage's first attempt was sent.
+        The time since the stage's first attempt was sent.
     completions : DurationStatistics
         Seconds from there to the end of each task.
     """
@@ -79,25 +79,26 @@ class StageView:
 
 
 def steady(rule: Rule) -> bool:
-    """Whether the answers of ``rule`` change with the stage's figures only, so that it need not be asked until they do.
+    """Return whether the answers of ``rule`` depend on the stage's figures only, and not on time.
 
-    Such a rule has an attribute ``steady`` that is True. Others are asked ten times a second.
+    Such a rule has an attribute ``steady`` that is True, and is called when the figures change. Others are called ten
+    times a second.
     """
     return bool(getattr(rule, "steady", False))
 
 
 @runtime_checkable
 class Rule(Protocol):
-    """Decides about backups; pure, so one rule may serve many stages."""
+    """A straggler rule; it has no state, so one rule may serve many stages."""
 
     @property
     def name(self) -> str:
-        """As users write it."""
+        """The rule's name, as users write it."""
         ...
 
     @property
     def floor_seconds(self) -> float:
-        """No task gets a backup before this age; also how often it makes sense to look."""
+        """The age before which no task gets a backup."""
         ...
 
     def threshold(self, view: StageView) -> float | None:
@@ -108,11 +109,11 @@ class Rule(Protocol):
         ...
 
     def copies(self, view: StageView) -> int:
-        """Return how many attempts of one task may run at once."""
+        """Return the number of attempts of one task that may run at once."""
         ...
 
     def backups(self, view: StageView) -> int:
-        """Return how many backups may run at once."""
+        """Return the number of backups that may run at once."""
         ...
 
 

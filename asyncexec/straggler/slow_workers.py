@@ -1,8 +1,8 @@
-"""Detection of slow workers: those whose every task takes long are left idle for a while when there are others.
+"""The detection of slow workers: those on which every task takes long are left idle for a while if there are others.
 
-A slow task gets a backup; a slow *worker* makes every task slow, and each would have to be detected anew. So workers
-are compared with what is typical for the stages they work for. After the blacklists of Apache Flink's speculative
-execution and G. Ananthanarayanan et al., "Mantri", OSDI 2010.
+A slow task gets a backup; a slow *worker* makes every task slow, and each would have to be detected anew. So the tasks
+of each worker are compared with the typical duration of their stages. After the blacklists of Apache Flink's
+speculative execution and G. Ananthanarayanan et al., "Mantri", OSDI 2010.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 
 SLOW_FACTOR = 1.8
-"""A worker is slow if its tasks take so many times what is typical, on (geometric) average,"""
+"""A worker is slow if its tasks take so many times the typical duration, on (geometric) average,"""
 
 LEAST_TASKS = 3
 """over at least so many tasks."""
@@ -22,10 +22,10 @@ MOST_SHARE = 0.25
 
 _WEIGHT = 0.3
 _MOST_EVIDENCE = math.log(3.0)
-"""The most that one task counts for, or a single straggler would make a slow worker."""
+"""The most that one task counts for: a single straggler does not make its worker slow."""
 
 LEAST_SECONDS = 0.05
-"""Durations below this depend on messages more than on workers."""
+"""Durations below this are ignored: they depend on messages more than on workers."""
 
 
 @dataclass(slots=True)
@@ -37,14 +37,14 @@ class _Record:
 
 
 class SlowWorkers:
-    """Watches the durations of tasks by worker; O(1) for each.
+    """The durations of tasks by worker, relative to what is typical; O(1) for each.
 
     Attributes
     ----------
     changed : bool
-        Whether the workers to be avoided are others than when :meth:`avoided` was last asked.
+        Whether the workers to avoid have changed since :meth:`avoided` was last called.
     found : dict of str to float
-        Every worker that was ever found slow, and how many times as long its tasks took then.
+        Every worker that was ever found slow, with the ratio of its durations to typical ones.
     """
 
     def __init__(self) -> None:
@@ -62,6 +62,7 @@ class SlowWorkers:
         if record is None:
             record = self._records[worker] = _Record()
         ratio = math.log(seconds / typical_seconds)
+        # A plain mean of the first few, then an exponential one, so that a worker may recover or decline.
         weight = max(_WEIGHT, 1.0 / (record.tasks + 1))
         record.log_ratio += (ratio - record.log_ratio) * weight
         record.evidence += (min(ratio, _MOST_EVIDENCE) - record.evidence) * weight
@@ -70,11 +71,11 @@ class SlowWorkers:
             self._avoid(worker, record, now)
 
     def avoided(self, now: float) -> frozenset[str]:
-        """Return the workers to be left idle now."""
+        """Return the workers to leave idle now."""
         self.changed = False
         if now >= self._next_end:
             for worker in [w for w, r in self._avoided.items() if r.until <= now]:
-                # On probation: only what it runs from now on counts.
+                # It gets a new chance: only tasks from now on count.
                 self._avoided.pop(worker)
                 self._records[worker] = _Record()
             self._next_end = min((r.until for r in self._avoided.values()), default=math.inf)

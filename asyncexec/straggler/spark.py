@@ -30,10 +30,10 @@ class Spark:
     quantile : float
         Nothing gets a backup before this share of the stage's tasks is complete.
     multiplier : float
-        How many times the median a task may run.
+        The multiple of the median that a task may run.
     efficiency : bool
         Whether a task must also be inefficient: Spark compares the bytes a task has read so far with the mean rate, and
-        where there is no such figure, as here, asks for ``duration_factor`` times the threshold instead.
+        where there is no such figure, as here, requires ``duration_factor`` times the threshold instead.
     duration_factor : float
 
     Raises

@@ -1,4 +1,4 @@
-"""Running statistics of durations: O(1) to add to, quantiles within 1%, some KB whatever the number.
+"""Running statistics of durations: O(1) for each, quantiles within 1%, some KB whatever their number.
 
 A histogram whose bucket bounds grow by a constant factor, after C. Masson, J. E. Rim, H. K. Lee, "DDSketch: a fast and
 fully-mergeable quantile sketch with relative-error guarantees", VLDB 2019.
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RELATIVE_ERROR = 0.01
-"""Of a quantile, for durations between a microsecond and a month."""
+"""The relative error of a quantile, for durations between a microsecond and a month."""
 
 _GAMMA = (1 + RELATIVE_ERROR) / (1 - RELATIVE_ERROR)
 _PER_LOG = 1 / math.log(_GAMMA)
@@ -25,7 +25,7 @@ _LEAST_SECONDS = 1e-6
 _GREATEST_SECONDS = 2.6e6
 _OFFSET = math.floor(math.log(_LEAST_SECONDS) * _PER_LOG)
 _BUCKETS = math.ceil(math.log(_GREATEST_SECONDS) * _PER_LOG) - _OFFSET + 1
-# Of all values in a bucket, whose bounds are a factor gamma apart, this one is nowhere further than the error.
+# Times a bucket's lower bound: the value whose relative error is least for all durations in the bucket.
 _MIDDLE = 2 * _GAMMA / (1 + _GAMMA)
 # Durations are counted this many at a time: a tenth of the cost of one at a time.
 _BATCH = 256
@@ -55,7 +55,7 @@ class DurationStatistics:
         self._total = 0.0
         self._least = math.inf
         self._greatest = 0.0
-        # Quantiles until something is added: they are asked for several times in between.
+        # Quantiles by q until something is added: rules need the same ones several times in between.
         self._known: dict[float, float] = {}
         for seconds in durations:
             self.add(seconds)
@@ -107,9 +107,9 @@ class DurationStatistics:
         return self._greatest
 
     def quantile(self, q: float) -> float:
-        """Return the duration that a fraction ``q`` (0 to 1) of all are not above; nan where there is none.
+        """Return the quantile ``q`` (0 to 1) of the durations; nan where there are none.
 
-        It is that of the item with rank ``floor(q * (count - 1))``, within the relative error.
+        It is the duration of rank ``floor(q * (count - 1))``, within the relative error.
         """
         if not self.count:
             return math.nan
@@ -121,7 +121,7 @@ class DurationStatistics:
         return known
 
     def histogram(self, merged: int) -> NDArray[np.int64]:
-        """Return how many durations there are in every ``merged`` neighbouring buckets (see :func:`bucket_seconds`)."""
+        """Return the number of durations in every ``merged`` neighbouring buckets (see :func:`bucket_seconds`)."""
         padded = np.pad(self._counts(), (0, -_BUCKETS % merged))
         merged_counts: NDArray[np.int64] = padded.reshape(-1, merged).sum(axis=1)
         return merged_counts
@@ -129,6 +129,7 @@ class DurationStatistics:
     def _find(self, rank: int) -> float:
         bucket = int(np.searchsorted(np.cumsum(self._counts()), rank, side="right"))
         estimate = _MIDDLE * math.exp((bucket + _OFFSET) / _PER_LOG)
+        # The ends are known exactly; a bucket's middle may lie beyond them.
         return min(max(estimate, self._least), self._greatest)
 
     def _counts(self) -> NDArray[np.int64]:

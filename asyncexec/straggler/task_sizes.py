@@ -1,7 +1,7 @@
-"""The sizes of a stage's tasks beside each other, where chunks differ: those at an edge of an array are smaller.
+"""The relative sizes of a stage's tasks, where chunks differ: those at an edge of an array are smaller.
 
-Durations are compared as if every task were a whole one, so that an edge does not pass for fast, nor a whole chunk
-among many edges for slow. The bytes that a task reads and writes are known in closed form before it runs.
+Durations are compared after scaling to whole tasks, so that an edge does not look fast, nor a whole chunk among many
+edges slow. The bytes that a task reads and writes are known in closed form before it runs.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Index, Shape
 
 LEAST, MOST = 0.5, 2.0
-"""Sizes beyond these are not believed: most of such a task's time is what any task costs, whatever it reads."""
+"""The bounds of relative sizes: most of a small task's time is what any task costs, whatever it reads."""
 
 _MOST_KNOWN = 100_000
 
 
 @runtime_checkable
 class SizedIO(Protocol):
-    """A :class:`~asyncexec.plan.stage.TaskIO` that knows how much each task reads and writes."""
+    """A :class:`~asyncexec.plan.stage.TaskIO` that knows the bytes that each task reads and writes."""
 
     def nbytes(self, index: Index) -> int:
-        """Return how many bytes (not encoded) the task reads and writes."""
+        """Return the bytes (uncompressed) that the task reads and writes."""
         ...
 
 
@@ -41,7 +41,7 @@ class TaskSizes:
     shape : tuple of int
         The stage's index space.
     whole_bytes : int
-        How many bytes a whole task reads and writes.
+        The bytes that a whole task reads and writes.
     """
 
     def __init__(self, io: SizedIO, shape: Shape, whole_bytes: int) -> None:
@@ -67,16 +67,16 @@ class TaskSizes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlowThreshold:
-    """From a rule's threshold, which is for whole tasks, to the age at which a given task is slow.
+    """The age at which each task is slow, scaled from a rule's threshold, which is for whole tasks.
 
     Attributes
     ----------
     seconds : float
-        For a whole task.
+        The threshold for a whole task.
     floor_seconds : float
         No task is slow before this age, however small, unless whole ones are.
     sizes : TaskSizes or None
-        Which tasks are smaller; None where all are the same.
+        The relative sizes of tasks; None where all are the same.
     """
 
     seconds: float
@@ -97,7 +97,7 @@ class SlowThreshold:
 
 
 def sizes_of(io: object, shape: Shape) -> TaskSizes | None:
-    """Return the sizes of a stage's tasks; None where all are the same, or its IO does not say."""
+    """Return the sizes of a stage's tasks; None where all are the same, or its IO does not know them."""
     if not isinstance(io, SizedIO) or not math.prod(shape):
         return None
     probed = {io.nbytes(index) for index in _probes(shape)}
@@ -106,7 +106,7 @@ def sizes_of(io: object, shape: Shape) -> TaskSizes | None:
 
 
 def _probes(shape: Shape) -> Iterator[Index]:
-    """Iterate over tasks among which some differ, if any do: both ends, the middle, and the far end of each axis."""
+    """Yield tasks among which some differ, if any do: both ends, the middle, and the far end of each axis."""
     yield (0,) * len(shape)
     yield tuple(n // 2 for n in shape)
     yield tuple(n - 1 for n in shape)

@@ -1,9 +1,9 @@
-"""Backups in two phases: careful while there is other work to do, bold once slots would idle.
+"""The default rule, with two phases: few backups while tasks are queued, many once slots would be idle.
 
 While tasks are queued, a backup takes the slot of a task that has to run anyway, so a task gets one only at an age
 where that is expected to save work (see :mod:`asyncexec.straggler.restart_model`), or when it is slower than almost
-anything seen so far. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup
-costs little and saves much. Two ideas are combined: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce",
+any so far. In the end phase slots are idle, and the stage is as slow as its slowest task: there a backup costs little
+and saves much. Two ideas are combined: backups near the end of a phase (J. Dean, S. Ghemawat, "MapReduce",
 OSDI 2004) and thresholds on the stage's own distribution, with a test of whether a backup saves work
 (G. Ananthanarayanan et al., "Mantri", OSDI 2010).
 """
@@ -24,23 +24,23 @@ _BUSY_SHARE = 0.25
 # Where worker time is billed, the end phase waits longer.
 _METERED_FACTOR = 1.5
 
-# In the end phase a task may have so many attempts. Where durations spread widely, that its backups are slow as well is
-# no rare case; elsewhere so many are never needed.
+# The attempts of a task at once in the end phase. Where durations spread widely, its backups are often slow as well;
+# elsewhere so many are never needed.
 _MOST_COPIES = 4
 
-# Of backups, some are in vain at the best of times. When fewer win than one in so many, in either phase, tasks are
-# taken to be long by nature, and backups wait longer.
+# Some backups always lose. When fewer win than one in so many, in either phase, tasks are assumed to be long by
+# nature, and backups wait longer.
 _BUSY_ONE_IN = 2.0
 _DRAINING_ONE_IN = 8.0
 
-# How many wins, and as many failures, a stage is credited with beforehand.
+# The prior: so many wins, and as many losses, are counted before the first backup.
 _CREDIT = 3.0
 
-# Where losers run on to their end, so many of the tasks may have a backup.
+# The share of tasks that may have a backup where attempts that lost cannot be stopped.
 _WASTE_SHARE = 0.05
 
-# And before so many tasks are complete, only what seems to hang, so many times as old as counts as slow then: the first
-# durations are the short ones, and what is taken for slow by them is paid for.
+# There, until this share of the tasks is complete, only attempts that seem to hang get one, at so many times the usual
+# threshold: the durations seen first are the short ones, and a backup that is wrong by them is paid for in full.
 _SURE_SHARE = 0.9
 _HUNG_FACTOR = 3.0
 
@@ -58,12 +58,12 @@ class TwoPhase:
               75th)``
     ========  ===========================================  ==================  ======================
 
-    When most backups turn out to be in vain, both wait longer.
+    When most backups lose, both wait longer.
 
-    Where losers cannot be stopped, every backup is paid for in full, so a twentieth of the tasks may have one. The end
-    phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``, or for three times
-    ``max(3 * median, 99th)`` if more are left; before it, backups wait for three times as long as above until nine
-    tenths of the tasks are complete.
+    Where attempts that lost cannot be stopped, every backup is paid for in full, so a twentieth of the tasks may have
+    one. The end phase waits until no more tasks than that are left, and for ``max(1.5 * median, 75th)``, or for three
+    times ``max(3 * median, 99th)`` if more are left; before it, backups wait for three times as long as above until
+    nine tenths of the tasks are complete.
 
     >>> from asyncexec.simulation import Cluster, Noise, simulate
     >>> from asyncexec.straggler import TwoPhase
@@ -78,7 +78,7 @@ class TwoPhase:
     Attributes
     ----------
     floor_seconds : float
-        No backup before this age, and what a new worker was seen to take to come up.
+        No backup before this age plus the time that a new worker takes to start.
 
     Raises
     ------
@@ -102,7 +102,7 @@ class TwoPhase:
             return None
         decide = (_draining if view.draining else _busy) if view.cancels else _paid_in_full
         age = decide(view)
-        # A backup pays for its worker to come up before it can gain anything.
+        # A backup may have to wait for a new worker before it can gain anything.
         return max(age, self.floor_seconds + view.cold_start_seconds)
 
     def copies(self, view: StageView) -> int:
@@ -116,7 +116,7 @@ class TwoPhase:
 def _busy(view: StageView) -> float:
     statistics = view.statistics
     hope = _hope(view, _BUSY_ONE_IN)
-    # Beyond this a task is slower than others were: what hangs never shows in durations.
+    # A bound by age alone, as attempts that hang never appear among the durations.
     age = max(3.0 * statistics.quantile(0.5), statistics.quantile(0.99)) / hope
     best = view.restart_model.optimal_restart_age(statistics, hope=hope)
     return age if best is None else min(age, best)
@@ -130,25 +130,25 @@ def _draining(view: StageView) -> float:
 
 
 def _paid_in_full(view: StageView) -> float:
-    """Return the age where losers run on to their end."""
+    """Return the age where attempts that lost cannot be stopped."""
     statistics = view.statistics
     median = statistics.quantile(0.5)
     left = view.tasks - view.completed - view.running_backups
     if view.draining and left <= max(1, _affordable(view)):
         return max(1.5 * median, statistics.quantile(0.75))
     beyond = max(3.0 * median, statistics.quantile(0.99))
-    # While more tasks are left than may have a backup, those that will need one most are not known yet. But what hangs
-    # keeps its slot, and what waits behind it, from the others until it is given up.
+    # While more tasks are left than may have a backup, it is not known yet which need one most. But an attempt that
+    # hangs blocks its slot, and the attempts queued behind it.
     sure = not view.draining and view.completed >= _SURE_SHARE * view.tasks
     return beyond if sure else _HUNG_FACTOR * beyond
 
 
 def _affordable(view: StageView) -> int:
-    """Return how many more backups may be sent where losers run on: each takes a task's time. One is always tried."""
+    """Return the number of further backups where losers cannot be stopped, at least one in all: each costs a task."""
     return max(0, max(1, int(_WASTE_SHARE * view.tasks)) - view.started_backups)
 
 
 def _hope(view: StageView, one_in: float) -> float:
-    """Return how far, from 0 to 1, the backups of the stage so far speak for more; one win in ``one_in`` is enough."""
+    """Return the confidence in backups, from 0 to 1, by those of the stage so far; 1 if one in ``one_in`` has won."""
     share = (view.won_backups + _CREDIT) / (view.settled_backups + 2 * _CREDIT)
     return min(1.0, one_in * share)

@@ -1,15 +1,15 @@
-"""The time that new workers take to start: a backup that needs one waits for so long before it gains anything."""
+"""The time that new workers take to start, which a backup that needs one has to wait first."""
 
 from __future__ import annotations
 
 
 class WorkerStarts:
-    """The workers that a run has seen, and how long the first attempt on each took to start.
+    """The workers of a run, and the least delay of the first attempt on any of them.
 
     Attributes
     ----------
     cold_start_seconds : float
-        The least of these; 0.0 before there was any.
+        The least delay; 0.0 before there was any.
     workers : set of str
     """
 
@@ -19,7 +19,7 @@ class WorkerStarts:
 
     def add(self, worker: str, delay_seconds: float) -> None:
         """Add a worker whose first attempt started so long after it was sent."""
-        # The least: others may have waited for a slot as well as for their worker to come up.
+        # The least, as others may have waited for a slot as well as for their worker to start.
         known = self.cold_start_seconds if self.workers else delay_seconds
         self.cold_start_seconds = max(0.0, min(known, delay_seconds))
         self.workers.add(worker)
