@@ -1,1 +1,1 @@
-"""The scheduler: readiness, admission and attempts of runs as plain code; one file, the driver, awaits."""
+"""The scheduler: readiness, admission and attempts of runs, as synchronous code; only the driver awaits."""

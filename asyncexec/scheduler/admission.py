@@ -38,8 +38,8 @@ def check_workers(plan: Plan, capabilities: Capabilities) -> None:
 class AdmissionBudget:
     """A semaphore weighted by bytes and resources, shared by all executions of an engine.
 
-    A batch holds the needs of one of its tasks, because its tasks run one after another. A task that ran out of
-    memory is tried once more alone: ``exclusive`` keeps everything else out.
+    A batch takes what one of its tasks needs, because its tasks run one after another. A task that ran out of memory is
+    tried once more while nothing else runs: ``exclusive`` admits no other batch.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class AdmissionBudget:
         self._reserved_for: object | None = None
 
     def provide(self, resources: Mapping[str, float]) -> None:
-        """Update the resources that the backend has, which may change as workers come; those given by the user stay."""
+        """Update the resources of the backend, which may change as workers come; those given by the user stay."""
         for name, amount in resources.items():
             if name not in self._given:
                 self.resources[name] = amount
@@ -84,13 +84,16 @@ class AdmissionBudget:
                 self._check_resource(plan, stage, name, amount)
 
     def reserve(self, owner: object) -> bool:
-        """Ask for everything for one batch of ``owner``; nothing starts until nothing is in flight: then True."""
+        """Reserve the whole budget for one batch of ``owner``; return True once nothing else is in flight.
+
+        Until then no other batch is admitted, so that the ones in flight drain.
+        """
         if self._reserved_for is None:
             self._reserved_for = owner
         return self._reserved_for is owner and not self.batches
 
     def is_reserved_for(self, owner: object) -> bool:
-        """Whether ``owner`` has asked for everything and waits for it."""
+        """Return whether ``owner`` has reserved the budget and waits for batches in flight to end."""
         return self._reserved_for is owner
 
     def withdraw(self, owner: object) -> None:
@@ -99,14 +102,15 @@ class AdmissionBudget:
             self._reserved_for = None
 
     def fits_memory(self, memory_bytes: int) -> bool:
-        """Whether a batch whose tasks need so much may start now."""
+        """Return whether a batch whose tasks need so much memory may start now."""
         if self._exclusive or self._reserved_for is not None:
             return False
         limit = self.memory_bytes
         return limit is None or self.used_bytes + memory_bytes <= limit
 
     def fits_resources(self, resources: Mapping[str, float]) -> bool:
-        """Whether the named resources are free now."""
+        """Return whether the named resources are free now."""
+        # A tolerance, as sums of fractions such as 0.1 are not exact.
         return all(
             self._used[name] + amount <= self.resources[name] + 1e-9
             for name, amount in resources.items()
@@ -115,7 +119,7 @@ class AdmissionBudget:
     def take(
         self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
     ) -> None:
-        """Book the needs of a batch."""
+        """Take what a batch needs out of the budget."""
         self.batches += 1
         if exclusive:
             self._exclusive = True
@@ -128,7 +132,7 @@ class AdmissionBudget:
     def give_back(
         self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
     ) -> None:
-        """Free the bookings of a batch."""
+        """Return what a batch has taken."""
         self.batches -= 1
         if exclusive:
             self._exclusive = False
@@ -147,7 +151,7 @@ class AdmissionBudget:
             raise ResourceError(f"{where}, and there are only {self.resources[name]:g} in all")
 
     def _smaller(self, stage: Stage) -> str:
-        """Return advice on how a task of ``stage`` would fit."""
+        """Return advice on making a task of ``stage`` fit."""
         memory = stage.memory
         needs = max(1, memory.projected_bytes - memory.reserved_bytes)
         room = max(0, (self.memory_bytes or 0) - memory.reserved_bytes)

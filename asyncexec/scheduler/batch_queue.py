@@ -1,4 +1,4 @@
-"""The way from the driver to the backend: batches that the backend has not taken yet can be withdrawn."""
+"""The queue of batches between the driver and the backend; those the backend has not taken can be withdrawn."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class BatchQueue:
         self._changed.set()
 
     def withdraw(self, attempts: Collection[int]) -> set[int]:
-        """Take back those of ``attempts`` that are still here, and return them."""
+        """Remove those of ``attempts`` that are still queued, and return them."""
         withdrawn: set[int] = set()
         if not self._batches:
             return withdrawn

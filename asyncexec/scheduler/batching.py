@@ -1,8 +1,8 @@
-"""The number of tasks in one message.
+"""The number of tasks in one batch, which is one message.
 
-About 100 ms of work by measured duration, or more where a message is dear, so that its cost is small beside the work in
-it; fewer as a stage runs out, so that no worker is left with a batch while others idle. But no fewer than are worth a
-message: where one costs half a second, ten tasks of a millisecond go together.
+About 100 ms of work by measured duration, or more where a message is expensive, so that its cost is small compared with
+the work in it; fewer as a stage runs out, so that no worker is left with a batch while others are idle. But never so
+few that a message costs more than the work in it: where it costs half a second, 500 tasks of a millisecond go together.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _SHORTEST = 2e-6
 
 
 class BatchSize:
-    """Batch size of one stage, following its tasks' durations.
+    """The batch size of one stage, which follows its tasks' durations.
 
-    ``_worth`` is how many tasks do as much work as one message costs.
+    ``_worth`` is the number of tasks whose work takes as long as one message.
     """
 
     __slots__ = ("_call_seconds", "_mean", "_target", "_worth", "limit", "most")
@@ -34,7 +34,7 @@ class BatchSize:
     def measured(self, seconds: float) -> None:
         """Record a task's duration on its worker."""
         mean = self._mean
-        # Slower tasks count at once and faster ones bit by bit: too long a batch costs more than too short a one.
+        # Slower tasks count faster than quicker ones: too long a batch costs more than too short a one.
         if seconds > mean:
             mean += (seconds - mean) * (1.0 if mean == 0.0 else 0.25)
         else:
@@ -46,6 +46,7 @@ class BatchSize:
             self._worth = int(self._call_seconds / (mean + _SHORTEST))
 
     def size(self, ready: int, slots: int) -> int:
-        """Return how many of ``ready`` tasks to send in one message."""
+        """Return the number of tasks to send in one batch, of ``ready`` ones."""
+        # Two batches for each slot: one runs while the next is on its way.
         share = -(-ready // (2 * slots))
         return min(self.limit, max(share, self._worth))

@@ -1,7 +1,7 @@
-"""Counts of the inputs that each task still waits for, in memory that grows with the frontier.
+"""Counts of the inputs that each task still waits for, in memory that grows with the frontier only.
 
-Counts live in blocks of consecutive tasks. A block is made when one of its tasks first gets an input, and dropped when
-its last task has got all of them: tasks that have all or none of their inputs cost nothing.
+Counts are kept in blocks of consecutive tasks. A block is made when one of its tasks gets its first input, and dropped
+when all of its tasks have all their inputs: tasks that have all or none of their inputs cost nothing.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class DependencyCounts:
     Parameters
     ----------
     tasks : int
-        How many tasks there are.
+        The number of tasks.
     needs : callable
-        ``needs(task)`` is how many inputs the task has; asked once, when its first input comes.
+        Returns the number of inputs of a task; called once for each, when its first input is complete.
     """
 
     __slots__ = ("_blocks", "_needs", "_tasks", "released")
@@ -42,7 +42,7 @@ class DependencyCounts:
         self.released = 0
 
     def arrive(self, task: int) -> bool:
-        """Note that one input of ``task`` is there; return whether it was the last."""
+        """Record that one input of ``task`` is complete; return whether it was the last."""
         number = task // BLOCK
         block = self._blocks.get(number)
         if block is None:
@@ -58,7 +58,7 @@ class DependencyCounts:
         return True
 
     def untouched(self) -> Iterator[int]:
-        """Iterate over the tasks no input of which ever came, and count them as released."""
+        """Yield the tasks of which no input was ever recorded, and count them as released."""
         for number in range(-(-self._tasks // BLOCK)):
             block = self._blocks.get(number, ...)
             if block is None:

@@ -1,7 +1,7 @@
-"""Dispatch of an engine's runs on one backend: which batches are sent, withdrawn and cancelled; nothing here awaits.
+"""The dispatch of an engine's runs on one backend: it sends, withdraws and cancels batches; nothing here awaits.
 
-The driver passes in the reports and the time. A simulation does the same on a clock of its own, so that its runs are
-decided by the code that decides real ones.
+The driver passes in the reports and the time. A simulation does the same on a virtual clock, so that the code that
+decides real runs decides simulated ones.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger("asyncexec")
 
 RUN_BITS = 44
-"""An attempt's id is its run's number, then so many bits of a counter: ids need no table to find their run."""
+"""The low bits of an attempt's id, a counter; the bits above are its run's number, so no table is needed to find it."""
 
 WINDOW = 2
-"""Batches in flight per slot: one running and one waiting beside it."""
+"""Batches in flight per slot: one that runs, and one queued so that the slot is not idle in between."""
 
 DRAIN_SECONDS = 15.0
 """The time that a stopped run waits for the outcomes of attempts in flight."""
 
 
 class RunHandle:
-    """A run as the driver holds it: with its observers, and the event that is set at its end."""
+    """A run with its observers, and the event that is set at its end."""
 
     def __init__(self, number: int, run: Run, fanout: Fanout) -> None:
         self.number = number
@@ -53,22 +53,22 @@ class Dispatch:
     ----------
     budget : AdmissionBudget
     slots : callable
-        How many batches the backend runs at once, now.
+        Returns the number of batches that the backend runs at once, now.
     send : callable
-        Hands a batch on.
+        Sends a batch to the backend.
     withdraw : callable
-        Takes back those of some attempts that the backend has not taken yet, and returns them.
+        Removes those of some attempts that the backend has not taken yet, and returns them.
     cancel : callable
-        Has the backend stop attempts.
+        Makes the backend stop attempts.
     size : callable
-        Calls a function, which may block, for a run, and hands what it returns or raises to :meth:`sized`.
+        Calls a function, which may block, for a run, and passes its result or exception to :meth:`sized`.
     avoid : callable, optional
-        Has the backend leave workers idle, by name.
+        Makes the backend leave workers idle, by name.
 
     Attributes
     ----------
     broken : BackendError or None
-        Why no run can go on.
+        The error that ended the backend, and so every run; None while it works.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Dispatch:
         self.advance(now)
 
     def stop(self, handle: RunHandle, now: float) -> None:
-        """Have a run stopped; its ``finished`` is set when nothing of it is left anywhere."""
+        """Stop a run; its ``finished`` is set when all its attempts have ended."""
         handle.run.stop()
         self.advance(now)
 
     def take_in(self, reports: Sequence[Report], now: float) -> None:
-        """Pass reports on to their runs, then send, cancel and end as follows from them."""
+        """Pass reports to their runs, then send, cancel and end whatever follows from them."""
         handles = self._handles
         if len(handles) == 1:
             next(iter(handles.values())).run.report(reports, now)
@@ -120,18 +120,18 @@ class Dispatch:
         self.advance(now)
 
     def sized(self, handle: RunHandle, sized: SizedStages | Exception, now: float) -> None:
-        """Let a run go on with stages whose sizes are known now, or fail as they could not be found."""
+        """Continue a run with stages whose sizes are known now, or fail it if they could not be found."""
         handle.run.sized(sized, now)
         self.advance(now)
 
     def tick(self, now: float) -> None:
-        """Do what is due."""
+        """Apply the timeouts, retries and backups that are due."""
         for handle in tuple(self._handles.values()):
             handle.run.tick(now)
         self.advance(now)
 
     def next_deadline(self) -> float:
-        """Return when :meth:`tick` is to be called; infinity where only a report can change anything."""
+        """Return the time of the next :meth:`tick`; infinity where only a report can change anything."""
         earliest = float("inf")
         for handle in self._handles.values():
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
@@ -141,7 +141,7 @@ class Dispatch:
         return earliest
 
     def fail(self, error: BackendError, now: float) -> None:
-        """End every run: the backend is broken."""
+        """End every run, as the backend is broken."""
         self.broken = error
         for handle in self._handles.values():
             handle.run.stop(error)
@@ -150,7 +150,7 @@ class Dispatch:
         self.advance(now)
 
     def advance(self, now: float) -> None:
-        """Send what can be sent, cancel what is unwanted, pass events to observers, and end runs that are finished."""
+        """Send batches, cancel unwanted attempts, pass events to observers, and end runs that are finished."""
         if self._avoid is not None:
             self._leave_idle(now)
         self._fill(now)
@@ -176,7 +176,7 @@ class Dispatch:
                 handle.finished.set()
 
     def _leave_idle(self, now: float) -> None:
-        """Have the backend avoid the workers that some run has found slow."""
+        """Make the backend avoid the workers that some run has found slow."""
         watches = [handle.run.slow_workers for handle in self._handles.values()]
         if self._avoid is None or not any(w.changed or now >= w.next_change for w in watches):
             return
@@ -197,16 +197,16 @@ class Dispatch:
             self._send(batch)
 
     def _cancel(self, run: Run, now: float) -> None:
-        """Withdraw the unwanted attempts that the backend has not taken, and have it stop the others."""
+        """Withdraw the unwanted attempts that the backend has not taken, and make it stop the others."""
         unwanted, run.unwanted = run.unwanted, []
         withdrawn = self._withdraw(unwanted)
-        rest = [attempt for attempt in unwanted if attempt not in withdrawn]
-        if rest and self.broken is None:
-            self._cancel_at_backend(rest)
+        taken = [attempt for attempt in unwanted if attempt not in withdrawn]
+        if taken and self.broken is None:
+            self._cancel_at_backend(taken)
         run.report([Outcome(attempt, Status.CANCELLED) for attempt in withdrawn], now)
 
     def _next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return a batch of the run that has the least in flight, among those that have any."""
+        """Return a batch of the run with the fewest in flight, among those that have one to send."""
         handles = self._handles.values()
         for handle in handles if len(handles) == 1 else sorted(handles, key=_in_flight):
             batch = handle.run.next_batch(now, slots)

@@ -1,4 +1,4 @@
-"""The one file of the scheduler that awaits: it carries batches to the backend and reports back to the runs."""
+"""The driver: the part of the scheduler that awaits. It sends batches to the backend and passes reports to the runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.late_stages import SizedStages
 
 SLICE = 128
-"""Reports handled before the event loop gets its turn: about 1 ms of work."""
+"""Reports handled before other tasks of the event loop may run: about 1 ms of work."""
 
 
 class Driver:
@@ -73,7 +73,7 @@ class Driver:
         self._wake_in_time()
 
     def stop(self, handle: RunHandle) -> None:
-        """Have a run stopped; its ``finished`` is set when nothing of it is left anywhere."""
+        """Stop a run; its ``finished`` is set when all its attempts have ended."""
         self._dispatch.stop(handle, anyio.current_time())
         self._wake_in_time()
 
@@ -122,7 +122,7 @@ class Driver:
         self._wake_in_time()
 
     def _wake_in_time(self) -> None:
-        """Have the clock ring earlier, if something is due earlier; where it rings too early, it is wound again."""
+        """Move the alarm forward if something is due earlier; it is never moved back, as an early tick does no harm."""
         deadline = self._dispatch.next_deadline()
         if deadline < self._alarm:
             self._alarm = deadline

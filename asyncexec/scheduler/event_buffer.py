@@ -1,4 +1,4 @@
-"""The events of a run, kept until the driver sends them to observers; none is made while nobody observes."""
+"""The buffer of a run's events, which the driver sends to observers; none is made where there is no observer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class EventBuffer:
     Attributes
     ----------
     events : list
-        In order; the sender takes them away.
+        In order; the dispatch takes them out.
     watched : bool
         Whether there is any observer.
     """
@@ -54,6 +54,7 @@ class EventBuffer:
         if self.watched:
             described = attempt.event_record or attempt.described(self._execution)
             at = self._epoch + now
+            # Backends that report nothing before the end: the start is made up for, by the worker's measured duration.
             if attempt.started < 0 and outcome.started_at > 0:
                 self.events.append(AttemptStarted(described, outcome.worker, at - outcome.seconds))
             self.events.append(AttemptEnded(described, outcome, at))

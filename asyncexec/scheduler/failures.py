@@ -29,9 +29,9 @@ _LOSS_ADVICE = (
     " See what ended the workers (their logs, memory, preemption), or give retry= more attempts."
 )
 
-# So many losses of a task before it started are forgiven while no task is completed. A backend that does nothing but
-# lose attempts is no better than one that fails them; while it gets other work done, it is only busy: a service that
-# refuses calls over its limit refuses some tasks again and again.
+# The losses of a task before it started that do not count, while no other task is completed. A backend that does
+# nothing but lose attempts is as bad as one that fails them; while it completes others it is only busy: a service that
+# refuses calls over its limit may refuse the same task many times.
 _UNSTARTED_LOSSES = 20
 
 
@@ -42,9 +42,9 @@ class RetryDecision:
     Attributes
     ----------
     delay_seconds : float
-        How long to wait before.
+        The wait before it.
     exclusive : bool
-        Whether nothing else may run meanwhile.
+        Whether nothing else may run at the same time.
     counts_as_failure : bool
         Whether the failure counts against the task and the plan's retry budget.
     failed : bool
@@ -64,7 +64,7 @@ class RetryDecision:
 
 @dataclass(frozen=True, slots=True)
 class FailDecision:
-    """The task, and with it the plan, has failed."""
+    """The task has failed for good, and the plan with it."""
 
     error: TaskError
 
@@ -85,7 +85,7 @@ def decide_retry(
     is_outage: bool,
     rng: random.Random,
 ) -> RetryDecision | FailDecision:
-    """Decide about a task whose last attempt in flight has ended, and keep count in its record.
+    """Decide about a task whose last attempt in flight has ended, and update its record.
 
     Parameters
     ----------
@@ -93,13 +93,13 @@ def decide_retry(
     record : TaskRecord
     outcome : Outcome
     kind : FailureKind
-        Of the outcome.
+        The kind of failure that the outcome is.
     plan : str
-        Its name.
+        The plan's name, for messages.
     tasks_left : int
-        How many tasks of the run are not complete.
+        The tasks of the run that are not complete.
     is_outage : bool
-        Whether everything fails just now, which is not the task's fault.
+        Whether the backend fails everything now, which does not count against the task.
     rng : random.Random
         Source of the jitter of delays.
     """
@@ -117,8 +117,8 @@ def decide_retry(
         if delay is not None:
             return RetryDecision(
                 delay_seconds=delay,
-                # A task that once had to run with nothing beside it goes on so.
-                exclusive=exclusive or _needs_to_be_alone(kind, outcome),
+                # A task that once had to run while nothing else does keeps doing so.
+                exclusive=exclusive or _must_be_exclusive(kind, outcome),
                 counts_as_failure=counts,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
@@ -129,18 +129,19 @@ def decide_retry(
 
 
 def _is_forgiven(record: TaskRecord, tasks_left: int) -> bool:
-    """Whether one more loss before the start does not count as a failure."""
+    """Return whether one more loss before the start does not count as a failure."""
+    # Some task of the run was completed since: the backend works.
     if record.tasks_left != tasks_left:
         record.tasks_left, record.unstarted_losses = tasks_left, 0
     record.unstarted_losses += 1
     return record.unstarted_losses <= _UNSTARTED_LOSSES
 
 
-def _needs_to_be_alone(kind: FailureKind, outcome: Outcome) -> bool:
-    """Whether the next attempt is to have nothing beside it: for its memory, or to find out which task is to blame.
+def _must_be_exclusive(kind: FailureKind, outcome: Outcome) -> bool:
+    """Return whether the next attempt must run while nothing else does: for memory, or to find a poison task.
 
-    A task that was lost beside others may be what ended their worker: it is, if it is lost again with nothing beside
-    it.
+    Of the tasks that shared a worker when it was lost, one may have killed it: the one that is lost again when it runs
+    by itself.
     """
     lost_among_others = kind is FailureKind.WORKER_LOST and outcome.started and not outcome.worker
     return kind is FailureKind.OUT_OF_MEMORY or lost_among_others
@@ -162,7 +163,7 @@ def _reason(kind: FailureKind, outcome: Outcome) -> str:
 
 
 def _as_python_prints(info: ErrorInfo, name: str) -> str:
-    """Return an exception as Python prints it: one without a message is its name alone."""
+    """Return an exception as Python prints it, without a colon where there is no message."""
     return f"{name}: {info.message}" if info.message else name
 
 
@@ -201,12 +202,12 @@ def _explain(
 ) -> tuple[str, type[TaskError], str]:
     """Return the failure in words, the class of the error, and advice on what to do next."""
     info = outcome.error
-    said = _as_python_prints(info, info.type.removeprefix("builtins.")) if info else ""
+    message = _as_python_prints(info, info.type.removeprefix("builtins.")) if info else ""
     memory = stage.stage.memory
     if poisonous:
         advice = " It probably crashes the interpreter or runs out of memory; run it on executor='serial' to see."
         return (
-            f"two different workers died while running it ({said or 'no reason given'})",
+            f"two different workers died while running it ({message or 'no reason given'})",
             PoisonTaskError,
             advice,
         )
@@ -214,21 +215,21 @@ def _explain(
         projected = (
             f" (projected {format_bytes(memory.projected_bytes)})" if memory.projected_bytes else ""
         )
-        what = f"out of memory, also when run alone{projected}: {said}"
+        what = f"out of memory, also when run alone{projected}: {message}"
         return what, TaskMemoryError, " Use smaller chunks or items."
     if outcome.status is Status.TIMED_OUT:
-        return _explain_timeout(stage, outcome, said)
+        return _explain_timeout(stage, outcome, message)
     if outcome.status is Status.FAILED:
-        return said or "failed", TaskFailedError, ""
-    return f"its worker was lost ({said or 'no reason given'})", WorkerLostError, _LOSS_ADVICE
+        return message or "failed", TaskFailedError, ""
+    return f"its worker was lost ({message or 'no reason given'})", WorkerLostError, _LOSS_ADVICE
 
 
 def _explain_timeout(
-    stage: StageState, outcome: Outcome, said: str
+    stage: StageState, outcome: Outcome, message: str
 ) -> tuple[str, type[TaskError], str]:
     limit = stage.policies.timeout.task
-    if said:  # Where it runs has a limit of its own.
-        return said, TaskTimeoutError, ""
+    if message:  # The service that ran it has a time limit of its own.
+        return message, TaskTimeoutError, ""
     if limit is None:
         what = (
             f"was taken for hung after {outcome.seconds:.0f} s, far longer than others of its stage"

@@ -1,4 +1,4 @@
-"""The graph of a plan: which stages wait for which, and how deep each stage lies."""
+"""The graph of a plan: the edges between stages, and the depth of each stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """One input of one stage that comes from another stage (both by position in the plan)."""
+    """One input of a stage from another stage, both by position in the plan.
+
+    ``barrier``: the consumer waits for the whole producer. ``identical``: task n reads task n. ``reads_one``: each task
+    reads one task. The last two are computed once, as shortcuts on the hot path.
+    """
 
     producer: int
     consumer: int
@@ -27,7 +31,7 @@ class Edge:
     reads_one: bool
 
     def consumers(self, task: int) -> Iterator[range]:
-        """Iterate over the consumer's tasks that read producer task ``task``, as runs."""
+        """Yield the consumer's tasks that read producer task ``task``, as ranges."""
         if self.identical:
             return iter((range(task, task + 1),))
         relation = self.relation
@@ -35,21 +39,21 @@ class Edge:
         return flat_runs(box, relation.consumer)
 
     def readers(self, task: int) -> int:
-        """Return how many consumer tasks read producer task ``task``."""
+        """Return the number of consumer tasks that read producer task ``task``."""
         if self.identical:
             return 1
         relation = self.relation
         return size(relation.consumers(point(unravel(task, relation.producer))))
 
     def producers(self, task: int) -> Iterator[range]:
-        """Iterate over the producer's tasks that consumer task ``task`` reads, as runs."""
+        """Yield the producer's tasks that consumer task ``task`` reads, as ranges."""
         if self.identical:
             return iter((range(task, task + 1),))
         relation = self.relation
         return flat_runs(relation.reads(point(unravel(task, relation.consumer))), relation.producer)
 
     def needs(self, task: int) -> int:
-        """Return how many producer tasks consumer task ``task`` reads."""
+        """Return the number of producer tasks that consumer task ``task`` reads."""
         if self.reads_one:
             return 1
         return size(self.relation.reads(point(unravel(task, self.relation.consumer))))
@@ -57,7 +61,7 @@ class Edge:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The edges into and out of every stage, and each stage's depth (longest way from a root)."""
+    """The edges into and out of every stage, and each stage's depth: its longest path from a root."""
 
     inputs: tuple[tuple[Edge, ...], ...]
     outputs: tuple[tuple[Edge, ...], ...]
@@ -66,10 +70,10 @@ class Graph:
     def sized(
         self, sized: Mapping[int, Stage], positions: Mapping[str, int], *, barriers: bool = False
     ) -> Graph:
-        """Return the graph in which late stages have their sizes, all of them known at one moment.
+        """Return the graph after some late stages got their sizes, all at the same time.
 
-        They wait for other stages as a whole, of which tasks may be complete already, and task by task for each other.
-        Edges from stages that gave a size, and are not read, are gone.
+        They wait for other stages as a whole, as tasks of these may be complete already, and task by task for each
+        other. Edges from stages that only gave a size, and are not read, are removed.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The stages of a run whose sizes are not known yet: when they can be known, and what they are like then."""
+"""The late stages of a run: those whose sizes are known only when the stages they wait for are complete."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.stage import StageState
 
 type RetainedInputs = list[tuple[Edge, StageState, ReferenceCounts]]
-"""The inputs of a stage that are freed task by task as they have been read."""
+"""The inputs of a stage that are freed task by task after they have been read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SizedStages:
-    """Late stages with their sizes, and all that a run needs to go on with them; made off the event loop.
+    """Late stages with their sizes, and all that a run needs to continue with them; made off the event loop.
 
     Attributes
     ----------
     stages : mapping of int to StageState
         By position.
     reads : mapping of int to tuple of ReadFigures
-        For observers.
+        The same for observers.
     graph : Graph
     readiness : Readiness
     read : mapping of int to RetainedInputs
@@ -46,7 +46,7 @@ class SizedStages:
 
 
 class LateStages:
-    """The stages of a run whose sizes are not known, and what each of them waits for.
+    """The stages of a run whose sizes are not known, and the stages that each of them waits for.
 
     The size of a stage can be known when the stages that it waits for are complete, and the sizes of all that it reads
     are known or become known with it. One group is sized at a time.
@@ -54,7 +54,7 @@ class LateStages:
     Attributes
     ----------
     unresolved : int
-        How many there are.
+        Their number.
     due : bool
         Whether some can be sized now.
     sizing : bool
@@ -73,26 +73,26 @@ class LateStages:
         self.sizing = False
 
     def completed(self, position: int) -> None:
-        """Note that all tasks of a stage are complete."""
+        """Record that all tasks of a stage are complete."""
         if position in self._waited_for:
             for missing in self._waits_for.values():
                 missing.discard(position)
-            self._look()
+            self._update()
 
     def take(self) -> tuple[int, ...]:
-        """Return the positions of those that can be sized now, until :meth:`sized` all that are being sized."""
+        """Return the positions of the stages that can be sized now; no others are due until :meth:`sized`."""
         self.due, self.sizing = False, True
         return tuple(self._group())
 
     def sized(self, positions: Sequence[int] = ()) -> None:
-        """Note that the sizes of these are known, and that nothing is being sized."""
+        """Record that the sizes of ``positions`` are known, and that no stage is being sized."""
         self.sizing = False
         for position in positions:
             del self._waits_for[position], self._reads[position]
         self.unresolved = len(self._waits_for)
-        self._look()
+        self._update()
 
-    def _look(self) -> None:
+    def _update(self) -> None:
         self.due = not self.sizing and next(self._group(), None) is not None
 
     def _group(self) -> Iterator[int]:
@@ -104,5 +104,5 @@ class LateStages:
 
 
 def read_figures(stage: Stage) -> tuple[ReadFigures, ...]:
-    """Return what ``stage`` reads, as observers need to know it; for many blocks in disorder that may take long."""
+    """Return the reads of ``stage`` for observers; for a relation of many irregular blocks that may take long."""
     return tuple(ReadFigures(stage=r.stage, relation=outline(r.relation)) for r in stage.reads)

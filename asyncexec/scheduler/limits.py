@@ -1,4 +1,4 @@
-"""Timeouts: of a plan, of its stages, and of single attempts, those that seem to hang or to be slow included."""
+"""Timeouts of a plan, of its stages and of single attempts, and the check for attempts that hang or are slow."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Limits:
         self._began = now
 
     def deadlines(self) -> Iterator[float]:
-        """Iterate over the times at which something will be over its limit."""
+        """Yield the times at which the plan or a stage will exceed its limit."""
         if self._plan_limit is not None:
             yield self._began + self._plan_limit
         for stage in self._stages:
@@ -48,7 +48,7 @@ class Limits:
                 yield stage.first_at + limit
 
     def exceeded(self, now: float) -> ExecutionError | None:
-        """Return the error for what is over its limit now."""
+        """Return the error of the plan or stage that exceeds its limit now; None if none does."""
         name = self._plan.name
         if self._plan_limit is not None and now >= self._began + self._plan_limit:
             return PlanTimeoutError(
@@ -68,7 +68,7 @@ class Limits:
 
 
 def time_out(stage: StageState, now: float) -> list[int]:
-    """Note which attempts of a stage run for too long, and return their ids: they are to be stopped."""
+    """Mark the attempts of a stage that run for too long, and return their ids: they are to be stopped."""
     too_old = list(overdue(stage, now))
     for attempt in too_old:
         attempt.timed_out = True
@@ -80,8 +80,8 @@ def time_out(stage: StageState, now: float) -> list[int]:
 def back_up_slow(stage: StageState, now: float, idle_slots: int) -> None:
     """Queue a backup for each task of a stage whose attempt is slow."""
     elapsed = 0.0 if stage.first_at is None else now - stage.first_at
-    # With every slot taken and nothing queued, as in the middle of a pipelined plan as wide as the backend, a backup
-    # takes a slot that some chain would take a moment later; and that chain is not the one all wait for.
+    # Where every slot is taken, a backup would take the next free slot from another stage, even if nothing of this one
+    # is queued (in the middle of a pipelined plan, say): so the stage is not draining.
     draining = idle_slots >= 0 and not stage.launchable
     for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
         stage.record_of(attempt)
@@ -89,7 +89,7 @@ def back_up_slow(stage: StageState, now: float, idle_slots: int) -> None:
 
 
 def next_check(stage: StageState, idle_slots: int) -> float:
-    """Return when an attempt of a stage may be overdue or slow, as far as is known now; infinity if never."""
+    """Return the earliest time at which an attempt of a stage may be overdue or slow; infinity if none will be."""
     due = next_overdue(stage)
     if not stage.monitor.active:
         return due
@@ -98,13 +98,13 @@ def next_check(stage: StageState, idle_slots: int) -> float:
 
 
 def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:
-    """Iterate over the attempts of a stage that have run longer than they may, and are not being stopped yet."""
+    """Yield the attempts of a stage that have run longer than they may, and are not being stopped yet."""
     limit = stage.policies.timeout.task
     if limit is None:
         yield from _hung(stage, now)
         return
     for attempt in stage.monitor.attempts.values():
-        # The same sum as in `next_overdue`: rounded otherwise, it would be due and not overdue for ever.
+        # The same sum as in `next_overdue`: rounded otherwise, an attempt might be due for ever and never overdue.
         if now < attempt.started + limit:
             return
         if not attempt.timed_out:
@@ -112,7 +112,7 @@ def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:
 
 
 def next_overdue(stage: StageState) -> float:
-    """Return when some attempt of a stage may be overdue, as far as is known now; infinity if never."""
+    """Return the earliest time at which an attempt of a stage may be overdue; infinity if none will be."""
     limit = stage.policies.timeout.task
     if limit is None:
         return _next_hung(stage) if stage.detects_hangs else math.inf
@@ -120,7 +120,7 @@ def next_overdue(stage: StageState) -> float:
 
 
 def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
-    """Iterate over attempts that run so much longer than others that they are taken for hung."""
+    """Yield the attempts that have run so much longer than others that they are treated as hung."""
     if not stage.detects_hangs:
         return
     durations = stage.monitor.known_durations
@@ -139,11 +139,11 @@ def _hung(stage: StageState, now: float) -> Iterator[AttemptRecord]:
 def _next_hung(stage: StageState) -> float:
     monitor = stage.monitor
     if monitor.known_durations.count < EVIDENCE:
-        return math.inf  # Nothing is known, and only a report can change that.
+        return math.inf  # Too few durations are known, and only a report can add one.
     return max(_oldest(stage) + stage.hang_seconds, monitor.checked_at + HANG_CHECK_SECONDS)
 
 
 def _oldest(stage: StageState) -> float:
-    """Return when the oldest attempt that is not being stopped started; infinity if there is none."""
+    """Return the start of the oldest attempt that is not being stopped; infinity if there is none."""
     attempts = stage.monitor.attempts.values()
     return next((a.started for a in attempts if not a.timed_out), math.inf)

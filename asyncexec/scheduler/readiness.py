@@ -1,8 +1,7 @@
 """Readiness: a task may run when everything it reads is complete.
 
-Each stage has a gate (open once every producer behind a barrier is complete), and for each of its tasks a count of the
-inputs behind no barrier that are missing. Tasks that have all their inputs wait in the ready queue while the gate is
-shut.
+Each stage counts the producers behind a barrier that are not complete (``gates``), and for each of its tasks the
+missing inputs from other producers. Tasks that have all of the latter wait in the ready queue until no gate is left.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ class StageReadiness:
     Attributes
     ----------
     queue : ReadyQueue
-        The tasks whose inputs are complete (but for those behind a shut gate).
+        The tasks whose inputs are complete (apart from those behind barriers).
     gates : int
-        How many producers behind barriers are not complete; tasks may run at 0.
+        The producers behind barriers that are not complete; tasks may run at 0.
     left : int
-        How many tasks are not complete.
+        The tasks that are not complete.
     late : bool
-        Whether the stage's size is not known yet: it never is ready, nor complete, and another takes its place.
+        Whether the stage's size is not known yet: it is never ready nor complete, and is replaced when it is sized.
     """
 
     __slots__ = (
@@ -71,17 +70,17 @@ class StageReadiness:
 
     @property
     def open(self) -> bool:
-        """Whether a task of this stage could be taken now."""
+        """True where a task of this stage could be taken now."""
         return self.queue.count > 0 and not self.gates
 
     def begin(self) -> None:
-        """Make ready all tasks of a stage that waits for no single task of another."""
+        """Make ready all tasks of a stage that waits for other stages as a whole only."""
         if not self._feeders and not self.late:
             for start, stop in self._not_done(0, self.tasks):
                 self.queue.push_run(start, stop)
 
     def arrive(self, tasks: range) -> None:
-        """Note that one input of each of ``tasks`` is complete."""
+        """Record that one input of each of ``tasks`` is complete."""
         if self._direct:
             if len(tasks) == 1 and not self._done:
                 self.queue.push(tasks.start)
@@ -96,11 +95,11 @@ class StageReadiness:
                     self._push(task)
 
     def fed(self) -> None:
-        """Note that the last task of a producer behind no barrier is complete."""
+        """Record that a producer that is read task by task is complete."""
         self._feeders -= 1
         dependencies = self._dependencies
         if not self._feeders and dependencies is not None and dependencies.released < self.tasks:
-            # What is left reads nothing at all (an empty window), so no arrival ever released it.
+            # The tasks that are left read nothing at all (an empty window), so no input ever released them.
             for task in dependencies.untouched():
                 self._push(task)
 
@@ -143,22 +142,22 @@ class Readiness:
         ]
 
     def begin(self, done: Sequence[Sequence[range]]) -> Iterator[int]:
-        """Make ready the first tasks; iterate over the stages that are complete before anything runs."""
+        """Make ready the first tasks; yield the stages that are complete before anything runs."""
         return self._begin(dict(enumerate(done)))
 
     def sized(
         self, graph: Graph, tasks: Mapping[int, int], done: Mapping[int, Sequence[range]]
     ) -> tuple[Readiness, list[int]]:
-        """Return what :meth:`install` takes when late stages have their sizes, and which of them are complete.
+        """Return the readiness of late stages that have their sizes, for :meth:`install`, and those that are complete.
 
         May be called in a thread while tasks of other stages complete.
 
         Parameters
         ----------
         graph : Graph
-            With the sizes.
+            The graph with the sizes.
         tasks, done : mappings
-            By position: how many tasks there are, and those that are complete.
+            By position: the number of tasks, and those that are complete.
         """
         sized = Readiness(graph, (), ())
         sized.stages = [*self.stages]
@@ -167,9 +166,10 @@ class Readiness:
         return sized, list(sized._begin(done))
 
     def install(self, sized: Readiness, positions: Collection[int]) -> None:
-        """Take over the stages at ``positions``, whose sizes are known now."""
+        """Replace the stages at ``positions``, whose sizes are known now."""
         self._graph = sized._graph
         for position in positions:
+            # Producers may have completed since `sized` ran in its thread: their gates are opened here.
             stage = self.stages[position] = sized.stages[position]
             stage.gates -= sum(
                 edge.barrier

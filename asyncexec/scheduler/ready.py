@@ -1,4 +1,4 @@
-"""The tasks of one stage that could run now, as runs of consecutive indices."""
+"""The ready queue of one stage: its tasks that could run now, as ranges of consecutive indices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 class ReadyQueue:
-    """First in, first out; a run of a million consecutive tasks costs what one task costs."""
+    """A first-in, first-out queue of tasks, where a range of a million consecutive tasks costs as much as one task."""
 
     __slots__ = ("_runs", "count")
 
@@ -68,6 +68,6 @@ class ReadyQueue:
         return taken
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all tasks."""
         self._runs.clear()
         self.count = 0

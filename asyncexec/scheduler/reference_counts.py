@@ -1,4 +1,4 @@
-"""Reference counts of the tasks' outputs: one is freed when every task that reads it is complete."""
+"""Reference counts of the tasks' outputs: an output is freed when every task that reads it is complete."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ReferenceCounts:
         self._left: dict[int, int] = {}
 
     def read(self, task: int) -> bool:
-        """Note that one reader of ``task`` is complete; return whether it was the last."""
+        """Record that one reader of ``task`` is complete; return whether it was the last."""
         left = self._left.pop(task, 0) or self._needs(task)
         if left > 1:
             self._left[task] = left - 1
@@ -32,7 +32,7 @@ class ReferenceCounts:
         return True
 
     def stage_read(self) -> bool:
-        """Note that every task of a reader behind a barrier is complete; return whether all outputs may go."""
+        """Record that a stage that reads behind a barrier is complete; return whether all outputs may be freed."""
         self._barriers -= 1
         return not self._barriers and not self._edges
 

@@ -52,9 +52,9 @@ class ResultStore:
             kept.pop(task, None)
 
     def value(self, position: int) -> Any:
-        """Return the value of a stage that is complete, as tasks in this process get it; a list where it has an axis.
+        """Return the decoded value of a complete stage; a list of its tasks' values where it has an axis.
 
-        Nothing is dropped while stages wait for it, so that this may be called in a thread.
+        May be called in a thread: nothing is dropped while a stage waits for it.
         """
         kept = self._kept[position]
         if kept is None:
@@ -67,7 +67,7 @@ class ResultStore:
     def size(self, position: int, stage: Stage, values: Mapping[str, Any]) -> None:
         """Make room for the values of a late stage whose size is known now, and keep the items that it reads.
 
-        ``values`` are those it waited for. May be called in a thread.
+        ``values`` are those of the stages it waited for. May be called in a thread.
         """
         self._stages[position] = stage
         if position in self._results:

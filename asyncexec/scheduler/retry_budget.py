@@ -1,4 +1,4 @@
-"""The retries that a plan has in all: where more are needed, something is wrong with most tasks."""
+"""The budget of retries of a whole plan: where more are needed, something is wrong with most tasks."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RetryBudget:
         self._used = 0
 
     def grow(self, stages: Collection[StageState]) -> None:
-        """Reckon anew with more tasks."""
+        """Compute the budget again, for more tasks; it never shrinks."""
         self.allowed = max(self.allowed, _allowed(stages))
 
     def take(self, attempt: AttemptRecord, decision: RetryDecision) -> RetryBudgetError | None:

@@ -54,29 +54,29 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """One execution's decisions.
+    """The decisions of one execution.
 
     Attributes
     ----------
     stages : list of StageState
     left : int
-        How many tasks are not complete, as far as is known.
+        The tasks that are not complete, as far as is known.
     late : LateStages
         The stages whose sizes are not known yet.
     in_flight : int
-        How many batches are with the backend.
+        The batches that are with the backend.
     unwanted : list of int
-        Attempts to cancel; the driver takes them away.
+        Attempts to cancel; the dispatch takes them out.
     event_buffer : EventBuffer
-        The events so far; the driver takes them away.
+        The events so far; the dispatch takes them out.
     abandoned : int
-        Attempts given up that may still be running, on a backend that cannot kill.
+        Attempts that are no longer waited for and may still be running, on a backend that cannot kill.
     error : Exception or None
-        Why the run failed.
+        The error that the run failed with.
     stopping : bool
         Whether nothing more is started.
     slow_workers : SlowWorkers
-        Which workers are slow, whatever they are given.
+        The workers on which every task takes long.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether everything is complete (or stopped) and nothing is with the backend."""
+        """True once everything is complete (or stopped) and no attempt is with the backend."""
         if self._running or self.late.sizing:
             return False
         return self.stopping or not (self.left or self.late.unresolved)
@@ -136,7 +136,7 @@ class Run:
 
     @property
     def stalled(self) -> bool:
-        """Whether work is left and nothing will ever make it go on."""
+        """True where tasks are left and nothing can ever start them: a mistake of the scheduler or a rule."""
         return (
             not self.stopping
             and (self.left > 0 or self.late.unresolved > 0)
@@ -155,11 +155,11 @@ class Run:
             self._stage_completed(self.stages[position], now)
 
     def take_sizing(self) -> Callable[[], SizedStages]:
-        """Return what finds the sizes of the stages that are due; it may block, and raises if one cannot be found."""
+        """Return a function that finds the sizes of the stages that are due; it may block, and raises if it fails."""
         return partial(self._state.size, self.late.take(), watched=self.event_buffer.watched)
 
     def sized(self, sized: SizedStages | Exception, now: float) -> None:
-        """Go on with stages whose sizes are known now, or fail because they could not be found."""
+        """Continue with stages whose sizes are known now, or fail because they could not be found."""
         if self.stopping:
             self.late.sized()
         elif isinstance(sized, Exception):
@@ -183,15 +183,15 @@ class Run:
             self._stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return the next batch, of the deepest stage first, booked in the budget; None if nothing can be sent now.
+        """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
 
-        A stage that waits for memory keeps the others waiting too, or small tasks would starve a large one; one that
-        waits for a named resource does not.
+        A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
+        a named resource does not.
         """
         if self.stopping:
             return None
         if self._budget.is_reserved_for(self):
-            # A task that asked for all memory goes before deeper stages, or both would wait for each other.
+            # The task that has the reservation goes before deeper stages, or both would wait for each other.
             return next((self._exclusive(s, now) for s in self._waiting if s.exclusive), None)
         for stage in self._waiting:
             if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
@@ -207,7 +207,7 @@ class Run:
         return None
 
     def report(self, reports: Iterable[Report], now: float) -> None:
-        """Take in reports of the backend; those of attempts that are not in flight change nothing."""
+        """Process reports of the backend; those of attempts that are not in flight are ignored."""
         running = self._running
         for report in reports:
             if isinstance(report, Outcome):
@@ -235,13 +235,13 @@ class Run:
                 self._check_attempts(stage, now)
 
     def next_deadline(self) -> float | None:
-        """Return when :meth:`tick` is to be called next; None if only a report can change anything."""
+        """Return the time of the next :meth:`tick`; None if only a report can change anything."""
         if self.stopping:
             return None
         times = list(self._limits.deadlines())
         if self._delayed:
             times.append(self._delayed[0][0])
-        # A tick after the pause has been had already is no reason for another: there may be nothing to send.
+        # One tick after the pause is enough: there may be nothing to send, and it must not tick for ever.
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
         idle = self._idle_slots()
@@ -249,7 +249,7 @@ class Run:
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
-        """Start nothing more, and have everything in flight cancelled."""
+        """Start nothing more, and cancel everything in flight."""
         if self.stopping:
             return
         self.stopping = True
@@ -261,7 +261,7 @@ class Run:
         self._budget.withdraw(self)
 
     def abandon_all(self) -> int:
-        """Give up the attempts whose outcomes do not come, and return how many there were."""
+        """Stop waiting for the attempts in flight, and return their number."""
         self.late.sized()
         abandoned = list(self._running.values())
         self._running.clear()
@@ -296,7 +296,7 @@ class Run:
         return limit is not None and len(self._running) >= limit
 
     def _waits_its_turn(self, stage: StageState) -> bool:
-        """Whether another stage is under way, where they go one at a time."""
+        """Return whether another stage has started and is not complete, where stages run one at a time."""
         return (
             self._policies.one_stage_at_a_time
             and stage.first_at is None
@@ -304,7 +304,7 @@ class Run:
         )
 
     def _exclusive(self, stage: StageState, now: float) -> Batch | None:
-        """Send a task with nothing beside it, once all attempts in flight have ended."""
+        """Return a batch of one task that runs while nothing else does; None until nothing else is in flight."""
         if not self._budget.reserve(self) or not self._circuit.allows(now):
             return None
         return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
@@ -387,7 +387,7 @@ class Run:
             self._complete(attempt, stage, outcome, now)
 
     def _stopped(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
-        """Return a cancelled attempt's outcome by the reason it was cancelled for."""
+        """Return a cancelled attempt's outcome, as a timeout if that was the reason."""
         if outcome.started and not self._kills:
             self.abandoned += 1
             attempt.lease.stage.figures.abandoned += 1
@@ -403,7 +403,7 @@ class Run:
             )
 
     def _first_success(self, attempt: AttemptRecord, record: TaskRecord, stage: StageState) -> bool:
-        """Close the record of a task that had several attempts; return whether this is the first that succeeded."""
+        """Close the record of a task with several attempts; return whether this is the first that succeeded."""
         record.alive.pop(attempt.id, None)
         if record.complete:
             return False

@@ -30,7 +30,7 @@ class RunPolicies:
     one_stage_at_a_time : bool
         Whether a stage also waits for those it does not read.
     most_in_flight : int or None
-        How many attempts may be with the backend at once, whatever its slots.
+        The most attempts that may be with the backend at once, whatever its slots.
     resume : bool
         Whether to keep the tasks that an earlier run completed.
     """
@@ -80,7 +80,7 @@ class RunPolicies:
         )
 
     def for_stage(self, stage: Stage) -> Self:
-        """Return the policies of ``stage``: its own overrides go before those of the run.
+        """Return the policies of ``stage``: its own overrides, and those of the run otherwise.
 
         Raises
         ------

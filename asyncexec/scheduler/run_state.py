@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 
 class RunState:
-    """The stages of a plan in one run, and how complete they are.
+    """The stages of a plan in one run, their readiness and their values.
 
     Parameters
     ----------
     plan : Plan
     name : str
-        Of the execution; program keys begin with it.
+        The execution's name; program keys begin with it.
     policies : RunPolicies
     capabilities : Capabilities
         Of the backend.
     slots : callable
-        How many batches the backend runs at once, now.
+        Returns the number of batches that the backend runs at once, now.
     workspace : OpenWorkspace, optional
-        Where the chunks are, for plans that have any.
+        The workspace of the chunks, for plans that have any.
     history : DurationHistory, optional
-        How long tasks took in earlier runs.
+        The durations of tasks in earlier runs.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class RunState:
         self.stages = self._make_stages(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
-        # Per stage: the inputs that are freed task by task as they have been read.
+        # Per stage: the inputs that are freed task by task after they have been read.
         self._read = [self._retained(edges, self.stages) for edges in self._graph.inputs]
 
     def begin(self) -> Iterator[int]:
-        """Make the first tasks ready; iterate over the stages that are complete already."""
+        """Make the first tasks ready; yield the stages that are complete already."""
         return self._readiness.begin(self._done)
 
     def complete(self, stage: StageState, task: int, value: Any) -> None:
-        """Record a completed task: keep its value, make ready the tasks that waited for it, free what it read last."""
+        """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
         position = stage.position
         if stage.keeps_values:
             self.values.put(position, task, value)
@@ -127,7 +127,7 @@ class RunState:
         )
 
     def install(self, sized: SizedStages) -> None:
-        """Go on with late stages whose sizes are known now."""
+        """Continue with late stages whose sizes are known now."""
         before, self._graph = self._graph, sized.graph
         self._readiness.install(sized.readiness, sized.stages)
         for position, stage in sized.stages.items():
@@ -136,13 +136,13 @@ class RunState:
         for position in sized.stages:
             read = {edge.producer for edge in sized.graph.inputs[position]}
             for edge in before.inputs[position]:
-                if edge.producer not in read:  # It gave the size, and that is all.
+                if edge.producer not in read:  # It only gave the size.
                     self._whole_was_read(edge.producer)
         for position in sized.complete:
             self._stage_was_read(position)
 
     def _sizes(self, positions: Sequence[int]) -> dict[int, Stage]:
-        """Return the stages at ``positions`` as they are, by position; what they write has been made."""
+        """Return the stages at ``positions`` with their sizes, by position, after creating the arrays they write."""
         known = {s.name: s.stage for s in self.stages if not s.stage.is_late}
         waited_for = {name for i in positions for name in self.plan.stages[i].waits_for}
         values = {name: self.values.value(self._positions[name]) for name in waited_for}
@@ -170,7 +170,7 @@ class RunState:
                 self._whole_was_read(edge.producer)
 
     def _whole_was_read(self, position: int) -> None:
-        """Note that a stage needs the outputs of the one at ``position`` no longer, of which it needed all."""
+        """Record that a stage that needed all outputs of the one at ``position`` needs them no longer."""
         producer = self.stages[position]
         if producer.references is not None and producer.references.stage_read():
             self._free(producer, None)
@@ -196,7 +196,7 @@ class RunState:
         done: Mapping[int, Sequence[range]] | Sequence[Sequence[range]],
     ) -> list[StageState]:
         """Return the states of ``stages``, which are given by position."""
-        # Of a late stage nothing is known to storage before it has its size.
+        # Storage does not know a late stage before it has its size.
         workspace, capabilities = self._workspace, self._capabilities
         states = []
         for position, stage in stages.items():
@@ -238,7 +238,7 @@ class RunState:
         return states
 
     def _references(self, stage: Stage, outputs: Sequence[Edge]) -> ReferenceCounts | None:
-        """Return counts for a stage whose outputs are to be freed when they have been read, and None for others."""
+        """Return counts for a stage whose outputs are to be freed after they have been read, and None for others."""
         workspace = self._workspace
         if not outputs or stage.is_late:
             return None
@@ -257,7 +257,7 @@ class RunState:
         capabilities: Capabilities,
     ) -> AttemptMonitor[AttemptRecord]:
         return AttemptMonitor(
-            # A backup is a repetition as well.
+            # A backup runs the task a second time, which only an idempotent stage allows.
             policies.straggler if stage.idempotent else Off(),
             figures,
             history=self._history.of(stage),
@@ -270,9 +270,10 @@ class RunState:
 
 
 def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:
-    """Return how many tasks may share a message.
+    """Return the number of tasks that may share a batch.
 
-    Where starts within a batch are not reported, all of it has to be repeated when it is lost.
+    Where starts within a batch are not reported, all of it has to be repeated when it is lost: tasks that must not run
+    twice go one by one.
     """
-    alone = not stage.idempotent and not capabilities.tells_progress
-    return 1 if alone else capabilities.batch_limit
+    one_by_one = not stage.idempotent and not capabilities.tells_progress
+    return 1 if one_by_one else capabilities.batch_limit

@@ -31,17 +31,17 @@ class TaskRecord:
     Attributes
     ----------
     attempts : int
-        How many attempts were sent.
+        The attempts that were sent.
     failures : int
-        How many of them count as failures of the task.
+        The attempts that count as failures of the task.
     alive : dict of int to AttemptRecord
         Attempts in flight by id, oldest first.
     hangs : int
-        How many attempts were taken for hung.
+        The attempts that were treated as hung.
     unstarted_losses : int
-        How many attempts were lost before they started, since a task of the run was last completed.
+        The attempts that were lost before they started, since a task of the run was last completed.
     tasks_left : int
-        How many tasks of the run were not complete at the last such loss.
+        The tasks of the run that were not complete at the last such loss.
     complete : bool
         Whether an attempt has succeeded.
     """
@@ -62,11 +62,11 @@ class BatchLease:
     ----------
     stage : StageState
     left : int
-        How many attempts of the batch have not ended.
+        The attempts of the batch that have not ended.
     memory_bytes : int
-        Booked in the budget; the resources are those of the stage.
+        The memory it has taken from the budget; the resources are those of the stage.
     exclusive : bool
-        Whether nothing else may run meanwhile.
+        Whether nothing else may run at the same time.
     """
 
     __slots__ = ("exclusive", "left", "memory_bytes", "stage")
@@ -88,15 +88,15 @@ class AttemptRecord:
     lease : BatchLease
     task_record : TaskRecord or None
     sent : float
-        When it was handed to the backend, by the driver's clock.
+        The time when it was sent to the backend, by the driver's clock.
     started : float
-        When it was reported to have started on a worker, by the driver's clock; negative before.
+        The time when it was reported to have started on a worker, by the driver's clock; negative before.
     worker : str
     number : int
         1 for the task's first attempt.
     backup, timed_out : bool
     event_record : Attempt or None
-        The attempt as events name it; made when the first event needs it.
+        The attempt as a record for events; made when the first event needs it.
     """
 
     # A class with slots rather than a dataclass: one is made for every attempt.
@@ -128,7 +128,7 @@ class AttemptRecord:
         self.event_record: Attempt | None = None
 
     def described(self, execution: str) -> Attempt:
-        """Return the attempt as events name it."""
+        """Return the attempt as a record for events."""
         described = self.event_record
         if described is None:
             stage = self.lease.stage.stage.name
@@ -144,21 +144,21 @@ class StageState:
     Attributes
     ----------
     position, depth : int
-        Its place in the plan, and the length of the longest way to it from a stage that reads no other.
+        Its position in the plan, and the length of its longest path from a stage that reads no other.
     figures : StageResult
-        The counts that the result shows, kept up to date as attempts end.
+        The counts that the result shows, updated as attempts end.
     monitor : AttemptMonitor
-        Its running attempts, and when their tasks get backups.
+        The monitor of its running attempts, which finds slow ones.
     task_records : dict of int to TaskRecord
         The tasks of which an attempt failed or is slow, until they are complete.
     backups, exclusive : deque of int
-        Tasks to get a backup (the monitor's queue), and tasks to be tried once more with nothing beside them.
+        Tasks to get a backup (the monitor's queue), and tasks whose next attempt must run while nothing else does.
     hang_seconds : float
-        After how long an attempt was taken for hung when that was last checked.
+        The age at which an attempt was treated as hung at the last check.
     detects_hangs : bool
-        Whether that is done at all.
+        Whether attempts are checked for hanging at all.
     first_at, last_at : float or None
-        When the first attempt was sent and the last task was complete, by the driver's clock.
+        The times when the first attempt was sent and when the last task was complete, by the driver's clock.
     """
 
     def __init__(
@@ -208,17 +208,17 @@ class StageState:
 
     @property
     def launchable(self) -> int:
-        """The number of attempts that could be started now, but for memory."""
+        """The number of attempts that could be sent now, if there is memory for them."""
         ready = self.readiness.queue.count if not self.readiness.gates else 0
         return ready + len(self.backups) + len(self.exclusive)
 
     def is_suspect(self, task: int | None) -> bool:
-        """Whether a task may have made others of its batch fail, so that it is to go alone this time."""
+        """Return whether a task has failed before and may fail others of its batch, so that it is sent by itself."""
         record = None if task is None else self.task_records.get(task)
         return record is not None and record.failures > 0
 
     def clear(self) -> None:
-        """Forget what could be started."""
+        """Remove all attempts that could be started."""
         self.readiness.queue.clear()
         self.backups.clear()
         self.exclusive.clear()
