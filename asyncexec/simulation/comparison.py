@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from statistics import median
 from typing import Any
@@ -13,6 +13,7 @@ from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.durations import Durations
 from asyncexec.simulation.figures import Simulated
+from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.simulate import simulate
 
@@ -31,8 +32,14 @@ class Case:
     cluster: Cluster
     durations: Durations | Mapping[str, Durations | float] | float
     noise: Noise | Mapping[str, Noise] = QUIET
+    late_tasks: Mapping[str, int] = field(default_factory=dict[str, int])
     retry: Any = None
     timeout: Any = None
+
+    @property
+    def sized(self) -> Plan:
+        """The plan, with as many tasks in every stage as are simulated."""
+        return sized_plan(with_late_tasks(self.plan, self.late_tasks))
 
     def run(self, variant: Variant, seed: int, **options: Any) -> Simulated:
         """Simulate one run."""
@@ -103,7 +110,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types; what depends on this machine stands under ``machine``."""
-        case, plan = self.case, self.case.plan
+        case, plan = self.case, self.case.sized
         stages = [attributes(stage, "name", "tasks") for stage in plan.stages]
         return {
             "plan": attributes(plan, "name", "tasks") | {"stages": stages},

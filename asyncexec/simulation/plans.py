@@ -71,10 +71,12 @@ def model_stage(
     *,
     memory: Memory,
     idempotent: bool = True,
+    holds_values: bool = False,
 ) -> Stage:
     """Return a stage that is only simulated: its kernel does nothing.
 
-    It writes chunks (of one byte), because values would be handed from stage to stage for nothing.
+    It writes chunks (of one byte), because values would be handed from stage to stage for nothing; unless it is said
+    to put out values, because other stages are to wait for them.
     """
     one = tuple(1 for _ in shape)
     chunks = ChunkedOutput(
@@ -85,7 +87,7 @@ def model_stage(
         kernel=_nothing,
         shape=shape,
         inputs=reads,
-        outputs=(chunks,),
+        outputs=() if holds_values else (chunks,),
         memory=memory,
         idempotent=idempotent,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from itertools import batched
 from pathlib import Path
@@ -18,7 +18,8 @@ from asyncexec.errors import AsyncexecError, MissingExtraError, OptionError
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.outline import relation_of
 from asyncexec.plan.plan import Plan
-from asyncexec.plan.stage import Read
+from asyncexec.plan.relations import All
+from asyncexec.plan.stage import LateSize, Read, Stage
 from asyncexec.simulation.plans import model_stage
 
 if TYPE_CHECKING:
@@ -71,7 +72,10 @@ class Attempts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedStage:
-    """A stage of a run: what it was, how many of its tasks were complete after and before the run, its attempts."""
+    """A stage of a run: what it was, how many of its tasks were complete after and before the run, its attempts.
+
+    With ``waits_for``, its size was known when those stages were complete; ``late`` says that it never was.
+    """
 
     name: str
     shape: Shape
@@ -81,6 +85,8 @@ class RecordedStage:
     completed: int
     resumed: int
     attempts: Attempts
+    waits_for: tuple[str, ...] = ()
+    late: bool = False
 
     @property
     def measured(self) -> bool:
@@ -111,18 +117,19 @@ class RecordedRun:
     stages: tuple[RecordedStage, ...]
 
     def to_plan(self) -> Plan:
-        """Return the plan's shape: its stages, what they read, and kernels that do nothing."""
-        stages = tuple(
-            model_stage(
-                stage.name,
-                stage.shape,
-                stage.reads,
-                memory=Memory(projected_bytes=stage.projected_bytes),
-                idempotent=stage.idempotent,
+        """Return the plan's shape: its stages, what they read, and kernels that do nothing.
+
+        Raises
+        ------
+        OptionError
+            If the run ended before the size of a stage was known.
+        """
+        if late := [stage.name for stage in self.stages if stage.late]:
+            raise OptionError(
+                f"{self.folder}: the run ended before it was known how many tasks {', '.join(late)} had, so nobody "
+                f"knows what the plan is like: take the history of a run that got further"
             )
-            for stage in self.stages
-        )
-        return Plan(stages, self.plan)
+        return Plan(recorded_stages(self.stages), self.plan, ())
 
     @property
     def attempts(self) -> int:
@@ -174,6 +181,45 @@ class RecordedRun:
                 f"how long its tasks take is not known: take the history of another run"
             )
         return found
+
+
+def recorded_stages(stages: Sequence[RecordedStage]) -> list[Stage]:
+    """Return stages as they were, with kernels that do nothing; late ones get their sizes as late as they did."""
+    waited_for = {name for stage in stages for name in stage.waits_for}
+    made: dict[str, Stage] = {}
+    for stage in stages:
+        whole = model_stage(
+            stage.name,
+            stage.shape,
+            stage.reads,
+            memory=Memory(projected_bytes=stage.projected_bytes),
+            idempotent=stage.idempotent,
+            holds_values=stage.name in waited_for,
+        )
+        made[stage.name] = _sized_late(whole, stage.waits_for, made) if stage.waits_for else whole
+    return list(made.values())
+
+
+def _sized_late(whole: Stage, waits_for: tuple[str, ...], made: Mapping[str, Stage]) -> Stage:
+    unknown = tuple(0 for _ in whole.shape)
+    reads = tuple(
+        replace(read, relation=All(made[read.stage].shape, unknown)) for read in whole.reads
+    )
+    outputs = tuple(replace(output, shape=unknown) for output in whole.outputs)
+    late = LateSize(waits_for=waits_for, resolve=_AsItWas(whole), reads_values=False)
+    return replace(whole, shape=unknown, inputs=reads, outputs=outputs, late=late)
+
+
+@dataclass(frozen=True, slots=True)
+class _AsItWas:
+    """A ``LateSize.resolve`` that gives a stage the size that it had."""
+
+    whole: Stage
+
+    def __call__(
+        self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
+    ) -> Stage:
+        return replace(self.whole, kernel=stage.kernel)
 
 
 def read_run(folder: Path) -> RecordedRun:
@@ -243,6 +289,8 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
         completed=int(described["completed"]),
         resumed=int(described["resumed"]),
         attempts=attempts,
+        waits_for=tuple(map(str, described.get("waits_for", ()))),
+        late=bool(described.get("late", False)),
     )
 
 

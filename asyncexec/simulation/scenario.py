@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -46,6 +46,15 @@ def _durations(given: Any, _: str) -> tuple[str, ...]:
     return tuple(map(str, given)) if isinstance(given, list | tuple) else (str(given),)
 
 
+def _late_tasks(given: Any, where: str) -> Mapping[str, int]:
+    """Return numbers of tasks by stage."""
+    if not isinstance(given, Mapping) or not all(type(n) is int for n in given.values()):
+        raise OptionError(
+            f"{where} is a table of stages and numbers of tasks, {{fetch = 100}}, not {given!r}"
+        )
+    return given
+
+
 def _rules(given: Any, where: str) -> tuple[str, ...]:
     rules = (given,) if isinstance(given, str) else given
     if not isinstance(rules, list | tuple) or not rules:
@@ -70,6 +79,9 @@ class PlanSection:
 
     task_memory: Annotated[int | str, _size] = 0
     """Memory that one task may hold."""
+
+    late_tasks: Annotated[Mapping[str, int], _late_tasks] = field(default_factory=dict[str, int])
+    """As for :func:`asyncexec.simulation.simulate`, of a plan by its path."""
 
     durations: Annotated[tuple[str, ...], _durations] = ()
     """``HOW`` for all stages, ``NAME=HOW`` for one."""
@@ -198,6 +210,7 @@ class Scenario:
             cluster=self.cluster,
             durations=durations_by_stage(self.plan.durations, [s.name for s in plan.stages]),
             noise=self.noise,
+            late_tasks=self.plan.late_tasks,
             retry=self.runs.retry,
             timeout=self.runs.timeout,
         )

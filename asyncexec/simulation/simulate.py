@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
@@ -22,8 +23,11 @@ from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.durations import Constant, Durations
 from asyncexec.simulation.figures import Simulated, figures_of
+from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.virtual_backend import VirtualBackend
+
+_NO_TASKS: Mapping[str, int] = MappingProxyType({})
 
 
 def simulate(
@@ -32,6 +36,7 @@ def simulate(
     *,
     durations: Durations | Mapping[str, Durations | float] | float = 1.0,
     noise: Noise | Mapping[str, Noise] = QUIET,
+    late_tasks: Mapping[str, int] = _NO_TASKS,
     straggler: Any = None,
     barriers: bool = False,
     retry: Any = None,
@@ -59,6 +64,8 @@ def simulate(
         What tasks take by nature; a number is seconds, the same for all.
     noise : Noise, or mapping of stage names to Noise
         What happens to attempts besides; nothing in a stage that the mapping does not name.
+    late_tasks : mapping of str to int
+        How many tasks stages have whose size is known only during a run, because the value of another stage gives it.
     straggler, barriers, retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
     seed : int
@@ -74,11 +81,13 @@ def simulate(
     Raises
     ------
     OptionError
-        If a figure is out of range, or the durations of a stage are not given.
+        If a figure is out of range, or the durations of a stage, or its number of tasks, are not given.
     ExecutionError
         If the simulated run fails.
     """
     cluster = cluster or Cluster()
+    plan = with_late_tasks(plan, late_tasks)
+    whole = sized_plan(plan)
     draws = Draws(
         seed,
         [_durations_of(s.name, durations) for s in plan.stages],
@@ -101,7 +110,7 @@ def simulate(
     )
     handle = RunHandle(0, run, fanout)
     if on_start is not None:
-        on_start(lambda: 1.0 - run.left / plan.tasks if plan.tasks else 1.0)
+        on_start(lambda: _share(run, whole))
     start = time.perf_counter()
     dispatch.add(handle, 0.0)
     backend.run(handle.finished.is_set)
@@ -110,13 +119,19 @@ def simulate(
     if run.error is not None:
         raise run.error
     return figures_of(
-        plan,
+        whole,
         run=run,
         backend=backend,
         driver_seconds=seconds,
         seed=seed,
         peak_bytes=budget.peak_bytes,
     )
+
+
+def _share(run: Run, plan: Plan) -> float:
+    """Return which share of the tasks of ``plan`` is complete."""
+    completed = sum(stage.figures.completed for stage in run.stages)
+    return completed / plan.tasks if plan.tasks else 1.0
 
 
 def _run_of(

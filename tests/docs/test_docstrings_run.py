@@ -49,11 +49,6 @@ LACKING = {
     "asyncexec.testing.virtual_clock.shuffle_tasks",
 }
 
-# What cannot run yet, and why.
-NOT_YET = {
-    "asyncexec.plan.plan.Plan.then_each": "stages whose size is known late are planned, and not run",
-}
-
 
 def of_this_package(found: object) -> bool:
     return getattr(found, "__module__", "").startswith("asyncexec")
@@ -102,8 +97,6 @@ PLACES = {name: place for place, name in public_names().items()}
 
 @pytest.mark.parametrize("place", EXAMPLES)
 def test_an_example_does_what_it_shows(place, tmp_path, monkeypatch):
-    if place in NOT_YET:
-        pytest.xfail(NOT_YET[place])
     monkeypatch.chdir(tmp_path)
     run(EXAMPLES[place])
 

@@ -66,12 +66,12 @@ def _trust(told: WhatIf) -> str:
     ended = "was cancelled" if run.status == "cancelled" else run.status
     return (
         f"What was measured is a part of the plan: the run {ended} with {run.completed:,} of "
-        f"{told.there.case.plan.tasks:,} tasks complete{before}. What is simulated is all of it."
+        f"{told.there.case.sized.tasks:,} tasks complete{before}. What is simulated is all of it."
     )
 
 
 def _tell_case(console: Console, compared: Comparison) -> None:
-    case, plan, seeds = compared.case, compared.case.plan, compared.seeds
+    case, plan, seeds = compared.case, compared.case.sized, compared.seeds
     tasks = "1 task" if plan.tasks == 1 else f"{plan.tasks:,} tasks"
     stages = "1 stage" if len(plan.stages) == 1 else f"{len(plan.stages):,} stages"
     many = "1 seed" if len(seeds) == 1 else f"medians of {len(seeds)} seeds"

@@ -1,0 +1,88 @@
+"""Numbers of tasks for stages whose size is known only during a run: a simulation has no values to learn them from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.errors import OptionError
+from asyncexec.plan.late import of_shape, resolved
+from asyncexec.plan.plan import Plan
+from asyncexec.plan.stage import LateSize, Read, Stage
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class OfShape:
+    """A ``LateSize.resolve`` that gives a stage a shape, and what it writes the same number of blocks."""
+
+    shape: Shape
+
+    def __call__(
+        self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
+    ) -> Stage:
+        # Values are not there, so nothing can take an item of them.
+        inputs = tuple(replace(i, item=False) if isinstance(i, Read) else i for i in stage.inputs)
+        outputs = tuple(
+            replace(
+                output, shape=tuple(n * b for n, b in zip(self.shape, output.block, strict=True))
+            )
+            for output in stage.outputs
+        )
+        return of_shape(replace(stage, inputs=inputs, outputs=outputs), self.shape, shapes)
+
+
+def with_late_tasks(plan: Plan, late_tasks: Mapping[str, int]) -> Plan:
+    """Return ``plan`` with as many tasks as ``late_tasks`` says in the stages whose size a value would give.
+
+    They are still sized when the stages that they wait for are complete.
+
+    Raises
+    ------
+    OptionError
+        If a number is missing, or is given for a stage whose size is known otherwise, or is negative.
+    """
+    late = [s.name for s in plan.stages if s.late is not None and s.late.reads_values]
+    for name, tasks in late_tasks.items():
+        if name not in late:
+            close = get_close_matches(name, late, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise OptionError(
+                f"simulation: late_tasks has a number for {name!r}; {hint}The stages that need one are: "
+                f"{', '.join(late) or 'none'}"
+            )
+        if tasks < 0:
+            raise OptionError(f"simulation: late_tasks[{name!r}] must not be negative, not {tasks}")
+    if missing := [name for name in late if name not in late_tasks]:
+        example = ", ".join(f"{name!r}: 100" for name in missing)
+        raise OptionError(
+            f"simulation: only a run can find out how many tasks these stages have: {', '.join(missing)}. Say how many "
+            f"to simulate: late_tasks={{{example}}}"
+        )
+    if not late:
+        return plan
+    stages = tuple(_of_tasks(s, late_tasks[s.name]) if s.name in late else s for s in plan.stages)
+    return replace(plan, stages=stages)
+
+
+def sized_plan(plan: Plan) -> Plan:
+    """Return a plan of :func:`with_late_tasks`, or of a recorded run, with all its sizes known from the start."""
+    if not any(stage.is_late for stage in plan.stages):
+        return plan
+    known: dict[str, Stage] = {}
+    for stage in plan.stages:
+        known[stage.name] = resolved(plan.name, stage, {}, known)
+    return Plan(known.values(), plan.name, ())
+
+
+def _of_tasks(stage: Stage, tasks: int) -> Stage:
+    unknown = [axis for axis, n in enumerate(stage.shape) if n == 0]
+    # All along one of the axes that are not known: what tasks take does not depend on their place.
+    shape = tuple(n or (tasks if axis == unknown[0] else 1) for axis, n in enumerate(stage.shape))
+    return replace(
+        stage, late=LateSize(waits_for=stage.waits_for, resolve=OfShape(shape), reads_values=False)
+    )
