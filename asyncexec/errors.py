@@ -125,7 +125,7 @@ class MemoryBudgetError(PlanError):
 
 
 class ConfigurationError(AsyncexecError, ValueError):
-    """What was asked for cannot be had; nothing has run."""
+    """A request that cannot be met; nothing has run."""
 
 
 class OptionError(ConfigurationError):

@@ -51,12 +51,12 @@ class Array:
 
     @property
     def own_spec(self) -> Spec | None:
-        """The spec it was made with; None where nobody gave one."""
+        """The spec it was made with; None where none was given."""
         return self._spec
 
     @property
     def spec(self) -> Spec:
-        """Where and with how much memory it is computed."""
+        """The place and the memory with which it is computed."""
         return self._spec or Spec()
 
     @property
@@ -76,17 +76,17 @@ class Array:
 
     @property
     def numblocks(self) -> tuple[int, ...]:
-        """How many chunks lie along each axis."""
+        """Number of chunks along each axis."""
         return chunking.grid(self.shape, self.chunks)
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """Number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """How many elements there are."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property

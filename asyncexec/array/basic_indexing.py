@@ -17,7 +17,7 @@ from asyncexec.plan.positions import Positions
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What an index shows: one view per axis of the input, the result's shape, and where each of its axes is from.
+    """The selection of an index: one view per axis of the input, the result's shape, and the origins of its axes.
 
     ``origins[axis]`` is the input axis that axis ``axis`` of the result shows; None for a new one.
     """

@@ -60,7 +60,7 @@ def map_blocks(
     new_axis : int or sequence of int
         Axes that the result has in addition: one chunk each, of length 1 unless ``chunks`` says otherwise.
     extra_memory : int or str
-        What the function needs beside its blocks, its result and one temporary of the size of the result.
+        What the function needs in addition to its blocks, its result and one temporary of the size of the result.
 
     Raises
     ------

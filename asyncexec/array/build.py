@@ -69,7 +69,7 @@ def apply_elementwise(
 
 
 def is_node(value: Any) -> bool:
-    """Whether ``value`` is a node rather than a constant."""
+    """Return True for a node, False for a constant."""
     return hasattr(value, "accesses")
 
 

@@ -1,4 +1,4 @@
-"""How an array shows itself."""
+"""Text and HTML that represent an array."""
 
 from __future__ import annotations
 

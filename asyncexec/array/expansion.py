@@ -65,7 +65,7 @@ def _rechunked(node: Rechunk, source: Node, most_bytes: int) -> Node:
 
 
 def _free(node: Node) -> bool:
-    """Whether all there is below is made of element numbers, so that any region of it is as cheap as any other."""
+    """Return True if a node is made of element numbers alone, so that any region of it is as cheap as any other."""
     while isinstance(node, View | Rechunk):
         node = node.inputs[0]
     return isinstance(node, Creation)

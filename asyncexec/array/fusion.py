@@ -1,12 +1,12 @@
-"""The optimizer: which nodes are computed together in one stage.
+"""The optimizer: it puts nodes together that are computed in one stage.
 
 Every node that is stored starts a group; a group becomes a stage. Nodes are visited from the results to the sources,
-so that all who need a node have been placed when its turn comes:
+so that all consumers of a node have been placed when its turn comes:
 
-- what is free (views, creations) goes to everyone who needs it;
+- what is free (views, creations) goes to every group that needs it;
 - anything else that one group alone needs, for one region a task, goes to that group if it can be computed on the way
   (see :meth:`~asyncexec.array.nodes.Node.accepts`), the group does not read too many arrays, and its memory fits;
-- the rest is stored, once, and read by all who need it. So nothing but what is free is ever computed twice.
+- any other node is stored, once, and read by all groups that need it. So only what is free is ever computed twice.
 
 A node that makes several arrays is computed once too, and those of its arrays that are read are stored.
 """
@@ -85,7 +85,7 @@ class FusionGroup:
 
     @property
     def reads(self) -> list[tuple[Node, AccessMap]]:
-        """What is read from storage: nodes, and what is needed of them."""
+        """Reads from storage: nodes, and the access to each."""
         return [(n, d) for n, ds in self.accesses.items() if n not in self.members for d in ds]
 
 
@@ -155,7 +155,7 @@ def _number(output: OutputOf) -> int:
 
 
 def _joins(found: FusionGroup, node: Node, fits: Callable[[FusionGroup], bool] | None) -> bool:
-    """Whether ``node`` can be computed in ``found``; then it is."""
+    """Compute ``node`` in ``found`` if that is possible, and return whether it is."""
     accesses = found.accesses[node]
     if len(accesses) != 1 or not node.accepts(accesses[0], found.grid):
         return False

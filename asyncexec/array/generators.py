@@ -1,4 +1,4 @@
-"""What the blocks of created arrays hold, from the numbers of their elements."""
+"""Contents of created arrays, block by block, from the numbers of their elements."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Diagonal:
 
 @dataclass(frozen=True, slots=True)
 class Triangle:
-    """Whether an element lies on or below the ``k``-th diagonal."""
+    """True for elements on or below the ``k``-th diagonal."""
 
     k: int
 

@@ -1,4 +1,4 @@
-"""What one task of an array stage does with its blocks: a small program, run step by step on the worker.
+"""The kernels of array stages: the steps that a task runs on its blocks, one after another, on the worker.
 
 Everything here is pure, can be pickled, and depends on NumPy alone. A step's function is called as
 ``function(index, values)`` with the task's index and the blocks it needs.

@@ -93,7 +93,7 @@ def _plan_name(roots: Sequence[Node]) -> str:
 
 
 def _main_operation(node: Node) -> str:
-    """Return the operation that is told of: views and copies are told of only where there is nothing else."""
+    """Return the operation that names a node: views and copies only where there is nothing else."""
     found = node
     while isinstance(found, View | Rechunk | Copy) and found.inputs[0].operation:
         if isinstance(found, Copy) and found.operation == "rechunk":

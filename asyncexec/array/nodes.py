@@ -68,7 +68,7 @@ class Node(Protocol):
         ...
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
-        """Whether tasks over ``grid`` can compute ``out`` on the way, rather than read it."""
+        """Return True if tasks over ``grid`` can compute ``out`` themselves, rather than read it from storage."""
         ...
 
     def function(self, out: AccessMap) -> BlockFunction:
@@ -76,7 +76,7 @@ class Node(Protocol):
         ...
 
     def working_bytes(self, out: AccessMap) -> int:
-        """Return what that needs in memory beside the blocks it takes and the block it makes."""
+        """Return the bytes needed in addition to the blocks it takes and the block it makes."""
         ...
 
 

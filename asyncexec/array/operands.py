@@ -1,4 +1,4 @@
-"""What may stand beside an array in an expression, as nodes; and which spec the result has."""
+"""Operands of expressions: scalars and NumPy arrays as constants or nodes, and the spec that a result has."""
 
 from __future__ import annotations
 

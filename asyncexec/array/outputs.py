@@ -77,7 +77,7 @@ class OutputOf:
 
     @property
     def output(self) -> ArrayOutput:
-        """What the node that makes it says of it."""
+        """The description of an array by the node that makes it."""
         return self.maker.outputs[self.number]
 
     @property

@@ -1,4 +1,4 @@
-"""What a task of a stage is projected to need in memory.
+"""The projected memory of a task of a stage.
 
 projected = reserved
           + for each input: what is read of it, and its encoded copy while it is decoded
@@ -30,7 +30,7 @@ ZARR_CHUNKS_AT_ONCE = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StorageLayout:
-    """How what is read lies in storage.
+    """The layout in storage of an array that is read.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class StorageLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskMemoryLimit:
-    """What tasks may hold, and how to find out how inputs lie."""
+    """The memory that a task may hold, and the storage layout of its inputs."""
 
     allowed_bytes: int
     reserved_bytes: int
@@ -72,7 +72,7 @@ class TaskMemoryLimit:
         )
 
     def fits(self, group: FusionGroup) -> bool:
-        """Whether a task of ``group`` stays within what is allowed."""
+        """Return True if a task of ``group`` stays within what is allowed."""
         return self.memory(group).fits
 
     def _read(self, node: Node, access: AccessMap) -> tuple[int, int]:
@@ -127,7 +127,7 @@ def _written_of(group: FusionGroup, root: Node) -> tuple[int, int]:
 
 
 def _contiguous(group: FusionGroup, root: Node) -> bool:
-    """Whether a task's result lies in memory in order, so that it is encoded without a copy."""
+    """Return True if a task's result lies in memory in order, so that it is encoded without a copy."""
     if any(isinstance(node, View) for node in group.members):
         # NumPy's results keep the order of what they are made of.
         return False

@@ -1,4 +1,4 @@
-"""How reductions are put together from parts: start with a block, merge partial results, finish.
+"""Reductions in three steps: start with a block, merge partial results, finish.
 
 A partial result is one or more arrays, with length 1 along the reduced axes; their merging is associative, so that a
 reduction can go through any tree.
@@ -46,7 +46,7 @@ class Reducer(Protocol):
         ...
 
     def working_bytes(self, elements: int) -> int:
-        """Return what :meth:`start` needs in memory beside block and result, for a block of ``elements``."""
+        """Return what :meth:`start` needs in memory in addition to block and result, for a block of ``elements``."""
         ...
 
 
@@ -155,7 +155,7 @@ def _squares(block: Part, mean: Part, axes: Axes) -> Part:
 
 @dataclass(frozen=True, slots=True)
 class ArgExtreme:
-    """Where the first minimum or maximum is: its value, and its number among the reduced elements.
+    """Position of the first minimum or maximum: its value, and its number among the reduced elements.
 
     ``extents`` are the lengths of the array; with ``flat`` numbers count all elements, in C order.
     """

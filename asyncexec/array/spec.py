@@ -1,4 +1,4 @@
-"""Where arrays are computed, and with how much memory."""
+"""The place and the memory with which arrays are computed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ type Compressor = Literal["default"] | Mapping[str, Any] | Any | None
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """Where and with how much memory arrays are computed.
+    """The place and the memory with which arrays are computed.
 
     >>> spec = ax.Spec(allowed_mem="500MB", executor="threads", executor_options={"max_workers": 2})
     >>> spec.allowed_bytes
@@ -90,7 +90,7 @@ class Spec:
 
     @property
     def free_bytes(self) -> int:
-        """What a task may hold of data."""
+        """Bytes of data that a task may hold."""
         return self.allowed_bytes - self.reserved_bytes
 
     __hash__ = None  # type: ignore[assignment]  # options are mappings

@@ -1,4 +1,4 @@
-"""What to run: plans, stages, relations between stages, memory arithmetic, validation, fingerprint.
+"""Plans, and what they consist of: stages, relations between stages, memory arithmetic, validation, fingerprint.
 
 The names load when they are first used: workers need the arithmetic of index spaces and nothing else,
 and must not wait for NumPy and networkx.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class StageOptions(TypedDict, total=False):
-    """How the tasks of a stage of plain functions are run; all may be left out.
+    """Options of a stage of plain functions; all may be left out.
 
     Attributes
     ----------

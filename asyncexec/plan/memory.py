@@ -62,7 +62,7 @@ def format_bytes(size: float) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """What one task of a stage is projected to need, and may need; all in bytes.
+    """The memory that one task of a stage is projected to need, and is allowed; all in bytes.
 
     Attributes
     ----------
@@ -71,7 +71,7 @@ class Memory:
     reserved_bytes
         What a worker holds before any data: the interpreter and its libraries.
     allowed_bytes
-        What a worker may hold; None where nobody said.
+        What a worker may hold; None where no limit is known.
     chunk_bytes
         The largest chunk among inputs and outputs, to say which chunk size would fit.
     """
@@ -83,7 +83,7 @@ class Memory:
 
     @property
     def fits(self) -> bool:
-        """Whether the projection is within what is allowed."""
+        """True if the projection is within what is allowed."""
         return self.allowed_bytes is None or self.projected_bytes <= self.allowed_bytes
 
     @property

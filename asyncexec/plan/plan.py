@@ -213,12 +213,12 @@ class Plan:
 
     @property
     def tasks(self) -> int:
-        """How many tasks there are in all, as far as is known before the plan runs."""
+        """Number of tasks in all, as far as is known before the plan runs."""
         return sum(stage.tasks for stage in self.stages)
 
     @property
     def write_bytes(self) -> int:
-        """How many bytes (not encoded) will be written in all."""
+        """Bytes (not encoded) that will be written in all."""
         return sum(stage.write_bytes for stage in self.stages)
 
     @property
@@ -228,7 +228,7 @@ class Plan:
 
     @cached_property
     def fingerprint(self) -> str:
-        """What the plan computes, as a hash that is the same in every process."""
+        """A hash of what the plan computes, the same in every process."""
         from asyncexec.plan.fingerprint.plan_fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
 
         return fingerprint(self)

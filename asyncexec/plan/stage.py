@@ -107,7 +107,7 @@ class ChunkedOutput:
 
 
 class TaskIO(Protocol):
-    """How a task of an array stage gets its inputs and leaves its output; made by a workspace, picklable."""
+    """The reading of inputs and writing of outputs of a task of an array stage; made by a workspace, picklable."""
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and how many bytes (not encoded) were read."""
@@ -174,7 +174,7 @@ class Stage:
     outputs : tuple of ChunkedOutput
         The arrays written; empty for a stage that puts out values (Python objects).
     operation : str
-        What users call it (``"sum"``); messages and pictures use it beside the name.
+        What users call it (``"sum"``); messages and pictures use it in addition to the name.
     memory : Memory
     resources : mapping of str to float
         What one task takes of the named resources (``{"gpus": 1}``).
@@ -203,7 +203,7 @@ class Stage:
 
     @property
     def tasks(self) -> int:
-        """How many tasks the stage has, as far as is known."""
+        """Number of tasks of the stage, as far as is known."""
         return math.prod(self.shape)
 
     @property
@@ -228,12 +228,12 @@ class Stage:
 
     @property
     def holds_values(self) -> bool:
-        """Whether the stage puts out values rather than chunks."""
+        """True if the stage puts out values rather than chunks."""
         return not self.outputs
 
     @property
     def write_bytes(self) -> int:
-        """How many bytes (not encoded) the stage writes in all."""
+        """Bytes (not encoded) that the stage writes in all."""
         return sum(output.nbytes for output in self.outputs)
 
 
@@ -257,12 +257,12 @@ class Stages(Protocol):
 
     @property
     def tasks(self) -> int:
-        """How many tasks there are in all, as far as is known."""
+        """Number of tasks in all, as far as is known."""
         ...
 
     @property
     def write_bytes(self) -> int:
-        """How many bytes (not encoded) will be written in all."""
+        """Bytes (not encoded) that will be written in all."""
         ...
 
     @property

@@ -1,4 +1,4 @@
-"""Checks that a plan could run, before anything runs; every message names who is to blame.
+"""Checks that a plan could run, before anything runs; every message names the stage at fault.
 
 All of it costs time in proportion to the stages (and axes), never to the tasks.
 """

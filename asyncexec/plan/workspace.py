@@ -1,8 +1,7 @@
-"""Where a plan's chunks live while it runs: the seam between the scheduler and storage.
+"""The workspace of a run, where a plan's chunks live: the interface between the scheduler and storage.
 
 All methods may block and are called in a worker thread, except ``release``, which is called on the event loop and must
-only take note. Which tasks are complete is for the workspace to know (by the chunks that are there, say):
-nothing tells it.
+only take note. The workspace itself finds out which tasks are complete (by the chunks that are there, say).
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class OpenWorkspace(Protocol):
         ...
 
     def releases(self, stage: Stage) -> bool:
-        """Whether :meth:`release` is wanted for the chunks of ``stage``."""
+        """Return True if :meth:`release` is wanted for the chunks of ``stage``."""
         ...
 
     def release(self, stage: str, tasks: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""What functions, classes and modules are made of, for :mod:`asyncexec.plan.fingerprint.digest`.
+"""The parts of functions, classes and modules that count, for :mod:`asyncexec.plan.fingerprint.digest`.
 
 A user's function is its bytecode, constants, defaults, closure values and the globals it uses, followed into the
 functions and classes it calls. What belongs to Python or to an installed package counts by its name and the package's
@@ -134,7 +134,7 @@ def _member(value: Any) -> Any:
 
 
 def is_installed(module: str) -> bool:
-    """Whether ``module`` belongs to Python or to an installed package."""
+    """Return True if ``module`` belongs to Python or to an installed package."""
     loaded = sys.modules.get(module)
     file = getattr(loaded, "__file__", None)
     if file is None:

@@ -1,4 +1,4 @@
-"""What a plan computes, as a hash that is the same in every process."""
+"""The fingerprint of a plan: a hash of what it computes that is the same in every process."""
 
 from __future__ import annotations
 

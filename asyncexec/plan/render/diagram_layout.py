@@ -1,4 +1,4 @@
-"""Where the boxes and lines of a layered drawing go.
+"""The layout of a layered drawing: positions of boxes and lines.
 
 After Sugiyama, Tagawa and Toda (1981): boxes are put in layers below what they read, long lines get a bend in every
 layer they pass, the order within layers is improved by barycentres, and the coordinates are those that keep lines
@@ -32,7 +32,7 @@ _SWEEPS = 12
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layout:
-    """Where everything goes; (0, 0) is the upper left corner.
+    """Positions in a drawing; (0, 0) is the upper left corner.
 
     Attributes
     ----------
@@ -102,7 +102,7 @@ def _edge_of(centre: Point, size: tuple[float, float], side: float) -> Point:
 
 
 def _ranks(names: Mapping[str, object], edges: Sequence[tuple[str, str]]) -> dict[str, int]:
-    """Return each box's layer: below all it reads, and sources right above who reads them first."""
+    """Return each box's layer: below all it reads, and sources right above their first readers."""
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(names)
     graph.add_edges_from(edges)
@@ -159,7 +159,7 @@ def _ordered(layers: _Layers, above: _Neighbours, below: _Neighbours) -> _Layers
 
 
 def _sort(row: list[_Node], fixed: list[_Node], neighbours: _Neighbours) -> None:
-    """Sort ``row`` by the mean position of its neighbours in ``fixed``; who has none stays about where it is."""
+    """Sort ``row`` by the mean position of its neighbours in ``fixed``; a box without any stays about where it is."""
     position = {node: i / max(len(fixed), 1) for i, node in enumerate(fixed)}
     own = {node: i / max(len(row), 1) for i, node in enumerate(row)}
     means = {n: fmean([position[m] for m in neighbours[n]] or [own[n]]) for n in row}
