@@ -46,6 +46,8 @@ An error says what happened, where (plan, stage, task, chunk, attempt, worker) a
 
 from __future__ import annotations
 
+from typing import Self
+
 __all__ = [
     "ArrayNotFoundError",
     "AsyncexecError",
@@ -138,6 +140,13 @@ class UnknownExecutorError(ConfigurationError):
 
 class MissingExtraError(ConfigurationError, ImportError):
     """An optional dependency is not installed; the message holds the install command."""
+
+    @classmethod
+    def of(cls, what: str, package: str, *, extra: str) -> Self:
+        """Return the error that ``what`` needs a package, which an extra of asyncexec brings."""
+        return cls(
+            f'{what} needs {package}, which is not installed. Install it: pip install "asyncexec[{extra}]"'
+        )
 
 
 class ResourceError(ConfigurationError):

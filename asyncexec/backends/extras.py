@@ -20,11 +20,9 @@ def install_command(executor: str, distribution: str = "asyncexec") -> str:
     return f'pip install "{distribution}[{extra_of(executor)}]"'
 
 
-def missing_extra(executor: str, lacking: str) -> MissingExtraError:
-    """Return the error that says what an executor of asyncexec lacks, and how to install it."""
-    return MissingExtraError(
-        f"executor {executor!r} needs {lacking}. Install it: {install_command(executor)}"
-    )
+def missing_extra(executor: str, package: str) -> MissingExtraError:
+    """Return the error that an executor of asyncexec needs a package."""
+    return MissingExtraError.of(f"executor {executor!r}", repr(package), extra=extra_of(executor))
 
 
 def need(executor: str, *modules: str) -> None:
@@ -44,4 +42,4 @@ def need(executor: str, *modules: str) -> None:
     """
     for module in modules or (executor,):
         if find_spec(module) is None:
-            raise missing_extra(executor, f"{module!r}, which is not installed")
+            raise missing_extra(executor, module)

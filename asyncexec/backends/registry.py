@@ -211,9 +211,10 @@ def _callable(found: Any, name: str) -> Constructor:
 
 
 def _missing(name: str, error: ImportError, distribution: str) -> MissingExtraError:
+    ours = distribution in {"asyncexec", ""} and name.replace("-", "_").isidentifier()
+    if ours and error.name:
+        return missing_extra(name, error.name)
     lacking = f"{error.name!r}, which is not installed" if error.name else f"more: {error}"
-    if distribution in {"asyncexec", ""} and name.replace("-", "_").isidentifier():
-        return missing_extra(name, lacking)
     return MissingExtraError(
         f"executor {name!r} (of {distribution or name.partition('.')[0]}) needs {lacking}. "
         f"Install what it needs"

@@ -133,9 +133,8 @@ def _choose(file_format: str) -> str:
         )
     installed = find_spec("pyarrow") is not None
     if file_format == "parquet" and not installed:
-        raise MissingExtraError(
-            "History(format='parquet') needs the package pyarrow, which is not installed. "
-            "Install it with: pip install \"asyncexec[report]\", or write format='csv'"
+        raise MissingExtraError.of(
+            "History with format='parquet' rather than 'csv'", "pyarrow", extra="report"
         )
     return ("parquet" if installed else "csv") if file_format == "auto" else file_format
 

@@ -132,7 +132,5 @@ def _standard_error() -> Console:
     try:
         from rich.console import Console  # noqa: PLC0415 - an optional extra
     except ImportError as error:
-        raise MissingExtraError(
-            'Progress needs the package rich, which is not installed. Install it with: pip install "asyncexec[cli]"'
-        ) from error
+        raise MissingExtraError.of("Progress", "rich", extra="cli") from error
     return Console(stderr=True)

@@ -301,9 +301,7 @@ def _table(folder: Path) -> dict[str, NDArray[Any]]:
         try:
             parquet: Any = import_module("pyarrow.parquet")
         except ImportError as error:
-            raise MissingExtraError(
-                f'{path} is read with pyarrow, not installed here: pip install "asyncexec[report]"'
-            ) from error
+            raise MissingExtraError.of(f"reading {path}", "pyarrow", extra="report") from error
         table = parquet.read_table(path, columns=list(_COLUMNS))
         return {name: table[name].to_numpy().astype(kind) for name, kind in _COLUMNS.items()}
     with (folder / "attempts.csv").open(newline="", encoding="utf-8") as file:

@@ -19,9 +19,7 @@ def require_extras() -> None:
     """
     missing = [name for name in NEEDED if not installed(name)]
     if missing:
-        raise MissingExtraError(
-            f'the demo needs {", ".join(missing)}, not installed here: pip install "asyncexec[demo]"'
-        )
+        raise MissingExtraError.of("the demo", ", ".join(missing), extra="demo")
 
 
 def installed(name: str) -> bool:

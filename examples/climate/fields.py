@@ -160,6 +160,4 @@ def _years(time: Any) -> NDArray[np.int64]:
 
 
 def _missing(package: str) -> MissingExtraError:
-    return MissingExtraError(
-        f'the demo needs {package}, not installed here: pip install "asyncexec[demo]"'
-    )
+    return MissingExtraError.of("the demo", package, extra="demo")

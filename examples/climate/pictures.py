@@ -180,9 +180,7 @@ def new_figure(width: float, height: float) -> Figure:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415 - an extra
         from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
     except ImportError as error:
-        raise MissingExtraError(
-            'the demo draws with matplotlib, not installed here: pip install "asyncexec[demo]"'
-        ) from error
+        raise MissingExtraError.of("the demo", "matplotlib", extra="demo") from error
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure

@@ -10,8 +10,6 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "cubed":
         raise
-    raise MissingExtraError(
-        'running Cubed plans needs Cubed, which is not installed. Install it: pip install "asyncexec[cubed]"'
-    ) from error
+    raise MissingExtraError.of("running Cubed plans", "Cubed", extra="cubed") from error
 
 __all__ = ["AsyncexecExecutor", "compute", "plan_of", "register_name", "unregister_name"]

@@ -71,14 +71,11 @@ def _remote_store(location: Location, *, read_only: bool) -> Store:
 
 
 def _obstore_store(location: Location, *, read_only: bool) -> Store:
-    extra = EXTRAS[location.scheme]
     try:
         obstore = importlib.import_module("obstore.store")
     except ImportError as error:
-        raise MissingExtraError(
-            f"{location} needs the package obstore, which is not installed. "
-            f"Install it with: pip install 'asyncexec[{extra}]'"
-        ) from error
+        extra = EXTRAS[location.scheme]
+        raise MissingExtraError.of(str(location), "obstore", extra=extra) from error
     return ObjectStore(obstore.from_url(location.url, **location.options), read_only=read_only)
 
 

@@ -98,7 +98,7 @@ def test_other_urls_are_served_by_fsspec(tmp_path):
 def test_a_missing_extra_is_answered_with_the_install_command(monkeypatch, url, extra):
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.setitem(sys.modules, "obstore.store", None)
-    with pytest.raises(MissingExtraError, match=rf"pip install 'asyncexec\[{extra}\]'"):
+    with pytest.raises(MissingExtraError, match=rf'pip install "asyncexec\[{extra}\]"'):
         open_place(locate(url))
 
 
