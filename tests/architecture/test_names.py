@@ -9,7 +9,6 @@ from tests.architecture.test_floors import FLOORS, unit_of
 # What has two homes still. It may only get shorter: a name that is mended is taken off.
 STILL_TWICE = {
     "FrameReader",
-    "Function",
 }
 
 type Homes = dict[str, set[str]]

@@ -1,4 +1,4 @@
-"""AWS Lambda: each batch is one synchronous invocation of a function that has been deployed beforehand."""
+"""The ``aws-lambda`` executor: each batch is one synchronous invocation of a function deployed beforehand."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
-from asyncexec.backends.aws_lambda.function import Function
+from asyncexec.backends.aws_lambda.function import LambdaFunction
 from asyncexec.backends.aws_lambda.options import LambdaOptions
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
@@ -19,7 +19,7 @@ class LambdaBackend(CallsBackend):
     """Run tasks in a Lambda function whose handler is ``asyncexec.backends.aws_lambda.worker_side.handler``.
 
     ``asyncexec lambda package`` builds what to deploy. Lambda cannot stop a function from outside: a task that is
-    cancelled or times out while it runs is *given up*. Its function computes on, and is billed, until it returns or
+    cancelled or times out while it runs is *abandoned*. Its function computes on, and is billed, until it returns or
     runs into its own timeout, and a late write cannot be prevented.
 
     Its options are the fields of :class:`LambdaOptions`.
@@ -27,7 +27,7 @@ class LambdaBackend(CallsBackend):
     Raises
     ------
     OptionError
-        If an option is not what it should be.
+        If the value of an option is not allowed.
     MissingExtraError
         If aiobotocore is not installed.
     """
@@ -51,4 +51,4 @@ class LambdaBackend(CallsBackend):
         capabilities = dataclasses.replace(
             self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )
-        super().__init__(Function(options, capabilities))
+        super().__init__(LambdaFunction(options, capabilities))

@@ -1,6 +1,7 @@
-"""How calls ended whose function did not answer: a timeout, a dead sandbox, an error of the handler.
+"""Outcomes of calls whose function did not answer: a timeout, a dead sandbox, an error of the handler.
 
-Lambda says so in JSON, ``{"errorType": …, "errorMessage": …, "stackTrace": […]}``, and in the words of its messages.
+Lambda reports these as JSON, ``{"errorType": …, "errorMessage": …, "stackTrace": […]}``, and by the wording of its
+messages.
 """
 
 from __future__ import annotations
@@ -9,11 +10,11 @@ import json
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from asyncexec.backends.aws_lambda.marks import Mark, last_mark, out_of_memory
+from asyncexec.backends.aws_lambda.start_marks import StartMark, last_start_mark, out_of_memory
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
-# The deployment is at fault: nothing can ever run.
+# Errors of the deployment, with which nothing can ever run.
 _UNUSABLE = frozenset(
     {
         "Runtime.HandlerNotFound",
@@ -26,18 +27,18 @@ _UNUSABLE = frozenset(
 
 
 def outcomes_of(
-    payload: bytes, log: str, *, attempts: Collection[int], function: str, running: Mark
+    payload: bytes, log: str, *, attempts: Collection[int], function: str, running: StartMark
 ) -> list[Outcome]:
     """Return the outcomes of a call's attempts.
 
     Parameters
     ----------
     payload : bytes
-        What Lambda answered.
+        The answer of Lambda.
     log : str
         The end of the function's log.
     attempts : collection of int
-        Those of the call that have no outcome yet, in order.
+        The attempts of the call without an outcome, in order.
     function : str
         For messages.
     running : Mark
@@ -48,17 +49,17 @@ def outcomes_of(
     BackendError
         If the function cannot be used as it is deployed.
     """
-    told = _told(payload)
-    kind, message = str(told.get("errorType", "")), str(told.get("errorMessage", ""))
+    details = _parse(payload)
+    kind, message = str(details.get("errorType", "")), str(details.get("errorMessage", ""))
     if kind in _UNUSABLE:
         raise BackendError(
             f"executor 'aws-lambda': function {function!r} cannot be started: {kind}: {message}. "
             f"Build it with `asyncexec lambda package`, for the function's Python and architecture"
         )
-    status, error = _ending(kind, message, told, log, function)
+    status, error = _status_and_error(kind, message, details, log, function)
     if status is Status.FAILED:
         return [Outcome(a, status, running.worker, running.at, error=error) for a in attempts]
-    mark = last_mark(log)
+    mark = last_start_mark(log)
     if mark is None or mark.attempt not in attempts:
         mark = running
     return [
@@ -69,20 +70,20 @@ def outcomes_of(
     ]
 
 
-def _told(payload: bytes) -> Mapping[str, Any]:
+def _parse(payload: bytes) -> Mapping[str, Any]:
     try:
-        told = json.loads(payload)
+        details = json.loads(payload)
     except ValueError:
-        told = None
+        details = None
     return (
-        told
-        if isinstance(told, Mapping)
+        details
+        if isinstance(details, Mapping)
         else {"errorMessage": payload[:1000].decode("utf-8", "replace")}
     )
 
 
-def _ending(
-    kind: str, message: str, told: Mapping[str, Any], log: str, function: str
+def _status_and_error(
+    kind: str, message: str, details: Mapping[str, Any], log: str, function: str
 ) -> tuple[Status, ErrorInfo]:
     if kind == "Sandbox.Timedout" or "Task timed out after" in message:
         return Status.TIMED_OUT, ErrorInfo(
@@ -99,9 +100,9 @@ def _ending(
             "builtins.MemoryError" if memory else kind or "Runtime.ExitError",
             message=f"the sandbox of function {function!r} died: {message}",
         )
-    trace = told.get("stackTrace")
+    trace = details.get("stackTrace")
     text = "".join(map(str, trace)) if isinstance(trace, list) else ""
-    # Python's names its class without its module.
+    # Lambda's Python runtime gives the name of the class without its module.
     return Status.FAILED, ErrorInfo(
         kind or "Unhandled",
         message=f"function {function!r}: {message}",

@@ -1,4 +1,4 @@
-"""The clients of AWS that the driver uses, and what their errors say."""
+"""The AWS clients that the driver uses, and the meaning of their errors."""
 
 from __future__ import annotations
 
@@ -13,43 +13,43 @@ from asyncexec.errors import BackendError, OptionError
 CONNECT_SECONDS = 10.0
 # Lambda ends a function after 15 minutes at the latest, and then answers.
 READ_SECONDS = 960.0
-# Network devices on the way forget connections on which nothing is said, within minutes.
+# Network devices on the way drop connections without traffic within minutes.
 _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class Clients(NamedTuple):
-    """Clients of aiobotocore; ``objects`` is None where no bucket is used."""
+    """The clients of aiobotocore; ``objects`` is None if no bucket is used."""
 
     functions: Any
     objects: Any
 
 
-async def connect(
+async def create_clients(
     stack: AsyncExitStack,
     *,
     region: str | None,
     profile: str | None,
     endpoint_url: str | None,
-    most: int,
+    max_connections: int,
     bucket: bool,
 ) -> Clients:
-    """Return clients that live as long as ``stack``.
+    """Create clients, which are closed with ``stack``.
 
     Parameters
     ----------
     stack : AsyncExitStack
     region, profile, endpoint_url : str, optional
     most : int
-        How many connections each may have.
+        The number of connections that each may have.
     bucket : bool
-        Whether objects are needed too.
+        True if a client of S3 is needed too.
 
     Raises
     ------
     OptionError
         If region or profile are missing or unknown.
     BackendError
-        If a client cannot be made for another reason.
+        If a client cannot be created for another reason.
     """
     from botocore.exceptions import (
         BotoCoreError,
@@ -59,10 +59,10 @@ async def connect(
 
     thread = SystemThread("aws-lambda")
     try:
-        # Imports and reads megabytes of JSON.
+        # This imports and reads megabytes of JSON, so not in the event loop.
         session = await thread.run(partial(_session, profile, objects=bucket))
         enter = stack.enter_async_context
-        arguments = {"region_name": region, "config": _config(most)}
+        arguments = {"region_name": region, "config": _config(max_connections)}
         functions = await enter(
             session.create_client("lambda", endpoint_url=endpoint_url, **arguments)
         )
@@ -82,7 +82,7 @@ async def connect(
 
 
 def code_of(error: Exception) -> tuple[str, int]:
-    """Return the code and HTTP status of an error that the service answered with; ``("", 0)`` of any other."""
+    """Return the code and HTTP status of an error response of the service; ``("", 0)`` for any other error."""
     response = getattr(error, "response", None)
     if not isinstance(response, dict):
         return "", 0
@@ -91,7 +91,7 @@ def code_of(error: Exception) -> tuple[str, int]:
 
 
 def is_no_connection(error: Exception) -> bool:
-    """Whether the request never reached the service."""
+    """Return whether the request never reached the service."""
     from botocore.exceptions import (
         ConnectTimeoutError,
         EndpointConnectionError,
@@ -101,7 +101,7 @@ def is_no_connection(error: Exception) -> bool:
 
 
 def is_no_credentials(error: Exception) -> bool:
-    """Whether there was nothing to sign the request with."""
+    """Return whether there were no credentials to sign the request."""
     from botocore.exceptions import (
         NoCredentialsError,
         PartialCredentialsError,
@@ -123,15 +123,15 @@ def _session(profile: str | None, *, objects: bool) -> Any:
     return session
 
 
-def _config(most: int) -> Any:
+def _config(max_connections: int) -> Any:
     from aiobotocore.config import AioConfig
 
     return AioConfig(
-        # Trying again is the scheduler's.
+        # Retries are the scheduler's.
         retries={"total_max_attempts": 1},
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
-        max_pool_connections=most + 4,
+        max_pool_connections=max_connections + 4,
         connector_args={"socket_factory": _socket},
     )
 

@@ -1,4 +1,4 @@
-"""A function as it is deployed, and whether it fits what is asked of it."""
+"""The configuration of a deployed function, and checks of it."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from asyncexec.errors import BackendError, OptionError
 
 
 class Deployment(NamedTuple):
-    """What Lambda tells about a function."""
+    """The configuration of a function."""
 
     state: str
     """``"Active"``, ``"Pending"``, ``"Inactive"`` or ``"Failed"``."""
     reason: str
-    """Why it is in that state."""
+    """The reason for its state."""
     memory_bytes: int | None
     timeout: float | None
-    """In seconds; Lambda ends what runs longer."""
+    """In seconds; Lambda ends a longer invocation."""
     runtime: str
-    """``"python3.12"``, say; ``""`` for a container image."""
+    """For example ``"python3.12"``; ``""`` for a container image."""
 
     @classmethod
-    def told(cls, configuration: Mapping[str, Any]) -> Self:
-        """Return what an answer of GetFunctionConfiguration says."""
+    def from_configuration(cls, configuration: Mapping[str, Any]) -> Self:
+        """Parse an answer of GetFunctionConfiguration."""
         memory, timeout = configuration.get("MemorySize"), configuration.get("Timeout")
         return cls(
             str(configuration.get("State", "Active")),
@@ -35,10 +35,10 @@ class Deployment(NamedTuple):
         )
 
 
-def check(deployment: Deployment, function: str, *, timeout: float | None) -> None:
-    """Raise unless tasks can run in the function for as long as they may.
+def check_deployment(deployment: Deployment, function: str, *, timeout: float | None) -> None:
+    """Check that tasks can run in the function, for as long as they may.
 
-    Raises BackendError if the function cannot run, or runs another Python, and OptionError if it is ended before
+    Raises BackendError if the function cannot run, or runs another Python, and OptionError if Lambda ends it before
     ``timeout``.
     """
     where = f"executor 'aws-lambda': function {function!r}"

@@ -1,7 +1,7 @@
-"""What travels between the driver and a Lambda function, as JSON: a call, and the outcomes of its jobs.
+"""The JSON messages between the driver and a Lambda function: a call, and the outcomes of its attempts.
 
-What is too large for a message lies in a bucket, and the message says where and what its digest is: a bucket that
-somebody else can write to does not make a worker run what the driver has not sent.
+A payload that is too large for a message is put into a bucket, and the message holds its location and its digest: so a
+worker runs nothing but what the driver has sent, even if others can write to the bucket.
 """
 
 from __future__ import annotations
@@ -18,47 +18,47 @@ from asyncexec.worker.remote_batch import RemoteBatch
 
 VERSION = 1
 MESSAGE_BYTES = 6 * 1024 * 1024
-"""What Lambda takes as the payload of a synchronous call, and as its response."""
+"""The largest payload of a synchronous call, and the largest response, that Lambda takes."""
 
-# In base64, with some room for what stands around it.
+# The size before base64, with some room for the rest of the message.
 LARGEST_BYTES = (MESSAGE_BYTES - 4096) * 3 // 4
 
 
-class Stored(NamedTuple):
-    """Where something too large for a message lies."""
+class StoredObject(NamedTuple):
+    """An object in a bucket, with the digest of its content."""
 
     bucket: str
     key: str
     sha256: str
 
 
-class Place(NamedTuple):
-    """Where an answer that is too large for a message is to be put."""
+class ObjectLocation(NamedTuple):
+    """The location for an answer that is too large for a message."""
 
     bucket: str
     key: str
 
 
 class Request(NamedTuple):
-    """What a worker is asked: a call, or where it lies; and where a large answer goes, if anywhere."""
+    """A call, or the object that holds it; and the location for a large answer, if there is one."""
 
-    call: bytes | Stored
-    answer: Place | None
+    call: bytes | StoredObject
+    answer: ObjectLocation | None
 
 
 def encode_request(request: Request) -> bytes:
     """Return the event of an invocation."""
-    call, place = request
-    answer = json.dumps(place)
-    if isinstance(call, Stored):
+    call, location = request
+    answer = json.dumps(location)
+    if isinstance(call, StoredObject):
         return f'{{"asyncexec":{VERSION},"stored":{json.dumps(call)},"answer":{answer}}}'.encode()
-    # By hand, since base64 needs no escapes, and there may be megabytes of it.
+    # Formatted by hand: base64 needs no escapes, and there may be megabytes of it.
     head = f'{{"asyncexec":{VERSION},"answer":{answer},"call":"'.encode()
     return b"".join([head, base64.b64encode(call), b'"}'])
 
 
 def decode_request(event: Any) -> Request:
-    """Return what :func:`encode_request` made, as Lambda hands it to a handler.
+    """Decode the event of an invocation, as Lambda passes it to a handler.
 
     Raises ValueError if the event is something else.
     """
@@ -67,25 +67,25 @@ def decode_request(event: Any) -> Request:
             f"this function runs tasks of asyncexec (messages of version {VERSION}), and the event is none. "
             f"If it comes from an engine, deploy the function again with the engine's version"
         )
-    stored, place = event.get("stored"), event.get("answer")
-    call = Stored(*stored) if stored else base64.b64decode(event["call"])
-    return Request(call, Place(*place) if place else None)
+    stored, location = event.get("stored"), event.get("answer")
+    call = StoredObject(*stored) if stored else base64.b64decode(event["call"])
+    return Request(call, ObjectLocation(*location) if location else None)
 
 
-def encode_answer(answer: bytes | Stored) -> dict[str, Any]:
+def encode_answer(answer: bytes | StoredObject) -> dict[str, Any]:
     """Return the response of an invocation."""
-    if isinstance(answer, Stored):
+    if isinstance(answer, StoredObject):
         return {"asyncexec": VERSION, "stored": list(answer)}
     return {"asyncexec": VERSION, "outcomes": base64.b64encode(answer).decode()}
 
 
-def decode_answer(payload: bytes, function: str) -> bytes | Stored:
-    """Return what :func:`encode_answer` made; raises BackendError if ``payload`` is something else."""
+def decode_answer(payload: bytes, function: str) -> bytes | StoredObject:
+    """Decode the response of an invocation; raises BackendError if ``payload`` is something else."""
     try:
-        told = json.loads(payload)
-        if "stored" in told:
-            return Stored(*map(str, told["stored"]))
-        return base64.b64decode(told["outcomes"], validate=True)
+        message = json.loads(payload)
+        if "stored" in message:
+            return StoredObject(*map(str, message["stored"]))
+        return base64.b64decode(message["outcomes"], validate=True)
     except (ValueError, TypeError, KeyError) as error:
         raise BackendError(
             f"executor 'aws-lambda': function {function!r} answered with something else than outcomes ({error}). "
@@ -108,5 +108,5 @@ def unpack_call(data: bytes) -> RemoteBatch:
 
 
 def sha256(data: bytes) -> str:
-    """Return the digest by which stored data is known."""
+    """Return the digest of stored data."""
     return hashlib.sha256(data).hexdigest()

@@ -1,4 +1,4 @@
-"""A Lambda function as a system that is called asynchronously."""
+"""A Lambda function as a call system."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from typing import Any
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
+from asyncexec.backends.aws_lambda.api_errors import ApiErrorKind, advice_for, classify_api_error
 from asyncexec.backends.aws_lambda.call_errors import outcomes_of
 from asyncexec.backends.aws_lambda.clients import (
     code_of,
-    connect,
+    create_clients,
     is_no_connection,
     is_no_credentials,
 )
-from asyncexec.backends.aws_lambda.deployment import Deployment, check
+from asyncexec.backends.aws_lambda.deployment import Deployment, check_deployment
 from asyncexec.backends.aws_lambda.envelope import (
-    Stored,
+    StoredObject,
     decode_answer,
     encode_request,
     pack_call,
 )
-from asyncexec.backends.aws_lambda.marks import Mark
 from asyncexec.backends.aws_lambda.options import LambdaOptions
 from asyncexec.backends.aws_lambda.payloads import Bucket, Payloads
-from asyncexec.backends.aws_lambda.refusals import Meaning, advice_for, meaning_of
+from asyncexec.backends.aws_lambda.start_marks import StartMark
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome
@@ -42,12 +42,12 @@ from asyncexec.worker.remote_batch import RemoteBatch
 
 logger = logging.getLogger(__name__)
 
-# A call that is refused is refused sooner than this; what takes longer has started.
+# A refused call is refused sooner than this; a call that takes longer has started.
 START_SECONDS = 0.05
 
 
-class Function:
-    """Calls a function, one invocation for a batch."""
+class LambdaFunction:
+    """Runs each batch by invoking a Lambda function."""
 
     def __init__(self, options: LambdaOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -61,19 +61,19 @@ class Function:
 
     @property
     def slots(self) -> int:
-        """How many calls may run at once, now."""
+        """The number of calls that may run at once, now."""
         return self._service.slots
 
     async def open(self) -> None:
-        """Connect, and look whether the function is there and fits."""
+        """Connect, and check that the function exists and fits the options."""
         options = self._options
         async with AsyncExitStack() as stack:
-            clients = await connect(
+            clients = await create_clients(
                 stack,
                 region=options.region,
                 profile=options.profile,
                 endpoint_url=options.endpoint_url,
-                most=options.max_workers,
+                max_connections=options.max_workers,
                 bucket=options.bucket is not None,
             )
             self._client = clients.functions
@@ -81,7 +81,7 @@ class Function:
             self._payloads = Payloads(bucket, clients.objects)
             deployment = await self._deployment()
             if deployment is not None:
-                check(deployment, options.function_name, timeout=options.timeout)
+                check_deployment(deployment, options.function_name, timeout=options.timeout)
                 self._adapt(deployment)
             self._stack = stack.pop_all()
 
@@ -101,12 +101,12 @@ class Function:
             return ended.outcomes
 
     async def _send(self, invocation: _Invocation, call: RemoteBatch) -> bytes:
-        """Have ``call`` made by one invocation, and return what it returned."""
+        """Run ``call`` by one invocation, and return its answer."""
         request = await self._payloads.request(pack_call(call))
-        stored = [request.call] if isinstance(request.call, Stored) else []
+        stored = [request.call] if isinstance(request.call, StoredObject) else []
         try:
             answer = await invocation.make(encode_request(request))
-            if isinstance(answer, Stored):
+            if isinstance(answer, StoredObject):
                 stored.append(answer)
                 answer = await self._payloads.fetch(answer)
             return answer
@@ -122,7 +122,9 @@ class Function:
             FunctionName=options.function_name,
             InvocationType="RequestResponse",
             LogType="Tail",
-            Payload=io.BytesIO(event),  # Read bit by bit, between which the loop gets its turn.
+            Payload=io.BytesIO(
+                event
+            ),  # This is read in pieces, so that the event loop is not blocked.
             **qualifier,
         )
         async with response["Payload"] as body:
@@ -146,13 +148,13 @@ class Function:
             )
 
     async def _deployment(self) -> Deployment | None:
-        """Return what is deployed; None where the caller may invoke the function but not look at it."""
+        """Return the deployment; None if the caller may invoke the function but not query it."""
         from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
         options = self._options
         qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
         try:
-            told = await self._client.get_function_configuration(
+            configuration = await self._client.get_function_configuration(
                 FunctionName=options.function_name, **qualifier
             )
         except (NoCredentialsError, PartialCredentialsError) as error:
@@ -173,11 +175,11 @@ class Function:
                 f"executor 'aws-lambda': function {options.function_name!r} cannot be used: {error}. "
                 f"{advice_for(code)}"
             ) from error
-        return Deployment.told(told)
+        return Deployment.from_configuration(configuration)
 
 
 class _EndedError(Exception):
-    """The function did not answer; ``outcomes`` says how its attempts ended."""
+    """The function did not answer; ``outcomes`` are those of its attempts."""
 
     def __init__(self, outcomes: Sequence[Outcome]) -> None:
         super().__init__("the function did not answer")
@@ -185,17 +187,19 @@ class _EndedError(Exception):
 
 
 class _Invocation:
-    """One batch under way: tells of its start, and what its end means."""
+    """One invocation, which reports its start and interprets its end."""
 
-    def __init__(self, function: Function, batch: Batch, context: CallContext, number: int) -> None:
+    def __init__(
+        self, function: LambdaFunction, batch: Batch, context: CallContext, number: int
+    ) -> None:
         self._function = function
         self._batch = batch
         self._context = context
         self._worker = f"{function.name}/{number}"
         self._sent_at = 0.0
 
-    async def make(self, event: bytes) -> bytes | Stored:
-        """Invoke, and return the answer.
+    async def make(self, event: bytes) -> bytes | StoredObject:
+        """Invoke the function, and return its answer.
 
         Raises
         ------
@@ -211,7 +215,7 @@ class _Invocation:
         try:
             payload, failed, log, request_id = await self._function.invoke(event)
         except Exception as error:
-            raise self._meant_by(error) from error
+            raise self._classify(error) from error
         finally:
             timer.cancel()
         if failed:
@@ -219,7 +223,7 @@ class _Invocation:
         return decode_answer(payload, self._function.name)
 
     def _started(self) -> None:
-        # Lambda does not tell when a function starts, nor how far it is.
+        # Lambda does not report when a function starts, nor its progress.
         for job in self._batch.jobs:
             if self._context.started(job.attempt, self._worker):
                 return
@@ -232,30 +236,30 @@ class _Invocation:
             base64.b64decode(log).decode("utf-8", "replace"),
             attempts=attempts,
             function=self._function.name,
-            running=Mark(attempts[0] if attempts else 0, self._sent_at, worker),
+            running=StartMark(attempts[0] if attempts else 0, self._sent_at, worker),
         )
 
-    def _meant_by(self, error: Exception) -> Exception:
-        """Return what to raise for an error of the client."""
+    def _classify(self, error: Exception) -> Exception:
+        """Return the exception to raise for an error of the client."""
         code, status = code_of(error)
         if not code and is_no_connection(error):
             return BusyError(f"Lambda cannot be reached: {error}")
-        meaning = meaning_of(code, status) if code else _meaning_without_answer(error)
-        if meaning is Meaning.BUSY:
+        kind = classify_api_error(code, status) if code else _kind_without_answer(error)
+        if kind is ApiErrorKind.BUSY:
             return BusyError(f"Lambda is busy: {error}")
-        if meaning is Meaning.TOO_LARGE:
+        if kind is ApiErrorKind.TOO_LARGE:
             return TooLargeError(
                 f"Lambda refuses the request as too large: {error}. Give the executor a bucket for large "
                 f"messages: executor_options={{'bucket': 's3://…'}}"
             )
-        if meaning is Meaning.BROKEN:
+        if kind is ApiErrorKind.BROKEN:
             return BackendError(
                 f"executor 'aws-lambda': function {self._function.name!r} cannot be invoked: {error}. "
                 f"{advice_for(code)}"
             )
-        self._started()  # Perhaps: of all the batch, the first alone is charged for that.
+        self._started()  # It may have started: then only the first attempt of the batch counts as lost while running.
         return error
 
 
-def _meaning_without_answer(error: Exception) -> Meaning:
-    return Meaning.BROKEN if is_no_credentials(error) else Meaning.LOST
+def _kind_without_answer(error: Exception) -> ApiErrorKind:
+    return ApiErrorKind.BROKEN if is_no_credentials(error) else ApiErrorKind.LOST

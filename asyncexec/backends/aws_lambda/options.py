@@ -55,5 +55,5 @@ class LambdaOptions:
 
     @property
     def memory_bytes(self) -> int | None:
-        """Memory of the function, where it was said."""
+        """The memory of the function in bytes, if it was given."""
         return bytes_of(self.memory)

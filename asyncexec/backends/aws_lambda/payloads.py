@@ -1,4 +1,4 @@
-"""Payloads that are too large for a message, put into a bucket and taken from it; the driver's side."""
+"""Put payloads that are too large for a message into a bucket, and fetch answers from it; the driver's side."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import anyio
 from asyncexec.backends.adapters.service_calls import TooLargeError
 from asyncexec.backends.aws_lambda.envelope import (
     LARGEST_BYTES,
-    Place,
+    ObjectLocation,
     Request,
-    Stored,
+    StoredObject,
     sha256,
 )
 from asyncexec.errors import BackendError, OptionError
@@ -24,14 +24,14 @@ _DELETE_SECONDS = 5.0
 
 
 class Bucket(NamedTuple):
-    """A bucket's name, and what keys in it begin with."""
+    """The name of a bucket, and the prefix of keys in it."""
 
     name: str
     prefix: str
 
     @classmethod
     def parse(cls, text: object) -> Bucket:
-        """Return the bucket in ``"name"`` or ``"s3://name/prefix"``; raises OptionError if there is none in it."""
+        """Parse ``"name"`` or ``"s3://name/prefix"``; raises OptionError if it is no bucket."""
         name, _, prefix = str(text).removeprefix("s3://").partition("/")
         if not isinstance(text, str) or not name or ":" in name:
             raise OptionError(
@@ -39,9 +39,9 @@ class Bucket(NamedTuple):
             )
         return cls(name, prefix.strip("/") or "asyncexec")
 
-    def place(self) -> Place:
-        """Return a place in it where nothing is yet."""
-        return Place(self.name, f"{self.prefix}/{uuid.uuid4().hex}")
+    def new_location(self) -> ObjectLocation:
+        """Return a location that is not used yet."""
+        return ObjectLocation(self.name, f"{self.prefix}/{uuid.uuid4().hex}")
 
 
 class Payloads:
@@ -58,9 +58,9 @@ class Payloads:
         self._s3 = s3
 
     async def request(self, call: bytes) -> Request:
-        """Return how ``call`` is to be sent; what is large is put into the bucket.
+        """Return the request for ``call``; a large call is put into the bucket.
 
-        Raises TooLargeError if it is large, and there is no bucket.
+        Raises TooLargeError if the call is too large, and there is no bucket.
         """
         if self._bucket is None:
             if len(call) <= LARGEST_BYTES:
@@ -70,17 +70,17 @@ class Payloads:
                 f"{format_bytes(LARGEST_BYTES)}. Give the executor a bucket for large messages: "
                 f"executor_options={{'bucket': 's3://…'}}"
             )
-        answer = self._bucket.place()
+        answer = self._bucket.new_location()
         if len(call) <= LARGEST_BYTES:
             return Request(call, answer)
-        name, key = self._bucket.place()
+        name, key = self._bucket.new_location()
         await self._s3.put_object(Bucket=name, Key=key, Body=io.BytesIO(call))
-        return Request(Stored(name, key, sha256(call)), answer)
+        return Request(StoredObject(name, key, sha256(call)), answer)
 
-    async def fetch(self, stored: Stored) -> bytes:
-        """Return an answer that lies in the bucket.
+    async def fetch(self, stored: StoredObject) -> bytes:
+        """Fetch an answer from the bucket.
 
-        Raises BackendError if it is not where the driver has asked for it, or not what the worker has put there.
+        Raises BackendError if it is not at the location that the driver has given, or its content is not the worker's.
         """
         if self._bucket is None or stored.bucket != self._bucket.name:
             raise BackendError(
@@ -96,11 +96,11 @@ class Payloads:
             )
         return data
 
-    async def discard(self, places: Sequence[Stored]) -> None:
-        """Delete what is not needed any more; what cannot be is left to the bucket's lifecycle rule."""
+    async def discard(self, stored: Sequence[StoredObject]) -> None:
+        """Delete objects that are not needed any more; on failure they are left to the bucket's lifecycle rule."""
         with anyio.move_on_after(_DELETE_SECONDS, shield=True):
-            for place in places:
+            for location in stored:
                 try:
-                    await self._s3.delete_object(Bucket=place.bucket, Key=place.key)
+                    await self._s3.delete_object(Bucket=location.bucket, Key=location.key)
                 except Exception:  # noqa: BLE001 - the run does not depend on it
                     return

@@ -1,7 +1,7 @@
-"""What a Lambda function runs: ``asyncexec.backends.aws_lambda.worker_side.handler``.
+"""The handler of a Lambda function: ``asyncexec.backends.aws_lambda.worker_side.handler``.
 
-The driver's call comes as a pickle, so whoever may invoke the function may run code in it: that is what the permission
-``lambda:InvokeFunction`` means here. Answers are plain data.
+The call is a pickle, so a caller that may invoke the function may run code in it: that is the meaning of the permission
+``lambda:InvokeFunction`` here. Answers are plain data.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 from asyncexec.backends.aws_lambda.envelope import (
     LARGEST_BYTES,
-    Place,
-    Stored,
+    ObjectLocation,
+    StoredObject,
     decode_request,
     encode_answer,
     sha256,
     unpack_call,
 )
-from asyncexec.backends.aws_lambda.marks import Mark, line_of
+from asyncexec.backends.aws_lambda.start_marks import StartMark, start_line
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.memory import format_bytes
@@ -32,13 +32,13 @@ from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_nam
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
-    """Run the jobs in ``event``, and return their outcomes as JSON data.
+    """Run the attempts in ``event``, and return their outcomes as JSON data.
 
-    Jobs that there is no time or, without a bucket, no room for are left out: the driver sends them again.
+    Attempts for which there is no time or, without a bucket, no room are left out: the driver sends them again.
     """
     request = decode_request(event)
-    data = _fetch(request.call) if isinstance(request.call, Stored) else request.call
-    outcomes = _run(unpack_call(data), context, room=request.answer is None)
+    data = _fetch(request.call) if isinstance(request.call, StoredObject) else request.call
+    outcomes = _run(unpack_call(data), context, size_limited=request.answer is None)
     if outcomes is None:
         return encode_answer(NEEDS_PROGRAM)
     answer = encode_outcomes(outcomes)
@@ -47,15 +47,15 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     return encode_answer(answer)
 
 
-class _Answer:
-    """Collects the outcomes of a call, and stops it when there is no time, or no room, for the next one."""
+class _AnswerCollector:
+    """Collects the outcomes of a call, and stops it when there is no time, or no room, for another one."""
 
-    def __init__(self, call: RemoteBatch, context: Any, *, room: bool) -> None:
+    def __init__(self, call: RemoteBatch, context: Any, *, size_limited: bool) -> None:
         self.outcomes: list[Outcome] = []
         self.control = call.control()
         self._attempts = [job.attempt for job in call.jobs]
         self._context = context
-        self._room = room
+        self._size_limited = size_limited
         self._bytes = 0
         self._longest = 0.0
         self._begun = 0.0
@@ -63,13 +63,13 @@ class _Answer:
     def started(self, attempt: int) -> None:
         self._begun = time.perf_counter()
         if len(self._attempts) > 1:
-            # Should the sandbox die, the end of its log says under which of them.
-            sys.stdout.write(line_of(Mark(attempt, time.time(), _sandbox())))
+            # If the sandbox dies, the end of its log shows which of them was running.
+            sys.stdout.write(start_line(StartMark(attempt, time.time(), _sandbox())))
             sys.stdout.flush()
 
     def ended(self, outcome: Outcome) -> None:
         encoded = encode_outcomes([outcome])
-        if self._room and self._bytes + len(encoded) > LARGEST_BYTES:
+        if self._size_limited and self._bytes + len(encoded) > LARGEST_BYTES:
             if not self.outcomes:
                 self.outcomes.append(_too_large(outcome, len(encoded)))
             self.control.stop(self._attempts)
@@ -81,9 +81,9 @@ class _Answer:
             self.control.stop(self._attempts)
 
 
-def _run(call: RemoteBatch, context: Any, *, room: bool) -> list[Outcome] | None:
-    """Return outcomes, of as many attempts as fit into a message if ``room`` matters; None without a program."""
-    answer = _Answer(call, context, room=room)
+def _run(call: RemoteBatch, context: Any, *, size_limited: bool) -> list[Outcome] | None:
+    """Run a call, and return outcomes: as many as fit into a message if ``size_limited``; None without a program."""
+    answer = _AnswerCollector(call, context, size_limited=size_limited)
     found = call.run(answer, worker=_sandbox(), control=answer.control, meter=_meter())
     return answer.outcomes if found else None
 
@@ -111,7 +111,7 @@ def _sandbox() -> str:
     return os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME") or worker_name()
 
 
-def _fetch(stored: Stored) -> bytes:
+def _fetch(stored: StoredObject) -> bytes:
     body = _s3().get_object(Bucket=stored.bucket, Key=stored.key)["Body"]
     data: bytes = body.read()
     if sha256(data) != stored.sha256:
@@ -119,9 +119,9 @@ def _fetch(stored: Stored) -> bytes:
     return data
 
 
-def _store(answer: bytes, place: Place) -> Stored:
-    _s3().put_object(Bucket=place.bucket, Key=place.key, Body=answer)
-    return Stored(place.bucket, place.key, sha256(answer))
+def _store(answer: bytes, location: ObjectLocation) -> StoredObject:
+    _s3().put_object(Bucket=location.bucket, Key=location.key, Body=answer)
+    return StoredObject(location.bucket, location.key, sha256(answer))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""A function behind HTTP: Google Cloud Functions, Cloud Run, OpenFaaS, or any server that runs the worker."""
+"""The ``http`` executor: a function behind HTTP, on Google Cloud, OpenFaaS, or any server that runs the worker."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import ClassVar
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import need
-from asyncexec.backends.http.function import Function
+from asyncexec.backends.http.function import HttpFunction
 from asyncexec.backends.http.options import HttpOptions
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.config.checks import bytes_of
@@ -19,8 +19,8 @@ _NAME = "http"
 class HttpBackend(CallsBackend):
     """Run tasks in a function that answers HTTP requests with ``asyncexec.backends.http.worker_side:handle``.
 
-    Nothing stops a running function from outside: a task that is cancelled or times out while it runs is *given up*.
-    It computes on until its function returns, and a late write cannot be prevented; tasks behind it in its batch do not
+    Nothing stops a running function from outside: a task that is cancelled or times out while it runs is *abandoned*.
+    It computes on until its function returns, and a late write cannot be prevented; later tasks of its batch do not
     start.
 
     Its options are the fields of :class:`HttpOptions`.
@@ -28,7 +28,7 @@ class HttpBackend(CallsBackend):
     Raises
     ------
     OptionError
-        If an option is not what it should be.
+        If the value of an option is not allowed.
     MissingExtraError
         If httpx is not installed.
     """
@@ -51,4 +51,4 @@ class HttpBackend(CallsBackend):
             batch_limit=options.batch_limit,
             worker_bytes=bytes_of(options.memory),
         )
-        super().__init__(Function(options, capabilities))
+        super().__init__(HttpFunction(options, capabilities))

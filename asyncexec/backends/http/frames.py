@@ -1,4 +1,4 @@
-"""What a worker streams back: frames whose first byte says what they are."""
+"""The frames that a worker streams back; the first byte is the type."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ MEDIA_TYPE = "application/x-asyncexec-frames"
 
 
 class FrameType(IntEnum):
-    """What a frame is."""
+    """The type of a frame."""
 
-    HELLO = 1
-    """The call has arrived at the worker whose name this is."""
-    BEAT = 2
-    """It is still at it."""
+    HEADER = 1
+    """The first frame, with the name of the worker."""
+    HEARTBEAT = 2
+    """The worker still runs the call."""
     REPORTS = 3
     """Starts and outcomes, as :func:`asyncexec.worker.codec.encode_reports` makes them."""
     NEEDS_PROGRAM = 4
-    """Send it again, with the program."""
+    """The call must be sent again, with the program."""
     END = 5
-    """That was all; a stream that ends without this was cut."""
+    """The last frame; a stream that ends without it was cut."""
 
 
-class Hello(NamedTuple):
-    """What the first frame says."""
+class CallHeader(NamedTuple):
+    """The content of the first frame."""
 
     worker: str = ""
-    """The name of the worker's process, unique in the world."""
+    """The name of the worker's process, globally unique."""
     call: str = ""
-    """What the worker calls the call, for orders about it."""
+    """The worker's name of the call, for requests to stop attempts."""
 
 
 class Frame(NamedTuple):
@@ -44,15 +44,15 @@ class Frame(NamedTuple):
     content: bytes = b""
 
 
-def encode_hello(hello: Hello) -> bytes:
+def encode_header(header: CallHeader) -> bytes:
     """Return the first frame as bytes."""
-    return encode_frame(Frame(FrameType.HELLO, json.dumps(hello).encode()))
+    return encode_frame(Frame(FrameType.HEADER, json.dumps(header).encode()))
 
 
-def decode_hello(content: bytes) -> Hello:
-    """Return what the content of the first frame says; raises BackendError if it is something else."""
+def decode_header(content: bytes) -> CallHeader:
+    """Decode the content of the first frame; raises BackendError if it is something else."""
     try:
-        return Hello(*map(str, json.loads(content)))
+        return CallHeader(*map(str, json.loads(content)))
     except (ValueError, TypeError) as error:
         raise BackendError(
             f"executor 'http': a worker said {content[:100]!r} to begin with"
@@ -65,13 +65,13 @@ def encode_frame(frame: Frame) -> bytes:
 
 
 class HttpFrames:
-    """Finds frames in bytes that come in pieces."""
+    """Splits bytes that come in pieces into frames."""
 
     def __init__(self) -> None:
         self._reader = FrameReader()
 
     def feed(self, data: bytes) -> Iterator[Frame]:
-        """Take in ``data``, and yield the frames that are complete with it.
+        """Add ``data``, and yield the frames that are complete with it.
 
         Raises BackendError if it is something else.
         """

@@ -1,4 +1,4 @@
-"""A function behind HTTP as a system that is called asynchronously."""
+"""A function behind HTTP as a call system."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.http.frames import FrameType, HttpFrames, decode_hello
+from asyncexec.backends.http.frames import FrameType, HttpFrames, decode_header
 from asyncexec.backends.http.options import HttpOptions
 from asyncexec.backends.http.responses import error_of
 from asyncexec.backends.http.signing import HEADER, signature
-from asyncexec.backends.http.steering import (
-    MEDIA_TYPE as STEERING,
-    Order,
-    Orders,
+from asyncexec.backends.http.stop_requests import (
+    MEDIA_TYPE as STOP_MEDIA_TYPE,
+    StopRequest,
+    StopRequests,
     decode_stopped,
-    encode_order,
+    encode_stop_request,
 )
-from asyncexec.backends.http.tokens import Tokens
+from asyncexec.backends.http.tokens import TokenCache
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome
 from asyncexec.plan.memory import format_bytes, parse_bytes
@@ -42,40 +42,40 @@ logger = logging.getLogger(__name__)
 CONNECT_SECONDS = 10.0
 # A platform may first start a container, or let a call wait for one.
 START_SECONDS = 600.0
-# Many beats of the worker's.
+# Many heartbeats of the worker.
 SILENCE_SECONDS = 30.0
 # Shorter than servers keep idle connections (gunicorn: 2 s), so that none is used that is just being closed.
 KEEPALIVE_SECONDS = 1.5
-ORDER_SECONDS = 0.5
+STOP_ANSWER_SECONDS = 0.5
 VERSION = 1
 
 
-class Function:
-    """Calls a function, one request for a batch, whose response comes while it runs."""
+class HttpFunction:
+    """Runs each batch by one request to a function, whose response streams while it runs."""
 
     def __init__(self, options: HttpOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self._options = options
         self._service = ServiceCaller(options.max_workers)
         self._remote = RemoteCaller()
-        self._tokens = Tokens(options.token)
+        self._token_cache = TokenCache(options.token)
         self._numbers = itertools.count(1)
         self._client: Any = None
 
     @property
     def slots(self) -> int:
-        """How many calls may run at once, now."""
+        """The number of calls that may run at once, now."""
         return self._service.slots
 
     async def open(self) -> None:
-        """Make ready to connect, and look whether the function is there and fits."""
+        """Create the client, and check that the function exists and fits the options."""
         thread = SystemThread("http")
         try:
             self._client = await thread.run(partial(_client, self._options))
         finally:
             thread.end()
         try:
-            await self._greet()
+            await self._check_function()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close()
@@ -83,7 +83,7 @@ class Function:
 
     async def close(self) -> None:
         """Close the connections."""
-        self._tokens.close()
+        self._token_cache.close()
         await self._client.aclose()
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
@@ -91,59 +91,63 @@ class Function:
         return await self._service.call(batch, context, self._call_once)
 
     async def _call_once(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:
-        orders = Orders(context, f"{self._options.url}#{next(self._numbers)}")
+        stops = StopRequests(context, f"{self._options.url}#{next(self._numbers)}")
         try:
-            with context.stopped_by(orders):
-                failure = await self._follow(batch, context, orders)
+            with context.stopped_by(stops):
+                failure = await self._follow(batch, context, stops)
         except anyio.get_cancelled_exc_class():
-            # The connection is closed already, which a worker finds out when it next has something to say.
+            # The connection is closed already, which a worker finds out at its next frame.
             attempts = frozenset(job.attempt for job in batch.jobs)
             with anyio.CancelScope(shield=True):
-                await self._deliver(Order(orders.hello.call, attempts))
+                await self._send_stop(StopRequest(stops.header.call, attempts))
             raise
         if failure is None:
             return ()
         if not isinstance(failure, BackendError | BusyError | TooLargeError):
-            _charge_one(batch, context, orders.hello.worker)
+            _report_one_started(batch, context, stops.header.worker)
         raise failure
 
-    async def _follow(self, batch: Batch, context: CallContext, orders: Orders) -> Exception | None:
-        """Run ``batch``, and steer it meanwhile; return what went wrong, as it is and not as part of a group."""
+    async def _follow(
+        self, batch: Batch, context: CallContext, stops: StopRequests
+    ) -> Exception | None:
+        """Run ``batch``, and send requests to stop attempts meanwhile; return the error itself, not in a group."""
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._steer, orders)
+            tasks.start_soon(self._send_stops, stops)
             try:
-                await self._remote.stream(batch, context, partial(self._stream, orders))
-                # What an order has stopped is not in the stream, but in the order's answer.
-                await orders.settled()
+                await self._remote.stream(batch, context, partial(self._stream, stops))
+                # Attempts that a request has stopped are not in the stream, but in the request's answer.
+                await stops.settled()
             except Exception as error:  # noqa: BLE001 - see above
                 failure = error
             tasks.cancel_scope.cancel()
         return failure
 
-    async def _steer(self, orders: Orders) -> None:
-        """Have the worker obey orders; where it does not, its work is for nothing, and no harm is done."""
+    async def _send_stops(self, stops: StopRequests) -> None:
+        """Send requests to stop attempts; if one fails, its attempts only run on for nothing."""
         while True:
-            order = await orders.next()
-            orders.answered(order, await self._deliver(order))
+            request = await stops.next()
+            stops.answered(request, await self._send_stop(request))
 
-    async def _deliver(self, order: Order) -> StopResult | None:
-        """Return what the worker has stopped; None if it cannot be told."""
-        if not order.call:
+    async def _send_stop(self, request: StopRequest) -> StopResult | None:
+        """Send a request, and return what the worker has stopped; None if it does not answer."""
+        if not request.call:
             return None
-        with anyio.move_on_after(ORDER_SECONDS):
+        with anyio.move_on_after(STOP_ANSWER_SECONDS):
             try:
-                response = await self._send("POST", encode_order(order), media_type=STEERING)
+                response = await self._send(
+                    "POST", encode_stop_request(request), media_type=STOP_MEDIA_TYPE
+                )
                 stopped = decode_stopped(await response.aread())
                 await response.aclose()
-            except Exception as error:  # noqa: BLE001 - a worker that cannot be told is left to itself
+            except Exception as error:  # noqa: BLE001 - a worker that cannot be reached is left to itself
                 logger.debug("executor 'http': an order was not delivered: %s", error)
             else:
                 return stopped
         return None
 
-    async def _stream(self, orders: Orders, call: RemoteBatch) -> AsyncIterator[bytes]:
-        """Have ``call`` made by one request, and yield what comes back while it runs."""
+    async def _stream(self, stops: StopRequests, call: RemoteBatch) -> AsyncIterator[bytes]:
+        """Run ``call`` by one request, and yield the frames of its reports while it runs."""
         data = pickle.dumps(call, protocol=5)
         limit = parse_bytes(self._options.request_bytes)
         if len(data) > limit:
@@ -155,10 +159,10 @@ class Function:
         response = await self._send("POST", data)
         needs_program = False
         try:
-            await _accept(response, self._options.url)
+            await _check_response(response, self._options.url)
             async for frame in _frames(response):
-                if frame.kind is FrameType.HELLO:
-                    orders.hello = decode_hello(frame.content)
+                if frame.kind is FrameType.HEADER:
+                    stops.header = decode_header(frame.content)
                 elif frame.kind is FrameType.NEEDS_PROGRAM:
                     needs_program = True
                 elif frame.kind is FrameType.REPORTS:
@@ -172,10 +176,10 @@ class Function:
     async def _send(
         self, method: str, data: bytes, *, media_type: str = "application/octet-stream"
     ) -> Any:
-        """Send a request, and return its response, of which the body is still to come."""
+        """Send a request, and return its response, whose body is still to come."""
         import httpx
 
-        headers = await self._tokens.headers()
+        headers = await self._token_cache.headers()
         if self._options.secret is not None:
             headers[HEADER] = signature(self._options.secret, data, time.time())
         if data:
@@ -189,10 +193,10 @@ class Function:
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             raise BusyError(f"{self._options.url} cannot be reached: {error}") from error
 
-    async def _greet(self) -> None:
-        """Ask the function who it is.
+    async def _check_function(self) -> None:
+        """Check that the function is a worker of the same version of Python and asyncexec.
 
-        Raises BackendError if it is none of ours, does not want us, or runs another Python, and OptionError if the
+        Raises BackendError if it is no worker, refuses the request, or runs another Python, and OptionError if the
         platform ends calls before ``timeout``.
         """
         import httpx
@@ -201,17 +205,17 @@ class Function:
         try:
             response = await self._send("GET", b"")
             try:
-                await _accept(response, url)
-                told = _json(await response.aread())
+                await _check_response(response, url)
+                found = _json(await response.aread())
             finally:
                 await response.aclose()
         except BusyError as error:
             if error.__cause__ is not None:
                 raise BackendError(f"executor 'http': {error}") from error
-            return  # It is there and has no time: calls will tell the rest.
+            return  # The function exists and is busy: the calls will find out the rest.
         except (httpx.HTTPError, OSError) as error:
             raise BackendError(f"executor 'http': {url} does not answer: {error}") from error
-        _check(told, url, timeout=self._options.timeout)
+        _check(found, url, timeout=self._options.timeout)
 
 
 def _client(options: HttpOptions) -> Any:
@@ -225,13 +229,13 @@ def _client(options: HttpOptions) -> Any:
             max_keepalive_connections=options.max_workers,
             keepalive_expiry=KEEPALIVE_SECONDS,
         ),
-        # A redirect would carry the work, and the token, to somebody else.
+        # A redirect would send the work, and the token, to another host.
         follow_redirects=False,
     )
 
 
-async def _accept(response: Any, url: str) -> None:
-    """Raise what a response means that is not the answer."""
+async def _check_response(response: Any, url: str) -> None:
+    """Raise the error that a response means, unless it is the stream of a call."""
     if response.status_code == 200:
         return
     body = b""
@@ -243,7 +247,7 @@ async def _accept(response: Any, url: str) -> None:
 
 
 async def _frames(response: Any) -> AsyncIterator[Any]:
-    """Yield frames up to the last; raises ConnectionError if the stream was cut, or nothing came for a while."""
+    """Yield the frames before the last; raises ConnectionError if the stream was cut, or nothing came for a while."""
     reader, pieces = HttpFrames(), response.aiter_bytes()
     while True:
         try:
@@ -261,8 +265,8 @@ async def _frames(response: Any) -> AsyncIterator[Any]:
             yield frame
 
 
-def _charge_one(batch: Batch, context: CallContext, worker: str) -> None:
-    """Of what was not told to have ended, the first was running when the connection was lost."""
+def _report_one_started(batch: Batch, context: CallContext, worker: str) -> None:
+    """Report a start of the first pending attempt, unless one is running: the lost connection counts for it."""
     running = context.running
     if running is not None and running.attempt in context.pending:
         return
@@ -273,25 +277,25 @@ def _charge_one(batch: Batch, context: CallContext, worker: str) -> None:
 
 def _json(body: bytes) -> Mapping[str, Any]:
     try:
-        told = json.loads(body)
+        found = json.loads(body)
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
-def _check(told: Mapping[str, Any], url: str, *, timeout: float | None) -> None:
+def _check(found: Mapping[str, Any], url: str, *, timeout: float | None) -> None:
     where = f"executor 'http': the function at {url}"
-    if told.get("asyncexec") != VERSION:
+    if found.get("asyncexec") != VERSION:
         raise BackendError(
             f"{where} is not asyncexec.backends.http.worker_side:handle in the engine's version: deploy it there"
         )
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if told.get("python") != ours:
+    if found.get("python") != ours:
         raise BackendError(
-            f"{where} runs Python {told.get('python')}, and functions that are sent from Python {ours} do not "
+            f"{where} runs Python {found.get('python')}, and functions that are sent from Python {ours} do not "
             f"work there. Deploy it with Python {ours}"
         )
-    limit = told.get("seconds")
+    limit = found.get("seconds")
     if timeout is not None and isinstance(limit, int | float) and timeout > limit:
         raise OptionError(
             f"{where} is ended by its platform after {limit:g} s, and timeout is {timeout:g} s. "

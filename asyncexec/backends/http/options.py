@@ -91,7 +91,11 @@ class HttpOptions:
     def __post_init__(self) -> None:
         check_options(self, executor=_NAME)
         parts = urlsplit(self.url)
-        if parts.scheme == "http" and not self.insecure and not _is_here(parts.hostname or ""):
+        if (
+            parts.scheme == "http"
+            and not self.insecure
+            and not _is_this_machine(parts.hostname or "")
+        ):
             raise OptionError(
                 f"executor {_NAME!r}: {self.url} is plain http to another machine, where anybody on the way sees the "
                 f"work and the token. Use https; in a network of your own, insecure=True allows it"
@@ -101,7 +105,7 @@ class HttpOptions:
             object.__setattr__(self, "secret", secret)
 
 
-def _is_here(host: str) -> bool:
+def _is_this_machine(host: str) -> bool:
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""What it means when a function does not answer a call with a stream."""
+"""Classify the responses of a function that are not the stream of a call."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _BUSY = frozenset({429, 503})
 
 
 def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> Exception:
-    """Return what to raise for a response.
+    """Return the exception to raise for a response.
 
-    A ``BusyError`` or ``TooLargeError`` if the call was not run, a ``BackendError`` if none can be, and anything else
-    if nobody knows.
+    A ``BusyError`` or ``TooLargeError`` if the call was not run, a ``BackendError`` if no call can be run, and any
+    other error if it is not known.
     """
     where = f"executor 'http': {url} answered with status {status}"
-    told = _reason(body)
+    reason = _reason(body)
     if status in _BUSY:
-        return BusyError(f"{where}{told}", pause_seconds=_pause(headers.get("retry-after", "")))
+        return BusyError(f"{where}{reason}", pause_seconds=_pause(headers.get("retry-after", "")))
     if status == 413:
         return TooLargeError(
             f"{url} refuses a task's function and inputs as too large (status 413). Let tasks read large inputs "
@@ -29,28 +29,30 @@ def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> 
         )
     if status in {401, 403}:
         return BackendError(
-            f"{where}{told}. Who calls needs the platform's permission (on Google Cloud the role roles/run.invoker, "
+            f"{where}{reason}. Who calls needs the platform's permission (on Google Cloud the role roles/run.invoker, "
             f"and token=… for an identity token), and the function's secret: secret=… must be what it has in "
             f"{SECRET_VARIABLE}"
         )
     if status < 500 and status != 408:
         return BackendError(
-            f"{where}{told}. Check the url, and that asyncexec.backends.http.worker_side:handle is deployed there"
+            f"{where}{reason}. Check the url, and that asyncexec.backends.http.worker_side:handle is deployed there"
         )
-    return ConnectionError(f"{where}{told}")
+    return ConnectionError(f"{where}{reason}")
 
 
 def _reason(body: bytes) -> str:
     try:
-        told = json.loads(body)
+        content = json.loads(body)
     except ValueError:
-        told = None
+        content = None
     reason = (
-        told.get("refused") if isinstance(told, dict) else body[:200].decode("utf-8", "replace")
+        content.get("refused")
+        if isinstance(content, dict)
+        else body[:200].decode("utf-8", "replace")
     )
     return f": {str(reason).strip()}" if reason else ""
 
 
 def _pause(text: str) -> float:
-    """Return the seconds of a Retry-After; 0.0 where it has a date, or is not there."""
+    """Return the seconds of a Retry-After; 0.0 if it has a date, or is missing."""
     return float(text) if text.isdigit() else 0.0

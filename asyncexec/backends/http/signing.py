@@ -1,6 +1,6 @@
 """Requests signed with a secret that driver and worker share (HMAC-SHA256 over time and body).
 
-A request holds a pickle, so who can make a worker read one can run code in it.
+A request holds a pickle, so a client that can make a worker read one can run code in it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 HEADER = "X-Asyncexec-Signature"
 SECRET_VARIABLE = "ASYNCEXEC_HTTP_SECRET"  # noqa: S105 - the name of a variable
 SHORTEST_SECRET = 16
-# How far the clocks may be apart, and how long somebody who has overheard a request might send it again.
+# The allowed difference of the clocks, and so the time in which an intercepted request might be sent again.
 LEEWAY_SECONDS = 300.0
 
 _FORM = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
@@ -25,7 +25,7 @@ def signature(secret: str, body: bytes, now: float) -> str:
 
 
 def is_signed(value: str | None, secret: str, body: bytes, now: float) -> bool:
-    """Whether ``value`` is the signature of a request that was made not long ago by somebody who has the secret."""
+    """Return whether ``value`` is the signature, with the secret, of a recent request."""
     found = _FORM.fullmatch(value or "")
     if found is None or abs(now - int(found[1])) > LEEWAY_SECONDS:
         return False

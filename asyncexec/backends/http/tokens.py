@@ -1,4 +1,4 @@
-"""Identity tokens from a function of the user's, kept for a while."""
+"""Identity tokens from a function of the user, cached for a while."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.errors import BackendError
 
-# Google's live for an hour, and its libraries hand out those with some minutes left.
-KEPT_SECONDS = 240.0
+# Google's tokens are valid for an hour, and its libraries return those with only minutes left.
+CACHE_SECONDS = 240.0
 
 type Token = Callable[[], str | Awaitable[str]]
 
 
-class Tokens:
-    """The headers that a token makes; the token appears in nothing else.
+class TokenCache:
+    """Makes the headers with the token, which appears in nothing else.
 
-    A function that is not async runs in a thread, as fetching a token takes a request of its own.
+    A function that is not async runs in a thread, because fetching a token takes a request.
     """
 
     def __init__(self, source: Token | None) -> None:
@@ -33,7 +33,7 @@ class Tokens:
             return {}
         if time.monotonic() >= self._until:
             self._token = await self._fetch(self._source)
-            self._until = time.monotonic() + KEPT_SECONDS
+            self._until = time.monotonic() + CACHE_SECONDS
         return {"Authorization": f"Bearer {self._token}"}
 
     def close(self) -> None:
@@ -47,8 +47,8 @@ class Tokens:
         if self._thread is None:
             self._thread = SystemThread("http-token")
         try:
-            told = await self._thread.run(source)
-            token: object = await told if inspect.isawaitable(told) else told
+            result = await self._thread.run(source)
+            token: object = await result if inspect.isawaitable(result) else result
         except Exception as error:
             raise BackendError(
                 f"executor 'http': token raised {type(error).__qualname__}: {error}"

@@ -1,12 +1,11 @@
-"""What a function behind HTTP runs: ``handle`` for functions-framework, ``app`` for any WSGI server.
+"""The worker of a function behind HTTP: ``handle`` for functions-framework, ``app`` for any WSGI server.
 
-For Google Cloud Functions and Cloud Run, a ``main.py`` that says
-``from asyncexec.backends.http.worker_side import handle`` is all it takes; elsewhere,
-``gunicorn --threads 8 asyncexec.backends.http.worker_side:app``.
+For Google Cloud Functions and Cloud Run, a ``main.py`` with ``from asyncexec.backends.http.worker_side import handle``
+is enough; elsewhere, ``gunicorn --threads 8 asyncexec.backends.http.worker_side:app``.
 
-A request holds a pickle: who may send one may run code here. So requests must be signed with the secret in the
-environment variable ``ASYNCEXEC_HTTP_SECRET``. Where the platform lets authenticated callers through and nobody else,
-``ASYNCEXEC_HTTP_TRUST_PLATFORM=1`` says so, and does without.
+A request holds a pickle: clients that may send one may run code here. So requests must be signed with the secret in
+the environment variable ``ASYNCEXEC_HTTP_SECRET``. On a platform that lets only authenticated callers through,
+``ASYNCEXEC_HTTP_TRUST_PLATFORM=1`` does without.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asyncexec.backends.http.frames import (
     MEDIA_TYPE,
+    CallHeader,
     Frame,
     FrameType,
-    Hello,
     encode_frame,
-    encode_hello,
+    encode_header,
 )
 from asyncexec.backends.http.signing import HEADER, SECRET_VARIABLE, is_signed
-from asyncexec.backends.http.steering import (
-    MEDIA_TYPE as STEERING,
-    decode_order,
+from asyncexec.backends.http.stop_requests import (
+    MEDIA_TYPE as STOP_MEDIA_TYPE,
+    decode_stop_request,
     encode_stopped,
 )
 from asyncexec.worker.control import BatchControl, StopResult
@@ -46,13 +45,13 @@ if TYPE_CHECKING:
 
 TRUST_VARIABLE = "ASYNCEXEC_HTTP_TRUST_PLATFORM"
 VERSION = 1
-BEAT_SECONDS = 2.0
+HEARTBEAT_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
 
 class Answer(NamedTuple):
-    """A response, of whatever web framework."""
+    """A response, for any web framework."""
 
     status: int
     media_type: str
@@ -86,21 +85,21 @@ def respond(method: str, media_type: str, signed: str | None, body: bytes) -> An
     """Return the answer to a request."""
     refusal = _refusal(signed, body)
     if refusal is not None:
-        return _told(403, {"refused": refusal})
+        return _json_answer(403, {"refused": refusal})
     if method == "GET":
-        return _told(200, _greeting())
+        return _json_answer(200, _description())
     if method != "POST":
-        return _told(405, {"refused": "calls are POST"})
-    if media_type == STEERING:
-        return Answer(200, "application/json", [encode_stopped(_steer(body))])
+        return _json_answer(405, {"refused": "calls are POST"})
+    if media_type == STOP_MEDIA_TYPE:
+        return Answer(200, "application/json", [encode_stopped(_stop_attempts(body))])
     call = pickle.loads(body)  # noqa: S301 - the caller may run code here, as was just checked
     if not isinstance(call, RemoteBatch):
-        return _told(400, {"refused": "this is no call of an engine"})
+        return _json_answer(400, {"refused": "this is no call of an engine"})
     return Answer(200, MEDIA_TYPE, _frames(call))
 
 
 def _refusal(signed: str | None, body: bytes) -> str | None:
-    """Return why a request is not to be looked into; None where it may be."""
+    """Return the reason to refuse a request; None if it is accepted."""
     secret = os.environ.get(SECRET_VARIABLE)
     if secret:
         if is_signed(signed, secret, body, time.time()):
@@ -117,7 +116,7 @@ def _refusal(signed: str | None, body: bytes) -> str | None:
     )
 
 
-def _greeting() -> dict[str, Any]:
+def _description() -> dict[str, Any]:
     limit = os.environ.get("CLOUD_RUN_TIMEOUT_SECONDS")
     return {
         "asyncexec": VERSION,
@@ -126,61 +125,61 @@ def _greeting() -> dict[str, Any]:
     }
 
 
-def _told(status: int, content: dict[str, Any]) -> Answer:
+def _json_answer(status: int, content: dict[str, Any]) -> Answer:
     return Answer(status, "application/json", [json.dumps(content).encode()])
 
 
-# The batches that run in this process, for requests to stop attempts: their controls, by names made here.
+# The controls of the batches that run in this process, by the names in their headers.
 _running: dict[str, BatchControl] = {}
 
 
-def _steer(body: bytes) -> StopResult | None:
-    """Stop attempts, and return which; None if the call is not here."""
-    order = decode_order(body)
-    control = _running.get(order.call)
-    return None if control is None else control.stop(order.attempts)
+def _stop_attempts(body: bytes) -> StopResult | None:
+    """Stop attempts as requested; None if the call is not here."""
+    request = decode_stop_request(body)
+    control = _running.get(request.call)
+    return None if control is None else control.stop(request.attempts)
 
 
 def _frames(call: RemoteBatch) -> Iterator[bytes]:
-    """Run the call's jobs, and yield what there is to tell as it comes.
+    """Run the attempts of a call, and yield their reports as they come.
 
-    When nobody listens any more, what has not started does not start, and what runs does not save.
+    If the driver has closed the connection, waiting attempts do not start, and the running one does not save.
     """
-    hello = Hello(_instance(os.getpid()), uuid.uuid4().hex)
-    news: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
-    control = _running[hello.call] = call.control()
+    header = CallHeader(_instance(os.getpid()), uuid.uuid4().hex)
+    frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+    control = _running[header.call] = call.control()
     try:
-        yield encode_hello(hello)
-        arguments = (call, hello.worker, control, news)
+        yield encode_header(header)
+        arguments = (call, header.worker, control, frames)
         threading.Thread(target=_work, args=arguments, daemon=True).start()
         while True:
             try:
-                frame = news.get(timeout=BEAT_SECONDS)
+                frame = frames.get(timeout=HEARTBEAT_SECONDS)
             except queue.Empty:
-                # Should the driver have gone, this finds out.
-                frame = Frame(FrameType.BEAT)
+                # Writing to a closed connection fails, so this also detects that the driver has gone.
+                frame = Frame(FrameType.HEARTBEAT)
             if frame is None:
                 return
             yield encode_frame(frame)
     finally:
-        del _running[hello.call]
+        del _running[header.call]
         control.stop([job.attempt for job in call.jobs])
 
 
 def _work(
-    call: RemoteBatch, worker: str, control: BatchControl, news: queue.SimpleQueue[Frame | None]
+    call: RemoteBatch, worker: str, control: BatchControl, frames: queue.SimpleQueue[Frame | None]
 ) -> None:
     try:
         for content in call.frames(control, worker=worker):
             missing = content == NEEDS_PROGRAM
-            news.put(
+            frames.put(
                 Frame(FrameType.NEEDS_PROGRAM) if missing else Frame(FrameType.REPORTS, content)
             )
-        news.put(Frame(FrameType.END))
+        frames.put(Frame(FrameType.END))
     except Exception:
         logger.exception("a call has ended without an answer")
     finally:
-        news.put(None)
+        frames.put(None)
 
 
 @cache

@@ -1,6 +1,6 @@
 """Run a batch on a Ray worker, and report it while it runs.
 
-An attempt whose start has been reported is the last of its call: when it has ended, the rest of the batch is returned.
+An attempt whose start has been reported is the last of its call: when it has ended, its batch is handed back.
 So the driver knows that nothing after such an attempt has started, and may kill the worker at once; and a call without
 a reported start holds short attempts only.
 """

@@ -9,14 +9,15 @@ import pytest
 pytest.importorskip("aiobotocore")
 
 from asyncexec.backends.aws_lambda import LambdaBackend, worker_side as aws_lambda_worker
+from asyncexec.backends.aws_lambda.api_errors import ApiErrorKind, classify_api_error
 from asyncexec.backends.aws_lambda.call_errors import outcomes_of
-from asyncexec.backends.aws_lambda.deployment import Deployment, check
+from asyncexec.backends.aws_lambda.deployment import Deployment, check_deployment
 from asyncexec.backends.aws_lambda.envelope import (
     LARGEST_BYTES,
     MESSAGE_BYTES,
-    Place,
+    ObjectLocation,
     Request,
-    Stored,
+    StoredObject,
     decode_answer,
     decode_request,
     encode_answer,
@@ -24,9 +25,13 @@ from asyncexec.backends.aws_lambda.envelope import (
     pack_call,
     sha256,
 )
-from asyncexec.backends.aws_lambda.marks import Mark, last_mark, line_of, out_of_memory
 from asyncexec.backends.aws_lambda.payloads import Bucket
-from asyncexec.backends.aws_lambda.refusals import Meaning, meaning_of
+from asyncexec.backends.aws_lambda.start_marks import (
+    StartMark,
+    last_start_mark,
+    out_of_memory,
+    start_line,
+)
 from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.registry import make_backend
 from asyncexec.errors import BackendError, ConfigurationError, OptionError
@@ -40,20 +45,20 @@ from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 # The messages.
 
 
-@pytest.mark.parametrize("answer", [None, Place("b", "k")])
-@pytest.mark.parametrize("call", [b"", b"\0\xff" * 100, Stored("b", "k", "0" * 64)])
+@pytest.mark.parametrize("answer", [None, ObjectLocation("b", "k")])
+@pytest.mark.parametrize("call", [b"", b"\0\xff" * 100, StoredObject("b", "k", "0" * 64)])
 def test_requests_arrive_as_they_were(call, answer):
     request = Request(call, answer)
     assert decode_request(json.loads(encode_request(request))) == request
 
 
-@pytest.mark.parametrize("answer", [b"", b"\0\xff" * 100, Stored("b", "k", "0" * 64)])
+@pytest.mark.parametrize("answer", [b"", b"\0\xff" * 100, StoredObject("b", "k", "0" * 64)])
 def test_answers_arrive_as_they_were(answer):
     assert decode_answer(json.dumps(encode_answer(answer)).encode(), "f") == answer
 
 
 def test_the_largest_message_is_as_large_as_lambda_takes():
-    event = encode_request(Request(bytes(LARGEST_BYTES), Place("b" * 63, "k" * 1024)))
+    event = encode_request(Request(bytes(LARGEST_BYTES), ObjectLocation("b" * 63, "k" * 1024)))
     assert 0.99 * MESSAGE_BYTES < len(event) <= MESSAGE_BYTES
 
 
@@ -75,28 +80,28 @@ def test_an_answer_of_something_else_breaks_the_backend(payload):
 
 
 @pytest.mark.parametrize(
-    "code, status, meaning",
+    "code, status, kind",
     [
-        ("TooManyRequestsException", 429, Meaning.BUSY),
-        ("ThrottlingException", 400, Meaning.BUSY),
-        ("ResourceConflictException", 409, Meaning.BUSY),
-        ("ServiceUnavailable", 503, Meaning.BUSY),
-        ("RequestTooLargeException", 413, Meaning.TOO_LARGE),
-        ("ServiceException", 500, Meaning.LOST),
-        ("EC2UnexpectedException", 502, Meaning.LOST),
-        ("InvalidZipFileException", 502, Meaning.BROKEN),
-        ("AccessDeniedException", 403, Meaning.BROKEN),
-        ("ResourceNotFoundException", 404, Meaning.BROKEN),
-        ("ExpiredTokenException", 403, Meaning.BROKEN),
+        ("TooManyRequestsException", 429, ApiErrorKind.BUSY),
+        ("ThrottlingException", 400, ApiErrorKind.BUSY),
+        ("ResourceConflictException", 409, ApiErrorKind.BUSY),
+        ("ServiceUnavailable", 503, ApiErrorKind.BUSY),
+        ("RequestTooLargeException", 413, ApiErrorKind.TOO_LARGE),
+        ("ServiceException", 500, ApiErrorKind.LOST),
+        ("EC2UnexpectedException", 502, ApiErrorKind.LOST),
+        ("InvalidZipFileException", 502, ApiErrorKind.BROKEN),
+        ("AccessDeniedException", 403, ApiErrorKind.BROKEN),
+        ("ResourceNotFoundException", 404, ApiErrorKind.BROKEN),
+        ("ExpiredTokenException", 403, ApiErrorKind.BROKEN),
     ],
 )
-def test_each_error_of_the_api_means_one_thing(code, status, meaning):
-    assert meaning_of(code, status) is meaning
+def test_each_error_of_the_api_means_one_thing(code, status, kind):
+    assert classify_api_error(code, status) is kind
 
 
 # How functions end.
 
-RUNNING = Mark(7, 100.0, "f/request")
+RUNNING = StartMark(7, 100.0, "f/request")
 REPORT = (
     "REPORT RequestId: r\tBilled Duration: 1 ms\tMemory Size: 128 MB\tMax Memory Used: {} MB\t\n"
 )
@@ -122,7 +127,12 @@ def test_a_timeout_of_the_function_is_one_of_its_first_task(told):
 
 
 def test_the_log_says_which_task_was_running():
-    log = "noise\n" + line_of(Mark(7, 101.5, "s/1")) + "more\n" + line_of(Mark(8, 102.5, "s/1"))
+    log = (
+        "noise\n"
+        + start_line(StartMark(7, 101.5, "s/1"))
+        + "more\n"
+        + start_line(StartMark(8, 102.5, "s/1"))
+    )
     outcomes = ended({"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}, log)
     assert [(o.status, o.started_at, o.worker) for o in outcomes] == [
         (Status.LOST, 0.0, ""),
@@ -132,7 +142,7 @@ def test_the_log_says_which_task_was_running():
 
 
 def test_a_log_of_somebody_else_s_attempts_is_not_believed():
-    log = line_of(Mark(77, 101.5, "s/1"))
+    log = start_line(StartMark(77, 101.5, "s/1"))
     first, *_ = ended({"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}, log)
     assert (first.started_at, first.worker) == (100.0, "f/request")
 
@@ -166,8 +176,8 @@ def test_an_ending_in_no_known_words_is_a_failure_all_the_same(payload):
 
 
 def test_marks_survive_the_carriage_returns_of_logs():
-    assert last_mark(line_of(RUNNING).replace("\n", "\r\n")) == RUNNING
-    assert last_mark("nothing") is None
+    assert last_start_mark(start_line(RUNNING).replace("\n", "\r\n")) == RUNNING
+    assert last_start_mark("nothing") is None
     assert not out_of_memory("nothing")
 
 
@@ -179,8 +189,8 @@ def deployment(**changes) -> Deployment:
 
 
 def test_a_deployment_that_fits_is_taken():
-    check(deployment(), "f", timeout=60)
-    check(deployment(timeout=None), "f", timeout=6000)
+    check_deployment(deployment(), "f", timeout=60)
+    check_deployment(deployment(timeout=None), "f", timeout=6000)
 
 
 @pytest.mark.parametrize(
@@ -194,13 +204,13 @@ def test_a_deployment_that_fits_is_taken():
 )
 def test_a_deployment_that_does_not_fit_is_refused(changes, error, told):
     with pytest.raises(error, match=told):
-        check(deployment(**changes), "f", timeout=60)
+        check_deployment(deployment(**changes), "f", timeout=60)
 
 
 def test_lambda_s_own_words_are_understood():
-    told = Deployment.told({"MemorySize": 512, "Timeout": 3, "Runtime": "python3.12"})
+    told = Deployment.from_configuration({"MemorySize": 512, "Timeout": 3, "Runtime": "python3.12"})
     assert told == Deployment("Active", "", 512 * 2**20, 3.0, "python3.12")
-    assert Deployment.told({}).memory_bytes is None
+    assert Deployment.from_configuration({}).memory_bytes is None
 
 
 # The handler.
@@ -228,7 +238,7 @@ def test_the_handler_runs_the_jobs_and_measures_them(monkeypatch, capsys):
     assert [decode(o.value) for o in outcomes] == [((5,),), ((6,),)]
     assert {o.worker for o in outcomes} == {"2026/01/01/[$LATEST]abc"}
     assert all(o.peak_bytes > 0 for o in outcomes)
-    assert last_mark(capsys.readouterr().out).attempt == 2
+    assert last_start_mark(capsys.readouterr().out).attempt == 2
 
 
 def test_a_single_job_writes_no_log(capsys):
@@ -276,7 +286,7 @@ def test_a_program_that_cannot_be_loaded_fails_every_job():
 
 
 def test_what_somebody_else_has_put_into_the_bucket_is_not_run(monkeypatch):
-    stored = Stored("bucket", "key", sha256(b"what the driver sent"))
+    stored = StoredObject("bucket", "key", sha256(b"what the driver sent"))
     body = SimpleNamespace(read=lambda: b"something else")
     s3 = SimpleNamespace(get_object=lambda **_: {"Body": body})
     monkeypatch.setattr(aws_lambda_worker, "_s3", lambda: s3)
@@ -297,7 +307,7 @@ def test_what_somebody_else_has_put_into_the_bucket_is_not_run(monkeypatch):
 )
 def test_a_bucket_is_a_name_or_a_url(text, bucket):
     assert Bucket.parse(text) == bucket
-    first, second = bucket.place(), bucket.place()
+    first, second = bucket.new_location(), bucket.new_location()
     assert first != second
     assert first.key.startswith(f"{bucket.prefix}/")
 

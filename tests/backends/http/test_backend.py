@@ -17,13 +17,13 @@ from asyncexec.backends.adapters.service_calls import BusyError, TooLargeError
 from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.http import HttpBackend, worker_side as http_worker
 from asyncexec.backends.http.frames import (
+    CallHeader,
     Frame,
     FrameType,
-    Hello,
     HttpFrames,
-    decode_hello,
+    decode_header,
     encode_frame,
-    encode_hello,
+    encode_header,
 )
 from asyncexec.backends.http.responses import error_of
 from asyncexec.backends.http.signing import (
@@ -33,7 +33,7 @@ from asyncexec.backends.http.signing import (
     is_signed,
     signature,
 )
-from asyncexec.backends.http.tokens import Tokens
+from asyncexec.backends.http.tokens import TokenCache
 from asyncexec.backends.registry import make_backend
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
@@ -147,8 +147,8 @@ async def test_a_function_that_does_not_want_us_breaks_the_backend(url, worker, 
         status(500),
         status(502),
         cut(),
-        cut(Frame(FrameType.BEAT)),
-        cut(Frame(FrameType.HELLO, b'["w", "c"]'), Frame(FrameType.BEAT)),
+        cut(Frame(FrameType.HEARTBEAT)),
+        cut(Frame(FrameType.HEADER, b'["w", "c"]'), Frame(FrameType.HEARTBEAT)),
     ],
 )
 async def test_a_call_that_is_cut_off_charges_one_task_and_names_a_worker(url, worker, step):
@@ -181,7 +181,7 @@ async def test_nobody_there_is_said_before_the_run():
 
 
 async def test_another_python_is_refused(url, monkeypatch):
-    monkeypatch.setattr(http_worker, "_greeting", lambda: {"asyncexec": 1, "python": "3.9"})
+    monkeypatch.setattr(http_worker, "_description", lambda: {"asyncexec": 1, "python": "3.9"})
     with pytest.raises(BackendError, match=r"runs Python 3\.9"):
         async with HttpBackend(url=url):
             pass
@@ -203,14 +203,14 @@ async def test_headers_and_a_token_go_with_every_request(url, worker):
 
 @pytest.mark.parametrize("token", [lambda: "", lambda: 3, lambda: "two\nlines", lambda: 1 / 0])
 async def test_a_token_that_is_none_is_said_before_the_run(token):
-    tokens = Tokens(token)
+    tokens = TokenCache(token)
     with pytest.raises(BackendError, match="token"):
         await tokens.headers()
     tokens.close()
 
 
 async def test_a_token_that_blocks_does_not_hold_the_loop(unblocked_loop):
-    tokens = Tokens(lambda: time.sleep(0.3) or "late")
+    tokens = TokenCache(lambda: time.sleep(0.3) or "late")
     assert await tokens.headers() == {"Authorization": "Bearer late"}
     tokens.close()
 
@@ -278,17 +278,17 @@ def test_a_signature_holds_for_its_secret_its_body_and_a_while():
 
 def test_frames_are_found_however_the_bytes_are_cut(rng):
     frames = [
-        Frame(FrameType.BEAT),
+        Frame(FrameType.HEARTBEAT),
         Frame(FrameType.REPORTS, rng.bytes(1000)),
         Frame(FrameType.END),
     ]
-    data = encode_hello(Hello("w", "c")) + b"".join(map(encode_frame, frames))
+    data = encode_header(CallHeader("w", "c")) + b"".join(map(encode_frame, frames))
     reader, found = HttpFrames(), []
     while data:
         size = int(rng.integers(1, 50))
         found += reader.feed(data[:size])
         data = data[size:]
-    assert decode_hello(found[0].content) == Hello("w", "c")
+    assert decode_header(found[0].content) == CallHeader("w", "c")
     assert found[1:] == frames
 
 
@@ -315,7 +315,7 @@ def test_a_pause_that_is_asked_for_is_known():
 
 
 @pytest.mark.parametrize(
-    "options, told",
+    "options, found",
     [
         ({}, "needs the option 'url'"),
         ({"url": "function.example"}, "url must be an address"),
@@ -332,8 +332,8 @@ def test_a_pause_that_is_asked_for_is_known():
     ],
     ids=str,
 )
-def test_options_that_cannot_be_are_refused_without_a_word_of_secrets(options, told):
-    with pytest.raises(OptionError, match=told) as caught:
+def test_options_that_cannot_be_are_refused_without_a_word_of_secrets(options, found):
+    with pytest.raises(OptionError, match=found) as caught:
         make_backend("http", options)
     for hidden in ("short", "a token", "me:word"):
         assert f"{hidden!r}" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Lines in a function's log that say which attempt runs, so that the end of the log tells who ended a sandbox."""
+"""Log lines that mark the start of attempts, so that the end of a log shows which one ended the sandbox."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ _MARK = re.compile(r"^asyncexec: attempt (\d+) starts at (\d+\.\d+) on (.+?)\s*$
 _REPORT = re.compile(r"Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB")
 
 
-class Mark(NamedTuple):
-    """An attempt that started."""
+class StartMark(NamedTuple):
+    """The start of an attempt."""
 
     attempt: int
     at: float
     worker: str
 
 
-def line_of(mark: Mark) -> str:
+def start_line(mark: StartMark) -> str:
     """Return the line that a worker writes to its log."""
     return f"asyncexec: attempt {mark.attempt} starts at {mark.at:.6f} on {mark.worker}\n"
 
 
-def last_mark(log: str) -> Mark | None:
-    """Return the last attempt that started, by the end of a log; None where it does not tell."""
+def last_start_mark(log: str) -> StartMark | None:
+    """Return the last start in the end of a log; None if there is none."""
     found = _MARK.findall(log)
     if not found:
         return None
     attempt, at, worker = found[-1]
-    return Mark(int(attempt), float(at), worker)
+    return StartMark(int(attempt), float(at), worker)
 
 
 def out_of_memory(log: str) -> bool:
-    """Whether Lambda's report at the end of a log says that the sandbox used all of its memory."""
+    """Return whether Lambda's report at the end of a log shows that the sandbox used all of its memory."""
     found = _REPORT.search(log)
     return found is not None and int(found[2]) >= int(found[1])

@@ -1,12 +1,12 @@
-"""What it means when Lambda's API answers a call with an error instead of having it run."""
+"""Classify the errors with which Lambda's API answers a call instead of running it."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 
-class Meaning(Enum):
-    """What an error of the API says about the call."""
+class ApiErrorKind(Enum):
+    """The meaning of an error of the API for the call."""
 
     BUSY = "not run, and may be sent again in a moment"
     TOO_LARGE = "not run, and never will be in one piece"
@@ -21,7 +21,7 @@ _BUSY = frozenset(
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestThrottledException",
-        "ResourceConflictException",  # The function is being made or changed.
+        "ResourceConflictException",  # The function is being created or changed.
         "ResourceNotReadyException",
         "SnapStartNotReadyException",
         "SlowDown",
@@ -32,7 +32,7 @@ _BUSY = frozenset(
     }
 )
 _TOO_LARGE = frozenset({"RequestTooLargeException", "RequestEntityTooLargeException"})
-# Answered with status 502 or 504, which elsewhere would mean that it may pass.
+# These come with status 502 or 504, which elsewhere mean a temporary failure.
 _BROKEN = frozenset(
     {
         "EC2AccessDeniedException",
@@ -60,17 +60,17 @@ _ADVICE = {
 }
 
 
-def meaning_of(code: str, status: int) -> Meaning:
-    """Return what an error with this code and HTTP status means."""
+def classify_api_error(code: str, status: int) -> ApiErrorKind:
+    """Return the meaning of an error with this code and HTTP status."""
     if code in _BUSY or status in {429, 503}:
-        return Meaning.BUSY
+        return ApiErrorKind.BUSY
     if code in _TOO_LARGE or status == 413:
-        return Meaning.TOO_LARGE
+        return ApiErrorKind.TOO_LARGE
     if code in _BROKEN or status < 500:
-        return Meaning.BROKEN
-    return Meaning.LOST
+        return ApiErrorKind.BROKEN
+    return ApiErrorKind.LOST
 
 
 def advice_for(code: str) -> str:
-    """Return what to do about an error that breaks the backend."""
+    """Return advice on an error that breaks the backend."""
     return _ADVICE.get(code, "See the function in the Lambda console")

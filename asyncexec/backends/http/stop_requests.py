@@ -1,0 +1,108 @@
+"""Requests to stop attempts of a running call: those that wait do not start, the one that runs does not save.
+
+On a platform with many instances such a request may reach another instance, which does not know the call: then the
+attempts run on for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import NamedTuple
+
+import anyio
+
+from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.http.frames import CallHeader
+from asyncexec.worker.control import NOTHING_STOPPED, StopResult
+
+MEDIA_TYPE = "application/x-asyncexec-order"
+
+
+class StopRequest(NamedTuple):
+    """The attempts to stop, and the worker's name of their call."""
+
+    call: str
+    attempts: frozenset[int]
+
+
+def encode_stop_request(request: StopRequest) -> bytes:
+    """Encode a request."""
+    return json.dumps({"call": request.call, "stop": sorted(request.attempts)}).encode()
+
+
+def decode_stop_request(body: bytes) -> StopRequest:
+    """Decode a request.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        If it is something else.
+    """
+    content = json.loads(body)
+    return StopRequest(str(content["call"]), frozenset(int(attempt) for attempt in content["stop"]))
+
+
+def encode_stopped(stopped: StopResult | None) -> bytes:
+    """Encode the answer to a request; None if the call is not known."""
+    return json.dumps({"stopped": stopped}).encode()
+
+
+def decode_stopped(body: bytes) -> StopResult | None:
+    """Decode the answer to a request; None also if it is something else."""
+    try:
+        not_started, left = json.loads(body)["stopped"]
+        return StopResult(
+            [int(attempt) for attempt in not_started], [int(attempt) for attempt in left]
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class StopRequests:
+    """Stops attempts of a running call; they are settled when the worker has answered.
+
+    The worker may be ahead of its reports. If it does not answer, the attempts are settled all the same.
+    """
+
+    def __init__(self, context: CallContext, worker: str) -> None:
+        self.header = CallHeader(worker)
+        self._context = context
+        self._to_send: set[int] = set()
+        self._sent = False
+        self._changed = anyio.Event()
+
+    async def next(self) -> StopRequest:
+        """Wait until attempts are cancelled, and return the request for it."""
+        while not self._to_send:
+            await self._change()
+        attempts, self._to_send = frozenset(self._to_send), set()
+        self._sent = True
+        return StopRequest(self.header.call, attempts)
+
+    async def settled(self) -> None:
+        """Wait until every request has been answered, or has timed out."""
+        while self._to_send or self._sent:
+            await self._change()
+
+    def answered(self, request: StopRequest, stopped: StopResult | None) -> None:
+        """Handle the worker's answer to a request; None if there was none."""
+        self._sent = False
+        self._changed.set()
+        if stopped is None:
+            self._context.drop_or_interrupt(request.attempts & self._context.pending)
+        else:
+            self._context.stopped(stopped, self.header.worker)
+
+    def stop(self, attempts: frozenset[int]) -> StopResult:
+        """Request to stop attempts; :meth:`answered` gets the answer. A call without a header has started nothing."""
+        if self.header.call:
+            self._to_send |= attempts
+            self._changed.set()
+        else:
+            self._context.drop_or_interrupt(attempts)
+        return NOTHING_STOPPED
+
+    async def _change(self) -> None:
+        if self._changed.is_set():
+            self._changed = anyio.Event()
+        await self._changed.wait()
