@@ -23,7 +23,7 @@ from asyncexec.plan.access_map import AccessMap, ReadRegion
 from asyncexec.plan.box import Shape
 from asyncexec.plan.written import relation_to
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
-from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source, Target
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput, TaskOutput
 from asyncexec.storage.places.locations import RUN_SCOPED, Location
 from asyncexec.storage.workspace.array_workspace import ArrayWorkspace
 from asyncexec.storage.workspace.preparation import stamp
@@ -138,11 +138,11 @@ class _Lowering:
             self.outputs[root] = _output(root, array)
         self.blocks[name] = BlockIO(
             sources=tuple(
-                Source(array=self._stored(node), select=ReadRegion(access))
+                TaskInput(array=self._stored(node), select=ReadRegion(access))
                 for node, access in builder.reads
             ),
             targets=tuple(
-                Target(array=self.arrays[root], block=block_of(root), access=access_of(root))
+                TaskOutput(array=self.arrays[root], block=block_of(root), access=access_of(root))
                 for root in found.roots
             ),
             label=f"{operation} ({name})",

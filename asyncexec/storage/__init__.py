@@ -1,7 +1,7 @@
 """Storage: Zarr arrays on disk and object stores, the tiers before them, and the workspace of a run.
 
-``chunks`` is what workers need, ``workspace`` what the driver does once a run; ``places`` says where arrays are, and
-``tiers`` are the faster places for intermediates.
+``chunks`` has all that workers need, ``workspace`` what the driver does once for each run; ``places`` are the paths,
+URLs and stores of arrays, and ``tiers`` the faster places for intermediates.
 
 The names are imported when they are first used: a worker reads and writes chunks, and does not prepare a run.
 """
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         InMemory as InMemory,
         Source as Source,
         Target as Target,
+        TaskInput as TaskInput,
+        TaskOutput as TaskOutput,
     )
     from asyncexec.storage.places.creation import create_array as create_array
     from asyncexec.storage.places.locations import (
@@ -44,6 +46,8 @@ else:
             "Source": "chunks.block_io",
             "StoredArray": "chunks.arrays",
             "Target": "chunks.block_io",
+            "TaskInput": "chunks.block_io",
+            "TaskOutput": "chunks.block_io",
             "create_array": "places.creation",
             "exists": "places.metadata",
             "join": "places.locations",

@@ -17,7 +17,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.plan.relations import identity
 from asyncexec.plan.stage import LateSize
 from asyncexec.plan.workspace import Opening
-from asyncexec.storage import ArrayWorkspace, BlockIO, Source, Target, planned_array
+from asyncexec.storage import ArrayWorkspace, BlockIO, TaskInput, TaskOutput, planned_array
 
 CHUNK = 2
 
@@ -80,8 +80,8 @@ def plan_in(folder: Path, n: int = 9, **options: Any) -> Plan:
     def array(place: object, extent: int) -> Any:
         return planned_array(place, shape=(extent,), dtype="f8", chunks=(CHUNK,))
 
-    def written(place: object, stage: Stage) -> tuple[Target, ...]:
-        return (Target(array=array(place, stage.outputs[0].shape[0]), block=(CHUNK,)),)
+    def written(place: object, stage: Stage) -> tuple[TaskOutput, ...]:
+        return (TaskOutput(array=array(place, stage.outputs[0].shape[0]), block=(CHUNK,)),)
 
     middle, target = "run://middle", folder / "target"
 
@@ -92,7 +92,7 @@ def plan_in(folder: Path, n: int = 9, **options: Any) -> Plan:
         extent = stage.outputs[0].shape[0]
         read = blocks["fill"].targets[0].ref
         return BlockIO(
-            sources=(Source(array=read, select=Whole(extent)),),
+            sources=(TaskInput(array=read, select=Whole(extent)),),
             targets=written(target, stage),
             label="double",
         )

@@ -9,8 +9,8 @@ from asyncexec.plan.workspace import Opening
 from asyncexec.storage import (
     ArrayWorkspace,
     BlockIO,
-    Source,
-    Target,
+    TaskInput,
+    TaskOutput,
     create_array,
     open_array,
     planned_array,
@@ -75,13 +75,13 @@ def pipeline(source, target, *, middle=None, work_dir=None, **options):
     same = same_block(SHAPE, CHUNKS)
     blocks = {
         "first": BlockIO(
-            sources=(Source(array=source, select=same),),
-            targets=(Target(array=middle, block=CHUNKS),),
+            sources=(TaskInput(array=source, select=same),),
+            targets=(TaskOutput(array=middle, block=CHUNKS),),
             label="double",
         ),
         "second": BlockIO(
-            sources=(Source(array=middle, select=same),),
-            targets=(Target(array=target, block=CHUNKS),),
+            sources=(TaskInput(array=middle, select=same),),
+            targets=(TaskOutput(array=target, block=CHUNKS),),
             label="double",
         ),
     }

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import zarr
 
-from asyncexec.storage import Target, create_array, planned_array, read, write
+from asyncexec.storage import TaskOutput, create_array, planned_array, read, write
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.workspace.open_workspace import _sweep
 from asyncexec.storage.workspace.presence import blocks_present, partial_files
@@ -47,7 +47,7 @@ def test_a_killed_writer_leaves_whole_chunks(tmp_path, rng, options):
         block = read(ref, (slice(0, 600), slice(0, 500)))
         assert (block == block[0, 0]).all()
     # What the killed ones had begun is not taken for chunks, and goes when the run ends.
-    target = Target(array=ref, block=(600, 500))
+    target = TaskOutput(array=ref, block=(600, 500))
     assert blocks_present(target).tolist() == [[True]]
     _sweep(ref)
     assert left_over(tmp_path / "x") == []
@@ -78,7 +78,7 @@ def test_what_is_left_of_unfinished_chunks_is_found_and_removed(tmp_path):
     (tmp_path / "x/c/0.0123456789abcdef.partial").write_bytes(b"half")
     (tmp_path / "x" / PARTIAL).mkdir()
     (tmp_path / "x" / PARTIAL / "half").write_bytes(b"half")
-    assert blocks_present(Target(array=ref, block=(2,))).tolist() == [True, True]
+    assert blocks_present(TaskOutput(array=ref, block=(2,))).tolist() == [True, True]
     _sweep(ref)
     assert left_over(tmp_path / "x") == []
     assert sorted(p.name for p in (tmp_path / "x/c").iterdir()) == ["0", "1"]

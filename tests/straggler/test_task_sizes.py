@@ -9,7 +9,7 @@ import pytest
 
 from asyncexec.plan.access_map import ReadRegion, of_blocks
 from asyncexec.plan.box import unravel
-from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput
 from asyncexec.straggler.task_sizes import LEAST, MOST, SlowThreshold, TaskSizes, sizes_of
 
 
@@ -23,7 +23,7 @@ class Ragged:
 def blocks_of(extents, block):
     data = InMemory(np.zeros(extents, np.float32))
     access = of_blocks(extents, (block,) * len(extents))
-    return BlockIO(sources=(Source(array=data, select=ReadRegion(access)),))
+    return BlockIO(sources=(TaskInput(array=data, select=ReadRegion(access)),))
 
 
 @pytest.mark.parametrize("extents", [(40, 40), (10,), (8, 7)])

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
 
 OPENED_LIMIT = 256
-"""How many arrays a process keeps opened."""
+"""The number of arrays that a process keeps opened."""
 
 
 class Chunks(Protocol):
     """An opened array."""
 
     def read(self, region: Region) -> np.ndarray:
-        """Return what ``region`` takes, read-only."""
+        """Return the elements in ``region``, read-only."""
         ...
 
     def write(self, region: Region, block: np.ndarray) -> None:
@@ -36,9 +36,9 @@ def opened(ref: StoredArray) -> Chunks:
     Raises
     ------
     ArrayNotFoundError, CorruptArrayError, StorageError
-        If it is not what ``ref`` says.
+        If it is missing or is not as ``ref`` describes it.
     """
-    # Handles do not survive a fork.
+    # The process is part of the key, as handles do not survive a fork.
     return _opened(ref, os.getpid())
 
 
@@ -57,7 +57,7 @@ def forget_opened() -> None:
 
 
 def read(ref: StoredArray, region: Region) -> np.ndarray:
-    """Return the elements that ``region`` (a slice or positions per axis, in elements) takes, as a read-only array.
+    """Return the elements in ``region`` (a slice or positions for each axis) as a read-only array.
 
     Chunks that were never written read as the fill value, unless the array is ``dense``.
 

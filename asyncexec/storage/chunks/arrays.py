@@ -1,4 +1,4 @@
-"""References to Zarr arrays: tiny, frozen, and ready to travel to a worker."""
+"""References to Zarr arrays: small, frozen and picklable."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
 
 DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": False}}
-"""What ``compressor="auto"`` means: Zarr's own default, pinned so that every process agrees on it."""
+"""The compressor for ``"auto"``: Zarr's own default, pinned so that every process uses the same."""
 
 ELEMENT_KINDS = "biufcmMSU"
-"""NumPy's kinds of element types that can be stored: those of fixed size, but no records."""
+"""NumPy's kinds of element types that can be stored: those of fixed size, except records."""
 
 type CompressorLike = Literal["auto"] | Mapping[str, Any] | Any | None
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """How a chunk becomes a file, where that is simple enough to be done without Zarr's machinery.
+    """The encoding of chunks as files, where it is simple enough to be done without Zarr.
 
     Attributes
     ----------
@@ -47,7 +47,7 @@ class Encoding:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredArray:
-    """A reference to a Zarr array, there already or still to be made.
+    """A reference to a Zarr array that exists, or is still to be created.
 
     It holds no handle and no data, so it can be pickled into a few hundred bytes; each process opens the array once,
     when it first needs it.
@@ -61,16 +61,15 @@ class StoredArray:
     chunks : tuple of int
         In elements.
     shards : tuple of int or None
-        In elements; what is written at once, where chunks are kept together in shards.
+        In elements; shards are written as a whole, where chunks are stored in shards.
     fill_value : scalar
-        What chunks that were never written read as (times and durations as the integer that stands for them).
+        The value of elements in chunks that were never written (of times and durations, their integer representation).
     compressor : str
         JSON of the compressor in Zarr 3's terms; ``""`` for none.
     encoding : Encoding or None
-        How chunks are encoded, where they can be read and written directly; None where only Zarr can.
+        The encoding of chunks, where they can be read and written directly; None where only Zarr can.
     dense : bool
-        Whether every chunk is written before anybody reads it: a chunk that is missing is then an error, and does not
-        pass for fill values.
+        Whether every chunk is written before it is read: a missing chunk is then an error instead of fill values.
     """
 
     location: Location
@@ -85,12 +84,12 @@ class StoredArray:
 
     @property
     def unit(self) -> Shape:
-        """What storage writes at once, in elements: the shard where there are shards, else the chunk."""
+        """The unit of writing, in elements: the shard where there are shards, else the chunk."""
         return self.shards or self.chunks
 
     @property
     def ndim(self) -> int:
-        """How many axes there are."""
+        """The number of axes."""
         return len(self.shape)
 
     @cached_property
@@ -108,17 +107,17 @@ class StoredArray:
 
     @property
     def nbytes(self) -> int:
-        """Size of the whole array in bytes, not encoded."""
+        """The size of the whole array in bytes, uncompressed."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.numpy_dtype.itemsize
 
     @property
     def blocks(self) -> Shape:
-        """How many units (chunks, or shards) lie along each axis."""
+        """The number of units (chunks, or shards) along each axis."""
         return tuple(-(-n // unit) for n, unit in zip(self.shape, self.unit, strict=True))
 
     @property
     def identity(self) -> str:
-        """What the array is and where, without secrets: for a plan's fingerprint."""
+        """The array's description and place as text, without secrets: for a plan's fingerprint."""
         return json.dumps(
             [
                 str(self.location),
@@ -140,7 +139,7 @@ class StoredArray:
         return f"StoredArray({str(self.location)!r}, {self.dtype}{list(self.shape)}, chunks={self.chunks}{shards})"
 
     def __hash__(self) -> int:
-        # Asked for with every chunk that is read or written.
+        # Cached, as the opened array is looked up for every chunk that is read or written.
         return self._hash
 
     @cached_property
@@ -148,6 +147,7 @@ class StoredArray:
         return hash(tuple(getattr(self, field.name) for field in fields(self)))
 
     def __getstate__(self) -> dict[str, Any]:
+        # Without cached properties, which would make what is sent to workers larger.
         return {
             name: value
             for name, value in self.__dict__.items()
@@ -168,7 +168,7 @@ def planned_array(
     path: str = "",
     dense: bool = True,
 ) -> StoredArray:
-    """Return a reference to an array that :func:`~asyncexec.storage.create_array` will make; nothing is touched.
+    """Return a reference to an array that :func:`~asyncexec.storage.create_array` will create; nothing is written.
 
     Parameters
     ----------
@@ -183,14 +183,14 @@ def planned_array(
     compressor : "auto", None, a mapping as Zarr 3 writes it, or a Zarr codec
     storage_options : mapping, optional
     path : str
-        Where in ``place``.
+        The path in ``place``.
     dense : bool
         See :class:`StoredArray`.
 
     Raises
     ------
     OptionError
-        If shape, chunks, shards, dtype or compressor cannot be.
+        If shape, chunks, shards, dtype or compressor are not valid.
     """
     location = locate(place, storage_options, path=path)
     element = _element(dtype, location)
@@ -215,7 +215,7 @@ def planned_array(
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the name that ``np.dtype`` makes this type of, in the machine's byte order."""
+    """Return NumPy's name of ``dtype`` in the machine's byte order, which ``np.dtype`` takes."""
     native = dtype.newbyteorder("=")
     return native.str if native.kind in "SU" else native.name
 

@@ -1,4 +1,4 @@
-"""How a task of an array stage gets its input blocks and leaves its output blocks."""
+"""The input and output blocks of the tasks of an array stage: loading them, checking them and saving them."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
 
 class Selection(Protocol):
-    """The part of an array that each task reads; small, can be pickled, alike for any number of tasks."""
+    """The part of an array that each task reads, as a function of its index; small and picklable."""
 
     def __call__(self, index: Index) -> Region:
-        """Return what the task at ``index`` reads: a slice or positions for each axis of the array."""
+        """Return the region that the task at ``index`` reads: a slice or positions for each axis of the array."""
         ...
 
 
 class Readable(Protocol):
-    """Something that blocks are read from, other than a reference to an array."""
+    """An array in memory, or in a tier, that blocks are read from."""
 
     @property
     def shape(self) -> Shape:
@@ -47,7 +47,7 @@ class Readable(Protocol):
 
 
 class Writable(Readable, Protocol):
-    """Something that blocks are written to, other than a reference to an array."""
+    """An array in a tier that blocks are written to."""
 
     @property
     def ref(self) -> StoredArray:
@@ -63,8 +63,8 @@ class Writable(Readable, Protocol):
 class InMemory:
     """A NumPy array in the driver's memory; within one process it is shared, not copied.
 
-    To other processes it travels with the program, or goes by way of the run's directory, in ``chunks``, if it is
-    large (see :mod:`asyncexec.storage.workspace.stage_inputs`).
+    To other processes it is sent with the program, or by way of the run's directory, in ``chunks``, if it is large (see
+    :mod:`asyncexec.storage.workspace.stage_inputs`).
     """
 
     data: np.ndarray
@@ -91,14 +91,14 @@ class InMemory:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
+class TaskInput:
     """One input of a stage's kernel.
 
     Attributes
     ----------
     array : StoredArray, InMemory, or another thing to read blocks from
     select : Selection
-        What the task at an index reads.
+        The region that the task at an index reads.
     """
 
     array: StoredArray | Readable
@@ -106,10 +106,10 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One output of a stage's kernel: task ``index`` writes the block at ``index * block``, cut to the array.
+class TaskOutput:
+    """One output of a stage's kernel: task ``index`` writes the block at ``index * block``, cut to the array's shape.
 
-    With an ``access``, it writes what that says: one whole block, and each task another.
+    With an ``access``, it writes the region that this maps the index to: one whole block, and each task another.
 
     Raises
     ------
@@ -148,7 +148,7 @@ class Target:
         return tuple([part.start // block for part, block in along])
 
     def region(self, index: Index) -> tuple[slice, ...]:
-        """Return where the task at ``index`` writes, in elements."""
+        """Return the region that the task at ``index`` writes, in elements."""
         if self.access is not None:
             return tuple([axis.region(index) for axis in self.access.axes])
         along = zip(index, self.block, self.array.shape, strict=True)
@@ -157,25 +157,25 @@ class Target:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BlockIO:
-    """A stage's :class:`~asyncexec.plan.stage.TaskIO`: which blocks a task reads, and which it writes.
+    """A stage's :class:`~asyncexec.plan.stage.TaskIO`: the blocks that each task reads and writes.
 
     The kernel gets one input per source, and returns one array per target (the array itself where there is one target,
     else a tuple).
 
     Attributes
     ----------
-    sources : tuple of Source
-    targets : tuple of Target
+    sources : tuple of TaskInput
+    targets : tuple of TaskOutput
     label : str
-        What messages call the stage.
+        The stage's name in messages.
     """
 
-    sources: tuple[Source, ...] = ()
-    targets: tuple[Target, ...] = ()
+    sources: tuple[TaskInput, ...] = ()
+    targets: tuple[TaskOutput, ...] = ()
     label: str = ""
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
-        """Return the kernel's inputs for the task, and how many bytes (not encoded) they are."""
+        """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
         inputs: list[Any] = []
         total = 0
         for source in self.sources:
@@ -187,12 +187,12 @@ class BlockIO:
         return tuple(inputs), total
 
     def save(self, index: Index, result: Any) -> int:
-        """Write the task's blocks, each chunk whole or not at all; return how many bytes (not encoded).
+        """Write the task's blocks, each chunk whole or not at all; return their size in bytes (uncompressed).
 
         Raises
         ------
         ChunkMismatchError
-            If the kernel returned something else than the stage says: another number of arrays, shape or dtype.
+            If the kernel did not return what the stage declares: another number of arrays, shape or dtype.
         """
         blocks = (result,) if len(self.targets) == 1 else self._several(index, result)
         total = 0
@@ -205,7 +205,7 @@ class BlockIO:
         return total
 
     def nbytes(self, index: Index) -> int:
-        """Return how many bytes (not encoded) the task reads and writes, as ``load`` and ``save`` will count them."""
+        """Return the bytes (uncompressed) that the task reads and writes, as ``load`` and ``save`` will count them."""
         read = sum(
             math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
             for source in self.sources
@@ -228,16 +228,16 @@ class BlockIO:
 
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):
-            told = (
+            returned = (
                 f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
             )
             raise ChunkMismatchError(
-                f"{self._task(index)} must return a tuple of {len(self.targets)} arrays, and returned {told}"
+                f"{self._task(index)} must return a tuple of {len(self.targets)} arrays, and returned {returned}"
             )
         return result
 
     def _checked(
-        self, index: Index, target: Target, region: tuple[slice, ...], given: Any
+        self, index: Index, target: TaskOutput, region: tuple[slice, ...], given: Any
     ) -> np.ndarray:
         block = np.asarray(given)
         shape = tuple([along.stop - along.start for along in region])
@@ -255,3 +255,8 @@ class BlockIO:
 
     def _task(self, index: Index) -> str:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
+
+
+# The old names.
+Source = TaskInput
+Target = TaskOutput

@@ -1,11 +1,11 @@
 """Chunks that are files on this machine, read and written directly.
 
-Zarr's own way hands every chunk to an event loop in another thread and back, which costs more than the chunk does.
+Zarr itself passes every chunk to an event loop in another thread and back, which costs more than reading a small chunk.
 Here a chunk is read, decoded, encoded and written in the calling thread, with the codecs that Zarr uses; the files are
-the same. Arrays for which this is not enough (shards, filters, big-endian, checksums) go by way of Zarr.
+the same. Arrays with shards, filters, big-endian elements or checksums are read and written with Zarr.
 
-A chunk appears whole or not at all: it is written under another name, in a folder of its own beside the chunks, and
-renamed. What a killed writer leaves is in that folder, which is removed when the run ends.
+A chunk appears whole or not at all: it is written under another name, in a separate folder of the array, and renamed.
+Files of killed writers stay in that folder, which is removed when the run ends.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import Encoding, StoredArray
 
 PARTIAL = ".asyncexec-partial"
-"""Folder in an array for chunks that are being written."""
+"""The folder in an array for chunks that are being written; on the same file system, so that a rename is atomic."""
 
 _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
 
 class ChunkFiles:
-    """A Zarr array in the local file system, chunk by chunk.
+    """A Zarr array in the local file system, read and written without Zarr.
 
-    There are lists where generators would do: a small chunk costs little more than the calls that are made for it.
+    Lists are used where generators would do, as they are quicker: most of a small chunk's time is that of calls.
     """
 
     def __init__(self, ref: StoredArray, encoding: Encoding) -> None:
@@ -59,7 +59,7 @@ class ChunkFiles:
         self._chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
 
     def read(self, region: Region) -> np.ndarray:
-        """Return what ``region`` takes, read-only; within one chunk without copying it."""
+        """Return the elements in ``region``, read-only; within one chunk without copying it."""
         pieces = [
             chunk_slices(along, size) for along, size in zip(region, self._chunks, strict=True)
         ]
@@ -124,7 +124,7 @@ class ChunkFiles:
     def _missing(self, chunk: Index, path: str) -> np.ndarray:
         if self._ref.dense:
             raise missing_chunk(self._ref.location, chunk, path)
-        # A view of one element: what nobody wrote takes no memory.
+        # A view of one element: a chunk that was never written takes no memory.
         return np.broadcast_to(self._ref.fill_element, self._chunks)
 
     def _corrupt(self, chunk: Index, path: str, what: str) -> CorruptArrayError:
@@ -135,7 +135,7 @@ class ChunkFiles:
 
     def _encoded(self, part: np.ndarray) -> Any:
         if part.shape != self._chunks:
-            # Chunks at the edge are stored whole.
+            # Zarr stores chunks at the array's edge in full size.
             padded = np.full(self._chunks, self._ref.fill_element, self._stored)
             padded[tuple(slice(0, n) for n in part.shape)] = part
             part = padded
@@ -151,6 +151,7 @@ class ChunkFiles:
         temporary = f"{self._root}/{PARTIAL}/{uuid.uuid4().hex}"
         try:
             _write_file(temporary, data)
+            # Folders are made only where they are missing, which spares a call for every other chunk.
             try:
                 os.replace(temporary, path)  # noqa: PTH105 - strings, made once for every chunk
             except FileNotFoundError:
@@ -172,7 +173,7 @@ def codec(compressor: str) -> Any:
     options = dict(document.get("configuration", {}))
     if document["name"] == "blosc":
         options["shuffle"] = _SHUFFLES[options["shuffle"]]
-        options.pop("typesize", None)  # Taken from what is encoded.
+        options.pop("typesize", None)  # numcodecs takes it from the buffer
         return numcodecs.Blosc(**options)
     return {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[document["name"]](**options)
 
@@ -185,8 +186,9 @@ def _write_file(path: str, data: Any) -> None:
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - strings, made once for every chunk
         descriptor = os.open(path, flags, 0o666)
     try:
-        rest = memoryview(data).cast("B")
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        # A write may be partial: of more than 2 GiB on Linux, for one.
+        left = memoryview(data).cast("B")
+        while left:
+            left = left[os.write(descriptor, left) :]
     finally:
         os.close(descriptor)

@@ -1,4 +1,4 @@
-"""A region of an array, cut along its chunks: each chunk's share, and its place in the result."""
+"""Regions of an array cut along its chunks: the part of each chunk, and its place in the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class ChunkSlice(NamedTuple):
-    """One chunk's share of one axis: ``in_chunk`` of the chunk goes to ``in_result`` of the result."""
+    """The part of one chunk along one axis: ``in_chunk`` of the chunk goes to ``in_result`` of the result."""
 
     chunk: int
     in_chunk: Along
@@ -22,8 +22,8 @@ class ChunkSlice(NamedTuple):
 
 
 def chunk_slices(along: Along, size: int) -> list[ChunkSlice]:
-    """Cut one axis along chunks of ``size`` elements; chunks of which nothing is taken do not appear."""
-    # Called for every axis of every block that is read or written, so it is written to be quick.
+    """Return one axis of a region cut along chunks of ``size`` elements, without the chunks that it does not touch."""
+    # Called for every axis of every block that is read or written: the common cases come first.
     if not isinstance(along, slice):
         return _slices_of_positions(along, size)
     start, stop = along.start, along.stop
@@ -71,7 +71,7 @@ def _slices_of_positions(positions: Any, size: int) -> list[ChunkSlice]:
     numbers = positions // size
     if not len(numbers):
         return []
-    # One sort, whatever the number of chunks; equal numbers keep their order.
+    # One stable sort groups the positions by chunk, however many chunks there are.
     order = np.argsort(numbers, kind="stable")
     chunks, starts = np.unique(numbers[order], return_index=True)
     return [
@@ -83,7 +83,7 @@ def _slices_of_positions(positions: Any, size: int) -> list[ChunkSlice]:
 def within_one_chunk(
     pieces: Sequence[Sequence[ChunkSlice]],
 ) -> tuple[Index, tuple[Any, ...]] | None:
-    """Return the one chunk that ``pieces`` lie in, and how to index it for a view of them; None if there is none."""
+    """Return the chunk that all ``pieces`` are in, and the index of their view in it; None if they are in several."""
     chunk: list[int] = []
     # The ellipsis keeps an array without axes an array.
     inner: list[Any] = []
@@ -96,19 +96,19 @@ def within_one_chunk(
 
 
 def shape_of(region: Region) -> Shape:
-    """Return the shape of what ``region`` takes."""
+    """Return the shape of ``region``."""
     return tuple([_count(along) if isinstance(along, slice) else len(along) for along in region])
 
 
 def _count(along: slice) -> int:
-    # A negative step that runs off the front has stop None.
+    # A slice with a negative step that includes element 0 has no stop.
     step = 1 if along.step is None else along.step
     stop = -1 if along.stop is None else along.stop
     return len(range(along.start, stop, step))
 
 
 def indexer(region: Region) -> Any:
-    """Return ``region`` as NumPy indexes with it, axis by axis, also where several axes have positions."""
+    """Return ``region`` as a NumPy index that selects axis by axis, also where several axes have positions."""
     if all(isinstance(along, slice) for along in region):
         return region
     return np.ix_(*(_positions(along) for along in region))
@@ -122,5 +122,5 @@ def assign(out: np.ndarray, outer: Region, block: np.ndarray, inner: Region) -> 
 def _positions(along: Along) -> Any:
     if not isinstance(along, slice):
         return along
-    # A slice that runs off the front has no stop.
+    # As above, a slice that includes element 0 backwards has no stop.
     return np.arange(along.start, -1 if along.stop is None else along.stop, along.step or 1)

@@ -1,4 +1,4 @@
-"""Telling from an array's metadata whether its chunks can be read and written directly."""
+"""The encoding of an array's chunks, from its metadata, where they can be read and written without Zarr."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def encoding_of(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding | None:
-    """Return how chunks are encoded, if that is no more than elements in C order and at most one compressor."""
+    """Return the encoding of chunks, if it is elements in C order and at most one compressor; else None."""
     if dtype.kind not in "biufc":
         return None
     return _encoding_2(document) if document["zarr_format"] == 2 else _encoding_3(document, dtype)

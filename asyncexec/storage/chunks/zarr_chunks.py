@@ -1,4 +1,4 @@
-"""Arrays read and written by way of Zarr: object stores, stores handed in, shards, filters, unusual codecs."""
+"""Arrays read and written with Zarr: object stores, stores of the caller, shards, filters, unusual codecs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
 from zarr.errors import BaseZarrError
 
 from asyncexec.errors import ArrayNotFoundError, AsyncexecError, CorruptArrayError
-from asyncexec.storage.places.errors import cause, missing_chunk, storage_error, tell
+from asyncexec.storage.places.errors import cause, missing_chunk, safe_message, storage_error
 from asyncexec.storage.places.stores import open_place
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ZarrChunks:
-    """A Zarr array behind any store."""
+    """A Zarr array in any store."""
 
     def __init__(self, ref: StoredArray) -> None:
         self._ref = ref
@@ -28,7 +28,7 @@ class ZarrChunks:
         self._array = self._opened()
 
     def read(self, region: Region) -> np.ndarray:
-        """Return what ``region`` takes, read-only."""
+        """Return the elements in ``region``, read-only."""
         forward, flips = _forwards(region)
         try:
             if all(isinstance(along, slice) for along in forward):
@@ -85,15 +85,16 @@ class ZarrChunks:
         if isinstance(error, BaseZarrError | ValueError | RuntimeError) and not isinstance(
             error, OSError
         ):
-            told = tell(error, self._ref.location)
+            message = safe_message(error, self._ref.location)
             return CorruptArrayError(
-                f"chunk {first} of {self._ref.location} {what}: {type(error).__name__}: {told}"
+                f"chunk {first} of {self._ref.location} {what}: {type(error).__name__}: {message}"
             )
         return storage_error(error, self._ref.location, what, chunk=first)
 
 
 def _configured(array: Any, *, dense: bool) -> Any:
-    # An absent chunk shall mean "not written", so that a listing tells what was; Zarr leaves out empty ones.
+    # Chunks of nothing but fill values are written too, which Zarr leaves out by default: a missing chunk then means
+    # "not written", and a listing shows which tasks are complete.
     wanted: dict[str, Any] = {"write_empty_chunks": True, "read_missing_chunks": not dense}
     known = {field.name for field in fields(ArrayConfig)}  # Zarr 3.1 has fewer.
     config: Any = ArrayConfig.from_dict(
@@ -109,7 +110,7 @@ def _some(along: Any) -> bool:
 
 
 def _forwards(region: Region) -> tuple[Any, tuple[slice, ...]]:
-    """Turn slices with a negative step around, which Zarr does not take; the second part turns the result back."""
+    """Return ``region`` with positive steps only, as Zarr requires, and the slices that flip the result back."""
     forward: list[Any] = []
     flips: list[slice] = []
     for along in region:

@@ -1,1 +1,1 @@
-"""Places of arrays: paths, URLs and stores, what is at one, and making and removing an array there."""
+"""Places of arrays: paths, URLs and stores, and finding, creating and removing arrays there."""

@@ -1,4 +1,4 @@
-"""Making arrays, and removing them; nothing but a Zarr array is ever replaced."""
+"""The creation and removal of arrays; nothing but a Zarr array is ever replaced."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def check_free(location: Location, *, overwrite: bool) -> bool:
 
 
 def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
-    """Make the array that ``ref`` describes: its metadata, no chunks.
+    """Create the array that ``ref`` describes: its metadata, no chunks.
 
-    Whatever was at the place before is removed here, and not earlier.
+    An array that was at the place before is removed here, and not earlier.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def _make(ref: StoredArray) -> None:
 
 
 def remove(location: Location) -> None:
-    """Remove whatever is at ``location``; nothing there is fine.
+    """Remove whatever is at ``location``, if there is anything.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What a store raises, as errors of ours: which array, which chunk, which path, and what to do."""
+"""The translation of a store's exceptions to errors that name the array, the chunk, the path and what to do."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def storage_error(
 ) -> AsyncexecError:
     """Return ``error`` as one that names the array, the chunk and the path, without secrets.
 
-    ``what`` says what went wrong (``"cannot be written"``). Errors of ours are returned as they are. The number of an
-    ``OSError`` is kept, because it decides whether another attempt is worth while.
+    ``what`` is the end of the sentence (``"cannot be written"``). Errors of asyncexec are returned unchanged. The
+    number of an ``OSError`` is kept, because it decides whether the task is retried.
     """
     if isinstance(error, AsyncexecError):
         return error
@@ -40,12 +40,13 @@ def storage_error(
             number,
         )
     return _numbered(
-        StorageError(f"{where} {what}: {type(error).__name__}: {tell(error, location)}"), number
+        StorageError(f"{where} {what}: {type(error).__name__}: {safe_message(error, location)}"),
+        number,
     )
 
 
 def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptArrayError:
-    """Return what to raise for a chunk that is not there, of an array whose chunks have all been written."""
+    """Return the error for a missing chunk of an array whose chunks have all been written."""
     where = f" ({path})" if path else ""
     return CorruptArrayError(
         f"chunk {chunk} of {location}{where} is gone: an earlier stage wrote it, and somebody removed it. "
@@ -53,13 +54,13 @@ def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptAr
     )
 
 
-def tell(error: Exception, location: Location) -> str:
-    """Return what ``error`` says, without secrets of ``location``."""
+def safe_message(error: Exception, location: Location) -> str:
+    """Return the message of ``error``, without secrets of ``location``."""
     return location.options.hide_in(str(error)).replace(location.url or "\0", shown(location.url))
 
 
 def cause(error: Exception, location: Location) -> Exception | None:
-    """Return ``error`` as a cause that may be shown; None where it might tell a secret."""
+    """Return ``error`` as a cause that may be shown; None where its text may hold a secret."""
     secretive = bool(location.options) or location.url != shown(location.url)
     return None if secretive or location.store is not None else error
 

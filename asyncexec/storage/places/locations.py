@@ -1,4 +1,4 @@
-"""Where arrays are: local paths, URLs, and Zarr stores handed in."""
+"""Locations of arrays: local paths, URLs, and Zarr stores of the caller."""
 
 from __future__ import annotations
 
@@ -18,33 +18,33 @@ if TYPE_CHECKING:
     from zarr.storage import StorePath
 
 RUN_SCOPED = "run://"
-"""Scheme of places that are known only when a run begins: ``run://name`` is ``name`` in the run's own directory."""
+"""The scheme of places in the run's own directory, which is known only when the run begins: ``run://name``."""
 
 type PlaceLike = str | os.PathLike[str] | Store | StorePath | Location
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A place for an array: a URL or local path, or a path in a store that was handed in.
+    """A place for an array: a URL or local path, or a path in a store of the caller.
 
     Attributes
     ----------
     url : str
         A local path, a URL, or (with ``store``) the path in the store.
     options : StorageOptions
-        What the store is opened with; never shown.
+        The options that the store is opened with; never shown.
     store : zarr.abc.store.Store or None
         The store itself, where the caller made one.
     """
 
     url: str
     options: StorageOptions = field(default_factory=StorageOptions)
-    # Stores are equal by what they hold, and cannot be hashed.
+    # Not part of the hash: Zarr's stores compare by value and cannot be hashed.
     store: Store | None = field(default=None, hash=False)
 
     @property
     def scheme(self) -> str:
-        """The URL's scheme; ``file`` for a local path, ``""`` in a store handed in."""
+        """The URL's scheme; ``file`` for a local path, ``""`` in a store of the caller."""
         if self.store is not None:
             return ""
         scheme, found, _ = self.url.partition("://")
@@ -64,12 +64,12 @@ class Location:
 
     @property
     def run_scoped(self) -> bool:
-        """Whether the place is bound only when a run begins."""
+        """True for a place in the run's own directory, which is bound when the run begins."""
         return self.store is None and self.url.startswith(RUN_SCOPED)
 
     @property
     def process_bound(self) -> bool:
-        """Whether the place is in this process's memory, where no other process can reach it."""
+        """True for a place in this process's memory, where no other process can reach it."""
         return self.scheme == "memory" or _in_memory(self.store)
 
     def join(self, name: str) -> Location:
@@ -112,7 +112,7 @@ def locate(
 
 
 def join(url: str, name: str) -> str:
-    """Return the URL (or path) of ``name`` inside ``url``; a query stays at the end."""
+    """Return the URL (or path) of ``name`` inside ``url``; a query string stays at the end."""
     base, mark, query = url.partition("?") if "://" in url else (url, "", "")
     joined = f"{base.rstrip('/')}/{name}" if base.strip("/") else f"{base}{name}"
     return f"{joined}{mark}{query}"
@@ -132,7 +132,7 @@ def _in_store(place: object, options: StorageOptions) -> Location:
 
 
 def _root(store: Store) -> Path | None:
-    """Return the directory that ``store`` is in, None where it is in none."""
+    """Return the directory of a local store; None for other stores."""
     from zarr.storage import LocalStore  # noqa: PLC0415 - whoever hands a store in has loaded it
 
     return store.root if isinstance(store, LocalStore) else None

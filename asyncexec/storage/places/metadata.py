@@ -1,4 +1,4 @@
-"""The small files that say what is at a place: an array, a group, something else."""
+"""The metadata files at a place: they show whether it holds an array, a group or something else."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ NAMES = ("zarr.json", ".zarray", ".zgroup")
 
 
 def exists(location: Location) -> bool:
-    """Whether there is a Zarr array or group at ``location``."""
+    """Return whether there is a Zarr array or group at ``location``."""
     read = _reader(location)
     return any(read(name) is not None for name in NAMES)
 
 
 def documents(location: Location) -> dict[str, bytes]:
-    """Return the metadata at ``location``, as it is."""
+    """Return the metadata files at ``location``, by name."""
     read = _reader(location)
     found = {name: read(name) for name in NAMES}
     return {name: data for name, data in found.items() if data is not None}
 
 
 def is_array(found: Mapping[str, bytes]) -> bool:
-    """Whether these are the metadata of an array."""
-    # One with damaged metadata is an array all the same.
+    """Return whether these are the metadata files of an array."""
+    # An array with damaged metadata counts, so that it can be replaced.
     return not is_group(found) and ("zarr.json" in found or ".zarray" in found)
 
 
 def is_group(found: Mapping[str, bytes]) -> bool:
-    """Whether these are the metadata of a group."""
+    """Return whether these are the metadata files of a group."""
     return ".zgroup" in found or _node_type(found) == "group"
 
 
@@ -49,7 +49,7 @@ def _node_type(found: Mapping[str, bytes]) -> str:
 
 
 def _reader(location: Location) -> Callable[[str], bytes | None]:
-    """Return what reads small files at ``location``: their bytes, None where there is no such file."""
+    """Return a function that reads small files at ``location``; it returns None where there is no such file."""
     local = location.local_path
     get = (
         objects_at(location, read_only=True).get

@@ -1,4 +1,4 @@
-"""Small objects in a store that is not a directory of this machine, read and written without an event loop."""
+"""Small objects in a store that is no local directory, read and written by blocking calls."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ class Objects(Protocol):
     """The objects under one key prefix; names are relative to it."""
 
     def get(self, name: str) -> bytes | None:
-        """Return what the object holds, None where there is none."""
+        """Return the object's data; None where there is no such object."""
         ...
 
     def put(self, name: str, data: bytes) -> None:
-        """Make the object, or replace it."""
+        """Create the object, or replace it."""
         ...
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Iterate over the names that begin with ``prefix``."""
+        """Yield the names that begin with ``prefix``."""
         ...
 
     def is_empty(self) -> bool:
-        """Whether there are none."""
+        """Return whether there are no objects."""
         ...
 
     def delete(self) -> None:

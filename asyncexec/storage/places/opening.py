@@ -1,4 +1,4 @@
-"""Finding arrays that are there."""
+"""Opening arrays that exist."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def open_array(
     storage_options : mapping, optional
         Keys, tokens, endpoints: whatever the store takes.
     path : str
-        Where in ``place``, for an array in a group.
+        The path in ``place``, for an array in a group.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def open_array(
     try:
         array = zarr.open_array(found, mode="r")
     except Exception as error:  # noqa: BLE001 - whatever Zarr or a store makes of what it finds there
-        raise _why_not(location, found, error) from None
+        raise _open_error(location, found, error) from None
     return _reference(location, array)
 
 
@@ -85,8 +85,8 @@ def _reference(location: Location, array: zarr.Array[Any]) -> StoredArray:
     )
 
 
-def _why_not(location: Location, place: StorePath, error: Exception) -> AsyncexecError:
-    """Return what to raise for ``error``, after a look at what is really there."""
+def _open_error(location: Location, place: StorePath, error: Exception) -> AsyncexecError:
+    """Return the error to raise for ``error``, by what is found at ``location``."""
     if isinstance(error, AsyncexecError):
         return error
     try:
@@ -106,10 +106,10 @@ def _why_not(location: Location, place: StorePath, error: Exception) -> Asyncexe
         )
         return ArrayNotFoundError(f"{location} is a Zarr group, not an array; {listed}")
     known = isinstance(error, BaseZarrError | ValueError | KeyError | TypeError)
-    told = str(error) if known else f"{type(error).__name__}: {error}"
+    message = str(error) if known else f"{type(error).__name__}: {error}"
     return CorruptArrayError(
         f"{location} has {' and '.join(there)}, but it is not the metadata of a Zarr array that can be read: "
-        f"{location.options.hide_in(told)}. Restore the file from a copy, or write the array again"
+        f"{location.options.hide_in(message)}. Restore the file from a copy, or write the array again"
     )
 
 

@@ -1,4 +1,4 @@
-"""Options of a store, with what is secret kept out of sight."""
+"""Options of a store, whose values are never shown."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
 
 
 class StorageOptions(Mapping[str, Any]):
-    """What a store is opened with (keys, tokens, endpoints): a mapping that never shows its values.
+    """The options of a store (keys, tokens, endpoints): a mapping that never shows its values.
 
-    It is equal by value and can be hashed, pickled and passed on as ``**options``; text made of it names the options
-    and hides what they are set to.
+    It compares by value and can be hashed, pickled and passed on as ``**options``; its representation has the names of
+    the options only.
     """
 
     __slots__ = ("_key", "_options")
@@ -46,14 +46,15 @@ class StorageOptions(Mapping[str, Any]):
         return "{" + ", ".join(f"{name!r}: {HIDDEN}" for name in self._options) + "}"
 
     def hide_in(self, text: str) -> str:
-        """Return ``text`` without any of the values: what a library says may repeat what it was given."""
+        """Return ``text`` without any of the values: messages of a library may repeat its arguments."""
+        # The longest first, as one value may be part of another.
         for secret in sorted(_texts(self._options), key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
 
 
 def shown(url: str) -> str:
-    """Return ``url`` as messages may show it: without user, password and query."""
+    """Return ``url`` without user, password and query, for messages."""
     if "://" not in url:
         return url
     return _QUERY.sub("", _USER.sub("", url))
@@ -72,7 +73,7 @@ def _frozen(value: Any) -> Any:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Iterate over every text in ``value`` that is long enough to be a secret."""
+    """Yield every string in ``value`` that is long enough to be a secret."""
     if isinstance(value, str):
         if len(value) >= 4:
             yield value

@@ -1,4 +1,4 @@
-"""The Zarr store of a location, whatever serves its URL, and the objects in it."""
+"""The Zarr store of a location, by the scheme of its URL, and the objects in it."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
     except MissingExtraError:
         raise
     except Exception as error:  # noqa: BLE001 - as the store puts it
-        told = location.options.hide_in(str(error)).replace(location.url, shown(location.url))
+        message = location.options.hide_in(str(error)).replace(location.url, shown(location.url))
         raise StorageError(
-            f"{location} cannot be opened: {type(error).__name__}: {told}. "
+            f"{location} cannot be opened: {type(error).__name__}: {message}. "
             f"Check the URL and storage_options"
         ) from None
 
@@ -99,21 +99,21 @@ class StoreObjects:
         self._prefix = f"{place.path}/" if place.path else ""
 
     def get(self, name: str) -> bytes | None:
-        """Return what the object holds, None where there is none."""
+        """Return the object's data; None where there is no such object."""
         data = sync((self._place / name).get())
         return None if data is None else data.to_bytes()
 
     def put(self, name: str, data: bytes) -> None:
-        """Make the object, or replace it."""
+        """Create the object, or replace it."""
         sync((self._place / name).set(default_buffer_prototype().buffer.from_bytes(data)))
 
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Iterate over the names that begin with ``prefix``."""
+        """Return the names that begin with ``prefix``."""
         keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
         return (key.removeprefix(self._prefix) for key in keys)
 
     def is_empty(self) -> bool:
-        """Whether there are none."""
+        """Return whether there are no objects."""
         return not sync(self._first_key())
 
     def delete(self) -> None:

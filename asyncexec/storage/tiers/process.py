@@ -1,7 +1,7 @@
 """Intermediate chunks in memory, for backends that share the driver's: nothing is encoded, written or copied.
 
-What does not fit into the budget is written to the run's directory instead: the newest, because a plan that runs
-deepest-first will want the oldest next. A chunk leaves memory when the last task that reads it is complete.
+Chunks that do not fit into the budget are spilled to the run's directory: the newest, because a plan that runs
+deepest-first reads the oldest next. A chunk is freed when the last task that reads it is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class MemoryTier:
-    """A byte budget that the arrays in it share; thread-safe."""
+    """A byte budget that the arrays in memory share; thread-safe."""
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
@@ -35,11 +35,11 @@ class MemoryTier:
 
     @property
     def used_bytes(self) -> int:
-        """How much is held now."""
+        """The bytes in use now."""
         return self._used
 
     def take(self, size: int) -> bool:
-        """Reserve ``size`` bytes, if they are left."""
+        """Reserve ``size`` bytes; return False if there are not as many left."""
         with self._lock:
             if self._used + size > self.budget_bytes:
                 return False
@@ -59,9 +59,9 @@ class TierArray:
     ----------
     tier : MemoryTier
     ref : StoredArray
-        Where blocks are spilled; made when the first one is.
+        The array that blocks are spilled to; created with the first of them.
     block : tuple of int
-        What is written at once, in elements: the blocks of the stage that writes the array.
+        The shape of the blocks that the stage writes, in elements.
     """
 
     def __init__(self, tier: MemoryTier, ref: StoredArray, block: Shape) -> None:
@@ -71,6 +71,7 @@ class TierArray:
         self._held: dict[Index, np.ndarray] = {}
         self._spilled: set[Index] = set()
         self._lock = threading.Lock()
+        # A lock of its own, as creating the array blocks for long: reads of other blocks must not wait for that.
         self._making = threading.Lock()
         self._made = False
 
@@ -85,7 +86,7 @@ class TierArray:
         return self.ref.numpy_dtype
 
     def read(self, region: Region) -> np.ndarray:
-        """Return what ``region`` takes, read-only; within one block without copying it."""
+        """Return the elements in ``region``, read-only; within one block without copying it."""
         pieces = [chunk_slices(along, size) for along, size in zip(region, self.block, strict=True)]
         found: np.ndarray
         if (one := within_one_chunk(pieces)) is not None:
@@ -107,6 +108,7 @@ class TierArray:
             self._spill(index, region, block)
             return
         kept = _own(block)
+        # Another attempt of the task may have written the block before: its bytes are returned.
         with self._lock:
             before = self._held.get(index)
             self._held[index] = kept
@@ -114,7 +116,7 @@ class TierArray:
             self._tier.give_back(_size(before))
 
     def release(self, indices: Iterable[Index]) -> None:
-        """Let go of these blocks: nobody will read them any more."""
+        """Free these blocks, which no task will read any more."""
         freed = 0
         with self._lock:
             for index in indices:
@@ -125,7 +127,7 @@ class TierArray:
         self._tier.give_back(freed)
 
     def clear(self) -> None:
-        """Let go of everything."""
+        """Free all blocks."""
         with self._lock:
             freed = sum(_size(held) for held in self._held.values())
             self._held.clear()
@@ -142,7 +144,7 @@ class TierArray:
         if index in self._spilled:
             return opened(self.ref).read(self._region(index))
         raise CorruptArrayError(
-            f"chunk {index} of {self.ref.location} is not there: it was let go of before its last reader was complete"
+            f"chunk {index} of {self.ref.location} is not there: it was freed before its last reader was complete"
         )
 
     def _region(self, index: Index) -> tuple[slice, ...]:
@@ -162,12 +164,12 @@ class TierArray:
 
 
 def _size(block: np.ndarray) -> int:
-    """Return how much memory ``block`` takes; one that repeats a single element takes just that."""
+    """Return the bytes that ``block`` takes in memory; one that repeats a single element takes that element's."""
     return block.itemsize if _repeats(block) else block.nbytes
 
 
 def _own(block: np.ndarray) -> np.ndarray:
-    """Return ``block`` read-only and holding on to nothing but itself."""
+    """Return ``block`` read-only, copied if it is a view that would keep a larger array alive."""
     whole = block.base is None or getattr(block.base, "nbytes", None) == block.nbytes
     kept = block.view() if whole or _repeats(block) else block.copy(order="K")
     kept.flags.writeable = False

@@ -1,1 +1,1 @@
-"""The workspace of a plan of arrays: what the driver does once a run, before its first task and after its last."""
+"""The workspace of a plan of arrays: the driver's work before the first task of a run and after its last."""

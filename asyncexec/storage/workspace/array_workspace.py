@@ -1,4 +1,4 @@
-"""A plan's arrays: which are there, which are made for the run, which stay, and which are the result."""
+"""The arrays of a plan: its inputs, its intermediates, its targets and its results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from asyncexec.storage.workspace.journal import Journal, log_at
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.preparation import Preparation, check_places, check_targets
-from asyncexec.storage.workspace.stage_inputs import hand_over
+from asyncexec.storage.workspace.stage_inputs import stage_inputs
 from asyncexec.storage.workspace.work_dir import WorkPlace, make_work_place
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.chunks.block_io import BlockIO, InMemory
 
 TIER_BYTES = 2**30
-"""How many bytes of intermediates stay in memory where nobody says otherwise (at most a quarter of the machine's)."""
+"""The default for the bytes of intermediates that stay in memory (at most a quarter of the machine's)."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -33,30 +33,30 @@ class ArrayWorkspace:
     """The storage of a plan of array stages: a :class:`~asyncexec.plan.workspace.Workspace`.
 
     Arrays whose location is ``run://name`` are intermediates: they get a place when the run begins (in memory first,
-    where tasks share the driver's memory) and go when it ends. All other arrays that stages write are targets: they
-    are made when the run begins, and stay. A run that fails removes its targets too, because what is missing in them
-    would pass for fill values; a run with ``resume=True`` keeps them, and its intermediates, for the next.
+    where tasks share the driver's memory) and are removed when it ends. All other arrays that stages write are targets:
+    they are created when the run begins, and stay. A run that fails removes its targets too, because their missing
+    chunks would read as fill values; a run with ``resume=True`` keeps them, and its intermediates, for the next.
 
     Attributes
     ----------
     blocks : mapping of str to BlockIO
-        By stage: what its tasks read and write.
+        By stage: the blocks that its tasks read and write.
     late : mapping of str to callable
         By stage whose size is known only during the run: ``late[name](stage, blocks)`` returns what its tasks read and
         write, where ``stage`` has its size, and ``blocks`` is what those of other stages do.
     results : tuple of StoredArray or InMemory
-        What ``Result.value`` shall be, as NumPy arrays; intermediates or targets. The shape of what a late stage writes
-        does not count here.
+        The arrays of ``Result.value``, which are read as NumPy arrays; intermediates or targets. The shape of an array
+        that a late stage writes is ignored here.
     unpack : bool
-        Whether a single result is handed out as it is, and not in a tuple.
+        Whether a single result is returned as it is, and not in a tuple.
     overwrite : bool
         Whether targets that exist already may be replaced.
     work_dir : path, URL or zarr Store, optional
-        Where intermediates and the journal go; by default into a directory of temporary files.
+        The place of intermediates and the journal; by default the directory for temporary files.
     storage_options : mapping, optional
         For ``work_dir``; never shown.
     tier_bytes : int, optional
-        How many bytes of intermediates may stay in memory; by default 1 GiB, or a quarter of the machine's memory if
+        The bytes of intermediates that may stay in memory; by default 1 GiB, or a quarter of the machine's memory if
         that is less.
     """
 
@@ -70,7 +70,7 @@ class ArrayWorkspace:
     tier_bytes: int | None = None
 
     def open(self, stages: Sequence[Stage], opening: Opening) -> OpenArrayWorkspace:
-        """Check every place, then make what the run needs; if something fails, what was made is removed again.
+        """Check every place, then create the arrays of the run; if that fails, those created are removed again.
 
         Raises
         ------
@@ -85,7 +85,7 @@ class ArrayWorkspace:
         """
         targets = check_places(stages, self.blocks, locality=opening.locality)
         if not opening.resume:
-            # Nothing is kept; with resume, only the journal in the work directory can tell.
+            # Nothing is kept. With resume, the journal in the work directory is needed to know what is.
             check_targets(targets, overwrite=self.overwrite, made={})
         place = make_work_place(self.work_dir, self.storage_options, opening)
         preparation = Preparation()
@@ -94,12 +94,12 @@ class ArrayWorkspace:
             made = journal.made if journal else {}
             kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
             same_process = opening.locality is Locality.SAME_PROCESS
-            blocks = self.blocks if same_process else hand_over(self.blocks, place)
+            blocks = self.blocks if same_process else stage_inputs(self.blocks, place)
             tier = self._tier(opening)
             binding = bind(blocks, place, tier)
             preparation.make_targets([target for target in targets if target not in kept], journal)
             preparation.make_intermediates(list(binding.stored.values()))
-            preparation.settle()
+            preparation.commit()
         except BaseException:
             preparation.undo()
             place.release()
@@ -145,7 +145,7 @@ class ArrayWorkspace:
         )
 
     def _tier(self, opening: Opening) -> MemoryTier | None:
-        # What is in memory does not outlive the run, so a run that can be resumed writes everything down.
+        # Memory does not outlive the run, so a run that can be resumed writes all chunks to storage.
         same_process = opening.locality is Locality.SAME_PROCESS
         if not same_process or opening.resume or self.tier_bytes == 0:
             return None

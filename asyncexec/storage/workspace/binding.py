@@ -1,4 +1,4 @@
-"""Giving the run-scoped arrays of a plan their place: in the run's directory, or in memory."""
+"""The binding of a plan's run-scoped arrays to their places: in the run's directory, or in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binding:
-    """Where the arrays of a plan are during one run.
+    """The places of a plan's arrays during one run.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Binding:
     stored: Mapping[str, StoredArray] = field(default_factory=dict)
 
     def array(self, ref: StoredArray) -> StoredArray | TierArray:
-        """Return what ``ref`` stands for during the run."""
+        """Return the array that is read and written for ``ref`` during the run."""
         url = ref.location.url
         if not ref.location.run_scoped:
             return ref
@@ -45,7 +45,7 @@ class Binding:
 
 
 def bind(templates: Mapping[str, BlockIO], place: WorkPlace, tier: MemoryTier | None) -> Binding:
-    """Give every run-scoped array that a stage writes a place in ``tier``, or in ``place`` where there is no tier."""
+    """Return a place for every run-scoped array that a stage writes: in ``tier``, or in ``place`` without a tier."""
     tiered: dict[str, TierArray] = {}
     stored: dict[str, StoredArray] = {}
     for target in (target for io in templates.values() for target in io.targets):

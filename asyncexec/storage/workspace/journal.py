@@ -1,13 +1,13 @@
-"""Which arrays a plan has made, kept across runs: an append-only file of checksummed lines.
+"""The journal of the arrays that a plan has created, kept across runs: an append-only file of checksummed lines.
 
-The chunks themselves tell what is complete: each appears whole or not at all, is always written (also where it holds
-nothing but the fill value), and is written by one task of one plan. So nothing has to be noted for a task, and a
-driver that is killed loses no chunk that was there. What the chunks cannot tell is whose they are. That is what the
-journal is for: it says of which plan it is (by fingerprint), and which arrays that plan has made, each with a stamp
-by which an array that somebody made at the same place since can be told from it.
+The chunks themselves show which tasks are complete: each appears whole or not at all, is always written (also where it
+holds nothing but the fill value), and is written by one task of one plan. So nothing is recorded for a task, and a
+driver that is killed loses no chunk that was written. The chunks do not show which plan wrote them. The journal does:
+it has the fingerprint of the plan, and the arrays that this plan has created, each with a stamp that differs from that
+of an array created at the same place since.
 
 Each line is the CRC-32 of a JSON document and the document. A line that does not match its checksum (a run was killed
-while it wrote) is left out: what it told of will be made again, which costs time and is never wrong.
+while it wrote) is ignored: the array in it is created again, which costs time and is never wrong.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ VERSION = 1
 
 
 class Log(Protocol):
-    """Somewhere to append to."""
+    """A log that data are appended to."""
 
     def read(self) -> bytes:
         """Return everything appended so far."""
@@ -40,7 +40,7 @@ class Log(Protocol):
 
 
 class FileLog:
-    """A local file."""
+    """A log in a local file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -57,7 +57,7 @@ class FileLog:
 
 
 class ObjectLog:
-    """Numbered objects under a prefix, for stores that cannot append."""
+    """A log of numbered objects under a prefix, for stores that cannot append."""
 
     def __init__(self, location: Location) -> None:
         self._objects = objects_at(location)
@@ -83,32 +83,32 @@ def log_at(location: Location) -> Log:
 
 
 class Journal:
-    """Which arrays a plan has made.
+    """The arrays that a plan has created.
 
     Parameters
     ----------
     log : Log
     fingerprint : str
-        Of the plan; what another plan has made does not count.
+        Of the plan; arrays of another plan are ignored.
     """
 
     def __init__(self, log: Log, fingerprint: str) -> None:
         self._log = log
         self.made: dict[str, str] = {}
-        """Arrays that runs of this plan have made: their place, and their stamp."""
+        """The stamps of arrays that runs of this plan have created, by place."""
         data = log.read()
         documents = list(_documents(data))
         heading = {"asyncexec-journal": VERSION, "plan": fingerprint}
         if heading in documents:
             for document in documents[documents.index(heading) + 1 :]:
                 self._replay(document)
-        # What is torn at the end stays a line of its own.
+        # A line that was cut off at the end is closed first, or the next one would become part of it.
         begin = b"" if not data or data.endswith(b"\n") else b"\n"
         if heading not in documents or begin:
             log.append(begin + (b"" if heading in documents else _line(heading)))
 
-    def note_made(self, place: str, stamp: str) -> None:
-        """Write down that the array at ``place`` was made."""
+    def record(self, place: str, stamp: str) -> None:
+        """Record that the array at ``place`` was created."""
         self._log.append(_line({"made": place, "stamp": stamp}))
         self.made[place] = stamp
 
@@ -123,7 +123,7 @@ def _line(document: Any) -> bytes:
 
 
 def _documents(data: bytes) -> Iterable[Any]:
-    """Iterate over the documents of the lines that are whole."""
+    """Yield the documents of the lines whose checksums match."""
     for line in data.split(b"\n"):
         checksum, _, text = line.partition(b" ")
         if text and checksum == b"%08x" % zlib.crc32(text):

@@ -1,4 +1,4 @@
-"""The arrays of stages whose sizes get known during the run: made then, as others are made when the run begins."""
+"""The arrays of late stages, which are created when their sizes are known, during the run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncexec.storage.places.metadata import exists
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.workspace.binding import Binding, bind
 from asyncexec.storage.workspace.preparation import Preparation, check_places, check_targets
-from asyncexec.storage.workspace.stage_inputs import hand_over
+from asyncexec.storage.workspace.stage_inputs import stage_inputs
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.workspace.journal import Journal
 
 type LateBlocks = Callable[[Stage, Mapping[str, BlockIO]], BlockIO]
-"""Returns what the tasks of a stage read and write, now that its size is known; also given: the same of others."""
+"""Returns the blocks of a stage whose size is known now, from the stage and the blocks of other stages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +35,9 @@ class SizedArrays:
     ----------
     blocks : BlockIO
     targets : list of StoredArray
-        What stays.
+        The arrays that stay.
     made : list of Location
-        The targets that this run has made.
+        The targets that this run has created.
     """
 
     blocks: BlockIO
@@ -46,16 +46,16 @@ class SizedArrays:
 
 
 class LateArrays:
-    """Makes the arrays of late stages of one run, one stage after another.
+    """Creates the arrays of late stages of one run, one stage after another.
 
     Parameters
     ----------
     late : mapping of str to LateBlocks
         By stage.
     blocks : mapping of str to BlockIO
-        What the other stages read and write, by stage, as the plan has it.
+        The blocks of the other stages, as the plan has them.
     binding : Binding
-        Where the arrays of the other stages are.
+        The places of the arrays of the other stages.
     tier : MemoryTier or None
     journal : Journal or None
         Of a run that can be resumed.
@@ -83,12 +83,12 @@ class LateArrays:
         self._locality = locality
 
     def make(self, stage: Stage) -> SizedArrays | None:
-        """Make what ``stage`` writes; None where it puts out values.
+        """Create the arrays that ``stage`` writes; None for a stage of values.
 
         Raises
         ------
         StorageError
-            As when a run begins; then what was made is removed again.
+            As when a run begins; then the arrays created here are removed again.
         OptionError
             If an array is in this process's memory and workers are not, or what is read would be replaced.
         """
@@ -102,7 +102,7 @@ class LateArrays:
         preparation = Preparation()
         try:
             bound = self._prepared(stage, blocks, targets, preparation)
-            preparation.settle()
+            preparation.commit()
         except BaseException:
             preparation.undo()
             raise
@@ -118,7 +118,7 @@ class LateArrays:
         place = self._binding.place
         given = {stage.name: blocks}
         if self._locality is not Locality.SAME_PROCESS:
-            given = hand_over(given, place, f"for-{len(self._blocks)}")
+            given = stage_inputs(given, place, f"for-{len(self._blocks)}")
         more = bind(given, place, self._tier)
         self._binding = Binding(
             place=place,
@@ -134,7 +134,7 @@ class LateArrays:
 
 
 def _is_there(ref: StoredArray) -> bool:
-    """Return True if the array that ``ref`` stands for is there, and is of that size."""
+    """Return whether there is an array at the place of ``ref`` with its shape, dtype and unit."""
     try:
         found = open_array(ref.location)
     except (ArrayNotFoundError, CorruptArrayError):

@@ -1,4 +1,4 @@
-"""A plan's arrays during one run."""
+"""The arrays of a plan during one run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from asyncexec.storage.workspace.presence import partial_files, runs, tasks_pres
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Stage
-    from asyncexec.storage.chunks.block_io import BlockIO, Readable, Target
+    from asyncexec.storage.chunks.block_io import BlockIO, Readable, TaskOutput
     from asyncexec.storage.places.locations import Location
     from asyncexec.storage.workspace.late_arrays import LateArrays
     from asyncexec.storage.workspace.work_dir import WorkPlace
@@ -34,22 +34,22 @@ class OpenArrayWorkspace:
     Attributes
     ----------
     blocks : dict of str to BlockIO
-        By stage, with every array at its real place; late stages come to it as their sizes get known.
+        By stage, with every array at its real place; late stages are added when their sizes are known.
     late : LateArrays
-        What makes theirs.
+        The arrays of those.
     results : list
-        What is collected.
+        The arrays that are collected.
     unpack : bool
-        Whether a single result is handed out as it is.
+        Whether a single result is returned as it is.
     targets : list of StoredArray
-        What stays.
+        The arrays that stay.
     made : list of Location
-        The targets that this run has made.
+        The targets that this run has created.
     shapes : dict of str to tuple of int
         The stages' index spaces.
     place : WorkPlace
     resumable : bool
-        Whether what is there is kept when the run fails, and counts when it is run again.
+        Whether complete chunks are kept when the run fails, and counted when it is run again.
     """
 
     blocks: dict[str, BlockIO]
@@ -61,19 +61,19 @@ class OpenArrayWorkspace:
     shapes: dict[str, Shape]
     place: WorkPlace
     resumable: bool = False
-    _tiered: dict[str, tuple[tuple[Target, TierArray], ...]] = field(init=False, repr=False)
+    _tiered: dict[str, tuple[tuple[TaskOutput, TierArray], ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tiered = {stage: _tiered(io) for stage, io in self.blocks.items()}
         object.__setattr__(self, "_tiered", tiered)
 
     def size(self, stage: Stage) -> None:
-        """Make what a late stage writes, now that its size is known.
+        """Create the arrays that a late stage writes, now that its size is known.
 
         Raises
         ------
         StorageError
-            If it cannot be made, or there is something at its place that may not be replaced.
+            If one cannot be created, or there is something at its place that may not be replaced.
         """
         self.shapes[stage.name] = stage.shape
         sized = self.late.make(stage)
@@ -89,11 +89,11 @@ class OpenArrayWorkspace:
                     self.results[number] = target.array
 
     def io(self, stage: Stage) -> BlockIO | None:
-        """Return which blocks the tasks of ``stage`` read and write; None for a stage without any."""
+        """Return the blocks that the tasks of ``stage`` read and write; None for a stage without any."""
         return self.blocks.get(stage.name)
 
     def done(self, stage: Stage) -> Sequence[range]:
-        """Return the tasks whose chunks are all there, because an earlier run of the same plan has written them."""
+        """Return the tasks whose chunks an earlier run of the same plan has all written."""
         io = self.blocks.get(stage.name)
         if not self.resumable or io is None or not io.targets:
             return []
@@ -101,12 +101,12 @@ class OpenArrayWorkspace:
         return runs(np.logical_and.reduce(present))
 
     def releases(self, stage: Stage) -> bool:
-        """Whether the chunks of ``stage`` are kept in memory, and are not the result."""
+        """Return whether the chunks of ``stage`` are kept in memory and are not the result."""
         arrays = self._tiered.get(stage.name, ())
         return any(not self._is_result(array) for _, array in arrays)
 
     def release(self, stage: str, tasks: Sequence[int]) -> None:
-        """Let go of the chunks of these tasks: nobody will read them any more."""
+        """Free the chunks of these tasks, which no task will read any more."""
         shape = self.shapes[stage]
         indices = [unravel(task, shape) for task in tasks]
         for target, array in self._tiered[stage]:
@@ -114,7 +114,7 @@ class OpenArrayWorkspace:
                 array.release(map(target.number, indices))
 
     def collect(self, values: Mapping[str, list[Any]]) -> Any:
-        """Return the results as NumPy arrays (the caller's own, to write to); values by stage where there are none.
+        """Return the results as writable NumPy arrays; the values by stage where there are no result arrays.
 
         Raises
         ------
@@ -127,13 +127,14 @@ class OpenArrayWorkspace:
         return arrays[0] if self.unpack and len(arrays) == 1 else arrays
 
     def close(self, *, succeeded: bool) -> None:
-        """Remove what was made for this run alone; after a failure its targets too, unless it can be resumed.
+        """Remove the run's intermediates; after a failure its targets too, unless it can be resumed.
 
         Raises
         ------
         StorageError
-            If something cannot be removed; the rest is removed all the same.
+            If something cannot be removed; everything else is removed nevertheless.
         """
+        # Called in reverse order, each whatever the others raise: memory is freed first, the directory removed last.
         with ExitStack() as stack:
             if succeeded or not self.resumable:
                 stack.callback(self.place.remove)
@@ -149,7 +150,7 @@ class OpenArrayWorkspace:
         return any(array is result for result in self.results)
 
 
-def _tiered(io: BlockIO) -> tuple[tuple[Target, TierArray], ...]:
+def _tiered(io: BlockIO) -> tuple[tuple[TaskOutput, TierArray], ...]:
     return tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray))
 
 
@@ -161,14 +162,14 @@ def _whole(result: StoredArray | Readable) -> np.ndarray:
     region = tuple(slice(0, n) for n in result.shape)
     block = opened(result).read(region) if isinstance(result, StoredArray) else result.read(region)
     if block.flags.owndata and block.flags.c_contiguous:
-        # Assembled for this very call.
+        # It was assembled for this call, so the caller may have it without a copy.
         block.flags.writeable = True
         return block
     return block.copy()
 
 
 def _sweep(ref: StoredArray) -> None:
-    """Remove what killed writers left of chunks they had not finished."""
+    """Remove the unfinished chunks of killed writers."""
     root = ref.location.local_path
     if root is None:
         return

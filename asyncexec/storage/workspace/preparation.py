@@ -1,4 +1,4 @@
-"""Making a run's arrays: everything is checked before anything is made, and what was made can be undone."""
+"""The creation of a run's arrays: all places are checked before anything is created, and creation can be undone."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = 16
-"""How many arrays are made at once where each takes a round trip to somewhere else."""
+"""The arrays that are created at the same time where each takes a round trip to a remote store."""
 
 
 def check_places(
     stages: Sequence[Stage], blocks: Mapping[str, BlockIO], *, locality: Locality
 ) -> list[StoredArray]:
-    """Return the arrays that ``stages`` write for good, after a look at every place they read or write.
+    """Return the targets: the arrays that ``stages`` write and that stay, after checking all places they read or write.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def check_places(
 def check_targets(
     targets: Sequence[StoredArray], *, overwrite: bool, made: Mapping[str, str]
 ) -> list[StoredArray]:
-    """Return which ``targets`` an earlier run has ``made`` (place to stamp), so that they are kept.
+    """Return the ``targets`` that an earlier run has ``made`` (stamps by place), which are kept.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def check_targets(
 
 
 def stamp(location: Location) -> str:
-    """Return what tells an array from another that was made later at its place; ``""`` where nothing does."""
+    """Return a stamp that differs from that of an array created later at the same place; ``""`` in remote stores."""
     path = location.local_path
     if path is None:
         return ""
@@ -87,34 +87,35 @@ def stamp(location: Location) -> str:
 
 
 class Preparation:
-    """The arrays that have been made for a run; :meth:`undo` removes them and puts back what they replaced."""
+    """The arrays that have been created for a run; :meth:`undo` removes them and restores those they replaced."""
 
     def __init__(self) -> None:
         self.made: list[Location] = []
         self._aside: list[tuple[Path, Path]] = []
 
     def make_targets(self, targets: Iterable[StoredArray], journal: Journal | None) -> None:
-        """Make ``targets``; what is there is set aside until :meth:`settle`.
+        """Create ``targets``; arrays at their places are renamed until :meth:`commit`.
 
         Raises
         ------
         StorageError
-            If one cannot be made.
+            If one cannot be created.
         """
         for ref in targets:
             self._set_aside(ref.location)
+            # Before it is created, so that one that fails half-way is removed too.
             self.made.append(ref.location)
             create_array(ref, overwrite=True)
             if journal is not None:
-                journal.note_made(str(ref.location), stamp(ref.location))
+                journal.record(str(ref.location), stamp(ref.location))
 
     def make_intermediates(self, refs: Sequence[StoredArray]) -> None:
-        """Make ``refs``, several at once where the store is far.
+        """Create ``refs``, several at the same time in remote stores.
 
         Raises
         ------
         StorageError
-            If one cannot be made.
+            If one cannot be created.
         """
         near = [ref for ref in refs if ref.location.local_path is not None]
         far = [ref for ref in refs if ref.location.local_path is None]
@@ -126,8 +127,8 @@ class Preparation:
             ) as pool:
                 list(pool.map(_make, far))
 
-    def settle(self) -> None:
-        """Remove what was replaced: everything is made."""
+    def commit(self) -> None:
+        """Remove the arrays that were replaced, as all new ones have been created."""
         for path, aside in self._aside:
             try:
                 remove(locate(aside))
@@ -138,7 +139,7 @@ class Preparation:
         self._aside.clear()
 
     def undo(self) -> None:
-        """Remove what was made, and put back what it replaced; goes on where something cannot be removed."""
+        """Remove the new arrays and restore those they replaced, ignoring what cannot be removed."""
         for location in self.made:
             with suppress(StorageError):
                 remove(location)
@@ -208,7 +209,7 @@ def _check_sources(
 
 
 def _overlap(a: Location, b: Location) -> bool:
-    """Whether one place is the other, or inside of it."""
+    """Return whether one place is the same as the other, or inside of it."""
     if a.store is not b.store and (a.local_path is None or b.local_path is None):
         return False
     first, second = _parts(a), _parts(b)

@@ -1,4 +1,4 @@
-"""Which blocks of an array are there, which is to say complete; see :mod:`asyncexec.storage.workspace.journal`."""
+"""The blocks of an array that are complete, by their chunks; see :mod:`asyncexec.storage.workspace.journal`."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
     from asyncexec.plan.box import Shape
     from asyncexec.storage.chunks.arrays import StoredArray
-    from asyncexec.storage.chunks.block_io import Target
+    from asyncexec.storage.chunks.block_io import TaskOutput
 
 PREFIX = "c"
 
 
-def blocks_present(target: Target) -> np.ndarray:
-    """Return, for every block of ``target``, whether all its chunks (or shards) are stored: one listing of the array.
+def blocks_present(target: TaskOutput) -> np.ndarray:
+    """Return, for every block of ``target``, whether all its chunks (or shards) are stored, by listing the array once.
 
-    Chunks are always written, also where they hold nothing but the fill value, so one that is absent was not written.
+    Chunks of nothing but fill values are written too, so a missing chunk means that its task is not complete.
     """
     ref = target.ref
     present = np.zeros(ref.blocks, np.bool_)
@@ -41,7 +41,7 @@ def blocks_present(target: Target) -> np.ndarray:
     return present
 
 
-def tasks_present(target: Target, stage: Shape) -> np.ndarray:
+def tasks_present(target: TaskOutput, stage: Shape) -> np.ndarray:
     """Return, for every task of the index space ``stage``, whether the block that it writes is stored whole."""
     present = blocks_present(target)
     if target.access is None:
@@ -62,12 +62,12 @@ def runs(present: np.ndarray) -> list[range]:
 
 
 def partial_files(root: str) -> Iterator[Path]:
-    """Iterate over the chunk files under ``root`` whose writer was killed before it had finished."""
+    """Yield the chunk files under ``root`` whose writer was killed before it had finished."""
     return Path(root, PREFIX).rglob("*.partial")
 
 
 def _numbers(key: str, grid: Shape) -> Shape | None:
-    """Return the chunk that ``key`` (``c/0/1``) names, None where it names none of this grid."""
+    """Return the chunk of ``key`` (``c/0/1``); None for a key that is no chunk of this grid."""
     first, *rest = key.split("/")
     if first != PREFIX or len(rest) != len(grid) or not all(part.isdecimal() for part in rest):
         return None
@@ -86,7 +86,7 @@ def _keys(ref: StoredArray) -> Iterable[str]:
 
 
 def _files(root: str) -> Iterator[str]:
-    """Iterate over the chunk files under ``root``, by key."""
+    """Yield the keys of the chunk files under ``root``."""
     point = Path(root, PREFIX)
     if point.is_file() and point.stat().st_size:
         yield PREFIX
@@ -102,5 +102,5 @@ def _files(root: str) -> Iterator[str]:
             if entry.is_dir():
                 pending.append(key)
             elif entry.stat().st_size:
-                # A machine that lost its power may keep the name of a file and lose what was in it.
+                # After a power failure a file may have its name and no data: an empty one does not count.
                 yield key

@@ -1,7 +1,7 @@
-"""Arrays in the driver's memory, for workers that do not share it.
+"""Staging of arrays in the driver's memory for workers that do not share it.
 
-A small one travels with the program. A large one would travel to every worker, and lie there whole; it is written to
-the run's directory instead, so that each task reads just its part.
+A small array is sent with the program. A large one would be sent to every worker and kept there as a whole; it is
+written to the run's directory instead, so that each task reads its part only.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.storage.chunks.access import write
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
-from asyncexec.storage.chunks.block_io import BlockIO, InMemory, Source
+from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput
 from asyncexec.storage.places.creation import create_array
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from asyncexec.storage.workspace.work_dir import WorkPlace
 
 TRAVELS_BYTES = 1_000_000
-"""Up to this size an array travels with the program."""
+"""Up to this size an array is sent with the program."""
 
 
-def hand_over(
+def stage_inputs(
     blocks: Mapping[str, BlockIO], place: WorkPlace, name: str = "from-memory"
 ) -> dict[str, BlockIO]:
     """Return ``blocks`` (by stage) with large arrays in memory written to ``place``, each once.
@@ -38,17 +38,18 @@ def hand_over(
     """
     written: dict[int, StoredArray] = {}
 
-    def handed(source: Source) -> Source:
+    def staged(source: TaskInput) -> TaskInput:
         array = source.array
         if not isinstance(array, InMemory) or array.data.nbytes <= TRAVELS_BYTES:
             return source
+        # By identity: several stages may read the same array, which is written once.
         key = id(array.data)
         if key not in written:
             written[key] = _written(array, place, f"{name}-{len(written)}")
         return replace(source, array=written[key])
 
     return {
-        stage: replace(io, sources=tuple(map(handed, io.sources))) for stage, io in blocks.items()
+        stage: replace(io, sources=tuple(map(staged, io.sources))) for stage, io in blocks.items()
     }
 
 
@@ -60,7 +61,7 @@ def _written(array: InMemory, place: WorkPlace, name: str) -> StoredArray:
         dtype=data.dtype,
         chunks=chunks,
     )
-    # A run that resumes may have left it half written.
+    # The run that is resumed may have written it in part.
     create_array(ref, overwrite=True)
     for first in product(*(range(0, n, c) for n, c in zip(data.shape, chunks, strict=True))):
         region = tuple(

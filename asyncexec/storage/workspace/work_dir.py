@@ -1,4 +1,4 @@
-"""The directory a run keeps its own things in: made when the run begins, removed when it ends."""
+"""The directory of a run's intermediates and journal: created when the run begins, removed when it ends."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.places.creation import remove
-from asyncexec.storage.places.errors import tell
+from asyncexec.storage.places.errors import safe_message
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
 
@@ -39,7 +39,7 @@ class WorkPlace:
     ----------
     location : Location
     found : bool
-        Whether it was there already, left by an earlier run of the same plan.
+        Whether it existed already, from an earlier run of the same plan.
     lock : file object or None
         Held while the run lasts, where the place can be found by another run.
     """
@@ -49,18 +49,18 @@ class WorkPlace:
     lock: IO[bytes] | None = None
 
     def bind(self, location: Location) -> Location:
-        """Return the real place of a run-scoped one; others stay."""
+        """Return the real place of a run-scoped location; others are returned unchanged."""
         if not location.run_scoped:
             return location
         return self.location.join(location.url.partition("://")[2])
 
     def release(self) -> None:
-        """Let another run have it."""
+        """Release the lock, so that another run may use the place."""
         if self.lock is not None:
             self.lock.close()
 
     def remove(self) -> None:
-        """Remove it and what is in it.
+        """Remove the directory and everything in it.
 
         Raises
         ------
@@ -71,7 +71,7 @@ class WorkPlace:
             try:
                 return remove(self.location)
             except AsyncexecError:
-                # Somebody may be ending a write in there just now.
+                # An attempt that was abandoned may still be writing a chunk there.
                 time.sleep(_PAUSE_SECONDS)
         return remove(self.location)
 
@@ -79,10 +79,10 @@ class WorkPlace:
 def make_work_place(
     work_dir: PlaceLike | None, storage_options: Mapping[str, Any] | None, opening: Opening
 ) -> WorkPlace:
-    """Make the directory of a run under ``work_dir`` (by default, of temporary files), and see that it can be written.
+    """Create the directory of a run under ``work_dir`` (by default, that for temporary files), and check it by a write.
 
-    A run that resumes has a directory named by what it computes, so that the next one finds it; any other has one of
-    its own.
+    With ``resume``, the directory is named by the plan's fingerprint, so that the next run finds it; without, its name
+    is unique.
 
     Raises
     ------
@@ -102,9 +102,10 @@ def make_work_place(
     except AsyncexecError:
         raise
     except Exception as error:  # noqa: BLE001 - as the store puts it
-        told = tell(error, parent)
+        message = safe_message(error, parent)
         raise WorkDirError(
-            f"work_dir {parent} cannot be written: {type(error).__name__}: {told}. Give another work_dir, or the rights"
+            f"work_dir {parent} cannot be written: {type(error).__name__}: {message}. "
+            f"Give another work_dir, or the rights"
         ) from None
     return WorkPlace(place, found, lock)
 
@@ -138,7 +139,7 @@ def _make_directory(path: Path, *, keep: bool) -> bool:
 
 
 def _locked(path: Path) -> IO[bytes]:
-    """Keep other runs of the same plan out, as long as this process lives."""
+    """Return a lock that keeps out other runs of the same plan, as long as this process lives."""
     lock = (path / "lock").open("wb")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -151,7 +152,7 @@ def _locked(path: Path) -> IO[bytes]:
 
 
 def _check_owner(path: Path) -> None:
-    # Its name can be foretold: in a directory that everybody can write to, somebody else may have made it.
+    # Its name is predictable: in a directory that everybody can write to, another user may have made it.
     if path.stat().st_uid != os.getuid():
         raise WorkDirError(f"{path} belongs to somebody else: give another work_dir")
 

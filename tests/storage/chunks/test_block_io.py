@@ -12,8 +12,8 @@ from asyncexec.plan.access_map import AccessMap, ReadRegion
 from asyncexec.storage import (
     BlockIO,
     InMemory,
-    Source,
-    Target,
+    TaskInput,
+    TaskOutput,
     create_array,
     planned_array,
     read,
@@ -45,8 +45,8 @@ def test_load_gives_one_input_per_source_and_the_bytes(tmp_path, data):
     other = InMemory(np.arange(7.0))
     io = BlockIO(
         sources=(
-            Source(array=ref, select=same_block((10, 7), (4, 3))),
-            Source(array=other, select=ReadRegion(AccessMap((AxisAccess(1, 3, 0, 7),)))),
+            TaskInput(array=ref, select=same_block((10, 7), (4, 3))),
+            TaskInput(array=other, select=ReadRegion(AccessMap((AxisAccess(1, 3, 0, 7),)))),
         )
     )
     inputs, size = io.load((2, 1))
@@ -59,7 +59,10 @@ def test_inputs_are_read_only_wherever_they_come_from(tmp_path, data):
     ref = made(tmp_path / "x", data, (4, 3))
     select = whole((10, 7))
     (stored, held), _ = BlockIO(
-        sources=(Source(array=ref, select=select), Source(array=InMemory(data), select=select))
+        sources=(
+            TaskInput(array=ref, select=select),
+            TaskInput(array=InMemory(data), select=select),
+        )
     ).load((0,))
     for block in (stored, held):
         with pytest.raises(ValueError, match="read-only"):
@@ -70,14 +73,14 @@ def test_inputs_are_read_only_wherever_they_come_from(tmp_path, data):
 
 def test_arrays_in_memory_are_shared_within_the_process(data):
     (block,), _ = BlockIO(
-        sources=(Source(array=InMemory(data), select=same_block((10, 7), (4, 3))),)
+        sources=(TaskInput(array=InMemory(data), select=same_block((10, 7), (4, 3))),)
     ).load((0, 0))
     assert np.shares_memory(block, data)
 
 
 def test_save_writes_at_the_index_and_tells_the_bytes(tmp_path, data):
     ref = empty(tmp_path / "x", (10, 7), (4, 3))
-    io = BlockIO(targets=(Target(array=ref, block=(4, 3)),))
+    io = BlockIO(targets=(TaskOutput(array=ref, block=(4, 3)),))
     for i, j in np.ndindex(3, 3):
         block = data[i * 4 : i * 4 + 4, j * 3 : j * 3 + 3]
         assert io.save((i, j), block) == block.size * 8
@@ -86,7 +89,7 @@ def test_save_writes_at_the_index_and_tells_the_bytes(tmp_path, data):
 
 def test_blocks_may_cover_several_chunks(tmp_path, data):
     ref = empty(tmp_path / "x", (10, 7), (2, 3))
-    io = BlockIO(targets=(Target(array=ref, block=(6, 9)),))
+    io = BlockIO(targets=(TaskOutput(array=ref, block=(6, 9)),))
     io.save((0, 0), data[:6])
     io.save((1, 0), data[6:])
     np.testing.assert_array_equal(read(ref, (slice(0, 10), slice(0, 7))), data)
@@ -94,7 +97,7 @@ def test_blocks_may_cover_several_chunks(tmp_path, data):
 
 def test_several_outputs_come_as_a_tuple(tmp_path):
     refs = [empty(tmp_path / name, (4,), (2,), dtype) for name, dtype in (("a", "f8"), ("b", "i4"))]
-    io = BlockIO(targets=tuple(Target(array=ref, block=(2,)) for ref in refs), label="split")
+    io = BlockIO(targets=tuple(TaskOutput(array=ref, block=(2,)) for ref in refs), label="split")
     assert io.save((1,), (np.ones(2), np.ones(2, "i4"))) == 24
     for wrong, told in ((np.ones(2), "returned ndarray"), ((np.ones(2),), "returned a tuple of 1")):
         with pytest.raises(
@@ -106,8 +109,8 @@ def test_several_outputs_come_as_a_tuple(tmp_path):
 def test_an_array_without_axes(tmp_path):
     ref = empty(tmp_path / "x", (), ())
     io = BlockIO(
-        sources=(Source(array=InMemory(np.array(2.5)), select=same_block((), ())),),
-        targets=(Target(array=ref, block=()),),
+        sources=(TaskInput(array=InMemory(np.array(2.5)), select=same_block((), ())),),
+        targets=(TaskOutput(array=ref, block=()),),
     )
     (block,), size = io.load(())
     assert (block.shape, size) == ((), 8)
@@ -126,7 +129,7 @@ def test_an_array_without_axes(tmp_path):
 )
 def test_a_kernel_that_returns_something_else_is_told_what_was_expected(tmp_path, result, told):
     ref = empty(tmp_path / "x", (10, 7), (4, 3))
-    io = BlockIO(targets=(Target(array=ref, block=(4, 3)),), label="double")
+    io = BlockIO(targets=(TaskOutput(array=ref, block=(4, 3)),), label="double")
     with pytest.raises(
         ChunkMismatchError, match=rf"the function of double, for chunk \(0, 1\), {told}"
     ):
@@ -138,22 +141,22 @@ def test_blocks_that_share_a_chunk_or_shard_are_refused(tmp_path):
     ref = planned_array(tmp_path / "x", shape=(10, 7), dtype="f8", chunks=(4, 3), shards=(8, 3))
     for block in ((4, 3), (8, 4), (12, 3), (1, 1)):
         if block == (12, 3):
-            Target(array=ref, block=block)
+            TaskOutput(array=ref, block=block)
             continue
         with pytest.raises(WriteConflictError, match="two tasks would write one"):
-            Target(array=ref, block=block)
-    Target(array=ref, block=(8, 6))
-    Target(array=ref, block=(10, 7))
+            TaskOutput(array=ref, block=block)
+    TaskOutput(array=ref, block=(8, 6))
+    TaskOutput(array=ref, block=(10, 7))
 
 
 def test_bound_changes_every_reference(tmp_path):
     ref, other = (planned_array(f"run://{n}", shape=(4,), dtype="f8", chunks=(2,)) for n in "ab")
     io = BlockIO(
         sources=(
-            Source(array=ref, select=whole((4,))),
-            Source(array=InMemory(np.ones(3)), select=whole((3,))),
+            TaskInput(array=ref, select=whole((4,))),
+            TaskInput(array=InMemory(np.ones(3)), select=whole((3,))),
         ),
-        targets=(Target(array=other, block=(2,)),),
+        targets=(TaskOutput(array=other, block=(2,)),),
     )
     seen = []
 
@@ -168,7 +171,7 @@ def test_bound_changes_every_reference(tmp_path):
 
 def test_travels_to_workers(tmp_path, data):
     ref = made(tmp_path / "x", data, (4, 3))
-    io = BlockIO(sources=(Source(array=ref, select=same_block((10, 7), (4, 3))),))
+    io = BlockIO(sources=(TaskInput(array=ref, select=same_block((10, 7), (4, 3))),))
     for blob in (pickle.dumps(io), cloudpickle.dumps(io)):
         assert len(blob) < 1500
         (block,), _ = pickle.loads(blob).load((1, 1))

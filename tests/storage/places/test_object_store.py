@@ -13,8 +13,8 @@ from asyncexec.plan.workspace import Opening
 from asyncexec.policies.classification import FailureKind, classify
 from asyncexec.storage import (
     BlockIO,
-    Source,
-    Target,
+    TaskInput,
+    TaskOutput,
     create_array,
     exists,
     open_array,
@@ -67,9 +67,9 @@ def test_arrays_are_made_written_read_listed_and_removed(s3, rng, shards):
     assert not exists(ref.location)
     create_array(ref)
     data = rng.random((10, 7))
-    target = Target(array=ref, block=(8, 6))
+    target = TaskOutput(array=ref, block=(8, 6))
     io = BlockIO(
-        sources=(Source(array=ref, select=same_block((10, 7), (8, 6))),), targets=(target,)
+        sources=(TaskInput(array=ref, select=same_block((10, 7), (8, 6))),), targets=(target,)
     )
     for index in np.ndindex(2, 2):
         io.save(index, data[target.region(index)])
@@ -148,7 +148,7 @@ def test_the_work_directory_and_the_journal_may_be_in_a_bucket(s3):
     opening = Opening(plan="p", fingerprint="f" * 64, execution="e", resume=True)
     place = make_work_place("s3://bucket/work", options, opening)
     journal = Journal(log_at(place.location.join("journal")), opening.fingerprint)
-    journal.note_made("/x", "1")
+    journal.record("/x", "1")
     again = make_work_place("s3://bucket/work", options, opening)
     assert again.found
     assert Journal(log_at(again.location.join("journal")), opening.fingerprint).made == {"/x": "1"}

@@ -11,8 +11,8 @@ from asyncexec.backends.contract import AttemptSpec, StageProgram
 from asyncexec.storage import (
     ArrayWorkspace,
     BlockIO,
-    Source,
-    Target,
+    TaskInput,
+    TaskOutput,
     planned_array,
 )
 from asyncexec.storage.chunks.access import forget_opened
@@ -40,8 +40,8 @@ URLS = [
 def io_for(url, options):
     ref = planned_array(url, shape=(4,), dtype="f8", chunks=(2,), storage_options=options)
     return BlockIO(
-        sources=(Source(array=ref, select=same_block((4,), (2,))),),
-        targets=(Target(array=ref, block=(2,)),),
+        sources=(TaskInput(array=ref, select=same_block((4,), (2,))),),
+        targets=(TaskOutput(array=ref, block=(2,)),),
         label="double",
     )
 

@@ -1,4 +1,4 @@
-"""Intermediate chunks in memory: shared, counted, spilled, let go of."""
+"""Intermediate chunks in memory: shared, counted, spilled, freed."""
 
 import pickle
 import threading

@@ -27,7 +27,7 @@ def written(made=MADE, log=None):
     log = log or ListLog()
     journal = Journal(log, PLAN)
     for place, stamp in made.items():
-        journal.note_made(place, stamp)
+        journal.record(place, stamp)
     return log
 
 
@@ -38,7 +38,7 @@ def test_what_was_made_is_remembered_by_the_next_run(made):
 
 def test_the_last_stamp_counts():
     log = written({"/x": "1"})
-    Journal(log, PLAN).note_made("/x", "2")
+    Journal(log, PLAN).record("/x", "2")
     assert Journal(log, PLAN).made == {"/x": "2"}
 
 
@@ -47,7 +47,7 @@ def test_a_journal_torn_at_any_byte_tells_no_more_than_was_noted_before():
     journal = Journal(log, PLAN)
     lengths = [len(log.data)]
     for place, stamp in MADE.items():
-        journal.note_made(place, stamp)
+        journal.record(place, stamp)
         lengths.append(len(log.data))
     for size in range(len(log.data) + 1):
         torn = ListLog(log.data[:size])
@@ -56,7 +56,7 @@ def test_a_journal_torn_at_any_byte_tells_no_more_than_was_noted_before():
         whole = sum(length - 1 <= size for length in lengths[1:])
         assert found.made == dict(list(MADE.items())[:whole]), size
         # And it goes on from there.
-        found.note_made("/later", "9")
+        found.record("/later", "9")
         assert Journal(torn, PLAN).made == found.made
 
 
@@ -68,7 +68,7 @@ def test_a_journal_with_a_damaged_byte_tells_nothing_that_was_not_noted(data):
     log = ListLog(bad)
     journal = Journal(log, PLAN)
     assert journal.made.items() <= MADE.items()
-    journal.note_made("/later", "9")
+    journal.record("/later", "9")
     assert Journal(log, PLAN).made == journal.made
 
 

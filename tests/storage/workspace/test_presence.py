@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
-from asyncexec.storage import Target, create_array, planned_array, write
+from asyncexec.storage import TaskOutput, create_array, planned_array, write
 from asyncexec.storage.workspace.presence import blocks_present, runs, tasks_present
 
 
@@ -30,7 +30,7 @@ def put(ref, target, index):
 )
 def test_a_block_is_present_once_all_its_chunks_are(tmp_path, where, options, block, request):
     ref = made(tmp_path / "x" if where == "local" else f"memory://{request.node.name}/x", **options)
-    target = Target(array=ref, block=block)
+    target = TaskOutput(array=ref, block=block)
     assert not blocks_present(target).any()
     put(ref, target, (1, 0))
     put(ref, target, (0, 1))
@@ -41,7 +41,7 @@ def test_a_block_is_present_once_all_its_chunks_are(tmp_path, where, options, bl
 
 def test_a_block_of_which_a_chunk_was_removed_is_not_present(tmp_path):
     ref = made(tmp_path / "x")
-    target = Target(array=ref, block=(4, 6))
+    target = TaskOutput(array=ref, block=(4, 6))
     put(ref, target, (0, 0))
     (tmp_path / "x/c/1/1").unlink()
     assert not blocks_present(target).any()
@@ -61,22 +61,22 @@ def test_foreign_files_are_not_taken_for_chunks(tmp_path):
         path = tmp_path / "x" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
-    assert not blocks_present(Target(array=ref, block=(2, 3))).any()
+    assert not blocks_present(TaskOutput(array=ref, block=(2, 3))).any()
 
 
 def test_an_array_without_axes_and_one_without_elements(tmp_path):
     point = made(tmp_path / "p", shape=(), chunks=())
-    target = Target(array=point, block=())
+    target = TaskOutput(array=point, block=())
     assert not blocks_present(target)
     put(point, target, ())
     assert blocks_present(target)
     empty = made(tmp_path / "e", shape=(0, 7))
-    assert blocks_present(Target(array=empty, block=(2, 3))).shape == (0, 3)
+    assert blocks_present(TaskOutput(array=empty, block=(2, 3))).shape == (0, 3)
 
 
 def test_a_chunk_that_lost_its_data_with_the_power_is_not_present(tmp_path):
     ref = made(tmp_path / "x")
-    target = Target(array=ref, block=(2, 3))
+    target = TaskOutput(array=ref, block=(2, 3))
     put(ref, target, (1, 0))
     put(ref, target, (1, 1))
     (tmp_path / "x/c/1/1").write_bytes(b"")
@@ -95,7 +95,7 @@ def test_presence_goes_by_task_where_blocks_do_not_lie_at_the_tasks_index(tmp_pa
     rows_follow_the_second_axis = AccessMap(
         (AxisAccess(1, 4, 0, 10), AxisAccess.constant(0, 7)),
     )
-    target = Target(array=ref, block=(4, 9), access=rows_follow_the_second_axis)
+    target = TaskOutput(array=ref, block=(4, 9), access=rows_follow_the_second_axis)
     assert target.region((0, 2)) == (slice(8, 10, 1), slice(0, 7, 1))
     assert target.number((0, 2)) == (2, 0)
     put(ref, target, (0, 2))

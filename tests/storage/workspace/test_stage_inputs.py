@@ -5,7 +5,7 @@ import pytest
 
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
-from asyncexec.storage import ArrayWorkspace, BlockIO, InMemory, Source
+from asyncexec.storage import ArrayWorkspace, BlockIO, InMemory, TaskInput
 from tests.storage.regions import same_block
 
 
@@ -13,7 +13,7 @@ from tests.storage.regions import same_block
 def test_only_large_arrays_in_memory_go_by_way_of_the_run_directory(tmp_path, elements, files):
     data = np.arange(float(elements))
     chunk = -(-elements // 2)
-    source = Source(array=InMemory(data, (chunk,)), select=same_block((elements,), (chunk,)))
+    source = TaskInput(array=InMemory(data, (chunk,)), select=same_block((elements,), (chunk,)))
     blocks = {name: BlockIO(sources=(source, source)) for name in ("one", "other")}
     workspace = ArrayWorkspace(blocks=blocks, work_dir=tmp_path)
     opening = Opening(plan="p", fingerprint="f" * 32, execution="e", locality=Locality.SAME_HOST)

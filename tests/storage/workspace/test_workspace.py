@@ -82,7 +82,7 @@ def test_intermediates_are_files_otherwise(made, tmp_path, locality, tier_bytes)
     opened.close(succeeded=True)
 
 
-def test_chunks_in_memory_are_let_go_of_when_told(made):
+def test_chunks_in_memory_are_freed_on_release(made):
     plan = made()
     opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
     first, second = plan.stages
@@ -92,7 +92,7 @@ def test_chunks_in_memory_are_let_go_of_when_told(made):
     assert array._tier.used_bytes == 560
     opened.release("first", [0, 1, 2, 3])
     assert array._tier.used_bytes < 560
-    with pytest.raises(CorruptArrayError, match="let go"):
+    with pytest.raises(CorruptArrayError, match="was freed"):
         opened.io(second).load((0, 0))
     opened.close(succeeded=True)
     assert array._tier.used_bytes == 0
