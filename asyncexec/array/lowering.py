@@ -17,6 +17,7 @@ from asyncexec.array.kernel_builder import kernel_builder
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.outputs import OutputOf
 from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
+from asyncexec.array.sharing import share_reads
 from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.access_map import AccessMap, ReadRegion
@@ -62,7 +63,7 @@ def lower(
     limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes, reserved_bytes=spec.reserved_bytes, layout=_layout
     )
-    groups = fuse(roots, limit.fits)
+    groups = share_reads(fuse(roots, limit.fits), roots, limit.fits)
     places = {root: result.place for root, result in zip(roots, results, strict=True)}
     writer = _Lowering(spec=spec, limit=limit, places=places)
     for number, found in enumerate(groups, start=1):
@@ -130,10 +131,10 @@ class _Lowering:
     def add(self, found: FusionGroup, number: int) -> None:
         """Make the stage of ``found``."""
         operation = _operation(found)
-        name = f"{_main_operation(found.roots[0])}-{number}"
+        name = f"{'+'.join(dict.fromkeys(map(_main_operation, found.roots)))}-{number}"
         builder = kernel_builder(found)
-        for root in found.roots:
-            array = self._array(root, name)
+        for position, root in enumerate(found.roots):
+            array = self._array(root, name, position if len(found.roots) > 1 else None)
             self.names[root], self.grids[root], self.arrays[root] = name, found.grid, array
             self.outputs[root] = _output(root, array)
         self.blocks[name] = BlockIO(
@@ -166,8 +167,10 @@ class _Lowering:
             )
         )
 
-    def _array(self, root: Node, name: str) -> StoredArray:
-        suffix = f"-{root.output.name or root.number}" if isinstance(root, OutputOf) else ""
+    def _array(self, root: Node, name: str, position: int | None) -> StoredArray:
+        suffix = "" if position is None else f"-{position}"
+        if isinstance(root, OutputOf) and root.output.name:
+            suffix += f"-{root.output.name}"
         return planned_array(
             self.places.get(root) or RUN_SCOPED + _file_name(name) + suffix,
             shape=root.shape,
