@@ -23,7 +23,8 @@ from asyncexec.backends.adapters.blocking_system import (
 )
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.adapters.system_thread import SystemThread
-from asyncexec.backends.contract import Batch, Report
+from asyncexec.backends.contract import Batch
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
@@ -41,15 +42,12 @@ class Dispatcher:
     system : BlockingSystem
         It has been opened.
     thread : SystemThread
-        The only thread in which the system is used.
+        The only thread in which the system is used; it ends with the dispatcher.
     size : int
         The number of calls it runs at once.
     patience : float
         Seconds that work waits while abandoned calls hold every worker.
-    report : callable
-        Called with reports, and the number of outcomes among them.
-    fail : callable
-        Called with the error when the system is broken for good.
+    stream : ReportStream
     """
 
     def __init__(
@@ -59,8 +57,7 @@ class Dispatcher:
         thread: SystemThread,
         size: int,
         patience: float,
-        report: Callable[[Sequence[Report], int], None],
-        fail: Callable[[Exception], None],
+        stream: ReportStream,
     ) -> None:
         self.abandoned = 0
         self._system = system
@@ -68,8 +65,8 @@ class Dispatcher:
         self._thread = thread
         self._size = size
         self._patience = patience
-        self._report = report
-        self._fail = fail
+        self._report = stream.report
+        self._fail = stream.fail
         self._loop = asyncio.get_running_loop()
         self._packer = Packer()
         self._queue: deque[BlockingCall] = deque()
@@ -157,7 +154,13 @@ class Dispatcher:
         self._dispatch()
 
     async def close(self) -> None:
-        """Cancel everything, and close the system."""
+        """Cancel everything, and close the system, and its thread."""
+        try:
+            await self._close()
+        finally:
+            self._thread.end()
+
+    async def _close(self) -> None:
         self.cancel(
             {attempt for call in (*self._queue, *self._running) for attempt in call.pending}
         )

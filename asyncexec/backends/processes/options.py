@@ -6,6 +6,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import Annotated
 
+from asyncexec.backends.contract import StageProgram
 from asyncexec.backends.option_fields import check_options
 from asyncexec.config.checks import Count, EnvVars, Seconds, memory_bytes
 from asyncexec.errors import OptionError
@@ -47,3 +48,7 @@ class ProcessesOptions:
     def limit_bytes(self) -> int | None:
         """The limit of every worker; None where there is none, or each stage has its own."""
         return self.memory_limit if isinstance(self.memory_limit, int) else None
+
+    def allowed_bytes(self, program: StageProgram) -> int | None:
+        """Return what a worker may hold while it runs a program; None where there is no limit."""
+        return program.memory_bytes if self.memory_limit == ALLOWED else self.limit_bytes

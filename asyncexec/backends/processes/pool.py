@@ -9,15 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from asyncexec.backends.contract import AttemptSpec, Batch, Report, StageProgram
+from asyncexec.backends.contract import AttemptSpec, Batch, Report
 from asyncexec.backends.placement import least_busy, resting
 from asyncexec.backends.processes.assignment import Assignment, Ending
 from asyncexec.backends.processes.inputs import pack_inputs
 from asyncexec.backends.processes.launch import Launcher
+from asyncexec.backends.processes.options import ProcessesOptions
 from asyncexec.backends.processes.page import MOST_JOBS
 from asyncexec.backends.processes.worker_handle import ProcessWorker
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
@@ -38,39 +40,19 @@ class ProcessPool:
 
     Parameters
     ----------
-    launcher : Launcher
+    options : ProcessesOptions
     size : int
         How many workers run batches at once.
-    allowed_bytes : callable
-        Returns what a worker may hold while it runs a program; None where there is no limit.
-    most_jobs : int or None
-        How many jobs a worker runs in its life.
-    start_timeout : float
-        Seconds that a worker may take to start up.
-    report : callable
-        Takes reports, and how many of them are outcomes.
-    fail : callable
-        Takes the error when the pool is broken.
+    stream : ReportStream
     """
 
-    def __init__(
-        self,
-        *,
-        launcher: Launcher,
-        size: int,
-        allowed_bytes: Callable[[StageProgram], int | None],
-        most_jobs: int | None,
-        start_timeout: float,
-        report: Callable[[Sequence[Report], int], None],
-        fail: Callable[[Exception], None],
-    ) -> None:
-        self._launcher = launcher
+    def __init__(self, options: ProcessesOptions, *, size: int, stream: ReportStream) -> None:
+        self._launcher = Launcher.here(options.env_vars or {})
+        self._options = options
         self._size = size
-        self._allowed_bytes = allowed_bytes
-        self._most_jobs = most_jobs
-        self._start_timeout = start_timeout
-        self._report = report
-        self._fail = fail
+        self._most_jobs = options.max_tasks_per_worker
+        self._report = stream.report
+        self._fail = stream.fail
         self._loop = asyncio.get_running_loop()
         self._workers: set[ProcessWorker] = set()
         self._resting: set[ProcessWorker] = set()
@@ -226,7 +208,7 @@ class ProcessPool:
             self.report(failed, len(failed))
             assignment.jobs = packed.jobs
         if assignment.jobs:
-            worker.give(assignment, packed, self._allowed_bytes(assignment.program))
+            worker.give(assignment, packed, self._options.allowed_bytes(assignment.program))
 
     def _worker_for(self, assignment: Assignment) -> ProcessWorker | None:
         """Return the worker that is to run an assignment; None where it has to wait."""
@@ -300,11 +282,11 @@ class ProcessPool:
         worker = ProcessWorker(self._loop, launched, self)
         self._workers.add(worker)
         self._start_timers[worker] = self._loop.call_later(
-            self._start_timeout, self._too_slow, worker
+            self._options.start_timeout, self._too_slow, worker
         )
 
     def _too_slow(self, worker: ProcessWorker) -> None:
-        worker.kill(f"was not ready within {self._start_timeout:g} s, and was killed")
+        worker.kill(f"was not ready within {self._options.start_timeout:g} s, and was killed")
 
     def _note_failed_start(self, how: str) -> None:
         self._failed_starts += 1

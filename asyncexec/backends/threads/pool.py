@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import queue
 from collections import deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection
 from contextlib import suppress
 
 from asyncexec.backends.contract import Batch, Report
+from asyncexec.backends.report_stream import ReportStream
 from asyncexec.backends.threads.worker_side import Worker
 from asyncexec.errors import BackendError
 from asyncexec.worker.local_batch import LocalBatch
@@ -34,10 +35,7 @@ class ThreadPool:
         How many given-up threads are replaced; each one more takes a slot with it until it ends.
     patience : float
         Seconds that work waits while every slot is taken that way, before the pool says it is broken.
-    report : callable
-        Takes reports, and how many of them are outcomes.
-    fail : callable
-        Takes the error when the pool is broken.
+    stream : ReportStream
     """
 
     def __init__(
@@ -47,8 +45,7 @@ class ThreadPool:
         size: int,
         max_abandoned: int,
         patience: float,
-        report: Callable[[Sequence[Report], int], None],
-        fail: Callable[[Exception], None],
+        stream: ReportStream,
     ) -> None:
         self.abandoned = 0
         self.alive_abandoned = 0
@@ -56,8 +53,8 @@ class ThreadPool:
         self._size = size
         self._max_abandoned = max_abandoned
         self._patience = patience
-        self._report = report
-        self._fail = fail
+        self._report = stream.report
+        self._fail = stream.fail
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.SimpleQueue[LocalBatch | None] = queue.SimpleQueue()
         self._batches: set[LocalBatch] = set()
@@ -71,9 +68,6 @@ class ThreadPool:
         self._exited: deque[Worker] = deque()
         self._woken = False
         self._all_exited = asyncio.Event()
-
-    def open(self) -> None:
-        """Start the threads."""
         while len(self._workers) < self._size:
             self._start_worker(None)
 

@@ -338,7 +338,7 @@ async def test_nothing_ticks_when_idle(threads):
     async with driven(threads) as drive:
         (attempt,) = drive.send(drive.program(kernels.echo), [0])
         await drive.outcome(attempt)
-        await until(lambda: drive.backend._inside[1]._timer is None)
+        await until(lambda: drive.backend._pool._timer is None)
 
 
 async def test_a_thread_tells_how_far_its_batch_is_and_leaves_what_is_behind_a_task_to_others(
