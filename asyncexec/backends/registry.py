@@ -6,7 +6,6 @@ What is installed or removed while the program runs is seen (:mod:`asyncexec.bac
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
@@ -17,6 +16,7 @@ from typing import Any
 from asyncexec.backends.contract import Backend
 from asyncexec.backends.entry_points import BACKENDS
 from asyncexec.backends.extras import missing_extra
+from asyncexec.config.dotted import DottedPath
 from asyncexec.config.fields import nearest
 from asyncexec.errors import (
     AsyncexecError,
@@ -186,15 +186,13 @@ def _load(point: EntryPoint) -> Constructor:
 
 
 def _import(path: str) -> Constructor:
-    module_name, _, attribute = path.partition(":") if ":" in path else path.rpartition(".")
-    if not attribute or not all(part.isidentifier() for part in module_name.split(".")):
+    dotted = DottedPath.of(path)
+    if dotted is None:
         raise UnknownExecutorError(f"{path!r} is not a dotted path such as 'package.module:Class'")
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in attribute.split("."):
-            found = getattr(found, part)
+        found = dotted.load()
     except ModuleNotFoundError as error:
-        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+        if dotted.lacks(error):
             raise UnknownExecutorError(
                 f"executor {path!r}: there is no module {error.name!r}. {_hint(path)}"
             ) from error

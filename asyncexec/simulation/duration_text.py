@@ -53,26 +53,24 @@ def parse_durations(text: str) -> Durations:
 
 
 def durations_by_stage(
-    texts: Iterable[str], stages: Iterable[str]
+    texts: Iterable[str], names: Sequence[str]
 ) -> Durations | dict[str, Durations]:
-    """Return the durations of a plan's tasks: one for all, or (``NAME=...``) stage by stage.
+    """Return the durations of a plan's tasks: one for all stages, or (``NAME=...``) stage by stage.
 
     Raises
     ------
     OptionError
-        If a text spells no distribution, two are for all stages or for one, there is no stage of the name, or some
-        stages have none.
+        As :func:`durations_given`, or if some stages have none.
     """
-    names = list(stages)
     general, by_stage = durations_given(texts, names)
     if not by_stage:
         return general or Constant(10.0)
-    missing = [name for name in names if name not in by_stage]
-    if general is None and missing:
-        raise OptionError(
-            f"no durations are given for stage {missing[0]!r}: give {missing[0]}=HOW, or HOW for all others"
-        )
-    return {name: by_stage.get(name) or general or Constant(10.0) for name in names}
+    for name in names:
+        if name not in by_stage and general is None:
+            raise OptionError(
+                f"no durations are given for stage {name!r}: give {name}=HOW, or HOW for all others"
+            )
+    return dict.fromkeys(names, general) | by_stage if general is not None else by_stage
 
 
 def durations_given(
@@ -85,18 +83,17 @@ def durations_given(
     OptionError
         If a text spells no distribution, two are for all stages or for one, or there is no stage of the name.
     """
-    found: dict[str | None, Durations] = {}
+    found: dict[str, Durations] = {}
     for text in texts:
         name, spelled = _stage_and_spelling(text, names)
         if name in found:
-            which = "all stages" if name is None else f"stage {name!r}"
+            which = f"stage {name!r}" if name else "all stages"
             raise OptionError(f"durations are given twice for {which}: {text!r}")
         found[name] = parse_durations(spelled)
-    general = found.pop(None, None)
-    return general, {name: each for name, each in found.items() if name is not None}
+    return found.pop("", None), found
 
 
-def _stage_and_spelling(text: str, names: Sequence[str]) -> tuple[str | None, str]:
+def _stage_and_spelling(text: str, names: Sequence[str]) -> tuple[str, str]:
     """Take ``NAME=HOW`` apart; the folder of a run, which comes after a colon, may hold a ``=`` as well."""
     for name in names:
         if text.startswith(f"{name}="):
@@ -104,7 +101,7 @@ def _stage_and_spelling(text: str, names: Sequence[str]) -> tuple[str | None, st
     name, equals, _ = text.partition(":")[0].partition("=")
     if equals:
         raise OptionError(f"durations are given for {name!r}; the stages are {', '.join(names)}")
-    return None, text
+    return "", text
 
 
 def _numbers(text: str) -> list[float]:
@@ -119,8 +116,8 @@ def _measured(text: str) -> Durations:
     """Return the durations of a recorded run (``RUN``), or of one of its stages (``RUN#STAGE``)."""
     folder, mark, stage = text.rpartition("#")
     if not mark or Path(text).exists():
-        return Empirical(read_run(Path(text)).succeeded_seconds())
-    return Empirical(read_run(Path(folder)).succeeded_seconds(stage))
+        folder, stage = text, ""
+    return Empirical(read_run(Path(folder)).succeeded_seconds(stage or None))
 
 
 def _share(part: str) -> tuple[float, Durations]:

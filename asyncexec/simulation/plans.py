@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asyncexec.config.dotted import DottedPath
 from asyncexec.errors import AsyncexecError, OptionError
 from asyncexec.plan.axes import windowed
 from asyncexec.plan.memory import Memory
@@ -142,18 +142,14 @@ def plan_at(path: str) -> Plan:
     OptionError
         If there is nothing of that name, it is no plan, or its module or function raises.
     """
-    module_name, colon, name = path.partition(":")
-    if not colon or not module_name or not name:
+    dotted = DottedPath.of(path)
+    if dotted is None or ":" not in path:
         raise OptionError(f"{path!r} is not of the form package.module:name")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
     with _theirs(f"{path!r} cannot be imported"):
-        found = import_module(module_name)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            raise OptionError(f"{path!r}: there is no {part!r} in {module_name}")
-        found = getattr(found, part)
+        found = dotted.load()
     if callable(found) and not isinstance(found, Plannable):
         with _theirs(f"{path!r} is called without arguments, and fails"):
             found = found()

@@ -6,15 +6,15 @@ import csv
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from importlib import import_module
-from itertools import batched
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.errors import AsyncexecError, MissingExtraError, OptionError
+from asyncexec.errors import AsyncexecError, OptionError
+from asyncexec.observers.recorder import ATTEMPTS
+from asyncexec.observers.table_reading import read_table
 from asyncexec.plan.memory import Memory
 from asyncexec.plan.outline import relation_of
 from asyncexec.plan.plan import Plan
@@ -28,17 +28,7 @@ if TYPE_CHECKING:
 # Faster than any clock tells: durations are above 0.
 _LEAST_SECONDS = 1e-6
 
-_COLUMNS: Mapping[str, Any] = {
-    "stage": np.str_,
-    "task": np.int64,
-    "attempt": np.int64,
-    "backup": np.bool_,
-    "status": np.str_,
-    "started_at": np.float64,
-    "seconds": np.float64,
-    "ended_at": np.float64,
-}
-_BLOCK_ROWS = 50_000
+_READ = ("stage", "task", "attempt", "backup", "status", "started_at", "seconds", "ended_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -239,7 +229,7 @@ def read_run(folder: Path) -> RecordedRun:
             raise OptionError(
                 f"{folder}: the run has not ended (or its process died); its history cannot be read"
             )
-        table = _table(folder)
+        table = read_table(folder, "attempts", [c for c in ATTEMPTS if c.name in _READ])
         started = table["started_at"] > 0
         names, attempts = table["stage"][started], _attempts_of(table).where(started)
         return RecordedRun(
@@ -292,35 +282,6 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
         waits_for=tuple(map(str, described.get("waits_for", ()))),
         late=bool(described.get("late", False)),
     )
-
-
-def _table(folder: Path) -> dict[str, NDArray[Any]]:
-    """Return the columns of the attempts that are looked at."""
-    path = folder / "attempts.parquet"
-    if path.is_file():
-        try:
-            parquet: Any = import_module("pyarrow.parquet")
-        except ImportError as error:
-            raise MissingExtraError.of(f"reading {path}", "pyarrow", extra="report") from error
-        table = parquet.read_table(path, columns=list(_COLUMNS))
-        return {name: table[name].to_numpy().astype(kind) for name, kind in _COLUMNS.items()}
-    with (folder / "attempts.csv").open(newline="", encoding="utf-8") as file:
-        rows = csv.reader(file)
-        heading = next(rows, [])
-        places = {name: heading.index(name) for name in _COLUMNS}
-        blocks = [_columns_of(block, places) for block in batched(rows, _BLOCK_ROWS)]
-    if not blocks:
-        return {name: np.zeros(0, kind) for name, kind in _COLUMNS.items()}
-    return {name: np.concatenate([block[name] for block in blocks]) for name in _COLUMNS}
-
-
-def _columns_of(rows: Sequence[Sequence[str]], places: Mapping[str, int]) -> dict[str, Any]:
-    """Return rows of text as columns: numbers take a tenth of the memory."""
-    columns: dict[str, Any] = {}
-    for name, kind in _COLUMNS.items():
-        cells = np.array([row[places[name]] for row in rows])
-        columns[name] = cells == "True" if kind is np.bool_ else cells.astype(kind)
-    return columns
 
 
 def _attempts_of(table: Mapping[str, NDArray[Any]]) -> Attempts:

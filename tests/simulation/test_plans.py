@@ -98,7 +98,7 @@ def test_a_plan_is_found_by_its_path_in_the_working_directory(module, name, task
     [
         ("somebodys_plans", "package.module:name"),
         ("somebodys_plans:", "package.module:name"),
-        ("somebodys_plans:other", "no 'other'"),
+        ("somebodys_plans:other", "no attribute 'other'"),
         ("somebodys_plans:number", "no plan"),
         ("nobodys_plans:plan", "cannot be imported"),
     ],
