@@ -31,3 +31,9 @@ def stacked_qr(block: Block) -> tuple[Block, Block]:
 def times_rows(q: Block, rows: Block) -> Block:
     """Return ``q @ rows``, where ``q`` has been filled up with columns that ``rows`` has no rows for."""
     return np.asarray(q[..., : rows.shape[-2]] @ rows)
+
+
+def reduced_svd(block: Block) -> tuple[Block, Block, Block]:
+    """Return U, S and Vh of each matrix, with as many singular values as the shorter side has elements."""
+    found = np.linalg.svd(block, full_matrices=False)
+    return found.U, found.S, found.Vh

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+
 from asyncexec.array import build, creation
+from asyncexec.array.arithmetic import conj
 from asyncexec.array.array import Array
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.spec import Spec
 from asyncexec.array.tall_qr import qr_nodes, wide_itemsize
+from asyncexec.array.tall_svd import svd_nodes
 from asyncexec.array.wrapping import as_array
 from asyncexec.errors import MemoryBudgetError
 from asyncexec.plan.memory import format_bytes
@@ -29,6 +33,14 @@ class QRResult(NamedTuple):
 
     Q: Array
     R: Array
+
+
+class SVDResult(NamedTuple):
+    """The factors of :func:`svd`."""
+
+    U: Array
+    S: Array
+    Vh: Array
 
 
 def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
@@ -79,8 +91,82 @@ def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
         return QRResult(*empty)
     # A task holds about a dozen blocks, and "auto" chunks are a tenth of the memory.
     most_bytes = chunk_limit(array.own_spec) // 2
-    q, r = qr_nodes(_in_row_blocks(array.node, array.spec, most_bytes), most_bytes)
+    q, r = qr_nodes(_in_row_blocks(array.node, array.spec, most_bytes, "qr"), most_bytes)
     return QRResult(Array(q, array.own_spec), Array(r, array.own_spec))
+
+
+def svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
+    """Return the singular value decomposition of a matrix, or of each matrix of a stack.
+
+    ``U * S[..., None, :] @ Vh`` is ``x``. As in :func:`qr`, tasks hold a block of rows of a tall matrix (or a block of
+    columns of a wide one), and a square of the shorter side must fit into a task's memory.
+
+    Parameters
+    ----------
+    x : Array
+        Of shape ``(..., M, N)``. Where its chunks divide the shorter side, it is rechunked.
+    full_matrices : bool
+        Must be False unless M and N are equal: U has the shape ``(..., M, K)``, S ``(..., K)`` and Vh ``(..., K, N)``,
+        where K is the smaller of M and N.
+
+    Returns
+    -------
+    SVDResult
+        The namedtuple ``(U, S, Vh)``, the singular values S in descending order. Signs are those that the algorithm
+        yields.
+
+    Raises
+    ------
+    TypeError
+        If the elements are not of a real or complex floating type of single or double precision.
+    ValueError
+        If there are fewer than two axes, or with ``full_matrices`` where M and N differ.
+    MemoryBudgetError
+        If no block of the whole shorter side, with as many rows, fits into memory.
+
+    Examples
+    --------
+    >>> x = xp.ones((6, 2), chunks=(3, 2))
+    >>> u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    >>> u.shape, s.shape, vh.shape
+    ((6, 2), (2,), (2, 2))
+    """
+    array = _matrices(x, "svd")
+    *lead, m, n = array.shape
+    if full_matrices and m != n:
+        raise ValueError(
+            f"svd() of matrices of shape {(m, n)} with full_matrices=True is not supported, because U or Vh would have "
+            f"as many rows and columns as the longer side: use full_matrices=False"
+        )
+    k = min(m, n)
+    if not array.size:
+        real = np.empty(0, array.dtype).real.dtype
+        return SVDResult(
+            creation.zeros((*lead, m, k), dtype=array.dtype, spec=array.own_spec),
+            creation.zeros((*lead, k), dtype=real, spec=array.own_spec),
+            creation.zeros((*lead, k, n), dtype=array.dtype, spec=array.own_spec),
+        )
+    if m < n:
+        u, s, vh = svd(_adjoint(array), full_matrices=False)
+        return SVDResult(_adjoint(vh), s, _adjoint(u))
+    most_bytes = chunk_limit(array.own_spec) // 2
+    nodes = svd_nodes(_in_row_blocks(array.node, array.spec, most_bytes, "svd"), most_bytes)
+    return SVDResult(*(Array(node, array.own_spec) for node in nodes))
+
+
+def svdvals(x: Array, /) -> Array:
+    """Return the singular values of a matrix, or of each matrix of a stack, in descending order.
+
+    See :func:`svd`; neither U nor Vh is stored, and no Q.
+
+    >>> xp.linalg.svdvals(xp.eye(3) * 2).compute()
+    array([2., 2., 2.])
+    """
+    return svd(_matrices(x, "svdvals"), full_matrices=False).S
+
+
+def _adjoint(array: Array) -> Array:
+    return conj(array.mT) if array.dtype.kind == "c" else array.mT
 
 
 def _check_mode(mode: str) -> None:
@@ -107,7 +193,7 @@ def _matrices(x: Array, operation: str) -> Array:
     return array
 
 
-def _in_row_blocks(node: Node, spec: Spec, most_bytes: int) -> Node:
+def _in_row_blocks(node: Node, spec: Spec, most_bytes: int, operation: str) -> Node:
     """Return ``node`` in chunks of all columns, and of at least as many rows where there are several.
 
     Raises
@@ -125,8 +211,8 @@ def _in_row_blocks(node: Node, spec: Spec, most_bytes: int) -> Node:
     needed = _BLOCKS_HELD * math.prod(lead) * fewest * n * wide
     if needed > spec.free_bytes:
         raise MemoryBudgetError(
-            f"qr() of an array of shape {node.shape} in chunks of {node.chunks} decomposes blocks of at least {fewest} "
-            f"rows and all {n} columns, for which a task needs {format_bytes(needed)} and may hold "
+            f"{operation}() of an array of shape {node.shape} in chunks of {node.chunks} decomposes blocks of at least "
+            f"{fewest} rows and all {n} columns, for which a task needs {format_bytes(needed)} and may hold "
             f"{format_bytes(spec.free_bytes)}: decompose fewer columns, or allow at least "
             f"{format_bytes(needed + spec.reserved_bytes)} (allowed_mem)"
         )
@@ -148,4 +234,4 @@ def _good_lengths(node: Node, most_elements: int) -> tuple[list[int], int]:
     return lead, min(m, max(fewest, min(wanted, fitting)))
 
 
-__all__ = ["QRResult", "qr"]
+__all__ = ["QRResult", "SVDResult", "qr", "svd", "svdvals"]

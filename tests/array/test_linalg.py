@@ -163,11 +163,8 @@ async def test_an_interrupted_run_decomposes_again_only_the_blocks_that_are_miss
     check_factors(*(run(xp.from_zarr(tmp_path / name)) for name in "qr"), a)
 
 
-@pytest.mark.parametrize("missing", ["Q1", "R1"])
-def test_a_task_is_complete_when_the_chunks_of_all_its_arrays_are_there(tmp_path, missing):
-    x = xp.from_array(np.ones((80, 3)), chunks=(20, 3), spec=ax.Spec(work_dir=f"{tmp_path}/work"))
-    plan = xp.plan_of(*xp.linalg.qr(x)).to_plan()
-    stage = plan.stages[0]
+def with_one_missing(plan, stage, missing, chunk):
+    """Remove one of the four chunks that the tasks of `stage` have written: its task is no longer complete."""
     opening = Opening(
         plan=plan.name,
         fingerprint=plan.fingerprint,
@@ -177,14 +174,75 @@ def test_a_task_is_complete_when_the_chunks_of_all_its_arrays_are_there(tmp_path
     )
     opened = plan.workspace.open(plan.stages, opening)
     io = opened.io(stage)
-    for row in range(4):
-        inputs, _ = io.load((row, 0))
-        io.save((row, 0), stage.kernel((row, 0), *inputs))
+    for task in np.ndindex(stage.shape):
+        inputs, _ = io.load(task)
+        io.save(task, stage.kernel(task, *inputs))
     assert opened.done(stage) == [range(4)]
     (array,) = [t.ref for t in io.targets if t.ref.location.url.endswith(f"-{missing}")]
-    (Path(array.location.local_path) / "c/2/0").unlink()
+    chunks = sorted(Path(array.location.local_path, "c").glob(f"{chunk}*"))
+    found = chunks[0]
+    while found.is_dir():
+        (found,) = found.iterdir()
+    found.unlink()
     assert opened.done(stage) == [range(2), range(3, 4)]
     opened.place.release()
+
+
+@pytest.mark.parametrize("missing", ["Q1", "R1"])
+def test_a_task_is_complete_when_the_chunks_of_all_its_arrays_are_there(tmp_path, missing):
+    x = xp.from_array(np.ones((80, 3)), chunks=(20, 3), spec=ax.Spec(work_dir=f"{tmp_path}/work"))
+    plan = xp.plan_of(*xp.linalg.qr(x)).to_plan()
+    stage = plan.stages[0]
+    with_one_missing(plan, stage, missing, "2/0")
+
+
+@given(matrices())
+def test_the_singular_values_of_any_matrix(case):
+    x, a = case
+    *lead, m, n = a.shape
+    k = min(m, n)
+    result = xp.linalg.svd(x, full_matrices=False)
+    u, s, vh = run(xp.plan_of(*result))
+    tolerance = TOLERANCE[a.dtype.name]
+    shapes = [f.shape for f in (u, s, vh)]
+    assert shapes == [(*lead, m, k), (*lead, k), (*lead, k, n)] == [f.shape for f in result]
+    assert [f.dtype for f in (u, s, vh)] == [a.dtype, a.real.dtype, a.dtype]
+    np.testing.assert_allclose((u * s[..., None, :]) @ vh, a, atol=10 * tolerance)
+    identity = np.broadcast_to(np.eye(k), (*lead, k, k))
+    np.testing.assert_allclose(adjoint(u) @ u, identity, atol=tolerance)
+    np.testing.assert_allclose(vh @ adjoint(vh), identity, atol=tolerance)
+    np.testing.assert_allclose(
+        run(xp.linalg.svdvals(x)), np.linalg.svd(a, compute_uv=False), atol=10 * tolerance
+    )
+
+
+def test_singular_values_alone_store_neither_q_nor_vectors():
+    x = xp.asarray(np.ones((2, 40, 3)), chunks=(1, 12, 3))
+    assert [names(s) for s in stages(xp.linalg.svdvals(x))] == [["R1"], ["R"], ["S"]]
+
+
+@pytest.mark.parametrize("missing", ["U", "S", "Vh"])
+def test_presence_of_outputs_with_fewer_axes_goes_by_task(tmp_path, missing):
+    x = xp.from_array(np.ones((4, 5, 3)), chunks=(1, 5, 3), spec=ax.Spec(work_dir=f"{tmp_path}/w"))
+    plan = xp.plan_of(*xp.linalg.svd(x, full_matrices=False)).to_plan()
+    (stage,) = plan.stages
+    with_one_missing(plan, stage, missing, "2")
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+async def test_every_executor_computes_the_same_singular_values(executor):
+    x = xp.asarray(values((3, 50, 4), "float64", 1), chunks=(1, 20, 2))
+    plan = xp.plan_of(*xp.linalg.svd(x, full_matrices=False))
+    async with ax.Engine(executor=executor) as engine:
+        found = (await engine.execute(plan)).value
+    for one, other in zip(found, run(plan), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_full_matrices_are_refused_but_for_squares():
+    with pytest.raises(ValueError, match="use full_matrices=False"):
+        xp.linalg.svd(xp.ones((4, 3)))
+    assert xp.linalg.svd(xp.ones((3, 3))).U.shape == (3, 3)
 
 
 # What is refused.

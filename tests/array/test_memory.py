@@ -53,6 +53,7 @@ REPRESENTATIVE = {
     "blockwise": lambda a, b: xp.blockwise(centred, "ij", a, "ij", dtype=a.dtype),
     "qr": lambda a, b: xp.linalg.qr(a.T)[0],
     "qr of tall chunks": lambda a, b: xp.linalg.qr(xp.rechunk(a, (CHUNK, 80))[:, :160])[0],
+    "svd": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : 2 * CHUNK].T, full_matrices=False)),
     "quadratic means": lambda a, b: tuple(xp.mean(c * d, axis=0) for c in (a, b) for d in (a, b)),
     "several of one stage": lambda a, b: (a + b, xp.astype(a - b, xp.float32), a[:, ::-1]),
     "creation": lambda a, b: xp.ones_like(a) * 2,
@@ -95,6 +96,11 @@ EVERY = {
         f"{name} of float32": lambda a, b, name=name: getattr(xp, name)(xp.astype(a, xp.float32))
         for name in REDUCTIONS
     },
+    "svd of a square": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : CHUNK // 2])),
+    "svd of float32": lambda a, b: tuple(
+        xp.linalg.svd(xp.astype(a[:CHUNK:2, : CHUNK // 2], xp.float32))
+    ),
+    "svdvals of a wide one": lambda a, b: xp.linalg.svdvals(a[: CHUNK // 4]),
     "R alone": lambda a, b: xp.linalg.qr(a.T)[1],
     "qr of a square": lambda a, b: xp.linalg.qr(a[:, :CHUNK])[0],
     "qr of a wide one": lambda a, b: xp.linalg.qr(a[: CHUNK // 2])[0],
