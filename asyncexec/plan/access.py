@@ -28,9 +28,9 @@ _NOTHING = slice(0, 0, 1)
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Everything from ``before`` elements ahead of the first to ``after`` behind the last, within ``lo`` to ``hi``.
+    """The elements from ``before`` ahead of the first to ``after`` behind the last, within ``lo`` to ``hi``.
 
-    What lies between the first and the last is needed too, whatever the step.
+    All elements between the first and the last are needed, whatever the step.
     """
 
     before: int
@@ -39,13 +39,13 @@ class Overlap:
     hi: int
 
     def ends(self, first: int, last: int) -> tuple[int, int]:
-        """Return first and last (exclusive) of what is needed around ``first`` to ``last`` (in either order)."""
+        """Return the range of elements that are needed around ``first`` to ``last`` (in either order)."""
         low, high = (first, last) if first <= last else (last, first)
         start, stop = max(low - self.before, self.lo), min(high + self.after + 1, self.hi)
         return (start, stop) if start < stop else (0, 0)
 
     def affine(self, step: int, offset: int) -> Overlap | None:
-        """Return the same of elements ``x * step + offset``; None where these lie apart."""
+        """Return the overlap of elements ``x * step + offset``; None where these are not neighbours."""
         if step == 1:
             return Overlap(self.before, self.after, self.lo + offset, self.hi + offset)
         if step == -1:
@@ -85,7 +85,7 @@ class AxisAccess:
 
     @classmethod
     def constant(cls, start: int, stop: int) -> Self:
-        """Every task needs the elements from ``start`` to ``stop``."""
+        """Return the access of tasks that all need the elements from ``start`` to ``stop``."""
         return cls(None, max(stop - start, 1), 0, stop - start, 1, start)
 
     @classmethod
@@ -110,8 +110,8 @@ class AxisAccess:
         return start, max(start, stop)
 
     def region(self, index: Index) -> Along:
-        """Return what the task at ``index`` takes of the axis, in its order: a slice, or positions."""
-        # Called for every axis of every block that is read, so it is written to be quick.
+        """Return the part of the axis that the task at ``index`` needs, in its order: a slice, or positions."""
+        # Called for every axis of every block that is read, so the common cases need no calls.
         start = 0 if self.axis is None else index[self.axis] * self.block
         stop = start + self.block
         start = max(start, self.lo)
@@ -142,7 +142,7 @@ class AxisAccess:
         return found
 
     def count(self, index: Index) -> int:
-        """Return how many elements the task at ``index`` needs."""
+        """Return the number of elements that the task at ``index`` needs."""
         if isinstance(self.via, Overlap):
             return len(self.numbers(index))
         start, stop = self.bounds(index)
@@ -166,7 +166,7 @@ class AxisAccess:
 
     @property
     def positions(self) -> Positions | None:
-        """The list of positions that it goes by, if it goes by one."""
+        """The list of positions, if the access has one."""
         return None if self.via is None or isinstance(self.via, Overlap) else self.via
 
     @property
@@ -177,10 +177,10 @@ class AxisAccess:
         return self.via is None or self.via.distinct
 
     def through(self, inner: AxisAccess) -> AxisAccess | None:
-        """Return what each task needs of the axis that ``inner`` reads: element ``e`` needs what position ``e`` reads.
+        """Return the composition with ``inner``: element ``e`` of this axis needs what position ``e`` of it reads.
 
-        Where ``inner`` follows no axis, every element needs the same, and it is needed once. None says that what is
-        needed has no such form: neighbours of positions, every other group, what a part holds of scattered positions.
+        Where ``inner`` follows no axis, every element needs the same, and it is needed once. None where the composition
+        has no such form: neighbours of positions, every other group, the part of scattered positions within a range.
         """
         if inner.axis is None:
             return inner
@@ -265,7 +265,7 @@ class AxisAccess:
         return None if turned is None else replace(changed, via=turned)
 
     def around(self, wider: Overlap) -> AxisAccess | None:
-        """Return the access where each element becomes everything around it that ``wider`` says."""
+        """Return the access where each element becomes the elements around it by ``wider``."""
         via = self.via
         if via is not None and not isinstance(via, Overlap):
             return None
@@ -275,7 +275,7 @@ class AxisAccess:
             return None
         if via is None:
             return replace(self, via=wider)
-        # What needs nothing does not need what is around it either.
+        # A task that needs no element needs none around it either.
         some = self._cut(via.lo - after, via.hi + before)
         around = Overlap(
             before + wider.before,
@@ -343,7 +343,7 @@ class AxisAccess:
 
 
 def _settled(access: AxisAccess) -> AxisAccess:
-    """Return the same in the one form that it has where it is a single element for every task."""
+    """Return ``access`` in its normal form if it is one element for every task, so that equal ones compare equal."""
     if access.axis is not None or access.hi - access.lo != 1:
         return access
     found = access.lo * access.step + access.offset

@@ -42,7 +42,7 @@ class AccessMap:
         return tuple([axis.most for axis in self.axes])
 
     def through(self, inner: Sequence[AxisAccess]) -> AccessMap | None:
-        """Return what each task needs of another array, of which this one is a view.
+        """Return the access to another array, of which this one is a view.
 
         Axis ``p`` of the other array is read by axis ``inner[p].axis`` of this one. None where that has no closed form.
         """
@@ -55,12 +55,12 @@ class AccessMap:
         return AccessMap(tuple(axes), self.guards)
 
     def divisible(self, axis: int, begins: Sequence[int], extents: Sequence[int]) -> bool:
-        """Return whether what is needed of parts of ``axis`` has a closed form, part by part."""
+        """Return whether the access to each of these parts of ``axis`` has a closed form."""
         pairs = zip(begins, extents, strict=True)
         return all(self.axes[axis].part(begin, extent) is not None for begin, extent in pairs)
 
     def part(self, axis: int, begin: int, extent: int) -> AccessMap | None:
-        """Return what is needed of a part that begins at ``begin`` of ``axis``; None where no task needs it.
+        """Return the access to a part that begins at ``begin`` of ``axis``; None where no task needs it.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class AccessMap:
 
 @dataclass(frozen=True, slots=True)
 class ReadRegion:
-    """An access as storage asks for it: called with a task's index, it returns what to take of each axis."""
+    """An access as a function from a task's index to a region, which is the form that storage takes."""
 
     access: AccessMap
 
@@ -101,7 +101,7 @@ class ReadRegion:
 def of_blocks(shape: Shape, blocks: Shape) -> AccessMap:
     """Return the access of the stage that makes an array of ``shape``, one of ``blocks`` a task.
 
-    An axis of a single block is the same for every task, and said so: equal accesses are then found equal.
+    An axis of a single block is a constant, as it is the same for every task: equal accesses then compare equal.
     """
     pairs = enumerate(zip(shape, blocks, strict=True))
     axes = (

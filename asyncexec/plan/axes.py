@@ -157,7 +157,7 @@ def windowed(
     before: int = 0,
     after: int = 0,
 ) -> BlockAccess:
-    """Blocks of elements read the blocks that their elements come from.
+    """Return the map of blocks of elements to the blocks that their elements come from.
 
     Element ``e`` of the consumer reaches elements ``e * step + offset - before`` to ``e * step + offset + after`` of
     the producer. Covers rechunking (all defaults), overlap (``before``, ``after``), basic slicing (``step``,
@@ -216,7 +216,7 @@ def gathered(
 
 
 Window = windowed
-"""The same, by the name it had."""
+"""The old name of :func:`windowed`."""
 
 __all__ = [
     "AxisMap",

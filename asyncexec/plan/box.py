@@ -28,7 +28,7 @@ def point(index: Index) -> Box:
 
 
 def size(box: Box) -> int:
-    """Return how many indices ``box`` holds."""
+    """Return the number of indices in ``box``."""
     return math.prod(len(span) for span in box)
 
 
@@ -124,7 +124,7 @@ def union(spans: Iterator[Span]) -> Span:
 
 
 def intersect(a: Span, b: Span) -> Span:
-    """Return what ``a`` and ``b`` share."""
+    """Return the positions that are in both ``a`` and ``b``."""
     if isinstance(a, range) and isinstance(b, range):
         return clip(max(a.start, b.start), min(a.stop, b.stop), max(a.stop, b.stop))
     shared = set(b)

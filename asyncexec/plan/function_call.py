@@ -1,4 +1,4 @@
-"""The kernel of a plain function: all that a worker needs of a plan of functions."""
+"""The kernel of a plain function; a module of its own, as it is all that a worker needs of a plan of functions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall:
-    """A kernel that calls a function with the task's inputs, and leaves the index out."""
+    """A kernel that calls a function with the task's inputs, without the index."""
 
     function: Callable[..., Any]
 

@@ -26,12 +26,11 @@ class StageOptions(TypedDict, total=False):
     name : str
         The stage's name, unique in its plan; by default the function's own.
     retry, timeout, straggler
-        Policies for this stage alone, as :meth:`asyncexec.Engine.execute` takes them; None leaves
-        those of the run.
+        Policies for this stage alone, as for :meth:`asyncexec.Engine.execute`; None for those of the run.
     resources : mapping of str to float
-        What one task takes of the named resources (``{"gpus": 1}``).
+        The named resources that one task takes (``{"gpus": 1}``).
     memory : int or str
-        What one task is projected to need, in bytes or as text (``"2GB"``).
+        The memory that one task is projected to need, in bytes or as text (``"2GB"``).
     idempotent : bool
         Whether an attempt may be repeated after it has started (it may, by default).
     """
@@ -53,11 +52,10 @@ def map_stage(
     Parameters
     ----------
     function : callable
-        Plain or ``async``. Of several sequences of items it gets one each, like the built-in
-        ``map``'s.
+        Plain or ``async``. It gets one item of each sequence, like the function of the built-in ``map``.
     *items : iterables of equal length
-        Sequences and NumPy arrays are asked for an item when its task is sent: a lazy sequence
-        stays lazy, and must not change before the plan has run. Anything else is made a list.
+        Sequences and NumPy arrays are indexed when the item's task is sent: a lazy sequence stays lazy, and must not
+        change before the plan has run. Other iterables are made lists.
     **options
         See :class:`StageOptions`.
 
@@ -186,13 +184,13 @@ def _check_names(options: StageOptions) -> None:
 
 
 def _name_of(function: Callable[..., Any], *, default: str) -> str:
-    """Return what ``function`` is called: its own name, or ``default`` where it has none (a lambda, a partial)."""
+    """Return the name of ``function``, or ``default`` where it has none (a lambda, a partial)."""
     name = getattr(function, "__name__", "")
     return default if name in ("", "<lambda>") else str(name)
 
 
 def _free_name(name: str, taken: Container[str]) -> str:
-    """Return ``name``, or with the first number that makes it new among ``taken`` (``name-2``)."""
+    """Return ``name``, with a number if it is among ``taken`` (``name-2``)."""
     number, free = 1, name
     while free in taken:
         number += 1

@@ -1,4 +1,4 @@
-"""Items that tasks get one each: anything that can be gone through, as something that can be indexed."""
+"""The items of tasks: any iterable, as a sequence that can be indexed."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from asyncexec.errors import OptionError
 
 
 def as_sequence(items: Iterable[Any]) -> Sequence[Any]:
-    """Return ``items`` to be indexed: sequences and NumPy arrays as they are, anything else as a list.
+    """Return ``items`` as a sequence: sequences and NumPy arrays unchanged, other iterables as a list.
 
     Raises
     ------
     OptionError
-        If they cannot be gone through.
+        If they are not iterable.
     """
     if isinstance(items, Sequence) and not isinstance(items, deque):
         return items
-    numpy: Any = sys.modules.get("numpy")  # Who has an array has loaded it; nobody else needs it.
+    # Not imported here, which takes long: a caller with an array has imported it already.
+    numpy: Any = sys.modules.get("numpy")
     array: Any = items
     if numpy is not None and isinstance(array, numpy.ndarray) and array.ndim:
         return cast("Sequence[Any]", array)  # Indexed and measured like one.

@@ -1,7 +1,7 @@
-"""Stages whose size is known only when other stages are complete: a map over the items of a value, and what reads it.
+"""Late stages: a map over the items of a value, and the stages that read it, whose sizes are known only during the run.
 
-A stage says so by its :class:`~asyncexec.plan.stage.LateSize`. The plan itself never changes: a run asks for the stage
-with its size (:func:`resolved`) as soon as what decides about it is complete, and goes on with that.
+A late stage has a :class:`~asyncexec.plan.stage.LateSize`. The plan itself never changes: a run replaces the stage by
+:func:`resolved`, which has its size, as soon as the stages it waits for are complete.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _MAY_CHANGE = ("shape", "kernel", "inputs", "outputs", "late")
 
 
 def sized_by(stage: str) -> LateSize:
-    """Return that a stage has one task for each item of the value of ``stage``, a single task."""
+    """Return the late size of a stage with one task for each item of the value of ``stage``, which is a single task."""
     return LateSize(waits_for=(stage,), resolve=_one_task_an_item)
 
 
 def following(previous: Stage) -> LateSize | None:
-    """Return that a stage is as large as ``previous``, or a single task; None where the size of that is known."""
+    """Return the late size of a stage as large as ``previous``, or of a single task; None where that is not late."""
     if previous.late is None:
         return None
     return LateSize(
@@ -36,12 +36,12 @@ def following(previous: Stage) -> LateSize | None:
 
 
 def of_shape(stage: Stage, shape: Shape, shapes: Mapping[str, Shape]) -> Stage:
-    """Return ``stage`` with an index space that is known, and relations between it and ``shapes``.
+    """Return ``stage`` with the index space ``shape``, and relations from it to stages of ``shapes``.
 
     Raises
     ------
     StageSizeError
-        If a relation is of a kind that does not say what it is like at another size.
+        If a relation cannot be resized.
     """
     inputs = tuple(
         replace(given, relation=_of_shapes(stage, given, shapes[given.stage], shape))
@@ -66,14 +66,14 @@ def resolved(
         Its name, for messages.
     stage : Stage
     values : mapping of str to object
-        What the stages put out that it waits for.
+        The values of the stages that it waits for.
     stages : mapping of str to Stage
         The stages whose sizes are known.
 
     Raises
     ------
     PlanError
-        If there is no such stage; says which stage, what it waited for, and why.
+        If its size cannot be found or does not fit; the message has the stage, those it waited for, and the cause.
     """
     late = stage.late
     if late is None:

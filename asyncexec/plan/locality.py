@@ -1,4 +1,4 @@
-"""The distance between the driver and its workers, which decides how chunks and values may be handed over."""
+"""The distance between the driver and its workers, by which chunks and values are passed in memory, files or bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Locality(StrEnum):
     """
 
     SAME_PROCESS = "same process"
-    """Objects are handed over as they are."""
+    """Objects are shared: nothing is copied or encoded."""
     SAME_HOST = "same host"
     """Other processes of this machine: they take their memory from it, and see its files."""
     ELSEWHERE = "elsewhere"

@@ -1,4 +1,4 @@
-"""Memory arithmetic: sizes as people write them, and what one task is projected to need."""
+"""Memory arithmetic: sizes as people write them, and the projected memory of tasks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def parse_bytes(size: float | str, *, what: str = "size") -> int:
 
 
 def format_bytes(size: float) -> str:
-    """Return ``size`` in bytes as people read it (``"1.5 GB"``; powers of 1000)."""
+    """Return ``size`` in bytes as text (``"1.5 GB"``; powers of 1000)."""
     if abs(size) < 1000:
         return f"{size:.0f} B"
     for unit in ("kB", "MB", "GB", "TB"):

@@ -1,4 +1,4 @@
-"""Relations as plain data, for files: a history keeps the shape of the plan it is the history of."""
+"""Relations as plain data, for files: a history has the relations of the plan that was run."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape, Span
 
 MOST_LISTED = 1_000
-"""Lists of up to this many positions, and runs of neighbours, stay readable; longer ones are packed."""
+"""Lists of up to this many positions, or ranges of them, are written as numbers; longer ones are packed."""
 
 MOST_PACKED_BYTES = 1024 * 1024
 """A list that takes more than this when it is packed is left out: the relation becomes opaque."""
 
 
 def outline(relation: Relation) -> dict[str, Any]:
-    """Return ``relation`` as numbers, texts, lists and dicts; :func:`relation_of` makes a relation of them again.
+    """Return ``relation`` as numbers, texts, lists and dicts; :func:`relation_of` is the inverse.
 
-    What has a closed form takes a few numbers, however many tasks there are. A very long list without any order, or
-    somebody else's own kind of relation, comes out as one that waits for everything.
+    A relation in closed form takes a few numbers, however many tasks there are. A very long list without order, or a
+    relation of a class of the user's own, becomes one that waits for everything.
     """
     ends: dict[str, Any] = {
         "producer": list(relation.producer),
@@ -130,7 +130,7 @@ def _outlined(axis_map: AxisMap, producer: int, consumer: int) -> dict[str, Any]
 
 def _packed(producer: int, spans: list[Span]) -> dict[str, Any] | None:
     counts = _pack(map(len, spans))
-    # Differences, because neighbours are common and then all alike.
+    # Differences compress better than positions: between neighbours they are all 1.
     steps = (b - a for span in spans for a, b in zip((0, *span), span, strict=False))
     blocks = _pack(steps)
     if len(counts) + len(blocks) > MOST_PACKED_BYTES:
@@ -158,7 +158,7 @@ def _map_of(outlined: Mapping[str, Any], producer: int) -> AxisMap:
     return _OLDER[kind](**numbers)
 
 
-# What files of earlier versions hold.
+# The kinds of maps in files of earlier versions.
 _OLDER: Mapping[str, Callable[..., AxisMap]] = {
     "same": same_blocks,
     "window": windowed,

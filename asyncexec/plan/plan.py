@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Plannable(Protocol):
-    """Anything that :meth:`asyncexec.Engine.execute` takes: it says itself what to run."""
+    """An object that :meth:`asyncexec.Engine.execute` takes, as it has a plan: a plan itself, or an array."""
 
     def to_plan(self) -> Plan:
         """Return the plan."""
@@ -57,12 +57,11 @@ class Plan:
     stages : iterable of Stage
         In any order.
     name : str
-        What messages, events and pictures call it.
+        The plan's name in messages, events and pictures.
     returns : iterable of str, optional
-        The value stages whose values are the result; by default those that nobody reads
-        or waits for.
+        The value stages whose values are the result; by default those that no other stage reads or waits for.
     workspace : Workspace, optional
-        Where chunks live; plans of plain functions need none.
+        The storage of chunks; plans of plain functions need none.
 
     Raises
     ------

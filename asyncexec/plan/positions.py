@@ -1,4 +1,4 @@
-"""Lists of positions along an axis: what an index array takes. Loaded only where there is one."""
+"""Lists of positions along an axis, as index arrays select them. Loaded only where there is one, as it needs NumPy."""
 
 from __future__ import annotations
 

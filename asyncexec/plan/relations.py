@@ -2,8 +2,8 @@
 
 ``relation.reads(out)`` maps a box of consumer indices to the box of producer indices they read;
 ``relation.consumers(box)`` is its inverse. Nothing is stored per task, so a relation over 10^8 tasks costs what one
-over 10 costs. An :class:`All` is a reduction to which everything contributes; an :class:`Opaque` says that nothing
-closed is known. Both make a barrier.
+over 10 costs. An :class:`All` is a reduction of everything; an :class:`Opaque` has no known closed form. Both make a
+barrier.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ _NOTHING: Box = (range(0),)
 
 @dataclass(frozen=True, slots=True)
 class Guarded:
-    """A relation that only the consumers within a box have."""
+    """A relation that holds for consumers within a box; the others read nothing (parts of a concatenation, say)."""
 
     inner: Blockwise
     within: Box
@@ -202,7 +202,7 @@ class All(_Whole):
 
 @dataclass(frozen=True, slots=True)
 class Opaque(_Whole):
-    """Nothing closed is known of what is read, so everything is waited for.
+    """A relation without a closed form: every consumer waits for the whole producer.
 
     >>> from asyncexec.plan.relations import Opaque
     >>> relation = Opaque((4,), (2,))
@@ -318,13 +318,13 @@ def gather(
 
 
 def of_access(access: AccessMap, shape: Shape, blocks: Shape, grid: Shape) -> Relation:
-    """Return what tasks over ``grid`` read of a stage that makes ``shape`` in ``blocks``, to have their ``access``."""
+    """Return the relation of tasks over ``grid`` to a stage that writes ``shape`` in ``blocks``, by ``access``."""
     axes: list[int | None] = []
     maps: list[AxisMap] = []
     for p, (along, extent, block) in enumerate(zip(access.axes, shape, blocks, strict=True)):
         axis = along.axis
         if axis is None and 0 < extent <= block and len(grid) == len(shape) and grid[p] == 1:
-            # One block against one block: said so, because then the whole may be the identity.
+            # A single block on both sides follows its axis, so that the whole relation may be the identity.
             axis = p
         axes.append(axis)
         maps.append(BlockAccess(along, extent, block, 1 if axis is None else grid[axis]))

@@ -48,7 +48,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """Task i reads ``values[i]`` (flat index), which travels from the driver with the task.
+    """Task i reads ``values[i]`` (flat index), which is sent from the driver with the task.
 
     >>> from asyncexec.plan import Items, Plan, Stage
     >>> stage = Stage(name="s", kernel=lambda index, x: x + 1, shape=(2,), inputs=(Items([1.5, 2.5]),))
@@ -64,7 +64,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkedOutput:
-    """An array that a stage writes, each task one block of it, and nobody else does.
+    """An array that a stage writes, one block a task; no other stage writes it.
 
     >>> from asyncexec.plan import ChunkedOutput
     >>> output = ChunkedOutput(
@@ -76,15 +76,15 @@ class ChunkedOutput:
     Attributes
     ----------
     location : str
-        Where it is stored; two stages writing one location is an error.
+        Its place in storage; two stages writing one location is an error.
     shape, block : tuple of int
         The array's shape and the block each task writes, in elements.
     unit : tuple of int
-        What storage writes at once (the chunk, or the shard where there are shards), in elements.
+        The unit of writing in storage (the chunk, or the shard where there are shards), in elements.
     dtype : str
         NumPy's name for the element type.
     name : str
-        What users call it, where a stage writes several arrays (``"R"``).
+        Its name for users, where a stage writes several arrays (``"R"``).
     access : AccessMap or None
         The elements that each task writes, where its block does not lie at ``index * block``: an output may have fewer
         axes than the index space, or have them in another order. The blocks must be disjoint and cover the array.
@@ -138,7 +138,7 @@ class LateSize:
         that are known by then. It is called in a worker thread and may block; it must be picklable and pure, and
         raises a :class:`~asyncexec.errors.StageSizeError` where there is no such stage.
     reads_values : bool
-        Whether it looks at ``values``. Otherwise the shapes of the stages that are read decide.
+        Whether it depends on ``values``. Otherwise it depends on the shapes of the stages that are read.
     """
 
     waits_for: tuple[str, ...]
@@ -174,10 +174,10 @@ class Stage:
     outputs : tuple of ChunkedOutput
         The arrays written; empty for a stage that puts out values (Python objects).
     operation : str
-        What users call it (``"sum"``); messages and pictures use it in addition to the name.
+        The operation's name for users (``"sum"``); messages and pictures use it in addition to the stage's name.
     memory : Memory
     resources : mapping of str to float
-        What one task takes of the named resources (``{"gpus": 1}``).
+        The named resources that one task takes (``{"gpus": 1}``).
     overrides : mapping of str to object
         Policies for this stage alone, by the names :meth:`asyncexec.Engine.execute` takes (retry, timeout, straggler).
     idempotent : bool
@@ -185,7 +185,7 @@ class Stage:
     identity : str
         What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
     late : LateSize or None
-        When and how its size gets known, for a stage whose size is not known before the plan runs.
+        The stages that give its size, and the way it is found, where it is not known before the plan runs.
     """
 
     name: str

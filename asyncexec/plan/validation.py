@@ -59,7 +59,7 @@ def in_topological_order(plan: str, stages: Sequence[Stage]) -> tuple[Stage, ...
 
 
 def _first_come(graph: TopologicalSorter[int]) -> Iterator[int]:
-    """Iterate over the numbers of ``graph``: of those whose producers are done, always the smallest."""
+    """Yield the numbers of ``graph`` in topological order: of those whose producers are done, always the smallest."""
     ready = [*graph.get_ready()]
     heapify(ready)
     while ready:
@@ -71,7 +71,7 @@ def _first_come(graph: TopologicalSorter[int]) -> Iterator[int]:
 
 
 def _circle(names: Sequence[str], position: Mapping[str, int]) -> list[str]:
-    """Return ``names``, of which the last is the first again, from the stage that the plan gives first."""
+    """Return the cycle ``names``, whose last is its first, beginning with the stage that is first in the plan."""
     first = min(range(len(names) - 1), key=lambda i: position[names[i]])
     turned = [*names[first:-1], *names[:first]]
     return [*turned, turned[0]]
@@ -98,7 +98,7 @@ def check(plan: Stages) -> None:
 
 
 def check_stage(plan: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
-    """Raise unless what ``stage`` reads and writes fits its index space, and those of the ``stages`` it reads.
+    """Raise unless the reads and outputs of ``stage`` fit its index space, and those of the ``stages`` it reads.
 
     Raises
     ------
@@ -167,7 +167,7 @@ def _check_relation(where: str, stage: Stage, read: Read, producer: Stage) -> No
 
 
 def _check_late(where: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
-    """Raise unless ``stage`` is late if it must be, and its size can be known some time."""
+    """Raise unless ``stage`` is late where it must be, and its size will be known during the run."""
     late = stage.late
     for read in stage.reads:
         producer = stages[read.stage]

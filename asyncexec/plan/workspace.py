@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
-    """Under which conditions a workspace is opened.
+    """The conditions that a workspace is opened under.
 
     Attributes
     ----------
     plan : str
         Name of the plan.
     fingerprint : str
-        What the plan computes as a hash, where ``resume`` asks for it; else it may be empty.
+        The plan's fingerprint, where ``resume`` is set; else it may be empty.
     execution : str
         Name of the run; run-scoped places are named after it.
     locality : Locality
@@ -45,17 +45,17 @@ class OpenWorkspace(Protocol):
     """A workspace during one run."""
 
     def size(self, stage: Stage) -> None:
-        """Make ready what a late stage needs, now that its size is known; called before all else about that stage.
+        """Prepare the storage of a late stage, now that its size is known; called first of all for that stage.
 
         Raises
         ------
         StorageError
-            If what it writes cannot be made.
+            If an array that it writes cannot be created.
         """
         ...
 
     def io(self, stage: Stage) -> TaskIO | None:
-        """Return how tasks of ``stage`` load and save; None where they take and put out values."""
+        """Return the object that loads inputs and saves outputs of ``stage``; None for a stage of values."""
         ...
 
     def done(self, stage: Stage) -> Sequence[range]:
@@ -67,15 +67,15 @@ class OpenWorkspace(Protocol):
         ...
 
     def release(self, stage: str, tasks: Sequence[int]) -> None:
-        """Take note that every reader of these tasks' chunks is complete."""
+        """Free the chunks of these tasks, as every task that reads them is complete."""
         ...
 
     def collect(self, values: Mapping[str, list[Any]]) -> Any:
-        """Return what ``Result.value`` shall be, after success. ``values`` holds the plan's value outputs by stage."""
+        """Return the value of a run that succeeded; ``values`` are those of the returned stages, by name."""
         ...
 
     def close(self, *, succeeded: bool) -> None:
-        """Remove what was made for this run alone."""
+        """Remove everything that was created for this run only."""
         ...
 
 
@@ -83,7 +83,7 @@ class Workspace(Protocol):
     """A plan's storage, before a run."""
 
     def open(self, stages: Sequence[Stage], opening: Opening) -> OpenWorkspace:
-        """Make ready what the run needs, so that what cannot work fails here, before anything runs.
+        """Prepare the storage of a run, so that errors are raised here, before anything runs.
 
         Raises
         ------

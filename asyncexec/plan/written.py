@@ -1,4 +1,4 @@
-"""The block of an array that each task of a stage writes, and what readers of such an array wait for.
+"""The block of an array that each task of a stage writes, and the relations of stages that read such an array.
 
 An output without an access is written at ``index * block``. One with an access may have fewer axes than the stage's
 index space, or have them in another order: each of its axes follows one stage axis, or is a single block.
@@ -40,7 +40,7 @@ type Conflict = tuple[Index, Index, Index]
 
 
 def grid_of(written: WrittenArray) -> Shape:
-    """Return how many blocks lie along each axis."""
+    """Return the number of blocks along each axis."""
     return tuple(-(-n // b) for n, b in zip(written.shape, written.block, strict=True))
 
 
@@ -60,9 +60,9 @@ def block_numbers(written: WrittenArray) -> tuple[AxisAccess, ...] | None:
 
 
 def axes_written(written: WrittenArray, stage: Shape) -> tuple[int | None, ...]:
-    """Return which axis of ``written`` follows each axis of the index space ``stage``.
+    """Return the axis of ``written`` that follows each axis of the index space ``stage``.
 
-    None where there is none, which a stage axis of one task can do with.
+    None where there is none, which is possible for a stage axis of one task.
     """
     if written.access is None:
         return tuple(range(len(stage)))
@@ -100,7 +100,7 @@ def is_covered(written: WrittenArray, stage: Shape) -> bool:
 def relation_to(
     written: WrittenArray, access: AccessMap, producer: Shape, consumer: Shape
 ) -> Relation:
-    """Return which tasks of the index space ``producer`` write what tasks over ``consumer`` need of ``written``."""
+    """Return the relation of tasks over ``consumer`` with this ``access`` to the tasks that write ``written``."""
     axes: list[AxisAccess] = []
     shape: list[int] = []
     blocks: list[int] = []

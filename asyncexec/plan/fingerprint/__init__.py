@@ -1,1 +1,1 @@
-"""Fingerprints: what a plan computes, as a hash that is the same in every process; loaded when one is asked for."""
+"""Fingerprints: hashes of plans that are the same in every process; loaded when one is needed."""

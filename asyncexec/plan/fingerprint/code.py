@@ -19,7 +19,7 @@ from typing import Any
 _GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
 _ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
 _CACHED = 4096
-"""How many code objects (and files) are remembered: disassembling one costs more than running most of them."""
+"""The number of code objects (and files) in the cache: disassembling one costs more than running most of them."""
 _STDLIB = str(Path(os.__file__).parent)
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
 # Members of a class that do something; of the others, plain data counts, under names of its own.
@@ -35,7 +35,7 @@ _DATA = (bool, int, float, complex, str, bytes, tuple, frozenset, type(None))
 
 
 def parts_of_definition(value: Any) -> tuple[Any, ...]:
-    """Return what ``value`` (a function, builtin, class or module) is made of."""
+    """Return the parts of ``value`` (a function, builtin, class or module) to hash."""
     if isinstance(value, types.ModuleType):
         return "module", value.__name__, _version(value.__name__)
     if isinstance(value, types.BuiltinFunctionType):
@@ -49,7 +49,7 @@ def parts_of_definition(value: Any) -> tuple[Any, ...]:
 
 
 def parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
-    """Return what ``code`` does: everything but names of files and numbers of lines."""
+    """Return the parts of ``code`` to hash: all but file names and line numbers."""
     arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
     names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     return code.co_code, code.co_exceptiontable, code.co_consts, arguments, names
@@ -84,7 +84,7 @@ def _owner(builtin: types.BuiltinFunctionType) -> Any:
 
 @functools.lru_cache(_CACHED)
 def _paths(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
-    """Return the globals that ``code`` loads, each with the attributes it takes of them at once (``np.sum``)."""
+    """Return the globals that ``code`` loads, each with the attributes that it loads of it directly (``np.sum``)."""
     found: dict[tuple[str, ...], None] = {}
     path: tuple[str, ...] = ()
     for instruction in dis.get_instructions(code):
@@ -104,7 +104,7 @@ def _paths(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
 
 
 def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the path and what it leads to; attributes are followed through modules only."""
+    """Return the path and its value; attributes are followed through modules only."""
     name, *attributes = path
     if name not in function.__globals__:
         return path, "(builtin)" if hasattr(builtins, name) else "(undefined)"

@@ -1,14 +1,14 @@
-"""Hashes of Python objects by what they are made of, the same in every process.
+"""Hashes of Python objects by their content, the same in every process.
 
 Data is hashed by type and content, containers without order by their members' hashes in sorted order, dataclasses by
 their fields, other objects by class and state as pickle would ask for them, and functions by what their code does
 (the module ``code`` next to this one). Nothing depends on addresses, on ``PYTHONHASHSEED``, on file names or on line
 numbers.
 
-A cached or compiled function counts by its wrapper's type and the function inside.
+A cached or compiled function is hashed by its wrapper's type and the function inside.
 
-What does not answer pickle's questions is given to cloudpickle, whose bytes are as stable as it makes them. What cannot
-be pickled at all (a lock, a socket) counts by its type alone.
+Objects without ``__reduce_ex__`` are pickled with cloudpickle, whose bytes are as stable as it makes them. Objects that
+cannot be pickled at all (a lock, a socket) are hashed by their type alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Digest:
     """Hashes objects; one instance hashes the objects of one plan, which must not change meanwhile."""
 
     def __init__(self) -> None:
-        # Functions and classes refer to each other in circles: met again, they count by their number.
+        # Functions and classes refer to each other in cycles: at the second visit, they are hashed by their number.
         self._met: dict[int, tuple[int, Any]] = {}
         self._arrays: dict[int, tuple[bytes, Any]] = {}
         self._open: set[int] = set()
@@ -60,12 +60,12 @@ class Digest:
             self._open.discard(id(value))
 
     def definition(self, value: Any) -> bytes:
-        """Return the hash of a function, class or module that is met for the first time."""
+        """Return the hash of a function, class or module at its first visit."""
         self._met[id(value)] = (len(self._met), value)
         return _hash(b"definition", self.of(parts_of_definition(value)))
 
-    def alone(self, value: Any) -> bytes:
-        """Return the hash of ``value`` as if what is met inside had not been met: for what has no order."""
+    def independent(self, value: Any) -> bytes:
+        """Return the hash of ``value`` that does not depend on what was visited before: for members without order."""
         if type(value) in _PLAIN:
             return self.of(value)
         met = dict(self._met)
@@ -75,7 +75,7 @@ class Digest:
             self._met = met
 
     def array(self, value: np.ndarray[Any, Any]) -> bytes:
-        """Return the hash of an array's type, shape and elements; each array is gone through once."""
+        """Return the hash of an array's type, shape and elements, computed once for each array."""
         known = self._arrays.get(id(value))
         if known is None:
             if value.dtype.hasobject:
@@ -104,14 +104,14 @@ def _sequence(digest: Digest, value: list[Any] | tuple[Any, ...]) -> bytes:
 
 
 def _unordered(digest: Digest, value: Iterable[Any]) -> bytes:
-    return _hash(type(value).__name__.encode(), b"".join(sorted(map(digest.alone, value))))
+    return _hash(type(value).__name__.encode(), b"".join(sorted(map(digest.independent, value))))
 
 
 def _mapping(digest: Digest, value: Mapping[Any, Any]) -> bytes:
     if all(type(key) is str for key in value):
         parts = [digest.of(key) + digest.of(value[key]) for key in sorted(value)]
     else:
-        parts = sorted(digest.alone((key, item)) for key, item in value.items())
+        parts = sorted(digest.independent((key, item)) for key, item in value.items())
     return _hash(b"mapping", b"".join(parts))
 
 
@@ -163,7 +163,7 @@ def _code(_digest: Digest, value: types.CodeType) -> bytes:
 
 @functools.lru_cache(4096)
 def _hash_of_code(code: types.CodeType) -> bytes:
-    """Return the hash of ``code``, whose constants are plain and other code: nothing in it depends on what was met."""
+    """Return the hash of ``code``, which can be cached: its constants are plain or code, and refer to nothing else."""
     return _hash(b"code", Digest().of(parts_of_code(code)))
 
 
@@ -197,7 +197,7 @@ def _inner_function(value: Any) -> types.FunctionType | None:
 
 
 def _lasting(kind: type, state: Any) -> Any:
-    """Return ``state`` without what a ``cached_property`` left there: it comes and goes with use."""
+    """Return ``state`` without values of cached properties, which come and go with use."""
     if not isinstance(state, dict):
         return state
     lasting = {

@@ -9,10 +9,10 @@ FORMAT = "asyncexec-plan-1"
 
 
 def fingerprint(plan: Stages) -> str:
-    """Return 32 hexadecimal digits that change when what ``plan`` computes changes.
+    """Return a hash of ``plan``, as 32 hexadecimal digits, that changes when its results could change.
 
     Hashed are, for every stage: its name, kernel, index space, inputs (items by content), relations, outputs and
-    ``identity``. Not hashed is what only says how to run it: the plan's name, memory, resources, policies.
+    ``identity``. Not hashed are the plan's name, memory, resources and policies, which do not change results.
     """
     digest = Digest()
     stages = [_stage(digest, stage) for stage in sorted(plan.stages, key=lambda s: s.name)]

@@ -1,4 +1,4 @@
-"""Words for how an axis is read, as plans are described and drawn with."""
+"""The words for relations along an axis in the text and the pictures of plans."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORDS = (
 
 
 def word_of(axis_map: AxisMap, consumer: int) -> str:
-    """Return in a word how an axis is read at ``consumer`` positions; an empty one where it is read as it lies."""
+    """Return the word for an axis that is read at ``consumer`` positions; ``""`` where it is read block by block."""
     if axis_map.identical:
         return ""
     if not isinstance(axis_map, BlockAccess):
@@ -42,7 +42,7 @@ def word_of(axis_map: AxisMap, consumer: int) -> str:
 
 
 def _constant(blocks: BlockAccess) -> str:
-    """Return how an axis is read that is read alike everywhere."""
+    """Return the word for an axis of which every task reads the same blocks."""
     count = len(blocks.reads(0))
     if count == blocks.producer > 1:
         return "whole axis"

@@ -24,9 +24,9 @@ type _Neighbours = dict[_Node, list[_Node]]
 _GAP = 28.0
 """Between boxes side by side, in the unit of the boxes' sizes."""
 _BEND = 14.0
-"""How much room a line takes that passes a layer."""
+"""The width of a line that passes a layer."""
 _FAN = 22.0
-"""At most so far apart do lines meet a box."""
+"""The greatest distance between the ends of lines at one box."""
 _SWEEPS = 12
 
 
@@ -39,7 +39,7 @@ class Layout:
     centres : mapping of str to point
         The middle of each box.
     routes : mapping of (str, str) to points
-        What each line passes through, from the lower edge of the producer's box to the upper edge of the consumer's.
+        The points of each line, from the lower edge of the producer's box to the upper edge of the consumer's.
     width, height : float
         Of the whole drawing.
     """
@@ -56,7 +56,7 @@ def layered(
     *,
     between_layers: float,
 ) -> Layout:
-    """Return where boxes of these ``sizes`` (width, height) go, producers above what reads them.
+    """Return the layout of boxes of these ``sizes`` (width, height), producers above their consumers.
 
     Parameters
     ----------
@@ -131,7 +131,7 @@ def _with_bends(
 
 
 def _neighbours(chains: Iterable[Sequence[_Node]]) -> tuple[_Neighbours, _Neighbours]:
-    """Return which nodes each node is joined with in the layer above, and in the layer below."""
+    """Return the nodes that each node is joined with in the layer above, and in the layer below."""
     above: _Neighbours = defaultdict(list)
     below: _Neighbours = defaultdict(list)
     for chain in chains:
@@ -142,7 +142,7 @@ def _neighbours(chains: Iterable[Sequence[_Node]]) -> tuple[_Neighbours, _Neighb
 
 
 def _ordered(layers: _Layers, above: _Neighbours, below: _Neighbours) -> _Layers:
-    """Return the layers in the order with the fewest crossings that the sweeps come across."""
+    """Return the layers in the order with the fewest crossings that the sweeps find."""
     best, fewest = layers, _crossings(layers, below)
     for sweep in range(_SWEEPS):
         if not fewest:
@@ -167,7 +167,7 @@ def _sort(row: list[_Node], fixed: list[_Node], neighbours: _Neighbours) -> None
 
 
 def _crossings(layers: _Layers, below: _Neighbours) -> int:
-    """Return how many pairs of lines cross: inversions, row by row."""
+    """Return the number of pairs of lines that cross: inversions, row by row."""
     count = 0
     for upper, lower in pairwise(layers):
         position = {node: i for i, node in enumerate(lower)}
@@ -191,7 +191,7 @@ def _columns(
         down = sweep % 2 == 0
         for row in layers if down else layers[::-1]:
             near = above if down else below
-            # The last sweeps look both ways, so that a box stands between what it reads and its readers.
+            # The last sweeps use both sides, so that a box ends up between its producers and its readers.
             both = sweep >= _SWEEPS - 2
             joined = {
                 n: [*near[n], *(below[n] if down else above[n])] if both else near[n] for n in row
@@ -205,11 +205,11 @@ def _columns(
 def _spread(
     row: Sequence[_Node], wished: Mapping[_Node, float], widths: Mapping[_Node, float]
 ) -> dict[_Node, float]:
-    """Return the places nearest to those wished, in this order and without overlap."""
+    """Return the coordinates nearest to ``wished``, in this order and without overlap."""
     offsets = [0.0]
     for left, right in pairwise(row):
         offsets.append(offsets[-1] + (widths[left] + widths[right]) / 2 + _GAP)
-    # Blocks of neighbours that touch: how many they are, and where they would like to begin.
+    # Blocks of neighbours that touch: their number, and the mean of the starts they wish for.
     blocks: list[tuple[int, float]] = []
     for node, offset in zip(row, offsets, strict=True):
         count, start = 1, wished[node] - offset
@@ -225,7 +225,7 @@ def _spread(
 def _fanned(
     routes: Mapping[tuple[str, str], Sequence[Point]], sizes: Mapping[str, tuple[float, float]]
 ) -> dict[tuple[str, str], list[Point]]:
-    """Return the routes with their ends side by side along the boxes, in the order they come from."""
+    """Return the routes with their ends spread along the boxes, in the order of where they come from."""
     fanned = {edge: list(points) for edge, points in routes.items()}
     for end, towards in ((0, 1), (-1, -2)):
         meeting: dict[str, list[tuple[str, str]]] = defaultdict(list)

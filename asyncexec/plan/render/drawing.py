@@ -1,4 +1,4 @@
-"""A plan as a picture in a notebook or a file, made without any external program."""
+"""Pictures of plans for notebooks and files, made without an external program."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ def draw(plan: Stages, path: str | Path | None = None) -> Drawing:
     Parameters
     ----------
     path : str or Path, optional
-        A file whose suffix says what is written: ``.svg``, or ``.dot`` or ``.gv`` for Graphviz
-        source.
+        A file, written in the format of its suffix: ``.svg``, or ``.dot`` or ``.gv`` for Graphviz source.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""A plan as an SVG picture: stages as boxes, what they read as lines, producers on top."""
+"""A plan as an SVG picture: stages as boxes, their reads as lines, producers on top."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def svg(plan: Stages) -> str:
 
 
 def _texts(stage: Stage) -> list[str]:
-    """Return what stands in the stage's box, line by line; the first is its name."""
+    """Return the lines of text in the stage's box; the first is its name."""
     tasks = tasks_text(stage)
     if tasks[0].isdigit():
         tasks += " task" + ("" if stage.tasks == 1 else "s")
@@ -132,7 +132,7 @@ def _box(stage: Stage, lines: Sequence[str], centre: Point) -> str:
 
 
 def _memory_bar(stage: Stage, left: float, top: float, width: float) -> str:
-    """Return how much of the allowed memory a task is projected to need, as a bar."""
+    """Return a bar of the projected share of the allowed memory of a task."""
     memory = stage.memory
     if not memory.projected_bytes or not memory.allowed_bytes:
         return ""
@@ -146,7 +146,7 @@ def _memory_bar(stage: Stage, left: float, top: float, width: float) -> str:
 
 
 def _lines(plan: Stages, layout: Layout) -> Iterator[str]:
-    """Iterate over the lines, then their labels, so that no line crosses a label."""
+    """Yield the lines, then their labels, so that no line is drawn over a label."""
     labels: list[str] = []
     for stage in plan.stages:
         by_producer: dict[str, list[str]] = {}

@@ -1,4 +1,4 @@
-"""A plan as text: one line, or a tree of its stages from the results down to what they come from."""
+"""A plan as text: one line, or a tree of its stages from the results down to their inputs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def describe(plan: Stages) -> str:
 
 
 def tree(plan: Stages) -> str:
-    """Return ``plan`` as a table, whose first column is a tree: below each stage stands what it reads, and how.
+    """Return ``plan`` as a table, whose first column is a tree: below each stage are those it reads.
 
     A stage that is read in several places is shown in full once.
     """
@@ -49,19 +49,19 @@ def summary(plan: Stages) -> str:
 
 
 def reading_text(read: Read) -> str:
-    """Return in a word how the tasks of a stage read another."""
+    """Return the word for the relation of a read."""
     return "item" if read.item else how_it_reads(read.relation)
 
 
 def tasks_text(stage: Stage) -> str:
-    """Return how many tasks ``stage`` has, or which stages give the number."""
+    """Return the number of tasks of ``stage`` as text, or the stages that give the number."""
     if stage.is_late and 0 in stage.shape:
         return f"as many as {' and '.join(stage.waits_for)} gives"
     return f"{stage.tasks:,}"
 
 
 def how_it_reads(relation: Relation) -> str:
-    """Return in a word how ``relation`` reads: the least regular of what its axes do."""
+    """Return the word for ``relation``: that of the least regular of its axes."""
     inner = relation.inner if isinstance(relation, Guarded) else relation
     if not isinstance(inner, Blockwise):
         return type(relation).__name__.strip("_").lower()
@@ -78,7 +78,7 @@ def how_it_reads(relation: Relation) -> str:
 
 
 def _regular(relation: Blockwise, found: set[str]) -> str:
-    """Return how a relation reads that takes one block along each axis."""
+    """Return the word for a relation that reads one block along each axis."""
     followed = {
         axis
         for axis, n in zip(relation.axes, relation.producer, strict=True)
@@ -92,7 +92,7 @@ def _regular(relation: Blockwise, found: set[str]) -> str:
     )
     if turned or order != sorted(order):
         return "permute"
-    # An axis that goes is read at one block; a new one repeats.
+    # An axis that is dropped is read at one block; a new one repeats.
     return ONE_BLOCK if ONE_BLOCK in found or None in relation.axes else "broadcast"
 
 
@@ -111,7 +111,7 @@ def _count(n: int, what: str) -> str:
 
 
 def _rows(plan: Stages) -> Iterator[Sequence[str]]:
-    """Iterate over the table's rows, depth first."""
+    """Yield the table's rows, depth first."""
     read = {r.stage for stage in plan.stages for r in stage.reads}
     shown: set[str] = set()
     # What is still to show: the tree before it and before what lies below it, how it is read, and what it is.
@@ -133,7 +133,7 @@ def _rows(plan: Stages) -> Iterator[Sequence[str]]:
 def _below(
     plan: Stages, stage: Stage, prefix: str
 ) -> Iterator[tuple[str, str, str, Stage | Items]]:
-    """Iterate over what ``stage`` reads; what it reads alone stands right below it, so that chains stay straight."""
+    """Yield the inputs of ``stage``; a single input is not indented, so that chains stay straight."""
     for number, given in enumerate(stage.inputs, start=1):
         if len(stage.inputs) == 1:
             connector, under = "", ""
@@ -149,7 +149,7 @@ def _below(
 
 
 def items_text(items: Items) -> str:
-    """Return what ``items`` are, in a few words."""
+    """Return the number and the type of ``items`` as text."""
     return f"{_count(len(items.values), 'item')} ({type(items.values).__name__})"
 
 
