@@ -1,4 +1,4 @@
-"""What a backend is: an async map from attempts to outcomes.
+"""The contract of a backend: an async map from attempts to outcomes.
 
 A backend is an async context manager with three members: :meth:`Backend.map`, :meth:`Backend.cancel` and
 :attr:`Backend.capabilities` (and :attr:`Backend.slots`, which may change while it runs). The scheduler does the rest:
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 
 
 def _takes_old_names[C: type](cls: C) -> C:
-    """Let backends of other packages still say ``local`` and ``shares_memory`` instead of ``locality``."""
+    """Accept ``local`` and ``shares_memory`` instead of ``locality``, for backends of other packages."""
     init: Callable[..., None] = vars(cls)["__init__"]
 
     @wraps(init)
@@ -86,7 +86,7 @@ def _takes_old_names[C: type](cls: C) -> C:
 @_takes_old_names
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a backend can do; the scheduler adapts to it.
+    """The capabilities of a backend, to which the scheduler adapts.
 
     Attributes
     ----------
@@ -139,18 +139,18 @@ class Capabilities:
 
     @property
     def local(self) -> bool:
-        """True for workers on this machine; the old form of a question to ``locality``."""
+        """True for workers on this machine; the former form of ``locality``."""
         return self.locality.on_this_host
 
     @property
     def shares_memory(self) -> bool:
-        """True for workers in the driver's process; the old form of a question to ``locality``."""
+        """True for workers in the driver's process; the former form of ``locality``."""
         return self.locality is Locality.SAME_PROCESS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class StageProgram:
-    """What every task of one stage runs; shipped to a worker once, by ``key``.
+    """The program of all tasks of a stage; shipped to a worker once, by ``key``.
 
     Attributes
     ----------
@@ -181,12 +181,12 @@ class StageProgram:
 
     @property
     def runnable(self) -> LoadedProgram:
-        """Kernel, io and shape: all of it that a worker needs."""
+        """The kernel, io and shape, which are all that a worker needs."""
         return self.kernel, self.io, self.shape
 
     @cached_property
     def blob(self) -> bytes:
-        """The program without its bookkeeping, pickled by value where needed (lambdas and closures too).
+        """The pickled ``runnable``; pickled by value where needed (lambdas and closures too).
 
         Raises
         ------
@@ -196,7 +196,7 @@ class StageProgram:
         return self._pickled(self.kernel)
 
     def pack(self, kernel: bytes) -> None:
-        """Make :attr:`blob` of the kernel as :func:`pickle_kernel` returned it, instead of pickling it once more."""
+        """Set :attr:`blob` from the result of :func:`pickle_kernel`, instead of pickling the kernel once more."""
         self.__dict__["blob"] = self._pickled(_Pickled(kernel))
 
     def _pickled(self, kernel: object) -> bytes:
@@ -215,7 +215,7 @@ def pickle_kernel(kernel: Kernel, *, plan: str, stage: str) -> bytes:
 
 
 class _Pickled:
-    """Bytes that arrive as the object they are of."""
+    """A pickle of an object that is unpickled as that object."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -263,31 +263,31 @@ Program = StageProgram
 
 @runtime_checkable
 class AvoidingBackend(Protocol):
-    """What a backend that can choose among its workers has besides; it heeds ``Batch.apart_from`` too."""
+    """A backend that can choose among its workers; it observes ``Batch.apart_from`` too."""
 
     def avoid(self, workers: Collection[str], /) -> None:
-        """Give nothing more to these workers (by the names they have in reports) until told otherwise.
+        """Start nothing more on these workers (by the names they have in reports) until the next call.
 
-        Each call replaces the one before. What they run goes on; what waits there and can be taken away goes to others.
-        ``slots`` no longer counts them, at the latest when they have nothing to do. Who is not there changes nothing,
-        nor does who comes in the place of one of them, under a name of its own. They are not all workers that there
-        ever were, but may be all that are left: those have to work then.
+        Each call replaces the one before. Attempts that run there go on; those that wait there and can be withdrawn go
+        to others. ``slots`` no longer counts these workers, at the latest when they are idle. A name of a worker that
+        is gone changes nothing, and its replacement has another name. If only avoided workers are left, they have to
+        work.
         """
         ...
 
 
 @runtime_checkable
 class Backend(Protocol):
-    """Where attempts run; see the rules at the top of this module."""
+    """A system that runs attempts; see the rules at the top of this module."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What this backend can do."""
+        """The capabilities of this backend."""
         ...
 
     @property
     def slots(self) -> int:
-        """How many batches can run at once, now."""
+        """The number of batches that can run at once, now."""
         ...
 
     def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:

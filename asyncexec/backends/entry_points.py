@@ -1,8 +1,8 @@
-"""The entry points by which installed packages bring executors, kept until something is installed or removed.
+"""The entry points of executors in installed packages, cached until something is installed or removed.
 
 Reading them opens a file of every installed package, which costs more than a small computation. Installing, upgrading
-and removing a package each change the time stamp of a directory on ``sys.path``, so what was read counts for as long as
-those are the same.
+and removing a package each change the time stamp of a directory on ``sys.path``, so the cache is valid as long as those
+are the same.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ class EntryPoints:
         self._read: tuple[_Stamp, tuple[EntryPoint, ...]] | None = None
 
     def all(self) -> tuple[EntryPoint, ...]:
-        """Return all of the group; they are read again where a directory of packages has changed."""
+        """Return all entry points of the group; they are read again if a directory of packages has changed."""
         stamp = _stamp()
         if self._read is None or self._read[0] != stamp:
             self._read = stamp, tuple(entry_points(group=self._group))
         return self._read[1]
 
-    def named(self, name: str, *, insist: bool = True) -> tuple[EntryPoint, ...]:
-        """Return those of that name; to ``insist`` is to read them again before none is returned.
+    def named(self, name: str, *, reread: bool = True) -> tuple[EntryPoint, ...]:
+        """Return the entry points of this name; with ``reread``, read them again before returning none.
 
-        So one is found that was installed where no time stamp tells of it.
+        This finds a package that was installed without changing a time stamp.
         """
         read_before = self._read
         found = self._of(name)
-        if insist and not found and self._read is read_before:
+        if reread and not found and self._read is read_before:
             self._read = None
             found = self._of(name)
         return found

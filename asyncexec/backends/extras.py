@@ -6,17 +6,17 @@ from importlib.util import find_spec
 
 from asyncexec.errors import MissingExtraError
 
-# Of executors that are not called as the extra that brings what they need.
+# The extras whose name differs from their executor's.
 _EXTRAS = {"aws-lambda": "lambda"}
 
 
 def extra_of(executor: str) -> str:
-    """Return the extra that brings what an executor needs."""
+    """Return the extra with the packages that an executor needs."""
     return _EXTRAS.get(executor, executor)
 
 
 def install_command(executor: str, distribution: str = "asyncexec") -> str:
-    """Return the command that installs what an executor of a package needs."""
+    """Return the command that installs the packages of an executor."""
     return f'pip install "{distribution}[{extra_of(executor)}]"'
 
 
@@ -25,15 +25,15 @@ def missing_extra(executor: str, package: str) -> MissingExtraError:
     return MissingExtraError.of(f"executor {executor!r}", repr(package), extra=extra_of(executor))
 
 
-def need(executor: str, *modules: str) -> None:
-    """Raise unless what ``executor`` needs is installed; nothing is imported.
+def require_extra(executor: str, *modules: str) -> None:
+    """Check that the packages of ``executor`` are installed; nothing is imported.
 
     Parameters
     ----------
     executor : str
-        As users write it.
+        The name of the executor.
     *modules : str
-        Top-level modules to look for; by default the one that is called as the executor.
+        The modules to look for; by default the one with the name of the executor.
 
     Raises
     ------

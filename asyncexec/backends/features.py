@@ -1,4 +1,4 @@
-"""What each executor can do and takes, from its class: for tables, before anything is made or installed."""
+"""The features and options of each executor, from its class, before anything is constructed or installed."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ _HEADING = re.compile(r"^(\w+)\n-+$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutorFeatures:
-    """An executor that can be chosen by name.
+    """An executor, as listed for users.
 
     Attributes
     ----------
     name : str
     summary : str
-        One sentence.
+        The first line of its docstring.
     features : Capabilities or None
-        What it can do with default options; None where its class does not say.
+        The capabilities with default options; None if the class does not declare them.
     chooses : bool
-        Whether it can choose among its workers, and leave slow ones idle.
+        True if it can choose among its workers, and leave slow ones idle.
     options : tuple of Option
     missing : tuple of str
-        Packages that it needs and that are not installed.
+        The packages that it needs and that are not installed.
     install : str
-        The command that installs them; empty where nothing is missing.
+        The command that installs them; empty if none is missing.
     """
 
     name: str
@@ -49,18 +49,18 @@ class ExecutorFeatures:
 
 
 def executor_features() -> tuple[ExecutorFeatures, ...]:
-    """Return every executor that installed packages bring: those of asyncexec in the order of its manual, then others.
+    """Return every executor of the installed packages: first those of asyncexec, in the order of the manual.
 
-    Their classes are imported, and none of the systems behind them.
+    Their classes are imported, but none of the systems that they use.
     """
     found = [_features(known.name, known.distribution) for known in known_executors()]
-    return tuple(sorted(found, key=lambda f: (_place(f.name), f.name)))
+    return tuple(sorted(found, key=lambda f: (_manual_order(f.name), f.name)))
 
 
 _ORDER = ("serial", "threads", "processes", "futures", "dask", "ray", "spark", "beam", "slurm")
 
 
-def _place(name: str) -> int:
+def _manual_order(name: str) -> int:
     return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
@@ -68,7 +68,7 @@ def _features(name: str, distribution: str) -> ExecutorFeatures:
     try:
         constructor = load(name)
     except AsyncexecError as error:
-        # Somebody's broken package is no reason to tell nothing of the others.
+        # A broken package must not hide the other executors.
         return ExecutorFeatures(
             name=name,
             summary=str(error),
@@ -92,7 +92,7 @@ def _features(name: str, distribution: str) -> ExecutorFeatures:
 
 
 def _missing(distribution: str, extra: str) -> tuple[str, ...]:
-    """Return the packages of an extra that are not there."""
+    """Return the packages of an extra that are not installed."""
     try:
         requirements = importlib.metadata.requires(distribution) or []
     except importlib.metadata.PackageNotFoundError:
@@ -128,7 +128,7 @@ def _options(constructor: Any) -> tuple[Option, ...]:
 
 
 def _documented(docstring: str) -> Iterator[tuple[str, str]]:
-    """Iterate over parameters and what is said of them, from a docstring as NumPy writes them."""
+    """Yield the parameters and their descriptions in a docstring of NumPy's style."""
     sections = _HEADING.split(docstring)
     text = dict(zip(sections[1::2], sections[2::2], strict=True)).get("Parameters", "")
     for entry in re.split(r"\n(?=\S)", text.strip()):

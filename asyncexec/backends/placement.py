@@ -1,4 +1,4 @@
-"""Which worker is taken, where a backend chooses: not one that is to be left idle, and rather not one that is named."""
+"""Choose a worker, in backends that can: leave avoided workers idle, and keep attempts of one task apart."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Protocol
 
 
 def resting(present: Collection[str], avoided: Collection[str]) -> tuple[str, ...]:
-    """Return those of the workers that are there which are to be left idle: none, if no other is there.
+    """Return the avoided workers among those present; none if all that are present are avoided.
 
-    Workers come and go, and what was said of one that is gone changes nothing.
+    A worker that is gone changes nothing.
     """
     if not avoided:
         return ()
@@ -24,9 +24,9 @@ def idle_one[W](
     rests: Container[str],
     apart_from: Container[str],
 ) -> W | None:
-    """Return the worker to take of those that have nothing to do: the last one that may be taken; None if none may.
+    """Return the idle worker to use: the last one not in ``rests``; None if there is none.
 
-    One of ``apart_from`` is taken when no other is free: as it does nothing, it does not run what it is named for.
+    A worker in ``apart_from`` is used if no other is idle: as it is idle, it no longer runs the other attempt.
     """
     second_best: W | None = None
     for worker in reversed(idle):
@@ -41,37 +41,37 @@ def idle_one[W](
 
 
 class Queued(Protocol):
-    """A worker behind whose work other work can wait."""
+    """A worker with a queue of its own."""
 
     @property
     def name(self) -> str:
-        """As it is called in reports."""
+        """Its name in reports."""
         ...
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has started up."""
+        """True once it has started up."""
         ...
 
     @property
     def assignments(self) -> Sequence[object]:
-        """What it runs, and what waits behind that."""
+        """The running assignment, and those that wait for it."""
         ...
 
 
 def least_busy[W: Queued](
     free: Sequence[W], present: Iterable[W], *, apart_from: Container[str]
 ) -> W | None:
-    """Return the worker to take of those that have room: the one with the least to do; None to wait for another.
+    """Return the worker with room and the least work; None to wait for another.
 
-    Nothing waits behind work of a worker it is to be apart from, unless nobody else is there.
+    No assignment is queued at a worker in ``apart_from``, unless there are only such workers.
 
     Parameters
     ----------
     free : sequence of Queued
-        Those that have room.
+        The workers that have room.
     present : iterable of Queued
-        All that take work sooner or later.
+        All workers that take work sooner or later.
     apart_from : container of str
     """
     best = min(

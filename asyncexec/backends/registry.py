@@ -1,7 +1,7 @@
-"""From what users write as an executor to a backend.
+"""Make a backend of an executor as users write it: a name, a path, a class or a backend.
 
-The built-in executors are found as everybody else's are: by the entry points of the group ``asyncexec.backends``.
-What is installed or removed while the program runs is seen (:mod:`asyncexec.backends.entry_points`).
+The built-in executors are found like those of other packages: by the entry points of the group ``asyncexec.backends``.
+Packages that are installed or removed while the program runs are noticed (:mod:`asyncexec.backends.entry_points`).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from asyncexec.errors import (
 
 type Constructor = Callable[..., Any]
 type ExecutorLike = str | Constructor | Backend
-"""A name, a dotted path, a class (or function) that makes a backend, or a backend."""
+"""A name, a dotted path, a class or function that makes a backend, or a backend."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def make_backend(
     *,
     allow_import: bool = True,
 ) -> Backend:
-    """Return the backend that ``executor`` means, not yet entered.
+    """Return the backend of ``executor``, not yet entered.
 
     Parameters
     ----------
@@ -110,7 +110,7 @@ def make_backend(
 
 
 def load(name: str) -> Constructor:
-    """Return what makes the executor of that name, without making one.
+    """Return the class or function of the executor with this name, without calling it.
 
     Raises
     ------
@@ -123,12 +123,12 @@ def load(name: str) -> Constructor:
 
 
 def unknown(name: str) -> UnknownExecutorError:
-    """Return the error that says that nothing goes by ``name``, and what does."""
+    """Return the error for an unknown name, with the known ones."""
     return UnknownExecutorError(f"there is no executor {name!r}. {_hint(name)}")
 
 
 def option_names(executor: ExecutorLike, *, allow_import: bool = True) -> frozenset[str]:
-    """Return the options that ``executor`` names; none where it cannot be had (which making it says better)."""
+    """Return the option names of ``executor``; none if it cannot be found, which constructing it reports better."""
     constructor: object = executor
     if isinstance(executor, str):
         try:
@@ -145,7 +145,7 @@ def option_names(executor: ExecutorLike, *, allow_import: bool = True) -> frozen
 
 def _find(name: str, *, allow_import: bool) -> Constructor:
     dotted = "." in name or ":" in name
-    points = BACKENDS.named(name, insist=not dotted)
+    points = BACKENDS.named(name, reread=not dotted)
     if len({point.value for point in points}) > 1:
         brought = ", ".join(f"{p.value} ({p.dist.name if p.dist else '?'})" for p in points)
         raise ConfigurationError(
@@ -229,8 +229,8 @@ def _construct(constructor: Constructor, options: dict[str, Any], name: str) -> 
         raise _missing(name, error, "") from error
     except (TypeError, ValueError, OverflowError) as error:
         # Not what they are set to: some are secret.
-        told = f"the options {', '.join(options)}" if options else "no options"
-        raise OptionError(f"executor {name!r} does not take {told}: {error}") from error
+        given_text = f"the options {', '.join(options)}" if options else "no options"
+        raise OptionError(f"executor {name!r} does not take {given_text}: {error}") from error
     if not isinstance(backend, Backend):
         raise UnknownExecutorError(
             f"executor {name!r} made {backend!r}, which is not a backend: it needs capabilities, "
@@ -252,7 +252,7 @@ def _check_names(constructor: Constructor, options: Mapping[str, Any], name: str
     for option in options:
         if option not in known:
             raise OptionError(
-                f"executor {name!r} has no option {option!r}{_near(option, tuple(known))}{_elsewhere(option)}. "
+                f"executor {name!r} has no option {option!r}{_near(option, tuple(known))}{_other_takers(option)}. "
                 f"{known_text}"
             )
     lacking = [
@@ -269,8 +269,8 @@ def _with_defaults(options: Mapping[str, Any]) -> str:
     )
 
 
-def _elsewhere(option: str) -> str:
-    """Tell who takes an option that was refused."""
+def _other_takers(option: str) -> str:
+    """Return a hint at the executors that take an option that was refused."""
     takers = [k.name for k in known_executors() if option in option_names(k.name)]
     return f"; it is one of {', '.join(takers)}" if takers else ""
 

@@ -9,7 +9,7 @@ from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.aws_lambda.function import LambdaFunction
 from asyncexec.backends.aws_lambda.options import LambdaOptions
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 
 _NAME = "aws-lambda"
@@ -47,7 +47,7 @@ class LambdaBackend(CallsBackend):
 
     @takes_options(LambdaOptions)
     def __init__(self, options: LambdaOptions) -> None:
-        need(_NAME, "aiobotocore")
+        require_extra(_NAME, "aiobotocore")
         capabilities = dataclasses.replace(
             self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )

@@ -9,7 +9,7 @@ from asyncexec.backends.adapters.blocking import BlockingBackend
 from asyncexec.backends.beam.options import BeamOptions
 from asyncexec.backends.beam.system import BeamSystem
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.plan.locality import Locality
 
@@ -44,7 +44,7 @@ class BeamBackend(BlockingBackend):
 
     @takes_options(BeamOptions)
     def __init__(self, options: BeamOptions) -> None:
-        need(_NAME, "apache_beam")
+        require_extra(_NAME, "apache_beam")
         system = BeamSystem(options, _capabilities(self.features, options))
         super().__init__(system, patience=options.patience)
 

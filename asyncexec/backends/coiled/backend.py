@@ -11,7 +11,7 @@ from uuid import uuid4
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import check_options, takes_options
 from asyncexec.config.checks import Count, CountFromZero, EnvVars, Seconds, TextOrTexts
 from asyncexec.errors import ConfigurationError, OptionError
@@ -111,7 +111,7 @@ class CoiledBackend(ClusterBackend):
 
     @takes_options(CoiledOptions)
     def __init__(self, options: CoiledOptions) -> None:
-        need("coiled")
+        require_extra("coiled")
         least, most = max(1, options.min_workers), options.max_workers
         self._made = {
             "n_workers": least,

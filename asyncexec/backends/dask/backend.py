@@ -7,7 +7,7 @@ from typing import ClassVar
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.plan.locality import Locality
 
@@ -42,7 +42,7 @@ class DaskBackend(ClusterBackend):
 
     @takes_options(DaskOptions)
     def __init__(self, options: DaskOptions) -> None:
-        need("dask", "dask", "distributed")
+        require_extra("dask", "dask", "distributed")
         if options.own and options.processes and options.encrypted:
-            need("dask", "cryptography")
+            require_extra("dask", "cryptography")
         super().__init__(options, self.features)

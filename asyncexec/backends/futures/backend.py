@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.blocking import BlockingBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.futures.kinds import NOT_YET
+from asyncexec.backends.futures.kinds import NOT_MADE
 from asyncexec.backends.futures.options import FuturesOptions
 from asyncexec.backends.futures.system import PoolSystem
 from asyncexec.backends.option_fields import takes_options
@@ -27,7 +27,7 @@ class FuturesBackend(BlockingBackend):
         If an option is not what it should be.
     """
 
-    features: ClassVar[Capabilities] = NOT_YET.capabilities(batch_limit=256)
+    features: ClassVar[Capabilities] = NOT_MADE.capabilities(batch_limit=256)
 
     @takes_options(FuturesOptions)
     def __init__(self, options: FuturesOptions) -> None:

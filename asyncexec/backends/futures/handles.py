@@ -1,4 +1,4 @@
-"""A future of somebody else's pool as a handle."""
+"""The handle of a call in a pool: the pool's future, completed."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _numbers = itertools.count(1)
 
 
 def run_call(call: Callable[[], Any]) -> Any:
-    """Run a batch: what is submitted to every pool, so that those which keep what they are given keep one function."""
+    """Run a batch; pools that cache the functions they are given cache only this one."""
     return call()
 
 
 class PoolHandle:
-    """A future, which may have no ``cancel`` and errors of its own for a worker that is gone."""
+    """A pool's future, which may lack ``cancel`` and have errors of its own for a lost worker."""
 
     def __init__(self, future: Future[Any], kind: PoolKind) -> None:
         self._future = future
         self._kind = kind
 
     def cancel(self) -> bool:
-        """Stop it, and return whether that worked."""
+        """Cancel the call, and return whether that worked."""
         try:
             return self._future.cancel()
         except NotImplementedError:
             return False
 
     def running(self) -> bool:
-        """Whether a worker is at it, as far as is known: no more is handed over than there are workers."""
+        """Return whether a worker runs the call; if unknown, assume it: there are no more calls than workers."""
         if self._kind.tells_running:
             return self._future.running()
         return not self._future.done()
@@ -48,7 +48,7 @@ class PoolHandle:
             raise
 
     def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
-        """Have ``callback(handle)`` called when it is done."""
+        """Call ``callback(handle)`` when the call is done."""
         self._future.add_done_callback(lambda _future: callback(self))
 
 

@@ -1,4 +1,4 @@
-"""What is known of a pool by the package it comes from; nothing is imported for that."""
+"""The kinds of pools, by the package that they come from; none is imported."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from asyncexec.backends.contract import Capabilities
 from asyncexec.plan.locality import Locality
 
-# Python 3.14's; it derives from ThreadPoolExecutor, and its workers do not share memory.
+# Of Python 3.14; it derives from ThreadPoolExecutor, but its workers do not share memory.
 _INTERPRETERS: type | None = getattr(concurrent.futures, "InterpreterPoolExecutor", None)
 
 
@@ -40,7 +40,7 @@ class PoolKind:
     shutdown: Mapping[str, bool] = field(default_factory=lambda: {"cancel_futures": True})
     """What its ``shutdown`` takes, beside ``wait``, so that nothing more is started."""
 
-    def lacks(self, variables: Mapping[str, str]) -> str:
+    def missing_starter(self, variables: Mapping[str, str]) -> str:
         """Return the program that is missing, or nothing, given this program's environment."""
         if not self.starter or any(name in variables for name in self.started_by):
             return ""
@@ -61,7 +61,7 @@ class PoolKind:
 
 
 UNKNOWN = PoolKind()
-NOT_YET = PoolKind(locality=Locality.SAME_HOST)
+NOT_MADE = PoolKind(locality=Locality.SAME_HOST)
 """Of a pool that is still to be made: the most careful guess."""
 
 THREADS = PoolKind(locality=Locality.SAME_PROCESS, isolated=False, call_seconds=0.0)

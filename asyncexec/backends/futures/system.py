@@ -1,4 +1,4 @@
-"""A pool of the ``concurrent.futures`` kind as a system whose calls block."""
+"""A ``concurrent.futures`` pool as a system whose calls block."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.futures.handles import PoolHandle, run_call
-from asyncexec.backends.futures.kinds import NOT_YET, PoolKind, kind_of
+from asyncexec.backends.futures.kinds import NOT_MADE, PoolKind, kind_of
 from asyncexec.errors import BackendError, OptionError
 
 type PoolSource = Executor | Callable[[], Executor]
@@ -30,34 +30,34 @@ class PoolSystem:
 
     @property
     def capabilities(self) -> Capabilities:
-        """Of the pool, as far as they are known."""
+        """The capabilities of the pool, as far as they are known."""
         return self._kind.capabilities(batch_limit=self._batch_limit)
 
     def open(self) -> int:
-        """Make the pool, or make it anew, and return how many calls it runs at once."""
+        """Create the pool, or create it again, and return the number of calls it runs at once."""
         if self._opened:
-            self._renew()
+            self._make_again()
         elif callable(self._source):
             self._pool = self._make(self._source)
         self._opened = True
-        if program := self._kind.lacks(os.environ):
+        if program := self._kind.missing_starter(os.environ):
             raise BackendError(
                 f"executor 'futures': {type(self._pool).__name__} starts its workers by "
                 f"{program!r}, which is not on PATH. Where it came by pip, it is beside Python: "
                 f"activate the environment. Or start the program by it"
             )
         if not self._kind.tells_running:
-            # From here on, what is handed over is taken for running.
-            self._the_pool.submit(run_call, int).result()
+            # Later calls count as running from their submission, so the workers must have started.
+            self._open_pool.submit(run_call, int).result()
         return self._workers()
 
     def submit(self, call: Callable[[], Any], /) -> PoolHandle:
-        """Have ``call`` run."""
-        return PoolHandle(self._the_pool.submit(run_call, call), self._kind)
+        """Submit ``call``."""
+        return PoolHandle(self._open_pool.submit(run_call, call), self._kind)
 
     def broken_by(self, error: BaseException, /) -> bool:
-        """Whether the pool is gone with all its workers."""
-        # What tasks raise comes back as data: a RuntimeError is the pool's own, as when it was shut down.
+        """Return whether the pool is gone with all its workers."""
+        # Exceptions of tasks are returned as data, so a RuntimeError is the pool's own, as after its shutdown.
         return isinstance(error, BrokenExecutor | RuntimeError) and not isinstance(
             error, BackendError
         )
@@ -70,12 +70,12 @@ class PoolSystem:
         self._opened = False
 
     @property
-    def _the_pool(self) -> Executor:
+    def _open_pool(self) -> Executor:
         if self._pool is None:
             raise BackendError("executor 'futures' has no pool")
         return self._pool
 
-    def _renew(self) -> None:
+    def _make_again(self) -> None:
         if isinstance(self._source, Executor):
             raise BackendError(
                 "executor 'futures': the pool that was handed in broke or was shut down. Hand in a "
@@ -111,16 +111,16 @@ class PoolSystem:
 def _kind_of_source(source: PoolSource) -> PoolKind:
     if isinstance(source, Executor):
         return kind_of(type(source))
-    # A class is a function that makes a pool, and says what it will make.
+    # A class is a function that makes a pool, and its kind is known before the call.
     if isinstance(source, type) and issubclass(source, Executor):
         return kind_of(source)
-    return NOT_YET
+    return NOT_MADE
 
 
 def _end(pool: Executor, kind: PoolKind, *, idle: bool) -> None:
-    """Shut a pool of our own down, and kill its workers where they can be."""
+    """Shut down a pool that was created here, and kill its workers if possible."""
     shutdown: Callable[..., None] = pool.shutdown
-    if "kill_workers" in inspect.signature(shutdown).parameters:  # loky's
+    if "kill_workers" in inspect.signature(shutdown).parameters:  # This is a loky pool.
         shutdown(wait=True, kill_workers=True)
         return
     if isinstance(pool, ProcessPoolExecutor) and not idle:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.http.function import HttpFunction
 from asyncexec.backends.http.options import HttpOptions
 from asyncexec.backends.option_fields import takes_options
@@ -45,7 +45,7 @@ class HttpBackend(CallsBackend):
 
     @takes_options(HttpOptions)
     def __init__(self, options: HttpOptions) -> None:
-        need(_NAME, "httpx")
+        require_extra(_NAME, "httpx")
         capabilities = dataclasses.replace(
             self.features,
             batch_limit=options.batch_limit,

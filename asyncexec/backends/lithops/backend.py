@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.blocking import BlockingBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.lithops.configuration import complete_configuration
 from asyncexec.backends.lithops.options import LithopsOptions
 from asyncexec.backends.lithops.system import LithopsSystem
@@ -47,7 +47,7 @@ class LithopsBackend(BlockingBackend):
 
     @takes_options(LithopsOptions)
     def __init__(self, options: LithopsOptions) -> None:
-        need(_NAME)
+        require_extra(_NAME)
         configuration = complete_configuration(options)
         system = LithopsSystem(configuration, configuration.capabilities(self.features))
         super().__init__(system, patience=options.patience)

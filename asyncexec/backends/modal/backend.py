@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.modal.options import NAME, ModalOptions
 from asyncexec.backends.modal.system import ModalSystem
 from asyncexec.backends.option_fields import takes_options
@@ -43,7 +43,7 @@ class ModalBackend(CallsBackend):
 
     @takes_options(ModalOptions)
     def __init__(self, options: ModalOptions) -> None:
-        need(NAME)
+        require_extra(NAME)
         capabilities = dataclasses.replace(
             self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
         )

@@ -14,7 +14,7 @@ from asyncexec.backends.adapters.calls import CallContext, CallsBackend
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.ray.attempt_file import AttemptFiles
 from asyncexec.backends.ray.connection import check_reachable
@@ -69,7 +69,7 @@ class RayBackend(CallsBackend):
 
     @takes_options(RayOptions)
     def __init__(self, options: RayOptions) -> None:
-        need("ray")
+        require_extra("ray")
         super().__init__(RaySystem(options, self.features))
 
 

@@ -1,4 +1,4 @@
-"""One task at a time, beside the event loop."""
+"""The ``serial`` executor: one task at a time, in one thread."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from asyncexec.backends.threads.options import SerialOptions
 
 
 class SerialBackend(ThreadsBackend):
-    """Run one task at a time in one thread: for finding faults, and as the plainest thing there is to compare with.
+    """Run one task at a time in one thread: for debugging, and as the simplest executor to compare with.
 
-    It is ``threads`` with one worker, and has its limits: a task that is given up while it runs cannot be killed, and
-    its thread is replaced, so that for as long as its kernel goes on it is not alone.
+    It is ``threads`` with one worker, and has its limits: a running task that is abandoned cannot be killed, and its
+    thread is replaced, so that it runs next to the following tasks until its kernel returns.
 
     Its options are the fields of :class:`SerialOptions`.
 

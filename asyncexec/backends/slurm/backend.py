@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.slurm.options import SlurmOptions
 from asyncexec.backends.slurm.system import SlurmSystem
@@ -46,7 +46,7 @@ class SlurmBackend(CallsBackend):
 
     @takes_options(SlurmOptions)
     def __init__(self, options: SlurmOptions) -> None:
-        need(_NAME, "submitit")
+        require_extra(_NAME, "submitit")
         can = replace(
             self.features,
             worker_bytes=options.memory_bytes,

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.extras import need
+from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.spark.options import SparkOptions
 from asyncexec.backends.spark.session import SparkConnection
@@ -51,7 +51,7 @@ class SparkBackend(CallsBackend):
 
     @takes_options(SparkOptions)
     def __init__(self, options: SparkOptions) -> None:
-        need(_NAME, "pyspark")
+        require_extra(_NAME, "pyspark")
         capabilities = replace(
             self.features,
             locality=Locality.SAME_HOST if options.local else Locality.ELSEWHERE,

@@ -1,4 +1,4 @@
-"""Tasks in threads of this process."""
+"""The ``threads`` executor: tasks in threads of this process."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ BATCH_LIMIT = 512
 
 
 class ThreadsBackend(PoolBackend[ThreadPool]):
-    """Run tasks in daemon threads beside the event loop.
+    """Run tasks in daemon threads of this process.
 
-    Pays off where kernels release the GIL, as NumPy and Zarr's codecs do. A thread cannot be killed: a task that is
-    cancelled or times out while it runs is *given up*. Its slot goes to a fresh thread; what it computes is never
-    saved, and its thread ends when its kernel returns.
+    Useful if kernels release the GIL, as NumPy and Zarr's codecs do. A thread cannot be killed: a task that is
+    cancelled or times out while it runs is *abandoned*. Its slot goes to a new thread; its result is never saved, and
+    its thread ends when its kernel returns.
 
     Its options are the fields of :class:`ThreadsOptions`.
 
@@ -43,12 +43,12 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What threads can do; stages may ask for as many ``cpus`` as tasks run at once."""
+        """The capabilities; stages may request as many ``cpus`` as tasks run at once."""
         return replace(self.features, resources={"cpus": float(self._size)})
 
     @property
     def abandoned(self) -> int:
-        """How many running attempts have been given up since the context was entered."""
+        """The number of running attempts abandoned since the context was entered."""
         return 0 if self._pool is None else self._pool.abandoned
 
     def _closed_slots(self) -> int:

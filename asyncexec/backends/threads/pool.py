@@ -1,8 +1,9 @@
-"""The loop side of the threads backend: hands batches to threads, collects from them, replaces those given up.
+"""The event-loop side of the threads backend: the queue, the threads, and the abandoned ones.
 
-A thread wakes the loop when a batch has ended, at most once until the loop has answered. While batches are in flight, a
-timer looks every 20 ms at what each thread is doing: so the start of a long attempt is reported, with the outcomes of
-the short ones before it, although the thread is deep in a kernel and can report nothing. Idle, there is no timer.
+A thread wakes the loop when a batch has ended, at most once until the loop has collected. While batches run, a timer
+looks every 20 ms at what each thread runs: so the start of a long attempt is reported, with the outcomes of the short
+ones before it, although the thread is deep in a kernel and can report nothing. There is no timer while all threads are
+idle.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from contextlib import suppress
 
 from asyncexec.backends.contract import Batch, Report
 from asyncexec.backends.report_stream import ReportStream
-from asyncexec.backends.threads.worker_side import Worker
+from asyncexec.backends.threads.worker_side import WorkerThread
 from asyncexec.errors import BackendError
 from asyncexec.worker.local_batch import LocalBatch
 
@@ -23,18 +24,18 @@ TICK_SECONDS = 0.02
 
 
 class ThreadPool:
-    """Threads that run batches; its methods belong to the event loop's thread.
+    """Threads that run batches; methods belong to the event loop's thread.
 
     Parameters
     ----------
     name : str
-        Of the executor, for messages.
+        The name of the executor, for messages.
     size : int
-        How many threads run at once.
+        The number of threads that run at once.
     max_abandoned : int
-        How many given-up threads are replaced; each one more takes a slot with it until it ends.
+        The number of abandoned threads that are replaced; each one more takes a slot until it ends.
     patience : float
-        Seconds that work waits while every slot is taken that way, before the pool says it is broken.
+        Seconds that work waits while abandoned threads take every slot, before the pool counts as broken.
     stream : ReportStream
     """
 
@@ -58,14 +59,14 @@ class ThreadPool:
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.SimpleQueue[LocalBatch | None] = queue.SimpleQueue()
         self._batches: set[LocalBatch] = set()
-        self._workers: set[Worker] = set()
+        self._workers: set[WorkerThread] = set()
         self._started = 0
         self._closing = False
         self._timer: asyncio.TimerHandle | None = None
         self._stuck_since: float | None = None
-        # What threads leave for the loop; only these and the two lines of _wake are touched by both.
+        # Threads append to these two, and the loop empties them; nothing else is shared, except in _wake.
         self._ended: deque[LocalBatch] = deque()
-        self._exited: deque[Worker] = deque()
+        self._exited: deque[WorkerThread] = deque()
         self._woken = False
         self._all_exited = asyncio.Event()
         while len(self._workers) < self._size:
@@ -73,11 +74,14 @@ class ThreadPool:
 
     @property
     def slots(self) -> int:
-        """How many threads are to be had; at least 1, so that work comes and finds out."""
-        return max(1, self._places)
+        """The number of threads that can have work.
+
+        At least 1: with 0 no work would arrive, and a pool without free threads would never be found stuck.
+        """
+        return max(1, self._allowed_threads)
 
     @property
-    def _places(self) -> int:
+    def _allowed_threads(self) -> int:
         return self._size - max(0, self.alive_abandoned - self._max_abandoned)
 
     def submit(self, batch: Batch) -> None:
@@ -85,10 +89,10 @@ class ThreadPool:
         local = LocalBatch(batch.program.runnable, batch.jobs, fresh_context=True)
         self._batches.add(local)
         self._waiting.put(local)
-        self._keep_time()
+        self._schedule_tick()
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Drop or give up ``attempts``."""
+        """Drop or abandon ``attempts``."""
         wanted = frozenset(attempts)
         stuck: list[tuple[LocalBatch, LocalBatch]] = []
         for batch in list(self._batches):
@@ -96,12 +100,13 @@ class ThreadPool:
             self._report(outcomes, len(outcomes))
             if rest is not None:
                 stuck.append((batch, rest))
-        # Only now: a fresh thread starts at once on waiting batches, of which more may have to be cancelled.
+        # Only after the loop: a new thread starts at once on waiting batches, and more of those may have to be
+        # cancelled.
         for batch, rest in stuck:
-            self._give_up(batch, rest)
+            self._abandon(batch, rest)
 
     async def close(self) -> None:
-        """Give up what runs, and wait for every thread that can end: idle ones, and those in a save."""
+        """Abandon running attempts, and wait for every thread that can end: idle ones, and those that save."""
         self._closing = True
         self.cancel([attempt for batch in self._batches for attempt in batch.attempts])
         for _ in self._workers:
@@ -113,9 +118,9 @@ class ThreadPool:
             self._timer.cancel()
 
     def _start_worker(self, first: LocalBatch | None) -> None:
-        worker = Worker(
+        worker = WorkerThread(
             f"thread-{self._started}",
-            take=self._waiting.get,
+            next_batch=self._waiting.get,
             ended=self._batch_ended,
             exited=self._worker_exited,
         )
@@ -123,8 +128,8 @@ class ThreadPool:
         self._workers.add(worker)
         worker.start(first)
 
-    def _give_up(self, batch: LocalBatch, rest: LocalBatch) -> None:
-        """Let go of the thread that is stuck in ``batch``, and pass on what it had left to do."""
+    def _abandon(self, batch: LocalBatch, rest: LocalBatch) -> None:
+        """Abandon the thread that is stuck in ``batch``, and queue the attempts that it had not started."""
         self._batches.discard(batch)
         stuck = next(w for w in self._workers if w.batch is batch)
         self._workers.discard(stuck)
@@ -132,8 +137,8 @@ class ThreadPool:
         self.alive_abandoned += 1
         if rest.attempts:
             self._batches.add(rest)
-        if not self._closing and len(self._workers) < self._places:
-            # The batch keeps its slot: its jobs still run one after another.
+        if not self._closing and len(self._workers) < self._allowed_threads:
+            # The batch keeps its slot: its attempts still run one after another.
             self._start_worker(rest if rest.attempts else None)
         elif rest.attempts:
             self._waiting.put(rest)
@@ -144,20 +149,20 @@ class ThreadPool:
         self._ended.append(batch)
         self._wake()
 
-    def _worker_exited(self, worker: Worker) -> None:
+    def _worker_exited(self, worker: WorkerThread) -> None:
         self._exited.append(worker)
         self._wake()
 
     def _wake(self) -> None:
         if not self._woken:
             self._woken = True
-            # A closed loop: nobody is left to hear of an abandoned thread's end.
+            # RuntimeError means that the loop is closed: an abandoned thread has ended after its run.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._answer)
+                self._loop.call_soon_threadsafe(self._collect)
 
     # On the loop.
 
-    def _answer(self) -> None:
+    def _collect(self) -> None:
         self._woken = False  # first, so that whatever comes from now on wakes again
         reports: list[Report] = []
         while self._ended:
@@ -166,15 +171,15 @@ class ThreadPool:
             reports += batch.reports.outcomes()
         self._report(reports, len(reports))
         while self._exited:
-            self._part(self._exited.popleft())
+            self._worker_ended(self._exited.popleft())
 
-    def _part(self, worker: Worker) -> None:
-        worker.thread.join()  # It has nothing left to do.
+    def _worker_ended(self, worker: WorkerThread) -> None:
+        worker.thread.join()  # The thread is at its end, so this does not block.
         if worker in self._workers:
             self._workers.discard(worker)
         else:
             self.alive_abandoned -= 1
-            if not self._closing and len(self._workers) < self._places:
+            if not self._closing and len(self._workers) < self._allowed_threads:
                 self._start_worker(None)
         if worker.crash is not None:
             error = BackendError(f"executor {self._name!r}: {worker.name} broke: {worker.crash!r}")
@@ -183,7 +188,7 @@ class ThreadPool:
         if not self._workers:
             self._all_exited.set()
 
-    def _keep_time(self) -> None:
+    def _schedule_tick(self) -> None:
         if self._timer is None:
             self._timer = self._loop.call_later(TICK_SECONDS, self._tick)
 
@@ -194,11 +199,11 @@ class ThreadPool:
                 outcomes, start = batch.reports.collect()
                 self._report(outcomes if start is None else [*outcomes, start], len(outcomes))
         if self._batches:
-            self._check_for_life()
-            self._keep_time()
+            self._check_stuck()
+            self._schedule_tick()
 
-    def _check_for_life(self) -> None:
-        """Say so when nothing can run, rather than wait for ever."""
+    def _check_stuck(self) -> None:
+        """Fail when abandoned threads have taken every slot for too long, rather than wait for ever."""
         now = self._loop.time()
         if self._workers or self._stuck_since is None:
             self._stuck_since = None if self._workers else now

@@ -1,7 +1,7 @@
-"""A thread of the threads backend, which takes batches one after another.
+"""A worker thread of the threads backend, which runs batches one after another.
 
 The thread and the event loop share a :class:`~asyncexec.worker.local_batch.LocalBatch`: under the lock of its control
-the thread begins and ends attempts, and the loop drops those that have not begun and gives up the one that runs. So
+the thread starts and ends attempts, and the loop drops those that have not started and abandons the one that runs. So
 every attempt has one owner at any time, and one outcome in the end.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from asyncexec.worker.local_batch import LocalBatch
 
 
-class Worker:
-    """A thread that takes batches, one after another, until there are no more or it is given up.
+class WorkerThread:
+    """A thread that runs batches until there are no more or it is abandoned.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ class Worker:
         Called in the thread as its last act.
     """
 
-    __slots__ = ("_ended", "_exited", "_take", "batch", "crash", "name", "thread")
+    __slots__ = ("_ended", "_exited", "_next_batch", "batch", "crash", "name", "thread")
 
     def __init__(
         self,
         name: str,
         *,
-        take: Callable[[], LocalBatch | None],
+        next_batch: Callable[[], LocalBatch | None],
         ended: Callable[[LocalBatch], None],
-        exited: Callable[[Worker], None],
+        exited: Callable[[WorkerThread], None],
     ) -> None:
         self.name = name
         self.batch: LocalBatch | None = None
         self.crash: BaseException | None = None
-        self._take = take
+        self._next_batch = next_batch
         self._ended = ended
         self._exited = exited
         self.thread = threading.Thread(target=self._main, name=f"asyncexec-{name}", daemon=True)
@@ -53,15 +53,15 @@ class Worker:
 
     def _main(self) -> None:
         try:
-            batch = self._take() if self.batch is None else self.batch
+            batch = self._next_batch() if self.batch is None else self.batch
             while batch is not None:
                 self.batch = batch
                 if not batch.run(self.name):
                     break
                 self.batch = None
                 self._ended(batch)
-                batch = self._take()
-        except BaseException as error:  # noqa: BLE001 - the loop must hear of it, whatever it is
+                batch = self._next_batch()
+        except BaseException as error:  # noqa: BLE001 - the loop reports it, whatever it is
             self.crash = error
         finally:
             self._exited(self)

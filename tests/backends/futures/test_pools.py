@@ -6,7 +6,14 @@ import pytest
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.backends.futures.handles import PoolHandle
-from asyncexec.backends.futures.kinds import NOT_YET, PROCESSES, THREADS, UNKNOWN, PoolKind, kind_of
+from asyncexec.backends.futures.kinds import (
+    NOT_MADE,
+    PROCESSES,
+    THREADS,
+    UNKNOWN,
+    PoolKind,
+    kind_of,
+)
 from asyncexec.plan.locality import Locality
 
 
@@ -50,7 +57,7 @@ def test_what_derives_from_a_known_pool_is_known():
 
 def test_a_pool_that_is_still_to_be_made_is_guessed_with_care():
     made = FuturesBackend(executor=lambda: ThreadPoolExecutor(1)).capabilities
-    assert made == NOT_YET.capabilities(batch_limit=256)
+    assert made == NOT_MADE.capabilities(batch_limit=256)
     assert made.loss_seconds is None
     # A class says what it will make.
     backend = FuturesBackend(executor=ThreadPoolExecutor)
@@ -59,11 +66,11 @@ def test_a_pool_that_is_still_to_be_made_is_guessed_with_care():
 
 def test_a_program_that_starts_workers_is_missed_unless_they_have_been_started(tmp_path):
     kind = PoolKind(starter="mpiexec", started_by=("PMI_RANK",))
-    assert kind.lacks({"PATH": str(tmp_path)}) == "mpiexec"
-    assert kind.lacks({"PATH": str(tmp_path), "PMI_RANK": "0"}) == ""
+    assert kind.missing_starter({"PATH": str(tmp_path)}) == "mpiexec"
+    assert kind.missing_starter({"PATH": str(tmp_path), "PMI_RANK": "0"}) == ""
     (tmp_path / "mpiexec").touch(mode=0o755)
-    assert kind.lacks({"PATH": str(tmp_path)}) == ""
-    assert UNKNOWN.lacks({}) == ""
+    assert kind.missing_starter({"PATH": str(tmp_path)}) == ""
+    assert UNKNOWN.missing_starter({}) == ""
 
 
 class GoneError(Exception):

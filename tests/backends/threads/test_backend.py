@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram
 from asyncexec.backends.serial import SerialBackend
 from asyncexec.backends.threads import ThreadsBackend
-from asyncexec.backends.threads.worker_side import Worker
+from asyncexec.backends.threads.worker_side import WorkerThread
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
@@ -226,7 +226,9 @@ async def test_what_its_input_raises_comes_out_of_the_map():
 def test_a_worker_tells_of_its_end():
     ended, exited = [], []
     runs = iter([None])
-    worker = Worker("w", take=lambda: next(runs), ended=ended.append, exited=exited.append)
+    worker = WorkerThread(
+        "w", next_batch=lambda: next(runs), ended=ended.append, exited=exited.append
+    )
     worker.start()
     worker.thread.join()
     assert (ended, exited, worker.crash) == ([], [worker], None)
