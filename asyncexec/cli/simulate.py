@@ -14,7 +14,8 @@ from rich.console import Console
 
 from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.report import tell
-from asyncexec.config.tables import Tables, assign_setting, read_tables
+from asyncexec.config.assignments import assign_setting
+from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError, OptionError
 from asyncexec.simulation.scenario import Scenario
 

@@ -1,4 +1,4 @@
-"""Sections of settings from a TOML file, and single ones from ``section.key=value``."""
+"""Sections of settings from a TOML file."""
 
 from __future__ import annotations
 
@@ -28,24 +28,3 @@ def read_tables(path: Path) -> Tables:
         if not isinstance(table, dict):
             raise OptionError(f"{path}: {name!r} stands outside of a section; begin one: [section]")
     return cast("Tables", tables)
-
-
-def assign_setting(tables: Tables, assignment: str) -> None:
-    """Put ``section.key=value`` into ``tables``; the value is TOML where it can be, else text.
-
-    Raises
-    ------
-    OptionError
-        If it is not of that form.
-    """
-    path, equals, text = assignment.partition("=")
-    section, dot, key = path.strip().partition(".")
-    if not (equals and dot and key):
-        raise OptionError(
-            f"{assignment!r} is not of the form SECTION.KEY=VALUE (cluster.cold_start_seconds=30)"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    tables.setdefault(section, {})[key] = value

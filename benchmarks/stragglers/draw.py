@@ -11,7 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from asyncexec.config.tables import assign_setting, read_tables
+from asyncexec.config.assignments import assign_setting
+from asyncexec.config.tables import read_tables
 from asyncexec.simulation.scenario import Scenario
 from asyncexec.simulation.what_if import WhatIf
 from benchmarks.stragglers.canvas import check_picture

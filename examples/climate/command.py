@@ -14,7 +14,7 @@ from rich.table import Table
 
 from asyncexec.cli.figures import run_table, stages_table
 from asyncexec.cli.invocation import Invocation
-from asyncexec.cli.options import parse_pairs
+from asyncexec.config.assignments import parse_pairs
 from asyncexec.observers import Progress
 from asyncexec.plan.memory import format_bytes
 

@@ -1,8 +1,8 @@
-"""NAME=VALUE options become keyword arguments."""
+"""What people type becomes values: of Python or TOML where it can, text else."""
 
 import pytest
 
-from asyncexec.cli.options import parse_pairs
+from asyncexec.config.assignments import assign_setting, parse_pairs
 from asyncexec.errors import OptionError
 
 
@@ -17,6 +17,11 @@ from asyncexec.errors import OptionError
         ("True", True),
         ("true", True),
         ("none", None),
+        ("(1, 20)", (1, 20)),
+        ("{a = 1}", {"a": 1}),
+        ("inf", float("inf")),
+        ("2026-01-01", "2026-01-01"),
+        ("2\nother = 3", "2\nother = 3"),
         ("a=b", "a=b"),
         ("", ""),
     ],
@@ -35,3 +40,20 @@ def test_what_is_not_a_pair_is_named(pair):
 def test_a_name_that_comes_twice_is_refused():
     with pytest.raises(OptionError, match="'a' twice"):
         parse_pairs(["a=1", "a=2"], option="-o")
+
+
+@pytest.mark.parametrize(
+    "assignment, value",
+    [
+        ("noise.slow_factors=[2, 3]", [2, 3]),
+        ("noise.slow_factors = 0.5", 0.5),
+        ("noise.slow_factors=2GB", "2GB"),
+        ("noise.slow_factors=true", True),
+        ("noise.slow_factors=a=b", "a=b"),
+        ("noise.slow_factors=", ""),
+    ],
+)
+def test_a_setting_is_put_into_its_section(assignment, value):
+    tables = {"noise": {"slow_share": 0.5}}
+    assign_setting(tables, assignment)
+    assert tables == {"noise": {"slow_share": 0.5, "slow_factors": value}}

@@ -1,0 +1,72 @@
+"""Settings as people type them: ``name=value`` and ``section.key=value``."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from collections.abc import Iterable
+from datetime import date, time
+from typing import Any
+
+from asyncexec.config.tables import Tables
+from asyncexec.errors import OptionError
+
+
+def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` texts as a dict, with what :func:`parse_value` returns.
+
+    Parameters
+    ----------
+    pairs : iterable of str
+    option : str
+        The option's name, for the message.
+
+    Raises
+    ------
+    OptionError
+        If one is not of that form, or a name comes twice.
+    """
+    parsed: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.isidentifier():
+            raise OptionError(
+                f"{option} {pair!r} is not of the form NAME=VALUE (max_workers=2, say)"
+            )
+        if name in parsed:
+            raise OptionError(f"{option} gives {name!r} twice")
+        parsed[name] = parse_value(value)
+    return parsed
+
+
+def assign_setting(tables: Tables, assignment: str) -> None:
+    """Put ``section.key=value`` into ``tables``, with what :func:`parse_value` returns.
+
+    Raises
+    ------
+    OptionError
+        If it is not of that form.
+    """
+    path, equals, text = assignment.partition("=")
+    section, dot, key = path.strip().partition(".")
+    if not (equals and dot and key):
+        raise OptionError(
+            f"{assignment!r} is not of the form SECTION.KEY=VALUE (cluster.cold_start_seconds=30)"
+        )
+    tables.setdefault(section, {})[key] = parse_value(text.strip())
+
+
+def parse_value(text: str) -> Any:
+    """Return what ``text`` spells in Python or TOML (a number, a list, …), or ``text`` itself."""
+    if text.lower() == "none":
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        pass
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    plain = parsed.keys() == {"value"} and not isinstance(parsed["value"], date | time)
+    return parsed["value"] if plain else text
