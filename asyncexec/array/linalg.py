@@ -49,6 +49,13 @@ def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
     Matrices are decomposed block of rows by block of rows, so that tasks hold one block of rows with all columns. This
     is for tall matrices: the factor R, and a matrix that is not tall, must fit into a task's memory.
 
+    >>> x = xp.asarray([[3.0, 1.0], [4.0, 2.0], [0.0, 2.0]], chunks=(2, 2))
+    >>> q, r = xp.linalg.qr(x)
+    >>> q.shape, r.shape
+    ((3, 2), (2, 2))
+    >>> np.allclose(q.compute() @ r.compute(), x.compute())
+    True
+
     Parameters
     ----------
     x : Array
@@ -100,6 +107,13 @@ def svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
 
     ``U * S[..., None, :] @ Vh`` is ``x``. As in :func:`qr`, tasks hold a block of rows of a tall matrix (or a block of
     columns of a wide one), and a square of the shorter side must fit into a task's memory.
+
+    >>> x = xp.asarray([[3.0, 0.0], [4.0, 0.0], [0.0, 2.0]], chunks=(2, 2))
+    >>> u, s, vh = xp.linalg.svd(x, full_matrices=False)
+    >>> s.compute()
+    array([5., 2.])
+    >>> u.shape, vh.shape
+    ((3, 2), (2, 2))
 
     Parameters
     ----------
@@ -161,6 +175,9 @@ def svdvals(x: Array, /) -> Array:
 
     >>> xp.linalg.svdvals(xp.eye(3) * 2).compute()
     array([2., 2., 2.])
+
+    >>> xp.linalg.svdvals(xp.asarray([[3.0, 0.0], [4.0, 0.0], [0.0, 2.0]])).compute()
+    array([5., 2.])
     """
     return svd(_matrices(x, "svdvals"), full_matrices=False).S
 

@@ -32,6 +32,13 @@ class AsyncexecExecutor(DagExecutor):  # type: ignore[misc, unused-ignore]  # An
             y.compute(executor=executor)
             z.compute(executor=executor)
 
+    >>> import cubed, cubed.array_api as cxp
+    >>> from asyncexec.integrations.cubed import AsyncexecExecutor
+    >>> spec = cubed.Spec(allowed_mem="500MB", executor=AsyncexecExecutor("threads", max_workers=2))
+    >>> x = cxp.ones((4, 4), chunks=(2, 2), spec=spec)
+    >>> cxp.sum(x + 1).compute()
+    array(32.)
+
     Parameters
     ----------
     executor : str, class, backend or dotted path

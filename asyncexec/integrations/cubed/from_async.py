@@ -30,6 +30,14 @@ async def compute(
     Like ``cubed.compute``, from a coroutine: several computations may run on one engine at once, and cancelling this
     call stops the work. Observers take the place of Cubed's callbacks.
 
+    >>> import cubed, cubed.array_api as cxp
+    >>> from asyncexec.integrations.cubed import compute
+    >>> x = cxp.ones((4, 4), chunks=(2, 2), spec=cubed.Spec(allowed_mem="500MB"))
+    >>> async with ax.Engine() as engine:
+    ...     (total,) = await compute(cxp.sum(x + 1), engine=engine, retry=3)
+    >>> total
+    array(32.)
+
     Parameters
     ----------
     *arrays : cubed.Array

@@ -36,6 +36,14 @@ def register_name(name: str = "asyncexec") -> None:
     whole process, until :func:`unregister_name`. ``executor_options`` are then the arguments of the executor:
     ``{"executor": "processes", "max_workers": 4}``.
 
+    >>> import cubed, cubed.array_api as cxp
+    >>> from asyncexec.integrations.cubed import register_name, unregister_name
+    >>> register_name()
+    >>> spec = cubed.Spec(allowed_mem="500MB", executor_name="asyncexec")
+    >>> cxp.sum(cxp.ones((4,), chunks=2, spec=spec)).compute()
+    array(4.)
+    >>> unregister_name()
+
     Raises
     ------
     OptionError
@@ -53,7 +61,12 @@ def register_name(name: str = "asyncexec") -> None:
 
 
 def unregister_name(name: str = "asyncexec") -> None:
-    """Undo :func:`register_name`; a name that is not registered changes nothing."""
+    """Undo :func:`register_name`; a name that is not registered changes nothing.
+
+    >>> from asyncexec.integrations.cubed import register_name, unregister_name
+    >>> register_name("engine")
+    >>> unregister_name("engine")
+    """
     names = _names()
     if names is None:
         return

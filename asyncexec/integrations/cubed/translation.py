@@ -61,6 +61,13 @@ def plan_of(dag: nx.MultiDiGraph[str], name: str = "cubed", *, backups: bool = F
 
     Its tasks read and write Zarr themselves, as on Cubed's executors; the plan has no value.
 
+    >>> import cubed, cubed.array_api as cxp
+    >>> from asyncexec.integrations.cubed import plan_of
+    >>> x = cxp.ones((4, 4), chunks=(2, 2), spec=cubed.Spec(allowed_mem="500MB"))
+    >>> plan = plan_of(cubed.plan(cxp.sum(x + 1)).dag, "total")
+    >>> plan.name, plan.returns
+    ('total', ())
+
     Parameters
     ----------
     name : str
