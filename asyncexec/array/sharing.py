@@ -1,5 +1,7 @@
 """Stages of one grid that read the same become one stage with several results, so that it is read once.
 
+What such a stage alone needs of another is then computed in it, by the rules of :mod:`asyncexec.array.fusion`.
+
 Two groups are put together where neither needs anything of the other, at least half of what one of them reads is read
 by the other too, for the same tasks, and both fit into a task's memory together. Functions of users are left alone:
 their time is not known, and more tasks of them keep more workers busy.
@@ -8,7 +10,8 @@ their time is not known, and more tasks of them keep more workers busy.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import copy
 
 from asyncexec.array.block_nodes import Blocks, SeveralOfBlock
@@ -29,11 +32,13 @@ def share_reads(
     position = {node: number for number, node in enumerate(topological(roots))}
     found = list(groups)
     while True:
-        before = len(found)
+        before = set(found)
         # Of two groups that share nothing, each may share with a third.
         found = _shared_once(found, position, fits)
-        if len(found) == before:
+        merged = [group for group in found if group not in before]
+        if not merged:
             return found
+        found = _computed_on_the_way(found, merged, set(roots), position, fits)
 
 
 def _shared_once(
@@ -62,6 +67,62 @@ def _shared_once(
     return found if len(found) == len(groups) else list(_producers_first(found))
 
 
+def _computed_on_the_way(
+    groups: Sequence[FusionGroup],
+    readers: Iterable[FusionGroup],
+    stored: set[Node],
+    position: dict[Node, int],
+    fits: Callable[[FusionGroup], bool],
+) -> list[FusionGroup]:
+    """Return ``groups`` where each of ``readers`` computes what it alone reads; ``stored`` must be written anyway."""
+    made_in = {g.roots[0]: g for g in groups if len(g.roots) == 1 and g.roots[0] not in stored}
+    uses = Counter(node for g in groups for node in _read_nodes(g))
+    found = dict.fromkeys(groups)
+    for reader in readers:
+        grown = reader
+        todo = list(_read_nodes(grown))
+        while todo:
+            node = todo.pop()
+            producer = made_in.get(node)
+            if producer is None or uses[node] != 1:
+                continue
+            both = _with_producer(grown, producer, position)
+            if both is not None and fits(both):
+                uses.subtract(_read_nodes(producer).keys() & _read_nodes(grown).keys())
+                todo += _read_nodes(producer)
+                del found[producer]
+                grown = both
+        found = {(grown if group is reader else group): None for group in found}
+    return list(found)
+
+
+def _read_nodes(group: FusionGroup) -> dict[Node, None]:
+    return dict.fromkeys(node for node, _ in group.reads)
+
+
+def _with_producer(
+    reader: FusionGroup, producer: FusionGroup, position: dict[Node, int]
+) -> FusionGroup | None:
+    """Return the group that computes ``producer`` on the way; None where it would have to do so more than once."""
+    both = copy(reader)
+    both.accesses = {node: list(accesses) for node, accesses in reader.accesses.items()}
+    both.members = dict(reader.members)
+    for node in producer.members:
+        accesses = both.accesses[node]
+        once = len(accesses) == 1 and node.accepts(accesses[0], both.grid)
+        if not node.inline and not once:
+            return None
+        both.join(node)
+    both.members = _in_order(both.members, position)
+    both.reading = len(both.reads)
+    return both if both.reading <= max(MOST_SOURCES, reader.reading) else None
+
+
+def _in_order(members: Iterable[Node], position: dict[Node, int]) -> dict[Node, None]:
+    """Return ``members``, each after all that need it."""
+    return dict.fromkeys(sorted(members, key=position.__getitem__, reverse=True))
+
+
 def _alike(one: FusionGroup, other: FusionGroup) -> bool:
     """Whether at least half of what one of the groups reads is read by the other too."""
     if any(isinstance(node, Blocks | SeveralOfBlock) for node in other.members):
@@ -84,8 +145,7 @@ def _together(one: FusionGroup, other: FusionGroup, position: dict[Node, int]) -
     for node, accesses in other.accesses.items():
         known = both.accesses.setdefault(node, [])
         known += [access for access in accesses if access not in known]
-    members = {**one.members, **other.members}
-    both.members = dict.fromkeys(sorted(members, key=position.__getitem__, reverse=True))
+    both.members = _in_order({**one.members, **other.members}, position)
     both.reading = len(both.reads)
     return both
 
