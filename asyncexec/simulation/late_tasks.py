@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.config.checks import whole_number
+from asyncexec.config.fields import nearest
 from asyncexec.errors import OptionError
 from asyncexec.plan.late import of_shape, resolved
 from asyncexec.plan.plan import Plan
@@ -49,14 +50,13 @@ def with_late_tasks(plan: Plan, late_tasks: Mapping[str, int]) -> Plan:
     late = [s.name for s in plan.stages if s.late is not None and s.late.reads_values]
     for name, tasks in late_tasks.items():
         if name not in late:
-            close = get_close_matches(name, late, n=1)
+            close = nearest(name, late)
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise OptionError(
                 f"simulation: late_tasks has a number for {name!r}; {hint}The stages that need one are: "
                 f"{', '.join(late) or 'none'}"
             )
-        if tasks < 0:
-            raise OptionError(f"simulation: late_tasks[{name!r}] must not be negative, not {tasks}")
+        whole_number(tasks, f"simulation: late_tasks[{name!r}]", least=0)
     if missing := [name for name in late if name not in late_tasks]:
         example = ", ".join(f"{name!r}: 100" for name in missing)
         raise OptionError(

@@ -69,7 +69,7 @@ def test_a_number_that_is_missing_is_asked_for():
     [
         ({"fetsh": 1, "fetch": 1}, "did you mean 'fetch'"),
         ({"clean": 1, "fetch": 1}, "The stages that need one are: fetch"),
-        ({"fetch": -1}, "must not be negative"),
+        ({"fetch": -1}, "must be a whole number of at least 0"),
     ],
 )
 def test_a_number_for_another_stage_or_below_0_is_refused(numbers, says):
