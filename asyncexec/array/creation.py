@@ -273,6 +273,11 @@ def linspace(
     array([0.  , 0.25, 0.5 , 0.75, 1.  ])
     >>> xp.linspace(0, 1, 4, endpoint=False).compute()
     array([0.  , 0.25, 0.5 , 0.75])
+
+    Raises
+    ------
+    ValueError
+        If ``num`` is negative.
     """
     _check_device(device)
     if num < 0:

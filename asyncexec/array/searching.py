@@ -27,6 +27,11 @@ def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
 
     >>> xp.argmax(xp.asarray([[3, 9], [9, 5]])).compute()
     array(1)
+
+    Raises
+    ------
+    ValueError
+        If there are no elements to choose from.
     """
     return _found("argmax", x, axis, largest=True, keepdims=keepdims)
 
@@ -36,6 +41,11 @@ def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
 
     >>> xp.argmin(xp.asarray([[3, 9], [1, 5]]), axis=0).compute()
     array([1, 1])
+
+    Raises
+    ------
+    ValueError
+        If there are no elements to choose from.
     """
     return _found("argmin", x, axis, largest=False, keepdims=keepdims)
 

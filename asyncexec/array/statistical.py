@@ -130,10 +130,18 @@ def var(
 ) -> Array:
     """Return the variance along ``axis``: squared deviations, divided by the number of elements less ``correction``.
 
+    Partial results are merged as in Chan, Golub, LeVeque (1983), so that no precision is lost where the mean is large;
+    integers make float64. Other parameters as for :func:`sum`.
+
     >>> xp.var(xp.asarray([1.0, 2.0, 3.0])).compute()
     array(0.66666667)
     >>> xp.var(xp.asarray([1.0, 2.0, 3.0]), correction=1).compute()
     array(1.)
+
+    Raises
+    ------
+    TypeError
+        If the elements are complex.
     """
     return _variance(
         "var", x, axis=axis, correction=correction, keepdims=keepdims, split_every=split_every
@@ -149,7 +157,7 @@ def std(
     keepdims: bool = False,
     split_every: int | None = None,
 ) -> Array:
-    """Return the standard deviation along ``axis``; parameters as for :func:`var`.
+    """Return the standard deviation along ``axis``: the root of :func:`var`, with its parameters and errors.
 
     >>> xp.std(xp.asarray([1.0, 2.0, 3.0, 4.0, 5.0]), correction=0).compute()
     array(1.41421356)

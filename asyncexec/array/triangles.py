@@ -18,6 +18,11 @@ def tril(x: Array, /, *, k: int = 0) -> Array:
     array([[1, 0, 0],
            [1, 1, 0],
            [1, 1, 1]], dtype=int8)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two axes.
     """
     return _triangular("tril", x, k, lower=True)
 
@@ -29,6 +34,11 @@ def triu(x: Array, /, *, k: int = 0) -> Array:
     array([[0, 1, 1],
            [0, 0, 1],
            [0, 0, 0]], dtype=int8)
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two axes.
     """
     return _triangular("triu", x, k - 1, lower=False)
 
