@@ -17,7 +17,7 @@ class BeamHandle(Future[Any]):
     Parameters
     ----------
     call : callable
-    near : bool
+    in_process : bool
         True if its start is known at once. If not, it may have started at any time, so it is never certain that it was
         cancelled before.
 
@@ -25,9 +25,9 @@ class BeamHandle(Future[Any]):
     ----------
     begun : bool
         True if it is known to have started.
-    unwanted : bool
+    abandoned : bool
         True if it was cancelled, though it may be running.
-    on_unwanted : callable
+    on_abandoned : callable
         Called when it is cancelled.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
 from functools import partial
@@ -13,10 +13,9 @@ from typing import Any
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.beam.handles import BeamHandle
-from asyncexec.backends.beam.stores import CallFiles, InProcessCalls, run_element
+from asyncexec.backends.beam.options import BeamOptions
+from asyncexec.backends.beam.stores import CallStore, run_element
 from asyncexec.errors import BackendError
-
-type Options = Mapping[str, Any]
 
 
 class CallsPipeline:
@@ -25,18 +24,10 @@ class CallsPipeline:
     Parameters
     ----------
     name : str
-        A unique name.
-    calls : mapping of str to CallHandle
-        The handles by element.
-    place : ThisProcess or Storage
-        The store of calls and answers.
-    runner : str
-    options : mapping
-        The options of the runner.
-    poll_seconds : float
-        The seconds between looks for answers.
-    cancels : bool
-        True if its runner can cancel a pipeline: direct runners cannot, and may wait for ever when asked to.
+        A unique name, which the names of its elements begin with.
+    handles : sequence of BeamHandle
+    store : InProcessCalls or CallFiles
+    options : BeamOptions
     ended : callable
         Called with this pipeline when it has ended, in a thread of its own.
     """
@@ -44,27 +35,21 @@ class CallsPipeline:
     def __init__(
         self,
         name: str,
-        calls: Mapping[str, BeamHandle],
+        handles: Sequence[BeamHandle],
         *,
-        store: InProcessCalls | CallFiles,
-        runner: str,
-        options: Options,
-        poll_seconds: float,
-        cancels: bool,
+        store: CallStore,
+        options: BeamOptions,
         ended: Callable[[CallsPipeline], None],
     ) -> None:
         self._name = name
-        self._calls = calls
+        self._calls = {f"{name}-{number}": handle for number, handle in enumerate(handles)}
         self._store = store
-        self._runner = runner
         self._options = options
-        self._poll_seconds = poll_seconds
-        self._cancels = cancels
         self._ended = ended
         self._result: Any = None
         self._stopping = threading.Event()
         self._cancelled = False
-        for handle in calls.values():
+        for handle in handles:
             handle.on_abandoned = self._stop_if_unused
 
     def start(self) -> None:
@@ -73,7 +58,9 @@ class CallsPipeline:
 
     def stop(self) -> None:
         """Cancel the pipeline, if its runner can."""
-        if self._cancels:
+        if (
+            not self._options.direct
+        ):  # Direct runners cannot cancel, and may wait for ever when asked to.
             self._stopping.set()
 
     def prevent_start(self) -> None:
@@ -93,7 +80,7 @@ class CallsPipeline:
             running = future_of(self._run, name=f"asyncexec-{self._name}-run")
             done = threading.Event()
             running.add_done_callback(lambda _: done.set())
-            while not done.wait(self._poll_seconds):
+            while not done.wait(self._options.poll_interval):
                 with suppress(
                     OSError
                 ):  # Storage may fail for a moment; what matters is the last look.
@@ -118,7 +105,8 @@ class CallsPipeline:
         beam: Any = import_module("apache_beam")
         options = beam.options.pipeline_options.PipelineOptions
         pipeline = beam.Pipeline(
-            runner=self._runner, options=options.from_dictionary(dict(self._options))
+            runner=self._options.runner,
+            options=options.from_dictionary(dict(self._options.options or {})),
         )
         names = list(self._calls)
         # This does what Create does, at two thirds of the cost on a direct runner.
@@ -147,11 +135,6 @@ class CallsPipeline:
         if any(handle.begun for handle in self._calls.values()):
             return CallLostError(self._name, f"its pipeline failed: {error}")
         return BackendError(
-            f"executor 'beam': {self._runner!r} does not run pipelines with these options: "
+            f"executor 'beam': {self._options.runner!r} does not run pipelines with these options: "
             f"{type(error).__name__}: {error}"
         )
-
-
-def by_element(prefix: str, handles: Sequence[BeamHandle]) -> dict[str, BeamHandle]:
-    """Return the handles by the names of their elements."""
-    return {f"{prefix}-{number}": handle for number, handle in enumerate(handles)}

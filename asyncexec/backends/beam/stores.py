@@ -11,33 +11,13 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.beam import files
 from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 
 if TYPE_CHECKING:
     from asyncexec.backends.beam.handles import BeamHandle
-
-
-class CallStore(Protocol):
-    """The worker's view of a store; picklable."""
-
-    def begin(self, name: str) -> Callable[[], Any] | None:
-        """Return the call to make; None if it was started before, or cancelled."""
-        ...
-
-    def answer(self, name: str, data: Any) -> None:
-        """Store the answer of a call."""
-        ...
-
-
-def run_element(name: str, store: CallStore) -> str:
-    """Make the call of an element; it does not raise, so that Beam does not retry it."""
-    call = store.begin(name)
-    if call is not None:
-        store.answer(name, call())
-    return name
 
 
 # The calls that have not ended, in the driver's process, where local runners run elements.
@@ -159,3 +139,14 @@ class CallFiles:
 
     def _write(self, name: str, kind: str, data: bytes) -> None:
         files.write(self._path(f"{name}.{kind}"), data)
+
+
+type CallStore = InProcessCalls | CallFiles
+
+
+def run_element(name: str, store: CallStore) -> str:
+    """Make the call of an element; it does not raise, so that Beam does not retry it."""
+    call = store.begin(name)
+    if call is not None:
+        store.answer(name, call())
+    return name

@@ -11,8 +11,8 @@ from typing import Any
 
 from asyncexec.backends.beam.handles import BeamHandle
 from asyncexec.backends.beam.options import BeamOptions
-from asyncexec.backends.beam.pipeline import CallsPipeline, by_element
-from asyncexec.backends.beam.stores import CallFiles, InProcessCalls
+from asyncexec.backends.beam.pipeline import CallsPipeline
+from asyncexec.backends.beam.stores import CallFiles, CallStore, InProcessCalls
 from asyncexec.backends.contract import Capabilities
 
 END_SECONDS = 10.0
@@ -24,7 +24,7 @@ class BeamSystem:
     def __init__(self, options: BeamOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self._options = options
-        self._store: InProcessCalls | CallFiles = InProcessCalls()
+        self._store: CallStore = InProcessCalls()
         self._running: set[CallsPipeline] = set()
         self._closed = False
 
@@ -77,15 +77,11 @@ class BeamSystem:
             self._store.close()
 
     def _start(self, handles: Sequence[BeamHandle]) -> None:
-        name = f"beam-{uuid.uuid4().hex[:12]}"
         pipeline = CallsPipeline(
-            name,
-            by_element(name, handles),
+            f"beam-{uuid.uuid4().hex[:12]}",
+            handles,
             store=self._store,
-            runner=self._options.runner,
-            options=self._options.options or {},
-            poll_seconds=self._options.poll_interval,
-            cancels=not self._options.direct,
+            options=self._options,
             ended=self._ended,
         )
         self._running.add(pipeline)

@@ -31,13 +31,7 @@ def encode_stop_request(request: StopRequest) -> bytes:
 
 
 def decode_stop_request(body: bytes) -> StopRequest:
-    """Decode a request.
-
-    Raises
-    ------
-    ValueError, TypeError, KeyError
-        If it is something else.
-    """
+    """Decode a request; raises ValueError, TypeError or KeyError if it is something else."""
     content = json.loads(body)
     return StopRequest(str(content["call"]), frozenset(int(attempt) for attempt in content["stop"]))
 

@@ -89,10 +89,7 @@ class LithopsConfiguration:
 def complete_configuration(options: LithopsOptions) -> LithopsConfiguration:
     """Complete the configuration the way Lithops does, with the settings that this engine needs.
 
-    Raises
-    ------
-    OptionError
-        If Lithops refuses it.
+    Raises OptionError if Lithops refuses it.
     """
     chosen = _loaded(options.config)
     general = chosen["lithops"] = dict(chosen.get("lithops") or {})

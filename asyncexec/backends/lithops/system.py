@@ -8,8 +8,7 @@ from typing import Any
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.lithops.configuration import LithopsConfiguration
-from asyncexec.backends.lithops.executor import LithopsExecutor
-from asyncexec.backends.lithops.handles import LithopsHandle
+from asyncexec.backends.lithops.executor import LithopsExecutor, LithopsHandle
 from asyncexec.backends.lithops.watcher import HandleWatcher
 from asyncexec.errors import AsyncexecError, BackendError
 from asyncexec.worker.remote_batch import RemoteBatch

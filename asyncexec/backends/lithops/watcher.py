@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from asyncexec.backends.lithops.handles import LithopsHandle
+from asyncexec.backends.lithops.executor import LithopsHandle
 
 _POLL_SECONDS = 0.01
 

@@ -18,10 +18,7 @@ _SETUP = (
 async def connected_client(client: Any) -> AsyncGenerator[Any]:
     """Yield the given client, or one made of the user's configuration, which is closed at the end.
 
-    Raises
-    ------
-    ConfigurationError
-        If there are no credentials.
+    Raises ConfigurationError if there are no credentials.
     """
     if client is not None:
         yield client

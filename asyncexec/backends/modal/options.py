@@ -154,13 +154,7 @@ def longest_call(timeout: float | None, batch_limit: int) -> int:
 
 
 def gpu_of(kind: str | Sequence[str] | None, count: int | None) -> str | list[str] | None:
-    """Return the request for GPUs in Modal's notation.
-
-    Raises
-    ------
-    OptionError
-        If the two options do not go together.
-    """
+    """Return the request for GPUs in Modal's notation; raises OptionError if the two options do not go together."""
     if kind is None:
         return f"any:{count}" if count else None
     if count == 0:
