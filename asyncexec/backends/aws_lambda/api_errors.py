@@ -8,6 +8,7 @@ from enum import Enum
 class ApiErrorKind(Enum):
     """The meaning of an error of the API for the call."""
 
+    UNREACHABLE = "not run, as the request has not reached Lambda"
     BUSY = "not run, and may be sent again in a moment"
     TOO_LARGE = "not run, and never will be in one piece"
     LOST = "nobody knows whether it has run"
@@ -58,6 +59,35 @@ _ADVICE = {
     "(`asyncexec lambda package` builds it)",
     "UnrecognizedClientException": "Check the credentials, and the region they are for",
 }
+
+
+def code_of(error: Exception) -> tuple[str, int]:
+    """Return the code and HTTP status of an error response of the service; ``("", 0)`` for any other error."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return "", 0
+    code = str(response.get("Error", {}).get("Code", ""))
+    return code or "Unknown", int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def kind_of(error: Exception) -> ApiErrorKind:
+    """Return the meaning of an error of a client, with an answer of the service or without."""
+    from botocore.exceptions import (
+        ConnectTimeoutError,
+        EndpointConnectionError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        TokenRetrievalError,
+    )
+
+    code, status = code_of(error)
+    if code:
+        return classify_api_error(code, status)
+    if isinstance(error, ConnectTimeoutError | EndpointConnectionError):
+        return ApiErrorKind.UNREACHABLE
+    if isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError):
+        return ApiErrorKind.BROKEN
+    return ApiErrorKind.LOST
 
 
 def classify_api_error(code: str, status: int) -> ApiErrorKind:

@@ -1,18 +1,21 @@
 """Outcomes of calls whose function did not answer: a timeout, a dead sandbox, an error of the handler.
 
 Lambda reports these as JSON, ``{"errorType": …, "errorMessage": …, "stackTrace": […]}``, and by the wording of its
-messages.
+messages. Of several attempts, the log shows which one ended the sandbox: a worker marks the start of each there.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from asyncexec.backends.aws_lambda.start_marks import StartMark, last_start_mark, out_of_memory
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+
+_MARK = re.compile(r"^asyncexec: attempt (\d+) starts at (\d+\.\d+) on (.+?)\s*$", re.MULTILINE)
+_REPORT = re.compile(r"Memory Size: (\d+) MB\s+Max Memory Used: (\d+) MB")
 
 # Errors of the deployment, with which nothing can ever run.
 _UNUSABLE = frozenset(
@@ -26,28 +29,21 @@ _UNUSABLE = frozenset(
 )
 
 
+class StartMark(NamedTuple):
+    """The start of an attempt."""
+
+    attempt: int
+    at: float
+    worker: str
+
+
 def outcomes_of(
     payload: bytes, log: str, *, attempts: Collection[int], function: str, running: StartMark
 ) -> list[Outcome]:
-    """Return the outcomes of a call's attempts.
+    """Return the outcomes of a call's ``attempts``; raises BackendError if the function as deployed cannot be used.
 
-    Parameters
-    ----------
-    payload : bytes
-        The answer of Lambda.
-    log : str
-        The end of the function's log.
-    attempts : collection of int
-        The attempts of the call without an outcome, in order.
-    function : str
-        For messages.
-    running : Mark
-        The attempt that was running as far as the driver knows; the log may know better.
-
-    Raises
-    ------
-    BackendError
-        If the function cannot be used as it is deployed.
+    ``payload`` is the answer of Lambda, ``log`` the end of the function's log, and ``running`` the attempt that was
+    running as far as the driver knows; the log may know better.
     """
     details = _parse(payload)
     kind, message = str(details.get("errorType", "")), str(details.get("errorMessage", ""))
@@ -108,3 +104,23 @@ def _status_and_error(
         message=f"function {function!r}: {message}",
         traceback=f"{text}{kind}: {message}",
     )
+
+
+def start_line(mark: StartMark) -> str:
+    """Return the line that a worker writes to its log."""
+    return f"asyncexec: attempt {mark.attempt} starts at {mark.at:.6f} on {mark.worker}\n"
+
+
+def last_start_mark(log: str) -> StartMark | None:
+    """Return the last start in the end of a log; None if there is none."""
+    found = _MARK.findall(log)
+    if not found:
+        return None
+    attempt, at, worker = found[-1]
+    return StartMark(int(attempt), float(at), worker)
+
+
+def out_of_memory(log: str) -> bool:
+    """Return whether Lambda's report at the end of a log shows that the sandbox used all of its memory."""
+    found = _REPORT.search(log)
+    return found is not None and int(found[2]) >= int(found[1])

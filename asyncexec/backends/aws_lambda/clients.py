@@ -1,4 +1,4 @@
-"""The AWS clients that the driver uses, and the meaning of their errors."""
+"""The AWS clients that the driver uses, and how they connect."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from asyncexec.backends.adapters.system_thread import SystemThread
+from asyncexec.backends.aws_lambda.options import LambdaOptions
 from asyncexec.errors import BackendError, OptionError
 
 CONNECT_SECONDS = 10.0
@@ -24,32 +25,11 @@ class Clients(NamedTuple):
     objects: Any
 
 
-async def create_clients(
-    stack: AsyncExitStack,
-    *,
-    region: str | None,
-    profile: str | None,
-    endpoint_url: str | None,
-    max_connections: int,
-    bucket: bool,
-) -> Clients:
+async def create_clients(stack: AsyncExitStack, options: LambdaOptions) -> Clients:
     """Create clients, which are closed with ``stack``.
 
-    Parameters
-    ----------
-    stack : AsyncExitStack
-    region, profile, endpoint_url : str, optional
-    most : int
-        The number of connections that each may have.
-    bucket : bool
-        True if a client of S3 is needed too.
-
-    Raises
-    ------
-    OptionError
-        If region or profile are missing or unknown.
-    BackendError
-        If a client cannot be created for another reason.
+    Raises OptionError if region or profile are missing or unknown, and BackendError if a client cannot be created for
+    another reason.
     """
     from botocore.exceptions import (
         BotoCoreError,
@@ -57,14 +37,15 @@ async def create_clients(
         ProfileNotFound,
     )
 
+    bucket = options.bucket is not None
     thread = SystemThread("aws-lambda")
     try:
         # This imports and reads megabytes of JSON, so not in the event loop.
-        session = await thread.run(partial(_session, profile, objects=bucket))
+        session = await thread.run(partial(_session, options.profile, objects=bucket))
         enter = stack.enter_async_context
-        arguments = {"region_name": region, "config": _config(max_connections)}
+        arguments = {"region_name": options.region, "config": _config(options.max_workers)}
         functions = await enter(
-            session.create_client("lambda", endpoint_url=endpoint_url, **arguments)
+            session.create_client("lambda", endpoint_url=options.endpoint_url, **arguments)
         )
         objects = await enter(session.create_client("s3", **arguments)) if bucket else None
     except NoRegionError as error:
@@ -79,36 +60,6 @@ async def create_clients(
     finally:
         thread.end()
     return Clients(functions, objects)
-
-
-def code_of(error: Exception) -> tuple[str, int]:
-    """Return the code and HTTP status of an error response of the service; ``("", 0)`` for any other error."""
-    response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return "", 0
-    code = str(response.get("Error", {}).get("Code", ""))
-    return code or "Unknown", int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def is_no_connection(error: Exception) -> bool:
-    """Return whether the request never reached the service."""
-    from botocore.exceptions import (
-        ConnectTimeoutError,
-        EndpointConnectionError,
-    )
-
-    return isinstance(error, ConnectTimeoutError | EndpointConnectionError)
-
-
-def is_no_credentials(error: Exception) -> bool:
-    """Return whether there were no credentials to sign the request."""
-    from botocore.exceptions import (
-        NoCredentialsError,
-        PartialCredentialsError,
-        TokenRetrievalError,
-    )
-
-    return isinstance(error, NoCredentialsError | PartialCredentialsError | TokenRetrievalError)
 
 
 def _session(profile: str | None, *, objects: bool) -> Any:

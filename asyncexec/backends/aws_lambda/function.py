@@ -17,14 +17,9 @@ from typing import Any
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
-from asyncexec.backends.aws_lambda.api_errors import ApiErrorKind, advice_for, classify_api_error
-from asyncexec.backends.aws_lambda.call_errors import outcomes_of
-from asyncexec.backends.aws_lambda.clients import (
-    code_of,
-    create_clients,
-    is_no_connection,
-    is_no_credentials,
-)
+from asyncexec.backends.aws_lambda.api_errors import ApiErrorKind, advice_for, code_of, kind_of
+from asyncexec.backends.aws_lambda.call_errors import StartMark, outcomes_of
+from asyncexec.backends.aws_lambda.clients import create_clients
 from asyncexec.backends.aws_lambda.deployment import Deployment, check_deployment
 from asyncexec.backends.aws_lambda.envelope import (
     StoredObject,
@@ -34,7 +29,6 @@ from asyncexec.backends.aws_lambda.envelope import (
 )
 from asyncexec.backends.aws_lambda.options import LambdaOptions
 from asyncexec.backends.aws_lambda.payloads import Bucket, Payloads
-from asyncexec.backends.aws_lambda.start_marks import StartMark
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome
@@ -58,6 +52,9 @@ class LambdaFunction:
         self._numbers = itertools.count(1)
         self._client: Any = None
         self._payloads = Payloads(None, None)
+        self._target = {"FunctionName": options.function_name}
+        if options.qualifier:
+            self._target["Qualifier"] = options.qualifier
 
     @property
     def slots(self) -> int:
@@ -68,14 +65,7 @@ class LambdaFunction:
         """Connect, and check that the function exists and fits the options."""
         options = self._options
         async with AsyncExitStack() as stack:
-            clients = await create_clients(
-                stack,
-                region=options.region,
-                profile=options.profile,
-                endpoint_url=options.endpoint_url,
-                max_connections=options.max_workers,
-                bucket=options.bucket is not None,
-            )
+            clients = await create_clients(stack, options)
             self._client = clients.functions
             bucket = None if options.bucket is None else Bucket.parse(options.bucket)
             self._payloads = Payloads(bucket, clients.objects)
@@ -116,16 +106,12 @@ class LambdaFunction:
 
     async def invoke(self, event: bytes) -> tuple[bytes, bool, str, str]:
         """Invoke the function; return its payload, whether that is an error, the log's end and the request's id."""
-        options = self._options
-        qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
         response = await self._client.invoke(
-            FunctionName=options.function_name,
+            **self._target,
             InvocationType="RequestResponse",
             LogType="Tail",
-            Payload=io.BytesIO(
-                event
-            ),  # This is read in pieces, so that the event loop is not blocked.
-            **qualifier,
+            # This is read in pieces, so that the event loop is not blocked.
+            Payload=io.BytesIO(event),
         )
         async with response["Payload"] as body:
             payload: bytes = await body.read()
@@ -152,11 +138,8 @@ class LambdaFunction:
         from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
         options = self._options
-        qualifier = {"Qualifier": options.qualifier} if options.qualifier else {}
         try:
-            configuration = await self._client.get_function_configuration(
-                FunctionName=options.function_name, **qualifier
-            )
+            configuration = await self._client.get_function_configuration(**self._target)
         except (NoCredentialsError, PartialCredentialsError) as error:
             raise ConfigurationError(
                 f"executor 'aws-lambda' finds no credentials ({error}). Run `aws configure`, or set AWS_ACCESS_KEY_ID "
@@ -201,14 +184,8 @@ class _Invocation:
     async def make(self, event: bytes) -> bytes | StoredObject:
         """Invoke the function, and return its answer.
 
-        Raises
-        ------
-        _EndedError
-            If the function did not answer.
-        BusyError, TooLargeError
-            If it was not run.
-        BackendError
-            If it cannot be run.
+        Raises _EndedError if the function did not answer, BusyError or TooLargeError if it was not run, and
+        BackendError if it cannot be run.
         """
         self._sent_at = time.time()
         timer = asyncio.get_running_loop().call_later(START_SECONDS, self._started)
@@ -241,10 +218,9 @@ class _Invocation:
 
     def _classify(self, error: Exception) -> Exception:
         """Return the exception to raise for an error of the client."""
-        code, status = code_of(error)
-        if not code and is_no_connection(error):
+        kind = kind_of(error)
+        if kind is ApiErrorKind.UNREACHABLE:
             return BusyError(f"Lambda cannot be reached: {error}")
-        kind = classify_api_error(code, status) if code else _kind_without_answer(error)
         if kind is ApiErrorKind.BUSY:
             return BusyError(f"Lambda is busy: {error}")
         if kind is ApiErrorKind.TOO_LARGE:
@@ -255,11 +231,7 @@ class _Invocation:
         if kind is ApiErrorKind.BROKEN:
             return BackendError(
                 f"executor 'aws-lambda': function {self._function.name!r} cannot be invoked: {error}. "
-                f"{advice_for(code)}"
+                f"{advice_for(code_of(error)[0])}"
             )
         self._started()  # It may have started: then only the first attempt of the batch counts as lost while running.
         return error
-
-
-def _kind_without_answer(error: Exception) -> ApiErrorKind:
-    return ApiErrorKind.BROKEN if is_no_credentials(error) else ApiErrorKind.LOST

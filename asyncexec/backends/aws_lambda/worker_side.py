@@ -12,6 +12,7 @@ import time
 from functools import cache
 from typing import Any
 
+from asyncexec.backends.aws_lambda.call_errors import StartMark, start_line
 from asyncexec.backends.aws_lambda.envelope import (
     LARGEST_BYTES,
     ObjectLocation,
@@ -21,7 +22,6 @@ from asyncexec.backends.aws_lambda.envelope import (
     sha256,
     unpack_call,
 )
-from asyncexec.backends.aws_lambda.start_marks import StartMark, start_line
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.memory import format_bytes

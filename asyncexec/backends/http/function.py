@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import pickle
-import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,19 +17,21 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
-from asyncexec.backends.http.frames import FrameType, HttpFrames, decode_header
-from asyncexec.backends.http.options import HttpOptions
-from asyncexec.backends.http.responses import error_of
-from asyncexec.backends.http.signing import HEADER, signature
-from asyncexec.backends.http.stop_requests import (
-    MEDIA_TYPE as STOP_MEDIA_TYPE,
+from asyncexec.backends.http.messages import (
+    STOP_TYPE,
+    FrameType,
+    HttpFrames,
     StopRequest,
-    StopRequests,
+    decode_header,
     decode_stopped,
     encode_stop_request,
 )
+from asyncexec.backends.http.options import HttpOptions
+from asyncexec.backends.http.responses import check_function, error_of, json_object
+from asyncexec.backends.http.signing import HEADER, signature
+from asyncexec.backends.http.stop_requests import StopRequests
 from asyncexec.backends.http.tokens import TokenCache
-from asyncexec.errors import BackendError, OptionError
+from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome
 from asyncexec.plan.memory import format_bytes, parse_bytes
 from asyncexec.worker.control import StopResult
@@ -47,7 +47,6 @@ SILENCE_SECONDS = 30.0
 # Shorter than servers keep idle connections (gunicorn: 2 s), so that none is used that is just being closed.
 KEEPALIVE_SECONDS = 1.5
 STOP_ANSWER_SECONDS = 0.5
-VERSION = 1
 
 
 class HttpFunction:
@@ -136,7 +135,7 @@ class HttpFunction:
         with anyio.move_on_after(STOP_ANSWER_SECONDS):
             try:
                 response = await self._send(
-                    "POST", encode_stop_request(request), media_type=STOP_MEDIA_TYPE
+                    "POST", encode_stop_request(request), media_type=STOP_TYPE
                 )
                 stopped = decode_stopped(await response.aread())
                 await response.aclose()
@@ -206,7 +205,7 @@ class HttpFunction:
             response = await self._send("GET", b"")
             try:
                 await _check_response(response, url)
-                found = _json(await response.aread())
+                found = json_object(await response.aread()) or {}
             finally:
                 await response.aclose()
         except BusyError as error:
@@ -215,7 +214,7 @@ class HttpFunction:
             return  # The function exists and is busy: the calls will find out the rest.
         except (httpx.HTTPError, OSError) as error:
             raise BackendError(f"executor 'http': {url} does not answer: {error}") from error
-        _check(found, url, timeout=self._options.timeout)
+        check_function(found, url, timeout=self._options.timeout)
 
 
 def _client(options: HttpOptions) -> Any:
@@ -273,31 +272,3 @@ def _report_one_started(batch: Batch, context: CallContext, worker: str) -> None
     for job in batch.jobs:
         if context.started(job.attempt, worker):
             return
-
-
-def _json(body: bytes) -> Mapping[str, Any]:
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _check(found: Mapping[str, Any], url: str, *, timeout: float | None) -> None:
-    where = f"executor 'http': the function at {url}"
-    if found.get("asyncexec") != VERSION:
-        raise BackendError(
-            f"{where} is not asyncexec.backends.http.worker_side:handle in the engine's version: deploy it there"
-        )
-    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if found.get("python") != ours:
-        raise BackendError(
-            f"{where} runs Python {found.get('python')}, and functions that are sent from Python {ours} do not "
-            f"work there. Deploy it with Python {ours}"
-        )
-    limit = found.get("seconds")
-    if timeout is not None and isinstance(limit, int | float) and timeout > limit:
-        raise OptionError(
-            f"{where} is ended by its platform after {limit:g} s, and timeout is {timeout:g} s. "
-            f"Ask for less, or deploy it with a longer timeout (gcloud run deploy --timeout)"
-        )

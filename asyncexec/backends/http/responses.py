@@ -1,13 +1,16 @@
-"""Classify the responses of a function that are not the stream of a call."""
+"""The meaning of a function's responses that are not the stream of a call."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
+from typing import Any
 
 from asyncexec.backends.adapters.service_calls import BusyError, TooLargeError
+from asyncexec.backends.http.messages import VERSION
 from asyncexec.backends.http.signing import SECRET_VARIABLE
-from asyncexec.errors import BackendError
+from asyncexec.errors import BackendError, OptionError
 
 _BUSY = frozenset({429, 503})
 
@@ -40,16 +43,39 @@ def error_of(url: str, status: int, headers: Mapping[str, str], body: bytes) -> 
     return ConnectionError(f"{where}{reason}")
 
 
-def _reason(body: bytes) -> str:
+def check_function(found: Mapping[str, Any], url: str, *, timeout: float | None) -> None:
+    """Check what a function says of itself: its version, its Python, and the seconds that a call may take."""
+    where = f"executor 'http': the function at {url}"
+    if found.get("asyncexec") != VERSION:
+        raise BackendError(
+            f"{where} is not asyncexec.backends.http.worker_side:handle in the engine's version: deploy it there"
+        )
+    ours = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if found.get("python") != ours:
+        raise BackendError(
+            f"{where} runs Python {found.get('python')}, and functions that are sent from Python {ours} do not "
+            f"work there. Deploy it with Python {ours}"
+        )
+    limit = found.get("seconds")
+    if timeout is not None and isinstance(limit, int | float) and timeout > limit:
+        raise OptionError(
+            f"{where} is ended by its platform after {limit:g} s, and timeout is {timeout:g} s. "
+            f"Ask for less, or deploy it with a longer timeout (gcloud run deploy --timeout)"
+        )
+
+
+def json_object(body: bytes) -> dict[str, Any] | None:
+    """Return the JSON object in a body; None if it is something else."""
     try:
-        content = json.loads(body)
+        found = json.loads(body)
     except ValueError:
-        content = None
-    reason = (
-        content.get("refused")
-        if isinstance(content, dict)
-        else body[:200].decode("utf-8", "replace")
-    )
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _reason(body: bytes) -> str:
+    content = json_object(body)
+    reason = body[:200].decode("utf-8", "replace") if content is None else content.get("refused")
     return f": {str(reason).strip()}" if reason else ""
 
 

@@ -6,50 +6,11 @@ attempts run on for nothing.
 
 from __future__ import annotations
 
-import json
-from typing import NamedTuple
-
 import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
-from asyncexec.backends.http.frames import CallHeader
+from asyncexec.backends.http.messages import CallHeader, StopRequest
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
-
-MEDIA_TYPE = "application/x-asyncexec-order"
-
-
-class StopRequest(NamedTuple):
-    """The attempts to stop, and the worker's name of their call."""
-
-    call: str
-    attempts: frozenset[int]
-
-
-def encode_stop_request(request: StopRequest) -> bytes:
-    """Encode a request."""
-    return json.dumps({"call": request.call, "stop": sorted(request.attempts)}).encode()
-
-
-def decode_stop_request(body: bytes) -> StopRequest:
-    """Decode a request; raises ValueError, TypeError or KeyError if it is something else."""
-    content = json.loads(body)
-    return StopRequest(str(content["call"]), frozenset(int(attempt) for attempt in content["stop"]))
-
-
-def encode_stopped(stopped: StopResult | None) -> bytes:
-    """Encode the answer to a request; None if the call is not known."""
-    return json.dumps({"stopped": stopped}).encode()
-
-
-def decode_stopped(body: bytes) -> StopResult | None:
-    """Decode the answer to a request; None also if it is something else."""
-    try:
-        not_started, left = json.loads(body)["stopped"]
-        return StopResult(
-            [int(attempt) for attempt in not_started], [int(attempt) for attempt in left]
-        )
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 class StopRequests:

@@ -23,20 +23,19 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from asyncexec.backends.http.frames import (
-    MEDIA_TYPE,
+from asyncexec.backends.http.messages import (
+    FRAMES_TYPE,
+    STOP_TYPE,
+    VERSION,
     CallHeader,
     Frame,
     FrameType,
+    decode_stop_request,
     encode_frame,
     encode_header,
-)
-from asyncexec.backends.http.signing import HEADER, SECRET_VARIABLE, is_signed
-from asyncexec.backends.http.stop_requests import (
-    MEDIA_TYPE as STOP_MEDIA_TYPE,
-    decode_stop_request,
     encode_stopped,
 )
+from asyncexec.backends.http.signing import HEADER, SECRET_VARIABLE, is_signed
 from asyncexec.worker.control import BatchControl, StopResult
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
@@ -44,7 +43,6 @@ if TYPE_CHECKING:
     from flask import Request, Response
 
 TRUST_VARIABLE = "ASYNCEXEC_HTTP_TRUST_PLATFORM"
-VERSION = 1
 HEARTBEAT_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
@@ -90,12 +88,12 @@ def respond(method: str, media_type: str, signed: str | None, body: bytes) -> An
         return _json_answer(200, _description())
     if method != "POST":
         return _json_answer(405, {"refused": "calls are POST"})
-    if media_type == STOP_MEDIA_TYPE:
+    if media_type == STOP_TYPE:
         return Answer(200, "application/json", [encode_stopped(_stop_attempts(body))])
     call = pickle.loads(body)  # noqa: S301 - the caller may run code here, as was just checked
     if not isinstance(call, RemoteBatch):
         return _json_answer(400, {"refused": "this is no call of an engine"})
-    return Answer(200, MEDIA_TYPE, _frames(call))
+    return Answer(200, FRAMES_TYPE, _frames(call))
 
 
 def _refusal(signed: str | None, body: bytes) -> str | None:

@@ -10,7 +10,13 @@ pytest.importorskip("aiobotocore")
 
 from asyncexec.backends.aws_lambda import LambdaBackend, worker_side as aws_lambda_worker
 from asyncexec.backends.aws_lambda.api_errors import ApiErrorKind, classify_api_error
-from asyncexec.backends.aws_lambda.call_errors import outcomes_of
+from asyncexec.backends.aws_lambda.call_errors import (
+    StartMark,
+    last_start_mark,
+    out_of_memory,
+    outcomes_of,
+    start_line,
+)
 from asyncexec.backends.aws_lambda.deployment import Deployment, check_deployment
 from asyncexec.backends.aws_lambda.envelope import (
     LARGEST_BYTES,
@@ -26,12 +32,6 @@ from asyncexec.backends.aws_lambda.envelope import (
     sha256,
 )
 from asyncexec.backends.aws_lambda.payloads import Bucket
-from asyncexec.backends.aws_lambda.start_marks import (
-    StartMark,
-    last_start_mark,
-    out_of_memory,
-    start_line,
-)
 from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.registry import make_backend
 from asyncexec.errors import BackendError, ConfigurationError, OptionError

@@ -16,7 +16,7 @@ import asyncexec as ax
 from asyncexec.backends.adapters.service_calls import BusyError, TooLargeError
 from asyncexec.backends.contract import AttemptSpec
 from asyncexec.backends.http import HttpBackend, worker_side as http_worker
-from asyncexec.backends.http.frames import (
+from asyncexec.backends.http.messages import (
     CallHeader,
     Frame,
     FrameType,

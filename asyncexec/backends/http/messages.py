@@ -1,4 +1,7 @@
-"""The frames that a worker streams back; the first byte is the type."""
+"""The messages between driver and worker: frames that a worker streams back, and requests to stop attempts.
+
+The first byte of a frame is its type.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,12 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from asyncexec.errors import BackendError
+from asyncexec.worker.control import StopResult
 from asyncexec.worker.framing import FrameReader, pack_frame
 
-MEDIA_TYPE = "application/x-asyncexec-frames"
+VERSION = 1
+FRAMES_TYPE = "application/x-asyncexec-frames"
+STOP_TYPE = "application/x-asyncexec-order"
 
 
 class FrameType(IntEnum):
@@ -83,3 +89,37 @@ class HttpFrames:
                 "executor 'http': the function answered with something else than frames. "
                 "It must be asyncexec.backends.http.worker_side:handle, in the engine's version"
             ) from error
+
+
+class StopRequest(NamedTuple):
+    """The attempts to stop, and the worker's name of their call."""
+
+    call: str
+    attempts: frozenset[int]
+
+
+def encode_stop_request(request: StopRequest) -> bytes:
+    """Encode a request."""
+    return json.dumps({"call": request.call, "stop": sorted(request.attempts)}).encode()
+
+
+def decode_stop_request(body: bytes) -> StopRequest:
+    """Decode a request; raises ValueError, TypeError or KeyError if it is something else."""
+    content = json.loads(body)
+    return StopRequest(str(content["call"]), frozenset(int(attempt) for attempt in content["stop"]))
+
+
+def encode_stopped(stopped: StopResult | None) -> bytes:
+    """Encode the answer to a request; None if the call is not known."""
+    return json.dumps({"stopped": stopped}).encode()
+
+
+def decode_stopped(body: bytes) -> StopResult | None:
+    """Decode the answer to a request; None also if it is something else."""
+    try:
+        not_started, left = json.loads(body)["stopped"]
+        return StopResult(
+            [int(attempt) for attempt in not_started], [int(attempt) for attempt in left]
+        )
+    except (ValueError, TypeError, KeyError):
+        return None
