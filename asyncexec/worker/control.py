@@ -52,28 +52,22 @@ class BatchControl:
     ----------
     attempts : iterable of int
         The ids of the batch's attempts.
-
-    Attributes
-    ----------
-    left : bool
-        Whether the thread has been left behind with the attempt it runs: nothing of the batch starts in it any more.
-    on_left : callable or None
-        Called, in the thread that calls :meth:`stop`, when that happens.
-    running : int or None
-        The attempt that runs now.
-    running_since : float
-        When the last attempt began, in seconds since the epoch.
     """
 
     __slots__ = ("_lock", "_saving", "_waiting", "left", "on_left", "running", "running_since")
 
     def __init__(self, attempts: Iterable[int]) -> None:
         self.left = False
+        """Whether the thread has been left behind with the attempt it runs: nothing of the batch starts in it any
+        more."""
         self.on_left: Callable[[], None] | None = None
+        """Called, in the thread that calls :meth:`stop`, when that happens."""
         self._lock = threading.Lock()
         self._waiting = set(attempts)
         self.running: int | None = None
+        """The attempt that runs now."""
         self.running_since = 0.0
+        """When the last attempt began, in seconds since the epoch."""
         self._saving = False
 
     # In the thread that runs the batch.

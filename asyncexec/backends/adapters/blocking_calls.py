@@ -18,27 +18,19 @@ from asyncexec.worker.remote_batch import NEEDS_PROGRAM
 
 
 class BlockingCall:
-    """A batch as one call of a blocking system, from the queue to its end.
-
-    Attributes
-    ----------
-    pending : set of int
-        The attempts without an outcome.
-    to_cancel : set of int
-        The attempts to cancel as soon as there is a handle: the system's thread is just submitting the call.
-    settled : asyncio.Event
-        Set when no attempt is pending.
-    local : LocalBatch or None
-        The batch itself, where it runs in this process.
-    """
+    """A batch as one call of a blocking system, from the queue to its end."""
 
     def __init__(self, program: StageProgram, jobs: Sequence[AttemptSpec], *, local: bool) -> None:
         self.program = program
         self.jobs = jobs
         self.pending = {job.attempt for job in jobs}
+        """The attempts without an outcome."""
         self.to_cancel: set[int] = set()
+        """The attempts to cancel as soon as there is a handle: the system's thread is just submitting the call."""
         self.settled = asyncio.Event()
+        """Set when no attempt is pending."""
         self.local = LocalBatch(program.runnable, jobs) if local else None
+        """The batch itself, where it runs in this process."""
         self.send_program = False
         self.handle: Handle | None = None
         self.sent_at = 0.0

@@ -20,15 +20,6 @@ class BeamHandle(Future[Any]):
     in_process : bool
         True if its start is known at once. If not, it may have started at any time, so it is never certain that it was
         cancelled before.
-
-    Attributes
-    ----------
-    begun : bool
-        True if it is known to have started.
-    abandoned : bool
-        True if it was cancelled, though it may be running.
-    on_abandoned : callable
-        Called when it is cancelled.
     """
 
     def __init__(self, call: Callable[[], Any], *, in_process: bool) -> None:
@@ -36,8 +27,11 @@ class BeamHandle(Future[Any]):
         self.call = call
         self._in_process = in_process
         self.abandoned = False
+        """True if it was cancelled, though it may be running."""
         self.begun = False
+        """True if it is known to have started."""
         self.on_abandoned: Callable[[], None] = _nothing
+        """Called when it is cancelled."""
         self._lock = Lock()
 
     def begin(self) -> bool:

@@ -12,14 +12,10 @@ class BackgroundTasks:
     """A task group inside a task of its own.
 
     A system is opened and closed in different cancel scopes, in which one task group could not be entered and exited.
-
-    Attributes
-    ----------
-    tasks : TaskGroup
-        The task group, after :meth:`start`.
     """
 
     tasks: TaskGroup
+    """The task group, after :meth:`start`."""
 
     def __init__(self) -> None:
         self._host: asyncio.Task[None] | None = None

@@ -38,19 +38,13 @@ class ScaleRetry:
 
 @dataclass(slots=True, kw_only=True)
 class AdaptiveScaling:
-    """Decides how many workers to request, from samples of the queue and the cluster.
-
-    Attributes
-    ----------
-    minimum, maximum : int
-        The bounds of the number of workers.
-    requested : int
-        The number of workers requested last.
-    """
+    """Decides how many workers to request, from samples of the queue and the cluster."""
 
     minimum: int
     maximum: int
+    """``minimum`` and ``maximum``: the bounds of the number of workers."""
     requested: int
+    """The number of workers requested last."""
     _waiting_since: float | None = None
     _idle_since: float | None = None
     _retry: ScaleRetry = field(default_factory=ScaleRetry)

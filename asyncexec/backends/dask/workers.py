@@ -44,19 +44,13 @@ class DaskWorker:
 
 
 class WorkerTable:
-    """The workers of a cluster, with their threads and resources.
-
-    Attributes
-    ----------
-    changed : asyncio.Event
-        Set, and replaced, whenever a call that could not be placed might be placed now.
-    workers : dict of str to DaskWorker
-        The workers by address.
-    """
+    """The workers of a cluster, with their threads and resources."""
 
     def __init__(self) -> None:
         self.workers: dict[str, DaskWorker] = {}
+        """The workers by address."""
         self.changed = asyncio.Event()
+        """Set, and replaced, whenever a call that could not be placed might be placed now."""
         self._killed: set[str] = set()
         self._avoided: frozenset[str] = frozenset()
         self._lives: dict[str, int] = {}

@@ -23,28 +23,18 @@ _POLL_SECONDS = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LithopsConfiguration:
-    """The configuration of Lithops, and the figures that the engine needs.
-
-    Attributes
-    ----------
-    config : mapping
-        The arguments of Lithops' executors; they may hold secrets.
-    place : str
-        The name of the compute backend in Lithops: "localhost", "aws_lambda" …
-    executors : int
-        The number of Lithops executors to use: on this machine each runs one job at a time.
-    calls : int
-        The number of calls that each runs at once.
-    memory_bytes : int or None
-        The memory of one call, if Lithops sets it.
-    options : LithopsOptions
-    """
+    """The configuration of Lithops, and the figures that the engine needs."""
 
     config: Mapping[str, Any] = field(repr=False)
+    """The arguments of Lithops' executors; they may hold secrets."""
     backend_name: str
+    """The name of the compute backend in Lithops: "localhost", "aws_lambda" …"""
     executors: int
+    """The number of Lithops executors to use: on this machine each runs one job at a time."""
     calls: int
+    """The number of calls that each runs at once."""
     memory_bytes: int | None
+    """The memory of one call, if Lithops sets it."""
     options: LithopsOptions
 
     @property

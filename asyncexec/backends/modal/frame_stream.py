@@ -12,30 +12,21 @@ from asyncexec.backends.adapters.calls import CallContext
 
 
 class FrameStream:
-    """The frames and the state of one call.
-
-    Attributes
-    ----------
-    call_id, container : str
-        Known as soon as a container has started the call.
-    dropped : set of int
-        Attempts that the container was requested not to start.
-    unwanted : bool
-        True if the call was cancelled.
-    error : Exception or None
-        The error that ended the call.
-    closed : anyio.Event
-        Set when the call has ended.
-    """
+    """The frames and the state of one call."""
 
     def __init__(self, context: CallContext) -> None:
         self.context = context
         self.call_id = ""
         self.container = ""
+        """``call_id`` and ``container``: known as soon as a container has started the call."""
         self.dropped: set[int] = set()
+        """Attempts that the container was requested not to start."""
         self.cancelled = False
+        """True if the call was cancelled."""
         self.error: Exception | None = None
+        """The error that ended the call."""
         self.closed = anyio.Event()
+        """Set when the call has ended."""
         self._frames: deque[bytes] = deque()
         self._changed = anyio.Event()
 

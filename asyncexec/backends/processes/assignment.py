@@ -49,21 +49,7 @@ class Freed:
 
 
 class Assignment:
-    """Jobs of one program in the hands of one worker.
-
-    Attributes
-    ----------
-    program : StageProgram
-    jobs : sequence of AttemptSpec
-    number : int
-        The batch's number at its worker, from 1; 0 while it waits for one.
-    done : int
-        How many rows have been taken in.
-    told : int
-        Position of the last job reported as started.
-    apart_from : set of str
-        Workers by which it is better not run.
-    """
+    """Jobs of one program in the hands of one worker."""
 
     __slots__ = (
         "_gone",
@@ -86,9 +72,13 @@ class Assignment:
         self.program = program
         self.jobs = jobs
         self.apart_from = apart_from
+        """Workers by which it is better not run."""
         self.number = 0
+        """The batch's number at its worker, from 1; 0 while it waits for one."""
         self.done = 0
+        """How many rows have been taken in."""
         self.told = -1
+        """Position of the last job reported as started."""
         self.revoked = False
         # Positions from `done` on: those that were asked to be cancelled, and those that have left already.
         self._unwanted: set[int] = set()

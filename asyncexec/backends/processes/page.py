@@ -62,13 +62,7 @@ class Sight(NamedTuple):
 
 
 class Page:
-    """The page, mapped from a file descriptor; both sides use this class.
-
-    Attributes
-    ----------
-    table, payload : memoryview
-        Where outcomes are left: their rows, and the bytes of their values and errors.
-    """
+    """The page, mapped from a file descriptor; both sides use this class."""
 
     def __init__(self, descriptor: int) -> None:
         self._map = mmap.mmap(descriptor, _PAGE_BYTES)
@@ -81,6 +75,7 @@ class Page:
         )
         self.table = self._whole[_ROWS_AT:_PAYLOAD_AT]
         self.payload = self._whole[_PAYLOAD_AT:]
+        """``table`` and ``payload``: where outcomes are left: their rows, and the bytes of their values and errors."""
 
     @staticmethod
     def create() -> int:

@@ -63,30 +63,20 @@ class Owner(Protocol):
 
 
 class ProcessWorker:
-    """A worker process; its methods belong to the event loop's thread.
-
-    Attributes
-    ----------
-    name : str
-    assignments : deque of Assignment
-        What it holds: the one it runs, and one more.
-    handed : int
-        How many jobs it has been given in its life.
-    is_ready : bool
-        Whether it has started up.
-    leaving : bool
-        Whether it gets no more work.
-    stillborn : bool
-        Once it has ended: whether it did so soon, before it began any work.
-    """
+    """A worker process; its methods belong to the event loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, launched: Launched, owner: Owner) -> None:
         self.name = f"process-{launched.process.pid}"
         self.assignments: deque[Assignment] = deque()
+        """What it holds: the one it runs, and one more."""
         self.handed = 0
+        """How many jobs it has been given in its life."""
         self.is_ready = False
+        """Whether it has started up."""
         self.leaving = False
+        """Whether it gets no more work."""
         self.stillborn = False
+        """Once it has ended: whether it did so soon, before it began any work."""
         self._loop = loop
         self._owner = owner
         self._launched = launched

@@ -10,6 +10,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,27 +28,17 @@ LOOPBACK = "127.0.0.1"
 _LONGEST_DIRECTORY = 36
 
 
+@dataclass(slots=True, eq=False)
 class Connection:
-    """A connection to Ray that was made here, shared by the backends of this process.
+    """A connection to Ray that was made here, shared by the backends of this process."""
 
-    Attributes
-    ----------
-    users : int
-        The number of backends that use it.
-    directory : Path or None
-        The directory of the Ray that was started for it.
-    job : str
-        The identity by which it differs from a connection that somebody else has made since.
-    keeper : Keeper
-    """
-
-    def __init__(
-        self, directory: Path | None, job_identity: str, keep_alive: KeepAliveThread
-    ) -> None:
-        self.users = 0
-        self.directory = directory
-        self.job_identity = job_identity
-        self.keep_alive = keep_alive
+    directory: Path | None
+    """The directory of the Ray that was started for it."""
+    job_identity: str
+    """The identity by which it differs from a connection that somebody else has made since."""
+    keep_alive: KeepAliveThread
+    users: int = 0
+    """The number of backends that use it."""
 
 
 class KeepAliveThread:

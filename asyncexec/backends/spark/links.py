@@ -17,21 +17,15 @@ _CHUNK = 1 << 20
 
 
 class WorkerLink:
-    """The connection of a worker, which runs one call at a time.
-
-    Attributes
-    ----------
-    worker : str
-        The name of the worker.
-    caller : RemoteCaller
-        Remembers the programs that this worker has.
-    """
+    """The connection of a worker, which runs one call at a time."""
 
     def __init__(
         self, worker: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         self.worker = worker
+        """The name of the worker."""
         self.caller = RemoteCaller()
+        """Remembers the programs that this worker has."""
         self._reader = reader
         self._writer = writer
 

@@ -28,28 +28,19 @@ COPIED_BYTES = 65_536
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectInfo:
-    """The address of the driver, and the settings of a worker.
-
-    Attributes
-    ----------
-    host, port : str, int
-        The address on which the driver listens.
-    token : bytes
-        The secret that identifies it; good for one connection, so that a task that Spark runs again does nothing.
-    paths : tuple of str
-        Import paths, besides those that the worker has.
-    env_vars : mapping of str to str
-        Environment variables, set while it serves.
-    memory_bytes : int or None
-        The memory that a task may hold.
-    """
+    """The address of the driver, and the settings of a worker."""
 
     host: str
     port: int
+    """``host`` and ``port``: the address on which the driver listens."""
     token: bytes = field(repr=False)
+    """The secret that identifies it; good for one connection, so that a task that Spark runs again does nothing."""
     paths: tuple[str, ...] = ()
+    """Import paths, besides those that the worker has."""
     env_vars: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Environment variables, set while it serves."""
     memory_bytes: int | None = None
+    """The memory that a task may hold."""
 
 
 def serve(info: ConnectInfo) -> None:
