@@ -70,7 +70,7 @@ def code_of(error: Exception) -> tuple[str, int]:
     return code or "Unknown", int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
 
-def kind_of(error: Exception) -> ApiErrorKind:
+def api_error_kind(error: Exception) -> ApiErrorKind:
     """Return the meaning of an error of a client, with an answer of the service or without."""
     from botocore.exceptions import (
         ConnectTimeoutError,

@@ -17,7 +17,12 @@ from typing import Any
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
-from asyncexec.backends.aws_lambda.api_errors import ApiErrorKind, advice_for, code_of, kind_of
+from asyncexec.backends.aws_lambda.api_errors import (
+    ApiErrorKind,
+    advice_for,
+    api_error_kind,
+    code_of,
+)
 from asyncexec.backends.aws_lambda.call_errors import StartMark, outcomes_of
 from asyncexec.backends.aws_lambda.clients import create_clients
 from asyncexec.backends.aws_lambda.deployment import Deployment, check_deployment
@@ -218,7 +223,7 @@ class _Invocation:
 
     def _classify(self, error: Exception) -> Exception:
         """Return the exception to raise for an error of the client."""
-        kind = kind_of(error)
+        kind = api_error_kind(error)
         if kind is ApiErrorKind.UNREACHABLE:
             return BusyError(f"Lambda cannot be reached: {error}")
         if kind is ApiErrorKind.BUSY:
