@@ -12,6 +12,7 @@ import asyncexec.array as xp
 from asyncexec.array.tall_qr import qr_nodes
 from asyncexec.errors import MemoryBudgetError
 from asyncexec.plan.workspace import Locality, Opening
+from asyncexec.simulation import simulate
 from tests.array.direct import run
 from tests.array.strategies import chunks_of, values
 
@@ -294,3 +295,10 @@ def test_the_result_is_a_named_tuple_of_lazy_arrays():
     assert result._fields == ("Q", "R")
     assert isinstance(result.Q, xp.Array)
     assert isinstance(result.R, xp.Array)
+
+
+def test_a_decomposition_can_be_simulated():
+    plan = xp.plan_of(*xp.linalg.qr(xp.ones((4000, 30), chunks=(200, 30)))).to_plan()
+    found = simulate(plan, durations=1.0)
+    assert found.makespan_seconds > 2
+    assert found.attempts == plan.tasks == 20 + 1 + 20

@@ -119,3 +119,11 @@ def test_what_others_read_too_is_stored(u):
     shared = xp.sin(u)
     plan = xp.plan_of(shared * 2, shared - 1, shared[::-1]).to_plan()
     assert any(stage.operation == "sin" for stage in plan.stages)
+
+
+def test_plans_with_shared_stages_are_the_same_each_time(u, v):
+    def fingerprint():
+        shared = xp.sin(u)
+        return xp.plan_of(*quadratic_means(shared, v), shared + v).to_plan().fingerprint
+
+    assert len({fingerprint() for _ in range(5)}) == 1
