@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from asyncexec.cli.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
+from asyncexec.errors import MissingExtraError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,11 +32,8 @@ def _run(arguments: Sequence[str] | None) -> int:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] not in ("typer", "rich"):
             raise
-        print(
-            f"asyncexec: the command line needs {error.name}, which is not installed: "
-            'pip install "asyncexec[cli]"',
-            file=sys.stderr,
-        )
+        missing = MissingExtraError.of("the command line", error.name, extra="cli")
+        print(f"asyncexec: {missing}", file=sys.stderr)
         return EXIT_USAGE
     code: int = application.run_command(arguments)
     return code
