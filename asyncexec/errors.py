@@ -35,6 +35,7 @@
     │   ├── CircuitOpenError            the backend keeps failing whatever is sent to it
     │   ├── StageTimeoutError
     │   ├── PlanTimeoutError
+    │   ├── ValueLostError              a value is gone from where it was kept for the tasks that read it
     │   └── StalledError                work is left and nothing can run (a bug, or a resource that went away)
     ├── BackendError (RuntimeError)     the backend itself is broken
     └── UsageError (RuntimeError)       the API was called where it cannot work
@@ -84,6 +85,7 @@ __all__ = [
     "UnknownExecutorError",
     "UnknownInputError",
     "UsageError",
+    "ValueLostError",
     "WorkDirError",
     "WorkerLostError",
     "WriteConflictError",
@@ -260,6 +262,10 @@ class StageTimeoutError(ExecutionError):
 
 class PlanTimeoutError(ExecutionError):
     """The plan ran longer than its timeout."""
+
+
+class ValueLostError(ExecutionError):
+    """The value of a task is gone from where it was kept for the tasks that read it."""
 
 
 class StalledError(ExecutionError):

@@ -56,13 +56,16 @@ __all__ = [
     "Report",
     "StageProgram",
     "Started",
+    "ValueKeepingBackend",
     "pickle_kernel",
+    "value_store_of",
 ]
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.programs import LoadedProgram
+    from asyncexec.worker.values import ValueStore
 
 
 def _takes_old_names[C: type](cls: C) -> C:
@@ -274,6 +277,25 @@ class AvoidingBackend(Protocol):
         work.
         """
         ...
+
+
+@runtime_checkable
+class ValueKeepingBackend(Protocol):
+    """The further member of a backend whose large values stay near its workers: outcomes hold their handles.
+
+    What it has reported belongs to the run, which deletes it; what an attempt has left that was lost is the backend's
+    to delete, and so is everything that is there when its context is left.
+    """
+
+    @property
+    def value_store(self) -> ValueStore | None:
+        """The store as the driver uses it, while the context is open; None where all values travel."""
+        ...
+
+
+def value_store_of(backend: Backend) -> ValueStore | None:
+    """Return the store of a backend whose context is open; None where all values travel."""
+    return backend.value_store if isinstance(backend, ValueKeepingBackend) else None
 
 
 @runtime_checkable

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import pickle_kernel
+from asyncexec.backends.contract import pickle_kernel, value_store_of
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
-from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
@@ -29,12 +28,12 @@ class Prepared:
     ----------
     state : RunState
     closed : bool
-        Whether its workspace has been closed.
+        Whether its values have been given up, and its workspace has been closed.
     """
 
     def __init__(self, state: RunState, workspace: OpenWorkspace | None) -> None:
         self.state = state
-        self.closed = workspace is None
+        self.closed = False
         self._workspace = workspace
 
     def collect(self) -> Any:
@@ -48,16 +47,19 @@ class Prepared:
         return value
 
     def close(self, *, succeeded: bool) -> None:
-        """Close the workspace, if that was not done yet."""
-        if not self.closed and self._workspace is not None:
-            self.closed = True
-            self._workspace.close(succeeded=succeeded)
+        """Give up the values that are left, and close the workspace, if that was not done yet."""
+        if self.closed:
+            return
+        self.closed = True
+        try:
+            self.state.values.close()
+        finally:
+            if self._workspace is not None:
+                self._workspace.close(succeeded=succeeded)
 
     def _value(self) -> Any:
         state = self.state
-        results = {
-            name: [decode(v) for v in values] for name, values in state.values.results().items()
-        }
+        results = state.values.results()
         if self._workspace is not None:
             return self._workspace.collect(results)
         # An index space without axes is one task, whose value is no list.
@@ -91,6 +93,7 @@ def prepare(
             slots=lambda: backend.slots,
             workspace=workspace,
             history=history,
+            value_store=value_store_of(backend),
         )
         if backend.capabilities.locality is not Locality.SAME_PROCESS:
             _pack(state, kernels)

@@ -66,7 +66,8 @@ class Outcome(NamedTuple):
     read_bytes, written_bytes : int
         Chunk data, before encoding (uncompressed).
     value : object
-        The kernel's return value, for a stage that holds values; an :class:`Encoded` where another process made it.
+        What the kernel returned, for a stage that holds values; an :class:`Encoded` where another process made it,
+        and a :class:`ValueHandle` where it stayed near that process.
     error : ErrorInfo or None
     """
 
@@ -96,7 +97,24 @@ class Encoded(NamedTuple):
     data: bytes | bytearray
 
 
+class ValueHandle(NamedTuple):
+    """A value that stays near the workers, in a :class:`~asyncexec.worker.values.ValueStore` that finds it by this.
+
+    Attributes
+    ----------
+    place : str
+        Which part of the store, as the store says it.
+    key : str
+    nbytes : int
+        The room that the value takes there.
+    """
+
+    place: str
+    key: str
+    nbytes: int
+
+
 class Many(NamedTuple):
-    """The values of several tasks as one input; any of them may be ``Encoded``."""
+    """The values of several tasks as one input; any of them may be ``Encoded``, or a ``ValueHandle``."""
 
     values: tuple[Any, ...]

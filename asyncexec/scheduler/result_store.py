@@ -1,24 +1,37 @@
-"""The values of value stages, kept on the driver until every reader is complete."""
+"""The values of value stages, kept until every reader is complete: here, or by their handles where they are."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.events.outcome import Many
+from asyncexec.events.outcome import Many, ValueHandle
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.stage import Items, Read, Stage
 from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.graph import Edge
+    from asyncexec.worker.values import ValueStore
 
 
 class ResultStore:
-    """Outputs of value stages, by stage position and task."""
+    """Outputs of value stages, by stage position and task.
 
-    def __init__(self, stages: Sequence[Stage], returned: Sequence[str]) -> None:
+    Parameters
+    ----------
+    stages : sequence of Stage
+    returned : sequence of str
+        Names of those whose values are the run's result.
+    store : ValueStore, optional
+        Where the values are that did not come here; each is deleted there once, when nothing needs it any more.
+    """
+
+    def __init__(
+        self, stages: Sequence[Stage], returned: Sequence[str], store: ValueStore | None = None
+    ) -> None:
+        self._store = store
         self._stages = list(stages)
         self._positions = {stage.name: i for i, stage in enumerate(stages)}
         self._results: dict[int, list[Any]] = {
@@ -37,6 +50,22 @@ class ResultStore:
         kept = self._kept[position]
         if kept is not None:
             kept[task] = value
+        elif type(value) is ValueHandle:
+            self.delete([value])
+
+    def delete(self, values: Iterable[Any]) -> None:
+        """Delete those of ``values`` that are kept elsewhere."""
+        if self._store is not None:
+            handles = [value for value in values if type(value) is ValueHandle]
+            if handles:
+                self._store.delete(handles)
+
+    def close(self) -> None:
+        """Delete all values that are kept elsewhere; the run has ended, and its result has been collected."""
+        for position, kept in enumerate(self._kept):
+            if kept is not None:
+                self.delete(kept.values() if isinstance(kept, dict) else kept)
+                self._kept[position] = None
 
     def drop(self, position: int, tasks: Sequence[int] | None) -> None:
         """Drop the values of ``tasks`` (of all, for None) unless they are part of the result."""
@@ -46,10 +75,13 @@ class ResultStore:
         if not isinstance(kept, dict):
             return
         if tasks is None:
+            self.delete(kept.values())
             kept.clear()
-            return
-        for task in tasks:
-            kept.pop(task, None)
+        elif self._store is None:
+            for task in tasks:
+                kept.pop(task, None)
+        else:
+            self.delete([kept.pop(task, None) for task in tasks])
 
     def value(self, position: int) -> Any:
         """Return the decoded value of a complete stage; a list of its tasks' values where it has an axis.
@@ -60,9 +92,9 @@ class ResultStore:
         if kept is None:
             return None
         shape = self._stages[position].shape
-        return (
-            [decode(kept[task]) for task in range(math.prod(shape))] if shape else decode(kept[0])
-        )
+        if not shape:
+            return decode(kept[0], self._store)
+        return [decode(kept[task], self._store) for task in range(math.prod(shape))]
 
     def size(self, position: int, stage: Stage, values: Mapping[str, Any]) -> None:
         """Make room for the values of a late stage whose size is known now, and keep the items that it reads.
@@ -77,8 +109,11 @@ class ResultStore:
                 self._items[self._positions[read.stage]] = as_sequence(values[read.stage])
 
     def results(self) -> dict[str, list[Any]]:
-        """Return the values of the returned stages, by stage name."""
-        return {self._stages[i].name: values for i, values in self._results.items()}
+        """Return the values of the returned stages, by stage name; it may block."""
+        return {
+            self._stages[i].name: [decode(value, self._store) for value in values]
+            for i, values in self._results.items()
+        }
 
     def reader(self, stage: Stage, edges: Sequence[Edge]) -> Callable[[int], tuple[Any, ...]]:
         """Return a function that gathers the kernel's inputs for a task of ``stage``."""

@@ -385,6 +385,8 @@ class Run:
         record = attempt.task_record
         if record is None or self._first_success(attempt, record, stage):
             self._complete(attempt, stage, outcome, now)
+        else:
+            self._state.values.delete((outcome.value,))
 
     def _stopped(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
         """Return a cancelled attempt's outcome, as a timeout if that was the reason."""
@@ -419,6 +421,7 @@ class Run:
         self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
     ) -> None:
         if self.stopping:
+            self._state.values.delete((outcome.value,))
             return
         stage.figures.completed += 1
         stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)

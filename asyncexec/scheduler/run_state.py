@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.worker.values import ValueStore
 
 
 class RunState:
@@ -47,6 +48,8 @@ class RunState:
         The workspace of the chunks, for plans that have any.
     history : DurationHistory, optional
         The durations of tasks in earlier runs.
+    value_store : ValueStore, optional
+        The store of large values, where the backend keeps any.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class RunState:
         slots: Callable[[], int],
         workspace: OpenWorkspace | None = None,
         history: DurationHistory | None = None,
+        value_store: ValueStore | None = None,
     ) -> None:
         self.plan = plan
         self._history = DurationHistory() if history is None else history
@@ -73,7 +77,7 @@ class RunState:
         self._done = [self._done_tasks(stage) for stage in plan.stages]
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
-        self.values = ResultStore(plan.stages, plan.returns or ())
+        self.values = ResultStore(plan.stages, plan.returns or (), value_store)
         self.stages = self._make_stages(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )

@@ -10,12 +10,20 @@ from typing import Any, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from asyncexec.backends.contract import AttemptSpec, Backend, Batch, StageProgram, Started
+from asyncexec.backends.contract import (
+    AttemptSpec,
+    Backend,
+    Batch,
+    StageProgram,
+    Started,
+    value_store_of,
+)
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.box import Shape
 from asyncexec.plan.stage import Kernel, TaskIO
 from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.attempt import decode
 
 
 class Driven:
@@ -110,6 +118,10 @@ class Driven:
         """Wait for the outcome of an attempt."""
         await self.until(lambda: attempt in self.outcomes, f"the outcome of attempt {attempt}")
         return self.outcomes[attempt]
+
+    async def value(self, attempt: int) -> Any:
+        """Wait for the outcome of an attempt that succeeds, and return its value."""
+        return decode((await self.outcome(attempt)).value, value_store_of(self.backend))
 
     async def outcomes_of(self, attempts: Sequence[int]) -> list[Outcome]:
         """Wait for the outcomes of several attempts."""

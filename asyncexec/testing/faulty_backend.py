@@ -8,15 +8,25 @@ from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectSendStream
 
-from asyncexec.backends.contract import Backend, Batch, Capabilities, Report, Started
+from asyncexec.backends.contract import (
+    Backend,
+    Batch,
+    Capabilities,
+    Report,
+    Started,
+    value_store_of,
+)
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status
+
+if TYPE_CHECKING:
+    from asyncexec.worker.values import ValueStore
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +104,11 @@ class FaultyBackend:
     def capabilities(self) -> Capabilities:
         """Those of the inner backend."""
         return self.inner.capabilities
+
+    @property
+    def value_store(self) -> ValueStore | None:
+        """That of the inner backend."""
+        return value_store_of(self.inner)
 
     @property
     def slots(self) -> int:

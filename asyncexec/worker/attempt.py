@@ -9,7 +9,8 @@ import traceback
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+from asyncexec.errors import UsageError
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.control import MaySave
     from asyncexec.worker.records import AttemptSpec
+    from asyncexec.worker.values import ValueStore
 
 LONGEST_TEXT = 20_000
 """The most characters of an exception's message, and of its traceback, that an outcome carries."""
@@ -34,12 +36,14 @@ def run_attempt(
     fence: MaySave | None = None,
     peak_bytes: Callable[[], int] | None = None,
     keep_exception: bool = False,
+    values: ValueStore | None = None,
 ) -> Outcome:
     """Run one attempt in this thread, and return how it ended; never raises an ``Exception``.
 
     ``peak_bytes`` returns the process's peak memory since it was last reset. ``keep_exception`` puts the exception
     itself into the outcome, for workers that share the driver's process. ``BaseException`` (``SystemExit``,
-    ``KeyboardInterrupt``) from a kernel is a failure of the attempt too, not of the worker.
+    ``KeyboardInterrupt``) from a kernel is a failure of the attempt too, not of the worker. ``values`` holds
+    values that stay near the workers.
     """
     started_at = time.time()
     start = time.perf_counter()
@@ -50,7 +54,7 @@ def run_attempt(
     try:
         index = unravel(spec.task, shape)
         if io is None:
-            inputs = [decode(i) for i in spec.inputs] if spec.inputs else ()
+            inputs = [decode(i, values) for i in spec.inputs] if spec.inputs else ()
         else:
             inputs, read = io.load(index)
         result = kernel(index, *inputs)
@@ -60,7 +64,7 @@ def run_attempt(
         if fence is not None and not fence.take():
             status = Status.CANCELLED
         elif io is None:
-            value = result
+            value = result if values is None else values.put(spec.attempt, result)
         else:
             written = io.save(index, result)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
@@ -88,11 +92,18 @@ def _is_awaitable(result: Any) -> bool:
     return hasattr(kind, "__await__") or (kind is GeneratorType and inspect.isawaitable(result))
 
 
-def decode(value: Any) -> Any:
-    """Return the value itself where it came pickled, and a list where it is several values."""
-    if type(value) is Many:
-        return [decode(v) for v in value.values]
-    return pickle.loads(value.data) if type(value) is Encoded else value  # noqa: S301 - values of a value stage
+def decode(value: Any, values: ValueStore | None = None) -> Any:
+    """Return the value itself where it came pickled or is in the store ``values``, and a list for several values."""
+    kind = type(value)
+    if kind is Many:
+        return [decode(v, values) for v in value.values]
+    if kind is Encoded:
+        return pickle.loads(value.data)  # noqa: S301 - values of a value stage
+    if kind is not ValueHandle:
+        return value
+    if values is None:
+        raise UsageError(f"{value} cannot be opened here: the value is in a store of its backend")
+    return values.get(value)
 
 
 def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from asyncexec.worker.memory import MemoryMeter
     from asyncexec.worker.programs import ProgramSource
     from asyncexec.worker.records import AttemptSpec
+    from asyncexec.worker.values import ValueStore
 
 
 class ReportSink(Protocol):
@@ -53,6 +54,8 @@ class BatchRunner:
     fresh_context : bool
         Whether each attempt has an empty context of its own, so that what it sets in context variables (NumPy's error
         state, decimal's precision) does not reach the next one; for threads of ours that run any stage's attempts.
+    values : ValueStore, optional
+        Keeps large values near the workers.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class BatchRunner:
         meter: MemoryMeter | None = None,
         keep_exception: bool = False,
         fresh_context: bool = False,
+        values: ValueStore | None = None,
     ) -> None:
         self._specs = specs
         self._source = program
@@ -75,6 +79,7 @@ class BatchRunner:
         self._meter = meter
         self._keep_exception = keep_exception
         self._fresh_context = fresh_context
+        self._values = values
         self._saves = False
 
     def run(self) -> bool:
@@ -111,6 +116,7 @@ class BatchRunner:
             fence=self._control,
             peak_bytes=None if self._meter is None else self._meter.peak_bytes,
             keep_exception=self._keep_exception,
+            values=self._values,
         )
 
 

@@ -23,6 +23,8 @@ asyncexec.worker.attempt
 asyncexec.worker.memory
 asyncexec.worker.records
 asyncexec.worker.runner
+asyncexec.worker.value_files
+asyncexec.worker.values
 """
 FUNCTIONS = """
 asyncexec.plan.function_call

@@ -40,6 +40,7 @@ class Workbench:
         batch: int = 1,
         call_seconds: float = 0.0,
         tells_progress: bool = True,
+        value_store: Any = None,
         **policies: Any,
     ) -> None:
         order = {
@@ -57,7 +58,12 @@ class Workbench:
         self.slots = slots
         self.budget = budget or AdmissionBudget()
         state = RunState(
-            plan, "run", policies=settings, capabilities=self.capabilities, slots=lambda: self.slots
+            plan,
+            "run",
+            policies=settings,
+            capabilities=self.capabilities,
+            slots=lambda: self.slots,
+            value_store=value_store,
         )
         self.state = state
         self.run = Run("run", state, self.budget, self.capabilities, ids=count(1), seed=0)

@@ -15,6 +15,7 @@ from asyncexec.backends.processes.options import ProcessesOptions
 from asyncexec.backends.processes.page import MOST_JOBS
 from asyncexec.backends.processes.pool import ProcessPool
 from asyncexec.backends.report_stream import ReportStream
+from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.errors import ConfigurationError
 from asyncexec.plan.locality import Locality
 
@@ -65,6 +66,11 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
             batch_limit=min(MOST_JOBS, self._options.max_tasks_per_worker or MOST_JOBS),
             resources={"cpus": float(self._size)},
         )
+
+    @property
+    def value_store(self) -> ValueFolder | None:
+        """The files of large values, while the context is open."""
+        return None if self._pool is None else self._pool.values
 
     def avoid(self, workers: Collection[str]) -> None:
         """Give these workers nothing more until told otherwise; what they have not begun goes to others."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
-from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status
+from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status, ValueHandle
 
 type Bytes = bytes | bytearray | memoryview
 
@@ -23,6 +23,8 @@ PREFIX = struct.Struct("=qq")
 # status, started_at, seconds, peak_bytes, read_bytes, written_bytes, length of value, length of error.
 ROW = struct.Struct("=qddqqqqq")
 NO_VALUE = -1
+KEPT = 1 << 62
+"""Added to the length of a value that is a handle, as JSON, of one that the worker has kept."""
 
 STATUSES = tuple(Status)
 CODES = {status: code for code, status in enumerate(STATUSES)}
@@ -53,7 +55,7 @@ class Row(NamedTuple):
     peak_bytes: int
     read_bytes: int
     written_bytes: int
-    value: Encoded | None
+    value: Encoded | ValueHandle | None
     error: ErrorInfo | None
 
     @property
@@ -77,8 +79,13 @@ def rows(table: Bytes, payload: Bytes) -> Iterator[Row]:
     for code, started, seconds, peak, read, written, value_bytes, error_bytes in ROW.iter_unpack(
         table
     ):
-        value = error = None
-        if value_bytes >= 0:
+        value: Encoded | ValueHandle | None = None
+        error = None
+        if value_bytes >= KEPT:
+            end = at + value_bytes - KEPT
+            value = ValueHandle(*json.loads(bytes(payload[at:end])))
+            at = end
+        elif value_bytes >= 0:
             value = Encoded(_cut(payload, at, at + value_bytes))
             at += value_bytes
         if error_bytes:

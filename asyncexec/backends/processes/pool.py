@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Report
 from asyncexec.backends.placement import least_busy, resting
@@ -20,6 +21,7 @@ from asyncexec.backends.processes.options import ProcessesOptions
 from asyncexec.backends.processes.page import MOST_JOBS
 from asyncexec.backends.processes.worker_handle import ProcessWorker
 from asyncexec.backends.report_stream import ReportStream
+from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
@@ -53,6 +55,7 @@ class ProcessPool:
         self._most_jobs = options.max_tasks_per_worker
         self._report = stream.report
         self._fail = stream.fail
+        self.values: ValueFolder | None = None
         self._loop = asyncio.get_running_loop()
         self._workers: set[ProcessWorker] = set()
         self._resting: set[ProcessWorker] = set()
@@ -66,6 +69,9 @@ class ProcessPool:
 
     async def open(self) -> None:
         """Start the workers, without waiting until they are ready."""
+        if threshold := self._options.value_threshold_bytes:
+            self.values = ValueFolder.make(threshold=threshold)
+            self._launcher = replace(self._launcher, values=str(self.values))
         while self._lacks_worker():
             self._hire()
             await asyncio.sleep(0)  # Each takes some ms, in which nothing else would run.
@@ -91,6 +97,8 @@ class ProcessPool:
             for worker in self._workers:
                 worker.kill(_LEAVING)
         self._launcher.close()
+        if self.values is not None:
+            await self.values.close()
         if interrupted is not None:
             raise interrupted
 
@@ -164,6 +172,11 @@ class ProcessPool:
             for report in reports:
                 forget(report[0], None)
         self._report(reports, outcomes)
+
+    def discard(self, attempts: Collection[int]) -> None:
+        """Delete what these attempts have left, whose worker ended under them."""
+        if self.values is not None:
+            self.values.discard(attempts)
 
     def take_back(self, assignment: Assignment, jobs: Sequence[AttemptSpec]) -> None:
         """Hand jobs that a worker did not come to to another, before all that waits."""

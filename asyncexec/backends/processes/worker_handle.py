@@ -53,6 +53,10 @@ class Owner(Protocol):
         """Take note that the worker has started up."""
         ...
 
+    def discard(self, attempts: Collection[int]) -> None:
+        """Delete what these attempts have left, whose worker ended under them."""
+        ...
+
     def free(self, worker: ProcessWorker) -> None:
         """Take note that the worker has room for another assignment."""
         ...
@@ -282,5 +286,7 @@ class ProcessWorker:
                 max(0.0, time.time() - sight.started_at),
                 error=error,
             )
+            if running is not None:
+                self._owner.discard([assignment.jobs[running].attempt])
             self._freed(assignment, assignment.end(ending, running, lost, error))
         self.assignments.clear()

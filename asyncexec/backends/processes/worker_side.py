@@ -20,14 +20,14 @@ import sys
 import time
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import cloudpickle
 
 from asyncexec.backends.processes.frames import (
     CANCELLED,
     CODES,
     HEAD,
+    KEPT,
     NO_VALUE,
     PREFIX,
     ROW,
@@ -40,7 +40,7 @@ from asyncexec.backends.processes.frames import (
 from asyncexec.backends.processes.inputs import InputReader
 from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
 from asyncexec.errors import SerializationError
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.outcome import Encoded, Outcome, Status, ValueHandle
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.memory import (
     MemoryLimit,
@@ -50,9 +50,12 @@ from asyncexec.worker.memory import (
 )
 from asyncexec.worker.records import AttemptSpec
 from asyncexec.worker.runner import BatchRunner
+from asyncexec.worker.value_files import ValueFiles
+from asyncexec.worker.values import pickle_value
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
+    from asyncexec.worker.values import ValueStore
 
 FLUSH_SECONDS = 0.02
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
@@ -61,18 +64,26 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def main() -> None:
     """Serve the driver until it goes away; how to reach it is on the command line."""
     sock, page, stderr, parent = map(int, sys.argv[1:5])
+    values = _values(sys.argv[5])
     del sys.argv[1:]
     _settle_in(parent)
     with socket.socket(fileno=sock) as connection:
         connection.set_inheritable(False)
         shared = Page(page)
         os.close(page)
-        child = _Child(connection, shared)
+        child = _Child(connection, shared, values)
         _speak_to_users(stderr)
         try:
             child.serve()
         except (BrokenPipeError, ConnectionResetError):
             return  # The driver has gone, and nobody is left to tell.
+
+
+def _values(described: str) -> ValueStore | None:
+    if not described:
+        return None
+    memory, disk, threshold = json.loads(described)
+    return ValueFiles(None if memory is None else Path(memory), Path(disk), threshold=threshold)
 
 
 def _settle_in(parent: int) -> None:
@@ -120,8 +131,9 @@ class _Program:
 
 
 class _Child:
-    def __init__(self, connection: socket.socket, page: Page) -> None:
+    def __init__(self, connection: socket.socket, page: Page, values: ValueStore | None) -> None:
         self._connection = connection
+        self._values = values
         self._programs: dict[str, _Program] = {}
         self._last = ""
         self._meter = MemoryMeter()
@@ -178,6 +190,7 @@ class _Child:
             sink=self._out,
             worker="",
             meter=self._meter,
+            values=self._values,
         ).run()
         self._out.flush()
 
@@ -263,19 +276,14 @@ class _Out:
         """Do nothing: it stands on the page since the control began it."""
 
     def ended(self, outcome: Outcome) -> None:
-        value = error = b""
+        value: Bytes = b""
+        error = b""
         value_bytes = NO_VALUE
         if self.has_values and outcome.error is None:
             try:
-                value = _pickled(outcome.value)
-                value_bytes = len(value)
+                value, value_bytes = _encoded(outcome.value)
             except BaseException as raised:  # noqa: BLE001 - whatever the value's own pickling raises
-                kind = type(outcome.value).__qualname__
-                what = f"what the function returned (a {kind}) cannot be pickled"
-                cause = (
-                    raised if isinstance(raised, MemoryError) else _cannot(what, raised, _SENDING)
-                )
-                outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(cause))
+                outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(raised))
         if outcome.error is not None:
             error = write_error(outcome.error)
         self._leave(outcome, CODES[outcome.status], value, error, (value_bytes, len(error)))
@@ -293,7 +301,7 @@ class _Out:
         self._page.left(self._number, self._first, 0)
 
     def _leave(
-        self, outcome: Outcome, code: int, value: bytes, error: bytes, sizes: tuple[int, int]
+        self, outcome: Outcome, code: int, value: Bytes, error: bytes, sizes: tuple[int, int]
     ) -> None:
         more = len(value) + len(error)
         if self._used + more > PAYLOAD_BYTES:
@@ -344,21 +352,20 @@ def _receive(connection: socket.socket, count: int) -> memoryview | None:
     return data
 
 
-def _pickled(value: Any) -> bytes:
-    try:
-        return pickle.dumps(value, protocol=5)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - a script's own classes and functions go by value
-        data: bytes = cloudpickle.dumps(value, protocol=5)
-        return data
+def _encoded(value: Any) -> tuple[Bytes, int]:
+    """Return a value, or its handle, as bytes, and the length that its row says."""
+    kind = type(value)
+    if kind is ValueHandle:
+        handle = json.dumps(value).encode()
+        return handle, KEPT + len(handle)
+    data = value.data if kind is Encoded else pickle_value(value)
+    return data, len(data)
 
 
 _LOADING = (
     "Its module must be importable in a worker as it is in the driver (workers get the driver's sys.path, working "
     "directory and environment as they were when the executor started), or be defined in the script itself"
 )
-_SENDING = "Return plain data, or run on executor='threads'"
 
 
 def _cannot(what: str, error: BaseException, advice: str) -> SerializationError:

@@ -19,6 +19,7 @@ import pytest
 _PARTS = (
     "cancelling",
     "demands",
+    "keeping",
     "leaving",
     "outcomes",
     "placement",
@@ -32,6 +33,7 @@ pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in _PARTS])
 
 from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 - see above
 from asyncexec.testing.conformance.demands import DemandRules  # noqa: E402
+from asyncexec.testing.conformance.keeping import KeepingRules  # noqa: E402
 from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
 from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
 from asyncexec.testing.conformance.placement import PlacementRules  # noqa: E402
@@ -46,6 +48,7 @@ __all__ = ["BackendConformance"]
 class BackendConformance(
     OutcomeRules,
     TravelRules,
+    KeepingRules,
     StartRules,
     CancelRules,
     EndRules,

@@ -14,7 +14,6 @@ from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Files
-from asyncexec.worker.attempt import decode
 
 
 class TravelRules(Suite):
@@ -31,7 +30,7 @@ class TravelRules(Suite):
                 *driven.send(driven.program(one), [0]),
                 *driven.send(driven.program(other), [0]),
             ]
-            values = [decode(o.value) for o in await driven.outcomes_of(attempts)]
+            values = [await driven.value(attempt) for attempt in attempts]
         assert values == [2, 42, "one", "other"]
 
     async def test_inputs_arrive(self, backend: Factory) -> None:
@@ -41,7 +40,7 @@ class TravelRules(Suite):
         async with self.driven(backend) as driven:
             kernel = driven.program(lambda index, f, one, many: (f(), one, many))
             (attempt,) = driven.send(kernel, [0], inputs)
-            value = decode((await driven.outcome(attempt)).value)
+            value = await driven.value(attempt)
         assert value == (7, {"a": [1, 2]}, [{"a": [1, 2]}, 3])
 
     async def test_large_values_travel(self, backend: Factory) -> None:
@@ -50,7 +49,7 @@ class TravelRules(Suite):
         async with self.driven(backend) as driven:
             program = driven.program(lambda index, a: np.concatenate([a, a + index[0]]))
             attempts = [driven.send(program, [task], [array])[0] for task in range(4)]
-            values = [decode(o.value) for o in await driven.outcomes_of(attempts)]
+            values = [await driven.value(attempt) for attempt in attempts]
         for task, value in enumerate(values):
             assert np.array_equal(value, np.concatenate([array, array + task]))
 

@@ -60,7 +60,7 @@ async def value_of(driven, kernel, *inputs):
     (attempt,) = driven.send(driven.program(kernel), [0], inputs)
     outcome = await driven.outcome(attempt)
     assert outcome.status == Status.SUCCEEDED, outcome.error
-    return decode(outcome.value)
+    return decode(outcome.value, driven.backend.value_store)
 
 
 async def until(holds):
@@ -590,7 +590,7 @@ async def test_a_value_that_cannot_travel_fails_its_task():
 
 async def test_big_items_and_values_travel_without_holding_the_loop(unblocked_loop):
     array = await asyncio.to_thread(np.arange, 6_000_000, dtype="f8")
-    outcomes = await mapped(lambda index, item: item + index[0], [array, array])
+    outcomes = await mapped(lambda index, item: item + index[0], [array, array], value_threshold=0)
     assert [o.status for o in outcomes] == [Status.SUCCEEDED, Status.SUCCEEDED]
     got = await asyncio.to_thread(decode, outcomes[1].value)
     assert got.shape == array.shape
@@ -599,7 +599,7 @@ async def test_big_items_and_values_travel_without_holding_the_loop(unblocked_lo
 
 async def test_values_of_every_size_arrive_in_order():
     sizes = [0, 1, 40_000, 65_530, 70_000, 3, 300_000, 65_000, 5]
-    async with driven() as d:
+    async with driven(value_threshold=0) as d:
         program = d.program(lambda index: bytes([index[0]]) * sizes[index[0]])
         outcomes = await d.outcomes_of(d.send(program, range(len(sizes))))
         values = [decode(o.value) for o in outcomes]

@@ -1,0 +1,186 @@
+"""Values as files that every worker of one machine sees, in a memory file system as long as it has room.
+
+A file holds the pickle of a value, and behind it the big buffers (arrays) that the value is made of, where they are
+aligned: a worker maps the file instead of reading it, so that what a value is made of is not copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import mmap
+import os
+import pickle
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.errors import OutOfSpaceError, ValueLostError
+from asyncexec.events.outcome import Encoded, ValueHandle
+from asyncexec.worker.values import pickle_apart
+
+if TYPE_CHECKING:
+    from io import BufferedWriter
+
+ALIGNMENT = 64
+"""Buffers begin at multiples of this, as arrays want it."""
+MAP_BYTES = 1 << 20
+"""Files of this size and more are mapped, smaller ones read."""
+LEAST_FREE = 0.25
+"""The part of the memory file system that is left to others."""
+
+_HEADER = struct.Struct("<QQ")  # Bytes of the pickle, and how many buffers come behind it.
+_BUFFER = struct.Struct("<Q?")  # Bytes of a buffer, and whether it is read-only.
+_SMALL = frozenset({type(None), bool, int, float})
+
+
+class ValueFiles:
+    """Keeps values in two directories, as a worker does (see :class:`~asyncexec.worker.values.ValueStore`).
+
+    Parameters
+    ----------
+    memory : Path or None
+        In a memory file system, if there is one.
+    disk : Path
+        For what finds no room there.
+    threshold : int
+        The bytes that a value must have to be kept; smaller ones travel.
+    """
+
+    def __init__(self, memory: Path | None, disk: Path, *, threshold: int) -> None:
+        self.places = [place for place in (memory, disk) if place is not None]
+        self._memory = memory
+        self._threshold = threshold
+
+    def put(self, attempt: int, value: Any, /) -> Any:
+        """Keep the value that ``attempt`` has returned, and return its handle; one that is small comes back instead."""
+        if type(value) in _SMALL:
+            return value
+        data, beside = pickle_apart(value, self._threshold)
+        if len(data) < self._threshold and not beside:
+            return Encoded(data)
+        return self._write(str(attempt), data, beside)
+
+    def get(self, handle: ValueHandle, /) -> Any:
+        """Return the value; what is changed in its buffers, mapped or read, is changed in this process alone."""
+        with self._opened(handle) as descriptor:
+            whole = _contents(descriptor)
+        data, buffers = _pieces(memoryview(whole))
+        return pickle.loads(data, buffers=buffers)  # noqa: S301 - the value of a value stage
+
+    def delete(self, handles: Iterable[ValueHandle], /) -> None:
+        """Delete these values, now; one that is gone already is as good as deleted."""
+        for handle in handles:
+            with contextlib.suppress(OSError):
+                self.path(handle).unlink(missing_ok=True)
+
+    def discard(self, attempts: Iterable[int]) -> None:
+        """Delete what these attempts have left, whole or in part."""
+        for attempt in attempts:
+            for place in self.places:
+                with contextlib.suppress(OSError):
+                    (place / str(attempt)).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _opened(self, handle: ValueHandle) -> Iterator[int]:
+        """Open the file of a value."""
+        try:
+            descriptor = os.open(self.path(handle), os.O_RDONLY)
+        except OSError as error:
+            raise ValueLostError(
+                f"a value of {handle.nbytes:,} bytes is gone from {handle.place}, where it was kept for the tasks that "
+                f"read it: {error.strerror}"
+            ) from error
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    def path(self, handle: ValueHandle) -> Path:
+        """Return the file of a value.
+
+        Raises
+        ------
+        ValueLostError
+            If the handle is another store's.
+        """
+        for place in self.places:
+            if handle.place == str(place) and handle.key.isdigit():
+                return place / handle.key
+        raise ValueLostError(f"{handle} is no value of this store ({self.places})")
+
+    def _write(self, key: str, data: bytes, beside: Sequence[memoryview]) -> ValueHandle:
+        size = _size(data, beside)
+        for place in self.places:
+            if place == self._memory and not _has_room(place, size):
+                continue
+            try:
+                with (place / key).open("wb") as file:
+                    _write(file, data, beside)
+            except OSError as error:
+                (place / key).unlink(missing_ok=True)
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+            else:
+                return ValueHandle(str(place), key, size)
+        raise OutOfSpaceError(
+            f"there is no room for a value of {size:,} bytes in {' or '.join(map(str, self.places))}: free some, or "
+            f"set TMPDIR to a directory that has it"
+        )
+
+
+def _has_room(place: Path, size: int) -> bool:
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize - size >= LEAST_FREE * found.f_blocks * found.f_frsize
+
+
+def _contents(descriptor: int) -> mmap.mmap | bytearray:
+    """Return what a file holds: mapped where it is large, since a process may have no more than some 65,000 maps."""
+    size = os.fstat(descriptor).st_size
+    if size >= MAP_BYTES:
+        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
+    contents = bytearray(size)
+    with open(descriptor, "rb", closefd=False) as file:
+        file.readinto(contents)
+    return contents
+
+
+def _table_bytes(count: int) -> int:
+    return _HEADER.size + count * _BUFFER.size
+
+
+def _aligned(position: int) -> int:
+    return -(-position // ALIGNMENT) * ALIGNMENT
+
+
+def _size(data: bytes, beside: Sequence[memoryview]) -> int:
+    size = _table_bytes(len(beside)) + len(data)
+    for buffer in beside:
+        size = _aligned(size) + buffer.nbytes
+    return size
+
+
+def _write(file: BufferedWriter, data: bytes, beside: Sequence[memoryview]) -> None:
+    file.write(_HEADER.pack(len(data), len(beside)))
+    file.writelines(_BUFFER.pack(buffer.nbytes, buffer.readonly) for buffer in beside)
+    file.write(data)
+    at = _table_bytes(len(beside)) + len(data)
+    for buffer in beside:
+        file.write(bytes(_aligned(at) - at))
+        file.write(buffer)
+        at = _aligned(at) + buffer.nbytes
+
+
+def _pieces(whole: memoryview) -> tuple[memoryview, list[memoryview]]:
+    """Return the pickle in a file's bytes, and the buffers behind it."""
+    size, count = _HEADER.unpack_from(whole)
+    begin = _table_bytes(count)
+    at = begin + size
+    buffers: list[memoryview] = []
+    for nbytes, readonly in _BUFFER.iter_unpack(whole[_HEADER.size : begin]):
+        start = _aligned(at)
+        at = start + nbytes
+        buffer = whole[start:at]
+        buffers.append(buffer.toreadonly() if readonly else buffer)
+    return whole[begin : begin + size], buffers
