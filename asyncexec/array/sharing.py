@@ -21,6 +21,9 @@ from asyncexec.array.nodes import Node
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
+MOST_RESULTS = 16
+"""The number of arrays that a stage may write because it reads the same for them."""
+
 type _Shared = tuple[int, Shape, Node]
 """A level of the plan, a grid, and a node that is read there."""
 
@@ -124,8 +127,10 @@ def _in_order(members: Iterable[Node], position: dict[Node, int]) -> dict[Node, 
 
 
 def _alike(one: FusionGroup, other: FusionGroup) -> bool:
-    """Whether at least half of what one of the groups reads is read by the other too."""
-    if any(isinstance(node, Blocks | SeveralOfBlock) for node in other.members):
+    """Whether at least half of what one of the groups reads is read by the other too, and results are not too many."""
+    if len(one.roots) + len(other.roots) > MOST_RESULTS or any(
+        isinstance(node, Blocks | SeveralOfBlock) for node in other.members
+    ):
         return False
     reads = set(one.reads), set(other.reads)
     least = min(sum(map(_size, each)) for each in reads)

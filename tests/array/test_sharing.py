@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.array import sharing
 from tests.array.direct import run
 from tests.array.strategies import binary, leaves, reduce, unary, with_itself, with_scalar
 
@@ -127,3 +128,9 @@ def test_plans_with_shared_stages_are_the_same_each_time(u, v):
         return xp.plan_of(*quadratic_means(shared, v), shared + v).to_plan().fingerprint
 
     assert len({fingerprint() for _ in range(5)}) == 1
+
+
+def test_the_number_of_arrays_that_a_stage_writes_is_bounded(u):
+    stages = xp.plan_of(*(u + n for n in range(100))).to_plan().stages
+    assert max(len(stage.outputs) for stage in stages) == sharing.MOST_RESULTS
+    assert len(stages) == 7
