@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from uuid import uuid4
 
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
+from asyncexec.backends.dask.backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import check_options, takes_options

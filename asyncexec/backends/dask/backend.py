@@ -1,15 +1,42 @@
-"""The ``dask`` executor: a local cluster of its own, or any existing cluster."""
+"""The ``dask`` executor: a local cluster of its own, or any existing cluster; ``coiled`` shares it."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from typing import ClassVar
 
+from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.dask.cluster_backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
+from asyncexec.backends.dask.system import DaskSystem
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.plan.locality import Locality
+
+NATIVE_RETRY = "what a dead worker ran is run elsewhere: off, each task is bound to its worker"
+
+
+class ClusterBackend(CallsBackend):
+    """Run tasks on a Dask cluster.
+
+    Parameters
+    ----------
+    options : DaskOptions
+    features : Capabilities
+        The capabilities of the class.
+    """
+
+    def __init__(self, options: DaskOptions, features: Capabilities) -> None:
+        system = DaskSystem(options, _capabilities(options, features))
+        super().__init__(system)
+        system.on_change = self._dispatch
+        system.waiting = lambda: len(self._waiting)
+        self._cluster = system
+
+    def avoid(self, workers: Collection[str], /) -> None:
+        """Start nothing on these workers until the next call, unless only they can run it."""
+        self._cluster.avoid(workers)
 
 
 class DaskBackend(ClusterBackend):
@@ -46,3 +73,26 @@ class DaskBackend(ClusterBackend):
         if options.own and options.processes and options.encrypted:
             require_extra("dask", "cryptography")
         super().__init__(options, self.features)
+
+
+def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
+    """Return the capabilities that are known before the cluster is there."""
+    shared = options.own and not options.processes
+    limit = options.memory_bytes
+    return replace(
+        features,
+        kills=options.kills,
+        locality=_locality(options),
+        isolated=not shared,
+        measures_memory=options.kills,
+        # A worker process that dies is noticed at once; a machine that vanishes, after Dask's ``worker-ttl``.
+        loss_seconds=None if shared else (1.0 if options.own else 300.0),
+        worker_bytes=None if limit is None else limit // options.threads_each,
+        resources=options.resource_amounts,
+    )
+
+
+def _locality(options: DaskOptions) -> Locality:
+    if not options.own:
+        return Locality.ELSEWHERE
+    return Locality.SAME_HOST if options.processes else Locality.SAME_PROCESS

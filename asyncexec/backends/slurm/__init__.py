@@ -1,6 +1,6 @@
 """The ``slurm`` executor.
 
-``request`` holds the arguments of a job, ``commands`` calls SLURM's programs, ``channel`` passes messages between a job
+``options`` makes the arguments of a job, ``commands`` calls SLURM's programs, ``channel`` passes messages between a job
 and its driver (by files), ``worker_side`` runs in the job, ``client`` does everything that blocks on the driver's side,
 ``idle_jobs`` keeps the jobs without work, and ``system`` is the side of the event loop.
 """

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 from asyncexec.backends.contract import Report
-from asyncexec.backends.slurm import commands, request
+from asyncexec.backends.slurm import commands
 from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.backends.slurm.commands import NEVER, JobState
 from asyncexec.backends.slurm.options import SlurmOptions
@@ -83,7 +83,7 @@ class SlurmClient:
         refuse such jobs.
         """
         commands.check_programs()
-        commands.check_request(request.flags(self._options))
+        commands.check_request(self._options.sbatch_flags())
         self._name = f"asyncexec-{uuid4().hex[:12]}"
         self._folder = self._parent / self._name
         try:
@@ -119,12 +119,12 @@ class SlurmClient:
             python=self._options.python,
         )
         executor.update_parameters(
-            **request.parameters(self._options),
+            **self._options.job_arguments(),
             job_name=self._name,
             array_parallelism=self._options.max_workers,
             stderr_to_stdout=True,
             setup=setup or None,
-            additional_parameters=request.additional(self._options),
+            additional_parameters=self._options.additional_arguments(),
         )
         return executor
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,3 +98,30 @@ class SlurmOptions:
     def shared_folder(self) -> Path:
         """The folder, as jobs and driver name it."""
         return Path(self.folder or _DEFAULT_FOLDER).expanduser().absolute()
+
+    def job_arguments(self) -> dict[str, Any]:
+        """Return the arguments of each job that submitit has names for, by these names; others are the cluster's."""
+        size = self.memory_bytes
+        known = {
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "cpus_per_task": self.cpus,
+            "gpus_per_node": self.gpus or None,
+            # In megabytes of 2^20, as SLURM counts.
+            "mem": None if size is None else f"{-(-size // 2**20)}M",
+            "time": max(1, math.ceil(self.time_limit / 60)),
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
+    def additional_arguments(self) -> dict[str, Any]:
+        """Return the other arguments; SLURM must not requeue a job, because retries are the engine's."""
+        return {"no_requeue": True, **(self.slurm_additional_parameters or {})}
+
+    def sbatch_flags(self) -> list[str]:
+        """Return all arguments as flags of ``sbatch``."""
+        given: list[str] = []
+        for name, value in {**self.job_arguments(), **self.additional_arguments()}.items():
+            flag = f"--{name.replace('_', '-')}"
+            given.append(flag if value is True else f"{flag}={value}")
+        return given

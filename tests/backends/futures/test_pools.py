@@ -5,7 +5,6 @@ import pytest
 
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.futures import FuturesBackend
-from asyncexec.backends.futures.handles import PoolHandle
 from asyncexec.backends.futures.kinds import (
     NOT_MADE,
     PROCESSES,
@@ -14,6 +13,7 @@ from asyncexec.backends.futures.kinds import (
     PoolKind,
     kind_of,
 )
+from asyncexec.backends.futures.system import PoolHandle
 from asyncexec.plan.locality import Locality
 
 

@@ -15,7 +15,6 @@ from asyncexec.backends.slurm.client import JobLostError, SlurmClient, SlurmJob
 from asyncexec.backends.slurm.commands import JobState
 from asyncexec.backends.slurm.idle_jobs import IdleJobs
 from asyncexec.backends.slurm.options import SlurmOptions
-from asyncexec.backends.slurm.request import flags
 from asyncexec.backends.slurm.worker_side import JobMain, JobPayload
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
@@ -92,7 +91,7 @@ def test_what_is_asked_for_is_told_in_the_words_of_sbatch():
         time_limit=61,
         slurm_additional_parameters={"constraint": "x", "exclusive": True},
     )
-    assert flags(options) == [
+    assert options.sbatch_flags() == [
         "--partition=long",
         "--cpus-per-task=2",
         "--gpus-per-node=1",
