@@ -24,7 +24,7 @@ def idle_one[W](
     rests: Container[str],
     apart_from: Container[str],
 ) -> W | None:
-    """Return the idle worker to use: the last one not in ``rests``; None if there is none.
+    """Return the idle worker to use, which is the last one that is not excluded; None if there is none.
 
     A worker in ``apart_from`` is used if no other is idle: as it is idle, it no longer runs the other attempt.
     """

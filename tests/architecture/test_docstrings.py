@@ -23,7 +23,7 @@ RIDDLE = re.compile(
 QUESTIONS = {
     ".": 0,
     "array": 1,
-    "backends": 16,
+    "backends": 1,
     "cli": 0,
     "config": 0,
     "engine": 0,
@@ -43,7 +43,7 @@ QUESTIONS = {
 RIDDLES = {
     ".": 0,
     "array": 0,
-    "backends": 15,
+    "backends": 3,
     "cli": 0,
     "config": 0,
     "engine": 0,

@@ -1,6 +1,6 @@
 """The stores of calls and answers: in this process, or files that driver and workers share.
 
-A pipeline's own output would be pickles, and come only when all of it has ended. A store tells when each call starts
+A pipeline's own output would be pickles, and come only when all of it has ended. A store shows when each call starts
 and ends, and answers are bytes that are not unpickled.
 
 A call is started once: if Beam runs its element again, the second time does nothing.

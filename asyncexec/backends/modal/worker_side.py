@@ -55,7 +55,7 @@ def work(packed: bytes, stop_queue: str) -> Iterator[bytes]:
     ----------
     packed : bytes
         A pickled :class:`RemoteBatch`.
-    orders : str
+    stop_queue : str
         The id of the queue by which the driver drops attempts, in this container's partition.
     """
     import modal

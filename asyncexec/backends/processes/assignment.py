@@ -1,10 +1,10 @@
-"""Jobs on their way through one worker process: which have ended, which are forbidden, what is left.
+"""The state of a batch at one worker process: finished attempts, forbidden ones, and what is left; no IO.
 
-No IO here. Outcomes of one batch arrive in the order of its jobs, but by two ways, in frames and on the page, so that
-some arrive twice: ``done`` counts those taken in, and whatever lies before it is dropped. The page may also be ahead of
-a frame that has not been read yet: what begins behind ``done`` is left alone, until what lies between has come.
+Outcomes of one batch arrive in the order of its attempts, but by two ways, in frames and on the page, so some arrive
+twice: ``done`` counts those that were processed, and any before it is ignored. The page may also be ahead of a frame
+that has not been read yet: its outcomes are processed only once those between ``done`` and them have arrived.
 
-How a job leaves its assignment:
+How an attempt leaves its assignment:
 
 =====================================  ==================================================
 its row says that it ran               its outcome is reported
@@ -15,7 +15,7 @@ its worker was ended, it had not       CANCELLED if asked for; goes back if we e
                                        or it was never ready; else LOST
 =====================================  ==================================================
 
-"Goes back" means that it is handed to another worker, and nobody hears of it.
+"Goes back" means that it is queued for another worker, and nothing is reported.
 """
 
 from __future__ import annotations
@@ -29,38 +29,38 @@ from asyncexec.backends.processes.frames import Row
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
 
-class Ending(Enum):
-    """Why a worker process is no more."""
+class WorkerExit(Enum):
+    """The reason for the end of a worker process."""
 
     NEVER_READY = auto()
     """It ended before it could take work."""
     KILLED = auto()
-    """It was killed to stop a job."""
+    """It was killed to stop an attempt."""
     DIED = auto()
-    """Nobody here asked it to end."""
+    """It ended by itself."""
 
 
 @dataclass(slots=True, eq=False)
-class Freed:
-    """What has left an assignment: outcomes to report, and jobs that go back."""
+class Released:
+    """The attempts that have left an assignment: outcomes to report, and attempts to queue again."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    back: list[AttemptSpec] = field(default_factory=list)
+    requeued: list[AttemptSpec] = field(default_factory=list)
 
 
 class Assignment:
-    """Jobs of one program in the hands of one worker."""
+    """Attempts of one program that are assigned to one worker."""
 
     __slots__ = (
         "_gone",
-        "_unwanted",
+        "_to_cancel",
         "apart_from",
         "done",
         "jobs",
+        "last_reported",
         "number",
         "program",
         "revoked",
-        "told",
     )
 
     def __init__(
@@ -72,54 +72,54 @@ class Assignment:
         self.program = program
         self.jobs = jobs
         self.apart_from = apart_from
-        """Workers by which it is better not run."""
+        """The workers that should rather not run it."""
         self.number = 0
-        """The batch's number at its worker, from 1; 0 while it waits for one."""
+        """The number of the batch at its worker, from 1; 0 while it is queued."""
         self.done = 0
-        """How many rows have been taken in."""
-        self.told = -1
-        """Position of the last job reported as started."""
+        """The number of rows that were processed."""
+        self.last_reported = -1
+        """The position of the last attempt reported as started."""
         self.revoked = False
-        # Positions from `done` on: those that were asked to be cancelled, and those that have left already.
-        self._unwanted: set[int] = set()
+        # Positions from ``done`` on: those to be cancelled, and those that have left already.
+        self._to_cancel: set[int] = set()
         self._gone: set[int] = set()
 
     @property
     def complete(self) -> bool:
-        """Whether its worker is through with it."""
+        """True when all its attempts have ended."""
         return self.done == len(self.jobs)
 
     @property
     def unsettled(self) -> bool:
-        """Whether jobs are to leave it without being run."""
-        return self.revoked or bool(self._unwanted)
+        """True while some attempts must leave it without being run."""
+        return self.revoked or bool(self._to_cancel)
 
-    def unwanted(self, position: int) -> bool:
-        """Whether the job at ``position`` is to be cancelled."""
-        return position in self._unwanted
+    def is_cancelled(self, position: int) -> bool:
+        """Return whether the attempt at ``position`` is to be cancelled."""
+        return position in self._to_cancel
 
     def start(self, position: int) -> AttemptSpec | None:
-        """Return the job that has started at ``position``, if that is news and the job still belongs here."""
-        if position <= self.told or position < self.done or position in self._gone:
+        """Return the attempt at ``position``, if its start was not reported before and it still belongs here."""
+        if position <= self.last_reported or position < self.done or position in self._gone:
             return None
-        self.told = position
+        self.last_reported = position
         return self.jobs[position]
 
     def drop(self, attempts: Collection[int]) -> list[int]:
-        """Want these attempts cancelled, and return their positions."""
+        """Mark these attempts for cancelling, and return their positions."""
         found = [
             position
             for position, job in enumerate(self.jobs)
             if position >= self.done and position not in self._gone and job.attempt in attempts
         ]
-        self._unwanted.update(found)
+        self._to_cancel.update(found)
         return found
 
-    def take(self, first: int, rows: Iterable[Row], worker: str) -> Freed:
-        """Take in outcomes from position ``first`` on."""
-        freed = Freed()
+    def take(self, first: int, rows: Iterable[Row], worker: str) -> Released:
+        """Process outcomes from position ``first`` on."""
+        released = Released()
         if first > self.done:
-            return freed
+            return released
         plain = not (self._gone or self.unsettled)
         for position, row in enumerate(rows, first):
             if position < self.done:
@@ -127,73 +127,73 @@ class Assignment:
             self.done = position + 1
             job = self.jobs[position]
             if plain:
-                freed.outcomes.append(row.outcome(job.attempt, worker))
+                released.outcomes.append(row.outcome(job.attempt, worker))
             else:
-                self._take_one(position, job, row, worker, freed)
-        return freed
+                self._take_one(position, job, row, worker, released)
+        return released
 
     def _take_one(
-        self, position: int, job: AttemptSpec, row: Row, worker: str, freed: Freed
+        self, position: int, job: AttemptSpec, row: Row, worker: str, released: Released
     ) -> None:
-        unwanted = position in self._unwanted
-        self._unwanted.discard(position)
+        is_cancelled = position in self._to_cancel
+        self._to_cancel.discard(position)
         if position in self._gone:
             self._gone.discard(position)
         elif not row.skipped:
-            freed.outcomes.append(row.outcome(job.attempt, worker))
-        elif unwanted:
-            freed.outcomes.append(Outcome(job.attempt, Status.CANCELLED))
+            released.outcomes.append(row.outcome(job.attempt, worker))
+        elif is_cancelled:
+            released.outcomes.append(Outcome(job.attempt, Status.CANCELLED))
         else:
-            freed.back.append(job)
+            released.requeued.append(job)
 
-    def settle(self, begun: int) -> Freed:
-        """Free what is forbidden and lies behind position ``begun``, the last that has started (-1: none has)."""
-        freed = Freed()
-        for position, job in self._left():
+    def resolve_cancelled(self, begun: int) -> Released:
+        """Release the forbidden attempts after position ``begun``, the last that has started (-1: none has)."""
+        released = Released()
+        for position, job in self._unfinished():
             if position <= begun:
                 continue
-            if position in self._unwanted:
-                freed.outcomes.append(Outcome(job.attempt, Status.CANCELLED))
+            if position in self._to_cancel:
+                released.outcomes.append(Outcome(job.attempt, Status.CANCELLED))
             elif self.revoked:
-                freed.back.append(job)
+                released.requeued.append(job)
             else:
                 continue
-            self._unwanted.discard(position)
+            self._to_cancel.discard(position)
             self._gone.add(position)
-        return freed
+        return released
 
     def end(
-        self, ending: Ending, running: int | None, lost: Outcome, error: ErrorInfo | None
-    ) -> Freed:
-        """Free everything, because the worker has ended.
+        self, exit_kind: WorkerExit, running: int | None, lost: Outcome, error: ErrorInfo | None
+    ) -> Released:
+        """Release all attempts, because the worker has ended.
 
         Parameters
         ----------
-        ending : Ending
+        exit_kind : WorkerExit
         running : int or None
-            Position of the job that was running.
+            The position of the attempt that was running.
         lost : Outcome
-            Of that job, as ``LOST``; its attempt is filled in here.
+            The outcome of that attempt, as ``LOST``; its id is filled in here.
         error : ErrorInfo or None
-            What to say of those that were lost before they started.
+            The error of attempts that were lost before they started.
         """
-        freed = Freed()
-        for position, job in self._left():
-            if position in self._unwanted:
-                gone = Outcome(job.attempt, Status.CANCELLED)
+        released = Released()
+        for position, job in self._unfinished():
+            if position in self._to_cancel:
+                ended = Outcome(job.attempt, Status.CANCELLED)
                 if position == running:
-                    gone = lost._replace(attempt=job.attempt, status=Status.CANCELLED, error=None)
-                freed.outcomes.append(gone)
-            elif position == running and ending is not Ending.NEVER_READY:
-                freed.outcomes.append(lost._replace(attempt=job.attempt))
-            elif ending is Ending.DIED:
-                freed.outcomes.append(Outcome(job.attempt, Status.LOST, error=error))
+                    ended = lost._replace(attempt=job.attempt, status=Status.CANCELLED, error=None)
+                released.outcomes.append(ended)
+            elif position == running and exit_kind is not WorkerExit.NEVER_READY:
+                released.outcomes.append(lost._replace(attempt=job.attempt))
+            elif exit_kind is WorkerExit.DIED:
+                released.outcomes.append(Outcome(job.attempt, Status.LOST, error=error))
             else:
-                freed.back.append(job)
+                released.requeued.append(job)
         self.done = len(self.jobs)
-        return freed
+        return released
 
-    def _left(self) -> Iterator[tuple[int, AttemptSpec]]:
+    def _unfinished(self) -> Iterator[tuple[int, AttemptSpec]]:
         for position in range(self.done, len(self.jobs)):
             if position not in self._gone:
                 yield position, self.jobs[position]

@@ -1,4 +1,4 @@
-"""Tasks in worker processes on this machine."""
+"""The ``processes`` executor: tasks in worker processes on this machine."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _NAME = "processes"
 class ProcessesBackend(PoolBackend[ProcessPool]):
     """Run tasks in processes of this machine, killed and replaced as needed.
 
-    A task that dies takes nothing with it but its worker; one that is cancelled or runs too long is killed, with every
-    process it has started. Functions and classes of the script itself travel by value, so that scripts need no
-    ``if __name__ == "__main__"``.
+    A task that dies ends only its worker; one that is cancelled or runs too long is killed, with every process it has
+    started. Functions and classes of the script itself are pickled by value, so that scripts need no ``if __name__ ==
+    "__main__"``.
 
     Its options are the fields of :class:`ProcessesOptions`.
 
@@ -58,7 +58,7 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What processes can do; stages may ask for as many ``cpus`` as there are workers."""
+        """The capabilities; stages may request as many ``cpus`` as there are workers."""
         return replace(
             self.features,
             guarantees_memory=self._options.memory_limit is not None,
@@ -73,7 +73,7 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
         return None if self._pool is None else self._pool.values
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Give these workers nothing more until told otherwise; what they have not begun goes to others."""
+        """Assign nothing more to these workers until the next call; what they have not started goes to others."""
         if self._pool is not None:
             self._pool.avoid(workers)
 

@@ -8,22 +8,22 @@ import socket
 from collections import deque
 from collections.abc import Callable
 
-from asyncexec.backends.processes.frames import Bytes, FrameReader, TakeFrame
+from asyncexec.backends.processes.frames import Bytes, FrameParser, TakeFrame
 
 # Well below what the system takes in one call (IOV_MAX is 1024).
 _MOST_BUFFERS = 256
 
 
 class Channel:
-    """A connected socket that frames come out of and buffers go into.
+    """A connected socket: receives frames, sends buffers.
 
     Parameters
     ----------
     loop : asyncio.AbstractEventLoop
     sock : socket.socket
-        Owned from now on.
+        The socket, which the channel owns from now on.
     take : callable
-        Gets every frame.
+        Called with every frame.
     ended : callable
         Called once, when the other side has closed.
     """
@@ -39,7 +39,7 @@ class Channel:
         self._loop = loop
         self._socket = sock
         self._descriptor = sock.fileno()
-        self._frames = FrameReader(take)
+        self._frames = FrameParser(take)
         self._ended = ended
         self._unsent: deque[memoryview] = deque()
         self._reading = True
@@ -47,7 +47,7 @@ class Channel:
         loop.add_reader(self._descriptor, self._readable)
 
     def send(self, *buffers: Bytes) -> None:
-        """Send ``buffers``, now or as soon as there is room."""
+        """Send ``buffers``, at once or as soon as the socket has room."""
         if not self._writable:
             return
         waiting = bool(self._unsent)
@@ -58,19 +58,19 @@ class Channel:
                 self._loop.add_writer(self._descriptor, self._flush)
 
     def end(self) -> None:
-        """Tell the other side that nothing more will come."""
+        """Shut down the sending side."""
         if self._writable:
             self._stop_writing()
             with contextlib.suppress(OSError):
                 self._socket.shutdown(socket.SHUT_WR)
 
     def drain(self) -> None:
-        """Take in what has arrived, without waiting for more."""
+        """Process the bytes that have arrived, without waiting for more."""
         while self._reading and self._receive():
             pass
 
     def close(self) -> None:
-        """Let go of the socket."""
+        """Close the socket."""
         self._stop_reading()
         self._stop_writing()
         self._socket.close()
@@ -79,15 +79,15 @@ class Channel:
         self._receive()
 
     def _receive(self) -> bool:
-        """Take in one piece; return whether there was one."""
+        """Receive once; return whether there was anything."""
         try:
-            count = self._socket.recv_into(self._frames.room())
+            count = self._socket.recv_into(self._frames.free_space())
         except (BlockingIOError, InterruptedError):
             return False
         except OSError:
             count = 0
         if count:
-            self._frames.came(count)
+            self._frames.received(count)
             return True
         self._stop_reading()
         self._ended()
@@ -101,7 +101,7 @@ class Channel:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            # The other side is gone: that is seen where it is waited for.
+            # The other side is gone; the receiving side notices that.
             self._stop_writing()
             return
         self._loop.remove_writer(self._descriptor)

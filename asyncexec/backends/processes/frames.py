@@ -1,8 +1,8 @@
-"""What travels between the driver and a worker process: length-prefixed frames.
+"""The messages between the driver and a worker process: length-prefixed frames.
 
-A frame is a head (kind, length of the header, length of the body), a header and a body. What workers
-send is plain data: a greeting, and outcomes as rows of numbers with raw bytes behind them. Nothing of it
-is unpickled here; the pickled values among those bytes stay as they are.
+A frame is a head (kind, length of the header, length of the body), a header and a body. Workers send plain data: a
+greeting, and outcomes as rows of numbers followed by raw bytes. Nothing of it is unpickled here; the pickled values
+among those bytes stay as they are.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status, ValueH
 type Bytes = bytes | bytearray | memoryview
 
 HEAD = struct.Struct("=BxxxIQ")
-# Of an outcomes frame's header: number of the batch, position of the first row in it. Rows follow.
+# The prefix of an outcomes frame's header: number of the batch, position of the first row. Rows follow.
 PREFIX = struct.Struct("=qq")
 # status, started_at, seconds, peak_bytes, read_bytes, written_bytes, length of value, length of error.
 ROW = struct.Struct("=qddqqqqq")
@@ -33,21 +33,21 @@ SUCCEEDED, CANCELLED = CODES[Status.SUCCEEDED], CODES[Status.CANCELLED]
 SCRATCH_BYTES = 256 * 1024
 
 
-class Kind(IntEnum):
-    """What a frame is."""
+class FrameKind(IntEnum):
+    """The kind of a frame."""
 
-    HELLO = 1
+    READY = 1
     """From a worker: it is ready."""
     PROGRAM = 2
-    """To a worker: what the tasks of a stage run."""
+    """To a worker: the program of a stage."""
     BATCH = 3
     """To a worker: attempts to run."""
     OUTCOMES = 4
-    """From a worker: how attempts ended."""
+    """From a worker: outcomes of attempts."""
 
 
 class Row(NamedTuple):
-    """One outcome of an outcomes frame; ``value`` is None where there is none."""
+    """One outcome in an outcomes frame; ``value`` is None if there is none."""
 
     code: int
     started_at: float
@@ -60,21 +60,21 @@ class Row(NamedTuple):
 
     @property
     def skipped(self) -> bool:
-        """Whether the worker passed the attempt over without starting it."""
+        """True if the worker skipped the attempt without starting it."""
         return self.code == CANCELLED and self.started_at == 0.0
 
     def outcome(self, attempt: int, worker: str) -> Outcome:
-        """Return it as the outcome of ``attempt``."""
+        """Return the outcome of ``attempt``."""
         return Outcome(attempt, STATUSES[self[0]], worker, *self[1:])
 
 
-def head(kind: Kind, header_bytes: int, body_bytes: int) -> bytes:
+def head(kind: FrameKind, header_bytes: int, body_bytes: int) -> bytes:
     """Return a frame's head."""
     return HEAD.pack(kind, header_bytes, body_bytes)
 
 
 def rows(table: Bytes, payload: Bytes) -> Iterator[Row]:
-    """Iterate over the rows of ``table``, with their values and errors out of ``payload``."""
+    """Iterate over the rows of ``table``, with their values and errors from ``payload``."""
     at = 0
     for code, started, seconds, peak, read, written, value_bytes, error_bytes in ROW.iter_unpack(
         table
@@ -95,7 +95,7 @@ def rows(table: Bytes, payload: Bytes) -> Iterator[Row]:
 
 
 def _cut(payload: Bytes, start: int, stop: int) -> bytes | bytearray:
-    # A big value is the whole body of a frame, received into memory of its own: not copied again.
+    # A large value is the whole body of a frame, received into memory of its own: it is not copied again.
     if type(payload) is bytearray and stop - start == len(payload):
         return payload
     return bytes(payload[start:stop])
@@ -112,35 +112,35 @@ def read_error(text: bytes) -> ErrorInfo:
     return ErrorInfo(kind, tuple(bases), message, traceback)
 
 
-type TakeFrame = Callable[[Kind, memoryview, memoryview | bytearray], None]
+type TakeFrame = Callable[[FrameKind, memoryview, memoryview | bytearray], None]
 
 
-class FrameReader:
-    """Makes frames of what arrives, without IO: give :meth:`room` to be filled, then say how much came.
+class FrameParser:
+    """Parses frames, without IO: the caller fills :meth:`free_space`, and then calls :meth:`received`.
 
     Parameters
     ----------
     take : callable
-        Gets each frame's kind, header and body. The header, and a body that is a memoryview, are valid during the
-        call only; the body of a frame too big for the scratch space is a bytearray for keeps.
+        Called with each frame's kind, header and body. The header, and a body that is a memoryview, are valid during
+        the call only; the body of a frame too large for the scratch space is a bytearray that may be kept.
     """
 
     def __init__(self, take: TakeFrame) -> None:
         self._take = take
         self._scratch = memoryview(bytearray(SCRATCH_BYTES))
         self._start = self._end = 0
-        # A big frame on its way: kind, header, body, and how much of the body has come.
-        self._big: tuple[Kind, memoryview, bytearray] | None = None
+        # A large frame that is incomplete: kind, header, body, and the number of bytes of the body so far.
+        self._big: tuple[FrameKind, memoryview, bytearray] | None = None
         self._filled = 0
 
-    def room(self) -> memoryview:
-        """Return where the next bytes belong."""
+    def free_space(self) -> memoryview:
+        """Return the buffer for the next bytes."""
         if self._big is not None:
             return memoryview(self._big[2])[self._filled :]
         return self._scratch[self._end :]
 
-    def came(self, count: int) -> None:
-        """Take in that ``count`` bytes were put into the room."""
+    def received(self, count: int) -> None:
+        """Process ``count`` bytes that were put into the buffer."""
         if self._big is not None:
             self._filled += count
             self._finish_big()
@@ -156,7 +156,7 @@ class FrameReader:
             self._start, self._end = 0, left
 
     def _next(self) -> bool:
-        """Take one frame out of the scratch space, if it is complete; move a big one out as soon as its header is."""
+        """Parse one frame in the scratch space, if it is complete; move a large one out once its header is complete."""
         have = self._end - self._start
         if have < HEAD.size:
             return False
@@ -168,7 +168,7 @@ class FrameReader:
         stop = body_at + body_bytes
         if stop <= self._end:
             self._start = stop
-            self._take(Kind(kind), self._scratch[at:body_at], self._scratch[body_at:stop])
+            self._take(FrameKind(kind), self._scratch[at:body_at], self._scratch[body_at:stop])
             return self._start < self._end
         if HEAD.size + header_bytes + body_bytes <= SCRATCH_BYTES:
             return False
@@ -176,7 +176,7 @@ class FrameReader:
         body = bytearray(body_bytes)
         self._filled = self._end - body_at
         body[: self._filled] = self._scratch[body_at : self._end]
-        self._big = (Kind(kind), header, body)
+        self._big = (FrameKind(kind), header, body)
         self._start = self._end
         return False
 

@@ -1,8 +1,8 @@
-"""Inputs on their way to a worker process: pickled one after another, big buffers beside the pickles.
+"""Pickle the inputs of a batch for a worker process, with large buffers out of band.
 
-All inputs of a batch share one pickler's memo, so that what they have in common (a class of a script, say) travels
-once. Where one of them cannot be pickled, the batch is pickled again without sharing, to leave out that one alone.
-Scripts' classes and functions travel by value (cloudpickle).
+All inputs of a batch share one pickler's memo, so that common objects (a class of a script, say) are sent once. If one
+of them cannot be pickled, the batch is pickled again without sharing, to leave out only that one. Classes and functions
+of scripts are pickled by value (cloudpickle).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import cloudpickle
 from asyncexec.events.outcome import Encoded, Many
 from asyncexec.worker.records import AttemptSpec
 
-# Buffers from this size on (arrays, encoded values) are sent from where they are, and received once.
-BESIDE_BYTES = 32 * 1024
+# Buffers of at least this size (arrays, encoded values) are sent without copying, and received once.
+OUT_OF_BAND_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,21 +27,21 @@ class PackedInputs:
     """The inputs of a batch, as bytes."""
 
     jobs: Sequence[AttemptSpec]
-    """Those whose inputs could be pickled."""
+    """The attempts whose inputs could be pickled."""
     refused: list[tuple[AttemptSpec, Exception]] = field(default_factory=list)
-    """The others, and why."""
+    """The other attempts, and the errors."""
     pickles: bytes = b""
     """One pickle after another; empty where no job has inputs."""
     ends: list[int] = field(default_factory=list)
-    """Where each job's pickle ends."""
-    beside: list[memoryview] = field(default_factory=list)
-    """Big buffers, in the order the pickles need them."""
-    beside_ends: list[int] = field(default_factory=list)
-    """For each job, how many buffers it and those before it need."""
+    """The end of each attempt's pickle."""
+    out_of_band: list[memoryview] = field(default_factory=list)
+    """Large buffers, in the order in which the pickles need them."""
+    out_of_band_ends: list[int] = field(default_factory=list)
+    """For each attempt, the number of buffers that it and those before it need."""
 
 
 def pack_inputs(jobs: Sequence[AttemptSpec]) -> PackedInputs:
-    """Pickle the inputs of ``jobs``; what cannot be pickled is refused, never raised."""
+    """Pickle the inputs of ``jobs``; attempts whose inputs cannot be pickled are refused."""
     if not any(job.inputs for job in jobs):
         return PackedInputs(jobs=jobs)
     packer = _Packer()
@@ -73,8 +73,8 @@ class _Packer:
     def __init__(self) -> None:
         self._stream = io.BytesIO()
         self._ends: list[int] = []
-        self._beside: list[memoryview] = []
-        self._beside_ends: list[int] = []
+        self._out_of_band: list[memoryview] = []
+        self._out_of_band_ends: list[int] = []
         self._pickler = self._new_pickler()
 
     def _new_pickler(self) -> Any:
@@ -83,7 +83,7 @@ class _Packer:
     def add(self, inputs: Iterable[Any]) -> None:
         self._pickler.dump(tuple([_lifted(i) for i in inputs]))
         self._ends.append(self._stream.tell())
-        self._beside_ends.append(len(self._beside))
+        self._out_of_band_ends.append(len(self._out_of_band))
 
     def forget(self) -> None:
         self._pickler.clear_memo()
@@ -92,7 +92,7 @@ class _Packer:
         """Drop what a failed :meth:`add` has left."""
         self._stream.seek(self._ends[-1] if self._ends else 0)
         self._stream.truncate()
-        del self._beside[self._beside_ends[-1] if self._beside_ends else 0 :]
+        del self._out_of_band[self._out_of_band_ends[-1] if self._out_of_band_ends else 0 :]
         self._pickler = self._new_pickler()
 
     def packed(
@@ -103,21 +103,21 @@ class _Packer:
             refused=refused,
             pickles=self._stream.getvalue(),
             ends=self._ends,
-            beside=self._beside,
-            beside_ends=self._beside_ends,
+            out_of_band=self._out_of_band,
+            out_of_band_ends=self._out_of_band_ends,
         )
 
     def _keep_inside(self, buffer: pickle.PickleBuffer) -> bool:
         raw = buffer.raw()
-        if raw.nbytes < BESIDE_BYTES:
+        if raw.nbytes < OUT_OF_BAND_BYTES:
             return True
-        self._beside.append(raw)
+        self._out_of_band.append(raw)
         return False
 
 
 def _lifted(value: Any) -> Any:
-    """Return ``value`` so that big encoded data in it can travel beside the pickle."""
-    if type(value) is Encoded and len(value.data) >= BESIDE_BYTES:
+    """Return ``value`` with large encoded data wrapped, so that it is pickled out of band."""
+    if type(value) is Encoded and len(value.data) >= OUT_OF_BAND_BYTES:
         return Encoded(pickle.PickleBuffer(value.data))  # type: ignore[arg-type] # unpickled as bytes again
     if type(value) is Many:
         return Many(tuple([_lifted(v) for v in value.values]))
@@ -125,14 +125,14 @@ def _lifted(value: Any) -> Any:
 
 
 class InputReader:
-    """Unpickles the inputs of a batch, one job at a time and in order.
+    """Unpickles the inputs of a batch, one attempt at a time and in order.
 
     Parameters
     ----------
     pickles : memoryview
-    ends, beside_ends : list of int
+    ends, out_of_band_ends : list of int
         As packed.
-    beside : list of memoryview
+    out_of_band : list of memoryview
         The buffers beside the pickles.
     """
 
@@ -140,12 +140,12 @@ class InputReader:
         self,
         pickles: memoryview,
         ends: list[int],
-        beside_ends: list[int],
-        beside: list[memoryview],
+        out_of_band_ends: list[int],
+        out_of_band: list[memoryview],
     ) -> None:
-        self._ends, self._beside_ends = ends, beside_ends
+        self._ends, self._out_of_band_ends = ends, out_of_band_ends
         self._stream = io.BytesIO(pickles)
-        self._beside = _Cursor(beside)
+        self._out_of_band = _Cursor(out_of_band)
         self._unpickler = self._new_unpickler()
         self._failure: BaseException | None = None
 
@@ -156,26 +156,26 @@ class InputReader:
         except BaseException as error:
             self._go_on_behind(position)
             if self._failure is not None and isinstance(error, pickle.UnpicklingError):
-                # As a rule it lacks what it shares with the one that failed first.
+                # Usually it refers to an object of the inputs that failed first.
                 raise self._failure from error
             self._failure = error
             raise
         return inputs
 
     def _new_unpickler(self) -> pickle.Unpickler:
-        # What comes through here was pickled by the driver.
-        return pickle.Unpickler(self._stream, buffers=self._beside)  # noqa: S301
+        # The driver pickled these.
+        return pickle.Unpickler(self._stream, buffers=self._out_of_band)  # noqa: S301
 
     def _go_on_behind(self, position: int) -> None:
         self._stream.seek(self._ends[position])
-        self._beside.at = self._beside_ends[position]
+        self._out_of_band.at = self._out_of_band_ends[position]
         memo = self._unpickler.memo
         self._unpickler = self._new_unpickler()
         self._unpickler.memo = memo
 
 
 class _Cursor(Iterator[memoryview]):
-    """An iterator that can be set."""
+    """An iterator whose position can be set."""
 
     def __init__(self, buffers: list[memoryview]) -> None:
         self._buffers = buffers

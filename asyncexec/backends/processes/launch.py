@@ -1,8 +1,8 @@
-"""Starting worker processes, seeing them end, and ending them with all they have started.
+"""Start worker processes, notice their end, and kill them with all processes they have started.
 
-A worker is a fresh interpreter that is told where to find modules, and imports nothing of the user's by itself: not
-``__main__`` either, so scripts need no guard. It leads a session of its own: Ctrl-C in the terminal does
-not reach it, and killing its process group takes its own children with it.
+A worker is a new interpreter with the driver's import paths, which imports nothing of the user by itself: not
+``__main__`` either, so scripts need no guard. It leads a session of its own: Ctrl-C in the terminal does not reach it,
+and killing its process group kills its children too.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ class Launched:
 
     process: subprocess.Popen[bytes]
     socket: socket.socket
-    """The driver's end."""
+    """The driver's end of the socket."""
     page: Page
     errors: IO[bytes]
-    """What it writes to stderr until it is ready."""
+    """Its stderr until it is ready."""
 
     def error_tail(self) -> str:
-        """Return the last lines it wrote to stderr before it was ready."""
+        """Return the last lines that it wrote to stderr before it was ready."""
         size = os.fstat(self.errors.fileno()).st_size
         tail = os.pread(self.errors.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
         return tail.decode(errors="replace").strip()
@@ -62,12 +62,12 @@ class Launched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launcher:
-    """What every worker of a backend is started with."""
+    """The command and the environment of a backend's workers."""
 
     command: tuple[str, ...]
     """The interpreter and its options."""
     paths: tuple[str, ...]
-    """Where workers look for modules."""
+    """The import paths of workers."""
     directory: str
     """Their working directory."""
     environment: Mapping[str, str]
@@ -78,7 +78,7 @@ class Launcher:
 
     @classmethod
     def here(cls, variables: Mapping[str, str]) -> Self:
-        """Return a launcher of workers that find what this process finds now.
+        """Return a launcher whose workers have this process's paths, directory and environment.
 
         Raises BackendError if the working directory is gone.
         """
@@ -134,7 +134,7 @@ class Launcher:
         )
 
     def close(self) -> None:
-        """Let go of what workers to come would have needed."""
+        """Close the descriptor that further workers would need."""
         os.close(self.stderr)
 
 
@@ -149,7 +149,7 @@ def _working_directory() -> str:
 
 
 def _interpreter_options() -> list[str]:
-    """Return how this interpreter was asked to optimise, warn and so on, as options for another."""
+    """Return the options of this interpreter (optimisation, warnings and so on), for another."""
     options = ["-" + "O" * sys.flags.optimize] if sys.flags.optimize else []
     options += [f"-W{option}" for option in sys.warnoptions]
     options += [
@@ -167,7 +167,7 @@ class Exit:
     loop : asyncio.AbstractEventLoop
     process : subprocess.Popen
     ended : callable
-        Gets the return code, once.
+        Called once with the return code.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class Exit:
             self._timer.cancel()
 
     def _over(self) -> None:
-        # Its own children first: until it is reaped, the group's number cannot go to anybody else.
+        # Kill its children before reaping it: until then, the group's id cannot be reused.
         self.kill()
         self._reaped(self._process.wait())
 
@@ -231,7 +231,7 @@ def _process_descriptor(pid: int) -> int | None:
 
 
 def describe_exit(code: int) -> str:
-    """Return how a process ended, for people."""
+    """Describe the end of a process, for people."""
     if code >= 0:
         return f"exited with code {code}"
     try:

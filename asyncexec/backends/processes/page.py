@@ -1,16 +1,16 @@
-"""A page of memory that a worker process and the driver both see.
+"""A page of memory that is shared by a worker process and the driver.
 
-A worker deep in a kernel can send nothing: the kernel may hold the GIL for an hour, or crash. So it leaves on
-the page, before each job, which job it starts; and after each job the outcome, until the next frame takes
-it along. The driver looks when a worker has been silent for a while, and after it has died. That is how
+A worker deep in a kernel can send nothing: the kernel may hold the GIL for an hour, or crash. So before each attempt it
+writes to the page which one it starts, and after each attempt the outcome, which stays there until the next frame takes
+it along. The driver reads the page when a worker has been silent for a while, and after it has died. So
 
 - the start of a long job is known within milliseconds, with the outcomes of the short jobs before it;
 - a crash costs the job that crashed, and no other, and that job is known by its position;
 - jobs that a worker holds and has not started can be taken away from it: the driver forbids them on the page.
 
-Cells are 8 bytes, aligned, and each is written by one side and in one go. What belongs together is in
-one cell: (batch, position) of the job that runs, (batch, first, count) of the outcomes on the page. A job
-runs if its position is the one behind the outcomes.
+Cells are 8 bytes, aligned, and each is written by one side, in one store. Values that belong together are in one cell:
+(batch, position) of the attempt that runs, (batch, first, count) of the outcomes on the page. An attempt runs if its
+position follows the outcomes.
 """
 
 from __future__ import annotations
@@ -35,21 +35,21 @@ _RUN, _LEFT = 0, 1
 _STARTED_AT, _SINCE = 0, 1
 
 
-class Sight(NamedTuple):
-    """What a worker is doing.
+class PageSnapshot(NamedTuple):
+    """The state of a worker, as read from its page.
 
     Attributes
     ----------
     number : int
-        Of the batch that it is in, or was in last; 0 before the first.
+        The batch that it runs, or ran last; 0 before the first.
     position : int
-        Of the job in that batch that it has started last.
+        The position of the last attempt that it has started.
     running : bool
-        Whether that job has not ended.
+        True if that attempt has not ended.
     started_at, since : float
-        When it started: seconds since the epoch, and by the monotonic clock.
+        Its start: in seconds since the epoch, and by the monotonic clock.
     first, left : int
-        Position of the first outcome left on the page, and how many there are.
+        The position of the first outcome on the page, and their number.
     """
 
     number: int
@@ -79,7 +79,7 @@ class Page:
 
     @staticmethod
     def create() -> int:
-        """Return a file descriptor for a new page; the file has no name, and goes with its last user."""
+        """Return a file descriptor for a new page; the file has no name, and is removed with its last user."""
         if hasattr(os, "memfd_create"):
             descriptor = os.memfd_create("asyncexec")
         else:
@@ -89,7 +89,7 @@ class Page:
         return descriptor
 
     def close(self) -> None:
-        """Unmap it."""
+        """Unmap the page."""
         self._cells.release()
         self._times.release()
         for view in (*self._forbidden, self.table, self.payload, self._whole):
@@ -99,32 +99,32 @@ class Page:
     # The worker's side.
 
     def begin(self, number: int) -> None:
-        """Take note that a batch begins; nothing of the last one may be left on the page."""
+        """Note that a batch starts; the page must hold no outcome of the last one."""
         self._cells[_LEFT] = number << 32
 
     def start(self, number: int, position: int) -> None:
-        """Take note that a job starts."""
+        """Note that an attempt starts."""
         self._times[_STARTED_AT] = time.time()
         self._times[_SINCE] = time.monotonic()
         self._cells[_RUN] = number << 32 | position
 
     def left(self, number: int, first: int, count: int) -> None:
-        """Take note that the table holds ``count`` outcomes, from position ``first``."""
+        """Note that the table holds ``count`` outcomes, from position ``first``."""
         self._cells[_LEFT] = number << 32 | first << 16 | count
 
     def forbidden(self, number: int) -> memoryview:
-        """Return a byte for each position in a batch: 1 where the job must not start."""
+        """Return a byte for each position in a batch: 1 if the attempt must not start."""
         return self._forbidden[number & 1]
 
     # The driver's side.
 
-    def sight(self) -> Sight:
-        """Return what the worker is doing."""
+    def snapshot(self) -> PageSnapshot:
+        """Return the state of the worker."""
         run, left = self._cells[_RUN], self._cells[_LEFT]
         number, position = run >> 32, run & 0xFFFFFFFF
         first, count = left >> 16 & 0xFFFF, left & 0xFFFF
         running = number > 0 and left >> 32 == number and position == first + count
-        return Sight(
+        return PageSnapshot(
             number,
             position,
             running,
@@ -135,9 +135,9 @@ class Page:
         )
 
     def allow(self, number: int) -> None:
-        """Let every job of a batch start; a batch of the same parity must have ended."""
+        """Allow every attempt of a batch to start; a batch of the same parity must have ended."""
         self._forbidden[number & 1][:] = bytes(MOST_JOBS)
 
     def forbid(self, number: int) -> None:
-        """Let no job of a batch start that has not."""
+        """Forbid the start of all attempts of a batch that have not started."""
         self._forbidden[number & 1][:] = b"\1" * MOST_JOBS

@@ -1,7 +1,7 @@
-"""The worker processes of a backend: who gets which batch, and who takes the place of those that end.
+"""The pool of worker processes: assigns batches, and replaces workers that end.
 
-Workers say by themselves what they have done, at least every 20 ms while they are between jobs. A timer looks at those
-that are deep in one (see ``page``); it runs only while there is work.
+Workers report by themselves at least every 20 ms, between attempts. A timer reads the pages of those that are deep in
+one (see ``page``); it runs only while there is work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Report
 from asyncexec.backends.placement import least_busy, resting
-from asyncexec.backends.processes.assignment import Assignment, Ending
+from asyncexec.backends.processes.assignment import Assignment, WorkerExit
 from asyncexec.backends.processes.inputs import pack_inputs
 from asyncexec.backends.processes.launch import Launcher
 from asyncexec.backends.processes.options import ProcessesOptions
@@ -27,18 +27,18 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
 
 TICK_SECONDS = 0.02
-# From forbidding a job on the page to looking whether it has started all the same.
+# The time between forbidding an attempt on the page and reading whether it has started all the same.
 SETTLE_SECONDS = 0.005
 MOST_FAILED_STARTS = 3
-# How long workers without work may take to end by themselves.
+# The time that idle workers have to end by themselves.
 GRACE_SECONDS = 0.5
-# A process that SIGKILL does not end for so long is stuck in the system, and left to it.
+# A process that SIGKILL does not end within this time is stuck in the kernel, and is left alone.
 KILL_SECONDS = 10.0
 _LEAVING = "was killed because the executor ends"
 
 
 class ProcessPool:
-    """Worker processes that run batches; its methods belong to the event loop's thread.
+    """Worker processes that run batches; methods belong to the event loop's thread.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class ProcessPool:
         self.values: ValueFolder | None = None
         self._loop = asyncio.get_running_loop()
         self._workers: set[ProcessWorker] = set()
-        self._resting: set[ProcessWorker] = set()
+        self._avoided: set[ProcessWorker] = set()
         self._queue: deque[Assignment] = deque()
         self._where: dict[int, Assignment] = {}  # By attempt.
         self._failed_starts = 0
@@ -72,8 +72,8 @@ class ProcessPool:
         if threshold := self._options.value_threshold_bytes:
             self.values = ValueFolder.make(threshold=threshold)
             self._launcher = replace(self._launcher, values=str(self.values))
-        while self._lacks_worker():
-            self._hire()
+        while self._needs_worker():
+            self._start_worker()
             await asyncio.sleep(0)  # Each takes some ms, in which nothing else would run.
 
     async def close(self, *, at_once: bool) -> None:
@@ -87,7 +87,7 @@ class ProcessPool:
             if at_once or worker.assignments or not worker.is_ready:
                 worker.kill(_LEAVING)
             else:
-                worker.dismiss()
+                worker.shut_down()
         interrupted: asyncio.CancelledError | None = None
         for patience in (GRACE_SECONDS, KILL_SECONDS):
             try:
@@ -114,59 +114,59 @@ class ProcessPool:
 
     @property
     def slots(self) -> int:
-        """How many workers run batches at once, now; those that take the place of others count already."""
-        return self._size - sum(not worker.leaving for worker in self._resting)
+        """The number of workers that can run batches; replacements that are starting count already."""
+        return self._size - sum(not worker.leaving for worker in self._avoided)
 
-    # Work comes and goes.
+    # Batches.
 
     def submit(self, batch: Batch) -> None:
-        """Run a batch."""
+        """Queue a batch."""
         limit = min(MOST_JOBS, self._most_jobs or MOST_JOBS)
         if len(batch.jobs) > limit:
             size = len(batch.jobs)
             self._break(BackendError(f"a batch of {size} attempts is over the limit of {limit}"))
             return
         try:
-            batch.program.blob  # noqa: B018 - pickled here, where it can be said that it cannot
+            batch.program.blob  # noqa: B018 - pickled here, where a failure can be reported
         except SerializationError as error:
             info = describe(error, keep=True)
             failed = [Outcome(job.attempt, Status.FAILED, error=info) for job in batch.jobs]
             self._report(failed, len(failed))
             return
         self._enqueue(Assignment(batch.program, batch.jobs, batch.apart_from))
-        self._feed()
+        self._dispatch()
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Stop these attempts; workers that are running one are killed."""
+        """Cancel attempts; a worker that runs one of them is killed."""
         held: dict[Assignment, set[int]] = {}
         for attempt in attempts:
             assignment = self._where.get(attempt)
             if assignment is not None:
                 held.setdefault(assignment, set()).add(attempt)
         waited = False
-        for assignment, unwanted in held.items():
+        for assignment, cancelled in held.items():
             worker = next((w for w in self._workers if assignment in w.assignments), None)
             if worker is None:
-                self._drop_queued(assignment, unwanted)
+                self._drop_queued(assignment, cancelled)
             else:
-                worker.drop(assignment, unwanted)
+                worker.drop(assignment, cancelled)
                 waited = True
         if waited:
-            self._loop.call_later(SETTLE_SECONDS, self._look)
+            self._loop.call_later(SETTLE_SECONDS, self._check_workers)
 
     def avoid(self, names: Collection[str]) -> None:
-        """Give these workers nothing more, and what they have not begun to others; those of the last call may work."""
-        self._refill()  # Who takes the place of one that ends is another.
+        """Assign nothing more to these workers, and requeue what they have not started; all others may work."""
+        self._refill()  # The replacement of a worker that ends is not avoided.
         staying = {worker.name: worker for worker in self._workers if not worker.leaving}
-        self._resting = {staying[name] for name in resting(staying, names)}
-        for worker in self._resting:
-            worker.give_up_all()
-        if self._resting:
-            self._loop.call_later(SETTLE_SECONDS, self._look)
-        self._feed()
+        self._avoided = {staying[name] for name in resting(staying, names)}
+        for worker in self._avoided:
+            worker.revoke_all()
+        if self._avoided:
+            self._loop.call_later(SETTLE_SECONDS, self._check_workers)
+        self._dispatch()
 
     def report(self, reports: Sequence[Report], outcomes: int) -> None:
-        """Pass on reports from a worker."""
+        """Report for a worker."""
         if outcomes:
             forget = self._where.pop
             for report in reports:
@@ -174,16 +174,16 @@ class ProcessPool:
         self._report(reports, outcomes)
 
     def discard(self, attempts: Collection[int]) -> None:
-        """Delete what these attempts have left, whose worker ended under them."""
+        """Delete the values that these attempts may have written before their worker ended."""
         if self.values is not None:
             self.values.discard(attempts)
 
-    def take_back(self, assignment: Assignment, jobs: Sequence[AttemptSpec]) -> None:
-        """Hand jobs that a worker did not come to to another, before all that waits."""
+    def requeue(self, assignment: Assignment, jobs: Sequence[AttemptSpec]) -> None:
+        """Queue attempts that a worker did not start, before all others."""
         if not self._closing:
             again = Assignment(assignment.program, jobs, assignment.apart_from)
             self._enqueue(again, first=True)
-            self._loop.call_soon(self._feed)
+            self._loop.call_soon(self._dispatch)
 
     def _enqueue(self, assignment: Assignment, *, first: bool = False) -> None:
         for job in assignment.jobs:
@@ -193,12 +193,12 @@ class ProcessPool:
         else:
             self._queue.append(assignment)
 
-    def _drop_queued(self, assignment: Assignment, unwanted: set[int]) -> None:
-        assignment.jobs = [job for job in assignment.jobs if job.attempt not in unwanted]
-        self.report([Outcome(a, Status.CANCELLED) for a in unwanted], len(unwanted))
+    def _drop_queued(self, assignment: Assignment, cancelled: set[int]) -> None:
+        assignment.jobs = [job for job in assignment.jobs if job.attempt not in cancelled]
+        self.report([Outcome(a, Status.CANCELLED) for a in cancelled], len(cancelled))
 
-    def _feed(self) -> None:
-        """Hand out what waits, as far as workers take it."""
+    def _dispatch(self) -> None:
+        """Assign queued batches, as far as workers have room."""
         passed: list[Assignment] = []
         while self._queue and not (self._closing or self._broken):
             assignment = self._queue[0]
@@ -207,58 +207,58 @@ class ProcessPool:
                 break
             self._queue.popleft()
             if worker is not None:
-                self._give(worker, assignment)
+                self._assign(worker, assignment)
             elif assignment.jobs:
-                passed.append(assignment)  # Others may go to the workers it waits beside.
+                passed.append(assignment)  # Later ones may go to the workers that it must avoid.
         self._queue.extendleft(reversed(passed))
         if self._tick is None and not self._closing and any(w.assignments for w in self._workers):
-            self._tick = self._loop.call_later(TICK_SECONDS, self._ticked)
+            self._tick = self._loop.call_later(TICK_SECONDS, self._on_tick)
 
-    def _give(self, worker: ProcessWorker, assignment: Assignment) -> None:
+    def _assign(self, worker: ProcessWorker, assignment: Assignment) -> None:
         packed = pack_inputs(assignment.jobs)
         if packed.refused:
             failed = [_unpicklable(job, why) for job, why in packed.refused]
             self.report(failed, len(failed))
             assignment.jobs = packed.jobs
         if assignment.jobs:
-            worker.give(assignment, packed, self._options.allowed_bytes(assignment.program))
+            worker.assign(assignment, packed, self._options.allowed_bytes(assignment.program))
 
     def _worker_for(self, assignment: Assignment) -> ProcessWorker | None:
-        """Return the worker that is to run an assignment; None where it has to wait."""
+        """Return the worker for an assignment; None if it has to wait."""
         jobs = len(assignment.jobs)
         busy = sum(bool(w.assignments) for w in self._workers)
         free: list[ProcessWorker] = []
         for worker in list(self._workers):
             if not worker.has_room() or (busy >= self._size and not worker.assignments):
                 continue
-            if self._most_jobs is not None and worker.handed + jobs > self._most_jobs:
+            if self._most_jobs is not None and worker.assigned_jobs + jobs > self._most_jobs:
                 self._retire(worker)
-            elif worker not in self._resting:
+            elif worker not in self._avoided:
                 free.append(worker)
-        return least_busy(free, self._takers(), apart_from=assignment.apart_from)
+        return least_busy(free, self._accepting(), apart_from=assignment.apart_from)
 
-    def _takers(self) -> Iterator[ProcessWorker]:
+    def _accepting(self) -> Iterator[ProcessWorker]:
         """Iterate over the workers that take work sooner or later."""
-        return (w for w in self._workers if not w.leaving and w not in self._resting)
+        return (w for w in self._workers if not w.leaving and w not in self._avoided)
 
-    # Workers come and go.
+    # Workers.
 
     def ready(self, worker: ProcessWorker) -> None:
-        """Take note that a worker has started up."""
+        """Note that a worker has started up."""
         self._start_timers.pop(worker).cancel()
-        self._feed()
+        self._dispatch()
 
     def free(self, worker: ProcessWorker) -> None:
-        """Give a worker more to do, if there is more."""
+        """Assign more to a worker, if there is more."""
         self._failed_starts = 0
         if worker.leaving and not worker.assignments:
-            worker.dismiss()
-        self._feed()
+            worker.shut_down()
+        self._dispatch()
 
-    def gone(self, worker: ProcessWorker, ending: Ending, how: str) -> None:
+    def ended(self, worker: ProcessWorker, exit_kind: WorkerExit, how: str) -> None:
         """Replace a worker that has ended."""
         self._workers.discard(worker)
-        self._resting.discard(worker)
+        self._avoided.discard(worker)
         timer = self._start_timers.pop(worker, None)
         if timer is not None:
             timer.cancel()
@@ -266,27 +266,29 @@ class ProcessPool:
             if not self._workers:
                 self._none_left.set()
             return
-        if ending is Ending.NEVER_READY or (ending is Ending.DIED and worker.stillborn):
-            self._note_failed_start(f"{how}{_said(worker.error_tail())}")
+        if exit_kind is WorkerExit.NEVER_READY or (
+            exit_kind is WorkerExit.DIED and worker.failed_at_start
+        ):
+            self._note_failed_start(f"{how}{_stderr_text(worker.error_tail())}")
         self._refill()
-        self._feed()
+        self._dispatch()
 
     def _retire(self, worker: ProcessWorker) -> None:
-        """Give a worker no more, and let it end when it is through with what it has."""
+        """Assign nothing more to a worker, and shut it down when it has finished."""
         worker.leaving = True
         if not worker.assignments:
-            worker.dismiss()
+            worker.shut_down()
         self._refill()
 
-    def _lacks_worker(self) -> bool:
+    def _needs_worker(self) -> bool:
         staying = sum(not w.leaving for w in self._workers)
         return staying < self._size and not (self._closing or self._broken)
 
     def _refill(self) -> None:
-        while self._lacks_worker():
-            self._hire()
+        while self._needs_worker():
+            self._start_worker()
 
-    def _hire(self) -> None:
+    def _start_worker(self) -> None:
         try:
             launched = self._launcher.launch()
         except BackendError as error:
@@ -295,10 +297,10 @@ class ProcessPool:
         worker = ProcessWorker(self._loop, launched, self)
         self._workers.add(worker)
         self._start_timers[worker] = self._loop.call_later(
-            self._options.start_timeout, self._too_slow, worker
+            self._options.start_timeout, self._start_timed_out, worker
         )
 
-    def _too_slow(self, worker: ProcessWorker) -> None:
+    def _start_timed_out(self, worker: ProcessWorker) -> None:
         worker.kill(f"was not ready within {self._options.start_timeout:g} s, and was killed")
 
     def _note_failed_start(self, how: str) -> None:
@@ -316,29 +318,29 @@ class ProcessPool:
 
     # The timer.
 
-    def _ticked(self) -> None:
+    def _on_tick(self) -> None:
         self._tick = None
-        self._look()
+        self._check_workers()
         self._rebalance()
-        self._feed()
+        self._dispatch()
 
-    def _look(self) -> None:
+    def _check_workers(self) -> None:
         if self._closing:
             return
         now = time.monotonic()
         for worker in list(self._workers):
-            worker.look(now)
-        self._refill()  # Who was killed just now is replaced while it still ends.
+            worker.check(now)
+        self._refill()  # A worker that was just killed is replaced while it still ends.
 
     def _rebalance(self) -> None:
-        """Take a batch that waits behind a long job from its worker, if another has nothing to do."""
+        """Revoke a batch that waits behind a long attempt, if another worker is idle."""
         if self._queue:
             return
-        idle = sum(w.is_ready and not w.assignments for w in self._takers())
+        idle = sum(w.is_ready and not w.assignments for w in self._accepting())
         for worker in self._workers:
             if not idle:
                 return
-            idle -= worker.give_up_waiting()
+            idle -= worker.revoke_waiting()
 
 
 def _unpicklable(job: AttemptSpec, why: Exception) -> Outcome:
@@ -351,5 +353,5 @@ def _unpicklable(job: AttemptSpec, why: Exception) -> Outcome:
     return Outcome(job.attempt, Status.FAILED, error=describe(error, keep=True))
 
 
-def _said(tail: str) -> str:
+def _stderr_text(tail: str) -> str:
     return f"; it wrote to stderr:\n{tail}" if tail else " and wrote nothing to stderr"

@@ -1,8 +1,7 @@
-"""What runs in a worker process: takes batches from the driver, runs them one job after another, sends outcomes.
+"""The main loop of a worker process: receives batches, runs their attempts in order, sends outcomes.
 
-It imports little, for it is on the way to the first outcome; the program brings what it needs. There are no threads
-here: outcomes are sent between jobs, every 20 ms at most, and until then they lie on the page that the driver sees (see
-``page``).
+It imports little, to be ready soon; the program imports what it needs. It has no threads: outcomes are sent between
+attempts, every 20 ms at most, and until then they are on the page that the driver reads (see ``page``).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from asyncexec.backends.processes.frames import (
     PREFIX,
     ROW,
     Bytes,
-    Kind,
+    FrameKind,
     head,
     pack_row,
     write_error,
@@ -62,21 +61,21 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def main() -> None:
-    """Serve the driver until it goes away; how to reach it is on the command line."""
+    """Serve the driver until it disconnects; the command line holds the descriptors of the connection."""
     sock, page, stderr, parent = map(int, sys.argv[1:5])
     values = _values(sys.argv[5])
     del sys.argv[1:]
-    _settle_in(parent)
+    _set_up_process(parent)
     with socket.socket(fileno=sock) as connection:
         connection.set_inheritable(False)
         shared = Page(page)
         os.close(page)
-        child = _Child(connection, shared, values)
-        _speak_to_users(stderr)
+        child = _Worker(connection, shared, values)
+        _redirect_stderr(stderr)
         try:
             child.serve()
         except (BrokenPipeError, ConnectionResetError):
-            return  # The driver has gone, and nobody is left to tell.
+            return  # The driver has gone.
 
 
 def _values(described: str) -> ValueStore | None:
@@ -86,8 +85,8 @@ def _values(described: str) -> ValueStore | None:
     return ValueFiles(None if memory is None else Path(memory), Path(disk), threshold=threshold)
 
 
-def _settle_in(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Whether to stop is the driver's to say.
+def _set_up_process(parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # The driver decides whether to stop.
     if sys.platform == "linux":
         _die_with(parent)
         be_killed_first()
@@ -95,11 +94,11 @@ def _settle_in(parent: int) -> None:
 
 def _die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:  # It died before that was arranged.
+    if os.getppid() != parent:  # The parent died before prctl was called.
         sys.exit(1)
 
 
-def _speak_to_users(stderr: int) -> None:
+def _redirect_stderr(stderr: int) -> None:
     """Write to the driver's stderr from now on, beginning with what was written so far."""
     sys.stderr.flush()
     so_far = os.pread(2, 1 << 20, 0)
@@ -110,11 +109,11 @@ def _speak_to_users(stderr: int) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True)
-    faulthandler.enable()  # A crash says where.
+    faulthandler.enable()  # A crash then prints a traceback.
 
 
 class _Program:
-    """A program as it came, and loaded when it is first needed."""
+    """A program, loaded when it is first needed."""
 
     def __init__(self, blob: bytes) -> None:
         self._blob = blob
@@ -130,7 +129,7 @@ class _Program:
         return self._loaded
 
 
-class _Child:
+class _Worker:
     def __init__(self, connection: socket.socket, page: Page, values: ValueStore | None) -> None:
         self._connection = connection
         self._values = values
@@ -138,14 +137,14 @@ class _Child:
         self._last = ""
         self._meter = MemoryMeter()
         self._limit = MemoryLimit(self._meter)
-        self._out = _Out(connection, page)
+        self._out = _OutcomeWriter(connection, page)
         self._page = page
 
     def serve(self) -> None:
-        self._out.send(Kind.HELLO, json.dumps({"pid": os.getpid()}).encode())
+        self._out.send(FrameKind.READY, json.dumps({"pid": os.getpid()}).encode())
         while (frame := self._frame()) is not None:
             kind, header, body = frame
-            if kind == Kind.PROGRAM:
+            if kind == FrameKind.PROGRAM:
                 key, dropped = header
                 for old in dropped:
                     del self._programs[old]
@@ -154,7 +153,7 @@ class _Child:
                 self._run(header, body)
 
     def _frame(self) -> tuple[int, tuple[Any, ...], list[memoryview]] | None:
-        """Return the next frame, its body cut as its header says; None when there will be none."""
+        """Return the next frame, with its body cut as its header says; None at the end of the connection."""
         start = _receive(self._connection, HEAD.size)
         if start is None:
             return None
@@ -173,11 +172,11 @@ class _Child:
         return kind, fields, body
 
     def _run(self, header: tuple[Any, ...], body: list[memoryview]) -> None:
-        number, key, allowed_bytes, attempts, tasks, ends, beside_ends = header
+        number, key, allowed_bytes, attempts, tasks, ends, out_of_band_ends = header
         if key != self._last:
             give_back_memory()
             self._last = key
-        inputs = InputReader(body[0], ends, beside_ends, body[1:]) if ends else None
+        inputs = InputReader(body[0], ends, out_of_band_ends, body[1:]) if ends else None
         control = _PageControl(self._page, number, inputs, self._out)
         self._out.begin(number)
         BatchRunner(
@@ -207,9 +206,11 @@ class _Child:
 
 
 class _PageControl:
-    """Begins attempts on the page that the driver sees, and passes over those that it has forbidden there."""
+    """Notes the start of attempts on the page, and skips those that the driver has forbidden there."""
 
-    def __init__(self, page: Page, number: int, inputs: InputReader | None, out: _Out) -> None:
+    def __init__(
+        self, page: Page, number: int, inputs: InputReader | None, out: _OutcomeWriter
+    ) -> None:
         self._page = page
         self._number = number
         self._inputs = inputs
@@ -224,12 +225,12 @@ class _PageControl:
             return True
         if self._inputs is not None:
             with contextlib.suppress(BaseException):
-                self._inputs.read(self._position)  # Those that come after may refer to it.
-        self._out.passed_over()
+                self._inputs.read(self._position)  # Later pickles may refer to it.
+        self._out.skip()
         return False
 
     def take(self) -> bool:
-        return True  # An attempt that is cancelled while it runs ends with its process.
+        return True  # A running attempt that is cancelled ends with its process.
 
     def end(self) -> bool:
         return True
@@ -253,8 +254,8 @@ class _Inputs:
             raise _cannot("an input cannot be unpickled", error, _LOADING) from error
 
 
-class _Out:
-    """Outcomes on their way out: left on the page, and sent when they fill it or have lain there for a while."""
+class _OutcomeWriter:
+    """Writes outcomes to the page, and sends them when they fill it or have been there for a while."""
 
     def __init__(self, connection: socket.socket, page: Page) -> None:
         self._connection = connection
@@ -266,14 +267,14 @@ class _Out:
         self._used = 0
         self._flushed_at = 0.0
         self.has_values = False
-        """Whether the program of the batch that runs is one whose outputs are values."""
+        """True if the outputs of the program that runs are values."""
 
     def begin(self, number: int) -> None:
         self._number, self._first, self._count, self._used = number, 0, 0, 0
         self._page.begin(number)
 
     def started(self, attempt: int) -> None:
-        """Do nothing: it stands on the page since the control began it."""
+        """Do nothing: the control has written it to the page."""
 
     def ended(self, outcome: Outcome) -> None:
         value: Bytes = b""
@@ -282,13 +283,13 @@ class _Out:
         if self.has_values and outcome.error is None:
             try:
                 value, value_bytes = _encoded(outcome.value)
-            except BaseException as raised:  # noqa: BLE001 - whatever the value's own pickling raises
+            except BaseException as raised:  # noqa: BLE001 - pickling a value may raise anything
                 outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(raised))
         if outcome.error is not None:
             error = write_error(outcome.error)
         self._leave(outcome, CODES[outcome.status], value, error, (value_bytes, len(error)))
 
-    def passed_over(self) -> None:
+    def skip(self) -> None:
         self._leave(Outcome(0, Status.CANCELLED), CANCELLED, b"", b"", (NO_VALUE, 0))
 
     def flush(self) -> None:
@@ -325,10 +326,10 @@ class _Out:
 
     def _send_rows(self, rows: Bytes, *payload: Bytes) -> None:
         prefix = PREFIX.pack(self._number, self._first)
-        self.send(Kind.OUTCOMES, prefix, rows, *payload, header_bytes=len(prefix) + len(rows))
+        self.send(FrameKind.OUTCOMES, prefix, rows, *payload, header_bytes=len(prefix) + len(rows))
         self._flushed_at = time.monotonic()
 
-    def send(self, kind: Kind, *parts: Bytes, header_bytes: int | None = None) -> None:
+    def send(self, kind: FrameKind, *parts: Bytes, header_bytes: int | None = None) -> None:
         total = sum(map(len, parts))
         length = total if header_bytes is None else header_bytes
         unsent = [memoryview(p) for p in (head(kind, length, total - length), *parts) if len(p)]
@@ -341,19 +342,19 @@ class _Out:
 
 
 def _receive(connection: socket.socket, count: int) -> memoryview | None:
-    """Return the next ``count`` bytes; None when the driver has gone."""
+    """Return the next ``count`` bytes; None at the end of the connection."""
     data = memoryview(bytearray(count))
     at = 0
     while at < count:
-        came = connection.recv_into(data[at:])
-        if not came:
+        received = connection.recv_into(data[at:])
+        if not received:
             return None
-        at += came
+        at += received
     return data
 
 
 def _encoded(value: Any) -> tuple[Bytes, int]:
-    """Return a value, or its handle, as bytes, and the length that its row says."""
+    """Return a value, or its handle, as bytes, and the length for its row."""
     kind = type(value)
     if kind is ValueHandle:
         handle = json.dumps(value).encode()

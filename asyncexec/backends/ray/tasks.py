@@ -41,7 +41,7 @@ class RayTasks:
     options : RayOptions
     thread : SystemThread
         Runs what blocks.
-    kills : Kills
+    kills : PendingKills
         Where the kills of this process are noted.
     """
 

@@ -15,11 +15,11 @@ class IdleJobs:
 
     Parameters
     ----------
-    make : callable
+    create : callable
         Creates a job, not submitted yet.
     linger_seconds : float
         The time that an idle job is kept.
-    young_seconds : float
+    max_age_seconds : float
         The age after which a job gets no other batch, so that SLURM does not end it in the middle of one.
     """
 

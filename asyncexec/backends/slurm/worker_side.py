@@ -29,7 +29,7 @@ class JobMain:
     ----------
     folder : str
         The folder of the files by which driver and job exchange messages (see ``channel``).
-    patience : float
+    idle_seconds : float
         Seconds to wait for the next batch while the driver is silent.
     """
 

@@ -20,7 +20,7 @@ class WorkerThread:
     ----------
     name : str
         Its name in reports.
-    take : callable
+    next_batch : callable
         Waits for the next batch; None is the end.
     ended : callable
         Called in the thread after a batch has ended.

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from asyncexec.backends.contract import AttemptSpec, StageProgram
-from asyncexec.backends.processes.assignment import Assignment, Ending
+from asyncexec.backends.processes.assignment import Assignment, WorkerExit
 from asyncexec.backends.processes.frames import CANCELLED, SUCCEEDED, Row
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 
@@ -19,12 +19,12 @@ def assignment(jobs=4):
     return Assignment(PROGRAM, [AttemptSpec(100 + n, n) for n in range(jobs)])
 
 
-def statuses(freed):
-    return {o.attempt - 100: o.status for o in freed.outcomes}
+def statuses(released):
+    return {o.attempt - 100: o.status for o in released.outcomes}
 
 
-def returned(freed):
-    return [job.task for job in freed.back]
+def returned(released):
+    return [job.task for job in released.requeued]
 
 
 def test_outcomes_that_arrive_twice_are_reported_once():
@@ -50,7 +50,7 @@ def test_a_start_is_told_once_and_not_of_a_job_that_has_left():
     assert held.start(1) is None
     assert held.start(0) is None
     held.drop({102})
-    held.settle(1)
+    held.resolve_cancelled(1)
     assert held.start(2) is None
     held.take(0, [RAN, RAN, PASSED_OVER, RAN], "w")
     assert held.start(3) is None
@@ -59,7 +59,7 @@ def test_a_start_is_told_once_and_not_of_a_job_that_has_left():
 def test_a_cancelled_job_that_waits_is_reported_before_its_row_comes():
     held = assignment()
     assert held.drop({102}) == [2]
-    assert statuses(held.settle(0)) == {2: Status.CANCELLED}
+    assert statuses(held.resolve_cancelled(0)) == {2: Status.CANCELLED}
     assert not held.unsettled
     assert statuses(held.take(0, [RAN, RAN, PASSED_OVER, RAN], "w")).keys() == {0, 1, 3}
     assert held.complete
@@ -68,8 +68,8 @@ def test_a_cancelled_job_that_waits_is_reported_before_its_row_comes():
 def test_a_cancelled_job_that_had_started_keeps_its_outcome():
     held = assignment()
     held.drop({100})
-    assert held.settle(0).outcomes == []
-    assert held.unwanted(0)
+    assert held.resolve_cancelled(0).outcomes == []
+    assert held.is_cancelled(0)
     assert statuses(held.take(0, [RAN], "w")) == {0: Status.SUCCEEDED}
     assert held.drop({100}) == []
 
@@ -78,9 +78,9 @@ def test_what_is_taken_away_goes_back_but_for_what_has_begun():
     held = assignment()
     held.revoked = True
     held.drop({103})
-    freed = held.settle(0)
-    assert returned(freed) == [1, 2]
-    assert statuses(freed) == {3: Status.CANCELLED}
+    released = held.resolve_cancelled(0)
+    assert returned(released) == [1, 2]
+    assert statuses(released) == {3: Status.CANCELLED}
     assert returned(held.take(0, [PASSED_OVER, PASSED_OVER, PASSED_OVER, PASSED_OVER], "w")) == [0]
 
 
@@ -88,29 +88,29 @@ def test_a_worker_that_dies_loses_what_it_ran_and_what_waited():
     held = assignment()
     held.take(0, [RAN], "w")
     held.drop({103})
-    freed = held.end(Ending.DIED, 1, LOST, ERROR)
-    assert statuses(freed) == {1: Status.LOST, 2: Status.LOST, 3: Status.CANCELLED}
-    assert [o.started for o in freed.outcomes] == [True, False, False]
+    released = held.end(WorkerExit.DIED, 1, LOST, ERROR)
+    assert statuses(released) == {1: Status.LOST, 2: Status.LOST, 3: Status.CANCELLED}
+    assert [o.started for o in released.outcomes] == [True, False, False]
 
 
 def test_a_worker_that_is_killed_gives_back_what_waited():
     held = assignment()
     held.drop({101})
     held.take(0, [RAN], "w")
-    freed = held.end(Ending.KILLED, 1, LOST, ERROR)
-    assert freed.outcomes == [LOST._replace(attempt=101, status=Status.CANCELLED, error=None)]
-    assert returned(freed) == [2, 3]
+    released = held.end(WorkerExit.KILLED, 1, LOST, ERROR)
+    assert released.outcomes == [LOST._replace(attempt=101, status=Status.CANCELLED, error=None)]
+    assert returned(released) == [2, 3]
 
 
 def test_a_bystander_that_had_just_started_is_lost():
     held = assignment()
-    freed = held.end(Ending.KILLED, 2, LOST, ERROR)
-    assert statuses(freed) == {2: Status.LOST}
-    assert returned(freed) == [0, 1, 3]
+    released = held.end(WorkerExit.KILLED, 2, LOST, ERROR)
+    assert statuses(released) == {2: Status.LOST}
+    assert returned(released) == [0, 1, 3]
 
 
 def test_a_worker_that_was_never_ready_gives_everything_back():
-    assert returned(assignment().end(Ending.NEVER_READY, None, LOST, ERROR)) == [0, 1, 2, 3]
+    assert returned(assignment().end(WorkerExit.NEVER_READY, None, LOST, ERROR)) == [0, 1, 2, 3]
 
 
 @given(data=st.data(), jobs=st.integers(1, 6))
@@ -119,8 +119,8 @@ def test_every_job_leaves_exactly_once(data, jobs):
     held = assignment(jobs)
     rows, forbidden, left = [], set(), []
 
-    def note(freed):
-        left.extend([o.attempt - 100 for o in freed.outcomes] + returned(freed))
+    def note(released):
+        left.extend([o.attempt - 100 for o in released.outcomes] + returned(released))
 
     for _ in range(data.draw(st.integers(0, 12))):
         match data.draw(st.sampled_from(["run", "hear", "drop", "revoke", "settle"])):
@@ -135,9 +135,9 @@ def test_every_job_leaves_exactly_once(data, jobs):
                 held.revoked = True
                 forbidden.update(range(jobs))
             case "settle":
-                note(held.settle(len(rows) - 1))
+                note(held.resolve_cancelled(len(rows) - 1))
     if not held.complete:
-        ending = data.draw(st.sampled_from(Ending))
+        exit_kind = data.draw(st.sampled_from(WorkerExit))
         running = held.done if len(rows) > held.done else None
-        note(held.end(ending, running, LOST, ERROR))
+        note(held.end(exit_kind, running, LOST, ERROR))
     assert sorted(left) == list(range(jobs))

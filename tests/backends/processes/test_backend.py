@@ -160,7 +160,7 @@ async def test_a_death_while_the_function_is_loaded_is_charged_to_the_first_task
 
 
 async def test_a_task_that_closes_its_workers_connection_is_lost(monkeypatch):
-    monkeypatch.setattr(process_worker, "HANG_UP_SECONDS", 0.1)
+    monkeypatch.setattr(process_worker, "DISCONNECT_SECONDS", 0.1)
 
     def close_all(index):
         os.closerange(3, 100)

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from asyncexec.backends.processes import frames
-from asyncexec.backends.processes.frames import FrameReader, Kind
+from asyncexec.backends.processes.frames import FrameKind, FrameParser
 from asyncexec.events.outcome import Encoded, ErrorInfo, Outcome, Status
 
 BIG = frames.SCRATCH_BYTES
@@ -14,10 +14,10 @@ def feed(reader, data, sizes):
     """Hand `data` to the reader in pieces of these sizes (the last one as often as it takes)."""
     at, turn = 0, 0
     while at < len(data):
-        room = reader.room()
-        count = min(sizes[min(turn, len(sizes) - 1)], len(room), len(data) - at)
-        room[:count] = data[at : at + count]
-        reader.came(count)
+        free_space = reader.free_space()
+        count = min(sizes[min(turn, len(sizes) - 1)], len(free_space), len(data) - at)
+        free_space[:count] = data[at : at + count]
+        reader.received(count)
         at, turn = at + count, turn + 1
 
 
@@ -30,18 +30,18 @@ def feed(reader, data, sizes):
 )
 def test_frames_come_out_as_they_went_in(contents, sizes):
     sent = [(header, bytes([n]) * length) for n, (header, length) in enumerate(contents)]
-    data = b"".join(frames.head(Kind.OUTCOMES, len(h), len(b)) + h + b for h, b in sent)
+    data = b"".join(frames.head(FrameKind.OUTCOMES, len(h), len(b)) + h + b for h, b in sent)
     got = []
-    reader = FrameReader(lambda kind, header, body: got.append((kind, bytes(header), bytes(body))))
+    reader = FrameParser(lambda kind, header, body: got.append((kind, bytes(header), bytes(body))))
     feed(reader, data, sizes)
-    assert got == [(Kind.OUTCOMES, *frame) for frame in sent]
+    assert got == [(FrameKind.OUTCOMES, *frame) for frame in sent]
 
 
 def test_a_big_body_is_received_in_place_and_kept():
     body = b"v" * (2 * BIG)
     got = []
-    reader = FrameReader(lambda kind, header, body: got.append(body))
-    feed(reader, frames.head(Kind.OUTCOMES, 0, len(body)) + body, [70_000])
+    reader = FrameParser(lambda kind, header, body: got.append(body))
+    feed(reader, frames.head(FrameKind.OUTCOMES, 0, len(body)) + body, [70_000])
     assert type(got[0]) is bytearray
     assert got[0] == body
     (row,) = frames.rows(table(outcome(value=body)), got[0])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from asyncexec.backends.contract import AttemptSpec
-from asyncexec.backends.processes.inputs import BESIDE_BYTES, InputReader, pack_inputs
+from asyncexec.backends.processes.inputs import OUT_OF_BAND_BYTES, InputReader, pack_inputs
 from asyncexec.events.outcome import Encoded, Many
 from asyncexec.worker.attempt import decode
 
@@ -18,8 +18,10 @@ def jobs_of(*items):
 
 def reader_of(packed):
     # As they arrive: in memory of their own.
-    beside = [memoryview(bytearray(piece)) for piece in packed.beside]
-    return InputReader(memoryview(packed.pickles), packed.ends, packed.beside_ends, beside)
+    out_of_band = [memoryview(bytearray(piece)) for piece in packed.out_of_band]
+    return InputReader(
+        memoryview(packed.pickles), packed.ends, packed.out_of_band_ends, out_of_band
+    )
 
 
 def sent(*items):
@@ -45,10 +47,14 @@ def test_no_inputs_make_no_bytes():
 
 
 def test_big_arrays_travel_beside_the_pickles_and_can_be_written_to():
-    arrays = [np.arange(BESIDE_BYTES, dtype="f8"), np.arange(3), np.ones((300, 300), order="F")]
+    arrays = [
+        np.arange(OUT_OF_BAND_BYTES, dtype="f8"),
+        np.arange(3),
+        np.ones((300, 300), order="F"),
+    ]
     packed = pack_inputs(jobs_of(*arrays))
     assert len(packed.pickles) < 2000
-    assert [len(b) for b in packed.beside] == [arrays[0].nbytes, arrays[2].nbytes]
+    assert [len(b) for b in packed.out_of_band] == [arrays[0].nbytes, arrays[2].nbytes]
     reader = reader_of(packed)
     for n, array in enumerate(arrays):
         (got,) = reader.read(n)
@@ -56,7 +62,7 @@ def test_big_arrays_travel_beside_the_pickles_and_can_be_written_to():
         got[...] = 0
 
 
-@pytest.mark.parametrize("size", [10, BESIDE_BYTES])
+@pytest.mark.parametrize("size", [10, OUT_OF_BAND_BYTES])
 def test_encoded_values_are_passed_on_as_they_are(size):
     value = "x" * size
     encoded = Encoded(pickle.dumps(value))
@@ -75,7 +81,7 @@ def test_what_items_share_travels_once():
 
 
 def test_an_item_that_cannot_be_pickled_is_left_out_alone():
-    lock, big = threading.Lock(), np.zeros(BESIDE_BYTES)
+    lock, big = threading.Lock(), np.zeros(OUT_OF_BAND_BYTES)
     packed = pack_inputs(jobs_of(1, [big, lock], big, lock, "five"))
     assert [job.task for job, _ in packed.refused] == [1, 3]
     assert all(isinstance(why, TypeError) for _, why in packed.refused)
@@ -87,7 +93,7 @@ def test_an_item_that_cannot_be_pickled_is_left_out_alone():
 
 
 def test_an_item_that_cannot_be_unpickled_does_not_keep_the_next_from_it():
-    big = np.arange(BESIDE_BYTES)
+    big = np.arange(OUT_OF_BAND_BYTES)
     reader = reader_of(pack_inputs(jobs_of(1, [big, Unreadable(), big + 1], 3, big, big + 2)))
     assert reader.read(0) == (1,)
     with pytest.raises(ValueError, match="not a number"):

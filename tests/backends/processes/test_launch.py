@@ -80,17 +80,17 @@ def test_both_sides_see_one_page(nameless, monkeypatch):
     descriptor = Page.create()
     driver, worker = Page(descriptor), Page(descriptor)
     os.close(descriptor)
-    assert driver.sight().number == 0
-    assert not driver.sight().running
+    assert driver.snapshot().number == 0
+    assert not driver.snapshot().running
 
     worker.begin(1)
     worker.start(1, 0)
-    assert driver.sight()[:3] == (1, 0, True)
+    assert driver.snapshot()[:3] == (1, 0, True)
     worker.left(1, 0, 1)
-    assert not driver.sight().running
+    assert not driver.snapshot().running
     worker.start(1, 1)
-    assert driver.sight()[:3] == (1, 1, True)
-    assert driver.sight()[5:] == (0, 1)
+    assert driver.snapshot()[:3] == (1, 1, True)
+    assert driver.snapshot()[5:] == (0, 1)
 
     driver.forbidden(2)[5] = 1
     assert [n for n in range(MOST_JOBS) if worker.forbidden(2)[n]] == [5]
