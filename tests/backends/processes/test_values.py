@@ -13,7 +13,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.backends import value_folder
 from asyncexec.backends.processes.channel import Channel
-from asyncexec.backends.processes.frames import FrameReader
+from asyncexec.backends.processes.frames import FrameParser
 from asyncexec.errors import OptionError
 from asyncexec.testing.patience import scaled
 
@@ -64,7 +64,7 @@ def pipeline(items, last=summed):
 def passed(monkeypatch):
     """Counts the bytes that pass between the driver and its workers."""
     counts = {"in": 0, "out": 0}
-    came, send = FrameReader.came, Channel.send
+    came, send = FrameParser.received, Channel.send
 
     def counting_in(self, count):
         counts["in"] += count
@@ -74,7 +74,7 @@ def passed(monkeypatch):
         counts["out"] += sum(memoryview(b).nbytes for b in buffers)
         send(self, *buffers)
 
-    monkeypatch.setattr(FrameReader, "came", counting_in)
+    monkeypatch.setattr(FrameParser, "received", counting_in)
     monkeypatch.setattr(Channel, "send", counting_out)
     return counts
 
