@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OutOfSpaceError, ValueLostError
 from asyncexec.events.outcome import Encoded, ValueHandle
-from asyncexec.worker.values import pickle_apart
+from asyncexec.worker.values import pickle_value
 
 if TYPE_CHECKING:
     from io import BufferedWriter
@@ -57,10 +57,14 @@ class ValueFiles:
         """Keep the value that ``attempt`` has returned, and return its handle; one that is small comes back instead."""
         if type(value) in _SMALL:
             return value
-        data, beside = pickle_apart(value, self._threshold)
-        if len(data) < self._threshold and not beside:
+        beside: list[pickle.PickleBuffer] = []
+        data = pickle_value(value, beside)
+        if not beside and len(data) < self._threshold:
             return Encoded(data)
-        return self._write(str(attempt), data, beside)
+        buffers = [buffer.raw() for buffer in beside]
+        if _size(data, buffers) < self._threshold:
+            return Encoded(pickle_value(value))
+        return self._write(str(attempt), data, buffers)
 
     def get(self, handle: ValueHandle, /) -> Any:
         """Return the value; what is changed in its buffers, mapped or read, is changed in this process alone."""

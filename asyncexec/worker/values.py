@@ -48,53 +48,35 @@ class ValueStore(Protocol):
         ...
 
 
-def pickle_value(value: Any) -> bytes:
+def pickle_value(value: Any, beside: list[pickle.PickleBuffer] | None = None) -> bytes:
     """Return what a function returned as bytes; a script's own classes and functions travel by value.
 
-    Raises
-    ------
-    SerializationError
-        If it cannot be pickled.
-    """
-    return pickle_apart(value, None)[0]
-
-
-def pickle_apart(value: Any, least: int | None) -> tuple[bytes, list[memoryview]]:
-    """Return what a function returned as bytes, and apart from them its buffers of at least so many bytes.
+    With a list ``beside``, the buffers that the value is made of are put there instead.
 
     Raises
     ------
     SerializationError
         If it cannot be pickled.
     """
+    callback = None if beside is None else beside.append
     try:
-        return _dumped(pickle.dumps, value, least)
+        return pickle.dumps(value, protocol=5, buffer_callback=callback)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
-        try:
-            return _dumped(cloudpickle.dumps, value, least)
-        except MemoryError:
-            raise
-        except BaseException as error:
-            raise SerializationError(
-                f"what the function returned (a {type(value).__qualname__}) cannot be pickled: {type(error).__name__}: "
-                f"{error}. Return plain data, or run on executor='threads'"
-            ) from error
+        if beside is not None:
+            beside.clear()
+        return _by_value(value, callback)
 
 
-def _dumped(
-    dumps: Callable[..., bytes], value: Any, least: int | None
-) -> tuple[bytes, list[memoryview]]:
-    beside: list[memoryview] = []
-    if least is None:
-        return dumps(value, protocol=5), beside
-
-    def stays_inside(buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < least:
-            return True
-        beside.append(raw)
-        return False
-
-    return dumps(value, protocol=5, buffer_callback=stays_inside), beside
+def _by_value(value: Any, callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
+    try:
+        data: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=callback)
+    except MemoryError:
+        raise
+    except BaseException as error:
+        raise SerializationError(
+            f"what the function returned (a {type(value).__qualname__}) cannot be pickled: {type(error).__name__}: "
+            f"{error}. Return plain data, or run on executor='threads'"
+        ) from error
+    return data
