@@ -26,6 +26,9 @@ LONGEST_TEXT = 20_000
 """The most characters of an exception's message, and of its traceback, that an outcome carries."""
 
 
+_ENCODED = frozenset({Many, Encoded, ValueHandle})
+
+
 def run_attempt(
     spec: AttemptSpec,
     kernel: Kernel,
@@ -95,12 +98,12 @@ def _is_awaitable(result: Any) -> bool:
 def decode(value: Any, values: ValueStore | None = None) -> Any:
     """Return the value itself where it came pickled or is in the store ``values``, and a list for several values."""
     kind = type(value)
+    if kind not in _ENCODED:
+        return value
     if kind is Many:
         return [decode(v, values) for v in value.values]
     if kind is Encoded:
         return pickle.loads(value.data)  # noqa: S301 - values of a value stage
-    if kind is not ValueHandle:
-        return value
     if values is None:
         raise UsageError(f"{value} cannot be opened here: the value is in a store of its backend")
     return values.get(value)

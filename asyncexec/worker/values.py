@@ -48,24 +48,24 @@ class ValueStore(Protocol):
         ...
 
 
-def pickle_value(value: Any, beside: list[pickle.PickleBuffer] | None = None) -> bytes:
-    """Return what a function returned as bytes; a script's own classes and functions travel by value.
+def pickle_value(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
+    """Return a task's value as bytes; a script's classes and functions are pickled by value.
 
-    With a list ``beside``, the buffers that the value is made of are put there instead.
+    With a list ``buffers``, those that the value is made of are put there instead.
 
     Raises
     ------
     SerializationError
         If it cannot be pickled.
     """
-    callback = None if beside is None else beside.append
+    callback = None if buffers is None else buffers.append
     try:
         return pickle.dumps(value, protocol=5, buffer_callback=callback)
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
-        if beside is not None:
-            beside.clear()
+        if buffers is not None:
+            buffers.clear()
         return _by_value(value, callback)
 
 

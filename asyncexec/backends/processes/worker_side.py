@@ -353,12 +353,17 @@ def _receive(connection: socket.socket, count: int) -> memoryview | None:
     return data
 
 
+_NONE = pickle.dumps(None, protocol=5)
+
+
 def _encoded(value: Any) -> tuple[Bytes, int]:
     """Return a value, or its handle, as bytes, and the length for its row."""
     kind = type(value)
     if kind is ValueHandle:
         handle = json.dumps(value).encode()
         return handle, KEPT + len(handle)
+    if value is None:
+        return _NONE, len(_NONE)
     data = value.data if kind is Encoded else pickle_value(value)
     return data, len(data)
 
