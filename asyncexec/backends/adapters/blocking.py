@@ -45,12 +45,7 @@ class BlockingBackend(PoolBackend[Dispatcher]):
         return 1
 
     async def _open(self, stream: ReportStream) -> Dispatcher:
-        thread = SystemThread(self.capabilities.name)
-        try:
-            size = await thread.run(self._system.open)
-        except BaseException:
-            thread.end()
-            raise
+        thread, size = await SystemThread.opened(self.capabilities.name, self._system.open)
         return Dispatcher(
             self._system, thread=thread, size=size, patience=self._patience, stream=stream
         )

@@ -7,7 +7,7 @@ starts and outcomes are known while the batch runs.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import Packer
@@ -30,27 +30,29 @@ class RemoteCaller:
 
     async def call(self, batch: Batch, context: CallContext, send: Send) -> Sequence[Outcome]:
         """Run ``batch`` by one call, and return its outcomes; raises what ``send`` raises."""
-        jobs: Sequence[AttemptSpec] = batch.jobs
-        for send_program in (False, True):
-            call = self._pack(batch.program, jobs, context, send_program=send_program)
-            if call is None or not call.jobs:
-                return ()
+        for call in self._calls(batch, context):
             answer = await send(call)
             if answer != NEEDS_PROGRAM:
                 self._packer.delivered(batch.program)
                 return decode_outcomes(answer)
-            jobs = [job for job in jobs if job.attempt in context.pending]
-        raise BackendError("a worker that was sent a program says that it needs it")
+        return ()
 
     async def stream(self, batch: Batch, context: CallContext, stream: Stream) -> Sequence[Outcome]:
         """Run ``batch`` by one call whose frames come while it runs; raises what ``stream`` raises."""
-        jobs: Sequence[AttemptSpec] = batch.jobs
-        for send_program in (False, True):
-            call = self._pack(batch.program, jobs, context, send_program=send_program)
-            if call is None or not call.jobs or await _follow(call, context, stream):
+        for call in self._calls(batch, context):
+            if await _follow(call, context, stream):
                 self._packer.delivered(batch.program)
-                return ()
-            jobs = [job for job in jobs if job.attempt in context.pending]
+                break
+        return ()
+
+    def _calls(self, batch: Batch, context: CallContext) -> Iterator[RemoteBatch]:
+        """Yield the packed batch, and then with its program, for a worker that turned out to need it."""
+        for send_program in (False, True):
+            jobs = [job for job in batch.jobs if job.attempt in context.pending]
+            call = self._pack(batch.program, jobs, context, send_program=send_program)
+            if call is None or not call.jobs:
+                return
+            yield call
         raise BackendError("a worker that was sent a program says that it needs it")
 
     def _pack(

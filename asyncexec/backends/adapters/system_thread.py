@@ -7,7 +7,7 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Self
 
 
 class SystemThread:
@@ -18,6 +18,23 @@ class SystemThread:
         self._tasks: queue.SimpleQueue[Callable[[], object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._main, name=f"asyncexec-{name}", daemon=True)
         self._thread.start()
+
+    @classmethod
+    async def opened[T](cls, name: str, function: Callable[[], T]) -> tuple[Self, T]:
+        """Return a new thread, and the result of calling ``function`` in it first; if that raises, the thread ends."""
+        thread = cls(name)
+        try:
+            return thread, await thread.run(function)
+        except BaseException:
+            thread.end()
+            raise
+
+    async def close(self, function: Callable[[], object]) -> None:
+        """Call ``function`` in the thread, and end the thread, also if that raises."""
+        try:
+            await self.run(function)
+        finally:
+            self.end()
 
     def post(self, function: Callable[[], object]) -> None:
         """Queue ``function``, which must not raise."""

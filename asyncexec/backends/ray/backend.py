@@ -95,18 +95,13 @@ class RaySystem:
 
     async def open(self) -> None:
         await check_reachable(self._options.address)
-        thread = SystemThread("ray")
         # Ray cannot be interrupted while it starts.
         with anyio.CancelScope(shield=True):
-            try:
-                session = await thread.run(partial(acquire_session, self._options))
-            except BaseException:
-                thread.end()
-                raise
-            self._session, self._thread = session, thread
+            acquire = partial(acquire_session, self._options)
+            self._thread, self._session = await SystemThread.opened("ray", acquire)
             self._update_capabilities()
         try:
-            self._tasks = RayTasks(self._options, thread)
+            self._tasks = RayTasks(self._options, self._thread)
             self._caller = RemoteCaller()
             self._files.open(here=self.capabilities.locality.on_this_host)
             await check_ray_workers(self._tasks)
@@ -181,12 +176,8 @@ class RaySystem:
         thread, self._thread = self._thread, None
         self._tasks = RayTasks()
         self._files.close()
-        if thread is not None:
-            try:
-                if session is not None:
-                    await thread.run(partial(release_connection, session.connection))
-            finally:
-                thread.end()
+        if thread is not None and session is not None:
+            await thread.close(partial(release_connection, session.connection))
 
 
 def _refreshed(session: RaySession) -> RaySession:

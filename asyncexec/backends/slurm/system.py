@@ -110,13 +110,7 @@ class SlurmSystem:
     async def open(self) -> None:
         # The jobs of an earlier time are gone.
         self._idle, self._caller = self._new_idle(), RemoteCaller()
-        thread = SystemThread("slurm")
-        try:
-            await thread.run(self._client.open)
-        except BaseException:
-            thread.end()
-            raise
-        self._thread = thread
+        self._thread, _ = await SystemThread.opened("slurm", self._client.open)
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         return await self._caller.call(batch, context, partial(self._send, context))
@@ -127,10 +121,7 @@ class SlurmSystem:
             self._timer = None
         thread, self._thread = self._thread, None
         if thread is not None:
-            try:
-                await thread.run(self._client.close)
-            finally:
-                thread.end()
+            await thread.close(self._client.close)
 
     async def _send(self, context: CallContext, call: RemoteBatch) -> bytes:
         """Run a call in a job, and report outcomes while it runs; none is left for the end."""

@@ -41,10 +41,10 @@ class JobMain:
         """Run batches as they arrive."""
         _restore_signals()
         channel = JobChannel(Path(self.folder))
-        runner = _Runner(channel)
+        meter = MemoryMeter()
         for frame in self._frames(channel):
             # The frame is from the driver, in a folder that only this user can write to.
-            runner.run(pickle.loads(frame))  # noqa: S301
+            _run_batch(pickle.loads(frame), channel, meter)  # noqa: S301
 
     def _frames(self, channel: JobChannel) -> Iterator[bytes]:
         """Yield the driver's batches, until it sends the end or nothing for a while."""
@@ -105,24 +105,19 @@ class _ChannelControl:
         self._channel.answer.append(END)
 
 
-class _Runner:
-    def __init__(self, channel: JobChannel) -> None:
-        self._channel = channel
-        self._worker = worker_name()
-        self._meter = MemoryMeter()
-
-    def run(self, payload: JobPayload) -> None:
-        """Run the attempts one after another, and report each."""
-        control = _ChannelControl(self._channel, self._worker)
-        BatchRunner(
-            payload.call.jobs,
-            partial(_program, payload),
-            control=control,
-            sink=control,
-            worker=self._worker,
-            meter=self._meter,
-        ).run()
-        control.close()
+def _run_batch(payload: JobPayload, channel: JobChannel, meter: MemoryMeter) -> None:
+    """Run the attempts one after another, and report each."""
+    worker = worker_name()
+    control = _ChannelControl(channel, worker)
+    BatchRunner(
+        payload.call.jobs,
+        partial(_program, payload),
+        control=control,
+        sink=control,
+        worker=worker,
+        meter=meter,
+    ).run()
+    control.close()
 
 
 def _program(payload: JobPayload) -> LoadedProgram:
