@@ -15,6 +15,7 @@ from asyncexec.worker.runner import BatchRunner
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
+    from asyncexec.worker.runner import ReportSink
 
 
 class LocalBatch:
@@ -49,14 +50,17 @@ class LocalBatch:
         """The ids of all its attempts."""
         return attempts_of(self._specs)
 
-    def run(self, worker: str) -> bool:
-        """Run the attempts in this thread; return False if it was left behind meanwhile, so that it must end."""
+    def run(self, worker: str, *, sink: ReportSink | None = None) -> bool:
+        """Run the attempts in this thread; return False if it was left behind meanwhile, so that it must end.
+
+        ``sink`` takes the place of ``reports``, to which it passes what it takes.
+        """
         self.reports.worker = worker
         return BatchRunner(
             self._specs,
             lambda: self.program,
             control=self.control,
-            sink=self.reports,
+            sink=sink or self.reports,
             worker=worker,
             keep_exception=True,
             fresh_context=self._fresh_context,

@@ -114,15 +114,34 @@ class CallContext:
 
     def outcome(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
         """Return the outcome of an attempt that its worker did not report."""
+        # Where no start was reported, any attempt may have been running.
+        if self.began_at if self.running is None else self.running.attempt == attempt:
+            return self.ran(attempt, status, error, worker="", since=self.began_at)
+        return Outcome(attempt, status, error=None if error is None else describe(error))
+
+    def ran(
+        self,
+        attempt: int,
+        status: Status,
+        error: Exception | None = None,
+        *,
+        worker: str,
+        since: float,
+    ) -> Outcome:
+        """Return the outcome of an attempt that ran: by its reported start, else on ``worker`` from ``since``."""
+        if self.running is not None and self.running.attempt == attempt:
+            worker, since = self.running.worker, self.running_since
         info = None if error is None else describe(error)
-        if self.running is None and self.began_at:
-            # No start was reported, so any attempt may have been running.
-            since, worker = self.began_at, ""
-        elif self.running is not None and self.running.attempt == attempt:
-            since, worker = self.running_since, self.running.worker
-        else:
-            return Outcome(attempt, status, error=info)
         return Outcome(attempt, status, worker, since, max(time.time() - since, 0.0), error=info)
+
+    def lost(self, error: Exception, ran: Collection[int], *, worker: str, since: float) -> None:
+        """Report the pending attempts as lost; those in ``ran`` were running, and all others had not started."""
+        info = describe(error)
+        for attempt in sorted(self.pending):
+            if attempt in ran:
+                self.ended(self.ran(attempt, Status.LOST, error, worker=worker, since=since))
+            else:
+                self.ended(Outcome(attempt, Status.LOST, error=info))
 
     @contextmanager
     def stopped_by(self, batch: StoppableBatch) -> Generator[None]:

@@ -144,8 +144,6 @@ def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[s
     """Return the specifications of scheduler and workers, and their security.
 
     Dask's ``LocalCluster`` is made of the same parts, but its HTTP servers listen on all interfaces.
-
-    Dask's ``LocalCluster`` is made of the same parts, but has its HTTP servers listen to all the world.
     """
     dask = _library()
     encrypted = options.encrypted and options.processes

@@ -23,7 +23,6 @@ from asyncexec.backends.dask.worker_side import (
 from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.worker.attempt import describe
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
@@ -200,9 +199,12 @@ class DaskBatch:
         self._drain_mailbox()
         started = self._started()
         for attempt in self._context.interrupted & self._context.pending:
-            ran = attempt in started
             self._context.ended(
-                self._ran(attempt, Status.CANCELLED) if ran else Outcome(attempt, Status.CANCELLED)
+                self._context.ran(
+                    attempt, Status.CANCELLED, worker=self._worker.name, since=self._sent_at
+                )
+                if attempt in started
+                else Outcome(attempt, Status.CANCELLED)
             )
 
     # Losing the worker.
@@ -214,12 +216,8 @@ class DaskBatch:
         charged = self._running_now()
         if charged is None and not self._connection.same_machine:
             charged = pending[0] if pending else None
-        for attempt in pending:
-            self._context.ended(
-                self._ran(attempt, Status.LOST, error)
-                if attempt == charged
-                else Outcome(attempt, Status.LOST, error=describe(error))
-            )
+        ran = () if charged is None else (charged,)
+        self._context.lost(error, ran, worker=self._worker.name, since=self._sent_at)
 
     def _drain_mailbox(self) -> None:
         while not self._mailbox.empty():
@@ -243,14 +241,3 @@ class DaskBatch:
         if noted in order:
             return set(order[: order.index(noted) + 1])
         return set() if self._connection.same_machine else set(order)
-
-    def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
-        told = self._context.running
-        since = (
-            self._context.running_since
-            if told is not None and told.attempt == attempt
-            else self._sent_at
-        )
-        seconds = max(time.time() - since, 0.0)
-        why = None if error is None else describe(error)
-        return Outcome(attempt, status, self._worker.name, since, seconds, error=why)

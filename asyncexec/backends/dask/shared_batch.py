@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
-from asyncexec.backends.contract import Batch
+from asyncexec.backends.contract import AttemptSpec, Batch
 from asyncexec.backends.dask.connection import ClusterConnection, WorkerGoneError
 from asyncexec.backends.dask.workers import DaskWorker
-from asyncexec.events.outcome import Outcome, Status
-from asyncexec.worker.attempt import describe
-from asyncexec.worker.control import BatchControl, StopResult
-from asyncexec.worker.records import attempts_of
-from asyncexec.worker.reports import ReportBuffer
-from asyncexec.worker.runner import BatchRunner
+from asyncexec.events.outcome import Outcome
+from asyncexec.worker.control import StopResult
+from asyncexec.worker.local_batch import LocalBatch
 
 
 class SharedBatch:
@@ -42,7 +37,7 @@ class SharedBatch:
         self._loop = asyncio.get_running_loop()
         self._over = anyio.Event()
         self._error: Exception | None = None
-        self._run = _ThreadRun(batch, worker.name, self._wake)
+        self._run = self._thread_run(batch.jobs)
 
     async def run(self, wanted: dict[str, float]) -> None:
         """Run the batch until all its attempts have ended."""
@@ -51,9 +46,7 @@ class SharedBatch:
             try:
                 while rest := [job for job in self._batch.jobs if job.attempt in pending]:
                     self._over = anyio.Event()
-                    self._run = _ThreadRun(
-                        replace(self._batch, jobs=rest), self._worker.name, self._wake
-                    )
+                    self._run = self._thread_run(rest)
                     await self._once(wanted)
             except WorkerGoneError as error:
                 self._lost(error)
@@ -67,7 +60,11 @@ class SharedBatch:
     def stop(self, attempts: frozenset[int]) -> StopResult:
         """Stop attempts at once: they run in this process."""
         self._collect()
-        return self._run.control.stop(attempts)
+        return self._run.batch.control.stop(attempts)
+
+    def _thread_run(self, jobs: Sequence[AttemptSpec]) -> _ThreadRun:
+        batch = LocalBatch(self._batch.program.runnable, jobs)
+        return _ThreadRun(batch, self._worker.name, self._wake)
 
     async def _once(self, wanted: dict[str, float]) -> None:
         name = f"asyncexec-{uuid4().hex}"
@@ -103,7 +100,7 @@ class SharedBatch:
         run = self._run
         run.woken = False  # first, so that whatever comes from now on wakes again
         over = run.over
-        outcomes, start = run.reports.collect()
+        outcomes, start = run.batch.reports.collect()
         self._context.ended(*outcomes)
         if start is not None:
             self._context.started(*start)
@@ -111,31 +108,20 @@ class SharedBatch:
             self._over.set()
 
     def _lost(self, error: WorkerGoneError) -> None:
-        left = set(self._run.control.stop(self._context.pending).left)
-        for attempt in list(self._context.pending):
-            self._context.ended(
-                self._ran(attempt, Status.LOST, error)
-                if attempt in left
-                else Outcome(attempt, Status.LOST, error=describe(error))
-            )
-
-    def _ran(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
-        since = self._context.running_since or time.time()
-        seconds = max(time.time() - since, 0.0)
-        why = None if error is None else describe(error, keep=True)
-        return Outcome(attempt, status, self._worker.name, since, seconds, error=why)
+        control = self._run.batch.control
+        left = control.stop(self._context.pending).left
+        self._context.lost(error, left, worker=self._worker.name, since=control.running_since)
 
 
 class _ThreadRun:
     """A run of the attempts in a thread of its own."""
 
-    def __init__(self, batch: Batch, worker: str, wake: Callable[[], None]) -> None:
-        self.control = BatchControl(attempts_of(batch.jobs))
-        self.control.on_left = self._end
-        self.reports = ReportBuffer(self.control, worker)
+    def __init__(self, batch: LocalBatch, worker: str, wake: Callable[[], None]) -> None:
+        self.batch = batch
         self.woken = False
         self.over = False
-        self._batch = batch
+        self._worker = batch.reports.worker = worker
+        batch.control.on_left = self._end
         self._wake = wake
         self._ended = threading.Event()
 
@@ -149,19 +135,11 @@ class _ThreadRun:
         self._report()
 
     def ended(self, outcome: Outcome) -> None:
-        self.reports.ended(outcome)
+        self.batch.reports.ended(outcome)
         self._report()
 
     def _work(self) -> None:
-        finished = BatchRunner(
-            self._batch.jobs,
-            lambda: self._batch.program.runnable,
-            control=self.control,
-            sink=self,
-            worker=self.reports.worker,
-            keep_exception=True,
-        ).run()
-        if finished:
+        if self.batch.run(self._worker, sink=self):
             self._end()
 
     def _report(self) -> None:

@@ -54,25 +54,20 @@ class DaskSystem:
     ----------
     options : DaskOptions
     capabilities : Capabilities
-        The capabilities that are known before the cluster is open.
+        Those that are known before the cluster is open; the attribute of this name is complete once it is.
     """
 
     def __init__(self, options: DaskOptions, capabilities: Capabilities) -> None:
         self.on_change: Callable[[], None] = _nothing
         self.waiting: Callable[[], int] = int
         self._options = options
-        self._before = self._capabilities = capabilities
+        self._before = self.capabilities = capabilities
         self._table = WorkerTable()
         self._handle: ClusterHandle | None = None
         self._connection: ClusterConnection | None = None
         self._background = BackgroundTasks()
         self._stale = anyio.Event()
         self._placed = self._unplaced = 0
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The capabilities; complete once the cluster is open."""
-        return self._capabilities
 
     @property
     def slots(self) -> int:
@@ -109,7 +104,7 @@ class DaskSystem:
             tasks=self._background.tasks,
             caller=RemoteCaller(),
             call_numbers=itertools.count(1),
-            kill=self._kill if self._capabilities.kills else None,
+            kill=self._kill if self._before.kills else None,
         )
         client.subscribe_topic(topic, self._connection.on_event)
         client.subscribe_topic("all", self._on_scheduler_event)
@@ -141,24 +136,17 @@ class DaskSystem:
         """Run ``batch`` on a worker with a free thread, once there is one."""
         wanted = self._wanted(batch)
         worker = await self._acquire_worker(wanted, batch.apart_from, context)
+        shared = worker.address.startswith("inproc://")
         self._placed += 1
         try:
-            await self._run(batch, context, worker, wanted)
+            run = (SharedBatch if shared else DaskBatch)(
+                self._open_connection, batch, context, worker
+            )
+            await run.run(wanted)
         finally:
             self._placed -= 1
             self._table.release(worker, wanted)
         return ()
-
-    async def _run(
-        self, batch: Batch, context: CallContext, worker: DaskWorker, wanted: dict[str, float]
-    ) -> None:
-        connection = self._open_connection
-        jobs = [job for job in batch.jobs if job.attempt in context.pending]
-        batch = replace(batch, jobs=jobs)
-        if worker.address.startswith("inproc://"):
-            await SharedBatch(connection, batch, context, worker).run(wanted)
-        else:
-            await DaskBatch(connection, batch, context, worker).run(wanted)
 
     def _wanted(self, batch: Batch) -> dict[str, float]:
         """Return the batch's resources that some worker declares: only these can be requested of Dask."""
@@ -260,7 +248,7 @@ class DaskSystem:
     async def _refresh_workers(self) -> None:
         told = await self._open_handle.client.scheduler.identity(n_workers=-1)
         self._table.update(told["workers"])
-        self._capabilities = self._known_capabilities()
+        self.capabilities = self._known_capabilities()
 
     async def _kill(self, worker: DaskWorker) -> None:
         """Kill a worker's process; its nanny starts another."""
