@@ -265,7 +265,11 @@ class PlanTimeoutError(ExecutionError):
 
 
 class ValueLostError(ExecutionError):
-    """The value of a task is gone from where it was kept for the tasks that read it."""
+    """The value of a task, which had this ``handle``, is gone from where it was kept for the tasks that read it."""
+
+    def __init__(self, message: str, handle: object = None) -> None:
+        super().__init__(message)
+        self.handle = handle
 
 
 class StalledError(ExecutionError):

@@ -67,7 +67,8 @@ class Outcome(NamedTuple):
         Chunk data, before encoding (uncompressed).
     value : object
         What the kernel returned, for a stage that holds values; an :class:`Encoded` where another process made it,
-        and a :class:`ValueHandle` where it stayed near that process.
+        and a :class:`ValueHandle` where it stayed near that process. Of an attempt that failed because a value was lost
+        which it reads, the handle of that value.
     error : ErrorInfo or None
     """
 

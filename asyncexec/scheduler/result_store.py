@@ -53,6 +53,23 @@ class ResultStore:
         elif type(value) is ValueHandle:
             self.delete([value])
 
+    def has(self, position: int, task: int) -> bool:
+        """Return whether the value of a task is there, or its handle."""
+        kept = self._kept[position]
+        return kept is not None and (isinstance(kept, list) or task in kept)
+
+    def get(self, position: int, task: int) -> Any:
+        """Return the value of a task as it is kept; None where it is not."""
+        kept = self._kept[position]
+        if kept is None:
+            return None
+        return kept[task] if isinstance(kept, list) else kept.get(task)
+
+    def replace(self, position: int, task: int, value: Any) -> None:
+        """Keep another value of a task, instead of one that was lost."""
+        self.delete([self.get(position, task)])
+        self.put(position, task, value)
+
     def delete(self, values: Iterable[Any]) -> None:
         """Delete those of ``values`` that are kept elsewhere."""
         if self._store is not None:

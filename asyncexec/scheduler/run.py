@@ -27,7 +27,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Started
-from asyncexec.events.outcome import Outcome, Status
+from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.failures import FailDecision, RetryDecision, caused_by, decide_retry
@@ -423,6 +423,9 @@ class Run:
         if self.stopping:
             self._state.values.delete((outcome.value,))
             return
+        recovery = self._state.recovery
+        if recovery.readers and recovery.complete((stage.position, attempt.task), outcome.value):
+            return
         stage.figures.completed += 1
         stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
         self.left -= 1
@@ -440,7 +443,8 @@ class Run:
         stage.last_at = now
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
-        self._waiting = [s for s in self._waiting if s.readiness.left]
+        runs = self._state.recovery.runs
+        self._waiting = [s for s in self._waiting if s.readiness.left or runs(s.position)]
         if self.late.unresolved:
             self.late.completed(stage.position)
         self.event_buffer.stage_completed(stage, now)
@@ -462,6 +466,8 @@ class Run:
             stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
         if record.alive:
             return
+        if type(outcome.value) is ValueHandle and self._recover(attempt, stage, outcome.value, now):
+            return
         kind = stage.policies.retry.kind(outcome)
         is_outage = self._circuit.is_outage(kind)
         decision = decide_retry(
@@ -481,6 +487,21 @@ class Run:
         if (decision.counts_as_failure or is_outage) and kind in COUNTED:
             self._record_failure(stage, attempt, decision, now)
         self._try_again(attempt, stage, decision, now)
+
+    def _recover(
+        self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
+    ) -> bool:
+        """Have a value computed again that an attempt found lost, and the attempt's task after that."""
+        recovery = self._state.recovery
+        if not recovery.begin((stage.position, attempt.task), lost):
+            return False
+        self._waiting = deepest_first(
+            {*self._waiting, *(s for s in self.stages if recovery.runs(s.position))}
+        )
+        stage.figures.retries += 1
+        reason = "a value that it reads was lost, and is computed again"
+        self.event_buffer.retry_scheduled(attempt, 0.0, reason, now)
+        return True
 
     def _try_again(
         self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision, now: float

@@ -13,6 +13,7 @@ from asyncexec.scheduler.batching import BatchSize
 from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
 from asyncexec.scheduler.readiness import Readiness
+from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.reference_counts import ReferenceCounts
 from asyncexec.scheduler.result_store import ResultStore
 from asyncexec.scheduler.stage import AttemptRecord, StageState
@@ -81,6 +82,7 @@ class RunState:
         self.stages = self._make_stages(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
+        self.recovery = Recovery(self.values, self.stages, lambda at: self._graph.inputs[at])
         # Per stage: the inputs that are freed task by task after they have been read.
         self._read = [self._retained(edges, self.stages) for edges in self._graph.inputs]
 

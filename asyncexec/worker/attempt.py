@@ -9,7 +9,7 @@ import traceback
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.errors import UsageError
+from asyncexec.errors import UsageError, ValueLostError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
 
@@ -72,6 +72,8 @@ def run_attempt(
             written = io.save(index, result)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
         status, error = Status.FAILED, describe(raised, keep=keep_exception)
+        if isinstance(raised, ValueLostError):
+            value = raised.handle
     seconds = time.perf_counter() - start
     peak = peak_bytes() if peak_bytes is not None else 0
     return Outcome(

@@ -94,7 +94,8 @@ class ValueFiles:
         except OSError as error:
             raise ValueLostError(
                 f"a value of {handle.nbytes:,} bytes is gone from {handle.place}, where it was kept for the tasks that "
-                f"read it: {error.strerror}"
+                f"read it: {error.strerror}",
+                handle,
             ) from error
         try:
             yield descriptor
@@ -112,7 +113,7 @@ class ValueFiles:
         for place in self.places:
             if handle.place == str(place) and handle.key.isdigit():
                 return place / handle.key
-        raise ValueLostError(f"{handle} is no value of this store ({self.places})")
+        raise ValueLostError(f"{handle} is no value of this store ({self.places})", handle)
 
     def _write(self, key: str, data: bytes, beside: Sequence[memoryview]) -> ValueHandle:
         size = _size(data, beside)

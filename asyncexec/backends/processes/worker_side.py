@@ -280,7 +280,7 @@ class _OutcomeWriter:
         value: Bytes = b""
         error = b""
         value_bytes = NO_VALUE
-        if self.has_values and outcome.error is None:
+        if self.has_values and (outcome.error is None or outcome.value is not None):
             try:
                 value, value_bytes = _encoded(outcome.value)
             except BaseException as raised:  # noqa: BLE001 - pickling a value may raise anything

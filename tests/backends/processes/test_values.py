@@ -208,6 +208,27 @@ async def test_values_outlive_the_worker_that_made_them(kept, tmp_path):
         await until(lambda: not kept())
 
 
+async def test_values_that_are_lost_are_computed_again(kept, tmp_path):
+    go = tmp_path / "go"
+
+    def waits(item):
+        while item == 2 and not go.exists():
+            time.sleep(0.01)
+        return made(item)
+
+    async with engine() as running:
+        execution = running.start(ax.Plan.map(waits, range(3)).then(doubled).reduce(summed))
+        await until(lambda: execution.progress.completed == 4 and len(kept()) == 2)
+        for file in kept():
+            file.unlink()
+        go.touch()
+        result = await execution
+        await until(lambda: not kept())
+    assert result.value == 2.0 * COUNT * 3
+    assert result.tasks == 7
+    assert result.attempts == 7 + 2 + 4  # Twice a loss was found; each time, two tasks ran again.
+
+
 async def test_nothing_is_left_of_a_driver_that_is_killed(tmp_path, kept):
     places = [tmp_path / "memory", tmp_path / "disk"]
     script = tmp_path / "script.py"
