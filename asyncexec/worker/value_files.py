@@ -12,7 +12,7 @@ import mmap
 import os
 import pickle
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,7 +87,7 @@ class ValueFiles:
                     (place / str(attempt)).unlink(missing_ok=True)
 
     @contextlib.contextmanager
-    def _opened(self, handle: ValueHandle) -> Iterator[int]:
+    def _opened(self, handle: ValueHandle) -> Generator[int]:
         """Open the file of a value."""
         try:
             descriptor = os.open(self.path(handle), os.O_RDONLY)
