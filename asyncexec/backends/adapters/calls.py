@@ -82,8 +82,9 @@ class CallContext:
         The cancelled attempts for which the whole call was cancelled.
     """
 
-    def __init__(self, batch: Batch, stream: ReportStream) -> None:
+    def __init__(self, batch: Batch, stream: ReportStream, *, tells_progress: bool = True) -> None:
         self._stream = stream
+        self._tells_progress = tells_progress
         self.batch = batch
         self.pending = {job.attempt for job in batch.jobs}
         self.scope = anyio.CancelScope()
@@ -114,9 +115,9 @@ class CallContext:
 
     def outcome(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
         """Return the outcome of an attempt that its worker did not report."""
-        # Where no start was reported, any attempt may have been running.
-        if self.began_at if self.running is None else self.running.attempt == attempt:
-            return self.ran(attempt, status, error, worker="", since=self.began_at)
+        if self._may_run(attempt):
+            worker = "" if self.running is None else self.running.worker
+            return self.ran(attempt, status, error, worker=worker, since=self.began_at)
         return Outcome(attempt, status, error=None if error is None else describe(error))
 
     def ran(
@@ -165,10 +166,19 @@ class CallContext:
     def drop_or_interrupt(self, attempts: Collection[int]) -> None:
         """Drop attempts that have not started; interrupt the call if one of them runs, or may run."""
         for attempt in attempts:
-            if self.began_at and (self.running is None or self.running.attempt == attempt):
+            if self._may_run(attempt):
                 self.interrupt([attempt])
             else:
                 self.ended(Outcome(attempt, Status.CANCELLED))
+
+    def _may_run(self, attempt: int) -> bool:
+        """Return whether an attempt without an outcome may have started."""
+        if not self.began_at:
+            return False
+        if self.running is None or not self._tells_progress:
+            # No start is reported, or none behind the first of the batch: any attempt may have started by now.
+            return True
+        return self.running.attempt == attempt
 
     def stopped(self, result: StopResult, worker: str = "") -> None:
         """Report stopped attempts; ``worker`` ran the one that was left behind, in case its start was not reported."""
@@ -255,8 +265,12 @@ class CallsBackend:
         return self._stream
 
     def _submit(self, batch: Batch) -> None:
-        self._waiting.append(CallContext(batch, self._open_stream))
+        self._waiting.append(self._context(batch))
         self._dispatch()
+
+    def _context(self, batch: Batch) -> CallContext:
+        tells_progress = self.capabilities.tells_progress
+        return CallContext(batch, self._open_stream, tells_progress=tells_progress)
 
     def _dispatch(self) -> None:
         while self._waiting and len(self._running) < self._system.slots:
@@ -290,7 +304,7 @@ class CallsBackend:
         left = [job for job in call.batch.jobs if job.attempt in call.pending]
         if call.interrupted and error is None:
             # The other attempts of the batch had not started: run them in another call.
-            again = CallContext(replace(call.batch, jobs=left), self._open_stream)
+            again = self._context(replace(call.batch, jobs=left))
             call.pending.clear()
             self._waiting.appendleft(again)
         else:

@@ -206,3 +206,20 @@ async def test_a_call_without_a_stoppable_batch_is_interrupted_again():
         await drive.started(attempt)
         drive.cancel([attempt])
         assert (await drive.outcome(attempt)).status is Status.CANCELLED
+
+
+async def test_where_a_batch_tells_of_its_first_start_only_a_later_attempt_that_is_cancelled_counts_as_started():
+    async def first_told(batch, context):
+        context.started(batch.jobs[0].attempt, "far")
+        await anyio.sleep_forever()
+
+    system = Scripted(first_told)
+    system.capabilities = Capabilities(
+        name="scripted", kills=True, batch_limit=8, tells_progress=False
+    )
+    async with Driven(CallsBackend(system), patience=20) as drive:
+        first, second = drive.send(drive.program(kernels.echo), range(2))
+        await drive.started(first)
+        drive.cancel([second])
+        cancelled = await drive.outcome(second)
+    assert (cancelled.status, cancelled.started) == (Status.CANCELLED, True)
