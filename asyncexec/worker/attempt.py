@@ -9,7 +9,9 @@ import traceback
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.errors import UsageError, ValueLostError
+import cloudpickle
+
+from asyncexec.errors import SerializationError, UsageError, ValueLostError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
 
@@ -133,3 +135,37 @@ def _shortened(text: str) -> str:
 
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def pickle_value(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
+    """Return a task's value as bytes; a script's classes and functions are pickled by value.
+
+    With a list ``buffers``, those that the value is made of are put there instead.
+
+    Raises
+    ------
+    SerializationError
+        If it cannot be pickled.
+    """
+    callback = None if buffers is None else buffers.append
+    try:
+        return pickle.dumps(value, protocol=5, buffer_callback=callback)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
+        if buffers is not None:
+            buffers.clear()
+        return _by_value(value, callback)
+
+
+def _by_value(value: Any, callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
+    try:
+        data: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=callback)
+    except MemoryError:
+        raise
+    except BaseException as error:
+        raise SerializationError(
+            f"what the function returned (a {type(value).__qualname__}) cannot be pickled: {type(error).__name__}: "
+            f"{error}. Return plain data, or run on executor='threads'"
+        ) from error
+    return data

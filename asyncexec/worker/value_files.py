@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OutOfSpaceError, ValueLostError
 from asyncexec.events.outcome import Encoded, ValueHandle
-from asyncexec.worker.values import pickle_value
+from asyncexec.worker.attempt import pickle_value
 
 if TYPE_CHECKING:
     from io import BufferedWriter

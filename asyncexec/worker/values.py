@@ -1,14 +1,10 @@
-"""Values that stay near the workers: what keeps them, and how a value is pickled for it."""
+"""Values that stay near the workers: what a store of them does."""
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any, Protocol
 
-import cloudpickle
-
-from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import ValueHandle
 
 
@@ -46,37 +42,3 @@ class ValueStore(Protocol):
     def delete(self, handles: Collection[ValueHandle], /) -> None:
         """Delete these values, soon; called on the driver, in any thread, and returns at once."""
         ...
-
-
-def pickle_value(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
-    """Return a task's value as bytes; a script's classes and functions are pickled by value.
-
-    With a list ``buffers``, those that the value is made of are put there instead.
-
-    Raises
-    ------
-    SerializationError
-        If it cannot be pickled.
-    """
-    callback = None if buffers is None else buffers.append
-    try:
-        return pickle.dumps(value, protocol=5, buffer_callback=callback)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
-        if buffers is not None:
-            buffers.clear()
-        return _by_value(value, callback)
-
-
-def _by_value(value: Any, callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
-    try:
-        data: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=callback)
-    except MemoryError:
-        raise
-    except BaseException as error:
-        raise SerializationError(
-            f"what the function returned (a {type(value).__qualname__}) cannot be pickled: {type(error).__name__}: "
-            f"{error}. Return plain data, or run on executor='threads'"
-        ) from error
-    return data

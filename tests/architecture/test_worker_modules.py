@@ -23,8 +23,6 @@ asyncexec.worker.attempt
 asyncexec.worker.memory
 asyncexec.worker.records
 asyncexec.worker.runner
-asyncexec.worker.value_files
-asyncexec.worker.values
 """
 FUNCTIONS = """
 asyncexec.plan.function_call

@@ -17,8 +17,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Collection, Iterator
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +40,7 @@ from asyncexec.backends.processes.inputs import InputReader
 from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Encoded, Outcome, Status, ValueHandle
-from asyncexec.worker.attempt import describe
+from asyncexec.worker.attempt import describe, pickle_value
 from asyncexec.worker.memory import (
     MemoryLimit,
     MemoryMeter,
@@ -49,8 +49,6 @@ from asyncexec.worker.memory import (
 )
 from asyncexec.worker.records import AttemptSpec
 from asyncexec.worker.runner import BatchRunner
-from asyncexec.worker.value_files import ValueFiles
-from asyncexec.worker.values import pickle_value
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
@@ -63,7 +61,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def main() -> None:
     """Serve the driver until it disconnects; the command line holds the descriptors of the connection."""
     sock, page, stderr, parent = map(int, sys.argv[1:5])
-    values = _values(sys.argv[5])
+    values = _Values(sys.argv[5]) if sys.argv[5] else None
     del sys.argv[1:]
     _set_up_process(parent)
     with socket.socket(fileno=sock) as connection:
@@ -78,11 +76,27 @@ def main() -> None:
             return  # The driver has gone.
 
 
-def _values(described: str) -> ValueStore | None:
-    if not described:
-        return None
-    memory, disk, threshold = json.loads(described)
-    return ValueFiles(None if memory is None else Path(memory), Path(disk), threshold=threshold)
+class _Values:
+    """The store of values, made when the first value comes: tasks of arrays put out none."""
+
+    def __init__(self, described: str) -> None:
+        self._described = described
+
+    def put(self, attempt: int, value: Any, /) -> Any:
+        return self._store.put(attempt, value)
+
+    def get(self, handle: ValueHandle, /) -> Any:
+        return self._store.get(handle)
+
+    def delete(self, handles: Collection[ValueHandle], /) -> None:
+        self._store.delete(handles)
+
+    @cached_property
+    def _store(self) -> ValueStore:
+        from asyncexec.worker.value_files import ValueFiles
+
+        memory, disk, threshold = json.loads(self._described)
+        return ValueFiles(None if memory is None else Path(memory), Path(disk), threshold=threshold)
 
 
 def _set_up_process(parent: int) -> None:
