@@ -276,6 +276,8 @@ class AxisAccess:
         if via is None:
             return replace(self, via=wider)
         # A task that needs no element needs none around it either.
+        if via.lo >= via.hi:
+            return replace(self, hi=self.lo)
         some = self._cut(via.lo - after, via.hi + before)
         around = Overlap(
             before + wider.before,

@@ -258,3 +258,9 @@ def test_positions_are_kept_in_the_smallest_type():
         assert Positions([0, most]).array.dtype == dtype
     taken = Positions([5, 0, 7]).taken(2, -1, 3)
     assert (taken.tolist(), taken.dtype) == ([7, 0, 5], np.int64)
+
+
+def test_around_nothing_there_is_nothing():
+    nothing = AxisAccess(None, 1, 0, 1, via=Overlap(before=0, after=1, lo=1, hi=1))
+    around = nothing.around(Overlap(before=0, after=1, lo=0, hi=2))
+    assert needed(nothing, 0) == needed(around, 0) == []
