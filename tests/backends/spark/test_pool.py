@@ -141,6 +141,7 @@ class Told:
 
     def __init__(self):
         self.began_at = 0.0
+        self.pending = set(range(100))
         self.outcomes = []
         self.starts = []
 
