@@ -127,7 +127,7 @@ def _in_order(members: Iterable[Node], position: dict[Node, int]) -> dict[Node, 
 
 
 def _alike(one: FusionGroup, other: FusionGroup) -> bool:
-    """Whether at least half of what one of the groups reads is read by the other too, and results are not too many."""
+    """Return True if half of what one group reads, or more, is read by the other too, and results are not too many."""
     if len(one.roots) + len(other.roots) > MOST_RESULTS or any(
         isinstance(node, Blocks | SeveralOfBlock) for node in other.members
     ):

@@ -1,7 +1,7 @@
 """The contract of a backend: an async map from attempts to outcomes.
 
 A backend is an async context manager with three members: :meth:`Backend.map`, :meth:`Backend.cancel` and
-:attr:`Backend.capabilities` (and :attr:`Backend.slots`, which may change while it runs). The scheduler does the rest:
+:attr:`Backend.capabilities` (and :attr:`Backend.slots`, which may change while it runs). The scheduler does all else:
 retries, timeouts, backups, order and admission are the same everywhere, so a backend must not do any of them.
 
 The rules that ``asyncexec.testing.BackendConformance`` proves:
@@ -118,7 +118,7 @@ class Capabilities:
     native_retry : str
         What the system would do again by itself, and how that is switched off; for people to read.
     call_seconds : float
-        About what one batch costs beside the work in it. Batches are made long enough for that to be small.
+        About what one batch costs in addition to the work in it. Batches are made long enough for that to be small.
     worker_bytes : int or None
         Memory that one task may use on a worker, where it is known. Plans that are allowed more are refused.
     resources : mapping of str to float

@@ -1,8 +1,8 @@
 """Values, outcomes and reports as bytes, for workers that do not share the driver's memory.
 
 A message is MessagePack with the values of value stages behind it, pickled: nothing that a worker sends is unpickled on
-the driver, except the value of a value stage, and that only when somebody looks into it. Values stand behind the rest,
-because MessagePack holds no more than 4 GiB in one piece.
+the driver, except the value of a value stage, and that only when somebody looks into it. Values stand behind all
+else, because MessagePack holds no more than 4 GiB in one piece.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class AttemptControl(MaySave, Protocol):
 
 
 class StopResult(NamedTuple):
-    """How far attempts were when they were to be stopped; of those in neither list the outcome is known or follows."""
+    """The state of attempts that were to be stopped; the outcome of those in neither list is known, or follows."""
 
     not_started: list[int]
     """They had not started, and will not."""
@@ -46,7 +46,7 @@ NOTHING_STOPPED = StopResult([], [])
 
 
 class BatchControl:
-    """Which attempt of a batch runs, which still wait, and whether the one that runs may save.
+    """The attempts of a batch that wait, the one that runs, and the decision whether that one may save.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class BatchControl:
     def stop(self, attempts: Collection[int], *, leave: bool = True) -> StopResult:
         """Drop those of ``attempts`` that have not started, and leave the one that runs behind if it is among them.
 
-        An attempt that is saving is not left: its outcome follows. When one is left, the rest of the batch does not
+        An attempt that is saving is not left: its outcome follows. When one is left, the others of the batch do not
         start here. Without ``leave`` none is left.
         """
         with self._lock:

@@ -78,7 +78,7 @@ class LocalBatch:
         list of Outcome
             Those of the cancelled attempts, after those that were there to collect.
         LocalBatch or None
-            If the attempt that runs was left behind: the rest of the batch, for another thread.
+            If the attempt that runs was left behind: what is left of the batch, for another thread.
         """
         stopped = self.control.stop(attempts)
         outcomes = self.reports.outcomes()

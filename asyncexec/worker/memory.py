@@ -1,4 +1,4 @@
-"""How much memory a worker process holds, and how much it may hold.
+"""The memory that a worker process holds, and the limit of what it may hold.
 
 On Linux a process can reset the kernel's record of its own peak ("5" to ``clear_refs``) before a task and
 read it (``VmHWM``) after; that costs about 10 µs. Elsewhere there is only the peak of the process's whole life.

@@ -83,7 +83,7 @@ class RemoteBatch:
         control : BatchControl, optional
             By which attempts are dropped, or the one that runs is left behind: the frames then end before it does.
         worker : str
-            The name of this worker where its machine and process do not tell it from others, as in containers.
+            The name of this worker where its machine and process do not distinguish it from others, as in containers.
         gather_seconds : float
             For how long reports are gathered for one frame.
         meter : MemoryMeter, optional

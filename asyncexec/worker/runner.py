@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class ReportSink(Protocol):
-    """Where a batch is reported, by whatever medium: a buffer, a file, lines of a log, frames of a stream."""
+    """The place where a batch is reported, by any medium: a buffer, a file, lines of a log, frames of a stream."""
 
     def started(self, attempt: int, /) -> None:
         """Note that an attempt runs from now on."""

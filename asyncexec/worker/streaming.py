@@ -52,7 +52,7 @@ class Streamed:
 
     @property
     def finished(self) -> bool:
-        """Whether nothing more will come."""
+        """True when nothing more will come."""
         return self._finished.is_set()
 
     def started(self, attempt: int) -> None:

@@ -6,9 +6,6 @@ from collections import defaultdict
 from tests.architecture.imports import modules, tree_of
 from tests.architecture.test_floors import FLOORS, unit_of
 
-# What has two homes still. It may only get shorter: a name that is mended is taken off.
-STILL_TWICE = {}
-
 type Homes = dict[str, set[str]]
 
 
@@ -38,9 +35,4 @@ def with_two_homes() -> Homes:
 
 
 def test_a_name_has_one_home():
-    found = with_two_homes()
-    assert {n: sorted(where) for n, where in found.items() if n not in STILL_TWICE} == {}
-
-
-def test_what_has_one_home_by_now_is_no_exception_any_more():
-    assert sorted(STILL_TWICE - with_two_homes().keys()) == []
+    assert {name: sorted(where) for name, where in with_two_homes().items()} == {}

@@ -133,7 +133,7 @@ class InputReader:
     ends, out_of_band_ends : list of int
         As packed.
     out_of_band : list of memoryview
-        The buffers beside the pickles.
+        The buffers that travel outside the pickles.
     """
 
     def __init__(

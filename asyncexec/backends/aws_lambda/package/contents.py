@@ -165,7 +165,7 @@ def _installer(folder: Path, platform: Platform) -> list[str]:
 
 
 def is_installed() -> bool:
-    """Whether this package is installed, so that its dependencies are known."""
+    """Return True if this package is installed, so that its dependencies are known."""
     try:
         return requires(PACKAGE) is not None
     except PackageNotFoundError:
