@@ -279,7 +279,12 @@ class FusedKernel:
             for step in self.steps:
                 run = not step.access.guards or step.access.holds(index)
                 arguments = [values[i] for i in step.arguments] if run else ()
-                values.append(step.function(index, arguments) if run else None)
+                value = step.function(index, arguments) if run else None
+                if isinstance(value, np.generic):
+                    # NumPy computes with scalars in other loops than with arrays, whose last bit may differ (complex
+                    # square, say): what is fused would not be what is stored and read.
+                    value = np.asarray(value)
+                values.append(value)
                 for i in step.frees:
                     values[i] = None
         if len(self.results) == 1:

@@ -133,3 +133,10 @@ def test_what_sources_hold_is_part_of_the_fingerprint():
     plans = [(xp.asarray(np.full(4, value)) + 1).to_plan() for value in (1.0, 1.0, 2.0)]
     prints = [plan.fingerprint for plan in plans]
     assert prints[0] == prints[1] != prints[2]
+
+
+def test_fused_steps_on_a_single_element_give_the_bits_that_stored_ones_give():
+    x = xp.asarray(np.asarray(0.345584192064786 + 0.8216181435011584j))
+    once = xp.square(x)
+    stored, _ = run(xp.plan_of(once, xp.square(once)))
+    assert run(xp.square(once)).tobytes() == np.square(np.asarray(stored)).tobytes()
