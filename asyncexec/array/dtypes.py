@@ -56,3 +56,8 @@ def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the element type of a mean: floating and complex types stay, others become float64."""
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+
+
+def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type of the real parts of elements of ``dtype``, which is itself unless it is complex."""
+    return np.real(np.empty(0, dtype)).dtype

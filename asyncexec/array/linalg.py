@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numpy as np
-
 from asyncexec.array import build, creation
 from asyncexec.array.arithmetic import conj
 from asyncexec.array.array import Array
+from asyncexec.array.dtypes import real_dtype
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.spec import Spec
@@ -154,7 +153,7 @@ def svd(x: Array, /, *, full_matrices: bool = True) -> SVDResult:
         )
     k = min(m, n)
     if not array.size:
-        real = np.empty(0, array.dtype).real.dtype
+        real = real_dtype(array.dtype)
         return SVDResult(
             creation.zeros((*lead, m, k), dtype=array.dtype, spec=array.own_spec),
             creation.zeros((*lead, k), dtype=real, spec=array.own_spec),

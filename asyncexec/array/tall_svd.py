@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from asyncexec.array.block_nodes import Blocks, SeveralOfBlock
+from asyncexec.array.dtypes import real_dtype
 from asyncexec.array.factorizations import reduced_svd
 from asyncexec.array.nodes import Node
 from asyncexec.array.outputs import ArrayOutput, outputs_of
@@ -43,7 +44,7 @@ def _single(node: Node) -> tuple[Node, Node, Node]:
     lengths = enumerate(zip(lead_chunks, lead, strict=True))
     # One axis less than tasks have: the singular values of one matrix lie in one chunk.
     along = (*(AxisAccess(p, c, 0, n) for p, (c, n) in lengths), AxisAccess.constant(0, k))
-    dtype, real = node.dtype, np.empty(0, node.dtype).real.dtype
+    dtype, real = node.dtype, real_dtype(node.dtype)
     maker = SeveralOfBlock(
         operation="svd",
         call=reduced_svd,
