@@ -12,9 +12,9 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
+from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
-from tests.backends.brief import Brief
 
 
 class Calls:
@@ -47,7 +47,7 @@ class Calls:
         self.threads.add(threading.current_thread())
 
 
-class TestBlockingCalls(Brief):
+class TestBlockingCalls(BackendConformance):
     many = 500
 
     @pytest.fixture
