@@ -8,9 +8,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from asyncexec.engine.portal import EnginePortal
+from asyncexec.engine.run_options import RunOptions
 from asyncexec.errors import EngineClosedError, RunningLoopError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SyncEngine:
     ) -> bool | None:
         return self._portal.__exit__(kind, error, traceback)
 
-    def execute(self, plan: Plan | Plannable, **options: Any) -> Result:
+    def execute(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Result:
         """Run ``plan`` to its end; arguments as for :meth:`asyncexec.Engine.execute`. Ctrl-C stops the work."""
         _refuse_running_loop("SyncEngine.execute(plan)", "await engine.execute(plan)")
         if not self._portal.is_open:
@@ -71,7 +72,7 @@ def execute(
     *,
     executor: Any = "threads",
     executor_options: Any = None,
-    **options: Any,
+    **options: Unpack[RunOptions],
 ) -> Result:
     """Run ``plan`` on an engine made for it alone, and return the result.
 

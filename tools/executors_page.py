@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from asyncexec.backends.features import ExecutorFeatures, executor_features
 from asyncexec.backends.option_fields import described_fields
 from asyncexec.cli.feature_descriptions import COLUMNS, describe
-from asyncexec.engine.executor_options import RunOptions
+from asyncexec.engine.executor_options import EveryExecutorOptions
 
 _INTRODUCTION = """\
 # Executors
@@ -56,7 +56,7 @@ def _lines(executors: Sequence[ExecutorFeatures]) -> Iterator[str]:
     yield from _features(executors)
     yield ""
     yield _RUN_OPTIONS + "\n".join(
-        f"| `{o.name}` | {_cell(o.meaning)} |" for o in described_fields(RunOptions)
+        f"| `{o.name}` | {_cell(o.meaning)} |" for o in described_fields(EveryExecutorOptions)
     )
     for executor in executors:
         yield from _section(executor)

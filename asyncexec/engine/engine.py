@@ -6,7 +6,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio
 
@@ -14,6 +14,7 @@ from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import memory_bytes
+from asyncexec.engine.run_options import RunOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
@@ -25,7 +26,6 @@ from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.duration_history import DurationHistory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from anyio.abc import TaskGroup
@@ -33,12 +33,10 @@ if TYPE_CHECKING:
 
     from asyncexec.backends.contract import Backend
     from asyncexec.engine.result import Result
-    from asyncexec.events.observer import Observer
+    from asyncexec.engine.run_options import AnyObserver
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
     from asyncexec.straggler.rule import Rule
-
-    type AnyObserver = Observer | Callable[[AnyEvent], object]
 
 _MEMORY_SHARE = 0.8
 """Of the machine's memory, what backends on this machine may fill by default."""
@@ -176,17 +174,7 @@ class Engine:
                 raise
             opened.set_exception(error)
 
-    async def execute(
-        self,
-        plan: Plan | Plannable,
-        *,
-        retry: Retry | int | bool | None = None,
-        timeout: Timeout | float | None = None,
-        straggler: Rule | str | bool | None = None,
-        barriers: bool | None = None,
-        observers: Iterable[AnyObserver] = (),
-        resume: bool = False,
-    ) -> Result:
+    async def execute(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Result:
         """Run ``plan`` to its end and return its result; cancelling this call stops the work itself.
 
         >>> async with ax.Engine() as engine:
@@ -202,18 +190,8 @@ class Engine:
         Parameters
         ----------
         plan : Plan, or anything with ``to_plan()``
-        retry
-            The retry policy: a ``Retry``, a number of attempts, or False for one attempt.
-        timeout
-            A number of seconds for each task, from its start on a worker, or a ``Timeout`` for tasks, stages, plan.
-        straggler
-            The rule for backups of slow tasks: ``"two_phase"``, ``"off"`` or a ``Rule``.
-        barriers : bool
-            Whether stages wait for each other as a whole.
-        observers
-            Receive this run's events, as the engine's own observers do.
-        resume : bool
-            Whether to keep the chunks that an earlier run of the same plan completed.
+        **options
+            See :class:`asyncexec.engine.run_options.RunOptions`.
 
         Raises
         ------
@@ -224,27 +202,9 @@ class Engine:
         BackendError
             If the backend itself breaks.
         """
-        return await self.start(
-            plan,
-            retry=retry,
-            timeout=timeout,
-            straggler=straggler,
-            barriers=barriers,
-            observers=observers,
-            resume=resume,
-        )
+        return await self.start(plan, **options)
 
-    def start(
-        self,
-        plan: Plan | Plannable,
-        *,
-        retry: Retry | int | bool | None = None,
-        timeout: Timeout | float | None = None,
-        straggler: Rule | str | bool | None = None,
-        barriers: bool | None = None,
-        observers: Iterable[AnyObserver] = (),
-        resume: bool = False,
-    ) -> Execution:
+    def start(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Execution:
         """Start running ``plan``, and return the execution; arguments as for :meth:`execute`.
 
         >>> async with ax.Engine() as engine:
@@ -262,9 +222,7 @@ class Engine:
                 "this engine belongs to the event loop in which it was opened, which is not running here: open an "
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
-        policies = self._policies.override(
-            retry=retry, timeout=timeout, straggler=straggler, barriers=barriers, resume=resume
-        )
+        policies = self._policies.override(**policy_options(options))
         planned = _as_plan(plan)
         for stage in planned.stages:
             policies.for_stage(stage)  # so that a wrong override is an error here
@@ -279,13 +237,15 @@ class Engine:
             budget=self._budget,
             policies=policies,
             history=self._history,
-            fanout=Fanout((*self._observers, *map(as_observer, observers))),
+            fanout=Fanout((*self._observers, *map(as_observer, options.get("observers", ())))),
         )
         self._executions.add(execution)
         self._tasks.start_soon(self._run, execution, self._driver)
         return execution
 
-    async def stream(self, plan: Plan | Plannable, **options: Any) -> AsyncIterator[AnyEvent]:
+    async def stream(
+        self, plan: Plan | Plannable, **options: Unpack[RunOptions]
+    ) -> AsyncIterator[AnyEvent]:
         """Run ``plan`` and yield its events as they happen; arguments as for :meth:`execute`.
 
         The run's exception is raised after its last event. Leaving the loop early stops the work. The buffer is
@@ -299,9 +259,9 @@ class Engine:
         ('PlanStarted', 2, 'PlanSucceeded')
         """
         send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
-        observers = (*options.pop("observers", ()), _Streamer(send))
+        options["observers"] = (*options.get("observers", ()), _Streamer(send))
         with send, receive:
-            execution = self.start(plan, observers=observers, **options)
+            execution = self.start(plan, **options)
             try:
                 async for events in receive:
                     for event in events:

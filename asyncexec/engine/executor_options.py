@@ -29,7 +29,7 @@ def _attempts(value: object, where: str) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class EveryExecutorOptions:
     """The options of runs that may be given as executor options; None leaves the default."""
 
     retries: Annotated[int, _attempts] | None = None
@@ -48,7 +48,7 @@ class RunOptions:
     """False: one stage at a time, each as a whole; True: chunk by chunk"""
 
 
-RUN_OPTIONS = tuple(field.name for field in fields(RunOptions))
+RUN_OPTIONS = tuple(field.name for field in fields(EveryExecutorOptions))
 """The names of those options."""
 
 
@@ -80,7 +80,7 @@ def apply_options(policies: RunPolicies, options: Mapping[str, Any], executor: s
     OptionError
         If a value is not allowed.
     """
-    asked = RunOptions(**options)
+    asked = EveryExecutorOptions(**options)
     check_options(asked, executor=executor)
     changes: dict[str, Any] = {}
     if asked.retries is not None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+from asyncexec.config.checks import flag
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
@@ -15,6 +18,15 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
 
 _POLICIES = ("retry", "timeout", "straggler")
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    "retry": as_retry,
+    "timeout": as_timeout,
+    "straggler": as_rule,
+    "barriers": partial(flag, where="barriers"),
+    "resume": partial(flag, where="resume"),
+}
+"""What makes a policy of a value as users write it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +72,10 @@ class RunPolicies:
             barriers=barriers,
         )
 
-    def override(
-        self,
-        *,
-        retry: Any = None,
-        timeout: Any = None,
-        straggler: Any = None,
-        barriers: bool | None = None,
-        resume: bool | None = None,
-    ) -> Self:
-        """Return these policies with those that are not None replaced."""
-        return replace(
-            self,
-            retry=self.retry if retry is None else as_retry(retry),
-            timeout=self.timeout if timeout is None else as_timeout(timeout),
-            straggler=self.straggler if straggler is None else as_rule(straggler),
-            barriers=self.barriers if barriers is None else barriers,
-            resume=self.resume if resume is None else resume,
-        )
+    def override(self, **options: Any) -> Self:
+        """Return these policies with those that are given, as users write them, and not None replaced."""
+        given = {name: value for name, value in options.items() if value is not None}
+        return replace(self, **{n: _READ[n](v) if n in _READ else v for n, v in given.items()})
 
     def for_stage(self, stage: Stage) -> Self:
         """Return the policies of ``stage``: its own overrides, and those of the run otherwise.

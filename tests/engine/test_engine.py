@@ -461,3 +461,28 @@ async def test_async_functions_are_awaited(function: Callable[[int], int]) -> No
 
     async with ax.Engine("threads") as engine:
         assert (await engine.execute(ax.Plan.map(later, range(4)))).value == [0, 2, 4, 6]
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ({"retrys": 3}, "did you mean 'retry'"),
+        ({"observer": []}, "did you mean 'observers'"),
+        ({"barriers": "yes"}, "barriers must be True or False"),
+        ({"resume": 1}, "resume must be True or False"),
+    ],
+)
+async def test_options_of_a_run_that_cannot_be_are_refused_before_it_starts(
+    options: Any, says: str
+) -> None:
+    async with ax.Engine("serial") as engine:
+        for run in (engine.execute, engine.start):
+            with pytest.raises(OptionError, match=says):
+                await run(ax.Plan.map(double, [1]), **options)
+        with pytest.raises(OptionError, match=says):
+            async for _ in engine.stream(ax.Plan.map(double, [1]), **options):
+                pass
+    with pytest.raises(OptionError, match=says):
+        await asyncio.to_thread(
+            ax.sync.execute, ax.Plan.map(double, [1]), executor="serial", **options
+        )

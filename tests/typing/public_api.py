@@ -53,6 +53,7 @@ async def running_a_function() -> None:
         assert_type(execution.progress, Progress)
         assert_type(await execution, Result)
         assert_type(engine.stream(plan), AsyncIterator[AnyEvent])
+        engine.start(plan, retrys=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
 
 
 async def running_an_array() -> None:
