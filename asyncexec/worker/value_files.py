@@ -1,37 +1,23 @@
-"""Values as files that every worker of one machine sees, in a memory file system as long as it has room.
-
-A file holds the pickle of a value, and behind it the big buffers (arrays) that the value is made of, where they are
-aligned: a worker maps the file instead of reading it, so that what a value is made of is not copied.
-"""
+"""Values as files that every worker of one machine sees, in a memory file system as long as it has room."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import mmap
 import os
 import pickle
-import struct
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from asyncexec.errors import OutOfSpaceError, ValueLostError
 from asyncexec.events.outcome import Encoded, ValueHandle
 from asyncexec.worker.attempt import pickle_value
+from asyncexec.worker.value_layout import file_contents, layout_bytes, load_value, write_value
 
-if TYPE_CHECKING:
-    from io import BufferedWriter
-
-ALIGNMENT = 64
-"""Buffers begin at multiples of this, as arrays want it."""
-MAP_BYTES = 1 << 20
-"""Files of this size and more are mapped, smaller ones read."""
 LEAST_FREE = 0.25
 """The part of the memory file system that is left to others."""
 
-_HEADER = struct.Struct("<QQ")  # Bytes of the pickle, and how many buffers come behind it.
-_BUFFER = struct.Struct("<Q?")  # Bytes of a buffer, and whether it is read-only.
 _SMALL = frozenset({type(None), bool, int, float})
 
 
@@ -62,16 +48,14 @@ class ValueFiles:
         if not beside and len(data) < self._threshold:
             return Encoded(data)
         buffers = [buffer.raw() for buffer in beside]
-        if _size(data, buffers) < self._threshold:
+        if layout_bytes(data, buffers) < self._threshold:
             return Encoded(pickle_value(value))
         return self._write(str(attempt), data, buffers)
 
     def get(self, handle: ValueHandle, /) -> Any:
         """Return the value; what is changed in its buffers, mapped or read, is changed in this process alone."""
         with self._opened(handle) as descriptor:
-            whole = _contents(descriptor)
-        data, buffers = _pieces(memoryview(whole))
-        return pickle.loads(data, buffers=buffers)  # noqa: S301 - the value of a value stage
+            return load_value(file_contents(descriptor))
 
     def delete(self, handles: Iterable[ValueHandle], /) -> None:
         """Delete these values, now; one that is gone already is as good as deleted."""
@@ -116,13 +100,13 @@ class ValueFiles:
         raise ValueLostError(f"{handle} is no value of this store ({self.places})", handle)
 
     def _write(self, key: str, data: bytes, beside: Sequence[memoryview]) -> ValueHandle:
-        size = _size(data, beside)
+        size = layout_bytes(data, beside)
         for place in self.places:
             if place == self._memory and not _has_room(place, size):
                 continue
             try:
                 with (place / key).open("wb") as file:
-                    _write(file, data, beside)
+                    write_value(file, data, beside)
             except OSError as error:
                 (place / key).unlink(missing_ok=True)
                 if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
@@ -138,54 +122,3 @@ class ValueFiles:
 def _has_room(place: Path, size: int) -> bool:
     found = os.statvfs(place)
     return found.f_bavail * found.f_frsize - size >= LEAST_FREE * found.f_blocks * found.f_frsize
-
-
-def _contents(descriptor: int) -> mmap.mmap | bytearray:
-    """Return what a file holds: mapped where it is large, since a process may have no more than some 65,000 maps."""
-    size = os.fstat(descriptor).st_size
-    if size >= MAP_BYTES:
-        return mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY)
-    contents = bytearray(size)
-    with open(descriptor, "rb", closefd=False) as file:
-        file.readinto(contents)
-    return contents
-
-
-def _table_bytes(count: int) -> int:
-    return _HEADER.size + count * _BUFFER.size
-
-
-def _aligned(position: int) -> int:
-    return -(-position // ALIGNMENT) * ALIGNMENT
-
-
-def _size(data: bytes, beside: Sequence[memoryview]) -> int:
-    size = _table_bytes(len(beside)) + len(data)
-    for buffer in beside:
-        size = _aligned(size) + buffer.nbytes
-    return size
-
-
-def _write(file: BufferedWriter, data: bytes, beside: Sequence[memoryview]) -> None:
-    file.write(_HEADER.pack(len(data), len(beside)))
-    file.writelines(_BUFFER.pack(buffer.nbytes, buffer.readonly) for buffer in beside)
-    file.write(data)
-    at = _table_bytes(len(beside)) + len(data)
-    for buffer in beside:
-        file.write(bytes(_aligned(at) - at))
-        file.write(buffer)
-        at = _aligned(at) + buffer.nbytes
-
-
-def _pieces(whole: memoryview) -> tuple[memoryview, list[memoryview]]:
-    """Return the pickle in a file's bytes, and the buffers behind it."""
-    size, count = _HEADER.unpack_from(whole)
-    begin = _table_bytes(count)
-    at = begin + size
-    buffers: list[memoryview] = []
-    for nbytes, readonly in _BUFFER.iter_unpack(whole[_HEADER.size : begin]):
-        start = _aligned(at)
-        at = start + nbytes
-        buffer = whole[start:at]
-        buffers.append(buffer.toreadonly() if readonly else buffer)
-    return whole[begin : begin + size], buffers

@@ -11,7 +11,8 @@ from asyncexec.errors import OutOfSpaceError, SerializationError, UsageError, Va
 from asyncexec.events.outcome import Encoded, Many, ValueHandle
 from asyncexec.worker import value_files
 from asyncexec.worker.attempt import decode
-from asyncexec.worker.value_files import ALIGNMENT, MAP_BYTES, ValueFiles
+from asyncexec.worker.value_files import ValueFiles
+from asyncexec.worker.value_layout import ALIGNMENT, MAP_BYTES
 
 
 @pytest.fixture
@@ -113,7 +114,7 @@ def test_a_memory_file_system_with_little_room_is_left_to_others(files, monkeypa
 
 
 def test_a_memory_file_system_that_fills_up_is_done_without(files, monkeypatch):
-    write, full = value_files._write, []
+    write, full = value_files.write_value, []
 
     def fails_once(file, *args):
         if not full:
@@ -122,7 +123,7 @@ def test_a_memory_file_system_that_fills_up_is_done_without(files, monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         write(file, *args)
 
-    monkeypatch.setattr(value_files, "_write", fails_once)
+    monkeypatch.setattr(value_files, "write_value", fails_once)
     handle = files.put(1, np.arange(1000))
     assert Path(handle.place).name == "disk"
     assert not list(files.places[0].iterdir())
@@ -132,7 +133,7 @@ def test_no_room_anywhere_says_how_much_was_needed_and_where(files, monkeypatch)
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(value_files, "_write", full)
+    monkeypatch.setattr(value_files, "write_value", full)
     with pytest.raises(OutOfSpaceError, match=r"8,\d+ bytes in .*memory or .*disk: free some"):
         files.put(1, np.arange(1000))
     assert [list(place.iterdir()) for place in files.places] == [[], []]
