@@ -88,7 +88,9 @@ def execute(
     """
     _refuse_running_loop("asyncexec.sync.execute(plan)", "await engine.execute(plan)")
     with SyncEngine(executor, executor_options=executor_options) as engine:
-        return engine.execute(plan, **options)
+        result = engine.execute(plan, **options)
+        result.values.load()  # Nobody could open them when the engine has closed.
+        return result
 
 
 def _refuse_running_loop(called: str, instead: str) -> None:

@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self, Unpack
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.engine.result import Result
     from asyncexec.engine.run_options import AnyObserver
+    from asyncexec.engine.stage_values import StageValues
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
     from asyncexec.straggler.rule import Rule
@@ -111,6 +113,7 @@ class Engine:
         self._numbers = count(1)
         self._executions: set[Execution] = set()
         self._failed: list[Execution] = []
+        self._kept: WeakValueDictionary[str, StageValues] = WeakValueDictionary()
         self._life: asyncio.Task[None] | None = None
         self._driver: Driver | None = None
         self._tasks: TaskGroup | None = None
@@ -169,6 +172,8 @@ class Engine:
                     self._tasks = None
                     with anyio.CancelScope(shield=True):
                         await self._stop_everything()
+                    for values in tuple(self._kept.values()):
+                        values.close()
         except BaseException as error:
             if opened.done():
                 raise
@@ -278,6 +283,8 @@ class Engine:
     async def _run(self, execution: Execution, driver: Driver) -> None:
         try:
             await execution.run(driver)
+            if (values := execution.values) is not None:
+                self._kept[execution.name] = values
         finally:
             self._executions.discard(execution)
             # Kept until the engine closes, as the caller may still await it.

@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from asyncexec.engine.preparation import Prepared, prepare
 from asyncexec.engine.result import Result
+from asyncexec.engine.stage_values import StageValues
 from asyncexec.engine.started import plan_started
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
@@ -119,6 +120,11 @@ class Execution:
         return self._error is not None
 
     @property
+    def values(self) -> StageValues | None:
+        """The values of the stages, once the run has succeeded."""
+        return None if self._result is None else self._result.values
+
+    @property
     def progress(self) -> ExecutionProgress:
         """The progress so far; after the end, that at the end."""
         if self._handle is None:
@@ -146,8 +152,9 @@ class Execution:
         """Run to the end; raises nothing but the cancellation of the engine itself."""
         start = time.perf_counter()
         try:
-            value, handle = await self._run(driver)
-            self._result = self._summarize(value, handle, time.perf_counter() - start)
+            (value, values), handle = await self._run(driver)
+            seconds = time.perf_counter() - start
+            self._result = self._summarize(value, values, handle, seconds)
         except _StoppedError:
             pass
         except Exception as error:  # noqa: BLE001 - it is raised where the execution is awaited
@@ -190,19 +197,19 @@ class Execution:
             raise self._error
         raise anyio.get_cancelled_exc_class()
 
-    async def _run(self, driver: Driver) -> tuple[Any, RunHandle]:
+    async def _run(self, driver: Driver) -> tuple[tuple[Any, StageValues], RunHandle]:
         if self._fanout:
             self._send(await self._first_event())
         # In a thread, as it opens storage and pickles.
         prepared = await to_thread.run_sync(self._prepare)
         try:
             handle = await self._drive(driver, prepared.state)
-            value = await to_thread.run_sync(prepared.collect)
+            collected = await to_thread.run_sync(prepared.collect)
         finally:
             if not prepared.closed:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(lambda: prepared.close(succeeded=False))
-        return value, handle
+        return collected, handle
 
     def _prepare(self) -> Prepared:
         return prepare(
@@ -265,9 +272,12 @@ class Execution:
             return PlanFailed(execution=self.name, at=at, plan=plan, error=str(self._error))
         return PlanCancelled(execution=self.name, at=at, plan=plan)
 
-    def _summarize(self, value: Any, handle: RunHandle, wall_seconds: float) -> Result:
+    def _summarize(
+        self, value: Any, values: StageValues, handle: RunHandle, wall_seconds: float
+    ) -> Result:
         return Result(
             value=value,
+            values=values,
             plan=self.plan.name,
             execution=self.name,
             executor=self._backend.capabilities.name,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import pickle_kernel, value_store_of
+from asyncexec.engine.stage_values import StageValues
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.straggler.duration_history import DurationHistory
+    from asyncexec.worker.values import ValueStore
 
 
 class Prepared:
@@ -31,13 +33,16 @@ class Prepared:
         Whether its values have been given up, and its workspace has been closed.
     """
 
-    def __init__(self, state: RunState, workspace: OpenWorkspace | None) -> None:
+    def __init__(
+        self, state: RunState, workspace: OpenWorkspace | None, store: ValueStore | None
+    ) -> None:
         self.state = state
         self.closed = False
         self._workspace = workspace
+        self._store = store
 
-    def collect(self) -> Any:
-        """Return the value of the run, which has succeeded, and close the workspace."""
+    def collect(self) -> tuple[Any, StageValues]:
+        """Return the value of the run, which has succeeded, and those of its stages; close the workspace."""
         succeeded = False
         try:
             value = self._value()
@@ -57,17 +62,19 @@ class Prepared:
             if self._workspace is not None:
                 self._workspace.close(succeeded=succeeded)
 
-    def _value(self) -> Any:
+    def _value(self) -> tuple[Any, StageValues]:
         state = self.state
         results = state.values.results()
-        if self._workspace is not None:
-            return self._workspace.collect(results)
         # An index space without axes is one task, whose value is no list.
-        shapes = {stage.name: stage.stage.shape for stage in state.stages}
-        returned = {name: values if shapes[name] else values[0] for name, values in results.items()}
-        if len(returned) == 1:
-            return next(iter(returned.values()))
-        return returned or None
+        single = {stage.name for stage in state.stages if not stage.stage.shape}
+        returned = {n: values[0] if n in single else values for n, values in results.items()}
+        value: Any = returned or None
+        if self._workspace is not None:
+            value = self._workspace.collect(results)
+        elif len(returned) == 1:
+            value = next(iter(returned.values()))
+        kept = state.values.take(state.plan.keeps)
+        return value, StageValues(returned, kept, single, self._store)
 
 
 def prepare(
@@ -84,6 +91,7 @@ def prepare(
     """
     kernels = _pickled_kernels(plan, backend)
     workspace = _open(plan, execution, backend, policies)
+    store = value_store_of(backend)
     try:
         state = RunState(
             plan,
@@ -93,7 +101,7 @@ def prepare(
             slots=lambda: backend.slots,
             workspace=workspace,
             history=history,
-            value_store=value_store_of(backend),
+            value_store=store,
         )
         if backend.capabilities.locality is not Locality.SAME_PROCESS:
             _pack(state, kernels)
@@ -101,7 +109,7 @@ def prepare(
         if workspace is not None:
             workspace.close(succeeded=False)
         raise
-    return Prepared(state, workspace)
+    return Prepared(state, workspace, store)
 
 
 def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncexec.engine.stage_values import StageValues
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.memory import format_bytes
 
@@ -27,6 +28,9 @@ class Result:
         For ``Plan.map`` a list in the order of the items, for ``Plan.reduce`` its function's last value, for an
         array a NumPy array; for a plan that returns several stages a dict by stage name; None where a plan only
         stores.
+    values : StageValues
+        The same by stage name, and those of further stages that the plan ``keeps``, opened when they are asked
+        for: ``result.values["fetch"]``.
     plan, execution, executor : str
     stages : tuple of StageResult
     abandoned : int
@@ -38,6 +42,7 @@ class Result:
     """
 
     value: Any = field(repr=False)
+    values: StageValues = field(repr=False)
     plan: str
     execution: str
     executor: str
@@ -86,6 +91,10 @@ class Result:
             "BackupStarted": self.backups,
             "StageCompleted": sum(stage.completed == stage.tasks for stage in self.stages),
         }
+
+    def close(self) -> None:
+        """Delete the values that the plan ``keeps``, now rather than with this object."""
+        self.values.close()
 
     def __repr__(self) -> str:
         peak = f", peak {format_bytes(self.peak_bytes)}" if self.peak_bytes else ""

@@ -60,6 +60,8 @@ class Plan:
         The plan's name in messages, events and pictures.
     returns : iterable of str, optional
         The value stages whose values are the result; by default those that no other stage reads or waits for.
+    keeps : iterable of str
+        Further value stages whose values stay where they are after the run, for ``Result.values`` to open on demand.
     workspace : Workspace, optional
         The storage of chunks; plans of plain functions need none.
 
@@ -73,6 +75,7 @@ class Plan:
     stages: tuple[Stage, ...]
     name: str
     returns: tuple[str, ...]
+    keeps: tuple[str, ...]
     workspace: Workspace | None
 
     def __init__(
@@ -81,6 +84,7 @@ class Plan:
         name: str = "plan",
         returns: Iterable[str] | None = None,
         *,
+        keeps: Iterable[str] = (),
         workspace: Workspace | None = None,
     ) -> None:
         ordered = in_topological_order(name, tuple(stages))
@@ -92,6 +96,7 @@ class Plan:
         set_once("stages", ordered)
         set_once("name", name)
         set_once("returns", tuple(returns))
+        set_once("keeps", tuple(name for name in keeps if name not in self.returns))
         set_once("workspace", workspace)
         check(self)
 

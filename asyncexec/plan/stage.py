@@ -256,6 +256,11 @@ class Stages(Protocol):
         ...
 
     @property
+    def keeps(self) -> tuple[str, ...]:
+        """Further value stages; their values are kept for the result to open."""
+        ...
+
+    @property
     def tasks(self) -> int:
         """Number of tasks in all, as far as is known."""
         ...

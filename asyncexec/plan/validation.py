@@ -293,16 +293,16 @@ def _check_overrides(where: str, stage: Stage) -> None:
 
 
 def _check_returns(plan: Stages, stages: Mapping[str, Stage]) -> None:
-    for name in plan.returns:
+    for name in (*plan.returns, *plan.keeps):
         stage = stages.get(name)
         if stage is None:
             close = get_close_matches(name, stages, n=3)
             hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""
             raise UnknownInputError(
-                f"plan {plan.name!r} is to return stage {name!r}, which it does not have{hint}"
+                f"plan {plan.name!r} is to return or keep stage {name!r}, which it does not have{hint}"
             )
         if not stage.holds_values:
             raise OptionError(
-                f"plan {plan.name!r} is to return stage {name!r}, which puts out chunks: "
-                f"read what it writes, and let the plan return stages of values only"
+                f"plan {plan.name!r} is to return or keep stage {name!r}, which puts out chunks: "
+                f"read what it writes, and let the plan return or keep stages of values only"
             )

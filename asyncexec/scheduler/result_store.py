@@ -24,18 +24,28 @@ class ResultStore:
     stages : sequence of Stage
     returned : sequence of str
         Names of those whose values are the run's result.
+    kept : sequence of str
+        Names of those whose values are kept as well, for :meth:`take`.
     store : ValueStore, optional
         Where the values are that did not come here; each is deleted there once, when nothing needs it any more.
     """
 
     def __init__(
-        self, stages: Sequence[Stage], returned: Sequence[str], store: ValueStore | None = None
+        self,
+        stages: Sequence[Stage],
+        returned: Sequence[str],
+        store: ValueStore | None = None,
+        *,
+        kept: Sequence[str] = (),
     ) -> None:
         self._store = store
+        self._returned = returned
         self._stages = list(stages)
         self._positions = {stage.name: i for i, stage in enumerate(stages)}
         self._results: dict[int, list[Any]] = {
-            i: [None] * stage.tasks for i, stage in enumerate(stages) if stage.name in returned
+            i: [None] * stage.tasks
+            for i, stage in enumerate(stages)
+            if stage.name in returned or stage.name in kept
         }
         read = {r.stage for stage in stages for r in stage.reads}
         read.update(name for stage in stages for name in stage.waits_for)
@@ -128,9 +138,18 @@ class ResultStore:
     def results(self) -> dict[str, list[Any]]:
         """Return the values of the returned stages, by stage name; it may block."""
         return {
-            self._stages[i].name: [decode(value, self._store) for value in values]
-            for i, values in self._results.items()
+            name: [decode(value, self._store) for value in self._results[self._positions[name]]]
+            for name in self._returned
         }
+
+    def take(self, names: Iterable[str]) -> dict[str, list[Any]]:
+        """Return the values of these stages as they are kept, by stage name; the caller deletes them from now on."""
+        taken: dict[str, list[Any]] = {}
+        for name in names:
+            position = self._positions[name]
+            taken[name] = self._results.pop(position)
+            self._kept[position] = None
+        return taken
 
     def reader(self, stage: Stage, edges: Sequence[Edge]) -> Callable[[int], tuple[Any, ...]]:
         """Return a function that gathers the kernel's inputs for a task of ``stage``."""

@@ -78,7 +78,7 @@ class RunState:
         self._done = [self._done_tasks(stage) for stage in plan.stages]
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
-        self.values = ResultStore(plan.stages, plan.returns or (), value_store)
+        self.values = ResultStore(plan.stages, plan.returns, value_store, kept=plan.keeps)
         self.stages = self._make_stages(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
@@ -249,7 +249,7 @@ class RunState:
         if not outputs or stage.is_late:
             return None
         if stage.holds_values:
-            wanted = stage.name not in (self.plan.returns or ())
+            wanted = stage.name not in {*self.plan.returns, *self.plan.keeps}
         else:
             wanted = workspace is not None and workspace.releases(stage)
         return ReferenceCounts(stage.tasks, outputs) if wanted else None

@@ -38,7 +38,7 @@ def inject(plan: Plan, faults: Faults) -> Plan:
     workspace = plan.workspace
     if workspace is not None:
         workspace = _FaultyWorkspace(workspace, faults)
-    return Plan(tuple(stages), plan.name, plan.returns, workspace=workspace)
+    return Plan(tuple(stages), plan.name, plan.returns, keeps=plan.keeps, workspace=workspace)
 
 
 class _FaultyWorkspace:

@@ -275,9 +275,9 @@ def test_by_default_a_plan_returns_the_value_stages_that_nobody_reads():
 
 
 def test_a_plan_returns_stages_that_it_has():
-    with pytest.raises(UnknownInputError, match=r"return stage 'lod'.*did you mean 'load'"):
+    with pytest.raises(UnknownInputError, match=r"return or keep stage 'lod'.*did you mean 'load'"):
         Plan([stage("load")], returns=("lod",))
-    with pytest.raises(OptionError, match="return stage 'a', which puts out chunks"):
+    with pytest.raises(OptionError, match="return or keep stage 'a', which puts out chunks"):
         Plan([stage("a", outputs=(output(),))], returns=("a",))
 
 
