@@ -21,12 +21,12 @@ an attempt is slow             the task gets a backup
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from asyncexec.backends.contract import AttemptSpec, Batch, Started
+from asyncexec.backends.contract import Batch, Started
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.event_buffer import EventBuffer
@@ -34,12 +34,10 @@ from asyncexec.scheduler.failures import FailDecision, RetryDecision, caused_by,
 from asyncexec.scheduler.late_stages import LateStages
 from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
 from asyncexec.scheduler.retry_budget import RetryBudget
+from asyncexec.scheduler.sender import Sender
 from asyncexec.scheduler.stage import (
     AttemptRecord,
-    BatchLease,
     TaskRecord,
-    deepest_first,
-    workers_of,
 )
 from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 
@@ -63,8 +61,6 @@ class Run:
         The tasks that are not complete, as far as is known.
     late : LateStages
         The stages whose sizes are not known yet.
-    in_flight : int
-        The batches that are with the backend.
     unwanted : list of int
         Attempts to cancel; the dispatch takes them out.
     event_buffer : EventBuffer
@@ -96,7 +92,6 @@ class Run:
         self.stages = state.stages
         self.left = sum(stage.tasks for stage in self.stages)
         self.late = LateStages(state.plan.stages)
-        self.in_flight = 0
         self.unwanted: list[int] = []
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
         self.abandoned = 0
@@ -104,21 +99,28 @@ class Run:
         self.error: Exception | None = None
         self.stopping = False
         self._state = state
-        self._policies = state.policies
         self._budget = budget
-        self._ids = ids
         self._random = random.Random(seed)
-        self._waiting = deepest_first(s for s in self.stages if not s.stage.is_late)
-        self._running: dict[int, AttemptRecord] = {}
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
+        self._sender = Sender(
+            self,
+            self.stages,
+            policies=state.policies,
+            budget=budget,
+            circuit=self._circuit,
+            capabilities=capabilities,
+            ids=ids,
+            event_buffer=self.event_buffer,
+            epoch=epoch,
+        )
+        self._running = self._sender.running
         self._ticked_at = 0.0
         self._retry_budget = RetryBudget(state.plan.name, state.stages)
         self._limits = Limits(state.plan, state.policies, state.stages)
         self._starts = state.worker_starts
         self._epoch = epoch
         self._kills = capabilities.kills
-        self._tells_progress = capabilities.tells_progress
 
     # -- called by the driver
 
@@ -128,6 +130,11 @@ class Run:
         if self._running or self.late.sizing:
             return False
         return self.stopping or not (self.left or self.late.unresolved)
+
+    @property
+    def in_flight(self) -> int:
+        """The number of batches that are with the backend."""
+        return self._sender.in_flight
 
     @property
     def running(self) -> int:
@@ -143,7 +150,7 @@ class Run:
             and not (self._running or self.late.due or self.late.sizing)
             and not self._delayed
             and self._circuit.state is State.CLOSED
-            and not any(stage.launchable for stage in self._waiting)
+            and not any(stage.launchable for stage in self._sender.waiting)
         )
 
     def begin(self, now: float) -> None:
@@ -173,7 +180,7 @@ class Run:
         known = sum(self.stages[position].tasks for position in sized.stages)
         self._state.install(sized)
         self._retry_budget.grow(self.stages)
-        self._waiting = deepest_first((*self._waiting, *sized.stages.values()))
+        self._sender.add(sized.stages.values())
         self.left += sum(stage.tasks for stage in sized.stages.values()) - known
         for position, stage in sized.stages.items():
             self._limits.add(stage)
@@ -183,28 +190,8 @@ class Run:
             self._stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
-
-        A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
-        a named resource does not.
-        """
-        if self.stopping:
-            return None
-        if self._budget.is_reserved_for(self):
-            # The task that has the reservation goes before deeper stages, or both would wait for each other.
-            return next((self._exclusive(s, now) for s in self._waiting if s.exclusive), None)
-        for stage in self._waiting:
-            if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
-                continue
-            if self._full or self._waits_its_turn(stage):
-                continue
-            if stage.exclusive:
-                return self._exclusive(stage, now)
-            needs = stage.stage.memory.projected_bytes
-            if not self._budget.fits_memory(needs) or not self._circuit.allows(now):
-                return None
-            return self._batch(stage, now, slots)
-        return None
+        """Return the next batch, taken from the budget; None if nothing can be sent now."""
+        return None if self.stopping else self._sender.next_batch(now, slots)
 
     def report(self, reports: Iterable[Report], now: float) -> None:
         """Process reports of the backend; those of attempts that are not in flight are ignored."""
@@ -230,7 +217,7 @@ class Run:
                 stage.exclusive.append(task)
             else:
                 stage.readiness.queue.push_first(task)
-        for stage in self._waiting:
+        for stage in self._sender.waiting:
             if stage.monitor.attempts:
                 self._check_attempts(stage, now)
 
@@ -245,7 +232,7 @@ class Run:
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
         idle = self._idle_slots()
-        times.extend(next_check(s, idle) for s in self._waiting if s.monitor.attempts)
+        times.extend(next_check(s, idle) for s in self._sender.waiting if s.monitor.attempts)
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -266,7 +253,7 @@ class Run:
         abandoned = list(self._running.values())
         self._running.clear()
         for attempt in abandoned:
-            self._give_back(attempt.lease)
+            self._sender.ended(attempt.lease)
         return len(abandoned)
 
     def _resume(self, stage: StageState, now: float) -> None:
@@ -275,82 +262,6 @@ class Run:
             stage.figures.completed = resumed
             self.left -= resumed
             self.event_buffer.stage_resumed(stage, now)
-
-    # -- sending
-
-    def _batch(self, stage: StageState, now: float, slots: int) -> Batch:
-        if stage.backups:
-            return self._send(stage, [stage.backups.popleft()], now, backup=True)
-        queue = stage.readiness.queue
-        one = self._circuit.state is not State.CLOSED or (
-            not self._tells_progress and stage.is_suspect(queue.first)
-        )
-        most = 1 if one else stage.batch.size(queue.count, slots)
-        if (limit := self._policies.most_in_flight) is not None:
-            most = min(most, limit - len(self._running))
-        return self._send(stage, queue.take(most), now)
-
-    @property
-    def _full(self) -> bool:
-        limit = self._policies.most_in_flight
-        return limit is not None and len(self._running) >= limit
-
-    def _waits_its_turn(self, stage: StageState) -> bool:
-        """Return whether another stage has started and is not complete, where stages run one at a time."""
-        return (
-            self._policies.one_stage_at_a_time
-            and stage.first_at is None
-            and any(s.first_at is not None and s.figures.completed < s.tasks for s in self.stages)
-        )
-
-    def _exclusive(self, stage: StageState, now: float) -> Batch | None:
-        """Return a batch of one task that runs while nothing else does; None until nothing else is in flight."""
-        if not self._budget.reserve(self) or not self._circuit.allows(now):
-            return None
-        return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
-
-    def _send(
-        self,
-        stage: StageState,
-        tasks: Sequence[int],
-        now: float,
-        *,
-        exclusive: bool = False,
-        backup: bool = False,
-    ) -> Batch:
-        memory_bytes = stage.stage.memory.projected_bytes
-        self._budget.take(memory_bytes, stage.stage.resources, exclusive=exclusive)
-        self.in_flight += 1
-        lease = BatchLease(stage, len(tasks), memory_bytes, exclusive=exclusive)
-        if stage.first_at is None:
-            stage.first_at = now
-            stage.figures.started_at = self._epoch + now
-            self.event_buffer.stage_started(stage, now)
-        inputs, running, ids = stage.inputs, self._running, self._ids
-        jobs: list[AttemptSpec] = []
-        for task in tasks:
-            number = next(ids)
-            attempt = running[number] = AttemptRecord(number, task, lease, now)
-            if stage.task_records and task in stage.task_records:
-                self._another(stage, attempt, now, backup=backup)
-            jobs.append(AttemptSpec(number, task, inputs(task)))
-        return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
-
-    def _another(
-        self, stage: StageState, attempt: AttemptRecord, now: float, *, backup: bool
-    ) -> None:
-        """Add a further attempt to its task's record."""
-        record = stage.task_records[attempt.task]
-        record.attempts += 1
-        attempt.task_record = record
-        attempt.number = record.attempts
-        attempt.backup = backup
-        if backup:
-            stage.figures.backups += 1
-            stage.monitor.backup_sent()
-            first = next(iter(record.alive.values()))
-            self.event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
-        record.alive[attempt.id] = attempt
 
     # -- reports
 
@@ -366,7 +277,7 @@ class Run:
         lease = attempt.lease
         stage = lease.stage
         monitor = stage.monitor
-        self._give_back(lease)
+        self._sender.ended(lease)
         if outcome.status is Status.CANCELLED:
             outcome = self._stopped(attempt, outcome, now)
         if attempt.started >= 0:
@@ -395,14 +306,6 @@ class Run:
             attempt.lease.stage.figures.abandoned += 1
             self.event_buffer.abandoned(attempt, now)
         return outcome._replace(status=Status.TIMED_OUT) if attempt.timed_out else outcome
-
-    def _give_back(self, lease: BatchLease) -> None:
-        lease.left -= 1
-        if not lease.left:
-            self.in_flight -= 1
-            self._budget.give_back(
-                lease.memory_bytes, lease.stage.stage.resources, exclusive=lease.exclusive
-            )
 
     def _first_success(self, attempt: AttemptRecord, record: TaskRecord, stage: StageState) -> bool:
         """Close the record of a task with several attempts; return whether this is the first that succeeded."""
@@ -444,7 +347,8 @@ class Run:
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
         runs = self._state.recovery.runs
-        self._waiting = [s for s in self._waiting if s.readiness.left or runs(s.position)]
+        sender = self._sender
+        sender.waiting = [s for s in sender.waiting if s.readiness.left or runs(s.position)]
         if self.late.unresolved:
             self.late.completed(stage.position)
         self.event_buffer.stage_completed(stage, now)
@@ -495,9 +399,7 @@ class Run:
         recovery = self._state.recovery
         if not recovery.begin((stage.position, attempt.task), lost):
             return False
-        self._waiting = deepest_first(
-            {*self._waiting, *(s for s in self.stages if recovery.runs(s.position))}
-        )
+        self._sender.add(s for s in self.stages if recovery.runs(s.position))
         stage.figures.retries += 1
         reason = "a value that it reads was lost, and is computed again"
         self.event_buffer.retry_scheduled(attempt, 0.0, reason, now)

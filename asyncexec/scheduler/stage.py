@@ -232,11 +232,6 @@ class StageState:
         return record
 
 
-def deepest_first(stages: Iterable[StageState]) -> list[StageState]:
-    """Return ``stages`` in the order in which their tasks are sent."""
-    return sorted(stages, key=lambda stage: (-stage.depth, stage.position))
-
-
 def workers_of(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
     """Return the workers that are known to run attempts of these tasks, each of which has a record."""
     alive = (a for task in tasks for a in stage.task_records[task].alive.values())

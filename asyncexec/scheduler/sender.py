@@ -1,0 +1,187 @@
+"""The sending of a run's attempts: which are sent next, and the account of those that are with the backend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from asyncexec.backends.contract import AttemptSpec, Batch
+from asyncexec.policies.circuit import State
+from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Capabilities
+    from asyncexec.policies.circuit import CircuitBreaker
+    from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.event_buffer import EventBuffer
+    from asyncexec.scheduler.run_policies import RunPolicies
+
+
+class Sender:
+    """Chooses the tasks of one run that are sent next, and makes attempts and batches of them.
+
+    Parameters
+    ----------
+    owner : object
+        The run, as the budget names it in a reservation.
+    stages : list of StageState
+        As they are at any time.
+    policies : RunPolicies
+    budget : AdmissionBudget
+    circuit : CircuitBreaker
+    capabilities : Capabilities
+    ids : iterator of int
+        Gives the ids of attempts.
+    event_buffer : EventBuffer
+    epoch : float
+        The offset from the clock of the driver to seconds since the epoch.
+
+    Attributes
+    ----------
+    waiting : list of StageState
+        Those with tasks to send, now or later, in the order in which their tasks are sent.
+    running : dict of int to AttemptRecord
+        The attempts that are with the backend, by id.
+    in_flight : int
+        The batches that are with the backend.
+    """
+
+    def __init__(
+        self,
+        owner: object,
+        stages: list[StageState],
+        *,
+        policies: RunPolicies,
+        budget: AdmissionBudget,
+        circuit: CircuitBreaker,
+        capabilities: Capabilities,
+        ids: Iterator[int],
+        event_buffer: EventBuffer,
+        epoch: float,
+    ) -> None:
+        self.waiting = deepest_first(s for s in stages if not s.stage.is_late)
+        self.running: dict[int, AttemptRecord] = {}
+        self.in_flight = 0
+        self._owner = owner
+        self._stages = stages
+        self._policies = policies
+        self._budget = budget
+        self._circuit = circuit
+        self._tells_progress = capabilities.tells_progress
+        self._ids = ids
+        self._event_buffer = event_buffer
+        self._epoch = epoch
+
+    def add(self, stages: Iterable[StageState]) -> None:
+        """Send tasks of further stages, too."""
+        self.waiting = deepest_first({*self.waiting, *stages})
+
+    def next_batch(self, now: float, slots: int) -> Batch | None:
+        """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
+
+        A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
+        a named resource does not.
+        """
+        if self._budget.is_reserved_for(self._owner):
+            # The task that has the reservation goes before deeper stages, or both would wait for each other.
+            return next((self._exclusive(s, now) for s in self.waiting if s.exclusive), None)
+        for stage in self.waiting:
+            if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
+                continue
+            if self._full or self._waits_its_turn(stage):
+                continue
+            if stage.exclusive:
+                return self._exclusive(stage, now)
+            needs = stage.stage.memory.projected_bytes
+            if not self._budget.fits_memory(needs) or not self._circuit.allows(now):
+                return None
+            return self._batch(stage, now, slots)
+        return None
+
+    def ended(self, lease: BatchLease) -> None:
+        """Record that an attempt of a batch has ended; give back what the batch took, if that was its last."""
+        lease.left -= 1
+        if not lease.left:
+            self.in_flight -= 1
+            self._budget.give_back(
+                lease.memory_bytes, lease.stage.stage.resources, exclusive=lease.exclusive
+            )
+
+    def _batch(self, stage: StageState, now: float, slots: int) -> Batch:
+        if stage.backups:
+            return self._send(stage, [stage.backups.popleft()], now, backup=True)
+        queue = stage.readiness.queue
+        one = self._circuit.state is not State.CLOSED or (
+            not self._tells_progress and stage.is_suspect(queue.first)
+        )
+        most = 1 if one else stage.batch.size(queue.count, slots)
+        if (limit := self._policies.most_in_flight) is not None:
+            most = min(most, limit - len(self.running))
+        return self._send(stage, queue.take(most), now)
+
+    @property
+    def _full(self) -> bool:
+        limit = self._policies.most_in_flight
+        return limit is not None and len(self.running) >= limit
+
+    def _waits_its_turn(self, stage: StageState) -> bool:
+        """Return whether another stage has started and is not complete, where stages run one at a time."""
+        return (
+            self._policies.one_stage_at_a_time
+            and stage.first_at is None
+            and any(s.first_at is not None and s.figures.completed < s.tasks for s in self._stages)
+        )
+
+    def _exclusive(self, stage: StageState, now: float) -> Batch | None:
+        """Return a batch of one task that runs while nothing else does; None until nothing else is in flight."""
+        if not self._budget.reserve(self._owner) or not self._circuit.allows(now):
+            return None
+        return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
+
+    def _send(
+        self,
+        stage: StageState,
+        tasks: Sequence[int],
+        now: float,
+        *,
+        exclusive: bool = False,
+        backup: bool = False,
+    ) -> Batch:
+        memory_bytes = stage.stage.memory.projected_bytes
+        self._budget.take(memory_bytes, stage.stage.resources, exclusive=exclusive)
+        self.in_flight += 1
+        lease = BatchLease(stage, len(tasks), memory_bytes, exclusive=exclusive)
+        if stage.first_at is None:
+            stage.first_at = now
+            stage.figures.started_at = self._epoch + now
+            self._event_buffer.stage_started(stage, now)
+        inputs, running, ids = stage.inputs, self.running, self._ids
+        jobs: list[AttemptSpec] = []
+        for task in tasks:
+            number = next(ids)
+            attempt = running[number] = AttemptRecord(number, task, lease, now)
+            if stage.task_records and task in stage.task_records:
+                self._another(stage, attempt, now, backup=backup)
+            jobs.append(AttemptSpec(number, task, inputs(task)))
+        return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
+
+    def _another(
+        self, stage: StageState, attempt: AttemptRecord, now: float, *, backup: bool
+    ) -> None:
+        """Add a further attempt to its task's record."""
+        record = stage.task_records[attempt.task]
+        record.attempts += 1
+        attempt.task_record = record
+        attempt.number = record.attempts
+        attempt.backup = backup
+        if backup:
+            stage.figures.backups += 1
+            stage.monitor.backup_sent()
+            first = next(iter(record.alive.values()))
+            self._event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
+        record.alive[attempt.id] = attempt
+
+
+def deepest_first(stages: Iterable[StageState]) -> list[StageState]:
+    """Return ``stages`` in the order in which their tasks are sent."""
+    return sorted(stages, key=lambda stage: (-stage.depth, stage.position))
