@@ -13,6 +13,7 @@
     │   └── MemoryBudgetError
     ├── ConfigurationError (ValueError) what was asked for cannot be had; nothing has run
     │   ├── OptionError
+    │   │   └── SettingsError           a configuration has problems; lists them all
     │   ├── UnknownExecutorError
     │   ├── MissingExtraError (also ImportError)
     │   └── ResourceError
@@ -47,6 +48,7 @@ An error says what happened, where (plan, stage, task, chunk, attempt, worker) a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Self
 
 __all__ = [
@@ -73,6 +75,7 @@ __all__ = [
     "RetryBudgetError",
     "RunningLoopError",
     "SerializationError",
+    "SettingsError",
     "StageSizeError",
     "StageTimeoutError",
     "StalledError",
@@ -134,6 +137,26 @@ class ConfigurationError(AsyncexecError, ValueError):
 
 class OptionError(ConfigurationError):
     """An option is unknown, or its value is out of range."""
+
+
+class SettingsError(OptionError):
+    """A configuration is not allowed; the message holds all its problems, a line each.
+
+    Attributes
+    ----------
+    problems : tuple of str
+        Each says the file and line (or the variable, or the option) and the key.
+    """
+
+    problems: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Iterable[str]) -> Self:
+        """Return the error with these problems."""
+        told = tuple(problems)
+        error = cls("\n".join(told))
+        error.problems = told
+        return error
 
 
 class UnknownExecutorError(ConfigurationError):

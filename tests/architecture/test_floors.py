@@ -54,6 +54,7 @@ OPTIONAL = {
     "cubed",
     "dask",
     "distributed",
+    "dotenv",
     "flask",
     "fsspec",
     "functions_framework",
@@ -66,10 +67,13 @@ OPTIONAL = {
     "netCDF4",
     "obstore",
     "pyarrow",
+    "pydantic",
+    "pydantic_settings",
     "pyspark",
     "ray",
     "rich",
     "submitit",
+    "yaml",
 }
 
 # Third parties that are always installed, and dear: a worker that does not need them must not load them.
