@@ -30,6 +30,10 @@ if TYPE_CHECKING:
     from asyncexec.plan import Plan as Plan
     from asyncexec.policies.retry import Retry as Retry
     from asyncexec.policies.timeout import Timeout as Timeout
+    from asyncexec.worker.task_context import (
+        RunContext as RunContext,
+        get_run_context as get_run_context,
+    )
 else:
     __getattr__, __dir__ = names_of(
         __name__,
@@ -42,6 +46,7 @@ else:
             "Progress": "observers",
             "Result": "engine",
             "Retry": "policies.retry",
+            "RunContext": "worker.task_context",
             "Spec": "array.spec",
             "StageResult": "engine",
             "Summary": "observers",
@@ -49,6 +54,7 @@ else:
             "Timeout": "policies.timeout",
             "array": "",
             "errors": "",
+            "get_run_context": "worker.task_context",
             "sync": "",
         },
     )

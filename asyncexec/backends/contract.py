@@ -33,6 +33,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import cached_property, wraps
 from types import TracebackType
@@ -42,7 +43,9 @@ import cloudpickle
 
 from asyncexec.errors import SerializationError
 from asyncexec.plan.locality import Locality
+from asyncexec.worker.programs import LoadedProgram
 from asyncexec.worker.records import AttemptSpec, Report, Started
+from asyncexec.worker.run_scope import RunScope, StageScope
 
 __all__ = [
     "AttemptSpec",
@@ -54,6 +57,7 @@ __all__ = [
     "Locality",
     "Program",
     "Report",
+    "RunScope",
     "StageProgram",
     "Started",
     "ValueKeepingBackend",
@@ -64,7 +68,7 @@ __all__ = [
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
-    from asyncexec.worker.programs import LoadedProgram
+    from asyncexec.worker.run_scope import OpensScope
     from asyncexec.worker.values import ValueStore
 
 
@@ -171,6 +175,10 @@ class StageProgram:
         What one task may use in all, where somebody said.
     resources : mapping of str to float
         What one task takes of the named resources.
+    scope : RunScope
+        The data of the run that tasks can ask for.
+    context : Context
+        The context variables of whoever started the run, for workers in this process: each attempt runs in a copy.
     """
 
     key: str
@@ -181,20 +189,23 @@ class StageProgram:
     io: TaskIO | None = None
     memory_bytes: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+    scope: RunScope = field(default_factory=RunScope)
+    context: Context = field(default_factory=Context)
 
-    @property
+    @cached_property
     def runnable(self) -> LoadedProgram:
-        """The kernel, io and shape, which are all that a worker needs."""
-        return self.kernel, self.io, self.shape
+        """The program as a worker in this process takes it."""
+        scope = self._stage_scope(self.scope)
+        return LoadedProgram(self.kernel, self.io, self.shape, scope, self.context)
 
     @cached_property
     def blob(self) -> bytes:
-        """The pickled ``runnable``; pickled by value where needed (lambdas and closures too).
+        """The pickled program, for other processes; pickled by value where needed (lambdas and closures too).
 
         Raises
         ------
         SerializationError
-            If the kernel cannot be pickled.
+            If the kernel or the run's scope cannot be pickled.
         """
         return self._pickled(self.kernel)
 
@@ -202,8 +213,13 @@ class StageProgram:
         """Set :attr:`blob` from the result of :func:`pickle_kernel`, instead of pickling the kernel once more."""
         self.__dict__["blob"] = self._pickled(_Pickled(kernel))
 
-    def _pickled(self, kernel: object) -> bytes:
-        return _dumps((kernel, self.io, self.shape), plan=self.plan, stage=self.stage)
+    def _pickled(self, kernel: Any) -> bytes:
+        scope = self._stage_scope(self.scope.packed)
+        program = LoadedProgram(kernel, self.io, self.shape, scope)
+        return _dumps(program, plan=self.plan, stage=self.stage)
+
+    def _stage_scope(self, scope: OpensScope) -> StageScope:
+        return StageScope(self.scope.execution, self.plan, self.stage, scope)
 
 
 def pickle_kernel(kernel: Kernel, *, plan: str, stage: str) -> bytes:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
     from asyncexec.engine.result import Result
     from asyncexec.engine.run_options import AnyObserver
+    from asyncexec.engine.run_scope import ScopeEntry
     from asyncexec.engine.stage_values import StageValues
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
@@ -110,6 +111,8 @@ class Engine:
         self._observers = tuple(as_observer(o) for o in observers)
         self._budget = AdmissionBudget(self._memory_bytes(memory), resources)
         self._history = DurationHistory()
+        self.scope_entries: dict[str, ScopeEntry] = {}
+        """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
         self._numbers = count(1)
         self._executions: set[Execution] = set()
         self._failed: list[Execution] = []
@@ -242,6 +245,7 @@ class Engine:
             budget=self._budget,
             policies=policies,
             history=self._history,
+            scope_entries=self.scope_entries,
             fanout=Fanout((*self._observers, *map(as_observer, options.get("observers", ())))),
         )
         self._executions.add(execution)

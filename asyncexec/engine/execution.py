@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from anyio import to_thread
 
 from asyncexec.engine.preparation import Prepared, prepare
 from asyncexec.engine.result import Result
+from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.engine.started import plan_started
 from asyncexec.events.fanout import Fanout
@@ -24,6 +25,7 @@ from asyncexec.scheduler.run import Run
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
+    from asyncexec.engine.run_scope import ScopeEntry
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.admission import AdmissionBudget
@@ -80,15 +82,19 @@ class Execution:
         policies: RunPolicies,
         fanout: Fanout,
         history: DurationHistory,
+        scope_entries: Mapping[str, ScopeEntry],
     ) -> None:
         self.plan = plan
         self.name = f"{plan.name}-{number}"
+        self.run_identity = RunIdentity()
         self._number = number
         self._backend = backend
         self._budget = budget
         self._policies = policies
         self._fanout = fanout
         self._history = history
+        self._scope_entries = scope_entries
+        self._context = callers_context()
         self._ended = anyio.Event()
         self._cancelled = False
         self._awaited = False
@@ -212,12 +218,21 @@ class Execution:
         return collected, handle
 
     def _prepare(self) -> Prepared:
+        scope = scope_of(
+            self.plan,
+            self.name,
+            run=self.run_identity,
+            executor=self._backend.capabilities.name,
+            entries=self._scope_entries,
+        )
         return prepare(
             self.plan,
             self.name,
             backend=self._backend,
             policies=self._policies,
             history=self._history,
+            scope=scope,
+            context=self._context,
         )
 
     async def _drive(self, driver: Driver, state: RunState) -> RunHandle:

@@ -15,7 +15,9 @@ from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
 
 if TYPE_CHECKING:
-    from asyncexec.backends.contract import Backend
+    from contextvars import Context
+
+    from asyncexec.backends.contract import Backend, RunScope
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
@@ -78,7 +80,14 @@ class Prepared:
 
 
 def prepare(
-    plan: Plan, execution: str, *, backend: Backend, policies: RunPolicies, history: DurationHistory
+    plan: Plan,
+    execution: str,
+    *,
+    backend: Backend,
+    policies: RunPolicies,
+    history: DurationHistory,
+    scope: RunScope | None = None,
+    context: Context | None = None,
 ) -> Prepared:
     """Open the plan's workspace, and lay the plan out.
 
@@ -102,6 +111,8 @@ def prepare(
             workspace=workspace,
             history=history,
             value_store=store,
+            scope=scope,
+            context=context,
         )
         if backend.capabilities.locality is not Locality.SAME_PROCESS:
             _pack(state, kernels)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
@@ -64,6 +64,9 @@ class Plan:
         Further value stages whose values stay where they are after the run, for ``Result.values`` to open on demand.
     workspace : Workspace, optional
         The storage of chunks; plans of plain functions need none.
+    context : mapping of str to object, optional
+        What tasks can ask for with :func:`asyncexec.get_run_context`: ``input``, ``namespace``, ``workflow``,
+        ``config``, and whatever else by name. No part of the fingerprint, except what stands under ``fingerprint``.
 
     Raises
     ------
@@ -77,6 +80,7 @@ class Plan:
     returns: tuple[str, ...]
     keeps: tuple[str, ...]
     workspace: Workspace | None
+    context: Mapping[str, Any]
 
     def __init__(
         self,
@@ -86,6 +90,7 @@ class Plan:
         *,
         keeps: Iterable[str] = (),
         workspace: Workspace | None = None,
+        context: Mapping[str, Any] | None = None,
     ) -> None:
         ordered = in_topological_order(name, tuple(stages))
         if returns is None:
@@ -98,6 +103,7 @@ class Plan:
         set_once("returns", tuple(returns))
         set_once("keeps", tuple(name for name in keeps if name not in self.returns))
         set_once("workspace", workspace)
+        set_once("context", dict(context or {}))
         check(self)
 
     @classmethod
@@ -235,7 +241,7 @@ class Plan:
         """A hash of what the plan computes, the same in every process."""
         from asyncexec.plan.fingerprint.plan_fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
 
-        return fingerprint(self)
+        return fingerprint(self, self.context.get("fingerprint"))
 
     def stage(self, name: str) -> Stage:
         """Return the stage called ``name`` (KeyError if there is none).

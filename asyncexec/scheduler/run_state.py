@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import StageProgram
+from asyncexec.backends.contract import RunScope, StageProgram
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
@@ -51,6 +52,10 @@ class RunState:
         The durations of tasks in earlier runs.
     value_store : ValueStore, optional
         The store of large values, where the backend keeps any.
+    scope : RunScope, optional
+        The data of the run that tasks can ask for.
+    context : Context, optional
+        The context variables of whoever started the run.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class RunState:
         workspace: OpenWorkspace | None = None,
         history: DurationHistory | None = None,
         value_store: ValueStore | None = None,
+        scope: RunScope | None = None,
+        context: Context | None = None,
     ) -> None:
         self.plan = plan
         self._history = DurationHistory() if history is None else history
@@ -71,6 +78,8 @@ class RunState:
         self.policies = policies
         self.slots = slots
         self._name = name
+        self._scope = scope or RunScope(execution=name, plan=plan.name)
+        self._context = context or Context()
         self._capabilities = capabilities
         self._workspace = workspace
         self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
@@ -216,6 +225,8 @@ class RunState:
                 io=stored.io(stage) if stored is not None else None,
                 memory_bytes=stage.memory.allowed_bytes or stage.memory.projected_bytes or None,
                 resources=stage.resources,
+                scope=self._scope,
+                context=self._context,
             )
             figures = StageResult(
                 name=stage.name,

@@ -162,7 +162,7 @@ class Sender:
             attempt = running[number] = AttemptRecord(number, task, lease, now)
             if stage.task_records and task in stage.task_records:
                 self._another(stage, attempt, now, backup=backup)
-            jobs.append(AttemptSpec(number, task, inputs(task)))
+            jobs.append(AttemptSpec(number, task, inputs(task), attempt.number))
         return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
 
     def _another(

@@ -14,6 +14,7 @@ import cloudpickle
 from asyncexec.errors import SerializationError, UsageError, ValueLostError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
+from asyncexec.worker.task_context import CURRENT
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.control import MaySave
     from asyncexec.worker.records import AttemptSpec
+    from asyncexec.worker.task_context import BatchContext
     from asyncexec.worker.values import ValueStore
 
 LONGEST_TEXT = 20_000
@@ -42,14 +44,18 @@ def run_attempt(
     peak_bytes: Callable[[], int] | None = None,
     keep_exception: bool = False,
     values: ValueStore | None = None,
+    batch: BatchContext | None = None,
 ) -> Outcome:
     """Run one attempt in this thread, and return how it ended; never raises an ``Exception``.
 
     ``peak_bytes`` returns the process's peak memory since it was last reset. ``keep_exception`` puts the exception
     itself into the outcome, for workers that share the driver's process. ``BaseException`` (``SystemExit``,
     ``KeyboardInterrupt``) from a kernel is a failure of the attempt too, not of the worker. ``values`` holds
-    values that stay near the workers.
+    values that stay near the workers. ``batch`` is what the task can ask about its run; it is set in the context that
+    this is called in.
     """
+    if batch is not None:
+        CURRENT.set((batch, spec))
     started_at = time.time()
     start = time.perf_counter()
     value: Any = None

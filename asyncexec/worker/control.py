@@ -24,6 +24,11 @@ class MaySave(Protocol):
 class AttemptControl(MaySave, Protocol):
     """Asked by the thread that runs a batch, around each attempt."""
 
+    @property
+    def left(self) -> bool:
+        """True once the attempt that runs is to stop; asked in any thread, also by the task itself."""
+        ...
+
     def begin(self, attempt: int) -> bool:
         """Note that an attempt starts now; False if it must not start."""
         ...

@@ -23,27 +23,17 @@ class LocalBatch:
 
     Parameters
     ----------
-    program : tuple
-        Kernel, io and shape of the stage.
+    program : LoadedProgram
     specs : sequence of AttemptSpec
-    fresh_context : bool
-        See :class:`~asyncexec.worker.runner.BatchRunner`.
     """
 
-    __slots__ = ("_fresh_context", "_specs", "control", "program", "reports")
+    __slots__ = ("_specs", "control", "program", "reports")
 
-    def __init__(
-        self,
-        program: LoadedProgram,
-        specs: Sequence[AttemptSpec],
-        *,
-        fresh_context: bool = False,
-    ) -> None:
+    def __init__(self, program: LoadedProgram, specs: Sequence[AttemptSpec]) -> None:
         self.program = program
         self.control = BatchControl(attempts_of(specs))
         self.reports = ReportBuffer(self.control)
         self._specs = specs
-        self._fresh_context = fresh_context
 
     @property
     def attempts(self) -> list[int]:
@@ -63,7 +53,6 @@ class LocalBatch:
             sink=sink or self.reports,
             worker=worker,
             keep_exception=True,
-            fresh_context=self._fresh_context,
         ).run()
 
     def __call__(self) -> None:
@@ -88,7 +77,7 @@ class LocalBatch:
         outcomes += [self._cancelled(attempt) for attempt in stopped.left]
         waiting = self.control.waiting
         rest = [spec for spec in self._specs if spec.attempt in waiting]
-        return outcomes, LocalBatch(self.program, rest, fresh_context=self._fresh_context)
+        return outcomes, LocalBatch(self.program, rest)
 
     def _cancelled(self, attempt: int) -> Outcome:
         since = self.control.running_since

@@ -6,14 +6,35 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
+    from asyncexec.worker.run_scope import StageScope
 
-type LoadedProgram = tuple[Kernel, TaskIO | None, Shape]
-"""A stage's kernel, how its inputs and outputs are read and written, and its index space."""
+
+class LoadedProgram(NamedTuple):
+    """All that a worker needs of a stage.
+
+    Attributes
+    ----------
+    kernel, io, shape
+        The kernel, how its inputs and outputs are read and written, and its index space.
+    scope : StageScope or None
+        The data of its run that tasks can ask for.
+    context : Context or None
+        The context of which each attempt runs in a copy, in the driver's process; None in others.
+    """
+
+    kernel: Kernel
+    io: TaskIO | None
+    shape: Shape
+    scope: StageScope | None = None
+    context: Context | None = None
+
 
 type ProgramSource = Callable[[], LoadedProgram]
 """Returns the program of a batch when its first attempt needs it; what it raises is why each attempt fails."""

@@ -17,6 +17,8 @@ class AttemptSpec(NamedTuple):
     """Flat index of the task in its stage."""
     inputs: Iterable[Any] = ()
     """The kernel's inputs, for a program without ``io``; an input may be an ``Encoded`` value to decode first."""
+    number: int = 1
+    """1 for the task's first attempt."""
 
 
 class Started(NamedTuple):

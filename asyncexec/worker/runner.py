@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Iterable
-from contextvars import Context
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.task_context import CURRENT, BatchContext
 
 if TYPE_CHECKING:
+    from contextvars import Context
+
     from asyncexec.worker.control import AttemptControl
     from asyncexec.worker.memory import MemoryMeter
-    from asyncexec.worker.programs import ProgramSource
+    from asyncexec.worker.programs import LoadedProgram, ProgramSource
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.values import ValueStore
 
@@ -51,9 +54,6 @@ class BatchRunner:
         Measures each attempt; for processes that run one attempt at a time.
     keep_exception : bool
         Whether outcomes hold the exception itself, for workers in the driver's process.
-    fresh_context : bool
-        Whether each attempt has an empty context of its own, so that what it sets in context variables (NumPy's error
-        state, decimal's precision) does not reach the next one; for threads of ours that run any stage's attempts.
     values : ValueStore, optional
         Keeps large values near the workers.
     """
@@ -68,7 +68,6 @@ class BatchRunner:
         worker: str,
         meter: MemoryMeter | None = None,
         keep_exception: bool = False,
-        fresh_context: bool = False,
         values: ValueStore | None = None,
     ) -> None:
         self._specs = specs
@@ -78,13 +77,22 @@ class BatchRunner:
         self._worker = worker
         self._meter = meter
         self._keep_exception = keep_exception
-        self._fresh_context = fresh_context
         self._values = values
         self._saves = False
+        self._context: Context | None = None
 
     def run(self) -> bool:
-        """Run the attempts; return False if this thread was left behind, so that it must end."""
-        control, sink, meter, fresh = self._control, self._sink, self._meter, self._fresh_context
+        """Run the attempts; return False if this thread was left behind, so that it must end.
+
+        Where the program has a context, each attempt runs in a copy of it: what an attempt sets in context variables
+        (NumPy's error state, decimal's precision) does not reach the next one.
+        """
+        finished = self._run()
+        CURRENT.set(None)
+        return finished
+
+    def _run(self) -> bool:
+        control, sink, meter = self._control, self._sink, self._meter
         run_one: Callable[[AttemptSpec], Outcome] | None = None
         for spec in self._specs:
             if not control.begin(spec.attempt):
@@ -94,7 +102,8 @@ class BatchRunner:
                 run_one = self._prepare()
             if meter is not None:
                 meter.start(saves=self._saves)
-            outcome = Context().run(run_one, spec) if fresh else run_one(spec)
+            context = self._context
+            outcome = run_one(spec) if context is None else context.copy().run(run_one, spec)
             if not control.end():
                 return False
             sink.ended(outcome)
@@ -103,21 +112,43 @@ class BatchRunner:
     def _prepare(self) -> Callable[[AttemptSpec], Outcome]:
         """Load the program, and return how to run an attempt of it; what loading raises is why each one fails."""
         try:
-            kernel, io, shape = self._source()
+            program = self._source()
         except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
             return partial(_failed, describe(error, keep=self._keep_exception), self._worker)
-        self._saves = io is not None
-        return partial(
+        self._saves = program.io is not None
+        self._context = program.context
+        run_one = partial(
             run_attempt,
-            kernel=kernel,
-            io=io,
-            shape=shape,
+            kernel=program.kernel,
+            io=program.io,
+            shape=program.shape,
             worker=self._worker,
             fence=self._control,
             peak_bytes=None if self._meter is None else self._meter.peak_bytes,
             keep_exception=self._keep_exception,
             values=self._values,
+            batch=self._batch_context(program),
         )
+        return partial(_with_own_decimals, run_one) if _has_decimals(program.context) else run_one
+
+    def _batch_context(self, program: LoadedProgram) -> BatchContext | None:
+        if program.scope is None:
+            return None
+        return BatchContext(program.scope, program.shape, self._worker, self._control)
+
+
+def _has_decimals(context: Context | None) -> bool:
+    decimal = sys.modules.get("decimal")
+    if context is None or decimal is None:
+        return False
+    return any(isinstance(value, decimal.Context) for value in context.values())
+
+
+def _with_own_decimals(run_one: Callable[[AttemptSpec], Outcome], spec: AttemptSpec) -> Outcome:
+    """Run an attempt with a copy of decimal's context, an object that copies of a context would share."""
+    decimal = sys.modules["decimal"]
+    decimal.setcontext(decimal.getcontext().copy())
+    return run_one(spec)
 
 
 def _failed(why: ErrorInfo, worker: str, spec: AttemptSpec) -> Outcome:

@@ -11,6 +11,7 @@ asyncexec.backends.processes
 asyncexec.backends.processes.worker_side
 asyncexec.backends.processes.frames
 asyncexec.backends.processes.inputs
+asyncexec.backends.processes.outcome_writer
 asyncexec.backends.processes.page
 asyncexec.errors
 asyncexec.events
@@ -21,8 +22,11 @@ asyncexec.plan.box
 asyncexec.worker
 asyncexec.worker.attempt
 asyncexec.worker.memory
+asyncexec.worker.programs
 asyncexec.worker.records
+asyncexec.worker.run_scope
 asyncexec.worker.runner
+asyncexec.worker.task_context
 """
 FUNCTIONS = """
 asyncexec.plan.function_call

@@ -76,7 +76,7 @@ def work() -> None:
     read, write = sys.stdin.buffer, sys.stdout.buffer
     while header := read.read(SIZE.size):
         blob, job = pickle.loads(read.read(*SIZE.unpack(header)))
-        answer = encode_outcomes([run_attempt(job, *pickle.loads(blob), worker="subprocess")])
+        answer = encode_outcomes([run_attempt(job, *pickle.loads(blob)[:3], worker="subprocess")])
         write.write(SIZE.pack(len(answer)) + answer)
         write.flush()
 

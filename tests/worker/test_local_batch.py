@@ -4,13 +4,14 @@ import threading
 
 from asyncexec.events.outcome import Status
 from asyncexec.worker.local_batch import LocalBatch
+from asyncexec.worker.programs import LoadedProgram
 from asyncexec.worker.records import AttemptSpec, Started
 
 SPECS = [AttemptSpec(attempt, attempt) for attempt in (1, 2, 3)]
 
 
 def test_outcomes_are_collected_once():
-    batch = LocalBatch((lambda index: index[0], None, (10,)), SPECS)
+    batch = LocalBatch(LoadedProgram(lambda index: index[0], None, (10,)), SPECS)
     batch()
     outcomes, start = batch.reports.collect()
     assert [o.value for o in outcomes] == [1, 2, 3]
@@ -21,14 +22,16 @@ def test_outcomes_are_collected_once():
 
 def test_a_start_is_collected_once_while_its_attempt_runs():
     seen = []
-    batch = LocalBatch((lambda index: seen.append(batch.reports.collect()), None, (10,)), SPECS)
+    batch = LocalBatch(
+        LoadedProgram(lambda index: seen.append(batch.reports.collect()), None, (10,)), SPECS
+    )
     batch.run("w")
     assert [start for _, start in seen] == [Started(1, "w"), Started(2, "w"), Started(3, "w")]
 
     def twice(index):
         return batch.reports.collect()[1], batch.reports.collect()[1]
 
-    batch = LocalBatch((twice, None, (10,)), SPECS[:1])
+    batch = LocalBatch(LoadedProgram(twice, None, (10,)), SPECS[:1])
     batch.run("w")
     assert batch.reports.outcomes()[0].value == (Started(1, "w"), None)
 
@@ -41,7 +44,7 @@ def test_an_attempt_that_is_given_up_leaves_the_rest_to_another_thread():
             cancelled.append(batch.cancel([1, 2]))
         return index[0]
 
-    batch = LocalBatch((kernel, None, (10,)), SPECS)
+    batch = LocalBatch(LoadedProgram(kernel, None, (10,)), SPECS)
     assert not batch.run("w")
     ((outcomes, rest),) = cancelled
     assert [(o.attempt, o.status) for o in outcomes] == [
@@ -55,7 +58,7 @@ def test_an_attempt_that_is_given_up_leaves_the_rest_to_another_thread():
 
 
 def test_what_has_not_started_is_cancelled_without_a_start():
-    batch = LocalBatch((abs, None, (10,)), SPECS)
+    batch = LocalBatch(LoadedProgram(abs, None, (10,)), SPECS)
     outcomes, rest = batch.cancel([2, 3])
     assert [(o.attempt, o.status, o.started) for o in outcomes] == [
         (2, Status.CANCELLED, False),

@@ -1,10 +1,12 @@
 """One loop runs the attempts of a batch, whatever its control and its reports are."""
 
+import contextvars
 import decimal
 
 from asyncexec.events.outcome import Status
 from asyncexec.testing.kernels import Files
 from asyncexec.worker.control import BatchControl
+from asyncexec.worker.programs import LoadedProgram
 from asyncexec.worker.records import AttemptSpec
 from asyncexec.worker.runner import BatchRunner
 
@@ -23,10 +25,10 @@ class Log:
         self.last = outcome
 
 
-def run(kernel, *, io=None, control=None, source=None, **options):
+def run(kernel, *, io=None, control=None, source=None, context=None, **options):
     log = Log()
     control = control or BatchControl([1, 2, 3])
-    source = source or (lambda: (kernel, io, (10,)))
+    source = source or (lambda: LoadedProgram(kernel, io, (10,), context=context))
     finished = BatchRunner(SPECS, source, control=control, sink=log, worker="w", **options).run()
     return finished, log
 
@@ -81,7 +83,7 @@ def test_a_program_is_loaded_once_and_only_if_an_attempt_starts():
 
     def source():
         loads.append(1)
-        return (lambda index: index[0]), None, (10,)
+        return LoadedProgram(lambda index: index[0], None, (10,))
 
     run(None, source=source)
     assert loads == [1]
@@ -98,7 +100,7 @@ def test_context_variables_of_one_attempt_do_not_reach_the_next_where_that_is_as
         seen.append(decimal.getcontext().prec)
         decimal.getcontext().prec = index[0]
 
-    run(kernel, fresh_context=True)
+    run(kernel, context=contextvars.copy_context())
     assert len(set(seen)) == 1
 
 

@@ -120,6 +120,7 @@ class ProcessWorker:
             allowed_bytes,
             [job.attempt for job in assignment.jobs],
             [job.task for job in assignment.jobs],
+            {at: job.number for at, job in enumerate(assignment.jobs) if job.number > 1},
             packed.ends,
             packed.out_of_band_ends,
         )

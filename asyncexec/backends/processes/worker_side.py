@@ -16,31 +16,17 @@ import pickle
 import signal
 import socket
 import sys
-import time
 from collections.abc import Collection, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.processes.frames import (
-    CANCELLED,
-    CODES,
-    HEAD,
-    KEPT,
-    NO_VALUE,
-    PREFIX,
-    ROW,
-    Bytes,
-    FrameKind,
-    head,
-    pack_row,
-    write_error,
-)
+from asyncexec.backends.processes.frames import HEAD, FrameKind
 from asyncexec.backends.processes.inputs import InputReader
-from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
+from asyncexec.backends.processes.outcome_writer import OutcomeWriter
+from asyncexec.backends.processes.page import Page
 from asyncexec.errors import SerializationError
-from asyncexec.events.outcome import Encoded, Outcome, Status, ValueHandle
-from asyncexec.worker.attempt import describe, pickle_value
+from asyncexec.events.outcome import ValueHandle
 from asyncexec.worker.memory import (
     MemoryLimit,
     MemoryMeter,
@@ -54,7 +40,6 @@ if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
     from asyncexec.worker.values import ValueStore
 
-FLUSH_SECONDS = 0.02
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -131,9 +116,9 @@ class _Program:
 
     def __init__(self, blob: bytes) -> None:
         self._blob = blob
-        self._loaded: tuple[Any, Any, Any] | None = None
+        self._loaded: LoadedProgram | None = None
 
-    def load(self, limit: MemoryLimit) -> tuple[Any, Any, Any]:
+    def load(self, limit: MemoryLimit) -> LoadedProgram:
         if self._loaded is None:
             limit.loading()
             self._loaded = pickle.loads(self._blob)  # noqa: S301 - from the driver
@@ -151,7 +136,7 @@ class _Worker:
         self._last = ""
         self._meter = MemoryMeter()
         self._limit = MemoryLimit(self._meter)
-        self._out = _OutcomeWriter(connection, page)
+        self._out = OutcomeWriter(connection, page)
         self._page = page
 
     def serve(self) -> None:
@@ -186,7 +171,7 @@ class _Worker:
         return kind, fields, body
 
     def _run(self, header: tuple[Any, ...], body: list[memoryview]) -> None:
-        number, key, allowed_bytes, attempts, tasks, ends, out_of_band_ends = header
+        number, key, allowed_bytes, attempts, tasks, again, ends, out_of_band_ends = header
         if key != self._last:
             give_back_memory()
             self._last = key
@@ -195,13 +180,18 @@ class _Worker:
         self._out.begin(number)
         BatchRunner(
             [
-                AttemptSpec(attempt, task, () if inputs is None else _Inputs(inputs, position))
+                AttemptSpec(
+                    attempt,
+                    task,
+                    () if inputs is None else _Inputs(inputs, position),
+                    again.get(position, 1),
+                )
                 for position, (attempt, task) in enumerate(zip(attempts, tasks, strict=True))
             ],
             partial(self._load, self._programs[key], allowed_bytes),
             control=control,
             sink=self._out,
-            worker="",
+            worker=f"process-{os.getpid()}",
             meter=self._meter,
             values=self._values,
         ).run()
@@ -215,7 +205,7 @@ class _Worker:
             raise
         except BaseException as error:
             raise _cannot("the function of this stage cannot be loaded", error, _LOADING) from error
-        self._out.has_values = loaded[1] is None
+        self._out.has_values = loaded.io is None
         return loaded
 
 
@@ -223,7 +213,7 @@ class _PageControl:
     """Notes the start of attempts on the page, and skips those that the driver has forbidden there."""
 
     def __init__(
-        self, page: Page, number: int, inputs: InputReader | None, out: _OutcomeWriter
+        self, page: Page, number: int, inputs: InputReader | None, out: OutcomeWriter
     ) -> None:
         self._page = page
         self._number = number
@@ -242,6 +232,10 @@ class _PageControl:
                 self._inputs.read(self._position)  # Later pickles may refer to it.
         self._out.skip()
         return False
+
+    @property
+    def left(self) -> bool:
+        return bool(self._forbidden[self._position])
 
     def take(self) -> bool:
         return True  # A running attempt that is cancelled ends with its process.
@@ -268,93 +262,6 @@ class _Inputs:
             raise _cannot("an input cannot be unpickled", error, _LOADING) from error
 
 
-class _OutcomeWriter:
-    """Writes outcomes to the page, and sends them when they fill it or have been there for a while."""
-
-    def __init__(self, connection: socket.socket, page: Page) -> None:
-        self._connection = connection
-        self._page = page
-        self._table, self._payload = page.table, page.payload
-        self._number = 0
-        self._first = 0
-        self._count = 0
-        self._used = 0
-        self._flushed_at = 0.0
-        self.has_values = False
-        """True if the outputs of the program that runs are values."""
-
-    def begin(self, number: int) -> None:
-        self._number, self._first, self._count, self._used = number, 0, 0, 0
-        self._page.begin(number)
-
-    def started(self, attempt: int) -> None:
-        """Do nothing: the control has written it to the page."""
-
-    def ended(self, outcome: Outcome) -> None:
-        value: Bytes = b""
-        error = b""
-        value_bytes = NO_VALUE
-        if self.has_values and (outcome.error is None or outcome.value is not None):
-            try:
-                value, value_bytes = _encoded(outcome.value)
-            except BaseException as raised:  # noqa: BLE001 - pickling a value may raise anything
-                outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(raised))
-        if outcome.error is not None:
-            error = write_error(outcome.error)
-        self._leave(outcome, CODES[outcome.status], value, error, (value_bytes, len(error)))
-
-    def skip(self) -> None:
-        self._leave(Outcome(0, Status.CANCELLED), CANCELLED, b"", b"", (NO_VALUE, 0))
-
-    def flush(self) -> None:
-        if not self._count:
-            return
-        rows = self._table[: self._count * ROW.size]
-        self._send_rows(rows, self._payload[: self._used])
-        self._first += self._count
-        self._count = self._used = 0
-        self._page.left(self._number, self._first, 0)
-
-    def _leave(
-        self, outcome: Outcome, code: int, value: Bytes, error: bytes, sizes: tuple[int, int]
-    ) -> None:
-        more = len(value) + len(error)
-        if self._used + more > PAYLOAD_BYTES:
-            self.flush()
-        if more > PAYLOAD_BYTES:
-            row = bytearray(ROW.size)
-            pack_row(memoryview(row), 0, outcome, sizes, code)
-            self._send_rows(row, value, error)
-            self._first += 1
-            self._page.left(self._number, self._first, 0)
-            return
-        pack_row(self._table, self._count * ROW.size, outcome, sizes, code)
-        for data in (value, error):
-            stop = self._used + len(data)
-            self._payload[self._used : stop] = data
-            self._used = stop
-        self._count += 1
-        self._page.left(self._number, self._first, self._count)
-        if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
-            self.flush()
-
-    def _send_rows(self, rows: Bytes, *payload: Bytes) -> None:
-        prefix = PREFIX.pack(self._number, self._first)
-        self.send(FrameKind.OUTCOMES, prefix, rows, *payload, header_bytes=len(prefix) + len(rows))
-        self._flushed_at = time.monotonic()
-
-    def send(self, kind: FrameKind, *parts: Bytes, header_bytes: int | None = None) -> None:
-        total = sum(map(len, parts))
-        length = total if header_bytes is None else header_bytes
-        unsent = [memoryview(p) for p in (head(kind, length, total - length), *parts) if len(p)]
-        while unsent:
-            count = self._connection.sendmsg(unsent)
-            while unsent and count >= len(unsent[0]):
-                count -= len(unsent.pop(0))
-            if unsent:
-                unsent[0] = unsent[0][count:]
-
-
 def _receive(connection: socket.socket, count: int) -> memoryview | None:
     """Return the next ``count`` bytes; None at the end of the connection."""
     data = memoryview(bytearray(count))
@@ -365,21 +272,6 @@ def _receive(connection: socket.socket, count: int) -> memoryview | None:
             return None
         at += received
     return data
-
-
-_NONE = pickle.dumps(None, protocol=5)
-
-
-def _encoded(value: Any) -> tuple[Bytes, int]:
-    """Return a value, or its handle, as bytes, and the length for its row."""
-    kind = type(value)
-    if kind is ValueHandle:
-        handle = json.dumps(value).encode()
-        return handle, KEPT + len(handle)
-    if value is None:
-        return _NONE, len(_NONE)
-    data = value.data if kind is Encoded else pickle_value(value)
-    return data, len(data)
 
 
 _LOADING = (

@@ -87,6 +87,10 @@ class _ChannelControl:
         self._running = attempt
         return self.take()
 
+    @property
+    def left(self) -> bool:
+        return self._channel.was_dropped(self._running)
+
     def take(self) -> bool:
         return not self._channel.was_dropped(self._running)
 

@@ -86,7 +86,7 @@ class ThreadPool:
 
     def submit(self, batch: Batch) -> None:
         """Queue ``batch`` for the next free thread."""
-        local = LocalBatch(batch.program.runnable, batch.jobs, fresh_context=True)
+        local = LocalBatch(batch.program.runnable, batch.jobs)
         self._batches.add(local)
         self._waiting.put(local)
         self._schedule_tick()

@@ -8,15 +8,19 @@ from asyncexec.plan.stage import Items, Read, Stage, Stages
 FORMAT = "asyncexec-plan-1"
 
 
-def fingerprint(plan: Stages) -> str:
+def fingerprint(plan: Stages, said: object = None) -> str:
     """Return a hash of ``plan``, as 32 hexadecimal digits, that changes when its results could change.
 
     Hashed are, for every stage: its name, kernel, index space, inputs (items by content), relations, outputs and
-    ``identity``. Not hashed are the plan's name, memory, resources and policies, which do not change results.
+    ``identity``; and ``said``, what a front end adds. Not hashed are the plan's name, memory, resources and policies,
+    which do not change results.
     """
     digest = Digest()
     stages = [_stage(digest, stage) for stage in sorted(plan.stages, key=lambda s: s.name)]
-    return digest.of((FORMAT, stages, plan.returns)).hex()
+    parts: tuple[object, ...] = (FORMAT, stages, plan.returns)
+    if said is not None:
+        parts = (*parts, said)
+    return digest.of(parts).hex()
 
 
 def _stage(digest: Digest, stage: Stage) -> tuple[object, ...]:

@@ -1,0 +1,131 @@
+"""The outcomes of a worker: left on the page, and sent when they fill it or have been there for a while."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import socket
+import time
+from typing import Any
+
+from asyncexec.backends.processes.frames import (
+    CANCELLED,
+    CODES,
+    KEPT,
+    NO_VALUE,
+    PREFIX,
+    ROW,
+    Bytes,
+    FrameKind,
+    head,
+    pack_row,
+    write_error,
+)
+from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
+from asyncexec.events.outcome import Encoded, Outcome, Status, ValueHandle
+from asyncexec.worker.attempt import describe, pickle_value
+
+FLUSH_SECONDS = 0.02
+"""The time after which outcomes on the page are sent, with the next that comes."""
+
+
+class OutcomeWriter:
+    """Writes outcomes to the page, and sends them when they fill it or have been there for a while."""
+
+    def __init__(self, connection: socket.socket, page: Page) -> None:
+        self._connection = connection
+        self._page = page
+        self._table, self._payload = page.table, page.payload
+        self._number = 0
+        self._first = 0
+        self._count = 0
+        self._used = 0
+        self._flushed_at = 0.0
+        self.has_values = False
+        """True if the outputs of the program that runs are values."""
+
+    def begin(self, number: int) -> None:
+        self._number, self._first, self._count, self._used = number, 0, 0, 0
+        self._page.begin(number)
+
+    def started(self, attempt: int) -> None:
+        """Do nothing: the control has written it to the page."""
+
+    def ended(self, outcome: Outcome) -> None:
+        value: Bytes = b""
+        error = b""
+        value_bytes = NO_VALUE
+        if self.has_values and (outcome.error is None or outcome.value is not None):
+            try:
+                value, value_bytes = _encoded(outcome.value)
+            except BaseException as raised:  # noqa: BLE001 - pickling a value may raise anything
+                outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(raised))
+        if outcome.error is not None:
+            error = write_error(outcome.error)
+        self._leave(outcome, CODES[outcome.status], value, error, (value_bytes, len(error)))
+
+    def skip(self) -> None:
+        self._leave(Outcome(0, Status.CANCELLED), CANCELLED, b"", b"", (NO_VALUE, 0))
+
+    def flush(self) -> None:
+        if not self._count:
+            return
+        rows = self._table[: self._count * ROW.size]
+        self._send_rows(rows, self._payload[: self._used])
+        self._first += self._count
+        self._count = self._used = 0
+        self._page.left(self._number, self._first, 0)
+
+    def _leave(
+        self, outcome: Outcome, code: int, value: Bytes, error: bytes, sizes: tuple[int, int]
+    ) -> None:
+        more = len(value) + len(error)
+        if self._used + more > PAYLOAD_BYTES:
+            self.flush()
+        if more > PAYLOAD_BYTES:
+            row = bytearray(ROW.size)
+            pack_row(memoryview(row), 0, outcome, sizes, code)
+            self._send_rows(row, value, error)
+            self._first += 1
+            self._page.left(self._number, self._first, 0)
+            return
+        pack_row(self._table, self._count * ROW.size, outcome, sizes, code)
+        for data in (value, error):
+            stop = self._used + len(data)
+            self._payload[self._used : stop] = data
+            self._used = stop
+        self._count += 1
+        self._page.left(self._number, self._first, self._count)
+        if time.monotonic() - self._flushed_at >= FLUSH_SECONDS:
+            self.flush()
+
+    def _send_rows(self, rows: Bytes, *payload: Bytes) -> None:
+        prefix = PREFIX.pack(self._number, self._first)
+        self.send(FrameKind.OUTCOMES, prefix, rows, *payload, header_bytes=len(prefix) + len(rows))
+        self._flushed_at = time.monotonic()
+
+    def send(self, kind: FrameKind, *parts: Bytes, header_bytes: int | None = None) -> None:
+        total = sum(map(len, parts))
+        length = total if header_bytes is None else header_bytes
+        unsent = [memoryview(p) for p in (head(kind, length, total - length), *parts) if len(p)]
+        while unsent:
+            count = self._connection.sendmsg(unsent)
+            while unsent and count >= len(unsent[0]):
+                count -= len(unsent.pop(0))
+            if unsent:
+                unsent[0] = unsent[0][count:]
+
+
+_NONE = pickle.dumps(None, protocol=5)
+
+
+def _encoded(value: Any) -> tuple[Bytes, int]:
+    """Return a value, or its handle, as bytes, and the length for its row."""
+    kind = type(value)
+    if kind is ValueHandle:
+        handle = json.dumps(value).encode()
+        return handle, KEPT + len(handle)
+    if value is None:
+        return _NONE, len(_NONE)
+    data = value.data if kind is Encoded else pickle_value(value)
+    return data, len(data)

@@ -1,0 +1,98 @@
+"""The data of a run that its tasks can ask for, wherever they run: plain data that travels with the program."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple, Protocol
+
+import cloudpickle
+
+from asyncexec.errors import SerializationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunScope:
+    """The data of a run.
+
+    Attributes
+    ----------
+    execution : str
+        The execution's name in events.
+    run_id, run_name : str
+        The run's id, unique anywhere, and its name for people.
+    plan, executor, namespace, workflow : str
+    input : object
+        What the workflow was called with.
+    config : mapping of str to object
+    extras : mapping of str to object
+        What front ends and the engine add for their own code on workers.
+    """
+
+    execution: str = ""
+    run_id: str = ""
+    run_name: str = ""
+    plan: str = ""
+    executor: str = ""
+    namespace: str = ""
+    workflow: str = ""
+    input: Any = None
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def open(self) -> RunScope:
+        """Return itself."""
+        return self
+
+    @cached_property
+    def packed(self) -> PackedScope:
+        """The same for workers in other processes, pickled once for all stages.
+
+        Raises
+        ------
+        SerializationError
+            If it cannot be pickled.
+        """
+        try:
+            return PackedScope(cloudpickle.dumps(self))
+        except Exception as error:
+            raise SerializationError(
+                f"the context of plan {self.plan!r} (its input, config or what else was attached to it) cannot be "
+                f"pickled, so it cannot be sent to a worker process: {error}. Attach plain data, or run on "
+                f"executor='threads'"
+            ) from error
+
+
+class PackedScope:
+    """A pickled :class:`RunScope`, which is unpickled when a task asks for it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def open(self) -> RunScope:
+        """Return the scope."""
+        return self._scope
+
+    @cached_property
+    def _scope(self) -> RunScope:
+        scope: RunScope = pickle.loads(self._data)  # noqa: S301 - from the driver
+        return scope
+
+
+class OpensScope(Protocol):
+    """A run's data, perhaps still pickled."""
+
+    def open(self) -> RunScope:
+        """Return it."""
+        ...
+
+
+class StageScope(NamedTuple):
+    """The data of a stage of a run, as its program carries it."""
+
+    execution: str
+    plan: str
+    stage: str
+    run: OpensScope
