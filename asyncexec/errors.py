@@ -10,6 +10,8 @@
     │   ├── RelationError
     │   ├── WriteConflictError
     │   ├── StageSizeError              a size that was to be known during the run could not be found
+    │   ├── WiringError                 a workflow's stages and the parameters of its functions do not fit
+    │   ├── WorkflowInputError          an input of a workflow is missing, or is none of its inputs
     │   └── MemoryBudgetError
     ├── ConfigurationError (ValueError) what was asked for cannot be had; nothing has run
     │   ├── OptionError
@@ -89,8 +91,10 @@ __all__ = [
     "UnknownInputError",
     "UsageError",
     "ValueLostError",
+    "WiringError",
     "WorkDirError",
     "WorkerLostError",
+    "WorkflowInputError",
     "WriteConflictError",
 ]
 
@@ -125,6 +129,14 @@ class WriteConflictError(PlanError):
 
 class StageSizeError(PlanError):
     """The size of a stage, which other stages were to give during the run, could not be found."""
+
+
+class WiringError(PlanError):
+    """A workflow's stages and inputs do not fit the parameters of its functions."""
+
+
+class WorkflowInputError(PlanError):
+    """An input of a workflow is missing, or is none that it has, or cannot be mapped over."""
 
 
 class MemoryBudgetError(PlanError):

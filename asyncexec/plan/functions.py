@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
-from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from collections.abc import Callable, Container, Iterable
+from typing import TYPE_CHECKING, Any, Unpack
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.function_call import FunctionCall
@@ -12,36 +11,11 @@ from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
 from asyncexec.plan.memory import Memory, parse_bytes
 from asyncexec.plan.relations import All, identity
-from asyncexec.plan.stage import Items, LateSize, Read, Stage
+from asyncexec.plan.stage import Items, Kernel, LateSize, Read, Stage
+from asyncexec.plan.stage_options import StageOptions, check_option_names
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
-
-
-class StageOptions(TypedDict, total=False):
-    """Options of a stage of plain functions; all may be left out.
-
-    Attributes
-    ----------
-    name : str
-        The stage's name, unique in its plan; by default the function's own.
-    retry, timeout, straggler
-        Policies for this stage alone, as for :meth:`asyncexec.Engine.execute`; None for those of the run.
-    resources : mapping of str to float
-        The named resources that one task takes (``{"gpus": 1}``).
-    memory : int or str
-        The memory that one task is projected to need, in bytes or as text (``"2GB"``).
-    idempotent : bool
-        Whether an attempt may be repeated after it has started (it may, by default).
-    """
-
-    name: str
-    retry: Any
-    timeout: Any
-    straggler: Any
-    resources: Mapping[str, float] | None
-    memory: float | str | None
-    idempotent: bool
 
 
 def map_stage(
@@ -120,7 +94,7 @@ def then_stage(
         shape=previous.shape,
         inputs=inputs,
         taken=taken,
-        late=following(previous),
+        late=following(previous, along=previous),
     )
 
 
@@ -143,6 +117,40 @@ def reduce_stage(
     )
 
 
+def kernel_stage(
+    kernel: Kernel,
+    name: str,
+    options: StageOptions,
+    *,
+    operation: str,
+    shape: Shape,
+    inputs: tuple[Read | Items, ...],
+    late: LateSize | None = None,
+) -> Stage:
+    """Return the stage called ``name`` of tasks that call ``kernel``, with ``options`` of a stage of functions.
+
+    Raises
+    ------
+    OptionError
+        If an option is unknown or cannot be.
+    """
+    check_option_names(options)
+    memory = options.get("memory")
+    policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
+    return Stage(
+        name=name,
+        kernel=kernel,
+        shape=shape,
+        inputs=inputs,
+        operation=operation,
+        memory=Memory(projected_bytes=parse_bytes(memory or 0, what="memory")),
+        resources=dict(options.get("resources") or {}),
+        overrides={key: policy for key, policy in policies.items() if policy is not None},
+        idempotent=options.get("idempotent", True),
+        late=late,
+    )
+
+
 def _stage(
     function: Callable[..., Any],
     options: StageOptions,
@@ -155,32 +163,16 @@ def _stage(
 ) -> Stage:
     if not callable(function):
         raise OptionError(f"{function!r} cannot be called: give a function")
-    _check_names(options)
-    memory = options.get("memory")
-    policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
-    return Stage(
-        name=options.get("name") or _free_name(_name_of(function, default=operation), taken),
-        kernel=FunctionCall(function),
+    name = options.get("name") or _free_name(_name_of(function, default=operation), taken)
+    return kernel_stage(
+        FunctionCall(function),
+        name,
+        options,
+        operation=operation,
         shape=shape,
         inputs=inputs,
-        operation=operation,
-        memory=Memory(projected_bytes=parse_bytes(memory or 0, what="memory")),
-        resources=dict(options.get("resources") or {}),
-        overrides={key: policy for key, policy in policies.items() if policy is not None},
-        idempotent=options.get("idempotent", True),
         late=late,
     )
-
-
-def _check_names(options: StageOptions) -> None:
-    known = sorted(StageOptions.__annotations__)
-    for name in options:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}? " if close else ""
-            raise OptionError(
-                f"there is no option {name!r}; {hint}The options are {', '.join(known)}"
-            )
 
 
 def _name_of(function: Callable[..., Any], *, default: str) -> str:

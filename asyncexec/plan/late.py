@@ -6,8 +6,8 @@ A late stage has a :class:`~asyncexec.plan.stage.LateSize`. The plan itself neve
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import PlanError, StageSizeError
@@ -21,18 +21,61 @@ if TYPE_CHECKING:
 _MAY_CHANGE = ("shape", "kernel", "inputs", "outputs", "late")
 
 
-def sized_by(stage: str) -> LateSize:
-    """Return the late size of a stage with one task for each item of the value of ``stage``, which is a single task."""
-    return LateSize(waits_for=(stage,), resolve=_one_task_an_item)
+def sized_by(stage: str, *others: Stage, after: Sequence[str] = ()) -> LateSize:
+    """Return the late size of a stage with one task for each item of the value of ``stage``, which is a single task.
+
+    ``others`` are the stages that it reads besides; it begins when the stages ``after`` are complete, too.
+    """
+    return LateSize(waits_for=_waited_for(others, stage, *after), resolve=OneTaskAnItem(stage))
 
 
-def following(previous: Stage) -> LateSize | None:
-    """Return the late size of a stage as large as ``previous``, or of a single task; None where that is not late."""
-    if previous.late is None:
+def following(
+    *read: Stage, along: Stage | None = None, after: Sequence[str] = ()
+) -> LateSize | None:
+    """Return the late size of a stage that reads ``read``; None where it is not late.
+
+    It is as large as ``along``, which is one of them, or has the shape that it has already. It begins when the stages
+    ``after`` are complete too, of which it reads nothing.
+    """
+    waits_for = _waited_for(read, *after)
+    if not waits_for:
         return None
-    return LateSize(
-        waits_for=previous.late.waits_for, resolve=_as_large_as_what_it_reads, reads_values=False
-    )
+    resolve = AsLargeAs(None if along is None else along.name)
+    return LateSize(waits_for=waits_for, resolve=resolve, reads_values=False)
+
+
+@dataclass(frozen=True, slots=True)
+class OneTaskAnItem:
+    """A ``LateSize.resolve`` that gives a stage one task for each item of the value of another."""
+
+    stage: str
+
+    def __call__(
+        self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
+    ) -> Stage:
+        value = values[self.stage]
+        try:
+            count = len(value)
+            iter(value)
+        except TypeError as error:
+            kind = type(value).__name__
+            raise StageSizeError(
+                f"stage {stage.name!r} maps over the value of {self.stage!r}, which is {_a(kind)}: have "
+                f"{self.stage!r} return a list, or anything else that has a length and can be gone through"
+            ) from error
+        return of_shape(stage, (count,), shapes)
+
+
+@dataclass(frozen=True, slots=True)
+class AsLargeAs:
+    """A ``LateSize.resolve`` that gives a stage the shape of another, or leaves it the one it has."""
+
+    stage: str | None
+
+    def __call__(
+        self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
+    ) -> Stage:
+        return of_shape(stage, stage.shape if self.stage is None else shapes[self.stage], shapes)
 
 
 def of_shape(stage: Stage, shape: Shape, shapes: Mapping[str, Shape]) -> Stage:
@@ -93,31 +136,9 @@ def resolved(
     return found
 
 
-def _one_task_an_item(
-    stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
-) -> Stage:
-    (name,) = stage.waits_for
-    value = values[name]
-    try:
-        count = len(value)
-        iter(value)
-    except TypeError as error:
-        kind = type(value).__name__
-        raise StageSizeError(
-            f"stage {stage.name!r} maps over the value of {name!r}, which is {_a(kind)}: have {name!r} return a list, "
-            f"or anything else that has a length and can be gone through"
-        ) from error
-    return of_shape(stage, (count,), shapes)
-
-
-def _as_large_as_what_it_reads(
-    stage: Stage,
-    values: Mapping[str, Any],  # noqa: ARG001 - the form of every resolve
-    shapes: Mapping[str, Shape],
-) -> Stage:
-    if not stage.shape:
-        return of_shape(stage, (), shapes)
-    return of_shape(stage, shapes[stage.reads[0].stage], shapes)
+def _waited_for(read: Sequence[Stage], *names: str) -> tuple[str, ...]:
+    """Return ``names``, and what the late ones among the stages ``read`` wait for, each once."""
+    return tuple(dict.fromkeys((*names, *(name for stage in read for name in stage.waits_for))))
 
 
 def _of_shapes(stage: Stage, read: Read, producer: Shape, consumer: Shape) -> Relation:

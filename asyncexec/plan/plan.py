@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.functions import (
-    StageOptions,
     call_stage,
     each_stage,
     map_stage,
@@ -17,6 +16,7 @@ from asyncexec.plan.functions import (
     then_stage,
 )
 from asyncexec.plan.render.text import describe, tree
+from asyncexec.plan.stage_options import StageOptions
 from asyncexec.plan.validation import check, in_topological_order
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Plan:
 
         Options: ``name``, ``retry``, ``timeout``, ``straggler``, ``resources``, ``memory`` (what a
         task needs, ``"2GB"``) and ``idempotent``; see
-        :class:`asyncexec.plan.functions.StageOptions`.
+        :class:`asyncexec.plan.stage_options.StageOptions`.
 
         >>> plan = ax.Plan.map(pow, [2, 3, 4], [3, 2, 1])
         >>> plan.tasks

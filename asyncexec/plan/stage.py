@@ -138,7 +138,8 @@ class LateSize:
         that are known by then. It is called in a worker thread and may block; it must be picklable and pure, and
         raises a :class:`~asyncexec.errors.StageSizeError` where there is no such stage.
     reads_values : bool
-        Whether it depends on ``values``. Otherwise it depends on the shapes of the stages that are read.
+        Whether it depends on ``values``. Otherwise it depends on the shapes of the stages that are read, and
+        ``values`` is empty.
     """
 
     waits_for: tuple[str, ...]

@@ -55,10 +55,10 @@ def in_topological_order(plan: str, stages: Sequence[Stage]) -> tuple[Stage, ...
             f"stages of plan {plan!r} read each other in a circle: {' -> '.join(names)} "
             f"(each arrow goes from a stage to one that reads it); take out one of these inputs"
         ) from None
-    return tuple(stages[number] for number in _first_come(graph))
+    return tuple(stages[number] for number in first_come(graph))
 
 
-def _first_come(graph: TopologicalSorter[int]) -> Iterator[int]:
+def first_come(graph: TopologicalSorter[int]) -> Iterator[int]:
     """Yield the numbers of ``graph`` in topological order: of those whose producers are done, always the smallest."""
     ready = [*graph.get_ready()]
     heapify(ready)

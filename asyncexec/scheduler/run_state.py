@@ -159,12 +159,15 @@ class RunState:
     def _sizes(self, positions: Sequence[int]) -> dict[int, Stage]:
         """Return the stages at ``positions`` with their sizes, by position, after creating the arrays they write."""
         known = {s.name: s.stage for s in self.stages if not s.stage.is_late}
-        waited_for = {name for i in positions for name in self.plan.stages[i].waits_for}
-        values = {name: self.values.value(self._positions[name]) for name in waited_for}
+        needed = {i: _values_needed(self.plan.stages[i]) for i in positions}
+        values = {
+            name: self.values.value(self._positions[name])
+            for name in set[str]().union(*needed.values())
+        }
         sized: dict[int, Stage] = {}
         for position in positions:
             late = self.plan.stages[position]
-            mine = {name: values[name] for name in late.waits_for}
+            mine = {name: values[name] for name in needed[position]}
             stage = sized[position] = known[late.name] = resolved(self.plan.name, late, mine, known)
             self.values.size(position, stage, mine)
             if self._workspace is not None:
@@ -284,6 +287,11 @@ class RunState:
             kills=capabilities.kills,
             metered=capabilities.metered,
         )
+
+
+def _values_needed(stage: Stage) -> tuple[str, ...]:
+    """Return the stages whose values give the size of a late stage; others need only be complete."""
+    return stage.waits_for if stage.late is not None and stage.late.reads_values else ()
 
 
 def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:

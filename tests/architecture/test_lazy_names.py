@@ -10,7 +10,7 @@ import pytest
 
 from tests.architecture.imports import modules, tree_of
 
-PACKAGES = ["asyncexec", "asyncexec.plan", "asyncexec.storage"]
+PACKAGES = ["asyncexec", "asyncexec.plan", "asyncexec.storage", "asyncexec.workflow"]
 LOADED = """
 import sys
 {statement}

@@ -1,0 +1,55 @@
+"""Options of a stage of plain functions; a module of its own, as workers load it with users' modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, TypedDict
+
+from asyncexec.errors import OptionError
+
+
+class StageOptions(TypedDict, total=False):
+    """Options of a stage of plain functions; all may be left out.
+
+    Attributes
+    ----------
+    name : str
+        The stage's name, unique in its plan; by default the function's own.
+    retry, timeout, straggler
+        Policies for this stage alone, as for :meth:`asyncexec.Engine.execute`; None for those of the run.
+    resources : mapping of str to float
+        The named resources that one task takes (``{"gpus": 1}``).
+    memory : int or str
+        The memory that one task is projected to need, in bytes or as text (``"2GB"``).
+    idempotent : bool
+        Whether an attempt may be repeated after it has started (it may, by default).
+    """
+
+    name: str
+    retry: Any
+    timeout: Any
+    straggler: Any
+    resources: Mapping[str, float] | None
+    memory: float | str | None
+    idempotent: bool
+
+
+def check_option_names(
+    options: Iterable[str], known: Iterable[str] = (), *, where: str = ""
+) -> None:
+    """Raise unless ``options`` are all among those of :class:`StageOptions`, or among ``known``.
+
+    Raises
+    ------
+    OptionError
+        If one is not; the message begins with ``where``, and has the nearest name.
+    """
+    names = sorted({*StageOptions.__annotations__, *known})
+    for name in options:
+        if name not in names:
+            close = get_close_matches(name, names, n=1)
+            hint = f"did you mean {close[0]!r}? " if close else ""
+            raise OptionError(
+                f"{where}there is no option {name!r}; {hint}The options are {', '.join(names)}"
+            )

@@ -1,0 +1,244 @@
+"""Workflows give the same results, errors and event counts on every executor."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import asyncexec as ax
+from asyncexec.errors import MemoryBudgetError, ResourceError, StageSizeError, TaskFailedError
+from asyncexec.events.records import StageCompleted, StageSized, TaskSucceeded
+from asyncexec.testing.fates import Visit
+from asyncexec.testing.model_backend import ModelBackend
+from asyncexec.testing.virtual_time import run
+from asyncexec.workflow import StageSpec, Workflow, stage
+
+EXECUTORS = [
+    "serial",
+    "threads",
+    "processes",
+    pytest.param("dask", marks=pytest.mark.backend),
+    pytest.param("ray", marks=pytest.mark.backend),
+]
+on_every_executor = pytest.mark.parametrize("executor", EXECUTORS)
+
+
+@stage
+def cities(country: str, n: int = 3) -> list[str]:
+    return [f"{country}-{i}" for i in range(n)]
+
+
+@stage(map_on="cities", retry=3)
+async def fetch(city: str, factor: int = 2) -> int:
+    await asyncio.sleep(0)
+    return factor * int(city.partition("-")[2])
+
+
+@stage(map_on="fetch")
+def parsed(item: int, cities: list[str], *, offset: int = 0) -> tuple[int, int]:
+    return item + offset, len(cities)
+
+
+@stage
+def train(fetch: list[int], parsed: list[tuple[int, int]], country: str) -> Any:
+    return country, fetch, parsed
+
+
+@stage
+def count(cities: list[str]) -> int:
+    return len(cities)
+
+
+FLOW = Workflow("nowcast", [train, parsed, count, fetch, cities])
+
+
+@on_every_executor
+async def test_all_last_stages_run_and_their_results_come_by_name(executor: str):
+    async with ax.Engine(executor) as engine:
+        result = await engine.execute(FLOW(country="NL", factor=5))
+        none = await engine.execute(FLOW(country="NL", n=0))
+        events = [event async for event in engine.stream(FLOW(country="NL", offset=1))]
+    assert result.value == {
+        "train": ("NL", [0, 5, 10], [(0, 3), (5, 3), (10, 3)]),
+        "count": 3,
+    }
+    assert [(s.name, s.tasks, s.completed) for s in result.stages] == [
+        ("cities", 1, 1),
+        ("count", 1, 1),
+        ("fetch", 3, 3),
+        ("parsed", 3, 3),
+        ("train", 1, 1),
+    ]
+    assert none.value == {"train": ("NL", [], []), "count": 0}
+    counted = {k: sum(isinstance(e, k) for e in events) for k in (TaskSucceeded, StageCompleted)}
+    assert counted == {TaskSucceeded: 9, StageCompleted: 5}
+    assert {e.stage: e.tasks for e in events if isinstance(e, StageSized)} == {
+        "fetch": 3,
+        "parsed": 3,
+        "train": 1,
+    }
+
+
+@on_every_executor
+async def test_an_input_is_mapped_over_and_a_single_last_stage_is_the_value(executor: str):
+    flow = Workflow("lengths", [StageSpec.of(len, name="sizes", map_on="words"), total])
+    async with ax.Engine(executor) as engine:
+        assert (await engine.execute(flow(words=("to", "be", "not")))).value == 7
+        assert (await engine.execute(flow(words={"to": 1, "three": 2}))).value == 7
+        assert (await engine.execute(flow(words=[]))).value == 0
+
+
+def total(sizes: list[int]) -> int:
+    return sum(sizes)
+
+
+@stage(map_on="items")
+def inverse(item: int) -> float:
+    return 1 / item
+
+
+@on_every_executor
+async def test_the_error_of_a_function_is_the_cause_and_says_the_stage(executor: str):
+    flow = Workflow("inverses", [inverse])
+    async with ax.Engine(executor, retry=False) as engine:
+        with pytest.raises(TaskFailedError, match="ZeroDivisionError") as caught:
+            await engine.execute(flow(items=[1, 0]))
+    assert (caught.value.plan, caught.value.stage, caught.value.index) == (
+        "inverses",
+        "inverse",
+        (1,),
+    )
+    assert "ZeroDivisionError" in caught.value.remote_traceback
+
+
+def number(n: int) -> int:
+    return n
+
+
+@on_every_executor
+async def test_runs_at_once_and_stages_of_one_name_do_not_mix(executor: str):
+    def other(number: int) -> int:
+        return -number
+
+    flow = Workflow("w", [number])
+    # A second workflow of the same name, whose stages have the same names, and another function.
+    same = Workflow("w", [StageSpec.of(lambda n: ("other", n), name="number")])
+    async with ax.Engine(executor) as engine:
+        runs = [engine.start(w(n=n)) for n in range(3) for w in (flow, same)]
+        values = [(await one).value for one in runs]
+    assert values == [v for n in range(3) for v in (n, ("other", n))]
+
+
+async def test_what_no_workflow_may_ask_for_is_refused_before_anything_runs():
+    calls: list[int] = []
+
+    def first() -> int:
+        calls.append(1)
+        return 1
+
+    def last(first: int) -> int:
+        return first
+
+    greedy = StageSpec.of(last, resources={"gpus": 1})
+    large = StageSpec.of(last, resources={"memory": "2GB"})
+    async with ax.Engine("threads", memory="1GB") as engine:
+        with pytest.raises(ResourceError, match=r"stage 'last'.*'gpus'.*cpus"):
+            await engine.execute(Workflow("w", [first, greedy])())
+        with pytest.raises(MemoryBudgetError, match="stage 'last'"):
+            await engine.execute(Workflow("w", [first, large])())
+    assert calls == []
+
+
+async def test_a_map_over_what_has_no_items_ends_the_run():
+    flow = Workflow("w", [number, stage(map_on="number", name="each")(lambda x: x)])
+    async with ax.Engine("threads") as engine:
+        with pytest.raises(StageSizeError, match="'each' maps over the value of 'number'"):
+            await engine.execute(flow(n=3))
+
+
+async def test_a_stage_that_only_waits_begins_when_the_other_is_complete():
+    done: list[str] = []
+
+    def a() -> None:
+        done.append("a")
+
+    def b() -> list[str]:
+        return [*done]
+
+    flow = Workflow("w", [stage(depends_on=a)(b), a])
+    async with ax.Engine("threads") as engine:
+        assert (await engine.execute(flow())).value == ["a"]
+
+
+@on_every_executor
+async def test_workflows_nest(executor: str):
+    prepare = Workflow("prepare", [cities, fetch])
+
+    @stage(map_on="prepare")
+    def doubled(item: int) -> int:
+        return 2 * item
+
+    def summary(prepare: list[int], doubled: list[int], both: dict[str, Any]) -> Any:
+        return prepare, doubled, both
+
+    both = StageSpec.of(Workflow("two", [cities, count, fetch]), name="both", inputs={"n": "few"})
+    flow = Workflow("outer", [prepare, doubled, both, summary])
+    assert [s.name for s in flow.stages if "/" in s.name] == [
+        "prepare/cities",
+        "prepare/fetch",
+        "both/cities",
+        "both/count",
+        "both/fetch",
+    ]
+    async with ax.Engine(executor) as engine:
+        result = await engine.execute(flow(country="NL", few=2))
+    assert result.value == ([0, 2, 4], [0, 4, 8], {"count": 2, "fetch": [0, 2]})
+
+
+# -- on virtual time: the course of a run
+
+
+def seconds(**by_stage: float) -> Any:
+    def fate(visit: Visit) -> float:
+        return by_stage[visit.stage]
+
+    return fate
+
+
+def virtual_seconds(flow: Any, slots: int, fate: Any) -> float:
+    async def main() -> float:
+        async with ax.Engine(ModelBackend(fate, slots=slots, computes=False)) as engine:
+            loop = asyncio.get_running_loop()
+            begun = loop.time()
+            await engine.execute(flow)
+            return loop.time() - begun
+
+    return run(main())
+
+
+def test_a_run_takes_its_critical_path_and_not_the_sum_of_its_levels():
+    def a() -> None: ...
+    def b() -> None: ...
+    def c(a: None) -> None: ...
+
+    flow = Workflow("w", [a, b, c])
+    assert virtual_seconds(flow(), 4, seconds(a=0.2, b=1.0, c=1.0)) == pytest.approx(1.2, abs=0.01)
+
+
+def test_the_items_of_a_map_run_at_once():
+    flow = Workflow("w", [inverse])
+    assert virtual_seconds(flow(items=range(1, 5)), 4, seconds(inverse=0.5)) == pytest.approx(
+        0.5, abs=0.01
+    )
+
+
+def test_a_map_over_a_mapped_stage_follows_it_item_by_item():
+    def first_slow(visit: Visit) -> float:
+        return 10.0 if visit.task == 0 and visit.stage == "inverse" else 1.0
+
+    follows = stage(map_on="inverse", name="again")(lambda x: x)
+    flow = Workflow("w", [inverse, follows])
+    # Three slots: while one task of the first stage takes long, the other two do all that does not read it.
+    assert virtual_seconds(flow(items=range(1, 8)), 3, first_slow) == pytest.approx(11.0, abs=0.01)
