@@ -24,6 +24,7 @@
     │   ├── CorruptArrayError
     │   ├── WorkDirError
     │   ├── TargetExistsError
+    │   ├── ArtifactNotFoundError (also FileNotFoundError)
     │   └── OutOfSpaceError
     ├── SerializationError (TypeError)  a function, item or value cannot travel to or from a worker
     ├── ChunkMismatchError (ValueError)  a kernel returned another block than its stage declares
@@ -40,6 +41,8 @@
     │   ├── PlanTimeoutError
     │   ├── ValueLostError              a value is gone from where it was kept for the tasks that read it
     │   └── StalledError                work is left and nothing can run (a bug, or a resource that went away)
+    ├── KeyNotFoundError (KeyError)     nothing is stored under that key
+    ├── ClusterMemoryError (RuntimeError)  what tasks share cannot be reached, or not be held
     ├── BackendError (RuntimeError)     the backend itself is broken
     └── UsageError (RuntimeError)       the API was called where it cannot work
         ├── EngineClosedError
@@ -55,16 +58,19 @@ from typing import Self
 
 __all__ = [
     "ArrayNotFoundError",
+    "ArtifactNotFoundError",
     "AsyncexecError",
     "BackendError",
     "ChunkMismatchError",
     "CircuitOpenError",
+    "ClusterMemoryError",
     "ConfigurationError",
     "CorruptArrayError",
     "CycleError",
     "DuplicateStageError",
     "EngineClosedError",
     "ExecutionError",
+    "KeyNotFoundError",
     "MemoryBudgetError",
     "MissingExtraError",
     "OptionError",
@@ -210,6 +216,10 @@ class TargetExistsError(StorageError):
     """The target holds an array already, and ``overwrite=True`` was not given."""
 
 
+class ArtifactNotFoundError(StorageError, FileNotFoundError):
+    """There is no artifact of that name, or no such file in it."""
+
+
 class OutOfSpaceError(StorageError):
     """The disk (or quota) under an array is full."""
 
@@ -309,6 +319,18 @@ class ValueLostError(ExecutionError):
 
 class StalledError(ExecutionError):
     """Work is left, nothing runs, and nothing can be started."""
+
+
+class KeyNotFoundError(AsyncexecError, KeyError):
+    """Nothing is stored under that key, or nothing any more."""
+
+    def __str__(self) -> str:
+        """Return the message as it is, which KeyError would show as a Python literal."""
+        return str(self.args[0]) if self.args else ""
+
+
+class ClusterMemoryError(AsyncexecError, RuntimeError):
+    """The memory that the tasks of a run share cannot be reached, or cannot hold a value."""
 
 
 class BackendError(AsyncexecError, RuntimeError):

@@ -31,10 +31,17 @@ def pack_frame(*pieces: bytes) -> bytes:
     return b"".join([_LENGTH.pack(sum(map(len, pieces))), *pieces])
 
 
-def read_frame(read_into: ReadInto) -> bytearray | None:
-    """Return the next frame; None where the stream ends, also in the middle of one, as when its writer died."""
+def read_frame(read_into: ReadInto, longest: int = 1 << 48) -> bytearray | None:
+    """Return the next frame; None where the stream ends, also in the middle of one, as when its writer died.
+
+    Raises BackendError if it has more than ``longest`` bytes: memory is not reserved for what a stranger says.
+    """
     prefix = _read(read_into, PREFIX_BYTES)
-    return None if prefix is None else _read(read_into, frame_length(prefix))
+    if prefix is None:
+        return None
+    if (length := frame_length(prefix)) > longest:
+        raise BackendError(f"a frame of {length:,} bytes came, where {longest:,} are the most")
+    return _read(read_into, length)
 
 
 def _read(read_into: ReadInto, count: int) -> bytearray | None:

@@ -37,7 +37,7 @@ class ValueFiles:
     def __init__(self, memory: Path | None, disk: Path, *, threshold: int) -> None:
         self.places = [place for place in (memory, disk) if place is not None]
         self._memory = memory
-        self._threshold = threshold
+        self.threshold = threshold
 
     def put(self, attempt: int, value: Any, /) -> Any:
         """Keep the value that ``attempt`` has returned, and return its handle; one that is small comes back instead."""
@@ -45,10 +45,10 @@ class ValueFiles:
             return value
         beside: list[pickle.PickleBuffer] = []
         data = pickle_value(value, beside)
-        if not beside and len(data) < self._threshold:
+        if not beside and len(data) < self.threshold:
             return Encoded(data)
         buffers = [buffer.raw() for buffer in beside]
-        if layout_bytes(data, buffers) < self._threshold:
+        if layout_bytes(data, buffers) < self.threshold:
             return Encoded(pickle_value(value))
         return self._write(str(attempt), data, buffers)
 

@@ -29,6 +29,8 @@ FLOORS = {
     "asyncexec.storage": 2,
     "asyncexec.observers": 2,
     "asyncexec.config": 2,
+    "asyncexec.cluster_memory": 3,
+    "asyncexec.artifacts": 3,
     "asyncexec.backends.contract": 3,
     "asyncexec.scheduler": 4,
     "asyncexec.backends": 4,
