@@ -19,6 +19,7 @@ from asyncexec.lazy import names_of
 if TYPE_CHECKING:
     from asyncexec import array as array, errors as errors, sync as sync
     from asyncexec.array.spec import Spec as Spec
+    from asyncexec.cluster_memory.inside import get_cluster_memory as get_cluster_memory
     from asyncexec.engine import (
         Engine as Engine,
         Execution as Execution,
@@ -54,6 +55,7 @@ else:
             "Timeout": "policies.timeout",
             "array": "",
             "errors": "",
+            "get_cluster_memory": "cluster_memory.inside",
             "get_run_context": "worker.task_context",
             "sync": "",
         },

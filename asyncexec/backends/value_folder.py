@@ -47,7 +47,8 @@ class ValueFolder:
     ) -> None:
         self._directories = [d for d in (memory, disk) if d is not None]
         in_memory = None if memory is None else memory.path
-        self._files = ValueFiles(in_memory, disk.path, threshold=threshold)
+        self.files = ValueFiles(in_memory, disk.path, threshold=threshold)
+        """The same values, for code of this machine that deletes at once."""
         self._described = json.dumps([in_memory and str(in_memory), str(disk.path), threshold])
         # To delete a large file takes a while: its memory is given back page by page.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="asyncexec-values")
@@ -83,19 +84,19 @@ class ValueFolder:
 
     def put(self, attempt: int, value: Any, /) -> Any:
         """Keep a value as a worker does."""
-        return self._files.put(attempt, value)
+        return self.files.put(attempt, value)
 
     def get(self, handle: ValueHandle, /) -> Any:
         """Return the value; its memory is that of the file, which may be deleted meanwhile."""
-        return self._files.get(handle)
+        return self.files.get(handle)
 
     def delete(self, handles: Collection[ValueHandle], /) -> None:
         """Delete these values, soon."""
-        self._later(partial(self._files.delete, handles))
+        self._later(partial(self.files.delete, handles))
 
     def discard(self, attempts: Collection[int]) -> None:
         """Delete what attempts have left that ended without an outcome of their own, because their worker was lost."""
-        self._later(partial(self._files.discard, attempts))
+        self._later(partial(self.files.discard, attempts))
 
     def _later(self, remove: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # It is closed: everything is gone.

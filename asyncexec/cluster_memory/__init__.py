@@ -2,7 +2,7 @@
 
 ::
 
-    memory = ax.cluster_memory()              # in a task
+    memory = ax.get_cluster_memory()              # in a task
     memory.sync.put("table", table)           # or: await memory.put("table", table)
     table = memory.sync.get("table")          # in any other task, on any worker
 

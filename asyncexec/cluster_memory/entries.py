@@ -156,16 +156,21 @@ class EntryTable:
     def _space(self, space: str) -> dict[str, dict[str, Entry]]:
         found = self._spaces.get(space)
         if found is None:
-            raise ClusterMemoryError(
-                "this cluster memory is closed: its run has ended (say lifetime='engine' for one that lives as long as "
-                "the engine)"
-            )
+            raise memory_closed()
         return found
 
     def _forget(self, entry: Entry) -> None:
         if entry.in_memory:
             self.memory_bytes -= entry.nbytes
             del self._by_age[entry]
+
+
+def memory_closed() -> ClusterMemoryError:
+    """Return the error for a memory whose run has ended."""
+    return ClusterMemoryError(
+        "this cluster memory is closed: its run has ended (cluster_memory={'lifetime': 'engine'} makes one that lives "
+        "as long as the engine)"
+    )
 
 
 def _is_expired(entry: Entry, now: float) -> bool:

@@ -17,7 +17,7 @@ class BlockingMemory:
     """The values that the tasks of a run share, by calls that block; see :class:`ClusterMemory` for those to await.
 
     >>> def count(word):
-    ...     memory = ax.cluster_memory().sync
+    ...     memory = ax.get_cluster_memory().sync
     ...     memory.put(word, len(word), namespace="lengths")
     ...     return memory.get(word, namespace="lengths")
     >>> async with ax.Engine() as engine:
@@ -72,18 +72,19 @@ class BlockingMemory:
 class ClusterMemory:
     """The values that the tasks of a run share by key: the same for all its workers, and for the driver.
 
-    Tasks get it by ``ax.cluster_memory()``, the driver by ``execution.cluster_memory`` (or ``engine.cluster_memory``,
-    with ``lifetime="engine"``). A value is stored as it is at the time of the call, and what ``get`` returns belongs to
-    the caller; arrays are passed without copies where the executor can, so that on Ray they cannot be written to.
+    Tasks get it by ``ax.get_cluster_memory()``, the driver by ``execution.cluster_memory``, or with
+    ``lifetime="engine"`` by ``engine.cluster_memory``. A value is stored as it is at the time of the call, and what
+    ``get`` returns belongs to the caller; arrays are passed without copies where the executor can, so that on Ray they
+    cannot be written to.
 
     >>> async def remember(number):
-    ...     memory = ax.cluster_memory()
+    ...     memory = ax.get_cluster_memory()
     ...     await memory.put(f"square of {number}", number**2)
+    ...     return number
     >>> async def recall(number):
-    ...     return await ax.cluster_memory().get(f"square of {number}")
-    >>> plan = ax.Plan.map(remember, [2, 3]).reduce(lambda _: [2, 3]).map(recall)
+    ...     return await ax.get_cluster_memory().get(f"square of {number}")
     >>> async with ax.Engine(executor="processes") as engine:
-    ...     (await engine.execute(plan)).value
+    ...     (await engine.execute(ax.Plan.map(remember, [2, 3]).then(recall))).value
     [4, 9]
 
     Parameters

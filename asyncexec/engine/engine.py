@@ -12,9 +12,11 @@ from weakref import WeakValueDictionary
 import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
+from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import memory_bytes
+from asyncexec.engine.run_memory import EngineMemory
 from asyncexec.engine.run_options import RunOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
 
     from asyncexec.backends.contract import Backend
+    from asyncexec.cluster_memory.handle import ClusterMemory
     from asyncexec.engine.result import Result
     from asyncexec.engine.run_options import AnyObserver
     from asyncexec.engine.run_scope import ScopeEntry
@@ -81,6 +84,9 @@ class Engine:
         Whether a stage waits until those it reads are complete, instead of starting chunk by chunk (the default).
     observers : iterable of Observer or callable
         Receive the events of every execution.
+    cluster_memory : MemorySettings or mapping, optional
+        Settings of the memory that tasks share: its ``quota``, its ``lifetime``, …; see
+        :class:`asyncexec.cluster_memory.MemorySettings`.
 
     Raises
     ------
@@ -100,6 +106,7 @@ class Engine:
         straggler: Rule | str | bool | None = None,
         barriers: bool | None = None,
         observers: Iterable[AnyObserver] = (),
+        cluster_memory: MemorySettings | Mapping[str, Any] | None = None,
     ) -> None:
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
         takes = option_names(executor) if executor_options else frozenset[str]()
@@ -111,6 +118,7 @@ class Engine:
         self._observers = tuple(as_observer(o) for o in observers)
         self._budget = AdmissionBudget(self._memory_bytes(memory), resources)
         self._history = DurationHistory()
+        self._memory = EngineMemory(MemorySettings.of(cluster_memory), self.backend)
         self.scope_entries: dict[str, ScopeEntry] = {}
         """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
         self._numbers = count(1)
@@ -175,6 +183,7 @@ class Engine:
                     self._tasks = None
                     with anyio.CancelScope(shield=True):
                         await self._stop_everything()
+                        await self._memory.close()
                     for values in tuple(self._kept.values()):
                         values.close()
         except BaseException as error:
@@ -246,6 +255,7 @@ class Engine:
             policies=policies,
             history=self._history,
             scope_entries=self.scope_entries,
+            memory=self._memory,
             fanout=Fanout((*self._observers, *map(as_observer, options.get("observers", ())))),
         )
         self._executions.add(execution)
@@ -279,6 +289,28 @@ class Engine:
             finally:
                 with anyio.CancelScope(shield=True):
                     await execution.stopped()
+
+    @property
+    def cluster_memory(self) -> ClusterMemory:
+        """The memory that the tasks of all runs share, with ``cluster_memory={"lifetime": "engine"}``.
+
+        >>> def double(_):
+        ...     return 2 * ax.get_cluster_memory().sync.get("number")
+        >>> async with ax.Engine(cluster_memory={"lifetime": "engine"}) as engine:
+        ...     await engine.cluster_memory.put("number", 21)
+        ...     (await engine.execute(ax.Plan.map(double, [0]))).value
+        [42]
+
+        Raises
+        ------
+        UsageError
+            If each run has a memory of its own; see :attr:`Execution.cluster_memory`.
+        EngineClosedError
+            If the engine is not open.
+        """
+        if self._tasks is None:
+            raise EngineClosedError("the engine is not open, and has no cluster memory")
+        return self._memory.of_engine
 
     def __repr__(self) -> str:
         state = "closed" if self._tasks is None else f"{len(self._executions)} executions running"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from anyio import to_thread
 
+from asyncexec.cluster_memory.inside import ENTRY
 from asyncexec.engine.preparation import Prepared, prepare
 from asyncexec.engine.result import Result
 from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
@@ -25,6 +26,8 @@ from asyncexec.scheduler.run import Run
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
+    from asyncexec.cluster_memory.handle import ClusterMemory
+    from asyncexec.engine.run_memory import EngineMemory
     from asyncexec.engine.run_scope import ScopeEntry
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
@@ -83,6 +86,7 @@ class Execution:
         fanout: Fanout,
         history: DurationHistory,
         scope_entries: Mapping[str, ScopeEntry],
+        memory: EngineMemory,
     ) -> None:
         self.plan = plan
         self.name = f"{plan.name}-{number}"
@@ -93,7 +97,8 @@ class Execution:
         self._policies = policies
         self._fanout = fanout
         self._history = history
-        self._scope_entries = scope_entries
+        self._memory = memory.of_run(self.run_identity.id)
+        self._scope_entries = {**scope_entries, ENTRY: self._memory.address}
         self._context = callers_context()
         self._ended = anyio.Event()
         self._cancelled = False
@@ -129,6 +134,11 @@ class Execution:
     def values(self) -> StageValues | None:
         """The values of the stages, once the run has succeeded."""
         return None if self._result is None else self._result.values
+
+    @property
+    def cluster_memory(self) -> ClusterMemory:
+        """The memory that the tasks of this run share; it goes with the run, unless the engine's runs share one."""
+        return self._memory.handle(str(self.plan.context.get("namespace") or ""))
 
     @property
     def progress(self) -> ExecutionProgress:
@@ -171,6 +181,7 @@ class Execution:
             # Files of observers are closed before the caller goes on, who may read them.
             try:
                 await self._fanout.finish(self.name)
+                await self._memory.close()
             finally:
                 self._ended.set()
 

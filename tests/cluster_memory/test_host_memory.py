@@ -208,7 +208,7 @@ def test_a_closed_space_takes_nothing_and_keeps_nothing(memory, tmp_path):
             memory.close_space("run")
             for call in (client.put, client.get, client.exists, client.delete):
                 extra = (LARGE, None) if call == client.put else ()
-                with pytest.raises(ClusterMemoryError, match=r"its run has ended .*lifetime="):
+                with pytest.raises(ClusterMemoryError, match=r"its run has ended .*lifetime"):
                     call("n", "key", *extra)
     assert files_in(tmp_path) == {"memory": 0, "disk": 0}
 
