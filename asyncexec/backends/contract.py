@@ -125,6 +125,8 @@ class Capabilities:
         About what one batch costs in addition to the work in it. Batches are made long enough for that to be small.
     worker_bytes : int or None
         Memory that one task may use on a worker, where it is known. Plans that are allowed more are refused.
+    budget_bytes : int or None
+        Memory that all tasks in flight may have together, where that is limited.
     resources : mapping of str to float
         Named resources that the system has in all; those of a stage must be among them.
     """
@@ -142,6 +144,7 @@ class Capabilities:
     native_retry: str = ""
     call_seconds: float = 0.0
     worker_bytes: int | None = None
+    budget_bytes: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
 
     @property

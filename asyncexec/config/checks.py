@@ -150,6 +150,14 @@ def environment(variables: Mapping[str, str] | None, where: str) -> dict[str, st
     return given
 
 
+def port(value: object, where: str) -> int:
+    """Return the number of a port."""
+    number = whole_number(value, where)
+    if number > 65_535:
+        raise OptionError(f"{where} must be a port, at most 65535, not {number}")
+    return number
+
+
 def flag(value: object, where: str) -> bool:
     """Return True or False."""
     if not isinstance(value, bool):
@@ -180,6 +188,7 @@ Share = Annotated[float, partial(amount, most=1)]
 Rate = Annotated[float, above_zero_or_infinite]
 """Above 0; infinity where there is no limit."""
 
+Port = Annotated[int, port]
 Seconds = Annotated[float, duration]
 Memory = Annotated[int | str, memory_bytes]
 """Bytes, or text such as ``"2GB"``; kept as bytes."""

@@ -73,7 +73,7 @@ class Engine:
         the engine's own takes precedence over them.
     memory : int or str, optional
         The projected memory that all tasks in flight may have together, in bytes (or ``"8GB"``). By default 80% of
-        this machine's memory for backends that run on it, and no limit for others.
+        this machine's memory for backends that run on it, and no limit for others; no more than a backend's own budget.
     resources : mapping of str to float, optional
         Named resources that stages may request (``{"gpus": 2}``), in addition to those that the backend declares.
     retry : Retry, int or bool, optional
@@ -340,8 +340,11 @@ class Engine:
     def _memory_bytes(self, memory: int | str | None) -> int | None:
         if memory is not None:
             return parse_bytes(memory, what="memory")
-        available = memory_bytes() if self.backend.capabilities.locality.on_this_host else None
-        return None if available is None else int(available * _MEMORY_SHARE)
+        capabilities = self.backend.capabilities
+        available = memory_bytes() if capabilities.locality.on_this_host else None
+        share = None if available is None else int(available * _MEMORY_SHARE)
+        limits = [limit for limit in (share, capabilities.budget_bytes) if limit is not None]
+        return min(limits, default=None)
 
 
 class _Streamer:

@@ -115,6 +115,37 @@ class MemoryLimit:
         self._now = wanted
 
 
+class MemoryGuard(MemoryMeter):
+    """A meter that keeps each attempt which it measures within its memory; for processes with other threads in them.
+
+    What the process has asked for and not touched when an attempt begins (stacks, pools) is added on top.
+
+    Parameters
+    ----------
+    allowed_bytes : int
+        What the process may hold during an attempt.
+    always : bool
+        As of :class:`MemoryMeter`.
+    """
+
+    def __init__(self, allowed_bytes: int, *, always: bool = False) -> None:
+        super().__init__(always=always)
+        self._allowed_bytes = allowed_bytes
+        self._limit = MemoryLimit(self) if sys.platform == "linux" else None
+
+    def start(self, *, saves: bool = False) -> None:
+        """Begin an attempt."""
+        super().start(saves=saves)
+        if self._limit is not None:
+            self._limit.set(self._allowed_bytes + self.reserved_bytes())
+
+    def peak_bytes(self) -> int:
+        """End the attempt, and return the most this process has held in it."""
+        if self._limit is not None:
+            self._limit.set(None)
+        return super().peak_bytes()
+
+
 def give_back_memory() -> None:
     """Hand freed memory that the allocator keeps back to the system, where the allocator can (glibc).
 

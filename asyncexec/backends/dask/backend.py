@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
@@ -12,6 +13,7 @@ from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.system import DaskSystem
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.errors import MissingExtraError
 from asyncexec.plan.locality import Locality
 
 NATIVE_RETRY = "what a dead worker ran is run elsewhere: off, each task is bound to its worker"
@@ -72,6 +74,10 @@ class DaskBackend(ClusterBackend):
         require_extra("dask", "dask", "distributed")
         if options.own and options.processes and options.encrypted:
             require_extra("dask", "cryptography")
+        if options.dashboard_port is not None and find_spec("bokeh") is None:
+            raise MissingExtraError(
+                "executor 'dask': dashboard_port needs bokeh, which is not installed. Install it: pip install bokeh"
+            )
         super().__init__(options, self.features)
 
 
@@ -87,6 +93,7 @@ def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
         measures_memory=options.kills,
         # A worker process that dies is noticed at once; a machine that vanishes, after Dask's ``worker-ttl``.
         loss_seconds=None if shared else (1.0 if options.own else 300.0),
+        budget_bytes=options.budget_bytes,
         worker_bytes=None if limit is None else limit // options.threads_each,
         resources=options.resource_amounts,
     )

@@ -167,7 +167,10 @@ def _parts(options: DaskOptions, directory: str) -> tuple[dict[str, Any], dict[s
     if options.processes:
         worker |= {"env": dict(options.env_vars or {}), "config": _CONFIG}
     # Without this, the scheduler would try a lost task on three more workers, and end each of them.
-    scheduler = every | {"port": 0, "allowed_failures": 0}
+    scheduler = every | {"port": options.scheduler_port or 0, "allowed_failures": 0}
+    if options.dashboard_port is not None:
+        address = f"127.0.0.1:{options.dashboard_port}"
+        scheduler |= {"dashboard": True, "dashboard_address": address}
     return (
         {"cls": dask.Scheduler, "options": scheduler},
         {"cls": dask.Nanny if options.processes else dask.Worker, "options": worker},

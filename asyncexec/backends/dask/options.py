@@ -13,6 +13,7 @@ from asyncexec.config.checks import (
     Count,
     EnvVars,
     Memory,
+    Port,
     Seconds,
     amount,
     amounts,
@@ -22,7 +23,10 @@ from asyncexec.errors import OptionError
 
 _SOURCES = ("cluster_address", "scheduler_file", "client", "cluster")
 _EXISTING = "cluster_address, scheduler_file, client or cluster"
-_OF_OWN_CLUSTERS = ("max_workers", "threads", "processes", "memory", "env_vars", "encrypted")
+_OF_OWN_CLUSTERS = (
+    *("max_workers", "threads", "processes", "memory", "env_vars", "encrypted"),
+    *("scheduler_port", "dashboard_port"),
+)
 
 
 def _client(value: object, where: str) -> object:
@@ -105,6 +109,12 @@ class DaskOptions:
     """Whether the worker of a running task that is cancelled is killed, with all it holds; its nanny starts another.
     Default: in single-threaded processes of our own. Otherwise such a task is given up, and does not save."""
 
+    scheduler_port: Port | None = None
+    """The port of the scheduler of a cluster of our own, on loopback; default: a free one."""
+
+    dashboard_port: Port | None = None
+    """The port of the dashboard of a cluster of our own, on loopback; default: there is none. It needs Bokeh."""
+
     encrypted: bool = True
     """Whether the parts of a cluster of our own speak TLS, so that nobody else on this machine can join it."""
 
@@ -159,6 +169,12 @@ class DaskOptions:
         return bytes_of(self.memory)
 
     @property
+    def budget_bytes(self) -> int | None:
+        """The memory that all workers of a local cluster may have together, where each is limited."""
+        most = self.workers if self.scale_range is None else self.scale_range[1]
+        return None if self.memory_bytes is None else self.memory_bytes * most
+
+    @property
     def scale_range(self) -> tuple[int, int] | None:
         """The bounds of the number of workers; None if it is fixed."""
         if isinstance(self.adaptive, bool):
@@ -196,6 +212,10 @@ def _check_own(options: DaskOptions) -> None:
         raise OptionError(
             "executor 'dask': memory and env_vars are for worker processes; with processes=False tasks run in this "
             "process. Leave them out, or let processes be True"
+        )
+    if not options.processes and options.scheduler_port is not None:
+        raise OptionError(
+            "executor 'dask': scheduler_port needs worker processes: threads of this process use no port"
         )
     if options.slots % options.threads_each:
         raise OptionError(

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.named_resources import declared_resources
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.pool_backend import PoolBackend
 from asyncexec.backends.processes.options import ProcessesOptions
@@ -58,13 +59,17 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The capabilities; stages may request as many ``cpus`` as there are workers."""
+        """The capabilities; stages may request as many ``cpus`` as there are workers, and what the options say."""
+        limit = self._options.limit_bytes
         return replace(
             self.features,
             guarantees_memory=self._options.memory_limit is not None,
-            worker_bytes=self._options.limit_bytes,
+            worker_bytes=limit,
+            budget_bytes=None if limit is None else limit * self._size,
             batch_limit=min(MOST_JOBS, self._options.max_tasks_per_worker or MOST_JOBS),
-            resources={"cpus": float(self._size)},
+            resources=declared_resources(
+                cpus=self._size, gpus=self._options.gpus, named=self._options.resources
+            ),
         )
 
     @property

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from asyncexec.backends.contract import StageProgram
+from asyncexec.backends.named_resources import NamedResources
 from asyncexec.backends.option_fields import check_options
-from asyncexec.config.checks import Count, EnvVars, Seconds, bytes_of, memory_bytes
+from asyncexec.config.checks import Amount, Count, EnvVars, Seconds, bytes_of, memory_bytes
 from asyncexec.errors import OptionError
 
 ALLOWED = "allowed"
@@ -34,6 +35,12 @@ class ProcessesOptions:
     memory_limit: Annotated[int | str, _limit] | None = None
     """How much memory a worker may hold (``2_000_000_000`` or ``"2GB"``), or ``"allowed"`` for what each stage says its
     tasks may hold. A task that asks for more gets a ``MemoryError``. Linux only."""
+
+    gpus: Amount | None = None
+    """What stages may request under this name, in all; a task that has one is not bound to a device."""
+
+    resources: NamedResources | None = None
+    """The same for other names (``{"licence": 2}``)."""
 
     env_vars: EnvVars | None = field(default=None, repr=False)
     """Environment variables of the workers, beside the driver's. Workers run single-threaded libraries

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from importlib.util import find_spec
 from typing import ClassVar
 
 import anyio
@@ -27,7 +28,7 @@ from asyncexec.backends.ray.session import (
     release_connection,
 )
 from asyncexec.backends.ray.tasks import RayTasks, check_ray_workers, classify_error
-from asyncexec.errors import ResourceError
+from asyncexec.errors import MissingExtraError, ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import describe
@@ -70,6 +71,11 @@ class RayBackend(CallsBackend):
     @takes_options(RayOptions)
     def __init__(self, options: RayOptions) -> None:
         require_extra("ray")
+        if options.dashboard_port is not None and find_spec("aiohttp_cors") is None:
+            raise MissingExtraError(
+                "executor 'ray': dashboard_port needs more of Ray than is installed. Install it: "
+                'pip install "ray[default]"'
+            )
         super().__init__(RaySystem(options, self.features))
 
 
@@ -80,7 +86,10 @@ class RaySystem:
         self.capabilities = replace(
             features,
             locality=_locality(here=options.address is None),
-            worker_bytes=options.memory_bytes,
+            guarantees_memory=options.limits,
+            worker_bytes=options.most_task_bytes,
+            budget_bytes=options.memory_bytes,
+            batch_limit=1 if options.max_tasks_per_worker else features.batch_limit,
         )
         self.slots = options.max_workers or 1
         self._options = options
@@ -116,18 +125,20 @@ class RaySystem:
             return
         session, nodes = self._session, self._session.nodes
         self._nodes, self._refreshed_at = nodes, time.monotonic()
-        self.slots = self._options.max_workers or max(1, int(nodes.total("CPU")))
+        resources = self._options.left_for_tasks(nodes.named)
+        self.slots = self._options.max_workers or max(1, int(resources["cpus"]))
         self.capabilities = replace(
-            self._features,
+            self.capabilities,
             locality=_locality(here=session.local),
             # A worker that dies is noticed at once; a machine that dies, by Ray's health checks.
             loss_seconds=self._features.loss_seconds if session.local else 60.0,
-            worker_bytes=self._options.memory_bytes or int(nodes.largest("memory")) or None,
-            resources=nodes.named,
+            worker_bytes=self._options.most_task_bytes or int(nodes.largest("memory")) or None,
+            resources=resources,
         )
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
-        request = resource_request(batch.program, memory_bytes=self._options.memory_bytes or 0)
+        share = self._options.task_bytes(self.slots)
+        request = resource_request(batch.program, memory_bytes=share)
         if time.monotonic() - self._refreshed_at > REFRESH_SECONDS or not self._nodes.fit(request):
             await self._refresh_nodes()
         if not self._nodes.fit(request):

@@ -17,7 +17,6 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.errors import BackendError
 
@@ -128,13 +127,17 @@ def connect_ray(options: RayOptions) -> Connection:
 def _local_options(options: RayOptions, directory: Path) -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "address": "local",  # This overrides RAY_ADDRESS.
-        "num_cpus": usable_cores() if options.cpus is None else options.cpus,
+        "num_cpus": options.own_cpus,
         "num_gpus": options.gpus,
         "resources": dict(options.resources or {}) or None,
         "object_store_memory": options.object_store_bytes or OBJECT_STORE_BYTES,
-        "include_dashboard": False,
+        "include_dashboard": options.dashboard_port is not None,
         "_node_ip_address": LOOPBACK,
     }
+    if options.dashboard_port is not None:
+        arguments |= {"dashboard_host": LOOPBACK, "dashboard_port": options.dashboard_port}
+    if options.memory_bytes is not None:
+        arguments["_memory"] = options.memory_bytes
     if len(str(directory)) <= _LONGEST_DIRECTORY:
         arguments["_temp_dir"] = str(directory)
     return arguments

@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.named_resources import NamedResources
 from asyncexec.backends.option_fields import check_options
+from asyncexec.backends.ray.actor_options import ActorOptions, actor_options, check_place
 from asyncexec.config.checks import (
     Count,
     CountFromZero,
@@ -15,16 +18,17 @@ from asyncexec.config.checks import (
     Memory,
     Place,
     Places,
+    Port,
     Texts,
-    amounts,
     bytes_of,
+    mapping,
     memory_bytes,
 )
 from asyncexec.errors import OptionError
 
 # The minimum that Ray accepts.
 LEAST_OBJECT_STORE_BYTES = 80_000_000
-_NOT_CUSTOM = frozenset({"cpus", "gpus", "CPU", "GPU", "memory", "object_store_memory"})
+_OF_A_START = ("object_store_memory", "dashboard_port")
 
 
 def _address(value: object, where: str) -> str:
@@ -39,22 +43,21 @@ def _address(value: object, where: str) -> str:
     return value
 
 
-def _resources(value: object, where: str) -> dict[str, float]:
-    given = amounts(value, where, above_zero=True)
-    for name in given:
-        if name in _NOT_CUSTOM:
-            raise OptionError(
-                f"{where}: {name!r} is not a custom resource; there are the options "
-                f"cpus, gpus, memory and object_store_memory"
-            )
-    return given
-
-
 def _object_store(value: float | str, where: str) -> int:
     size = memory_bytes(value, where)
     if size is None or size < LEAST_OBJECT_STORE_BYTES:
         raise OptionError(f"{where} must be at least 80MB, not {value!r}")
     return size
+
+
+def _conda(value: object, where: str) -> str | dict[str, Any]:
+    if isinstance(value, str) and value:
+        return value
+    if not isinstance(value, Mapping):
+        raise OptionError(
+            f"{where} must be the name of an environment, a file or what such a file holds, not {value!r}"
+        )
+    return mapping(value, where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,11 +80,19 @@ class RayOptions:
     """The same of GPUs; default: those Ray finds."""
 
     memory: Memory | None = None
-    """What one task may use (``"2GB"``). Reserved for it where its stage does not say; plans that allow more are
-    refused. Default: what the largest node has."""
+    """The same of memory (``"8GB"``), and the most that all tasks in flight are given together. Tasks whose stage does
+    not say get equal shares. A task that asks for more than it was given gets a ``MemoryError`` (on Linux)."""
 
-    resources: Annotated[Mapping[str, float], _resources] | None = None
+    task_memory: Memory | None = None
+    """What one task may use (``"2GB"``), where its stage does not say; plans that allow more are refused. Limits tasks
+    as ``memory`` does. Default: an equal share of ``memory``."""
+
+    resources: NamedResources | None = None
     """The same of custom resources (``{"licence": 2}``)."""
+
+    cluster_memory_actor: Annotated[ActorOptions | Mapping[str, Any], actor_options] | None = None
+    """The actor that holds cluster memory: ``name`` (``RayClusterMemoryActor``), ``num_cpus`` (1) and ``resources``
+    that it takes of the cluster, ``max_concurrency`` (1000)."""
 
     object_store_memory: Annotated[int | str, _object_store] | None = None
     """Of a Ray that is started here; default: 512 MiB, beyond which Ray spills to disk."""
@@ -91,6 +102,12 @@ class RayOptions:
 
     pip: Texts | None = None
     """Packages to install for tasks."""
+
+    conda: Annotated[str | Mapping[str, Any], _conda] | None = None
+    """A conda environment for tasks, instead of ``pip``."""
+
+    runtime_env_config: Annotated[Mapping[str, Any], mapping] | None = None
+    """What Ray calls ``config`` of a runtime environment (``{"setup_timeout_seconds": 600}``)."""
 
     working_dir: Place | None = None
     """A directory to send to the workers, in which tasks run."""
@@ -104,17 +121,32 @@ class RayOptions:
     max_calls: Count | None = None
     """After how many batches a worker process is replaced, for tasks that leak."""
 
+    max_tasks_per_worker: Count | None = None
+    """After how many tasks a worker process is replaced; each task is then a call of its own."""
+
+    dashboard_port: Port | None = None
+    """The port of Ray's dashboard, which is started on loopback; default: there is none. It needs ``ray[default]``."""
+
     def __post_init__(self) -> None:
         check_options(self, executor="ray")
         if self.cluster_address is None and (found := os.environ.get("RAY_ADDRESS")):
             # As Ray itself does; inside a Ray job it is set.
             address = _address(found, "executor 'ray': cluster_address")
             object.__setattr__(self, "cluster_address", address)
-        if self.object_store_memory is not None and self.address is not None:
+        for name in _OF_A_START:
+            if getattr(self, name) is not None and self.address is not None:
+                raise OptionError(
+                    f"executor 'ray': {name} is for a Ray that is started here; the cluster at "
+                    f"cluster_address has its own"
+                )
+        if self.conda is not None and self.pip is not None:
+            raise OptionError("executor 'ray': only one of pip and conda can be given")
+        if self.max_calls is not None and self.max_tasks_per_worker is not None:
             raise OptionError(
-                "executor 'ray': object_store_memory is for a Ray that is started here; the cluster at "
-                "cluster_address has its own"
+                "executor 'ray': only one of max_calls and max_tasks_per_worker can be given"
             )
+        if self.actor is not None and self.address is None:
+            check_place(self.actor, self.own_resources, cluster="the Ray that is started for it")
 
     @property
     def address(self) -> str | None:
@@ -122,9 +154,53 @@ class RayOptions:
         return None if self.cluster_address == "local" else self.cluster_address
 
     @property
+    def actor(self) -> ActorOptions | None:
+        """The actor that holds cluster memory, where its options were given."""
+        return (
+            None
+            if self.cluster_memory_actor is None
+            else actor_options(self.cluster_memory_actor, "")
+        )
+
+    @property
+    def own_cpus(self) -> int:
+        """The CPUs of a Ray that is started here."""
+        return usable_cores() if self.cpus is None else self.cpus
+
+    @property
+    def own_resources(self) -> dict[str, float]:
+        """The resources of a Ray that is started here, by the names of asyncexec; GPUs as far as they are given."""
+        return {
+            "cpus": float(self.own_cpus),
+            "gpus": float(self.gpus or 0),
+            **(self.resources or {}),
+        }
+
+    def left_for_tasks(self, has: Mapping[str, float]) -> dict[str, float]:
+        """Return the resources of a cluster without what the actor takes."""
+        takes = {} if self.actor is None else self.actor.takes
+        return {name: max(0.0, amount - takes.get(name, 0.0)) for name, amount in has.items()}
+
+    @property
     def memory_bytes(self) -> int | None:
-        """The memory that one task may use, in bytes."""
+        """The memory that all tasks in flight may have together, in bytes."""
         return bytes_of(self.memory)
+
+    @property
+    def limits(self) -> bool:
+        """True if each task is kept within its memory."""
+        return self.memory is not None or self.task_memory is not None
+
+    @property
+    def most_task_bytes(self) -> int | None:
+        """The memory that one task may be allowed at most; None if it is not said."""
+        return self.memory_bytes if self.task_memory is None else bytes_of(self.task_memory)
+
+    def task_bytes(self, slots: int) -> int:
+        """Return the memory of a task whose stage does not say, where so many run at once; 0 if it is not said."""
+        if self.task_memory is not None:
+            return bytes_of(self.task_memory) or 0
+        return (self.memory_bytes or 0) // slots
 
     @property
     def object_store_bytes(self) -> int | None:
@@ -136,6 +212,11 @@ class RayOptions:
         """The resources that a running Ray must have in total, by the names of asyncexec."""
         named = {"cpus": self.cpus, "gpus": self.gpus, **(self.resources or {})}
         return {name: float(amount) for name, amount in named.items() if amount}
+
+    @property
+    def calls_per_worker(self) -> int | None:
+        """After how many calls a worker process is replaced."""
+        return self.max_calls or self.max_tasks_per_worker
 
     @property
     def runtime_env(self) -> dict[str, Any]:
@@ -150,6 +231,10 @@ class RayOptions:
             env["env_vars"] = dict(self.env_vars)
         if self.pip is not None:
             env["pip"] = list(self.pip)
+        if self.conda is not None:
+            env["conda"] = self.conda
+        if self.runtime_env_config is not None:
+            env["config"] = dict(self.runtime_env_config)
         return env | {name: value for name, value in self._sent.items() if _is_fetched(value)}
 
     @property

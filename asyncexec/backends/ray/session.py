@@ -10,6 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import Any
 
+from asyncexec.backends.ray.actor_options import check_place
 from asyncexec.backends.ray.connection import (
     Connection,
     connect_ray,
@@ -19,6 +20,7 @@ from asyncexec.backends.ray.connection import (
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.resources import Nodes
 from asyncexec.errors import OptionError, ResourceError
+from asyncexec.plan.memory import format_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +121,7 @@ def _check_compatible(options: RayOptions) -> None:
         )
     refused = {
         "object_store_memory": options.object_store_bytes,
+        "dashboard_port": options.dashboard_port,
         "log_to_driver": options.log_to_driver,
         **{
             name: [part for part in _listed(value) if "://" not in str(part)]
@@ -145,3 +148,11 @@ def _check_resources(options: RayOptions, nodes: Nodes) -> None:
                 f"executor 'ray': {amount:g} of resource {name!r} is wanted, and the Ray cluster that "
                 f"runs has {has:g}. Ask for less, or start Ray with more"
             )
+    has = int(nodes.total("memory"))
+    if options.memory_bytes is not None and options.memory_bytes > has:
+        raise ResourceError(
+            f"executor 'ray': {format_bytes(options.memory_bytes)} of memory are wanted, and the Ray cluster that runs "
+            f"has {format_bytes(has)}. Ask for less, or start Ray with more"
+        )
+    if options.actor is not None:
+        check_place(options.actor, nodes.named, cluster="the Ray cluster")

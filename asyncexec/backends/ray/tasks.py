@@ -82,7 +82,7 @@ class RayTasks:
         stream: Any = None
         # Without its stream a call could not be killed, so submitting is not cancelled.
         with anyio.CancelScope(shield=True):
-            stream = await self._submit(call, record, self._function(request))
+            stream = await self._submit(call, record, request)
         try:
             async for frame in stream:
                 yield await frame
@@ -90,14 +90,17 @@ class RayTasks:
             await _kill(stream, record, self._kills)
             raise
 
-    async def _submit(self, call: RemoteBatch, record: str | None, function: Any) -> Any:
+    async def _submit(self, call: RemoteBatch, record: str | None, request: ResourceRequest) -> Any:
         import ray
 
         if not ray.is_initialized():
             raise BackendError(SHUT_DOWN)  # Otherwise Ray would start another by itself.
+        function = self._function(request)
+        limits = self._options is not None and self._options.limits
+        allowed = request.memory_bytes if limits else 0
         if self._thread is not None and _is_large(call):
-            return await self._thread.run(partial(function.remote, call, record))
-        return function.remote(call, record)
+            return await self._thread.run(partial(function.remote, call, record, allowed))
+        return function.remote(call, record, allowed)
 
     def plain(self, function: Any) -> Any:
         """Return a Ray function that takes no resources, and runs on a worker like those of tasks."""
@@ -117,8 +120,8 @@ class RayTasks:
             import ray
 
             options = {**request.options, **self._environment}
-            if self._options is not None and self._options.max_calls is not None:
-                options["max_calls"] = self._options.max_calls
+            if self._options is not None and self._options.calls_per_worker is not None:
+                options["max_calls"] = self._options.calls_per_worker
             decorate = ray.remote(num_returns="streaming", max_retries=0, **options)
             function = self._functions[request] = decorate(worker_side.frames)
         return function

@@ -12,20 +12,21 @@ from functools import cache
 from importlib.metadata import version as version_of
 
 from asyncexec.backends.ray.attempt_file import AttemptFile
-from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.memory import MemoryGuard, MemoryMeter
 from asyncexec.worker.remote_batch import RemoteBatch
 
 GATHER_SECONDS = 0.02
 
 
-def frames(call: RemoteBatch, record_path: str | None) -> Iterator[bytes]:
+def frames(call: RemoteBatch, record_path: str | None, allowed_bytes: int = 0) -> Iterator[bytes]:
     """Run the attempts of ``call``, and yield reports as bytes: ``NEEDS_PROGRAM``, or see ``codec.decode_reports``.
 
-    ``record_path`` is the file for the attempt that runs, if the driver can read it.
+    ``record_path`` is the file for the attempt that runs, if the driver can read it. An attempt is kept within
+    ``allowed_bytes``, if there are any.
     """
     yield from call.frames(
         gather_seconds=GATHER_SECONDS,
-        meter=_meter(),
+        meter=MemoryGuard(allowed_bytes, always=True) if allowed_bytes else _meter(),
         marks=AttemptFile.create(record_path),
         held=True,
     )

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.cores import usable_cores
+from asyncexec.backends.named_resources import declared_resources
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.pool_backend import PoolBackend
 from asyncexec.backends.report_stream import ReportStream
@@ -43,8 +44,13 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
 
     @property
     def capabilities(self) -> Capabilities:
-        """The capabilities; stages may request as many ``cpus`` as tasks run at once."""
-        return replace(self.features, resources={"cpus": float(self._size)})
+        """The capabilities; stages may request as many ``cpus`` as tasks run at once, and what the options say."""
+        return replace(
+            self.features,
+            resources=declared_resources(
+                cpus=self._size, gpus=self._options.gpus, named=self._options.resources
+            ),
+        )
 
     @property
     def abandoned(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from asyncexec.backends.named_resources import NamedResources
 from asyncexec.backends.option_fields import check_options
-from asyncexec.config.checks import Count, CountFromZero, Seconds
+from asyncexec.config.checks import Amount, Count, CountFromZero, Seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +15,12 @@ class ThreadsOptions:
 
     max_workers: Count | None = None
     """How many tasks run at once; default: the cores this process may use."""
+
+    gpus: Amount | None = None
+    """What stages may request under this name, in all; a task that has one is not bound to a device."""
+
+    resources: NamedResources | None = None
+    """The same for other names (``{"licence": 2}``)."""
 
     max_abandoned: CountFromZero | None = None
     """How many threads that were given up are replaced at a time; beyond it each takes a slot with it until it ends.

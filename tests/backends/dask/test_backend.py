@@ -35,6 +35,9 @@ from asyncexec.plan.locality import Locality
         ({"cluster": 5}, "cluster"),
         ({"client": 5}, "client"),
         ({"security": object()}, "security"),
+        ({"scheduler_port": 70_000}, "scheduler_port must be a port"),
+        ({"processes": False, "scheduler_port": 8786}, "scheduler_port needs worker processes"),
+        ({"cluster_address": "tcp://here:1", "dashboard_port": 8787}, "dashboard_port"),
     ],
 )
 def test_wrong_options_are_refused_by_name(options, word):
@@ -53,6 +56,7 @@ def test_what_it_can_do_follows_from_its_options():
     assert (
         DaskBackend(max_workers=4, threads=2, memory="1GB").capabilities.worker_bytes == 5 * 10**8
     )
+    assert DaskBackend(max_workers=4, memory="1GB").capabilities.budget_bytes == 4 * 10**9
     requested = DaskBackend(cpus=3, gpus=1, resources={"licence": 2}).capabilities.resources
     assert requested == {"cpus": 3, "gpus": 1, "licence": 2}
 

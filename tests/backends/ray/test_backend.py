@@ -14,14 +14,16 @@ import pytest
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import AttemptSpec, StageProgram, Started
 from asyncexec.backends.ray import RayBackend
+from asyncexec.backends.ray.actor_options import ActorOptions
 from asyncexec.backends.ray.attempt_file import AttemptFile, AttemptFiles
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.pending_kills import PendingKills, until_gone
 from asyncexec.backends.ray.resources import Nodes, ResourceRequest, resource_request
+from asyncexec.backends.ray.session import _check_resources
 from asyncexec.backends.ray.tasks import MAX_RESUBMISSIONS, RayTasks
 from asyncexec.backends.ray.worker_side import frames
 from asyncexec.backends.registry import make_backend
-from asyncexec.errors import MissingExtraError, OptionError
+from asyncexec.errors import MissingExtraError, OptionError, ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.codec import decode_reports
@@ -61,7 +63,18 @@ def reports_of(call, record=None):
         ({"max_workers": 0}, "max_workers must be"),
         ({"max_calls": 0}, "max_calls must be"),
         ({"memory": "much"}, "memory='much' is not a size"),
-        ({"resources": {"gpus": 1}}, "'gpus' is not a custom resource"),
+        ({"task_memory": 0}, "task_memory must be above 0"),
+        ({"dashboard_port": 70_000}, "dashboard_port must be a port"),
+        ({"dashboard_port": 8265, "cluster_address": "head:6379"}, "started here"),
+        ({"conda": 3}, "conda must be the name of an environment"),
+        ({"conda": "env", "pip": ["x"]}, "only one of pip and conda"),
+        ({"max_calls": 1, "max_tasks_per_worker": 1}, "only one of max_calls and max_tasks"),
+        ({"cluster_memory_actor": "name"}, "cluster_memory_actor must map names to values"),
+        ({"cluster_memory_actor": {"nam": "x"}}, "there is no 'nam' in .*did you mean 'name'"),
+        ({"cluster_memory_actor": {"name": ""}}, "cluster_memory_actor.name must be text"),
+        ({"cluster_memory_actor": {"num_cpus": -1}}, "cluster_memory_actor.num_cpus must be"),
+        ({"cluster_memory_actor": {"max_concurrency": 0}}, "max_concurrency must be a whole"),
+        ({"resources": {"gpus": 1}}, "'gpus' is not a custom resource; give CPUs"),
         ({"resources": {"wheel": 0}}, r"resources\['wheel'\] must be a number above 0"),
         ({"object_store_memory": "1MB"}, "at least 80MB"),
         ({"object_store_memory": "1GB", "cluster_address": "head:6379"}, "started here"),
@@ -80,11 +93,66 @@ def test_an_option_that_cannot_be_is_refused_with_what_it_should_be(options, com
 
 @needs_ray
 def test_what_is_known_without_a_ray_is_what_the_options_say():
-    backend = RayBackend(memory="2GB", max_workers=7)
+    backend = RayBackend(task_memory="2GB", memory="8GB", max_workers=7)
     assert backend.slots == 7
     assert backend.capabilities.worker_bytes == 2_000_000_000
+    assert backend.capabilities.budget_bytes == 8_000_000_000
+    assert backend.capabilities.guarantees_memory
     assert backend.capabilities.locality is Locality.SAME_HOST
     assert not _here(RayBackend(cluster_address="head:6379"))
+
+
+def test_a_task_whose_stage_says_nothing_has_an_equal_share_of_the_memory():
+    assert RayOptions(memory="8GB").task_bytes(4) == 2_000_000_000
+    assert RayOptions(memory="8GB", task_memory="1GB").task_bytes(4) == 1_000_000_000
+    assert RayOptions().task_bytes(4) == 0
+    assert not RayOptions().limits
+
+
+def test_the_options_of_the_actor_that_are_left_out_have_defaults():
+    actor = RayOptions(cpus=2, cluster_memory_actor={"name": "store"}).actor
+    assert actor == ActorOptions(name="store", num_cpus=1, max_concurrency=1000)
+    assert ActorOptions().name == "RayClusterMemoryActor"
+
+
+@pytest.mark.parametrize(
+    "actor, complaint",
+    [
+        (
+            {"resources": {"hamster_wheel": 1}},
+            r"asks for 1 of resource 'hamster_wheel', and the Ray that is started .* did you mean 'hamster_wheels'\?",
+        ),
+        ({"resources": {"hamster_wheels": 7}}, "asks for 7 of .* has 6$"),
+        ({"resources": {"licence": 1}}, "has none of that name. It has .*6 of 'hamster_wheels'"),
+        ({"num_cpus": 3}, "asks for 3 of resource 'cpus', and .* has 2"),
+        ({"num_cpus": 2}, "takes 2 of 2 CPUs .*leaves none for tasks"),
+    ],
+)
+def test_an_actor_that_has_no_place_is_refused_before_anything_starts(actor, complaint):
+    with pytest.raises(ResourceError, match=complaint):
+        RayOptions(cpus=2, resources={"hamster_wheels": 6}, cluster_memory_actor=actor)
+
+
+def test_the_place_of_an_actor_on_a_cluster_that_runs_is_checked_when_it_is_known():
+    wrong = {"cluster_memory_actor": {"resources": {"wheel": 1}}}
+    options = RayOptions(cluster_address="head:6379", **wrong)
+    with pytest.raises(
+        ResourceError, match="the Ray cluster has none of that name: did you mean 'wheels'"
+    ):
+        _check_resources(options, nodes({"CPU": 4.0, "wheels": 2.0}))
+
+
+def test_what_the_actor_takes_is_not_there_for_tasks():
+    actor = {"num_cpus": 1, "resources": {"wheels": 2}}
+    options = RayOptions(cpus=2, resources={"wheels": 6}, cluster_memory_actor=actor)
+    left = options.left_for_tasks({"cpus": 2.0, "gpus": 1.0, "wheels": 6.0})
+    assert left == {"cpus": 1.0, "gpus": 1.0, "wheels": 4.0}
+
+
+def test_a_cluster_with_less_memory_than_wanted_is_refused():
+    options = RayOptions(cluster_address="head:6379", memory="8GB")
+    with pytest.raises(ResourceError, match=r"8.0 GB of memory are wanted, .* has 1.0 GB"):
+        _check_resources(options, nodes({"CPU": 4.0, "memory": 1e9}))
 
 
 @needs_ray

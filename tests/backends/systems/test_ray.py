@@ -168,9 +168,9 @@ async def test_what_a_stage_asks_for_reaches_ray(lent_ray):
 
 
 async def test_memory_is_what_one_task_may_use(lent_ray):
-    async with RayBackend(memory="2GB") as backend:
+    async with RayBackend(task_memory="2GB") as backend:
         assert backend.capabilities.worker_bytes == 2_000_000_000
-    async with ax.Engine(RayBackend(memory="200MB")) as engine:
+    async with ax.Engine(RayBackend(task_memory="200MB")) as engine:
         (given,) = (await engine.execute(ax.Plan.map(assigned, [0]))).value
     assert given["memory"] == pytest.approx(200e6, rel=0.01)
 
