@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from asyncexec.plan import Plan as Plan
     from asyncexec.policies.retry import Retry as Retry
     from asyncexec.policies.timeout import Timeout as Timeout
+    from asyncexec.runs import RunStore as RunStore
     from asyncexec.worker.task_context import (
         RunContext as RunContext,
         get_run_context as get_run_context,
@@ -48,6 +49,7 @@ else:
             "Result": "engine",
             "Retry": "policies.retry",
             "RunContext": "worker.task_context",
+            "RunStore": "runs",
             "Spec": "array.spec",
             "StageResult": "engine",
             "Summary": "observers",

@@ -25,7 +25,9 @@
     │   ├── WorkDirError
     │   ├── TargetExistsError
     │   ├── ArtifactNotFoundError (also FileNotFoundError)
-    │   └── OutOfSpaceError
+    │   ├── OutOfSpaceError
+    │   └── RunStoreError               the database of the records of runs does not work
+    │       └── RunNotFoundError (also KeyError)
     ├── SerializationError (TypeError)  a function, item or value cannot travel to or from a worker
     ├── ChunkMismatchError (ValueError)  a kernel returned another block than its stage declares
     ├── ExecutionError (RuntimeError)   the run failed
@@ -81,6 +83,8 @@ __all__ = [
     "RelationError",
     "ResourceError",
     "RetryBudgetError",
+    "RunNotFoundError",
+    "RunStoreError",
     "RunningLoopError",
     "SerializationError",
     "SettingsError",
@@ -222,6 +226,16 @@ class ArtifactNotFoundError(StorageError, FileNotFoundError):
 
 class OutOfSpaceError(StorageError):
     """The disk (or quota) under an array is full."""
+
+
+class RunStoreError(StorageError):
+    """The database of the records of runs cannot be reached, or refuses what it is asked to do."""
+
+
+class RunNotFoundError(RunStoreError, KeyError):
+    """No record of a run goes by that name or id."""
+
+    __str__ = Exception.__str__  # KeyError quotes its message.
 
 
 class SerializationError(AsyncexecError, TypeError):

@@ -14,6 +14,7 @@ from asyncexec.cli.executors import executors
 from asyncexec.cli.exit_codes import EXIT_INTERRUPTED
 from asyncexec.cli.invocation import Invocation
 from asyncexec.cli.lambda_package import package
+from asyncexec.cli.runs import delete_runs, list_runs, show_run
 from asyncexec.cli.simulate import simulate
 
 
@@ -52,7 +53,22 @@ def application() -> typer.Typer:
     functions.callback(invoke_without_command=True)(_group)
     functions.command()(package)
     commands.add_typer(functions, name="lambda")
+    commands.add_typer(_runs(), name="runs")
     return commands
+
+
+def _runs() -> typer.Typer:
+    runs = typer.Typer()
+    runs.callback(invoke_without_command=True)(_records)
+    runs.command("list")(list_runs)
+    runs.command("show")(show_run)
+    runs.command("delete")(delete_runs)
+    return runs
+
+
+def _records(context: typer.Context) -> None:
+    """List, show and delete records of runs."""
+    _help_alone(context)
 
 
 def _group(context: typer.Context) -> None:

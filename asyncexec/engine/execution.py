@@ -180,7 +180,8 @@ class Execution:
             self._send(self._last_event())
             # Files of observers are closed before the caller goes on, who may read them.
             try:
-                await self._fanout.finish(self.name)
+                value = None if self._result is None else self._result.value
+                await self._fanout.finish(self.name, value, self._error)
                 await self._memory.close()
             finally:
                 self._ended.set()
@@ -283,6 +284,7 @@ class Execution:
             plan_started,
             self.plan,
             self.name,
+            run=self.run_identity,
             executor=self._backend.capabilities.name,
             slots=self._backend.slots,
         )

@@ -9,12 +9,13 @@ from asyncexec.events.records import PlanStarted, StageFigures
 from asyncexec.scheduler.late_stages import read_figures
 
 if TYPE_CHECKING:
+    from asyncexec.engine.run_scope import RunIdentity
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage
 
 
 def plan_started(
-    plan: Plan, execution: str, *, executor: str, slots: int, details: bool
+    plan: Plan, execution: str, *, run: RunIdentity, executor: str, slots: int, details: bool
 ) -> PlanStarted:
     """Return the ``PlanStarted`` of ``plan``.
 
@@ -29,6 +30,10 @@ def plan_started(
         executor=executor,
         slots=slots,
         stages=tuple(_figures(stage, details=details) for stage in plan.stages),
+        run_id=run.id,
+        run_name=run.name,
+        workflow=str(plan.context.get("workflow", "")),
+        namespace=str(plan.context.get("namespace", "")),
     )
 
 

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio import to_thread
 
 from asyncexec.errors import OptionError
-from asyncexec.events.observer import FinishingObserver, Observer, wants_plan_details
+from asyncexec.events.observer import (
+    FinishingObserver,
+    Observer,
+    RecordingObserver,
+    wants_plan_details,
+)
 
 if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
@@ -80,14 +86,21 @@ class Fanout:
                 logger.exception("observer %r failed and is dropped; the run goes on", observer)
                 self._observers.remove(observer)
 
-    async def finish(self, execution: str) -> None:
-        """Call ``finish`` of each observer that has one, in a thread and with a time-out."""
+    async def finish(self, execution: str, value: Any, error: BaseException | None) -> None:
+        """Call ``finish`` of each observer that has one, in a thread, then await ``record``; each with a time-out."""
         for observer in self._observers:
-            if not isinstance(observer, FinishingObserver):
-                continue
-            try:
-                # Shielded: the files of a cancelled run are closed too.
-                with anyio.fail_after(_FINISH_SECONDS, shield=True):
-                    await to_thread.run_sync(observer.finish, execution, abandon_on_cancel=True)
-            except Exception:
-                logger.exception("observer %r did not finish", observer)
+            if isinstance(observer, FinishingObserver):
+                finish = partial(observer.finish, execution)
+                await _within_time(to_thread.run_sync(finish, abandon_on_cancel=True), observer)
+        for observer in self._observers:
+            if isinstance(observer, RecordingObserver):
+                await _within_time(observer.record(execution, value, error), observer)
+
+
+async def _within_time(awaited: Awaitable[None], observer: Observer) -> None:
+    try:
+        # Shielded: the files of a cancelled run are closed too.
+        with anyio.fail_after(_FINISH_SECONDS, shield=True):
+            await awaited
+    except Exception:
+        logger.exception("observer %r did not finish", observer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
@@ -36,6 +36,18 @@ class FinishingObserver(Observer, Protocol):
 
     def finish(self, execution: str) -> None:
         """Close what is open for ``execution``; called once, in a worker thread, after its last event. It may block."""
+        ...
+
+
+@runtime_checkable
+class RecordingObserver(Observer, Protocol):
+    """An observer that keeps results of runs, in a database, say.
+
+    The run returns only after ``record`` has, which is awaited on the event loop.
+    """
+
+    async def record(self, execution: str, value: Any, error: BaseException | None) -> None:
+        """Keep the end of ``execution``: its value, or the error that ended it; called once, after its last event."""
         ...
 
 

@@ -96,7 +96,8 @@ class PlanEvent:
 class PlanStarted(PlanEvent):
     """A plan was accepted and begins to run: the first event of every run.
 
-    ``fingerprint`` and the ``reads`` of the stages are empty where no observer of the run wants them.
+    ``fingerprint`` and the ``reads`` of the stages are empty where no observer of the run wants them. ``run_id`` is
+    unique anywhere, and ``run_name`` is the run's name for people.
     """
 
     plan: str
@@ -104,6 +105,10 @@ class PlanStarted(PlanEvent):
     executor: str
     slots: int
     stages: tuple[StageFigures, ...]
+    run_id: str = ""
+    run_name: str = ""
+    workflow: str = ""
+    namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,8 @@ class Tally:
 
     Attributes
     ----------
-    execution, plan, fingerprint, executor : str
+    execution, plan, fingerprint, executor, run_id, run_name, workflow, namespace : str
+        As in ``PlanStarted``.
     slots : int
     stages : dict of str to StageResult
         In the plan's order.
@@ -52,6 +53,10 @@ class Tally:
     plan: str
     fingerprint: str = ""
     executor: str = ""
+    run_id: str = ""
+    run_name: str = ""
+    workflow: str = ""
+    namespace: str = ""
     slots: int = 0
     stages: dict[str, StageResult] = field(default_factory=dict[str, StageResult])
     status: str = "running"
@@ -68,6 +73,10 @@ class Tally:
             plan=started.plan,
             fingerprint=started.fingerprint,
             executor=started.executor,
+            run_id=started.run_id,
+            run_name=started.run_name,
+            workflow=started.workflow,
+            namespace=started.namespace,
             slots=started.slots,
             stages={figures.name: StageResult.of(figures) for figures in started.stages},
             started_at=started.at,

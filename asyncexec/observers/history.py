@@ -60,11 +60,16 @@ class History:
         self._tallies = Tallies()
         self._recorders: dict[str, Recorder] = {}
         self._folders: list[Path] = []
+        self._latest: dict[str, Path] = {}
 
     @property
     def folders(self) -> tuple[Path, ...]:
         """The folders of the runs that have ended and are written, in the order of their ends."""
         return tuple(self._folders)
+
+    def folder_of(self, execution: str) -> Path | None:
+        """Return the folder of a run that has ended and is written; None of others."""
+        return self._latest.get(execution)
 
     def observe(self, events: Sequence[AnyEvent]) -> None:
         """Record ``events``.
@@ -102,6 +107,7 @@ class History:
         recorder.check()
         if recorder.folder is not None:
             self._folders.append(recorder.folder)
+            self._latest[execution] = recorder.folder
 
     def _record(self, event: AnyEvent, touched: dict[str, Recorder]) -> None:
         execution = event.execution

@@ -32,6 +32,7 @@ FLOORS = {
     "asyncexec.cluster_memory": 3,
     "asyncexec.artifacts": 3,
     "asyncexec.backends.contract": 3,
+    "asyncexec.runs": 3,
     "asyncexec.scheduler": 4,
     "asyncexec.backends": 4,
     "asyncexec.array": 4,
@@ -74,6 +75,7 @@ OPTIONAL = {
     "pyspark",
     "ray",
     "rich",
+    "sqlalchemy",
     "submitit",
     "yaml",
 }
