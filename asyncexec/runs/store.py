@@ -49,8 +49,8 @@ class RunStore:
     """Records of runs in a database; an async context manager, and an observer of engines.
 
     The runs of every engine that has it among its ``observers`` are recorded: at their start, while they go on, and at
-    their end with their result or error. A database that fails during a run is logged; the run goes on. Engines that run at
-    the same time have a store each, on the same database.
+    their end with their result or error. A database that fails during a run is logged; the run goes on. Engines that
+    run at the same time have a store each, on the same database.
 
     >>> async with ax.RunStore("runs.db") as runs, ax.Engine(observers=[runs]) as engine:
     ...     result = await engine.execute(ax.Plan.map(abs, [-1, 2]))
