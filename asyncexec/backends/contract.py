@@ -69,7 +69,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.run_scope import OpensScope
-    from asyncexec.worker.values import ValueStore
+    from asyncexec.worker.values import LargeValues, ValueStore
 
 
 def _takes_old_names[C: type](cls: C) -> C:
@@ -182,6 +182,8 @@ class StageProgram:
         The data of the run that tasks can ask for.
     context : Context
         The context variables of whoever started the run, for workers in this process: each attempt runs in a copy.
+    values : LargeValues or None
+        Where its large values are kept, and those that it reads; pickled with it, it is the workers' side of the store.
     """
 
     key: str
@@ -194,12 +196,13 @@ class StageProgram:
     resources: Mapping[str, float] = field(default_factory=dict)
     scope: RunScope = field(default_factory=RunScope)
     context: Context = field(default_factory=Context)
+    values: LargeValues | None = None
 
     @cached_property
     def runnable(self) -> LoadedProgram:
         """The program as a worker in this process takes it."""
         scope = self._stage_scope(self.scope)
-        return LoadedProgram(self.kernel, self.io, self.shape, scope, self.context)
+        return LoadedProgram(self.kernel, self.io, self.shape, scope, self.context, self.values)
 
     @cached_property
     def blob(self) -> bytes:
@@ -218,7 +221,7 @@ class StageProgram:
 
     def _pickled(self, kernel: Any) -> bytes:
         scope = self._stage_scope(self.scope.packed)
-        program = LoadedProgram(kernel, self.io, self.shape, scope)
+        program = LoadedProgram(kernel, self.io, self.shape, scope, values=self.values)
         return _dumps(program, plan=self.plan, stage=self.stage)
 
     def _stage_scope(self, scope: OpensScope) -> StageScope:

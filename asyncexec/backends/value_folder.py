@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import sys
@@ -17,11 +16,14 @@ from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import ValueHandle
-from asyncexec.worker.value_files import ValueFiles
+from asyncexec.worker.value_files import FULL, ValueFiles
+
+if TYPE_CHECKING:
+    from asyncexec.worker.values import PickledValue
 
 if sys.platform != "win32":
     import fcntl
@@ -38,23 +40,18 @@ class ValueFolder:
         In a memory file system, if there is one.
     disk : LockedDirectory
         For what finds no room there.
-    threshold : int
-        The bytes from which values are kept.
     """
 
-    def __init__(
-        self, memory: LockedDirectory | None, disk: LockedDirectory, *, threshold: int
-    ) -> None:
+    def __init__(self, memory: LockedDirectory | None, disk: LockedDirectory) -> None:
         self._directories = [d for d in (memory, disk) if d is not None]
-        in_memory = None if memory is None else memory.path
-        self.files = ValueFiles(in_memory, disk.path, threshold=threshold)
+        self._paths = (None if memory is None else memory.path, disk.path)
+        self.files = ValueFiles(*self._paths)
         """The same values, for code of this machine that deletes at once."""
-        self._described = json.dumps([in_memory and str(in_memory), str(disk.path), threshold])
         # To delete a large file takes a while: its memory is given back page by page.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="asyncexec-values")
 
     @classmethod
-    def make(cls, *, threshold: int) -> Self:
+    def make(cls) -> Self:
         """Make the directories, and remove those that engines of this user have left which were killed.
 
         Raises
@@ -67,22 +64,20 @@ class ValueFolder:
             disk = LockedDirectory.make(parent)
         except OSError as error:
             raise BackendError(
-                f"a directory for large values cannot be made: {error}. Set TMPDIR to one that can be written to, or "
-                f"value_threshold to 0"
+                f"a directory for large values cannot be made: {error}. Set TMPDIR to one that can be written to"
             ) from error
         memory = None
         with contextlib.suppress(OSError):  # There is none, or it is full: the disk has to do.
             memory = LockedDirectory.make(_MEMORY)
-        folder = cls(memory, disk, threshold=threshold)
+        folder = cls(memory, disk)
         for place in {parent, _MEMORY}:
             folder._later(partial(remove_abandoned, place))
         return folder
 
-    def __str__(self) -> str:
-        """Return what a worker needs to know, as JSON: the directory in memory, if any, the other, and the size."""
-        return self._described
+    def __reduce__(self) -> tuple[type[ValueFiles], tuple[Path | None, Path]]:
+        return ValueFiles, self._paths  # The workers' side.
 
-    def put(self, attempt: int, value: Any, /) -> Any:
+    def put(self, attempt: int, value: PickledValue, /) -> ValueHandle:
         """Keep a value as a worker does."""
         return self.files.put(attempt, value)
 
@@ -93,6 +88,15 @@ class ValueFolder:
     def delete(self, handles: Collection[ValueHandle], /) -> None:
         """Delete these values, soon."""
         self._later(partial(self.files.delete, handles))
+
+    def spill(self, now: bool, /) -> None:  # noqa: FBT001 - of the protocol SpillingStore
+        """Have all further values written to disk, or no longer."""
+        mark = self._paths[1] / FULL
+        with contextlib.suppress(OSError):  # It is closed.
+            if now:
+                mark.touch()
+            else:
+                mark.unlink(missing_ok=True)
 
     def discard(self, attempts: Collection[int]) -> None:
         """Delete what attempts have left that ended without an outcome of their own, because their worker was lost."""

@@ -25,9 +25,8 @@ from asyncexec.events.outcome import Encoded, ValueHandle
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.value_layout import write_value
+from asyncexec.worker.values import LargeValues
 
-THRESHOLD_BYTES = 64_000
-"""Values of this size and more are files."""
 WHERE = "the run's cluster memory"
 _READS = 5
 
@@ -175,7 +174,7 @@ def keep(files: ValueFiles, value: Any) -> Stored:
     SerializationError, OutOfSpaceError
     """
     try:
-        kept = files.put(secrets.randbits(63), value)
+        kept = LargeValues(files, files.threshold).put(secrets.randbits(63), value)
     except SerializationError as error:
         raise SerializationError(
             f"a {type(value).__qualname__} cannot be pickled, so it cannot be shared with other tasks: "

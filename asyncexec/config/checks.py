@@ -75,6 +75,11 @@ def memory_bytes(value: float | str | None, where: str) -> int | None:
     return size
 
 
+def size_or_zero(value: float | str, where: str) -> int:
+    """Return an amount of memory in bytes; 0 is one as well."""
+    return parse_bytes(value, what=where) if value != "0" else 0
+
+
 def bytes_of(size: float | str | None) -> int | None:
     """Return an amount of memory that has been checked in bytes; None where nothing was said."""
     return None if size is None else parse_bytes(size)

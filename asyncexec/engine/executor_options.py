@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
-from asyncexec.config.checks import Count, Seconds, mapping, whole_number
+from asyncexec.config.checks import Count, Seconds, mapping, size_or_zero, whole_number
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
@@ -46,6 +46,9 @@ class EveryExecutorOptions:
 
     compute_arrays_in_parallel: bool | None = None
     """False: one stage at a time, each as a whole; True: chunk by chunk"""
+
+    value_threshold: Annotated[int | str, size_or_zero] | None = None
+    """the size from which values stay near the workers (64 kB); 0 has all values travel"""
 
 
 RUN_OPTIONS = tuple(field.name for field in fields(EveryExecutorOptions))
@@ -91,6 +94,8 @@ def apply_options(policies: RunPolicies, options: Mapping[str, Any], executor: s
         changes["straggler"] = as_rule(asked.use_backups)
     if asked.batch_size is not None:
         changes["most_in_flight"] = asked.batch_size
+    if asked.value_threshold is not None:
+        changes["value_threshold"] = size_or_zero(asked.value_threshold, "value_threshold")
     if (parallel := asked.compute_arrays_in_parallel) is not None:
         changes |= {"barriers": not parallel, "one_stage_at_a_time": not parallel}
     return replace(policies, **changes)

@@ -10,7 +10,6 @@ from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.cluster_memory.entries import memory_closed
 from asyncexec.cluster_memory.handle import DEFAULT_NAMESPACE, ClusterMemory
 from asyncexec.cluster_memory.host_memory import (
-    THRESHOLD_BYTES,
     HereAddress,
     HostClient,
     HostMemory,
@@ -174,5 +173,5 @@ class LocalHost:
             await self._folder.close()
 
     def _make_files(self) -> ValueFiles:
-        self._folder = ValueFolder.make(threshold=THRESHOLD_BYTES)
+        self._folder = ValueFolder.make()
         return self._folder.files

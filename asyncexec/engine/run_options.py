@@ -38,6 +38,9 @@ class RunOptions(TypedDict, total=False):
         Receive this run's events, as the engine's own observers do.
     resume : bool
         Whether to keep the chunks that an earlier run of the same plan completed.
+    value_threshold : int or str
+        The size from which values stay near the workers, instead of passing through the driver (64 kB by default); 0
+        has all values travel.
     """
 
     retry: Retry | int | bool | None
@@ -46,6 +49,7 @@ class RunOptions(TypedDict, total=False):
     barriers: bool | None
     observers: Iterable[AnyObserver]
     resume: bool | None
+    value_threshold: int | str | None
 
 
 _OF_THE_ENGINE = frozenset({"observers"})

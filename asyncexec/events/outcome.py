@@ -108,11 +108,14 @@ class ValueHandle(NamedTuple):
     key : str
     nbytes : int
         The room that the value takes there.
+    on_disk : bool
+        Whether it lies on disk, because there was no room in memory.
     """
 
     place: str
     key: str
     nbytes: int
+    on_disk: bool = False
 
 
 class Many(NamedTuple):

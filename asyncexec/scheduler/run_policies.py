@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from asyncexec.config.checks import flag
+from asyncexec.config.checks import flag, size_or_zero
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
 from asyncexec.straggler.names import as_rule
 from asyncexec.straggler.rule import Rule
+from asyncexec.worker.values import THRESHOLD_BYTES
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
@@ -25,6 +26,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "straggler": as_rule,
     "barriers": partial(flag, where="barriers"),
     "resume": partial(flag, where="resume"),
+    "value_threshold": partial(size_or_zero, where="value_threshold"),
 }
 """What makes a policy of a value as users write it."""
 
@@ -45,6 +47,8 @@ class RunPolicies:
         The most attempts that may be with the backend at once, whatever its slots.
     resume : bool
         Whether to keep the tasks that an earlier run completed.
+    value_threshold : int
+        The bytes from which values stay near the workers, where the backend keeps any; 0 has all values travel.
     """
 
     retry: Retry
@@ -54,6 +58,7 @@ class RunPolicies:
     one_stage_at_a_time: bool = False
     most_in_flight: int | None = None
     resume: bool = False
+    value_threshold: int = THRESHOLD_BYTES
 
     @classmethod
     def of(

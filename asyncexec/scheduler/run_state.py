@@ -23,6 +23,7 @@ from asyncexec.straggler.monitor import AttemptMonitor
 from asyncexec.straggler.off import Off
 from asyncexec.straggler.task_sizes import sizes_of
 from asyncexec.straggler.worker_starts import WorkerStarts
+from asyncexec.worker.values import LargeValues
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -82,6 +83,9 @@ class RunState:
         self._context = context or Context()
         self._capabilities = capabilities
         self._workspace = workspace
+        self._large_values = None
+        if value_store is not None and policies.value_threshold:
+            self._large_values = LargeValues(value_store, policies.value_threshold)
         self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
         self._graph = graph_of(plan, barriers=policies.barriers)
         self._done = [self._done_tasks(stage) for stage in plan.stages]
@@ -230,6 +234,7 @@ class RunState:
                 resources=stage.resources,
                 scope=self._scope,
                 context=self._context,
+                values=self._large_values if stage.holds_values else None,
             )
             figures = StageResult(
                 name=stage.name,

@@ -24,6 +24,7 @@ from asyncexec.plan.stage import Kernel, TaskIO
 from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
+from asyncexec.worker.values import THRESHOLD_BYTES, LargeValues
 
 
 class Driven:
@@ -35,6 +36,8 @@ class Driven:
         Not yet entered.
     patience : float
         Seconds to wait for any one thing; more on a machine that is slow or busy.
+    value_threshold : int
+        The bytes from which values stay near the workers; 0 for none.
 
     Attributes
     ----------
@@ -44,7 +47,9 @@ class Driven:
         Whether the map has ended.
     """
 
-    def __init__(self, backend: Backend, *, patience: float) -> None:
+    def __init__(
+        self, backend: Backend, *, patience: float, value_threshold: int = THRESHOLD_BYTES
+    ) -> None:
         self.backend = backend
         self.outcomes: dict[int, Outcome] = {}
         self.starts: dict[int, Started] = {}
@@ -55,10 +60,15 @@ class Driven:
         self._queue = BatchQueue()
         self._changed = anyio.Event()
         self._broken: Exception | None = None
+        self._value_threshold = value_threshold
+        self._values: LargeValues | None = None
         self._tasks: TaskGroup = anyio.create_task_group()
 
     async def __aenter__(self) -> Self:
         await self.backend.__aenter__()
+        store = value_store_of(self.backend)
+        if store is not None and self._value_threshold:
+            self._values = LargeValues(store, self._value_threshold)
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._collect)
         return self
@@ -81,7 +91,13 @@ class Driven:
         """Return a program with a key of its own."""
         key = f"program-{next(self._numbers)}"
         return StageProgram(
-            key=key, plan="conformance", stage="tested", kernel=kernel, shape=shape, io=io
+            key=key,
+            plan="conformance",
+            stage="tested",
+            kernel=kernel,
+            shape=shape,
+            io=io,
+            values=self._values if io is None else None,
         )
 
     def send(

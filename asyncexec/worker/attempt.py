@@ -9,9 +9,7 @@ import traceback
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-
-from asyncexec.errors import SerializationError, UsageError, ValueLostError
+from asyncexec.errors import UsageError, ValueLostError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
 from asyncexec.worker.task_context import CURRENT
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
     from asyncexec.worker.control import MaySave
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.task_context import BatchContext
-    from asyncexec.worker.values import ValueStore
+    from asyncexec.worker.values import LargeValues, ValueStore
 
 LONGEST_TEXT = 20_000
 """The most characters of an exception's message, and of its traceback, that an outcome carries."""
@@ -43,7 +41,7 @@ def run_attempt(
     fence: MaySave | None = None,
     peak_bytes: Callable[[], int] | None = None,
     keep_exception: bool = False,
-    values: ValueStore | None = None,
+    values: LargeValues | None = None,
     batch: BatchContext | None = None,
 ) -> Outcome:
     """Run one attempt in this thread, and return how it ended; never raises an ``Exception``.
@@ -105,7 +103,7 @@ def _is_awaitable(result: Any) -> bool:
     return hasattr(kind, "__await__") or (kind is GeneratorType and inspect.isawaitable(result))
 
 
-def decode(value: Any, values: ValueStore | None = None) -> Any:
+def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
     """Return the value itself where it came pickled or is in the store ``values``, and a list for several values."""
     kind = type(value)
     if kind not in _ENCODED:
@@ -141,37 +139,3 @@ def _shortened(text: str) -> str:
 
 def _name(kind: type) -> str:
     return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def pickle_value(value: Any, buffers: list[pickle.PickleBuffer] | None = None) -> bytes:
-    """Return a task's value as bytes; a script's classes and functions are pickled by value.
-
-    With a list ``buffers``, those that the value is made of are put there instead.
-
-    Raises
-    ------
-    SerializationError
-        If it cannot be pickled.
-    """
-    callback = None if buffers is None else buffers.append
-    try:
-        return pickle.dumps(value, protocol=5, buffer_callback=callback)
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, cloudpickle says
-        if buffers is not None:
-            buffers.clear()
-        return _by_value(value, callback)
-
-
-def _by_value(value: Any, callback: Callable[[pickle.PickleBuffer], Any] | None) -> bytes:
-    try:
-        data: bytes = cloudpickle.dumps(value, protocol=5, buffer_callback=callback)
-    except MemoryError:
-        raise
-    except BaseException as error:
-        raise SerializationError(
-            f"what the function returned (a {type(value).__qualname__}) cannot be pickled: {type(error).__name__}: "
-            f"{error}. Return plain data, or run on executor='threads'"
-        ) from error
-    return data

@@ -17,7 +17,7 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from asyncexec.errors import BackendError, SerializationError
-from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status
+from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.records import Report, Started
 
@@ -54,6 +54,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     read_bytes: int
     written_bytes: int
     value_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    handle: tuple[str, str, int, bool] | None
     error: _Error | None
 
 
@@ -87,14 +88,18 @@ def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
         ) from error
 
 
-def encode_input(value: Any) -> Encoded | Many:
-    """Return an input of an attempt in the form in which it travels.
+def encode_input(value: Any) -> Encoded | ValueHandle | Many:
+    """Return an input of an attempt in the form in which it travels; a value that stays elsewhere as its handle.
 
     Raises SerializationError if it cannot be pickled.
     """
     if type(value) is Many:
-        return Many(tuple(encode_value(v, _NO_INPUT) for v in value.values))
-    return encode_value(value, _NO_INPUT)
+        return Many(tuple(_encode_input(v) for v in value.values))
+    return _encode_input(value)
+
+
+def _encode_input(value: Any) -> Encoded | ValueHandle:
+    return value if type(value) is ValueHandle else encode_value(value, _NO_INPUT)
 
 
 def encode_reports(reports: Iterable[Report]) -> bytes:
@@ -134,14 +139,17 @@ def decode_outcomes(data: bytes) -> list[Outcome]:
 
 def _row(outcome: Outcome) -> tuple[_Row, bytes | bytearray]:
     value: bytes | bytearray = b""
+    handle: ValueHandle | None = None
     status, error = outcome.status, outcome.error
-    if outcome.value is not None:
+    if type(outcome.value) is ValueHandle:
+        handle = outcome.value
+    elif outcome.value is not None:
         try:
             value = encode_value(outcome.value).data
         except SerializationError as failure:
             status, error = Status.FAILED, describe(failure)
     told = None if error is None else _Error(*error[:4])
-    return _Row(outcome.attempt, status, *outcome[2:8], len(value), told), value
+    return _Row(outcome.attempt, status, *outcome[2:8], len(value), handle, told), value
 
 
 def _encode(message: _Message) -> bytes:
@@ -184,9 +192,10 @@ def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:
 def _outcomes(message: _Message, values: Sequence[Encoded | None]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for row, value in zip(message.outcomes, values, strict=True):
-        *figures, _, error = astuple(row)
+        *figures, _, handle, error = astuple(row)
         info = None if error is None else ErrorInfo(*astuple(error))
-        outcomes.append(Outcome._make((*figures, value, info)))
+        kept = value if handle is None else ValueHandle(*handle)
+        outcomes.append(Outcome._make((*figures, kept, info)))
     return outcomes
 
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.run_scope import StageScope
+    from asyncexec.worker.values import LargeValues
 
 
 class LoadedProgram(NamedTuple):
@@ -27,6 +28,8 @@ class LoadedProgram(NamedTuple):
         The data of its run that tasks can ask for.
     context : Context or None
         The context of which each attempt runs in a copy, in the driver's process; None in others.
+    values : LargeValues or None
+        Where large values are kept; None where all values travel.
     """
 
     kernel: Kernel
@@ -34,6 +37,7 @@ class LoadedProgram(NamedTuple):
     shape: Shape
     scope: StageScope | None = None
     context: Context | None = None
+    values: LargeValues | None = None
 
 
 type ProgramSource = Callable[[], LoadedProgram]

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from asyncexec.worker.memory import MemoryMeter
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
     from asyncexec.worker.records import AttemptSpec
-    from asyncexec.worker.values import ValueStore
 
 
 class ReportSink(Protocol):
@@ -54,8 +53,6 @@ class BatchRunner:
         Measures each attempt; for processes that run one attempt at a time.
     keep_exception : bool
         Whether outcomes hold the exception itself, for workers in the driver's process.
-    values : ValueStore, optional
-        Keeps large values near the workers.
     """
 
     def __init__(
@@ -68,7 +65,6 @@ class BatchRunner:
         worker: str,
         meter: MemoryMeter | None = None,
         keep_exception: bool = False,
-        values: ValueStore | None = None,
     ) -> None:
         self._specs = specs
         self._source = program
@@ -77,7 +73,6 @@ class BatchRunner:
         self._worker = worker
         self._meter = meter
         self._keep_exception = keep_exception
-        self._values = values
         self._saves = False
         self._context: Context | None = None
 
@@ -126,7 +121,7 @@ class BatchRunner:
             fence=self._control,
             peak_bytes=None if self._meter is None else self._meter.peak_bytes,
             keep_exception=self._keep_exception,
-            values=self._values,
+            values=program.values,
             batch=self._batch_context(program),
         )
         return partial(_with_own_decimals, run_one) if _has_decimals(program.context) else run_one

@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import pickle
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OutOfSpaceError, ValueLostError
-from asyncexec.events.outcome import Encoded, ValueHandle
-from asyncexec.worker.attempt import pickle_value
-from asyncexec.worker.value_layout import file_contents, layout_bytes, load_value, write_value
+from asyncexec.events.outcome import ValueHandle
+from asyncexec.worker.value_layout import file_contents, load_value, write_value
+from asyncexec.worker.values import THRESHOLD_BYTES
+
+if TYPE_CHECKING:
+    from asyncexec.worker.values import PickledValue
 
 LEAST_FREE = 0.25
 """The part of the memory file system that is left to others."""
-
-_SMALL = frozenset({type(None), bool, int, float})
+FULL = "full"
+"""The file that says that no more values shall go to memory."""
 
 
 class ValueFiles:
@@ -29,28 +31,39 @@ class ValueFiles:
     memory : Path or None
         In a memory file system, if there is one.
     disk : Path
-        For what finds no room there.
+        For what finds no room there, and for all as long as the file ``FULL`` is in it.
     threshold : int
-        The bytes that a value must have to be kept; smaller ones travel.
+        The bytes from which whoever shares these files is to put a value here.
     """
 
-    def __init__(self, memory: Path | None, disk: Path, *, threshold: int) -> None:
+    def __init__(
+        self, memory: Path | None, disk: Path, *, threshold: int = THRESHOLD_BYTES
+    ) -> None:
         self.places = [place for place in (memory, disk) if place is not None]
-        self._memory = memory
         self.threshold = threshold
+        self._memory = memory
+        self._disk = disk
+        self._full = disk / FULL
 
-    def put(self, attempt: int, value: Any, /) -> Any:
-        """Keep the value that ``attempt`` has returned, and return its handle; one that is small comes back instead."""
-        if type(value) in _SMALL:
-            return value
-        beside: list[pickle.PickleBuffer] = []
-        data = pickle_value(value, beside)
-        if not beside and len(data) < self.threshold:
-            return Encoded(data)
-        buffers = [buffer.raw() for buffer in beside]
-        if layout_bytes(data, buffers) < self.threshold:
-            return Encoded(pickle_value(value))
-        return self._write(str(attempt), data, buffers)
+    def put(self, attempt: int, value: PickledValue, /) -> ValueHandle:
+        """Keep the value that ``attempt`` has returned."""
+        key, size = str(attempt), value.nbytes
+        for place in self.places:
+            if place == self._memory and (self._full.exists() or not _has_room(place, size)):
+                continue
+            try:
+                with (place / key).open("wb") as file:
+                    write_value(file, *value)
+            except OSError as error:
+                (place / key).unlink(missing_ok=True)
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+            else:
+                return ValueHandle(str(place), key, size, place == self._disk)
+        raise OutOfSpaceError(
+            f"there is no room for a value of {size:,} bytes in {' or '.join(map(str, self.places))}: free some, or "
+            f"set TMPDIR to a directory that has it"
+        )
 
     def get(self, handle: ValueHandle, /) -> Any:
         """Return the value; what is changed in its buffers, mapped or read, is changed in this process alone."""
@@ -70,6 +83,19 @@ class ValueFiles:
                 with contextlib.suppress(OSError):
                     (place / str(attempt)).unlink(missing_ok=True)
 
+    def path(self, handle: ValueHandle) -> Path:
+        """Return the file of a value.
+
+        Raises
+        ------
+        ValueLostError
+            If the handle is another store's.
+        """
+        for place in self.places:
+            if handle.place == str(place) and handle.key.isdigit():
+                return place / handle.key
+        raise ValueLostError(f"{handle} is no value of this store ({self.places})", handle)
+
     @contextlib.contextmanager
     def _opened(self, handle: ValueHandle) -> Generator[int]:
         """Open the file of a value."""
@@ -85,38 +111,6 @@ class ValueFiles:
             yield descriptor
         finally:
             os.close(descriptor)
-
-    def path(self, handle: ValueHandle) -> Path:
-        """Return the file of a value.
-
-        Raises
-        ------
-        ValueLostError
-            If the handle is another store's.
-        """
-        for place in self.places:
-            if handle.place == str(place) and handle.key.isdigit():
-                return place / handle.key
-        raise ValueLostError(f"{handle} is no value of this store ({self.places})", handle)
-
-    def _write(self, key: str, data: bytes, beside: Sequence[memoryview]) -> ValueHandle:
-        size = layout_bytes(data, beside)
-        for place in self.places:
-            if place == self._memory and not _has_room(place, size):
-                continue
-            try:
-                with (place / key).open("wb") as file:
-                    write_value(file, data, beside)
-            except OSError as error:
-                (place / key).unlink(missing_ok=True)
-                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-                    raise
-            else:
-                return ValueHandle(str(place), key, size)
-        raise OutOfSpaceError(
-            f"there is no room for a value of {size:,} bytes in {' or '.join(map(str, self.places))}: free some, or "
-            f"set TMPDIR to a directory that has it"
-        )
 
 
 def _has_room(place: Path, size: int) -> bool:

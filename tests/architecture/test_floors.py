@@ -93,10 +93,6 @@ ON_USE = {
         "asyncexec.array.storing",
         "asyncexec.storage.places.opening",
     ): "Zarr is dear, as everywhere below",
-    (
-        "asyncexec.backends.processes.worker_side",
-        "asyncexec.worker.value_files",
-    ): "tasks of arrays put out no values",
     ("asyncexec.cli", "asyncexec.cli.application"): "the extra `cli` may not be installed",
     (
         "asyncexec.cli.application",

@@ -22,6 +22,7 @@ asyncexec.plan.box
 asyncexec.worker
 asyncexec.worker.attempt
 asyncexec.worker.memory
+asyncexec.worker.pickling
 asyncexec.worker.programs
 asyncexec.worker.records
 asyncexec.worker.run_scope
@@ -30,6 +31,9 @@ asyncexec.worker.task_context
 """
 FUNCTIONS = """
 asyncexec.plan.function_call
+asyncexec.worker.value_files
+asyncexec.worker.value_layout
+asyncexec.worker.values
 """
 ARRAYS = """
 asyncexec.array

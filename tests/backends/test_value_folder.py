@@ -1,5 +1,6 @@
 """The directories of an engine's values: nobody else's, gone with the engine, and removed after one that was killed."""
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 from asyncexec.backends import value_folder
 from asyncexec.backends.value_folder import LockedDirectory, ValueFolder, remove_abandoned
 from asyncexec.errors import BackendError
+from asyncexec.worker.values import PickledValue
 
 
 @pytest.fixture
@@ -24,10 +26,14 @@ def places(tmp_path, monkeypatch):
     return found
 
 
+def pickled(value):
+    return PickledValue(pickle.dumps(value), [])
+
+
 @pytest.mark.asyncio
 async def test_nothing_is_left_of_what_was_kept(places):
-    folder = ValueFolder.make(threshold=100)
-    handles = [folder.put(n, np.arange(100)) for n in range(3)]
+    folder = ValueFolder.make()
+    handles = [folder.put(n, pickled(np.arange(100))) for n in range(3)]
     folder.delete(handles[:1])
     await folder.close()
     assert [list(place.iterdir()) for place in places] == [[], []]
@@ -37,7 +43,7 @@ async def test_nothing_is_left_of_what_was_kept(places):
 
 @pytest.mark.asyncio
 async def test_nobody_else_can_look_into_them(places):
-    folder = ValueFolder.make(threshold=100)
+    folder = ValueFolder.make()
     modes = [path.stat().st_mode & 0o777 for place in places for path in place.iterdir()]
     await folder.close()
     assert modes == [0o700, 0o700]
@@ -46,8 +52,8 @@ async def test_nobody_else_can_look_into_them(places):
 @pytest.mark.asyncio
 async def test_without_a_memory_file_system_values_are_on_disk(places, monkeypatch):
     monkeypatch.setattr(value_folder, "_MEMORY", places[0] / "none")
-    folder = ValueFolder.make(threshold=100)
-    handle = folder.put(1, np.arange(100))
+    folder = ValueFolder.make()
+    handle = folder.put(1, pickled(np.arange(100)))
     assert handle.place.startswith(str(places[1]))
     np.testing.assert_array_equal(folder.get(handle), np.arange(100))
     await folder.close()
@@ -56,7 +62,7 @@ async def test_without_a_memory_file_system_values_are_on_disk(places, monkeypat
 def test_without_a_place_for_them_the_error_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(BackendError, match=r"cannot be made: .*none.*Set TMPDIR"):
-        ValueFolder.make(threshold=100)
+        ValueFolder.make()
 
 
 def test_what_a_killed_engine_left_is_removed_and_what_a_living_one_has_is_not(places):

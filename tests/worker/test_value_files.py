@@ -13,13 +13,21 @@ from asyncexec.worker import value_files
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.value_layout import ALIGNMENT, MAP_BYTES
+from asyncexec.worker.values import LargeValues, PickledValue
 
 
 @pytest.fixture
 def files(tmp_path):
     for name in ("memory", "disk"):
         (tmp_path / name).mkdir()
-    return ValueFiles(tmp_path / "memory", tmp_path / "disk", threshold=1000)
+    return Sized(tmp_path / "memory", tmp_path / "disk")
+
+
+class Sized(ValueFiles):
+    """Takes values as they are, small and large ones, as a worker does."""
+
+    def put(self, attempt, value):
+        return LargeValues(ValueFiles(*self.places), 1000).put(attempt, value)
 
 
 LARGE = MAP_BYTES // 8 + 3
@@ -163,3 +171,24 @@ def test_an_input_may_be_kept_or_be_many_of_which_some_are(files):
 def test_without_a_store_a_handle_is_refused():
     with pytest.raises(UsageError, match="in a store of its backend"):
         decode(ValueHandle("/dev/shm/x", "1", 5))
+
+
+def test_what_is_kept_goes_to_disk_while_the_budget_is_used_up(files):
+    (files.places[1] / value_files.FULL).touch()
+    handle = files.put(1, np.arange(1000))
+    assert (Path(handle.place).name, handle.on_disk) == ("disk", True)
+    (files.places[1] / value_files.FULL).unlink()
+    handle = files.put(2, np.arange(1000))
+    assert (Path(handle.place).name, handle.on_disk) == ("memory", False)
+
+
+def test_a_value_that_a_store_cannot_keep_travels():
+    class Nowhere:
+        def put(self, attempt, value):
+            assert type(value) is PickledValue
+
+        def get(self, handle):
+            raise AssertionError
+
+    encoded = LargeValues(Nowhere(), 10).put(1, np.arange(1000))
+    assert decode(encoded)[999] == 999

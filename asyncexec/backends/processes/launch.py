@@ -35,7 +35,7 @@ SINGLE_THREADED = {
 }
 
 _BOOT = (
-    "import sys; sys.path[:] = sys.argv[6:]; "
+    "import sys; sys.path[:] = sys.argv[5:]; "
     "from asyncexec.backends.processes.worker_side import main; main()"
 )
 _TAIL_BYTES = 4000
@@ -73,8 +73,6 @@ class Launcher:
     environment: Mapping[str, str]
     stderr: int
     """File descriptor that they write errors to once they are ready."""
-    values: str = ""
-    """The directories of large values, as ``str`` of a ``ValueFolder`` says them; empty where all values travel."""
 
     @classmethod
     def here(cls, variables: Mapping[str, str]) -> Self:
@@ -124,7 +122,7 @@ class Launcher:
     def _start(self, sock: int, page: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         numbers = (sock, page, self.stderr, os.getpid())
         return subprocess.Popen(  # noqa: S603 - our own interpreter
-            [*self.command, "-c", _BOOT, *map(str, numbers), self.values, *self.paths],
+            [*self.command, "-c", _BOOT, *map(str, numbers), *self.paths],
             stdin=subprocess.DEVNULL,
             stderr=errors,
             cwd=self.directory,

@@ -9,7 +9,7 @@ from typing import Annotated
 from asyncexec.backends.contract import StageProgram
 from asyncexec.backends.named_resources import NamedResources
 from asyncexec.backends.option_fields import check_options
-from asyncexec.config.checks import Amount, Count, EnvVars, Seconds, bytes_of, memory_bytes
+from asyncexec.config.checks import Amount, Count, EnvVars, Seconds, memory_bytes
 from asyncexec.errors import OptionError
 
 ALLOWED = "allowed"
@@ -19,10 +19,6 @@ def _limit(value: float | str, where: str) -> int | str | None:
     if sys.platform != "linux":
         raise OptionError(f"{where} works on Linux only: leave it out on {sys.platform}")
     return ALLOWED if value == ALLOWED else memory_bytes(value, where)
-
-
-def _threshold(value: float | str, where: str) -> int | None:
-    return 0 if value in (0, "0") else memory_bytes(value, where)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,18 +48,8 @@ class ProcessesOptions:
     start_timeout: Seconds = 60.0
     """Seconds that a worker may take to start."""
 
-    value_threshold: Annotated[int | str, _threshold] = 64_000
-    """Values of tasks from this size on (``64_000`` or ``"64kB"``) do not travel through the driver, but stay in files
-    that the tasks which read them map: in a memory file system (``/dev/shm``) while a quarter of it stays free, else
-    where temporary files are. 0 has all values travel."""
-
     def __post_init__(self) -> None:
         check_options(self, executor="processes")
-
-    @property
-    def value_threshold_bytes(self) -> int:
-        """The size from which values are kept; 0 where they all travel."""
-        return bytes_of(self.value_threshold) or 0
 
     @property
     def limit_bytes(self) -> int | None:

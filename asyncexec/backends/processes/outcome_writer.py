@@ -23,7 +23,8 @@ from asyncexec.backends.processes.frames import (
 )
 from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
 from asyncexec.events.outcome import Encoded, Outcome, Status, ValueHandle
-from asyncexec.worker.attempt import describe, pickle_value
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.pickling import pickle_value
 
 FLUSH_SECONDS = 0.02
 """The time after which outcomes on the page are sent, with the next that comes."""

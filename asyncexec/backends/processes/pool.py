@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Report
 from asyncexec.backends.placement import least_busy, resting
@@ -69,9 +68,7 @@ class ProcessPool:
 
     async def open(self) -> None:
         """Start the workers, without waiting until they are ready."""
-        if threshold := self._options.value_threshold_bytes:
-            self.values = ValueFolder.make(threshold=threshold)
-            self._launcher = replace(self._launcher, values=str(self.values))
+        self.values = ValueFolder.make()
         while self._needs_worker():
             self._start_worker()
             await asyncio.sleep(0)  # Each takes some ms, in which nothing else would run.

@@ -16,9 +16,8 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Collection, Iterator
-from functools import cached_property, partial
-from pathlib import Path
+from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.processes.frames import HEAD, FrameKind
@@ -26,7 +25,6 @@ from asyncexec.backends.processes.inputs import InputReader
 from asyncexec.backends.processes.outcome_writer import OutcomeWriter
 from asyncexec.backends.processes.page import Page
 from asyncexec.errors import SerializationError
-from asyncexec.events.outcome import ValueHandle
 from asyncexec.worker.memory import (
     MemoryLimit,
     MemoryMeter,
@@ -38,7 +36,6 @@ from asyncexec.worker.runner import BatchRunner
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
-    from asyncexec.worker.values import ValueStore
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -46,42 +43,18 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 def main() -> None:
     """Serve the driver until it disconnects; the command line holds the descriptors of the connection."""
     sock, page, stderr, parent = map(int, sys.argv[1:5])
-    values = _Values(sys.argv[5]) if sys.argv[5] else None
     del sys.argv[1:]
     _set_up_process(parent)
     with socket.socket(fileno=sock) as connection:
         connection.set_inheritable(False)
         shared = Page(page)
         os.close(page)
-        child = _Worker(connection, shared, values)
+        child = _Worker(connection, shared)
         _redirect_stderr(stderr)
         try:
             child.serve()
         except (BrokenPipeError, ConnectionResetError):
             return  # The driver has gone.
-
-
-class _Values:
-    """The store of values, made when the first value comes: tasks of arrays put out none."""
-
-    def __init__(self, described: str) -> None:
-        self._described = described
-
-    def put(self, attempt: int, value: Any, /) -> Any:
-        return self._store.put(attempt, value)
-
-    def get(self, handle: ValueHandle, /) -> Any:
-        return self._store.get(handle)
-
-    def delete(self, handles: Collection[ValueHandle], /) -> None:
-        self._store.delete(handles)
-
-    @cached_property
-    def _store(self) -> ValueStore:
-        from asyncexec.worker.value_files import ValueFiles
-
-        memory, disk, threshold = json.loads(self._described)
-        return ValueFiles(None if memory is None else Path(memory), Path(disk), threshold=threshold)
 
 
 def _set_up_process(parent: int) -> None:
@@ -129,9 +102,8 @@ class _Program:
 
 
 class _Worker:
-    def __init__(self, connection: socket.socket, page: Page, values: ValueStore | None) -> None:
+    def __init__(self, connection: socket.socket, page: Page) -> None:
         self._connection = connection
-        self._values = values
         self._programs: dict[str, _Program] = {}
         self._last = ""
         self._meter = MemoryMeter()
@@ -193,7 +165,6 @@ class _Worker:
             sink=self._out,
             worker=f"process-{os.getpid()}",
             meter=self._meter,
-            values=self._values,
         ).run()
         self._out.flush()
 

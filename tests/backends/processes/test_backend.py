@@ -30,7 +30,8 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def driven(**options):
-    return Driven(ProcessesBackend(**{"max_workers": 1, **options}), patience=PATIENCE)
+    threshold = {"value_threshold": options.pop("value_threshold", 64_000)}
+    return Driven(ProcessesBackend(**{"max_workers": 1, **options}), patience=PATIENCE, **threshold)
 
 
 async def mapped(kernel, items, **options):
@@ -590,7 +591,7 @@ async def test_a_value_that_cannot_travel_fails_its_task():
 
 async def test_big_items_and_values_travel_without_holding_the_loop(unblocked_loop):
     array = await asyncio.to_thread(np.arange, 6_000_000, dtype="f8")
-    outcomes = await mapped(lambda index, item: item + index[0], [array, array], value_threshold=0)
+    outcomes = await mapped(lambda index, item: item + index[0], [array, array])
     assert [o.status for o in outcomes] == [Status.SUCCEEDED, Status.SUCCEEDED]
     got = await asyncio.to_thread(decode, outcomes[1].value)
     assert got.shape == array.shape
