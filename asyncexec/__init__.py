@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         StageResult as StageResult,
     )
     from asyncexec.errors import AsyncexecError as AsyncexecError, TaskError as TaskError
+    from asyncexec.events.missing import Failed as Failed
     from asyncexec.observers import History as History, Progress as Progress, Summary as Summary
     from asyncexec.plan import Plan as Plan
     from asyncexec.policies.retry import Retry as Retry
@@ -43,6 +44,7 @@ else:
             "AsyncexecError": "errors",
             "Engine": "engine",
             "Execution": "engine",
+            "Failed": "events.missing",
             "History": "observers",
             "Plan": "plan",
             "Progress": "observers",

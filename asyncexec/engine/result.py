@@ -57,6 +57,16 @@ class Result:
         return sum(stage.completed for stage in self.stages)
 
     @property
+    def failed_tasks(self) -> int:
+        """The number of tasks that failed for good, and whose failure was kept (``on_failure="keep"``)."""
+        return sum(stage.failed_tasks for stage in self.stages)
+
+    @property
+    def skipped_tasks(self) -> int:
+        """The number of tasks that were not run, because a value that they read is missing."""
+        return sum(stage.skipped_tasks for stage in self.stages)
+
+    @property
     def attempts(self) -> int:
         """The number of attempts that have ended."""
         return sum(stage.attempts for stage in self.stages)
@@ -84,9 +94,12 @@ class Result:
     @property
     def events(self) -> Mapping[str, int]:
         """The number of events of each kind, as counted from the figures of the stages."""
+        not_run = self.failed_tasks + self.skipped_tasks + sum(s.resumed for s in self.stages)
         return {
             "AttemptStarted": self.attempts,
-            "TaskSucceeded": self.tasks - sum(stage.resumed for stage in self.stages),
+            "TaskSucceeded": self.tasks - not_run,
+            "TaskFailed": self.failed_tasks,
+            "TaskSkipped": self.skipped_tasks,
             "RetryScheduled": self.retries,
             "BackupStarted": self.backups,
             "StageCompleted": sum(stage.completed == stage.tasks for stage in self.stages),
@@ -98,7 +111,10 @@ class Result:
 
     def __repr__(self) -> str:
         peak = f", peak {format_bytes(self.peak_bytes)}" if self.peak_bytes else ""
+        missing = {"failed": self.failed_tasks, "skipped": self.skipped_tasks}
+        some = ", ".join(f"{count} {what}" for what, count in missing.items() if count)
         return (
-            f"<Result of plan {self.plan!r} on {self.executor}: {self.tasks} tasks in {self.wall_seconds:.3g} s, "
+            f"<Result of plan {self.plan!r} on {self.executor}: {self.tasks} tasks{some and f' ({some})'} "
+            f"in {self.wall_seconds:.3g} s, "
             f"{self.attempts} attempts, {self.retries} retries, {self.backups} backups{peak}>"
         )

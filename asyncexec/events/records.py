@@ -156,6 +156,15 @@ class StageCompleted(PlanEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSkipped(PlanEvent):
+    """A task is complete without having run, because a value that it reads is missing: its own is missing, too."""
+
+    stage: str
+    task: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageSized(PlanEvent):
     """The size of a stage that depends on the values of others is known: before any other event of that stage."""
 
@@ -213,10 +222,14 @@ class TaskEvent:
 
 @dataclass(frozen=True, slots=True)
 class TaskFailed(TaskEvent):
-    """A task failed for good (no further retry is allowed), and the plan with it."""
+    """A task failed for good (no further retry is allowed), and the plan with it, unless the failure is ``kept``.
+
+    Then the run goes on, and the task is complete: a ``Failed`` holds its place.
+    """
 
     error: str
     at: float
+    kept: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,9 @@ class StageResult:
         Tasks that are complete, those of earlier runs included.
     resumed : int
         Tasks that an earlier run had completed.
+    failed_tasks, skipped_tasks : int
+        Of the tasks that are complete, those that failed for good and whose failure is kept, and those that were not
+        run because a value that they read is missing.
     attempts : int
         Attempts that have ended, one way or another.
     failed, lost, timed_out, cancelled, abandoned : int
@@ -78,6 +81,8 @@ class StageResult:
     late: bool = False
     completed: int = 0
     resumed: int = 0
+    failed_tasks: int = 0
+    skipped_tasks: int = 0
     attempts: int = 0
     failed: int = 0
     lost: int = 0

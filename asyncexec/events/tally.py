@@ -22,6 +22,8 @@ from asyncexec.events.records import (
     StageResumed,
     StageSized,
     StageStarted,
+    TaskFailed,
+    TaskSkipped,
     TaskSucceeded,
 )
 from asyncexec.events.stage_result import StageResult
@@ -112,6 +114,9 @@ class Tally:
                 self.stages[event.attempt.stage].backups += 1
             case AttemptAbandoned():
                 self.stages[event.attempt.stage].abandoned += 1
+            case TaskFailed() if event.kept:
+                self.stages[event.attempt.stage].failed_tasks += 1
+                self.stages[event.attempt.stage].completed += 1
             case _:
                 pass
 
@@ -125,6 +130,9 @@ class Tally:
             case StageResumed():
                 self.stages[event.stage].resumed += event.tasks
                 self.stages[event.stage].completed += event.tasks
+            case TaskSkipped():
+                self.stages[event.stage].skipped_tasks += 1
+                self.stages[event.stage].completed += 1
             case StageCompleted():
                 self.stages[event.stage].ended_at = event.at
             case CircuitOpened():

@@ -137,7 +137,8 @@ class Logs:
                 self._warn(
                     event.attempt,
                     TaskFailed,
-                    f"failed for good: {formatting.first_line(event.error)}",
+                    f"failed for good{', and holds its place' * event.kept}: "
+                    f"{formatting.first_line(event.error)}",
                 )
             case _:
                 pass

@@ -92,11 +92,14 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     total = "?" if stage.late else f"{stage.tasks:,}"
     done = stage.completed == stage.tasks
     tasks = total if stage.late or done else f"{stage.completed:,} of {total}"
-    resumed = f" ({stage.resumed:,} resumed)" if stage.resumed else ""
+    parts = {
+        "resumed": stage.resumed, "failed": stage.failed_tasks, "skipped": stage.skipped_tasks
+    }  # fmt: skip
+    some = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     return (
         stage.name,
         stage.operation,
-        tasks + resumed,
+        tasks + (some and f" ({some})"),
         f"{stage.attempts:,}",
         f"{stage.retries:,}",
         f"{stage.backups:,}",

@@ -147,6 +147,8 @@ def kernel_stage(
         resources=dict(options.get("resources") or {}),
         overrides={key: policy for key, policy in policies.items() if policy is not None},
         idempotent=options.get("idempotent", True),
+        on_failure=options.get("on_failure", "fail"),
+        takes_missing=options.get("takes_missing", False),
         late=late,
     )
 

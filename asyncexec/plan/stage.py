@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from asyncexec.plan.memory import Memory
 
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.relations import Relation
+
+type OnFailure = Literal["fail", "keep"]
 
 type Kernel = Callable[..., Any]
 """``kernel(index, *inputs)``: pure, so it may run twice. ``index`` is a tuple of int; one input per stage input."""
@@ -185,6 +187,12 @@ class Stage:
         Whether an attempt may be repeated after it has started. False turns off backups and such retries.
     identity : str
         What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
+    on_failure : str
+        The effect of a task that fails for good: ``"fail"`` ends the run, and with ``"keep"`` the run goes on and an
+        :class:`asyncexec.Failed` holds the task's place; for stages that put out values.
+    takes_missing : bool
+        Whether tasks are run that read a missing value, such as a ``Failed``: by default they are not, and have the
+        same missing value. What reads many values always gets the list with the missing ones at their places.
     late : LateSize or None
         The stages that give its size, and the way it is found, where it is not known before the plan runs.
     """
@@ -200,6 +208,8 @@ class Stage:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     idempotent: bool = True
     identity: str = ""
+    on_failure: OnFailure = "fail"
+    takes_missing: bool = False
     late: LateSize | None = None
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from asyncexec.errors import OptionError
 
@@ -24,6 +24,12 @@ class StageOptions(TypedDict, total=False):
         The memory that one task is projected to need, in bytes or as text (``"2GB"``).
     idempotent : bool
         Whether an attempt may be repeated after it has started (it may, by default).
+    on_failure : str
+        ``"keep"`` for a run that goes on when a task fails for good (after its retries): an :class:`asyncexec.Failed`
+        holds the task's place in the list. ``"fail"``, the default, ends the run.
+    takes_missing : bool
+        Whether the function is called with a ``Failed`` where what it reads failed. By default it is not, and the
+        ``Failed`` is passed on. The function of a ``reduce`` always gets the list with every ``Failed`` at its place.
     """
 
     name: str
@@ -33,6 +39,8 @@ class StageOptions(TypedDict, total=False):
     resources: Mapping[str, float] | None
     memory: float | str | None
     idempotent: bool
+    on_failure: Literal["fail", "keep"]
+    takes_missing: bool
 
 
 def check_option_names(

@@ -22,6 +22,7 @@ from asyncexec.errors import (
 )
 from asyncexec.plan.box import point, size
 from asyncexec.plan.memory import format_bytes
+from asyncexec.plan.missing import check_missing
 from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage, Stages
 from asyncexec.plan.written import block_numbers, conflict, grid_of, is_covered
 
@@ -86,6 +87,7 @@ def check(plan: Stages) -> None:
     """
     stages = {stage.name: stage for stage in plan.stages}
     writers: dict[str, Stage] = {}
+    may_be_missing: set[str] = set()
     for stage in plan.stages:
         where = _where(plan.name, stage)
         check_stage(plan.name, stage, stages)
@@ -94,6 +96,7 @@ def check(plan: Stages) -> None:
             _check_writer(where, stage, output, writers)
         _check_memory(where, stage)
         _check_overrides(where, stage)
+        check_missing(where, stage, may_be_missing)
     _check_returns(plan, stages)
 
 

@@ -17,6 +17,7 @@ from asyncexec.events.records import (
     StageSized,
     StageStarted,
     TaskFailed,
+    TaskSkipped,
     TaskSucceeded,
 )
 
@@ -80,9 +81,19 @@ class EventBuffer:
         described = attempt.described(self._execution)
         self._add(RetryScheduled(described, delay_seconds, reason, self._epoch + now))
 
-    def failed(self, attempt: AttemptRecord, error: Exception, now: float) -> None:
+    def failed(
+        self, attempt: AttemptRecord, error: Exception, now: float, *, kept: bool = False
+    ) -> None:
         described = attempt.described(self._execution)
-        self._add(TaskFailed(described, str(error), self._epoch + now))
+        self._add(TaskFailed(described, str(error), self._epoch + now, kept))
+
+    def skipped(self, stage: StageState, task: int, reason: str, now: float) -> None:
+        at = self._epoch + now
+        self._add(
+            TaskSkipped(
+                execution=self._execution, at=at, stage=stage.name, task=task, reason=reason
+            )
+        )
 
     def stage_started(self, stage: StageState, now: float) -> None:
         at = self._epoch + now

@@ -64,7 +64,7 @@ class RetryDecision:
 
 @dataclass(frozen=True, slots=True)
 class FailDecision:
-    """The task has failed for good, and the plan with it."""
+    """The task has failed for good."""
 
     error: TaskError
 
@@ -123,9 +123,7 @@ def decide_retry(
                 reason=_reason(kind, outcome),
                 info=outcome.error,
             )
-    return FailDecision(
-        _error(plan, stage, attempt, outcome=outcome, kind=kind, poisonous=poisonous)
-    )
+    return FailDecision(task_error(plan, attempt, outcome=outcome, kind=kind, poisonous=poisonous))
 
 
 def _is_forgiven(record: TaskRecord, tasks_left: int) -> bool:
@@ -167,15 +165,16 @@ def _as_python_prints(info: ErrorInfo, name: str) -> str:
     return f"{name}: {info.message}" if info.message else name
 
 
-def _error(
+def task_error(
     plan: str,
-    stage: StageState,
     attempt: AttemptRecord,
     *,
     outcome: Outcome,
     kind: FailureKind,
-    poisonous: bool,
+    poisonous: bool = False,
 ) -> TaskError:
+    """Return the error of a task whose last attempt ended with ``outcome``, and that is not tried again."""
+    stage = attempt.lease.stage
     index = unravel(attempt.task, stage.stage.shape)
     info = outcome.error or ErrorInfo("")
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)

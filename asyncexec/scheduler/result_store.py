@@ -28,6 +28,11 @@ class ResultStore:
         Names of those whose values are kept as well, for :meth:`take`.
     store : ValueStore, optional
         Where the values are that did not come here; each is deleted there once, when nothing needs it any more.
+
+    Attributes
+    ----------
+    has_missing : bool
+        Whether the value of any task is missing.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class ResultStore:
             for i, stage in enumerate(stages)
         ]
         self._items: dict[int, Sequence[Any]] = {}
+        self.has_missing = False
 
     def put(self, position: int, task: int, value: Any) -> None:
         """Keep the value of a completed task, if it is part of the result or a stage reads it."""

@@ -11,7 +11,10 @@ The course of a task:
 =============================  =====================================================================
 an attempt succeeded           the task is complete, unless it was already; its other attempts are stopped
 an attempt failed              if others of the task still run, they are waited for; else the retry policy
-                               decides: another attempt after a while, or the plan fails
+                               decides: another attempt after a while, or the task has failed for good
+a task failed for good         the plan fails, or the task is complete without a value (``on_failure="keep"``)
+a value that it reads is       a task is complete without a value, and without having run
+missing
 an attempt was lost unstarted  the task is ready again; it does not count as a failure
 an attempt is too old          it is stopped, and counts as a failure
 an attempt is slow             the task gets a backup
@@ -24,13 +27,20 @@ import random
 from collections.abc import Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Started
+from asyncexec.events.missing import failed
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.event_buffer import EventBuffer
-from asyncexec.scheduler.failures import FailDecision, RetryDecision, caused_by, decide_retry
+from asyncexec.scheduler.failures import (
+    FailDecision,
+    RetryDecision,
+    caused_by,
+    decide_retry,
+    task_error,
+)
 from asyncexec.scheduler.late_stages import LateStages
 from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
 from asyncexec.scheduler.retry_budget import RetryBudget
@@ -45,6 +55,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncexec.backends.contract import Capabilities, Report
+    from asyncexec.errors import RetryBudgetError, TaskError
+    from asyncexec.events.missing import MissingValue
+    from asyncexec.events.outcome import ErrorInfo
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run_state import RunState
@@ -113,6 +126,8 @@ class Run:
             ids=ids,
             event_buffer=self.event_buffer,
             epoch=epoch,
+            values=state.values,
+            skip=self._skip,
         )
         self._running = self._sender.running
         self._ticked_at = 0.0
@@ -331,16 +346,37 @@ class Run:
             return
         stage.figures.completed += 1
         stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
-        self.left -= 1
         if (
             self._circuit.failures
             and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
         ):
             self.event_buffer.circuit_closed(now)
         self.event_buffer.succeeded(attempt, now)
-        self._state.complete(stage, attempt.task, outcome.value)
+        self._task_completed(stage, attempt.task, outcome.value, now)
+
+    def _task_completed(self, stage: StageState, task: int, value: Any, now: float) -> None:
+        self.left -= 1
+        self._state.complete(stage, task, value)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
+
+    def _without_value(
+        self, stage: StageState, task: int, missing: MissingValue, now: float
+    ) -> None:
+        """Complete a task whose value is missing."""
+        recovery = self._state.recovery
+        self._state.values.has_missing = True
+        if recovery.readers and recovery.complete((stage.position, task), missing):
+            return
+        stage.figures.completed += 1
+        self._task_completed(stage, task, missing, now)
+
+    def _skip(self, stage: StageState, task: int, missing: MissingValue, now: float) -> None:
+        """Complete a task without running it, because one of its inputs is missing."""
+        stage.figures.skipped_tasks += 1
+        stage.task_records.pop(task, None)
+        self.event_buffer.skipped(stage, task, missing.reason, now)
+        self._without_value(stage, task, missing, now)
 
     def _stage_completed(self, stage: StageState, now: float) -> None:
         stage.last_at = now
@@ -372,6 +408,13 @@ class Run:
             return
         if type(outcome.value) is ValueHandle and self._recover(attempt, stage, outcome.value, now):
             return
+        self._decide(attempt, record, outcome, now)
+
+    def _decide(
+        self, attempt: AttemptRecord, record: TaskRecord, outcome: Outcome, now: float
+    ) -> None:
+        """Have a task tried again that has no attempt left, or have it fail for good."""
+        stage = attempt.lease.stage
         kind = stage.policies.retry.kind(outcome)
         is_outage = self._circuit.is_outage(kind)
         decision = decide_retry(
@@ -384,13 +427,49 @@ class Run:
             is_outage=is_outage,
             rng=self._random,
         )
+        keeps = stage.stage.on_failure == "keep"
         if isinstance(decision, FailDecision):
-            self.event_buffer.failed(attempt, decision.error, now)
-            self.stop(decision.error)
+            if kind in COUNTED and keeps:
+                self._record_failure(attempt, str(decision.error), outcome.error, now)
+            self._failed(attempt, record, decision.error, now)
             return
         if (decision.counts_as_failure or is_outage) and kind in COUNTED:
-            self._record_failure(stage, attempt, decision, now)
-        self._try_again(attempt, stage, decision, now)
+            self._record_failure(attempt, decision.reason, decision.info, now)
+        spent = self._take_retry(attempt, decision)
+        if spent is not None and keeps:
+            error = task_error(self.plan.name, attempt, outcome=outcome, kind=kind)
+            error.add_note(str(spent))
+            self._failed(attempt, record, error, now)
+        elif spent is not None:
+            self.stop(spent)
+        elif not self.stopping:
+            self._try_again(attempt, stage, decision, now)
+
+    def _take_retry(
+        self, attempt: AttemptRecord, decision: RetryDecision
+    ) -> RetryBudgetError | None:
+        """Take a retry from the plan's budget, if this one counts; return the error if none is left."""
+        if self.stopping or not decision.counts_as_failure:
+            return None
+        return self._retry_budget.take(attempt, decision)
+
+    def _failed(
+        self, attempt: AttemptRecord, record: TaskRecord, error: TaskError, now: float
+    ) -> None:
+        """End the run because a task failed for good, or keep the failure and go on."""
+        stage, task = attempt.lease.stage, attempt.task
+        if self.stopping:
+            return
+        kept = stage.stage.on_failure == "keep"
+        self.event_buffer.failed(attempt, error, now, kept=kept)
+        if not kept:
+            self.stop(error)
+            return
+        record.complete = True
+        stage.task_records.pop(task, None)
+        stage.poison.forget(task)
+        stage.figures.failed_tasks += 1
+        self._without_value(stage, task, failed(error), now)
 
     def _recover(
         self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
@@ -408,13 +487,6 @@ class Run:
     def _try_again(
         self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision, now: float
     ) -> None:
-        if self.stopping:
-            return
-        if decision.counts_as_failure:
-            error = self._retry_budget.take(attempt, decision)
-            if error is not None:
-                self.stop(error)
-                return
         if decision.failed:
             stage.figures.retries += 1
             self.event_buffer.retry_scheduled(attempt, decision.delay_seconds, decision.reason, now)
@@ -425,12 +497,13 @@ class Run:
             heappush(self._delayed, (due, attempt.id, stage, attempt.task, decision.exclusive))
 
     def _record_failure(
-        self, stage: StageState, attempt: AttemptRecord, decision: RetryDecision, now: float
+        self, attempt: AttemptRecord, reason: str, info: ErrorInfo | None, now: float
     ) -> None:
+        stage = attempt.lease.stage
         changed = self._circuit.record(success=False, task=(stage.position, attempt.task), now=now)
         if self._circuit.gave_up:
-            last = f"stage {stage.name!r}, task {attempt.task}: {decision.reason}"
-            self.stop(caused_by(self._circuit.error(self.plan.name, last=last), decision.info))
+            last = f"stage {stage.name!r}, task {attempt.task}: {reason}"
+            self.stop(caused_by(self._circuit.error(self.plan.name, last=last), info))
         elif changed is State.OPEN:
             pause = self._circuit.pause_seconds
             self.event_buffer.circuit_opened(self._circuit.failures, pause, now)

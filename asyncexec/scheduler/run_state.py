@@ -7,6 +7,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import RunScope, StageProgram
+from asyncexec.events.missing import MissingValue
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
@@ -168,6 +169,8 @@ class RunState:
             name: self.values.value(self._positions[name])
             for name in set[str]().union(*needed.values())
         }
+        # A map over a value that is missing is one task, which passes it on.
+        values = {n: (v,) if isinstance(v, MissingValue) else v for n, v in values.items()}
         sized: dict[int, Stage] = {}
         for position in positions:
             late = self.plan.stages[position]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import AttemptSpec, Batch
+from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from asyncexec.policies.circuit import CircuitBreaker
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.event_buffer import EventBuffer
+    from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
 
 
@@ -35,6 +37,9 @@ class Sender:
     event_buffer : EventBuffer
     epoch : float
         The offset from the clock of the driver to seconds since the epoch.
+    values : ResultStore
+    skip : callable
+        Completes a task without running it, with what is missing of its inputs.
 
     Attributes
     ----------
@@ -58,6 +63,8 @@ class Sender:
         ids: Iterator[int],
         event_buffer: EventBuffer,
         epoch: float,
+        values: ResultStore,
+        skip: Callable[[StageState, int, MissingValue, float], None],
     ) -> None:
         self.waiting = deepest_first(s for s in stages if not s.stage.is_late)
         self.running: dict[int, AttemptRecord] = {}
@@ -71,12 +78,24 @@ class Sender:
         self._ids = ids
         self._event_buffer = event_buffer
         self._epoch = epoch
+        self._values = values
+        self._skip = skip
+        self._passed_on = 0
 
     def add(self, stages: Iterable[StageState]) -> None:
         """Send tasks of further stages, too."""
         self.waiting = deepest_first({*self.waiting, *stages})
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
+        """Return the next batch, taken from the budget; None if nothing can be sent now."""
+        while True:
+            before = self._passed_on
+            batch = self._next_batch(now, slots)
+            # Tasks that were passed on have made others ready, perhaps of a stage that was looked at before.
+            if batch is not None or self._passed_on == before:
+                return batch
+
+    def _next_batch(self, now: float, slots: int) -> Batch | None:
         """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
 
         A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
@@ -95,7 +114,9 @@ class Sender:
             needs = stage.stage.memory.projected_bytes
             if not self._budget.fits_memory(needs) or not self._circuit.allows(now):
                 return None
-            return self._batch(stage, now, slots)
+            batch = self._batch(stage, now, slots)
+            if batch is not None:
+                return batch
         return None
 
     def ended(self, lease: BatchLease) -> None:
@@ -107,7 +128,7 @@ class Sender:
                 lease.memory_bytes, lease.stage.stage.resources, exclusive=lease.exclusive
             )
 
-    def _batch(self, stage: StageState, now: float, slots: int) -> Batch:
+    def _batch(self, stage: StageState, now: float, slots: int) -> Batch | None:
         if stage.backups:
             return self._send(stage, [stage.backups.popleft()], now, backup=True)
         queue = stage.readiness.queue
@@ -117,7 +138,24 @@ class Sender:
         most = 1 if one else stage.batch.size(queue.count, slots)
         if (limit := self._policies.most_in_flight) is not None:
             most = min(most, limit - len(self.running))
-        return self._send(stage, queue.take(most), now)
+        tasks = queue.take(most)
+        if self._values.has_missing and not stage.stage.takes_missing:
+            tasks = self._with_inputs(stage, tasks, now)
+            if not tasks:
+                return None
+        return self._send(stage, tasks, now)
+
+    def _with_inputs(self, stage: StageState, tasks: Sequence[int], now: float) -> Sequence[int]:
+        """Return those of ``tasks`` of which no input is missing; the others are complete by that."""
+        left: list[int] = []
+        for task in tasks:
+            missing = next((i for i in stage.inputs(task) if isinstance(i, MissingValue)), None)
+            if missing is None:
+                left.append(task)
+            else:
+                self._passed_on += 1
+                self._skip(stage, task, missing, now)
+        return left
 
     @property
     def _full(self) -> bool:

@@ -27,6 +27,7 @@ from asyncexec.events.records import (
     StageSized,
     StageStarted,
     TaskFailed,
+    TaskSkipped,
     TaskSucceeded,
 )
 
@@ -44,6 +45,7 @@ EVENTS: list[AnyEvent] = [
     AttemptStarted(ATTEMPT, "worker", 5.0),
     AttemptEnded(ATTEMPT, Outcome(1, Status.SUCCEEDED), 5.0),
     AttemptAbandoned(ATTEMPT, 5.0),
+    TaskSkipped(stage="load", task=1, reason="boom", **RUN),
     TaskSucceeded(ATTEMPT, 5.0),
     TaskFailed(ATTEMPT, "boom", 5.0),
     RetryScheduled(ATTEMPT, 0.1, "transient", 5.0),

@@ -21,6 +21,7 @@ from asyncexec.events.records import (
     StageResumed,
     StageStarted,
     TaskFailed,
+    TaskSkipped,
     TaskSucceeded,
 )
 from asyncexec.events.stage_result import StageResult
@@ -128,6 +129,14 @@ def test_a_plan_that_ends_early_ends_its_stages(end, status, error):
     assert (tally.status, tally.error) == (status, error)
     assert tally.stages["load"].wall_seconds == 10.0
     assert tally.stages["mean"].ended_at == 0.0
+
+
+def test_tasks_without_a_value_are_complete_and_counted_apart():
+    tally = Tally.of(started())
+    tally.add(TaskFailed(attempt(), "boom", 125.0, kept=True))
+    tally.add(TaskSkipped(execution="run-1", at=126.0, stage="load", task=1, reason="boom"))
+    load = tally.stages["load"]
+    assert (load.completed, load.failed_tasks, load.skipped_tasks) == (2, 1, 1)
 
 
 def test_runs_are_kept_apart():

@@ -13,6 +13,7 @@ from asyncexec.plan import Items, Plan, Read, Stage
 from asyncexec.plan.box import unravel
 from asyncexec.plan.functions import map_stage
 from asyncexec.plan.relations import All
+from asyncexec.plan.stage_options import StageOptions
 
 
 def square(x):
@@ -124,7 +125,10 @@ def test_options_go_to_the_stage():
         resources={"gpus": 1},
         memory="2GB",
         idempotent=False,
+        on_failure="keep",
+        takes_missing=True,
     )
+    assert (stage.on_failure, stage.takes_missing) == ("keep", True)
     assert stage.overrides == {"retry": 2, "timeout": 3.5, "straggler": "off"}
     assert stage.resources == {"gpus": 1}
     assert stage.memory.projected_bytes == 2 * 10**9
@@ -156,9 +160,8 @@ def test_an_unknown_option_is_refused_with_the_known_ones(method):
 @pytest.mark.parametrize("method", [Plan.map, Plan.then, Plan.reduce, map_stage])
 def test_editors_and_type_checkers_see_every_option(method):
     (options,) = get_args(get_type_hints(method)["options"])
-    assert {*get_type_hints(options)} == {
-        *("name", "retry", "timeout", "straggler", "resources", "memory", "idempotent")
-    }
+    assert get_type_hints(options) == get_type_hints(StageOptions)
+    assert {"name", "retry", "memory", "idempotent", "on_failure"} <= get_type_hints(options).keys()
 
 
 def test_then_goes_on_task_by_task():

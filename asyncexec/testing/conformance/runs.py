@@ -12,6 +12,7 @@ import pytest
 
 from asyncexec.engine import Engine
 from asyncexec.errors import PoisonTaskError, SerializationError, TaskFailedError, TaskTimeoutError
+from asyncexec.events.missing import Failed
 from asyncexec.plan import Plan
 from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
@@ -80,6 +81,25 @@ class RunRules(Suite):
         for part in ("plan 'sevens'", "stage 'sevens'", "task (7,)", "attempt 2", error.worker):
             assert part in str(error)
         assert "ZeroDivisionError: item 7" in str(error)
+
+    async def test_a_failure_that_is_kept_holds_its_place(self, backend: Factory) -> None:
+        """In results, and for the tasks that read it: passed on from task to task, and among the items of a list."""
+
+        def fails_on_odd(item: int) -> int:
+            if item % 2:
+                raise ZeroDivisionError(f"item {item}")
+            return item
+
+        def places(values: list[Any]) -> list[Any]:
+            return [value.error.index if isinstance(value, Failed) else value for value in values]
+
+        each = Plan.map(fails_on_odd, range(6), name="even", on_failure="keep").then(float)
+        async with self.engine(backend) as engine:
+            listed = await engine.execute(each, retry=False)
+            reduced = await engine.execute(each.reduce(places), retry=False)
+        assert places(listed.value) == reduced.value == [0.0, (1,), 2.0, (3,), 4.0, (5,)]
+        assert (reduced.failed_tasks, reduced.skipped_tasks, reduced.attempts) == (3, 3, 10)
+        assert all(str(value.error).count("ZeroDivisionError") for value in listed.value[1::2])
 
     async def test_a_run_goes_on_after_a_failure(self, backend: Factory, files: Path) -> None:
         """A task that stumbles is tried again, and counted."""

@@ -1,0 +1,86 @@
+"""Values that tasks do not have: what stands in the place of the value of a task that failed, for users and readers."""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncexec.errors import TaskError
+
+
+class MissingValue:
+    """Holds the place of a value that a task does not have, in results and for the tasks that read it.
+
+    A task that reads one is not run, unless its stage says so (``takes_missing``), and has the same missing value.
+    Lists of values hold it at its place. It counts as false.
+    """
+
+    __slots__ = ()
+
+    def __bool__(self) -> bool:
+        return False
+
+    @property
+    def reason(self) -> str:
+        """The reason, in words."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Failed(MissingValue):
+    """Holds the place of the value of a task that failed for good, in a stage with ``on_failure="keep"``.
+
+    It counts as false, and can be pickled. ``raise failed.error`` raises what the run would have raised.
+
+    >>> plan = ax.Plan.map(int, ["1", "two", "3"], on_failure="keep", retry=False)
+    >>> result = ax.sync.execute(plan)
+    >>> result.value
+    [1, Failed(TaskFailedError: plan 'int', stage 'int' (map), task (1,), attempt 1, worker ...: ValueError: ...), 3]
+    >>> result.failed_tasks, [value for value in result.value if not isinstance(value, ax.Failed)]
+    (1, [1, 3])
+
+    Attributes
+    ----------
+    error : TaskError
+        The error with plan, stage, index, attempt and worker; the exception of the function is its ``__cause__``, where
+        that could travel.
+    """
+
+    error: TaskError
+
+    @property
+    def reason(self) -> str:
+        """The error's message."""
+        return str(self.error)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({type(self.error).__name__}: {self.error})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An exception is pickled without its cause, which may be of a kind that cannot be pickled.
+        try:
+            cause = pickle.dumps(self.error.__cause__)
+        except Exception:  # noqa: BLE001 - whatever a cause raises that cannot be pickled
+            cause = b""
+        return _unpickled, (self.error, cause)
+
+
+def failed(error: TaskError) -> Failed:
+    """Return what holds the place of a task that failed with ``error``, without the variables of the failed call."""
+    cause = error.__cause__
+    if cause is not None:
+        traceback.clear_frames(cause.__traceback__)
+    return Failed(error)
+
+
+def _unpickled(error: TaskError, cause: bytes) -> Failed:
+    try:
+        error.__cause__ = pickle.loads(cause) if cause else None  # noqa: S301 - what it was made of came the same way
+    except Exception:  # noqa: BLE001 - a class that is not here, or that cannot be made of its arguments
+        cause = b""
+    if not cause and error.remote_traceback and not getattr(error, "__notes__", ()):
+        error.add_note(f"On the worker:\n{error.remote_traceback.rstrip()}")
+    return Failed(error)
