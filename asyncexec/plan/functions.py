@@ -149,6 +149,7 @@ def kernel_stage(
         idempotent=options.get("idempotent", True),
         on_failure=options.get("on_failure", "fail"),
         takes_missing=options.get("takes_missing", False),
+        priority=options.get("priority", 0),
         late=late,
     )
 

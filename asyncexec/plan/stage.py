@@ -185,6 +185,9 @@ class Stage:
         Policies for this stage alone, by the names :meth:`asyncexec.Engine.execute` takes (retry, timeout, straggler).
     idempotent : bool
         Whether an attempt may be repeated after it has started. False turns off backups and such retries.
+    priority : float
+        Of the tasks that can run, those of the stage with the highest priority are sent first; of equal ones those
+        that are deepest in the plan.
     identity : str
         What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
     on_failure : str
@@ -207,6 +210,7 @@ class Stage:
     resources: Mapping[str, float] = field(default_factory=dict)
     overrides: Mapping[str, Any] = field(default_factory=dict)
     idempotent: bool = True
+    priority: float = 0
     identity: str = ""
     on_failure: OnFailure = "fail"
     takes_missing: bool = False

@@ -30,6 +30,8 @@ class StageOptions(TypedDict, total=False):
     takes_missing : bool
         Whether the function is called with a ``Failed`` where what it reads failed. By default it is not, and the
         ``Failed`` is passed on. The function of a ``reduce`` always gets the list with every ``Failed`` at its place.
+    priority : float
+        Of the tasks of a run that can start, those with the highest priority do so first (0 by default).
     """
 
     name: str
@@ -41,6 +43,7 @@ class StageOptions(TypedDict, total=False):
     idempotent: bool
     on_failure: Literal["fail", "keep"]
     takes_missing: bool
+    priority: float
 
 
 def check_option_names(

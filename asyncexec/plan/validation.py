@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from graphlib import CycleError as Circle, TopologicalSorter
 from heapq import heapify, heappop, heappush
+from math import isnan
+from typing import Any
 
 from asyncexec.errors import (
     CycleError,
@@ -97,6 +99,7 @@ def check(plan: Stages) -> None:
         _check_memory(where, stage)
         _check_overrides(where, stage)
         check_missing(where, stage, may_be_missing)
+        _check_priority(where, stage)
     _check_returns(plan, stages)
 
 
@@ -292,6 +295,14 @@ def _check_overrides(where: str, stage: Stage) -> None:
         raise OptionError(
             f"{where} overrides {', '.join(map(repr, unknown))}: "
             f"a stage may override {', '.join(sorted(OVERRIDES))} only"
+        )
+
+
+def _check_priority(where: str, stage: Stage) -> None:
+    priority: Any = stage.priority
+    if not isinstance(priority, int | float) or isnan(priority):
+        raise OptionError(
+            f"{where} has priority={priority!r}: give a number, higher for what goes first"
         )
 
 

@@ -66,7 +66,7 @@ class Sender:
         values: ResultStore,
         skip: Callable[[StageState, int, MissingValue, float], None],
     ) -> None:
-        self.waiting = deepest_first(s for s in stages if not s.stage.is_late)
+        self.waiting = in_order_of_sending(s for s in stages if not s.stage.is_late)
         self.running: dict[int, AttemptRecord] = {}
         self.in_flight = 0
         self._owner = owner
@@ -84,7 +84,7 @@ class Sender:
 
     def add(self, stages: Iterable[StageState]) -> None:
         """Send tasks of further stages, too."""
-        self.waiting = deepest_first({*self.waiting, *stages})
+        self.waiting = in_order_of_sending({*self.waiting, *stages})
 
     def next_batch(self, now: float, slots: int) -> Batch | None:
         """Return the next batch, taken from the budget; None if nothing can be sent now."""
@@ -96,7 +96,7 @@ class Sender:
                 return batch
 
     def _next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
+        """Return the next batch, of the stage first in order, taken from the budget; None if nothing can be sent now.
 
         A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
         a named resource does not.
@@ -220,6 +220,6 @@ class Sender:
         record.alive[attempt.id] = attempt
 
 
-def deepest_first(stages: Iterable[StageState]) -> list[StageState]:
+def in_order_of_sending(stages: Iterable[StageState]) -> list[StageState]:
     """Return ``stages`` in the order in which their tasks are sent."""
-    return sorted(stages, key=lambda stage: (-stage.depth, stage.position))
+    return sorted(stages, key=lambda s: (-s.stage.priority, -s.depth, s.position))

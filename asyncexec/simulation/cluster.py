@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
@@ -10,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.config.checks import Amount, Count, Rate, Share, amount, memory_bytes
+from asyncexec.config.checks import Amount, Count, Rate, Share, amount, amounts, memory_bytes
 from asyncexec.config.fields import check_fields
 from asyncexec.plan.memory import format_bytes
 
@@ -95,8 +96,16 @@ class Cluster:
     memory_bytes: _Bytes | None = None
     """Bytes that the tasks in flight may hold together."""
 
+    resources: Annotated[Mapping[str, float], amounts] | None = None
+    """Named resources that there are in all (``{"gpus": 8}``); of ``cpus``, one a worker where nothing else is said."""
+
     def __post_init__(self) -> None:
         check_fields(self, "simulation: ")
+
+    @property
+    def all_resources(self) -> dict[str, float]:
+        """All that tasks may ask for by name."""
+        return {"cpus": float(self.workers), **(self.resources or {})}
 
     @property
     def priced(self) -> bool:
@@ -127,6 +136,7 @@ class Cluster:
             (self.latency_seconds, f"{self.latency_seconds:g} s away"),
             (not self.kills, "attempts cannot be stopped"),
             (self.memory_bytes is not None, format_bytes(self.memory_bytes or 0)),
+            *((True, f"{n:g} {name}") for name, n in (self.resources or {}).items()),
         ]
         return ", ".join(words for so, words in said if so)
 

@@ -96,7 +96,7 @@ def simulate(
     fanout = Fanout(observers)
     backend = VirtualBackend(plan, cluster, draws, seed=seed, bars=bars)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
-    budget = AdmissionBudget(cluster.memory_bytes)
+    budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources)
     budget.check(plan)
     run = _run_of(plan, cluster, policies, budget, backend, watched=bool(fanout), seed=seed)
     dispatch = backend.dispatch = Dispatch(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from asyncexec.plan.function_call import FunctionCall
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
@@ -18,10 +20,9 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class BoundCall:
+class BoundCall(FunctionCall):
     """A kernel that calls a function with a task's inputs where there is a :class:`Slot`, and constants elsewhere."""
 
-    function: Callable[..., Any]
     positional: tuple[Any, ...]
     keywords: Mapping[str, Any]
 

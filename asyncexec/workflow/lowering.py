@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Sized
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from asyncexec.plan import Items, Plan, Read, Stage
@@ -13,18 +14,43 @@ from asyncexec.plan.late import following, sized_by
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import LateSize
 from asyncexec.workflow.bound_call import BoundCall, Slot
-from asyncexec.workflow.wiring import Argument, FromInput, FromStage, WiredStage
+from asyncexec.workflow.wiring import Argument, FromInput, FromStage, Wired, WiredStage
+
+_NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
+
+
+MOST_ITEMS = 1_000
+"""Up to so many items of an input that is mapped over stand in the run's context, which goes to every worker."""
 
 
 def lower_workflow(
-    name: str, stages: Sequence[WiredStage], returns: Sequence[str], inputs: Mapping[str, Any]
+    workflow: Wired, inputs: Mapping[str, Any], context: Mapping[str, Any] = _NO_CONTEXT
 ) -> Plan:
-    """Return the plan of a run; ``stages`` stand before those that take their results."""
+    """Return the plan of a run with ``inputs``, and with ``context`` in addition to the workflow's name and inputs."""
+    stages = workflow.stages
     known: dict[str, Stage] = {}
     named = {source.name for stage in stages for source in stage.inputs}
     for stage in stages:
         known[stage.name] = _Lowering(stage, known, inputs, named).stage()
-    return Plan(known.values(), name, returns)
+    return Plan(
+        known.values(),
+        workflow.name,
+        workflow.returns,
+        keeps=workflow.keeps,
+        context={"workflow": workflow.name, "input": _for_context(stages, inputs), **context},
+    )
+
+
+def _for_context(stages: Sequence[WiredStage], inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the inputs without those that are mapped over and have many items, or do not say how many."""
+    mapped = {
+        s.mapped.source.name for s in stages if s.mapped and isinstance(s.mapped.source, FromInput)
+    }
+    return {
+        name: value
+        for name, value in inputs.items()
+        if name not in mapped or (isinstance(value, Sized) and len(value) <= MOST_ITEMS)
+    }
 
 
 @dataclass(slots=True)

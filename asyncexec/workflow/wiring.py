@@ -102,6 +102,7 @@ class Wired(Protocol):
     name: str
     stages: tuple[WiredStage, ...]
     returns: tuple[str, ...]
+    keeps: tuple[str, ...]
     inputs: Mapping[str, FromInput]
 
     @property

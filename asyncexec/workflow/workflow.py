@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from inspect import Parameter, Signature
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Self
 
-from asyncexec.config.checks import text
-from asyncexec.errors import DuplicateStageError, OptionError
+from asyncexec.config.checks import text, texts
+from asyncexec.config.fields import nearest
+from asyncexec.errors import DuplicateStageError, OptionError, UnknownInputError
 from asyncexec.plan.plan import Plan
 from asyncexec.workflow.inputs import check_inputs, inputs_of
 from asyncexec.workflow.lowering import lower_workflow
@@ -17,6 +19,8 @@ from asyncexec.workflow.nesting import SEPARATOR, flattened, in_order, last_stag
 from asyncexec.workflow.stage_spec import StageSpec, spec_of
 from asyncexec.workflow.text import signature_text, workflow_text
 from asyncexec.workflow.wiring import FromInput, wire
+
+_NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
 type Stageable = Callable[..., Any] | StageSpec | Workflow
 
@@ -52,6 +56,9 @@ class Workflow:
     stages : iterable
         Functions (decorated or not), :class:`StageSpec`, and workflows: a workflow becomes one stage, whose inputs are
         wired like parameters; its stages are called ``"name/stage"``.
+    keeps : bool or sequence of str
+        The stages whose values stay after a run, where they are, so that ``result.values["name"]`` can open them:
+        all (True), only those that are the result (False), or those that are named.
     description : str
         A text for people.
 
@@ -73,13 +80,21 @@ class Workflow:
         If an option of a stage is unknown, or is not what it must be.
     """
 
-    def __init__(self, name: str, stages: Iterable[Stageable], *, description: str = "") -> None:
+    def __init__(
+        self,
+        name: str,
+        stages: Iterable[Stageable],
+        *,
+        keeps: Sequence[str] | bool = True,
+        description: str = "",
+    ) -> None:
         self.name = self.__name__ = text(name, "the name of a workflow")
         self.description = description
         specs = tuple(spec_of(stage) for stage in stages)
         self._check(specs)
         self.stages = in_order(name, flattened(wire(name, specs)))
         self.returns = last_stages(self.stages)
+        self.keeps = self._kept(keeps=keeps)
         self.inputs: Mapping[str, FromInput] = inputs_of(self.stages)
 
     @property
@@ -129,6 +144,20 @@ class Workflow:
     def __repr__(self) -> str:
         return f"<Workflow {signature_text(self)}: stages {', '.join(s.name for s in self.stages)}>"
 
+    def _kept(self, *, keeps: Sequence[str] | bool) -> tuple[str, ...]:
+        names = [stage.name for stage in self.stages]
+        if isinstance(keeps, bool):
+            return tuple(names) if keeps else ()
+        kept = texts(keeps, f"workflow {self.name!r}: keeps")
+        for name in kept:
+            if name not in names:
+                close = nearest(name, names)
+                hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(names)}"
+                raise UnknownInputError(
+                    f"workflow {self.name!r} is to keep {name!r}, which is no stage; {hint}"
+                )
+        return kept
+
     def _check(self, specs: tuple[StageSpec, ...]) -> None:
         if not specs:
             raise OptionError(f"workflow {self.name!r} has no stages: give at least one function")
@@ -168,12 +197,38 @@ class WorkflowCall:
     ----------
     workflow : Workflow
     inputs : dict of str to object
+    context : dict of str to object
     """
 
-    def __init__(self, workflow: Workflow, inputs: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        workflow: Workflow,
+        inputs: Mapping[str, Any],
+        context: Mapping[str, Any] = _NO_CONTEXT,
+    ) -> None:
         check_inputs(workflow, inputs)
         self.workflow = workflow
         self.inputs = dict(inputs)
+        self.context = dict(context)
+
+    def with_context(self, **context: Any) -> Self:
+        """Return the same run with more that its tasks can ask :func:`asyncexec.get_run_context` for.
+
+        The workflow's name and inputs they know anyway, without inputs of more than 1,000 items that are mapped over.
+
+        >>> from asyncexec.workflow import Workflow
+        >>> def where() -> str:
+        ...     return ax.get_run_context().namespace
+        >>> run = Workflow("places", [where])().with_context(namespace="weather", config={"depth": 3})
+        >>> ax.sync.execute(run).value
+        'weather'
+
+        Parameters
+        ----------
+        **context
+            ``namespace`` (a text), ``config`` (a mapping), or whatever else, which stands among its ``extras``.
+        """
+        return type(self)(self.workflow, self.inputs, self.context | context)
 
     def to_plan(self) -> Plan:
         """Return the plan of the run."""
@@ -185,8 +240,7 @@ class WorkflowCall:
 
     @cached_property
     def _plan(self) -> Plan:
-        workflow = self.workflow
-        return lower_workflow(workflow.name, workflow.stages, workflow.returns, self.inputs)
+        return lower_workflow(self.workflow, self.inputs, self.context)
 
     def __str__(self) -> str:
         return str(self._plan)

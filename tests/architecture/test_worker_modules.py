@@ -35,6 +35,10 @@ asyncexec.worker.value_files
 asyncexec.worker.value_layout
 asyncexec.worker.values
 """
+WORKFLOWS = """
+asyncexec.workflow
+asyncexec.workflow.bound_call
+"""
 ARRAYS = """
 asyncexec.array
 asyncexec.array.kernels
@@ -63,6 +67,7 @@ import numpy as np
 import zarr
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.workflow import StageSpec, Workflow
 
 def look(_):
     import sys
@@ -75,7 +80,10 @@ async def main(kind, path):
             array[:] = 1.0
             mean = await engine.execute(xp.mean(xp.from_zarr(path) * 2, axis=0))
             assert np.asarray(mean.value).tolist() == [2.0] * 4
-        looked = await engine.execute(ax.Plan.map(look, [0]))
+        if kind == "workflow":
+            looked = await engine.execute(Workflow("looks", [StageSpec.of(look, map_on="items")])(items=[0]))
+        else:
+            looked = await engine.execute(ax.Plan.map(look, [0]))
     print(json.dumps(looked.value[0]))
 
 asyncio.run(main(*sys.argv[1:]))
@@ -95,6 +103,13 @@ def ours(loaded: set[str]) -> set[str]:
 def test_a_worker_of_plain_functions_loads_these_modules(tmp_path):
     loaded = loaded_in_a_worker("function", str(tmp_path))
     assert ours(loaded) == {*WORKER.split(), *FUNCTIONS.split()}
+    assert loaded & {"anyio", "asyncio", "networkx", "numpy", "zarr"} == set()
+    assert len(loaded) <= MOST_FOR_FUNCTIONS
+
+
+def test_a_worker_of_a_workflow_loads_the_call_of_its_functions_besides(tmp_path):
+    loaded = loaded_in_a_worker("workflow", str(tmp_path))
+    assert ours(loaded) == {*WORKER.split(), *FUNCTIONS.split(), *WORKFLOWS.split()}
     assert loaded & {"anyio", "asyncio", "networkx", "numpy", "zarr"} == set()
     assert len(loaded) <= MOST_FOR_FUNCTIONS
 

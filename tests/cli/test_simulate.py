@@ -125,7 +125,7 @@ def test_a_file_says_everything_and_options_go_before_it(capsys, tmp_path):
         "workers": 20, "speed_sigma": 0.1, "slow_share": 0.1, "slow_factor": 2.0,
         "arrival_per_second": 5.0, "cold_start_seconds": 3.0, "loss_per_hour": 1.0, "replaced": False,
         "starts_per_second": 50.0, "latency_seconds": 0.01, "kills": False, "kill_seconds": 0.0,
-        "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9,
+        "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9, "resources": None,
         "billed": "attempts", "billed_least_seconds": 2.0, "billed_step_seconds": 0.1,
     }  # fmt: skip
     assert told["noise"] == {

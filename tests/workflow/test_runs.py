@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 import asyncexec as ax
-from asyncexec.errors import MemoryBudgetError, ResourceError, StageSizeError, TaskFailedError
+from asyncexec.errors import (
+    MemoryBudgetError,
+    OptionError,
+    ResourceError,
+    StageSizeError,
+    TaskFailedError,
+    UnknownInputError,
+)
 from asyncexec.events.records import StageCompleted, StageSized, TaskSucceeded
 from asyncexec.testing.fates import Visit
 from asyncexec.testing.model_backend import ModelBackend
@@ -242,3 +249,60 @@ def test_a_map_over_a_mapped_stage_follows_it_item_by_item():
     flow = Workflow("w", [inverse, follows])
     # Three slots: while one task of the first stage takes long, the other two do all that does not read it.
     assert virtual_seconds(flow(items=range(1, 8)), 3, first_slow) == pytest.approx(11.0, abs=0.01)
+
+
+# -- what tasks know, what is kept, what goes first
+
+
+def look() -> Any:
+    context = ax.get_run_context()
+    said = (context.workflow, context.input, context.namespace, context.config["depth"])
+    return said, context.plan, context.stage
+
+
+@on_every_executor
+async def test_a_task_knows_its_workflow_and_its_inputs(executor: str):
+    each = StageSpec.of(abs, name="each", map_on="items")
+    flow = Workflow("where", [look, each, StageSpec.of(len, inputs={"obj": "names"})])
+    run = flow(items=range(2_000), names=["a"]).with_context(
+        namespace="weather", config={"depth": 3}
+    )
+    async with ax.Engine(executor) as engine:
+        result = await engine.execute(run)
+    assert result.value["look"] == (
+        ("where", {"names": ["a"]}, "weather", 3),
+        "where",
+        "look",
+    )
+
+
+@on_every_executor
+async def test_the_value_of_any_stage_is_there_by_name(executor: str):
+    async with ax.Engine(executor) as engine:
+        result = await engine.execute(FLOW(country="NL"))
+        kept = Workflow("w", [cities, fetch, count], keeps=["cities"])
+        few = await engine.execute(kept(country="NL"))
+        assert result.values["fetch"] == [0, 2, 4]
+        assert sorted(result.values) == ["cities", "count", "fetch", "parsed", "train"]
+        assert sorted(few.values) == ["cities", "count", "fetch"]
+        assert few.values["cities"] == ["NL-0", "NL-1", "NL-2"]
+    with pytest.raises(UnknownInputError, match=r"keep 'citties'.*'cities'"):
+        Workflow("w", [cities], keeps=["citties"])
+
+
+def test_of_what_can_run_the_stage_of_the_highest_priority_goes_first():
+    begun: list[str] = []
+
+    def fate(visit: Visit) -> float:
+        begun.append(visit.stage)
+        return 1.0
+
+    def low() -> None: ...
+    def middle() -> None: ...
+    def high() -> None: ...
+
+    order = [low, stage(priority=1)(middle), StageSpec.of(high, priority=2.5)]
+    virtual_seconds(Workflow("w", order)(), 1, fate)
+    assert begun == ["high", "middle", "low"]
+    with pytest.raises(OptionError, match=r"stage 'high' .*priority='much'"):
+        Workflow("w", [StageSpec.of(high, priority="much")]).to_plan()
