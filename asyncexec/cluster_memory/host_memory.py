@@ -8,7 +8,8 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from asyncexec.errors import (
     ValueLostError,
 )
 from asyncexec.events.outcome import Encoded, ValueHandle
-from asyncexec.worker.attempt import decode
+from asyncexec.worker.attempt import decode, pickle_value
 from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.value_layout import write_value
 from asyncexec.worker.values import LargeValues
@@ -173,16 +174,34 @@ def keep(files: ValueFiles, value: Any) -> Stored:
     ------
     SerializationError, OutOfSpaceError
     """
-    try:
+    with _about_sharing(value):
         kept = LargeValues(files, files.threshold).put(secrets.randbits(63), value)
+    if isinstance(kept, Encoded | ValueHandle):
+        return kept
+    return Encoded(pickle.dumps(kept, protocol=5))
+
+
+def pickle_shared(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
+    """Return a value pickled, with the ``buffers`` that it is made of apart.
+
+    Raises
+    ------
+    SerializationError
+    """
+    with _about_sharing(value):
+        return pickle_value(value, buffers)
+
+
+@contextmanager
+def _about_sharing(value: Any) -> Generator[None]:
+    """Say in an error of pickling what the value was wanted for."""
+    try:
+        yield
     except SerializationError as error:
         raise SerializationError(
             f"a {type(value).__qualname__} cannot be pickled, so it cannot be shared with other tasks: "
             f"{error.__cause__}. Store plain data, or what can be pickled"
         ) from error
-    if isinstance(kept, Encoded | ValueHandle):
-        return kept
-    return Encoded(pickle.dumps(kept, protocol=5))
 
 
 def load(files: ValueFiles, find: Callable[[], Stored | None]) -> tuple[bool, Any]:

@@ -54,8 +54,22 @@ def write_value(file: WritableFile, data: bytes, beside: Sequence[memoryview]) -
 
 def load_value(whole: mmap.mmap | bytearray | bytes) -> Any:
     """Return the value; its buffers are those of ``whole``, and can be written to where these can."""
-    data, buffers = _pieces(memoryview(whole))
+    data, buffers = value_pieces(memoryview(whole))
     return pickle.loads(data, buffers=buffers)  # noqa: S301 - the value of a value stage
+
+
+def value_pieces(whole: memoryview) -> tuple[memoryview, list[memoryview]]:
+    """Return the pickle in a value's bytes, and the buffers behind it."""
+    size, count = _HEADER.unpack_from(whole)
+    begin = _table_bytes(count)
+    at = begin + size
+    buffers: list[memoryview] = []
+    for nbytes, readonly in _BUFFER.iter_unpack(whole[_HEADER.size : begin]):
+        start = _aligned(at)
+        at = start + nbytes
+        buffer = whole[start:at]
+        buffers.append(buffer.toreadonly() if readonly else buffer)
+    return whole[begin : begin + size], buffers
 
 
 def file_contents(descriptor: int, *, access: int = mmap.ACCESS_COPY) -> mmap.mmap | bytearray:
@@ -75,17 +89,3 @@ def _table_bytes(count: int) -> int:
 
 def _aligned(position: int) -> int:
     return -(-position // ALIGNMENT) * ALIGNMENT
-
-
-def _pieces(whole: memoryview) -> tuple[memoryview, list[memoryview]]:
-    """Return the pickle in a value's bytes, and the buffers behind it."""
-    size, count = _HEADER.unpack_from(whole)
-    begin = _table_bytes(count)
-    at = begin + size
-    buffers: list[memoryview] = []
-    for nbytes, readonly in _BUFFER.iter_unpack(whole[_HEADER.size : begin]):
-        start = _aligned(at)
-        at = start + nbytes
-        buffer = whole[start:at]
-        buffers.append(buffer.toreadonly() if readonly else buffer)
-    return whole[begin : begin + size], buffers

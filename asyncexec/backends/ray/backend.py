@@ -17,8 +17,10 @@ from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.ray.actor_options import ActorOptions
 from asyncexec.backends.ray.attempt_file import AttemptFiles
 from asyncexec.backends.ray.connection import check_reachable
+from asyncexec.backends.ray.memory import RayMemoryHost
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.resources import Nodes, ResourceRequest, resource_request
 from asyncexec.backends.ray.session import (
@@ -28,6 +30,7 @@ from asyncexec.backends.ray.session import (
     release_connection,
 )
 from asyncexec.backends.ray.tasks import RayTasks, check_ray_workers, classify_error
+from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.errors import MissingExtraError, ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
@@ -77,6 +80,11 @@ class RayBackend(CallsBackend):
                 'pip install "ray[default]"'
             )
         super().__init__(RaySystem(options, self.features))
+        self._options = options
+
+    def memory_host(self, settings: MemorySettings) -> RayMemoryHost:
+        """Return the place of cluster memories: an actor, which takes resources only if its options were given."""
+        return RayMemoryHost(self._options.actor or ActorOptions(num_cpus=0), settings.quota_bytes)
 
 
 class RaySystem:

@@ -25,6 +25,7 @@ _PARTS = (
     "placement",
     "runs",
     "sameness",
+    "sharing",
     "starts",
     "suite",
     "travel",
@@ -39,6 +40,7 @@ from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
 from asyncexec.testing.conformance.placement import PlacementRules  # noqa: E402
 from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
 from asyncexec.testing.conformance.sameness import SamenessRules  # noqa: E402
+from asyncexec.testing.conformance.sharing import SharingRules  # noqa: E402
 from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
 from asyncexec.testing.conformance.travel import TravelRules  # noqa: E402
 
@@ -54,6 +56,7 @@ class BackendConformance(
     EndRules,
     RunRules,
     SamenessRules,
+    SharingRules,
     DemandRules,
     PlacementRules,
 ):
