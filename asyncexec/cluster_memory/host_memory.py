@@ -23,7 +23,8 @@ from asyncexec.errors import (
     ValueLostError,
 )
 from asyncexec.events.outcome import Encoded, ValueHandle
-from asyncexec.worker.attempt import decode, pickle_value
+from asyncexec.worker.attempt import decode
+from asyncexec.worker.pickling import pickle_value
 from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.value_layout import write_value
 from asyncexec.worker.values import LargeValues
