@@ -51,7 +51,7 @@ class SharingRules(Suite):
     async def test_a_shared_value_is_deleted_and_replaced(
         self, backend: Factory, files: Path
     ) -> None:
-        """What was deleted, cleared or never there is missing; each namespace is apart."""
+        """A deleted or cleared value is missing, and each namespace is apart."""
 
         def use(_: int) -> list[Any]:
             memory = get_cluster_memory().sync
