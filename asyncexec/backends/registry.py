@@ -109,8 +109,8 @@ def make_backend(
     return _construct(executor, given, getattr(executor, "__qualname__", repr(executor)))
 
 
-def load(name: str) -> Constructor:
-    """Return the class or function of the executor with this name, without calling it.
+def load(name: str, *, allow_import: bool = False) -> Constructor:
+    """Return the class or function of the executor with this name (or dotted path, if allowed), without calling it.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def load(name: str) -> Constructor:
     MissingExtraError
         If it cannot be imported.
     """
-    return _find(name, allow_import=False)
+    return _find(name, allow_import=allow_import)
 
 
 def unknown(name: str) -> UnknownExecutorError:
@@ -252,7 +252,7 @@ def _check_names(constructor: Constructor, options: Mapping[str, Any], name: str
     for option in options:
         if option not in known:
             raise OptionError(
-                f"executor {name!r} has no option {option!r}{_near(option, tuple(known))}{_other_takers(option)}. "
+                f"executor {name!r} has no option {option!r}{_near(option, tuple(known))}{other_takers(option)}. "
                 f"{known_text}"
             )
     lacking = [
@@ -269,7 +269,7 @@ def _with_defaults(options: Mapping[str, Any]) -> str:
     )
 
 
-def _other_takers(option: str) -> str:
+def other_takers(option: str) -> str:
     """Return a hint at the executors that take an option that was refused."""
     takers = [k.name for k in known_executors() if option in option_names(k.name)]
     return f"; it is one of {', '.join(takers)}" if takers else ""

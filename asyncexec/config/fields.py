@@ -73,7 +73,7 @@ def check_fields(settings: object, prefix: str) -> None:
     """
     kind: type = type(settings)
     for name in checks_of(kind):
-        kept = _checked(kind, name, getattr(settings, name), prefix)
+        kept = checked_field(kind, name, getattr(settings, name), prefix)
         object.__setattr__(settings, name, kept)
 
 
@@ -95,7 +95,7 @@ def read_fields[T](kind: type[T], given: Mapping[str, Any], *, prefix: str, sect
         If a name is unknown, or a value is not allowed.
     """
     refuse_unknown(given, checks_of(cast("type", kind)), section)
-    return kind(**{name: _checked(kind, name, value, prefix) for name, value in given.items()})
+    return kind(**{name: checked_field(kind, name, value, prefix) for name, value in given.items()})
 
 
 def refuse_unknown(given: Iterable[str], known: Iterable[str], section: str) -> None:
@@ -129,7 +129,8 @@ def checks_of(settings: type) -> Mapping[str, tuple[Check | None, bool]]:
     return {each.name: _check_of(hints[each.name]) for each in fields(cast("Any", settings))}
 
 
-def _checked(settings: type, name: str, value: Any, prefix: str) -> Any:
+def checked_field(settings: type, name: str, value: Any, prefix: str) -> Any:
+    """Return a value of one field as its check returns it; ``prefix`` stands before the name in messages."""
     check, optional = checks_of(settings)[name]
     if check is None or (value is None and optional):
         return value

@@ -13,15 +13,17 @@ import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
+from asyncexec.engine.configured import configure, entered
+from asyncexec.engine.event_stream import EventStreamer
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
-from asyncexec.engine.machine_memory import memory_bytes
+from asyncexec.engine.machine_memory import budget_bytes
+from asyncexec.engine.own_task import is_running, wait_for
 from asyncexec.engine.run_memory import EngineMemory
 from asyncexec.engine.run_options import RunOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
-from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
-from asyncexec.plan.memory import parse_bytes
+from asyncexec.events.records import AnyEvent
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import AdmissionBudget, check_workers
 from asyncexec.scheduler.driver import Driver
@@ -29,13 +31,15 @@ from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.straggler.duration_history import DurationHistory
 
 if TYPE_CHECKING:
+    import os
+    from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from anyio.abc import TaskGroup
-    from anyio.streams.memory import MemoryObjectSendStream
 
     from asyncexec.backends.contract import Backend
     from asyncexec.cluster_memory.handle import ClusterMemory
+    from asyncexec.config.configuration import ConfigLike, Configuration
     from asyncexec.engine.result import Result
     from asyncexec.engine.run_options import AnyObserver
     from asyncexec.engine.run_scope import ScopeEntry
@@ -43,9 +47,6 @@ if TYPE_CHECKING:
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
     from asyncexec.straggler.rule import Rule
-
-_MEMORY_SHARE = 0.8
-"""Of the machine's memory, what backends on this machine may fill by default."""
 
 
 class Engine:
@@ -116,11 +117,15 @@ class Engine:
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
-        self._budget = AdmissionBudget(self._memory_bytes(memory), resources)
+        self._budget = AdmissionBudget(budget_bytes(memory, self.backend.capabilities), resources)
         self._history = DurationHistory()
         self._memory = EngineMemory(MemorySettings.of(cluster_memory), self.backend)
         self.scope_entries: dict[str, ScopeEntry] = {}
         """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
+        self.configuration: Configuration | None = None
+        """The configuration that the engine was made of, if it was made of one."""
+        self._attached: Sequence[AbstractAsyncContextManager[Any]] = ()
+        self._context: Mapping[str, Any] = {}
         self._numbers = count(1)
         self._executions: set[Execution] = set()
         self._failed: list[Execution] = []
@@ -128,6 +133,48 @@ class Engine:
         self._life: asyncio.Task[None] | None = None
         self._driver: Driver | None = None
         self._tasks: TaskGroup | None = None
+
+    @classmethod
+    def from_config(
+        cls,
+        source: ConfigLike | None = None,
+        *,
+        overrides: Iterable[str] = (),
+        env_file: str | os.PathLike[str] | None = None,
+        observers: Iterable[AnyObserver] = (),
+    ) -> Self:
+        """Return the engine that a configuration asks for; needs the extra ``config``.
+
+        >>> config = {"services": {"compute": {"executor": {"target": "threads", "max_workers": 2}}}}
+        >>> ax.Engine.from_config(config, overrides=["engine.memory=1GB"])
+        <Engine on 'threads': closed>
+        >>> ax.Engine.from_config(config, overrides=["engine.memoy=1GB"])
+        Traceback (most recent call last):
+            ...
+        SettingsError: -o engine.memoy: there is no key 'memoy' in engine: did you mean 'memory'? ...
+
+        Parameters
+        ----------
+        source : path, mapping, Settings or Configuration, optional
+            A YAML file, or what such a file holds.
+        overrides : iterable of str
+            ``"services.compute.executor.cpus=4"``; they count more than everything else.
+        env_file : path, optional
+            A dotenv file; it counts more than ``source``, and less than the environment (``ASYNCEXEC__…``).
+        observers : iterable of Observer or callable
+            Receive the events of every execution.
+
+        Raises
+        ------
+        SettingsError
+            With all that is wrong, each with its file and line.
+        """
+        configured = configure(source, overrides=overrides, env_file=env_file)
+        engine = cls(**configured.arguments, observers=(*observers, *configured.observers))
+        engine.configuration = configured.configuration
+        engine._attached = configured.observers
+        engine._context = configured.context
+        return engine
 
     async def __aenter__(self) -> Self:
         if self._life is not None:
@@ -142,7 +189,7 @@ class Engine:
             await opened
         except BaseException:
             self._life.cancel()
-            await _wait_for(self._life)
+            await wait_for(self._life)
             self._life = None
             raise
         return self
@@ -157,7 +204,7 @@ class Engine:
         if life is None:
             raise EngineClosedError("this engine is not open")
         self._closing.set()
-        await _wait_for(life)
+        await wait_for(life)
         if not life.cancelled() and (failure := life.exception()) is not None:
             raise failure
 
@@ -170,6 +217,7 @@ class Engine:
         """
         try:
             async with (
+                entered(self._attached),
                 self.backend,
                 Driver(self.backend, self._budget) as driver,
                 anyio.create_task_group() as tasks,
@@ -234,13 +282,13 @@ class Engine:
             raise EngineClosedError(
                 "the engine is not open: use it inside 'async with Engine(...) as engine:'"
             )
-        if not _is_running(self._loop):
+        if not is_running(self._loop):
             raise UsageError(
                 "this engine belongs to the event loop in which it was opened, which is not running here: open an "
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
         policies = self._policies.override(**policy_options(options))
-        planned = _as_plan(plan)
+        planned = _as_plan(plan).with_context(self._context)
         for stage in planned.stages:
             policies.for_stage(stage)  # so that a wrong override is an error here
         capabilities = self.backend.capabilities
@@ -278,7 +326,7 @@ class Engine:
         ('PlanStarted', 2, 'PlanSucceeded')
         """
         send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
-        options["observers"] = (*options.get("observers", ()), _Streamer(send))
+        options["observers"] = (*options.get("observers", ()), EventStreamer(send))
         with send, receive:
             execution = self.start(plan, **options)
             try:
@@ -337,34 +385,6 @@ class Engine:
         for execution in self._failed:
             execution.report_unawaited()
 
-    def _memory_bytes(self, memory: int | str | None) -> int | None:
-        if memory is not None:
-            return parse_bytes(memory, what="memory")
-        capabilities = self.backend.capabilities
-        available = memory_bytes() if capabilities.locality.on_this_host else None
-        share = None if available is None else int(available * _MEMORY_SHARE)
-        limits = [limit for limit in (share, capabilities.budget_bytes) if limit is not None]
-        return min(limits, default=None)
-
-
-class _Streamer:
-    """Puts events into a stream, and closes it after the last event of the run."""
-
-    def __init__(self, send: MemoryObjectSendStream[Sequence[AnyEvent]]) -> None:
-        self._send = send
-
-    def observe(self, events: Sequence[AnyEvent]) -> None:
-        self._send.send_nowait(events)
-        if isinstance(events[-1], PlanSucceeded | PlanFailed | PlanCancelled):
-            self._send.close()
-
-
-def _is_running(loop: asyncio.AbstractEventLoop) -> bool:
-    try:
-        return asyncio.get_running_loop() is loop
-    except RuntimeError:
-        return False
-
 
 def _as_plan(plan: Plan | Plannable) -> Plan:
     if isinstance(plan, Plannable):
@@ -372,16 +392,3 @@ def _as_plan(plan: Plan | Plannable) -> Plan:
     raise OptionError(
         f"{type(plan).__name__} is nothing to execute: give a Plan, or an object with to_plan() such as an array"
     )
-
-
-async def _wait_for(task: asyncio.Task[None]) -> None:
-    """Wait until ``task`` is done, however often this is cancelled meanwhile; then raise the cancellation."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
@@ -105,6 +106,14 @@ class Plan:
         set_once("workspace", workspace)
         set_once("context", dict(context or {}))
         check(self)
+
+    def with_context(self, defaults: Mapping[str, Any]) -> Self:
+        """Return this plan with ``defaults`` for what its context has not."""
+        if not defaults:
+            return self
+        plan = copy(self)
+        object.__setattr__(plan, "context", {**defaults, **self.context})
+        return plan
 
     @classmethod
     def map(

@@ -99,6 +99,14 @@ ON_USE = {
         "asyncexec.examples.climate.command",
     ): "in a checkout the examples lie beside the package",
     (
+        "asyncexec.engine.configured",
+        "asyncexec.config.configuration",
+    ): "the extra `config` may not be installed, and few engines are made of a configuration",
+    (
+        "asyncexec.engine.configured",
+        "asyncexec.runs.store",
+    ): "the extra `runs` may not be installed",
+    (
         "asyncexec.plan.plan",
         "asyncexec.plan.render.drawing",
     ): "networkx is dear, and few plans are drawn",

@@ -1,0 +1,200 @@
+"""Make an engine of a configuration: every key that an engine has is an argument of it, or a problem by its place."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.backends.targets import ChosenExecutor, choose_executor
+from asyncexec.config.fields import refuse_unknown
+from asyncexec.engine.executor_options import EveryExecutorOptions
+from asyncexec.errors import ConfigurationError, MissingExtraError, OptionError, SettingsError
+from asyncexec.policies.retry import Retry, as_retry
+from asyncexec.policies.timeout import Timeout, as_timeout
+
+if TYPE_CHECKING:
+    import os
+
+    from asyncexec.config.configuration import ConfigLike, Configuration
+    from asyncexec.runs.store import RunStore
+
+_log = logging.getLogger("asyncexec")
+
+_EXECUTOR = ("services", "compute", "executor")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configured:
+    """A configuration, and the parts of an engine that it asks for.
+
+    Attributes
+    ----------
+    configuration : Configuration
+    arguments : dict
+        Of the engine.
+    observers : tuple
+        Observers that the engine enters and leaves with itself.
+    context : dict
+        Entries for the context of each plan that has none of its own.
+    """
+
+    configuration: Configuration
+    arguments: dict[str, Any]
+    observers: tuple[RunStore, ...]
+    context: dict[str, Any]
+
+
+def configure(
+    source: ConfigLike | None,
+    *,
+    overrides: Iterable[str] = (),
+    env_file: str | os.PathLike[str] | None = None,
+) -> Configured:
+    """Read a configuration, and return what it makes of an engine.
+
+    Raises
+    ------
+    SettingsError
+        With all that is wrong, each with its place.
+    MissingExtraError
+        If what reads configurations is not installed.
+    """
+    configuration = read_configuration(source, overrides=overrides, env_file=env_file)
+    for notice in configuration.notices:
+        _log.warning("%s", notice)
+    settings = configuration.settings
+    url, retention = settings.database.url, settings.services.compute.run_retention_duration
+    return Configured(
+        configuration=configuration,
+        arguments=engine_arguments(configuration),
+        observers=() if url is None else (_run_store(url, retention),),
+        context={"namespace": settings.services.compute.default_namespace},
+    )
+
+
+def read_configuration(
+    source: ConfigLike | None,
+    *,
+    overrides: Iterable[str] = (),
+    env_file: str | os.PathLike[str] | None = None,
+) -> Configuration:
+    """Return the configuration, as :func:`~asyncexec.config.configuration.load_configuration` does.
+
+    Raises
+    ------
+    MissingExtraError
+        If what reads configurations is not installed.
+    """
+    try:
+        from asyncexec.config.configuration import load_configuration  # noqa: PLC0415 - of the extra `config`
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of("a configuration", str(error.name), extra="config") from error
+    return load_configuration(source, overrides=overrides, env_file=env_file)
+
+
+@asynccontextmanager
+async def entered(
+    contexts: Iterable[AbstractAsyncContextManager[object]],
+) -> AsyncGenerator[None]:
+    """Enter several contexts, and leave them in the opposite order."""
+    async with AsyncExitStack() as stack:
+        for each in contexts:
+            await stack.enter_async_context(each)
+        yield
+
+
+def _run_store(url: str, retention: float) -> RunStore:
+    try:
+        from asyncexec.runs.store import RunStore as Store  # noqa: PLC0415 - of the extra `runs`
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of("database.url", str(error.name), extra="runs") from error
+    return Store(url, retention=retention)
+
+
+def chosen_executor(configuration: Configuration) -> ChosenExecutor:
+    """Return the executor of a configuration; what is wrong with its options is in its ``problems``.
+
+    Raises
+    ------
+    ConfigurationError
+        If the target is unknown, not allowed, or no backend.
+    """
+    settings = configuration.settings
+    executor = settings.services.compute.executor
+    return choose_executor(
+        executor.target,
+        executor.options,
+        allow_targets=settings.allow_targets,
+        run_options=EveryExecutorOptions,
+    )
+
+
+def engine_arguments(configuration: Configuration) -> dict[str, Any]:
+    """Return the arguments of the engine that a configuration asks for.
+
+    Raises
+    ------
+    SettingsError
+        With all that is wrong, each with its place.
+    """
+    problems: list[str] = []
+    arguments: dict[str, Any] = {}
+    try:
+        chosen = chosen_executor(configuration)
+    except ConfigurationError as error:
+        problems.append(f"{configuration.origin(*_EXECUTOR, 'target')}: {error}")
+    else:
+        for key, said in chosen.problems:
+            problems.append(f"{configuration.origin(*_place(configuration, key, said))}: {said}")
+        arguments |= {"executor": chosen.executor, "executor_options": chosen.options}
+    engine = configuration.settings.engine
+    for name in type(engine).model_fields:
+        try:
+            arguments[name] = _argument(name, getattr(engine, name))
+        except ConfigurationError as error:
+            problems.append(f"{configuration.origin('engine', name)}: engine.{name}: {error}")
+    if problems:
+        raise SettingsError.of(problems)
+    return arguments
+
+
+def _place(configuration: Configuration, key: str, said: str) -> tuple[str, ...]:
+    """Return the path of what a sentence about an option is about, which may be below the option."""
+    path = (*_EXECUTOR, key) if key else _EXECUTOR
+    value = configuration.settings.services.compute.executor.options.get(key)
+    while isinstance(value, Mapping):
+        inner = next((n for n in value if repr(n) in said or f".{n} " in said), None)
+        if inner is None and len(value) > 0:
+            inner = next((n for n, each in value.items() if _names(each, said)), None)
+        if inner is None:
+            break
+        path, value = (*path, inner), value[inner]
+    return path
+
+
+def _names(value: Any, said: str) -> bool:
+    return isinstance(value, Mapping) and any(repr(name) in said for name in value)
+
+
+def _argument(name: str, value: Any) -> Any:
+    """Return the argument ``name`` of an engine: a policy where its fields are given."""
+    policy = _POLICIES.get(name)
+    if policy is None or value is None:
+        return value
+    if isinstance(value, Mapping):
+        known = [each for each in inspect.signature(policy).parameters if not each.startswith("_")]
+        refuse_unknown(value, known, f"{policy.__name__}")
+        given = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
+        try:
+            return policy(**given)
+        except TypeError as error:
+            raise OptionError(str(error)) from error
+    return _AS_POLICY[name](value)
+
+
+_POLICIES: Mapping[str, type] = {"retry": Retry, "timeout": Timeout}
+_AS_POLICY: Mapping[str, Callable[[Any], Any]] = {"retry": as_retry, "timeout": as_timeout}
