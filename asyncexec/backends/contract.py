@@ -12,7 +12,8 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
 - A failed attempt is an outcome. Only a broken backend raises (``BackendError``), which ends every execution.
 - A :class:`Started` is reported for an attempt as soon as it starts on a worker, unless its outcome follows at once
   (within about 20 ms); without ``tells_progress``, for the first attempt of a batch only. Attempts of one batch run
-  one after another on one worker.
+  on one worker, one after another; of a program with a ``concurrency``, so many at once on an event loop, and one that
+  is cancelled there ends by ``asyncio.CancelledError`` while the others go on.
 - A batch counts as handed over when ``map`` takes it from ``batches``: from then on ``cancel`` must find it.
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see :class:`asyncexec.worker.control.MaySave`).
@@ -129,6 +130,11 @@ class Capabilities:
         Memory that all tasks in flight may have together, where that is limited.
     resources : mapping of str to float
         Named resources that the system has in all; those of a stage must be among them.
+    concurrency : int
+        How many tasks one slot runs at once of stages that do not say so themselves.
+    shares_slots : bool
+        Whether a slot that runs a batch of a stage with ``concurrency`` takes further ones of it, until it has as many
+        attempts as it may run at once. Otherwise it takes the next batch when the one before has ended.
     """
 
     name: str
@@ -146,6 +152,8 @@ class Capabilities:
     worker_bytes: int | None = None
     budget_bytes: int | None = None
     resources: Mapping[str, float] = field(default_factory=dict)
+    concurrency: int = 1
+    shares_slots: bool = False
 
     @property
     def local(self) -> bool:
@@ -184,6 +192,8 @@ class StageProgram:
         The context variables of whoever started the run, for workers in this process: each attempt runs in a copy.
     values : LargeValues or None
         Where its large values are kept, and those that it reads; pickled with it, it is the workers' side of the store.
+    concurrency : int
+        How many attempts one slot runs at once, on one event loop.
     """
 
     key: str
@@ -197,6 +207,7 @@ class StageProgram:
     scope: RunScope = field(default_factory=RunScope)
     context: Context = field(default_factory=Context)
     values: LargeValues | None = None
+    concurrency: int = 1
 
     @cached_property
     def runnable(self) -> LoadedProgram:
@@ -263,7 +274,7 @@ def _dumps(value: object, *, plan: str, stage: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Attempts of one stage that run one after another on one worker.
+    """Attempts of one stage that run on one worker, as many at once as its program says.
 
     Attributes
     ----------

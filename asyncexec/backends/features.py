@@ -57,7 +57,18 @@ def executor_features() -> tuple[ExecutorFeatures, ...]:
     return tuple(sorted(found, key=lambda f: (_manual_order(f.name), f.name)))
 
 
-_ORDER = ("serial", "threads", "processes", "futures", "dask", "ray", "spark", "beam", "slurm")
+_ORDER = (
+    "serial",
+    "asyncio",
+    "threads",
+    "processes",
+    "futures",
+    "dask",
+    "ray",
+    "spark",
+    "beam",
+    "slurm",
+)
 
 
 def _manual_order(name: str) -> int:

@@ -151,6 +151,7 @@ def kernel_stage(
         takes_missing=options.get("takes_missing", False),
         priority=options.get("priority", 0),
         late=late,
+        concurrency=options.get("concurrency"),
     )
 
 

@@ -198,6 +198,9 @@ class Stage:
         same missing value. What reads many values always gets the list with the missing ones at their places.
     late : LateSize or None
         The stages that give its size, and the way it is found, where it is not known before the plan runs.
+    concurrency : int or None
+        How many of its tasks one slot of an executor runs at once, on one event loop, while they await; their kernel
+        is then a coroutine function. None is 1, and as many as there may be on executor ``asyncio``.
     """
 
     name: str
@@ -215,6 +218,7 @@ class Stage:
     on_failure: OnFailure = "fail"
     takes_missing: bool = False
     late: LateSize | None = None
+    concurrency: int | None = None
 
     @property
     def tasks(self) -> int:

@@ -32,6 +32,9 @@ class StageOptions(TypedDict, total=False):
         ``Failed`` is passed on. The function of a ``reduce`` always gets the list with every ``Failed`` at its place.
     priority : float
         Of the tasks of a run that can start, those with the highest priority do so first (0 by default).
+    concurrency : int
+        How many tasks one slot runs at once while they await; for coroutine functions (1 by default, and as many as
+        the executor lets on ``asyncio``).
     """
 
     name: str
@@ -41,6 +44,7 @@ class StageOptions(TypedDict, total=False):
     resources: Mapping[str, float] | None
     memory: float | str | None
     idempotent: bool
+    concurrency: int | None
     on_failure: Literal["fail", "keep"]
     takes_missing: bool
     priority: float

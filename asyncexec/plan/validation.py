@@ -23,6 +23,7 @@ from asyncexec.errors import (
     WriteConflictError,
 )
 from asyncexec.plan.box import point, size
+from asyncexec.plan.coroutine_functions import check_concurrency
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.missing import check_missing
 from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage, Stages
@@ -100,6 +101,7 @@ def check(plan: Stages) -> None:
         _check_overrides(where, stage)
         check_missing(where, stage, may_be_missing)
         _check_priority(where, stage)
+        check_concurrency(where, stage)
     _check_returns(plan, stages)
 
 

@@ -38,8 +38,15 @@ def check_workers(plan: Plan, capabilities: Capabilities) -> None:
 class AdmissionBudget:
     """A semaphore weighted by bytes and resources, shared by all executions of an engine.
 
-    A batch takes what one of its tasks needs, because its tasks run one after another. A task that ran out of memory is
-    tried once more while nothing else runs: ``exclusive`` admits no other batch.
+    A batch takes what those of its tasks need which may run at once: as a rule one, because they run one after another.
+    A task that ran out of memory is tried once more while nothing else runs: ``exclusive`` admits no other batch.
+
+    Attributes
+    ----------
+    batches : int
+        The batches in flight.
+    slots_taken : float
+        The slots that they take: one each, or shares of them where batches share a slot.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class AdmissionBudget:
         self.used_bytes = 0
         self.peak_bytes = 0
         self.batches = 0
+        self.slots_taken = 0.0
         self._used = dict.fromkeys(self.resources, 0.0)
         self._exclusive = False
         self._reserved_for: object | None = None
@@ -108,6 +116,16 @@ class AdmissionBudget:
         limit = self.memory_bytes
         return limit is None or self.used_bytes + memory_bytes <= limit
 
+    def room(self, memory_bytes: int, resources: Mapping[str, float], wanted: int) -> int:
+        """Return how many of ``wanted`` tasks, each of which needs that, may start at once; 1 is known to fit."""
+        if self.memory_bytes is not None and memory_bytes:
+            wanted = min(wanted, (self.memory_bytes - self.used_bytes) // memory_bytes)
+        for name, amount in resources.items():
+            if amount > 0:
+                free = self.resources[name] - self._used[name] + 1e-9
+                wanted = min(wanted, int(free / amount))
+        return max(1, wanted)
+
     def fits_resources(self, resources: Mapping[str, float]) -> bool:
         """Return whether the named resources are free now."""
         # A tolerance, as sums of fractions such as 0.1 are not exact.
@@ -117,28 +135,51 @@ class AdmissionBudget:
         )
 
     def take(
-        self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
+        self,
+        memory_bytes: int,
+        resources: Mapping[str, float],
+        *,
+        exclusive: bool = False,
+        tasks: int = 1,
+        slots: float = 1.0,
     ) -> None:
-        """Take what a batch needs out of the budget."""
+        """Take out of the budget what a batch needs of which ``tasks`` run at once, each with that need."""
         self.batches += 1
         if exclusive:
             self._exclusive = True
             self._reserved_for = None
-        self.used_bytes += memory_bytes
+        self._take(memory_bytes * tasks, resources, tasks, slots)
         self.peak_bytes = max(self.peak_bytes, self.used_bytes)
-        for name, amount in resources.items():
-            self._used[name] += amount
+
+    def give_back_part(
+        self, memory_bytes: int, resources: Mapping[str, float], slots: float
+    ) -> None:
+        """Return what one task no longer needs while others of its batch run."""
+        self._take(-memory_bytes, resources, -1, -slots)
 
     def give_back(
-        self, memory_bytes: int, resources: Mapping[str, float], *, exclusive: bool = False
+        self,
+        memory_bytes: int,
+        resources: Mapping[str, float],
+        *,
+        exclusive: bool = False,
+        slots: float = 1.0,
     ) -> None:
-        """Return what a batch has taken."""
+        """Return what the last task of a batch has taken."""
         self.batches -= 1
         if exclusive:
             self._exclusive = False
-        self.used_bytes -= memory_bytes
+        self._take(-memory_bytes, resources, -1, -slots)
+        if not self.batches:
+            self.slots_taken = 0.0  # sums of shares are not exact, and must not drift
+
+    def _take(
+        self, memory_bytes: int, resources: Mapping[str, float], tasks: int, slots: float
+    ) -> None:
+        self.slots_taken += slots
+        self.used_bytes += memory_bytes
         for name, amount in resources.items():
-            self._used[name] -= amount
+            self._used[name] += amount * tasks
 
     def _check_resource(self, plan: Plan, stage: Stage, name: str, amount: float) -> None:
         where = f"plan {plan.name!r}, stage {stage.name!r} asks for {amount:g} of resource {name!r}"

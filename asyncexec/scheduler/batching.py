@@ -3,6 +3,8 @@
 About 100 ms of work by measured duration, or more where a message is expensive, so that its cost is small compared with
 the work in it; fewer as a stage runs out, so that no worker is left with a batch while others are idle. But never so
 few that a message costs more than the work in it: where it costs half a second, 500 tasks of a millisecond go together.
+
+A slot that runs many tasks at once is given at least as many, however long they are, as far as they go round.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ TARGET_SECONDS = 0.1
 CALL_SHARE = 0.1
 """The cost of a message is to be no more than this share of the work in it."""
 
+MANY_ROUNDS = 8
+"""The number of times that a slot with many tasks at once is filled by one batch, where nothing else fills it up."""
+
 _SMOOTHING = 0.05
 _SHORTEST = 2e-6
 
@@ -18,16 +23,42 @@ _SHORTEST = 2e-6
 class BatchSize:
     """The batch size of one stage, which follows its tasks' durations.
 
-    ``_worth`` is the number of tasks whose work takes as long as one message.
+    ``_worth`` is the number of tasks whose work takes as long as one message, ``_least`` that of tasks which are sent
+    however long they are.
+
+    Parameters
+    ----------
+    most : int
+        The most tasks of a batch.
+    call_seconds : float
+        The cost of a message.
+    at_once : int
+        The number of tasks that a slot runs at once.
+    rounds : int
+        The number of times that a batch fills the slot, however long its tasks are, if it runs several at once.
     """
 
-    __slots__ = ("_call_seconds", "_mean", "_target", "_worth", "limit", "most")
+    __slots__ = (
+        "_at_once",
+        "_call_seconds",
+        "_least",
+        "_mean",
+        "_target",
+        "_worth",
+        "limit",
+        "most",
+    )
 
-    def __init__(self, most: int, call_seconds: float = 0.0) -> None:
+    def __init__(
+        self, most: int, call_seconds: float = 0.0, *, at_once: int = 1, rounds: int = 1
+    ) -> None:
         self.most = most
         self._call_seconds = call_seconds
-        self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE)
-        self.limit = 1
+        self._at_once = at_once
+        # What one message is worth, in seconds of one task after another.
+        self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE) * at_once
+        self._least = 1 if at_once == 1 else min(most, at_once * rounds)
+        self.limit = self._least
         self._worth = 0
         self._mean = 0.0
 
@@ -41,12 +72,16 @@ class BatchSize:
             mean += (seconds - mean) * _SMOOTHING
         self._mean = mean
         limit = int(self._target / (mean + _SHORTEST))
-        self.limit = limit if 0 < limit < self.most else max(1, min(limit, self.most))
+        least = self._least
+        self.limit = limit if least < limit < self.most else max(least, min(limit, self.most))
         if self._call_seconds:
-            self._worth = int(self._call_seconds / (mean + _SHORTEST))
+            self._worth = int(self._call_seconds * self._at_once / (mean + _SHORTEST))
 
     def size(self, ready: int, slots: int) -> int:
         """Return the number of tasks to send in one batch, of ``ready`` ones."""
         # Two batches for each slot: one runs while the next is on its way.
         share = -(-ready // (2 * slots))
+        if self._at_once > 1:
+            # Tasks that a slot could run at once do not wait in a second batch.
+            share = max(share, min(-(-ready // slots), self._at_once))
         return min(self.limit, max(share, self._worth))

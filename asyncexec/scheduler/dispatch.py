@@ -29,7 +29,8 @@ RUN_BITS = 44
 """The low bits of an attempt's id, a counter; the bits above are its run's number, so no table is needed to find it."""
 
 WINDOW = 2
-"""Batches in flight per slot: one that runs, and one queued so that the slot is not idle in between."""
+"""Batches in flight per slot: one that runs, and one queued so that the slot is not idle in between. Of batches that
+share a slot, so many as fill it twice."""
 
 DRAIN_SECONDS = 15.0
 """The time that a stopped run waits for the outcomes of attempts in flight."""
@@ -190,7 +191,7 @@ class Dispatch:
         if not handles or self.broken is not None:
             return
         slots = self._slots()
-        while self._budget.batches < WINDOW * slots:
+        while self._budget.slots_taken < WINDOW * slots:
             batch = self._next_batch(now, slots)
             if batch is None:
                 return

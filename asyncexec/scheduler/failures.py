@@ -109,11 +109,14 @@ def decide_retry(
         return _LOST_UNSTARTED
     poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
     counts = poisonous or not is_outage
+    exclusive = attempt.lease.exclusive
+    if poisonous and attempt.lease.at_once > 1 and not exclusive:
+        # Any of those that ran beside it may be the one: it must have killed a worker by itself.
+        poisonous, exclusive = False, True
     # At least the first failure counts, or "no retries" would not mean none.
     record.failures += counts or not record.failures
     if not poisonous and (stage.stage.idempotent or not outcome.started):
-        exclusive = attempt.lease.exclusive
-        delay = retry.delay_seconds(kind, record.failures, rng, exclusive=exclusive)
+        delay = retry.delay_seconds(kind, record.failures, rng, exclusive=attempt.lease.exclusive)
         if delay is not None:
             return RetryDecision(
                 delay_seconds=delay,

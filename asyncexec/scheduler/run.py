@@ -23,6 +23,7 @@ an attempt is slow             the task gets a backup
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -316,11 +317,13 @@ class Run:
 
     def _stopped(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
         """Return a cancelled attempt's outcome, as a timeout if that was the reason."""
-        if outcome.started and not self._kills:
+        # One that has ended by raising `CancelledError` was not given up.
+        if outcome.started and outcome.error is None and not self._kills:
             self.abandoned += 1
             attempt.lease.stage.figures.abandoned += 1
             self.event_buffer.abandoned(attempt, now)
-        return outcome._replace(status=Status.TIMED_OUT) if attempt.timed_out else outcome
+        status = Status.TIMED_OUT if attempt.timed_out else outcome.status
+        return outcome._replace(status=status, error=None)
 
     def _first_success(self, attempt: AttemptRecord, record: TaskRecord, stage: StageState) -> bool:
         """Close the record of a task with several attempts; return whether this is the first that succeeded."""
@@ -516,4 +519,4 @@ class Run:
             back_up_slow(stage, now, self._idle_slots())
 
     def _idle_slots(self) -> int:
-        return self._state.slots() - self._budget.batches
+        return self._state.slots() - math.ceil(self._budget.slots_taken - 1e-6)

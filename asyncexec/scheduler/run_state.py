@@ -11,7 +11,7 @@ from asyncexec.events.missing import MissingValue
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
-from asyncexec.scheduler.batching import BatchSize
+from asyncexec.scheduler.batching import MANY_ROUNDS, BatchSize
 from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
 from asyncexec.scheduler.readiness import Readiness
@@ -238,6 +238,7 @@ class RunState:
                 scope=self._scope,
                 context=self._context,
                 values=self._large_values if stage.holds_values else None,
+                concurrency=stage.concurrency or capabilities.concurrency,
             )
             figures = StageResult(
                 name=stage.name,
@@ -258,7 +259,12 @@ class RunState:
                 policies=policies,
                 inputs=self.values.reader(stage, graph.inputs[position]),
                 references=self._references(stage, graph.outputs[position]),
-                batch=BatchSize(_batch_limit(stage, capabilities), capabilities.call_seconds),
+                batch=BatchSize(
+                    _batch_limit(stage, capabilities),
+                    capabilities.call_seconds,
+                    at_once=program.concurrency,
+                    rounds=_rounds(capabilities),
+                ),
                 figures=figures,
                 monitor=self._monitor(policies, program, figures, stage, capabilities),
             )
@@ -300,6 +306,14 @@ class RunState:
 def _values_needed(stage: Stage) -> tuple[str, ...]:
     """Return the stages whose values give the size of a late stage; others need only be complete."""
     return stage.waits_for if stage.late is not None and stage.late.reads_values else ()
+
+
+def _rounds(capabilities: Capabilities) -> int:
+    """Return how often a batch of a stage with ``concurrency`` fills its slot at least.
+
+    Towards its end fewer and fewer of its tasks run at once, unless other batches fill the slot up.
+    """
+    return MANY_ROUNDS if capabilities.tells_progress and not capabilities.shares_slots else 1
 
 
 def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:

@@ -75,6 +75,7 @@ class Sender:
         self._budget = budget
         self._circuit = circuit
         self._tells_progress = capabilities.tells_progress
+        self._shares_slots = capabilities.shares_slots
         self._ids = ids
         self._event_buffer = event_buffer
         self._epoch = epoch
@@ -120,13 +121,19 @@ class Sender:
         return None
 
     def ended(self, lease: BatchLease) -> None:
-        """Record that an attempt of a batch has ended; give back what the batch took, if that was its last."""
+        """Record that an attempt of a batch has ended; give back what no other attempt of the batch will use."""
         lease.left -= 1
         if not lease.left:
             self.in_flight -= 1
             self._budget.give_back(
-                lease.memory_bytes, lease.stage.stage.resources, exclusive=lease.exclusive
+                lease.memory_bytes,
+                lease.stage.stage.resources,
+                exclusive=lease.exclusive,
+                slots=lease.slot_share or 1.0,
             )
+        elif lease.left < lease.at_once:
+            resources = lease.stage.stage.resources
+            self._budget.give_back_part(lease.memory_bytes, resources, lease.slot_share)
 
     def _batch(self, stage: StageState, now: float, slots: int) -> Batch | None:
         if stage.backups:
@@ -136,6 +143,10 @@ class Sender:
             not self._tells_progress and stage.is_suspect(queue.first)
         )
         most = 1 if one else stage.batch.size(queue.count, slots)
+        if (at_once := stage.program.concurrency) > 1:
+            needs, resources = stage.stage.memory.projected_bytes, stage.stage.resources
+            room = self._budget.room(needs, resources, at_once)
+            most = most if room >= at_once else min(most, room)
         if (limit := self._policies.most_in_flight) is not None:
             most = min(most, limit - len(self.running))
         tasks = queue.take(most)
@@ -185,10 +196,8 @@ class Sender:
         exclusive: bool = False,
         backup: bool = False,
     ) -> Batch:
-        memory_bytes = stage.stage.memory.projected_bytes
-        self._budget.take(memory_bytes, stage.stage.resources, exclusive=exclusive)
         self.in_flight += 1
-        lease = BatchLease(stage, len(tasks), memory_bytes, exclusive=exclusive)
+        lease = self._lease(stage, len(tasks), exclusive=exclusive)
         if stage.first_at is None:
             stage.first_at = now
             stage.figures.started_at = self._epoch + now
@@ -202,6 +211,21 @@ class Sender:
                 self._another(stage, attempt, now, backup=backup)
             jobs.append(AttemptSpec(number, task, inputs(task), attempt.number))
         return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
+
+    def _lease(self, stage: StageState, tasks: int, *, exclusive: bool) -> BatchLease:
+        """Take from the budget what a batch needs."""
+        memory_bytes, resources = stage.stage.memory.projected_bytes, stage.stage.resources
+        limit = stage.program.concurrency
+        if limit == 1:
+            self._budget.take(memory_bytes, resources, exclusive=exclusive)
+            return BatchLease(stage, tasks, memory_bytes, exclusive=exclusive)
+        at_once = min(limit, tasks)
+        share = 1.0 / limit if self._shares_slots else 0.0
+        slots = at_once * share or 1.0
+        self._budget.take(memory_bytes, resources, exclusive=exclusive, tasks=at_once, slots=slots)
+        return BatchLease(
+            stage, tasks, memory_bytes, exclusive=exclusive, at_once=at_once, slot_share=share
+        )
 
     def _another(
         self, stage: StageState, attempt: AttemptRecord, now: float, *, backup: bool

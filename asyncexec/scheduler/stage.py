@@ -56,25 +56,40 @@ class TaskRecord:
 
 
 class BatchLease:
-    """The memory and resources that a batch in flight holds until its last attempt has ended.
+    """The share of the budget that a batch in flight holds until its attempts have ended.
 
     Attributes
     ----------
     stage : StageState
     left : int
         The attempts of the batch that have not ended.
+    at_once : int
+        How many of them may run at once: so many hold memory and resources.
     memory_bytes : int
-        The memory it has taken from the budget; the resources are those of the stage.
+        The memory that one of them takes.
+    slot_share : float
+        The share of a slot that one of them takes; 0 where the batch takes a whole slot.
     exclusive : bool
         Whether nothing else may run at the same time.
     """
 
-    __slots__ = ("exclusive", "left", "memory_bytes", "stage")
+    __slots__ = ("at_once", "exclusive", "left", "memory_bytes", "slot_share", "stage")
 
-    def __init__(self, stage: StageState, left: int, memory_bytes: int, *, exclusive: bool) -> None:
+    def __init__(
+        self,
+        stage: StageState,
+        left: int,
+        memory_bytes: int,
+        *,
+        exclusive: bool,
+        at_once: int = 1,
+        slot_share: float = 0.0,
+    ) -> None:
         self.stage = stage
         self.left = left
+        self.at_once = at_once
         self.memory_bytes = memory_bytes
+        self.slot_share = slot_share
         self.exclusive = exclusive
 
 

@@ -21,6 +21,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.testing.fates import Decide, Fate, Visit
 from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.event_loop import EVENT_LOOP
 
 _CAPABILITIES = Capabilities(
     name="model", kills=True, isolated=True, locality=Locality.SAME_PROCESS
@@ -229,14 +230,15 @@ class ModelBackend:
     def _success(self, attempt: ModelAttempt, outcome: Outcome) -> Outcome:
         program = attempt.batch.program
         if self._computes:
-            done = run_attempt(
-                attempt.job,
-                program.kernel,
-                program.io,
-                program.shape,
-                worker=outcome.worker,
-                keep_exception=self.capabilities.locality is Locality.SAME_PROCESS,
-            )
+            with EVENT_LOOP.kept():
+                done = run_attempt(
+                    attempt.job,
+                    program.kernel,
+                    program.io,
+                    program.shape,
+                    worker=outcome.worker,
+                    keep_exception=self.capabilities.locality is Locality.SAME_PROCESS,
+                )
             outcome = done._replace(
                 started_at=outcome.started_at,
                 seconds=outcome.seconds,

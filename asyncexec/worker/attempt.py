@@ -67,8 +67,8 @@ def run_attempt(
         else:
             inputs, read = io.load(index)
         result = kernel(index, *inputs)
-        if _is_awaitable(result):
-            result = _run(result)
+        if is_awaitable(result):
+            result = _run(result, fence)
         del inputs  # the kernel's inputs need not be held while its output is written
         if fence is not None and not fence.take():
             status = Status.CANCELLED
@@ -87,17 +87,14 @@ def run_attempt(
     )
 
 
-def _run(awaitable: Awaitable[Any]) -> Any:
-    """Return the result of ``awaitable``, on an event loop of its own."""
-    import anyio  # Dear, and most functions are plain.
+def _run(awaitable: Awaitable[Any], fence: MaySave | None) -> Any:
+    """Return the result of ``awaitable``, on the worker's event loop."""
+    from asyncexec.worker.event_loop import EVENT_LOOP  # Dear, and most functions are plain.
 
-    async def awaited() -> Any:
-        return await awaitable
-
-    return anyio.run(awaited)
+    return EVENT_LOOP.run(awaitable, fence)
 
 
-def _is_awaitable(result: Any) -> bool:
+def is_awaitable(result: Any) -> bool:
     """Return what ``inspect.isawaitable`` does, in a fifth of its time for what is none."""
     kind = type(result)
     return hasattr(kind, "__await__") or (kind is GeneratorType and inspect.isawaitable(result))

@@ -20,6 +20,10 @@ class MaySave(Protocol):
         """Return whether the attempt may save; if not, it must write nothing, and its outcome is dropped."""
         ...
 
+    def awaits(self, cancel: Callable[[], object], /) -> None:
+        """Note that the attempt awaits something, which ``cancel`` cancels: called if the attempt is left behind."""
+        ...
+
 
 class AttemptControl(MaySave, Protocol):
     """Asked by the thread that runs a batch, around each attempt."""
@@ -59,7 +63,16 @@ class BatchControl:
         The ids of the batch's attempts.
     """
 
-    __slots__ = ("_lock", "_saving", "_waiting", "left", "on_left", "running", "running_since")
+    __slots__ = (
+        "_cancel",
+        "_lock",
+        "_saving",
+        "_waiting",
+        "left",
+        "on_left",
+        "running",
+        "running_since",
+    )
 
     def __init__(self, attempts: Iterable[int]) -> None:
         self.left = False
@@ -74,6 +87,7 @@ class BatchControl:
         self.running_since = 0.0
         """When the last attempt began, in seconds since the epoch."""
         self._saving = False
+        self._cancel: Callable[[], object] | None = None
 
     # In the thread that runs the batch.
 
@@ -92,6 +106,14 @@ class BatchControl:
         with self._lock:
             self._saving = True
             return not self.left
+
+    def awaits(self, cancel: Callable[[], object]) -> None:
+        """Note how to cancel what the attempt that runs awaits (see :class:`MaySave`)."""
+        with self._lock:
+            self._cancel = cancel
+            left = self.left
+        if left:
+            cancel()
 
     def end(self) -> bool:
         """Note that the attempt has ended; False if it was left behind meanwhile, and its outcome is nobody's."""
@@ -129,6 +151,8 @@ class BatchControl:
             if free_to_go and running is not None and running in attempts:
                 left.append(running)
                 self.left = True
+        if left and self._cancel is not None:
+            self._cancel()
         if left and self.on_left is not None:
             self.on_left()
         return StopResult(sorted(dropped), left)

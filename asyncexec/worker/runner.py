@@ -124,7 +124,7 @@ class BatchRunner:
             values=program.values,
             batch=self._batch_context(program),
         )
-        return partial(_with_own_decimals, run_one) if _has_decimals(program.context) else run_one
+        return partial(_with_own_decimals, run_one) if has_decimals(program.context) else run_one
 
     def _batch_context(self, program: LoadedProgram) -> BatchContext | None:
         if program.scope is None:
@@ -132,17 +132,22 @@ class BatchRunner:
         return BatchContext(program.scope, program.shape, self._worker, self._control)
 
 
-def _has_decimals(context: Context | None) -> bool:
+def has_decimals(context: Context | None) -> bool:
+    """Return whether ``context`` holds one of the module decimal."""
     decimal = sys.modules.get("decimal")
     if context is None or decimal is None:
         return False
     return any(isinstance(value, decimal.Context) for value in context.values())
 
 
-def _with_own_decimals(run_one: Callable[[AttemptSpec], Outcome], spec: AttemptSpec) -> Outcome:
-    """Run an attempt with a copy of decimal's context, an object that copies of a context would share."""
+def own_decimals() -> None:
+    """Set a copy of decimal's context, an object that copies of a context would share."""
     decimal = sys.modules["decimal"]
     decimal.setcontext(decimal.getcontext().copy())
+
+
+def _with_own_decimals(run_one: Callable[[AttemptSpec], Outcome], spec: AttemptSpec) -> Outcome:
+    own_decimals()
     return run_one(spec)
 
 

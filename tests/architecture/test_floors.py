@@ -80,8 +80,8 @@ OPTIONAL = {
     "yaml",
 }
 
-# Third parties that are always installed, and dear: a worker that does not need them must not load them.
-DEAR = {"anyio", "numpy", "zarr"}
+# Always installed, and dear: a worker that does not need them must not load them.
+DEAR = {"anyio", "asyncio", "numpy", "zarr"}
 
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {
@@ -93,6 +93,15 @@ ON_USE = {
         "asyncexec.array.storing",
         "asyncexec.storage.places.opening",
     ): "Zarr is dear, as everywhere below",
+    (
+        "asyncexec.backends.threads.pool",
+        "asyncexec.backends.adapters.loop_batches",
+    ): "most functions are plain, and need no event loop",
+    ("asyncexec.worker.attempt", "asyncexec.worker.event_loop"): "the same",
+    (
+        "asyncexec.worker.concurrent_batch",
+        "asyncexec.worker.concurrent_runner",
+    ): "it needs asyncio, which is dear",
     ("asyncexec.cli", "asyncexec.cli.application"): "the extra `cli` may not be installed",
     (
         "asyncexec.cli.application",

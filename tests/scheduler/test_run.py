@@ -256,7 +256,7 @@ def test_what_failed_in_a_batch_that_tells_nothing_goes_alone() -> None:
     bench.pass_time(0.0)
     bench.batches.clear()
     bench.send()
-    bench.budget.batches = 0
+    bench.budget.batches = bench.budget.slots_taken = 0
     bench.send()
     assert [len(b.jobs) for b in bench.batches[:4]] == [1, 1, 1, 64]
 

@@ -41,6 +41,7 @@ class Workbench:
         call_seconds: float = 0.0,
         tells_progress: bool = True,
         value_store: Any = None,
+        shares_slots: bool = False,
         **policies: Any,
     ) -> None:
         order = {
@@ -54,6 +55,7 @@ class Workbench:
             batch_limit=batch,
             call_seconds=call_seconds,
             tells_progress=tells_progress,
+            shares_slots=shares_slots,
         )
         self.slots = slots
         self.budget = budget or AdmissionBudget()
@@ -75,7 +77,7 @@ class Workbench:
     def send(self, most: int = 1000) -> list[AttemptSpec]:
         """Take what can be sent, as the driver does."""
         sent: list[AttemptSpec] = []
-        while len(sent) < most and self.budget.batches < 2 * self.slots:
+        while len(sent) < most and self.budget.slots_taken < 2 * self.slots:
             batch = self.run.next_batch(self.now, self.slots)
             if batch is None:
                 break

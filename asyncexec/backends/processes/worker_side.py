@@ -16,7 +16,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -210,6 +210,9 @@ class _PageControl:
 
     def take(self) -> bool:
         return True  # A running attempt that is cancelled ends with its process.
+
+    def awaits(self, cancel: Callable[[], object]) -> None:
+        """Do nothing, for the same reason."""
 
     def end(self) -> bool:
         return True

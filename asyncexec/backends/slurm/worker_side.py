@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -93,6 +93,9 @@ class _ChannelControl:
 
     def take(self) -> bool:
         return not self._channel.was_dropped(self._running)
+
+    def awaits(self, cancel: Callable[[], object]) -> None:
+        """Do nothing: an attempt that is cancelled ends with its job."""
 
     def end(self) -> bool:
         return True

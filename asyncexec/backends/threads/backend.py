@@ -23,7 +23,8 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
 
     Useful if kernels release the GIL, as NumPy and Zarr's codecs do. A thread cannot be killed: a task that is
     cancelled or times out while it runs is *abandoned*. Its slot goes to a new thread; its result is never saved, and
-    its thread ends when its kernel returns.
+    its thread ends when its kernel returns. Coroutine functions run on one event loop in a thread of its own, and are
+    really cancelled there.
 
     Its options are the fields of :class:`ThreadsOptions`.
 
@@ -34,7 +35,10 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
     """
 
     features: ClassVar[Capabilities] = Capabilities(
-        name="threads", locality=Locality.SAME_PROCESS, batch_limit=BATCH_LIMIT
+        name="threads",
+        locality=Locality.SAME_PROCESS,
+        batch_limit=BATCH_LIMIT,
+        shares_slots=True,
     )
 
     @takes_options(ThreadsOptions)

@@ -13,12 +13,17 @@ import queue
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import Batch, Report
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.backends.threads.worker_side import WorkerThread
 from asyncexec.errors import BackendError
+from asyncexec.worker.event_loop import EVENT_LOOP, ended
 from asyncexec.worker.local_batch import LocalBatch
+
+if TYPE_CHECKING:
+    from asyncexec.backends.adapters.loop_batches import LoopBatches
 
 TICK_SECONDS = 0.02
 
@@ -48,7 +53,7 @@ class ThreadPool:
         patience: float,
         stream: ReportStream,
     ) -> None:
-        self.abandoned = 0
+        self._abandoned_threads = 0
         self.alive_abandoned = 0
         self._name = name
         self._size = size
@@ -69,8 +74,17 @@ class ThreadPool:
         self._exited: deque[WorkerThread] = deque()
         self._woken = False
         self._all_exited = asyncio.Event()
+        self._stream = stream
+        self._loop_batches: LoopBatches | None = None
+        EVENT_LOOP.keep()
         while len(self._workers) < self._size:
             self._start_worker(None)
+
+    @property
+    def abandoned(self) -> int:
+        """The number of running attempts that were given up."""
+        on_loop = 0 if self._loop_batches is None else self._loop_batches.abandoned
+        return self._abandoned_threads + on_loop
 
     @property
     def slots(self) -> int:
@@ -85,6 +99,13 @@ class ThreadPool:
         return self._size - max(0, self.alive_abandoned - self._max_abandoned)
 
     def submit(self, batch: Batch) -> None:
+        """Queue ``batch`` for the next free thread; one of which many attempts run at once goes to the event loop."""
+        if batch.program.concurrency > 1:
+            self._on_loop().submit(batch)
+        else:
+            self.submit_to_thread(batch)
+
+    def submit_to_thread(self, batch: Batch) -> None:
         """Queue ``batch`` for the next free thread."""
         local = LocalBatch(batch.program.runnable, batch.jobs)
         self._batches.add(local)
@@ -94,6 +115,8 @@ class ThreadPool:
     def cancel(self, attempts: Collection[int]) -> None:
         """Drop or abandon ``attempts``."""
         wanted = frozenset(attempts)
+        if self._loop_batches is not None:
+            self._loop_batches.cancel(wanted)
         stuck: list[tuple[LocalBatch, LocalBatch]] = []
         for batch in list(self._batches):
             outcomes, rest = batch.cancel(wanted)
@@ -111,11 +134,23 @@ class ThreadPool:
         self.cancel([attempt for batch in self._batches for attempt in batch.attempts])
         for _ in self._workers:
             self._waiting.put(None)
+        if self._loop_batches is not None:
+            await self._loop_batches.close()
         while self._workers:
             self._all_exited.clear()
             await self._all_exited.wait()
         if self._timer is not None:
             self._timer.cancel()
+        await ended(EVENT_LOOP.let_go())
+
+    def _on_loop(self) -> LoopBatches:
+        """Return the batches on the event loop; most pools have none, and do without what they import."""
+        if self._loop_batches is None:
+            from asyncexec.backends.adapters.loop_batches import LoopBatches
+
+            worker = f"{self._name}-event-loop"
+            self._loop_batches = LoopBatches(self._stream, worker=worker, slots=self._size)
+        return self._loop_batches
 
     def _start_worker(self, first: LocalBatch | None) -> None:
         worker = WorkerThread(
@@ -133,7 +168,7 @@ class ThreadPool:
         self._batches.discard(batch)
         stuck = next(w for w in self._workers if w.batch is batch)
         self._workers.discard(stuck)
-        self.abandoned += 1
+        self._abandoned_threads += 1
         self.alive_abandoned += 1
         if rest.attempts:
             self._batches.add(rest)

@@ -1,0 +1,307 @@
+"""The batch loop on an event loop: run as many attempts of a batch at once as there are lanes, and report each.
+
+All of it happens in the loop's thread. Whoever wants attempts stopped says so there; the outcome of each follows, of
+those that had not started too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from contextvars import Context
+from functools import partial
+from typing import TYPE_CHECKING
+
+from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.awaited_attempt import run_awaited
+from asyncexec.worker.event_loop import GRACE_SECONDS
+from asyncexec.worker.runner import has_decimals, own_decimals
+
+if TYPE_CHECKING:
+    from asyncexec.worker.programs import LoadedProgram, ProgramSource
+    from asyncexec.worker.records import AttemptSpec
+    from asyncexec.worker.runner import ReportSink
+
+SLICE = 64
+"""Attempts that are started before others on the loop get a turn: about 1 ms of work."""
+
+
+class Lanes:
+    """The attempts that may run at once on one event loop, of all stages together and of each.
+
+    Parameters
+    ----------
+    limit : int, optional
+        How many of all stages together; as many as there may be of each by default.
+    """
+
+    def __init__(self, limit: int | None = None) -> None:
+        self.taken = 0
+        self._limit = limit
+        self._groups: list[LaneGroup] = []
+        self._again = False
+
+    def group(self, limit: int) -> LaneGroup:
+        """Return lanes for ``limit`` attempts of one stage."""
+        group = LaneGroup(self, limit)
+        self._groups.append(group)
+        return group
+
+    def remove(self, group: LaneGroup) -> None:
+        """Forget a group of which no attempts run or wait."""
+        self._groups.remove(group)
+
+    def fill(self) -> None:
+        """Start the attempts for which there are lanes, a slice of them at a time."""
+        left = SLICE
+        for group in self._groups:
+            while group.runners and group.taken < group.limit:
+                if self._limit is not None and self.taken >= self._limit:
+                    return
+                if not left:
+                    self._fill_later()
+                    return
+                left -= 1
+                if group.runners[0].begin_next():
+                    group.taken += 1
+                    self.taken += 1
+                else:
+                    group.runners.popleft()
+
+    def _fill_later(self) -> None:
+        if not self._again:
+            self._again = True
+            asyncio.get_running_loop().call_soon(self._fill_again)
+
+    def _fill_again(self) -> None:
+        self._again = False
+        self.fill()
+
+
+class LaneGroup:
+    """The lanes of one stage; batches that share them have them in the order in which they came."""
+
+    def __init__(self, lanes: Lanes, limit: int) -> None:
+        self.limit = limit
+        self.taken = 0
+        self.runners: deque[ConcurrentRunner] = deque()
+        self._lanes = lanes
+
+    def add(self, runner: ConcurrentRunner) -> None:
+        """Start the attempts of ``runner`` as lanes are free."""
+        self.runners.append(runner)
+        self._lanes.fill()
+
+    def release(self) -> None:
+        """Free a lane."""
+        self.taken -= 1
+        self._lanes.taken -= 1
+        self._lanes.fill()
+
+    def remove(self) -> None:
+        """Forget the group, of which no attempts run or wait."""
+        self._lanes.remove(self)
+
+
+class ConcurrentRunner:
+    """Runs one batch; methods belong to the thread of the event loop.
+
+    Parameters
+    ----------
+    specs : iterable of AttemptSpec
+        The attempts, in their order.
+    program : callable
+        Returns the program; called when the first attempt starts.
+    lanes : LaneGroup
+        Those in which its attempts run.
+    sink : ReportSink
+        Takes the reports: of each attempt there is an outcome.
+    worker : str
+        The worker's name in outcomes.
+    ended : callable
+        Called when every attempt has its outcome.
+    keep_exception : bool
+        Whether outcomes hold the exception itself, for workers in the driver's process.
+
+    Attributes
+    ----------
+    abandoned : int
+        The attempts that were left behind, because they ignored being cancelled.
+    given_up : set of int
+        The attempts of which nobody waits for an outcome any more; added to, in any thread, where the loop is blocked.
+    """
+
+    def __init__(
+        self,
+        specs: Iterable[AttemptSpec],
+        program: ProgramSource,
+        *,
+        lanes: LaneGroup,
+        sink: ReportSink,
+        worker: str,
+        ended: Callable[[], object],
+        keep_exception: bool = False,
+    ) -> None:
+        self.abandoned = 0
+        self.given_up: set[int] = set()
+        self._specs = deque(specs)
+        self._source = program
+        self._program: LoadedProgram | ErrorInfo | None = None
+        self._lanes = lanes
+        self._sink = sink
+        self._worker = worker
+        self._ended = ended
+        self._keep_exception = keep_exception
+        self._dropped: set[int] = set()
+        self._running: dict[int, asyncio.Task[Outcome]] = {}
+        self._started_at: dict[int, float] = {}
+        self._stopping: set[int] = set()
+        self._over = False
+
+    def start(self) -> None:
+        """Start the attempts as lanes are free."""
+        if self._specs:
+            self._lanes.add(self)
+        else:
+            self._check_end()
+
+    def begin_next(self) -> bool:
+        """Start the next attempt; False if there is none."""
+        while self._specs:
+            spec = self._specs.popleft()
+            if spec.attempt in self._dropped:
+                self._dropped.discard(spec.attempt)
+                continue
+            if spec.attempt in self.given_up:
+                continue
+            self._begin(spec)
+            return True
+        self._check_end()
+        return False
+
+    def stop(self, attempts: Collection[int]) -> None:
+        """Drop those of ``attempts`` that have not started, and cancel those that run."""
+        waiting = {spec.attempt for spec in self._specs} - self._dropped
+        for attempt in waiting.intersection(attempts):
+            self._dropped.add(attempt)
+            self._sink.ended(Outcome(attempt, Status.CANCELLED))
+        running = self._running.keys() & set(attempts) - self._stopping
+        self._stopping |= running
+        for attempt in running:
+            self._running[attempt].cancel()
+        if running:
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._leave, running)
+        self._check_end()
+
+    def started_at(self, attempt: int) -> float:
+        """Return when an attempt that runs has started, in seconds since the epoch; 0 if it does not run."""
+        return self._started_at.get(attempt, 0.0)
+
+    def _begin(self, spec: AttemptSpec) -> None:
+        attempt = spec.attempt
+        self._sink.started(attempt)
+        program = self._loaded()
+        task = asyncio.get_running_loop().create_task(
+            _failed(spec, program, self._worker)
+            if isinstance(program, ErrorInfo)
+            else run_awaited(
+                spec,
+                program,
+                worker=self._worker,
+                control=_AttemptControl(self, attempt),
+                keep_exception=self._keep_exception,
+            ),
+            context=_own_context(program),
+        )
+        self._running[attempt] = task
+        self._started_at[attempt] = time.time()
+        task.add_done_callback(partial(self._done, attempt))
+
+    def _loaded(self) -> LoadedProgram | ErrorInfo:
+        if self._program is None:
+            try:
+                self._program = self._source()
+            except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
+                self._program = describe(error, keep=self._keep_exception)
+        return self._program
+
+    def may_save(self, attempt: int) -> bool:
+        """Return whether an attempt may save: somebody waits for its outcome."""
+        return attempt in self._running and attempt not in self.given_up
+
+    def is_stopped(self, attempt: int) -> bool:
+        """Return whether an attempt was asked to stop."""
+        return attempt in self._stopping or not self.may_save(attempt)
+
+    def _done(self, attempt: int, task: asyncio.Task[Outcome]) -> None:
+        if self._running.pop(attempt, None) is None:
+            return  # It was left behind, and has ended after all.
+        del self._started_at[attempt]
+        self._stopping.discard(attempt)
+        # A task that is cancelled before its first step never runs.
+        outcome = Outcome(attempt, Status.CANCELLED) if task.cancelled() else task.result()
+        self._report(outcome)
+
+    def _leave(self, attempts: Collection[int]) -> None:
+        """Leave behind those attempts that have not ended since they were cancelled."""
+        for attempt in self._stopping.intersection(attempts):
+            del self._running[attempt]
+            self._stopping.discard(attempt)
+            self.abandoned += 1
+            since = self._started_at.pop(attempt)
+            seconds = max(time.time() - since, 0.0)
+            self._report(Outcome(attempt, Status.CANCELLED, self._worker, since, seconds))
+
+    def _report(self, outcome: Outcome) -> None:
+        if outcome.attempt not in self.given_up:
+            self._sink.ended(outcome)
+        self._lanes.release()
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if not self._over and not self._running and len(self._specs) == len(self._dropped):
+            self._over = True
+            self._ended()
+
+
+def _own_context(program: LoadedProgram | ErrorInfo) -> Context:
+    """Return a context in which nothing but the caller's variables are set, for one attempt."""
+    if isinstance(program, ErrorInfo) or program.context is None:
+        return Context()
+    context = program.context.copy()
+    if has_decimals(context):
+        context.run(own_decimals)
+    return context
+
+
+class _AttemptControl:
+    """The control of one attempt of many."""
+
+    __slots__ = ("_attempt", "_runner")
+
+    def __init__(self, runner: ConcurrentRunner, attempt: int) -> None:
+        self._runner = runner
+        self._attempt = attempt
+
+    @property
+    def left(self) -> bool:
+        return self._runner.is_stopped(self._attempt)
+
+    def take(self) -> bool:
+        return self._runner.may_save(self._attempt)
+
+    def begin(self, attempt: int) -> bool:
+        return attempt == self._attempt
+
+    def end(self) -> bool:
+        return True
+
+    def awaits(self, cancel: Callable[[], object]) -> None:
+        """Do nothing: its asyncio task is cancelled."""
+
+
+async def _failed(spec: AttemptSpec, why: ErrorInfo, worker: str) -> Outcome:
+    return Outcome(spec.attempt, Status.FAILED, worker, time.time(), error=why)
