@@ -11,6 +11,7 @@
     │   ├── WriteConflictError
     │   ├── StageSizeError              a size that was to be known during the run could not be found
     │   ├── WiringError                 a workflow's stages and the parameters of its functions do not fit
+    │   ├── WorkflowFileError           a file does not define a workflow; has each problem with its line
     │   ├── WorkflowInputError          an input of a workflow is missing, or is none of its inputs
     │   └── MemoryBudgetError
     ├── ConfigurationError (ValueError) what was asked for cannot be had; nothing has run
@@ -104,6 +105,7 @@ __all__ = [
     "WiringError",
     "WorkDirError",
     "WorkerLostError",
+    "WorkflowFileError",
     "WorkflowInputError",
     "WriteConflictError",
 ]
@@ -143,6 +145,10 @@ class StageSizeError(PlanError):
 
 class WiringError(PlanError):
     """A workflow's stages and inputs do not fit the parameters of its functions."""
+
+
+class WorkflowFileError(PlanError):
+    """A file does not define a workflow; the message holds all its problems, a line each."""
 
 
 class WorkflowInputError(PlanError):

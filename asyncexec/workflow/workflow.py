@@ -18,7 +18,7 @@ from asyncexec.workflow.lowering import lower_workflow
 from asyncexec.workflow.nesting import SEPARATOR, flattened, in_order, last_stages, nested_in
 from asyncexec.workflow.stage_spec import StageSpec, spec_of
 from asyncexec.workflow.text import signature_text, workflow_text
-from asyncexec.workflow.wiring import FromInput, wire
+from asyncexec.workflow.wiring import FromInput, WiredStage, wire
 
 _NO_CONTEXT: Mapping[str, Any] = MappingProxyType({})
 
@@ -88,11 +88,18 @@ class Workflow:
         keeps: Sequence[str] | bool = True,
         description: str = "",
     ) -> None:
-        self.name = self.__name__ = text(name, "the name of a workflow")
-        self.description = description
+        self.name = text(name, "the name of a workflow")
         specs = tuple(spec_of(stage) for stage in stages)
         self._check(specs)
-        self.stages = in_order(name, flattened(wire(name, specs)))
+        self._complete(wire(name, specs), keeps=keeps, description=description)
+
+    def _complete(
+        self, wired: Sequence[WiredStage], *, keeps: Sequence[str] | bool = True, description: str
+    ) -> None:
+        """Set what follows from stages that are wired."""
+        self.__name__ = self.name
+        self.description = description
+        self.stages = in_order(self.name, flattened(wired))
         self.returns = last_stages(self.stages)
         self.keeps = self._kept(keeps=keeps)
         self.inputs: Mapping[str, FromInput] = inputs_of(self.stages)

@@ -1,0 +1,176 @@
+"""A workflow read from a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from asyncexec.config.dotted import DottedPath
+from asyncexec.config.fields import nearest
+from asyncexec.errors import AsyncexecError
+from asyncexec.workflow.files.configs import ConfigResource, merged
+from asyncexec.workflow.files.definition import StageDefinition, stages_of
+from asyncexec.workflow.files.positional import wire_by_position
+from asyncexec.workflow.files.resource import Problems, Resource, read_resource
+from asyncexec.workflow.stage_spec import StageSpec
+from asyncexec.workflow.wiring import WiredStage
+from asyncexec.workflow.workflow import Workflow, WorkflowCall
+
+type ImportTarget = Callable[[str], Callable[..., Any]]
+"""Returns the function at a path; raises ImportError or AttributeError where there is none."""
+
+
+class FileWorkflow(Workflow):
+    """A workflow that a file defines; made by :func:`load_workflow`.
+
+    Attributes
+    ----------
+    annotations : mapping of str to str
+    configs : tuple of ConfigResource
+        Those that are given to it; of these, tasks find the data of the ones that are meant for it.
+    definition : mapping
+        The file's content.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        stages: Sequence[WiredStage],
+        configs: Iterable[ConfigResource] = (),
+    ) -> None:
+        self.name = resource.name
+        self._complete(stages, description=resource.annotations.get("description", ""))
+        self.annotations = resource.annotations
+        self.definition: Mapping[str, Any] = resource.file.value
+        self.configs = tuple(configs)
+
+    def __call__(self, /, **inputs: Any) -> WorkflowCall:
+        """Return the workflow with its inputs, for :meth:`asyncexec.Engine.execute`.
+
+        Tasks find ``definition`` (the file's content) and the data of its configs in their context.
+
+        Raises
+        ------
+        WorkflowInputError
+            If an input is missing, or is none that the workflow has.
+        """
+        config = merged(self.configs, self.name, self.annotations)
+        return super().__call__(**inputs).with_context(config=config, definition=self.definition)
+
+
+def import_target(path: str) -> Callable[..., Any]:
+    """Return the function at ``package.module.function`` or ``package.module:function``, which imports the module."""
+    dotted = DottedPath.of(path)
+    if dotted is None:
+        raise ImportError(f"{path!r} is not a path such as package.module.function")
+    found = dotted.load()
+    if not callable(found):
+        raise ImportError(f"{path} is {found!r}, which cannot be called")  # noqa: TRY004 - as if it were not there
+    function: Callable[..., Any] = found
+    return function
+
+
+def load_workflow(
+    path: str | os.PathLike[str],
+    *,
+    configs: Iterable[ConfigResource] = (),
+    allow_targets: Sequence[str] = ("*",),
+    find_target: ImportTarget = import_target,
+    variables: Mapping[str, str] | None = None,
+) -> FileWorkflow:
+    """Return the workflow that a YAML or JSON file defines; this imports the modules of its targets.
+
+    Parameters
+    ----------
+    path : path
+    configs : iterable of ConfigResource
+        Data for tasks, for the workflows that they select.
+    allow_targets : sequence of str
+        The paths that may be imported, as patterns (``"mypackage.*"``): importing runs a module's code. By default all.
+    find_target : callable
+        Returns the function at a path.
+    variables : mapping of str to str, optional
+        Values of ``$NAME`` in the file; by default the environment.
+
+    Raises
+    ------
+    OptionError
+        If the file cannot be read, or is no YAML.
+    WorkflowFileError
+        If it is no workflow, with all problems and the line of each.
+    """
+    resource = read_resource(path, variables=variables)
+    problems = Problems(resource.file)
+    if resource.kind != "workflow":
+        problems.add(("kind",), f"this is a {resource.kind}, not a workflow")
+    problems.raise_any()
+    definitions = stages_of(resource, problems)
+    # What stands in the file first: importing takes long, and runs code.
+    problems.raise_any()
+    reader = _Reader(problems, allow_targets, find_target)
+    stages = [stage for one in definitions if (stage := reader.stage(one)) is not None]
+    problems.raise_any()
+    return FileWorkflow(resource, stages, configs)
+
+
+class _Reader:
+    """Imports the functions of stages, and wires them."""
+
+    def __init__(
+        self, problems: Problems, allow_targets: Sequence[str], find_target: ImportTarget
+    ) -> None:
+        self._problems = problems
+        self._allow_targets = allow_targets
+        self._find_target = find_target
+
+    def stage(self, definition: StageDefinition) -> WiredStage | None:
+        """Return a stage with its function and sources; None where there is a problem, which is recorded."""
+        path = ("spec", "stages", definition.number)
+        function = self._function(definition)
+        if function is None:
+            return None
+        try:
+            spec = StageSpec.of(
+                function,
+                name=definition.name,
+                description=definition.description or None,
+                **definition.options,
+            )
+        except AsyncexecError as error:
+            self._problems.add(path, str(error))
+            return None
+        return wire_by_position(definition, spec, lambda said: self._problems.add(path, said))
+
+    def _function(self, definition: StageDefinition) -> Callable[..., Any] | None:
+        path = ("spec", "stages", definition.number, "target")
+        target = definition.target
+        dotted = target.replace(":", ".")
+        if not any(fnmatchcase(dotted, pattern) for pattern in self._allow_targets):
+            self._problems.add(
+                path,
+                f"stage {definition.name!r}: importing {target} is not allowed; allowed are "
+                f"{', '.join(self._allow_targets) or 'none'}",
+            )
+            return None
+        try:
+            return self._find_target(target)
+        except Exception as error:  # noqa: BLE001 - whatever a user's module raises
+            said = f"{type(error).__name__}: {error}"
+            self._problems.add(
+                path,
+                f"stage {definition.name!r}: {target} cannot be imported: {said}{_hint(target)}",
+            )
+            return None
+
+
+def _hint(target: str) -> str:
+    """Return the name in the target's module that is nearest to it, if the module can be had."""
+    dotted = DottedPath.of(target)
+    module = sys.modules.get(dotted.module) if dotted is not None else None
+    if dotted is None or module is None:
+        return ""
+    near = nearest(dotted.name, [name for name in vars(module) if not name.startswith("_")])
+    return f"; did you mean {near[0]!r}?" if near else ""

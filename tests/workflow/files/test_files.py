@@ -1,0 +1,273 @@
+"""YAML files in Flowdapt's form become workflows; each problem is told with its line and the nearest right name."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import asyncexec as ax
+from asyncexec.errors import OptionError, TaskFailedError, WorkflowFileError, WorkflowInputError
+from asyncexec.workflow.files import ConfigResource, load_workflow
+from asyncexec.workflow.files.resource import read_resource
+
+HERE = "tests.workflow.files.nowcast"
+
+
+def written(folder: Path, stages: str, name: str = "nowcast") -> Path:
+    path = folder / "flow.yaml"
+    path.write_text(f"kind: workflow\nmetadata:\n  name: {name}\nspec:\n  stages:\n{stages}")
+    return path
+
+
+NOWCAST = f"""
+  - name: cities
+    target: {HERE}.cities
+  - name: fetch
+    target: {HERE}:fetch
+    type: parameterized
+    depends_on: [cities]
+    resources: {{cpus: 1, memory: 10MB}}
+  - name: train
+    target: {HERE}.train
+    depends_on:
+    - fetch
+    - cities
+"""
+
+
+async def run(workflow: Any, executor: str = "threads", **inputs: Any) -> Any:
+    async with ax.Engine(executor) as engine:
+        return await engine.execute(workflow(**inputs))
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+async def test_functions_get_results_in_the_order_of_depends_on(tmp_path, executor):
+    flow = load_workflow(written(tmp_path, NOWCAST))
+    result = await run(flow, executor, country="BE", count=2)
+    assert result.value == {"fetched": ["be-0", "be-1"], "cities": ["BE-0", "BE-1"]}
+    assert dict(result.values)["fetch"] == ["be-0", "be-1"]
+
+
+async def test_json_is_as_good_as_yaml(tmp_path):
+    path = tmp_path / "flow.json"
+    stage = {"name": "cities", "target": f"{HERE}.cities"}
+    resource = {"kind": "workflow", "metadata": {"name": "w"}, "spec": {"stages": [stage]}}
+    path.write_text(json.dumps(resource))
+    assert (await run(load_workflow(path))).value == ["NL-0", "NL-1", "NL-2"]
+
+
+async def test_a_stage_maps_over_an_input_and_awaits_coroutines(tmp_path):
+    stages = f"""
+  - name: fetch
+    target: {HERE}.fetch_later
+    type: parameterized
+    options: {{map_on: city}}
+"""
+    flow = load_workflow(written(tmp_path, stages))
+    assert (await run(flow, city=["a", "b"])).value == ["A", "B"]
+    with pytest.raises(WorkflowInputError, match="city"):
+        flow()
+
+
+async def test_with_map_on_results_follow_the_item(tmp_path):
+    stages = f"""
+  - {{name: cities, target: {HERE}.cities}}
+  - name: pairs
+    target: {HERE}.train
+    type: parameterized
+    depends_on: [cities]
+    options: {{map_on: names}}
+"""
+    result = await run(load_workflow(written(tmp_path, stages)), names=["a"], count=1)
+    assert result.value == [{"fetched": "a", "cities": ["NL-0"]}]
+
+
+async def test_surplus_results_are_cut_unless_the_function_takes_them_all(tmp_path):
+    stages = f"""
+  - {{name: a, target: {HERE}.cities}}
+  - {{name: b, target: {HERE}.nothing}}
+  - {{name: one, target: {HERE}.only_one, depends_on: [b, a]}}
+  - {{name: all, target: {HERE}.first, depends_on: [b, a]}}
+"""
+    result = await run(load_workflow(written(tmp_path, stages)), count=1)
+    assert result.value == {"one": "nothing", "all": ("nothing", ["NL-0"])}
+
+
+async def test_every_last_stage_runs_and_results_go_by_name(tmp_path):
+    stages = f"""
+  - {{name: a, target: {HERE}.nothing}}
+  - {{name: b, target: {HERE}.nothing}}
+"""
+    assert (await run(load_workflow(written(tmp_path, stages)))).value == {
+        "a": "nothing",
+        "b": "nothing",
+    }
+
+
+FAILING = f"""
+  - {{name: cities, target: {HERE}.cities}}
+  - name: fetch
+    target: {HERE}.fails
+    type: parameterized
+    retry: 1
+    depends_on: [cities]
+"""
+
+
+async def test_a_failing_item_fails_the_run(tmp_path):
+    with pytest.raises(TaskFailedError, match="NL-1 is closed"):
+        await run(load_workflow(written(tmp_path, FAILING)))
+
+
+async def test_with_allow_partial_failure_a_failing_item_holds_its_place(tmp_path):
+    stages = FAILING + "    options: {allow_partial_failure: true}\n"
+    value = (await run(load_workflow(written(tmp_path, stages)))).value
+    assert [type(each) for each in value] == [str, ax.Failed, str]
+
+
+async def test_tasks_know_their_workflow_inputs_and_configs(tmp_path):
+    path = tmp_path / "flow.yaml"
+    path.write_text(f"""
+metadata: {{name: nowcast, annotations: {{group: weather}}}}
+spec:
+  stages:
+  - {{name: where, target: {HERE}.where}}
+""")
+    configs = [
+        ConfigResource(name="c", by="annotation", value={"group": "weather"}, data={"b": 3}),
+        ConfigResource(name="a", value="nowcast", data={"a": 1, "b": 2}),
+        ConfigResource(name="b", value="other", data={"a": 9}),
+        ConfigResource(name="d", by="annotation", value={"group": "sea"}, data={"a": 9}),
+    ]
+    flow = load_workflow(path, configs=configs)
+    assert (await run(flow)).value == ("nowcast", {}, {"a": 1, "b": 3})
+
+
+def test_a_config_is_read_from_its_file(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("""
+kind: config
+metadata: {name: settings}
+spec:
+  selector: {kind: workflow, type: annotation, value: {group: weather}}
+  data: {depth: 3}
+""")
+    config = ConfigResource.of(read_resource(path))
+    assert config.data == {"depth": 3}
+    assert config.is_for("any", {"group": "weather", "more": "x"})
+    assert not config.is_for("any", {})
+    path.write_text("kind: config\nmetadata: {name: s}\nspec: {selector: {type: label}, dat: {}}")
+    with pytest.raises(WorkflowFileError) as caught:
+        ConfigResource.of(read_resource(path))
+    assert "'dat'" in str(caught.value)
+    assert "label" in str(caught.value)
+
+
+def test_variables_are_replaced_in_texts_after_reading(tmp_path):
+    stages = """
+  - name: $NAME
+    target: ${MODULE}.nothing
+    description: "costs $$5"
+"""
+    variables = {"NAME": "a: [b", "MODULE": HERE}
+    with pytest.raises(WorkflowFileError, match="NAME"):
+        load_workflow(written(tmp_path, stages), variables={"MODULE": HERE})
+    flow = load_workflow(written(tmp_path, stages), variables=variables)
+    assert [s.name for s in flow.stages] == ["a: [b"]
+    assert flow.stages[0].spec.description == "costs $5"
+
+
+@pytest.mark.parametrize(
+    "stages, line, said",
+    [
+        (f"  - {{name: a, target: {HERE}.nothing, depend_on: [b]}}\n", 6, "'depends_on'"),
+        (f"  - name: a\n    target: {HERE}.nothing\n    retrie: 3\n", 8, "'retry'"),
+        (f"  - {{name: a, target: {HERE}.nothing}}\n" * 2, 7, "the first is at"),
+        (f"  - {{name: a, target: {HERE}.only_one, depends_on: [bb]}}\n", 6, "'bb'"),
+        (f"  - {{name: a, target: {HERE}.only_one, depends_on: [a]}}\n", 6, "itself"),
+        (
+            (f"  - {{name: a, target: {HERE}.only_one, depends_on: [b]}}\n"
+            f"  - {{name: b, target: {HERE}.only_one, depends_on: [a]}}\n"),
+            6,
+            "circle",
+        ),
+        ("  - {name: a, target: no.such.module}\n", 6, "No module named"),
+        (f"  - {{name: a, target: {HERE}.nothin}}\n", 6, "did you mean 'nothing'"),
+        (f"  - {{name: a, target: {HERE}.VALUE}}\n", 6, "cannot be called"),
+        ("  - {name: a}\n", 6, "no target"),
+        ("  - {name: a, target: [1]}\n", 6, "a text"),
+        (f"  - {{name: a, target: {HERE}.nothing, type: parametrized}}\n", 6, "'parameterized'"),
+        (f"  - {{name: a, target: {HERE}.fetch, type: parameterized}}\n", 6, "map_on"),
+        (f"  - {{name: a, target: {HERE}.nothing, options: {{map_on: x}}}}\n", 6, "parameterized"),
+        (
+            (f"  - {{name: a, target: {HERE}.nothing}}\n"
+            f"  - {{name: b, target: {HERE}.nothing, depends_on: [a]}}\n"),
+            7,
+            "takes no arguments",
+        ),
+        (
+            (f"  - {{name: a, target: {HERE}.nothing}}\n"
+            f"  - {{name: b, target: {HERE}.train, depends_on: [a]}}\n"),
+            7,
+            "'all_cities'",
+        ),
+        (f"  - {{name: a, target: {HERE}.wants_context}}\n", 6, "get_run_context"),
+        (f"  - {{name: a, target: {HERE}.nothing, resources: {{cpus: -1}}}}\n", 6, "cpus"),
+        (f"  - {{name: a, target: {HERE}.nothing, resources: {{memory: much}}}}\n", 6, "much"),
+        (f"  - {{name: a, target: {HERE}.nothing, description: '$ref{{f|k}}'}}\n", 6, "$ref"),
+        ("  - 3\n", 6, "maps names to values"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_told_with_its_line(tmp_path, stages, line, said):
+    with pytest.raises(WorkflowFileError) as caught:
+        load_workflow(written(tmp_path, stages))
+    assert f"flow.yaml:{line}: " in str(caught.value)
+    assert said in str(caught.value)
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    stages = """
+  - {name: a, target: no.one}
+  - {name: b, target: no.two}
+"""
+    with pytest.raises(WorkflowFileError) as caught:
+        load_workflow(written(tmp_path, stages))
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("kind: workflo\nmetadata: {name: a}", "workflo"),
+        ("kind: workflow\nmetadata: {name: a b}", "metadata.name"),
+        ("kind: workflow\nmetadata: {name: a}\nspec: {stages: []}", "at least one stage"),
+        ("kind: config\nmetadata: {name: a}", "not a workflow"),
+        ("- a", "has kind, metadata and spec"),
+        ("name: a\nstages: [{target: b.c}]", "below 'spec'"),
+        ("kind: workflow\nmetdata: {name: a}", "'metadata'"),
+    ],
+)
+def test_what_is_no_workflow_is_refused(tmp_path, text, said):
+    path = tmp_path / "flow.yaml"
+    path.write_text(text)
+    with pytest.raises(WorkflowFileError, match=said):
+        load_workflow(path)
+
+
+def test_a_file_that_cannot_be_read_or_parsed_is_refused(tmp_path):
+    with pytest.raises(OptionError, match=r"none\.yaml"):
+        load_workflow(tmp_path / "none.yaml")
+    (tmp_path / "flow.yaml").write_text("a: [")
+    with pytest.raises(OptionError, match=r"flow\.yaml:1"):
+        load_workflow(tmp_path / "flow.yaml")
+
+
+def test_only_targets_that_are_allowed_are_imported(tmp_path):
+    stages = "  - {name: a, target: antigravity.fly}\n"
+    with pytest.raises(WorkflowFileError, match="not allowed"):
+        load_workflow(written(tmp_path, stages), allow_targets=["tests.*"])
+    assert "antigravity" not in sys.modules
