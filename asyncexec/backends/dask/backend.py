@@ -11,6 +11,7 @@ from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.system import DaskSystem
+from asyncexec.backends.dask.values import DaskValues
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.errors import MissingExtraError
@@ -35,6 +36,11 @@ class ClusterBackend(CallsBackend):
         system.on_change = self._dispatch
         system.waiting = lambda: len(self._waiting)
         self._cluster = system
+
+    @property
+    def value_store(self) -> DaskValues | None:
+        """The large values in the memory of workers, while the context is open; None where they share this process."""
+        return self._cluster.values
 
     def avoid(self, workers: Collection[str], /) -> None:
         """Start nothing on these workers until the next call, unless only they can run it."""

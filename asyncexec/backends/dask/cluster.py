@@ -21,9 +21,9 @@ logger = logging.getLogger(__name__)
 
 # The Dask configuration of local clusters.
 _CONFIG = {
-    # Spilling and pausing are about results kept on workers, and none are kept. The nanny ends a worker that is over
-    # its limit.
-    "distributed.worker.memory.target": False,
+    # Values that are kept go to disk when they take so much of a worker's memory; for what its tasks take, a worker is
+    # neither spilled nor paused. The nanny ends one that is over its limit.
+    "distributed.worker.memory.target": 0.4,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,
     # The profiler's thread samples every other thread a hundred times a second, for a dashboard that is switched off.

@@ -29,6 +29,7 @@ from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.remote_batch import DaskBatch
 from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
 from asyncexec.backends.dask.shared_batch import SharedBatch
+from asyncexec.backends.dask.values import DaskValues
 from asyncexec.backends.dask.worker_side import StartsFile, forget_topic, kill_worker
 from asyncexec.backends.dask.workers import DaskWorker, WorkerTable
 from asyncexec.errors import BackendError
@@ -68,6 +69,8 @@ class DaskSystem:
         self._background = BackgroundTasks()
         self._stale = anyio.Event()
         self._placed = self._unplaced = 0
+        self.values: DaskValues | None = None
+        """The store of large values, while the cluster is open."""
 
     @property
     def slots(self) -> int:
@@ -109,6 +112,8 @@ class DaskSystem:
         client.subscribe_topic(topic, self._connection.on_event)
         client.subscribe_topic("all", self._on_scheduler_event)
         await self._refresh_workers()
+        if self.capabilities.locality is not Locality.SAME_PROCESS:
+            self.values = DaskValues(client, f"{topic}-value", own=self._options.own)
         if self._options.scale_range is not None and handle.cluster is not None:
             self._background.tasks.start_soon(self._scale_adaptively, *self._options.scale_range)
         elif handle.ours:
@@ -207,6 +212,9 @@ class DaskSystem:
                 await self._leave_scheduler(handle, self._connection)
         finally:
             self._handle = self._connection = None
+            if self.values is not None:
+                self.values.close()
+            self.values = None
             await handle.close()
 
     async def _leave_scheduler(self, handle: ClusterHandle, connection: ClusterConnection) -> None:

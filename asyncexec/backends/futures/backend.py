@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import ClassVar
 
 from asyncexec.backends.adapters.blocking import BlockingBackend
+from asyncexec.backends.adapters.blocking_dispatch import Dispatcher
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.futures.kinds import NOT_MADE
 from asyncexec.backends.futures.options import FuturesOptions
 from asyncexec.backends.futures.system import PoolSystem
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.backends.report_stream import ReportStream
+from asyncexec.backends.value_folder import ValueFolder
+from asyncexec.plan.locality import Locality
 
 
 class FuturesBackend(BlockingBackend):
@@ -33,3 +37,27 @@ class FuturesBackend(BlockingBackend):
     def __init__(self, options: FuturesOptions) -> None:
         system = PoolSystem(options.executor, options.max_workers, options.batch_limit)
         super().__init__(system, patience=options.patience)
+        self._folder: ValueFolder | None = None
+
+    @property
+    def value_store(self) -> ValueFolder | None:
+        """The files of large values, while the context is open, of pools whose workers are on this machine."""
+        return self._folder
+
+    async def _open(self, stream: ReportStream) -> Dispatcher:
+        pool = await super()._open(stream)
+        try:
+            if self.capabilities.locality is Locality.SAME_HOST:
+                self._folder = ValueFolder.make()
+        except BaseException:
+            await super()._close(pool, failed=True)
+            raise
+        return pool
+
+    async def _close(self, pool: Dispatcher, *, failed: bool) -> None:
+        folder, self._folder = self._folder, None
+        try:
+            await super()._close(pool, failed=failed)
+        finally:
+            if folder is not None:
+                await folder.close()

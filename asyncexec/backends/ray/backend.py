@@ -30,6 +30,7 @@ from asyncexec.backends.ray.session import (
     release_connection,
 )
 from asyncexec.backends.ray.tasks import RayTasks, check_ray_workers, classify_error
+from asyncexec.backends.ray.values import RayValues
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.errors import MissingExtraError, ResourceError
 from asyncexec.events.outcome import Outcome, Status
@@ -79,8 +80,14 @@ class RayBackend(CallsBackend):
                 "executor 'ray': dashboard_port needs more of Ray than is installed. Install it: "
                 'pip install "ray[default]"'
             )
-        super().__init__(RaySystem(options, self.features))
         self._options = options
+        self._ray = RaySystem(options, self.features)
+        super().__init__(self._ray)
+
+    @property
+    def value_store(self) -> RayValues | None:
+        """The large values in Ray's object store, while the context is open."""
+        return self._ray.values
 
     def memory_host(self, settings: MemorySettings) -> RayMemoryHost:
         """Return the place of cluster memories: an actor, which takes resources only if its options were given."""
@@ -190,9 +197,15 @@ class RaySystem:
         finally:
             self._files.remove(record)
 
+    @property
+    def values(self) -> RayValues | None:
+        """The large values of this session."""
+        return None if self._session is None else self._tasks.values
+
     async def close(self) -> None:
         session, self._session = self._session, None
         thread, self._thread = self._thread, None
+        self._tasks.values.close()
         self._tasks = RayTasks()
         self._files.close()
         if thread is not None and session is not None:

@@ -21,6 +21,7 @@ from asyncexec.backends.ray.pending_kills import (
     until_gone,
 )
 from asyncexec.backends.ray.resources import ResourceRequest
+from asyncexec.backends.ray.values import RayValues
 from asyncexec.errors import BackendError, WorkerLostError
 from asyncexec.worker.remote_batch import RemoteBatch
 
@@ -43,6 +44,11 @@ class RayTasks:
         Runs what blocks.
     kills : PendingKills
         Where the kills of this process are noted.
+
+    Attributes
+    ----------
+    values : RayValues
+        The large values that calls have made.
     """
 
     def __init__(
@@ -54,6 +60,7 @@ class RayTasks:
         self._options = options
         self._thread = thread
         self._kills = kills
+        self.values = RayValues()
         self._functions: dict[ResourceRequest, Any] = {}
 
     async def run(
@@ -84,8 +91,13 @@ class RayTasks:
         with anyio.CancelScope(shield=True):
             stream = await self._submit(call, record, request)
         try:
-            async for frame in stream:
-                yield await frame
+            async for reference in stream:
+                frame = await reference
+                if type(frame) is tuple:
+                    frame, keys = frame
+                    for key in keys:
+                        self.values.add(key, await anext(stream))
+                yield frame
         except anyio.get_cancelled_exc_class():
             await _kill(stream, record, self._kills)
             raise
@@ -98,9 +110,10 @@ class RayTasks:
         function = self._function(request)
         limits = self._options is not None and self._options.limits
         allowed = request.memory_bytes if limits else 0
+        submit = partial(function.remote, call, record, allowed, self.values.read_by(call))
         if self._thread is not None and _is_large(call):
-            return await self._thread.run(partial(function.remote, call, record, allowed))
-        return function.remote(call, record, allowed)
+            return await self._thread.run(submit)
+        return submit()
 
     def plain(self, function: Any) -> Any:
         """Return a Ray function that takes no resources, and runs on a worker like those of tasks."""
@@ -189,7 +202,7 @@ def _is_large(call: RemoteBatch) -> bool:
     size = len(call.blob or b"")
     for job in call.jobs:
         for value in job.inputs:
-            size += sum(len(v.data) for v in getattr(value, "values", (value,)))
+            size += sum(len(getattr(v, "data", b"")) for v in getattr(value, "values", (value,)))
         if size > LARGE_BYTES:
             return True
     return False

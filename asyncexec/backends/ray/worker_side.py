@@ -10,26 +10,32 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version as version_of
+from typing import Any
 
 from asyncexec.backends.ray.attempt_file import AttemptFile
+from asyncexec.backends.ray.value_exchange import with_values
 from asyncexec.worker.memory import MemoryGuard, MemoryMeter
 from asyncexec.worker.remote_batch import RemoteBatch
 
 GATHER_SECONDS = 0.02
 
 
-def frames(call: RemoteBatch, record_path: str | None, allowed_bytes: int = 0) -> Iterator[bytes]:
+def frames(
+    call: RemoteBatch, record_path: str | None, allowed_bytes: int, read: dict[str, Any]
+) -> Iterator[Any]:
     """Run the attempts of ``call``, and yield reports as bytes: ``NEEDS_PROGRAM``, or see ``codec.decode_reports``.
 
     ``record_path`` is the file for the attempt that runs, if the driver can read it. An attempt is kept within
-    ``allowed_bytes``, if there are any.
+    ``allowed_bytes``, if there are any. ``read`` has the references to the large values that are read, by key; those
+    that are made are yielded as well (see ``value_exchange``).
     """
-    yield from call.frames(
+    reports = call.frames(
         gather_seconds=GATHER_SECONDS,
         meter=MemoryGuard(allowed_bytes, always=True) if allowed_bytes else _meter(),
         marks=AttemptFile.create(record_path),
         held=True,
     )
+    yield from with_values(reports, read)
 
 
 def version() -> str:
