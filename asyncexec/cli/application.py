@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from asyncexec.cli.complaints import complain, complain_of
+from asyncexec.cli.config import check, show
 from asyncexec.cli.executors import executors
 from asyncexec.cli.exit_codes import EXIT_INTERRUPTED
 from asyncexec.cli.invocation import Invocation
@@ -54,6 +55,11 @@ def application() -> typer.Typer:
     functions.command()(package)
     commands.add_typer(functions, name="lambda")
     commands.add_typer(_runs(), name="runs")
+    configurations = typer.Typer()
+    configurations.callback(invoke_without_command=True)(_configurations)
+    configurations.command("show")(show)
+    configurations.command("check")(check)
+    commands.add_typer(configurations, name="config")
     return commands
 
 
@@ -68,6 +74,11 @@ def _runs() -> typer.Typer:
 
 def _records(context: typer.Context) -> None:
     """List, show and delete records of runs."""
+    _help_alone(context)
+
+
+def _configurations(context: typer.Context) -> None:
+    """Show and check configurations."""
     _help_alone(context)
 
 

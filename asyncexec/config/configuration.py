@@ -6,14 +6,12 @@ The precedence: defaults, below the file, below the dotenv file, below the envir
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import ValidationError
 
-from asyncexec.config.fields import nearest
 from asyncexec.config.foreign_keys import take_foreign_keys
 from asyncexec.config.layers import (
     FLOWDAPT_PREFIX,
@@ -27,14 +25,10 @@ from asyncexec.config.layers import (
     override_layer,
     write_text,
 )
-from asyncexec.config.settings import MASK, Settings, hidden_password
+from asyncexec.config.problems import EXECUTOR, section_at, sentence_of
+from asyncexec.config.settings import Settings
 from asyncexec.config.yaml_file import KeyPath, read_yaml
 from asyncexec.errors import OptionError, SettingsError
-
-EXECUTOR: KeyPath = ("services", "compute", "executor")
-DATABASE_URL: KeyPath = ("database", "url")
-SECRET: tuple[KeyPath, ...] = (("storage", "parameters"), (*EXECUTOR, VERBATIM))
-"""Values below these keys are never shown."""
 
 type ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Settings | Configuration
 
@@ -48,10 +42,13 @@ class Configuration:
     settings : Settings
     notices : tuple of str
         Keys that were accepted and have no effect, each with its reason.
+    problems : tuple of str
+        Keys that are wrong, each with its place; the settings are those without them.
     """
 
     settings: Settings
     notices: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
     _layers: Sequence[Layer] = field(default=(), repr=False)
 
     def origin(self, *path: str | int) -> str:
@@ -93,6 +90,28 @@ def load_configuration(
     SettingsError
         With all problems at once; each says where it is.
     """
+    read = examine_configuration(
+        source, overrides=overrides, env_file=env_file, environment=environment
+    )
+    if read.problems:
+        raise SettingsError.of(read.problems)
+    return read
+
+
+def examine_configuration(
+    source: ConfigLike | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    env_file: str | os.PathLike[str] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Configuration:
+    """Return the configuration, with what is wrong in its ``problems``; arguments as of :func:`load_configuration`.
+
+    Raises
+    ------
+    OptionError
+        If a source cannot be read at all.
+    """
     if isinstance(source, Configuration | Settings):
         if env_file is not None or tuple(overrides):
             raise OptionError(
@@ -107,15 +126,6 @@ def load_configuration(
     layers += [environment_layer(variables, prefix=prefix) for prefix in prefixes]
     layers.append(override_layer(overrides))
     return _checked(layers)
-
-
-def shown_value(path: KeyPath, value: Any) -> Any:
-    """Return a value as it may be shown: what may be secret is masked."""
-    if path == DATABASE_URL and isinstance(value, str):
-        return hidden_password(value)
-    if any(path[: len(each)] == each for each in SECRET):
-        return dict.fromkeys(value, MASK) if isinstance(value, Mapping) else MASK
-    return value
 
 
 def _source_layer(source: str | os.PathLike[str] | Mapping[str, Any]) -> Layer:
@@ -144,15 +154,41 @@ def _checked(layers: Sequence[Layer]) -> Configuration:
         notices += accepted
         problems += refused
         _write_out_texts(layer)
+    settings, wrong = _validated(layers)
+    return Configuration(
+        settings=settings,
+        notices=tuple(notices),
+        problems=(*problems, *wrong),
+        _layers=layers,
+    )
+
+
+def _validated(layers: Sequence[Layer]) -> tuple[Settings, list[str]]:
+    """Return the settings without keys that are wrong, and a sentence for each of these."""
+    problems: list[str] = []
     made: dict[str, Any] = {Settings.LAYERS: layers}
-    try:
-        settings = Settings(**made)
-    except ValidationError as error:
-        problems += _sentences(error, layers)
-    else:
-        if not problems:
-            return Configuration(settings=settings, notices=tuple(notices), _layers=layers)
-    raise SettingsError.of(problems)
+    while True:
+        try:
+            return Settings(**made), problems
+        except ValidationError as error:
+            for details in error.errors(include_url=False, include_context=False):
+                path = tuple(details["loc"])
+                origin = _origin(layers, path) or "the configuration"
+                problems.append(f"{origin}: {sentence_of(details, path)}")
+            # At the end, as one removal may be part of another.
+            removed = [_remove(layers, tuple(each["loc"])) for each in error.errors()]
+            if not any(removed):
+                raise SettingsError.of(problems) from error
+
+
+def _remove(layers: Sequence[Layer], path: KeyPath) -> bool:
+    """Remove the value at a path, or the nearest around it that some layer has; return whether there was one."""
+    while path and not any(path in layer.origins for layer in layers):
+        path = path[:-1]
+    found = [layer for layer in layers if path in layer.origins]
+    for layer in found:
+        layer.remove(path)
+    return bool(found)
 
 
 def _write_out_texts(layer: Layer) -> None:
@@ -165,55 +201,10 @@ def _write_out_texts(layer: Layer) -> None:
 def _is_text(path: KeyPath) -> bool:
     if path[:-1] == (*EXECUTOR, VERBATIM):
         return True
-    section = _section(path[:-1])
+    section = section_at(path[:-1])
     known = None if section is None else section.model_fields.get(str(path[-1]))
     hint = None if known is None else known.annotation
     return hint is str or str in get_args(hint)
-
-
-def _section(path: KeyPath) -> type[BaseModel] | None:
-    """Return the section at a path; None where there is none."""
-    section: Any = Settings
-    for key in path:
-        known = section.model_fields.get(str(key))
-        section = None if known is None else known.annotation
-        if not (isinstance(section, type) and issubclass(section, BaseModel)):
-            return None
-    return section  # type: ignore[no-any-return] # checked at each step
-
-
-def _sentences(error: ValidationError, layers: Sequence[Layer]) -> Iterator[str]:
-    for details in error.errors(include_url=False, include_context=False):
-        path = tuple(details["loc"])
-        origin = _origin(layers, path) or "the configuration"
-        yield f"{origin}: {_problem(details, path)}"
-
-
-def _problem(details: ErrorDetails, path: KeyPath) -> str:
-    dotted = ".".join(map(str, path))
-    if details["type"] == "extra_forbidden":
-        section = _section(path[:-1])
-        known = list(section.model_fields) if section else []
-        near = nearest(str(path[-1]), known)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        within = ".".join(map(str, path[:-1])) or "a configuration"
-        return f"there is no key {path[-1]!r} in {within}: {hint}It has {', '.join(known)}"
-    said = (
-        details["msg"].removeprefix("Value error, ").removeprefix("Input ").removeprefix("String ")
-    )
-    if details["type"] in {"model_type", "dict_type", "model_attributes_type"}:
-        said = "must map names to values"
-    if not said.startswith(("must", "should")):
-        return f"{dotted}: {said}"
-    return f"{dotted} {said}{_unless_secret(path, details['input'])}"
-
-
-def _unless_secret(path: KeyPath, value: Any) -> str:
-    if path == DATABASE_URL or any(path[: len(each)] == each for each in SECRET):
-        return ""
-    # Something secret may be in it.
-    plain = not isinstance(value, Mapping | list)
-    return f", not {value!r}" if plain else f", not be a {type(value).__name__}"
 
 
 def _origin(layers: Sequence[Layer], path: KeyPath) -> str | None:

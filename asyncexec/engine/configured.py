@@ -9,9 +9,10 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.backends.registry import make_backend
 from asyncexec.backends.targets import ChosenExecutor, choose_executor
 from asyncexec.config.fields import refuse_unknown
-from asyncexec.engine.executor_options import EveryExecutorOptions
+from asyncexec.engine.executor_options import RUN_OPTIONS, EveryExecutorOptions
 from asyncexec.errors import ConfigurationError, MissingExtraError, OptionError, SettingsError
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("asyncexec")
 
+FOR_EVER = -1.0
 _EXECUTOR = ("services", "compute", "executor")
 
 
@@ -82,7 +84,7 @@ def read_configuration(
     overrides: Iterable[str] = (),
     env_file: str | os.PathLike[str] | None = None,
 ) -> Configuration:
-    """Return the configuration, as :func:`~asyncexec.config.configuration.load_configuration` does.
+    """Return the configuration, with what is wrong in its ``problems``.
 
     Raises
     ------
@@ -90,10 +92,10 @@ def read_configuration(
         If what reads configurations is not installed.
     """
     try:
-        from asyncexec.config.configuration import load_configuration  # noqa: PLC0415 - of the extra `config`
+        from asyncexec.config.configuration import examine_configuration  # noqa: PLC0415 - of the extra `config`
     except ModuleNotFoundError as error:
         raise MissingExtraError.of("a configuration", str(error.name), extra="config") from error
-    return load_configuration(source, overrides=overrides, env_file=env_file)
+    return examine_configuration(source, overrides=overrides, env_file=env_file)
 
 
 @asynccontextmanager
@@ -113,6 +115,32 @@ def _run_store(url: str, retention: float) -> RunStore:
     except ModuleNotFoundError as error:
         raise MissingExtraError.of("database.url", str(error.name), extra="runs") from error
     return Store(url, retention=retention)
+
+
+def problems_of(configuration: Configuration) -> tuple[str, ...]:
+    """Return all that is wrong with a configuration, also with what is installed; nothing is started."""
+    settings = configuration.settings
+    target = configuration.origin(*_EXECUTOR, "target")
+    try:
+        arguments = engine_arguments(configuration)
+    except SettingsError as error:
+        return error.problems
+    problems: list[str] = []
+    options = {
+        name: value
+        for name, value in arguments["executor_options"].items()
+        if name not in RUN_OPTIONS
+    }
+    try:
+        make_backend(arguments["executor"], options)
+    except ConfigurationError as error:
+        problems.append(f"{target}: {error}")
+    if settings.database.url is not None:
+        try:
+            _run_store(settings.database.url, FOR_EVER)
+        except ConfigurationError as error:
+            problems.append(f"{configuration.origin('database', 'url')}: {error}")
+    return tuple(problems)
 
 
 def chosen_executor(configuration: Configuration) -> ChosenExecutor:
@@ -141,7 +169,7 @@ def engine_arguments(configuration: Configuration) -> dict[str, Any]:
     SettingsError
         With all that is wrong, each with its place.
     """
-    problems: list[str] = []
+    problems = list(configuration.problems)
     arguments: dict[str, Any] = {}
     try:
         chosen = chosen_executor(configuration)

@@ -108,6 +108,10 @@ ON_USE = {
         "asyncexec.examples.climate.command",
     ): "in a checkout the examples lie beside the package",
     (
+        "asyncexec.cli.config",
+        "asyncexec.engine.effective_settings",
+    ): "the extra `config` may not be installed",
+    (
         "asyncexec.engine.configured",
         "asyncexec.config.configuration",
     ): "the extra `config` may not be installed, and few engines are made of a configuration",

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
-from asyncexec.config.configuration import load_configuration, shown_value
+from asyncexec.config.configuration import load_configuration
 from asyncexec.config.durations import parse_duration
 from asyncexec.config.foreign_keys import FOREIGN_KEYS
+from asyncexec.config.problems import shown_value
 from asyncexec.config.settings import FOR_EVER, Settings, hidden_password
 from asyncexec.errors import OptionError, SettingsError
 
