@@ -26,8 +26,12 @@ if TYPE_CHECKING:
         Result as Result,
         StageResult as StageResult,
     )
-    from asyncexec.errors import AsyncexecError as AsyncexecError, TaskError as TaskError
-    from asyncexec.events.missing import Failed as Failed
+    from asyncexec.errors import (
+        AsyncexecError as AsyncexecError,
+        SkippedError as SkippedError,
+        TaskError as TaskError,
+    )
+    from asyncexec.events.missing import Failed as Failed, Skipped as Skipped
     from asyncexec.observers import History as History, Progress as Progress, Summary as Summary
     from asyncexec.plan import Plan as Plan
     from asyncexec.policies.retry import Retry as Retry
@@ -52,6 +56,8 @@ else:
             "Retry": "policies.retry",
             "RunContext": "worker.task_context",
             "RunStore": "runs",
+            "Skipped": "events.missing",
+            "SkippedError": "errors",
             "Spec": "array.spec",
             "StageResult": "engine",
             "Summary": "observers",

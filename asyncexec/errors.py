@@ -30,6 +30,7 @@
     │   └── RunStoreError               the database of the records of runs does not work
     │       └── RunNotFoundError (also KeyError)
     ├── SerializationError (TypeError)  a function, item or value cannot travel to or from a worker
+    ├── SkippedError                    a function raises it: its task has nothing to do
     ├── ChunkMismatchError (ValueError)  a kernel returned another block than its stage declares
     ├── ExecutionError (RuntimeError)   the run failed
     │   ├── TaskError                   one task failed for good; says which, where and why
@@ -89,6 +90,7 @@ __all__ = [
     "RunningLoopError",
     "SerializationError",
     "SettingsError",
+    "SkippedError",
     "StageSizeError",
     "StageTimeoutError",
     "StalledError",
@@ -246,6 +248,21 @@ class RunNotFoundError(RunStoreError, KeyError):
 
 class SerializationError(AsyncexecError, TypeError):
     """A function, an item or a value cannot be pickled for the journey to or from a worker."""
+
+
+class SkippedError(AsyncexecError):
+    """A task has nothing to do: its function raises it, and is not called again.
+
+    The task is complete without a value: an :class:`asyncexec.Skipped` holds its place, and a task that reads it is
+    skipped, too, unless its stage has ``takes_missing``. The message is the reason.
+
+    >>> def inverse(x):
+    ...     if x == 0:
+    ...         raise ax.SkippedError("zero has no inverse")
+    ...     return 1 / x
+    >>> ax.sync.execute(ax.Plan.map(inverse, [4, 0])).value
+    [0.25, Skipped('zero has no inverse')]
+    """
 
 
 class ChunkMismatchError(AsyncexecError, ValueError):

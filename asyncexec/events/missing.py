@@ -1,4 +1,4 @@
-"""Values that tasks do not have: what stands in the place of the value of a task that failed, for users and readers."""
+"""Values that tasks do not have, because they failed or had nothing to do: what stands in their place."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncexec.errors import TaskError
+    from asyncexec.events.outcome import Outcome
+
+_SKIPPED = "asyncexec.errors.SkippedError"
 
 
 class MissingValue:
@@ -68,12 +71,50 @@ class Failed(MissingValue):
         return _unpickled, (self.error, cause)
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Skipped(MissingValue):
+    """Holds the place of the value of a task that had nothing to do.
+
+    It counts as false, and can be pickled.
+
+    >>> from asyncexec.workflow import Workflow, stage
+    >>> def number(n):
+    ...     return n
+    >>> @stage(when=lambda number: number > 10)
+    ... def large(number):
+    ...     return "large"
+    >>> ax.sync.execute(Workflow("sizes", [number, large])(n=3)).value
+    Skipped("the condition of 'large' does not hold")
+
+    Attributes
+    ----------
+    reason : str
+        The message of the :class:`~asyncexec.errors.SkippedError`.
+    """
+
+    reason: str
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.reason!r})"
+
+
 def failed(error: TaskError) -> Failed:
     """Return what holds the place of a task that failed with ``error``, without the variables of the failed call."""
     cause = error.__cause__
     if cause is not None:
         traceback.clear_frames(cause.__traceback__)
     return Failed(error)
+
+
+def is_skip(outcome: Outcome) -> bool:
+    """Return whether a function raised a ``SkippedError``."""
+    error = outcome.error
+    return error is not None and (error.type == _SKIPPED or _SKIPPED in error.bases)
+
+
+def skipped(outcome: Outcome) -> Skipped:
+    """Return what holds the place of a task whose function raised a ``SkippedError``."""
+    return Skipped(outcome.error.message if outcome.error is not None else "")
 
 
 def _unpickled(error: TaskError, cause: bytes) -> Failed:

@@ -22,6 +22,8 @@ class Status(StrEnum):
     """It was stopped on request, or taken back on request before it started."""
     TIMED_OUT = "timed out"
     """The scheduler stopped it because it ran too long (backends say ``CANCELLED``)."""
+    SKIPPED = "skipped"
+    """Its function said that there is nothing to do, by a ``SkippedError`` (backends say ``FAILED``)."""
 
 
 class ErrorInfo(NamedTuple):

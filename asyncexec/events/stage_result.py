@@ -55,7 +55,7 @@ class StageResult:
         Tasks that an earlier run had completed.
     failed_tasks, skipped_tasks : int
         Of the tasks that are complete, those that failed for good and whose failure is kept, and those that were not
-        run because a value that they read is missing.
+        run because a value that they read is missing, or whose function raised a ``SkippedError``.
     attempts : int
         Attempts that have ended, one way or another.
     failed, lost, timed_out, cancelled, abandoned : int
@@ -131,7 +131,7 @@ class StageResult:
         if outcome.peak_bytes > self.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
             self.peak_bytes = outcome.peak_bytes
         status = outcome.status
-        if status is Status.SUCCEEDED:
+        if status is Status.SUCCEEDED or status is Status.SKIPPED:
             return
         if status is Status.FAILED:
             self.failed += 1

@@ -15,6 +15,8 @@ an attempt failed              if others of the task still run, they are waited 
 a task failed for good         the plan fails, or the task is complete without a value (``on_failure="keep"``)
 a value that it reads is       a task is complete without a value, and without having run
 missing
+an attempt says that there     the task is complete without a value
+is nothing to do
 an attempt was lost unstarted  the task is ready again; it does not count as a failure
 an attempt is too old          it is stopped, and counts as a failure
 an attempt is slow             the task gets a backup
@@ -31,7 +33,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Started
-from asyncexec.events.missing import failed
+from asyncexec.events.missing import failed, is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.event_buffer import EventBuffer
@@ -294,8 +296,8 @@ class Run:
         stage = lease.stage
         monitor = stage.monitor
         self._sender.ended(lease)
-        if outcome.status is Status.CANCELLED:
-            outcome = self._stopped(attempt, outcome, now)
+        if outcome.status is not Status.SUCCEEDED:
+            outcome = self._unlike_reported(attempt, outcome, now)
         if attempt.started >= 0:
             monitor.attempts.pop(attempt.id, None)
         if attempt.backup:
@@ -314,6 +316,14 @@ class Run:
             self._complete(attempt, stage, outcome, now)
         else:
             self._state.values.delete((outcome.value,))
+
+    def _unlike_reported(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
+        """Return an outcome with the status that backends do not know: timed out, or skipped."""
+        if outcome.status is Status.CANCELLED:
+            return self._stopped(attempt, outcome, now)
+        if is_skip(outcome) and attempt.lease.stage.stage.holds_values:
+            return outcome._replace(status=Status.SKIPPED)
+        return outcome
 
     def _stopped(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
         """Return a cancelled attempt's outcome, as a timeout if that was the reason."""
@@ -404,6 +414,10 @@ class Run:
         if record.complete:
             if outcome.started:
                 stage.monitor.stopped(outcome, attempt.task)
+            return
+        if outcome.status is Status.SKIPPED:
+            self._first_success(attempt, record, stage)
+            self._skip(stage, attempt.task, skipped(outcome), now)
             return
         if stage.backups and attempt.task in stage.backups:
             stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well

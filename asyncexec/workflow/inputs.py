@@ -49,7 +49,7 @@ def _missing(workflow: Wired, name: str) -> str:
     takers = [
         f"parameter {a.parameter!r} of stage {stage.name!r}"
         for stage in workflow.stages
-        for a in stage.arguments
+        for a in stage.all_arguments
         if isinstance(a.source, FromInput) and a.source.name == name
     ]
     hint = _hint(name, [stage.name for stage in workflow.stages], "the stage ")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence, Sized
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -29,9 +29,11 @@ def lower_workflow(
     """Return the plan of a run with ``inputs``, and with ``context`` in addition to the workflow's name and inputs."""
     stages = workflow.stages
     known: dict[str, Stage] = {}
+    gates: dict[str, tuple[str, ...]] = {}
     named = {source.name for stage in stages for source in stage.inputs}
     for stage in stages:
-        known[stage.name] = _Lowering(stage, known, inputs, named).stage()
+        known[stage.name] = _Lowering(stage, known, gates, inputs, named).stage()
+        gates[stage.name] = _passed_on(stage, gates)
     return Plan(
         known.values(),
         workflow.name,
@@ -53,12 +55,25 @@ def _for_context(stages: Sequence[WiredStage], inputs: Mapping[str, Any]) -> dic
     }
 
 
+def _takes_missing(stage: WiredStage) -> bool:
+    return bool(stage.spec.options.get("takes_missing"))
+
+
+def _passed_on(stage: WiredStage, gates: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the conditions without which ``stage`` is skipped, those of the stages before it among them."""
+    if _takes_missing(stage):
+        return stage.gates
+    before = (gate for name in (*stage.reads, *stage.after) for gate in gates[name])
+    return tuple(dict.fromkeys((*stage.gates, *before)))
+
+
 @dataclass(slots=True)
 class _Lowering:
     """One stage, while it becomes a stage of a plan."""
 
     wired: WiredStage
     known: Mapping[str, Stage]
+    gates: Mapping[str, tuple[str, ...]]
     inputs: Mapping[str, Any]
     named: Collection[str]
 
@@ -87,9 +102,10 @@ class _Lowering:
         wired = self.wired
         whole = dict.fromkeys(
             a.source.stage
-            for a in wired.arguments
+            for a in wired.all_arguments
             if isinstance(a.source, FromStage) and not a.mapped
         )
+        whole |= dict.fromkeys(self._gates(whole))
         read = [self.known[name] for name in whole]
         reads = (Read(s.name, All(s.shape, shape), many=bool(s.shape)) for s in read)
         slots = {name: Slot(i) for i, name in enumerate(whole, start=len(mapped))}
@@ -99,7 +115,7 @@ class _Lowering:
         else:
             late = following(*read, *([along] if along else []), along=along, after=wired.after)
         return kernel_stage(
-            self._kernel(slots),
+            self._kernel(wired, slots),
             wired.name,
             {**wired.spec.options},  # type: ignore[typeddict-item]  # whose names were checked
             operation="map" if mapped else "call",
@@ -108,19 +124,37 @@ class _Lowering:
             late=late,
         )
 
-    def _kernel(self, slots: Mapping[str, Slot]) -> BoundCall:
+    def _kernel(self, wired: WiredStage, slots: Mapping[str, Slot]) -> BoundCall:
         positional: list[Any] = []
         keywords: dict[str, Any] = {}
-        for argument in self.wired.arguments:
-            if argument.by_keyword:
-                if self._is_given(argument):
-                    keywords[argument.parameter] = self._value(argument, slots)
-            else:
+        for argument in wired.arguments:
+            if not argument.by_keyword:
                 positional.append(self._value(argument, slots))
-        if self.wired.takes_rest:
+            elif self._is_given(argument):
+                keywords[argument.parameter] = self._value(argument, slots)
+        if wired.takes_rest:
             rest = {n: value for n, value in self.inputs.items() if n not in self.named}
             keywords = rest | keywords
-        return BoundCall(self.wired.spec.function, tuple(positional), keywords)
+        # Without `takes_missing`, no task is run of which a gate is closed.
+        gates = wired.gates if _takes_missing(wired) else ()
+        return BoundCall(
+            wired.spec.function,
+            tuple(positional),
+            keywords,
+            tuple(slots[name].number for name in gates),
+            None if wired.condition is None else self._kernel(wired.condition, slots),
+        )
+
+    def _gates(self, read: Iterable[str]) -> Iterator[str]:
+        """Yield the conditions that this stage waits for: its own, and those of stages that pass on nothing.
+
+        Of a stage with one task, a missing value says that it was skipped. Of one with many there is a list, and of one
+        that is only waited for there is nothing.
+        """
+        yield from self.wired.gates
+        if not _takes_missing(self.wired):
+            for name in (*(n for n in read if self.known[n].shape), *self.wired.after):
+                yield from self.gates[name]
 
     def _is_given(self, argument: Argument) -> bool:
         """Return whether there is a value; otherwise the function's own default counts."""

@@ -42,7 +42,7 @@ def in_order(workflow: str, stages: Sequence[WiredStage]) -> tuple[WiredStage, .
     position = {stage.name: i for i, stage in enumerate(stages)}
     graph: TopologicalSorter[int] = TopologicalSorter()
     for number, stage in enumerate(stages):
-        graph.add(number, *(position[name] for name in (*stage.reads, *stage.after)))
+        graph.add(number, *(position[name] for name in stage.waits_for))
     try:
         graph.prepare()
     except Circle as error:
@@ -56,7 +56,7 @@ def in_order(workflow: str, stages: Sequence[WiredStage]) -> tuple[WiredStage, .
 
 def last_stages(stages: Sequence[WiredStage]) -> tuple[str, ...]:
     """Return the names of those whose results no other takes or waits for."""
-    used = {name for stage in stages for name in (*stage.reads, *stage.after)}
+    used = {name for stage in stages for name in stage.waits_for}
     return tuple(stage.name for stage in stages if stage.name not in used)
 
 
@@ -74,7 +74,12 @@ def _inner(outer: WiredStage, workflow: Wired) -> Iterator[WiredStage]:
     names = {stage.name: f"{outer.name}{SEPARATOR}{stage.name}" for stage in workflow.stages}
     for stage in workflow.stages:
         inner = _renamed(stage, names, given)
-        yield replace(inner, name=names[stage.name], after=(*inner.after, *outer.after))
+        yield replace(
+            inner,
+            name=names[stage.name],
+            after=(*inner.after, *outer.after),
+            gates=(*inner.gates, *outer.gates),
+        )
     if len(workflow.returns) > 1:
         yield _together(outer, workflow, names)
 
@@ -93,8 +98,14 @@ def _renamed(
 ) -> WiredStage:
     """Return ``stage`` with the names of others changed, and inputs replaced by what is ``given`` for them."""
     arguments = (replace(a, source=_source(a.source, names, given or {})) for a in stage.arguments)
-    after = tuple(names.get(name, name) for name in stage.after)
-    return replace(stage, arguments=tuple(arguments), after=after)
+    condition = None if stage.condition is None else _renamed(stage.condition, names, given)
+    return replace(
+        stage,
+        arguments=tuple(arguments),
+        after=tuple(names.get(name, name) for name in stage.after),
+        gates=tuple(names.get(name, name) for name in stage.gates),
+        condition=condition,
+    )
 
 
 def _source(source: Source, names: Mapping[str, str], given: Mapping[str, Source]) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from inspect import iscoroutinefunction
 from types import NoneType
 from typing import Any, Self
 
@@ -30,6 +31,10 @@ class StageDeclaration(StageOptions, total=False):
     depends_on : str or sequence of str
         Stages that must be complete before. Those that no parameter takes by name are given, in this order, to
         parameters without a default that nothing else is given to; what is left is waited for only.
+    when : callable or str
+        A condition, without which the stage is skipped: a plain function whose parameters are wired like those of the
+        stage, or the name of a stage or input that is to be true. A stage that reads a skipped one is skipped, too,
+        unless it has ``takes_missing=True``. A condition on the item of a mapped stage is for each item.
     description : str
         A text for people; by default the function's docstring.
     """
@@ -37,6 +42,7 @@ class StageDeclaration(StageOptions, total=False):
     map_on: str | Callable[..., Any] | None
     inputs: Mapping[str, str | Callable[..., Any]]
     depends_on: Any
+    when: Callable[..., Any] | str | None
     description: str
 
 
@@ -58,7 +64,7 @@ class StageSpec:
         Plain or ``async``; or a :class:`~asyncexec.workflow.Workflow`, which becomes one stage of another.
     name : str
         By default the function's.
-    map_on, inputs, depends_on, description
+    map_on, inputs, depends_on, when, description
         See :class:`~asyncexec.workflow.stage_spec.StageDeclaration`.
     options : mapping of str to object
         The options that a stage of a plan has, too; see :class:`asyncexec.plan.stage_options.StageOptions`.
@@ -69,6 +75,7 @@ class StageSpec:
     map_on: str | None = None
     inputs: Mapping[str, str] = field(default_factory=dict[str, str])
     depends_on: tuple[str, ...] = ()
+    when: Callable[..., Any] | str | None = None
     description: str = ""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -103,6 +110,7 @@ class StageSpec:
                 key: _name_in(value, where + f"inputs[{key!r}]") for key, value in inputs.items()
             },
             depends_on=tuple(_name_in(one, where + "depends_on") for one in depends_on),
+            when=_condition(given.get("when"), where + "when"),
             description=given.get("description") or _first_line(function),
             options=_options(given, own, where),
         )
@@ -170,6 +178,16 @@ def _name_in(value: Any, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise OptionError(f"{what} is the name of a stage or an input, not {value!r}")
     return value
+
+
+def _condition(value: Any, what: str) -> Callable[..., Any] | str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    if not callable(value) or iscoroutinefunction(value):
+        raise OptionError(
+            f"{what} is a plain function, or the name of a stage or an input that is to be true, not {value!r}"
+        )
+    return value if _declared(value) is None else _name_in(value, what)
 
 
 def _first_line(function: Callable[..., Any]) -> str:

@@ -22,13 +22,17 @@ def signature_text(workflow: Wired) -> str:
 
 
 def _lines(workflow: Wired) -> Iterator[str]:
-    for stage in workflow.stages:
+    for stage in (stage for stage in workflow.stages if not stage.decides):
         arguments = [_argument_text(a) for a in stage.arguments]
         if stage.takes_rest:
             arguments.append("**inputs")
         parts = [f"  {stage.name}({', '.join(arguments)})"]
         if stage.after:
             parts.append(f"after {', '.join(stage.after)}")
+        if (when := stage.spec.when) is not None:
+            parts.append(
+                f"when={when if isinstance(when, str) else getattr(when, '__name__', when)}"
+            )
         parts.extend(f"{name}={value!r}" for name, value in stage.spec.options.items())
         if stage.name in workflow.returns:
             parts.append("-> result")

@@ -71,6 +71,12 @@ class WiredStage:
         Stages that must be complete before, and of which it takes nothing.
     takes_rest : bool
         Whether its ``**kwargs`` take the inputs that it does not name.
+    gates : tuple of str
+        Stages that decide whether it is run: its condition, and that of a workflow that it belongs to.
+    condition : WiredStage or None
+        A condition on each of the items that it maps over.
+    decides : bool
+        Whether it is a condition, and no stage of the user's.
     """
 
     name: str
@@ -78,6 +84,9 @@ class WiredStage:
     arguments: tuple[Argument, ...]
     after: tuple[str, ...] = ()
     takes_rest: bool = False
+    gates: tuple[str, ...] = ()
+    condition: WiredStage | None = None
+    decides: bool = False
 
     @property
     def mapped(self) -> Argument | None:
@@ -87,12 +96,27 @@ class WiredStage:
     @property
     def reads(self) -> tuple[str, ...]:
         """The stages whose values it takes."""
-        return tuple(a.source.stage for a in self.arguments if isinstance(a.source, FromStage))
+        found = (a.source.stage for a in self.all_arguments if isinstance(a.source, FromStage))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def waits_for(self) -> tuple[str, ...]:
+        """All stages that must be complete before."""
+        return (*self.reads, *self.gates, *self.after)
 
     @property
     def inputs(self) -> tuple[FromInput, ...]:
         """The inputs of the run that it takes."""
-        return tuple(a.source for a in self.arguments if isinstance(a.source, FromInput))
+        return tuple(a.source for a in self.all_arguments if isinstance(a.source, FromInput))
+
+    @property
+    def all_arguments(self) -> tuple[Argument, ...]:
+        """Its arguments, and those of its condition."""
+        return (
+            self.arguments
+            if self.condition is None
+            else (*self.arguments, *self.condition.arguments)
+        )
 
 
 @runtime_checkable

@@ -13,6 +13,7 @@ from asyncexec.config.checks import text, texts
 from asyncexec.config.fields import nearest
 from asyncexec.errors import DuplicateStageError, OptionError, UnknownInputError
 from asyncexec.plan.plan import Plan
+from asyncexec.workflow.conditions import with_conditions
 from asyncexec.workflow.inputs import check_inputs, inputs_of
 from asyncexec.workflow.lowering import lower_workflow
 from asyncexec.workflow.nesting import SEPARATOR, flattened, in_order, last_stages, nested_in
@@ -99,7 +100,7 @@ class Workflow:
         """Set what follows from stages that are wired."""
         self.__name__ = self.name
         self.description = description
-        self.stages = in_order(self.name, flattened(wired))
+        self.stages = in_order(self.name, flattened(with_conditions(self.name, wired)))
         self.returns = last_stages(self.stages)
         self.keeps = self._kept(keeps=keeps)
         self.inputs: Mapping[str, FromInput] = inputs_of(self.stages)
@@ -149,10 +150,11 @@ class Workflow:
         return workflow_text(self)
 
     def __repr__(self) -> str:
-        return f"<Workflow {signature_text(self)}: stages {', '.join(s.name for s in self.stages)}>"
+        names = ", ".join(s.name for s in self.stages if not s.decides)
+        return f"<Workflow {signature_text(self)}: stages {names}>"
 
     def _kept(self, *, keeps: Sequence[str] | bool) -> tuple[str, ...]:
-        names = [stage.name for stage in self.stages]
+        names = [stage.name for stage in self.stages if not stage.decides]
         if isinstance(keeps, bool):
             return tuple(names) if keeps else ()
         kept = texts(keeps, f"workflow {self.name!r}: keeps")
