@@ -194,6 +194,8 @@ class StageProgram:
         Where its large values are kept, and those that it reads; pickled with it, it is the workers' side of the store.
     concurrency : int
         How many attempts one slot runs at once, on one event loop.
+    around : callable or None
+        Makes of the kernel the one that workers call, which keeps values or finds them in a cache.
     """
 
     key: str
@@ -208,12 +210,12 @@ class StageProgram:
     context: Context = field(default_factory=Context)
     values: LargeValues | None = None
     concurrency: int = 1
+    around: Callable[[Kernel], Kernel] | None = None
 
     @cached_property
     def runnable(self) -> LoadedProgram:
         """The program as a worker in this process takes it."""
-        scope = self._stage_scope(self.scope)
-        return LoadedProgram(self.kernel, self.io, self.shape, scope, self.context, self.values)
+        return self._loaded(self.kernel, self.scope, self.context)
 
     @cached_property
     def blob(self) -> bytes:
@@ -231,12 +233,13 @@ class StageProgram:
         self.__dict__["blob"] = self._pickled(_Pickled(kernel))
 
     def _pickled(self, kernel: Any) -> bytes:
-        scope = self._stage_scope(self.scope.packed)
-        program = LoadedProgram(kernel, self.io, self.shape, scope, values=self.values)
+        program = self._loaded(kernel, self.scope.packed, None)
         return _dumps(program, plan=self.plan, stage=self.stage)
 
-    def _stage_scope(self, scope: OpensScope) -> StageScope:
-        return StageScope(self.scope.execution, self.plan, self.stage, scope)
+    def _loaded(self, kernel: Any, scope: OpensScope, context: Context | None) -> LoadedProgram:
+        stage_scope = StageScope(self.scope.execution, self.plan, self.stage, scope)
+        called = kernel if self.around is None else self.around(kernel)
+        return LoadedProgram(called, self.io, self.shape, stage_scope, context, self.values)
 
 
 def pickle_kernel(kernel: Kernel, *, plan: str, stage: str) -> bytes:

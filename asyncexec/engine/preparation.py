@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import pickle_kernel, value_store_of
+from asyncexec.backends.contract import pickle_kernel
+from asyncexec.engine.kept_values import KeptValues, keep_values
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.straggler.duration_history import DurationHistory
-    from asyncexec.worker.values import ValueStore
 
 
 class Prepared:
@@ -35,13 +35,12 @@ class Prepared:
         Whether its values have been given up, and its workspace has been closed.
     """
 
-    def __init__(
-        self, state: RunState, workspace: OpenWorkspace | None, store: ValueStore | None
-    ) -> None:
+    def __init__(self, state: RunState, workspace: OpenWorkspace | None, kept: KeptValues) -> None:
         self.state = state
         self.closed = False
         self._workspace = workspace
-        self._store = store
+        self._kept = kept
+        self._held: list[Any] = []
 
     def collect(self) -> tuple[Any, StageValues]:
         """Return the value of the run, which has succeeded, and those of its stages; close the workspace."""
@@ -61,8 +60,11 @@ class Prepared:
         try:
             self.state.values.close()
         finally:
-            if self._workspace is not None:
-                self._workspace.close(succeeded=succeeded)
+            try:
+                self._kept.close(succeeded=succeeded, held=self._held)
+            finally:
+                if self._workspace is not None:
+                    self._workspace.close(succeeded=succeeded)
 
     def _value(self) -> tuple[Any, StageValues]:
         state = self.state
@@ -76,7 +78,8 @@ class Prepared:
         elif len(returned) == 1:
             value = next(iter(returned.values()))
         kept = state.values.take(state.plan.keeps)
-        return value, StageValues(returned, kept, single, self._store)
+        self._held = [value for values in kept.values() for value in values]
+        return value, StageValues(returned, kept, single, self._kept.store)
 
 
 def prepare(
@@ -99,9 +102,10 @@ def prepare(
         If the workspace cannot be opened.
     """
     kernels = _pickled_kernels(plan, backend)
-    workspace = _open(plan, execution, backend, policies)
-    store = value_store_of(backend)
+    kept = keep_values(plan, execution, backend=backend, policies=policies)
+    workspace = None
     try:
+        workspace = _open(plan, execution, backend, policies)
         state = RunState(
             plan,
             execution,
@@ -110,17 +114,20 @@ def prepare(
             slots=lambda: backend.slots,
             workspace=workspace,
             history=history,
-            value_store=store,
+            value_store=kept.store,
+            journal=kept.journal,
+            around=kept.around,
             scope=scope,
             context=context,
         )
         if backend.capabilities.locality is not Locality.SAME_PROCESS:
             _pack(state, kernels)
     except BaseException:
+        kept.close(succeeded=False)
         if workspace is not None:
             workspace.close(succeeded=False)
         raise
-    return Prepared(state, workspace, store)
+    return Prepared(state, workspace, kept)
 
 
 def _pickled_kernels(plan: Plan, backend: Backend) -> dict[str, bytes]:

@@ -16,13 +16,43 @@ if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
+    from asyncexec.storage.places.locations import PlaceLike
     from asyncexec.straggler.rule import Rule
 
     type AnyObserver = Observer | Callable[[AnyEvent], object]
 
 
-class RunOptions(TypedDict, total=False):
+class KeepingOptions(TypedDict, total=False):
+    """The places in which a run keeps values: options of a run, and of an engine.
+
+    Attributes
+    ----------
+    work_dir : path, URL or location
+        The place of the values that a run keeps: a directory, or a prefix of an object store, that all workers reach.
+        Arrays have a ``work_dir`` of their own, in their ``Spec``.
+    storage_options : mapping
+        What ``work_dir`` and ``cache_dir`` are opened with, where they are URLs; never shown.
+    keep_values : bool
+        Whether the values in ``work_dir`` stay after a run with ``resume`` that has succeeded.
+    cache_dir : path, URL or location
+        The place of the results of stages with ``cache="inputs"``; by default, in ``work_dir``.
+    cache_bytes, cache_seconds
+        At the end of a run, the results that were not used for so long are removed from the cache, and then those that
+        were not used for longest, until it is no larger.
+    """
+
+    work_dir: PlaceLike | None
+    storage_options: Mapping[str, Any] | None
+    keep_values: bool | None
+    cache_dir: PlaceLike | None
+    cache_bytes: int | str | None
+    cache_seconds: float | None
+
+
+class RunOptions(KeepingOptions, total=False):
     """Options of one run; all may be left out, and None leaves what the engine says.
+
+    Those of :class:`KeepingOptions` are among them.
 
     Attributes
     ----------
@@ -37,7 +67,8 @@ class RunOptions(TypedDict, total=False):
     observers : iterable of Observer or callable
         Receive this run's events, as the engine's own observers do.
     resume : bool
-        Whether to keep the chunks that an earlier run of the same plan completed.
+        Whether to keep what an earlier run of the same plan completed: the chunks of arrays, and the values of
+        functions, which then are kept in ``work_dir``.
     value_threshold : int or str
         The size from which values stay near the workers, instead of passing through the driver (64 kB by default); 0
         has all values travel.

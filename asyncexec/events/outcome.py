@@ -72,6 +72,8 @@ class Outcome(NamedTuple):
         and a :class:`ValueHandle` where it stayed near that process. Of an attempt that failed because a value was lost
         which it reads, the handle of that value.
     error : ErrorInfo or None
+    cached : bool
+        Whether the value was found in the cache of the stage's results, so that the function was not called.
     """
 
     attempt: int
@@ -84,6 +86,7 @@ class Outcome(NamedTuple):
     written_bytes: int = 0
     value: Any = None
     error: ErrorInfo | None = None
+    cached: bool = False
 
     @property
     def started(self) -> bool:
@@ -118,6 +121,12 @@ class ValueHandle(NamedTuple):
     key: str
     nbytes: int
     on_disk: bool = False
+
+
+class CachedResult(NamedTuple):
+    """The value of an earlier call, which a kernel returns as this so that its outcome says so."""
+
+    value: Any
 
 
 class Many(NamedTuple):

@@ -17,6 +17,7 @@ _SHOWN = (
     "tasks",
     "completed",
     "resumed",
+    "cached",
     "attempts",
     "retries",
     "backups",
@@ -56,6 +57,8 @@ class StageResult:
     failed_tasks, skipped_tasks : int
         Of the tasks that are complete, those that failed for good and whose failure is kept, and those that were not
         run because a value that they read is missing, or whose function raised a ``SkippedError``.
+    cached : int
+        Tasks whose value was found in the cache, so that their function was not called (``cache="inputs"``).
     attempts : int
         Attempts that have ended, one way or another.
     failed, lost, timed_out, cancelled, abandoned : int
@@ -83,6 +86,7 @@ class StageResult:
     resumed: int = 0
     failed_tasks: int = 0
     skipped_tasks: int = 0
+    cached: int = 0
     attempts: int = 0
     failed: int = 0
     lost: int = 0
@@ -131,7 +135,11 @@ class StageResult:
         if outcome.peak_bytes > self.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
             self.peak_bytes = outcome.peak_bytes
         status = outcome.status
-        if status is Status.SUCCEEDED or status is Status.SKIPPED:
+        if status is Status.SUCCEEDED:
+            if outcome.cached:
+                self.cached += 1
+            return
+        if status is Status.SKIPPED:
             return
         if status is Status.FAILED:
             self.failed += 1

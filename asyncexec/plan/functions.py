@@ -150,6 +150,7 @@ def kernel_stage(
         on_failure=options.get("on_failure", "fail"),
         takes_missing=options.get("takes_missing", False),
         priority=options.get("priority", 0),
+        cache=_cache(options.get("cache")),
         late=late,
         concurrency=options.get("concurrency"),
     )
@@ -177,6 +178,14 @@ def _stage(
         inputs=inputs,
         late=late,
     )
+
+
+def _cache(cache: object) -> str:
+    if cache in (None, False, ""):
+        return ""
+    if cache != "inputs":
+        raise OptionError(f"cache={cache!r} is nothing to cache by: it is 'inputs', or left out")
+    return "inputs"
 
 
 def _name_of(function: Callable[..., Any], *, default: str) -> str:

@@ -188,6 +188,8 @@ class Stage:
     priority : float
         Of the tasks that can run, those of the stage with the highest priority are sent first; of equal ones those
         that are deepest in the plan.
+    cache : str
+        ``"inputs"`` where a task whose code and inputs have not changed is not run again; for stages of values.
     identity : str
         What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
     on_failure : str
@@ -214,6 +216,7 @@ class Stage:
     overrides: Mapping[str, Any] = field(default_factory=dict)
     idempotent: bool = True
     priority: float = 0
+    cache: str = ""
     identity: str = ""
     on_failure: OnFailure = "fail"
     takes_missing: bool = False

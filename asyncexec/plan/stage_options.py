@@ -35,6 +35,9 @@ class StageOptions(TypedDict, total=False):
     concurrency : int
         How many tasks one slot runs at once while they await; for coroutine functions (1 by default, and as many as
         the executor lets on ``asyncio``).
+    cache : str or None
+        ``"inputs"`` for a function that is not called again where its code and what it is called with have not changed:
+        its results are kept in the run's ``cache_dir`` (by default, in ``work_dir``), also for other plans.
     """
 
     name: str
@@ -48,6 +51,7 @@ class StageOptions(TypedDict, total=False):
     on_failure: Literal["fail", "keep"]
     takes_missing: bool
     priority: float
+    cache: Literal["inputs"] | None
 
 
 def check_option_names(

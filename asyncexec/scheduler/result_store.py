@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from asyncexec.events.outcome import Many, ValueHandle
 from asyncexec.plan.items import as_sequence
@@ -14,6 +14,50 @@ from asyncexec.worker.attempt import decode
 if TYPE_CHECKING:
     from asyncexec.scheduler.graph import Edge
     from asyncexec.worker.values import ValueStore
+
+
+class TaskJournal(Protocol):
+    """A journal of completed tasks (see :class:`asyncexec.storage.values.value_journal.ValueJournal`)."""
+
+    def done(self, stage: str, tasks: int, /) -> Sequence[range]:
+        """Return the tasks of a stage that an earlier run has completed."""
+        ...
+
+    def forget(self, stage: str, /) -> None:
+        """Take nothing of a stage for complete."""
+        ...
+
+    def has(self, stage: str, task: int, /) -> bool:
+        """Return whether an earlier run has completed a task."""
+        ...
+
+    def get(self, stage: str, task: int, /) -> Any:
+        """Return its value; KeyError where there is none."""
+        ...
+
+    def put(self, stage: str, task: int, value: Any, /) -> None:
+        """Note that a task is complete, soon."""
+        ...
+
+    @property
+    def error(self) -> Exception | None:
+        """The reason why nothing more can be noted."""
+        ...
+
+
+class _Journaled(dict[int, Any]):
+    """The values of a stage's tasks: those of this run, and else those in the journal."""
+
+    def __init__(self, journal: TaskJournal, stage: str) -> None:
+        super().__init__()
+        self._journal = journal
+        self._stage = stage
+
+    def __missing__(self, task: int) -> Any:
+        return self._journal.get(self._stage, task)
+
+    def __contains__(self, task: object) -> bool:
+        return super().__contains__(task) or self._journal.has(self._stage, cast("int", task))
 
 
 class ResultStore:
@@ -28,6 +72,8 @@ class ResultStore:
         Names of those whose values are kept as well, for :meth:`take`.
     store : ValueStore, optional
         Where the values are that did not come here; each is deleted there once, when nothing needs it any more.
+    journal : TaskJournal, optional
+        Notes every completed task with its value, and has those that an earlier run completed.
 
     Attributes
     ----------
@@ -42,8 +88,10 @@ class ResultStore:
         store: ValueStore | None = None,
         *,
         kept: Sequence[str] = (),
+        journal: TaskJournal | None = None,
     ) -> None:
         self._store = store
+        self._journal = journal
         self._returned = returned
         self._stages = list(stages)
         self._positions = {stage.name: i for i, stage in enumerate(stages)}
@@ -55,14 +103,21 @@ class ResultStore:
         read = {r.stage for stage in stages for r in stage.reads}
         read.update(name for stage in stages for name in stage.waits_for)
         self._kept: list[dict[int, Any] | list[Any] | None] = [
-            self._results.get(i, {} if stage.name in read else None) if stage.holds_values else None
+            self._results.get(i, self._kept_while_read(stage) if stage.name in read else None)
+            if stage.holds_values
+            else None
             for i, stage in enumerate(stages)
         ]
         self._items: dict[int, Sequence[Any]] = {}
         self.has_missing = False
 
-    def put(self, position: int, task: int, value: Any) -> None:
-        """Keep the value of a completed task, if it is part of the result or a stage reads it."""
+    def put(self, position: int, task: int, value: Any, *, lasts: bool = True) -> None:
+        """Keep the value of a completed task, if it is part of the result or a stage reads it.
+
+        One that does not last is computed again by a further run.
+        """
+        if self._journal is not None and lasts:
+            self._journal.put(self._stages[position].name, task, value)
         kept = self._kept[position]
         if kept is not None:
             kept[task] = value
@@ -79,7 +134,20 @@ class ResultStore:
         kept = self._kept[position]
         if kept is None:
             return None
-        return kept[task] if isinstance(kept, list) else kept.get(task)
+        return kept[task] if isinstance(kept, list) or task in kept else None
+
+    def restore(self, position: int, tasks: Iterable[int]) -> None:
+        """Take in the values of tasks that an earlier run has completed, as far as they are part of the result.
+
+        Those that are only read stay in the journal until they are.
+        """
+        kept = self._kept[position]
+        if self._journal is not None and isinstance(kept, list):
+            for task in tasks:
+                kept[task] = self._journal.get(self._stages[position].name, task)
+
+    def _kept_while_read(self, stage: Stage) -> dict[int, Any]:
+        return {} if self._journal is None else _Journaled(self._journal, stage.name)
 
     def replace(self, position: int, task: int, value: Any) -> None:
         """Keep another value of a task, instead of one that was lost."""

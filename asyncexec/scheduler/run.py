@@ -115,6 +115,7 @@ class Run:
         self.error: Exception | None = None
         self.stopping = False
         self._state = state
+        self._journal = state.journal
         self._budget = budget
         self._random = random.Random(seed)
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
@@ -352,7 +353,7 @@ class Run:
         self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
     ) -> None:
         if self.stopping:
-            self._state.values.delete((outcome.value,))
+            self._state.complete_late(stage, attempt.task, outcome.value)
             return
         recovery = self._state.recovery
         if recovery.readers and recovery.complete((stage.position, attempt.task), outcome.value):
@@ -366,6 +367,8 @@ class Run:
             self.event_buffer.circuit_closed(now)
         self.event_buffer.succeeded(attempt, now)
         self._task_completed(stage, attempt.task, outcome.value, now)
+        if self._journal is not None and self._journal.error is not None:
+            self.stop(self._journal.error)
 
     def _task_completed(self, stage: StageState, task: int, value: Any, now: float) -> None:
         self.left -= 1

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-from asyncexec.config.checks import flag, size_or_zero
+from asyncexec.config.checks import duration, flag, size_or_zero
 from asyncexec.errors import OptionError
+from asyncexec.plan.memory import parse_bytes
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
+from asyncexec.storage.places.options import StorageOptions
 from asyncexec.straggler.names import as_rule
 from asyncexec.straggler.rule import Rule
 from asyncexec.worker.values import THRESHOLD_BYTES
@@ -27,6 +29,10 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "barriers": partial(flag, where="barriers"),
     "resume": partial(flag, where="resume"),
     "value_threshold": partial(size_or_zero, where="value_threshold"),
+    "storage_options": StorageOptions,
+    "keep_values": partial(flag, where="keep_values"),
+    "cache_bytes": partial(parse_bytes, what="cache_bytes"),
+    "cache_seconds": partial(duration, where="cache_seconds"),
 }
 """What makes a policy of a value as users write it."""
 
@@ -49,6 +55,12 @@ class RunPolicies:
         Whether to keep the tasks that an earlier run completed.
     value_threshold : int
         The bytes from which values stay near the workers, where the backend keeps any; 0 has all values travel.
+    work_dir, storage_options
+        The place of what a run keeps, and the options it is opened with.
+    keep_values : bool
+        Whether the values in ``work_dir`` stay after a run that has succeeded.
+    cache_dir, cache_bytes, cache_seconds
+        The place of cached results, and what it is bounded by at the end of a run.
     """
 
     retry: Retry
@@ -59,6 +71,12 @@ class RunPolicies:
     most_in_flight: int | None = None
     resume: bool = False
     value_threshold: int = THRESHOLD_BYTES
+    work_dir: Any = None
+    storage_options: StorageOptions = field(default_factory=StorageOptions)
+    keep_values: bool = False
+    cache_dir: Any = None
+    cache_bytes: int | None = None
+    cache_seconds: float | None = None
 
     @classmethod
     def of(

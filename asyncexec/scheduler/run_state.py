@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import Context
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_fi
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.reference_counts import ReferenceCounts
-from asyncexec.scheduler.result_store import ResultStore
+from asyncexec.scheduler.result_store import ResultStore, TaskJournal
 from asyncexec.scheduler.stage import AttemptRecord, StageState
 from asyncexec.straggler.duration_history import DurationHistory
 from asyncexec.straggler.monitor import AttemptMonitor
@@ -29,10 +30,14 @@ from asyncexec.worker.values import LargeValues
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
     from asyncexec.plan.plan import Plan
-    from asyncexec.plan.stage import Stage
+    from asyncexec.plan.stage import Kernel, Stage
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.worker.values import ValueStore
+
+
+def _nothing(stage: Stage) -> None:  # noqa: ARG001 - the form of every `around`
+    return None
 
 
 class RunState:
@@ -53,7 +58,11 @@ class RunState:
     history : DurationHistory, optional
         The durations of tasks in earlier runs.
     value_store : ValueStore, optional
-        The store of large values, where the backend keeps any.
+        The store of large values, where any are kept.
+    journal : TaskJournal, optional
+        The journal of completed tasks of value stages, for a run that may be resumed.
+    around : callable, optional
+        ``around(stage)`` returns what is put around the stage's kernel on workers; see ``StageProgram``.
     scope : RunScope, optional
         The data of the run that tasks can ask for.
     context : Context, optional
@@ -73,6 +82,8 @@ class RunState:
         value_store: ValueStore | None = None,
         scope: RunScope | None = None,
         context: Context | None = None,
+        journal: TaskJournal | None = None,
+        around: Callable[[Stage], Callable[[Kernel], Kernel] | None] = _nothing,
     ) -> None:
         self.plan = plan
         self._history = DurationHistory() if history is None else history
@@ -84,15 +95,22 @@ class RunState:
         self._context = context or Context()
         self._capabilities = capabilities
         self._workspace = workspace
+        self.journal = journal
+        self._around = around
+        self._passing: set[tuple[int, int]] = set()
         self._large_values = None
-        if value_store is not None and policies.value_threshold:
-            self._large_values = LargeValues(value_store, policies.value_threshold)
+        if value_store is not None and (policies.value_threshold or journal is not None):
+            # Where tasks are noted with their values, workers pickle all of them.
+            threshold = policies.value_threshold or sys.maxsize
+            self._large_values = LargeValues(value_store, threshold)
         self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
+        self.values = ResultStore(
+            plan.stages, plan.returns, value_store, kept=plan.keeps, journal=journal
+        )
         self._graph = graph_of(plan, barriers=policies.barriers)
-        self._done = [self._done_tasks(stage) for stage in plan.stages]
+        self._done = [self._done_tasks(i, stage) for i, stage in enumerate(plan.stages)]
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
-        self.values = ResultStore(plan.stages, plan.returns, value_store, kept=plan.keeps)
         self.stages = self._make_stages(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
@@ -108,7 +126,8 @@ class RunState:
         """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
         position = stage.position
         if stage.keeps_values:
-            self.values.put(position, task, value)
+            lasts = self.journal is None or self._lasts(position, task, value)
+            self.values.put(position, task, value, lasts=lasts)
         self._readiness.complete(position, task)
         for edge, producer, references in self._read[position]:
             finished = [p for run in edge.producers(task) for p in run if references.read(p)]
@@ -116,6 +135,28 @@ class RunState:
                 self._free(producer, finished)
         if not stage.readiness.left:
             self._stage_was_read(position)
+
+    def complete_late(self, stage: StageState, task: int, value: Any) -> None:
+        """Take in the value of a task that was completed when the run had stopped: only a further run may need it."""
+        position = stage.position
+        if self.journal is None or not self._lasts(position, task, value):
+            self.values.delete((value,))
+        elif stage.keeps_values:
+            self.journal.put(stage.name, task, value)
+
+    def _lasts(self, position: int, task: int, value: Any) -> bool:
+        """Return whether a further run may take this value: none that is missing, and none made with one missing."""
+        lasts = not isinstance(value, MissingValue)
+        if lasts and self.values.has_missing:
+            lasts = self._passing.isdisjoint(
+                (edge.producer, p)
+                for edge in self._graph.inputs[position]
+                for run in edge.producers(task)
+                for p in run
+            )
+        if not lasts:
+            self._passing.add((position, task))
+        return lasts
 
     def size(self, positions: Sequence[int], *, watched: bool) -> SizedStages:
         """Return the late stages at ``positions`` with their sizes, for :meth:`install`.
@@ -128,7 +169,7 @@ class RunState:
             If the size of one of them cannot be found, what it writes cannot be made, or it cannot be sent to workers.
         """
         sized = self._sizes(positions)
-        done = {position: self._done_tasks(stage) for position, stage in sized.items()}
+        done = {position: self._done_tasks(position, stage) for position, stage in sized.items()}
         graph = self._graph.sized(sized, self._positions, barriers=self.policies.barriers)
         tasks = {position: stage.tasks for position, stage in sized.items()}
         readiness, complete = self._readiness.sized(graph, tasks, done)
@@ -208,10 +249,25 @@ class RunState:
                 producer.name, range(producer.tasks) if tasks is None else tasks
             )
 
-    def _done_tasks(self, stage: Stage) -> Sequence[range]:
-        if self._workspace is None or not self.policies.resume or stage.is_late:
+    def _done_tasks(self, position: int, stage: Stage) -> Sequence[range]:
+        if not self.policies.resume or stage.is_late:
             return ()
-        return self._workspace.done(stage)
+        if stage.holds_values and self.journal is not None:
+            return self._journaled(self.journal, position, stage)
+        return () if self._workspace is None else self._workspace.done(stage)
+
+    def _journaled(self, journal: TaskJournal, position: int, stage: Stage) -> Sequence[range]:
+        """Return the tasks of a value stage that the journal has; their values are taken in.
+
+        The tasks of a late stage are those of one value: if that is computed again, they may be others.
+        """
+        waited_for = (self._positions[name] for name in self.plan.stages[position].waits_for)
+        if any(self.stages[p].figures.resumed < self.stages[p].tasks for p in waited_for):
+            journal.forget(stage.name)
+        done = journal.done(stage.name, stage.tasks)
+        for run in done:
+            self.values.restore(position, run)
+        return done
 
     def _make_stages(
         self,
@@ -239,6 +295,7 @@ class RunState:
                 context=self._context,
                 values=self._large_values if stage.holds_values else None,
                 concurrency=stage.concurrency or capabilities.concurrency,
+                around=self._around(stage),
             )
             figures = StageResult(
                 name=stage.name,

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     )
     from asyncexec.storage.places.metadata import exists as exists
     from asyncexec.storage.places.opening import open_array as open_array
+    from asyncexec.storage.values.cache import clear_cache as clear_cache
     from asyncexec.storage.workspace.array_workspace import ArrayWorkspace as ArrayWorkspace
 else:
     __getattr__, __dir__ = names_of(
@@ -48,6 +49,7 @@ else:
             "Target": "chunks.block_io",
             "TaskInput": "chunks.block_io",
             "TaskOutput": "chunks.block_io",
+            "clear_cache": "values.cache",
             "create_array": "places.creation",
             "exists": "places.metadata",
             "join": "places.locations",

@@ -10,7 +10,15 @@ from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import UsageError, ValueLostError
-from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
+from asyncexec.events.outcome import (
+    CachedResult,
+    Encoded,
+    ErrorInfo,
+    Many,
+    Outcome,
+    Status,
+    ValueHandle,
+)
 from asyncexec.plan.box import unravel
 from asyncexec.worker.task_context import CURRENT
 
@@ -59,6 +67,7 @@ def run_attempt(
     value: Any = None
     error: ErrorInfo | None = None
     status = Status.SUCCEEDED
+    cached = False
     read = written = 0
     try:
         index = unravel(spec.task, shape)
@@ -69,6 +78,8 @@ def run_attempt(
         result = kernel(index, *inputs)
         if is_awaitable(result):
             result = _run(result, fence)
+        if type(result) is CachedResult:
+            result, cached = result.value, True
         del inputs  # the kernel's inputs need not be held while its output is written
         if fence is not None and not fence.take():
             status = Status.CANCELLED
@@ -83,7 +94,7 @@ def run_attempt(
     seconds = time.perf_counter() - start
     peak = peak_bytes() if peak_bytes is not None else 0
     return Outcome(
-        spec.attempt, status, worker, started_at, seconds, peak, read, written, value, error
+        spec.attempt, status, worker, started_at, seconds, peak, read, written, value, error, cached
     )
 
 

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import ValueLostError
-from asyncexec.events.outcome import ErrorInfo, Many, Outcome, Status, ValueHandle
+from asyncexec.events.outcome import CachedResult, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
 from asyncexec.worker.attempt import decode, describe, is_awaitable
 from asyncexec.worker.task_context import CURRENT, BatchContext
@@ -46,6 +46,7 @@ async def run_awaited(
     value: Any = None
     error: ErrorInfo | None = None
     status = Status.SUCCEEDED
+    cached = False
     read = written = 0
     try:
         index: Index = unravel(spec.task, shape)
@@ -57,6 +58,8 @@ async def run_awaited(
         result = kernel(index, *inputs)
         if is_awaitable(result):
             result = await result
+        if type(result) is CachedResult:
+            result, cached = result.value, True
         del inputs  # the kernel's inputs need not be held while its output is written
         if not control.take():
             status = Status.CANCELLED
@@ -73,7 +76,7 @@ async def run_awaited(
                 value = raised.handle
     seconds = time.perf_counter() - start
     return Outcome(
-        spec.attempt, status, worker, started_at, seconds, 0, read, written, value, error
+        spec.attempt, status, worker, started_at, seconds, 0, read, written, value, error, cached
     )
 
 

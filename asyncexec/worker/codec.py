@@ -56,6 +56,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     value_bytes: Annotated[int, msgspec.Meta(ge=0)]
     handle: tuple[str, str, int, bool] | None
     error: _Error | None
+    cached: bool = False
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -149,7 +150,9 @@ def _row(outcome: Outcome) -> tuple[_Row, bytes | bytearray]:
         except SerializationError as failure:
             status, error = Status.FAILED, describe(failure)
     told = None if error is None else _Error(*error[:4])
-    return _Row(outcome.attempt, status, *outcome[2:8], len(value), handle, told), value
+    cached = outcome.cached
+    figures = outcome[2:8]
+    return _Row(outcome.attempt, status, *figures, len(value), handle, told, cached), value
 
 
 def _encode(message: _Message) -> bytes:
@@ -192,10 +195,10 @@ def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:
 def _outcomes(message: _Message, values: Sequence[Encoded | None]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for row, value in zip(message.outcomes, values, strict=True):
-        *figures, _, handle, error = astuple(row)
+        *figures, _, handle, error, cached = astuple(row)
         info = None if error is None else ErrorInfo(*astuple(error))
         kept = value if handle is None else ValueHandle(*handle)
-        outcomes.append(Outcome._make((*figures, kept, info)))
+        outcomes.append(Outcome._make((*figures, kept, info, cached)))
     return outcomes
 
 

@@ -52,7 +52,7 @@ def write_value(file: WritableFile, data: bytes, beside: Sequence[memoryview]) -
         at = _aligned(at) + buffer.nbytes
 
 
-def load_value(whole: mmap.mmap | bytearray | bytes) -> Any:
+def load_value(whole: mmap.mmap | bytearray | bytes | memoryview) -> Any:
     """Return the value; its buffers are those of ``whole``, and can be written to where these can."""
     data, buffers = value_pieces(memoryview(whole))
     return pickle.loads(data, buffers=buffers)  # noqa: S301 - the value of a value stage

@@ -102,6 +102,14 @@ ON_USE = {
         "asyncexec.worker.concurrent_batch",
         "asyncexec.worker.concurrent_runner",
     ): "it needs asyncio, which is dear",
+    (
+        "asyncexec.engine.kept_values",
+        "asyncexec.plan.fingerprint.plan_fingerprint",
+    ): "NumPy is dear, and few plans are resumed or cached",
+    (
+        "asyncexec.worker.result_cache",
+        "asyncexec.plan.fingerprint.digest",
+    ): "NumPy is dear, and few stages are cached",
     ("asyncexec.cli", "asyncexec.cli.application"): "the extra `cli` may not be installed",
     (
         "asyncexec.cli.application",

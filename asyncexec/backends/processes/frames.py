@@ -28,6 +28,8 @@ KEPT = 1 << 62
 
 STATUSES = tuple(Status)
 CODES = {status: code for code, status in enumerate(STATUSES)}
+CACHED = 1 << 8
+"""Added to the code of a status whose value came from a cache."""
 SUCCEEDED, CANCELLED = CODES[Status.SUCCEEDED], CODES[Status.CANCELLED]
 
 SCRATCH_BYTES = 256 * 1024
@@ -65,7 +67,10 @@ class Row(NamedTuple):
 
     def outcome(self, attempt: int, worker: str) -> Outcome:
         """Return the outcome of ``attempt``."""
-        return Outcome(attempt, STATUSES[self[0]], worker, *self[1:])
+        code = self[0]
+        if code < CACHED:
+            return Outcome(attempt, STATUSES[code], worker, *self[1:])
+        return Outcome(attempt, STATUSES[code - CACHED], worker, *self[1:], cached=True)
 
 
 def head(kind: FrameKind, header_bytes: int, body_bytes: int) -> bytes:

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 from asyncexec.backends.processes.frames import (
+    CACHED,
     CANCELLED,
     CODES,
     KEPT,
@@ -63,7 +64,8 @@ class OutcomeWriter:
                 outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(raised))
         if outcome.error is not None:
             error = write_error(outcome.error)
-        self._leave(outcome, CODES[outcome.status], value, error, (value_bytes, len(error)))
+        code = CODES[outcome.status] + CACHED * outcome.cached
+        self._leave(outcome, code, value, error, (value_bytes, len(error)))
 
     def skip(self) -> None:
         self._leave(Outcome(0, Status.CANCELLED), CANCELLED, b"", b"", (NO_VALUE, 0))

@@ -104,7 +104,10 @@ def _paths(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
 
 
 def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the path and its value; attributes are followed through modules only."""
+    """Return the path and its value; attributes are followed through modules only.
+
+    The data of an installed module count by their name, like its code: the environment of a process is among them.
+    """
     name, *attributes = path
     if name not in function.__globals__:
         return path, "(builtin)" if hasattr(builtins, name) else "(undefined)"
@@ -112,7 +115,11 @@ def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, .
     for attribute in attributes:
         if not isinstance(value, types.ModuleType) or not hasattr(value, attribute):
             break
-        value = getattr(value, attribute)
+        owner, value = value, getattr(value, attribute)
+        if not (isinstance(value, types.ModuleType) or callable(value)) and is_installed(
+            owner.__name__
+        ):
+            return path, owner.__name__, _version(owner.__name__)
     return path, value
 
 

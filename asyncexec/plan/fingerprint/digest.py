@@ -27,6 +27,7 @@ from typing import Any
 import cloudpickle
 import numpy as np
 
+from asyncexec.errors import SerializationError
 from asyncexec.plan.fingerprint.code import is_installed, parts_of_code, parts_of_definition
 
 # marshal writes these by type and value alone: version 0 knows no references and no interning.
@@ -35,9 +36,16 @@ _SIZE = 16
 
 
 class Digest:
-    """Hashes objects; one instance hashes the objects of one plan, which must not change meanwhile."""
+    """Hashes objects; one instance hashes the objects of one plan, which must not change meanwhile.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    strict : bool
+        Whether what cannot be pickled is a SerializationError, rather than hashed by its type alone.
+    """
+
+    def __init__(self, *, strict: bool = False) -> None:
+        self._strict = strict
         # Functions and classes refer to each other in cycles: at the second visit, they are hashed by their number.
         self._met: dict[int, tuple[int, Any]] = {}
         self._arrays: dict[int, tuple[bytes, Any]] = {}
@@ -58,6 +66,13 @@ class Digest:
             return _rule(kind)(self, value)
         finally:
             self._open.discard(id(value))
+
+    def refuse(self, value: Any, error: Exception) -> None:
+        """Raise SerializationError for an object without comparable content, where that matters."""
+        if self._strict:
+            raise SerializationError(
+                f"a {type(value).__qualname__} cannot be hashed by its content, as it cannot be pickled: {error}"
+            ) from error
 
     def definition(self, value: Any) -> bytes:
         """Return the hash of a function, class or module at its first visit."""
@@ -211,7 +226,9 @@ def _lasting(kind: type, state: Any) -> Any:
 def _pickled(digest: Digest, value: Any) -> bytes:
     try:
         data = cloudpickle.dumps(value)
-    except Exception:  # noqa: BLE001 - what cannot be pickled counts by its type
+    except Exception as error:  # noqa: BLE001 - whatever it does not allow
+        # What cannot be pickled counts by its type.
+        digest.refuse(value, error)
         data = b""
     return _hash(b"pickled", digest.of(type(value)) + data)
 

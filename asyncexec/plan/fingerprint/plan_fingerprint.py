@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from asyncexec.errors import SerializationError
 from asyncexec.plan.fingerprint.digest import Digest
 from asyncexec.plan.stage import Items, Read, Stage, Stages
 
 FORMAT = "asyncexec-plan-1"
 
 
-def fingerprint(plan: Stages, said: object = None) -> str:
+def fingerprint(plan: Stages, said: object = None, *, strict: bool = False) -> str:
     """Return a hash of ``plan``, as 32 hexadecimal digits, that changes when its results could change.
+
+    With ``strict``, what has no comparable content is a SerializationError that names the stage; else it counts by its
+    type. The hash is the same.
 
     Hashed are, for every stage: its name, kernel, index space, inputs (items by content), relations, outputs and
     ``identity``; and ``said``, what a front end adds. Not hashed are the plan's name, memory, resources and policies,
     which do not change results.
     """
-    digest = Digest()
+    digest = Digest(strict=strict)
     stages = [_stage(digest, stage) for stage in sorted(plan.stages, key=lambda s: s.name)]
     parts: tuple[object, ...] = (FORMAT, stages, plan.returns)
     if said is not None:
@@ -23,7 +27,33 @@ def fingerprint(plan: Stages, said: object = None) -> str:
     return digest.of(parts).hex()
 
 
+def kernel_fingerprint(stage: Stage) -> str:
+    """Return a hash of what the kernel of ``stage`` does, with all that it closes over.
+
+    Raises
+    ------
+    SerializationError
+        If it closes over something that has no comparable content (a lock, an open file).
+    """
+    try:
+        return Digest(strict=True).of(stage.kernel).hex()
+    except SerializationError as error:
+        raise SerializationError(
+            f"stage {stage.name!r} is cached by its code and inputs, and its function uses something that cannot be "
+            f"compared: {error}. Make it inside the function, or leave out cache='inputs'"
+        ) from error
+
+
 def _stage(digest: Digest, stage: Stage) -> tuple[object, ...]:
+    try:
+        return _parts(digest, stage)
+    except SerializationError as error:
+        raise SerializationError(
+            f"stage {stage.name!r} cannot be compared with that of another run: {error}"
+        ) from error
+
+
+def _parts(digest: Digest, stage: Stage) -> tuple[object, ...]:
     inputs = [given.values if isinstance(given, Items) else _read(given) for given in stage.inputs]
     parts: tuple[object, ...] = (stage.shape, inputs, stage.outputs, stage.identity)
     if stage.late is not None:

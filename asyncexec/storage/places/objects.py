@@ -25,6 +25,10 @@ class Objects(Protocol):
         """Yield the names that begin with ``prefix``."""
         ...
 
+    def remove(self, name: str) -> None:
+        """Delete the object, if there is one."""
+        ...
+
     def is_empty(self) -> bool:
         """Return whether there are no objects."""
         ...

@@ -112,6 +112,10 @@ class StoreObjects:
         keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
         return (key.removeprefix(self._prefix) for key in keys)
 
+    def remove(self, name: str) -> None:
+        """Delete the object, if there is one."""
+        sync((self._place / name).delete())
+
     def is_empty(self) -> bool:
         """Return whether there are no objects."""
         return not sync(self._first_key())

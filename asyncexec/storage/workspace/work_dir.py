@@ -77,9 +77,15 @@ class WorkPlace:
 
 
 def make_work_place(
-    work_dir: PlaceLike | None, storage_options: Mapping[str, Any] | None, opening: Opening
+    work_dir: PlaceLike | None,
+    storage_options: Mapping[str, Any] | None,
+    opening: Opening,
+    *,
+    kind: str = "",
 ) -> WorkPlace:
     """Create the directory of a run under ``work_dir`` (by default, that for temporary files), and check it by a write.
+
+    Its name begins with ``asyncexec-`` and the ``kind`` of what is in it.
 
     With ``resume``, the directory is named by the plan's fingerprint, so that the next run finds it; without, its name
     is unique.
@@ -94,7 +100,7 @@ def make_work_place(
         raise WorkDirError(
             f"work_dir {parent} is in this process's memory, where workers cannot reach it: use a directory or a bucket"
         )
-    place = parent.join(_name(opening))
+    place = parent.join(f"{PREFIX}{kind}{_name(opening)}")
     try:
         path = place.local_path
         found = _make_prefix(place) if path is None else _make_directory(path, keep=opening.resume)
@@ -112,9 +118,9 @@ def make_work_place(
 
 def _name(opening: Opening) -> str:
     if opening.resume:
-        return f"{PREFIX}{opening.fingerprint[:32]}"
+        return opening.fingerprint[:32]
     readable = re.sub(r"[^A-Za-z0-9._-]+", "-", opening.execution)[:60]
-    return f"{PREFIX}{readable}-{uuid.uuid4().hex[:8]}"
+    return f"{readable}-{uuid.uuid4().hex[:8]}"
 
 
 def _make_directory(path: Path, *, keep: bool) -> bool:
@@ -125,7 +131,7 @@ def _make_directory(path: Path, *, keep: bool) -> bool:
     except FileExistsError:
         if not keep or path.is_symlink() or not path.is_dir():
             raise
-        _check_owner(path)
+        check_owner(path)
         found = True
     try:
         probe = path / f".probe-{uuid.uuid4().hex}"
@@ -151,7 +157,8 @@ def _locked(path: Path) -> IO[bytes]:
     return lock
 
 
-def _check_owner(path: Path) -> None:
+def check_owner(path: Path) -> None:
+    """Raise WorkDirError for a directory of another user."""
     # Its name is predictable: in a directory that everybody can write to, another user may have made it.
     if path.stat().st_uid != os.getuid():
         raise WorkDirError(f"{path} belongs to somebody else: give another work_dir")
