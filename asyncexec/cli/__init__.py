@@ -9,6 +9,8 @@ from importlib import import_module
 from asyncexec.cli.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 from asyncexec.errors import MissingExtraError
 
+_OF_THE_EXTRA = ("dotenv", "pydantic", "pydantic_settings", "rich", "sqlalchemy", "typer", "yaml")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
@@ -30,7 +32,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         application = import_module("asyncexec.cli.application")
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("typer", "rich"):
+        if error.name is None or error.name.split(".")[0] not in _OF_THE_EXTRA:
             raise
         missing = MissingExtraError.of("the command line", error.name, extra="cli")
         print(f"asyncexec: {missing}", file=sys.stderr)

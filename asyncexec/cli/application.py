@@ -15,6 +15,8 @@ from asyncexec.cli.executors import executors
 from asyncexec.cli.exit_codes import EXIT_INTERRUPTED
 from asyncexec.cli.invocation import Invocation
 from asyncexec.cli.lambda_package import package
+from asyncexec.cli.plan import show_plan
+from asyncexec.cli.run import run_target
 from asyncexec.cli.runs import delete_runs, list_runs, show_run
 from asyncexec.cli.simulate import simulate
 
@@ -40,7 +42,6 @@ def application() -> typer.Typer:
     """Return the command line with all its commands."""
     commands = typer.Typer(
         name="asyncexec",
-        add_completion=False,
         rich_markup_mode="rich",
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["--help", "-h"]},
@@ -48,6 +49,8 @@ def application() -> typer.Typer:
     commands.callback(invoke_without_command=True)(root)
     # By name: the examples lie beside the package in a checkout, where type checkers do not look for them.
     commands.command()(import_module("asyncexec.examples.climate.command").demo)
+    commands.command("run")(run_target)
+    commands.command("plan")(show_plan)
     commands.command()(executors)
     commands.command()(simulate)
     functions = typer.Typer()

@@ -26,6 +26,22 @@ def stages_table(result: Result) -> Table:
     return table
 
 
+def short_table(result: Result) -> Table:
+    """Return a row for each stage of a run, with what happened to its tasks."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("stage", overflow="fold")
+    counts = ("tasks", "attempts", "retries", "backups", "failures")
+    shown = [
+        c for c in counts if c in ("tasks", "attempts") or any(getattr(s, c) for s in result.stages)
+    ]
+    for heading in (*shown, "seconds"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for stage in result.stages:
+        figures = [f"{getattr(stage, name):,}" for name in shown]
+        table.add_row(escape(stage.name), *figures, f"{stage.wall_seconds:.2f}")
+    return table
+
+
 def cells(stage: StageResult) -> tuple[str, ...]:
     """Return the row of one stage, as ``HEADINGS``."""
     return (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import date, time
 from typing import Any
 
@@ -12,7 +13,24 @@ from asyncexec.config.tables import Tables
 from asyncexec.errors import OptionError
 
 
-def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, Any]:
+def parse_json_pairs(pairs: Iterable[str], *, option: str) -> dict[str, Any]:
+    """Return ``NAME=VALUE`` texts as a dict; a value is read as JSON where it is JSON, and is a text otherwise.
+
+    Raises
+    ------
+    OptionError
+        As :func:`parse_pairs`.
+    """
+    return parse_pairs(pairs, option=option, parse=_json_or_text, example="city=Utrecht")
+
+
+def parse_pairs(
+    pairs: Iterable[str],
+    *,
+    option: str,
+    parse: Callable[[str], Any] | None = None,
+    example: str = "max_workers=2",
+) -> dict[str, Any]:
     """Return ``NAME=VALUE`` texts as a dict, with what :func:`parse_value` returns.
 
     Parameters
@@ -20,6 +38,10 @@ def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, Any]:
     pairs : iterable of str
     option : str
         The option's name, for the message.
+    parse : callable, optional
+        Makes a value of its text instead.
+    example : str
+        For the message.
 
     Raises
     ------
@@ -30,13 +52,18 @@ def parse_pairs(pairs: Iterable[str], *, option: str) -> dict[str, Any]:
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.isidentifier():
-            raise OptionError(
-                f"{option} {pair!r} is not of the form NAME=VALUE (max_workers=2, say)"
-            )
+            raise OptionError(f"{option} {pair!r} is not of the form NAME=VALUE ({example}, say)")
         if name in parsed:
             raise OptionError(f"{option} gives {name!r} twice")
-        parsed[name] = parse_value(value)
+        parsed[name] = (parse or parse_value)(value)
     return parsed
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 def assign_setting(tables: Tables, assignment: str) -> None:

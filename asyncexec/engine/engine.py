@@ -292,7 +292,9 @@ class Engine:
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
         policies = self._policies.override(**policy_options(options))
-        planned = _as_plan(plan).with_context(self._context)
+        planned = _as_plan(plan)
+        missing = self._context.keys() - planned.context.keys()
+        planned = planned.with_context(**{name: self._context[name] for name in missing})
         for stage in planned.stages:
             policies.for_stage(stage)  # so that a wrong override is an error here
         capabilities = self.backend.capabilities

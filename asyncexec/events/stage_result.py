@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import Status
 
@@ -149,6 +149,10 @@ class StageResult:
             self.timed_out += 1
         else:
             self.cancelled += 1
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all figures in plain types."""
+        return asdict(self) | {"wall_seconds": self.wall_seconds, "failures": self.failures}
 
     def __repr__(self) -> str:
         return f"StageResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _SHOWN)})"

@@ -107,12 +107,22 @@ class Plan:
         set_once("context", dict(context or {}))
         check(self)
 
-    def with_context(self, defaults: Mapping[str, Any]) -> Self:
-        """Return this plan with ``defaults`` for what its context has not."""
-        if not defaults:
+    def with_context(self, **context: Any) -> Self:
+        """Return this plan with more that its tasks can ask :func:`asyncexec.get_run_context` for.
+
+        >>> plan = ax.Plan.call(lambda: ax.get_run_context().namespace, name="where")
+        >>> ax.sync.execute(plan.with_context(namespace="weather")).value
+        'weather'
+
+        Parameters
+        ----------
+        **context
+            ``input``, ``namespace``, ``workflow``, ``config``, or whatever else, which stands among its ``extras``.
+        """
+        if not context:
             return self
         plan = copy(self)
-        object.__setattr__(plan, "context", {**defaults, **self.context})
+        object.__setattr__(plan, "context", {**self.context, **context})
         return plan
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from collections.abc import Iterable, Mapping
@@ -69,9 +70,23 @@ def result_columns(value: Any) -> dict[str, Any]:
     try:
         text = json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        return {"result": None, "result_text": _shortened(_described(value))}
+        return {"result": None, "result_text": _shortened(described(value))}
     whole = len(text) <= MOST_RESULT_BYTES
     return {"result": value if whole else None, "result_text": _shortened(text)}
+
+
+def as_plain(value: Any) -> Any:
+    """Return ``value`` in types that JSON has: arrays and sets as lists, what has no such form as text."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): as_plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [as_plain(each) for each in value]
+    to_list = getattr(value, "tolist", None)  # Of NumPy's arrays and numbers.
+    return as_plain(to_list()) if callable(to_list) else described(value)
 
 
 def record_of(row: Mapping[str, Any], stages: Iterable[Mapping[str, Any]], now: float) -> RunRecord:
@@ -101,7 +116,8 @@ def _host() -> str:
     return socket.gethostname()
 
 
-def _described(value: Any) -> str:
+def described(value: Any) -> str:
+    """Return the repr of ``value``, also where that cannot be had."""
     try:
         return repr(value)
     except Exception as error:  # noqa: BLE001 - a broken __repr__ must not fail a run that succeeded

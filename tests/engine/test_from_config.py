@@ -146,7 +146,7 @@ async def test_the_namespace_of_a_run_that_gives_none_is_the_default():
     plan = ax.Plan.map(namespace, [0])
     async with ax.Engine.from_config(source) as engine:
         assert (await engine.execute(plan)).value == ["weather"]
-        assert (await engine.execute(plan.with_context({"namespace": "mine"}))).value == ["mine"]
+        assert (await engine.execute(plan.with_context(namespace="mine"))).value == ["mine"]
 
 
 def test_notices_are_logged(caplog):
