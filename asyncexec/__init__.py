@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from asyncexec.events.missing import Failed as Failed, Skipped as Skipped
     from asyncexec.observers import History as History, Progress as Progress, Summary as Summary
     from asyncexec.plan import Plan as Plan
+    from asyncexec.plan.limit import Limit as Limit
     from asyncexec.policies.retry import Retry as Retry
     from asyncexec.policies.timeout import Timeout as Timeout
     from asyncexec.runs import RunStore as RunStore
@@ -50,6 +51,7 @@ else:
             "Execution": "engine",
             "Failed": "events.missing",
             "History": "observers",
+            "Limit": "plan.limit",
             "Plan": "plan",
             "Progress": "observers",
             "Result": "engine",

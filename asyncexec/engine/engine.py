@@ -24,6 +24,7 @@ from asyncexec.engine.run_options import KeepingOptions, RunOptions, policy_opti
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent
+from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import AdmissionBudget, check_workers
 from asyncexec.scheduler.driver import Driver
@@ -77,6 +78,8 @@ class Engine:
         this machine's memory for backends that run on it, and no limit for others; no more than a backend's own budget.
     resources : mapping of str to float, optional
         Named resources that stages may request (``{"gpus": 2}``), in addition to those that the backend declares.
+    limits : mapping of str to Limit, optional
+        Limits of attempts at once, and of starts in a second, by label, for all stages with that label together.
     retry : Retry, int or bool, optional
     timeout : Timeout or float, optional
     straggler : Rule, str or bool, optional
@@ -104,6 +107,7 @@ class Engine:
         executor_options: Mapping[str, Any] | None = None,
         memory: int | str | None = None,
         resources: Mapping[str, float] | None = None,
+        limits: Mapping[str, Limit] | None = None,
         retry: Retry | int | bool | None = None,
         timeout: Timeout | float | None = None,
         straggler: Rule | str | bool | None = None,
@@ -121,7 +125,9 @@ class Engine:
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
-        self._budget = AdmissionBudget(budget_bytes(memory, self.backend.capabilities), resources)
+        self._budget = AdmissionBudget(
+            budget_bytes(memory, self.backend.capabilities), resources, checked_limits(limits)
+        )
         self._history = DurationHistory()
         self._memory = EngineMemory(MemorySettings.of(cluster_memory), self.backend)
         self.scope_entries: dict[str, ScopeEntry] = {}

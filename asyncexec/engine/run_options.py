@@ -66,6 +66,9 @@ class RunOptions(KeepingOptions, total=False):
         Whether stages wait for each other as a whole.
     observers : iterable of Observer or callable
         Receive this run's events, as the engine's own observers do.
+    priority : int
+        Of executions that share the engine, those with a higher number get slots, memory and resources first; equals
+        take turns. 0 by default.
     resume : bool
         Whether to keep what an earlier run of the same plan completed: the chunks of arrays, and the values of
         functions, which then are kept in ``work_dir``.
@@ -80,6 +83,7 @@ class RunOptions(KeepingOptions, total=False):
     barriers: bool | None
     observers: Iterable[AnyObserver]
     resume: bool | None
+    priority: int | None
     value_threshold: int | str | None
 
 

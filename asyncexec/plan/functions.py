@@ -9,6 +9,7 @@ from asyncexec.errors import OptionError
 from asyncexec.plan.function_call import FunctionCall
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
+from asyncexec.plan.limit import checked_labels, limit_of
 from asyncexec.plan.memory import Memory, parse_bytes
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Items, Kernel, LateSize, Read, Stage
@@ -147,6 +148,8 @@ def kernel_stage(
         resources=dict(options.get("resources") or {}),
         overrides={key: policy for key, policy in policies.items() if policy is not None},
         idempotent=options.get("idempotent", True),
+        limit=limit_of(options.get("max_at_once"), options.get("max_per_second")),
+        labels=checked_labels(f"stage {name!r}: ", options.get("labels") or ()),
         on_failure=options.get("on_failure", "fail"),
         takes_missing=options.get("takes_missing", False),
         priority=options.get("priority", 0),

@@ -12,6 +12,7 @@ from asyncexec.plan.memory import Memory
 if TYPE_CHECKING:
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
+    from asyncexec.plan.limit import Limit
     from asyncexec.plan.relations import Relation
 
 type OnFailure = Literal["fail", "keep"]
@@ -192,6 +193,10 @@ class Stage:
         ``"inputs"`` where a task whose code and inputs have not changed is not run again; for stages of values.
     identity : str
         What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
+    limit : Limit or None
+        The most attempts of the stage that run at once, or start in a second, in one run.
+    labels : tuple of str
+        The names of limits that it shares with other stages: those of ``Engine(limits=...)``.
     on_failure : str
         The effect of a task that fails for good: ``"fail"`` ends the run, and with ``"keep"`` the run goes on and an
         :class:`asyncexec.Failed` holds the task's place; for stages that put out values.
@@ -218,6 +223,8 @@ class Stage:
     priority: float = 0
     cache: str = ""
     identity: str = ""
+    limit: Limit | None = None
+    labels: tuple[str, ...] = ()
     on_failure: OnFailure = "fail"
     takes_missing: bool = False
     late: LateSize | None = None

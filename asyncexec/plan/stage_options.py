@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, Literal, TypedDict
 
@@ -24,6 +24,12 @@ class StageOptions(TypedDict, total=False):
         The memory that one task is projected to need, in bytes or as text (``"2GB"``).
     idempotent : bool
         Whether an attempt may be repeated after it has started (it may, by default).
+    max_at_once : int
+        The most attempts of the stage that run at the same time.
+    max_per_second : float
+        The most attempts of the stage that start in a second, evenly spaced; see :class:`asyncexec.Limit`.
+    labels : sequence of str
+        The names of limits of the engine (``Engine(limits={"api": ...})``) that this stage is under, too.
     on_failure : str
         ``"keep"`` for a run that goes on when a task fails for good (after its retries): an :class:`asyncexec.Failed`
         holds the task's place in the list. ``"fail"``, the default, ends the run.
@@ -48,6 +54,9 @@ class StageOptions(TypedDict, total=False):
     memory: float | str | None
     idempotent: bool
     concurrency: int | None
+    max_at_once: int | None
+    max_per_second: float | None
+    labels: Sequence[str]
     on_failure: Literal["fail", "keep"]
     takes_missing: bool
     priority: float

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from asyncexec.config.fields import refuse_unknown
 from asyncexec.errors import MemoryBudgetError, ResourceError
 from asyncexec.plan.memory import format_bytes
+from asyncexec.scheduler.throttle import Throttle
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
+    from asyncexec.plan.limit import Limit
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage
 
@@ -40,6 +43,7 @@ class AdmissionBudget:
 
     A batch takes what those of its tasks need which may run at once: as a rule one, because they run one after another.
     A task that ran out of memory is tried once more while nothing else runs: ``exclusive`` admits no other batch.
+    The limits of labels, which all executions share, are kept here, too.
 
     Attributes
     ----------
@@ -50,7 +54,10 @@ class AdmissionBudget:
     """
 
     def __init__(
-        self, memory_bytes: int | None = None, resources: Mapping[str, float] | None = None
+        self,
+        memory_bytes: int | None = None,
+        resources: Mapping[str, float] | None = None,
+        limits: Mapping[str, Limit] | None = None,
     ) -> None:
         self.memory_bytes = memory_bytes
         self.resources = dict(resources or {})
@@ -62,6 +69,7 @@ class AdmissionBudget:
         self._used = dict.fromkeys(self.resources, 0.0)
         self._exclusive = False
         self._reserved_for: object | None = None
+        self._throttles = {label: Throttle(limit) for label, limit in (limits or {}).items()}
 
     def provide(self, resources: Mapping[str, float]) -> None:
         """Update the resources of the backend, which may change as workers come; those given by the user stay."""
@@ -79,6 +87,8 @@ class AdmissionBudget:
             If a task needs more memory than the whole budget.
         ResourceError
             If a task needs a resource that does not exist, or more of it than there is.
+        OptionError
+            If a label of a stage is no limit's name.
         """
         for stage in plan.stages:
             needs = stage.memory.projected_bytes
@@ -90,6 +100,14 @@ class AdmissionBudget:
                 )
             for name, amount in stage.resources.items():
                 self._check_resource(plan, stage, name, amount)
+            where = f"the limits of the engine, which plan {plan.name!r}, stage {stage.name!r} has as a label"
+            if stage.labels:
+                refuse_unknown(stage.labels, self._throttles, where)
+
+    def throttles_of(self, stage: Stage) -> tuple[Throttle, ...]:
+        """Return the limits that the attempts of ``stage`` are under, of one run: its own, and those of its labels."""
+        own = () if stage.limit is None else (Throttle(stage.limit),)
+        return (*own, *(self._throttles[n] for n in stage.labels if n in self._throttles))
 
     def reserve(self, owner: object) -> bool:
         """Reserve the whole budget for one batch of ``owner``; return True once nothing else is in flight.

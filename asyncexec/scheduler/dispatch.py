@@ -48,7 +48,7 @@ class RunHandle:
 
 
 class Dispatch:
-    """Shares the slots of a backend, and the budget, evenly among any number of runs.
+    """Shares the slots of a backend, and the budget, among any number of runs: by priority, and evenly among equals.
 
     Parameters
     ----------
@@ -93,10 +93,12 @@ class Dispatch:
         self._avoid = avoid
         self._avoided: frozenset[str] = frozenset()
         self._handles: dict[int, RunHandle] = {}
+        self._ranked = False
 
     def add(self, handle: RunHandle, now: float) -> None:
         """Begin a run; ``handle.finished`` is set at its end."""
         self._handles[handle.number] = handle
+        self._rank()
         if self.broken is not None:
             handle.run.stop(self.broken)
         else:
@@ -146,7 +148,7 @@ class Dispatch:
         self.broken = error
         for handle in self._handles.values():
             handle.run.stop(error)
-            handle.run.abandon_all()
+            handle.run.abandon_all(now)
             handle.run.unwanted.clear()
         self.advance(now)
 
@@ -174,6 +176,7 @@ class Dispatch:
                 handle.fanout.send(events)
             if run.finished:
                 del self._handles[handle.number]
+                self._rank()
                 handle.finished.set()
 
     def _leave_idle(self, now: float) -> None:
@@ -209,17 +212,47 @@ class Dispatch:
     def _next_batch(self, now: float, slots: int) -> Batch | None:
         """Return a batch of the run with the fewest in flight, among those that have one to send."""
         handles = self._handles.values()
+        if self._ranked:
+            return self._batch_by_priority(now, slots)
         for handle in handles if len(handles) == 1 else sorted(handles, key=_in_flight):
             batch = handle.run.next_batch(now, slots)
             if batch is not None:
                 return batch
         return None
 
+    def _batch_by_priority(self, now: float, slots: int) -> Batch | None:
+        """Return a batch of the run of the highest priority that has one; of equals, of that with the fewest in flight.
+
+        What runs of higher priority wait for, memory or a named resource, is kept free for them.
+        """
+        handles = self._handles.values()
+        # Whatever its priority, all others wait until it has had the whole budget.
+        reserved = next((h.run for h in handles if self._budget.is_reserved_for(h.run)), None)
+        if reserved is not None:
+            return reserved.next_batch(now, slots)
+        held, wanted = frozenset[str](), set[str]()
+        lacks_memory, priority = False, math.inf
+        for run in sorted((h.run for h in handles), key=lambda r: (-r.priority, r.in_flight)):
+            if run.priority < priority:
+                if lacks_memory:
+                    return None
+                held, priority = frozenset(wanted), run.priority
+            batch = run.next_batch(now, slots, held)
+            if batch is not None:
+                return batch
+            lacks_memory |= run.lacks_memory
+            wanted.update(run.lacks)
+        return None
+
+    def _rank(self) -> None:
+        """Note whether there are runs of different priority."""
+        self._ranked = len({handle.run.priority for handle in self._handles.values()}) > 1
+
     def _watch_drain(self, handle: RunHandle, now: float) -> None:
         if handle.drain_by is None:
             handle.drain_by = now + DRAIN_SECONDS
         elif now >= handle.drain_by:
-            abandoned = handle.run.abandon_all()
+            abandoned = handle.run.abandon_all(now)
             logger.warning(
                 "execution %s: the backend did not report %d cancelled attempts within %g s; they are given up",
                 handle.run.name,

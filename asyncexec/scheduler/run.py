@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
@@ -85,6 +85,8 @@ class Run:
         Attempts that are no longer waited for and may still be running, on a backend that cannot kill.
     error : Exception or None
         The error that the run failed with.
+    priority : int
+        A run of higher priority is served first.
     stopping : bool
         Whether nothing more is started.
     slow_workers : SlowWorkers
@@ -113,6 +115,7 @@ class Run:
         self.abandoned = 0
         self.slow_workers = SlowWorkers()
         self.error: Exception | None = None
+        self.priority = state.policies.priority
         self.stopping = False
         self._state = state
         self._journal = state.journal
@@ -208,9 +211,22 @@ class Run:
         for position in sized.complete:
             self._stage_completed(self.stages[position], now)
 
-    def next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return the next batch, taken from the budget; None if nothing can be sent now."""
-        return None if self.stopping else self._sender.next_batch(now, slots)
+    def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
+        """Return the next batch, taken from the budget; None if nothing can be sent now.
+
+        The named resources ``held`` are for other runs.
+        """
+        return None if self.stopping else self._sender.next_batch(now, slots, held)
+
+    @property
+    def lacks_memory(self) -> bool:
+        """True if it had tasks to send when last asked for a batch, and the memory was not free."""
+        return not self.stopping and self._sender.lacks_memory
+
+    @property
+    def lacks(self) -> Collection[str]:
+        """The named resources that its tasks needed then and that were not free."""
+        return () if self.stopping else self._sender.lacks
 
     def report(self, reports: Iterable[Report], now: float) -> None:
         """Process reports of the backend; those of attempts that are not in flight are ignored."""
@@ -250,6 +266,8 @@ class Run:
         # One tick after the pause is enough: there may be nothing to send, and it must not tick for ever.
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
+        if (opening := self._sender.opening(self._ticked_at)) < math.inf:
+            times.append(opening)
         idle = self._idle_slots()
         times.extend(next_check(s, idle) for s in self._sender.waiting if s.monitor.attempts)
         return min(times, default=None)
@@ -266,13 +284,13 @@ class Run:
         self.unwanted.extend(self._running)
         self._budget.withdraw(self)
 
-    def abandon_all(self) -> int:
+    def abandon_all(self, now: float) -> int:
         """Stop waiting for the attempts in flight, and return their number."""
         self.late.sized()
         abandoned = list(self._running.values())
         self._running.clear()
         for attempt in abandoned:
-            self._sender.ended(attempt.lease)
+            self._sender.ended(attempt, None, now)
         return len(abandoned)
 
     def _resume(self, stage: StageState, now: float) -> None:
@@ -287,6 +305,8 @@ class Run:
     def _started(self, attempt: AttemptRecord, report: Started, now: float) -> None:
         attempt.started = now
         attempt.worker = report.worker
+        for throttle in attempt.lease.stage.throttles:
+            throttle.started(now)
         if report.worker not in self._starts.workers:
             self._starts.add(report.worker, now - attempt.sent)
         attempt.lease.stage.monitor.attempts[attempt.id] = attempt
@@ -296,7 +316,7 @@ class Run:
         lease = attempt.lease
         stage = lease.stage
         monitor = stage.monitor
-        self._sender.ended(lease)
+        self._sender.ended(attempt, outcome, now)
         if outcome.status is not Status.SUCCEEDED:
             outcome = self._unlike_reported(attempt, outcome, now)
         if attempt.started >= 0:

@@ -22,12 +22,22 @@ if TYPE_CHECKING:
 
 _POLICIES = ("retry", "timeout", "straggler")
 
+
+def _priority(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise OptionError(
+            f"priority must be a whole number (a higher one goes first; 0 by default), not {value!r}"
+        )
+    return value
+
+
 _READ: Mapping[str, Callable[[Any], Any]] = {
     "retry": as_retry,
     "timeout": as_timeout,
     "straggler": as_rule,
     "barriers": partial(flag, where="barriers"),
     "resume": partial(flag, where="resume"),
+    "priority": _priority,
     "value_threshold": partial(size_or_zero, where="value_threshold"),
     "storage_options": StorageOptions,
     "keep_values": partial(flag, where="keep_values"),
@@ -53,6 +63,8 @@ class RunPolicies:
         The most attempts that may be with the backend at once, whatever its slots.
     resume : bool
         Whether to keep the tasks that an earlier run completed.
+    priority : int
+        Of the runs of an engine, those of higher priority are served first.
     value_threshold : int
         The bytes from which values stay near the workers, where the backend keeps any; 0 has all values travel.
     work_dir, storage_options
@@ -70,6 +82,7 @@ class RunPolicies:
     one_stage_at_a_time: bool = False
     most_in_flight: int | None = None
     resume: bool = False
+    priority: int = 0
     value_threshold: int = THRESHOLD_BYTES
     work_dir: Any = None
     storage_options: StorageOptions = field(default_factory=StorageOptions)

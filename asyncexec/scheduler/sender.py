@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import AttemptSpec, Batch
 from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
+from asyncexec.scheduler.throttle import opens_at
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
+    from asyncexec.events.outcome import Outcome
     from asyncexec.policies.circuit import CircuitBreaker
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.event_buffer import EventBuffer
@@ -49,6 +52,10 @@ class Sender:
         The attempts that are with the backend, by id.
     in_flight : int
         The batches that are with the backend.
+    lacks_memory : bool
+        Whether the memory was not free that a task needs, when a batch was last asked for.
+    lacks : set of str
+        The named resources that were not free then.
     """
 
     def __init__(
@@ -66,7 +73,7 @@ class Sender:
         values: ResultStore,
         skip: Callable[[StageState, int, MissingValue, float], None],
     ) -> None:
-        self.waiting = in_order_of_sending(s for s in stages if not s.stage.is_late)
+        self.waiting: list[StageState] = []
         self.running: dict[int, AttemptRecord] = {}
         self.in_flight = 0
         self._owner = owner
@@ -82,22 +89,35 @@ class Sender:
         self._values = values
         self._skip = skip
         self._passed_on = 0
+        self.lacks_memory = False
+        self.lacks: set[str] = set()
+        self.add(s for s in stages if not s.stage.is_late)
 
     def add(self, stages: Iterable[StageState]) -> None:
         """Send tasks of further stages, too."""
-        self.waiting = in_order_of_sending({*self.waiting, *stages})
+        known = set(self.waiting)
+        added = [stage for stage in stages if stage not in known]
+        for stage in added:
+            # Not where tasks run again: then it has them, and attempts of it may be in flight.
+            stage.throttles = stage.throttles or self._budget.throttles_of(stage.stage)
+        self.waiting = in_order_of_sending((*self.waiting, *added))
 
-    def next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return the next batch, taken from the budget; None if nothing can be sent now."""
+    def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
+        """Return the next batch, taken from the budget; None if nothing can be sent now.
+
+        The named resources ``held`` are for other runs.
+        """
+        self.lacks_memory = False
+        self.lacks.clear()
         while True:
             before = self._passed_on
-            batch = self._next_batch(now, slots)
+            batch = self._next_batch(now, slots, held)
             # Tasks that were passed on have made others ready, perhaps of a stage that was looked at before.
             if batch is not None or self._passed_on == before:
                 return batch
 
-    def _next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return the next batch, of the stage first in order, taken from the budget; None if nothing can be sent now.
+    def _next_batch(self, now: float, slots: int, held: Collection[str]) -> Batch | None:
+        """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
 
         A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
         a named resource does not.
@@ -106,22 +126,42 @@ class Sender:
             # The task that has the reservation goes before deeper stages, or both would wait for each other.
             return next((self._exclusive(s, now) for s in self.waiting if s.exclusive), None)
         for stage in self.waiting:
-            if not stage.launchable or not self._budget.fits_resources(stage.stage.resources):
+            if not stage.launchable or self._full or self._waits_its_turn(stage):
                 continue
-            if self._full or self._waits_its_turn(stage):
+            if stage.throttles and opens_at(stage.throttles) > now:
+                continue
+            if stage.stage.resources and self._lacks_resources(stage.stage.resources, held):
                 continue
             if stage.exclusive:
                 return self._exclusive(stage, now)
-            needs = stage.stage.memory.projected_bytes
-            if not self._budget.fits_memory(needs) or not self._circuit.allows(now):
+            if not self._circuit.allows(now):
+                return None
+            if not self._budget.fits_memory(stage.stage.memory.projected_bytes):
+                self.lacks_memory = True
                 return None
             batch = self._batch(stage, now, slots)
             if batch is not None:
                 return batch
         return None
 
-    def ended(self, lease: BatchLease) -> None:
-        """Record that an attempt of a batch has ended; give back what no other attempt of the batch will use."""
+    def opening(self, after: float) -> float:
+        """Return the earliest time after ``after`` at which limits let a task be sent; infinity if none will."""
+        return min(
+            (
+                at
+                for stage in self.waiting
+                if stage.throttles
+                and stage.launchable
+                and (at := opens_at(stage.throttles)) > after
+            ),
+            default=math.inf,
+        )
+
+    def ended(self, attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
+        """Record that an attempt has ended, or is given up; give back what its batch took, if that was its last."""
+        lease = attempt.lease
+        if lease.stage.throttles:
+            _free_limits(attempt, outcome, now)
         lease.left -= 1
         if not lease.left:
             self.in_flight -= 1
@@ -139,8 +179,10 @@ class Sender:
         if stage.backups:
             return self._send(stage, [stage.backups.popleft()], now, backup=True)
         queue = stage.readiness.queue
-        one = self._circuit.state is not State.CLOSED or (
-            not self._tells_progress and stage.is_suspect(queue.first)
+        one = (
+            self._circuit.state is not State.CLOSED
+            or bool(stage.throttles)
+            or (not self._tells_progress and stage.is_suspect(queue.first))
         )
         most = 1 if one else stage.batch.size(queue.count, slots)
         if (at_once := stage.program.concurrency) > 1:
@@ -168,6 +210,12 @@ class Sender:
                 self._skip(stage, task, missing, now)
         return left
 
+    def _lacks_resources(self, resources: Mapping[str, float], held: Collection[str]) -> bool:
+        if self._budget.fits_resources(resources):
+            return bool(held) and not resources.keys().isdisjoint(held)
+        self.lacks.update(resources)
+        return True
+
     @property
     def _full(self) -> bool:
         limit = self._policies.most_in_flight
@@ -183,6 +231,8 @@ class Sender:
 
     def _exclusive(self, stage: StageState, now: float) -> Batch | None:
         """Return a batch of one task that runs while nothing else does; None until nothing else is in flight."""
+        if stage.throttles and opens_at(stage.throttles) > now:
+            return None  # Before the budget is reserved: that keeps all others waiting.
         if not self._budget.reserve(self._owner) or not self._circuit.allows(now):
             return None
         return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
@@ -202,6 +252,8 @@ class Sender:
             stage.first_at = now
             stage.figures.started_at = self._epoch + now
             self._event_buffer.stage_started(stage, now)
+        for throttle in stage.throttles:
+            throttle.sent()
         inputs, running, ids = stage.inputs, self.running, self._ids
         jobs: list[AttemptSpec] = []
         for task in tasks:
@@ -242,6 +294,17 @@ class Sender:
             first = next(iter(record.alive.values()))
             self._event_buffer.backup_started(attempt, max(0.0, now - first.started), now)
         record.alive[attempt.id] = attempt
+
+
+def _free_limits(attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
+    """Record for the limits that an attempt has ended, or was given up where there is no outcome."""
+    unknown = attempt.started < 0
+    started = unknown and (outcome is None or outcome.started)
+    seconds = 0.0 if outcome is None else outcome.seconds
+    for throttle in attempt.lease.stage.throttles:
+        if started:
+            throttle.started(now - seconds)
+        throttle.ended(unstarted=unknown and not started)
 
 
 def in_order_of_sending(stages: Iterable[StageState]) -> list[StageState]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.reference_counts import ReferenceCounts
     from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.scheduler.throttle import Throttle
     from asyncexec.straggler.monitor import AttemptMonitor
 
 
@@ -172,6 +173,8 @@ class StageState:
         The age at which an attempt was treated as hung at the last check.
     detects_hangs : bool
         Whether attempts are checked for hanging at all.
+    throttles : tuple of Throttle
+        The limits that its attempts are under: its own, and those of its labels.
     first_at, last_at : float or None
         The times when the first attempt was sent and when the last task was complete, by the driver's clock.
     """
@@ -210,6 +213,7 @@ class StageState:
         timeout = policies.timeout
         self.detects_hangs = timeout.hangs and timeout.task is None and stage.idempotent
         self.keeps_values = stage.holds_values
+        self.throttles: tuple[Throttle, ...] = ()
         self.first_at: float | None = None
         self.last_at: float | None = None
 

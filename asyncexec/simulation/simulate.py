@@ -12,6 +12,7 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
+from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import AdmissionBudget
@@ -37,6 +38,7 @@ def simulate(
     durations: Durations | Mapping[str, Durations | float] | float = 1.0,
     noise: Noise | Mapping[str, Noise] = QUIET,
     late_tasks: Mapping[str, int] = _NO_TASKS,
+    limits: Mapping[str, Limit] | None = None,
     straggler: Any = None,
     barriers: bool = False,
     retry: Any = None,
@@ -66,6 +68,8 @@ def simulate(
         What happens to attempts besides; nothing in a stage that the mapping does not name.
     late_tasks : mapping of str to int
         How many tasks stages have whose size is known only during a run, because the value of another stage gives it.
+    limits : mapping of str to Limit, optional
+        As for :class:`asyncexec.Engine`.
     straggler, barriers, retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
     seed : int
@@ -96,7 +100,7 @@ def simulate(
     fanout = Fanout(observers)
     backend = VirtualBackend(plan, cluster, draws, seed=seed, bars=bars)
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
-    budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources)
+    budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources, checked_limits(limits))
     budget.check(plan)
     run = _run_of(plan, cluster, policies, budget, backend, watched=bool(fanout), seed=seed)
     dispatch = backend.dispatch = Dispatch(

@@ -200,7 +200,7 @@ def test_a_run_that_gives_up_no_longer_waits_for_sizes():
     ended(bench, "ab")
     find = bench.run.take_sizing()
     bench.run.stop()
-    bench.run.abandon_all()
+    bench.run.abandon_all(bench.now)
     assert bench.run.finished
     bench.run.sized(find(), bench.now)
     assert bench.run.finished
