@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self, Unpack
 from weakref import WeakValueDictionary
@@ -14,7 +14,7 @@ import anyio
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.engine.configured import configure, entered
-from asyncexec.engine.event_stream import EventStreamer
+from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import budget_bytes
@@ -322,7 +322,7 @@ class Engine:
         self._tasks.start_soon(self._run, execution, self._driver)
         return execution
 
-    async def stream(
+    def stream(
         self, plan: Plan | Plannable, **options: Unpack[RunOptions]
     ) -> AsyncIterator[AnyEvent]:
         """Run ``plan`` and yield its events as they happen; arguments as for :meth:`execute`.
@@ -337,18 +337,7 @@ class Engine:
         >>> kinds[0], kinds.count("TaskSucceeded"), kinds[-1]
         ('PlanStarted', 2, 'PlanSucceeded')
         """
-        send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
-        options["observers"] = (*options.get("observers", ()), EventStreamer(send))
-        with send, receive:
-            execution = self.start(plan, **options)
-            try:
-                async for events in receive:
-                    for event in events:
-                        yield event
-                await execution
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await execution.stopped()
+        return stream_events(partial(self.start, plan), options)
 
     @property
     def cluster_memory(self) -> ClusterMemory:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
+
+import anyio
 
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
 
 if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectSendStream
+
+    from asyncexec.engine.execution import Execution
+    from asyncexec.engine.run_options import RunOptions
 
 
 class EventStreamer:
@@ -21,3 +27,21 @@ class EventStreamer:
         self._send.send_nowait(events)
         if isinstance(events[-1], PlanSucceeded | PlanFailed | PlanCancelled):
             self._send.close()
+
+
+async def stream_events(
+    start: Callable[..., Execution], options: RunOptions
+) -> AsyncIterator[AnyEvent]:
+    """Start an execution, yield its events, and then raise its exception; closing the iterator stops it."""
+    send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
+    options["observers"] = (*options.get("observers", ()), EventStreamer(send))
+    with send, receive:
+        execution = start(**options)
+        try:
+            async for events in receive:
+                for event in events:
+                    yield event
+            await execution
+        finally:
+            with anyio.CancelScope(shield=True):
+                await execution.stopped()
