@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +25,13 @@ from asyncexec.workflow import StageSpec, Workflow, stage
 
 EXECUTORS = [
     "serial",
+    "asyncio",
     "threads",
     "processes",
-    pytest.param("dask", marks=pytest.mark.backend),
+    pytest.param(
+        "dask",
+        marks=[pytest.mark.backend, pytest.mark.leaks("Dask keeps a thread for large messages")],
+    ),
     pytest.param("ray", marks=pytest.mark.backend),
 ]
 on_every_executor = pytest.mark.parametrize("executor", EXECUTORS)
@@ -306,3 +311,44 @@ def test_of_what_can_run_the_stage_of_the_highest_priority_goes_first():
     assert begun == ["high", "middle", "low"]
     with pytest.raises(OptionError, match=r"stage 'high' .*priority='much'"):
         Workflow("w", [StageSpec.of(high, priority="much")]).to_plan()
+
+
+# -- policies of a stage
+
+
+@stage(map_on="items", on_failure="keep")
+def inverses(item: int) -> float:
+    return 1 / item
+
+
+@stage(map_on="inverses")
+def rounded(inverse: float) -> int:
+    return round(inverse)
+
+
+def known(rounded: list[Any]) -> list[Any]:
+    return [value if isinstance(value, int) else value.error.index for value in rounded]
+
+
+@on_every_executor
+async def test_a_failure_that_is_kept_holds_its_place(executor: str):
+    async with ax.Engine(executor) as engine:
+        result = await engine.execute(Workflow("w", [inverses, rounded, known])(items=[1, 0]))
+    assert result.value == [1, (1,)]
+    assert (result.failed_tasks, result.skipped_tasks) == (1, 1)
+
+
+@stage(retry=ax.Retry(attempts=3, base_seconds=0.001, transient=(LookupError,)))
+def flaky(folder: str) -> int:
+    tries = len(list(Path(folder).iterdir()))
+    Path(folder, str(tries)).touch()
+    if tries < 2:
+        raise LookupError("not there yet")
+    return tries
+
+
+@on_every_executor
+async def test_a_stage_is_tried_again_as_it_says(executor: str, tmp_path: Path):
+    async with ax.Engine(executor, retry=False) as engine:
+        result = await engine.execute(Workflow("w", [flaky])(folder=str(tmp_path)))
+    assert (result.value, result.retries) == (2, 2)
