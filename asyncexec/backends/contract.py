@@ -17,6 +17,8 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
 - A batch counts as handed over when ``map`` takes it from ``batches``: from then on ``cancel`` must find it.
 - ``cancel`` returns at once. A backend that can kill stops the attempt within a second; one that cannot gives it up,
   reports ``CANCELLED`` and frees the slot, and prevents a late write (see :class:`asyncexec.worker.control.MaySave`).
+- A :class:`Note` (progress, a log record, a line of output) is reported before the outcome of its attempt; without
+  ``tells_progress``, as late as that. A backend that reports none loses what tasks say, and nothing else.
 - Attempts of a batch that had not started when their worker died or was killed are ``LOST`` (or ``CANCELLED``)
   with ``started_at`` 0.0: nobody is charged for them. Where that is not known, they count as started.
 - Leaving the context ends everything the backend started. A backend whose context is open is not entered again: that
@@ -45,7 +47,7 @@ import cloudpickle
 from asyncexec.errors import SerializationError
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.programs import LoadedProgram
-from asyncexec.worker.records import AttemptSpec, Report, Started
+from asyncexec.worker.records import AttemptSpec, Note, Report, Started
 from asyncexec.worker.run_scope import RunScope, StageScope
 
 __all__ = [
@@ -56,6 +58,7 @@ __all__ = [
     "Capabilities",
     "Job",
     "Locality",
+    "Note",
     "Program",
     "Report",
     "RunScope",
@@ -69,7 +72,7 @@ __all__ = [
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
-    from asyncexec.worker.run_scope import OpensScope
+    from asyncexec.worker.run_scope import LogSettings, OpensScope
     from asyncexec.worker.values import LargeValues, ValueStore
 
 
@@ -233,11 +236,17 @@ class StageProgram:
         self.__dict__["blob"] = self._pickled(_Pickled(kernel))
 
     def _pickled(self, kernel: Any) -> bytes:
-        program = self._loaded(kernel, self.scope.packed, None)
+        program = self._loaded(kernel, self.scope.packed, None, self.scope.logs)
         return _dumps(program, plan=self.plan, stage=self.stage)
 
-    def _loaded(self, kernel: Any, scope: OpensScope, context: Context | None) -> LoadedProgram:
-        stage_scope = StageScope(self.scope.execution, self.plan, self.stage, scope)
+    def _loaded(
+        self,
+        kernel: Any,
+        scope: OpensScope,
+        context: Context | None,
+        logs: LogSettings | None = None,
+    ) -> LoadedProgram:
+        stage_scope = StageScope(self.scope.execution, self.plan, self.stage, scope, logs)
         called = kernel if self.around is None else self.around(kernel)
         return LoadedProgram(called, self.io, self.shape, stage_scope, context, self.values)
 

@@ -20,7 +20,7 @@ from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import budget_bytes
 from asyncexec.engine.own_task import is_running, wait_for
 from asyncexec.engine.run_memory import EngineMemory
-from asyncexec.engine.run_options import KeepingOptions, RunOptions, policy_options
+from asyncexec.engine.run_options import RunOptions, SharedOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent
@@ -91,8 +91,8 @@ class Engine:
     cluster_memory : MemorySettings or mapping, optional
         Settings of the memory that tasks share: its ``quota``, its ``lifetime``, …; see
         :class:`asyncexec.cluster_memory.MemorySettings`.
-    **keeping
-        The places of values that runs keep; see :class:`~asyncexec.engine.run_options.KeepingOptions`.
+    **shared
+        Options of every run; see :class:`~asyncexec.engine.run_options.SharedOptions`.
 
     Raises
     ------
@@ -114,14 +114,14 @@ class Engine:
         barriers: bool | None = None,
         observers: Iterable[AnyObserver] = (),
         cluster_memory: MemorySettings | Mapping[str, Any] | None = None,
-        **keeping: Unpack[KeepingOptions],
+        **shared: Unpack[SharedOptions],
     ) -> None:
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
         takes = option_names(executor) if executor_options else frozenset[str]()
         for_backend, for_runs = split_options(executor_options, takes, name)
         self.backend = make_backend(executor, for_backend)
         policies = apply_options(RunPolicies.of(), for_runs, name)
-        self._policies = policies.override(**policy_options(keeping)).override(
+        self._policies = policies.override(**policy_options(shared)).override(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)

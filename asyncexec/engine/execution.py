@@ -18,8 +18,10 @@ from asyncexec.engine.result import Result
 from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.engine.started import plan_started
+from asyncexec.engine.worker_logs import WorkerLogs, log_settings
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
+from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.dispatch import RUN_BITS, RunHandle
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run import Run
@@ -100,6 +102,12 @@ class Execution:
         self._memory = memory.of_run(self.run_identity.id)
         self._scope_entries = {**scope_entries, ENTRY: self._memory.address}
         self._context = callers_context()
+        far = backend.capabilities.locality is not Locality.SAME_PROCESS
+        self._logs = (
+            WorkerLogs(plan.name, self.run_identity.name)
+            if far and policies.log_to_driver
+            else None
+        )
         self._ended = anyio.Event()
         self._cancelled = False
         self._awaited = False
@@ -178,6 +186,8 @@ class Execution:
         finally:
             self._last_progress, self._handle = self.progress, None
             self._send(self._last_event())
+            if self._logs is not None:
+                self._logs.close()
             # Files of observers are closed before the caller goes on, who may read them.
             try:
                 value = None if self._result is None else self._result.value
@@ -236,6 +246,7 @@ class Execution:
             run=self.run_identity,
             executor=self._backend.capabilities.name,
             entries=self._scope_entries,
+            logs=log_settings() if self._logs is not None else None,
         )
         return prepare(
             self.plan,
@@ -257,7 +268,9 @@ class Execution:
             epoch=time.time() - anyio.current_time(),
             watched=bool(self._fanout),
         )
-        handle = self._handle = RunHandle(self._number, run, self._fanout)
+        handle = self._handle = RunHandle(
+            self._number, run, self._fanout, log=None if self._logs is None else self._logs.take
+        )
         self._driver = driver
         if self._cancelled:
             raise _StoppedError

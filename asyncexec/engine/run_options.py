@@ -49,10 +49,23 @@ class KeepingOptions(TypedDict, total=False):
     cache_seconds: float | None
 
 
-class RunOptions(KeepingOptions, total=False):
+class SharedOptions(KeepingOptions, total=False):
+    """Options of a run that an engine takes for all its runs, those of :class:`KeepingOptions` among them.
+
+    Attributes
+    ----------
+    log_to_driver : bool
+        Whether log records, warnings and printed lines of tasks in other processes reach this process's logging (they
+        do, by default).
+    """
+
+    log_to_driver: bool | None
+
+
+class RunOptions(SharedOptions, total=False):
     """Options of one run; all may be left out, and None leaves what the engine says.
 
-    Those of :class:`KeepingOptions` are among them.
+    Those of :class:`SharedOptions` are among them.
 
     Attributes
     ----------

@@ -12,6 +12,7 @@ from asyncexec.backends.contract import RunScope
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
+    from asyncexec.worker.run_scope import LogSettings
 
 type ScopeEntry = Callable[[Plan], Any]
 """Returns, for a plan that is about to run, what its tasks find in their context's ``extras``; it may block."""
@@ -61,6 +62,7 @@ def scope_of(
     run: RunIdentity,
     executor: str,
     entries: Mapping[str, ScopeEntry],
+    logs: LogSettings | None = None,
 ) -> RunScope:
     """Return the scope of a run of ``plan``; called in a thread, since entries may block."""
     context = dict(plan.context)
@@ -72,6 +74,7 @@ def scope_of(
         run_name=run.name,
         plan=plan.name,
         executor=executor,
+        logs=logs,
         extras={**context, **{name: make(plan) for name, make in entries.items()}},
         **known,
     )

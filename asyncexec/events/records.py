@@ -256,6 +256,31 @@ class AttemptAbandoned(TaskEvent):
     at: float
 
 
+@dataclass(frozen=True, slots=True)
+class TaskProgressed(TaskEvent):
+    """A task said how far it is: a ``fraction`` of 0.0 to 1.0, perhaps in words too."""
+
+    fraction: float
+    words: str
+    worker: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLogged(TaskEvent):
+    """A task logged a record, warned, or printed a line, in a process other than the driver's.
+
+    ``level`` is that of the module ``logging``; a printed line's ``logger`` is ``asyncexec.stdout`` or
+    ``asyncexec.stderr``.
+    """
+
+    level: int
+    logger: str
+    message: str
+    worker: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitOpened(PlanEvent):
     """The last ``failures`` attempts all failed, on the backend's account; nothing is sent for ``pause_seconds``."""

@@ -16,12 +16,14 @@ import anyio
 from asyncexec.errors import BackendError, StalledError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.scheduler.admission import AdmissionBudget
+from asyncexec.worker.records import NO_ATTEMPT
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Batch, Report
     from asyncexec.events.fanout import Fanout
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
+    from asyncexec.worker.records import Note
 
 logger = logging.getLogger("asyncexec")
 
@@ -39,10 +41,18 @@ DRAIN_SECONDS = 15.0
 class RunHandle:
     """A run with its observers, and the event that is set at its end."""
 
-    def __init__(self, number: int, run: Run, fanout: Fanout) -> None:
+    def __init__(
+        self,
+        number: int,
+        run: Run,
+        fanout: Fanout,
+        log: Callable[[Sequence[Note]], None] | None = None,
+    ) -> None:
         self.number = number
         self.run = run
         self.fanout = fanout
+        self.log = log
+        """Takes what tasks and workers say, for the driver's logging."""
         self.finished = anyio.Event()
         self.drain_by: float | None = None
 
@@ -118,6 +128,8 @@ class Dispatch:
         else:
             for report in reports:
                 handle = handles.get(report.attempt >> RUN_BITS)
+                if handle is None and report.attempt == NO_ATTEMPT and handles:
+                    handle = next(iter(handles.values()))
                 if handle is not None:
                     handle.run.report((report,), now)
         self.advance(now)
@@ -171,9 +183,8 @@ class Dispatch:
                         f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
                     )
                 )
-            if run.event_buffer.events:
-                events, run.event_buffer.events = run.event_buffer.events, []
-                handle.fanout.send(events)
+            if run.event_buffer.events or run.notes:
+                _pass_on(handle)
             if run.finished:
                 del self._handles[handle.number]
                 self._rank()
@@ -259,6 +270,17 @@ class Dispatch:
                 abandoned,
                 DRAIN_SECONDS,
             )
+
+
+def _pass_on(handle: RunHandle) -> None:
+    """Pass the run's notes to the driver's logging, and its events to observers."""
+    run = handle.run
+    notes, run.notes = run.notes, []
+    if notes and handle.log is not None:
+        handle.log(notes)
+    events, run.event_buffer.events = run.event_buffer.events, []
+    if events:
+        handle.fanout.send(events)
 
 
 def _in_flight(handle: RunHandle) -> int:

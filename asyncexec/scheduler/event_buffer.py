@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from asyncexec.events.records import (
+    Attempt,
     AttemptAbandoned,
     AttemptEnded,
     AttemptStarted,
@@ -17,14 +18,18 @@ from asyncexec.events.records import (
     StageSized,
     StageStarted,
     TaskFailed,
+    TaskLogged,
+    TaskProgressed,
     TaskSkipped,
     TaskSucceeded,
 )
+from asyncexec.worker.records import NO_ATTEMPT
 
 if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.records import AnyEvent, ReadFigures
     from asyncexec.scheduler.stage import AttemptRecord, StageState
+    from asyncexec.worker.records import Note
 
 
 class EventBuffer:
@@ -66,6 +71,23 @@ class EventBuffer:
             self.events.append(TaskSucceeded(described, self._epoch + now))
 
     # These are rare.
+
+    def noted(self, attempt: AttemptRecord | None, note: Note, now: float) -> None:
+        """Add the event of a note; one that comes after the end of its attempt says itself whose it is."""
+        if not self.watched or note.attempt == NO_ATTEMPT:
+            return
+        execution, at = self._execution, self._epoch + now
+        if attempt is None:
+            described = Attempt(note.attempt, execution, note.stage, note.task, note.number)
+        else:
+            described = attempt.described(execution)
+        if note.kind == "progress":
+            self.events.append(TaskProgressed(described, note.fraction, note.text, note.worker, at))
+        else:
+            logger = note.logger or f"asyncexec.{note.kind}"
+            self.events.append(
+                TaskLogged(described, note.level, logger, note.text, note.worker, at)
+            )
 
     def abandoned(self, attempt: AttemptRecord, now: float) -> None:
         described = attempt.described(self._execution)

@@ -32,7 +32,7 @@ from functools import partial
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.contract import Batch, Started
+from asyncexec.backends.contract import Batch, Note
 from asyncexec.events.missing import failed, is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
@@ -81,6 +81,8 @@ class Run:
         Attempts to cancel; the dispatch takes them out.
     event_buffer : EventBuffer
         The events so far; the dispatch takes them out.
+    notes : list of Note
+        What tasks and workers have said; the dispatch takes it out.
     abandoned : int
         Attempts that are no longer waited for and may still be running, on a backend that cannot kill.
     error : Exception or None
@@ -112,6 +114,7 @@ class Run:
         self.late = LateStages(state.plan.stages)
         self.unwanted: list[int] = []
         self.event_buffer = EventBuffer(name, epoch=epoch, watched=watched)
+        self.notes: list[Note] = []
         self.abandoned = 0
         self.slow_workers = SlowWorkers()
         self.error: Exception | None = None
@@ -143,6 +146,7 @@ class Run:
         self._starts = state.worker_starts
         self._epoch = epoch
         self._kills = capabilities.kills
+        self._tells_progress = capabilities.tells_progress
 
     # -- called by the driver
 
@@ -236,10 +240,12 @@ class Run:
                 attempt = running.pop(report.attempt, None)
                 if attempt is not None:
                     self._ended(attempt, report, now)
+            elif isinstance(report, Note):
+                self._noted(report, now)
             else:
                 attempt = running.get(report.attempt)
                 if attempt is not None and attempt.started < 0:
-                    self._started(attempt, report, now)
+                    self._started(attempt, report.worker, now)
 
     def tick(self, now: float) -> None:
         """Apply timeouts, retries and backups that are due."""
@@ -302,15 +308,23 @@ class Run:
 
     # -- reports
 
-    def _started(self, attempt: AttemptRecord, report: Started, now: float) -> None:
+    def _started(self, attempt: AttemptRecord, worker: str, now: float) -> None:
         attempt.started = now
-        attempt.worker = report.worker
+        attempt.worker = worker
         for throttle in attempt.lease.stage.throttles:
             throttle.started(now)
-        if report.worker not in self._starts.workers:
-            self._starts.add(report.worker, now - attempt.sent)
+        if worker not in self._starts.workers:
+            self._starts.add(worker, now - attempt.sent)
         attempt.lease.stage.monitor.attempts[attempt.id] = attempt
-        self.event_buffer.started(attempt, report.worker, now)
+        self.event_buffer.started(attempt, worker, now)
+
+    def _noted(self, note: Note, now: float) -> None:
+        attempt = self._running.get(note.attempt)
+        # What a task says is the first sign of its start, unless all comes at the end of its batch.
+        if attempt is not None and attempt.started < 0 and self._tells_progress:
+            self._started(attempt, note.worker, now)
+        self.notes.append(note)
+        self.event_buffer.noted(attempt, note, now)
 
     def _ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
         lease = attempt.lease

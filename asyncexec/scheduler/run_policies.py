@@ -43,6 +43,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "keep_values": partial(flag, where="keep_values"),
     "cache_bytes": partial(parse_bytes, what="cache_bytes"),
     "cache_seconds": partial(duration, where="cache_seconds"),
+    "log_to_driver": partial(flag, where="log_to_driver"),
 }
 """What makes a policy of a value as users write it."""
 
@@ -73,6 +74,8 @@ class RunPolicies:
         Whether the values in ``work_dir`` stay after a run that has succeeded.
     cache_dir, cache_bytes, cache_seconds
         The place of cached results, and what it is bounded by at the end of a run.
+    log_to_driver : bool
+        Whether what tasks in other processes log and print is passed on to this process's logging.
     """
 
     retry: Retry
@@ -90,6 +93,7 @@ class RunPolicies:
     cache_dir: Any = None
     cache_bytes: int | None = None
     cache_seconds: float | None = None
+    log_to_driver: bool = True
 
     @classmethod
     def of(

@@ -14,6 +14,8 @@ from asyncexec.backends.contract import (
     AttemptSpec,
     Backend,
     Batch,
+    Note,
+    Report,
     StageProgram,
     Started,
     value_store_of,
@@ -53,6 +55,7 @@ class Driven:
         self.backend = backend
         self.outcomes: dict[int, Outcome] = {}
         self.starts: dict[int, Started] = {}
+        self.notes: list[Note] = []
         self.ended = False
         self._sent: set[int] = set()
         self._patience = patience
@@ -189,8 +192,11 @@ class Driven:
         if missing := self._sent - self.outcomes.keys():
             raise AssertionError(f"the map ended without outcomes of {sorted(missing)}")
 
-    def _take(self, report: Started | Outcome) -> None:
+    def _take(self, report: Report) -> None:
         attempt = report.attempt
+        if isinstance(report, Note):
+            self.notes.append(report)
+            return
         if attempt not in self._sent:
             raise AssertionError(f"a report about an attempt that nobody sent: {report}")
         if attempt in self.outcomes:

@@ -10,13 +10,14 @@ from asyncexec.errors import ValueLostError
 from asyncexec.events.outcome import CachedResult, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.plan.box import unravel
 from asyncexec.worker.attempt import decode, describe, is_awaitable
-from asyncexec.worker.task_context import CURRENT, BatchContext
+from asyncexec.worker.task_context import CURRENT
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
     from asyncexec.worker.control import AttemptControl
     from asyncexec.worker.programs import LoadedProgram
     from asyncexec.worker.records import AttemptSpec
+    from asyncexec.worker.task_context import BatchContext
     from asyncexec.worker.values import LargeValues
 
 _FETCHED = frozenset({Many, ValueHandle})
@@ -32,6 +33,7 @@ async def run_awaited(
     worker: str,
     control: AttemptControl,
     keep_exception: bool = False,
+    batch: BatchContext | None = None,
 ) -> Outcome:
     """Run one attempt in this asyncio task, and return how it ended; never raises.
 
@@ -39,8 +41,8 @@ async def run_awaited(
     error of its own. Its memory is not measured, as others run in the same process.
     """
     kernel, io, shape, values = program.kernel, program.io, program.shape, program.values
-    if program.scope is not None:
-        CURRENT.set((BatchContext(program.scope, shape, worker, control), spec))
+    if batch is not None:
+        CURRENT.set((batch, spec))
     started_at = time.time()
     start = time.perf_counter()
     value: Any = None

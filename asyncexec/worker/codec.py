@@ -19,7 +19,7 @@ from msgspec.structs import astuple, replace
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.records import Report, Started
+from asyncexec.worker.records import Note, Report, Started
 
 _HEADER = struct.Struct("<I")
 _PLAIN = frozenset({type(None), bool, int, float, complex, str, bytes})
@@ -60,10 +60,11 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
-    """Outcomes, and the attempts that have started."""
+    """Outcomes, the attempts that have started, and notes."""
 
     outcomes: list[_Row]
     started: list[tuple[int, str]]
+    notes: list[Note] = []
 
 
 _ENCODER = msgspec.msgpack.Encoder()
@@ -104,28 +105,32 @@ def _encode_input(value: Any) -> Encoded | ValueHandle:
 
 
 def encode_reports(reports: Iterable[Report]) -> bytes:
-    """Return starts and outcomes as bytes; an outcome whose value cannot be pickled becomes a failure that says so."""
+    """Return reports as bytes; an outcome whose value cannot be pickled becomes a failure that says so."""
     rows: list[_Row] = []
     started: list[tuple[int, str]] = []
+    notes: list[Note] = []
     values: list[bytes | bytearray] = []
     for report in reports:
         if isinstance(report, Started):
             started.append((report.attempt, report.worker))
+        elif isinstance(report, Note):
+            notes.append(report)
         else:
             row, value = _row(report)
             rows.append(row)
             values.append(value)
-    header = _encode(_Message(rows, started))
+    header = _encode(_Message(rows, started, notes))
     return b"".join([_HEADER.pack(len(header)), header, *values])
 
 
 def decode_reports(data: bytes) -> list[Report]:
-    """Return what :func:`encode_reports` made, with the values still encoded: the outcomes, then what started.
+    """Return what :func:`encode_reports` made, with the values still encoded: notes, then outcomes, then what started.
 
     Raises BackendError if ``data`` is something else.
     """
     message, values = _split(data)
-    return [*_outcomes(message, values), *[Started(a, worker) for a, worker in message.started]]
+    started = [Started(attempt, worker) for attempt, worker in message.started]
+    return [*message.notes, *_outcomes(message, values), *started]
 
 
 def encode_outcomes(outcomes: Sequence[Outcome]) -> bytes:
@@ -161,17 +166,19 @@ def _encode(message: _Message) -> bytes:
     except UnicodeEncodeError:
         # Names of files that are no text are in messages as lone surrogates, which are no UTF-8.
         outcomes = [replace(row, error=_readable(row.error)) for row in message.outcomes]
-        return _ENCODER.encode(_Message(outcomes, message.started))
+        notes = [Note(*map(_text, note)) for note in message.notes]
+        return _ENCODER.encode(_Message(outcomes, message.started, notes))
 
 
 def _readable(error: _Error | None) -> _Error | None:
     if error is None:
         return None
-    kind, message, trace = (
-        text.encode(errors="backslashreplace").decode()
-        for text in (error.type, error.message, error.traceback)
-    )
+    kind, message, trace = map(_text, (error.type, error.message, error.traceback))
     return _Error(kind, error.bases, message, trace)
+
+
+def _text(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.event_loop import EVENT_LOOP
-from asyncexec.worker.records import Started
+from asyncexec.worker.records import Note, Started
+from asyncexec.worker.reports import MOST_NOTES
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import ProgramSource
     from asyncexec.worker.records import AttemptSpec
-    from asyncexec.worker.runner import ReportSink
+    from asyncexec.worker.reports import ReportSink
 
 START_SECONDS = 0.02
 """How long an attempt may run before its start is reported by itself."""
@@ -74,6 +75,8 @@ class ConcurrentReports:
     def __init__(self, worker: str = "") -> None:
         self.worker = worker
         self._outcomes: deque[Outcome] = deque()
+        self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
+        self.noted = self._notes.append
         self._starts: deque[tuple[float, int]] = deque()
         self._running: set[int] = set()
 
@@ -90,6 +93,11 @@ class ConcurrentReports:
     def outcomes(self) -> list[Outcome]:
         """Remove and return the outcomes so far."""
         taken = self._outcomes
+        return [taken.popleft() for _ in range(len(taken))]
+
+    def notes(self) -> list[Note]:
+        """Remove and return the notes so far; those of an attempt are taken before its outcome."""
+        taken = self._notes
         return [taken.popleft() for _ in range(len(taken))]
 
     def starts(self) -> list[Started]:

@@ -9,21 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
 from contextvars import Context
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.awaited_attempt import run_awaited
 from asyncexec.worker.event_loop import GRACE_SECONDS
-from asyncexec.worker.runner import has_decimals, own_decimals
+from asyncexec.worker.runner import batch_context, has_decimals, own_decimals
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
     from asyncexec.worker.records import AttemptSpec
-    from asyncexec.worker.runner import ReportSink
+    from asyncexec.worker.reports import ReportSink
+    from asyncexec.worker.task_context import Forwards
 
 SLICE = 64
 """Attempts that are started before others on the loop get a turn: about 1 ms of work."""
@@ -155,6 +156,7 @@ class ConcurrentRunner:
         self._worker = worker
         self._ended = ended
         self._keep_exception = keep_exception
+        self._forwarding: Forwards | None = None
         self._dropped: set[int] = set()
         self._running: dict[int, asyncio.Task[Outcome]] = {}
         self._started_at: dict[int, float] = {}
@@ -207,18 +209,25 @@ class ConcurrentRunner:
         task = asyncio.get_running_loop().create_task(
             _failed(spec, program, self._worker)
             if isinstance(program, ErrorInfo)
-            else run_awaited(
-                spec,
-                program,
-                worker=self._worker,
-                control=_AttemptControl(self, attempt),
-                keep_exception=self._keep_exception,
-            ),
+            else self._attempt(spec, program),
             context=_own_context(program),
         )
         self._running[attempt] = task
         self._started_at[attempt] = time.time()
         task.add_done_callback(partial(self._done, attempt))
+
+    def _attempt(self, spec: AttemptSpec, program: LoadedProgram) -> Coroutine[Any, Any, Outcome]:
+        control = _AttemptControl(self, spec.attempt)
+        batch = batch_context(program, worker=self._worker, control=control, sink=self._sink)
+        self._forwarding = None if batch is None else batch.forwarding
+        return run_awaited(
+            spec,
+            program,
+            worker=self._worker,
+            control=control,
+            keep_exception=self._keep_exception,
+            batch=batch,
+        )
 
     def _loaded(self) -> LoadedProgram | ErrorInfo:
         if self._program is None:
@@ -243,6 +252,8 @@ class ConcurrentRunner:
         self._stopping.discard(attempt)
         # A task that is cancelled before its first step never runs.
         outcome = Outcome(attempt, Status.CANCELLED) if task.cancelled() else task.result()
+        if self._forwarding is not None and self._forwarding.pending:
+            self._forwarding.flush(attempt)
         self._report(outcome)
 
     def _leave(self, attempts: Collection[int]) -> None:

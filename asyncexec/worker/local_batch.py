@@ -15,7 +15,7 @@ from asyncexec.worker.runner import BatchRunner
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram
-    from asyncexec.worker.runner import ReportSink
+    from asyncexec.worker.reports import ReportSink
 
 
 class LocalBatch:

@@ -28,7 +28,48 @@ class Started(NamedTuple):
     worker: str
 
 
-type Report = Started | Outcome
+class Note(NamedTuple):
+    """Words of a task, or of its worker, while it runs; they stand before the outcome of its attempt.
+
+    Attributes
+    ----------
+    attempt : int
+        The attempt's id; ``NO_ATTEMPT`` for what a worker says while no task runs.
+    kind : str
+        ``"progress"``, ``"log"``, ``"stdout"`` or ``"stderr"``.
+    text : str
+        Words about the progress, the message of the log record, or a line.
+    worker, stage : str
+    task, number : int
+        The task's flat index, and the number of the attempt.
+    at : float
+        Its time, in seconds since the epoch by the worker's clock.
+    fraction : float
+        The share of the task that is done, for progress.
+    level, logger, path, line, function, trace
+        Of a log record: its level, the logger's name, the place in the code, and the traceback as text.
+    """
+
+    attempt: int
+    kind: str
+    text: str
+    worker: str = ""
+    stage: str = ""
+    task: int = 0
+    number: int = 1
+    at: float = 0.0
+    fraction: float = 0.0
+    level: int = 0
+    logger: str = ""
+    path: str = ""
+    line: int = 0
+    function: str = ""
+    trace: str = ""
+
+
+NO_ATTEMPT = -1
+
+type Report = Started | Outcome | Note
 
 
 def attempts_of(specs: Sequence[AttemptSpec]) -> list[int]:

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from asyncexec.worker.codec import encode_outcomes
+from asyncexec.worker.codec import encode_reports
 from asyncexec.worker.control import BatchControl
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram, ProgramSource
 from asyncexec.worker.records import AttemptSpec, attempts_of
-from asyncexec.worker.reports import ReportBuffer
-from asyncexec.worker.runner import BatchRunner, ReportSink
+from asyncexec.worker.reports import AttemptMarks, ReportBuffer, ReportSink
+from asyncexec.worker.runner import BatchRunner
 from asyncexec.worker.streaming import GATHER_SECONDS, Streamed, stream
 
 if TYPE_CHECKING:
@@ -42,12 +42,12 @@ class RemoteBatch:
         self.jobs = jobs
 
     def __call__(self, meter: MemoryMeter | None = None) -> bytes:
-        """Run the attempts in this thread, and return their outcomes as bytes, or ``NEEDS_PROGRAM``."""
+        """Run the attempts in this thread, and return notes and outcomes as bytes, or ``NEEDS_PROGRAM``."""
         control = self.control()
         reports = ReportBuffer(control)
         if not self.run(reports, worker=worker_name(), control=control, meter=meter):
             return NEEDS_PROGRAM
-        return encode_outcomes(reports.outcomes())
+        return encode_reports([*reports.notes(), *reports.outcomes()])
 
     def run(
         self,
@@ -71,7 +71,7 @@ class RemoteBatch:
         worker: str = "",
         gather_seconds: float = GATHER_SECONDS,
         meter: MemoryMeter | None = None,
-        marks: ReportSink | None = None,
+        marks: AttemptMarks | None = None,
         held: bool = False,
     ) -> Iterator[bytes]:
         """Run the attempts in a thread of their own, and yield reports as bytes while they run.
@@ -88,7 +88,7 @@ class RemoteBatch:
             For how long reports are gathered for one frame.
         meter : MemoryMeter, optional
             For processes in which nothing else runs.
-        marks : ReportSink, optional
+        marks : AttemptMarks, optional
             Where starts and ends are noted at once, for a driver that finds this worker dead.
         held : bool
             Whether an attempt whose start is reported is the last that runs here; see :class:`Streamed`.

@@ -13,6 +13,29 @@ import cloudpickle
 from asyncexec.errors import SerializationError
 
 
+class LogSettings(NamedTuple):
+    """The things said by tasks in other processes that the driver's logging wants.
+
+    Attributes
+    ----------
+    levels : tuple of (str, int)
+        The loggers that have a level of their own on the driver, ``""`` being the root.
+    stdout, stderr : bool
+        Whether what tasks print is wanted.
+    """
+
+    levels: tuple[tuple[str, int], ...]
+    stdout: bool
+    stderr: bool
+
+    def level_of(self, logger: str) -> int:
+        """Return the level from which records of a logger are wanted."""
+        levels = dict(self.levels)
+        while logger and logger not in levels:
+            logger = logger.rpartition(".")[0]
+        return levels.get(logger, 0)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunScope:
     """The data of a run.
@@ -29,6 +52,8 @@ class RunScope:
     config : mapping of str to object
     extras : mapping of str to object
         What front ends and the engine add for their own code on workers.
+    logs : LogSettings or None
+        What tasks in other processes say that is passed on to the driver; None for nothing.
     """
 
     execution: str = ""
@@ -41,6 +66,7 @@ class RunScope:
     input: Any = None
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    logs: LogSettings | None = None
 
     def open(self) -> RunScope:
         """Return itself."""
@@ -96,3 +122,5 @@ class StageScope(NamedTuple):
     plan: str
     stage: str
     run: OpensScope
+    logs: LogSettings | None = None
+    """What the driver wants to know; None also in the driver's own process."""

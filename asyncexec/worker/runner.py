@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe, run_attempt
@@ -19,18 +19,8 @@ if TYPE_CHECKING:
     from asyncexec.worker.memory import MemoryMeter
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
     from asyncexec.worker.records import AttemptSpec
-
-
-class ReportSink(Protocol):
-    """The place where a batch is reported, by any medium: a buffer, a file, lines of a log, frames of a stream."""
-
-    def started(self, attempt: int, /) -> None:
-        """Note that an attempt runs from now on."""
-        ...
-
-    def ended(self, outcome: Outcome, /) -> None:
-        """Note how it ended."""
-        ...
+    from asyncexec.worker.reports import ReportSink
+    from asyncexec.worker.task_context import Forwards
 
 
 class BatchRunner:
@@ -53,6 +43,8 @@ class BatchRunner:
         Measures each attempt; for processes that run one attempt at a time.
     keep_exception : bool
         Whether outcomes hold the exception itself, for workers in the driver's process.
+    owns_process : bool
+        Whether nothing but batches like this one runs in the process.
     """
 
     def __init__(
@@ -65,6 +57,7 @@ class BatchRunner:
         worker: str,
         meter: MemoryMeter | None = None,
         keep_exception: bool = False,
+        owns_process: bool = False,
     ) -> None:
         self._specs = specs
         self._source = program
@@ -73,6 +66,8 @@ class BatchRunner:
         self._worker = worker
         self._meter = meter
         self._keep_exception = keep_exception
+        self._owns_process = owns_process
+        self._forwarding: Forwards | None = None
         self._saves = False
         self._context: Context | None = None
 
@@ -84,6 +79,8 @@ class BatchRunner:
         """
         finished = self._run()
         CURRENT.set(None)
+        if self._forwarding is not None and self._forwarding.pending:
+            self._forwarding.flush()
         return finished
 
     def _run(self) -> bool:
@@ -99,6 +96,8 @@ class BatchRunner:
                 meter.start(saves=self._saves)
             context = self._context
             outcome = run_one(spec) if context is None else context.copy().run(run_one, spec)
+            if self._forwarding is not None and self._forwarding.pending:
+                self._forwarding.flush(spec.attempt)
             if not control.end():
                 return False
             sink.ended(outcome)
@@ -110,6 +109,14 @@ class BatchRunner:
             program = self._source()
         except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
             return partial(_failed, describe(error, keep=self._keep_exception), self._worker)
+        batch = batch_context(
+            program,
+            worker=self._worker,
+            control=self._control,
+            sink=self._sink,
+            owns_process=self._owns_process,
+        )
+        self._forwarding = None if batch is None else batch.forwarding
         self._saves = program.io is not None
         self._context = program.context
         run_one = partial(
@@ -122,14 +129,31 @@ class BatchRunner:
             peak_bytes=None if self._meter is None else self._meter.peak_bytes,
             keep_exception=self._keep_exception,
             values=program.values,
-            batch=self._batch_context(program),
+            batch=batch,
         )
         return partial(_with_own_decimals, run_one) if has_decimals(program.context) else run_one
 
-    def _batch_context(self, program: LoadedProgram) -> BatchContext | None:
-        if program.scope is None:
-            return None
-        return BatchContext(program.scope, program.shape, self._worker, self._control)
+
+def batch_context(
+    program: LoadedProgram,
+    *,
+    worker: str,
+    control: AttemptControl,
+    sink: ReportSink,
+    owns_process: bool = False,
+) -> BatchContext | None:
+    """Return the context of a batch, or of one attempt that has a control of its own; None without a scope."""
+    if program.scope is None:
+        return None
+    batch = BatchContext(
+        program.scope, program.shape, worker, control=control, sink=sink, owns_process=owns_process
+    )
+    if program.scope.logs is not None:
+        from asyncexec.worker.forwarding import forwarding
+
+        batch.forwarding = forwarding()
+        batch.forwarding.begin(batch)
+    return batch
 
 
 def has_decimals(context: Context | None) -> bool:

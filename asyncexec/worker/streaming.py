@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.codec import encode_reports
 from asyncexec.worker.control import BatchControl
-from asyncexec.worker.records import Report
-from asyncexec.worker.reports import ReportBuffer
-from asyncexec.worker.runner import BatchRunner, ReportSink
+from asyncexec.worker.records import Note, Report
+from asyncexec.worker.reports import AttemptMarks, ReportBuffer
+from asyncexec.worker.runner import BatchRunner
 
 START_SECONDS = 0.02
 """How long an attempt may run before its start is reported by itself."""
@@ -26,7 +26,7 @@ class Streamed:
         The worker's name in reports.
     control : BatchControl
         The batch's; when its thread is left behind, the stream ends.
-    marks : ReportSink, optional
+    marks : AttemptMarks, optional
         Called for every start and end before it is reported.
     held : bool
         Whether an attempt whose start is reported is the last of the batch here: what remains of the batch has then
@@ -38,7 +38,7 @@ class Streamed:
         worker: str,
         control: BatchControl,
         *,
-        marks: ReportSink | None = None,
+        marks: AttemptMarks | None = None,
         held: bool = False,
     ) -> None:
         self.worker = worker
@@ -67,6 +67,10 @@ class Streamed:
         self._buffer.ended(outcome)
         self._changed.set()
 
+    def noted(self, note: Note) -> None:
+        """Take a note; it goes with the next reports."""
+        self._buffer.noted(note)
+
     def finish(self) -> None:
         """Have the stream end when it has yielded what there is."""
         self._finished.set()
@@ -82,7 +86,8 @@ class Streamed:
 
     def collect(self, running: int | None) -> list[Report]:
         """Return what there is to report: outcomes, and a start if ``running`` still runs."""
-        reports: list[Report] = [*self._buffer.outcomes()]
+        outcomes = self._buffer.outcomes()
+        reports: list[Report] = [*self._buffer.notes(), *outcomes]
         if running is not None and self._held and not self.control.hold(running):
             return reports
         start = self._buffer.start(running)

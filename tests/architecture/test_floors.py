@@ -136,6 +136,10 @@ ON_USE = {
         "asyncexec.plan.fingerprint.plan_fingerprint",
     ): "NumPy is dear, and few plans are hashed",
     (
+        "asyncexec.worker.runner",
+        "asyncexec.worker.forwarding",
+    ): "workers in the driver's process pass nothing on",
+    (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.chunks.zarr_chunks",
     ): "the chunks of most arrays are files",

@@ -21,6 +21,7 @@ asyncexec.plan
 asyncexec.plan.box
 asyncexec.worker
 asyncexec.worker.attempt
+asyncexec.worker.forwarding
 asyncexec.worker.memory
 asyncexec.worker.pickling
 asyncexec.worker.programs

@@ -11,8 +11,8 @@ import asyncexec as ax
 from asyncexec.errors import SerializationError, UsageError
 from asyncexec.plan import Plan
 
-EXECUTORS = ["serial", "threads", "processes"]
-IN_THIS_PROCESS = ["serial", "threads"]
+EXECUTORS = ["serial", "threads", "asyncio", "processes"]
+IN_THIS_PROCESS = ["serial", "threads", "asyncio"]
 VARIABLE = contextvars.ContextVar("variable", default="unset")
 
 

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from asyncexec.backends.adapters.blocking_system import Handle
-from asyncexec.backends.contract import AttemptSpec, StageProgram, Started
+from asyncexec.backends.contract import AttemptSpec, Note, StageProgram, Started
 from asyncexec.errors import AsyncexecError, BackendError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.codec import decode_outcomes
+from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.local_batch import LocalBatch
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM
 
@@ -59,16 +59,21 @@ class BlockingCall:
         if self.local is not None:
             self.local.control.stop(attempts)
 
-    def outcomes(self, answer: Any) -> list[Outcome] | None:
-        """Return the outcomes in the worker's answer; None if the worker needs the program first.
+    def reports(self, answer: Any) -> tuple[list[Note], list[Outcome]] | None:
+        """Return the notes and outcomes in the worker's answer; None if the worker needs the program first.
 
         Raises BackendError if it is no answer to this call.
         """
         if self.local is not None:
-            return self.local.reports.outcomes()
+            outcomes = self.local.reports.outcomes()
+            return self.local.reports.notes(), outcomes
         if not isinstance(answer, bytes):
             raise BackendError(f"a worker answered with {answer!r} instead of outcomes")
-        return None if answer == NEEDS_PROGRAM else decode_outcomes(answer)
+        if answer == NEEDS_PROGRAM:
+            return None
+        reports = decode_reports(answer)
+        notes = [report for report in reports if isinstance(report, Note)]
+        return notes, [report for report in reports if isinstance(report, Outcome)]
 
     def ran(
         self,

@@ -236,17 +236,19 @@ class Dispatcher:
         if generation != self._generation:
             return
         try:
-            outcomes = call.outcomes(handle.result())
+            reports = call.reports(handle.result())
         except CancelledError:
-            outcomes = []
+            reports = [], []
         except Exception as error:  # noqa: BLE001 - what it means is decided there
             self._failed(call, generation, error)
             return
         self._running.discard(call)
-        if outcomes is None:
+        if reports is None:
             self._send_again(call)
         else:
             self._packer.delivered(call.program, generation)
+            notes, outcomes = reports
+            self._report(notes, 0)
             self._settle(call, outcomes)
             self._settle(call, [Outcome(a, Status.LOST) for a in call.pending])
         self._dispatch()
@@ -301,7 +303,9 @@ class Dispatcher:
         """Report the starts and outcomes of running calls."""
         for call in tuple(self._running):
             if call.local is not None:
-                self._settle(call, call.local.reports.outcomes())
+                outcomes = call.local.reports.outcomes()
+                self._report(call.local.reports.notes(), 0)
+                self._settle(call, outcomes)
             if call.pending:
                 self._report_start(call)
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.codec import decode_outcomes, encode_outcomes
+from asyncexec.worker.codec import decode_reports, encode_reports
 from asyncexec.worker.framing import pack_frame, read_frame
+from asyncexec.worker.records import Note
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
+from asyncexec.worker.reports import MOST_NOTES
 
 if sys.platform != "win32":  # without fork there is no memory meter either
     from asyncexec.worker.memory import MemoryMeter
@@ -33,20 +36,25 @@ def run_in_child(call: RemoteBatch) -> bytes:
         os.close(reader)
         _run_and_leave(lambda: _report(call, writer))
     os.close(writer)
+    notes: list[Note] = []
     outcomes: list[Outcome] = []
     with open(reader, "rb", buffering=0) as pipe:  # noqa: PTH123 - a descriptor, not a path
         while (frame := read_frame(pipe.readinto)) is not None:
             if frame == NEEDS_PROGRAM:
                 os.waitpid(child, 0)
                 return NEEDS_PROGRAM
-            outcomes += decode_outcomes(bytes(frame))
+            for report in decode_reports(bytes(frame)):
+                if isinstance(report, Outcome):
+                    outcomes.append(report)
+                elif isinstance(report, Note):
+                    notes.append(report)
     _, status = os.waitpid(child, 0)
     ended = {outcome.attempt for outcome in outcomes}
     left = [job.attempt for job in call.jobs if job.attempt not in ended]
     if left:
         since = max([began, *(o.started_at + o.seconds for o in outcomes)])
         outcomes += _lost(left, child, since=since, code=os.waitstatus_to_exitcode(status))
-    return encode_outcomes(outcomes)
+    return encode_reports([*notes, *outcomes])
 
 
 def _run_and_leave(work: Callable[[], None]) -> None:
@@ -62,18 +70,26 @@ class _Pipe:
     """A report sink in the child that writes outcomes to the parent."""
 
     def __init__(self, descriptor: int) -> None:
+        self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
         self._file = open(descriptor, "wb", buffering=0)  # noqa: SIM115 - a descriptor; closed by the child's end
 
     def started(self, attempt: int) -> None:
         """Do nothing: of the attempts without an outcome, the parent takes the first for the one that was running."""
 
     def ended(self, outcome: Outcome) -> None:
-        self.write(encode_outcomes([outcome]))
+        self.write(encode_reports([*self._taken(), outcome]))
+
+    def noted(self, note: Note) -> None:
+        # The parent reads only frames that are whole, and the pipe may be full: it goes with the outcome.
+        self._notes.append(note)
 
     def write(self, frame: bytes) -> None:
         rest = memoryview(pack_frame(frame))
         while rest:
             rest = rest[self._file.write(rest) :]
+
+    def _taken(self) -> list[Note]:
+        return [self._notes.popleft() for _ in range(len(self._notes))]
 
 
 def _report(call: RemoteBatch, writer: int) -> None:

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Generator, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Collection,
+    Generator,
+    Iterable,
+    Sequence,
+)
 from contextlib import contextmanager
 from dataclasses import replace
 from types import TracebackType
@@ -16,7 +23,7 @@ from typing import Protocol, Self
 import anyio
 from anyio.abc import TaskGroup
 
-from asyncexec.backends.contract import Batch, Capabilities, Report, Started
+from asyncexec.backends.contract import Batch, Capabilities, Note, Report, Started
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.errors import BackendError, UsageError
 from asyncexec.events.outcome import Outcome, Status
@@ -112,6 +119,20 @@ class CallContext:
         pending = {o.attempt: o for o in outcomes if o.attempt in self.pending}
         self.pending.difference_update(pending)
         self._stream.report(list(pending.values()), len(pending))
+
+    def noted(self, *notes: Note) -> None:
+        """Report notes."""
+        self._stream.report(notes, 0)
+
+    def take(self, reports: Iterable[Report]) -> None:
+        """Report what a worker has reported, in its order."""
+        for report in reports:
+            if isinstance(report, Started):
+                self.started(report.attempt, report.worker)
+            elif isinstance(report, Note):
+                self.noted(report)
+            else:
+                self.ended(report)
 
     def outcome(self, attempt: int, status: Status, error: Exception | None = None) -> Outcome:
         """Return the outcome of an attempt that its worker did not report."""

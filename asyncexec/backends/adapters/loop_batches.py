@@ -171,7 +171,9 @@ class LoopBatches:
 
     def _collect(self) -> None:
         self._woken = False  # first, so that whatever comes from now on wakes again
-        self._pass_on(self._reports.outcomes())
+        outcomes = self._reports.outcomes()
+        self._stream.report(self._reports.notes(), 0)
+        self._pass_on(outcomes)
         while self._ended_runs:
             run = self._ended_runs.popleft()
             self._runs.discard(run)

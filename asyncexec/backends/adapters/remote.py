@@ -11,11 +11,11 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequen
 
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.packing import Packer
-from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram, Started
+from asyncexec.backends.contract import AttemptSpec, Batch, Note, StageProgram
 from asyncexec.errors import BackendError, SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.codec import decode_outcomes, decode_reports
+from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 type Send = Callable[[RemoteBatch], Awaitable[bytes]]
@@ -34,7 +34,9 @@ class RemoteCaller:
             answer = await send(call)
             if answer != NEEDS_PROGRAM:
                 self._packer.delivered(batch.program)
-                return decode_outcomes(answer)
+                reports = decode_reports(answer)
+                context.noted(*[report for report in reports if isinstance(report, Note)])
+                return [report for report in reports if isinstance(report, Outcome)]
         return ()
 
     async def stream(self, batch: Batch, context: CallContext, stream: Stream) -> Sequence[Outcome]:
@@ -75,13 +77,9 @@ class RemoteCaller:
 
 
 async def _follow(call: RemoteBatch, context: CallContext, stream: Stream) -> bool:
-    """Report the starts and outcomes in the frames; return False if the worker needs the program."""
+    """Report what is in the frames; return False if the worker needs the program."""
     async for frame in stream(call):
         if frame == NEEDS_PROGRAM:
             return False
-        for report in decode_reports(frame):
-            if isinstance(report, Started):
-                context.started(report.attempt, report.worker)
-            else:
-                context.ended(report)
+        context.take(decode_reports(frame))
     return True

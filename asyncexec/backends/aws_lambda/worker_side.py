@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import deque
 from functools import cache
 from typing import Any
 
@@ -26,9 +27,13 @@ from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.memory import format_bytes
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.codec import decode_outcomes, encode_outcomes
+from asyncexec.worker.codec import decode_outcomes, encode_outcomes, encode_reports
 from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.records import Note, Report
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
+
+MOST_NOTES = 1_000
+"""The most notes in an answer, whose size is limited; of more, the oldest are lost."""
 
 
 def handler(event: Any, context: Any) -> dict[str, Any]:
@@ -38,10 +43,10 @@ def handler(event: Any, context: Any) -> dict[str, Any]:
     """
     request = decode_request(event)
     data = _fetch(request.call) if isinstance(request.call, StoredObject) else request.call
-    outcomes = _run(unpack_call(data), context, size_limited=request.answer is None)
-    if outcomes is None:
+    reports = _run(unpack_call(data), context, size_limited=request.answer is None)
+    if reports is None:
         return encode_answer(NEEDS_PROGRAM)
-    answer = encode_outcomes(outcomes)
+    answer = encode_reports(reports)
     if request.answer is not None and len(answer) > LARGEST_BYTES:
         return encode_answer(_store(answer, request.answer))
     return encode_answer(answer)
@@ -52,6 +57,8 @@ class _AnswerCollector:
 
     def __init__(self, call: RemoteBatch, context: Any, *, size_limited: bool) -> None:
         self.outcomes: list[Outcome] = []
+        self.notes: deque[Note] = deque(maxlen=MOST_NOTES)
+        self.noted = self.notes.append
         self.control = call.control()
         self._attempts = [job.attempt for job in call.jobs]
         self._context = context
@@ -81,11 +88,11 @@ class _AnswerCollector:
             self.control.stop(self._attempts)
 
 
-def _run(call: RemoteBatch, context: Any, *, size_limited: bool) -> list[Outcome] | None:
-    """Run a call, and return outcomes: as many as fit into a message if ``size_limited``; None without a program."""
+def _run(call: RemoteBatch, context: Any, *, size_limited: bool) -> list[Report] | None:
+    """Run a call, and return reports: as many as fit into a message if ``size_limited``; None without a program."""
     answer = _AnswerCollector(call, context, size_limited=size_limited)
     found = call.run(answer, worker=_sandbox(), control=answer.control, meter=_meter())
-    return answer.outcomes if found else None
+    return [*answer.notes, *answer.outcomes] if found else None
 
 
 def _too_large(outcome: Outcome, size: int) -> Outcome:

@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
-from asyncexec.backends.contract import Batch
+from asyncexec.backends.contract import Batch, Started
 from asyncexec.backends.dask.connection import ClusterConnection, Mailbox, WorkerGoneError
 from asyncexec.backends.dask.worker_side import (
     BatchPayload,
@@ -224,7 +224,7 @@ class DaskBatch:
             item = self._mailbox.get_nowait()
             if isinstance(item, bytes) and item != NEEDS_PROGRAM:
                 reports = decode_reports(item)
-                self._context.ended(*[r for r in reports if isinstance(r, Outcome)])
+                self._context.take(r for r in reports if not isinstance(r, Started))
 
     def _running_now(self) -> int | None:
         """Return the attempt that runs, as far as this process knows."""

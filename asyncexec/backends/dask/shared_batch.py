@@ -16,7 +16,7 @@ from uuid import uuid4
 import anyio
 
 from asyncexec.backends.adapters.calls import CallContext
-from asyncexec.backends.contract import AttemptSpec, Batch
+from asyncexec.backends.contract import AttemptSpec, Batch, Note
 from asyncexec.backends.dask.connection import ClusterConnection, WorkerGoneError
 from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.events.outcome import Outcome
@@ -101,6 +101,7 @@ class SharedBatch:
         run.woken = False  # first, so that whatever comes from now on wakes again
         over = run.over
         outcomes, start = run.batch.reports.collect()
+        self._context.noted(*run.batch.reports.notes())
         self._context.ended(*outcomes)
         if start is not None:
             self._context.started(*start)
@@ -136,6 +137,10 @@ class _ThreadRun:
 
     def ended(self, outcome: Outcome) -> None:
         self.batch.reports.ended(outcome)
+        self._report()
+
+    def noted(self, note: Note) -> None:
+        self.batch.reports.noted(note)
         self._report()
 
     def _work(self) -> None:

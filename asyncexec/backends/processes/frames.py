@@ -46,6 +46,8 @@ class FrameKind(IntEnum):
     """To a worker: attempts to run."""
     OUTCOMES = 4
     """From a worker: outcomes of attempts."""
+    NOTES = 5
+    """From a worker: a note, as JSON."""
 
 
 class Row(NamedTuple):

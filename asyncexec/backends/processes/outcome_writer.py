@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pickle
 import socket
+import threading
 import time
+from collections import deque
 from typing import Any
 
 from asyncexec.backends.processes.frames import (
@@ -26,6 +30,10 @@ from asyncexec.backends.processes.page import PAYLOAD_BYTES, Page
 from asyncexec.events.outcome import Encoded, Outcome, Status, ValueHandle
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.pickling import pickle_value
+from asyncexec.worker.records import Note
+
+MOST_NOTES = 10_000
+"""The most notes that wait for room on the socket; of more, the oldest are lost."""
 
 FLUSH_SECONDS = 0.02
 """The time after which outcomes on the page are sent, with the next that comes."""
@@ -43,6 +51,11 @@ class OutcomeWriter:
         self._count = 0
         self._used = 0
         self._flushed_at = 0.0
+        # Notes come from any thread of a task, and are never waited for: what the socket has no room for goes later.
+        self._lock = threading.Lock()
+        self._notes: deque[Note] = deque(maxlen=MOST_NOTES)
+        self._unsent = memoryview(b"")
+        self._pid = os.getpid()
         self.has_values = False
         """True if the outputs of the program that runs are values."""
 
@@ -67,10 +80,26 @@ class OutcomeWriter:
         code = CODES[outcome.status] + CACHED * outcome.cached
         self._leave(outcome, code, value, error, (value_bytes, len(error)))
 
+    def noted(self, note: Note) -> None:
+        if os.getpid() != self._pid:
+            return  # A process that a task has forked, whose socket is its parent's.
+        self._notes.append(note)
+        if self._lock.acquire(blocking=False):
+            try:
+                with contextlib.suppress(
+                    OSError
+                ):  # The driver has gone, as the main loop will find.
+                    self._send_notes(socket.MSG_DONTWAIT)
+            finally:
+                self._lock.release()
+
     def skip(self) -> None:
         self._leave(Outcome(0, Status.CANCELLED), CANCELLED, b"", b"", (NO_VALUE, 0))
 
     def flush(self) -> None:
+        if self._notes or self._unsent:
+            with self._lock:
+                self._send_notes(0)
         if not self._count:
             return
         rows = self._table[: self._count * ROW.size]
@@ -111,6 +140,23 @@ class OutcomeWriter:
         total = sum(map(len, parts))
         length = total if header_bytes is None else header_bytes
         unsent = [memoryview(p) for p in (head(kind, length, total - length), *parts) if len(p)]
+        with self._lock:
+            self._send_notes(0)
+            self._send_all(unsent)
+
+    def _send_notes(self, flags: int) -> None:
+        """Send what is left of the last note, and those that wait; with ``MSG_DONTWAIT``, as many as find room."""
+        while self._unsent or self._notes:
+            if not self._unsent:
+                data = json.dumps(self._notes.popleft()).encode()
+                self._unsent = memoryview(head(FrameKind.NOTES, len(data), 0) + data)
+            try:
+                count = self._connection.send(self._unsent, flags)
+            except (BlockingIOError, InterruptedError):
+                return
+            self._unsent = self._unsent[count:]
+
+    def _send_all(self, unsent: list[memoryview]) -> None:
         while unsent:
             count = self._connection.sendmsg(unsent)
             while unsent and count >= len(unsent[0]):

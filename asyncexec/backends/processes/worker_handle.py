@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import time
 from collections import OrderedDict, deque
 from collections.abc import Collection, Iterable, Sequence
 from typing import Protocol
 
-from asyncexec.backends.contract import AttemptSpec, Report, StageProgram, Started
+from asyncexec.backends.contract import AttemptSpec, Note, Report, StageProgram, Started
 from asyncexec.backends.processes.assignment import Assignment, Released, WorkerExit
 from asyncexec.backends.processes.channel import Channel
 from asyncexec.backends.processes.frames import PREFIX, ROW, Bytes, FrameKind, Row, head, rows
@@ -217,6 +218,9 @@ class ProcessWorker:
         if kind == FrameKind.READY:
             self.is_ready = True
             self._owner.ready(self)
+            return
+        if kind == FrameKind.NOTES:
+            self._owner.report([Note(*json.loads(bytes(header)))], 0)
             return
         number, first = PREFIX.unpack_from(header)
         assignment = self.assignments[0]

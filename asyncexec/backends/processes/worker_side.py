@@ -165,6 +165,7 @@ class _Worker:
             sink=self._out,
             worker=f"process-{os.getpid()}",
             meter=self._meter,
+            owns_process=True,
         ).run()
         self._out.flush()
 

@@ -12,7 +12,7 @@ import anyio
 from asyncexec.backends.adapters.calls import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
-from asyncexec.backends.contract import Batch, Capabilities, Started
+from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.slurm.client import JobLostError, JobUpdate, SlurmClient, SlurmJob
 from asyncexec.backends.slurm.idle_jobs import IdleJobs
 from asyncexec.backends.slurm.options import SlurmOptions
@@ -226,11 +226,7 @@ class SlurmSystem:
     def _apply(self, pending: PendingBatch, update: JobUpdate) -> None:
         if update.reports:
             self._idle.mark_running(update.job, update.reports[0].worker)
-        for report in update.reports:
-            if isinstance(report, Started):
-                pending.context.started(report.attempt, report.worker)
-            else:
-                pending.context.ended(report)
+        pending.context.take(update.reports)
         if update.error is not None:
             if isinstance(update.error, JobLostError):
                 self._count_start(pending, update.job)

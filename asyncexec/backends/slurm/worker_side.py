@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import pickle
 import signal
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from asyncexec.backends.contract import Started
+from asyncexec.backends.contract import Note, Started
 from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.memory import MemoryMeter
@@ -78,12 +80,13 @@ class _ChannelControl:
         self._channel = channel
         self._worker = worker
         self._ended: list[Outcome] = []
+        self._notes: deque[Note] = deque()
         self._running = 0
+        self._lock = threading.Lock()
 
     def begin(self, attempt: int) -> bool:
         # The end of one attempt and the start of the next are one write.
-        self._channel.report([*self._ended, Started(attempt, self._worker)])
-        self._ended = []
+        self._report(Started(attempt, self._worker))
         self._running = attempt
         return self.take()
 
@@ -106,9 +109,26 @@ class _ChannelControl:
     def ended(self, outcome: Outcome) -> None:
         self._ended.append(outcome)
 
+    def noted(self, note: Note) -> None:
+        # In any thread, while the job's own may be writing: so they wait, but not for a file server.
+        self._notes.append(note)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._channel.report(self._taken())
+            finally:
+                self._lock.release()
+
+    def _report(self, *more: Started) -> None:
+        with self._lock:
+            self._channel.report([*self._taken(), *self._ended, *more])
+        self._ended = []
+
+    def _taken(self) -> list[Note]:
+        return [self._notes.popleft() for _ in range(len(self._notes))]
+
     def close(self) -> None:
         """Write the last outcomes, and the end of the batch."""
-        self._channel.report(self._ended)
+        self._report()
         self._channel.answer.append(END)
 
 

@@ -203,7 +203,9 @@ class ThreadPool:
         while self._ended:
             batch = self._ended.popleft()
             self._batches.discard(batch)
-            reports += batch.reports.outcomes()
+            outcomes = batch.reports.outcomes()
+            self._report(batch.reports.notes(), 0)
+            reports += outcomes
         self._report(reports, len(reports))
         while self._exited:
             self._worker_ended(self._exited.popleft())
@@ -232,6 +234,7 @@ class ThreadPool:
         for batch in [w.batch for w in self._workers]:
             if batch is not None:
                 outcomes, start = batch.reports.collect()
+                self._report(batch.reports.notes(), 0)
                 self._report(outcomes if start is None else [*outcomes, start], len(outcomes))
         if self._batches:
             self._check_stuck()

@@ -14,7 +14,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker import remote_batch
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.codec import decode_reports
-from asyncexec.worker.programs import ProgramCache
+from asyncexec.worker.programs import LoadedProgram, ProgramCache
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 
@@ -128,7 +128,7 @@ async def test_a_stream_tells_of_ends_and_of_a_start_that_takes_long(forgetful):
     def kernel(index):
         return index[0] if index[0] == 0 else go.wait(20)
 
-    remote_batch.PROGRAMS._programs[b"long"] = (kernel, None, (100,))
+    remote_batch.PROGRAMS._programs[b"long"] = LoadedProgram(kernel, None, (100,))
     call = RemoteBatch(b"long", None, [AttemptSpec(1, 0), AttemptSpec(2, 1)])
     frames = call.frames()
     reports = decode_reports(next(frames))

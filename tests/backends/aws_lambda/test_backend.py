@@ -39,7 +39,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.codec import decode_outcomes
-from asyncexec.worker.programs import digest
+from asyncexec.worker.programs import LoadedProgram, digest
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
 
 # The messages.
@@ -225,7 +225,7 @@ class Context:
 
 
 def handled(kernel, jobs, *, context=None, answer=None):
-    blob = pickle.dumps((kernel, None, (100,)))
+    blob = pickle.dumps(LoadedProgram(kernel, None, (100,)))
     call = RemoteBatch(digest(blob), blob, jobs)
     event = json.loads(encode_request(Request(pack_call(call), answer)))
     told = aws_lambda_worker.handler(event, context or Context())

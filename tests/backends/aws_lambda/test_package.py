@@ -169,8 +169,9 @@ from asyncexec.worker.remote_batch import RemoteBatch
 from asyncexec.backends.aws_lambda.worker_side import handler
 from asyncexec.backends.contract import Job
 from asyncexec.backends.aws_lambda.envelope import Request, encode_request, pack_call
+from asyncexec.worker.programs import LoadedProgram
 import cloudpickle, json, numpy, zarr
-blob = cloudpickle.dumps((lambda index: int(numpy.arange(5).sum()), None, (10,)))
+blob = cloudpickle.dumps(LoadedProgram(lambda index: int(numpy.arange(5).sum()), None, (10,)))
 event = encode_request(Request(pack_call(RemoteBatch(b"k", blob, [Job(1, 0)])), None))
 class Context:
     get_remaining_time_in_millis = staticmethod(lambda: 1000)

@@ -40,6 +40,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
+from asyncexec.worker.programs import LoadedProgram
 from asyncexec.worker.remote_batch import RemoteBatch
 
 SECRET = "a-secret-of-the-tests"
@@ -219,7 +220,7 @@ async def test_a_token_that_blocks_does_not_hold_the_loop(unblocked_loop):
 
 
 def call(task=3):
-    blob = pickle.dumps((kernels.echo, None, (10,)))
+    blob = pickle.dumps(LoadedProgram(kernels.echo, None, (10,)))
     return pickle.dumps(RemoteBatch(b"program", blob, [AttemptSpec(1, task)]))
 
 

@@ -13,6 +13,7 @@ from asyncexec.backends.modal.worker_side import BatchInbox
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.worker.codec import decode_reports
+from asyncexec.worker.programs import LoadedProgram
 from asyncexec.worker.records import AttemptSpec
 from asyncexec.worker.remote_batch import RemoteBatch
 
@@ -125,7 +126,7 @@ def test_containers_get_the_drivers_versions():
 
 def test_an_order_to_leave_attempts_out_is_answered_for_those_that_had_not_started():
     call = RemoteBatch(
-        b"modal", pickle.dumps((abs, None, (9,))), [AttemptSpec(n, n) for n in (1, 2)]
+        b"modal", pickle.dumps(LoadedProgram(abs, None, (9,))), [AttemptSpec(n, n) for n in (1, 2)]
     )
     inbox = BatchInbox(call, "container")
     inbox.drop({2, 3})

@@ -27,7 +27,7 @@ from asyncexec.errors import MissingExtraError, OptionError, ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.codec import decode_reports
-from asyncexec.worker.programs import PROGRAMS
+from asyncexec.worker.programs import PROGRAMS, LoadedProgram
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs ray")
@@ -274,7 +274,7 @@ def test_a_slow_task_is_told_of_while_it_runs_and_is_the_last_of_its_call():
 
     PROGRAMS._programs.clear()
     call = call_of(abs, 5)
-    PROGRAMS._programs[call.key] = (kernel, None, (100,))
+    PROGRAMS._programs[call.key] = LoadedProgram(kernel, None, (100,))
     stream = frames(call, None)
     reports = decode_reports(next(stream))
     while not isinstance(reports[-1], Started):
@@ -320,7 +320,7 @@ def test_a_record_says_what_runs_until_it_has_ended():
         path = records.path()
         assert records.running(path) is None
         call = call_of(abs, 2)
-        PROGRAMS._programs[call.key] = (
+        PROGRAMS._programs[call.key] = LoadedProgram(
             lambda index: seen.append(records.running(path)),
             None,
             (100,),
