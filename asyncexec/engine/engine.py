@@ -76,6 +76,9 @@ class Engine:
     memory : int or str, optional
         The projected memory that all tasks in flight may have together, in bytes (or ``"8GB"``). By default 80% of
         this machine's memory for backends that run on it, and no limit for others; no more than a backend's own budget.
+    value_memory : int or str, optional
+        The bytes of values that may stay in memory near the workers. Beyond it they go to disk where the backend can
+        choose, or tasks that only add to them wait. By default 20% of this machine's memory, as above.
     resources : mapping of str to float, optional
         Named resources that stages may request (``{"gpus": 2}``), in addition to those that the backend declares.
     limits : mapping of str to Limit, optional
@@ -106,6 +109,7 @@ class Engine:
         *,
         executor_options: Mapping[str, Any] | None = None,
         memory: int | str | None = None,
+        value_memory: int | str | None = None,
         resources: Mapping[str, float] | None = None,
         limits: Mapping[str, Limit] | None = None,
         retry: Retry | int | bool | None = None,
@@ -125,8 +129,9 @@ class Engine:
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
         self._observers = tuple(as_observer(o) for o in observers)
+        budgets = budget_bytes(memory, value_memory, self.backend.capabilities)
         self._budget = AdmissionBudget(
-            budget_bytes(memory, self.backend.capabilities), resources, checked_limits(limits)
+            budgets.tasks, resources, checked_limits(limits), value_bytes=budgets.values
         )
         self._history = DurationHistory()
         self._memory = EngineMemory(MemorySettings.of(cluster_memory), self.backend)

@@ -254,6 +254,7 @@ class Execution:
             backend=self._backend,
             policies=self._policies,
             history=self._history,
+            value_account=self._budget.values,
             scope=scope,
             context=self._context,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asyncexec.plan.memory import parse_bytes
 
@@ -27,23 +27,44 @@ def memory_bytes() -> int | None:
     return min(limits, default=None)
 
 
-def budget_bytes(memory: int | str | None, capabilities: Capabilities) -> int | None:
-    """Return the memory that all tasks in flight may have together; None without a limit.
+class Budgets(NamedTuple):
+    """The memory that an engine may fill; None without a limit.
+
+    Attributes
+    ----------
+    tasks : int or None
+        For all tasks in flight.
+    values : int or None
+        For values that stay near the workers.
+    """
+
+    tasks: int | None
+    values: int | None
+
+
+def budget_bytes(
+    memory: int | str | None, value_memory: int | str | None, capabilities: Capabilities
+) -> Budgets:
+    """Return the memory that tasks and values may fill.
 
     Parameters
     ----------
-    memory : int, str or None
-        As given by the user; by default a share of this machine's memory for a backend on it, and no more than its
-        budget.
+    memory, value_memory : int, str or None
+        As given by the user; by default shares of this machine's memory for a backend on it, and for tasks no more than
+        the backend's budget.
     capabilities : Capabilities
         Of the backend.
     """
-    if memory is not None:
-        return parse_bytes(memory, what="memory")
     available = memory_bytes() if capabilities.locality.on_this_host else None
-    share = None if available is None else int(available * _SHARE)
-    limits = [limit for limit in (share, capabilities.budget_bytes) if limit is not None]
-    return min(limits, default=None)
+    tasks, values = capabilities.budget_bytes, None
+    if available is not None:
+        tasks = min(int(available * _SHARE), tasks or available)
+        values = int(available * (1 - _SHARE))
+    if memory is not None:
+        tasks = parse_bytes(memory, what="memory")
+    if value_memory is not None:
+        values = parse_bytes(value_memory, what="value_memory")
+    return Budgets(tasks, values)
 
 
 def _limit(path: Path) -> int | None:

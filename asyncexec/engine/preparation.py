@@ -14,6 +14,7 @@ from asyncexec.engine.stage_values import StageValues
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
+from asyncexec.scheduler.value_account import ValueAccount
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -79,7 +80,8 @@ class Prepared:
             value = next(iter(returned.values()))
         kept = state.values.take(state.plan.keeps)
         self._held = [value for values in kept.values() for value in values]
-        return value, StageValues(returned, kept, single, self._kept.store)
+        account = state.values.account
+        return value, StageValues(returned, kept, single, self._kept.store, account)
 
 
 def prepare(
@@ -89,6 +91,7 @@ def prepare(
     backend: Backend,
     policies: RunPolicies,
     history: DurationHistory,
+    value_account: ValueAccount | None = None,
     scope: RunScope | None = None,
     context: Context | None = None,
 ) -> Prepared:
@@ -103,6 +106,8 @@ def prepare(
     """
     kernels = _pickled_kernels(plan, backend)
     kept = keep_values(plan, execution, backend=backend, policies=policies)
+    account = value_account or ValueAccount()
+    account.open(kept.store)
     workspace = None
     try:
         workspace = _open(plan, execution, backend, policies)
@@ -115,6 +120,7 @@ def prepare(
             workspace=workspace,
             history=history,
             value_store=kept.store,
+            value_account=account,
             journal=kept.journal,
             around=kept.around,
             scope=scope,

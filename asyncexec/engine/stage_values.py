@@ -11,6 +11,7 @@ from asyncexec.events.outcome import ValueHandle
 from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
+    from asyncexec.scheduler.value_account import ValueAccount
     from asyncexec.worker.values import ValueStore
 
 
@@ -37,6 +38,8 @@ class StageValues(Mapping[str, Any]):
         The stages without an axis.
     store : ValueStore or None
         Where those are that have handles.
+    account : ValueAccount
+        Has them, as long as they are kept.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class StageValues(Mapping[str, Any]):
         kept: Mapping[str, Sequence[Any]],
         single: Collection[str],
         store: ValueStore | None,
+        account: ValueAccount,
     ) -> None:
         self._returned = dict(returned)
         self._kept = dict(kept)
@@ -53,7 +57,7 @@ class StageValues(Mapping[str, Any]):
         handles = [v for values in kept.values() for v in values if type(v) is ValueHandle]
         self._delete = None
         if store is not None and handles:
-            self._delete = weakref.finalize(self, store.delete, handles)
+            self._delete = weakref.finalize(self, _delete, handles, store, account)
             self._delete.atexit = False  # What is left then, the engine has deleted or nobody can.
 
     def __getitem__(self, stage: str) -> Any:
@@ -106,3 +110,8 @@ class StageValues(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"<StageValues of {', '.join(map(repr, self))}>"
+
+
+def _delete(handles: Sequence[ValueHandle], store: ValueStore, account: ValueAccount) -> None:
+    account.remove(handles)
+    store.delete(handles)

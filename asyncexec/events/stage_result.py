@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.events.outcome import Status
+from asyncexec.events.outcome import Encoded, Status, ValueHandle
 
 if TYPE_CHECKING:
     from asyncexec.events.outcome import Outcome
@@ -24,6 +24,9 @@ _SHOWN = (
     "failures",
     "read_bytes",
     "written_bytes",
+    "kept_bytes",
+    "spilled_bytes",
+    "moved_bytes",
     "projected_bytes",
     "peak_bytes",
     "busy_seconds",
@@ -67,6 +70,9 @@ class StageResult:
         Attempts that followed a failed one, and attempts that were started while a slow one was still running.
     read_bytes, written_bytes : int
         Chunk data, before encoding (uncompressed), by all attempts.
+    kept_bytes, spilled_bytes, moved_bytes : int
+        Values: those that stayed near the workers, those of them that went to disk, and, as far as workers pickle
+        values, those that came to the driver.
     peak_bytes : int
         The most memory measured for any attempt; 0 where it cannot be measured.
     busy_seconds : float
@@ -97,6 +103,9 @@ class StageResult:
     backups: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
+    kept_bytes: int = 0
+    spilled_bytes: int = 0
+    moved_bytes: int = 0
     peak_bytes: int = 0
     busy_seconds: float = 0.0
     started_at: float = 0.0
@@ -153,6 +162,16 @@ class StageResult:
     def as_json(self) -> dict[str, Any]:
         """Return all figures in plain types."""
         return asdict(self) | {"wall_seconds": self.wall_seconds, "failures": self.failures}
+
+    def add_value(self, value: Any) -> None:
+        """Add the value of a completed task."""
+        kind = type(value)
+        if kind is Encoded:
+            self.moved_bytes += len(value[0])
+        elif kind is ValueHandle:
+            self.kept_bytes += value.nbytes
+            if value.on_disk:
+                self.spilled_bytes += value.nbytes
 
     def __repr__(self) -> str:
         return f"StageResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _SHOWN)})"

@@ -9,6 +9,7 @@ from asyncexec.config.fields import refuse_unknown
 from asyncexec.errors import MemoryBudgetError, ResourceError
 from asyncexec.plan.memory import format_bytes
 from asyncexec.scheduler.throttle import Throttle
+from asyncexec.scheduler.value_account import ValueAccount
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -51,6 +52,8 @@ class AdmissionBudget:
         The batches in flight.
     slots_taken : float
         The slots that they take: one each, or shares of them where batches share a slot.
+    values : ValueAccount
+        The values that stay near the workers, which have a budget of their own.
     """
 
     def __init__(
@@ -58,7 +61,10 @@ class AdmissionBudget:
         memory_bytes: int | None = None,
         resources: Mapping[str, float] | None = None,
         limits: Mapping[str, Limit] | None = None,
+        *,
+        value_bytes: int | None = None,
     ) -> None:
+        self.values = ValueAccount(value_bytes)
         self.memory_bytes = memory_bytes
         self.resources = dict(resources or {})
         self._given = frozenset(self.resources)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from asyncexec.events.outcome import Many, ValueHandle
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.stage import Items, Read, Stage
+from asyncexec.scheduler.value_account import ValueAccount
 from asyncexec.worker.attempt import decode
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ class ResultStore:
         Where the values are that did not come here; each is deleted there once, when nothing needs it any more.
     journal : TaskJournal, optional
         Notes every completed task with its value, and has those that an earlier run completed.
+    account : ValueAccount, optional
+        Has those of all runs of the engine.
 
     Attributes
     ----------
@@ -88,9 +91,11 @@ class ResultStore:
         store: ValueStore | None = None,
         *,
         kept: Sequence[str] = (),
+        account: ValueAccount | None = None,
         journal: TaskJournal | None = None,
     ) -> None:
         self._store = store
+        self.account = account or ValueAccount()
         self._journal = journal
         self._returned = returned
         self._stages = list(stages)
@@ -121,6 +126,8 @@ class ResultStore:
         kept = self._kept[position]
         if kept is not None:
             kept[task] = value
+            if type(value) is ValueHandle:
+                self.account.add(value)
         elif type(value) is ValueHandle:
             self.delete([value])
 
@@ -159,6 +166,7 @@ class ResultStore:
         if self._store is not None:
             handles = [value for value in values if type(value) is ValueHandle]
             if handles:
+                self.account.remove(handles)
                 self._store.delete(handles)
 
     def close(self) -> None:

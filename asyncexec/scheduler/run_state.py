@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Kernel, Stage
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.scheduler.value_account import ValueAccount
     from asyncexec.worker.values import ValueStore
 
 
@@ -59,6 +60,8 @@ class RunState:
         The durations of tasks in earlier runs.
     value_store : ValueStore, optional
         The store of large values, where any are kept.
+    value_account : ValueAccount, optional
+        The account of all values that the engine keeps there.
     journal : TaskJournal, optional
         The journal of completed tasks of value stages, for a run that may be resumed.
     around : callable, optional
@@ -80,6 +83,7 @@ class RunState:
         workspace: OpenWorkspace | None = None,
         history: DurationHistory | None = None,
         value_store: ValueStore | None = None,
+        value_account: ValueAccount | None = None,
         scope: RunScope | None = None,
         context: Context | None = None,
         journal: TaskJournal | None = None,
@@ -105,7 +109,12 @@ class RunState:
             self._large_values = LargeValues(value_store, threshold)
         self._positions = {stage.name: i for i, stage in enumerate(plan.stages)}
         self.values = ResultStore(
-            plan.stages, plan.returns, value_store, kept=plan.keeps, journal=journal
+            plan.stages,
+            plan.returns,
+            value_store,
+            kept=plan.keeps,
+            account=value_account,
+            journal=journal,
         )
         self._graph = graph_of(plan, barriers=policies.barriers)
         self._done = [self._done_tasks(i, stage) for i, stage in enumerate(plan.stages)]
@@ -126,6 +135,7 @@ class RunState:
         """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
         position = stage.position
         if stage.keeps_values:
+            stage.figures.add_value(value)
             lasts = self.journal is None or self._lasts(position, task, value)
             self.values.put(position, task, value, lasts=lasts)
         self._readiness.complete(position, task)

@@ -222,7 +222,13 @@ class Sender:
         return limit is not None and len(self.running) >= limit
 
     def _waits_its_turn(self, stage: StageState) -> bool:
-        """Return whether another stage has started and is not complete, where stages run one at a time."""
+        """Return whether a stage is not to go on now.
+
+        While values that are kept exceed their budget, this is so for a stage that only adds to them, but for one task
+        at a time. Where stages run one at a time, it is so while another has started and is not complete.
+        """
+        if self._budget.values.must_wait and self._budget.batches and not stage.stage.reads:
+            return True
         return (
             self._policies.one_stage_at_a_time
             and stage.first_at is None

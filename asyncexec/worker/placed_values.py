@@ -61,7 +61,7 @@ class PlacedValues:
             self._blobs.put(key, pieces_of(value))
         except FileNotFoundError:
             return None
-        return ValueHandle(self._place, key, value.nbytes)
+        return ValueHandle(self._place, key, value.nbytes, on_disk=True)
 
     def get(self, handle: ValueHandle, /) -> Any:
         """Return the value; what is changed in its buffers is changed in this process alone."""

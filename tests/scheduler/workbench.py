@@ -66,6 +66,7 @@ class Workbench:
             capabilities=self.capabilities,
             slots=lambda: self.slots,
             value_store=value_store,
+            value_account=self.budget.values,
         )
         self.state = state
         self.run = Run("run", state, self.budget, self.capabilities, ids=count(1), seed=0)

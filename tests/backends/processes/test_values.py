@@ -31,7 +31,7 @@ def kept(tmp_path, monkeypatch):
         place.mkdir()
     monkeypatch.setattr(value_folder, "_MEMORY", places[0])
     monkeypatch.setattr("tempfile.tempdir", str(places[1]))
-    return lambda: [f for place in places for made in place.iterdir() for f in made.iterdir()]
+    return lambda: [f for place in places for f in place.glob("*/*") if f.name.isdigit()]
 
 
 def engine(**options):
@@ -118,6 +118,18 @@ async def test_a_value_is_deleted_when_its_last_reader_is_complete(kept, tmp_pat
         go.touch()
         await execution
         await until(lambda: not kept())
+
+
+async def test_values_beyond_their_budget_lie_on_disk(kept):
+    executor = {"executor_options": {"max_workers": 1}}
+    async with ax.Engine("processes", value_memory="5MB", **executor) as running:
+        result = await running.execute(pipeline(12))
+        await until(lambda: not kept())
+    assert result.value == 4.0 * COUNT * sum(range(12))
+    kept_bytes = sum(stage.kept_bytes for stage in result.stages)
+    spilled = sum(stage.spilled_bytes for stage in result.stages)
+    assert 36 * 8 * COUNT < kept_bytes < 37 * 8 * COUNT
+    assert 8 * 8 * COUNT < spilled < kept_bytes
 
 
 async def test_returned_values_are_arrays_of_ones_own(kept):
