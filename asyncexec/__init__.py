@@ -32,6 +32,10 @@ if TYPE_CHECKING:
         TaskError as TaskError,
     )
     from asyncexec.events.missing import Failed as Failed, Skipped as Skipped
+    from asyncexec.object_store import (
+        ObjectStore as ObjectStore,
+        get_object_store as get_object_store,
+    )
     from asyncexec.observers import History as History, Progress as Progress, Summary as Summary
     from asyncexec.plan import Plan as Plan
     from asyncexec.plan.limit import Limit as Limit
@@ -52,6 +56,7 @@ else:
             "Failed": "events.missing",
             "History": "observers",
             "Limit": "plan.limit",
+            "ObjectStore": "object_store",
             "Plan": "plan",
             "Progress": "observers",
             "Result": "engine",
@@ -68,6 +73,7 @@ else:
             "array": "",
             "errors": "",
             "get_cluster_memory": "cluster_memory.inside",
+            "get_object_store": "object_store",
             "get_run_context": "worker.task_context",
             "sync": "",
         },

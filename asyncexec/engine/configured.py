@@ -7,8 +7,10 @@ import logging
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.artifacts.settings import ArtifactStorage
 from asyncexec.backends.registry import make_backend
 from asyncexec.backends.targets import ChosenExecutor, choose_executor
 from asyncexec.config.fields import refuse_unknown
@@ -185,9 +187,27 @@ def engine_arguments(configuration: Configuration) -> dict[str, Any]:
             arguments[name] = _argument(name, getattr(engine, name))
         except ConfigurationError as error:
             problems.append(f"{configuration.origin('engine', name)}: engine.{name}: {error}")
+    try:
+        arguments["object_store"] = _object_store(configuration)
+    except ConfigurationError as error:
+        problems.append(f"{configuration.origin('storage')}: {error}")
     if problems:
         raise SettingsError.of(problems)
     return arguments
+
+
+def _object_store(configuration: Configuration) -> ArtifactStorage:
+    """Return the place of artifacts: a folder of the user, where nobody says another."""
+    storage = configuration.settings.storage
+    base_path = storage.base_path
+    if base_path is None and storage.protocol in {"file", "local"}:
+        base_path = str(Path.home() / ".asyncexec")
+    return ArtifactStorage(
+        protocol=storage.protocol,
+        base_path=base_path,
+        parameters=storage.parameters,
+        strategy=configuration.settings.services.compute.default_os_strategy,
+    )
 
 
 def _place(configuration: Configuration, key: str, said: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import budget_bytes
 from asyncexec.engine.own_task import is_running, wait_for
-from asyncexec.engine.run_memory import EngineMemory
+from asyncexec.engine.run_memory import EngineMemory, storage_entries
 from asyncexec.engine.run_options import RunOptions, SharedOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from anyio.abc import TaskGroup
 
+    from asyncexec.artifacts.settings import ArtifactStorage
     from asyncexec.backends.contract import Backend
     from asyncexec.cluster_memory.handle import ClusterMemory
     from asyncexec.config.configuration import ConfigLike, Configuration
@@ -92,8 +93,9 @@ class Engine:
     observers : iterable of Observer or callable
         Receive the events of every execution.
     cluster_memory : MemorySettings or mapping, optional
-        Settings of the memory that tasks share: its ``quota``, its ``lifetime``, …; see
-        :class:`asyncexec.cluster_memory.MemorySettings`.
+        The memory that tasks share: the fields of :class:`asyncexec.cluster_memory.MemorySettings`.
+    object_store : ArtifactStorage or mapping, optional
+        The place of artifacts: the fields of :class:`asyncexec.artifacts.ArtifactStorage`.
     **shared
         Options of every run; see :class:`~asyncexec.engine.run_options.SharedOptions`.
 
@@ -118,6 +120,7 @@ class Engine:
         barriers: bool | None = None,
         observers: Iterable[AnyObserver] = (),
         cluster_memory: MemorySettings | Mapping[str, Any] | None = None,
+        object_store: ArtifactStorage | Mapping[str, Any] | None = None,
         **shared: Unpack[SharedOptions],
     ) -> None:
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
@@ -135,7 +138,7 @@ class Engine:
         )
         self._history = DurationHistory()
         self._memory = EngineMemory(MemorySettings.of(cluster_memory), self.backend)
-        self.scope_entries: dict[str, ScopeEntry] = {}
+        self.scope_entries: dict[str, ScopeEntry] = storage_entries(object_store)
         """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
         self.configuration: Configuration | None = None
         """The configuration that the engine was made of, if it was made of one."""
@@ -355,12 +358,7 @@ class Engine:
         ...     (await engine.execute(ax.Plan.map(double, [0]))).value
         [42]
 
-        Raises
-        ------
-        UsageError
-            If each run has a memory of its own; see :attr:`Execution.cluster_memory`.
-        EngineClosedError
-            If the engine is not open.
+        Raises UsageError if each run has its own (:attr:`Execution.cluster_memory`), or the engine is not open.
         """
         if self._tasks is None:
             raise EngineClosedError("the engine is not open, and has no cluster memory")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from asyncexec.artifacts.settings import ENTRY, ArtifactStorage
 from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.cluster_memory.entries import memory_closed
 from asyncexec.cluster_memory.handle import DEFAULT_NAMESPACE, ClusterMemory
@@ -20,6 +21,8 @@ from asyncexec.errors import UsageError
 from asyncexec.plan.locality import Locality
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from asyncexec.backends.contract import Backend
     from asyncexec.cluster_memory.client import MemoryAddress, MemoryClient
     from asyncexec.cluster_memory.hosting import MemoryHost
@@ -87,6 +90,16 @@ class EngineMemory:
         host, self._host = self._host, None
         if host is not None:
             await host.close()
+
+
+def storage_entries(
+    storage: ArtifactStorage | Mapping[str, Any] | None,
+) -> dict[str, Callable[[Plan], Any]]:
+    """Return the entry of the place of artifacts in the scopes of runs, if there is one."""
+    if storage is None:
+        return {}
+    settings = ArtifactStorage.of(storage)
+    return {ENTRY: lambda _plan: settings}
 
 
 class RunMemory:

@@ -37,6 +37,7 @@ FLOORS = {
     "asyncexec.backends": 4,
     "asyncexec.array": 4,
     "asyncexec.workflow": 4,
+    "asyncexec.object_store": 4,
     "asyncexec.engine": 5,
     "asyncexec.simulation": 5,
     "asyncexec.sync": 6,
