@@ -11,11 +11,11 @@ are elsewhere
 from __future__ import annotations
 
 import uuid
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import value_store_of
+from asyncexec.engine.run_folder import RunFolder
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import ValueHandle
 from asyncexec.plan.coroutine_functions import is_coroutine_function
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Kernel, Stage
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.storage.workspace.work_dir import WorkPlace
-    from asyncexec.worker.values import PickledValue, ValueStore
+    from asyncexec.worker.values import ValueStore
 
 
 def _check_places(plan: Plan, policies: RunPolicies) -> None:
@@ -121,12 +121,12 @@ class KeptValues:
         self.journal: ValueJournal | None = None
         self._caches = caches
         self._policies = policies
-        self._place: _Place | None = None
+        self._place: RunFolder | None = None
         if place is not None:
             blobs = Blobs(place.location)
             name = str(place.location)
             values = PlacedValues(blobs, name, uuid.uuid4().hex[:8])
-            self.store = self._place = _Place(place, values, keeps=policies.resume)
+            self.store = self._place = RunFolder(place, values, keeps=policies.resume)
             if policies.resume:
                 self.journal = ValueJournal(
                     segments_at(place.location), blobs, pickled=pickle_value
@@ -155,54 +155,6 @@ class KeptValues:
                     most_bytes=self._policies.cache_bytes,
                     most_seconds=self._policies.cache_seconds,
                 )
-
-
-class _Place:
-    """The folder of a run's values, as the driver uses it: a store, and the folder's end."""
-
-    def __init__(self, place: WorkPlace, values: PlacedValues, *, keeps: bool) -> None:
-        self._place = place
-        self._values = values
-        self._keeps = keeps
-        self._held: set[ValueHandle] | None = None
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="asyncexec-values")
-
-    def __reduce__(self) -> tuple[Callable[[PlacedValues], PlacedValues], tuple[PlacedValues]]:
-        return _same, (self._values,)  # The workers' side.
-
-    def put(self, attempt: int, value: PickledValue, /) -> ValueHandle | None:
-        """Keep a value as a worker does."""
-        return self._values.put(attempt, value)
-
-    def get(self, handle: ValueHandle, /) -> Any:
-        """Return the value."""
-        return self._values.get(handle)
-
-    def delete(self, handles: Collection[ValueHandle], /) -> None:
-        """Delete these values, soon; nothing before the end of a run that may be resumed."""
-        if self._held is not None:
-            self._held.difference_update(handles)
-            if not self._held:
-                self._remove()
-        elif not self._keeps:
-            self._thread.submit(self._values.delete, handles)
-
-    def close(self, *, stays: bool, held: Collection[ValueHandle]) -> None:
-        """Remove the folder, once no value is held that is in it; or let it stay for a further run."""
-        self._thread.shutdown()
-        if stays:
-            self._keeps = True
-            self._place.release()
-            return
-        self._held = set(held)
-        if not held:
-            self._remove()
-
-    def _remove(self) -> None:
-        try:
-            self._place.remove()
-        finally:
-            self._place.release()
 
 
 def _fingerprint(plan: Plan) -> str:
@@ -245,7 +197,3 @@ def _cache(stage: Stage, blobs: Blobs, code: str) -> ResultCache:
         takes_index=takes_index,
         awaits=is_coroutine_function(stage.kernel),
     )
-
-
-def _same(values: PlacedValues) -> PlacedValues:
-    return values
