@@ -65,10 +65,7 @@ class RunFolder:
             self._remove()
 
     def _remove(self) -> None:
-        try:
-            self._place.remove()
-        finally:
-            self._place.release()
+        self._place.remove()
 
 
 def _same(values: PlacedValues) -> PlacedValues:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.places.opening import open_array as open_array
     from asyncexec.storage.values.cache import clear_cache as clear_cache
     from asyncexec.storage.workspace.array_workspace import ArrayWorkspace as ArrayWorkspace
+    from asyncexec.storage.workspace.cleaning import Leftover as Leftover, clean as clean
 else:
     __getattr__, __dir__ = names_of(
         __name__,
@@ -42,6 +43,8 @@ else:
             "RUN_SCOPED": "places.locations",
             "ArrayWorkspace": "workspace.array_workspace",
             "BlockIO": "chunks.block_io",
+            "Leftover": "workspace.cleaning",
+            "clean": "workspace.cleaning",
             "InMemory": "chunks.block_io",
             "Location": "places.locations",
             "Source": "chunks.block_io",

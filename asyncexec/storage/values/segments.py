@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import tempfile
+import uuid
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -99,10 +100,11 @@ class ObjectSegments:
     def __init__(self, location: Location) -> None:
         self._objects = objects_at(location.join(FOLDER))
         self._next: int | None = None
+        self._run = uuid.uuid4().hex[:8]
 
     def read(self) -> list[memoryview]:
         names = sorted(self._objects.names())
-        self._next = 1 + max(map(int, names), default=-1)
+        self._next = 1 + max((int(name.partition("-")[0]) for name in names), default=-1)
         with tempfile.TemporaryFile() as file:
             ends = list(_copy(filter(None, map(self._objects.get, names)), file))
             whole = _view(file)
@@ -113,7 +115,8 @@ class ObjectSegments:
         if self._next is None:
             self.read()
         number = self._next or 0
-        self._objects.put(f"{number:012d}", b"".join(pieces))
+        # Two runs at once, which a store does not keep apart, do not replace each other's.
+        self._objects.put(f"{number:012d}-{self._run}", b"".join(pieces))
         self._next = number + 1
 
     def close(self) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
 import shutil
@@ -11,7 +10,7 @@ import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.plan.locality import Locality
@@ -19,6 +18,7 @@ from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.errors import safe_message
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from asyncexec.plan.workspace import Opening
 
 PREFIX = "asyncexec-"
-MARKER = ".asyncexec"
 _REMOVALS = 5
 _PAUSE_SECONDS = 0.05
 
@@ -40,13 +39,13 @@ class WorkPlace:
     location : Location
     found : bool
         Whether it existed already, from an earlier run of the same plan.
-    lock : file object or None
-        Held while the run lasts, where the place can be found by another run.
+    hold : Hold or None
+        Says, while the run lasts, that the place is in use.
     """
 
     location: Location
     found: bool = False
-    lock: IO[bytes] | None = None
+    hold: Hold | None = None
 
     def bind(self, location: Location) -> Location:
         """Return the real place of a run-scoped location; others are returned unchanged."""
@@ -55,9 +54,9 @@ class WorkPlace:
         return self.location.join(location.url.partition("://")[2])
 
     def release(self) -> None:
-        """Release the lock, so that another run may use the place."""
-        if self.lock is not None:
-            self.lock.close()
+        """Say that the place is no longer in use, so that another run may use or remove it."""
+        if self.hold is not None:
+            self.hold.close()
 
     def remove(self) -> None:
         """Remove the directory and everything in it.
@@ -67,6 +66,7 @@ class WorkPlace:
         StorageError
             If it cannot be removed.
         """
+        self.release()
         for _ in range(_REMOVALS):
             try:
                 return remove(self.location)
@@ -103,8 +103,11 @@ def make_work_place(
     place = parent.join(f"{PREFIX}{kind}{_name(opening)}")
     try:
         path = place.local_path
-        found = _make_prefix(place) if path is None else _make_directory(path, keep=opening.resume)
-        lock = _locked(path) if path is not None and opening.resume else None
+        if path is None:
+            found, hold = _make_prefix(place)
+        else:
+            found = _make_directory(path, keep=opening.resume)
+            hold = _locked(path) if opening.resume else lock_folder(path)
     except AsyncexecError:
         raise
     except Exception as error:  # noqa: BLE001 - as the store puts it
@@ -113,7 +116,7 @@ def make_work_place(
             f"work_dir {parent} cannot be written: {type(error).__name__}: {message}. "
             f"Give another work_dir, or the rights"
         ) from None
-    return WorkPlace(place, found, lock)
+    return WorkPlace(place, found, hold)
 
 
 def _name(opening: Opening) -> str:
@@ -144,16 +147,13 @@ def _make_directory(path: Path, *, keep: bool) -> bool:
     return found
 
 
-def _locked(path: Path) -> IO[bytes]:
+def _locked(path: Path) -> Hold:
     """Return a lock that keeps out other runs of the same plan, as long as this process lives."""
-    lock = (path / "lock").open("wb")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
+    lock = lock_file(path)
+    if lock is None:
         raise WorkDirError(
             f"another run of the same plan with resume=True is using {path}: wait for it, or give another work_dir"
-        ) from None
+        )
     return lock
 
 
@@ -164,8 +164,10 @@ def check_owner(path: Path) -> None:
         raise WorkDirError(f"{path} belongs to somebody else: give another work_dir")
 
 
-def _make_prefix(place: Location) -> bool:
+def _make_prefix(place: Location) -> tuple[bool, Hold | None]:
     objects = objects_at(place)
     found = objects.get(MARKER) is not None
-    objects.put(MARKER, b"asyncexec")
-    return found
+    if place.process_bound:
+        objects.put(MARKER, b"{}")
+        return found, None
+    return found, Lease(objects)

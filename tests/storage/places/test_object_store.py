@@ -149,6 +149,7 @@ def test_the_work_directory_and_the_journal_may_be_in_a_bucket(s3):
     place = make_work_place("s3://bucket/work", options, opening)
     journal = Journal(log_at(place.location.join("journal")), opening.fingerprint)
     journal.record("/x", "1")
+    place.release()
     again = make_work_place("s3://bucket/work", options, opening)
     assert again.found
     assert Journal(log_at(again.location.join("journal")), opening.fingerprint).made == {"/x": "1"}

@@ -1,0 +1,110 @@
+"""The proof that a run's folder is in use: a lock that goes with the process, or in object stores a lease.
+
+A lease is an object that says until when the folder is in use. A thread renews it as long as the run lasts; of a driver
+that was killed it runs out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncexec.storage.places.objects import Objects
+
+LOCK = "lock"
+"""The file that a run holds locked whose folder can be found by another run."""
+MARKER = ".asyncexec"
+"""The object that is in every folder of a run in an object store."""
+LEASE_SECONDS = 120.0
+
+
+class Hold(Protocol):
+    """A folder that is held as in use."""
+
+    def close(self) -> None:
+        """Let go of it; more than once does no harm."""
+        ...
+
+
+class FolderLock:
+    """A lock on a directory of this machine, which the system takes back with the process."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor: int | None = descriptor
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def lock_folder(path: Path) -> FolderLock | None:
+    """Return a lock on the directory itself; None where somebody has it, or the file system has no such locks."""
+    return _locked(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+
+
+def lock_file(path: Path) -> FolderLock | None:
+    """Return a lock on the file in a directory that another run may look for; None where somebody has it."""
+    return _locked(os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+
+
+def _locked(descriptor: int) -> FolderLock | None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return FolderLock(descriptor)
+
+
+class Lease:
+    """The lease on a folder in an object store, renewed by a thread until it is closed.
+
+    Parameters
+    ----------
+    objects : Objects
+        Those of the folder.
+    seconds : float
+        For how long each renewal holds.
+    """
+
+    def __init__(self, objects: Objects, *, seconds: float = LEASE_SECONDS) -> None:
+        self._objects = objects
+        self._seconds = seconds
+        self._ended = threading.Event()
+        self._put(time.time() + seconds)
+        self._thread = threading.Thread(target=self._renew, name="asyncexec-lease")
+        self._thread.start()
+
+    def close(self) -> None:
+        if self._ended.is_set():
+            return
+        self._ended.set()
+        self._thread.join()
+        with contextlib.suppress(Exception):  # It runs out by itself.
+            self._put(0.0)
+
+    def _renew(self) -> None:
+        while not self._ended.wait(self._seconds / 4):
+            with contextlib.suppress(Exception):  # The next time it may be there again.
+                self._put(time.time() + self._seconds)
+
+    def _put(self, until: float) -> None:
+        self._objects.put(MARKER, json.dumps({"at": time.time(), "until": until}).encode())
+
+
+def read_lease(data: bytes | None) -> tuple[float, float]:
+    """Return when a lease was written last, and until when it holds; of none that can be read, 0.0."""
+    try:
+        lease: Any = json.loads(data or b"{}")
+        return float(lease.get("at", 0.0)), float(lease.get("until", 0.0))
+    except (ValueError, AttributeError, TypeError):
+        return 0.0, 0.0
