@@ -186,7 +186,8 @@ class Dispatch:
             if run.event_buffer.events or run.notes:
                 _pass_on(handle)
             if run.finished:
-                del self._handles[handle.number]
+                # An observer of these events may have cancelled the run, which has been taken out then.
+                self._handles.pop(handle.number, None)
                 self._rank()
                 handle.finished.set()
 

@@ -82,8 +82,8 @@ class StageReadiness:
     def arrive(self, tasks: range) -> None:
         """Record that one input of each of ``tasks`` is complete."""
         if self._direct:
-            if len(tasks) == 1 and not self._done:
-                self.queue.push(tasks.start)
+            if len(tasks) == 1:
+                self._push(tasks.start)
                 return
             for start, stop in self._not_done(tasks.start, tasks.stop):
                 self.queue.push_run(start, stop)
@@ -112,7 +112,9 @@ class StageReadiness:
         return at >= 0 and task < self._done[at].stop
 
     def _not_done(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
-        for run in self._done:
+        first = max(bisect_right(self._done, start, key=lambda run: run.start) - 1, 0)
+        for at in range(first, len(self._done)):
+            run = self._done[at]
             if run.stop <= start:
                 continue
             if run.start >= stop:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import StageSizeError, TaskFailedError
 from asyncexec.events.records import (
+    AnyEvent,
     AttemptStarted,
     PlanStarted,
     StageSized,
@@ -19,6 +22,7 @@ from asyncexec.events.records import (
 )
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run
+from tests.instant_backend import InstantBackend
 
 EXECUTORS = ("serial", "threads", "processes")
 
@@ -76,6 +80,46 @@ async def test_a_hundred_thousand_items() -> None:
         result = await engine.execute(chain(100_000))
     assert result.value == 2 * 99_999 * 100_000
     assert result.tasks == 200_002
+
+
+class Footprint:
+    """Measures what a run holds, when stages are sized and after a number of tasks, and stops it then."""
+
+    def __init__(self, tasks: int) -> None:
+        self.left = tasks
+        self.execution: ax.Execution | None = None
+        self.objects: list[int] = []
+        self.bytes: list[int] = []
+
+    def observe(self, events: Sequence[AnyEvent]) -> None:
+        for event in events:
+            self.left -= isinstance(event, TaskSucceeded)
+            ends = self.left == 0 and isinstance(event, TaskSucceeded)
+            if ends or isinstance(event, StageSized):
+                gc.collect()
+                self.objects.append(len(gc.get_objects()))
+                self.bytes.append(tracemalloc.get_traced_memory()[0])
+            if self.left <= 0 and self.execution is not None:
+                self.execution.cancel()
+
+
+async def test_a_million_items_that_wait_take_no_room_each() -> None:
+    footprint = Footprint(tasks=2_000)
+    plan = ax.Plan.call(range, 1_000_000).then_each(double).then(double, name="again").reduce(sum)
+    tracemalloc.start()
+    try:
+        async with ax.Engine(executor=InstantBackend(computes=True)) as engine:
+            before = len(gc.get_objects()), tracemalloc.get_traced_memory()[0]
+            footprint.execution = engine.start(plan, observers=[footprint])
+            with pytest.raises(asyncio.CancelledError):
+                await footprint.execution
+    finally:
+        tracemalloc.stop()
+    assert footprint.execution.progress.tasks == 2_000_002
+    assert len(footprint.objects) == 4
+    # Of a million items, each would be at least one object, or some bytes.
+    assert max(footprint.objects) - before[0] < 5_000
+    assert max(footprint.bytes) - before[1] < 2_000_000
 
 
 @pytest.mark.parametrize("barriers", [False, True])

@@ -229,6 +229,34 @@ async def test_kept_failures_and_what_was_made_of_them_are_tried_again(tmp_path:
     assert calls.counts() == Counter(map(str, range(5)))
 
 
+class FailsNowAndThen:
+    """Fails for every so manyth number, as long as a file is there."""
+
+    def __init__(self, broken: Path, every: int) -> None:
+        self.broken = str(broken)
+        self.every = every
+
+    def __call__(self, x: int) -> int:
+        if x % self.every == 0 and Path(self.broken).exists():
+            raise ValueError(x)
+        return x
+
+
+@pytest.mark.parametrize("every", [2, 3, 7])
+async def test_what_is_complete_may_lie_anywhere(tmp_path: Path, every: int) -> None:
+    broken = tmp_path / "broken"
+    broken.touch()
+    first = ax.Plan.map(FailsNowAndThen(broken, every), range(60), name="f", on_failure="keep")
+    plan = first.then(str).then(int).reduce(sum)
+    async with ax.Engine(work_dir=tmp_path / "work", retry=False) as engine:
+        with pytest.raises(TaskFailedError):  # The sum of what is missing.
+            await engine.execute(plan, resume=True)
+        broken.unlink()
+        again = await engine.execute(plan, resume=True)
+    assert again.value == sum(range(60))
+    assert [stage.resumed for stage in again.stages] == [*3 * [60 - -(-60 // every)], 0]
+
+
 DRIVER = """
 import asyncio, os, signal, sys
 import asyncexec as ax

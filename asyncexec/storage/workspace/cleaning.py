@@ -1,4 +1,4 @@
-"""The removal of what runs have left in a work directory: those that were killed, or failed and may be resumed."""
+"""The removal of the folders that are left in a work directory by runs which failed or were killed."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def clean(
     storage_options: Mapping[str, Any] | None = None,
     dry_run: bool = False,
 ) -> list[Leftover]:
-    """Remove the folders that runs have left in ``work_dir``, and return all that were there.
+    """Remove the folders of runs that failed or were killed from ``work_dir``, and return a list of all folders.
 
-    A run that succeeds leaves nothing, unless it was told to. What a run with ``resume=True`` has left that failed or
-    was killed is there to be resumed: it is removed here when it is old enough. Nothing is removed that a living run
-    uses, nor the cache of results (see :func:`asyncexec.storage.clear_cache`), nor what is not of this package.
+    A run that succeeds leaves nothing, unless ``keep_values`` is set. The folder of a run with ``resume=True`` that
+    failed or was killed is there to be resumed: it is removed here when it is old enough. Nothing is removed that a
+    living run uses, nor the cache of results (see :func:`asyncexec.storage.clear_cache`), nor other files.
 
     >>> import asyncexec.storage as storage
     >>> plan = ax.Plan.map(abs, [-1, 2])
