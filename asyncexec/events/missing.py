@@ -88,14 +88,19 @@ class Skipped(MissingValue):
 
     Attributes
     ----------
-    reason : str
-        The message of the :class:`~asyncexec.errors.SkippedError`.
+    message : str
+        That of the :class:`~asyncexec.errors.SkippedError`.
     """
 
-    reason: str
+    message: str
+
+    @property
+    def reason(self) -> str:
+        """The message."""
+        return self.message
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.reason!r})"
+        return f"{type(self).__name__}({self.message!r})"
 
 
 def failed(error: TaskError) -> Failed:

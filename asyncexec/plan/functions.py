@@ -13,7 +13,7 @@ from asyncexec.plan.limit import checked_labels, limit_of
 from asyncexec.plan.memory import Memory, parse_bytes
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Items, Kernel, LateSize, Read, Stage
-from asyncexec.plan.stage_options import StageOptions, check_option_names
+from asyncexec.plan.stage_options import StageOptions, check_option_names, resources_of
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -136,7 +136,7 @@ def kernel_stage(
         If an option is unknown or cannot be.
     """
     check_option_names(options)
-    memory = options.get("memory")
+    resources, memory = resources_of(options, f"stage {name!r}: ")
     policies = {key: options.get(key) for key in ("retry", "timeout", "straggler")}
     return Stage(
         name=name,
@@ -145,7 +145,7 @@ def kernel_stage(
         inputs=inputs,
         operation=operation,
         memory=Memory(projected_bytes=parse_bytes(memory or 0, what="memory")),
-        resources=dict(options.get("resources") or {}),
+        resources=resources,
         overrides={key: policy for key, policy in policies.items() if policy is not None},
         idempotent=options.get("idempotent", True),
         limit=limit_of(options.get("max_at_once"), options.get("max_per_second")),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from math import inf
 from typing import Any, Literal, TypedDict
 
 from asyncexec.errors import OptionError
@@ -19,7 +20,7 @@ class StageOptions(TypedDict, total=False):
     retry, timeout, straggler
         Policies for this stage alone, as for :meth:`asyncexec.Engine.execute`; None for those of the run.
     resources : mapping of str to float
-        The named resources that one task takes (``{"gpus": 1}``).
+        The named resources that one task takes (``{"gpus": 1}``); ``memory`` may stand among them, too.
     memory : int or str
         The memory that one task is projected to need, in bytes or as text (``"2GB"``).
     idempotent : bool
@@ -50,7 +51,7 @@ class StageOptions(TypedDict, total=False):
     retry: Any
     timeout: Any
     straggler: Any
-    resources: Mapping[str, float] | None
+    resources: Mapping[str, float | str] | None
     memory: float | str | None
     idempotent: bool
     concurrency: int | None
@@ -81,3 +82,30 @@ def check_option_names(
             raise OptionError(
                 f"{where}there is no option {name!r}; {hint}The options are {', '.join(names)}"
             )
+
+
+def resources_of(
+    options: Mapping[str, Any], where: str
+) -> tuple[dict[str, float], float | str | None]:
+    """Return the named resources and the memory of a stage with ``options``.
+
+    Raises
+    ------
+    OptionError
+        If a resource is no amount, or the memory is given twice; the message begins with ``where``.
+    """
+    given = options.get("resources") or {}
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise OptionError(f"{where}resources are a mapping of names to amounts, not {given!r}")
+    resources = dict(given)
+    memory = options.get("memory")
+    among = resources.pop("memory", None)
+    if among is not None and memory is not None and among != memory:
+        raise OptionError(f"{where}memory is given twice, among the resources as well")
+    for name, amount in resources.items():
+        number = isinstance(amount, int | float) and not isinstance(amount, bool)
+        if not number or not 0 <= amount < inf:
+            raise OptionError(
+                f"{where}resources[{name!r}] is a number of at least 0, not {amount!r}"
+            )
+    return resources, among if memory is None else memory

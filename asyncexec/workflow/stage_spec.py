@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, Self
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.stage_options import StageOptions, check_option_names
+from asyncexec.plan.stage_options import StageOptions, check_option_names, resources_of
 
 _ATTRIBUTE = "__asyncexec_stage__"
 
@@ -149,19 +149,11 @@ def _declared(function: Any) -> StageSpec | None:
 
 
 def _options(given: Mapping[str, Any], own: set[str], where: str) -> dict[str, Any]:
-    """Return the options for a stage of a plan; ``resources`` may have the memory among them."""
+    """Return the options for a stage of a plan, with the memory apart from the resources."""
     options = {key: value for key, value in given.items() if key not in own}
-    resources = dict(_mapping(options.pop("resources", {}), where + "resources"))
-    memory = resources.pop("memory", None)
-    if memory is not None and options.setdefault("memory", memory) != memory:
-        raise OptionError(f"{where}memory is given twice, here and among the resources")
-    for name, amount in resources.items():
-        number = isinstance(amount, int | float) and not isinstance(amount, bool)
-        if not number or not 0 <= amount < float("inf"):
-            raise OptionError(
-                f"{where}resources[{name!r}] is a number of at least 0, not {amount!r}"
-            )
-    return options | ({"resources": resources} if resources else {})
+    resources, memory = resources_of(options, where)
+    apart = {"resources": resources, "memory": memory}
+    return options | {key: value for key, value in apart.items() if key in options or value}
 
 
 def _mapping(value: Any, what: str) -> Mapping[str, Any]:

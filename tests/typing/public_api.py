@@ -18,6 +18,7 @@ from asyncexec.events.observer import Observer
 from asyncexec.events.records import AnyEvent
 from asyncexec.plan import Plan, Plannable
 from asyncexec.straggler.two_phase import TwoPhase
+from asyncexec.workflow import StageSpec, Workflow, WorkflowCall, stage
 
 
 def score(item: int) -> float:
@@ -54,6 +55,30 @@ async def running_a_function() -> None:
         assert_type(await execution, Result)
         assert_type(engine.stream(plan), AsyncIterator[AnyEvent])
         engine.start(plan, retrys=2)  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+
+
+@stage
+def cities(country: str) -> list[str]:
+    return [country]
+
+
+@stage(
+    map_on="cities", retry=3, resources={"memory": "2GB", "cpus": 1}, when=lambda city: bool(city)
+)
+async def fetch(city: str, *, days: int = 1) -> int:
+    return len(city) * days
+
+
+async def running_a_workflow() -> None:
+    assert_type(cities("NL"), list[str])
+    assert_type(await fetch("Delft", days=2), int)
+    flow = Workflow("nowcast", [cities, fetch, StageSpec.of(len, name="sizes", map_on=cities)])
+    assert_type(flow, Workflow)
+    assert_type(flow(country="NL"), WorkflowCall)
+    assert_type(flow.to_plan(country="NL"), Plan)
+    async with ax.Engine() as engine:
+        assert_type(await engine.execute(flow(country="NL")), Result)
+    stage(depend_on=["a"])(score)  # type: ignore[call-overload] # pyright: ignore[reportCallIssue]
 
 
 async def running_an_array() -> None:
