@@ -63,7 +63,7 @@ def cities(country: str) -> list[str]:
 
 
 @stage(
-    map_on="cities", retry=3, resources={"memory": "2GB", "cpus": 1}, when=lambda city: bool(city)
+    map_on="cities", retry=3, resources={"memory": "2GB", "cpus": 1}, when=lambda city: city != ""
 )
 async def fetch(city: str, *, days: int = 1) -> int:
     return len(city) * days
