@@ -137,7 +137,8 @@ class Engine:
             budgets.tasks, resources, checked_limits(limits), value_bytes=budgets.values
         )
         self._history = DurationHistory()
-        self._memory = EngineMemory(MemorySettings.of(cluster_memory), self.backend)
+        settings = MemorySettings.of(cluster_memory)
+        self._memory = EngineMemory(settings, self.backend, self._policies)
         self.scope_entries: dict[str, ScopeEntry] = storage_entries(object_store)
         """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
         self.configuration: Configuration | None = None

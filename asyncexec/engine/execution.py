@@ -99,7 +99,7 @@ class Execution:
         self._policies = policies
         self._fanout = fanout
         self._history = history
-        self._memory = memory.of_run(self.run_identity.id)
+        self._memory = memory.of_run(self.run_identity.id, policies)
         self._scope_entries = {**scope_entries, ENTRY: self._memory.address}
         self._context = callers_context()
         far = backend.capabilities.locality is not Locality.SAME_PROCESS

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from asyncexec.artifacts.settings import ENTRY, ArtifactStorage
-from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.cluster_memory.entries import memory_closed
 from asyncexec.cluster_memory.handle import DEFAULT_NAMESPACE, ClusterMemory
-from asyncexec.cluster_memory.host_memory import (
-    HereAddress,
-    HostClient,
-    HostMemory,
-)
 from asyncexec.cluster_memory.hosting import MemoryHostingBackend
-from asyncexec.cluster_memory.server import MemoryServer
+from asyncexec.engine.memory_hosts import LocalHost, PlaceHost
 from asyncexec.errors import UsageError
-from asyncexec.plan.locality import Locality
+from asyncexec.storage.places.locations import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncexec.backends.contract import Backend
-    from asyncexec.cluster_memory.client import MemoryAddress, MemoryClient
+    from asyncexec.cluster_memory.client import MemoryAddress
     from asyncexec.cluster_memory.hosting import MemoryHost
     from asyncexec.cluster_memory.settings import MemorySettings
     from asyncexec.plan.plan import Plan
-    from asyncexec.worker.value_files import ValueFiles
+    from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.storage.places.locations import Location
 
 _OF_ENGINE = "engine"
 
@@ -40,13 +35,18 @@ class EngineMemory:
     ----------
     settings : MemorySettings
     backend : Backend
+    policies : RunPolicies
+        Those of the engine.
     """
 
-    def __init__(self, settings: MemorySettings, backend: Backend) -> None:
+    def __init__(self, settings: MemorySettings, backend: Backend, policies: RunPolicies) -> None:
         self._settings = settings
+        self._policies = policies
+        self._id = uuid4().hex
         self._backend = backend
         self._lock = threading.Lock()
-        self._host: MemoryHost | None = None
+        self._near: MemoryHost | None = None
+        self._far: dict[Location | None, PlaceHost] = {}
 
     @property
     def of_engine(self) -> ClusterMemory:
@@ -62,33 +62,45 @@ class EngineMemory:
                 "each run of this engine has a cluster memory of its own (execution.cluster_memory): give "
                 "Engine(cluster_memory={'lifetime': 'engine'}) for one that all of them share"
             )
-        return ClusterMemory(self.host.client(_OF_ENGINE))
+        return self.of_run("", self._policies).handle()
 
-    def of_run(self, run_id: str) -> RunMemory:
+    def of_run(self, run_id: str, policies: RunPolicies) -> RunMemory:
         """Return the memory of a run; nothing is opened yet."""
         shared = self._settings.lifetime == _OF_ENGINE
-        return RunMemory(self, _OF_ENGINE if shared else run_id, shared=shared)
+        place, options = self._settings.work_dir, self._settings.storage_options
+        if place is None:
+            said = self._policies if shared else policies
+            place, options = said.work_dir, said.storage_options
+        work_dir = None if place is None else locate(place, options)
+        space = f"{_OF_ENGINE}-{self._id}" if shared else run_id
+        return RunMemory(self, space, work_dir, shared=shared)
 
-    @property
-    def host(self) -> MemoryHost:
-        """The place of the memories, found when the first run begins: the backend is open then."""
+    def host(self, work_dir: Location | None) -> MemoryHost:
+        """Return the place of a run's memory, found when the run begins: the backend is open then."""
         with self._lock:
-            if self._host is None:
-                self._host = self._found()
-            return self._host
+            if self._near is None and not self._far:
+                self._near = self._found()
+            if self._near is not None:
+                return self._near
+            if work_dir not in self._far:
+                self._far[work_dir] = PlaceHost(work_dir, self._backend.capabilities.name)
+            return self._far[work_dir]
 
-    def _found(self) -> MemoryHost:
+    def _found(self) -> MemoryHost | None:
+        """Return a place near the workers; None where they are on other machines, and their backend has none."""
         backend = self._backend
+        own = None
         if isinstance(backend, MemoryHostingBackend):
             own = backend.memory_host(self._settings)
-            if own is not None:
-                return own
-        return LocalHost(self._settings, backend.capabilities.locality)
+        if own is None and backend.capabilities.locality.on_this_host:
+            own = LocalHost(self._settings, backend.capabilities.locality)
+        return own
 
     async def close(self) -> None:
         """Delete everything."""
-        host, self._host = self._host, None
-        if host is not None:
+        hosts = [*self._far.values(), *([self._near] if self._near is not None else [])]
+        self._near, self._far = None, {}
+        for host in hosts:
             await host.close()
 
 
@@ -109,12 +121,16 @@ class RunMemory:
     ----------
     engine : EngineMemory
     space : str
+    work_dir : Location or None
     shared : bool
         Whether it stays after the run.
     """
 
-    def __init__(self, engine: EngineMemory, space: str, *, shared: bool) -> None:
+    def __init__(
+        self, engine: EngineMemory, space: str, work_dir: Location | None, *, shared: bool
+    ) -> None:
         self._engine = engine
+        self._work_dir = work_dir
         self._space = space
         self._shared = shared
         self._opened = self._closed = False
@@ -122,7 +138,7 @@ class RunMemory:
     def address(self, _plan: Plan) -> MemoryAddress:
         """Return its address, for the scope of the run."""
         self._opened = True
-        return self._engine.host.address(self._space)
+        return self._engine.host(self._work_dir).address(self._space)
 
     def handle(self, namespace: str = "") -> ClusterMemory:
         """Return the memory as the driver calls it.
@@ -135,56 +151,12 @@ class RunMemory:
         if self._closed:
             raise memory_closed()
         self._opened = True
-        return ClusterMemory(self._engine.host.client(self._space), namespace or DEFAULT_NAMESPACE)
+        return ClusterMemory(
+            self._engine.host(self._work_dir).client(self._space), namespace or DEFAULT_NAMESPACE
+        )
 
     async def close(self) -> None:
         """Delete it, unless it is shared."""
         self._closed = not self._shared
         if self._opened and self._closed:
-            await self._engine.host.close_space(self._space)
-
-
-class LocalHost:
-    """Memories in this process, served on loopback to workers in other processes.
-
-    Parameters
-    ----------
-    settings : MemorySettings
-    locality : Locality
-        Where the workers are.
-    """
-
-    def __init__(self, settings: MemorySettings, locality: Locality) -> None:
-        self._memory = HostMemory(self._make_files, quota=settings.quota_bytes)
-        self._folder: ValueFolder | None = None
-        self._server = None if locality is Locality.SAME_PROCESS else MemoryServer(self._memory)
-
-    def address(self, space: str) -> MemoryAddress:
-        """Open a space, and return its address."""
-        self._memory.open_space(space)
-        if self._server is None:
-            return HereAddress(self._memory, space)
-        return self._server.address(space)
-
-    def client(self, space: str) -> MemoryClient:
-        """Open a space, and return a client of this process."""
-        self._memory.open_space(space)
-        return HostClient(self._memory, space)
-
-    async def close_space(self, space: str) -> None:
-        """Delete a space; in a thread if there is something in it."""
-        if self._folder is None:
-            self._memory.close_space(space)
-        else:
-            await asyncio.to_thread(self._memory.close_space, space)
-
-    async def close(self) -> None:
-        """End the server, and delete the files."""
-        if self._server is not None:
-            await asyncio.to_thread(self._server.close)
-        if self._folder is not None:
-            await self._folder.close()
-
-    def _make_files(self) -> ValueFiles:
-        self._folder = ValueFolder.make()
-        return self._folder.files
+            await self._engine.host(self._work_dir).close_space(self._space)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import asyncexec as ax
-from asyncexec.engine.run_memory import LocalHost
+from asyncexec.engine.memory_hosts import LocalHost
 from asyncexec.errors import (
     ClusterMemoryError,
     EngineClosedError,
@@ -159,7 +159,7 @@ async def test_files_go_with_the_run_and_folders_with_the_engine():
 
     async with engine_on("processes") as engine:
         await engine.execute(ax.Plan.map(put, [0]))
-        places = engine._memory.host._folder.files.places
+        places = engine._memory.host(None)._folder.files.places
         assert contents(places) == [[] for _ in places]
     assert contents(places) == [None for _ in places]
 

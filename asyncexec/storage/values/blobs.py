@@ -114,6 +114,15 @@ class Blobs:
             return (self._path / key).stat().st_size == nbytes + _TRAILER.size
         return False
 
+    def exists(self, key: str) -> bool:
+        """Return whether there is a blob now, whole or not."""
+        if self._path is not None:
+            return (self._path / key).is_file()
+        try:
+            return key in self._objects.names(key)
+        except Exception as error:  # noqa: BLE001 - as the store puts it
+            raise storage_error(error, self.location, "cannot be listed", path=key) from None
+
     def delete(self, keys: Iterable[str]) -> None:
         """Remove these blobs; one that is gone already is as good as removed."""
         for key in keys:
