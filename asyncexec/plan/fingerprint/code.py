@@ -141,7 +141,12 @@ def _member(value: Any) -> Any:
 
 
 def is_installed(module: str) -> bool:
-    """Return True if ``module`` belongs to Python or to an installed package."""
+    """Return True if ``module`` belongs to Python or to an installed package.
+
+    The main module never does: an installed program may run a user's code as such.
+    """
+    if module == "__main__":
+        return False
     loaded = sys.modules.get(module)
     file = getattr(loaded, "__file__", None)
     if file is None:
