@@ -9,38 +9,7 @@ import asyncexec as ax
 from asyncexec.config.configuration import load_configuration
 from asyncexec.engine.configured import engine_arguments
 from asyncexec.errors import MissingExtraError, OptionError, SettingsError
-
-OWNERS = """\
-services:
-  compute:
-    # the default namespace, this is used for creating buckets
-    # in the s3 for saved artifacts
-    default_namespace: default
-    executor:
-      # Use the Ray Executor
-      target: flowdapt.compute.executor.ray.RayExecutor
-      # Make sure we're seeing logs from the workers
-      log_to_driver: True
-      # Set any env vars needed
-      env_vars:
-        OMP_NUM_THREADS: 1
-      # We can specify how many resources to assign to the Cluster
-      gpus: 1
-      cpus: 2
-      memory: 8GB
-      # Extra logical resources to use when scheduling
-      resources:
-        hamster_wheels: 6
-      # Define the cluster memory actor
-      cluster_memory_actor:
-        name: actor_name # <---- REQUIRED
-        num_cpus: 1
-        max_concurrency: 1000
-        # if you want to control where the cluster memory actor is placed
-        # you can also define the custom resource here (optional)
-        resources:
-          hamster_wheel: 1
-"""
+from tests.engine.owners_configuration import FIRST_BLOCK, MENDED, SECOND_BLOCK
 
 
 def executor(**options):
@@ -55,7 +24,7 @@ def _no_settings_of_the_machine(monkeypatch):
 @pytest.fixture
 def owners(tmp_path):
     path = tmp_path / "asyncexec.yaml"
-    path.write_text(OWNERS)
+    path.write_text(FIRST_BLOCK)
     return path
 
 
@@ -112,7 +81,7 @@ def test_the_owners_block_as_it_is_names_both_labels_and_the_line(owners):
     with pytest.raises(SettingsError) as raised:
         ax.Engine.from_config(owners)
     (problem,) = raised.value.problems
-    line = OWNERS.splitlines().index("          hamster_wheel: 1") + 1
+    line = FIRST_BLOCK.splitlines().index("          hamster_wheel: 1") + 1
     assert problem.startswith(
         f"{owners}:{line}: executor 'ray': cluster_memory_actor asks for 1 of "
     )
@@ -121,7 +90,7 @@ def test_the_owners_block_as_it_is_names_both_labels_and_the_line(owners):
 
 
 def test_with_the_letter_mended_every_key_of_the_owners_block_is_an_option(owners):
-    owners.write_text(OWNERS.replace("hamster_wheel:", "hamster_wheels:"))
+    owners.write_text(MENDED)
     engine = ax.Engine.from_config(owners)
     options = engine.backend._system._options
     assert options.env_vars == {"OMP_NUM_THREADS": "1"}
@@ -134,7 +103,7 @@ def test_with_the_letter_mended_every_key_of_the_owners_block_is_an_option(owner
 
 
 def test_the_second_block_of_the_owner_has_no_actor_and_is_right(owners):
-    owners.write_text(OWNERS[: OWNERS.index("      # Define the cluster memory actor")])
+    owners.write_text(SECOND_BLOCK)
     assert ax.Engine.from_config(owners).backend.capabilities.name == "ray"
 
 
