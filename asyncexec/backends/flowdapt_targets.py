@@ -21,7 +21,7 @@ _PREFIX = "flowdapt.compute.executor."
 _LOOPBACK = ("127.0.0.1", "localhost", "::1", None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class FlowdaptTarget:
     """One of Flowdapt's executors.
 
@@ -35,6 +35,8 @@ class FlowdaptTarget:
         The keys that are refused, with the reason.
     executor : str
         The name of our executor.
+    said : mapping of str to str
+        For the manual: what the keys mean here.
     combined : callable
         Returns the options as our executor takes them, after each key was replaced.
     """
@@ -43,6 +45,7 @@ class FlowdaptTarget:
     keys: Mapping[str, Meaning]
     refused: Mapping[str, str]
     executor: str
+    said: Mapping[str, str]
     combined: Callable[[Options], Options] = field(default=dict)
 
     def options(self, given: Mapping[str, Any]) -> tuple[Options, list[tuple[str, str]]]:
@@ -159,6 +162,19 @@ _RECONNECTING = (
 RAY = FlowdaptTarget(
     path=f"{_PREFIX}ray.RayExecutor",
     executor="ray",
+    said={
+        "cluster_address": "of a Ray to connect to; null or `local` starts one here",
+        "cpus": "`auto` is all cores",
+        "gpus": "`auto` is what Ray finds",
+        "memory": "of the cluster: the budget of the engine, and what each task is kept within its share of",
+        "cluster_memory_actor": "defaults for what is left out; its place is checked before anything starts",
+        "log_to_driver": "prints, warnings and log records of tasks reach the driver's logging",
+        "tasks_per_worker": "`max_tasks_per_worker`",
+        "dashboard_host": "loopback only",
+        "dashboard_port": "starts Ray's dashboard there; without it there is none",
+        "strategy": "`all_at_once`, as always; `group_by_group` is refused: give `engine.barriers: true`",
+        "upload_plugins": "`false`; there are no plugins",
+    },
     keys={
         "cluster_address": _renamed("cluster_address", empty="local"),
         "cpus": _cpus,
@@ -195,6 +211,17 @@ RAY = FlowdaptTarget(
 DASK = FlowdaptTarget(
     path=f"{_PREFIX}dask.DaskExecutor",
     executor="dask",
+    said={
+        "cpus": "the number of workers; `auto` is the cores, divided by `threads`",
+        "threads": "of each worker; `auto` is 1",
+        "memory": "of each worker, which is ended over it; `auto` is no limit",
+        "gpus": "what stages may request in all; `disabled` is none. `auto` and lists of devices are refused",
+        "resources": "of each worker; the scheduler counts them in all",
+        "scheduler_host": "loopback only, for a cluster of our own",
+        "scheduler_scheme": "`tls`, or `tcp` for a cluster of our own without encryption",
+        "log_to_driver": "prints, warnings and log records of tasks reach the driver's logging",
+        "upload_plugins": "`false`; there are no plugins",
+    },
     keys={
         "scheduler_host": _only(
             _LOOPBACK,
@@ -219,11 +246,23 @@ _LOCAL_REFUSED = {
     "cluster_memory_socket_path": "each engine has a server of its own, on loopback and with a token",
     "cluster_memory_actor": _NO_ACTOR,
 }
+_LOCAL_SAID = {
+    "use_processes": "whether tasks run in processes (the default) or in threads",
+    "cpus": "how many tasks run at once; `auto` is the cores",
+    "gpus": "what stages may request in all",
+    "resources": "what stages may request in all",
+    "log_to_driver": "prints, warnings and log records of tasks reach the driver's logging",
+}
 _IN_THREADS = "tasks in threads share this process; give use_processes: true"
 
 PROCESSES = FlowdaptTarget(
     path=f"{_PREFIX}local.LocalExecutor",
     executor="processes",
+    said={
+        **_LOCAL_SAID,
+        "memory": "of each worker process: a task that asks for more gets a MemoryError (on Linux)",
+        "env_vars": "of the worker processes",
+    },
     keys={**_LOCAL_KEYS, "memory": _renamed("memory_limit")},
     refused=_LOCAL_REFUSED,
     combined=_local_combined,
@@ -232,6 +271,7 @@ PROCESSES = FlowdaptTarget(
 THREADS = FlowdaptTarget(
     path=PROCESSES.path,
     executor="threads",
+    said=_LOCAL_SAID,
     keys=_LOCAL_KEYS,
     refused={**_LOCAL_REFUSED, "memory": _IN_THREADS, "env_vars": _IN_THREADS},
     combined=_local_combined,

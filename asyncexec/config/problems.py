@@ -15,7 +15,12 @@ from asyncexec.config.yaml_file import KeyPath
 
 EXECUTOR: KeyPath = ("services", "compute", "executor")
 DATABASE_URL: KeyPath = ("database", "url")
-SECRET: tuple[KeyPath, ...] = (("storage", "parameters"), (*EXECUTOR, VERBATIM))
+SECRET: tuple[KeyPath, ...] = (
+    ("storage", "parameters"),
+    ("engine", "storage_options"),
+    ("engine", "cluster_memory", "storage_options"),
+    (*EXECUTOR, VERBATIM),
+)
 """Values below these keys are never shown."""
 
 

@@ -196,6 +196,27 @@ class EngineSettings(Section):
     barriers: bool | None = None
     """Whether a stage waits until those it reads are complete."""
 
+    work_dir: str | None = None
+    """The place of the values that a run keeps, a directory or a URL, which all workers reach."""
+
+    storage_options: dict[str, Any] | None = Field(default=None, repr=False)
+    """Arguments for opening ``work_dir`` and ``cache_dir`` where they are URLs; never shown."""
+
+    keep_values: bool | None = None
+    """Whether the values in ``work_dir`` stay after a run that has succeeded."""
+
+    cache_dir: str | None = None
+    """The place of the results of stages with ``cache="inputs"``; default: in ``work_dir``."""
+
+    cache_bytes: Size | None = None
+    """The size that the cache may have at the end of a run."""
+
+    cache_seconds: Duration | None = None
+    """The time after which a result in the cache that was not used is removed."""
+
+    cluster_memory: dict[str, Any] | None = None
+    """Settings of the memory that tasks share, fields of :class:`asyncexec.cluster_memory.MemorySettings`."""
+
 
 class Settings(BaseSettings):
     """A whole configuration.

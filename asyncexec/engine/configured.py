@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.artifacts.settings import ArtifactStorage
 from asyncexec.backends.registry import make_backend
 from asyncexec.backends.targets import ChosenExecutor, choose_executor
+from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.config.fields import refuse_unknown
 from asyncexec.engine.executor_options import RUN_OPTIONS, EveryExecutorOptions
+from asyncexec.engine.run_options import KeepingOptions
 from asyncexec.errors import ConfigurationError, MissingExtraError, OptionError, SettingsError
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
+from asyncexec.scheduler.run_policies import RunPolicies
 
 if TYPE_CHECKING:
     import os
@@ -185,6 +188,8 @@ def engine_arguments(configuration: Configuration) -> dict[str, Any]:
     for name in type(engine).model_fields:
         try:
             arguments[name] = _argument(name, getattr(engine, name))
+            if name in KeepingOptions.__annotations__:
+                RunPolicies.of().override(**{name: arguments[name]})
         except ConfigurationError as error:
             problems.append(f"{configuration.origin('engine', name)}: engine.{name}: {error}")
     try:
@@ -230,6 +235,8 @@ def _names(value: Any, said: str) -> bool:
 
 def _argument(name: str, value: Any) -> Any:
     """Return the argument ``name`` of an engine: a policy where its fields are given."""
+    if name == "cluster_memory":
+        return MemorySettings.of(value)
     policy = _POLICIES.get(name)
     if policy is None or value is None:
         return value

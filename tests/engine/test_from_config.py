@@ -7,6 +7,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.config.configuration import load_configuration
+from asyncexec.config.settings import EngineSettings
 from asyncexec.engine.configured import engine_arguments
 from asyncexec.errors import MissingExtraError, OptionError, SettingsError
 from tests.engine.owners_configuration import FIRST_BLOCK, MENDED, SECOND_BLOCK
@@ -47,6 +48,13 @@ def test_each_key_of_engine_is_an_argument():
             "timeout": {"task": 3},
             "straggler": "off",
             "barriers": True,
+            "work_dir": "work",
+            "keep_values": True,
+            "cache_dir": "cache",
+            "cache_bytes": "1GB",
+            "cache_seconds": "1d",
+            "storage_options": {"key": "sesame"},
+            "cluster_memory": {"lifetime": "engine"},
         }
     }
     read = load_configuration(source, environment={})
@@ -55,6 +63,11 @@ def test_each_key_of_engine_is_an_argument():
     assert arguments["retry"] == ax.Retry(attempts=2, transient=("TimeoutError",))
     assert arguments["timeout"] == ax.Timeout(task=3)
     assert (arguments["straggler"], arguments["barriers"]) == ("off", True)
+    assert (arguments["work_dir"], arguments["cache_bytes"]) == ("work", 10**9)
+    assert arguments["cache_seconds"] == 86_400
+    assert arguments["cluster_memory"].lifetime == "engine"
+    assert "sesame" not in repr(read)
+    assert source["engine"].keys() == EngineSettings.model_fields.keys()
     ax.Engine(**arguments)
 
 
@@ -67,6 +80,8 @@ def test_each_key_of_engine_is_an_argument():
         (executor(target="mine.Backend"), "allow_targets"),
         ({"engine": {"retry": {"attempt": 3}}}, "engine.retry: .*did you mean 'attempts'"),
         ({"engine": {"retry": {"attempts": 0}}}, "engine.retry: .*at least 1"),
+        ({"engine": {"cluster_memory": {"lifetme": "run"}}}, "engine.cluster_memory: .*lifetime"),
+        ({"engine": {"cache_bytes": 0, "cache_seconds": -1}}, "engine.cache_seconds"),
         ({"engine": {"timeout": -1}}, "engine.timeout: .*above 0"),
         ({"engine": {"timeout": {"task": "x"}}}, "engine.timeout: "),
     ],
