@@ -12,8 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from asyncexec.cli.configuration_options import ConfigFile, EnvFile, Overrides
 from asyncexec.cli.exit_codes import EXIT_FAILURE
+from asyncexec.cli.settings import ConfigFile, EnvFile, Override, full_keys
 from asyncexec.engine.configured import problems_of, read_configuration
 from asyncexec.errors import ConfigurationError, SettingsError
 
@@ -27,7 +27,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.")]
 
 def show(
     config: ConfigFile = None,
-    override: Overrides = None,
+    override: Override = None,
     env: EnvFile = None,
     *,
     as_json: AsJson = False,
@@ -36,7 +36,7 @@ def show(
 
     Defaults count least, then the file, the dotenv file, the environment (ASYNCEXEC__…), and -o most.
     """
-    read = read_configuration(config, overrides=override or (), env_file=env)
+    read = read_configuration(config, overrides=full_keys(override), env_file=env)
     problems = problems_of(read)
     settings = _settings(read)
     if as_json:
@@ -58,7 +58,7 @@ def show(
 
 def check(
     config: ConfigFile = None,
-    override: Overrides = None,
+    override: Override = None,
     env: EnvFile = None,
     *,
     as_json: AsJson = False,
@@ -69,7 +69,7 @@ def check(
     """
     notices: tuple[str, ...] = ()
     try:
-        read = read_configuration(config, overrides=override or (), env_file=env)
+        read = read_configuration(config, overrides=full_keys(override), env_file=env)
         notices, problems = read.notices, problems_of(read)
     except SettingsError as error:
         problems = error.problems

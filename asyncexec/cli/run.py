@@ -15,6 +15,7 @@ from rich.console import Console
 
 from asyncexec.cli.figures import short_table
 from asyncexec.cli.loading import load_plan
+from asyncexec.cli.log_output import logging_as
 from asyncexec.cli.settings import EXECUTOR, ConfigFile, EnvFile, Override, configured_by
 from asyncexec.config.assignments import parse_json_pairs
 from asyncexec.engine import Engine
@@ -103,7 +104,8 @@ def run_target(
     observers = [runs, *([] if recorded is None else [recorded]), *([] if quiet else [Progress()])]
     options = {"resume": resume or None} | ({"work_dir": work_dir} if work_dir else {})
     try:
-        result = anyio.run(_execute, configured, plan, observers, options)
+        with logging_as(configured.configuration.settings.logging):
+            result = anyio.run(_execute, configured, plan, observers, options)
     except (KeyboardInterrupt, Exception) as error:
         _tell_how_to_go_on(error, resumes=resume, has_work_dir=work_dir is not None)
         raise

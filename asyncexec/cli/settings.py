@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from asyncexec.engine.configured import Configured
 
 EXECUTOR = "services.compute.executor"
+SECTIONS = ("services", "storage", "database", "logging", "engine", "allow_targets")
+"""The keys of a configuration on its highest level, which are not options of an executor."""
 
 ConfigFile = Annotated[
     Path | None,
@@ -37,12 +39,15 @@ def configured_by(
     config: Path | None, overrides: Sequence[str], env_file: Path | None
 ) -> Configured:
     """Return the configuration that options ask for; a key without a dot is an option of the executor."""
-    return configure(
-        config, overrides=[full_key(override) for override in overrides], env_file=env_file
-    )
+    return configure(config, overrides=full_keys(overrides), env_file=env_file)
 
 
-def full_key(override: str) -> str:
-    """Return ``KEY=VALUE`` with the whole path of the key."""
+def full_keys(overrides: Iterable[str] | None) -> list[str]:
+    """Return each ``KEY=VALUE`` with the whole path of the key."""
+    return [_full_key(override) for override in overrides or ()]
+
+
+def _full_key(override: str) -> str:
     key, equals, value = override.partition("=")
-    return override if "." in key or not equals else f"{EXECUTOR}.{key}={value}"
+    named = "." in key or not equals or key.strip() in SECTIONS
+    return override if named else f"{EXECUTOR}.{key}={value}"

@@ -180,6 +180,9 @@ class EngineSettings(Section):
     )
     """Named resources that stages may request, in addition to those of the executor."""
 
+    limits: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Limits of attempts at once and of starts in a second, by label, each with fields of :class:`asyncexec.Limit`."""
+
     retry: Annotated[
         Any, PlainValidator(_policy("a number of attempts, true or false, or fields of Retry"))
     ] = None
@@ -195,6 +198,9 @@ class EngineSettings(Section):
 
     barriers: bool | None = None
     """Whether a stage waits until those it reads are complete."""
+
+    log_to_driver: bool | None = None
+    """Whether what tasks in other processes log, warn of and print reaches the driver's logging; they do by default."""
 
     work_dir: str | None = None
     """The place of the values that a run keeps, a directory or a URL, which all workers reach."""

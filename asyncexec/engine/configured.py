@@ -16,8 +16,9 @@ from asyncexec.backends.targets import ChosenExecutor, choose_executor
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.config.fields import refuse_unknown
 from asyncexec.engine.executor_options import RUN_OPTIONS, EveryExecutorOptions
-from asyncexec.engine.run_options import KeepingOptions
+from asyncexec.engine.run_options import SharedOptions
 from asyncexec.errors import ConfigurationError, MissingExtraError, OptionError, SettingsError
+from asyncexec.plan.limit import Limit
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
 from asyncexec.scheduler.run_policies import RunPolicies
@@ -188,7 +189,7 @@ def engine_arguments(configuration: Configuration) -> dict[str, Any]:
     for name in type(engine).model_fields:
         try:
             arguments[name] = _argument(name, getattr(engine, name))
-            if name in KeepingOptions.__annotations__:
+            if name in SharedOptions.__annotations__:
                 RunPolicies.of().override(**{name: arguments[name]})
         except ConfigurationError as error:
             problems.append(f"{configuration.origin('engine', name)}: engine.{name}: {error}")
@@ -237,18 +238,21 @@ def _argument(name: str, value: Any) -> Any:
     """Return the argument ``name`` of an engine: a policy where its fields are given."""
     if name == "cluster_memory":
         return MemorySettings.of(value)
+    if name == "limits":
+        return {label: _fields_of(Limit, fields) for label, fields in (value or {}).items()}
     policy = _POLICIES.get(name)
     if policy is None or value is None:
         return value
-    if isinstance(value, Mapping):
-        known = [each for each in inspect.signature(policy).parameters if not each.startswith("_")]
-        refuse_unknown(value, known, f"{policy.__name__}")
-        given = {k: tuple(v) if isinstance(v, list) else v for k, v in value.items()}
-        try:
-            return policy(**given)
-        except TypeError as error:
-            raise OptionError(str(error)) from error
-    return _AS_POLICY[name](value)
+    return _fields_of(policy, value) if isinstance(value, Mapping) else _AS_POLICY[name](value)
+
+
+def _fields_of(kind: type, given: Mapping[str, Any]) -> Any:
+    """Return an object of its fields; lists are tuples."""
+    refuse_unknown(given, inspect.signature(kind).parameters, kind.__name__)
+    try:
+        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    except TypeError as error:
+        raise OptionError(str(error)) from error
 
 
 _POLICIES: Mapping[str, type] = {"retry": Retry, "timeout": Timeout}

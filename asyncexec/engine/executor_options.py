@@ -47,6 +47,9 @@ class EveryExecutorOptions:
     compute_arrays_in_parallel: bool | None = None
     """False: one stage at a time, each as a whole; True: chunk by chunk"""
 
+    log_to_driver: bool | None = None
+    """whether what tasks in other processes log, warn of and print reaches this process's logging"""
+
     value_threshold: Annotated[int | str, size_or_zero] | None = None
     """the size from which values stay near the workers (64 kB); 0 has all values travel"""
 
@@ -94,6 +97,8 @@ def apply_options(policies: RunPolicies, options: Mapping[str, Any], executor: s
         changes["straggler"] = as_rule(asked.use_backups)
     if asked.batch_size is not None:
         changes["most_in_flight"] = asked.batch_size
+    if asked.log_to_driver is not None:
+        changes["log_to_driver"] = asked.log_to_driver
     if asked.value_threshold is not None:
         changes["value_threshold"] = size_or_zero(asked.value_threshold, "value_threshold")
     if (parallel := asked.compute_arrays_in_parallel) is not None:

@@ -10,7 +10,8 @@ import yaml
 
 from asyncexec.cli import main
 from asyncexec.cli.log_output import logging_as
-from asyncexec.config.settings import LoggingSettings
+from asyncexec.cli.settings import SECTIONS
+from asyncexec.config.settings import LoggingSettings, Settings
 from asyncexec.errors import AsyncexecError
 
 FILE = """\
@@ -92,9 +93,9 @@ def test_all_problems_are_printed_and_the_exit_code_is_1(file, capsys):
 
 
 def test_problems_as_json(file, capsys):
-    assert main(["config", "check", "-c", str(file), "-o", "x=1", "--json"]) == 1
+    assert main(["config", "check", "-c", str(file), "-o", "x.y=1", "--json"]) == 1
     told = json.loads(capsys.readouterr().out)
-    assert [problem.partition(": ")[0] for problem in told["problems"]] == ["-o x"]
+    assert [problem.partition(": ")[0] for problem in told["problems"]] == ["-o x.y"]
     assert len(told["notices"]) == 1
 
 
@@ -118,6 +119,17 @@ def test_an_executor_that_is_not_installed_is_a_problem(capsys, monkeypatch):
     monkeypatch.setattr("asyncexec.backends.extras.find_spec", lambda name: None)
     assert main(["config", "check", "-o", "services.compute.executor.target=ray"]) == 1
     assert 'pip install "asyncexec[ray]"' in capsys.readouterr().out
+
+
+def test_a_key_without_a_dot_is_an_option_of_the_executor(capsys):
+    assert tuple(Settings.model_fields) == SECTIONS
+    arguments = ["-o", "max_workers=3", "-o", "allow_targets=[mine]"]
+    assert main(["config", "show", *arguments]) == 0
+    out = capsys.readouterr().out
+    assert "      max_workers: 3  # -o services.compute.executor.max_workers" in out
+    assert "allow_targets:" in out
+    assert main(["config", "check", "-o", "max_worker=3"]) == 1
+    assert "did you mean 'max_workers'" in capsys.readouterr().out
 
 
 def test_help_says_what_there_is(capsys):

@@ -44,6 +44,8 @@ def test_each_key_of_engine_is_an_argument():
         "engine": {
             "memory": "2GB",
             "resources": {"a": 1},
+            "limits": {"api": {"max_at_once": 2}},
+            "log_to_driver": False,
             "retry": {"attempts": 2, "transient": ["TimeoutError"]},
             "timeout": {"task": 3},
             "straggler": "off",
@@ -64,6 +66,8 @@ def test_each_key_of_engine_is_an_argument():
     assert arguments["timeout"] == ax.Timeout(task=3)
     assert (arguments["straggler"], arguments["barriers"]) == ("off", True)
     assert (arguments["work_dir"], arguments["cache_bytes"]) == ("work", 10**9)
+    assert arguments["limits"] == {"api": ax.Limit(max_at_once=2)}
+    assert arguments["log_to_driver"] is False
     assert arguments["cache_seconds"] == 86_400
     assert arguments["cluster_memory"].lifetime == "engine"
     assert "sesame" not in repr(read)
@@ -82,6 +86,8 @@ def test_each_key_of_engine_is_an_argument():
         ({"engine": {"retry": {"attempts": 0}}}, "engine.retry: .*at least 1"),
         ({"engine": {"cluster_memory": {"lifetme": "run"}}}, "engine.cluster_memory: .*lifetime"),
         ({"engine": {"cache_bytes": 0, "cache_seconds": -1}}, "engine.cache_seconds"),
+        ({"engine": {"limits": {"api": {"max_at_one": 2}}}}, "engine.limits: .*'max_at_once'"),
+        ({"engine": {"limits": {"api": {"max_at_once": 0}}}}, "engine.limits: .*at least 1"),
         ({"engine": {"timeout": -1}}, "engine.timeout: .*above 0"),
         ({"engine": {"timeout": {"task": "x"}}}, "engine.timeout: "),
     ],
