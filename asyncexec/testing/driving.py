@@ -89,7 +89,12 @@ class Driven:
             await self.backend.__aexit__(kind, error, traceback)
 
     def program(
-        self, kernel: Kernel, *, shape: Shape = (1_000_000,), io: TaskIO | None = None
+        self,
+        kernel: Kernel,
+        *,
+        shape: Shape = (1_000_000,),
+        io: TaskIO | None = None,
+        concurrency: int = 1,
     ) -> StageProgram:
         """Return a program with a key of its own."""
         key = f"program-{next(self._numbers)}"
@@ -101,6 +106,7 @@ class Driven:
             shape=shape,
             io=io,
             values=self._values if io is None else None,
+            concurrency=concurrency,
         )
 
     def send(

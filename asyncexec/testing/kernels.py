@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Callable
@@ -68,11 +69,16 @@ class Held:
     def _wait(self, task: int) -> None:
         deadline = time.monotonic() + LONGEST_HOLD_SECONDS
         with self.trace(task).open("ab", buffering=0) as trace:
-            while not self._released.exists():
+            while not self.is_released:
                 trace.write(b".")
                 time.sleep(POLL_SECONDS)
                 if time.monotonic() > deadline:
                     raise TimeoutError(f"task {task} was never released")
+
+    @property
+    def is_released(self) -> bool:
+        """True once every task may return."""
+        return self._released.exists()
 
     @property
     def _released(self) -> Path:
@@ -93,6 +99,27 @@ class Held:
     def traced(self, task: int) -> int:
         """Return how often the task has left its trace."""
         return self.trace(task).stat().st_size if self.began(task) else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldAwaiting:
+    """A coroutine kernel that awaits until it is released, and leaves a trace for as long as it runs.
+
+    It returns the worker's process and the id of its event loop.
+    """
+
+    held: Held
+
+    async def __call__(self, index: Index) -> tuple[int, int]:
+        """Run on the worker."""
+        deadline = time.monotonic() + LONGEST_HOLD_SECONDS
+        with self.held.trace(index[0]).open("ab", buffering=0) as trace:
+            while not self.held.is_released:
+                trace.write(b".")
+                await asyncio.sleep(POLL_SECONDS)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"task {index[0]} was never released")
+        return os.getpid(), id(asyncio.get_running_loop())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

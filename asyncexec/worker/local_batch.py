@@ -8,6 +8,11 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.worker.concurrent_batch import (
+    ConcurrentBatchRunner,
+    ConcurrentControl,
+    ConcurrentReports,
+)
 from asyncexec.worker.control import BatchControl
 from asyncexec.worker.records import AttemptSpec, attempts_of
 from asyncexec.worker.reports import ReportBuffer
@@ -25,15 +30,25 @@ class LocalBatch:
     ----------
     program : LoadedProgram
     specs : sequence of AttemptSpec
+    concurrency : int
+        How many run at once: more than one on the worker's event loop, for whose end the thread waits.
     """
 
-    __slots__ = ("_specs", "control", "program", "reports")
+    __slots__ = ("_concurrency", "_specs", "control", "program", "reports")
 
-    def __init__(self, program: LoadedProgram, specs: Sequence[AttemptSpec]) -> None:
+    def __init__(
+        self, program: LoadedProgram, specs: Sequence[AttemptSpec], *, concurrency: int = 1
+    ) -> None:
         self.program = program
-        self.control = BatchControl(attempts_of(specs))
-        self.reports = ReportBuffer(self.control)
+        self.control: BatchControl | ConcurrentControl
+        self.reports: ReportBuffer | ConcurrentReports
+        if concurrency > 1:
+            self.control, self.reports = ConcurrentControl(), ConcurrentReports()
+        else:
+            self.control = BatchControl(attempts_of(specs))
+            self.reports = ReportBuffer(self.control)
         self._specs = specs
+        self._concurrency = concurrency
 
     @property
     def attempts(self) -> list[int]:
@@ -46,6 +61,16 @@ class LocalBatch:
         ``sink`` takes the place of ``reports``, to which it passes what it takes.
         """
         self.reports.worker = worker
+        if isinstance(self.control, ConcurrentControl):
+            return ConcurrentBatchRunner(
+                self._specs,
+                lambda: self.program,
+                concurrency=self._concurrency,
+                control=self.control,
+                sink=sink or self.reports,
+                worker=worker,
+                keep_exception=True,
+            ).run()
         return BatchRunner(
             self._specs,
             lambda: self.program,

@@ -9,12 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncexec.worker.codec import encode_reports
+from asyncexec.worker.concurrent_batch import ConcurrentBatchRunner, ConcurrentControl
 from asyncexec.worker.control import BatchControl
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram, ProgramSource
 from asyncexec.worker.records import AttemptSpec, attempts_of
-from asyncexec.worker.reports import AttemptMarks, ReportBuffer, ReportSink
+from asyncexec.worker.reports import AttemptMarks, ReportSink
 from asyncexec.worker.runner import BatchRunner
-from asyncexec.worker.streaming import GATHER_SECONDS, Streamed, stream
+from asyncexec.worker.streaming import GATHER_SECONDS, Control, Streamed, buffer_of, stream
 
 if TYPE_CHECKING:
     from asyncexec.worker.memory import MemoryMeter
@@ -34,17 +35,31 @@ class RemoteBatch:
         The program; None where the worker is thought to have it.
     jobs : sequence of AttemptSpec
         Their inputs are encoded.
+    concurrency : int
+        How many run at once: more than one on the worker's event loop.
     """
 
-    def __init__(self, key: bytes, blob: bytes | None, jobs: Sequence[AttemptSpec]) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        blob: bytes | None,
+        jobs: Sequence[AttemptSpec],
+        *,
+        concurrency: int = 1,
+    ) -> None:
         self.key = key
         self.blob = blob
         self.jobs = jobs
+        self.concurrency = concurrency
+
+    def with_jobs(self, jobs: Sequence[AttemptSpec], blob: bytes | None) -> RemoteBatch:
+        """Return a batch of the same program, sent as ``blob``, with other attempts."""
+        return RemoteBatch(self.key, blob, jobs, concurrency=self.concurrency)
 
     def __call__(self, meter: MemoryMeter | None = None) -> bytes:
         """Run the attempts in this thread, and return notes and outcomes as bytes, or ``NEEDS_PROGRAM``."""
         control = self.control()
-        reports = ReportBuffer(control)
+        reports = buffer_of(control)
         if not self.run(reports, worker=worker_name(), control=control, meter=meter):
             return NEEDS_PROGRAM
         return encode_reports([*reports.notes(), *reports.outcomes()])
@@ -54,7 +69,7 @@ class RemoteBatch:
         sink: ReportSink,
         *,
         worker: str,
-        control: BatchControl | None = None,
+        control: Control | None = None,
         meter: MemoryMeter | None = None,
     ) -> bool:
         """Run the attempts in this thread, and report each to ``sink``; False if the program must be sent first."""
@@ -66,7 +81,7 @@ class RemoteBatch:
 
     def frames(
         self,
-        control: BatchControl | None = None,
+        control: Control | None = None,
         *,
         worker: str = "",
         gather_seconds: float = GATHER_SECONDS,
@@ -102,9 +117,9 @@ class RemoteBatch:
         runner = self._runner(program, streamed, streamed.worker, control, meter)
         yield from stream(runner, streamed, gather_seconds=gather_seconds)
 
-    def control(self) -> BatchControl:
+    def control(self) -> Control:
         """Return a control for all of its attempts."""
-        return BatchControl(attempts_of(self.jobs))
+        return ConcurrentControl() if self.concurrency > 1 else BatchControl(attempts_of(self.jobs))
 
     def _load(self) -> ProgramSource | None:
         """Load the program in this thread; None where it has to be sent first."""
@@ -119,9 +134,18 @@ class RemoteBatch:
         program: ProgramSource,
         sink: ReportSink,
         worker: str,
-        control: BatchControl,
+        control: Control,
         meter: MemoryMeter | None,
-    ) -> BatchRunner:
+    ) -> BatchRunner | ConcurrentBatchRunner:
+        if isinstance(control, ConcurrentControl):
+            return ConcurrentBatchRunner(
+                self.jobs,
+                program,
+                concurrency=self.concurrency,
+                control=control,
+                sink=sink,
+                worker=worker,
+            )
         return BatchRunner(
             self.jobs, program, control=control, sink=sink, worker=worker, meter=meter
         )

@@ -79,6 +79,7 @@ class ReportBuffer:
         self._reported = attempt
         return Started(attempt, self.worker)
 
-    def collect(self) -> tuple[list[Outcome], Started | None]:
-        """Remove and return the outcomes so far, and the start of the attempt that runs after them, if it is new."""
-        return self.outcomes(), self.start(self._control.running)
+    def starts(self) -> list[Started]:
+        """Return the start of the attempt that runs now, if it was not returned before."""
+        start = self.start(self._control.running)
+        return [] if start is None else [start]

@@ -7,14 +7,28 @@ from collections.abc import Iterator
 
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.codec import encode_reports
+from asyncexec.worker.concurrent_batch import (
+    START_SECONDS,
+    ConcurrentBatchRunner,
+    ConcurrentControl,
+    ConcurrentReports,
+)
 from asyncexec.worker.control import BatchControl
 from asyncexec.worker.records import Note, Report
 from asyncexec.worker.reports import AttemptMarks, ReportBuffer
 from asyncexec.worker.runner import BatchRunner
 
-START_SECONDS = 0.02
-"""How long an attempt may run before its start is reported by itself."""
 GATHER_SECONDS = 0.002
+
+
+type Control = BatchControl | ConcurrentControl
+
+
+def buffer_of(control: Control, worker: str = "") -> ReportBuffer | ConcurrentReports:
+    """Return a buffer for the reports of the batch that ``control`` controls."""
+    if isinstance(control, ConcurrentControl):
+        return ConcurrentReports(worker)
+    return ReportBuffer(control, worker)
 
 
 class Streamed:
@@ -36,7 +50,7 @@ class Streamed:
     def __init__(
         self,
         worker: str,
-        control: BatchControl,
+        control: Control,
         *,
         marks: AttemptMarks | None = None,
         held: bool = False,
@@ -47,7 +61,7 @@ class Streamed:
         self._marks = marks
         self._changed = threading.Event()
         self._finished = threading.Event()
-        self._buffer = ReportBuffer(control, worker)
+        self._buffer = buffer_of(control, worker)
         control.on_left = self.finish
 
     @property
@@ -57,6 +71,7 @@ class Streamed:
 
     def started(self, attempt: int) -> None:
         """Note that an attempt runs from now on."""
+        self._buffer.started(attempt)
         if self._marks is not None:
             self._marks.started(attempt)
 
@@ -88,6 +103,8 @@ class Streamed:
         """Return what there is to report: outcomes, and a start if ``running`` still runs."""
         outcomes = self._buffer.outcomes()
         reports: list[Report] = [*self._buffer.notes(), *outcomes]
+        if isinstance(self._buffer, ConcurrentReports):
+            return [*reports, *self._buffer.starts()]
         if running is not None and self._held and not self.control.hold(running):
             return reports
         start = self._buffer.start(running)
@@ -97,7 +114,10 @@ class Streamed:
 
 
 def stream(
-    runner: BatchRunner, streamed: Streamed, *, gather_seconds: float = GATHER_SECONDS
+    runner: BatchRunner | ConcurrentBatchRunner,
+    streamed: Streamed,
+    *,
+    gather_seconds: float = GATHER_SECONDS,
 ) -> Iterator[bytes]:
     """Run a batch in a thread of its own, and yield its reports as bytes while it runs.
 
@@ -117,7 +137,7 @@ def stream(
         thread.join()
 
 
-def _run(runner: BatchRunner, streamed: Streamed) -> None:
+def _run(runner: BatchRunner | ConcurrentBatchRunner, streamed: Streamed) -> None:
     try:
         runner.run()
     finally:

@@ -98,6 +98,10 @@ ON_USE = {
         "asyncexec.backends.threads.pool",
         "asyncexec.backends.adapters.loop_batches",
     ): "most functions are plain, and need no event loop",
+    (
+        "asyncexec.backends.processes.worker_side",
+        "asyncexec.backends.processes.concurrent_side",
+    ): "the same",
     ("asyncexec.worker.attempt", "asyncexec.worker.event_loop"): "the same",
     (
         "asyncexec.worker.concurrent_batch",

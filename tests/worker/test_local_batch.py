@@ -13,27 +13,26 @@ SPECS = [AttemptSpec(attempt, attempt) for attempt in (1, 2, 3)]
 def test_outcomes_are_collected_once():
     batch = LocalBatch(LoadedProgram(lambda index: index[0], None, (10,)), SPECS)
     batch()
-    outcomes, start = batch.reports.collect()
+    outcomes = batch.reports.outcomes()
     assert [o.value for o in outcomes] == [1, 2, 3]
     assert {o.worker for o in outcomes} == {threading.current_thread().name}
-    assert start is None
-    assert batch.reports.collect() == ([], None)
+    assert (batch.reports.outcomes(), batch.reports.starts()) == ([], [])
 
 
 def test_a_start_is_collected_once_while_its_attempt_runs():
     seen = []
     batch = LocalBatch(
-        LoadedProgram(lambda index: seen.append(batch.reports.collect()), None, (10,)), SPECS
+        LoadedProgram(lambda index: seen.extend(batch.reports.starts()), None, (10,)), SPECS
     )
     batch.run("w")
-    assert [start for _, start in seen] == [Started(1, "w"), Started(2, "w"), Started(3, "w")]
+    assert seen == [Started(1, "w"), Started(2, "w"), Started(3, "w")]
 
     def twice(index):
-        return batch.reports.collect()[1], batch.reports.collect()[1]
+        return batch.reports.starts(), batch.reports.starts()
 
     batch = LocalBatch(LoadedProgram(twice, None, (10,)), SPECS[:1])
     batch.run("w")
-    assert batch.reports.outcomes()[0].value == (Started(1, "w"), None)
+    assert batch.reports.outcomes()[0].value == ([Started(1, "w")], [])
 
 
 def test_an_attempt_that_is_given_up_leaves_the_rest_to_another_thread():

@@ -15,6 +15,7 @@ from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.pool_backend import PoolBackend
 from asyncexec.backends.report_stream import ReportStream
+from asyncexec.worker.event_loop import EVENT_LOOP, ended
 
 
 class BlockingBackend(PoolBackend[Dispatcher]):
@@ -46,9 +47,13 @@ class BlockingBackend(PoolBackend[Dispatcher]):
 
     async def _open(self, stream: ReportStream) -> Dispatcher:
         thread, size = await SystemThread.opened(self.capabilities.name, self._system.open)
+        EVENT_LOOP.keep()  # for tasks in this process
         return Dispatcher(
             self._system, thread=thread, size=size, patience=self._patience, stream=stream
         )
 
     async def _close(self, pool: Dispatcher, *, failed: bool) -> None:
-        await pool.close()
+        try:
+            await pool.close()
+        finally:
+            await ended(EVENT_LOOP.let_go())

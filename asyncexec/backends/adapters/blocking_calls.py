@@ -29,7 +29,9 @@ class BlockingCall:
         """The attempts to cancel as soon as there is a handle: the system's thread is just submitting the call."""
         self.settled = asyncio.Event()
         """Set when no attempt is pending."""
-        self.local = LocalBatch(program.runnable, jobs) if local else None
+        self.local: LocalBatch | None = None
+        if local:
+            self.local = LocalBatch(program.runnable, jobs, concurrency=program.concurrency)
         """The batch itself, where it runs in this process."""
         self.send_program = False
         self.handle: Handle | None = None
@@ -42,14 +44,15 @@ class BlockingCall:
         if not self.pending:
             self.settled.set()
 
-    def new_start(self, worker: str) -> Started | None:
-        """Return the start of an attempt that was not returned before; a remote call shows only that of its first."""
+    def new_starts(self, worker: str) -> list[Started]:
+        """Return the starts that were not returned before; a remote call shows only those of its first attempts."""
         if self.local is not None:
-            return self.local.reports.start(self.local.control.running)
+            return self.local.reports.starts()
         if self.started_at or self.handle is None or not self.handle.running():
-            return None
+            return []
         self.started_at = time.time()
-        return Started(self.jobs[0].attempt, worker)
+        first = self.jobs[: self.program.concurrency]
+        return [Started(job.attempt, worker) for job in first if job.attempt in self.pending]
 
     def drop(self, attempts: Collection[int]) -> None:
         """Leave out these attempts, and those that are no longer pending, when the call is sent."""

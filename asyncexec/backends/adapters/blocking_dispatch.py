@@ -120,6 +120,11 @@ class Dispatcher:
         self._report_start(call)
         hit = call.pending.intersection(attempts)
         kills = self._capabilities.kills
+        at_once = call.program.concurrency > 1
+        if at_once and call.local is None and not call.pending <= set(attempts):
+            # The worker cannot be reached, and the others go on: these are given up.
+            self._settle(call, call.ran(hit, Status.CANCELLED, self._worker))
+            return
         if (kills or call.pending <= set(attempts)) and handle.cancel():
             # What could be cancelled without a kill never ran; a kill may have come anywhere in the batch.
             never_ran = [Outcome(attempt, Status.CANCELLED) for attempt in hit]
@@ -310,9 +315,7 @@ class Dispatcher:
                 self._report_start(call)
 
     def _report_start(self, call: BlockingCall) -> None:
-        started = call.new_start(self._worker)
-        if started is not None:
-            self._report([started], 0)
+        self._report(call.new_starts(self._worker), 0)
 
     def _check_stuck(self) -> None:
         """Break the system when abandoned calls have held every worker for too long, rather than wait for ever."""

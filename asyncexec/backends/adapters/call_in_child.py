@@ -53,7 +53,8 @@ def run_in_child(call: RemoteBatch) -> bytes:
     left = [job.attempt for job in call.jobs if job.attempt not in ended]
     if left:
         since = max([began, *(o.started_at + o.seconds for o in outcomes)])
-        outcomes += _lost(left, child, since=since, code=os.waitstatus_to_exitcode(status))
+        code = os.waitstatus_to_exitcode(status)
+        outcomes += _lost(left, child, since=since, code=code, at_once=call.concurrency)
     return encode_reports([*notes, *outcomes])
 
 
@@ -98,11 +99,17 @@ def _report(call: RemoteBatch, writer: int) -> None:
         pipe.write(NEEDS_PROGRAM)
 
 
-def _lost(attempts: list[int], child: int, *, since: float, code: int) -> list[Outcome]:
-    """Return outcomes of the attempts that had none when the child ended: the first of them was running."""
+def _lost(
+    attempts: list[int], child: int, *, since: float, code: int, at_once: int
+) -> list[Outcome]:
+    """Return outcomes of the attempts that had none when the child ended: the first of them were running."""
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
     info = describe(BackendError(f"the worker process that ran the task {how}"))
     worker = f"{os.uname().nodename}:{child}"
     seconds = max(time.time() - since, 0.0)
-    first = Outcome(attempts[0], Status.LOST, worker, since, seconds, error=info)
-    return [first, *(Outcome(attempt, Status.LOST, error=info) for attempt in attempts[1:])]
+    return [
+        Outcome(attempt, Status.LOST, worker, since, seconds, error=info)
+        if position < at_once
+        else Outcome(attempt, Status.LOST, error=info)
+        for position, attempt in enumerate(attempts)
+    ]

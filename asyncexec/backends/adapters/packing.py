@@ -58,4 +58,5 @@ class Packer:
                 info = describe(error, keep=True)
                 failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=info))
         sent = None if known and len(blob) > SMALL_PROGRAM_BYTES else blob
-        return RemoteBatch(key, sent, packed), failed
+        call = RemoteBatch(key, sent, packed, concurrency=program.concurrency)
+        return call, failed

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Sequence
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import AttemptSpec, Batch, Note, StageProgram
 from asyncexec.errors import BackendError, SerializationError

@@ -75,6 +75,8 @@ class _AnswerCollector:
             sys.stdout.flush()
 
     def ended(self, outcome: Outcome) -> None:
+        if outcome.status is Status.CANCELLED:
+            return  # Stopped here, for want of time or room: it has no outcome, and is run by another call.
         encoded = encode_outcomes([outcome])
         if self._size_limited and self._bytes + len(encoded) > LARGEST_BYTES:
             if not self.outcomes:

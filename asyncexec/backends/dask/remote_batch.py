@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.contract import Batch, Started
 from asyncexec.backends.dask.connection import ClusterConnection, Mailbox, WorkerGoneError
 from asyncexec.backends.dask.worker_side import (
@@ -153,6 +153,26 @@ class DaskBatch:
             self._stop_requests.add(scope)
             self._connection.tasks.start_soon(self._request_stop, self._payload, attempts, scope)
         return NOTHING_STOPPED
+
+    def stop_running(self, attempts: frozenset[int]) -> StopResult:
+        """Stop attempts among others by a request to the worker, which goes on with the others."""
+        if self._payload is None:
+            return StopResult(sorted(attempts), [])
+        scope = anyio.CancelScope()
+        self._stop_requests.add(scope)
+        self._connection.tasks.start_soon(
+            self._request_stop_running, self._payload, attempts, scope
+        )
+        return NOTHING_STOPPED
+
+    async def _request_stop_running(
+        self, payload: BatchPayload, attempts: frozenset[int], scope: anyio.CancelScope
+    ) -> None:
+        with scope, anyio.move_on_after(STOP_ANSWER_SECONDS):
+            await self._stop_on_worker(payload, attempts)
+        self._stop_requests.discard(scope)
+        self._stop_answered.set()
+        self._stop_answered = anyio.Event()
 
     async def _request_stop(
         self, payload: BatchPayload, attempts: frozenset[int], scope: anyio.CancelScope

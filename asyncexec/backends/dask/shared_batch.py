@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.contract import AttemptSpec, Batch, Note
 from asyncexec.backends.dask.connection import ClusterConnection, WorkerGoneError
 from asyncexec.backends.dask.workers import DaskWorker
@@ -62,8 +62,13 @@ class SharedBatch:
         self._collect()
         return self._run.batch.control.stop(attempts)
 
+    def stop_running(self, attempts: frozenset[int]) -> StopResult:
+        """Stop attempts among others: their outcomes follow."""
+        return self.stop(attempts)
+
     def _thread_run(self, jobs: Sequence[AttemptSpec]) -> _ThreadRun:
-        batch = LocalBatch(self._batch.program.runnable, jobs)
+        program = self._batch.program
+        batch = LocalBatch(program.runnable, jobs, concurrency=program.concurrency)
         return _ThreadRun(batch, self._worker.name, self._wake)
 
     async def _once(self, wanted: dict[str, float]) -> None:
@@ -100,10 +105,11 @@ class SharedBatch:
         run = self._run
         run.woken = False  # first, so that whatever comes from now on wakes again
         over = run.over
-        outcomes, start = run.batch.reports.collect()
-        self._context.noted(*run.batch.reports.notes())
+        reports = run.batch.reports
+        outcomes = reports.outcomes()
+        self._context.noted(*reports.notes())
         self._context.ended(*outcomes)
-        if start is not None:
+        for start in reports.starts():
             self._context.started(*start)
         if over:
             self._over.set()
@@ -133,6 +139,7 @@ class _ThreadRun:
         self._ended.wait()
 
     def started(self, attempt: int) -> None:
+        self.batch.reports.started(attempt)
         self._report()
 
     def ended(self, outcome: Outcome) -> None:

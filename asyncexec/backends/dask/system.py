@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.dask.background import BackgroundTasks

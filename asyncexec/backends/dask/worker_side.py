@@ -17,9 +17,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from asyncexec.events.outcome import Outcome
-from asyncexec.worker.control import NOTHING_STOPPED, BatchControl, StopResult
+from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.memory import MemoryMeter
 from asyncexec.worker.remote_batch import RemoteBatch
+from asyncexec.worker.streaming import Control
 
 GATHER_SECONDS = 0.02
 EVENT_BYTES = 16_384
@@ -71,7 +72,7 @@ def follow_batch(payload: BatchPayload) -> list[bytes]:
     return []
 
 
-def _frames(call: RemoteBatch, control: BatchControl, cell: _StartsCell) -> Iterator[bytes]:
+def _frames(call: RemoteBatch, control: Control, cell: _StartsCell) -> Iterator[bytes]:
     try:
         yield from call.frames(
             control,
@@ -112,12 +113,12 @@ class _Batches:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[str, BatchControl] = {}
+        self._running: dict[str, Control] = {}
         self._frames: dict[str, Iterator[bytes]] = {}
         self._stopped_early: OrderedDict[str, set[int]] = OrderedDict()
         self._ended: OrderedDict[str, None] = OrderedDict()
 
-    def begin(self, name: str, control: BatchControl, frames: Iterator[bytes]) -> None:
+    def begin(self, name: str, control: Control, frames: Iterator[bytes]) -> None:
         with self._lock:
             self._running[name] = control
             self._frames[name] = frames

@@ -12,7 +12,7 @@ from typing import Any
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.service_calls import BusyError, ServiceCaller, TooLargeError
 from asyncexec.backends.adapters.system_thread import SystemThread

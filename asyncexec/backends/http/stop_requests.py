@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.http.messages import CallHeader, StopRequest
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 
@@ -56,6 +56,10 @@ class StopRequests:
         else:
             self._context.drop_or_interrupt(attempts)
         return NOTHING_STOPPED
+
+    def stop_running(self, attempts: frozenset[int]) -> StopResult:
+        """Request to stop attempts among others, of which the outcomes follow."""
+        return self.stop(attempts)
 
     async def _change(self) -> None:
         if self._changed.is_set():

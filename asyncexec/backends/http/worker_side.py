@@ -36,8 +36,9 @@ from asyncexec.backends.http.messages import (
     encode_stopped,
 )
 from asyncexec.backends.http.signing import HEADER, SECRET_VARIABLE, is_signed
-from asyncexec.worker.control import BatchControl, StopResult
+from asyncexec.worker.control import StopResult
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch
+from asyncexec.worker.streaming import Control
 
 if TYPE_CHECKING:
     from flask import Request, Response
@@ -128,7 +129,7 @@ def _json_answer(status: int, content: dict[str, Any]) -> Answer:
 
 
 # The controls of the batches that run in this process, by the names in their headers.
-_running: dict[str, BatchControl] = {}
+_running: dict[str, Control] = {}
 
 
 def _stop_attempts(body: bytes) -> StopResult | None:
@@ -165,7 +166,7 @@ def _frames(call: RemoteBatch) -> Iterator[bytes]:
 
 
 def _work(
-    call: RemoteBatch, worker: str, control: BatchControl, frames: queue.SimpleQueue[Frame | None]
+    call: RemoteBatch, worker: str, control: Control, frames: queue.SimpleQueue[Frame | None]
 ) -> None:
     try:
         for content in call.frames(control, worker=worker):

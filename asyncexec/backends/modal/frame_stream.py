@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 
 
 class FrameStream:

@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import Batch, Capabilities, StageProgram
 from asyncexec.backends.modal.call_errors import CallErrorAction, action_for, advice

@@ -48,6 +48,7 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
         measures_memory=True,
         batch_limit=MOST_JOBS,
         loss_seconds=0.1,
+        shares_slots=True,
     )
 
     @takes_options(ProcessesOptions)

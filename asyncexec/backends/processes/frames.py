@@ -48,6 +48,12 @@ class FrameKind(IntEnum):
     """From a worker: outcomes of attempts."""
     NOTES = 5
     """From a worker: a note, as JSON."""
+    CONCURRENT = 6
+    """To a worker: attempts to run at once."""
+    STOP = 7
+    """To a worker: stop some of them."""
+    REPORTS = 8
+    """From a worker: starts and outcomes of some of them."""
 
 
 class Row(NamedTuple):

@@ -58,4 +58,6 @@ class ProcessesOptions:
 
     def allowed_bytes(self, program: StageProgram) -> int | None:
         """Return what a worker may hold while it runs a program; None where there is no limit."""
-        return program.memory_bytes if self.memory_limit == ALLOWED else self.limit_bytes
+        if self.memory_limit != ALLOWED or program.memory_bytes is None:
+            return self.limit_bytes
+        return program.memory_bytes * program.concurrency

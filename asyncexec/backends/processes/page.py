@@ -24,12 +24,14 @@ from typing import NamedTuple
 from asyncexec.backends.processes.frames import ROW
 
 MOST_JOBS = 512
+MOST_LANES = 4096
 PAYLOAD_BYTES = 64 * 1024
 
 _CELLS_AT, _TIMES_AT, _FORBIDDEN_AT = 0, 16, 64
 _ROWS_AT = _FORBIDDEN_AT + 2 * MOST_JOBS
 _PAYLOAD_AT = _ROWS_AT + ROW.size * MOST_JOBS
-_PAGE_BYTES = _PAYLOAD_AT + PAYLOAD_BYTES
+_LANES_AT = _PAYLOAD_AT + PAYLOAD_BYTES
+_PAGE_BYTES = _LANES_AT + 8 * MOST_LANES
 
 _RUN, _LEFT = 0, 1
 _STARTED_AT, _SINCE = 0, 1
@@ -74,8 +76,10 @@ class Page:
             for n in range(2)
         )
         self.table = self._whole[_ROWS_AT:_PAYLOAD_AT]
-        self.payload = self._whole[_PAYLOAD_AT:]
+        self.payload = self._whole[_PAYLOAD_AT:_LANES_AT]
         """``table`` and ``payload``: where outcomes are left: their rows, and the bytes of their values and errors."""
+        self.lanes = self._whole[_LANES_AT:].cast("q")
+        """The attempts that run at once, in any order; 0 where there is none."""
 
     @staticmethod
     def create() -> int:
@@ -92,7 +96,7 @@ class Page:
         """Unmap the page."""
         self._cells.release()
         self._times.release()
-        for view in (*self._forbidden, self.table, self.payload, self._whole):
+        for view in (*self._forbidden, self.table, self.payload, self.lanes, self._whole):
             view.release()
         self._map.close()
 

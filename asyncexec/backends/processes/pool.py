@@ -81,7 +81,7 @@ class ProcessPool:
             if timer is not None:
                 timer.cancel()
         for worker in self._workers:
-            if at_once or worker.assignments or not worker.is_ready:
+            if at_once or worker.is_busy or not worker.is_ready:
                 worker.kill(_LEAVING)
             else:
                 worker.shut_down()
@@ -142,7 +142,7 @@ class ProcessPool:
                 held.setdefault(assignment, set()).add(attempt)
         waited = False
         for assignment, cancelled in held.items():
-            worker = next((w for w in self._workers if assignment in w.assignments), None)
+            worker = next((w for w in self._workers if w.holds(assignment, cancelled)), None)
             if worker is None:
                 self._drop_queued(assignment, cancelled)
             else:
@@ -208,7 +208,7 @@ class ProcessPool:
             elif assignment.jobs:
                 passed.append(assignment)  # Later ones may go to the workers that it must avoid.
         self._queue.extendleft(reversed(passed))
-        if self._tick is None and not self._closing and any(w.assignments for w in self._workers):
+        if self._tick is None and not self._closing and any(w.is_busy for w in self._workers):
             self._tick = self._loop.call_later(TICK_SECONDS, self._on_tick)
 
     def _assign(self, worker: ProcessWorker, assignment: Assignment) -> None:
@@ -223,15 +223,24 @@ class ProcessPool:
     def _worker_for(self, assignment: Assignment) -> ProcessWorker | None:
         """Return the worker for an assignment; None if it has to wait."""
         jobs = len(assignment.jobs)
-        busy = sum(bool(w.assignments) for w in self._workers)
+        busy = sum(w.is_busy for w in self._workers)
         free: list[ProcessWorker] = []
         for worker in list(self._workers):
-            if not worker.has_room() or (busy >= self._size and not worker.assignments):
+            if not worker.has_room(assignment.program) or (
+                busy >= self._size and not worker.is_busy
+            ):
                 continue
             if self._most_jobs is not None and worker.assigned_jobs + jobs > self._most_jobs:
                 self._retire(worker)
             elif worker not in self._avoided:
                 free.append(worker)
+        if assignment.program.concurrency > 1:
+            apart = assignment.apart_from
+            return min(
+                free,
+                key=lambda w: (w.name in apart, len(w.concurrent), not w.is_ready),
+                default=None,
+            )
         return least_busy(free, self._accepting(), apart_from=assignment.apart_from)
 
     def _accepting(self) -> Iterator[ProcessWorker]:
@@ -248,7 +257,7 @@ class ProcessPool:
     def free(self, worker: ProcessWorker) -> None:
         """Assign more to a worker, if there is more."""
         self._failed_starts = 0
-        if worker.leaving and not worker.assignments:
+        if worker.leaving and not worker.is_busy:
             worker.shut_down()
         self._dispatch()
 
@@ -273,7 +282,7 @@ class ProcessPool:
     def _retire(self, worker: ProcessWorker) -> None:
         """Assign nothing more to a worker, and shut it down when it has finished."""
         worker.leaving = True
-        if not worker.assignments:
+        if not worker.is_busy:
             worker.shut_down()
         self._refill()
 
@@ -333,7 +342,7 @@ class ProcessPool:
         """Revoke a batch that waits behind a long attempt, if another worker is idle."""
         if self._queue:
             return
-        idle = sum(w.is_ready and not w.assignments for w in self._accepting())
+        idle = sum(w.is_ready and not w.is_busy for w in self._accepting())
         for worker in self._workers:
             if not idle:
                 return

@@ -13,12 +13,14 @@ from typing import Protocol
 from asyncexec.backends.contract import AttemptSpec, Note, Report, StageProgram, Started
 from asyncexec.backends.processes.assignment import Assignment, Released, WorkerExit
 from asyncexec.backends.processes.channel import Channel
+from asyncexec.backends.processes.concurrent_work import ConcurrentWork
 from asyncexec.backends.processes.frames import PREFIX, ROW, Bytes, FrameKind, Row, head, rows
 from asyncexec.backends.processes.inputs import PackedInputs
 from asyncexec.backends.processes.launch import Exit, Launched, describe_exit
 from asyncexec.backends.processes.page import PageSnapshot
 from asyncexec.errors import WorkerLostError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.worker.codec import decode_reports
 
 # An attempt that has run for this long is reported as started, and the outcomes on the page are fetched.
 REPORT_START_SECONDS = 0.01
@@ -35,6 +37,7 @@ SHUT_DOWN_SECONDS = 5.0
 # A worker that ends within this time, without having started any work, has failed to start.
 EARLY_EXIT_SECONDS = 5.0
 
+_UNSTOPPABLE = "was killed because a task that ran in it ignored being cancelled"
 LOST = "asyncexec.errors.WorkerLostError"
 _LOST_BASES = tuple(f"{b.__module__}.{b.__qualname__}" for b in WorkerLostError.__mro__[1:-1])
 
@@ -76,6 +79,8 @@ class ProcessWorker:
         self.name = f"process-{launched.process.pid}"
         self.assignments: deque[Assignment] = deque()
         """Its assignments: the one it runs, and one more."""
+        self.concurrent = ConcurrentWork()
+        """Attempts that run in it at once; it has either these or assignments."""
         self.assigned_jobs = 0
         """The number of attempts assigned to it in its life."""
         self.is_ready = False
@@ -97,39 +102,59 @@ class ProcessWorker:
         self._shut_down_sent = self._killed = False
         self._why = ""
 
-    def has_room(self) -> bool:
-        """Return whether it takes another assignment."""
-        return not self.leaving and len(self.assignments) < MOST_ASSIGNMENTS
+    @property
+    def is_busy(self) -> bool:
+        """True while it has work."""
+        return bool(self.assignments or self.concurrent)
+
+    def has_room(self, program: StageProgram) -> bool:
+        """Return whether it takes another assignment of ``program``.
+
+        While attempts run at once, it receives requests to stop some of them, and so runs none in its main thread.
+        """
+        if self.leaving:
+            return False
+        if program.concurrency == 1:
+            return not self.concurrent and len(self.assignments) < MOST_ASSIGNMENTS
+        most = MOST_ASSIGNMENTS * program.concurrency
+        return not self.assignments and len(self.concurrent) < most
+
+    def holds(self, assignment: Assignment, attempts: Collection[int]) -> bool:
+        """Return whether it has these attempts of an assignment."""
+        return assignment in self.assignments or self.concurrent.holds(attempts)
 
     def assign(
         self, assignment: Assignment, packed: PackedInputs, allowed_bytes: int | None
     ) -> None:
         """Send an assignment, whose attempts are those packed."""
         program = assignment.program
+        self.assigned_jobs += len(assignment.jobs)
+        if program.concurrency > 1:
+            self._assign_at_once(assignment, packed, allowed_bytes)
+            return
         self._numbers += 1
         assignment.number = self._numbers
         self._page.allow(assignment.number)
         self.assignments.append(assignment)
-        self.assigned_jobs += len(assignment.jobs)
-        if program.key in self._held:
-            self._held.move_to_end(program.key)
-        else:
-            self._send_program(program)
+        self._hold_program(program)
         header = (
             assignment.number,
             program.key,
             allowed_bytes,
-            [job.attempt for job in assignment.jobs],
-            [job.task for job in assignment.jobs],
-            {at: job.number for at, job in enumerate(assignment.jobs) if job.number > 1},
-            packed.ends,
-            packed.out_of_band_ends,
+            *_described(assignment, packed),
         )
         pieces: list[Bytes] = [packed.pickles, *packed.out_of_band] if packed.ends else []
         self._send(FrameKind.BATCH, header, *pieces)
 
     def drop(self, assignment: Assignment, attempts: Collection[int]) -> None:
-        """Forbid the start of these attempts; :meth:`check` finds out a little later whether they have started."""
+        """Forbid the start of these attempts; :meth:`check` finds out a little later whether they have started.
+
+        Attempts that run at once are stopped by a request; the worker is killed if that does not help.
+        """
+        if assignment.program.concurrency > 1:
+            if stopped := self.concurrent.stop(attempts, time.monotonic()):
+                self._send(FrameKind.STOP, tuple(stopped))
+            return
         self._forbade_at = time.monotonic()
         forbidden = self._page.forbidden(assignment.number)
         for position in assignment.drop(attempts):
@@ -158,7 +183,11 @@ class ProcessWorker:
 
     def check(self, now: float) -> None:
         """Read the page, and report what the worker cannot report itself; ``now`` is monotonic."""
-        if not self.assignments or self._killed:
+        if self._killed:
+            return
+        if self.concurrent.is_overdue(now):
+            self.kill(_UNSTOPPABLE)
+        if not self.assignments:
             return
         snapshot = self._page.snapshot()
         current = self.assignments[0]
@@ -201,6 +230,23 @@ class ProcessWorker:
         assignment.revoked = True
         self._page.forbid(assignment.number)
 
+    def _assign_at_once(
+        self, assignment: Assignment, packed: PackedInputs, allowed_bytes: int | None
+    ) -> None:
+        program = assignment.program
+        self.concurrent.add(assignment)
+        self._hold_program(program)
+        header = (program.key, program.concurrency, allowed_bytes, *_described(assignment, packed))
+        pieces: list[Bytes] = [packed.pickles, *packed.out_of_band] if packed.ends else []
+        self._send(FrameKind.CONCURRENT, header, *pieces)
+
+    def _hold_program(self, program: StageProgram) -> None:
+        """Send a program, unless the worker has it."""
+        if program.key in self._held:
+            self._held.move_to_end(program.key)
+        else:
+            self._send_program(program)
+
     def _send_program(self, program: StageProgram) -> None:
         dropped = [
             self._held.popitem(last=False)[0]
@@ -222,6 +268,9 @@ class ProcessWorker:
         if kind == FrameKind.NOTES:
             self._owner.report([Note(*json.loads(bytes(header)))], 0)
             return
+        if kind == FrameKind.REPORTS:
+            self._take_reports(decode_reports(bytes(body)))
+            return
         number, first = PREFIX.unpack_from(header)
         assignment = self.assignments[0]
         if number == assignment.number:
@@ -231,6 +280,15 @@ class ProcessWorker:
         self._release(assignment, assignment.take(first, found, self.name))
         if assignment.complete:
             self.assignments.popleft()
+            self._owner.free(self)
+
+    def _take_reports(self, reports: Iterable[Report]) -> None:
+        said, outcomes, goes_on = self.concurrent.take(reports)
+        self._owner.report(said, 0)
+        self._owner.report(outcomes, len(outcomes))
+        if goes_on:
+            self.kill(_UNSTOPPABLE)
+        elif outcomes:
             self._owner.free(self)
 
     def _release(self, assignment: Assignment, released: Released) -> None:
@@ -299,3 +357,18 @@ class ProcessWorker:
                 self._owner.discard([assignment.jobs[running].attempt])
             self._release(assignment, assignment.end(exit_kind, running, lost, error))
         self.assignments.clear()
+        at_once = frozenset(self._page.lanes) - {0}
+        self._owner.discard(at_once)
+        for assignment, released in self.concurrent.end(exit_kind, at_once, self.name, error):
+            self._release(assignment, released)
+
+
+def _described(assignment: Assignment, packed: PackedInputs) -> tuple[object, ...]:
+    """Return the attempts of an assignment, as a worker is sent them, with the places of their inputs."""
+    return (
+        [job.attempt for job in assignment.jobs],
+        [job.task for job in assignment.jobs],
+        {position: job.number for position, job in enumerate(assignment.jobs) if job.number > 1},
+        packed.ends,
+        packed.out_of_band_ends,
+    )

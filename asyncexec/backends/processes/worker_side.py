@@ -16,7 +16,7 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,8 @@ from asyncexec.worker.records import AttemptSpec
 from asyncexec.worker.runner import BatchRunner
 
 if TYPE_CHECKING:
-    from asyncexec.worker.programs import LoadedProgram
+    from asyncexec.backends.processes.concurrent_side import ConcurrentSide
+    from asyncexec.worker.programs import LoadedProgram, ProgramSource
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
@@ -55,6 +56,10 @@ def main() -> None:
             child.serve()
         except (BrokenPipeError, ConnectionResetError):
             return  # The driver has gone.
+        finally:
+            if (event_loop := sys.modules.get("asyncexec.worker.event_loop")) is not None:
+                for thread in event_loop.EVENT_LOOP.end():
+                    thread.join()
 
 
 def _set_up_process(parent: int) -> None:
@@ -110,6 +115,8 @@ class _Worker:
         self._limit = MemoryLimit(self._meter)
         self._out = OutcomeWriter(connection, page)
         self._page = page
+        self._name = f"process-{os.getpid()}"
+        self._concurrent: ConcurrentSide | None = None
 
     def serve(self) -> None:
         self._out.send(FrameKind.READY, json.dumps({"pid": os.getpid()}).encode())
@@ -120,8 +127,12 @@ class _Worker:
                 for old in dropped:
                     del self._programs[old]
                 self._programs[key] = _Program(bytes(body[0]))
-            else:
+            elif kind == FrameKind.BATCH:
                 self._run(header, body)
+            elif kind == FrameKind.CONCURRENT:
+                self._run_at_once(header, body)
+            elif self._concurrent is not None:
+                self._concurrent.stop(frozenset(header))
 
     def _frame(self) -> tuple[int, tuple[Any, ...], list[memoryview]] | None:
         """Return the next frame, with its body cut as its header says; None at the end of the connection."""
@@ -163,11 +174,39 @@ class _Worker:
             partial(self._load, self._programs[key], allowed_bytes),
             control=control,
             sink=self._out,
-            worker=f"process-{os.getpid()}",
+            worker=self._name,
             meter=self._meter,
             owns_process=True,
         ).run()
         self._out.flush()
+
+    def _run_at_once(self, header: tuple[Any, ...], body: list[memoryview]) -> None:
+        """Start a batch on the event loop, and return; its program and inputs are loaded here, as that blocks."""
+        from asyncexec.backends.processes.concurrent_side import ConcurrentSide
+
+        key, concurrency, allowed_bytes, attempts, tasks, again, ends, out_of_band_ends = header
+        self._last = key
+        inputs = InputReader(body[0], ends, out_of_band_ends, body[1:]) if ends else None
+        specs = [
+            AttemptSpec(
+                attempt,
+                task,
+                () if inputs is None else _loaded(_Inputs(inputs, position)),
+                again.get(position, 1),
+            )
+            for position, (attempt, task) in enumerate(zip(attempts, tasks, strict=True))
+        ]
+        source: ProgramSource
+        try:
+            loaded = self._load(self._programs[key], allowed_bytes)
+        except BaseException as error:  # noqa: BLE001 - it is why every attempt of the batch fails
+            source = partial(_raise, error)
+        else:
+            source = partial(_same, loaded)
+        if self._concurrent is None:
+            send = partial(self._out.send, FrameKind.REPORTS, header_bytes=0)
+            self._concurrent = ConcurrentSide(self._page, send, self._name)
+        self._concurrent.run(key, specs, source, concurrency)
 
     def _load(self, program: _Program, allowed_bytes: int | None) -> LoadedProgram:
         try:
@@ -235,6 +274,32 @@ class _Inputs:
             raise
         except BaseException as error:
             raise _cannot("an input cannot be unpickled", error, _LOADING) from error
+
+
+def _loaded(inputs: _Inputs) -> Iterable[Any]:
+    """Return the inputs, unpickled; if they cannot be, what raises why, when the attempt needs them."""
+    try:
+        return tuple(inputs)
+    except BaseException as error:  # noqa: BLE001 - it is why this attempt fails, and no other
+        return _Unreadable(error)
+
+
+class _Unreadable:
+    """Inputs that could not be unpickled."""
+
+    def __init__(self, why: BaseException) -> None:
+        self._why = why
+
+    def __iter__(self) -> Iterator[Any]:
+        raise self._why
+
+
+def _raise(error: BaseException) -> LoadedProgram:
+    raise error
+
+
+def _same(program: LoadedProgram) -> LoadedProgram:
+    return program
 
 
 def _receive(connection: socket.socket, count: int) -> memoryview | None:

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext, CallsBackend
+from asyncexec.backends.adapters.call_context import CallContext
+from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities

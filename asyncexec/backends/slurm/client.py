@@ -142,7 +142,7 @@ class SlurmClient:
         for job in new_jobs:
             job.channel.create()
         for job, call in assignments.items():
-            batch = JobPayload(RemoteBatch(call.key, None, call.jobs), self._program(call))
+            batch = JobPayload(call.with_jobs(call.jobs, None), self._program(call))
             job.channel.work.append(pickle.dumps(batch))
         if not new_jobs:
             return

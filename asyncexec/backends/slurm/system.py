@@ -9,7 +9,7 @@ from functools import partial
 
 import anyio
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Batch, Capabilities
@@ -53,7 +53,7 @@ class PendingBatch:
             self.wake()
             return NOTHING_STOPPED
         rest = [job for job in self.call.jobs if job.attempt not in attempts]
-        self.call = RemoteBatch(self.call.key, self.call.blob, rest)
+        self.call = self.call.with_jobs(rest, self.call.blob)
         if not rest:
             self.context.interrupt([])
         return StopResult(sorted(attempts), [])

@@ -135,6 +135,9 @@ class _ChannelControl:
 def _run_batch(payload: JobPayload, channel: JobChannel, meter: MemoryMeter) -> None:
     """Run the attempts one after another, and report each."""
     worker = worker_name()
+    if payload.call.concurrency > 1:
+        _run_at_once(payload, channel, worker)
+        return
     control = _ChannelControl(channel, worker)
     BatchRunner(
         payload.call.jobs,
@@ -145,6 +148,15 @@ def _run_batch(payload: JobPayload, channel: JobChannel, meter: MemoryMeter) -> 
         meter=meter,
     ).run()
     control.close()
+
+
+def _run_at_once(payload: JobPayload, channel: JobChannel, worker: str) -> None:
+    """Run the attempts on the event loop, and report their starts and ends."""
+    call = payload.call
+    blob = Path(payload.program).read_bytes()
+    for frame in call.with_jobs(call.jobs, blob).frames(worker=worker):
+        channel.answer.append(frame)
+    channel.answer.append(END)
 
 
 def _program(payload: JobPayload) -> LoadedProgram:

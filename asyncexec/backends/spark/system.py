@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Sequence
 import anyio
 import anyio.lowlevel
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.spark.links import WorkerLink
@@ -72,18 +72,21 @@ class SparkSystem:
         if pool is None:
             raise BackendError("executor 'spark' is not open")
         context.began_at = 0.0  # Nothing runs before there is a worker.
+        at_once = batch.program.concurrency
         link: WorkerLink | None = None
         try:
-            for job in batch.jobs:
+            for position in range(0, len(batch.jobs), at_once):
+                some = batch.jobs[position : position + at_once]
                 if link is not None and pool.is_avoided(link):
                     pool.release(link)
                     link = None
                 if link is None:
                     link = await pool.acquire(batch.apart_from)
                     context.began_at = context.began_at or time.time()
-                if context.started(job.attempt, link.worker):
-                    one = Batch(batch.program, [job])
-                    context.ended(*await link.caller.call(one, context, link.send))
+                # A worker says nothing while it runs a call: only these are known to run.
+                if jobs := [j for j in some if context.started(j.attempt, link.worker)]:
+                    call = Batch(batch.program, jobs)
+                    context.ended(*await link.caller.call(call, context, link.send))
         except BaseException:
             if link is not None:
                 with anyio.CancelScope(shield=True):

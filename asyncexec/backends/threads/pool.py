@@ -233,9 +233,9 @@ class ThreadPool:
         self._timer = None
         for batch in [w.batch for w in self._workers]:
             if batch is not None:
-                outcomes, start = batch.reports.collect()
+                outcomes = batch.reports.outcomes()
                 self._report(batch.reports.notes(), 0)
-                self._report(outcomes if start is None else [*outcomes, start], len(outcomes))
+                self._report([*outcomes, *batch.reports.starts()], len(outcomes))
         if self._batches:
             self._check_stuck()
             self._schedule_tick()

@@ -18,6 +18,7 @@ import pytest
 # Before they are imported, so that what fails in them is told in full.
 _PARTS = (
     "cancelling",
+    "coroutines",
     "demands",
     "keeping",
     "leaving",
@@ -33,6 +34,7 @@ _PARTS = (
 pytest.register_assert_rewrite(*[f"{__name__}.{part}" for part in _PARTS])
 
 from asyncexec.testing.conformance.cancelling import CancelRules  # noqa: E402 - see above
+from asyncexec.testing.conformance.coroutines import CoroutineRules  # noqa: E402
 from asyncexec.testing.conformance.demands import DemandRules  # noqa: E402
 from asyncexec.testing.conformance.keeping import KeepingRules  # noqa: E402
 from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
@@ -53,6 +55,7 @@ class BackendConformance(
     KeepingRules,
     StartRules,
     CancelRules,
+    CoroutineRules,
     EndRules,
     RunRules,
     SamenessRules,
@@ -70,6 +73,8 @@ class BackendConformance(
         Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
     owns_workers : bool
         Whether the workers are the backend's own, so that leaving it ends them.
+    runs_at_once : bool
+        Whether attempts of a program with ``concurrency`` run at once, rather than one after another all the same.
     many : int
         Tasks of the largest run.
     options : set of str

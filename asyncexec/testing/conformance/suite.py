@@ -30,6 +30,8 @@ class Suite:
         Whether workers see the files that a test makes. Without it, half of the rules cannot be checked.
     owns_workers : bool
         Whether the workers are the backend's own, so that leaving it ends them.
+    runs_at_once : bool
+        Whether attempts of a program with ``concurrency`` run at once, rather than one after another all the same.
     options : set of str
         Those of ``env_vars`` and ``resources`` that the constructor takes.
     """
@@ -37,6 +39,7 @@ class Suite:
     patience: ClassVar[float] = 20.0
     shares_files: ClassVar[bool] = True
     owns_workers: ClassVar[bool] = True
+    runs_at_once: ClassVar[bool] = True
     options: ClassVar[frozenset[str] | set[str]] = frozenset()
 
     pytestmark = pytest.mark.asyncio

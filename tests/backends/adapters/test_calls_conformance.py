@@ -6,6 +6,8 @@ from tests.backends.subprocess_pool import SubprocessPool
 
 
 class TestAsyncSubprocesses(Brief):
+    runs_at_once = False
+
     many = 1_000  # A message each.
 
     @pytest.fixture

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from asyncexec.backends.adapters.calls import CallContext
+from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.contract import AttemptSpec, Batch, StageProgram, Started
