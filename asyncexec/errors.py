@@ -37,6 +37,7 @@
     │   │   ├── TaskFailedError         its function raised
     │   │   ├── TaskTimeoutError
     │   │   ├── WorkerLostError         its worker died under it
+    │   │   ├── WorkerInitializerError  the initializer of its worker raised
     │   │   ├── PoisonTaskError         it killed two different workers
     │   │   └── TaskMemoryError         it ran out of memory
     │   ├── RetryBudgetError            too many retries in one plan
@@ -106,6 +107,7 @@ __all__ = [
     "ValueLostError",
     "WiringError",
     "WorkDirError",
+    "WorkerInitializerError",
     "WorkerLostError",
     "WorkflowFileError",
     "WorkflowInputError",
@@ -316,6 +318,10 @@ class TaskFailedError(TaskError):
 
 class TaskTimeoutError(TaskError):
     """A task ran longer than its timeout in every attempt."""
+
+
+class WorkerInitializerError(TaskError):
+    """The initializer of a worker raised; the run ends, since no task can run there as it is meant to."""
 
 
 class WorkerLostError(TaskError):

@@ -72,7 +72,6 @@ __all__ = [
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
     from asyncexec.plan.stage import Kernel, TaskIO
-    from asyncexec.worker.run_scope import LogSettings, OpensScope
     from asyncexec.worker.values import LargeValues, ValueStore
 
 
@@ -218,7 +217,11 @@ class StageProgram:
     @cached_property
     def runnable(self) -> LoadedProgram:
         """The program as a worker in this process takes it."""
-        return self._loaded(self.kernel, self.scope, self.context)
+        scope = self.scope
+        of_stage = StageScope(
+            scope.execution, self.plan, self.stage, scope, initializer=scope.initializer
+        )
+        return self._loaded(self.kernel, of_stage, self.context)
 
     @cached_property
     def blob(self) -> bytes:
@@ -236,19 +239,16 @@ class StageProgram:
         self.__dict__["blob"] = self._pickled(_Pickled(kernel))
 
     def _pickled(self, kernel: Any) -> bytes:
-        program = self._loaded(kernel, self.scope.packed, None, self.scope.logs)
-        return _dumps(program, plan=self.plan, stage=self.stage)
+        scope = self.scope
+        initializer = None if scope.initializer is None else scope.initializer.packed
+        of_stage = StageScope(
+            scope.execution, self.plan, self.stage, scope.packed, scope.logs, initializer
+        )
+        return _dumps(self._loaded(kernel, of_stage, None), plan=self.plan, stage=self.stage)
 
-    def _loaded(
-        self,
-        kernel: Any,
-        scope: OpensScope,
-        context: Context | None,
-        logs: LogSettings | None = None,
-    ) -> LoadedProgram:
-        stage_scope = StageScope(self.scope.execution, self.plan, self.stage, scope, logs)
+    def _loaded(self, kernel: Any, scope: StageScope, context: Context | None) -> LoadedProgram:
         called = kernel if self.around is None else self.around(kernel)
-        return LoadedProgram(called, self.io, self.shape, stage_scope, context, self.values)
+        return LoadedProgram(called, self.io, self.shape, scope, context, self.values)
 
 
 def pickle_kernel(kernel: Kernel, *, plan: str, stage: str) -> bytes:

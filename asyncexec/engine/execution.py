@@ -25,6 +25,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.dispatch import RUN_BITS, RunHandle
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run import Run
+from asyncexec.worker.initializer import WorkerInitializer
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
@@ -240,6 +241,7 @@ class Execution:
         return collected, handle
 
     def _prepare(self) -> Prepared:
+        asked = self._policies.initializer
         scope = scope_of(
             self.plan,
             self.name,
@@ -247,6 +249,9 @@ class Execution:
             executor=self._backend.capabilities.name,
             entries=self._scope_entries,
             logs=log_settings() if self._logs is not None else None,
+            initializer=None
+            if asked is None
+            else WorkerInitializer(asked, self._policies.initargs),
         )
         return prepare(
             self.plan,

@@ -6,7 +6,7 @@ number of attempts here does; plans that come from Cubed keep its meaning (:mod:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any
 
@@ -15,7 +15,7 @@ from asyncexec.config.checks import Count, Seconds, mapping, size_or_zero, whole
 from asyncexec.errors import OptionError
 from asyncexec.policies.retry import Retry
 from asyncexec.policies.timeout import Timeout
-from asyncexec.scheduler.run_policies import RunPolicies
+from asyncexec.scheduler.run_policies import RunPolicies, as_initargs, as_initializer
 from asyncexec.straggler.names import as_rule
 
 
@@ -26,6 +26,16 @@ def _attempts(value: object, where: str) -> int:
             f"at least 1, not {value!r}; 1 means no retries"
         )
     return whole_number(value, where)
+
+
+def _initializer(value: object, where: str) -> Callable[..., object]:
+    del where
+    return as_initializer(value)
+
+
+def _initargs(value: object, where: str) -> tuple[Any, ...]:
+    del where
+    return as_initargs(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,12 @@ class EveryExecutorOptions:
 
     batch_size: Count | None = None
     """the most tasks that may be with the executor at once"""
+
+    initializer: Annotated[Any, _initializer] | None = None
+    """a function that every worker calls once before its first task, or its dotted path"""
+
+    initargs: Annotated[Any, _initargs] | None = None
+    """the arguments of ``initializer``"""
 
     compute_arrays_in_parallel: bool | None = None
     """False: one stage at a time, each as a whole; True: chunk by chunk"""
@@ -103,4 +119,6 @@ def apply_options(policies: RunPolicies, options: Mapping[str, Any], executor: s
         changes["value_threshold"] = size_or_zero(asked.value_threshold, "value_threshold")
     if (parallel := asked.compute_arrays_in_parallel) is not None:
         changes |= {"barriers": not parallel, "one_stage_at_a_time": not parallel}
-    return replace(policies, **changes)
+    return replace(policies, **changes).override(
+        initializer=asked.initializer, initargs=asked.initargs
+    )

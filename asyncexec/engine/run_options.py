@@ -57,9 +57,17 @@ class SharedOptions(KeepingOptions, total=False):
     log_to_driver : bool
         Whether log records, warnings and printed lines of tasks in other processes reach this process's logging (they
         do, by default).
+    initializer : callable or str
+        A plain function that every worker calls once, before its first task: each process, or each thread where tasks
+        run in threads of this process. If it raises, the run ends with ``WorkerInitializerError``. A dotted path will
+        do (``"package.module:function"``).
+    initargs : iterable
+        Its arguments.
     """
 
     log_to_driver: bool | None
+    initializer: Callable[..., object] | str | None
+    initargs: Iterable[Any] | None
 
 
 class RunOptions(SharedOptions, total=False):

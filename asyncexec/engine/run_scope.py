@@ -12,6 +12,7 @@ from asyncexec.backends.contract import RunScope
 
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
+    from asyncexec.worker.initializer import WorkerInitializer
     from asyncexec.worker.run_scope import LogSettings
 
 type ScopeEntry = Callable[[Plan], Any]
@@ -63,6 +64,7 @@ def scope_of(
     executor: str,
     entries: Mapping[str, ScopeEntry],
     logs: LogSettings | None = None,
+    initializer: WorkerInitializer | None = None,
 ) -> RunScope:
     """Return the scope of a run of ``plan``; called in a thread, since entries may block."""
     context = dict(plan.context)
@@ -75,6 +77,7 @@ def scope_of(
         plan=plan.name,
         executor=executor,
         logs=logs,
+        initializer=initializer,
         extras={**context, **{name: make(plan) for name, make in entries.items()}},
         **known,
     )

@@ -23,6 +23,7 @@ from asyncexec.events.records import (
     StageSized,
     StageStarted,
     TaskFailed,
+    TaskProgressed,
     TaskSkipped,
     TaskSucceeded,
 )
@@ -47,6 +48,8 @@ class Tally:
         ``"running"``, ``"succeeded"``, ``"failed"`` or ``"cancelled"``.
     error : str
     circuit_openings : int
+    words : dict of str to str
+        By stage, the latest words of a task about its progress.
     started_at, ended_at : float
         Seconds since the epoch on the driver; ``ended_at`` is 0.0 while it runs.
     """
@@ -64,6 +67,7 @@ class Tally:
     status: str = "running"
     error: str = ""
     circuit_openings: int = 0
+    words: dict[str, str] = field(default_factory=dict[str, str])
     started_at: float = 0.0
     ended_at: float = 0.0
 
@@ -110,6 +114,10 @@ class Tally:
         match event:
             case RetryScheduled():
                 self.stages[event.attempt.stage].retries += 1
+            case TaskProgressed():
+                said = f" {event.words}" if event.words else ""
+                attempt = event.attempt
+                self.words[attempt.stage] = f"task {attempt.task}: {event.fraction:.0%}{said}"
             case BackupStarted():
                 self.stages[event.attempt.stage].backups += 1
             case AttemptAbandoned():

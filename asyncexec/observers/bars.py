@@ -32,7 +32,7 @@ class Bars:
         progress = self._open()
         for run in runs:
             stages = list(run.stages.values())
-            self._draw(progress, run.execution, "", _name(run.execution), stages)
+            self._draw(progress, run, "", _name(run.execution), stages)
             if len(stages) > 1:
                 self._draw_stages(progress, run, stages)
         for bar in progress.tasks:
@@ -65,13 +65,14 @@ class Bars:
         for stage in stages:
             known = self._ids.get((run.execution, stage.name))
             if stage.name in shown:
-                self._draw(progress, run.execution, stage.name, "  " + _name(stage.name), [stage])
+                self._draw(progress, run, stage.name, "  " + _name(stage.name), [stage])
             elif known is not None:
                 progress.update(known, visible=False)
 
     def _draw(
-        self, progress: Progress, execution: str, stage: str, name: str, figures: list[StageResult]
+        self, progress: Progress, run: Tally, stage: str, name: str, figures: list[StageResult]
     ) -> None:
+        execution = run.execution
         completed = sum(f.completed for f in figures)
         # Shown as "?" until all of it is known.
         total = None if any(f.late for f in figures) else sum(f.tasks for f in figures)
@@ -81,6 +82,9 @@ class Bars:
             bar = progress.add_task(name, total=total, completed=completed, rate="", incidents="")
             self._ids[execution, stage] = bar
         incidents = formatting.incidents(figures)
+        if len(figures) == 1 and not figures[0].ended_at:
+            words = _name(run.words.get(figures[0].name, ""))
+            incidents = ", ".join(filter(None, [incidents, words]))
         progress.update(bar, total=total, completed=completed, visible=True, incidents=incidents)
 
 

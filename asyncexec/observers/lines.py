@@ -64,7 +64,8 @@ def _line(run: Tally, per_second: float) -> str:
     if per_second > 0 and not run.late:
         parts.append(f"about {formatting.seconds((tasks - completed) / per_second)} left")
     parts += filter(None, [formatting.incidents(run.stages.values())])
-    running = [s.name for s in run.stages.values() if s.started_at and not s.ended_at]
+    names = [s.name for s in run.stages.values() if s.started_at and not s.ended_at]
+    running = [f"{name} ({run.words[name]})" if name in run.words else name for name in names]
     named = ", ".join(running[:_NAMED_STAGES]) + ("…" if len(running) > _NAMED_STAGES else "")
     return ", ".join(parts) + (f"; running: {named}" if running else "")
 

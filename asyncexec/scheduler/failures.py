@@ -12,6 +12,7 @@ from asyncexec.errors import (
     TaskFailedError,
     TaskMemoryError,
     TaskTimeoutError,
+    WorkerInitializerError,
     WorkerLostError,
 )
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
@@ -69,6 +70,7 @@ class FailDecision:
     error: TaskError
 
 
+_INITIALIZER_FAILED = f"{WorkerInitializerError.__module__}.{WorkerInitializerError.__qualname__}"
 _LOST_UNSTARTED = RetryDecision(
     counts_as_failure=False, failed=False, reason="the attempt was lost before it started"
 )
@@ -105,6 +107,8 @@ def decide_retry(
     """
     stage = attempt.lease.stage
     retry = stage.policies.retry
+    if is_initializer_failure(outcome):
+        return FailDecision(task_error(plan, attempt, outcome=outcome, kind=kind))
     if not retry.counts_as_failure(outcome) and _is_forgiven(record, tasks_left):
         return _LOST_UNSTARTED
     poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
@@ -127,6 +131,11 @@ def decide_retry(
                 info=outcome.error,
             )
     return FailDecision(task_error(plan, attempt, outcome=outcome, kind=kind, poisonous=poisonous))
+
+
+def is_initializer_failure(outcome: Outcome) -> bool:
+    """Return whether the worker's initializer raised, which no policy retries or keeps."""
+    return outcome.error is not None and outcome.error.type == _INITIALIZER_FAILED
 
 
 def _is_forgiven(record: TaskRecord, tasks_left: int) -> bool:
@@ -222,6 +231,8 @@ def _explain(
     if outcome.status is Status.TIMED_OUT:
         return _explain_timeout(stage, outcome, message)
     if outcome.status is Status.FAILED:
+        if info is not None and is_initializer_failure(outcome):
+            return info.message, WorkerInitializerError, ""
         return message or "failed", TaskFailedError, ""
     return f"its worker was lost ({message or 'no reason given'})", WorkerLostError, _LOSS_ADVICE
 

@@ -33,6 +33,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Note
+from asyncexec.errors import WorkerInitializerError
 from asyncexec.events.missing import failed, is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
@@ -514,7 +515,7 @@ class Run:
         stage, task = attempt.lease.stage, attempt.task
         if self.stopping:
             return
-        kept = stage.stage.on_failure == "keep"
+        kept = stage.stage.on_failure == "keep" and not isinstance(error, WorkerInitializerError)
         self.event_buffer.failed(attempt, error, now, kept=kept)
         if not kept:
             self.stop(error)

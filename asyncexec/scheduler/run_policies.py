@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import iscoroutinefunction
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Self
 
 from asyncexec.config.checks import duration, flag, size_or_zero
@@ -19,6 +21,30 @@ from asyncexec.worker.values import THRESHOLD_BYTES
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
+
+
+def as_initializer(value: Any) -> Callable[..., object]:
+    """Return the initializer of workers from a function or its dotted path (``"package.module:function"``)."""
+    function: Any = value
+    if isinstance(value, str):
+        try:
+            function = resolve_name(value)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise OptionError(f"initializer {value!r} cannot be imported: {error}") from error
+    if not callable(function) or iscoroutinefunction(function):
+        raise OptionError(
+            f"initializer must be a plain function, or the dotted path of one (package.module:function), not {value!r}"
+        )
+    found: Callable[..., object] = function
+    return found
+
+
+def as_initargs(value: Any) -> tuple[Any, ...]:
+    """Return the arguments of the initializer."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise OptionError(f"initargs must be a tuple of the initializer's arguments, not {value!r}")
+    return tuple(value)
+
 
 _POLICIES = ("retry", "timeout", "straggler")
 
@@ -44,6 +70,8 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     "cache_bytes": partial(parse_bytes, what="cache_bytes"),
     "cache_seconds": partial(duration, where="cache_seconds"),
     "log_to_driver": partial(flag, where="log_to_driver"),
+    "initializer": as_initializer,
+    "initargs": as_initargs,
 }
 """What makes a policy of a value as users write it."""
 
@@ -74,6 +102,8 @@ class RunPolicies:
         Whether the values in ``work_dir`` stay after a run that has succeeded.
     cache_dir, cache_bytes, cache_seconds
         The place of cached results, and what it is bounded by at the end of a run.
+    initializer, initargs
+        The function that every worker calls once, and its arguments.
     log_to_driver : bool
         Whether what tasks in other processes log and print is passed on to this process's logging.
     """
@@ -94,6 +124,8 @@ class RunPolicies:
     cache_bytes: int | None = None
     cache_seconds: float | None = None
     log_to_driver: bool = True
+    initializer: Callable[..., object] | None = None
+    initargs: tuple[Any, ...] = ()
 
     @classmethod
     def of(

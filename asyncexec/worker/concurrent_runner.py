@@ -18,7 +18,7 @@ from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.awaited_attempt import run_awaited
 from asyncexec.worker.event_loop import GRACE_SECONDS
-from asyncexec.worker.runner import batch_context, has_decimals, own_decimals
+from asyncexec.worker.runner import batch_context, has_decimals, own_decimals, ready_program
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
@@ -232,7 +232,7 @@ class ConcurrentRunner:
     def _loaded(self) -> LoadedProgram | ErrorInfo:
         if self._program is None:
             try:
-                self._program = self._source()
+                self._program = ready_program(self._source, self._worker)
             except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
                 self._program = describe(error, keep=self._keep_exception)
         return self._program

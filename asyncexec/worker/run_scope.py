@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import cloudpickle
 
 from asyncexec.errors import SerializationError
+
+if TYPE_CHECKING:
+    from asyncexec.worker.initializer import InitializesWorker, WorkerInitializer
 
 
 class LogSettings(NamedTuple):
@@ -52,6 +55,8 @@ class RunScope:
     config : mapping of str to object
     extras : mapping of str to object
         What front ends and the engine add for their own code on workers.
+    initializer : WorkerInitializer or None
+        Called by every worker before its first task.
     logs : LogSettings or None
         What tasks in other processes say that is passed on to the driver; None for nothing.
     """
@@ -66,6 +71,7 @@ class RunScope:
     input: Any = None
     config: Mapping[str, Any] = field(default_factory=dict[str, Any])
     extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    initializer: WorkerInitializer | None = None
     logs: LogSettings | None = None
 
     def open(self) -> RunScope:
@@ -82,7 +88,9 @@ class RunScope:
             If it cannot be pickled.
         """
         try:
-            return PackedScope(cloudpickle.dumps(self))
+            # What programs carry besides is left out.
+            alone = replace(self, initializer=None, logs=None)
+            return PackedScope(cloudpickle.dumps(alone))
         except Exception as error:
             raise SerializationError(
                 f"the context of plan {self.plan!r} (its input, config or what else was attached to it) cannot be "
@@ -124,3 +132,4 @@ class StageScope(NamedTuple):
     run: OpensScope
     logs: LogSettings | None = None
     """What the driver wants to know; None also in the driver's own process."""
+    initializer: InitializesWorker | None = None

@@ -106,7 +106,7 @@ class BatchRunner:
     def _prepare(self) -> Callable[[AttemptSpec], Outcome]:
         """Load the program, and return how to run an attempt of it; what loading raises is why each one fails."""
         try:
-            program = self._source()
+            program = ready_program(self._source, self._worker)
         except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
             return partial(_failed, describe(error, keep=self._keep_exception), self._worker)
         batch = batch_context(
@@ -132,6 +132,14 @@ class BatchRunner:
             batch=batch,
         )
         return partial(_with_own_decimals, run_one) if has_decimals(program.context) else run_one
+
+
+def ready_program(source: ProgramSource, worker: str) -> LoadedProgram:
+    """Return the program, when the worker has called the initializer that the run asks for."""
+    program = source()
+    if program.scope is not None and program.scope.initializer is not None:
+        program.scope.initializer.ensure(worker)
+    return program
 
 
 def batch_context(

@@ -27,6 +27,8 @@ from asyncexec.events.records import (
     StageSized,
     StageStarted,
     TaskFailed,
+    TaskLogged,
+    TaskProgressed,
     TaskSkipped,
     TaskSucceeded,
 )
@@ -50,6 +52,8 @@ EVENTS: list[AnyEvent] = [
     TaskFailed(ATTEMPT, "boom", 5.0),
     RetryScheduled(ATTEMPT, 0.1, "transient", 5.0),
     BackupStarted(ATTEMPT, 1.5, 5.0),
+    TaskProgressed(ATTEMPT, 0.4, "words", "worker", 5.0),
+    TaskLogged(ATTEMPT, 30, "library", "words", "worker", 5.0),
     CircuitOpened(failures=50, pause_seconds=1.0, **RUN),
     CircuitClosed(**RUN),
 ]

@@ -10,6 +10,8 @@ import pytest
 from rich.console import Console
 
 from asyncexec.errors import MissingExtraError, OptionError
+from asyncexec.events.records import TaskProgressed
+from asyncexec.events.tally import Tally
 from asyncexec.observers import Progress
 from asyncexec.observers.bars import Bars
 from asyncexec.observers.lines import Lines
@@ -70,6 +72,23 @@ def test_a_plan_of_one_stage_has_one_bar():
     progress.observe([scripted.started(stages=(("load", 4),)), scripted.stage_started()])
     progress.observe([scripted.end("cancelled")])
     assert "load" not in shown(console)
+
+
+def test_the_latest_words_of_a_task_are_shown_while_its_stage_runs():
+    said = TaskProgressed(scripted.attempt(2), 0.4, "epoch 4", "w", scripted.START)
+    console = terminal()
+    progress = Progress(console=console)
+    progress.observe([scripted.started(), scripted.stage_started(), said])
+    progress.observe([scripted.end("cancelled")])
+    assert re.search(r"  load .*task 2: 40% epoch 4", shown(console))
+    times = iter([0.0, 20.0])
+    lines = Lines(plain(), every_seconds=10.0, clock=lambda: next(times))
+    run = Tally.of(scripted.started())
+    for event in (scripted.stage_started(), said):
+        run.add(event)
+    lines.show([run])
+    lines.show([run])
+    assert shown(lines._console).endswith("running: load (task 2: 40% epoch 4)\n")
 
 
 def test_no_more_than_a_few_of_many_stages_are_shown():
@@ -226,8 +245,6 @@ def test_lines_name_no_more_than_three_stages():
     times = iter([0.0, 20.0])
     console = plain()
     lines = Lines(console, every_seconds=10.0, clock=lambda: next(times))
-    from asyncexec.events.tally import Tally
-
     run = Tally.of(scripted.started(stages=tuple((name, 1) for name in "abcde")))
     for name in "abcde":
         run.add(scripted.stage_started(name))

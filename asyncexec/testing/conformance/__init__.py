@@ -26,6 +26,7 @@ _PARTS = (
     "placement",
     "runs",
     "sameness",
+    "saying",
     "sharing",
     "starts",
     "suite",
@@ -42,6 +43,7 @@ from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
 from asyncexec.testing.conformance.placement import PlacementRules  # noqa: E402
 from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
 from asyncexec.testing.conformance.sameness import SamenessRules  # noqa: E402
+from asyncexec.testing.conformance.saying import SayingRules  # noqa: E402
 from asyncexec.testing.conformance.sharing import SharingRules  # noqa: E402
 from asyncexec.testing.conformance.starts import StartRules  # noqa: E402
 from asyncexec.testing.conformance.travel import TravelRules  # noqa: E402
@@ -59,6 +61,7 @@ class BackendConformance(
     EndRules,
     RunRules,
     SamenessRules,
+    SayingRules,
     SharingRules,
     DemandRules,
     PlacementRules,

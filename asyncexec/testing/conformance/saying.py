@@ -1,0 +1,130 @@
+"""Things that tasks know of their run, and say; the initializer of workers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from asyncexec.engine import Engine
+from asyncexec.errors import WorkerInitializerError
+from asyncexec.events.records import AnyEvent, AttemptEnded, TaskLogged, TaskProgressed
+from asyncexec.plan import Plan
+from asyncexec.plan.locality import Locality
+from asyncexec.testing.conformance.suite import Factory, Suite
+from asyncexec.worker.task_context import get_run_context
+
+
+class SayingRules(Suite):
+    """The run context, notes and the initializer are the same everywhere."""
+
+    async def test_a_task_knows_its_run(self, backend: Factory) -> None:
+        """Its run, stage and index, and what was attached to the plan."""
+        stages = Plan.map(_look, "ab", name="look").then(_look_again, name="again").stages
+        plan = Plan(stages, "looks", context={"input": {"city": "Utrecht"}, "namespace": "weather"})
+        async with Engine(executor=backend(), straggler=False) as engine:
+            execution = engine.start(plan)
+            result = await execution
+        identity = execution.run_identity
+        run = (identity.id, identity.name, "looks", {"city": "Utrecht"}, "weather")
+        assert result.value == [[("look", t, 1, run), ("again", t, 1, run)] for t in range(2)]
+
+    async def test_progress_is_reported_before_the_end_of_its_task(self, backend: Factory) -> None:
+        """In its order, and with the task."""
+        events: list[AnyEvent] = []
+        async with Engine(executor=backend(), straggler=False) as engine:
+            await engine.execute(Plan.map(_progress, range(3)), observers=[events.append])
+        for task in range(3):
+            mine = [
+                event
+                for event in events
+                if isinstance(event, TaskProgressed | AttemptEnded) and event.attempt.task == task
+            ]
+            told = [(e.fraction, e.words) for e in mine if isinstance(e, TaskProgressed)]
+            assert told == [(0.5, "half way"), (1.0, "")]
+            assert isinstance(mine[-1], AttemptEnded)
+
+    async def test_log_records_reach_the_driver(
+        self, backend: Factory, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Formatted on the worker, with plan, stage, task and worker."""
+        events: list[AnyEvent] = []
+        async with Engine(executor=backend(), straggler=False) as engine:
+            await engine.execute(Plan.map(_log, [7], name="logs"), observers=[events.append])
+            near = engine.backend.capabilities.locality is Locality.SAME_PROCESS
+        (record,) = [r for r in caplog.records if r.name == "asyncexec.tasks"]
+        task: Any = record
+        assert (task.plan, task.stage, task.task, task.attempt) == ("logs", "logs", 0, 1)
+        assert record.getMessage() == f"logs/logs[0] on {task.worker}: item 7 of <unlocked>"
+        assert sum(isinstance(event, TaskLogged) for event in events) == (0 if near else 1)
+
+    async def test_a_worker_is_initialized_before_its_first_task(
+        self, backend: Factory, files: Path
+    ) -> None:
+        """Once for all runs, in every process, or in every thread of this one."""
+        prepare = partial(_prepare, files / "calls")
+        async with Engine(executor=backend(), straggler=False, initializer=prepare) as engine:
+            for _ in range(2):
+                result = await engine.execute(Plan.map(partial(_called, files / "calls"), range(8)))
+                assert all(result.value)
+
+    async def test_an_initializer_that_fails_ends_the_run(self, backend: Factory) -> None:
+        """At once; and a run without it goes on there."""
+        async with Engine(executor=backend(), straggler=False) as engine:
+            with pytest.raises(WorkerInitializerError, match="no licence") as caught:
+                await engine.execute(Plan.map(abs, range(4)), initializer=_fail)
+            assert (caught.value.stage, caught.value.attempt) == ("abs", 1)
+            assert (await engine.execute(Plan.map(abs, [-1]))).value == [1]
+
+
+def _look(_item: str) -> list[Any]:
+    context = get_run_context()
+    run = (context.run_id, context.run_name, context.plan, context.input, context.namespace)
+    return [(context.stage, context.task, context.attempt, run)]
+
+
+def _look_again(before: list[Any]) -> list[Any]:
+    return [*before, *_look("")]
+
+
+def _progress(_item: int) -> None:
+    context = get_run_context()
+    context.progress(0.5, "half way")
+    context.progress(1.0)
+
+
+class _Unpicklable:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+    def __str__(self) -> str:
+        return "<unlocked>"
+
+
+def _log(item: int) -> None:
+    logger = get_run_context().logger
+    logger.warning("item %d of %s", item, _Unpicklable())
+    logger.debug("not wanted")
+    assert isinstance(logger, logging.LoggerAdapter)
+
+
+def _here() -> str:
+    return f"{os.uname().nodename} {os.getpid()}"
+
+
+def _prepare(calls: Path) -> None:
+    with calls.open("a") as file:
+        file.write(f"{_here()}\n")
+
+
+def _called(calls: Path, _item: int) -> bool:
+    return _here() in calls.read_text().splitlines()
+
+
+def _fail() -> None:
+    raise ValueError("no licence")
