@@ -19,6 +19,7 @@ from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.engine.started import plan_started
 from asyncexec.engine.worker_logs import WorkerLogs, log_settings
+from asyncexec.errors import ValueLostError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.locality import Locality
@@ -233,12 +234,25 @@ class Execution:
         prepared = await to_thread.run_sync(self._prepare)
         try:
             handle = await self._drive(driver, prepared.state)
-            collected = await to_thread.run_sync(prepared.collect)
+            collected = await self._collect(driver, prepared, handle)
         finally:
             if not prepared.closed:
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(lambda: prepared.close(succeeded=False))
         return collected, handle
+
+    async def _collect(
+        self, driver: Driver, prepared: Prepared, handle: RunHandle
+    ) -> tuple[Any, StageValues]:
+        """Return what the run returns; values that turn out to be lost are computed again first."""
+        while True:
+            try:
+                return await to_thread.run_sync(prepared.collect)
+            except ValueLostError as error:
+                if not handle.run.recovery.reopen(error):
+                    raise
+            driver.reopen(handle)
+            await self._finish(driver, handle)
 
     def _prepare(self) -> Prepared:
         asked = self._policies.initializer
@@ -281,6 +295,12 @@ class Execution:
         if self._cancelled:
             raise _StoppedError
         driver.add(handle)
+        await self._finish(driver, handle)
+        return handle
+
+    async def _finish(self, driver: Driver, handle: RunHandle) -> None:
+        """Wait for the end of the run; raise if it did not succeed."""
+        run = handle.run
         try:
             await handle.finished.wait()
         except BaseException:
@@ -290,9 +310,8 @@ class Execution:
             raise
         if run.error is not None:
             raise run.error
-        if run.left or run.late.unresolved:
+        if run.incomplete:
             raise _StoppedError
-        return handle
 
     def _send(self, event: AnyEvent) -> None:
         if self._fanout:

@@ -44,13 +44,15 @@ class Prepared:
         self._held: list[Any] = []
 
     def collect(self) -> tuple[Any, StageValues]:
-        """Return the value of the run, which has succeeded, and those of its stages; close the workspace."""
-        succeeded = False
-        try:
-            value = self._value()
-            succeeded = True
-        finally:
-            self.close(succeeded=succeeded)
+        """Return the value of the run, which has succeeded, and those of its stages; then close the workspace.
+
+        Raises
+        ------
+        ValueLostError
+            If a value is gone; the workspace is still open, so that the value can be computed again.
+        """
+        value = self._value()
+        self.close(succeeded=True)
         return value
 
     def close(self, *, succeeded: bool) -> None:

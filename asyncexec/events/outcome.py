@@ -129,6 +129,13 @@ class CachedResult(NamedTuple):
     value: Any
 
 
+class ItemOf(NamedTuple):
+    """An item of a value as one input; the value is a sequence, and may be ``Encoded`` or a ``ValueHandle``."""
+
+    value: Any
+    position: int
+
+
 class Many(NamedTuple):
     """The values of several tasks as one input; any of them may be ``Encoded``, or a ``ValueHandle``."""
 

@@ -191,8 +191,8 @@ builtins.PermissionError
 _pickle.PickleError pickle.PickleError
 ssl.SSLCertVerificationError
 asyncexec.errors.ArrayNotFoundError asyncexec.errors.CorruptArrayError asyncexec.errors.OutOfSpaceError
-asyncexec.errors.TargetExistsError asyncexec.errors.UsageError asyncexec.errors.WorkDirError
-asyncexec.errors.WorkerInitializerError
+asyncexec.errors.TargetExistsError asyncexec.errors.UsageError asyncexec.errors.ValueLostError
+asyncexec.errors.WorkDirError asyncexec.errors.WorkerInitializerError
 botocore.exceptions.NoCredentialsError botocore.exceptions.NoRegionError botocore.exceptions.ParamValidationError
 botocore.exceptions.PartialCredentialsError botocore.exceptions.ProfileNotFound
 botocore.exceptions.TokenRetrievalError botocore.exceptions.UnauthorizedSSOTokenError

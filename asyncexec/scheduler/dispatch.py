@@ -115,6 +115,15 @@ class Dispatch:
             handle.run.begin(now)
         self.advance(now)
 
+    def reopen(self, handle: RunHandle, now: float) -> None:
+        """Go on with a run that was finished, and has tasks again; ``handle.finished`` is another event from now on."""
+        handle.finished = anyio.Event()
+        self._handles[handle.number] = handle
+        self._rank()
+        if self.broken is not None:
+            handle.run.stop(self.broken)
+        self.advance(now)
+
     def stop(self, handle: RunHandle, now: float) -> None:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
         handle.run.stop()

@@ -72,6 +72,11 @@ class Driver:
         self._dispatch.add(handle, anyio.current_time())
         self._wake_in_time()
 
+    def reopen(self, handle: RunHandle) -> None:
+        """Go on with a run that was finished, and has tasks again."""
+        self._dispatch.reopen(handle, anyio.current_time())
+        self._wake_in_time()
+
     def stop(self, handle: RunHandle) -> None:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
         self._dispatch.stop(handle, anyio.current_time())

@@ -172,6 +172,14 @@ def _reason(kind: FailureKind, outcome: Outcome) -> str:
     return f"{kind}: {_as_python_prints(outcome.error, outcome.error.type.rpartition('.')[2])}"
 
 
+def with_reason(outcome: Outcome, reason: str) -> Outcome:
+    """Return a failed outcome with a reason added to the message of its error."""
+    if outcome.error is None:
+        return outcome
+    message = f"{outcome.error.message}; {reason}"
+    return outcome._replace(error=outcome.error._replace(message=message))
+
+
 def _as_python_prints(info: ErrorInfo, name: str) -> str:
     """Return an exception as Python prints it, without a colon where there is no message."""
     return f"{name}: {info.message}" if info.message else name

@@ -59,6 +59,8 @@ class LateStages:
         Whether some can be sized now.
     sizing : bool
         Whether some are being sized.
+    lacks_value : bool
+        Whether a value that gives a size was lost, and is not there again.
     """
 
     def __init__(self, stages: Sequence[Stage]) -> None:
@@ -71,6 +73,7 @@ class LateStages:
         self.unresolved = len(late)
         self.due = False
         self.sizing = False
+        self.lacks_value = False
 
     def completed(self, position: int) -> None:
         """Record that all tasks of a stage are complete."""
@@ -92,8 +95,13 @@ class LateStages:
         self.unresolved = len(self._waits_for)
         self._update()
 
+    def postpone(self, *, lacks_value: bool) -> None:
+        """Record that no stage could be sized, and whether a value that was lost is not there again yet."""
+        self.sizing, self.lacks_value = False, lacks_value
+        self._update()
+
     def _update(self) -> None:
-        self.due = not self.sizing and next(self._group(), None) is not None
+        self.due = not (self.sizing or self.lacks_value) and next(self._group(), None) is not None
 
     def _group(self) -> Iterator[int]:
         unknown = set(self._waits_for)

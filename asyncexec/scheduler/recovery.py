@@ -9,13 +9,13 @@ made that run again first, and their values go as soon as they have been read on
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.scheduler.stage import StageState, TaskRecord
 
 if TYPE_CHECKING:
-    from asyncexec.events.outcome import ValueHandle
+    from asyncexec.errors import ValueLostError
     from asyncexec.scheduler.graph import Edge
     from asyncexec.scheduler.result_store import ResultStore
 
@@ -24,6 +24,9 @@ type TaskKey = tuple[int, int]
 
 MOST_RUNS = 3
 """The number of times that one task runs again for its value; what is lost more often is not kept well."""
+
+NO_TASK: TaskKey = (-1, -1)
+"""Waits for a value in place of a task: the run itself, which finds the size of a stage by it, or returns it."""
 
 
 class Recovery:
@@ -41,6 +44,8 @@ class Recovery:
     ----------
     readers : dict
         For each task that runs again, the tasks that wait for its value.
+    send : callable
+        Has tasks of these stages sent; set by the run.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Recovery:
         inputs: Callable[[int], Sequence[Edge]],
     ) -> None:
         self.readers: dict[TaskKey, set[TaskKey]] = {}
+        self.send: Callable[[Iterable[StageState]], None] = _nothing
         self._values = values
         self._stages = stages
         self._inputs = inputs
@@ -57,21 +63,33 @@ class Recovery:
         # The tasks that run again though all their readers were complete, by the tasks that read them once more.
         self._borrowed: dict[TaskKey, set[TaskKey]] = {}
 
-    def begin(self, reader: TaskKey, lost: ValueHandle) -> bool:
-        """Have the task run again that made the ``lost`` value, and ``reader`` after it; return False if it cannot."""
-        key = next((k for k in self._producers(reader) if self._values.get(*k) == lost), None)
+    def begin(self, reader: TaskKey, lost: object) -> str:
+        """Have the task run again that made the ``lost`` value, and ``reader`` after it.
+
+        Returns why that cannot be; nothing where it can.
+        """
+        near = self._producers(reader) if reader != NO_TASK else self._values.tasks()
+        key = next((k for k in near if self._values.get(*k) == lost), None)
         if key is None:  # It has come back meanwhile.
             self._push(reader)
-            return True
+            return ""
         if key not in self.readers:
-            needed = self._needed(key)
-            if needed is None:
-                return False
+            needed: dict[TaskKey, None] = {key: None}
+            if why_not := self._add_needed(needed):
+                return why_not
             for task in needed:
                 self._runs[task] += 1
             self._run(key)
+            self.send(self._stages[position] for position in {p for p, _ in self.readers})
         self.readers[key].add(reader)
-        return True
+        return ""
+
+    def reopen(self, lost: ValueLostError) -> bool:
+        """Have a value computed again that the run itself found lost; return False, and say why, if that cannot be."""
+        why_not = self.begin(NO_TASK, lost.handle)
+        if why_not:
+            lost.add_note(f"It is not computed again: {why_not}.")
+        return not why_not
 
     def complete(self, key: TaskKey, value: Any) -> bool:
         """Take in the value of a completed task; return False if it did not run for a lost value."""
@@ -95,20 +113,29 @@ class Recovery:
         """Return whether tasks of a stage run again."""
         return any(stage == position for stage, _ in self.readers)
 
-    def _needed(self, key: TaskKey) -> list[TaskKey] | None:
-        """Return the tasks that have to run for the value of ``key``; None if one of them must not, or not again."""
-        needed: dict[TaskKey, None] = {key: None}
-        for task in (waiting := [key]):
-            stage = self._stages[task[0]]
-            if not stage.keeps_values or not stage.stage.idempotent:
-                return None
-            if self._runs[task] >= MOST_RUNS or any(read.item for read in stage.stage.reads):
-                return None
+    def _add_needed(self, needed: dict[TaskKey, None]) -> str:
+        """Add the tasks that have to run for those in ``needed``; return why one of them must not, if so."""
+        for task in (waiting := list(needed)):
+            if why_not := self._obstacle(task):
+                return why_not
             for producer in self._missing(task):
                 if producer not in needed and producer not in self.readers:
                     needed[producer] = None
                     waiting.append(producer)
-        return list(needed)
+        return ""
+
+    def _obstacle(self, task: TaskKey) -> str:
+        stage = self._stages[task[0]]
+        name = f"stage {stage.name!r}"
+        if not stage.keeps_values:
+            return f"the chunks of {name} that it was made of have been deleted"
+        if not stage.stage.idempotent:
+            return f"tasks of {name} must not run twice"
+        if self._runs[task] >= MOST_RUNS:
+            return f"task {task[1]} of {name} has run again {MOST_RUNS} times for its value"
+        if not all(self._values.gives_items_again(r.stage) for r in stage.stage.reads if r.item):
+            return f"{name} reads items of a value without an order"
+        return ""
 
     def _run(self, key: TaskKey) -> None:
         """Have a task run again, after those whose values it lacks."""
@@ -123,6 +150,8 @@ class Recovery:
             self._push(key)
 
     def _push(self, key: TaskKey) -> None:
+        if key == NO_TASK:
+            return
         position, task = key
         stage = self._stages[position]
         stage.task_records.setdefault(task, TaskRecord())
@@ -142,3 +171,7 @@ class Recovery:
             deleted = not self._values.has(*producer) if stage.keeps_values else stage.references
             if deleted:
                 yield producer
+
+
+def _nothing(stages: Iterable[StageState]) -> None:
+    """Send nothing: there is no run yet."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from asyncexec.events.outcome import Many, ValueHandle
+from asyncexec.events.outcome import ItemOf, Many, ValueHandle
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.stage import Items, Read, Stage
 from asyncexec.scheduler.value_account import ValueAccount
@@ -114,6 +114,8 @@ class ResultStore:
             for i, stage in enumerate(stages)
         ]
         self._items: dict[int, Sequence[Any]] = {}
+        # Those whose order may be another when they are computed again.
+        self._unordered: set[int] = set()
         self.has_missing = False
 
     def put(self, position: int, task: int, value: Any, *, lasts: bool = True) -> None:
@@ -155,6 +157,15 @@ class ResultStore:
 
     def _kept_while_read(self, stage: Stage) -> dict[int, Any]:
         return {} if self._journal is None else _Journaled(self._journal, stage.name)
+
+    def tasks(self) -> Iterator[tuple[int, int]]:
+        """Iterate over all tasks whose values are there, as stage and task."""
+        for position, stage in enumerate(self._stages):
+            yield from ((position, t) for t in range(stage.tasks) if self.has(position, t))
+
+    def gives_items_again(self, stage: str) -> bool:
+        """Return whether the items of a stage's value are in the same order when it is computed again."""
+        return self._positions[stage] not in self._unordered
 
     def replace(self, position: int, task: int, value: Any) -> None:
         """Keep another value of a task, instead of one that was lost."""
@@ -215,7 +226,10 @@ class ResultStore:
             self._results[position].extend([None] * (stage.tasks - len(self._results[position])))
         for read in stage.reads:
             if read.item and read.stage in values:
-                self._items[self._positions[read.stage]] = as_sequence(values[read.stage])
+                value, read_from = values[read.stage], self._positions[read.stage]
+                items = self._items[read_from] = as_sequence(value)
+                if items is not value:
+                    self._unordered.add(read_from)
 
     def results(self) -> dict[str, list[Any]]:
         """Return the values of the returned stages, by stage name; it may block."""
@@ -253,11 +267,14 @@ class ResultStore:
     def _gatherer(self, read: Read, edge: Edge) -> Callable[[int], Any]:
         position = self._positions[read.stage]
         kept = self._kept[position]
-        if read.item:
-            items = self._items
-            return lambda task: items[position][task]
         if kept is None:
             return _nothing  # an array stage: its readers read from storage
+        if read.item:
+            items = self._items
+            # The items are gone where the value was computed again, for a task that runs again.
+            return lambda task: (
+                items[position][task] if position in items else ItemOf(kept[0], task)
+            )
         if edge.identical and not read.many:
             return kept.__getitem__
         if read.many:

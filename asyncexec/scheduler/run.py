@@ -33,7 +33,7 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Note
-from asyncexec.errors import WorkerInitializerError
+from asyncexec.errors import ValueLostError, WorkerInitializerError
 from asyncexec.events.missing import failed, is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
@@ -44,6 +44,7 @@ from asyncexec.scheduler.failures import (
     caused_by,
     decide_retry,
     task_error,
+    with_reason,
 )
 from asyncexec.scheduler.late_stages import LateStages
 from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
@@ -92,6 +93,8 @@ class Run:
         A run of higher priority is served first.
     stopping : bool
         Whether nothing more is started.
+    recovery : Recovery
+        The values that are lost, and computed again.
     slow_workers : SlowWorkers
         The workers on which every task takes long.
     """
@@ -141,6 +144,8 @@ class Run:
             skip=self._skip,
         )
         self._running = self._sender.running
+        self.recovery = state.recovery
+        self.recovery.send = self._sender.add
         self._ticked_at = 0.0
         self._retry_budget = RetryBudget(state.plan.name, state.stages)
         self._limits = Limits(state.plan, state.policies, state.stages)
@@ -156,7 +161,12 @@ class Run:
         """True once everything is complete (or stopped) and no attempt is with the backend."""
         if self._running or self.late.sizing:
             return False
-        return self.stopping or not (self.left or self.late.unresolved)
+        return self.stopping or not self.incomplete
+
+    @property
+    def incomplete(self) -> bool:
+        """True while tasks are left, sizes are not known, or lost values are not there again."""
+        return bool(self.left or self.late.unresolved or self.recovery.readers)
 
     @property
     def in_flight(self) -> int:
@@ -173,7 +183,7 @@ class Run:
         """True where tasks are left and nothing can ever start them: a mistake of the scheduler or a rule."""
         return (
             not self.stopping
-            and (self.left > 0 or self.late.unresolved > 0)
+            and self.incomplete
             and not (self._running or self.late.due or self.late.sizing)
             and not self._delayed
             and self._circuit.state is State.CLOSED
@@ -196,6 +206,8 @@ class Run:
         """Continue with stages whose sizes are known now, or fail because they could not be found."""
         if self.stopping:
             self.late.sized()
+        elif isinstance(sized, ValueLostError) and self.recovery.reopen(sized):
+            self.late.postpone(lacks_value=bool(self.recovery.readers))
         elif isinstance(sized, Exception):
             self.late.sized()
             self.stop(sized)
@@ -390,8 +402,7 @@ class Run:
         if self.stopping:
             self._state.complete_late(stage, attempt.task, outcome.value)
             return
-        recovery = self._state.recovery
-        if recovery.readers and recovery.complete((stage.position, attempt.task), outcome.value):
+        if self.recovery.readers and self._replaces(stage, attempt.task, outcome.value):
             return
         stage.figures.completed += 1
         stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
@@ -415,9 +426,8 @@ class Run:
         self, stage: StageState, task: int, missing: MissingValue, now: float
     ) -> None:
         """Complete a task whose value is missing."""
-        recovery = self._state.recovery
         self._state.values.has_missing = True
-        if recovery.readers and recovery.complete((stage.position, task), missing):
+        if self._replaces(stage, task, missing):
             return
         stage.figures.completed += 1
         self._task_completed(stage, task, missing, now)
@@ -433,7 +443,7 @@ class Run:
         stage.last_at = now
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
-        runs = self._state.recovery.runs
+        runs = self.recovery.runs
         sender = self._sender
         sender.waiting = [s for s in sender.waiting if s.readiness.left or runs(s.position)]
         if self.late.unresolved:
@@ -461,8 +471,10 @@ class Run:
             stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
         if record.alive:
             return
-        if type(outcome.value) is ValueHandle and self._recover(attempt, stage, outcome.value, now):
-            return
+        if type(outcome.value) is ValueHandle and outcome.error is not None:
+            if not (why_not := self._recover(attempt, stage, outcome.value, now)):
+                return
+            outcome = with_reason(outcome, f"it is not computed again: {why_not}")
         self._decide(attempt, record, outcome, now)
 
     def _decide(
@@ -528,15 +540,21 @@ class Run:
 
     def _recover(
         self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
-    ) -> bool:
-        """Have a value computed again that an attempt found lost, and the attempt's task after that."""
-        recovery = self._state.recovery
-        if not recovery.begin((stage.position, attempt.task), lost):
+    ) -> str:
+        """Have a value computed again that an attempt found lost, and its task after that; return why not, if so."""
+        why_not = self.recovery.begin((stage.position, attempt.task), lost)
+        if not why_not:
+            stage.figures.retries += 1
+            reason = "a value that it reads was lost, and is computed again"
+            self.event_buffer.retry_scheduled(attempt, 0.0, reason, now)
+        return why_not
+
+    def _replaces(self, stage: StageState, task: int, value: Any) -> bool:
+        """Take in the value of a task that has run again for it; return False if it did not."""
+        if not self.recovery.complete((stage.position, task), value):
             return False
-        self._sender.add(s for s in self.stages if recovery.runs(s.position))
-        stage.figures.retries += 1
-        reason = "a value that it reads was lost, and is computed again"
-        self.event_buffer.retry_scheduled(attempt, 0.0, reason, now)
+        if self.late.lacks_value:
+            self.late.postpone(lacks_value=bool(self.recovery.readers))
         return True
 
     def _try_again(

@@ -14,6 +14,7 @@ from asyncexec.events.outcome import (
     CachedResult,
     Encoded,
     ErrorInfo,
+    ItemOf,
     Many,
     Outcome,
     Status,
@@ -36,7 +37,7 @@ LONGEST_TEXT = 20_000
 """The most characters of an exception's message, and of its traceback, that an outcome carries."""
 
 
-_ENCODED = frozenset({Many, Encoded, ValueHandle})
+_ENCODED = frozenset({Many, Encoded, ValueHandle, ItemOf})
 
 
 def run_attempt(
@@ -116,6 +117,8 @@ def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
     kind = type(value)
     if kind not in _ENCODED:
         return value
+    if kind is ItemOf:
+        return decode(value.value, values)[value.position]
     if kind is Many:
         return [decode(v, values) for v in value.values]
     if kind is Encoded:

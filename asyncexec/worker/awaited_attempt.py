@@ -7,7 +7,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import ValueLostError
-from asyncexec.events.outcome import CachedResult, ErrorInfo, Many, Outcome, Status, ValueHandle
+from asyncexec.events.outcome import (
+    CachedResult,
+    ErrorInfo,
+    ItemOf,
+    Many,
+    Outcome,
+    Status,
+    ValueHandle,
+)
 from asyncexec.plan.box import unravel
 from asyncexec.worker.attempt import decode, describe, is_awaitable
 from asyncexec.worker.task_context import CURRENT
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from asyncexec.worker.task_context import BatchContext
     from asyncexec.worker.values import LargeValues
 
-_FETCHED = frozenset({Many, ValueHandle})
+_FETCHED = frozenset({Many, ValueHandle, ItemOf})
 
 CANCELLED = ErrorInfo("asyncio.exceptions.CancelledError", ("builtins.BaseException",))
 """The error of an attempt that has ended because it was cancelled; one that was left behind has none."""

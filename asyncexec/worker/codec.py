@@ -17,7 +17,15 @@ import msgspec
 from msgspec.structs import astuple, replace
 
 from asyncexec.errors import BackendError, SerializationError
-from asyncexec.events.outcome import Encoded, ErrorInfo, Many, Outcome, Status, ValueHandle
+from asyncexec.events.outcome import (
+    Encoded,
+    ErrorInfo,
+    ItemOf,
+    Many,
+    Outcome,
+    Status,
+    ValueHandle,
+)
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.records import Note, Report, Started
 
@@ -90,13 +98,15 @@ def encode_value(value: Any, complaint: str = _NO_VALUE) -> Encoded:
         ) from error
 
 
-def encode_input(value: Any) -> Encoded | ValueHandle | Many:
+def encode_input(value: Any) -> Encoded | ValueHandle | ItemOf | Many:
     """Return an input of an attempt in the form in which it travels; a value that stays elsewhere as its handle.
 
     Raises SerializationError if it cannot be pickled.
     """
     if type(value) is Many:
         return Many(tuple(_encode_input(v) for v in value.values))
+    if type(value) is ItemOf:
+        return ItemOf(_encode_input(value.value), value.position)
     return _encode_input(value)
 
 

@@ -95,29 +95,29 @@ class DaskWorkerValues:
 
 
 async def fetch_kept(handle: ValueHandle, pool: Any, scheduler: Any | None) -> KeptValue:
-    """Return a value from the worker that has it, by connections of ``pool``, in any event loop.
+    """Return a value from a worker that has it, by connections of ``pool``, in any event loop.
 
-    Without ``scheduler``, only the worker is asked that has made it.
+    The scheduler is asked first: Dask would try for half a minute to connect to a worker that has died. Without
+    ``scheduler``, the value is where its handle says, or lost.
 
     Raises
     ------
     ValueLostError
         If no worker has it.
     """
-    tried = {handle.place}
-    kept = await _from_worker(handle, handle.place, pool)
-    if kept is None and scheduler is not None:  # It may have moved.
+    places = (handle.place,)
+    if scheduler is not None:
         found = await scheduler.who_has(keys=[handle.key])
-        for address in found.get(handle.key, ()):
-            if kept is None and address not in tried:
-                kept = await _from_worker(handle, address, pool)
-    if kept is None:
-        raise ValueLostError(
-            f"a value of {handle.nbytes:,} bytes is gone from the memory of Dask worker {handle.place}, where it was "
-            f"kept for the tasks that read it: the worker died or left",
-            handle,
-        )
-    return kept
+        places = found.get(handle.key, ())
+    for place in places:
+        kept = await _from_worker(handle, place, pool)
+        if kept is not None:
+            return kept
+    raise ValueLostError(
+        f"a value of {handle.nbytes:,} bytes is gone from the memory of Dask worker {handle.place}, where it was "
+        f"kept for the tasks that read it: the worker died or left",
+        handle,
+    )
 
 
 async def _from_worker(handle: ValueHandle, address: str, pool: Any) -> KeptValue | None:

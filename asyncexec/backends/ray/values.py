@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.ray.value_exchange import RayWorkerValues, fetch_object
-from asyncexec.events.outcome import Many, ValueHandle
+from asyncexec.events.outcome import ItemOf, Many, ValueHandle
 
 if TYPE_CHECKING:
     from asyncexec.worker.remote_batch import RemoteBatch
@@ -45,12 +45,19 @@ class RayValues:
         """Return the references to the values that a batch reads, by key; those that are gone are left out."""
         found: dict[str, Any] = {}
         for job in call.jobs:
-            for given in job.inputs:
-                for value in given.values if type(given) is Many else (given,):
-                    if type(value) is ValueHandle and value.key in self._references:
-                        found[value.key] = self._references[value.key]
+            for handle in _handles(job.inputs):
+                if handle.key in self._references:
+                    found[handle.key] = self._references[handle.key]
         return found
 
     def close(self) -> None:
         """Drop all references."""
         self._references.clear()
+
+
+def _handles(inputs: Iterable[Any]) -> Iterator[ValueHandle]:
+    for given in inputs:
+        for value in given.values if type(given) is Many else (given,):
+            kept = value.value if type(value) is ItemOf else value
+            if type(kept) is ValueHandle:
+                yield kept

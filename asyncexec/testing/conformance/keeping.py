@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import anyio.to_thread
 import numpy as np
 import pytest
 
@@ -50,6 +51,23 @@ class KeepingRules(Suite):
             assert outcome.error is not None
             assert outcome.error.type == "asyncexec.errors.ValueLostError"
             assert store.get(other).sum() == _COUNT
+
+    async def test_a_value_is_there_or_lost_when_workers_have_died(self, backend: Factory) -> None:
+        """Opening it returns the value, or raises ``ValueLostError``, and does not take for ever."""
+        self._need_store(backend)
+        async with self.driven(backend) as driven:
+            store = self._store(driven)
+            self.need(driven.backend.capabilities.isolated, "workers share the driver's process")
+            handle = await self._kept(driven)
+            lethal = driven.program(kernels.die)
+            for task in range(driven.backend.slots):
+                (attempt,) = driven.send(lethal, [task])
+                assert (await driven.outcome(attempt)).status is Status.LOST
+            if not await anyio.to_thread.run_sync(self._lost, store, handle):
+                assert store.get(handle).sum() == _COUNT
+            assert (
+                await driven.outcome(driven.send(driven.program(kernels.echo), [0], [1])[0])
+            ).value
 
     async def test_nothing_is_kept_after_leaving(self, backend: Factory) -> None:
         """A value that nobody has deleted goes with the backend, and to delete it then does no harm."""

@@ -283,3 +283,54 @@ async def test_a_threshold_may_be_text(kept):
     async with engine(value_threshold="1kB") as running:
         result = await running.execute(ax.Plan.map(lambda n: np.arange(200), [0]))
         assert len(result.value[0]) == 200
+
+
+@pytest.fixture
+def forgetful(monkeypatch):
+    """Has the driver find the first value that it opens lost; returns the handles that it has opened."""
+    get, opened = value_folder.ValueFolder.get, []
+
+    def loses_the_first(folder, handle):
+        if not opened:
+            folder.files.delete([handle])
+        opened.append(handle)
+        return get(folder, handle)
+
+    monkeypatch.setattr(value_folder.ValueFolder, "get", loses_the_first)
+    return opened
+
+
+async def test_a_value_that_is_lost_before_it_is_returned_is_computed_again(kept, forgetful):
+    async with engine() as running:
+        result = await running.execute(ax.Plan.map(made, range(3)).then(doubled))
+        await until(lambda: not kept())
+    assert [array[0] for array in result.value] == [0.0, 2.0, 4.0]
+    assert len(forgetful) == 1 + 3
+    assert (result.tasks, result.attempts) == (6, 6 + 2)
+
+
+async def test_a_value_that_is_lost_before_it_gives_a_size_is_computed_again(kept, forgetful):
+    async with engine() as running:
+        plan = ax.Plan.call(lambda: [made(n) for n in range(3)]).then_each(doubled).reduce(summed)
+        result = await running.execute(plan)
+        await until(lambda: not kept())
+    assert result.value == 2.0 * COUNT * 3
+    assert len(forgetful) == 2
+    assert result.attempts == 5 + 1
+
+
+async def test_a_value_that_is_always_lost_ends_the_run_with_the_reason(kept, monkeypatch):
+    get = value_folder.ValueFolder.get
+
+    def lost(folder, handle):
+        folder.files.delete([handle])
+        return get(folder, handle)
+
+    monkeypatch.setattr(value_folder.ValueFolder, "get", lost)
+    async with engine() as running:
+        with pytest.raises(ax.errors.ValueLostError, match="is gone from") as caught:
+            await running.execute(ax.Plan.map(made, [1.0], name="make"))
+        await until(lambda: not kept())
+    assert caught.value.__notes__ == [
+        "It is not computed again: task 0 of stage 'make' has run again 3 times for its value."
+    ]
