@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, strategies as st
 
 import asyncexec as ax
 from asyncexec.errors import (
@@ -28,7 +30,16 @@ from asyncexec.storage.values.records import records
 from asyncexec.storage.values.segments import FileSegments
 from asyncexec.testing.patience import scaled
 
-EXECUTORS = ("serial", "threads", "processes")
+EXECUTORS = (
+    "serial",
+    "threads",
+    "processes",
+    pytest.param(
+        "dask",
+        marks=[pytest.mark.backend, pytest.mark.leaks("Dask keeps a thread for large messages")],
+    ),
+    pytest.param("ray", marks=pytest.mark.backend),
+)
 
 
 class Calls:
@@ -255,6 +266,69 @@ async def test_what_is_complete_may_lie_anywhere(tmp_path: Path, every: int) -> 
         again = await engine.execute(plan, resume=True)
     assert again.value == sum(range(60))
     assert [stage.resumed for stage in again.stages] == [*3 * [60 - -(-60 // every)], 0]
+
+
+def spread(n: int) -> list[int]:
+    return [n + i for i in range(n % 4)]
+
+
+def negated(x: int) -> int:
+    return -x
+
+
+def padded(x: int) -> bytes:
+    return b"%d" % x + bytes(100 * (x % 3))
+
+
+def length(x: bytes) -> int:
+    return len(x)
+
+
+def summed(values: list[int]) -> int:
+    return sum(values) % 7
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> ax.Plan:
+    """A chain of stages, of which some have sizes that others give."""
+    plan = ax.Plan.map(negated, draw(st.lists(st.integers(0, 9), max_size=6)), name="first")
+    for number in range(draw(st.integers(0, 3))):
+        match draw(st.sampled_from(["then", "wide", "fan"])):
+            case "then":
+                plan = plan.then(negated, name=f"then-{number}")
+            case "wide":
+                plan = plan.then(padded, name=f"wide-{number}").then(length, name=f"len-{number}")
+            case _:
+                plan = plan.reduce(summed, name=f"sum-{number}").then(spread, name=f"n-{number}")
+                plan = plan.then_each(negated, name=f"each-{number}")
+    return plan.reduce(summed, name="last")
+
+
+KILLS = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 1000)), min_size=1, max_size=3)
+
+
+@given(plan=chains(), kills=KILLS)
+def test_a_run_that_was_killed_at_any_byte_goes_on_to_the_same_value(
+    tmp_path_factory: pytest.TempPathFactory, plan: ax.Plan, kills: list[tuple[float, int]]
+) -> None:
+    """The journal is cut off anywhere, and any large values are gone or damaged."""
+    work = tmp_path_factory.mktemp("work")
+    with ax.sync.SyncEngine("serial", work_dir=work) as engine:
+        options: Any = {"resume": True, "keep_values": True, "value_threshold": 80}
+        whole = engine.execute(plan, **options)
+        for share, seed in kills:
+            chance = random.Random(seed)
+            segment = max(work.glob("*/journal/*"))
+            written = segment.read_bytes()
+            segment.write_bytes(written[: round(share * len(written))])
+            for value in work.glob("*/values/*"):
+                if chance.random() < 0.25:
+                    value.write_bytes(value.read_bytes()[: chance.randrange(50)])
+            again = engine.execute(plan, **options)
+            assert again.value == whole.value
+            assert again.tasks == whole.tasks
+            assert again.attempts == again.tasks - sum(stage.resumed for stage in again.stages)
+        assert engine.execute(plan, **options).attempts == 0
 
 
 DRIVER = """
