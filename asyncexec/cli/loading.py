@@ -14,6 +14,7 @@ from typing import Any
 
 from asyncexec.config.fields import nearest
 from asyncexec.errors import AsyncexecError, OptionError, WorkflowInputError
+from asyncexec.integrations.flowdapt.import_names import find_target
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.workflow.files import ConfigResource, load_workflow
 from asyncexec.workflow.files.resource import read_resource
@@ -68,7 +69,7 @@ def load_plan(
 def _file_workflow(path: Path, configs: Iterable[Path]) -> Workflow:
     _make_importable(path.resolve().parent)
     read = [ConfigResource.of(read_resource(config)) for config in _files(configs)]
-    return load_workflow(path, configs=read)
+    return load_workflow(path, configs=read, find_target=find_target)
 
 
 def _files(paths: Iterable[Path]) -> Generator[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,8 @@ from asyncexec.workflow.files.resource import Problems, Resource, read_resource
 from asyncexec.workflow.stage_spec import StageSpec
 from asyncexec.workflow.wiring import WiredStage
 from asyncexec.workflow.workflow import Workflow, WorkflowCall
+
+logger = logging.getLogger("asyncexec")
 
 type ImportTarget = Callable[[str], Callable[..., Any]]
 """Returns the function at a path; raises ImportError or AttributeError where there is none."""
@@ -50,15 +53,26 @@ class FileWorkflow(Workflow):
     def __call__(self, /, **inputs: Any) -> WorkflowCall:
         """Return the workflow with its inputs, for :meth:`asyncexec.Engine.execute`.
 
-        Tasks find ``definition`` (the file's content) and the data of its configs in their context.
+        Tasks find ``definition`` (the file's content), the data of its configs and all inputs in their context. Inputs
+        that no stage takes are logged, and may be there for that alone.
 
         Raises
         ------
         WorkflowInputError
-            If an input is missing, or is none that the workflow has.
+            If an input is missing.
         """
+        taken = {name: v for name, v in inputs.items() if self.takes_rest or name in self.inputs}
+        for name in inputs.keys() - taken.keys():
+            near = nearest(name, self.inputs)
+            logger.warning(
+                "workflow %r: no stage takes the input %r%s; tasks find it in get_run_context().input",
+                self.name,
+                name,
+                f" (did you mean {near[0]!r}?)" if near else "",
+            )
         config = merged(self.configs, self.name, self.annotations)
-        return super().__call__(**inputs).with_context(config=config, definition=self.definition)
+        call = super().__call__(**taken).with_context(config=config, definition=self.definition)
+        return call.with_context(input=inputs) if len(taken) < len(inputs) else call
 
 
 def import_target(path: str) -> Callable[..., Any]:
@@ -103,6 +117,19 @@ def load_workflow(
         If it is no workflow, with all problems and the line of each.
     """
     resource = read_resource(path, variables=variables)
+    return workflow_of(
+        resource, configs=configs, allow_targets=allow_targets, find_target=find_target
+    )
+
+
+def workflow_of(
+    resource: Resource,
+    *,
+    configs: Iterable[ConfigResource] = (),
+    allow_targets: Sequence[str] = ("*",),
+    find_target: ImportTarget = import_target,
+) -> FileWorkflow:
+    """Return the workflow that a resource defines; as :func:`load_workflow`."""
     problems = Problems(resource.file)
     if resource.kind != "workflow":
         problems.add(("kind",), f"this is a {resource.kind}, not a workflow")

@@ -110,7 +110,11 @@ def read_resource(
     WorkflowFileError
         If it is no resource, with all problems of its envelope.
     """
-    read = read_yaml(path)
+    return resource_of(read_yaml(path), variables=variables)
+
+
+def resource_of(read: YamlFile, *, variables: Mapping[str, str] | None = None) -> Resource:
+    """Return the resource that a document is; as :func:`read_resource`."""
     problems = Problems(read)
     value = substituted(read.value, os.environ if variables is None else variables, problems.add)
     if not isinstance(value, Mapping):

@@ -1,0 +1,1 @@
+"""Named like a package of Flowdapt's."""
