@@ -286,13 +286,15 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
 
 def _attempts_of(table: Mapping[str, NDArray[Any]]) -> Attempts:
     seconds = table["seconds"]
+    # An attempt whose function said that there was nothing to do has run to its end.
+    status = np.where(table["status"] == "skipped", "succeeded", table["status"])
     # What was stopped from outside may have no seconds by its worker's clock.
-    unmeasured = (seconds <= 0) & (table["status"] != "succeeded")
+    unmeasured = (seconds <= 0) & (status != "succeeded")
     seconds = np.where(unmeasured, table["ended_at"] - table["started_at"], seconds)
     return Attempts(
         task=table["task"],
         number=table["attempt"],
         backup=table["backup"],
-        status=table["status"],
+        status=status,
         seconds=np.maximum(seconds, _LEAST_SECONDS),
     )

@@ -17,7 +17,7 @@ SUFFIX = "/when"
 
 def with_conditions(workflow: str, stages: Sequence[WiredStage]) -> tuple[WiredStage, ...]:
     """Return ``stages`` with their conditions wired, and with the stages that decide some of them."""
-    names = [stage.name for stage in stages]
+    names = dict.fromkeys(stage.name for stage in stages)
     return tuple(s for stage in stages for s in _with_condition(workflow, stage, names))
 
 

@@ -23,6 +23,10 @@ MOST_ITEMS = 1_000
 """Up to so many items of an input that is mapped over stand in the run's context, which goes to every worker."""
 
 
+MOST_BYTES = 64_000
+"""Arrays up to this size stand there."""
+
+
 def lower_workflow(
     workflow: Wired, inputs: Mapping[str, Any], context: Mapping[str, Any] = _NO_CONTEXT
 ) -> Plan:
@@ -44,14 +48,15 @@ def lower_workflow(
 
 
 def _for_context(stages: Sequence[WiredStage], inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs without those that are mapped over and have many items, or do not say how many."""
+    """Return the inputs without large arrays, and without those that are mapped over and have many items."""
     mapped = {
         s.mapped.source.name for s in stages if s.mapped and isinstance(s.mapped.source, FromInput)
     }
     return {
         name: value
         for name, value in inputs.items()
-        if name not in mapped or (isinstance(value, Sized) and len(value) <= MOST_ITEMS)
+        if getattr(value, "nbytes", 0) <= MOST_BYTES
+        and (name not in mapped or (isinstance(value, Sized) and len(value) <= MOST_ITEMS))
     }
 
 

@@ -332,7 +332,7 @@ def wire(workflow: str, specs: Sequence[StageSpec]) -> tuple[WiredStage, ...]:
     UnknownInputError
         If a stage depends on one that is not there.
     """
-    names = [spec.name for spec in specs]
+    names = dict.fromkeys(spec.name for spec in specs)
     found = [Wiring(workflow, spec, names) for spec in specs]
     named_by = Counter(name for one in found for name in one.known_inputs)
     return tuple(one.wired(named_by) for one in found)

@@ -223,7 +223,8 @@ class WorkflowCall:
     def with_context(self, **context: Any) -> Self:
         """Return the same run with more that its tasks can ask :func:`asyncexec.get_run_context` for.
 
-        The workflow's name and inputs they know anyway, without inputs of more than 1,000 items that are mapped over.
+        The workflow's name and inputs they know anyway, without arrays of more than 64 kB, and without inputs of more
+        than 1,000 items that are mapped over.
 
         >>> from asyncexec.workflow import Workflow
         >>> def where() -> str:

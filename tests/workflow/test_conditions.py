@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from asyncexec.errors import CycleError, OptionError, TaskFailedError, WorkflowI
 from asyncexec.events.outcome import Status
 from asyncexec.events.records import AttemptEnded, TaskSkipped
 from asyncexec.simulation import simulate
+from asyncexec.simulation.recorded import read_run
 from asyncexec.workflow import StageSpec, Workflow, stage
 
 EXECUTORS = ["serial", "asyncio", "threads", "processes"]
@@ -199,3 +201,12 @@ def test_what_is_skipped_can_be_pickled_and_is_false():
     skipped = ax.Skipped("no data")
     assert pickle.loads(pickle.dumps(skipped)) == skipped
     assert not skipped
+
+
+async def test_a_recorded_run_with_what_was_skipped_can_be_simulated(tmp_path: Path):
+    history = ax.History(tmp_path)
+    async with ax.Engine("threads", observers=[history]) as engine:
+        await engine.execute(ax.Plan.map(inverse, [1, 0]).reduce(len))
+    [folder] = history.folders
+    run = read_run(folder)
+    assert [len(run.succeeded_seconds(stage.name)) for stage in run.stages] == [2, 1]

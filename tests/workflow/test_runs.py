@@ -18,6 +18,7 @@ from asyncexec.errors import (
     UnknownInputError,
 )
 from asyncexec.events.records import StageCompleted, StageSized, TaskSucceeded
+from asyncexec.plan.relations import Blockwise
 from asyncexec.testing.fates import Visit
 from asyncexec.testing.model_backend import ModelBackend
 from asyncexec.testing.virtual_time import run
@@ -207,6 +208,27 @@ async def test_workflows_nest(executor: str):
     async with ax.Engine(executor) as engine:
         result = await engine.execute(flow(country="NL", few=2))
     assert result.value == ([0, 2, 4], [0, 4, 8], {"count": 2, "fetch": [0, 2]})
+
+
+async def test_what_a_nested_workflow_maps_over_may_be_a_stage_of_the_outer_one():
+    def half(item: int) -> float:
+        return item / 2
+
+    halves = Workflow("halves", [StageSpec.of(half, map_on="items")])
+    of_list = StageSpec.of(halves, name="of_list", inputs={"items": "number_list"})
+    of_tasks = StageSpec.of(halves, name="of_tasks", inputs={"items": "of_list"})
+    of_input = StageSpec.of(halves, name="of_input", inputs={"items": "given"})
+
+    def number_list(n: int) -> list[int]:
+        return list(range(n))
+
+    flow = Workflow("outer", [of_tasks, of_input, of_list, number_list])
+    plan = flow.to_plan(n=3, given=(4,))
+    reads = [read.relation for read in plan.stage("of_tasks/half").reads]
+    assert [type(relation) for relation in reads] == [Blockwise]
+    async with ax.Engine("threads") as engine:
+        result = await engine.execute(plan)
+    assert result.value == {"of_tasks/half": [0.0, 0.25, 0.5], "of_input/half": [2.0]}
 
 
 # -- on virtual time: the course of a run
