@@ -25,7 +25,7 @@ def flattened(stages: Sequence[WiredStage]) -> tuple[WiredStage, ...]:
     values = {stage.name: _value_name(stage) for stage in stages}
     flat: list[WiredStage] = []
     for stage in stages:
-        outer = _renamed(stage, values)
+        outer = renamed(stage, values)
         nested = nested_in(outer.spec)
         flat.extend([outer] if nested is None else _inner(outer, nested))
     return tuple(flat)
@@ -54,6 +54,18 @@ def in_order(workflow: str, stages: Sequence[WiredStage]) -> tuple[WiredStage, .
     return tuple(stages[number] for number in first_come(graph))
 
 
+def with_inputs_as_stages(stages: Sequence[WiredStage]) -> tuple[WiredStage, ...]:
+    """Return ``stages`` for a picture, in which the inputs that are mapped over are stages, too."""
+    mapped = [stage.mapped.source for stage in stages if stage.mapped is not None]
+    inputs = dict.fromkeys(source.name for source in mapped if isinstance(source, FromInput))
+    given = {name: FromStage(name) for name in inputs}
+    shown = (
+        WiredStage(name=name, spec=StageSpec(function=list, name=name), arguments=())
+        for name in inputs
+    )
+    return (*shown, *(renamed(stage, {}, given) for stage in stages))
+
+
 def last_stages(stages: Sequence[WiredStage]) -> tuple[str, ...]:
     """Return the names of those whose results no other takes or waits for."""
     used = {name for stage in stages for name in stage.waits_for}
@@ -73,7 +85,7 @@ def _inner(outer: WiredStage, workflow: Wired) -> Iterator[WiredStage]:
     given = {argument.parameter: argument.source for argument in outer.arguments}
     names = {stage.name: f"{outer.name}{SEPARATOR}{stage.name}" for stage in workflow.stages}
     for stage in workflow.stages:
-        inner = _renamed(stage, names, given)
+        inner = renamed(stage, names, given)
         yield replace(
             inner,
             name=names[stage.name],
@@ -93,12 +105,12 @@ def _together(outer: WiredStage, workflow: Wired, names: Mapping[str, str]) -> W
     return WiredStage(name=outer.name, spec=spec, arguments=arguments)
 
 
-def _renamed(
+def renamed(
     stage: WiredStage, names: Mapping[str, str], given: Mapping[str, Source] | None = None
 ) -> WiredStage:
     """Return ``stage`` with the names of others changed, and inputs replaced by what is ``given`` for them."""
     arguments = (replace(a, source=_source(a.source, names, given or {})) for a in stage.arguments)
-    condition = None if stage.condition is None else _renamed(stage.condition, names, given)
+    condition = None if stage.condition is None else renamed(stage.condition, names, given)
     return replace(
         stage,
         arguments=tuple(arguments),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from functools import cached_property
 from inspect import Parameter, Signature
 from pathlib import Path
@@ -16,7 +17,14 @@ from asyncexec.plan.plan import Plan
 from asyncexec.workflow.conditions import with_conditions
 from asyncexec.workflow.inputs import check_inputs, inputs_of
 from asyncexec.workflow.lowering import lower_workflow
-from asyncexec.workflow.nesting import SEPARATOR, flattened, in_order, last_stages, nested_in
+from asyncexec.workflow.nesting import (
+    SEPARATOR,
+    flattened,
+    in_order,
+    last_stages,
+    nested_in,
+    with_inputs_as_stages,
+)
 from asyncexec.workflow.stage_spec import StageSpec, spec_of
 from asyncexec.workflow.text import signature_text, workflow_text
 from asyncexec.workflow.wiring import FromInput, WiredStage, wire
@@ -142,9 +150,14 @@ class Workflow:
         return self(**inputs).to_plan()
 
     def visualize(self, path: str | Path | None = None) -> Any:
-        """Draw its stages, as :meth:`asyncexec.Plan.visualize` does; ``flow(...).visualize()`` knows the sizes, too."""
-        missing = {name: (None,) for name, found in self.inputs.items() if found.required}
-        return self.to_plan(**missing).visualize(path)
+        """Draw its stages, as :meth:`asyncexec.Plan.visualize` does; ``flow(...).visualize()`` knows the sizes, too.
+
+        An input that is mapped over is shown like a stage.
+        """
+        shown = copy(self)
+        shown.stages = with_inputs_as_stages(self.stages)
+        missing = dict.fromkeys(name for name, found in self.inputs.items() if found.required)
+        return lower_workflow(shown, missing).visualize(path)
 
     def __str__(self) -> str:
         return workflow_text(self)

@@ -106,4 +106,6 @@ def test_a_workflow_is_shown_as_text():
     assert repr(flow(country="NL")) == "<Workflow 'nowcast' with country='NL'>"
     assert "as many as cities gives" in str(flow(country="NL"))
     assert "cities" in flow.visualize().svg
+    mapped = Workflow("sizes", [StageSpec.of(len, name="sizes", map_on="words")])
+    assert "as many as words gives" in mapped.visualize().svg
     assert str(inspect.signature(flow)) == "(*, country, days=3, **inputs)"
