@@ -6,7 +6,8 @@ The precedence: defaults, below the file, below the dotenv file, below the envir
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
@@ -29,6 +30,9 @@ from asyncexec.config.problems import EXECUTOR, section_at, sentence_of
 from asyncexec.config.settings import Settings
 from asyncexec.config.yaml_file import KeyPath, read_yaml
 from asyncexec.errors import OptionError, SettingsError
+
+_EXPRESSION = re.compile(r"\$(?:[a-z_]+)?\{")
+"""Of the files that Flowdapt reads: ``$ref{…}``, ``${NAME}``."""
 
 type ConfigLike = str | os.PathLike[str] | Mapping[str, Any] | Settings | Configuration
 
@@ -153,6 +157,8 @@ def _checked(layers: Sequence[Layer]) -> Configuration:
         accepted, refused = take_foreign_keys(layer)
         notices += accepted
         problems += refused
+        _leave_out_empty_sections(layer)
+        problems += _expressions(layer)
         _write_out_texts(layer)
     settings, wrong = _validated(layers)
     return Configuration(
@@ -189,6 +195,24 @@ def _remove(layers: Sequence[Layer], path: KeyPath) -> bool:
     for layer in found:
         layer.remove(path)
     return bool(found)
+
+
+def _leave_out_empty_sections(layer: Layer) -> None:
+    """Remove sections that have been left empty, whose keys are comments, say."""
+    for path in [path for path in layer.origins if section_at(path) is not None]:
+        if path in layer.origins and layer.at(path) is None:
+            layer.remove(path)
+
+
+def _expressions(layer: Layer) -> Iterator[str]:
+    """Yield a sentence for each text that Flowdapt would replace by what it computes of it."""
+    for path, text in layer.texts.items():
+        found = _EXPRESSION.match(text)
+        if path in layer.origins and found is not None:
+            yield (
+                f"{layer.origins[path]}: {'.'.join(map(str, path))} begins with the expression {found[0]}…, and "
+                f"expressions are not computed: write the value, or give it as a variable of the environment"
+            )
 
 
 def _write_out_texts(layer: Layer) -> None:

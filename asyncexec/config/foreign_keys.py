@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.config.layers import Layer
-from asyncexec.config.yaml_file import KeyPath
 
 TINYDB = "flowdapt.lib.database.storage.tdb.TinyDBStorage"
 """The default of Flowdapt's ``database.target``, which its own files hold."""
@@ -87,15 +86,9 @@ def take_foreign_keys(layer: Layer) -> tuple[list[str], list[str]]:
         if key.path not in layer.origins:
             continue
         origin, dotted = layer.origins[key.path], ".".join(key.path)
-        if key.accepts(_value(layer.values, key.path)):
+        if key.accepts(layer.at(key.path)):
             notices.append(f"{origin}: {dotted} has no effect here: {key.why}")
         else:
             problems.append(f"{origin}: {dotted} is refused: {key.why}")
         layer.remove(key.path)
     return notices, problems
-
-
-def _value(values: Any, path: KeyPath) -> Any:
-    for key in path:
-        values = values[key]
-    return values

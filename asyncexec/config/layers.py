@@ -56,12 +56,16 @@ class Layer:
         self.origins |= {(*path, *below): origin for below in read.lines}
         self.texts |= {(*path, *below): written for below, written in read.texts.items()}
 
+    def at(self, path: KeyPath) -> Any:
+        """Return the value at a path."""
+        inner: Any = self.values
+        for key in path:
+            inner = inner[key]
+        return inner
+
     def remove(self, path: KeyPath) -> None:
         """Remove a key with all that is below it."""
-        inner: Any = self.values
-        for key in path[:-1]:
-            inner = inner[key]
-        del inner[path[-1]]
+        del self.at(path[:-1])[path[-1]]
         for known in [each for each in self.origins if each[: len(path)] == path]:
             del self.origins[known]
 

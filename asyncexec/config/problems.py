@@ -64,6 +64,8 @@ def sentence_of(details: ErrorDetails, path: KeyPath) -> str:
     )
     if details["type"] in {"model_type", "dict_type", "model_attributes_type"}:
         said = "must map names to values"
+        if path == EXECUTOR and isinstance(details["input"], str):
+            said = f"must map names to values, target: {details['input']} among them"
     if not said.startswith(("must", "should")):
         return f"{dotted}: {said}"
     return f"{dotted} {said}{_value_unless_secret(path, details['input'])}"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -102,17 +101,6 @@ def read_configuration(
     except ModuleNotFoundError as error:
         raise MissingExtraError.of("a configuration", str(error.name), extra="config") from error
     return examine_configuration(source, overrides=overrides, env_file=env_file)
-
-
-@asynccontextmanager
-async def entered(
-    contexts: Iterable[AbstractAsyncContextManager[object]],
-) -> AsyncGenerator[None]:
-    """Enter several contexts, and leave them in the opposite order."""
-    async with AsyncExitStack() as stack:
-        for each in contexts:
-            await stack.enter_async_context(each)
-        yield
 
 
 def _run_store(url: str, retention: float) -> RunStore:

@@ -13,12 +13,11 @@ import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
-from asyncexec.engine.configured import configure, entered
 from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import budget_bytes
-from asyncexec.engine.own_task import is_running, wait_for
+from asyncexec.engine.own_task import entered, is_running, wait_for
 from asyncexec.engine.run_memory import EngineMemory, storage_entries
 from asyncexec.engine.run_options import RunOptions, SharedOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
@@ -188,6 +187,8 @@ class Engine:
         SettingsError
             With all that is wrong, each with its file and line.
         """
+        from asyncexec.engine.configured import configure  # noqa: PLC0415 - few engines are made so
+
         configured = configure(source, overrides=overrides, env_file=env_file)
         engine = cls(**configured.arguments, observers=(*observers, *configured.observers))
         engine.configuration = configured.configuration

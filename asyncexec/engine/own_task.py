@@ -1,8 +1,10 @@
-"""Waiting for a task of one's own, and for nothing else."""
+"""Small things that a task of one's own does: wait for another, and hold contexts."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 import anyio
 
@@ -26,3 +28,14 @@ async def wait_for(task: asyncio.Task[None]) -> None:
             cancelled = error
     if cancelled is not None:
         raise cancelled
+
+
+@asynccontextmanager
+async def entered(
+    contexts: Iterable[AbstractAsyncContextManager[object]],
+) -> AsyncGenerator[None]:
+    """Enter several contexts, and leave them in the opposite order."""
+    async with AsyncExitStack() as stack:
+        for each in contexts:
+            await stack.enter_async_context(each)
+        yield

@@ -125,6 +125,10 @@ ON_USE = {
         "asyncexec.engine.effective_settings",
     ): "the extra `config` may not be installed",
     (
+        "asyncexec.engine.engine",
+        "asyncexec.engine.configured",
+    ): "few engines are made of a configuration",
+    (
         "asyncexec.engine.configured",
         "asyncexec.config.configuration",
     ): "the extra `config` may not be installed, and few engines are made of a configuration",

@@ -41,6 +41,13 @@ def test_nothing_said_is_the_defaults():
     assert read.origin("engine", "memory") == "default"
 
 
+def test_a_section_may_be_left_empty(written):
+    read = load_configuration(
+        written("services:\n  compute:\nengine:\nstorage: {}"), environment={}
+    )
+    assert read.settings == Settings()
+
+
 def test_overrides_count_more_than_environment_dotenv_file_and_defaults(written):
     names = ["a", "b", "c", "d"]
     file = written("engine:\n  resources: {a: 1, b: 1, c: 1, d: 1}")
@@ -106,6 +113,9 @@ def test_variables_of_tasks_keep_their_case_and_their_text(written):
             "services: {compute: {executor: [1]}}",
             "executor must map names to values, not be a list",
         ),
+        ("services: {compute: {executor: ray}}", "target: ray among them"),
+        ("engine:\n  work_dir: $ref{file|key}", r":2: engine.work_dir begins with .* \$ref\{"),
+        ("storage: {parameters: {key: '${KEY}'}}", r"storage.parameters.key begins with .* \$\{"),
         ("engine: {memory: much}", "engine.memory: size='much' is not a size"),
         ("engine: {retry: often}", "engine.retry must be a number of attempts"),
         ("engine: {timeout: [1]}", "engine.timeout must be a number of seconds"),
