@@ -137,8 +137,9 @@ class RunMemory:
 
     def address(self, _plan: Plan) -> MemoryAddress:
         """Return its address, for the scope of the run."""
+        address = self._engine.host(self._work_dir).address(self._space)
         self._opened = True
-        return self._engine.host(self._work_dir).address(self._space)
+        return address
 
     def handle(self, namespace: str = "") -> ClusterMemory:
         """Return the memory as the driver calls it.
@@ -150,10 +151,9 @@ class RunMemory:
         """
         if self._closed:
             raise memory_closed()
+        client = self._engine.host(self._work_dir).client(self._space)
         self._opened = True
-        return ClusterMemory(
-            self._engine.host(self._work_dir).client(self._space), namespace or DEFAULT_NAMESPACE
-        )
+        return ClusterMemory(client, namespace or DEFAULT_NAMESPACE)
 
     async def close(self) -> None:
         """Delete it, unless it is shared."""
