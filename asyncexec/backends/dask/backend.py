@@ -9,11 +9,13 @@ from typing import ClassVar
 
 from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.contract import Capabilities
+from asyncexec.backends.dask.memory import DaskMemoryHost
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.system import DaskSystem
 from asyncexec.backends.dask.values import DaskValues
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.errors import MissingExtraError
 from asyncexec.plan.locality import Locality
 
@@ -41,6 +43,10 @@ class ClusterBackend(CallsBackend):
     def value_store(self) -> DaskValues | None:
         """The large values in the memory of workers, while the context is open; None where they share this process."""
         return self._cluster.values
+
+    def memory_host(self, settings: MemorySettings, /) -> DaskMemoryHost | None:
+        """Return the place of cluster memories on the cluster; None where its workers are on this machine."""
+        return self._cluster.memory_host(settings)
 
     def avoid(self, workers: Collection[str], /) -> None:
         """Start nothing on these workers until the next call, unless only they can run it."""

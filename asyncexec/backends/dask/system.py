@@ -25,6 +25,7 @@ from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.dask.background import BackgroundTasks
 from asyncexec.backends.dask.cluster import ClusterHandle, open_cluster
 from asyncexec.backends.dask.connection import ClusterConnection
+from asyncexec.backends.dask.memory import DaskMemoryHost
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.backends.dask.remote_batch import DaskBatch
 from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
@@ -32,6 +33,7 @@ from asyncexec.backends.dask.shared_batch import SharedBatch
 from asyncexec.backends.dask.values import DaskValues
 from asyncexec.backends.dask.worker_side import StartsFile, forget_topic, kill_worker
 from asyncexec.backends.dask.workers import DaskWorker, WorkerTable
+from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import Outcome
 from asyncexec.plan.locality import Locality
@@ -84,6 +86,14 @@ class DaskSystem:
         """Leave the workers of these names idle, if others can do their work."""
         self._table.avoid(workers)
         self.on_change()
+
+    def memory_host(self, settings: MemorySettings) -> DaskMemoryHost | None:
+        """Return the place of cluster memories, with the nanny of a worker; None where this machine's is as good."""
+        if self.capabilities.locality.on_this_host:
+            return None
+        worker = next(iter(self._table.workers.values()), None)
+        holder = None if worker is None else worker.nanny or worker.address
+        return DaskMemoryHost(self._open_handle.client, holder, settings.quota_bytes)
 
     async def open(self) -> None:
         """Open the cluster, and fetch its workers."""
