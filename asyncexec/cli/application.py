@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
 from typing import Annotated
 
 import typer
 
+from asyncexec.cli.clean import clean_work_dir
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.config import check, show
 from asyncexec.cli.executors import executors
@@ -53,41 +54,34 @@ def application() -> typer.Typer:
     commands.command("plan")(show_plan)
     commands.command()(executors)
     commands.command()(simulate)
-    functions = typer.Typer()
-    functions.callback(invoke_without_command=True)(_group)
-    functions.command()(package)
-    commands.add_typer(functions, name="lambda")
-    commands.add_typer(_runs(), name="runs")
-    configurations = typer.Typer()
-    configurations.callback(invoke_without_command=True)(_configurations)
-    configurations.command("show")(show)
-    configurations.command("check")(check)
-    commands.add_typer(configurations, name="config")
+    commands.command("clean")(clean_work_dir)
+    for name, words, members in _GROUPS:
+        commands.add_typer(_group(members), name=name, help=words)
     return commands
 
 
-def _runs() -> typer.Typer:
-    runs = typer.Typer()
-    runs.callback(invoke_without_command=True)(_records)
-    runs.command("list")(list_runs)
-    runs.command("show")(show_run)
-    runs.command("delete")(delete_runs)
-    return runs
+_GROUPS: tuple[tuple[str, str, Mapping[str, Callable[..., None]]], ...] = (
+    (
+        "runs",
+        "List, show and delete records of runs.",
+        {"list": list_runs, "show": show_run, "delete": delete_runs},
+    ),
+    ("config", "Show and check configurations.", {"show": show, "check": check}),
+    (
+        "lambda",
+        "Functions of AWS Lambda, for the executor [bold]aws-lambda[/bold].",
+        {"package": package},
+    ),
+)
 
 
-def _records(context: typer.Context) -> None:
-    """List, show and delete records of runs."""
-    _help_alone(context)
-
-
-def _configurations(context: typer.Context) -> None:
-    """Show and check configurations."""
-    _help_alone(context)
-
-
-def _group(context: typer.Context) -> None:
-    """Functions of AWS Lambda, for the executor [bold]aws-lambda[/bold]."""
-    _help_alone(context)
+def _group(members: Mapping[str, Callable[..., None]]) -> typer.Typer:
+    """Return several commands under one name, which lists them where it is given alone."""
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(_help_alone)
+    for name, command in members.items():
+        group.command(name)(command)
+    return group
 
 
 def _help_alone(context: typer.Context) -> None:
