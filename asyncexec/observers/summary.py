@@ -93,8 +93,11 @@ def _row(stage: StageResult) -> tuple[str, ...]:
     done = stage.completed == stage.tasks
     tasks = total if stage.late or done else f"{stage.completed:,} of {total}"
     parts = {
-        "resumed": stage.resumed, "failed": stage.failed_tasks, "skipped": stage.skipped_tasks
-    }  # fmt: skip
+        "resumed": stage.resumed,
+        "cached": stage.cached,
+        "failed": stage.failed_tasks,
+        "skipped": stage.skipped_tasks,
+    }
     some = ", ".join(f"{count:,} {what}" for what, count in parts.items() if count)
     return (
         stage.name,

@@ -185,8 +185,7 @@ class Readiness:
             self.stages[position].begin()
         for position, runs in done.items():
             for run in runs:
-                for task in run:
-                    self.complete(position, task)
+                self._complete_run(position, run)
             if not self.stages[position].left and not runs:
                 self._stage_complete(position)
             if not self.stages[position].left:
@@ -205,6 +204,23 @@ class Readiness:
                         consumer.arrive(run)
         stage = stages[position]
         stage.left -= 1
+        if not stage.left:
+            self._stage_complete(position)
+
+    def _complete_run(self, position: int, tasks: range) -> None:
+        """Record that these tasks were complete before the run."""
+        for edge in self._graph.outputs[position]:
+            consumer = self.stages[edge.consumer]
+            if edge.barrier:
+                continue
+            if edge.identical:
+                consumer.arrive(tasks)
+            else:
+                for task in tasks:
+                    for run in edge.consumers(task):
+                        consumer.arrive(run)
+        stage = self.stages[position]
+        stage.left -= len(tasks)
         if not stage.left:
             self._stage_complete(position)
 

@@ -101,11 +101,14 @@ async def test_observers_see_which_attempts_were_cached(tmp_path: Path) -> None:
         if isinstance(event, AttemptEnded):
             seen.append(event.outcome.cached)
 
-    plan = ax.Plan.map(double, [1], cache="inputs")
-    async with ax.Engine(cache_dir=tmp_path, observers=[note]) as engine:
+    summary = ax.Summary()
+    plan = ax.Plan.map(double, [1, 2], cache="inputs")
+    async with ax.Engine(cache_dir=tmp_path, observers=[note, summary]) as engine:
         await engine.execute(plan)
+        assert "cached" not in str(summary)
         await engine.execute(plan)
-    assert seen == [False, True]
+    assert seen == [False, False, True, True]
+    assert "2 (2 cached)" in str(summary)
 
 
 @dataclass
