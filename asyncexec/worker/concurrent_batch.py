@@ -100,6 +100,11 @@ class ConcurrentReports:
         taken = self._notes
         return [taken.popleft() for _ in range(len(taken))]
 
+    @property
+    def has_starts(self) -> bool:
+        """True while there are attempts that have not run for long enough to be returned by :meth:`starts`."""
+        return bool(self._starts)
+
     def starts(self) -> list[Started]:
         """Return the starts that were not returned before, of attempts that have run for a while and still run."""
         starts, before = self._starts, time.monotonic() - START_SECONDS

@@ -151,6 +151,7 @@ class ConcurrentRunner:
         self._specs = deque(specs)
         self._source = program
         self._program: LoadedProgram | ErrorInfo | None = None
+        self._own_decimals = False
         self._lanes = lanes
         self._sink = sink
         self._worker = worker
@@ -210,7 +211,7 @@ class ConcurrentRunner:
             _failed(spec, program, self._worker)
             if isinstance(program, ErrorInfo)
             else self._attempt(spec, program),
-            context=_own_context(program),
+            context=self._own_context(program),
         )
         self._running[attempt] = task
         self._started_at[attempt] = time.time()
@@ -233,9 +234,19 @@ class ConcurrentRunner:
         if self._program is None:
             try:
                 self._program = ready_program(self._source, self._worker)
+                self._own_decimals = has_decimals(self._program.context)
             except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
                 self._program = describe(error, keep=self._keep_exception)
         return self._program
+
+    def _own_context(self, program: LoadedProgram | ErrorInfo) -> Context:
+        """Return a context in which nothing but the caller's variables are set, for one attempt."""
+        if isinstance(program, ErrorInfo) or program.context is None:
+            return Context()
+        context = program.context.copy()
+        if self._own_decimals:
+            context.run(own_decimals)
+        return context
 
     def may_save(self, attempt: int) -> bool:
         """Return whether an attempt may save: somebody waits for its outcome."""
@@ -276,16 +287,6 @@ class ConcurrentRunner:
         if not self._over and not self._running and len(self._specs) == len(self._dropped):
             self._over = True
             self._ended()
-
-
-def _own_context(program: LoadedProgram | ErrorInfo) -> Context:
-    """Return a context in which nothing but the caller's variables are set, for one attempt."""
-    if isinstance(program, ErrorInfo) or program.context is None:
-        return Context()
-    context = program.context.copy()
-    if has_decimals(context):
-        context.run(own_decimals)
-    return context
 
 
 class _AttemptControl:

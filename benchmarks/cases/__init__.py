@@ -3,6 +3,7 @@
 from benchmarks.case import Case
 from benchmarks.cases import (
     array_jobs,
+    coroutines,
     cubed_on_asyncexec,
     heartbeat,
     noop_processes,
@@ -18,6 +19,7 @@ ALL: dict[str, Case] = {
         noop_processes.CASE,
         scheduler_throughput.CASE,
         heartbeat.CASE,
+        coroutines.CASE,
         small_compute.CASE,
         *array_jobs.CASES,
         *cubed_on_asyncexec.CASES,

@@ -20,6 +20,7 @@ from asyncexec.backends.contract import AttemptSpec, Batch, Note
 from asyncexec.backends.dask.connection import ClusterConnection, WorkerGoneError
 from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.events.outcome import Outcome
+from asyncexec.worker.concurrent_batch import START_SECONDS, ConcurrentReports
 from asyncexec.worker.control import StopResult
 from asyncexec.worker.local_batch import LocalBatch
 
@@ -111,6 +112,8 @@ class SharedBatch:
         self._context.ended(*outcomes)
         for start in reports.starts():
             self._context.started(*start)
+        if isinstance(reports, ConcurrentReports) and reports.has_starts and not over:
+            self._loop.call_later(START_SECONDS, self._collect)
         if over:
             self._over.set()
 

@@ -58,6 +58,12 @@ class ConcurrentWork:
         self._stopping.update(dict.fromkeys(found, now + STOP_SECONDS))
         return found
 
+    def unreported(self, running: Collection[int]) -> list[int]:
+        """Return those of the attempts ``running`` whose start was not reported; it is now."""
+        found = [a for a in running if a in self._jobs and a not in self._started]
+        self._started.update(dict.fromkeys(found, time.time()))
+        return found
+
     def is_overdue(self, now: float) -> bool:
         """Return whether an attempt that is to be stopped has not ended in time."""
         return bool(self._stopping) and now > min(self._stopping.values())

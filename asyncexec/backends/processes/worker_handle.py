@@ -30,6 +30,8 @@ SETTLE_SECONDS = 0.002
 # One batch runs, and one waits in the pipe, so that the worker need not wait for the event loop.
 MOST_ASSIGNMENTS = 2
 MOST_PROGRAMS = 32
+# A worker that has said nothing for so long may be held up by one of the tasks that run in it at once.
+SILENCE_SECONDS = 0.1
 # The time from closing its socket to its end.
 DISCONNECT_SECONDS = 1.0
 # The time from the request to shut down to its end.
@@ -98,7 +100,7 @@ class ProcessWorker:
         self._numbers = 0
         self._held: OrderedDict[str, None] = OrderedDict()
         self._born = time.monotonic()
-        self._forbade_at = 0.0
+        self._forbade_at = self._heard_at = 0.0
         self._shut_down_sent = self._killed = False
         self._why = ""
 
@@ -183,11 +185,9 @@ class ProcessWorker:
 
     def check(self, now: float) -> None:
         """Read the page, and report what the worker cannot report itself; ``now`` is monotonic."""
-        if self._killed:
-            return
-        if self.concurrent.is_overdue(now):
-            self.kill(_UNSTOPPABLE)
-        if not self.assignments:
+        if self.concurrent and not self._killed:
+            self._check_concurrent(now)
+        if not self.assignments or self._killed:
             return
         snapshot = self._page.snapshot()
         current = self.assignments[0]
@@ -205,6 +205,15 @@ class ProcessWorker:
             if assignment.unsettled and snapshot.number <= assignment.number:
                 begun = snapshot.position if snapshot.number == assignment.number else -1
                 self._release(assignment, assignment.resolve_cancelled(begun))
+
+    def _check_concurrent(self, now: float) -> None:
+        if now - self._heard_at > SILENCE_SECONDS:
+            self._heard_at = now
+            at_once = frozenset(self._page.lanes) - {0}
+            starts = [Started(a, self.name) for a in self.concurrent.unreported(at_once)]
+            self._owner.report(starts, 0)
+        if self.concurrent.is_overdue(now):
+            self.kill(_UNSTOPPABLE)
 
     def kill(self, why: str) -> None:
         """Kill the worker with all processes it has started; ``why`` follows the words "worker NAME"."""
@@ -283,6 +292,7 @@ class ProcessWorker:
             self._owner.free(self)
 
     def _take_reports(self, reports: Iterable[Report]) -> None:
+        self._heard_at = time.monotonic()
         said, outcomes, goes_on = self.concurrent.take(reports)
         self._owner.report(said, 0)
         self._owner.report(outcomes, len(outcomes))
