@@ -17,6 +17,7 @@ from asyncexec.plan.plan import Plan
 from asyncexec.workflow.conditions import with_conditions
 from asyncexec.workflow.inputs import check_inputs, inputs_of
 from asyncexec.workflow.lowering import lower_workflow
+from asyncexec.workflow.mapping import check_mappable
 from asyncexec.workflow.nesting import (
     SEPARATOR,
     flattened,
@@ -109,6 +110,7 @@ class Workflow:
         self.__name__ = self.name
         self.description = description
         self.stages = in_order(self.name, flattened(with_conditions(self.name, wired)))
+        check_mappable(self.name, self.stages)
         self.returns = last_stages(self.stages)
         self.keeps = self._kept(keeps=keeps)
         self.inputs: Mapping[str, FromInput] = inputs_of(self.stages)

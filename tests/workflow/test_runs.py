@@ -165,7 +165,8 @@ async def test_what_no_workflow_may_ask_for_is_refused_before_anything_runs():
 
 
 async def test_a_map_over_what_has_no_items_ends_the_run():
-    flow = Workflow("w", [number, stage(map_on="number", name="each")(lambda x: x)])
+    same = StageSpec.of(lambda n: n, name="number")
+    flow = Workflow("w", [same, stage(map_on="number", name="each")(lambda x: x)])
     async with ax.Engine("threads") as engine:
         with pytest.raises(StageSizeError, match="'each' maps over the value of 'number'"):
             await engine.execute(flow(n=3))

@@ -212,6 +212,23 @@ def test_a_mapped_stage_needs_a_parameter_for_the_items():
         Workflow("w", [cities, StageSpec.of(lambda: 1, name="now", map_on="cities")])
 
 
+def test_a_result_that_is_annotated_as_a_number_is_not_mapped_over():
+    def size(country: str) -> int:
+        return len(country)
+
+    def nothing() -> None: ...
+
+    each = StageSpec.of(lambda x: x, name="each", map_on="size")
+    with raises(WiringError, "stage 'each' maps over the result of 'size'", "int", "'x'"):
+        Workflow("w", [size, each])
+    with raises(WiringError, "'prepare/nothing', which returns None"):
+        Workflow(
+            "w", [Workflow("prepare", [nothing]), stage(map_on="prepare", name="e")(lambda x: x)]
+        )
+    # Of a mapped stage there are as many as it has tasks.
+    Workflow("w", [cities, stage(map_on="cities", inputs={"country": "cities"})(size), each])
+
+
 @pytest.mark.parametrize(
     "inputs, parts",
     [
