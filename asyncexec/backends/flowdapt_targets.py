@@ -59,7 +59,7 @@ class FlowdaptTarget:
                 continue
             meaning = self.keys.get(name, _renamed(name))
             try:
-                options |= meaning(value, where)
+                options |= meaning(_number(value), where)
             except OptionError as error:
                 problems.append((name, str(error)))
         try:
@@ -67,6 +67,11 @@ class FlowdaptTarget:
         except OptionError as error:
             problems.append(("resources", str(error)))
         return options, problems
+
+
+def _number(value: Any) -> Any:
+    """Return the number that a text of digits spells."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
 
 
 def flowdapt_target(path: str, options: Mapping[str, Any]) -> FlowdaptTarget | None:

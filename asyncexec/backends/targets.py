@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from fnmatch import fnmatchcase
 from types import NoneType, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
@@ -126,14 +126,20 @@ def _checked(
             checked[option] = _kept(option, value, homes.get(option), name, known)
         except OptionError as error:
             problems.append((option, str(error)))
-    if declared is not None and not problems:
-        own = {option: value for option, value in checked.items() if option in checks_of(declared)}
-        try:
-            declared(**own)
-        except ConfigurationError as error:
-            problems.append((_named(own, str(error)), str(error)))
-        except TypeError as error:  # One is required.
-            problems.append(("", f"executor {name!r}: {error}"))
+    if declared is None or problems:
+        return checked, problems
+    lacking = [
+        each.name
+        for each in fields(declared)
+        if each.default is MISSING and each.default_factory is MISSING and each.name not in checked
+    ]
+    if lacking:
+        return checked, [("", f"executor {name!r} needs the option {lacking[0]!r}")]
+    own = {option: value for option, value in checked.items() if option in checks_of(declared)}
+    try:
+        declared(**own)
+    except ConfigurationError as error:
+        problems.append((_named(own, str(error)), str(error)))
     return checked, problems
 
 

@@ -158,7 +158,7 @@ def _checked(layers: Sequence[Layer]) -> Configuration:
         notices += accepted
         problems += refused
         _leave_out_empty_sections(layer)
-        problems += _expressions(layer)
+        problems += [*_keys_that_are_no_names(layer), *_expressions(layer)]
         _write_out_texts(layer)
     settings, wrong = _validated(layers)
     return Configuration(
@@ -202,6 +202,16 @@ def _leave_out_empty_sections(layer: Layer) -> None:
     for path in [path for path in layer.origins if section_at(path) is not None]:
         if path in layer.origins and layer.at(path) is None:
             layer.remove(path)
+
+
+def _keys_that_are_no_names(layer: Layer) -> Iterator[str]:
+    """Remove keys such as 3 or true from sections, and yield a sentence for each."""
+    for path, origin in list(layer.origins.items()):
+        section = None if isinstance(path[-1], str) else section_at(path[:-1])
+        if section is not None and isinstance(layer.at(path[:-1]), dict):
+            layer.remove(path)
+            within = ".".join(map(str, path[:-1])) or "a configuration"
+            yield f"{origin}: there is no key {path[-1]!r} in {within}: keys are names"
 
 
 def _expressions(layer: Layer) -> Iterator[str]:

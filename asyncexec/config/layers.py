@@ -51,7 +51,10 @@ class Layer:
             inner = inner.setdefault(key, {})
             if not isinstance(inner, dict):
                 raise OptionError(f"{origin}: {'.'.join(path[:depth])} is given as a value as well")
-        inner[path[-1]] = read.value
+        value, before = read.value, inner.get(path[-1])
+        if isinstance(before, dict) and not isinstance(value, dict):
+            raise OptionError(f"{origin}: keys of {'.'.join(path)} are given as well")
+        inner[path[-1]] = _merged(before, value)
         self.origins[path] = origin
         self.origins |= {(*path, *below): origin for below in read.lines}
         self.texts |= {(*path, *below): written for below, written in read.texts.items()}
@@ -143,7 +146,7 @@ def dotenv_layers(path: str | os.PathLike[str], *prefixes: str) -> list[Layer]:
     try:
         with open(path, encoding="utf-8") as stream:  # noqa: PTH123 - a path or its text
             found = dotenv_values(stream=stream, interpolate=False)
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise OptionError(f"the file {name} cannot be read: {reason}") from error
     variables = {key: value or "" for key, value in found.items()}
@@ -159,7 +162,14 @@ def override_layer(assignments: Iterable[str]) -> Layer:
         If one is not of that form.
     """
     layer = Layer(name="-o")
+    if isinstance(assignments, str):
+        raise OptionError(
+            "overrides must be a list of texts such as 'engine.memory=8GB', not a text"
+        )
     for assignment in assignments:
+        if not isinstance(assignment, str):
+            kind = type(assignment).__name__
+            raise OptionError(f"overrides must be texts such as 'engine.memory=8GB', not {kind}")
         dotted, equals, value = assignment.partition("=")
         path = tuple(key.strip() for key in dotted.split("."))
         if not equals or not all(path):
@@ -177,6 +187,13 @@ def write_text(values: Any, path: KeyPath, text: str) -> None:
         values = values[key]
     if values[path[-1]] is not None:
         values[path[-1]] = text
+
+
+def _merged(below: Any, above: Any) -> Any:
+    """Return mappings as one, and of other values the one above."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
 
 
 def _path_of(keys: list[str]) -> tuple[str, ...]:

@@ -61,6 +61,10 @@ def _database_url(value: Any) -> str:
     return text
 
 
+def _small(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _patterns(value: Any) -> tuple[str, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, Sequence) or not all(isinstance(each, str) and each for each in given):
@@ -152,7 +156,9 @@ class DatabaseSettings(Section):
 class LoggingSettings(Section):
     """Logging of the command line; a program of your own sets up logging itself."""
 
-    level: Literal["debug", "info", "warning", "error", "critical"] = "info"
+    level: Annotated[
+        Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(_small)
+    ] = "info"
     """The least level that is shown."""
 
     format: Literal["console", "json"] = "console"

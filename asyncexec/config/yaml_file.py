@@ -60,7 +60,7 @@ def read_yaml(path: str | os.PathLike[str]) -> YamlFile:
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # Of bytes that are no text, or a path with a NUL.
         reason = getattr(error, "strerror", None) or str(error)
         raise OptionError(f"the file {os.fspath(path)} cannot be read: {reason}") from error
     return parse_yaml(text, name=os.fspath(path))

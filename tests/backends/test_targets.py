@@ -84,6 +84,10 @@ def test_texts_are_coerced_where_the_option_is_a_number_or_a_truth_value():
     assert "cpus must be a whole number" in wrong("ray", cpus="two")["cpus"]
 
 
+def test_an_option_that_has_to_be_given_is_named():
+    assert wrong("http") == {"": "executor 'http' needs the option 'url'"}
+
+
 def test_every_wrong_option_is_told():
     told = wrong("processes", max_worker=2, env_vars={"A": True}, start_timeout="soon")
     assert set(told) == {"max_worker", "env_vars", "start_timeout"}
@@ -153,6 +157,7 @@ def test_the_dask_executor_of_flowdapt_says_things_of_each_worker():
             "resources": {"wheels": 12.0},
         },
     )
+    assert options_of(DASK.path, cpus="2", threads="3")[1]["max_workers"] == 6
     auto = options_of(DASK.path, cpus="auto", threads="auto", memory="auto", gpus=2)[1]
     assert auto == {"max_workers": usable_cores(), "gpus": 2.0}
     there = options_of(DASK.path, cluster_address="tcp://head:8786", resources={"wheels": 6})[1]

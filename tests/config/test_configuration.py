@@ -116,6 +116,8 @@ def test_variables_of_tasks_keep_their_case_and_their_text(written):
         ("services: {compute: {executor: ray}}", "target: ray among them"),
         ("engine:\n  work_dir: $ref{file|key}", r":2: engine.work_dir begins with .* \$ref\{"),
         ("storage: {parameters: {key: '${KEY}'}}", r"storage.parameters.key begins with .* \$\{"),
+        ("1: x", ":1: there is no key 1 in a configuration: keys are names"),
+        ("engine: {true: x}", "there is no key True in engine"),
         ("engine: {memory: much}", "engine.memory: size='much' is not a size"),
         ("engine: {retry: often}", "engine.retry must be a number of attempts"),
         ("engine: {timeout: [1]}", "engine.timeout must be a number of seconds"),
@@ -151,6 +153,10 @@ def test_all_problems_are_told_at_once(written):
         {"overrides": ["engine=1", "engine.memory=3"]},
         {"environment": {"ASYNCEXEC__ENGINE____MEMORY": "1"}},
         {"env_file": "none.env"},
+        {"overrides": "engine.memory=3"},
+        {"overrides": [3]},
+        {"overrides": ["engine.memory=3", "engine=1"]},
+        {"source": "a\0b"},
     ],
 )
 def test_what_cannot_be_read_is_an_error_of_ours(options):
@@ -167,6 +173,16 @@ def test_what_is_no_configuration_is_refused(source):
 def test_a_file_of_a_list_is_refused(written):
     with pytest.raises(OptionError, match="must map names to settings, not be a list"):
         load_configuration(written("- a"))
+
+
+def test_mappings_that_are_given_in_parts_are_one():
+    overrides = ["engine.resources.a=1", "engine={memory: 5, resources: {b: 2}}"]
+    engine = load_configuration(environment={}, overrides=overrides).settings.engine
+    assert (engine.memory, engine.resources) == (5, {"a": 1, "b": 2})
+
+
+def test_a_level_may_be_in_capitals():
+    assert load_configuration({"logging": {"level": "INFO"}}).settings.logging.level == "info"
 
 
 def test_settings_and_configurations_are_taken_as_they_are():
