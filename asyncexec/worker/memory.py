@@ -16,6 +16,7 @@ import os
 import resource
 import sys
 import time
+from typing import Self
 
 # A value stage's task shorter than this is not measured: it would cost more than the task.
 WORTH_MEASURING_SECONDS = 0.001
@@ -122,16 +123,19 @@ class MemoryGuard(MemoryMeter):
 
     Parameters
     ----------
-    allowed_bytes : int
-        What the process may hold during an attempt.
     always : bool
         As of :class:`MemoryMeter`.
     """
 
-    def __init__(self, allowed_bytes: int, *, always: bool = False) -> None:
+    def __init__(self, *, always: bool = False) -> None:
         super().__init__(always=always)
-        self._allowed_bytes = allowed_bytes
+        self._allowed_bytes = 0
         self._limit = MemoryLimit(self) if sys.platform == "linux" else None
+
+    def within(self, allowed_bytes: int) -> Self:
+        """Return this guard, which keeps the attempts from now on within ``allowed_bytes``."""
+        self._allowed_bytes = allowed_bytes
+        return self
 
     def start(self, *, saves: bool = False) -> None:
         """Begin an attempt."""

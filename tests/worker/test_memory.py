@@ -5,7 +5,7 @@ import resource
 import pytest
 
 from asyncexec.worker import memory as process_memory
-from asyncexec.worker.memory import MemoryLimit, MemoryMeter, lifetime_peak_bytes
+from asyncexec.worker.memory import MemoryGuard, MemoryLimit, MemoryMeter, lifetime_peak_bytes
 
 
 @pytest.fixture
@@ -77,3 +77,14 @@ def test_what_loading_a_program_reserves_comes_on_top(limits):
 def test_a_limit_stays_under_the_systems_own(limits):
     MemoryLimit(MemoryMeter()).set(10**15)
     assert limits == [(10**12, 10**12)]
+
+
+def test_a_guard_limits_each_attempt_to_its_memory_and_lifts_the_limit_after_it(
+    limits, monkeypatch
+):
+    guard = MemoryGuard(always=True)
+    monkeypatch.setattr(guard, "reserved_bytes", lambda: 50)
+    for allowed in (1000, 2000):
+        guard.within(allowed).start()
+        assert guard.peak_bytes() > 0
+    assert [soft for soft, _ in limits] == [1050, 10**12, 2050, 10**12]

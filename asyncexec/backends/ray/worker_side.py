@@ -31,7 +31,7 @@ def frames(
     """
     reports = call.frames(
         gather_seconds=GATHER_SECONDS,
-        meter=MemoryGuard(allowed_bytes, always=True) if allowed_bytes else _meter(),
+        meter=_guard().within(allowed_bytes) if allowed_bytes else _meter(),
         marks=AttemptFile.create(record_path),
         held=True,
     )
@@ -41,6 +41,11 @@ def frames(
 def version() -> str:
     """Return the version of asyncexec that this worker has."""
     return version_of("asyncexec")
+
+
+@cache
+def _guard() -> MemoryGuard:
+    return MemoryGuard(always=True)  # One for each worker, as it keeps files open.
 
 
 @cache

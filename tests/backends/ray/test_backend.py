@@ -46,7 +46,7 @@ def call_of(kernel, jobs):
 
 
 def reports_of(call, record=None):
-    return [report for frame in frames(call, record) for report in decode_reports(frame)]
+    return [report for frame in frames(call, record, 0, {}) for report in decode_reports(frame)]
 
 
 # Options.
@@ -256,7 +256,7 @@ def test_what_no_node_has_is_said_with_what_there_is():
 
 def test_quick_tasks_are_told_of_together():
     call = call_of(lambda index: index[0], 50)
-    found = list(frames(call, None))
+    found = list(frames(call, None, 0, {}))
     reports = [report for frame in found for report in decode_reports(frame)]
     assert [report.attempt for report in reports] == list(range(10, 60))
     assert {report.status for report in reports} == {Status.SUCCEEDED}
@@ -275,7 +275,7 @@ def test_a_slow_task_is_told_of_while_it_runs_and_is_the_last_of_its_call():
     PROGRAMS._programs.clear()
     call = call_of(abs, 5)
     PROGRAMS._programs[call.key] = LoadedProgram(kernel, None, (100,))
-    stream = frames(call, None)
+    stream = frames(call, None, 0, {})
     reports = decode_reports(next(stream))
     while not isinstance(reports[-1], Started):
         reports += decode_reports(next(stream))
@@ -294,14 +294,14 @@ def test_outcomes_are_not_held_back_while_quick_tasks_go_on(monkeypatch):
     # Long beside a task, so that none counts as slow, which would end the call.
     monkeypatch.setattr("asyncexec.worker.streaming.START_SECONDS", 0.2)
     call = call_of(lambda index: time.sleep(0.02), 40)
-    assert len(list(frames(call, None))) > 2
+    assert len(list(frames(call, None, 0, {}))) > 2
 
 
 def test_a_worker_that_lacks_the_program_says_so():
     PROGRAMS._programs.clear()
     call = call_of(abs, 1)
     call.blob = None
-    assert list(frames(call, None)) == [NEEDS_PROGRAM]
+    assert list(frames(call, None, 0, {})) == [NEEDS_PROGRAM]
 
 
 def test_a_program_that_cannot_be_loaded_fails_every_job():
