@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.worker.forwarding import NoteAllowance
-from asyncexec.worker.run_scope import LogSettings
+from asyncexec.worker.run_scope import LogSettings, this_process
 from asyncexec.worker.task_context import task_prefix
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ class WorkerLogs:
             "lineno": note.line,
             "funcName": note.function,
             "exc_text": note.trace or None,
+            "process": 0,
             "processName": note.worker,
             "plan": self._plan,
             "run_name": self._run_name,
@@ -87,6 +88,7 @@ def log_settings() -> LogSettings:
         levels=tuple((name, logger.level) for name, logger in loggers if logger.level),
         stdout=_shows("asyncexec.stdout", logging.INFO),
         stderr=_shows("asyncexec.stderr", logging.WARNING),
+        driver=this_process(),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from asyncexec.worker.initializer import InitializesWorker, WorkerInitializer
 
 
+def this_process() -> str:
+    """Return a name of this process: that of its machine, and its number."""
+    machine = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    return f"{machine}:{os.getpid()}"
+
+
 class LogSettings(NamedTuple):
     """The things said by tasks in other processes that the driver's logging wants.
 
@@ -25,11 +32,14 @@ class LogSettings(NamedTuple):
         The loggers that have a level of their own on the driver, ``""`` being the root.
     stdout, stderr : bool
         Whether what tasks print is wanted.
+    driver : str
+        The driver's process, in which some systems run their workers too, and where nothing is passed on.
     """
 
     levels: tuple[tuple[str, int], ...]
     stdout: bool
     stderr: bool
+    driver: str = ""
 
     def level_of(self, logger: str) -> int:
         """Return the level from which records of a logger are wanted."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.run_scope import this_process
 from asyncexec.worker.task_context import CURRENT, BatchContext
 
 if TYPE_CHECKING:
@@ -151,12 +152,15 @@ def batch_context(
     owns_process: bool = False,
 ) -> BatchContext | None:
     """Return the context of a batch, or of one attempt that has a control of its own; None without a scope."""
-    if program.scope is None:
+    scope = program.scope
+    if scope is None:
         return None
+    if scope.logs is not None and scope.logs.driver == this_process():
+        scope = scope._replace(logs=None)
     batch = BatchContext(
-        program.scope, program.shape, worker, control=control, sink=sink, owns_process=owns_process
+        scope, program.shape, worker, control=control, sink=sink, owns_process=owns_process
     )
-    if program.scope.logs is not None:
+    if scope.logs is not None:
         from asyncexec.worker.forwarding import forwarding
 
         batch.forwarding = forwarding()

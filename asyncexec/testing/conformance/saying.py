@@ -15,7 +15,6 @@ from asyncexec.engine import Engine
 from asyncexec.errors import WorkerInitializerError
 from asyncexec.events.records import AnyEvent, AttemptEnded, TaskLogged, TaskProgressed
 from asyncexec.plan import Plan
-from asyncexec.plan.locality import Locality
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.worker.task_context import get_run_context
 
@@ -56,11 +55,12 @@ class SayingRules(Suite):
         events: list[AnyEvent] = []
         async with Engine(executor=backend(), straggler=False) as engine:
             await engine.execute(Plan.map(_log, [7], name="logs"), observers=[events.append])
-            near = engine.backend.capabilities.locality is Locality.SAME_PROCESS
         (record,) = [r for r in caplog.records if r.name == "asyncexec.tasks"]
         task: Any = record
         assert (task.plan, task.stage, task.task, task.attempt) == ("logs", "logs", 0, 1)
         assert record.getMessage() == f"logs/logs[0] on {task.worker}: item 7 of <unlocked>"
+        # Some systems run workers in the driver's process, though nothing depends on that.
+        near = task.processName != task.worker
         assert sum(isinstance(event, TaskLogged) for event in events) == (0 if near else 1)
 
     async def test_a_worker_is_initialized_before_its_first_task(
