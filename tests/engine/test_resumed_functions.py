@@ -26,6 +26,7 @@ from asyncexec.errors import (
     WorkDirError,
 )
 from asyncexec.events.records import StageResumed
+from asyncexec.storage import clean
 from asyncexec.storage.values.records import records
 from asyncexec.storage.values.segments import FileSegments
 from asyncexec.testing.patience import scaled
@@ -238,6 +239,23 @@ async def test_kept_failures_and_what_was_made_of_them_are_tried_again(tmp_path:
     assert again.value == ["0", "2", "4", "6", "8"]
     assert [stage.resumed for stage in again.stages] == [3, 3, 0]
     assert calls.counts() == Counter(map(str, range(5)))
+
+
+async def test_values_are_kept_in_an_object_store(tmp_path: Path) -> None:
+    calls, broken = Calls(tmp_path / "calls"), tmp_path / "broken"
+    broken.touch()
+    place = f"memory://resumed-{tmp_path.name}/work"
+    plan = ax.Plan.map(Doubles(calls, 5, broken), range(6), name="double").then(wide).then(first)
+    async with ax.Engine(executor="serial", work_dir=place, retry=False) as engine:
+        with pytest.raises(TaskFailedError):
+            await engine.execute(plan, resume=True, barriers=True)
+        assert [left.in_use for left in clean(place)] == [False]
+        broken.unlink()
+        result = await engine.execute(plan, resume=True)
+        assert result.value == [0, 2, 4, 6, 8, 10]
+        assert [stage.resumed for stage in result.stages] == [5, 0, 0]
+    assert calls.counts() == Counter(map(str, range(6)))
+    assert clean(place) == []
 
 
 class FailsNowAndThen:

@@ -87,7 +87,8 @@ def clean(
     ----------
     work_dir : path, URL or location
     older_than : float
-        Seconds since a folder was last written to, for it to be removed; a day by default.
+        Seconds since a folder was last written to, for it to be removed; a day by default. One of which that is not
+        known counts as new.
     storage_options : mapping, optional
     dry_run : bool
         Whether nothing is removed, only listed.
@@ -108,7 +109,7 @@ def _cleaned(
     leftover: Leftover, place: Location, locks: list[FolderLock], before: float, *, dry_run: bool
 ) -> Leftover:
     try:
-        if dry_run or leftover.in_use or leftover.used_at > before:
+        if dry_run or leftover.in_use or (leftover.used_at or time.time() - 1) > before:
             return leftover
         path = place.local_path
         if path is None:

@@ -98,7 +98,12 @@ class Lease:
                 self._put(time.time() + self._seconds)
 
     def _put(self, until: float) -> None:
-        self._objects.put(MARKER, json.dumps({"at": time.time(), "until": until}).encode())
+        mark(self._objects, until)
+
+
+def mark(objects: Objects, until: float = 0.0) -> None:
+    """Write that a folder was used now, and is in use until some time."""
+    objects.put(MARKER, json.dumps({"at": time.time(), "until": until}).encode())
 
 
 def read_lease(data: bytes | None) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.errors import safe_message
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
-from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder
+from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder, mark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,6 +168,6 @@ def _make_prefix(place: Location) -> tuple[bool, Hold | None]:
     objects = objects_at(place)
     found = objects.get(MARKER) is not None
     if place.process_bound:
-        objects.put(MARKER, b"{}")
+        mark(objects)
         return found, None
     return found, Lease(objects)
