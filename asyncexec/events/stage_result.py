@@ -71,8 +71,8 @@ class StageResult:
     read_bytes, written_bytes : int
         Chunk data, before encoding (uncompressed), by all attempts.
     kept_bytes, spilled_bytes, moved_bytes : int
-        Values: those that stayed near the workers, those of them that went to disk, and, as far as workers pickle
-        values, those that came to the driver.
+        Values of all attempts: those that stayed near the workers, those of them that went to disk, and, as far as
+        workers pickle values, those that came to the driver.
     peak_bytes : int
         The most memory measured for any attempt; 0 where it cannot be measured.
     busy_seconds : float
@@ -145,8 +145,12 @@ class StageResult:
             self.peak_bytes = outcome.peak_bytes
         status = outcome.status
         if status is Status.SUCCEEDED:
-            if outcome.cached:
-                self.cached += 1
+            kind = type(outcome.value)
+            if kind is Encoded:
+                self.moved_bytes += len(outcome.value[0])
+            elif kind is ValueHandle:
+                self._add_kept(outcome.value)
+            self.cached += outcome.cached
             return
         if status is Status.SKIPPED:
             return
@@ -159,19 +163,13 @@ class StageResult:
         else:
             self.cancelled += 1
 
+    def _add_kept(self, handle: ValueHandle) -> None:
+        self.kept_bytes += handle.nbytes
+        self.spilled_bytes += handle.nbytes if handle.on_disk else 0
+
     def as_json(self) -> dict[str, Any]:
         """Return all figures in plain types."""
         return asdict(self) | {"wall_seconds": self.wall_seconds, "failures": self.failures}
-
-    def add_value(self, value: Any) -> None:
-        """Add the value of a completed task."""
-        kind = type(value)
-        if kind is Encoded:
-            self.moved_bytes += len(value[0])
-        elif kind is ValueHandle:
-            self.kept_bytes += value.nbytes
-            if value.on_disk:
-                self.spilled_bytes += value.nbytes
 
     def __repr__(self) -> str:
         return f"StageResult({', '.join(f'{name}={getattr(self, name)!r}' for name in _SHOWN)})"

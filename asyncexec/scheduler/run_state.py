@@ -135,7 +135,6 @@ class RunState:
         """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
         position = stage.position
         if stage.keeps_values:
-            stage.figures.add_value(value)
             lasts = self.journal is None or self._lasts(position, task, value)
             self.values.put(position, task, value, lasts=lasts)
         self._readiness.complete(position, task)

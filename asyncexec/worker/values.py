@@ -14,6 +14,7 @@ THRESHOLD_BYTES = 64_000
 """Values of this size and more are kept, where nobody says otherwise."""
 
 _SMALL = frozenset({type(None), bool, int, float})
+dumps, new = pickle.dumps, tuple.__new__
 
 
 class PickledValue(NamedTuple):
@@ -108,9 +109,13 @@ class LargeValues:
         if type(value) in _SMALL:
             return value
         buffers: list[pickle.PickleBuffer] = []
-        data = pickle_value(value, buffers)
+        try:  # As `pickle_value` does, without one more call for every task.
+            data = dumps(value, 5, buffer_callback=buffers.append)
+        except Exception:  # noqa: BLE001 - as a rule it is defined in a script; what else it is, this says
+            buffers.clear()
+            data = pickle_value(value, buffers)
         if not buffers and len(data) < self._threshold:
-            return Encoded(data)
+            return new(Encoded, (data,))
         pickled = PickledValue(data, [buffer.raw() for buffer in buffers])
         handle = self._store.put(attempt, pickled) if pickled.nbytes >= self._threshold else None
         return Encoded(pickle_value(value)) if handle is None else handle

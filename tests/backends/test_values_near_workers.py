@@ -2,7 +2,9 @@
 
 import asyncio
 import os
+import signal
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -20,16 +22,21 @@ def spawning():
     return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
+REAL = [pytest.mark.backend, pytest.mark.leaks("Dask keeps a thread, and Ray what it has started")]
 EXECUTORS = [
     pytest.param("processes", {"max_workers": 2}, id="processes"),
     pytest.param("futures", {"executor": spawning}, id="futures"),
-    pytest.param("dask", {"max_workers": 2}, id="dask", marks=pytest.mark.backend),
-    pytest.param("ray", {"cpus": 2}, id="ray", marks=pytest.mark.backend),
+    pytest.param("dask", {"max_workers": 2}, id="dask", marks=REAL),
+    pytest.param("ray", {"cpus": 2}, id="ray", marks=REAL),
 ]
 
 
 def made(item):
     return np.full(COUNT, item, dtype="f8")
+
+
+def small(item):
+    return np.full(20_000, item, dtype="f8")
 
 
 def doubled(array):
@@ -43,6 +50,14 @@ def added_to(array):
 
 def sizes(array):
     return len(array), float(array[0])
+
+
+def killed_once(array, marks):
+    mark = Path(marks) / str(int(array[0]))
+    if array[0] == 1.0 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return array * 2
 
 
 def resident_bytes():
@@ -73,7 +88,7 @@ class Watched:
 
 @pytest.mark.parametrize("executor, options", EXECUTORS)
 async def test_the_driver_holds_none_of_them(executor, options):
-    pytest.importorskip({"dask": "distributed"}.get(executor, "ray" if executor == "ray" else "os"))
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}.get(executor, "os"))
     async with ax.Engine(executor, executor_options=options) as engine:
         await engine.execute(ax.Plan.map(sizes, [[1.0]] * 4))
         async with Watched() as memory:
@@ -87,3 +102,17 @@ async def test_the_driver_holds_none_of_them(executor, options):
         assert (len(kept), kept[0]) == (COUNT, 2.0)
         assert result.values.task("made", 1)[0] == 1.0  # In the thread of the event loop, too.
         result.close()
+
+
+@pytest.mark.parametrize(
+    "executor, options", [p for p in EXECUTORS if p.id != "futures"]
+)  # A pool of processes is replaced as a whole.
+async def test_a_worker_that_is_killed_takes_no_result_with_it(executor, options, tmp_path):
+    """Where its values go with it, they are computed again."""
+    pytest.importorskip({"dask": "distributed", "ray": "ray"}.get(executor, "os"))
+    async with ax.Engine(executor, executor_options=options) as engine:
+        plan = ax.Plan.map(small, range(6), name="made")
+        plan = plan.then(partial(killed_once, marks=str(tmp_path)), name="killed").then(doubled)
+        result = await engine.execute(plan, retry=4)
+    assert [array[0] for array in result.value] == [4.0 * n for n in range(6)]
+    assert result.stages[1].lost >= 1
