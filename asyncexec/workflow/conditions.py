@@ -14,6 +14,9 @@ from asyncexec.workflow.wiring import FromStage, WiredStage, Wiring
 
 SUFFIX = "/when"
 
+_SHARED = ("takes_missing", "priority")
+"""The options of a stage that its condition has, too."""
+
 
 def with_conditions(workflow: str, stages: Sequence[WiredStage]) -> tuple[WiredStage, ...]:
     """Return ``stages`` with their conditions wired, and with the stages that decide some of them."""
@@ -45,7 +48,7 @@ def _spec_of_condition(
 ) -> StageSpec:
     """Return the specification by which a condition is wired: like the stage, where it has the same parameters."""
     name = stage.name + SUFFIX
-    options = {"takes_missing": True} if stage.spec.options.get("takes_missing") else {}
+    options = {key: stage.spec.options[key] for key in _SHARED if key in stage.spec.options}
     if isinstance(when, str):
         return StageSpec(function=_same, name=name, inputs={"value": when}, options=options)
     try:

@@ -52,7 +52,9 @@ def after_import(module: str) -> dict[str, list[str]]:
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("module", ["asyncexec", "asyncexec.array", "asyncexec.testing"])
+@pytest.mark.parametrize(
+    "module", ["asyncexec", "asyncexec.array", "asyncexec.workflow", "asyncexec.testing"]
+)
 def test_importing_starts_nothing_and_loads_no_extra(module):
     if module not in modules():
         pytest.skip("not built")
