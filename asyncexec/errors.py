@@ -42,6 +42,7 @@
     │   │   └── TaskMemoryError         it ran out of memory
     │   ├── RetryBudgetError            too many retries in one plan
     │   ├── CircuitOpenError            the backend keeps failing whatever is sent to it
+    │   ├── InputError              the items of a stage could not be read to their end
     │   ├── StageTimeoutError
     │   ├── PlanTimeoutError
     │   ├── ValueLostError              a value is gone from where it was kept for the tasks that read it
@@ -75,6 +76,7 @@ __all__ = [
     "DuplicateStageError",
     "EngineClosedError",
     "ExecutionError",
+    "InputError",
     "KeyNotFoundError",
     "MemoryBudgetError",
     "MissingExtraError",
@@ -342,6 +344,23 @@ class RetryBudgetError(ExecutionError):
 
 class CircuitOpenError(ExecutionError):
     """The backend failed everything sent to it for a while, also after pauses."""
+
+
+class InputError(ExecutionError):
+    """The generator (or the like) that gives a stage its items failed; its own error is the ``__cause__``.
+
+    Attributes
+    ----------
+    plan, stage : str
+    item : int
+        The number of the item that did not come, from 0.
+    """
+
+    def __init__(self, message: str, *, plan: str = "", stage: str = "", item: int = 0) -> None:
+        super().__init__(message)
+        self.plan = plan
+        self.stage = stage
+        self.item = item
 
 
 class StageTimeoutError(ExecutionError):

@@ -18,11 +18,13 @@ from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import budget_bytes
 from asyncexec.engine.own_task import entered, is_running, wait_for
+from asyncexec.engine.result_stream import outlet_of, stream_values
 from asyncexec.engine.run_memory import EngineMemory, storage_entries
 from asyncexec.engine.run_options import RunOptions, SharedOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observer
 from asyncexec.events.records import AnyEvent
+from asyncexec.plan.item_stream import claim_items
 from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.plan import Plan, Plannable
 from asyncexec.scheduler.admission import AdmissionBudget, check_workers
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from asyncexec.engine.stage_values import StageValues
     from asyncexec.policies.retry import Retry
     from asyncexec.policies.timeout import Timeout
+    from asyncexec.scheduler.outlet import Outlet
     from asyncexec.straggler.rule import Rule
 
 
@@ -298,6 +301,50 @@ class Engine:
         >>> execution.done, result.value
         (True, [3, 2, 1])
         """
+        return self._begin(_as_plan(plan), options)
+
+    def results(
+        self,
+        plan: Plan | Plannable,
+        *,
+        ordered: bool = True,
+        buffer: int | None = None,
+        **options: Unpack[RunOptions],
+    ) -> AsyncIterator[Any]:
+        """Run ``plan`` and yield its values as tasks complete; other arguments as for :meth:`execute`.
+
+        The run is slowed by a loop that is slower. Leaving the loop early stops the work. A failure is raised after the
+        values that came before it. Of an input without end, no more is kept than is being worked on.
+
+        >>> import itertools
+        >>> squares = []
+        >>> async with ax.Engine(executor="threads") as engine:
+        ...     async for value in engine.results(ax.Plan.map(lambda x: x * x, itertools.count())):
+        ...         if value > 30:
+        ...             break
+        ...         squares.append(value)
+        >>> squares
+        [0, 1, 4, 9, 16, 25]
+
+        Parameters
+        ----------
+        plan : Plan, or anything with ``to_plan()``
+            It has one result, of values; for one that is no list, that value is yielded.
+        ordered : bool
+            Whether values come in the order of the items, instead of as they are there.
+        buffer : int, optional
+            The most tasks that have begun and whose value was not yielded; by default what keeps the executor busy.
+        **options
+            See :class:`asyncexec.engine.run_options.RunOptions`.
+        """
+
+        def start() -> tuple[Execution, Outlet]:
+            planned, outlet = outlet_of(_as_plan(plan), ordered=ordered, buffer=buffer)
+            return self._begin(planned, options, outlet), outlet
+
+        return stream_values(start)
+
+    def _begin(self, plan: Plan, options: RunOptions, outlet: Outlet | None = None) -> Execution:
         if self._tasks is None or self._driver is None:
             raise EngineClosedError(
                 "the engine is not open: use it inside 'async with Engine(...) as engine:'"
@@ -308,7 +355,7 @@ class Engine:
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
         policies = self._policies.override(**policy_options(options))
-        planned = _as_plan(plan)
+        planned = plan
         missing = self._context.keys() - planned.context.keys()
         planned = planned.with_context(**{name: self._context[name] for name in missing})
         for stage in planned.stages:
@@ -317,6 +364,7 @@ class Engine:
         self._budget.provide(capabilities.resources)
         self._budget.check(planned)
         check_workers(planned, capabilities)
+        claim_items(planned.stages, planned.name, resume=policies.resume)
         execution = Execution(
             planned,
             number=next(self._numbers),
@@ -326,6 +374,7 @@ class Engine:
             history=self._history,
             scope_entries=self.scope_entries,
             memory=self._memory,
+            outlet=outlet,
             fanout=Fanout((*self._observers, *map(as_observer, options.get("observers", ())))),
         )
         self._executions.add(execution)

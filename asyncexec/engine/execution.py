@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.outlet import Outlet
+    from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.straggler.duration_history import DurationHistory
@@ -91,6 +93,7 @@ class Execution:
         history: DurationHistory,
         scope_entries: Mapping[str, ScopeEntry],
         memory: EngineMemory,
+        outlet: Outlet | None = None,
     ) -> None:
         self.plan = plan
         self.name = f"{plan.name}-{number}"
@@ -118,6 +121,8 @@ class Execution:
         self._handle: RunHandle | None = None
         self._last_progress = ExecutionProgress(tasks=plan.tasks, completed=0, running=0)
         self._driver: Driver | None = None
+        self._outlet = outlet
+        self.value_store: ResultStore
 
     # -- what users call
 
@@ -127,6 +132,8 @@ class Execution:
     def cancel(self) -> None:
         """Stop the work; awaiting the execution raises ``CancelledError`` once everything has stopped."""
         self._cancelled = True
+        if self._outlet is not None:
+            self._outlet.close()
         if self._handle is not None and self._driver is not None:
             self._driver.stop(self._handle)
 
@@ -233,7 +240,10 @@ class Execution:
         # In a thread, as it opens storage and pickles.
         prepared = await to_thread.run_sync(self._prepare)
         try:
-            handle = await self._drive(driver, prepared.state)
+            try:
+                handle = await self._drive(driver, prepared.state)
+            finally:
+                await self._hand_over_rest()
             collected = await self._collect(driver, prepared, handle)
         finally:
             if not prepared.closed:
@@ -278,6 +288,12 @@ class Execution:
             context=self._context,
         )
 
+    async def _hand_over_rest(self) -> None:
+        """Wait until the values that are complete have been taken, where they are taken as they come."""
+        if self._outlet is not None:
+            self._outlet.end()
+            await self._outlet.drained.wait()
+
     async def _drive(self, driver: Driver, state: RunState) -> RunHandle:
         run = Run(
             self.name,
@@ -294,6 +310,10 @@ class Execution:
         self._driver = driver
         if self._cancelled:
             raise _StoppedError
+        if self._outlet is not None:
+            self.value_store, self._outlet.wake = state.values, driver.advance
+            state.values.hand_over(self._outlet.position)
+            run.sender.outlet = self._outlet
         driver.add(handle)
         await self._finish(driver, handle)
         return handle
@@ -301,6 +321,17 @@ class Execution:
     async def _finish(self, driver: Driver, handle: RunHandle) -> None:
         """Wait for the end of the run; raise if it did not succeed."""
         run = handle.run
+        if run.growth.groups:
+            await self._feed(driver, handle)
+        else:
+            await self._until_finished(driver, handle)
+        if run.error is not None:
+            raise run.error
+        if run.incomplete:
+            raise _StoppedError
+
+    async def _until_finished(self, driver: Driver, handle: RunHandle) -> None:
+        """Wait until the run has ended; where this is cancelled, stop it before."""
         try:
             await handle.finished.wait()
         except BaseException:
@@ -308,10 +339,16 @@ class Execution:
             with anyio.CancelScope(shield=True):
                 await handle.finished.wait()
             raise
-        if run.error is not None:
-            raise run.error
-        if run.incomplete:
-            raise _StoppedError
+
+    async def _feed(self, driver: Driver, handle: RunHandle) -> None:
+        """Have items read for growing stages until the run has ended."""
+        async with anyio.create_task_group() as feeders:
+            for group in handle.run.growth.groups:
+                feeders.start_soon(driver.feed, handle, group)
+            try:
+                await self._until_finished(driver, handle)
+            finally:
+                feeders.cancel_scope.cancel()
 
     def _send(self, event: AnyEvent) -> None:
         if self._fanout:

@@ -48,4 +48,5 @@ def _figures(stage: Stage, *, details: bool) -> StageFigures:
         idempotent=stage.idempotent,
         reads=read_figures(stage) if details else (),
         waits_for=stage.waits_for,
+        grows=stage.grows,
     )

@@ -64,6 +64,8 @@ class StageFigures:
     reads: tuple[ReadFigures, ...] = ()
     waits_for: tuple[str, ...] = ()
     """The stages that give its size, where that is known only during the run; then 0 stands for unknown lengths."""
+    grows: bool = False
+    """Whether its size grows while items are read."""
 
 
 @runtime_checkable
@@ -165,8 +167,19 @@ class TaskSkipped(PlanEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StageGrew(PlanEvent):
+    """Items were read for a stage, which has so many ``tasks`` by now; there may be more."""
+
+    stage: str
+    tasks: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageSized(PlanEvent):
-    """The size of a stage that depends on the values of others is known: before any other event of that stage."""
+    """The size of a stage that depends on the values of others is known: before any other event of that stage.
+
+    Of a stage that grew while items were read, it comes when there are no more.
+    """
 
     stage: str
     shape: tuple[int, ...]

@@ -52,7 +52,7 @@ class StageResult:
         The most memory a task's process was projected to need; 0 where no projection was given.
     allowed_bytes : int or None
     late : bool
-        Whether the number of tasks is not known yet, because other stages give it.
+        Whether the number of tasks is not known yet, because other stages give it, or more items may come.
     completed : int
         Tasks that are complete, those of earlier runs included.
     resumed : int
@@ -120,7 +120,7 @@ class StageResult:
             tasks=stage.tasks,
             projected_bytes=stage.projected_bytes,
             allowed_bytes=stage.allowed_bytes,
-            late=bool(stage.waits_for),
+            late=bool(stage.waits_for) or stage.grows,
         )
 
     @property

@@ -19,6 +19,7 @@ from asyncexec.events.records import (
     PlanSucceeded,
     RetryScheduled,
     StageCompleted,
+    StageGrew,
     StageResumed,
     StageSized,
     StageStarted,
@@ -130,9 +131,9 @@ class Tally:
 
     def _add_milestone(self, event: PlanEvent) -> None:
         match event:
-            case StageSized():
+            case StageGrew() | StageSized():
                 self.stages[event.stage].tasks = event.tasks
-                self.stages[event.stage].late = False
+                self.stages[event.stage].late = isinstance(event, StageGrew)
             case StageStarted():
                 self.stages[event.stage].started_at = event.at
             case StageResumed():

@@ -82,7 +82,11 @@ class Logs:
             case PlanStarted():
                 self._seen[name] = {}
                 tasks = sum(stage.tasks for stage in event.stages)
-                known = "at least " if any(stage.waits_for for stage in event.stages) else ""
+                known = (
+                    "at least "
+                    if any(stage.waits_for or stage.grows for stage in event.stages)
+                    else ""
+                )
                 log.info(
                     "%s: started on %s: %d stages, %s%d tasks",
                     name,

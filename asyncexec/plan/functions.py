@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.function_call import FunctionCall
+from asyncexec.plan.item_stream import ItemStream, as_many_as_items, is_stream
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
 from asyncexec.plan.limit import checked_labels, limit_of
@@ -30,7 +31,8 @@ def map_stage(
         Plain or ``async``. It gets one item of each sequence, like the function of the built-in ``map``.
     *items : iterables of equal length
         Sequences and NumPy arrays are indexed when the item's task is sent: a lazy sequence stays lazy, and must not
-        change before the plan has run. Other iterables are made lists.
+        change before the plan has run. Generators and whatever else has no length, async ones too, are read while the
+        plan runs, as there is room. Other iterables are made lists.
     **options
         See :class:`StageOptions`.
 
@@ -41,6 +43,10 @@ def map_stage(
     """
     if not items:
         raise OptionError("map needs at least one sequence of items after the function")
+    if any(is_stream(source) for source in items):
+        given = (Items(ItemStream(items)),)
+        late = as_many_as_items()
+        return _stage(function, options, operation="map", shape=(0,), inputs=given, late=late)
     values = [as_sequence(sequence) for sequence in items]
     lengths = [len(sequence) for sequence in values]
     if len(set(lengths)) > 1:

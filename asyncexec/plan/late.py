@@ -37,6 +37,8 @@ def following(
     It is as large as ``along``, which is one of them, or has the shape that it has already. It begins when the stages
     ``after`` are complete too, of which it reads nothing.
     """
+    if along is not None and along.grows and not after and all(s is along for s in read):
+        return LateSize(waits_for=(), resolve=AsLargeAs(along.name), reads_values=False, grows=True)
     waits_for = _waited_for(read, *after)
     if not waits_for:
         return None
@@ -137,8 +139,12 @@ def resolved(
 
 
 def _waited_for(read: Sequence[Stage], *names: str) -> tuple[str, ...]:
-    """Return ``names``, and what the late ones among the stages ``read`` wait for, each once."""
-    return tuple(dict.fromkeys((*names, *(name for stage in read for name in stage.waits_for))))
+    """Return ``names``, and what the late ones among the stages ``read`` wait for, each once.
+
+    Of one that grows, all of it is waited for.
+    """
+    late = (n for stage in read for n in ((stage.name,) if stage.grows else stage.waits_for))
+    return tuple(dict.fromkeys((*names, *late)))
 
 
 def _of_shapes(stage: Stage, read: Read, producer: Shape, consumer: Shape) -> Relation:

@@ -143,11 +143,14 @@ class LateSize:
     reads_values : bool
         Whether it depends on ``values``. Otherwise it depends on the shapes of the stages that are read, and
         ``values`` is empty.
+    grows : bool
+        Whether the size grows while the items of a stream are read: it waits for no stage, and is final at their end.
     """
 
     waits_for: tuple[str, ...]
     resolve: Resolve
     reads_values: bool = True
+    grows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,6 +242,11 @@ class Stage:
     def is_late(self) -> bool:
         """True if the stage's size is known only when other stages are complete."""
         return self.late is not None
+
+    @property
+    def grows(self) -> bool:
+        """True if the stage has a task for each item of a stream, or for each task of a stage that has."""
+        return self.late is not None and self.late.grows
 
     @property
     def waits_for(self) -> tuple[str, ...]:

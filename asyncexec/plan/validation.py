@@ -26,7 +26,8 @@ from asyncexec.plan.box import point, size
 from asyncexec.plan.coroutine_functions import check_concurrency
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.missing import check_missing
-from asyncexec.plan.stage import ChunkedOutput, Items, Read, Stage, Stages
+from asyncexec.plan.relations import Blockwise
+from asyncexec.plan.stage import ChunkedOutput, Items, LateSize, Read, Stage, Stages
 from asyncexec.plan.written import block_numbers, conflict, grid_of, is_covered
 
 OVERRIDES = frozenset({"retry", "timeout", "straggler"})
@@ -192,6 +193,20 @@ def _check_late(where: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
             )
     if late is None:
         return
+    if late.grows:
+        _check_growing(where, stage, stages)
+    else:
+        _check_waits(where, stage, late, stages)
+
+
+def _check_waits(where: str, stage: Stage, late: LateSize, stages: Mapping[str, Stage]) -> None:
+    """Raise unless a late stage waits for stages that can say its size, and for those that it reads and that grow."""
+    for read in stage.reads:
+        if stages[read.stage].grows and read.stage not in late.waits_for:
+            raise RelationError(
+                f"{where} reads {read.stage!r}, whose items come while the plan runs: name that in its "
+                f"LateSize(waits_for=...), or read it task by task in a stage that grows with it"
+            )
     if not late.waits_for:
         raise OptionError(
             f"{where} is late and waits for no stage: name one in LateSize(waits_for=...)"
@@ -202,6 +217,23 @@ def _check_late(where: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
                 f"{where} waits for stage {name!r} to know its size, and that puts out chunks: "
                 f"have a stage that puts out values say it"
             )
+
+
+def _check_growing(where: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
+    """Raise unless ``stage`` has a task for each item of one stream, or for each task of one stage that grows."""
+    if stage.outputs:
+        raise OptionError(f"{where} grows as items come, and an array cannot")
+    if len(stage.shape) == len(stage.inputs) == 1:
+        (given,) = stage.inputs
+        if isinstance(given, Items):
+            return
+        relation = given.relation
+        if stages[given.stage].grows and isinstance(relation, Blockwise) and relation.is_identity:
+            return
+    raise RelationError(
+        f"{where} grows as items come, so it has one axis and one input: a stream of items, or each value of a stage "
+        f"that grows"
+    )
 
 
 def _check_items(where: str, stage: Stage, items: Items) -> None:

@@ -9,6 +9,12 @@ A slot that runs many tasks at once is given at least as many, however long they
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Capabilities
+    from asyncexec.plan.stage import Stage
+
 TARGET_SECONDS = 0.1
 CALL_SHARE = 0.1
 """The cost of a message is to be no more than this share of the work in it."""
@@ -85,3 +91,31 @@ class BatchSize:
             # Tasks that a slot could run at once do not wait in a second batch.
             share = max(share, min(-(-ready // slots), self._at_once))
         return min(self.limit, max(share, self._worth))
+
+
+def batch_size(stage: Stage, capabilities: Capabilities, *, at_once: int) -> BatchSize:
+    """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once."""
+    return BatchSize(
+        _batch_limit(stage, capabilities),
+        capabilities.call_seconds,
+        at_once=at_once,
+        rounds=_rounds(capabilities),
+    )
+
+
+def _rounds(capabilities: Capabilities) -> int:
+    """Return how often a batch of a stage with ``concurrency`` fills its slot at least.
+
+    Towards its end fewer and fewer of its tasks run at once, unless other batches fill the slot up.
+    """
+    return MANY_ROUNDS if capabilities.tells_progress and not capabilities.shares_slots else 1
+
+
+def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:
+    """Return the number of tasks that may share a batch.
+
+    Where starts within a batch are not reported, all of it has to be repeated when it is lost: tasks that must not run
+    twice go one by one.
+    """
+    one_by_one = not stage.idempotent and not capabilities.tells_progress
+    return 1 if one_by_one else capabilities.batch_limit

@@ -21,6 +21,7 @@ from asyncexec.worker.records import NO_ATTEMPT
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Batch, Report
     from asyncexec.events.fanout import Fanout
+    from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
     from asyncexec.worker.records import Note
@@ -148,6 +149,11 @@ class Dispatch:
         handle.run.sized(sized, now)
         self.advance(now)
 
+    def fed(self, handle: RunHandle, group: GrowingStages, read: ReadItems, now: float) -> None:
+        """Continue a run with items that were read for its growing stages."""
+        handle.run.fed(group, read, now)
+        self.advance(now)
+
     def tick(self, now: float) -> None:
         """Apply the timeouts, retries and backups that are due."""
         for handle in tuple(self._handles.values()):
@@ -182,6 +188,8 @@ class Dispatch:
             run = handle.run
             if run.late.due and not run.stopping:
                 self._size(handle, run.take_sizing())
+            if run.growth.groups and not run.stopping:
+                run.growth.wake(self._slots())
             if run.unwanted:
                 self._cancel(run, now)
             if run.stopping and not run.finished:
@@ -253,7 +261,9 @@ class Dispatch:
             return reserved.next_batch(now, slots)
         held, wanted = frozenset[str](), set[str]()
         lacks_memory, priority = False, math.inf
-        for run in sorted((h.run for h in handles), key=lambda r: (-r.priority, r.in_flight)):
+        for run in sorted(
+            (h.run for h in handles if not h.run.stopping), key=lambda r: (-r.priority, r.in_flight)
+        ):
             if run.priority < priority:
                 if lacks_memory:
                     return None
@@ -261,8 +271,8 @@ class Dispatch:
             batch = run.next_batch(now, slots, held)
             if batch is not None:
                 return batch
-            lacks_memory |= run.lacks_memory
-            wanted.update(run.lacks)
+            lacks_memory |= run.sender.lacks_memory
+            wanted.update(run.sender.lacks)
         return None
 
     def _rank(self) -> None:

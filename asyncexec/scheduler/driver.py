@@ -14,6 +14,7 @@ from asyncexec.errors import BackendError
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.scheduler.dispatch import Dispatch, RunHandle
+from asyncexec.scheduler.item_reader import ItemReader
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from asyncexec.backends.contract import Backend, Report
+    from asyncexec.scheduler.growth import GrowingStages
     from asyncexec.scheduler.late_stages import SizedStages
 
 SLICE = 128
@@ -81,6 +83,26 @@ class Driver:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
         self._dispatch.stop(handle, anyio.current_time())
         self._wake_in_time()
+
+    def advance(self) -> None:
+        """Send what can be sent now."""
+        self._dispatch.advance(anyio.current_time())
+        self._wake_in_time()
+
+    async def feed(self, handle: RunHandle, group: GrowingStages) -> None:
+        """Read the items of growing stages as there is room, until there are no more or the run stops."""
+        run = handle.run
+        names = {"plan": run.plan.name, "stage": group.first.name}
+        async with ItemReader(group.stream, **names) as reader:
+            while group.open and not run.stopping:
+                wanted = group.wanted(self._backend.slots)
+                if wanted:
+                    read = await reader.read(wanted)
+                    self._dispatch.fed(handle, group, read, anyio.current_time())
+                    self._wake_in_time()
+                else:
+                    group.more = anyio.Event()
+                    await group.more.wait()
 
     # -- tasks
 

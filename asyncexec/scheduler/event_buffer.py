@@ -14,6 +14,7 @@ from asyncexec.events.records import (
     CircuitOpened,
     RetryScheduled,
     StageCompleted,
+    StageGrew,
     StageResumed,
     StageSized,
     StageStarted,
@@ -132,6 +133,10 @@ class EventBuffer:
                 reads=reads,
             )
         )
+
+    def stage_grew(self, stage: StageState, now: float) -> None:
+        at = self._epoch + now
+        self._add(StageGrew(execution=self._execution, at=at, stage=stage.name, tasks=stage.tasks))
 
     def stage_resumed(self, stage: StageState, now: float) -> None:
         at = self._epoch + now

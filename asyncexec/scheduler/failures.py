@@ -195,7 +195,7 @@ def task_error(
 ) -> TaskError:
     """Return the error of a task whose last attempt ended with ``outcome``, and that is not tried again."""
     stage = attempt.lease.stage
-    index = unravel(attempt.task, stage.stage.shape)
+    index = unravel(attempt.task, stage.program.shape)
     info = outcome.error or ErrorInfo("")
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
     operation = stage.stage.operation

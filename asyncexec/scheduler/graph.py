@@ -101,7 +101,9 @@ def graph_of(plan: Plan, *, barriers: bool = False) -> Graph:
     inputs: list[tuple[Edge, ...]] = []
     depths: list[int] = []
     for consumer, stage in enumerate(plan.stages):
-        together: Collection[int] = range(0 if barriers or stage.is_late else consumer)
+        together: Collection[int] = range(
+            consumer if stage.grows or not (barriers or stage.is_late) else 0
+        )
         read = {r.stage for r in stage.reads}
         after = [positions[name] for name in dict.fromkeys(stage.waits_for) if name not in read]
         edges = _edges(stage, consumer, positions, together=together, after=after)

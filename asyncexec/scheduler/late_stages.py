@@ -65,7 +65,7 @@ class LateStages:
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         positions = {stage.name: i for i, stage in enumerate(stages)}
-        late = {i: stage for i, stage in enumerate(stages) if stage.is_late}
+        late = {i: stage for i, stage in enumerate(stages) if stage.is_late and not stage.grows}
         # In the plan's order, so that what is read comes before what reads it.
         self._waits_for = {i: {positions[n] for n in s.waits_for} for i, s in late.items()}
         self._reads = {i: {positions[r.stage] for r in s.reads} for i, s in late.items()}

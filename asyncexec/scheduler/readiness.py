@@ -73,6 +73,11 @@ class StageReadiness:
         """True where a task of this stage could be taken now."""
         return self.queue.count > 0 and not self.gates
 
+    def grow(self, tasks: int) -> None:
+        """Add so many tasks at the end of a stage that grows; none of them is ready by that."""
+        self.tasks += tasks
+        self.left += tasks
+
     def begin(self) -> None:
         """Make ready all tasks of a stage that waits for other stages as a whole only."""
         if not self._feeders and not self.late:
@@ -223,6 +228,16 @@ class Readiness:
         stage.left -= len(tasks)
         if not stage.left:
             self._stage_complete(position)
+
+    def close(self, position: int) -> bool:
+        """Record that a stage grows no more; return whether all its tasks are complete."""
+        stage = self.stages[position]
+        stage.late = False
+        stage.left -= 1
+        if stage.left:
+            return False
+        self._stage_complete(position)
+        return True
 
     def _stage_complete(self, position: int) -> None:
         for edge in self._graph.outputs[position]:

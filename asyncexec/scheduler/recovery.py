@@ -133,6 +133,8 @@ class Recovery:
             return f"tasks of {name} must not run twice"
         if self._runs[task] >= MOST_RUNS:
             return f"task {task[1]} of {name} has run again {MOST_RUNS} times for its value"
+        if stage.rows is not None:
+            return f"{name} reads items of a generator, which cannot be read again"
         if not all(self._values.gives_items_again(r.stage) for r in stage.stage.reads if r.item):
             return f"{name} reads items of a value without an order"
         return ""

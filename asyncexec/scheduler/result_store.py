@@ -231,6 +231,26 @@ class ResultStore:
                 if items is not value:
                     self._unordered.add(read_from)
 
+    def grow(self, position: int, tasks: int) -> None:
+        """Make room for the values of further tasks of a stage that grows."""
+        if position in self._results:
+            self._results[position].extend([None] * tasks)
+
+    def hand_over(self, position: int) -> None:
+        """Keep the values of a stage that no stage reads until each is popped."""
+        self._kept[position] = {}
+
+    def pop(self, position: int, task: int) -> Any:
+        """Return the value of a task as it is kept, and forget it; what is kept elsewhere is not deleted."""
+        kept = self._kept[position]
+        return kept.pop(task) if isinstance(kept, dict) else None
+
+    def open(self, value: Any) -> Any:
+        """Return a value that was popped, decoded, and delete it where it was kept; it may block."""
+        opened = decode(value, self._store)
+        self.delete((value,))
+        return opened
+
     def results(self) -> dict[str, list[Any]]:
         """Return the values of the returned stages, by stage name; it may block."""
         return {

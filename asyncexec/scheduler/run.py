@@ -46,6 +46,7 @@ from asyncexec.scheduler.failures import (
     task_error,
     with_reason,
 )
+from asyncexec.scheduler.growth import Growth
 from asyncexec.scheduler.late_stages import LateStages
 from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
 from asyncexec.scheduler.retry_budget import RetryBudget
@@ -60,10 +61,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncexec.backends.contract import Capabilities, Report
-    from asyncexec.errors import RetryBudgetError, TaskError
+    from asyncexec.errors import TaskError
     from asyncexec.events.missing import MissingValue
     from asyncexec.events.outcome import ErrorInfo
     from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
@@ -79,6 +81,10 @@ class Run:
         The tasks that are not complete, as far as is known.
     late : LateStages
         The stages whose sizes are not known yet.
+    sender : Sender
+        The choice of what is sent next.
+    growth : Growth
+        The stages that grow as items are read.
     unwanted : list of int
         Attempts to cancel; the dispatch takes them out.
     event_buffer : EventBuffer
@@ -130,7 +136,7 @@ class Run:
         self._random = random.Random(seed)
         self._delayed: list[tuple[float, int, StageState, int, bool]] = []
         self._circuit = CircuitBreaker()
-        self._sender = Sender(
+        self.sender = Sender(
             self,
             self.stages,
             policies=state.policies,
@@ -143,11 +149,12 @@ class Run:
             values=state.values,
             skip=self._skip,
         )
-        self._running = self._sender.running
+        self._running = self.sender.running
         self.recovery = state.recovery
-        self.recovery.send = self._sender.add
+        self.recovery.send = self.sender.add
         self._ticked_at = 0.0
         self._retry_budget = RetryBudget(state.plan.name, state.stages)
+        self.growth = Growth(state, self._retry_budget, self.event_buffer)
         self._limits = Limits(state.plan, state.policies, state.stages)
         self._starts = state.worker_starts
         self._epoch = epoch
@@ -165,13 +172,14 @@ class Run:
 
     @property
     def incomplete(self) -> bool:
-        """True while tasks are left, sizes are not known, or lost values are not there again."""
-        return bool(self.left or self.late.unresolved or self.recovery.readers)
+        """True while tasks are left, sizes are not known, items may come, or lost values are not there again."""
+        late = self.late.unresolved or self.growth.open
+        return bool(self.left or late or self.recovery.readers)
 
     @property
     def in_flight(self) -> int:
         """The number of batches that are with the backend."""
-        return self._sender.in_flight
+        return self.sender.in_flight
 
     @property
     def running(self) -> int:
@@ -184,10 +192,10 @@ class Run:
         return (
             not self.stopping
             and self.incomplete
-            and not (self._running or self.late.due or self.late.sizing)
+            and not (self._running or self.late.due or self.late.sizing or self.growth.open)
             and not self._delayed
             and self._circuit.state is State.CLOSED
-            and not any(stage.launchable for stage in self._sender.waiting)
+            and not any(stage.launchable for stage in self.sender.waiting)
         )
 
     def begin(self, now: float) -> None:
@@ -215,11 +223,22 @@ class Run:
             self.late.sized(tuple(sized.stages))
             self._install(sized, now)
 
+    def fed(self, group: GrowingStages, read: ReadItems, now: float) -> None:
+        """Take in items that were read for growing stages, the end of them, or the error that ended them."""
+        if self.stopping:
+            return
+        self.left += self.growth.add(group, read.rows, now)
+        if read.error is not None:
+            self.stop(read.error)
+        elif read.ended:
+            for stage in self.growth.close(group, now):
+                self._stage_completed(stage, now)
+
     def _install(self, sized: SizedStages, now: float) -> None:
         known = sum(self.stages[position].tasks for position in sized.stages)
         self._state.install(sized)
         self._retry_budget.grow(self.stages)
-        self._sender.add(sized.stages.values())
+        self.sender.add(sized.stages.values())
         self.left += sum(stage.tasks for stage in sized.stages.values()) - known
         for position, stage in sized.stages.items():
             self._limits.add(stage)
@@ -229,21 +248,8 @@ class Run:
             self._stage_completed(self.stages[position], now)
 
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
-        """Return the next batch, taken from the budget; None if nothing can be sent now.
-
-        The named resources ``held`` are for other runs.
-        """
-        return None if self.stopping else self._sender.next_batch(now, slots, held)
-
-    @property
-    def lacks_memory(self) -> bool:
-        """True if it had tasks to send when last asked for a batch, and the memory was not free."""
-        return not self.stopping and self._sender.lacks_memory
-
-    @property
-    def lacks(self) -> Collection[str]:
-        """The named resources that its tasks needed then and that were not free."""
-        return () if self.stopping else self._sender.lacks
+        """Return the next batch that can be sent now, if any; the named resources ``held`` are for other runs."""
+        return None if self.stopping else self.sender.next_batch(now, slots, held)
 
     def report(self, reports: Iterable[Report], now: float) -> None:
         """Process reports of the backend; those of attempts that are not in flight are ignored."""
@@ -271,7 +277,7 @@ class Run:
                 stage.exclusive.append(task)
             else:
                 stage.readiness.queue.push_first(task)
-        for stage in self._sender.waiting:
+        for stage in self.sender.waiting:
             if stage.monitor.attempts:
                 self._check_attempts(stage, now)
 
@@ -285,10 +291,10 @@ class Run:
         # One tick after the pause is enough: there may be nothing to send, and it must not tick for ever.
         if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
             times.append(self._circuit.resumes_at)
-        if (opening := self._sender.opening(self._ticked_at)) < math.inf:
+        if (opening := self.sender.opening(self._ticked_at)) < math.inf:
             times.append(opening)
         idle = self._idle_slots()
-        times.extend(next_check(s, idle) for s in self._sender.waiting if s.monitor.attempts)
+        times.extend(next_check(s, idle) for s in self.sender.waiting if s.monitor.attempts)
         return min(times, default=None)
 
     def stop(self, error: Exception | None = None) -> None:
@@ -298,6 +304,7 @@ class Run:
         self.stopping = True
         self.error = error
         self._delayed.clear()
+        self.growth.stop()
         for stage in self.stages:
             stage.clear()
         self.unwanted.extend(self._running)
@@ -309,7 +316,7 @@ class Run:
         abandoned = list(self._running.values())
         self._running.clear()
         for attempt in abandoned:
-            self._sender.ended(attempt, None, now)
+            self.sender.ended(attempt, None, now)
         return len(abandoned)
 
     def _resume(self, stage: StageState, now: float) -> None:
@@ -343,7 +350,7 @@ class Run:
         lease = attempt.lease
         stage = lease.stage
         monitor = stage.monitor
-        self._sender.ended(attempt, outcome, now)
+        self.sender.ended(attempt, outcome, now)
         if outcome.status is not Status.SUCCEEDED:
             outcome = self._unlike_reported(attempt, outcome, now)
         if attempt.started >= 0:
@@ -419,6 +426,8 @@ class Run:
     def _task_completed(self, stage: StageState, task: int, value: Any, now: float) -> None:
         self.left -= 1
         self._state.complete(stage, task, value)
+        if (outlet := self.sender.outlet) is not None:
+            outlet.completed(stage.position, task)
         if not stage.readiness.left:
             self._stage_completed(stage, now)
 
@@ -444,7 +453,7 @@ class Run:
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
         runs = self.recovery.runs
-        sender = self._sender
+        sender = self.sender
         sender.waiting = [s for s in sender.waiting if s.readiness.left or runs(s.position)]
         if self.late.unresolved:
             self.late.completed(stage.position)
@@ -502,7 +511,9 @@ class Run:
             return
         if (decision.counts_as_failure or is_outage) and kind in COUNTED:
             self._record_failure(attempt, decision.reason, decision.info, now)
-        spent = self._take_retry(attempt, decision)
+        spent = None
+        if decision.counts_as_failure and not self.stopping:
+            spent = self._retry_budget.take(attempt, decision)
         if spent is not None and keeps:
             error = task_error(self.plan.name, attempt, outcome=outcome, kind=kind)
             error.add_note(str(spent))
@@ -511,14 +522,6 @@ class Run:
             self.stop(spent)
         elif not self.stopping:
             self._try_again(attempt, stage, decision, now)
-
-    def _take_retry(
-        self, attempt: AttemptRecord, decision: RetryDecision
-    ) -> RetryBudgetError | None:
-        """Take a retry from the plan's budget, if this one counts; return the error if none is left."""
-        if self.stopping or not decision.counts_as_failure:
-            return None
-        return self._retry_budget.take(attempt, decision)
 
     def _failed(
         self, attempt: AttemptRecord, record: TaskRecord, error: TaskError, now: float

@@ -12,7 +12,7 @@ from asyncexec.events.missing import MissingValue
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
-from asyncexec.scheduler.batching import MANY_ROUNDS, BatchSize
+from asyncexec.scheduler.batching import batch_size
 from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
 from asyncexec.scheduler.readiness import Readiness
@@ -137,6 +137,8 @@ class RunState:
         if stage.keeps_values:
             lasts = self.journal is None or self._lasts(position, task, value)
             self.values.put(position, task, value, lasts=lasts)
+        if stage.rows is not None:
+            stage.rows.pop(task, None)
         self._readiness.complete(position, task)
         for edge, producer, references in self._read[position]:
             finished = [p for run in edge.producers(task) for p in run if references.read(p)]
@@ -144,6 +146,14 @@ class RunState:
                 self._free(producer, finished)
         if not stage.readiness.left:
             self._stage_was_read(position)
+
+    def grown(self, stage: StageState) -> bool:
+        """Take the size of a stage that grew for final; return whether the stage is complete."""
+        self.values.size(stage.position, stage.stage, {})
+        complete = self._readiness.close(stage.position)
+        if complete:
+            self._stage_was_read(stage.position)
+        return complete
 
     def complete_late(self, stage: StageState, task: int, value: Any) -> None:
         """Take in the value of a task that was completed when the run had stopped: only a further run may need it."""
@@ -325,12 +335,7 @@ class RunState:
                 policies=policies,
                 inputs=self.values.reader(stage, graph.inputs[position]),
                 references=self._references(stage, graph.outputs[position]),
-                batch=BatchSize(
-                    _batch_limit(stage, capabilities),
-                    capabilities.call_seconds,
-                    at_once=program.concurrency,
-                    rounds=_rounds(capabilities),
-                ),
+                batch=batch_size(stage, capabilities, at_once=program.concurrency),
                 figures=figures,
                 monitor=self._monitor(policies, program, figures, stage, capabilities),
             )
@@ -340,7 +345,7 @@ class RunState:
     def _references(self, stage: Stage, outputs: Sequence[Edge]) -> ReferenceCounts | None:
         """Return counts for a stage whose outputs are to be freed after they have been read, and None for others."""
         workspace = self._workspace
-        if not outputs or stage.is_late:
+        if not outputs or (stage.is_late and not stage.grows):
             return None
         if stage.holds_values:
             wanted = stage.name not in {*self.plan.returns, *self.plan.keeps}
@@ -372,21 +377,3 @@ class RunState:
 def _values_needed(stage: Stage) -> tuple[str, ...]:
     """Return the stages whose values give the size of a late stage; others need only be complete."""
     return stage.waits_for if stage.late is not None and stage.late.reads_values else ()
-
-
-def _rounds(capabilities: Capabilities) -> int:
-    """Return how often a batch of a stage with ``concurrency`` fills its slot at least.
-
-    Towards its end fewer and fewer of its tasks run at once, unless other batches fill the slot up.
-    """
-    return MANY_ROUNDS if capabilities.tells_progress and not capabilities.shares_slots else 1
-
-
-def _batch_limit(stage: Stage, capabilities: Capabilities) -> int:
-    """Return the number of tasks that may share a batch.
-
-    Where starts within a batch are not reported, all of it has to be repeated when it is lost: tasks that must not run
-    twice go one by one.
-    """
-    one_by_one = not stage.idempotent and not capabilities.tells_progress
-    return 1 if one_by_one else capabilities.batch_limit

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asyncexec.policies.circuit import CircuitBreaker
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.event_buffer import EventBuffer
+    from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
 
@@ -89,9 +90,10 @@ class Sender:
         self._values = values
         self._skip = skip
         self._passed_on = 0
+        self.outlet: Outlet | None = None
         self.lacks_memory = False
         self.lacks: set[str] = set()
-        self.add(s for s in stages if not s.stage.is_late)
+        self.add(s for s in stages if s.stage.grows or not s.stage.is_late)
 
     def add(self, stages: Iterable[StageState]) -> None:
         """Send tasks of further stages, too."""
@@ -128,7 +130,7 @@ class Sender:
         for stage in self.waiting:
             if not stage.launchable or self._full or self._waits_its_turn(stage):
                 continue
-            if stage.throttles and opens_at(stage.throttles) > now:
+            if self._is_held_back(stage, now, slots):
                 continue
             if stage.stage.resources and self._lacks_resources(stage.stage.resources, held):
                 continue
@@ -191,7 +193,11 @@ class Sender:
             most = most if room >= at_once else min(most, room)
         if (limit := self._policies.most_in_flight) is not None:
             most = min(most, limit - len(self.running))
+        if self.outlet is not None:
+            most = self.outlet.most(stage, most, slots)
         tasks = queue.take(most)
+        if self.outlet is not None:
+            self.outlet.taken(stage, tasks)
         if self._values.has_missing and not stage.stage.takes_missing:
             tasks = self._with_inputs(stage, tasks, now)
             if not tasks:
@@ -209,6 +215,12 @@ class Sender:
                 self._passed_on += 1
                 self._skip(stage, task, missing, now)
         return left
+
+    def _is_held_back(self, stage: StageState, now: float, slots: int) -> bool:
+        """Return whether a limit is reached, or whoever takes the values is behind."""
+        if stage.throttles and opens_at(stage.throttles) > now:
+            return True
+        return self.outlet is not None and self.outlet.holds_back(stage, slots)
 
     def _lacks_resources(self, resources: Mapping[str, float], held: Collection[str]) -> bool:
         if self._budget.fits_resources(resources):

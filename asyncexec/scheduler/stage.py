@@ -173,6 +173,8 @@ class StageState:
         The age at which an attempt was treated as hung at the last check.
     detects_hangs : bool
         Whether attempts are checked for hanging at all.
+    rows : dict of int to tuple, or None
+        The inputs of the tasks that are not complete, where they come from a stream of items.
     throttles : tuple of Throttle
         The limits that its attempts are under: its own, and those of its labels.
     first_at, last_at : float or None
@@ -214,6 +216,7 @@ class StageState:
         self.detects_hangs = timeout.hangs and timeout.task is None and stage.idempotent
         self.keeps_values = stage.holds_values
         self.throttles: tuple[Throttle, ...] = ()
+        self.rows: dict[int, tuple[Any, ...]] | None = None
         self.first_at: float | None = None
         self.last_at: float | None = None
 

@@ -11,7 +11,7 @@ from asyncexec.config.fields import nearest
 from asyncexec.errors import OptionError
 from asyncexec.plan.late import of_shape, resolved
 from asyncexec.plan.plan import Plan
-from asyncexec.plan.stage import LateSize, Read, Stage
+from asyncexec.plan.stage import Items, LateSize, Read, Stage
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -65,8 +65,15 @@ def with_late_tasks(plan: Plan, late_tasks: Mapping[str, int]) -> Plan:
         )
     if not late:
         return plan
-    stages = tuple(_of_tasks(s, late_tasks[s.name]) if s.name in late else s for s in plan.stages)
-    return replace(plan, stages=stages)
+    known: dict[str, Stage] = {}
+    for stage in plan.stages:
+        if stage.grows or _reads_grown(plan, stage):
+            known[stage.name] = _grown(stage, late_tasks, known)
+        elif stage.name in late:
+            known[stage.name] = _of_tasks(stage, late_tasks[stage.name])
+        else:
+            known[stage.name] = stage
+    return replace(plan, stages=tuple(known.values()))
 
 
 def sized_plan(plan: Plan) -> Plan:
@@ -77,6 +84,23 @@ def sized_plan(plan: Plan) -> Plan:
     for stage in plan.stages:
         known[stage.name] = resolved(plan.name, stage, {}, known)
     return Plan(known.values(), plan.name, ())
+
+
+def _grown(stage: Stage, late_tasks: Mapping[str, int], known: Mapping[str, Stage]) -> Stage:
+    """Return a stage that grows with all its tasks from the start: a simulation has no items to wait for."""
+    if stage.name in late_tasks:
+        tasks = late_tasks[stage.name]
+        return replace(stage, shape=(tasks,), inputs=(Items(range(tasks)),), late=None)
+    shapes = {name: other.shape for name, other in known.items()}
+    return stage if stage.late is None else stage.late.resolve(stage, {}, shapes)
+
+
+def _reads_grown(plan: Plan, stage: Stage) -> bool:
+    """Return whether ``stage`` waits only for stages that grow, the sizes of which a simulation knows."""
+    late = stage.late
+    if late is None or late.reads_values:
+        return False
+    return all(plan.stage(name).grows for name in late.waits_for)
 
 
 def _of_tasks(stage: Stage, tasks: int) -> Stage:

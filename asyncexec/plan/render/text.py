@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from asyncexec.plan.item_stream import ItemStream
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.relations import Blockwise, Guarded
 from asyncexec.plan.render.axis_words import ONE_BLOCK, WORDS, word_of
@@ -55,6 +56,8 @@ def reading_text(read: Read) -> str:
 
 def tasks_text(stage: Stage) -> str:
     """Return the number of tasks of ``stage`` as text, or the stages that give the number."""
+    if stage.grows:
+        return "as many as items come"
     if stage.is_late and 0 in stage.shape:
         return f"as many as {' and '.join(stage.waits_for)} gives"
     return f"{stage.tasks:,}"
@@ -150,6 +153,8 @@ def _below(
 
 def items_text(items: Items) -> str:
     """Return the number and the type of ``items`` as text."""
+    if isinstance(items.values, ItemStream):
+        return f"items ({items.values!r})"
     return f"{_count(len(items.values), 'item')} ({type(items.values).__name__})"
 
 
