@@ -30,10 +30,10 @@ from asyncexec.backends.ray.session import (
     inspect_cluster,
     release_connection,
 )
-from asyncexec.backends.ray.tasks import RayTasks, check_ray_workers, classify_error
+from asyncexec.backends.ray.tasks import SHUT_DOWN, RayTasks, check_ray_workers, classify_error
 from asyncexec.backends.ray.values import RayValues
 from asyncexec.cluster_memory.settings import MemorySettings
-from asyncexec.errors import MissingExtraError, ResourceError
+from asyncexec.errors import BackendError, MissingExtraError, ResourceError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import describe
@@ -92,6 +92,10 @@ class RayBackend(CallsBackend):
 
     def memory_host(self, settings: MemorySettings) -> RayMemoryHost:
         """Return the place of cluster memories: an actor, which takes resources only if its options were given."""
+        import ray
+
+        if not ray.is_initialized():
+            raise BackendError(SHUT_DOWN)  # Otherwise Ray would start another by itself.
         return RayMemoryHost(self._options.actor or ActorOptions(num_cpus=0), settings.quota_bytes)
 
 

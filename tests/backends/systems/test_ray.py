@@ -1,5 +1,6 @@
 """The `ray` executor on a real Ray on this machine."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -297,6 +298,9 @@ async def test_workers_of_a_ray_that_runs_fetch_packages_themselves(lent_ray, tm
 async def test_a_ray_that_was_started_listens_on_loopback_and_leaves_nothing(no_ray):
     before = dict(os.environ)
     handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
+    await asyncio.to_thread(
+        int
+    )  # What blocks is handed to the loop's own threads, which end with it.
     threads, children = our_threads(), set(psutil.Process().children(recursive=True))
     left = directories()
     async with ax.Engine(RayBackend(cpus=1)) as engine:
