@@ -19,6 +19,7 @@ from asyncexec.policies.retry import Retry
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Held, HeldAwaiting
+from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
 
 
@@ -71,7 +72,8 @@ class CoroutineRules(Suite):
         async with Engine(executor=backend(), straggler=False) as engine:
             plan = Plan.map(partial(_hang_once, files), range(6), concurrency=6)
             retry = Retry(base_seconds=0.0)
-            result = await engine.execute(plan, timeout=1.0, retry=retry)
+            # Time enough for a worker that has to be started anew.
+            result = await engine.execute(plan, timeout=scaled(2.0), retry=retry)
         assert result.value == list(range(6))
         assert result.attempts >= 7
 
