@@ -73,6 +73,8 @@ class Forwarding:
     """The notes of a process."""
 
     def __init__(self) -> None:
+        self.pending = False
+        """Whether :meth:`flush` has something to do; read after every attempt."""
         self._process = 0
         self._batch: BatchContext | None = None
         self._levels: tuple[tuple[str, int], ...] = ()
@@ -94,11 +96,6 @@ class Forwarding:
         if settings is not None and settings.levels != self._levels:
             self._set_levels(settings)
 
-    @property
-    def pending(self) -> bool:
-        """True where :meth:`flush` has something to do."""
-        return bool(self._unended) or self._allowance.dropped > 0
-
     def flush(self, attempt: int | None = None) -> None:
         """Send the lines of ``attempt``, or of all, that have not ended, and how many notes were dropped.
 
@@ -116,6 +113,13 @@ class Forwarding:
             if speaker is not None:
                 words = self._allowance.message()
                 _send(speaker, "log", words, level=logging.WARNING, logger="asyncexec")
+        self.pending = bool(self._unended) or self._allowance.dropped > 0
+
+    def _take(self) -> bool:
+        """Take a token for a note; False if there is none, which :meth:`flush` is to say."""
+        taken = self._allowance.take()
+        self.pending = self.pending or not taken
+        return taken
 
     def record(self, record: logging.LogRecord) -> bool:
         """Send a log record, formatted; return False if no run wants it."""
@@ -123,7 +127,7 @@ class Forwarding:
         settings = None if speaker is None else speaker[0].scope.logs
         if speaker is None or settings is None:
             return False
-        if record.levelno >= settings.level_of(record.name) and self._allowance.take():
+        if record.levelno >= settings.level_of(record.name) and self._take():
             _send(
                 speaker,
                 "log",
@@ -152,10 +156,11 @@ class Forwarding:
             self._line(speaker, stream, rest)
         elif rest:
             self._unended[key] = speaker, rest
+            self.pending = True
         return True
 
     def _line(self, speaker: Speaker, stream: str, line: str) -> None:
-        if line and self._allowance.take():
+        if line and self._take():
             level = logging.INFO if stream == "stdout" else logging.WARNING
             _send(speaker, stream, line, level=level)
 
@@ -173,7 +178,7 @@ class Forwarding:
             speaker = self._speaker() if file is None else None
             if speaker is not None:
                 text = warnings.formatwarning(message, category, filename, lineno, line).strip()
-                if self._allowance.take():
+                if self._take():
                     _send(speaker, "log", text, level=logging.WARNING, logger="py.warnings")
                 return
         self._show(message, category, filename, lineno, file, line)

@@ -32,10 +32,8 @@ PROGRESS_SECONDS = 0.1
 class Forwards(Protocol):
     """Passes on what attempts log and print."""
 
-    @property
-    def pending(self) -> bool:
-        """True where :meth:`flush` has something to do."""
-        ...
+    pending: bool
+    """Whether :meth:`flush` has something to do."""
 
     def begin(self, batch: BatchContext, /) -> None:
         """Prepare for a batch."""
