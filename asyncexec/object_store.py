@@ -57,7 +57,7 @@ class BlockingObjectStore:
         self._memory = memory
         self._storage = storage
         self._namespace = namespace
-        self._strategy = checked_strategy(strategy)
+        self._strategy: Strategy = checked_strategy(strategy)
 
     def put(
         self,
