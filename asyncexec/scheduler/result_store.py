@@ -11,8 +11,10 @@ from asyncexec.plan.items import as_sequence
 from asyncexec.plan.stage import Items, Read, Stage
 from asyncexec.scheduler.value_account import ValueAccount
 from asyncexec.worker.attempt import decode
+from asyncexec.worker.values import DiscardingStore
 
 if TYPE_CHECKING:
+    from asyncexec.events.outcome import Outcome
     from asyncexec.scheduler.graph import Edge
     from asyncexec.worker.values import ValueStore
 
@@ -179,6 +181,11 @@ class ResultStore:
             if handles:
                 self.account.remove(handles)
                 self._store.delete(handles)
+
+    def discard(self, outcome: Outcome) -> None:
+        """Delete what an attempt may have left that was lost or cancelled while it ran."""
+        if isinstance(self._store, DiscardingStore) and outcome.started:
+            self._store.discard([outcome.attempt])
 
     def close(self) -> None:
         """Delete all values that are kept elsewhere; the run has ended, and its result has been collected."""

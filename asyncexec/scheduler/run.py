@@ -374,6 +374,8 @@ class Run:
 
     def _unlike_reported(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> Outcome:
         """Return an outcome with the status that backends do not know: timed out, or skipped."""
+        if outcome.status is not Status.FAILED:
+            self._state.values.discard(outcome)
         if outcome.status is Status.CANCELLED:
             return self._stopped(attempt, outcome, now)
         if is_skip(outcome) and attempt.lease.stage.stage.holds_values:

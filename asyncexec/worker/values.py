@@ -76,6 +76,15 @@ class SpillingStore(Protocol):
         ...
 
 
+@runtime_checkable
+class DiscardingStore(Protocol):
+    """The further member of a store in which an attempt can leave a value that no outcome reports."""
+
+    def discard(self, attempts: Collection[int], /) -> None:
+        """Delete what these attempts have left, soon; called on the driver when they are lost or cancelled."""
+        ...
+
+
 class LargeValues:
     """Those values of a stage that go to a store, by their size; all others travel with their outcomes.
 

@@ -133,3 +133,25 @@ def test_a_size_that_a_kept_value_gives_is_read_here(store):
     bench.end(job, value=store.keep("items", [5, 6, 7]))
     assert bench.state.values.value(0) == [5, 6, 7]
     assert store.opened == ["items"]
+
+
+class Discarding(Store):
+    """Notes the attempts that may have left something."""
+
+    def __init__(self):
+        super().__init__()
+        self.discarded = []
+
+    def discard(self, attempts):
+        self.discarded += attempts
+
+
+def test_what_a_lost_attempt_may_have_left_is_deleted():
+    store = Discarding()
+    bench = Workbench(Plan.map(one, range(4)), value_store=store, slots=4, retry=2)
+    ran, waited, failed, made = bench.send()
+    bench.end(ran, Status.LOST, started_at=1.0)
+    bench.end(waited, Status.LOST, started_at=0.0)
+    bench.fail(failed)
+    bench.end(made, value=store.keep(made.attempt))
+    assert store.discarded == [ran.attempt]

@@ -70,6 +70,10 @@ class DaskValues:
         with contextlib.suppress(RuntimeError):  # The loop is closed, and the client with it.
             self._loop.call_soon_threadsafe(self._send, message)
 
+    def discard(self, attempts: Collection[int], /) -> None:
+        """Release what attempts have left that ended without reporting it."""
+        self.delete([ValueHandle("", f"{self._prefix}-{attempt}", 0) for attempt in attempts])
+
     def close(self) -> None:
         """Have nothing any more: the scheduler releases what the client held when it disconnects."""
         self._closed = True
