@@ -33,6 +33,11 @@ class BoundCall(FunctionCall):
     gates: tuple[int, ...] = ()
     condition: FunctionCall | None = None
 
+    def is_plain(self, inputs: int) -> bool:
+        """Return whether the function is called with the task's ``inputs``, so many, as they are."""
+        others = self.keywords or self.gates or self.condition
+        return not others and self.positional == tuple(Slot(i) for i in range(inputs))
+
     def __call__(self, index: Index, *inputs: Any) -> Any:
         for gate in self.gates:
             if inputs[gate] is not True:  # Missing, and this stage takes missing values.

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from asyncexec.plan import Items, Plan, Read, Stage
+from asyncexec.plan.function_call import FunctionCall
 from asyncexec.plan.functions import kernel_stage
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
@@ -119,8 +120,10 @@ class _Lowering:
             late = sized_by(items_of.name, *read, after=wired.after)
         else:
             late = following(*read, *([along] if along else []), along=along, after=wired.after)
+        kernel = self._kernel(wired, slots)
         return kernel_stage(
-            self._kernel(wired, slots),
+            # Many stages pass on their inputs as they come, which is quicker without looking at slots.
+            FunctionCall(kernel.function) if kernel.is_plain(len(mapped) + len(read)) else kernel,
             wired.name,
             {**wired.spec.options},  # type: ignore[typeddict-item]  # whose names were checked
             operation="map" if mapped else "call",

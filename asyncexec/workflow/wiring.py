@@ -275,25 +275,34 @@ class Wiring:
         return {s.stage for s in self._said.values() if isinstance(s, FromStage)}
 
     def _arguments(self) -> Iterator[Argument]:
+        leading = True
         for p in self._parameters.values():
             if p.kind is Parameter.VAR_POSITIONAL:
                 for stage in self._rest:
                     yield Argument(parameter=p.name, source=FromStage(stage), by_keyword=False)
             elif p.kind is not Parameter.VAR_KEYWORD:
-                yield self._argument(p)
-        for name in self.spec.inputs.keys() - self._parameters.keys():
+                argument = self._argument(p, leading=leading)
+                leading = not argument.by_keyword
+                yield argument
+        for name in (name for name in self.spec.inputs if name not in self._parameters):
             yield Argument(parameter=name, source=self._said[name], mapped=name == self._mapped)
 
-    def _argument(self, p: Parameter) -> Argument:
+    def _argument(self, p: Parameter, *, leading: bool) -> Argument:
+        """Return what ``p`` takes; ``leading`` says whether all before it are passed by their places."""
         source = self._said.get(p.name)
         if source is None and p.name in self._given:
             source = FromStage(self._given[p.name])
+        source = source or FromInput(p.name, p.default)
+        # Where more follow by their places, those before them must be given by theirs. Otherwise an input that may be
+        # left out is passed by its name, and so is what comes after it.
+        given = not isinstance(source, FromInput) or source.required
+        by_place = p.kind is not Parameter.KEYWORD_ONLY and (
+            p.kind is Parameter.POSITIONAL_ONLY or bool(self._rest) or (leading and given)
+        )
         return Argument(
             parameter=p.name,
-            source=source or FromInput(p.name, p.default),
-            # Where more follow by their places, those before them must be given by theirs.
-            by_keyword=p.kind is Parameter.KEYWORD_ONLY
-            or (p.kind is Parameter.POSITIONAL_OR_KEYWORD and not self._rest),
+            source=source,
+            by_keyword=not by_place,
             mapped=p.name == self._mapped,
         )
 

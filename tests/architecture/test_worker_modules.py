@@ -70,9 +70,12 @@ import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.workflow import StageSpec, Workflow
 
-def look(_):
+def look(*_):
     import sys
     return sorted(sys.modules)
+
+def look_with(item, other):
+    return look(item, other)
 
 async def main(kind, path):
     async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
@@ -82,7 +85,8 @@ async def main(kind, path):
             mean = await engine.execute(xp.mean(xp.from_zarr(path) * 2, axis=0))
             assert np.asarray(mean.value).tolist() == [2.0] * 4
         if kind == "workflow":
-            looked = await engine.execute(Workflow("looks", [StageSpec.of(look, map_on="items")])(items=[0]))
+            flow = Workflow("looks", [StageSpec.of(look_with, map_on="items")])
+            looked = await engine.execute(flow(items=[0], other=1))
         else:
             looked = await engine.execute(ax.Plan.map(look, [0]))
     print(json.dumps(looked.value[0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import pickle
 import subprocess
@@ -11,6 +12,7 @@ import cloudpickle
 import pytest
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.function_call import FunctionCall
 from asyncexec.workflow import StageSpec, Workflow, stage
 
 
@@ -109,3 +111,28 @@ def test_a_workflow_is_shown_as_text():
     mapped = Workflow("sizes", [StageSpec.of(len, name="sizes", map_on="words")])
     assert "as many as words gives" in mapped.visualize().svg
     assert str(inspect.signature(flow)) == "(*, country, days=3, **inputs)"
+
+
+def test_a_function_whose_wrapper_takes_places_only_is_called_by_them():
+    def by_place(function):
+        @functools.wraps(function)
+        def wrapper(*arguments):
+            return function(*arguments)
+
+        return wrapper
+
+    @by_place
+    def pair(city: str, country: str) -> str:
+        return f"{city}, {country}"
+
+    plan = Workflow("w", [pair]).to_plan(city="Delft", country="NL")
+    assert plan.stage("pair").kernel(()) == "Delft, NL"
+    # What comes as it is needs no arguments laid out.
+    mapped = Workflow(
+        "w", [StageSpec.of(pair, map_on="cities", inputs={"country": "lands"}), lands]
+    )
+    assert type(mapped.to_plan(cities=["a"]).stage("pair").kernel) is FunctionCall
+
+
+def lands() -> str:
+    return "NL"
