@@ -11,6 +11,7 @@ are elsewhere
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +161,8 @@ class KeptValues:
 def _fingerprint(plan: Plan) -> str:
     from asyncexec.plan.fingerprint.plan_fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
 
-    return fingerprint(plan, plan.context.get("fingerprint"), strict=True)
+    # What a plan returns changes no task: it may be executed, and its values be streamed.
+    return fingerprint(replace(plan, returns=()), plan.context.get("fingerprint"), strict=True)
 
 
 class _Caches:

@@ -96,6 +96,13 @@ class Outlet:
         if self._came:
             self._changed.set()
 
+    def resumed(self, position: int, runs: Sequence[range]) -> None:
+        """Record that an earlier run has completed tasks."""
+        for tasks in runs if position == self.position else ():
+            self._begun += len(tasks)
+            for task in tasks:
+                self.completed(position, task)
+
     # -- asked by whoever takes the values
 
     async def next(self) -> int | None:

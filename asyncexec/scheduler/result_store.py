@@ -245,12 +245,18 @@ class ResultStore:
 
     def hand_over(self, position: int) -> None:
         """Keep the values of a stage that no stage reads until each is popped."""
-        self._kept[position] = {}
+        self._kept[position] = self._kept_while_read(self._stages[position])
 
     def pop(self, position: int, task: int) -> Any:
         """Return the value of a task as it is kept, and forget it; what is kept elsewhere is not deleted."""
         kept = self._kept[position]
-        return kept.pop(task) if isinstance(kept, dict) else None
+        if not isinstance(kept, dict):
+            return None
+        return (
+            kept[task]
+            if isinstance(kept, _Journaled) and not dict.__contains__(kept, task)
+            else kept.pop(task)
+        )
 
     def open(self, value: Any) -> Any:
         """Return a value that was popped, decoded, and delete it where it was kept; it may block."""

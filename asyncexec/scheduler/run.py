@@ -325,6 +325,9 @@ class Run:
             stage.figures.completed = resumed
             self.left -= resumed
             self.event_buffer.stage_resumed(stage, now)
+            if self.sender.outlet is not None and self._journal is not None:
+                done = self._journal.done(stage.name, stage.tasks)
+                self.sender.outlet.resumed(stage.position, done)
 
     # -- reports
 

@@ -241,6 +241,22 @@ async def test_kept_failures_and_what_was_made_of_them_are_tried_again(tmp_path:
     assert calls.counts() == Counter(map(str, range(5)))
 
 
+@pytest.mark.parametrize("ordered", [True, False])
+async def test_values_that_are_streamed_are_resumed_too(tmp_path: Path, ordered: bool) -> None:
+    calls, broken = Calls(tmp_path / "calls"), tmp_path / "broken"
+    broken.touch()
+    plan = ax.Plan.map(Doubles(calls, 60, broken), range(100), name="double").then(str)
+    async with ax.Engine(executor="serial", work_dir=tmp_path / "work", retry=False) as engine:
+        with pytest.raises(TaskFailedError):
+            await engine.execute(plan, resume=True)
+        broken.unlink()
+        values = engine.results(plan, ordered=ordered, buffer=3, resume=True)
+        streamed = [value async for value in values]
+    expected = [str(2 * x) for x in range(100)]
+    assert (streamed if ordered else sorted(streamed, key=int)) == expected
+    assert calls.counts() == Counter(map(str, range(100)))
+
+
 async def test_values_are_kept_in_an_object_store(tmp_path: Path) -> None:
     calls, broken = Calls(tmp_path / "calls"), tmp_path / "broken"
     broken.touch()
