@@ -70,7 +70,7 @@ class Engine:
     Parameters
     ----------
     executor : str, class, instance or dotted path
-        The backend that plans run on: its name (``"threads"``, ``"processes"``, ``"serial"``, ``"futures"``, or one
+        The backend that plans run on: its name (``"threads"``, ``"processes"``, ``"asyncio"``, ``"futures"``, or one
         that a package registered), class, instance or dotted path.
     executor_options : mapping, optional
         The backend's options, by name. ``retries``, ``timeout``, ``use_backups``, ``batch_size`` (tasks in flight) and

@@ -207,6 +207,8 @@ class ConcurrentRunner:
         attempt = spec.attempt
         self._sink.started(attempt)
         program = self._loaded()
+        # Before the task: on a loop that starts tasks eagerly it may have ended when it is returned.
+        self._started_at[attempt] = time.time()
         task = asyncio.get_running_loop().create_task(
             _failed(spec, program, self._worker)
             if isinstance(program, ErrorInfo)
@@ -214,7 +216,6 @@ class ConcurrentRunner:
             context=self._own_context(program),
         )
         self._running[attempt] = task
-        self._started_at[attempt] = time.time()
         task.add_done_callback(partial(self._done, attempt))
 
     def _attempt(self, spec: AttemptSpec, program: LoadedProgram) -> Coroutine[Any, Any, Outcome]:
@@ -250,7 +251,7 @@ class ConcurrentRunner:
 
     def may_save(self, attempt: int) -> bool:
         """Return whether an attempt may save: somebody waits for its outcome."""
-        return attempt in self._running and attempt not in self.given_up
+        return attempt in self._started_at and attempt not in self.given_up
 
     def is_stopped(self, attempt: int) -> bool:
         """Return whether an attempt was asked to stop."""

@@ -134,14 +134,16 @@ class ThreadPool:
         self.cancel([attempt for batch in self._batches for attempt in batch.attempts])
         for _ in self._workers:
             self._waiting.put(None)
-        if self._loop_batches is not None:
-            await self._loop_batches.close()
-        while self._workers:
-            self._all_exited.clear()
-            await self._all_exited.wait()
-        if self._timer is not None:
-            self._timer.cancel()
-        await ended(EVENT_LOOP.let_go())
+        try:
+            if self._loop_batches is not None:
+                await self._loop_batches.close()
+            while self._workers:
+                self._all_exited.clear()
+                await self._all_exited.wait()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+            await ended(EVENT_LOOP.let_go())
 
     def _on_loop(self) -> LoopBatches:
         """Return the batches on the event loop; most pools have none, and do without what they import."""

@@ -183,6 +183,19 @@ async def test_the_context_of_the_run_can_be_asked_for_and_says_that_it_is_cance
     assert seen == [("asking", 0, True)]
 
 
+async def test_a_loop_that_starts_tasks_eagerly_changes_nothing():
+    async def at_once(item):
+        return item
+
+    loop = asyncio.get_running_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)
+    try:
+        async with engine() as e:
+            assert (await e.execute(ax.Plan.map(at_once, range(300)))).value == list(range(300))
+    finally:
+        loop.set_task_factory(None)
+
+
 def test_ten_thousand_naps_of_a_tenth_of_a_second_take_a_second_of_virtual_time():
     async def nap(item):
         await asyncio.sleep(0.1)
