@@ -63,16 +63,14 @@ def test_an_async_function_is_left_to_the_worker_to_await():
 @pytest.mark.parametrize(
     "items",
     [
-        lambda: (i for i in [1, 2]),
         lambda: {1: "a", 2: "b"},
         {1: "a", 2: "b"}.keys,
         lambda: deque([1, 2]),
-        lambda: map(int, "12"),
         lambda: np.array([1, 2]),
         lambda: bytes([1, 2]),
     ],
 )
-def test_anything_that_can_be_gone_through_can_be_mapped_over(items):
+def test_whatever_has_a_length_and_can_be_gone_through_can_be_mapped_over(items):
     assert run(Plan.map(square, items())) == [[1, 4]]
 
 
