@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +14,7 @@ import pytest
 pytest.importorskip("httpx")
 
 import asyncexec as ax
+from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.http import HttpBackend, worker_side
 from asyncexec.backends.http.signing import SECRET_VARIABLE
 from asyncexec.engine.run_folder import RunFolder
@@ -106,6 +108,11 @@ class HttpWithWorkDir(HttpBackend):
         super().__init__(url=url)
         self.work_dir = work_dir
         self.folder: RunFolder | None = None
+
+    @property
+    def capabilities(self) -> Capabilities:
+        # The server of these tests is in this process, and would take it along.
+        return replace(super().capabilities, isolated=False)
 
     @property
     def value_store(self) -> RunFolder | None:
