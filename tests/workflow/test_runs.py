@@ -43,7 +43,7 @@ def cities(country: str, n: int = 3) -> list[str]:
     return [f"{country}-{i}" for i in range(n)]
 
 
-@stage(map_on="cities", retry=3)
+@stage(map_on="cities", retry=3, resources={"cpus": 1, "memory": "10MB"})
 async def fetch(city: str, factor: int = 2) -> int:
     await asyncio.sleep(0)
     return factor * int(city.partition("-")[2])
