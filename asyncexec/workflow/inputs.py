@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from asyncexec.config.fields import nearest
@@ -72,7 +72,7 @@ def _not_mappable(workflow: Wired, inputs: Mapping[str, Any]) -> Iterator[str]:
         if name not in inputs:
             continue  # Which is a problem of its own.
         value = inputs[name]
-        if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        if isinstance(value, str | bytes) or not isinstance(value, Iterable | AsyncIterable):
             yield (
                 f"stage {stage.name!r} maps over the input {name!r}, which is a {type(value).__name__}: give a list of "
                 f"what it is called with"

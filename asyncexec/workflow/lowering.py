@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
+from asyncexec.errors import WorkflowInputError
 from asyncexec.plan import Items, Plan, Read, Stage
 from asyncexec.plan.function_call import FunctionCall
 from asyncexec.plan.functions import kernel_stage
+from asyncexec.plan.item_stream import ItemStream, as_many_as_items, is_stream
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
 from asyncexec.plan.relations import All, identity
@@ -88,7 +90,10 @@ class _Lowering:
         if mapped is None:
             return self._made((), ())
         if isinstance(mapped.source, FromInput):
-            items = as_sequence(self.inputs[mapped.source.name])
+            given = self.inputs[mapped.source.name]
+            if is_stream(given):
+                return self._made((Items(ItemStream((given,))),), (0,), streamed=mapped.source.name)
+            items = as_sequence(given)
             return self._made((Items(items),), (len(items),))
         previous = self.known[mapped.source.stage]
         if previous.shape:
@@ -103,6 +108,7 @@ class _Lowering:
         *,
         along: Stage | None = None,
         items_of: Stage | None = None,
+        streamed: str = "",
     ) -> Stage:
         """Return the stage whose first input is what is mapped over, if anything is."""
         wired = self.wired
@@ -116,7 +122,15 @@ class _Lowering:
         reads = (Read(s.name, All(s.shape, shape), many=bool(s.shape)) for s in read)
         slots = {name: Slot(i) for i, name in enumerate(whole, start=len(mapped))}
         late: LateSize | None
-        if items_of is not None:
+        if streamed:
+            if read or wired.after:
+                raise WorkflowInputError(
+                    f"stage {wired.name!r} maps over the input {streamed!r}, whose items are read while the workflow "
+                    f"runs, and so it cannot take the results of other stages ({', '.join((*whole, *wired.after))}): "
+                    f"give a list of the items"
+                )
+            late = as_many_as_items()
+        elif items_of is not None:
             late = sized_by(items_of.name, *read, after=wired.after)
         else:
             late = following(*read, *([along] if along else []), along=along, after=wired.after)
