@@ -1,61 +1,47 @@
-"""Runs the Python of every page, as a reader would: from top to bottom, in an empty folder.
-
-A block that awaits runs in the page's event loop; one that does not runs outside of it, so that
-`asyncio.run` and the blocking calls work as they do in a script. Blocks marked `python no-run` are
-only compiled.
-"""
+"""Every page does what it shows, in an empty folder; see `tests/docs/pages.py`."""
 
 import ast
-import asyncio
-import inspect
-import re
-from collections.abc import Iterator
+import sys
 from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).parents[2]
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+from tests.docs.pages import PAGES, REPOSITORY, Block, blocks, run_page
+
 EXECUTOR_PAGES = sorted((REPOSITORY / "docs" / "how-to" / "executors").glob("*.md"))
-BLOCK = re.compile(r"^```python([^\n]*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+KINDS = {"python", "python no-run", "python file", "yaml file", "sh run"}
 
 
-def blocks(page: Path) -> Iterator[tuple[str, str]]:
-    """The info string and the source of each block, with the page's own line numbers."""
-    text = page.read_text()
-    for match in BLOCK.finditer(text):
-        line = text.count("\n", 0, match.start(2))
-        yield match[1].strip(), "\n" * line + match[2]
-
-
-def code_of(source: str, page: Path):
-    return compile(source, str(page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-
-
-def run_page(page: Path) -> None:
-    # As in a script: its functions reach workers by value, and `__name__ == "__main__"` holds.
-    namespace = {"__name__": "__main__"}
-    with asyncio.Runner() as runner:
-        for info, source in blocks(page):
-            code = code_of(source, page)
-            if info == "no-run":
-                continue
-            result = eval(code, namespace)
-            if code.co_flags & inspect.CO_COROUTINE:
-                runner.run(result)
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_examples_run(page, tmp_path, monkeypatch):
-    if not any(info != "no-run" for info, _ in blocks(page)):
-        pytest.skip("no examples to run")
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder from which modules are imported, as a script there imports them."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name, module in list(sys.modules.items()):
+        if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+def page_to_run(page):
+    on_dask = page.stem == "from-a-function-to-a-resumed-run"
+    marks = [pytest.mark.leaks("Dask keeps a thread for large messages")] if on_dask else []
+    return pytest.param(page, marks=marks, id=str(page.relative_to(REPOSITORY)))
+
+
+@pytest.mark.parametrize("page", map(page_to_run, PAGES))
+def test_examples_run(page, folder):
+    if not any(block.kind == "python" for block in blocks(page)):
+        pytest.skip("no examples to run")
     run_page(page)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(REPOSITORY)))
-def test_blocks_are_marked_as_the_reader_of_this_file_expects(page):
-    assert {info for info, _ in blocks(page)} <= {"", "no-run"}
+def test_blocks_are_marked_as_those_who_run_them_expect(page):
+    marked = {block.kind for block in blocks(page) if " " in block.kind}
+    assert marked <= KINDS
 
 
 def test_a_page_with_awaits_and_scripts(tmp_path):
@@ -69,16 +55,27 @@ def test_a_page_with_awaits_and_scripts(tmp_path):
     assert caught.tb.tb_next.tb_next.tb_lineno == page.read_text().splitlines().index("1 / 0") + 1
 
 
+def test_a_page_with_files_and_commands(folder):
+    page = folder / "page.md"
+    page.write_text(
+        "```python file\n# answer.py\nraise SystemExit(3)\n```\n"
+        "```sh run\npython answer.py  # exit code 3\n\npython answer.py\n```\n"
+    )
+    with pytest.raises(AssertionError, match=r"^\$ python answer\.py\n"):
+        run_page(page)
+
+
 @pytest.mark.parametrize("page", EXECUTOR_PAGES, ids=lambda p: p.stem)
 def test_the_page_of_an_executor_holds_a_script_to_copy(page):
-    lasts = [compile_alone(source, page) for _, source in blocks(page)]
+    pythons = [block for block in blocks(page) if block.kind.startswith("python")]
+    lasts = [compile_alone(block, page) for block in pythons]
     assert any(last.endswith("asyncio.run(main())") for last in lasts), lasts
 
 
-def compile_alone(source: str, page: Path) -> str:
+def compile_alone(block: Block, page: Path) -> str:
     """The last statement of what compiles as a script, where nothing awaits outside of functions."""
     try:
-        compile(source, str(page), "exec")
+        compile(block.source, str(page), "exec")
     except SyntaxError:
         return ""
-    return ast.unparse(ast.parse(source).body[-1])
+    return ast.unparse(ast.parse(block.source).body[-1])
