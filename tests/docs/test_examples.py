@@ -31,7 +31,7 @@ def page_to_run(page):
     return pytest.param(page, marks=marks, id=str(page.relative_to(REPOSITORY)))
 
 
-@pytest.mark.parametrize("page", map(page_to_run, PAGES))
+@pytest.mark.parametrize("page", [page_to_run(page) for page in PAGES])
 def test_examples_run(page, folder):
     if not any(block.kind == "python" for block in blocks(page)):
         pytest.skip("no examples to run")
