@@ -98,13 +98,18 @@ def read_fields[T](kind: type[T], given: Mapping[str, Any], *, prefix: str, sect
     return kind(**{name: checked_field(kind, name, value, prefix) for name, value in given.items()})
 
 
-def refuse_unknown(given: Iterable[str], known: Iterable[str], section: str) -> None:
-    """Raise OptionError for the first name of ``given`` that is not ``known``, with the nearest that is."""
+def refuse_unknown(
+    given: Iterable[str], known: Iterable[str], section: str, *, otherwise: str = ""
+) -> None:
+    """Raise OptionError for the first name of ``given`` that is not ``known``, with the nearest that is.
+
+    ``otherwise`` is advice for where none is near; ``{}`` in it stands for the name.
+    """
     names = list(known)
     for name in given:
         if name not in names:
             near = nearest(name, names)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = f"did you mean {near[0]!r}? " if near else otherwise.format(name)
             raise OptionError(f"there is no {name!r} in {section}: {hint}it has {', '.join(names)}")
 
 

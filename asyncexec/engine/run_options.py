@@ -109,6 +109,7 @@ class RunOptions(SharedOptions, total=False):
 
 
 _OF_THE_ENGINE = frozenset({"observers"})
+_OF_AN_EXECUTOR = "options of the executor are given as executor_options={{{!r}: ...}}; "
 
 
 def policy_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,5 +120,7 @@ def policy_options(options: Mapping[str, Any]) -> dict[str, Any]:
     OptionError
         If one of them is none of :class:`RunOptions`; the message has the nearest that is.
     """
-    refuse_unknown(options, RunOptions.__annotations__, "the options of a run")
+    refuse_unknown(
+        options, RunOptions.__annotations__, "the options of a run", otherwise=_OF_AN_EXECUTOR
+    )
     return {name: value for name, value in options.items() if name not in _OF_THE_ENGINE}

@@ -18,3 +18,13 @@ class FunctionCall:
 
     def __call__(self, index: Index, *inputs: Any) -> Any:
         return self.function(*inputs)
+
+
+class StarredCall(FunctionCall):
+    """A kernel that calls a function with the arguments that the task's one input holds."""
+
+    __slots__ = ()
+
+    def __call__(self, index: Index, *inputs: Any) -> Any:
+        (arguments,) = inputs
+        return self.function(*arguments)

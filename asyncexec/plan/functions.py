@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Container, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from asyncexec.errors import OptionError
-from asyncexec.plan.function_call import FunctionCall
+from asyncexec.plan.function_call import FunctionCall, StarredCall
 from asyncexec.plan.item_stream import ItemStream, as_many_as_items, is_stream
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.late import following, sized_by
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
 
 def map_stage(
-    function: Callable[..., Any], *items: Iterable[Any], **options: Unpack[StageOptions]
+    function: Callable[..., Any],
+    *items: Iterable[Any],
+    starred: bool = False,
+    **options: Unpack[StageOptions],
 ) -> Stage:
     """Return the stage that calls ``function`` with every item.
 
@@ -33,6 +37,8 @@ def map_stage(
         Sequences and NumPy arrays are indexed when the item's task is sent: a lazy sequence stays lazy, and must not
         change before the plan has run. Generators and whatever else has no length, async ones too, are read while the
         plan runs, as there is room. Other iterables are made lists.
+    starred : bool
+        Whether each item holds the arguments of a call.
     **options
         See :class:`StageOptions`.
 
@@ -43,16 +49,21 @@ def map_stage(
     """
     if not items:
         raise OptionError("map needs at least one sequence of items after the function")
+    kernel = StarredCall if starred else FunctionCall
     if any(is_stream(source) for source in items):
         given = (Items(ItemStream(items)),)
         late = as_many_as_items()
-        return _stage(function, options, operation="map", shape=(0,), inputs=given, late=late)
+        return _stage(
+            function, options, operation="map", shape=(0,), inputs=given, late=late, kernel=kernel
+        )
     values = [as_sequence(sequence) for sequence in items]
     lengths = [len(sequence) for sequence in values]
     if len(set(lengths)) > 1:
         raise OptionError(f"the sequences of items must be of equal length, not {lengths}")
     inputs = tuple(Items(sequence) for sequence in values)
-    return _stage(function, options, operation="map", shape=(lengths[0],), inputs=inputs)
+    return _stage(
+        function, options, operation="map", shape=(lengths[0],), inputs=inputs, kernel=kernel
+    )
 
 
 def call_stage(
@@ -174,12 +185,14 @@ def _stage(
     inputs: tuple[Read | Items, ...],
     taken: Container[str] = (),
     late: LateSize | None = None,
+    kernel: Callable[[Callable[..., Any]], FunctionCall] = FunctionCall,
 ) -> Stage:
     if not callable(function):
         raise OptionError(f"{function!r} cannot be called: give a function")
+    _refuse_arguments(function, options)
     name = options.get("name") or _free_name(_name_of(function, default=operation), taken)
     return kernel_stage(
-        FunctionCall(function),
+        kernel(function),
         name,
         options,
         operation=operation,
@@ -187,6 +200,24 @@ def _stage(
         inputs=inputs,
         late=late,
     )
+
+
+def _refuse_arguments(function: Callable[..., Any], options: Iterable[str]) -> None:
+    """Raise an OptionError where an option that is none is an argument of ``function``."""
+    unknown = [name for name in options if name not in StageOptions.__annotations__]
+    if not unknown:
+        return
+    try:
+        parameters = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # It is not known.
+        return
+    for name in unknown:
+        if name in parameters:
+            called = _name_of(function, default="function")
+            raise OptionError(
+                f"there is no option {name!r}, but {called}() has a parameter of that name: give it the argument by "
+                f"functools.partial({called}, {name}=...)"
+            )
 
 
 def _cache(cache: object) -> str:

@@ -156,6 +156,28 @@ class Plan:
         return cls((stage,), stage.name)
 
     @classmethod
+    def starmap(
+        cls,
+        function: Callable[..., Any],
+        items: Iterable[Iterable[Any]],
+        **options: Unpack[StageOptions],
+    ) -> Self:
+        """Make a plan that calls ``function`` with the arguments that every item holds.
+
+        As :meth:`map`, for items that are tuples of arguments: :func:`itertools.starmap` takes them so.
+
+        >>> ax.sync.execute(ax.Plan.starmap(pow, [(2, 3), (3, 2)])).value
+        [8, 9]
+
+        Raises
+        ------
+        OptionError
+            If an option is unknown or cannot be.
+        """
+        stage = map_stage(function, items, starred=True, **options)
+        return cls((stage,), stage.name)
+
+    @classmethod
     def call(
         cls, function: Callable[..., Any], *arguments: Any, **options: Unpack[StageOptions]
     ) -> Self:

@@ -80,7 +80,7 @@ def check_option_names(
             close = get_close_matches(name, names, n=1)
             hint = f"did you mean {close[0]!r}? " if close else ""
             raise OptionError(
-                f"{where}there is no option {name!r}; {hint}The options are {', '.join(names)}"
+                f"{where}there is no option {name!r}: {hint}the options are {', '.join(names)}"
             )
 
 

@@ -172,3 +172,8 @@ async def test_tasks_may_ask_for_as_many_cpus_as_run_at_once(executor: str) -> N
         assert (await engine.execute(plan)).value == [1, 2, 3]
         with pytest.raises(ResourceError, match="there are only 2 in all"):
             await engine.execute(ax.Plan.map(abs, [-1], resources={"cpus": 3}))
+
+
+def test_an_option_of_the_executor_among_those_of_the_engine_is_told_where_it_goes():
+    with pytest.raises(OptionError, match=r"executor_options=\{'max_workers': \.\.\.\}"):
+        ax.Engine("threads", max_workers=2)

@@ -8,6 +8,7 @@ from typing import get_args, get_type_hints
 import numpy as np
 import pytest
 
+from asyncexec import sync
 from asyncexec.errors import DuplicateStageError, OptionError
 from asyncexec.plan import Items, Plan, Read, Stage
 from asyncexec.plan.box import unravel
@@ -49,6 +50,24 @@ def test_map_calls_the_function_with_each_item_in_order():
 
 def test_map_takes_several_sequences_side_by_side():
     assert run(Plan.map(pow, [2, 3], (3, 2))) == [[8, 9]]
+
+
+def test_starmap_calls_the_function_with_the_arguments_that_each_item_holds():
+    plan = Plan.starmap(pow, [(2, 3), [3, 2]])
+    assert (plan.name, plan.tasks) == ("pow", 2)
+    assert run(plan) == [[8, 9]]
+
+
+def test_starmap_takes_items_of_generators():
+    plan = Plan.starmap(pow, ((n, 2) for n in range(3)))
+    assert sync.execute(plan.then(str), executor="serial").value == ["0", "1", "4"]
+
+
+def test_starmap_awaits_coroutine_functions():
+    async def total(x, y):
+        return x + y
+
+    assert sync.execute(Plan.starmap(total, [(1, 3), (2, 4)])).value == [4, 6]
 
 
 def test_an_async_function_is_left_to_the_worker_to_await():
@@ -155,7 +174,16 @@ def test_an_unknown_option_is_refused_with_the_known_ones(method):
         getattr(plan, method)(*arguments, retires=3)
 
 
-@pytest.mark.parametrize("method", [Plan.map, Plan.then, Plan.reduce, map_stage])
+@pytest.mark.parametrize("make", [Plan.map, Plan.call, Plan.starmap])
+def test_an_argument_of_the_function_among_the_options_is_told_how_it_is_given(make):
+    def area(width, height=1):
+        return width * height
+
+    with pytest.raises(OptionError, match=r"functools\.partial\(area, height=\.\.\.\)"):
+        make(area, [1], height=2)
+
+
+@pytest.mark.parametrize("method", [Plan.map, Plan.starmap, Plan.then, Plan.reduce, map_stage])
 def test_editors_and_type_checkers_see_every_option(method):
     (options,) = get_args(get_type_hints(method)["options"])
     assert get_type_hints(options) == get_type_hints(StageOptions)
