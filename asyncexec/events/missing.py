@@ -68,7 +68,8 @@ class Failed(MissingValue):
             cause = pickle.dumps(self.error.__cause__)
         except Exception:  # noqa: BLE001 - whatever a cause raises that cannot be pickled
             cause = b""
-        return _unpickled, (self.error, cause)
+        # By its own method: other libraries (tblib, with Dask) register one that takes the cause along.
+        return _unpickled, (self.error.__reduce__(), cause)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -122,7 +123,10 @@ def skipped(outcome: Outcome) -> Skipped:
     return Skipped(outcome.error.message if outcome.error is not None else "")
 
 
-def _unpickled(error: TaskError, cause: bytes) -> Failed:
+def _unpickled(reduced: tuple[Any, ...], cause: bytes) -> Failed:
+    make, arguments, state = reduced
+    error: TaskError = make(*arguments)
+    error.__setstate__(state)
     try:
         error.__cause__ = pickle.loads(cause) if cause else None  # noqa: S301 - what it was made of came the same way
     except Exception:  # noqa: BLE001 - a class that is not here, or that cannot be made of its arguments

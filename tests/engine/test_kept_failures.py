@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import math
 import pickle
 from collections import Counter
@@ -153,7 +154,15 @@ async def test_a_task_with_one_input_missing_of_two_waits_for_both() -> None:
     assert result.skipped_tasks == 4
 
 
-def test_a_failure_travels_with_its_cause_where_that_can() -> None:
+@pytest.mark.parametrize("others", [False, True], ids=["plain", "as other libraries pickle it"])
+def test_a_failure_travels_with_its_cause_where_that_can(
+    monkeypatch: pytest.MonkeyPatch, others: bool
+) -> None:
+    if others:  # tblib does that for Dask.
+        monkeypatch.setitem(
+            copyreg.dispatch_table, TaskFailedError, lambda e: (type(e), ("", e.__cause__))
+        )
+
     class Unknown(Exception):  # noqa: N818 - what cannot be pickled
         pass
 
