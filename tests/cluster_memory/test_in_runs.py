@@ -31,12 +31,7 @@ def engine_on(name, **settings):
     return ax.Engine(name.split()[0], executor_options=EXECUTORS[name], **settings)
 
 
-LENT = pytest.mark.leaks("a pool of threads keeps the loop of its coroutines")
-
-
-@pytest.fixture(
-    params=[pytest.param(n, marks=[LENT] if n == "futures threads" else []) for n in EXECUTORS]
-)
+@pytest.fixture(params=EXECUTORS)
 def executor(request):
     return request.param
 
