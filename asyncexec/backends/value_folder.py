@@ -1,32 +1,23 @@
-"""The directories in which the values of one backend's tasks stay, from its opening to its end, and however it ends.
-
-Their names begin alike for every engine of a user, and each engine holds a lock on its own: whoever gets the lock of
-another's finds that its engine is dead, and removes it. The system gives locks back with the process, however it ended.
-"""
+"""The directories in which the values of one backend's tasks stay, from its opening to its end, and however it ends."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import shutil
-import sys
 import tempfile
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import ValueHandle
 from asyncexec.worker.value_files import FULL, ValueFiles
 
 if TYPE_CHECKING:
     from asyncexec.worker.values import PickledValue
-
-if sys.platform != "win32":
-    import fcntl
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the memory file system of Linux; what is in it is a directory of ours alone
 
@@ -112,64 +103,3 @@ class ValueFolder:
         # Who is cancelled meanwhile need not wait for it.
         await asyncio.shield(asyncio.gather(*map(asyncio.wrap_future, removals)))
         self._thread.shutdown()
-
-
-class LockedDirectory:
-    """A directory of this process, with the lock that says that the process is alive."""
-
-    def __init__(self, path: Path, descriptor: int) -> None:
-        self.path = path
-        self._descriptor = descriptor
-
-    @classmethod
-    def make(cls, parent: Path) -> Self:
-        """Make a directory that nobody else can look into."""
-        while True:
-            path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=parent))
-            # Another engine may take it for abandoned, before it is locked.
-            with contextlib.suppress(FileNotFoundError):
-                descriptor = os.open(path, os.O_RDONLY)
-                if _lock(descriptor) and _is_same(path, descriptor):
-                    return cls(path, descriptor)
-                os.close(descriptor)
-
-    def remove(self) -> None:
-        """Remove it with all that is in it."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        os.close(self._descriptor)
-
-
-def remove_abandoned(parent: Path) -> None:
-    """Remove the directories of this user's engines that have died."""
-    for path in _ours(parent):
-        with contextlib.suppress(OSError):
-            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
-            try:
-                if os.fstat(descriptor).st_uid == os.getuid() and _lock(descriptor):
-                    shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(descriptor)
-
-
-def _ours(parent: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError), os.scandir(parent) as entries:
-        yield from [Path(entry.path) for entry in entries if entry.name.startswith(_prefix())]
-
-
-def _prefix() -> str:
-    return f"asyncexec-values-{os.getuid()}-"
-
-
-def _lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def _is_same(path: Path, descriptor: int) -> bool:
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncexec.backends import value_folder
-from asyncexec.backends.value_folder import LockedDirectory, ValueFolder, remove_abandoned
+from asyncexec.backends import locked_directory, value_folder
+from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
+from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.errors import BackendError
 from asyncexec.worker.values import PickledValue
 
@@ -68,7 +69,7 @@ def test_without_a_place_for_them_the_error_says_what_to_do(tmp_path, monkeypatc
 def test_what_a_killed_engine_left_is_removed_and_what_a_living_one_has_is_not(places):
     program = (
         "import sys, time, tempfile; from pathlib import Path\n"
-        "from asyncexec.backends.value_folder import LockedDirectory\n"
+        "from asyncexec.backends.locked_directory import LockedDirectory\n"
         "made = LockedDirectory.make(Path(sys.argv[1]))\n"
         "(made.path / '1').write_bytes(b'x' * 100)\n"
         "print(made.path, flush=True); time.sleep(1000)\n"
@@ -92,7 +93,7 @@ def test_other_files_and_links_of_that_name_are_left_alone(places):
     target = places[1] / "precious"
     target.mkdir()
     (target / "data").touch()
-    name = value_folder._prefix()
+    name = locked_directory._prefix()
     (places[0] / f"{name}link").symlink_to(target)
     (places[0] / f"{name}file").touch()
     remove_abandoned(places[0])
@@ -101,7 +102,7 @@ def test_other_files_and_links_of_that_name_are_left_alone(places):
 
 
 def test_one_that_is_taken_for_abandoned_while_it_is_made_is_made_again(places, monkeypatch):
-    lock, calls = value_folder._lock, []
+    lock, calls = locked_directory._lock, []
 
     def somebody_is_faster(descriptor):
         calls.append(descriptor)
@@ -110,7 +111,7 @@ def test_one_that_is_taken_for_abandoned_while_it_is_made_is_made_again(places, 
             made.rmdir()
         return lock(descriptor)
 
-    monkeypatch.setattr(value_folder, "_lock", somebody_is_faster)
+    monkeypatch.setattr(locked_directory, "_lock", somebody_is_faster)
     directory = LockedDirectory.make(places[0])
     assert list(places[0].iterdir()) == [directory.path]
     directory.remove()

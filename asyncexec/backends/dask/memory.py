@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import pickle
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -20,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.cluster_memory.answers import answer
 from asyncexec.cluster_memory.entries import memory_closed
 from asyncexec.cluster_memory.host_memory import WHERE, HostMemory, pickle_shared
@@ -217,8 +216,8 @@ class _Held:
     def __init__(self, quota: int | None) -> None:
         self.used_at = time.monotonic()
         self.ended: set[str] = set()
-        self.directory = tempfile.mkdtemp(prefix="asyncexec-memory-")
-        files = ValueFiles(None, Path(self.directory))
+        self.directory = LockedDirectory.make()
+        files = ValueFiles(None, self.directory.path)
         self.memory = HostMemory(lambda: files, quota=quota)
 
     def answer(self, said: dict[str, Any], body: bytes) -> tuple[Any, bytes]:
@@ -261,7 +260,7 @@ def _answered(
     if held is None:
         return {}, b""
     if said["do"] == "end":
-        shutil.rmtree(held.directory, ignore_errors=True)
+        held.directory.remove()
     elif said["do"] == "close":
         held.ended.add(said["space"])
         held.memory.close_space(said["space"])
@@ -279,7 +278,7 @@ def _forget_abandoned() -> None:
     for engine, held in list(_HELD.items()):
         if now - held.used_at > FORGOTTEN_SECONDS:
             del _HELD[engine]
-            shutil.rmtree(held.directory, ignore_errors=True)
+            held.directory.remove()
 
 
 def _contents(path: Path) -> bytes:

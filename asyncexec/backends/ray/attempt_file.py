@@ -10,12 +10,11 @@ import contextlib
 import itertools
 import os
 import platform
-import shutil
 import struct
-import tempfile
 from pathlib import Path
 
 from asyncexec.backends.contract import Started
+from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.events.outcome import Outcome
 
 _ROW = struct.Struct("<qq")
@@ -71,24 +70,24 @@ class AttemptFiles:
     """The driver's side: one file for each call, where workers are on this machine."""
 
     def __init__(self) -> None:
-        self._directory: Path | None = None
+        self._directory: LockedDirectory | None = None
         self._numbers = itertools.count()
 
     def open(self, *, here: bool) -> None:
         """Make the directory of the files, if every worker is on this machine (``here``)."""
-        self._directory = Path(tempfile.mkdtemp(prefix="ax-ray-records-")) if here else None
+        self._directory = LockedDirectory.make() if here else None
 
     def close(self) -> None:
         """Remove all files."""
         directory, self._directory = self._directory, None
         if directory is not None:
-            shutil.rmtree(directory, ignore_errors=True)
+            directory.remove()
 
     def path(self) -> str | None:
         """Return the path for one call; None without a directory."""
         if self._directory is None:
             return None
-        return str(self._directory / f"call-{next(self._numbers)}")
+        return str(self._directory.path / f"call-{next(self._numbers)}")
 
     def running(self, path: str | None) -> Started | None:
         """Return the start of the attempt that ran last, if it has not ended."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shutil
-import tempfile
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -17,6 +15,7 @@ from typing import Any
 
 import anyio
 
+from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.errors import BackendError
 
@@ -31,7 +30,7 @@ _LONGEST_DIRECTORY = 36
 class Connection:
     """A connection to Ray that was made here, shared by the backends of this process."""
 
-    directory: Path | None
+    directory: LockedDirectory | None
     """The directory of the Ray that was started for it."""
     job_identity: str
     """The identity by which it differs from a connection that somebody else has made since."""
@@ -105,10 +104,11 @@ def connect_ray(options: RayOptions) -> Connection:
             "configure_logging": False,
             "runtime_env": options.runtime_env or None,
         }
-        directory: Path | None = None
+        directory: LockedDirectory | None = None
         if options.address is None:
-            directory = Path(tempfile.mkdtemp(prefix="ax-ray-"))
-            arguments |= _local_options(options, directory)
+            directory = LockedDirectory.make()
+            remove_abandoned(directory.path.parent)
+            arguments |= _local_options(options, directory.path)
         else:
             arguments["address"] = options.address
         keep_alive = KeepAliveThread()
@@ -119,7 +119,8 @@ def connect_ray(options: RayOptions) -> Connection:
             with contextlib.suppress(Exception):
                 ray.shutdown()
             keep_alive.end()
-            remove_directory(directory)
+            if directory is not None:
+                directory.remove()
             raise BackendError(f"executor 'ray': Ray did not {where}: {error}") from error
         return Connection(directory, job_identity(), keep_alive)
 
@@ -149,12 +150,6 @@ def job_identity() -> str:
 
     context = ray.get_runtime_context()
     return f"{context.gcs_address} {context.get_job_id()}"
-
-
-def remove_directory(directory: Path | None) -> None:
-    """Remove the directory of a Ray that has ended."""
-    if directory is not None:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextlib.contextmanager

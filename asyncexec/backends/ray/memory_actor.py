@@ -10,12 +10,12 @@ import asyncio
 import contextlib
 import os
 import pickle
-import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.cluster_memory.entries import Entry, EntryTable
 from asyncexec.cluster_memory.keys import nearest_keys
 from asyncexec.errors import ClusterMemoryError
@@ -44,7 +44,7 @@ class RayMemoryActor:
         self._table = EntryTable(quota)
         self._ended: set[str] = set()
         self._job = job
-        self._directory: tempfile.TemporaryDirectory[str] | None = None
+        self._directory: LockedDirectory | None = None
         self._watch: asyncio.Task[None] | None = None
 
     async def put(self, names: tuple[str, str, str], packed: Packed, ttl: float | None) -> None:
@@ -130,8 +130,8 @@ class RayMemoryActor:
         if not self._table.holds(entry):
             return
         if self._directory is None:
-            self._directory = tempfile.TemporaryDirectory(prefix="asyncexec-memory-")
-        path = Path(self._directory.name) / str(id(entry))
+            self._directory = LockedDirectory.make()
+        path = self._directory.path / str(id(entry))
         data, buffers = packed
         with path.open("wb") as file:
             write_value(file, data, [memoryview(buffer).cast("B") for buffer in buffers])
@@ -142,7 +142,7 @@ class RayMemoryActor:
         while not _has_ended(self._job):  # noqa: ASYNC110 - Ray has no event for it
             await asyncio.sleep(CHECK_SECONDS)
         if self._directory is not None:
-            self._directory.cleanup()
+            self._directory.remove()
         os._exit(0)
 
 

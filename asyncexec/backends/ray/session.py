@@ -15,7 +15,6 @@ from asyncexec.backends.ray.connection import (
     Connection,
     connect_ray,
     job_identity,
-    remove_directory,
 )
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.resources import Nodes
@@ -106,7 +105,8 @@ def release_connection(connection: Connection | None) -> None:
                 ray.shutdown()
         finally:
             connection.keep_alive.end()
-            remove_directory(connection.directory)
+            if connection.directory is not None:
+                connection.directory.remove()
 
 
 def _check_compatible(options: RayOptions) -> None:

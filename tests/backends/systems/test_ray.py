@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import textwrap
 import threading
 import time
@@ -22,6 +21,7 @@ import ray
 
 import asyncexec as ax
 from asyncexec.backends.contract import StageProgram
+from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.backends.ray import RayBackend
 from asyncexec.errors import BackendError, OptionError, ResourceError
 from asyncexec.events.outcome import Status
@@ -295,14 +295,19 @@ async def test_workers_of_a_ray_that_runs_fetch_packages_themselves(lent_ray, tm
 # A Ray that is started.
 
 
-async def test_a_ray_that_was_started_listens_on_loopback_and_leaves_nothing(no_ray):
+async def test_a_ray_that_was_started_listens_on_loopback_and_leaves_nothing(no_ray, monkeypatch):
     before = dict(os.environ)
     handlers = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)]
     await asyncio.to_thread(
         int
     )  # What blocks is handed to the loop's own threads, which end with it.
     threads, children = our_threads(), set(psutil.Process().children(recursive=True))
-    left = directories()
+    directories, make = [], LockedDirectory.make
+    monkeypatch.setattr(
+        LockedDirectory,
+        "make",
+        lambda *parent: directories.append(make(*parent)) or directories[-1],
+    )
     async with ax.Engine(RayBackend(cpus=1)) as engine:
         assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
         started = set(psutil.Process().children(recursive=True)) - children
@@ -324,7 +329,7 @@ async def test_a_ray_that_was_started_listens_on_loopback_and_leaves_nothing(no_
     _, alive = psutil.wait_procs(started, timeout=scaled(PATIENCE))
     assert not alive
     assert our_threads() <= threads
-    assert directories() <= left
+    assert [directory.path.exists() for directory in directories] == [False, False]
 
 
 async def test_the_last_of_several_backends_ends_the_ray_that_the_first_has_started(
@@ -384,6 +389,7 @@ async def test_whoever_has_started_a_ray_may_leave_it_to_others(no_ray):
 SCRIPT = """
 import asyncio, sys
 import asyncexec as ax
+from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.backends.ray import RayBackend
 
 def speak(item):
@@ -433,10 +439,6 @@ async def test_an_address_where_nothing_listens_is_an_error_at_once(no_ray):
 def our_threads() -> set[threading.Thread]:
     # anyio keeps those in which it opens files for a while.
     return {t for t in threading.enumerate() if not t.name.startswith("AnyIO")}
-
-
-def directories() -> set[Path]:
-    return set(Path(tempfile.gettempdir()).glob("ax-ray-*"))
 
 
 def _listening_port() -> int:

@@ -1,0 +1,81 @@
+"""Directories of temporary files, which are removed with the process that made them, however it ended.
+
+Their names begin alike for every process of a user, and each holds a lock on its own: whoever gets the lock of
+another's finds that its process is dead, and removes it. The system gives locks back with the process, whatever ended
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+if sys.platform != "win32":
+    import fcntl
+
+
+class LockedDirectory:
+    """A directory of this process, with the lock that says that the process is alive."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def make(cls, parent: Path | None = None) -> Self:
+        """Make a directory that nobody else can look into; without ``parent``, where temporary files are."""
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=parent))
+            # Another engine may take it for abandoned, before it is locked.
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = os.open(path, os.O_RDONLY)
+                if _lock(descriptor) and _is_same(path, descriptor):
+                    return cls(path, descriptor)
+                os.close(descriptor)
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        os.close(self._descriptor)
+
+
+def remove_abandoned(parent: Path) -> None:
+    """Remove the directories of this user's engines that have died."""
+    for path in _ours(parent):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
+            try:
+                if os.fstat(descriptor).st_uid == os.getuid() and _lock(descriptor):
+                    shutil.rmtree(path, ignore_errors=True)
+            finally:
+                os.close(descriptor)
+
+
+def _ours(parent: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        yield from [Path(entry.path) for entry in entries if entry.name.startswith(_prefix())]
+
+
+def _prefix() -> str:
+    return f"asyncexec-{os.getuid()}-"
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
