@@ -1,27 +1,28 @@
-"""``asyncexec simulate``: how long and how dear a plan would be, computed by the scheduler that runs plans."""
+"""``asyncexec simulate``: makespan and cost of a plan, computed by the scheduler that runs plans."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
+from asyncexec.cli.loading import load_plan
 from asyncexec.cli.simulating.bar import simulation_bar
-from asyncexec.cli.simulating.report import tell
+from asyncexec.cli.simulating.report import print_result
 from asyncexec.config.assignments import assign_setting
 from asyncexec.config.tables import Tables, read_tables
-from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError, OptionError
+from asyncexec.errors import OptionError
 from asyncexec.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     from asyncexec.cli.invocation import Invocation
-    from asyncexec.simulation.comparison import OnRun, Variant
 
 # The keys of a file that options stand for.
 _KEYS = {
@@ -38,88 +39,65 @@ _KEYS = {
     "--seeds": "runs.seeds",
     "--seed": "runs.seed",
 }
-_PATH_HELP = "A plan of yours, [bold]package.module:name[/bold]; needs --allow-import."
-_SET_HELP = (
-    "A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times."
+_PATH_HELP = (
+    "A plan, workflow or array: [bold]package.module:name[/bold], file.py:name or flow.yaml; needs "
+    "--allow-import."
 )
 _DURATIONS_HELP = (
-    "How long tasks take (constant:10): lognormal:10,0.6, pareto:1,1.5,100, empirical:RUN, …; for one stage alone "
-    "NAME=HOW. May be given several times."
+    "Durations of tasks (constant:10): lognormal:10,0.6, pareto:1,1.5,100, empirical:RUN, …; NAME=HOW for one stage. "
+    "May be given several times."
 )
 _RELATION_HELP = (
     "What tasks read of the stage before (one-to-one): all, reduce:WIDTH or window:REACH."
 )
 _RULE_HELP = (
     "A straggler rule (off and two_phase): off, cubed, spark, late, two_phase, or all. May be given several times; "
-    "the first is what the others are compared to."
+    "the others are compared to the first."
+)
+_SET_HELP = (
+    "A line of such a file: [bold]cluster.cold_start_seconds=30[/bold]. May be given several times."
 )
 
 
-def _option(names: str, text: str, panel: str) -> Any:
-    """Return an option: ``--name``, ``-n`` and what stands for its value, separated by blanks."""
+def _option(panel: str, names: str, text: str) -> Any:
+    """Return an option of a panel; ``names`` are its flags and the name of its value, separated by blanks."""
     *flags, last = names.split()
     if last.startswith("-"):
         return typer.Option(*flags, last, help=text, rich_help_panel=panel)
     return typer.Option(*flags, metavar=last, help=text, rich_help_panel=panel, show_default=False)
 
 
-def _plan(names: str, text: str) -> Any:
-    return _option(names, text, "The plan")
+_plan = partial(_option, "The plan")
+_case = partial(_option, "Workers, noise, scheduler")
+_output = partial(_option, "What comes out")
 
-
-def _case(names: str, text: str) -> Any:
-    return _option(names, text, "Workers, noise, scheduler")
-
-
-def _output(names: str, text: str) -> Any:
-    return _option(names, text, "What comes out")
+_Text = str | None
+_Number = int | None
 
 
 def simulate(
     context: typer.Context,
-    plan: Annotated[
-        str | None, typer.Argument(metavar="PLAN", show_default=False, help=_PATH_HELP)
-    ] = None,
+    plan: Annotated[_Text, typer.Argument(metavar="PLAN", show_default=False, help=_PATH_HELP)] = None,
     *,
-    allow_import: Annotated[
-        bool, _plan("--allow-import", "Import the module of PLAN, which runs it.")
-    ] = False,
-    history: Annotated[
-        str | None,
-        _plan("--history RUN", "A run of yours, as ax.History wrote it: its plan and durations."),
-    ] = None,
-    stages: Annotated[
-        int | None, _plan("--stages N", "How many stages (1); each reads the one before.")
-    ] = None,
-    tasks: Annotated[
-        int | None, _plan("--tasks N", "How many tasks the first stage has (1000).")
-    ] = None,
-    relation: Annotated[str | None, _plan("--relation HOW", _RELATION_HELP)] = None,
+    allow_import: Annotated[bool, _plan("--allow-import", "Import the module of PLAN, which runs it.")] = False,
+    history: Annotated[_Text, _plan("--history RUN", "A run recorded by ax.History: plan, durations.")] = None,
+    stages: Annotated[_Number, _plan("--stages N", "Number of stages (1); each reads the one before.")] = None,
+    tasks: Annotated[_Number, _plan("--tasks N", "Number of tasks of the first stage (1000).")] = None,
+    relation: Annotated[_Text, _plan("--relation HOW", _RELATION_HELP)] = None,
     durations: Annotated[list[str] | None, _plan("--durations -d HOW", _DURATIONS_HELP)] = None,
-    workers: Annotated[
-        int | None, _case("--workers -w N", "How many (100); each runs one attempt at a time.")
-    ] = None,
-    price: Annotated[float | None, _case("--price PRICE", "Of an hour of a worker's time.")] = None,
-    slow: Annotated[float | None, _case("--slow SHARE", "Which share of attempts is slow.")] = None,
+    workers: Annotated[_Number, _case("--workers -w N", "Number of workers (100), of one attempt each.")] = None,
+    price: Annotated[float | None, _case("--price PRICE", "Price of an hour of a worker.")] = None,
+    slow: Annotated[float | None, _case("--slow SHARE", "Share of attempts that are slow.")] = None,
     rule: Annotated[list[str] | None, _case("--rule -r NAME", _RULE_HELP)] = None,
-    config: Annotated[
-        Path | None, _case("--config -c FILE", "A TOML file that says all there is to say.")
-    ] = None,
+    config: Annotated[Path | None, _case("--config -c FILE", "A TOML file with all settings.")] = None,
     settings: Annotated[list[str] | None, _case("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
-    seeds: Annotated[
-        int | None,
-        _output("--seeds N", "How often all is simulated (3), by another chance each time."),
-    ] = None,
-    seed: Annotated[
-        int | None, _output("--seed N", "The first seed (0); the same seed gives the same result.")
-    ] = None,
+    seeds: Annotated[_Number, _output("--seeds N", "Number of seeds (3); all is simulated with each.")] = None,
+    seed: Annotated[_Number, _output("--seed N", "The first seed (0); the same seed gives the same result.")] = None,
     as_json: Annotated[bool, _output("--json", "Print everything as JSON instead.")] = False,
     quiet: Annotated[bool, _output("--quiet -q", "Show no progress.")] = False,
-    traceback: Annotated[
-        bool, _output("--traceback", "Show Python's traceback with an error.")
-    ] = False,
-) -> None:
-    """Compute how long and how dear a plan would be, on workers you do not have.
+    traceback: Annotated[bool, _output("--traceback", "Show Python's traceback with an error.")] = False,
+) -> None:  # fmt: skip
+    """Compute makespan and cost of a plan on workers you do not have.
 
     The real scheduler runs the plan on a virtual clock, against modelled workers;
     no task is called. Say what to run (stages by number and relation, a plan of
@@ -131,25 +109,23 @@ def simulate(
     invocation: Invocation = context.obj
     invocation.traceback = traceback
     values = (plan, history, stages, tasks, relation, durations, workers, price, slow, rule, seeds, seed)  # fmt: skip
-    given = {
-        option: value
-        for option, value in zip(_KEYS, values, strict=True)
-        if value is not None and value != []
-    }
+    options = zip(_KEYS, values, strict=True)
+    given = {option: value for option, value in options if value is not None and value != []}
     if allow_import and plan is None and config is None:
         raise OptionError("--allow-import says nothing without a PLAN: give that too")
+    load = partial(load_plan, inputs={}) if allow_import else None
     with _options_named(given):
         scenario = Scenario.of(_tables(config, settings or (), given))
-        with _watched(scenario.count, quiet=quiet) as begins:
-            told = scenario.run(allow_import=allow_import, on_run=begins)
+        with simulation_bar(scenario.count, quiet=quiet) as on_run:
+            result = scenario.run(load=load, on_run=on_run)
     if as_json:
-        typer.echo(json.dumps(told.as_json(), indent=2))
+        typer.echo(json.dumps(result.as_json(), indent=2))
     else:
-        tell(Console(highlight=False), told)
+        print_result(Console(highlight=False), result)
 
 
 def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, Any]) -> Tables:
-    """Return what the file says, over it what was set, over both what the options say."""
+    """Return the tables of a file, under those of ``--set``, under those of options."""
     tables: Tables = {} if config is None else read_tables(config)
     for setting in settings:
         assign_setting(tables, setting)
@@ -161,31 +137,11 @@ def _tables(config: Path | None, settings: Sequence[str], given: Mapping[str, An
 
 @contextmanager
 def _options_named(given: Mapping[str, Any]) -> Generator[None]:
-    """Have errors name the options that were typed, not the keys that they stand for."""
+    """Name in errors the options that were typed, not the keys that they stand for."""
     try:
         yield
     except OptionError as error:
-        said = str(error)
+        message = str(error)
         for option in given:
-            said = re.sub(rf"\b{re.escape(_KEYS[option])}\b", option, said)
-        raise OptionError(said) from error
-
-
-@contextmanager
-def _watched(runs: int, *, quiet: bool) -> Generator[OnRun]:
-    """Show a bar of so many runs; an error of a run on the model says so, with its variant and seed."""
-    last = ""
-    with simulation_bar(runs, quiet=quiet) as begins:
-
-        def starts(variant: Variant, seed: int, share: Callable[[], float]) -> None:
-            nonlocal last
-            last = f"{variant}, seed {seed}"
-            begins(variant, seed, share)
-
-        try:
-            yield starts
-        except MemoryBudgetError as error:
-            said = str(error).replace("Engine(memory=...)", "cluster.memory_bytes")
-            raise MemoryBudgetError(said) from error
-        except (ExecutionError, BackendError) as error:
-            raise ExecutionError(f"on these workers the run fails ({last}): {error}") from error
+            message = re.sub(rf"\b{re.escape(_KEYS[option])}\b", option, message)
+        raise OptionError(message) from error

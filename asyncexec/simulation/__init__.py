@@ -17,10 +17,9 @@ from asyncexec.simulation.durations import (
     Mixture,
     Pareto,
 )
-from asyncexec.simulation.figures import Simulated
+from asyncexec.simulation.figures import Bar, Simulated
 from asyncexec.simulation.noise import Noise
 from asyncexec.simulation.simulate import simulate
-from asyncexec.simulation.trace import Bar
 
 __all__ = [
     "Bar",

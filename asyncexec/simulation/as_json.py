@@ -9,7 +9,7 @@ from typing import Any, cast
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON has it: None for a number that is not finite, and as text what JSON does not know."""
+    """Return a value in plain types: None for a number that is not finite, and the repr of other types."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, str | int | float):

@@ -17,7 +17,7 @@ from asyncexec.plan.memory import format_bytes
 
 type Billed = Literal["attempts", "workers"]
 
-# Beyond a spread of 3, some workers stand still for all that a run can tell.
+# With a greater spread, the slowest workers would never end an attempt within a run.
 _Spread = Annotated[float, partial(amount, most=3)]
 _Factor = Annotated[float, partial(amount, least=1)]
 _Bytes = Annotated[int, memory_bytes]
@@ -25,7 +25,7 @@ _Bytes = Annotated[int, memory_bytes]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
-    """So many workers, each of which runs one attempt at a time.
+    """Workers, each of which runs one attempt at a time.
 
     >>> from asyncexec.simulation import Cluster, simulate
     >>> cluster = Cluster(workers=10, price_per_hour=0.36, billed_step_seconds=1.0)
@@ -51,60 +51,60 @@ class Cluster:
     """and the factor by which everything takes longer on them."""
 
     arrival_per_second: Rate = math.inf
-    """Workers that come up a second; infinity has all of them there from the start."""
+    """Workers that come up a second; with infinity, all are up from the start."""
 
     cold_start_seconds: Amount = 0.0
-    """From a worker's coming up to its first attempt; on average (exponential beyond half of it)."""
+    """Mean time from the start of a worker to its first attempt; exponential beyond half of it."""
 
     loss_per_hour: Amount = 0.0
-    """Losses (preemptions) of a worker an hour, with what it runs."""
+    """Losses (preemptions) of a worker an hour; its attempt is lost with it."""
 
     replaced: bool = True
-    """True if another comes up in the place of one that was lost."""
+    """True if a lost worker is replaced by another."""
 
     starts_per_second: Rate = math.inf
-    """Attempts that the system starts a second at most."""
+    """Upper bound of the attempts that the system starts a second."""
 
     latency_seconds: Amount = 0.0
-    """One way between driver and workers."""
+    """Time of a message between driver and workers, one way."""
 
     kills: bool = True
-    """True if an attempt that runs can be stopped; where not, one that is given up holds its worker to its end."""
+    """True if a running attempt can be stopped; otherwise an abandoned one occupies its worker to its end."""
 
     kill_seconds: Amount = 0.0
-    """Time that stopping takes."""
+    """Duration of a kill."""
 
     price_per_hour: Amount = 0.0
-    """Of the time that is billed."""
+    """Price of an hour of billed time."""
 
     price_per_start: Amount = 0.0
-    """Of an attempt."""
+    """Price of the start of an attempt."""
 
     billed: Billed = "attempts"
-    """The time that is billed: that attempts take on workers, as functions in a cloud are, or all time from a worker's
-    coming up (its cold start with it) to its loss or the end of the run, as machines are."""
+    """The billed time: that of attempts, as for functions in a cloud, or all time from the start of a worker (with its
+    cold start) to its loss or the end of the run, as for machines."""
 
     billed_least_seconds: Amount = 0.0
-    """Each attempt, or worker, is billed at least so long,"""
+    """Least billed time of an attempt, or worker,"""
 
     billed_step_seconds: Amount = 0.0
-    """and rounded up to a multiple of this (0.0: as it was)."""
+    """and the step to a multiple of which it is rounded up (0.0: no rounding)."""
 
     metered: bool = False
-    """True if the scheduler knows that worker time is billed, which makes it more careful."""
+    """True if the scheduler knows that worker time is billed, which makes it start fewer backups."""
 
     memory_bytes: _Bytes | None = None
-    """Bytes that the tasks in flight may hold together."""
+    """Memory that all tasks in flight may use together."""
 
     resources: Annotated[Mapping[str, float], amounts] | None = None
-    """Named resources that there are in all (``{"gpus": 8}``); of ``cpus``, one a worker where nothing else is said."""
+    """Named resources in all (``{"gpus": 8}``); by default one of ``cpus`` for each worker."""
 
     def __post_init__(self) -> None:
         check_fields(self, "simulation: ")
 
     @property
     def all_resources(self) -> dict[str, float]:
-        """All that tasks may ask for by name."""
+        """Named resources that tasks may ask for."""
         return {"cpus": float(self.workers), **(self.resources or {})}
 
     @property
@@ -113,14 +113,14 @@ class Cluster:
         return self.price_per_hour + self.price_per_start > 0
 
     def billed_seconds(self, seconds: float) -> float:
-        """Return how long an attempt, or a worker, of so many seconds is billed."""
+        """Return the billed time of an attempt, or worker, of so many seconds."""
         step = self.billed_step_seconds
-        # Sums of times are off by a bit, for which no step is billed.
+        # Without the rounding error of sums of times, which would add a step.
         rounded = math.ceil(round(seconds / step, 9)) * step if step else seconds
         return max(rounded, self.billed_least_seconds)
 
     def cost(self, billed_seconds: float, starts: int) -> float:
-        """Return the price of so many seconds that are billed, and so many attempts that started."""
+        """Return the price of billed time and starts of attempts."""
         return billed_seconds / 3600.0 * self.price_per_hour + starts * self.price_per_start
 
     def __str__(self) -> str:
@@ -151,12 +151,12 @@ class Workforce:
         slow = random.random(count) < cluster.slow_share
         spread = np.exp(cluster.speed_sigma * random.standard_normal(count))
         self.slowness: NDArray[np.float64] = spread * np.where(slow, cluster.slow_factor, 1.0)
-        # By nature: as if none of those were slow that something is wrong with.
+        # Without the factor of the slow workers.
         self.natural_slowness: NDArray[np.float64] = spread
         self._chance = random
 
     def cold_start(self) -> float:
-        """Return the seconds that a worker takes from its coming up to its first attempt."""
+        """Return the seconds from the start of a worker to its first attempt."""
         mean = self._cluster.cold_start_seconds
         return 0.5 * mean * (1.0 + float(self._chance.exponential())) if mean else 0.0
 

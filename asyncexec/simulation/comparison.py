@@ -1,8 +1,8 @@
-"""One case under several rules, with and without barriers, over several seeds: medians, ranges, pairs."""
+"""A comparison of policies of the scheduler on one plan and cluster, over several seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from statistics import median
@@ -11,26 +11,26 @@ from typing import Any
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation.as_json import attributes
 from asyncexec.simulation.cluster import Cluster
-from asyncexec.simulation.durations import Durations
+from asyncexec.simulation.durations import AnyDurations
 from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.simulate import simulate
 
 type OnRun = Callable[[Variant, int, Callable[[], float]], object]
-"""Called when a run starts: with its variant and seed, and a function that says which share of it is complete."""
+"""Called when a run starts: with its variant and seed, and a function that returns the share of it that is complete."""
 
-# What depends on the machine that simulates, and not on the seed.
+# Figures that depend on the machine that simulates, and not on the seed.
 MACHINE_FIGURES = ("seconds", "events_per_second")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """Plan, workers and noise, whatever the scheduler does about them; attributes as :func:`simulate` takes them."""
+    """A plan, workers and noise; the attributes are parameters of :func:`simulate`."""
 
     plan: Plan
     cluster: Cluster
-    durations: Durations | Mapping[str, Durations | float] | float
+    durations: AnyDurations
     noise: Noise | Mapping[str, Noise] = QUIET
     late_tasks: Mapping[str, int] = field(default_factory=dict[str, int])
     retry: Any = None
@@ -38,7 +38,7 @@ class Case:
 
     @property
     def sized(self) -> Plan:
-        """The plan, with as many tasks in every stage as are simulated."""
+        """The plan, with the simulated number of tasks in every stage."""
         return sized_plan(with_late_tasks(self.plan, self.late_tasks))
 
     def run(self, variant: Variant, seed: int, **options: Any) -> Simulated:
@@ -61,7 +61,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """A figure over several seeds."""
+    """The median and the range of a figure over several seeds."""
 
     median: float
     least: float
@@ -75,7 +75,7 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The runs of one variant, a seed each."""
+    """The runs of one variant, one for each seed."""
 
     variant: Variant
     runs: tuple[Simulated, ...]
@@ -91,17 +91,16 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All variants on the same seeds; the first is what others are compared to."""
+    """All variants on the same seeds; the others are compared to the first."""
 
     case: Case
     rows: tuple[Compared, ...]
 
     def faster(self, row: Compared) -> Spread:
-        """Return how many times as fast as the first variant ``row`` is, seed by seed."""
+        """Return the speed of ``row`` as a multiple of the first variant's, seed by seed."""
         pairs = zip(self.rows[0].runs, row.runs, strict=True)
-        return Spread.of(
-            [_ratio(first.makespan_seconds, run.makespan_seconds) for first, run in pairs]
-        )
+        makespans = [(first.makespan_seconds, run.makespan_seconds) for first, run in pairs]
+        return Spread.of([first / other if other else 1.0 for first, other in makespans])
 
     @property
     def seeds(self) -> list[int]:
@@ -109,7 +108,7 @@ class Comparison:
         return [run.seed for run in self.rows[0].runs]
 
     def as_json(self) -> dict[str, Any]:
-        """Return everything in plain types; what depends on this machine stands under ``machine``."""
+        """Return everything in plain types; figures that depend on this machine are under ``machine``."""
         case, plan = self.case, self.case.sized
         stages = [attributes(stage, "name", "tasks") for stage in plan.stages]
         return {
@@ -140,36 +139,18 @@ def compare(
 ) -> Comparison:
     """Simulate ``case`` under every variant with every seed.
 
-    Parameters
-    ----------
-    case : Case
-    variants : sequence of Variant
-        The first is what others are compared to.
-    seeds : sequence of int
-        Every variant meets the same tasks and first attempts under one seed.
-    on_run : callable, optional
-        Called when each run starts.
-
-    Raises
-    ------
-    OptionError
-        If a figure is out of range.
-    ExecutionError
-        If a simulated run fails.
+    The tasks and their first attempts are the same in all variants with one seed. ``on_run`` is called when each run
+    starts. Raises as :func:`simulate`.
     """
 
-    def runs(variant: Variant) -> Iterator[Simulated]:
-        for seed in seeds:
-            starts = None if on_run is None else partial(on_run, variant, seed)
-            yield case.run(variant, seed, on_start=starts)
+    def run(variant: Variant, seed: int) -> Simulated:
+        starts = None if on_run is None else partial(on_run, variant, seed)
+        return case.run(variant, seed, on_start=starts)
 
-    return Comparison(case, tuple(Compared(v, tuple(runs(v))) for v in variants))
-
-
-def _ratio(first: float, other: float) -> float:
-    return first / other if other else 1.0
+    rows = (Compared(v, tuple(run(v, seed) for seed in seeds)) for v in variants)
+    return Comparison(case, tuple(rows))
 
 
 def _run_json(run: Simulated) -> dict[str, Any]:
-    told = run.as_json()
-    return told | {"machine": {name: told.pop(name) for name in MACHINE_FIGURES}}
+    found = run.as_json()
+    return found | {"machine": {name: found.pop(name) for name in MACHINE_FIGURES}}

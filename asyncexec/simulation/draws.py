@@ -1,17 +1,18 @@
 """Random durations and failures: a function of the seed, the stage, the task and the attempt's number alone.
 
-Two runs with one seed meet the same tasks and the same first attempts, whatever their policies do: they can be compared
+Two runs with one seed have the same tasks and the same first attempts under any policy, so that they can be compared
 pair by pair.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from asyncexec.plan.plan import Plan
 from asyncexec.simulation.durations import Durations, Seconds
 from asyncexec.simulation.noise import Noise
 
@@ -20,14 +21,7 @@ KEPT_BLOCKS = 64
 
 
 class Draw(NamedTuple):
-    """The duration and the end of an attempt on a worker of ordinary speed.
-
-    Attributes
-    ----------
-    seconds : float
-        How long it runs; infinity if it hangs.
-    fails : bool
-    """
+    """The seconds of an attempt on a worker of ordinary speed (infinity for a hang), and whether it fails."""
 
     seconds: float
     fails: bool
@@ -41,34 +35,16 @@ class _Block(NamedTuple):
 
 
 class Draws:
-    """Draws tasks and attempts, block by block.
-
-    Parameters
-    ----------
-    seed : int
-    durations : sequence of Durations
-        Of each stage's tasks.
-    noises : sequence of Noise
-        Of each stage's attempts.
-    """
+    """Draws tasks and attempts block by block, from the durations and the noise of each stage."""
 
     def __init__(self, seed: int, durations: Sequence[Durations], noises: Sequence[Noise]) -> None:
         self._seed = seed
         self._durations = durations
         self._noises = noises
-        self._blocks: OrderedDict[tuple[int, int], _Block] = OrderedDict()
-
-    def naturals(self, stage: int, tasks: int) -> tuple[float, float, float]:
-        """Return sum, least and greatest of what the tasks of a stage take by nature."""
-        total, least, greatest = 0.0, np.inf, 0.0
-        for block in range(-(-tasks // BLOCK)):
-            seconds = self._natural(stage, block)[: tasks - block * BLOCK]
-            total += float(seconds.sum())
-            least, greatest = min(least, float(seconds.min())), max(greatest, float(seconds.max()))
-        return total, float(least), greatest
+        self._block = lru_cache(KEPT_BLOCKS)(self._drawn_block)
 
     def attempt(self, stage: int, task: int, number: int) -> Draw:
-        """Return what becomes of the ``number``-th start (from 1) of a task."""
+        """Return the draw for the ``number``-th start (from 1) of a task."""
         block = self._block(stage, task // BLOCK)
         place = task % BLOCK
         noise = self._noises[stage]
@@ -80,19 +56,37 @@ class Draws:
             run, fails = float(drawn[0]), float(failing[0])
         return Draw(run, fails < noise.failure_share)
 
+    def ideal_seconds(self, plan: Plan, slowness: Seconds) -> float:
+        """Return a lower bound for the makespan on workers of this slowness, without noise.
+
+        The longest way through the plan is counted with the shortest task of each stage on it, or as the longest single
+        task, on the fastest worker.
+        """
+        work, longest = 0.0, 0.0
+        way: dict[str, float] = {}
+        for position, stage in enumerate(plan.stages):
+            total, least, greatest = self._naturals(position, stage.tasks)
+            work += total
+            longest = max(longest, greatest)
+            way[stage.name] = least + max((way[read.stage] for read in stage.reads), default=0.0)
+        shared = work / float((1.0 / slowness).sum())
+        return max(shared, float(slowness.min()) * max(longest, *way.values(), 0.0))
+
+    def _naturals(self, stage: int, tasks: int) -> tuple[float, float, float]:
+        """Return sum, least and greatest of the durations of a stage's tasks without noise."""
+        total, least, greatest = 0.0, np.inf, 0.0
+        for block in range(-(-tasks // BLOCK)):
+            seconds = self._natural(stage, block)[: tasks - block * BLOCK]
+            total += float(seconds.sum())
+            least, greatest = min(least, float(seconds.min())), max(greatest, float(seconds.max()))
+        return total, float(least), greatest
+
     def _natural(self, stage: int, block: int) -> Seconds:
         random = np.random.default_rng((self._seed, 0, stage, block))
         return self._durations[stage].sample(random, BLOCK)
 
-    def _block(self, stage: int, block: int) -> _Block:
-        key = stage, block
-        found = self._blocks.get(key)
-        if found is None:
-            natural = self._natural(stage, block)
-            random = np.random.default_rng((self._seed, 1, stage, block))
-            run, fails = self._noises[stage].sample(random, natural)
-            found = _Block(natural.tolist(), run.tolist(), fails.tolist())
-            self._blocks[key] = found
-            if len(self._blocks) > KEPT_BLOCKS:
-                self._blocks.popitem(last=False)
-        return found
+    def _drawn_block(self, stage: int, block: int) -> _Block:
+        natural = self._natural(stage, block)
+        random = np.random.default_rng((self._seed, 1, stage, block))
+        run, fails = self._noises[stage].sample(random, natural)
+        return _Block(natural.tolist(), run.tolist(), fails.tolist())

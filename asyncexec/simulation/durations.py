@@ -1,11 +1,15 @@
-"""Durations of tasks by nature: the same for every attempt of a task, whichever worker it runs on."""
+"""Distributions of the durations of tasks, and their spelling as text: ``lognormal:10,0.6``.
+
+A task has one duration without noise, the same for all of its attempts, on a worker of ordinary speed.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,13 +18,21 @@ from numpy.typing import NDArray
 from asyncexec.config.checks import amount
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
+from asyncexec.simulation.recorded import read_run
 
-# Beyond it, nearly all of the mean is in tasks that hardly any run has one of.
+SPELLINGS = (
+    "constant:SECONDS, lognormal:MEAN,SIGMA, pareto:LEAST,EXPONENT,MOST, empirical:RUN, empirical:RUN#STAGE, "
+    "or shares of them (0.95*constant:10+0.05*constant:30)"
+)
+# With a greater sigma, nearly all of the mean comes from tasks so rare that most runs have none.
 _MOST_SIGMA = 5.0
 
 _AboveZero = Annotated[float, partial(amount, above_zero=True)]
 
 type Seconds = NDArray[np.float64]
+
+type AnyDurations = Durations | Mapping[str, Durations | float] | float
+"""Durations of all stages alike, or by the names of stages; a number is seconds."""
 
 
 @runtime_checkable
@@ -117,13 +129,13 @@ class Mixture:
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         shares = [share for share, _ in self.parts]
         kinds = random.choice(len(self.parts), size=count, p=np.array(shares) / sum(shares))
-        # All are drawn for each task: what one is does then not shift what the next is.
+        # All parts are drawn for each task, so that the kind of one task does not shift the draws of the next.
         drawn = np.stack([part.sample(random, count) for _, part in self.parts])
         return drawn[kinds, np.arange(count)]
 
 
 class Empirical:
-    """Durations as they were measured, drawn anew; those of a run's history, say.
+    """Measured durations, such as those of a run's history, from which tasks draw theirs.
 
     >>> from asyncexec.simulation import Empirical
     >>> Empirical([1.0, 2.0, 9.0])
@@ -148,3 +160,84 @@ class Empirical:
     def __repr__(self) -> str:
         median = float(np.median(self._seconds))
         return f"Empirical({self._seconds.size} durations, median {median:g} s)"
+
+
+def parse_durations(text: str) -> Durations:
+    """Return the distribution that ``text`` spells; a bare number is constant.
+
+    Raises
+    ------
+    OptionError
+        If it spells none.
+    """
+    if "*" in text:
+        return Mixture(tuple(_share(part) for part in text.split("+")))
+    kind, colon, rest = text.strip().partition(":")
+    if not colon and _numbers(kind):
+        kind, rest = "constant", kind
+    if kind == "empirical":
+        return _measured(rest)
+    if kind not in _NUMBERED:
+        raise OptionError(f"{text!r} is no distribution; write {SPELLINGS}")
+    count, make = _NUMBERED[kind]
+    numbers = _numbers(rest)
+    if len(numbers) != count:
+        raise OptionError(f"{text!r} needs {count} number{'s' * (count > 1)} after the colon")
+    return make(*numbers)
+
+
+def durations_given(
+    texts: Iterable[str], names: Sequence[str]
+) -> tuple[Durations | None, dict[str, Durations]]:
+    """Return the durations for all stages, if there are any, and those for one stage (``NAME=...``) each.
+
+    Raises
+    ------
+    OptionError
+        If a text spells no distribution, two are for all stages or for one, or there is no stage of the name.
+    """
+    found: dict[str, Durations] = {}
+    for text in texts:
+        # Known names first: the folder of a run, after a colon, may contain a ``=`` as well.
+        name = next((name for name in names if text.startswith(f"{name}=")), "")
+        unknown, equals, _ = text.partition(":")[0].partition("=")
+        if equals and not name:
+            raise OptionError(
+                f"durations are given for {unknown!r}; the stages are {', '.join(names)}"
+            )
+        if name in found:
+            which = f"stage {name!r}" if name else "all stages"
+            raise OptionError(f"durations are given twice for {which}: {text!r}")
+        found[name] = parse_durations(text.removeprefix(f"{name}=") if name else text)
+    return found.pop("", None), found
+
+
+_NUMBERED: Mapping[str, tuple[int, Callable[..., Durations]]] = {
+    "constant": (1, Constant),
+    "lognormal": (2, lambda mean, sigma: Lognormal(mean_seconds=mean, sigma=sigma)),
+    "pareto": (3, lambda least, exponent, most: Pareto(least_seconds=least, exponent=exponent, most=most)),
+}  # fmt: skip
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the numbers in ``text``, separated by commas, or none if a part is not a number."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        return []
+
+
+def _measured(text: str) -> Durations:
+    """Return the durations of a recorded run (``RUN``), or of one of its stages (``RUN#STAGE``)."""
+    folder, mark, stage = text.rpartition("#")
+    if not mark or Path(text).exists():
+        folder, stage = text, ""
+    return Empirical(read_run(Path(folder)).succeeded_seconds(stage or None))
+
+
+def _share(part: str) -> tuple[float, Durations]:
+    share, star, spelled = part.partition("*")
+    numbers = _numbers(share)
+    if not star or len(numbers) != 1:
+        raise OptionError(f"{part!r} has no share: write 0.95*constant:10+0.05*constant:30")
+    return numbers[0], parse_durations(spelled)

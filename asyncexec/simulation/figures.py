@@ -1,23 +1,36 @@
-"""Figures of a simulated run."""
+"""Figures of a simulated run: sums while it goes on, and the result."""
 
 from __future__ import annotations
 
+import math
+from array import array
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from asyncexec.events.outcome import Status
 from asyncexec.simulation.as_json import attributes
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from asyncexec.plan.plan import Plan
-    from asyncexec.scheduler.run import Run
-    from asyncexec.simulation.draws import Draws
-    from asyncexec.simulation.trace import Bar
-    from asyncexec.simulation.virtual_backend import VirtualBackend
+from asyncexec.simulation.cluster import Cluster
 
 PERCENTILES = (50, 90, 99, 99.9)
+
+
+class Bar(NamedTuple):
+    """An attempt, for a picture.
+
+    >>> from asyncexec.simulation import Cluster, simulate
+    >>> run = simulate(ax.Plan.map(abs, range(2)), Cluster(workers=1), durations=10.0, bars=True)
+    >>> [(bar.task, bar.begin, bar.end) for bar in run.bars]
+    [(0, 0.0, 10.0), (1, 10.0, 20.0)]
+    """
+
+    stage: int
+    task: int
+    worker: int
+    begin: float
+    end: float
+    status: Status
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,70 +43,70 @@ class Simulated:
     (30.0, 25.0, 10.0)
     >>> run.as_json()["tasks"]
     20
-
-    Attributes
-    ----------
-    plan : str
-    tasks, attempts : int
-        How many tasks there are, and how many attempts of them started.
-    makespan_seconds : float
-        From the start of the run to its end.
-    ideal_seconds : float
-        What no scheduler can be faster than: the greater of all work shared evenly by all workers, and the longest way
-        through the plan, without noise (speeds of workers that differ by nature are none).
-    slot_seconds, wasted_seconds : float
-        That workers were taken by attempts, and by those of them that did not succeed.
-    backups, useful_backups : int
-        How many were started, and how many of them were the first to succeed.
-    retries, lost_workers, slow_workers : int
-        The last: how many workers were found to be slow, and left idle for a while.
-    percentiles : dict of str to float
-        Of the seconds of attempts that succeeded.
-    billed_seconds : float
-        As the cluster bills.
-    cost : float
-        In the currency of the cluster's prices.
-    events, events_per_second : float
-        What the scheduler went through, and how fast that was, by this machine's clock.
-    seconds : float
-        That the simulation took, by this machine's clock.
-    peak_bytes : int
-        The most that the tasks in flight were projected to hold together.
-    seed : int
-    bars : tuple of Bar
-        Every attempt, where that was asked for.
     """
 
     plan: str
     tasks: int
+
     attempts: int
+    """Number of attempts that started."""
+
     makespan_seconds: float
+    """Time from the start of the run to its end."""
+
     ideal_seconds: float
+    """Lower bound for any scheduler, without noise: all work shared evenly by all workers, or the longest way through
+    the plan, whichever is longer."""
+
     slot_seconds: float
+    """Time for which attempts occupied workers,"""
+
     wasted_seconds: float
+    """and the part of it that went to attempts that did not succeed."""
+
     backups: int
     useful_backups: int
+    """Number of backups that were the first attempt of their task to succeed."""
+
     retries: int
     lost_workers: int
+
     slow_workers: int
+    """Number of workers that were found to be slow and left idle for a while."""
+
     percentiles: dict[str, float]
+    """Percentiles of the seconds of attempts that succeeded."""
+
     billed_seconds: float
+
     cost: float
+    """Cost in the currency of the cluster's prices."""
+
     events: int
+    """Number of events that the scheduler processed,"""
+
     events_per_second: float
+    """and its rate on this machine."""
+
     seconds: float
+    """Time that the simulation took on this machine."""
+
     peak_bytes: int
+    """Peak of the projected memory of all tasks in flight."""
+
     seed: int
+
     bars: tuple[Bar, ...] = field(default=(), repr=False)
+    """Every attempt, with ``simulate(bars=True)``."""
 
     @property
     def efficiency(self) -> float:
-        """The ideal time by the makespan: 1.0 is as fast as can be."""
+        """The ideal time divided by the makespan; 1.0 is the best."""
         return self.ideal_seconds / self.makespan_seconds if self.makespan_seconds else 1.0
 
     @property
     def useless_backups(self) -> int:
-        """The number of backups that were started and were not the first to succeed."""
+        """The number of backups that were not the first attempt to succeed."""
         return self.backups - self.useful_backups
 
     def as_json(self) -> dict[str, Any]:
@@ -102,63 +115,50 @@ class Simulated:
         return attributes(self, *names, "efficiency", "useless_backups")
 
 
-def figures_of(
-    plan: Plan,
-    *,
-    run: Run,
-    backend: VirtualBackend,
-    driver_seconds: float,
-    seed: int,
-    peak_bytes: int,
-) -> Simulated:
-    """Return the figures of a run that has ended."""
-    trace = backend.trace
-    # A start and an end of each attempt, and what else woke the scheduler.
-    events = backend.events + trace.attempts
-    return Simulated(
-        plan=plan.name,
-        tasks=plan.tasks,
-        attempts=trace.attempts,
-        makespan_seconds=backend.now,
-        ideal_seconds=ideal_seconds(plan, backend.natural_slowness, backend.draws),
-        slot_seconds=trace.slot_seconds,
-        wasted_seconds=trace.wasted_seconds,
-        backups=sum(stage.figures.backups for stage in run.stages),
-        useful_backups=sum(stage.monitor.won_backups for stage in run.stages),
-        retries=sum(stage.figures.retries for stage in run.stages),
-        lost_workers=trace.lost_workers,
-        slow_workers=len(run.slow_workers.found),
-        percentiles={f"p{p:g}": trace.percentile(p) for p in PERCENTILES},
-        billed_seconds=trace.billed_seconds,
-        cost=backend.cluster.cost(trace.billed_seconds, trace.attempts),
-        events=events,
-        events_per_second=events / driver_seconds if driver_seconds else 0.0,
-        seconds=driver_seconds,
-        peak_bytes=peak_bytes,
-        seed=seed,
-        bars=tuple(trace.bars),
-    )
+@dataclass(slots=True)
+class Trace:
+    """Sums of a simulated run so far; the attributes of one name are those of :class:`Simulated`."""
 
+    cluster: Cluster
+    keeps_bars: bool = False
+    bars: list[Bar] = field(default_factory=list[Bar])
+    slot_seconds: float = 0.0
+    wasted_seconds: float = 0.0
+    billed_seconds: float = 0.0
+    attempts: int = 0
+    lost_workers: int = 0
+    durations: array[float] = field(default_factory=lambda: array("d"))
+    """Seconds of attempts that succeeded: 8 bytes for each task, so that percentiles are exact."""
 
-def ideal_seconds(plan: Plan, slowness: NDArray[np.float64], draws: Draws) -> float:
-    """Return what no scheduler can be faster than, without noise.
+    def ended(self, seconds: float, status: Status) -> None:
+        """Count an attempt that ended or was abandoned."""
+        self.attempts += 1
+        if status is Status.SUCCEEDED:
+            self.durations.append(seconds)
 
-    The longest way is counted with the shortest task of each stage on it (which ones are chained is not asked), or as
-    the longest single task; on the fastest of all workers.
+    def occupied(self, seconds: float, *, wasted: bool) -> None:
+        """Add the time for which an attempt occupied a worker."""
+        self.slot_seconds += seconds
+        if wasted:
+            self.wasted_seconds += seconds
+        if self.cluster.billed == "attempts":
+            self.billed_seconds += self.cluster.billed_seconds(seconds)
 
-    Parameters
-    ----------
-    plan : Plan
-    slowness : array of float64, shape (workers,)
-        How many times as long each worker takes as the draws say.
-    draws : Draws
-    """
-    work, longest = 0.0, 0.0
-    way: dict[str, float] = {}
-    for position, stage in enumerate(plan.stages):
-        total, least, greatest = draws.naturals(position, stage.tasks)
-        work += total
-        longest = max(longest, greatest)
-        way[stage.name] = least + max((way[read.stage] for read in stage.reads), default=0.0)
-    shared = work / float((1.0 / slowness).sum())
-    return max(shared, float(slowness.min()) * max(longest, *way.values(), 0.0))
+    def was_up(self, seconds: float) -> None:
+        """Add the lifetime of a worker."""
+        if self.cluster.billed == "workers":
+            self.billed_seconds += self.cluster.billed_seconds(seconds)
+
+    def sums(self) -> dict[str, Any]:
+        """Return the attributes of :class:`Simulated` that are known from here."""
+        names = ("attempts", "slot_seconds", "wasted_seconds", "billed_seconds", "lost_workers")
+        return {name: getattr(self, name) for name in names} | {
+            "bars": tuple(self.bars),
+            "cost": self.cluster.cost(self.billed_seconds, self.attempts),
+            "percentiles": {f"p{p:g}": self._percentile(p) for p in PERCENTILES},
+        }
+
+    def _percentile(self, percent: float) -> float:
+        if not self.durations:
+            return math.nan
+        return float(np.percentile(np.frombuffer(self.durations), percent, method="lower"))

@@ -1,4 +1,4 @@
-"""Numbers of tasks for stages whose size is known only during a run: a simulation has no values to learn them from."""
+"""Numbers of tasks for late stages: a simulation has no values from which their sizes could be learned."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class OfShape:
-    """A ``LateSize.resolve`` that gives a stage a shape, and what it writes the same number of blocks."""
+    """A ``LateSize.resolve`` that gives a stage a shape, and its outputs the same number of blocks."""
 
     shape: Shape
 
     def __call__(
         self, stage: Stage, values: Mapping[str, Any], shapes: Mapping[str, Shape]
     ) -> Stage:
-        # Values are not there, so nothing can take an item of them.
+        # There are no values, so no input can be an item of one.
         inputs = tuple(replace(i, item=False) if isinstance(i, Read) else i for i in stage.inputs)
         outputs = tuple(
             replace(
@@ -38,9 +38,9 @@ class OfShape:
 
 
 def with_late_tasks(plan: Plan, late_tasks: Mapping[str, int]) -> Plan:
-    """Return ``plan`` with as many tasks as ``late_tasks`` says in the stages whose size a value would give.
+    """Return ``plan`` with the numbers of ``late_tasks`` in the stages whose size a value would give.
 
-    They are still sized when the stages that they wait for are complete.
+    Their sizes still become known only when the stages that they wait for are complete.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _reads_grown(plan: Plan, stage: Stage) -> bool:
 
 def _of_tasks(stage: Stage, tasks: int) -> Stage:
     unknown = [axis for axis, n in enumerate(stage.shape) if n == 0]
-    # All along one of the axes that are not known: what tasks take does not depend on their place.
+    # All along one of the unknown axes: durations of tasks do not depend on their position.
     shape = tuple(n or (tasks if axis == unknown[0] else 1) for axis, n in enumerate(stage.shape))
     return replace(
         stage, late=LateSize(waits_for=stage.waits_for, resolve=OfShape(shape), reads_values=False)

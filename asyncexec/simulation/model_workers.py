@@ -1,4 +1,4 @@
-"""Model workers: attempts take time on somebody's clock, and are stopped, given up or lost as on real workers.
+"""Model workers: attempts take time on a host's clock, and are stopped, abandoned or lost as on real workers.
 
 Simulations run them on a heap of events (:mod:`asyncexec.simulation.virtual_backend`), tests on an event loop
 (:mod:`asyncexec.testing.model_backend`). Each is the host of its workers.
@@ -15,11 +15,11 @@ from asyncexec.backends.contract import AttemptSpec, Batch, Report, StageProgram
 from asyncexec.events.outcome import Outcome, Status
 
 REPORT_SECONDS = 0.02
-"""A start is reported unless its outcome follows within this time, as the contract has it."""
+"""A start is reported unless its outcome follows within this time, as the contract of backends allows."""
 
 
 class ModelBatch:
-    """A batch: which of its jobs wait, and which attempt runs."""
+    """A batch: its jobs that wait, and the attempt that runs."""
 
     __slots__ = ("program", "running", "waiting")
 
@@ -30,24 +30,7 @@ class ModelBatch:
 
 
 class ModelAttempt:
-    """An attempt on a worker.
-
-    Attributes
-    ----------
-    job : AttemptSpec
-    batch : ModelBatch
-    worker : str
-    number : int
-        How often the task has started by now, this start included; 0 before it begins.
-    begin, end : float
-        On the host's clock; the end is infinity for one that hangs, or has not begun.
-    status : Status
-        How it will end by itself.
-    begun, wanted : bool
-        Whether it has begun, and has not been cancelled.
-    fate : object
-        What the host keeps with it.
-    """
+    """An attempt on a worker; ``begin`` and ``end`` are times on the host's clock."""
 
     __slots__ = ("batch", "begin", "begun", "end", "fate", "job", "number", "status", "wanted",
                  "worker")  # fmt: skip
@@ -57,21 +40,21 @@ class ModelAttempt:
         self.batch = batch
         self.worker = worker
         self.begin = begin
-        self.end = math.inf
-        self.number = 0
-        self.status = Status.SUCCEEDED
+        self.end = math.inf  # Until it begins; for ever if it hangs.
+        self.number = 0  # Number of starts of its task, this one included.
+        self.status = Status.SUCCEEDED  # Its status if nothing stops it.
         self.begun = False
-        self.wanted = True
-        self.fate: Any = None
+        self.wanted = True  # Until it is cancelled.
+        self.fate: Any = None  # For the host.
 
     @property
     def key(self) -> tuple[str, int]:
-        """The task: its stage, and its place in it."""
+        """The stage, and the task's index in it."""
         return self.batch.program.stage, self.job.task
 
 
 class Host(Protocol):
-    """The clock of model workers, their number, and the way of their reports."""
+    """The clock of model workers, their number, and the receiver of their reports."""
 
     @property
     def now(self) -> float:
@@ -82,23 +65,23 @@ class Host(Protocol):
         """Call ``act(subject)`` at that time."""
 
     def take_worker(self) -> str | None:
-        """Return a worker that is free, or None."""
+        """Return an idle worker, or None."""
 
     def release(self, worker: str, *, dead: bool) -> None:
-        """Take a worker back; ``dead`` if it died, was killed, or is left to an attempt that was given up."""
+        """Take a worker back; ``dead`` if it died, was killed, or still runs an abandoned attempt."""
 
     def begins(self, attempt: ModelAttempt) -> tuple[float, bool]:
-        """Set the attempt's ``status``, and return how many seconds it runs and whether its start may be reported."""
+        """Set the attempt's ``status``, and return its duration and whether its start may be reported."""
         ...
 
     def ended(self, attempt: ModelAttempt, status: Status) -> None:
         """Report the outcome of an attempt on a worker."""
 
     def overstayed(self, attempt: ModelAttempt) -> None:
-        """Take note that an attempt that had been given up has come to its end."""
+        """Count an abandoned attempt that has ended."""
 
     def report(self, report: Report) -> None:
-        """Report a start, or the outcome of an attempt that came to no worker."""
+        """Report a start, or the outcome of an attempt that was never given to a worker."""
 
 
 class ModelWorkers:
@@ -108,22 +91,22 @@ class ModelWorkers:
     ----------
     host : Host
     kills : bool
-        Whether an attempt that runs can be stopped, together with its worker; where not, it is given up.
+        Whether a running attempt can be stopped, together with its worker; if not, it is abandoned.
     kill_seconds : float
-        How long that takes.
+        Duration of a kill.
     holds : bool
-        Whether an attempt that is given up holds its worker to its end; else another takes the worker's place.
+        Whether an abandoned attempt occupies its worker to its end; if not, another takes the worker's place.
     starts_per_second : float
-        How many attempts start a second at most.
+        Upper bound of the rate of starts.
 
     Attributes
     ----------
     busy : dict of str to ModelBatch
-        What each worker runs that is not free.
+        The batch on each worker that is not idle.
     held : int
-        How many workers are held by attempts that were given up.
+        Number of workers occupied by abandoned attempts.
     starts : dict of (stage, task) to int
-        How often tasks have started; the host may forget those that are done.
+        Number of starts of each task; the host may remove tasks that are done.
     """
 
     def __init__(
@@ -148,7 +131,7 @@ class ModelWorkers:
         self._batches: dict[int, ModelBatch] = {}
 
     def submit(self, batch: Batch) -> None:
-        """Take a batch in: it starts as soon as a worker is free."""
+        """Queue a batch; it starts as soon as a worker is idle."""
         model = ModelBatch(batch)
         for job in batch.jobs:
             self._batches[job.attempt] = model
@@ -156,11 +139,11 @@ class ModelWorkers:
         self.serve()
 
     def serve(self) -> None:
-        """Give waiting batches to free workers; called when there may be more of them."""
+        """Give waiting batches to idle workers; called when there may be more of them."""
         queue = self._queue
         while queue:
             if not queue[0].waiting:
-                queue.popleft()  # All of it was cancelled.
+                queue.popleft()  # All of its jobs were cancelled.
                 continue
             worker = self._host.take_worker()
             if worker is None:
@@ -169,7 +152,7 @@ class ModelWorkers:
             self._next(batch, worker)
 
     def cancel(self, attempt_id: int) -> bool:
-        """Drop an attempt that waits, stop one that runs or give it up; False if it has ended or never came."""
+        """Drop an attempt that waits, stop or abandon one that runs; return False if it has ended or is unknown."""
         batch = self._batches.pop(attempt_id, None)
         if batch is None:
             return False
@@ -182,11 +165,11 @@ class ModelWorkers:
             if self._kills:
                 self._host.at(self._host.now + self._kill_seconds, self._killed, running)
             else:
-                self._give_up(running)
+                self._abandon(running)
         return True
 
     def lose(self, worker: str) -> ModelAttempt | None:
-        """Take a worker away; return the attempt that it was busy with, whose end is not reported."""
+        """Remove a worker; return the attempt that it ran, whose end is not reported."""
         batch = self.busy.get(worker)
         if batch is None or batch.running is None:
             return None
@@ -199,7 +182,7 @@ class ModelWorkers:
         return running
 
     def _next(self, batch: ModelBatch, worker: str) -> None:
-        """Start the next attempt of a batch, or let its worker go."""
+        """Start the next attempt of a batch, or release its worker."""
         if not batch.waiting:
             self._leave(batch, worker)
             self._host.release(worker, dead=False)
@@ -244,7 +227,7 @@ class ModelWorkers:
                 self._die(batch, attempt.worker)
             else:
                 self._next(batch, attempt.worker)
-        elif not self._kills:  # Else its outcome comes when the kill is done.
+        elif not self._kills:  # Otherwise its outcome comes when the kill is done.
             self.held -= 1
             self._host.overstayed(attempt)
             self._next(batch, attempt.worker)
@@ -256,7 +239,7 @@ class ModelWorkers:
         else:
             self._host.report(Outcome(attempt.job.attempt, Status.CANCELLED))
 
-    def _give_up(self, attempt: ModelAttempt) -> None:
+    def _abandon(self, attempt: ModelAttempt) -> None:
         self._host.ended(attempt, Status.CANCELLED)
         if self._holds:
             self.held += 1
@@ -268,7 +251,7 @@ class ModelWorkers:
         self.serve()
 
     def _die(self, batch: ModelBatch, worker: str) -> None:
-        """End the worker of a batch, and with it what the batch has left."""
+        """Remove the worker of a batch, and with it the batch's remaining jobs."""
         self._leave(batch, worker)
         self._lose_rest(batch)
         self._host.release(worker, dead=True)

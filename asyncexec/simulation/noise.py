@@ -1,4 +1,4 @@
-"""Noise: slow attempts, hangs, failures and waits for storage, drawn anew for each attempt."""
+"""Noise: slow attempts, hangs, failures and waits for storage, drawn for each attempt."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 from asyncexec.config.checks import Amount, Share
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
-from asyncexec.simulation.duration_text import parse_durations
-from asyncexec.simulation.durations import Durations, Seconds
+from asyncexec.simulation.durations import Durations, Seconds, parse_durations
 
 
 def _distribution(value: object, where: str) -> Durations:
@@ -37,7 +36,7 @@ def _range(value: Any, where: str) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noise:
-    """Differences of attempts from the duration that their tasks have by nature.
+    """Differences between the attempts of a task and its duration.
 
     >>> from asyncexec.simulation import Cluster, Noise, simulate
     >>> plan, noise = ax.Plan.map(abs, range(1_000)), Noise(failure_share=0.02)
@@ -75,23 +74,13 @@ class Noise:
         check_fields(self, "simulation: ")
 
     def sample(self, random: np.random.Generator, seconds: Seconds) -> tuple[Seconds, Seconds]:
-        """Return how long attempts run, and with which draw (below ``failure_share``) they fail.
+        """Return the seconds of attempts (infinity for one that hangs), and draws from 0 to 1 that decide if they fail.
 
-        Parameters
-        ----------
-        random : numpy.random.Generator
-        seconds : array of float64, shape (n,)
-            What their tasks take by nature.
-
-        Returns
-        -------
-        run : array of float64, shape (n,)
-            Seconds; infinity for one that hangs.
-        fails : array of float64, shape (n,)
-            Uniform from 0 to 1.
+        Both, and the durations of their tasks, ``seconds``, have shape (n,). An attempt fails if its draw is below
+        ``failure_share``.
         """
         count = len(seconds)
-        # Everything is drawn whatever the shares are, so that cases that differ in one share agree in the rest.
+        # Everything is drawn whatever the shares are, so that cases that differ in one share agree otherwise.
         draws = random.random((4, count))
         low, high = self.slow_factors
         slow = low + (high - low) * random.random(count)

@@ -1,18 +1,13 @@
-"""Plans to simulate: stages by number and relation, or somebody's own by its dotted path."""
+"""Plans to simulate: stages by number and relation."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Generator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncexec.config.dotted import DottedPath
-from asyncexec.errors import AsyncexecError, OptionError
+from asyncexec.errors import OptionError
 from asyncexec.plan.axes import windowed
 from asyncexec.plan.memory import Memory
-from asyncexec.plan.plan import Plan, Plannable
+from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import All, Relation, block_reduce, identity, window
 from asyncexec.plan.stage import ChunkedOutput, Read, Stage
 
@@ -39,9 +34,9 @@ def staged(
         Of the first stage; later ones have as many, unless the relation makes fewer.
     relation : str
         ``"one-to-one"``: task i reads task i. ``"all"``: each reads all. ``"reduce:4"``: one task for each four.
-        ``"window:1"``: each reads its own and one on either side.
+        ``"window:1"``: task i reads tasks i - 1 to i + 1.
     task_bytes : int
-        What one task is projected to hold in memory.
+        Projected memory of one task.
     name : str
 
     Raises
@@ -75,8 +70,8 @@ def model_stage(
 ) -> Stage:
     """Return a stage that is only simulated: its kernel does nothing.
 
-    It writes chunks (of one byte), because values would be handed from stage to stage for nothing; unless it is said
-    to put out values, because other stages are to wait for them.
+    It writes chunks (of one byte), so that the scheduler moves no values from stage to stage; with ``holds_values`` it
+    has values, for which late stages can wait.
     """
     one = tuple(1 for _ in shape)
     chunks = ChunkedOutput(
@@ -94,7 +89,7 @@ def model_stage(
 
 
 def relation_between(tasks: int, relation: str) -> Relation:
-    """Return what the stage after one of so many tasks reads of it; ``relation`` as for :func:`staged`.
+    """Return the relation of the stage after one of ``tasks`` tasks, spelled as for :func:`staged`.
 
     Raises
     ------
@@ -114,62 +109,11 @@ def relation_between(tasks: int, relation: str) -> Relation:
         case "reduce", int() if number >= 1:
             return block_reduce((tasks,), {0: number})
         case "window", int() if number >= 0:
-            reach = windowed(
-                in_extent=tasks,
-                in_chunk=1,
-                out_extent=tasks,
-                out_chunk=1,
-                before=number,
-                after=number,
-            )
-            return window([reach])
+            one = {"in_extent": tasks, "in_chunk": 1, "out_extent": tasks, "out_chunk": 1}
+            return window([windowed(**one, before=number, after=number)])
         case _:
             pass
     raise OptionError(f"there is no relation {relation!r}; choose one of {RELATIONS}")
-
-
-def plan_at(path: str) -> Plan:
-    """Import the plan at ``package.module:name`` and return it; this runs the module.
-
-    Parameters
-    ----------
-    path : str
-        What stands there is a plan, something with a ``to_plan()``, or a function without arguments that returns one.
-        The working directory is searched first, as ``python -m`` does.
-
-    Raises
-    ------
-    OptionError
-        If there is nothing of that name, it is no plan, or its module or function raises.
-    """
-    dotted = DottedPath.of(path)
-    if dotted is None or ":" not in path:
-        raise OptionError(f"{path!r} is not of the form package.module:name")
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)
-    with _theirs(f"{path!r} cannot be imported"):
-        found = dotted.load()
-    if callable(found) and not isinstance(found, Plannable):
-        with _theirs(f"{path!r} is called without arguments, and fails"):
-            found = found()
-    if not isinstance(found, Plannable):
-        raise OptionError(f"{path!r} is no plan, and no function that returns one: {found!r}")
-    plan: Plan = found.to_plan()
-    return plan
-
-
-@contextmanager
-def _theirs(what: str) -> Generator[None]:
-    """Have an error in somebody's module say ``what`` it stopped."""
-    try:
-        yield
-    except AsyncexecError:
-        raise
-    except Exception as error:
-        raise OptionError(
-            f"{what}: {type(error).__name__}: {error} (--traceback shows where it comes from)"
-        ) from error
 
 
 def _nothing(index: object, *inputs: object) -> None:

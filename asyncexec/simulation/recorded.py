@@ -1,10 +1,10 @@
-"""A real run, read back from what :class:`asyncexec.observers.History` wrote of it."""
+"""A real run, read from the files that :class:`asyncexec.observers.History` wrote."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from asyncexec.simulation.plans import model_stage
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
 
-# Faster than any clock tells: durations are above 0.
+# Durations must be above 0, and a clock may show none for a short attempt.
 _LEAST_SECONDS = 1e-6
 
 _READ = ("stage", "task", "attempt", "backup", "status", "started_at", "seconds", "ended_at")
@@ -33,81 +33,77 @@ _READ = ("stage", "task", "attempt", "backup", "status", "started_at", "seconds"
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Attempts:
-    """The attempts of a stage that started on a worker, as arrays of shape (attempts,).
-
-    Attributes
-    ----------
-    task, number : array of int
-        Flat index of the task, and which attempt of it this was, from 1.
-    backup : array of bool
-    status : array of str
-        As :class:`asyncexec.events.outcome.Status` spells them.
-    seconds : array of float
-        That it ran, at least a microsecond.
-    """
+    """The attempts of a stage that started on a worker, as arrays of shape (attempts,)."""
 
     task: NDArray[np.int64]
+    """Flat index of the task,"""
+
     number: NDArray[np.int64]
+    """and the number of the attempt of it, from 1."""
+
     backup: NDArray[np.bool_]
+
     status: NDArray[np.str_]
+    """As spelled by :class:`asyncexec.events.outcome.Status`."""
+
     seconds: NDArray[np.float64]
+    """Duration, at least a microsecond."""
 
     def __len__(self) -> int:
         return len(self.task)
 
     def where(self, chosen: NDArray[np.bool_]) -> Attempts:
-        """Return some of them."""
+        """Return the chosen attempts."""
         return Attempts(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedStage:
-    """A stage of a run: what it was, how many of its tasks were complete after and before the run, its attempts.
-
-    With ``waits_for``, its size was known when those stages were complete; ``late`` says that it never was.
-    """
+    """A stage of a run."""
 
     name: str
     shape: Shape
     projected_bytes: int
     idempotent: bool
     reads: tuple[Read, ...]
+
     completed: int
+    """Number of tasks that were complete after the run,"""
+
     resumed: int
+    """and before it."""
+
     attempts: Attempts
+
     waits_for: tuple[str, ...] = ()
+    """Stages that had to be complete before the size of this one was known."""
+
     late: bool = False
+    """Whether the run ended before its size was known."""
 
     @property
     def measured(self) -> bool:
-        """True if an attempt succeeded: else nobody knows how long its tasks take."""
+        """True if an attempt succeeded, so that the durations of its tasks are known."""
         return bool(np.any(self.attempts.status == "succeeded"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedRun:
-    """A run that has ended.
-
-    Attributes
-    ----------
-    folder : Path
-    plan, executor, status : str
-    slots : int
-        How many attempts ran at once at most.
-    wall_seconds : float
-    stages : tuple of RecordedStage
-    """
+    """A run that has ended."""
 
     folder: Path
     plan: str
     executor: str
+
     slots: int
+    """Number of attempts that could run at once."""
+
     status: str
     wall_seconds: float
     stages: tuple[RecordedStage, ...]
 
     def to_plan(self) -> Plan:
-        """Return the plan's shape: its stages, what they read, and kernels that do nothing.
+        """Return a plan of the same stages, with kernels that do nothing; late stages get their sizes late.
 
         Raises
         ------
@@ -117,9 +113,23 @@ class RecordedRun:
         if late := [stage.name for stage in self.stages if stage.late]:
             raise OptionError(
                 f"{self.folder}: the run ended before it was known how many tasks {', '.join(late)} had, so nobody "
-                f"knows what the plan is like: take the history of a run that got further"
+                f"knows the shape of the plan: take the history of a run that got further"
             )
-        return Plan(recorded_stages(self.stages), self.plan, ())
+        waited_for = {name for stage in self.stages for name in stage.waits_for}
+        made: dict[str, Stage] = {}
+        for stage in self.stages:
+            whole = model_stage(
+                stage.name,
+                stage.shape,
+                stage.reads,
+                memory=Memory(projected_bytes=stage.projected_bytes),
+                idempotent=stage.idempotent,
+                holds_values=stage.name in waited_for,
+            )
+            made[stage.name] = (
+                _sized_late(whole, stage.waits_for, made) if stage.waits_for else whole
+            )
+        return Plan(made.values(), self.plan, ())
 
     @property
     def attempts(self) -> int:
@@ -143,16 +153,16 @@ class RecordedRun:
 
     @property
     def whole(self) -> bool:
-        """True if all tasks ran, and to their ends: else the time that the run took says nothing about the plan."""
+        """True if the run did all tasks of the plan; otherwise its duration is not that of the plan."""
         return self.status == "succeeded" and not self.resumed
 
     @property
     def slot_seconds(self) -> float:
-        """The seconds that workers were taken by attempts."""
+        """The time for which attempts occupied workers."""
         return sum(float(stage.attempts.seconds.sum()) for stage in self.stages)
 
     def succeeded_seconds(self, stage: str | None = None) -> NDArray[np.float64]:
-        """Return how long the attempts that succeeded ran, of one stage or of all together.
+        """Return the durations of the attempts that succeeded, of one stage or of all together.
 
         Raises
         ------
@@ -173,36 +183,19 @@ class RecordedRun:
         return found
 
 
-def recorded_stages(stages: Sequence[RecordedStage]) -> list[Stage]:
-    """Return stages as they were, with kernels that do nothing; late ones get their sizes as late as they did."""
-    waited_for = {name for stage in stages for name in stage.waits_for}
-    made: dict[str, Stage] = {}
-    for stage in stages:
-        whole = model_stage(
-            stage.name,
-            stage.shape,
-            stage.reads,
-            memory=Memory(projected_bytes=stage.projected_bytes),
-            idempotent=stage.idempotent,
-            holds_values=stage.name in waited_for,
-        )
-        made[stage.name] = _sized_late(whole, stage.waits_for, made) if stage.waits_for else whole
-    return list(made.values())
-
-
 def _sized_late(whole: Stage, waits_for: tuple[str, ...], made: Mapping[str, Stage]) -> Stage:
     unknown = tuple(0 for _ in whole.shape)
     reads = tuple(
         replace(read, relation=All(made[read.stage].shape, unknown)) for read in whole.reads
     )
     outputs = tuple(replace(output, shape=unknown) for output in whole.outputs)
-    late = LateSize(waits_for=waits_for, resolve=_AsItWas(whole), reads_values=False)
+    late = LateSize(waits_for=waits_for, resolve=_RecordedSize(whole), reads_values=False)
     return replace(whole, shape=unknown, inputs=reads, outputs=outputs, late=late)
 
 
 @dataclass(frozen=True, slots=True)
-class _AsItWas:
-    """A ``LateSize.resolve`` that gives a stage the size that it had."""
+class _RecordedSize:
+    """A ``LateSize.resolve`` that gives a stage its recorded size."""
 
     whole: Stage
 
@@ -286,9 +279,9 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
 
 def _attempts_of(table: Mapping[str, NDArray[Any]]) -> Attempts:
     seconds = table["seconds"]
-    # An attempt whose function said that there was nothing to do has run to its end.
+    # A skipped attempt has run its function to the end as well.
     status = np.where(table["status"] == "skipped", "succeeded", table["status"])
-    # What was stopped from outside may have no seconds by its worker's clock.
+    # An attempt that was stopped from outside may have no duration by its worker's clock.
     unmeasured = (seconds <= 0) & (status != "succeeded")
     seconds = np.where(unmeasured, table["ended_at"] - table["started_at"], seconds)
     return Attempts(

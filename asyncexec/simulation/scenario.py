@@ -1,4 +1,4 @@
-"""A simulation as it is asked for: a TOML file, or the same in Python.
+"""A simulation described by tables, as in a TOML file.
 
 >>> from asyncexec.simulation.scenario import Scenario
 >>> scenario = Scenario.of({"plan": {"tasks": 100}, "cluster": {"workers": 10}})
@@ -8,13 +8,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from asyncexec.config.checks import Count, CountFromZero, Seconds
+from asyncexec.config.checks import Count, CountFromZero, Seconds, size_or_zero
 from asyncexec.config.fields import check_fields, read_fields, refuse_unknown
 from asyncexec.config.tables import read_tables
 from asyncexec.errors import OptionError
@@ -22,21 +22,17 @@ from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.plan import Plan
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
-from asyncexec.simulation.duration_text import durations_by_stage, durations_given
+from asyncexec.simulation.durations import Constant, Durations, durations_given
 from asyncexec.simulation.noise import Noise
-from asyncexec.simulation.plans import plan_at, staged
+from asyncexec.simulation.plans import staged
 from asyncexec.simulation.recorded import RecordedRun, read_run
 from asyncexec.simulation.separation import Slowness
 from asyncexec.simulation.what_if import WhatIf, what_if
 from asyncexec.straggler.names import RULE_NAMES, as_rule
 
 _ORDERS = {"pipelined": (False,), "barriers": (True,), "both": (True, False)}
-# Of the section `plan`: what another plan says itself.
-_NUMBERED = ("stages", "tasks", "relation", "task_memory")
-
-
-def _size(value: Any, where: str) -> int:
-    return parse_bytes(value, what=where)
+# Keys of the section `plan` that a plan by its path, or a history, decides itself.
+_STAGED = ("stages", "tasks", "relation", "task_memory")
 
 
 def _durations(given: Any, _: str) -> tuple[str, ...]:
@@ -68,7 +64,7 @@ class PlanSection:
     """The section ``plan``; without a path or a history, a plan of :func:`asyncexec.simulation.plans.staged`."""
 
     path: str | None = None
-    """A plan by its dotted path, ``package.module:name``, which is imported only if that is allowed."""
+    """A plan by its path (``package.module:name``), which is imported only if that is allowed."""
 
     history: str | None = None
     """The folder of a recorded run."""
@@ -77,8 +73,8 @@ class PlanSection:
     tasks: Count = 1000
     relation: str = "one-to-one"
 
-    task_memory: Annotated[int | str, _size] = 0
-    """Memory that one task may hold."""
+    task_memory: Annotated[int | str, size_or_zero] = 0
+    """Memory of one task."""
 
     late_tasks: Annotated[Mapping[str, int], _late_tasks] = field(default_factory=dict[str, int])
     """As for :func:`asyncexec.simulation.simulate`, of a plan by its path."""
@@ -87,7 +83,7 @@ class PlanSection:
     """``HOW`` for all stages, ``NAME=HOW`` for one."""
 
     slow_tail: Slowness = "auto"
-    """With a history: what attempts beyond twice the median are laid on."""
+    """With a history: the cause to which attempts beyond twice the median are attributed."""
 
     def __post_init__(self) -> None:
         check_fields(self, "plan.")
@@ -95,10 +91,10 @@ class PlanSection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunsSection:
-    """The section ``runs``: what the scheduler does, and how often."""
+    """The section ``runs``: the scheduler's policies, and the number of runs."""
 
     rules: Annotated[tuple[str, ...], _rules] = ("off", "two_phase")
-    """Straggler rules, or ``"all"``; others are compared to the first."""
+    """Straggler rules, or ``"all"``; the others are compared to the first."""
 
     order: Literal["pipelined", "barriers", "both"] | None = None
     """By default pipelined, and both with a history."""
@@ -107,7 +103,7 @@ class RunsSection:
     """Attempts of a task in all."""
 
     timeout: Seconds | None = None
-    """Seconds that one attempt may take."""
+    """Upper bound for the time of an attempt."""
 
     seeds: Count = 3
     """Number of seeds,"""
@@ -133,37 +129,37 @@ class Scenario:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return what a TOML file asks for; raises as :meth:`of`."""
+        """Return the scenario in a TOML file; raises as :meth:`of`."""
         return cls.of(read_tables(path))
 
     @classmethod
     def of(cls, tables: Mapping[str, Mapping[str, Any]]) -> Self:
-        """Return what sections ``plan``, ``cluster``, ``noise`` and ``runs`` ask for.
+        """Return the scenario of sections ``plan``, ``cluster``, ``noise`` and ``runs``.
 
         The keys of ``cluster`` and ``noise`` are those of :class:`Cluster` and :class:`Noise`.
 
         Raises
         ------
         OptionError
-            If a section or a key is unknown, a value is out of range, or two say the same.
+            If a section or a key is unknown, a value is out of range, or two keys contradict each other.
         """
-        refuse_unknown(tables, ("plan", "cluster", "noise", "runs"), "a simulation")
-        said = {name: dict(tables.get(name, {})) for name in ("plan", "cluster", "noise", "runs")}
-        plan = _section(PlanSection, "plan", said)
-        refuse_twice(plan, said["plan"], said["noise"])
+        names = ("plan", "cluster", "noise", "runs")
+        refuse_unknown(tables, names, "a simulation")
+        given = {name: dict(tables.get(name, {})) for name in names}
+        plan = _section(PlanSection, "plan", given)
+        _refuse_contradictions(plan, given["plan"], given["noise"])
         recorded = read_run(Path(plan.history)) if plan.history else None
         if recorded is not None:
-            said["cluster"].setdefault("workers", recorded.slots)
-        cluster = _section(Cluster, "cluster", said)
+            given["cluster"].setdefault("workers", recorded.slots)
+        cluster = _section(Cluster, "cluster", given)
         if cluster.billed == "attempts" and cluster.priced:
             # Where workers are billed whether they work or not, a backup on an idle one costs nothing.
-            said["cluster"].setdefault("metered", True)
-            cluster = _section(Cluster, "cluster", said)
+            given["cluster"].setdefault("metered", True)
         return cls(
             plan=plan,
-            cluster=cluster,
-            noise=_section(Noise, "noise", said),
-            runs=_section(RunsSection, "runs", said),
+            cluster=_section(Cluster, "cluster", given),
+            noise=_section(Noise, "noise", given),
+            runs=_section(RunsSection, "runs", given),
             recorded=recorded,
         )
 
@@ -174,7 +170,7 @@ class Scenario:
 
     @property
     def variants(self) -> list[Variant]:
-        """Each rule in each order; what comes first is what the others are compared to."""
+        """Each rule in each order; the others are compared to the first."""
         order = self.runs.order or ("pipelined" if self.recorded is None else "both")
         return [Variant(name, barriers) for barriers in _ORDERS[order] for name in self.runs.rules]
 
@@ -184,14 +180,14 @@ class Scenario:
         return (len(self.variants) + (self.recorded is not None)) * len(self.seeds)
 
     def run(
-        self, *, allow_import: bool = False, on_run: OnRun | None = None
+        self, *, load: Callable[[str], Plan] | None = None, on_run: OnRun | None = None
     ) -> Comparison | WhatIf:
-        """Simulate it: a comparison of the variants, or with a history what would be elsewhere.
+        """Return a comparison of the variants, or with a history a simulation of the recorded run elsewhere.
 
         Parameters
         ----------
-        allow_import : bool
-            Whether a plan by its path may be imported, which runs its module.
+        load : callable, optional
+            Returns a plan by its path, which may import and run modules; without it, such a plan is refused.
         on_run : callable, optional
             Called when each simulated run starts.
 
@@ -202,68 +198,74 @@ class Scenario:
         ExecutionError
             If a simulated run fails.
         """
+        policies = {"retry": self.runs.retry, "timeout": self.runs.timeout}
         if self.recorded is not None:
-            return self._elsewhere(self.recorded, on_run)
-        plan = self._plan(allow_import=allow_import)
+            return what_if(
+                self.recorded,
+                self.cluster,
+                self.variants,
+                self.seeds,
+                slowness=self.plan.slow_tail,
+                durations=self._unmeasured(self.recorded),
+                on_run=on_run,
+                **policies,
+            )
+        plan = self._plan(load)
+        names = [stage.name for stage in plan.stages]
         case = Case(
             plan=plan,
             cluster=self.cluster,
-            durations=durations_by_stage(self.plan.durations, [s.name for s in plan.stages]),
+            durations=_by_stage(self.plan.durations, names),
             noise=self.noise,
             late_tasks=self.plan.late_tasks,
-            retry=self.runs.retry,
-            timeout=self.runs.timeout,
+            **policies,
         )
         return compare(case, self.variants, self.seeds, on_run=on_run)
 
-    def _plan(self, *, allow_import: bool) -> Plan:
+    def _unmeasured(self, run: RecordedRun) -> dict[str, Durations]:
+        """Return durations in place of measured ones; those for all stages are for stages without a measured one."""
+        general, by_stage = durations_given(self.plan.durations, [s.name for s in run.stages])
+        if general is None:
+            return by_stage
+        return {s.name: general for s in run.stages if not s.measured} | by_stage
+
+    def _plan(self, load: Callable[[str], Plan] | None) -> Plan:
         asked = self.plan
         if not asked.path:
-            return staged(
-                asked.stages,
-                asked.tasks,
-                asked.relation,
-                task_bytes=parse_bytes(asked.task_memory),
-            )
-        if not allow_import:
+            memory = parse_bytes(asked.task_memory)
+            return staged(asked.stages, asked.tasks, asked.relation, task_bytes=memory)
+        if load is None:
             raise OptionError(
-                f"to take the plan {asked.path!r}, its module is run: say --allow-import (allow_import=True)"
+                f"to take the plan {asked.path!r}, its module is run: say --allow-import (load=...)"
             )
-        return plan_at(asked.path)
+        return load(asked.path)
 
-    def _elsewhere(self, run: RecordedRun, on_run: OnRun | None) -> WhatIf:
-        general, by_stage = durations_given(self.plan.durations, [s.name for s in run.stages])
-        if general is not None:  # For what was not measured: else the history would be for nothing.
-            unmeasured = [stage.name for stage in run.stages if not stage.measured]
-            by_stage = dict.fromkeys(unmeasured, general) | by_stage
-        return what_if(
-            run,
-            self.cluster,
-            self.variants,
-            self.seeds,
-            slowness=self.plan.slow_tail,
-            durations=by_stage,
-            retry=self.runs.retry,
-            timeout=self.runs.timeout,
-            on_run=on_run,
+
+def _by_stage(texts: tuple[str, ...], names: list[str]) -> Durations | dict[str, Durations]:
+    """Return the durations of a plan's tasks: one for all stages, or stage by stage."""
+    general, by_stage = durations_given(texts, names)
+    if not by_stage:
+        return general or Constant(10.0)
+    if general is None and (missing := [name for name in names if name not in by_stage]):
+        raise OptionError(
+            f"no durations are given for stage {missing[0]!r}: give {missing[0]}=HOW, or HOW for all others"
         )
+    return {name: by_stage.get(name) or general or Constant(10.0) for name in names}
 
 
-def refuse_twice(asked: PlanSection, plan: Mapping[str, Any], noise: Mapping[str, Any]) -> None:
-    """Raise OptionError for keys that contradict another that was given, or say nothing without it."""
-    numbered = [f"plan.{name}" for name in _NUMBERED if name in plan]
+def _refuse_contradictions(
+    asked: PlanSection, plan: Mapping[str, Any], noise: Mapping[str, Any]
+) -> None:
+    """Raise OptionError for keys that contradict another that was given, or have no effect without it."""
+    beside = [f"plan.{name}" for name in _STAGED if name in plan]
     if asked.history:
-        beside = [
-            *["plan.path"] * bool(asked.path),
-            *numbered,
-            *(f"noise.{name}" for name in noise),
-        ]
         other = "plan.history"
+        beside = ["plan.path"] * bool(asked.path) + beside + [f"noise.{name}" for name in noise]
+    elif "slow_tail" in plan:
+        raise OptionError("plan.slow_tail says nothing without plan.history: give that too")
     else:
-        beside, other = numbered if asked.path else [], "plan.path"
-        if "slow_tail" in plan:
-            raise OptionError("plan.slow_tail says nothing without plan.history: give that too")
-    if beside:
+        other = "plan.path"
+    if beside and (asked.history or asked.path):
         raise OptionError(f"{', '.join(beside)} cannot be given with {other}, which says it")
 
 

@@ -1,8 +1,8 @@
-"""Measured durations, taken apart: the share of the tasks, which comes again with every attempt, and that of chance.
+"""Measured durations, separated into durations of tasks, which are the same for every attempt, and noise of attempts.
 
-The slow end decides whether a backup helps: attempts beyond twice the median of their stage. Where tasks had several
-attempts, these are witnesses: if another attempt of a task whose first was slow was quick, the attempt was slow and not
-the task. Where there are too few, slow attempts are taken for chance, or as the caller says.
+Whether a backup helps depends on the slow attempts, those beyond twice the median of their stage. Tasks with several
+attempts are witnesses: if another attempt of a task whose first was slow was quick, the attempt was slow and not the
+task. With too few witnesses, slowness is attributed to attempts, or as the caller says.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from asyncexec.simulation.recorded import Attempts, RecordedRun
 type Slowness = Literal["auto", "attempts", "tasks"]
 
 SLOW_FACTOR = 2.0
-"""An attempt is slow beyond so many medians."""
+"""An attempt is slow beyond this multiple of the median."""
 
-# Fewer tasks that tell are not asked.
+# With fewer witnesses, their verdicts are not used.
 ENOUGH_WITNESSES = 10
 _MOST_QUANTILES = 50_000
 _NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
@@ -33,18 +33,13 @@ _NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredNoise(Noise):
-    """Noise of which some attempts take as long as ones that were measured.
-
-    Attributes
-    ----------
-    tail_share : float
-        Which share of attempts does,
-    tail : Durations or None
-        and how long those take, unless their task takes longer by nature.
-    """
+    """Noise in which the durations of some attempts are drawn from measured ones."""
 
     tail_share: float = 0.0
+    """Share of these attempts,"""
+
     tail: Durations | None = None
+    """and their durations, unless that of their task is longer."""
 
     def sample(self, random: np.random.Generator, seconds: Seconds) -> tuple[Seconds, Seconds]:
         run, fails = Noise.sample(self, random, seconds)
@@ -56,30 +51,22 @@ class MeasuredNoise(Noise):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Separated:
-    """A stage's durations, taken apart.
-
-    Attributes
-    ----------
-    durations : Durations
-        What its tasks take by nature.
-    noise : Noise
-        What happens to attempts.
-    slow_share : float
-        Which share of first attempts was slow.
-    witnesses : int
-        How many tasks with a slow first attempt had another that shows why.
-    blamed_on_attempts : float
-        Which share of the slow end is laid on attempts, not on tasks.
-    witnessed : bool
-        Whether the witnesses showed it; else it was assumed.
-    """
+    """The durations of a stage's tasks, and the noise of its attempts."""
 
     durations: Durations
     noise: MeasuredNoise = MeasuredNoise()
+
     slow_share: float = 0.0
+    """Share of first attempts that were slow."""
+
     witnesses: int = 0
+    """Number of tasks with a slow first attempt and another that shows whether the task is slow."""
+
     blamed_on_attempts: float = 0.0
+    """Share of slow first attempts that is attributed to attempts, not to tasks,"""
+
     witnessed: bool = False
+    """and whether witnesses showed it; otherwise it was assumed."""
 
 
 def separate_run(
@@ -88,15 +75,15 @@ def separate_run(
     *,
     durations: Mapping[str, Durations] = _NONE_GIVEN,
 ) -> dict[str, Separated]:
-    """Return each stage of ``run`` taken apart, by its name.
+    """Return durations and noise of each stage of ``run``, by its name.
 
     Parameters
     ----------
     run : RecordedRun
     slowness : {"auto", "attempts", "tasks"}
-        What slow attempts are laid on: what repeated attempts show (and attempts, where too few do), attempts, tasks.
+        Cause to which slow attempts are attributed; "auto": as witnesses show, and attempts where there are too few.
     durations : mapping of stage names to Durations
-        Take the place of what was measured, noise and all.
+        Replace the measured durations and noise of these stages.
 
     Raises
     ------
@@ -124,13 +111,13 @@ def separate_run(
 
 
 def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
-    """Return one stage's attempts taken apart; at least one has succeeded."""
+    """Return durations and noise of one stage's attempts, of which at least one has succeeded."""
     hung = attempts.status == "timed out"
     failed = attempts.status == "failed"
     first = attempts.where((attempts.number == 1) & ~hung & ~failed)
     if not np.any(first.status == "succeeded"):
         first = attempts.where(attempts.status == "succeeded")
-    seconds = _as_if_none_was_stopped(first.seconds, first.status == "succeeded")
+    seconds = _uncensored(first.seconds, first.status == "succeeded")
     slow_from = SLOW_FACTOR * float(np.median(seconds))
     body, tail = seconds[seconds <= slow_from], seconds[seconds > slow_from]
     slow_share = len(tail) / len(seconds)
@@ -138,7 +125,7 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
     witnessed = slowness == "auto" and len(verdicts) >= ENOUGH_WITNESSES
     blame = float(np.mean(verdicts)) if witnessed else float(slowness != "tasks")
     return Separated(
-        durations=_nature(body, tail, (1.0 - blame) * slow_share),
+        durations=_task_durations(body, tail, (1.0 - blame) * slow_share),
         noise=MeasuredNoise(
             tail_share=blame * slow_share,
             tail=Empirical(tail) if len(tail) and blame else None,
@@ -152,16 +139,16 @@ def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
     )
 
 
-def _nature(body: Seconds, tail: Seconds, tail_share: float) -> Durations:
+def _task_durations(body: Seconds, tail: Seconds, tail_share: float) -> Durations:
     if not len(tail) or not tail_share:
         return Empirical(body)
     return Mixture(((1.0 - tail_share, Empirical(body)), (tail_share, Empirical(tail))))
 
 
 def _verdicts(attempts: Attempts, slow_from: float) -> NDArray[np.bool_]:
-    """Return, for each task whose first attempt was slow and that has a witness, whether that one was quick.
+    """Return, for each task with a slow first attempt and a witness, whether the witness was quick.
 
-    A witness is another attempt that succeeded, or was slow as well by the time it was stopped.
+    A witness is another attempt that succeeded, or that was slow as well when it was stopped.
     """
     slow = attempts.seconds > slow_from
     succeeded = attempts.status == "succeeded"
@@ -171,11 +158,11 @@ def _verdicts(attempts: Attempts, slow_from: float) -> NDArray[np.bool_]:
     return np.array([bool(quick[tasks == task].any()) for task in np.unique(tasks)], dtype=np.bool_)
 
 
-def _as_if_none_was_stopped(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
-    """Return durations as they would be, had nobody stopped the ones that did not end by themselves.
+def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
+    """Return durations as they would be, had no attempt been stopped.
 
-    What was stopped after t seconds would have taken longer than t: it counts as those that did, evenly (B. Efron,
-    "The two sample problem with censored data", 1967); beyond the longest, as what it had run.
+    An attempt that was stopped after t seconds would have taken longer than t: its weight is shared by those that did
+    (B. Efron, "The two sample problem with censored data", 1967); beyond the longest, it keeps its time.
     """
     if bool(ended.all()):
         return seconds

@@ -1,4 +1,4 @@
-"""Running a plan on model workers."""
+"""Simulation of a run: the scheduler on a virtual clock, against model workers."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.scheduler.run_state import RunState
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.draws import Draws
-from asyncexec.simulation.durations import Constant, Durations
-from asyncexec.simulation.figures import Simulated, figures_of
+from asyncexec.simulation.durations import AnyDurations, Constant, Durations
+from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
 from asyncexec.simulation.noise import QUIET, Noise
 from asyncexec.simulation.virtual_backend import VirtualBackend
@@ -35,7 +35,7 @@ def simulate(
     plan: Plan,
     cluster: Cluster | None = None,
     *,
-    durations: Durations | Mapping[str, Durations | float] | float = 1.0,
+    durations: AnyDurations = 1.0,
     noise: Noise | Mapping[str, Noise] = QUIET,
     late_tasks: Mapping[str, int] = _NO_TASKS,
     limits: Mapping[str, Limit] | None = None,
@@ -61,13 +61,13 @@ def simulate(
     plan : Plan
         Its kernels are not called.
     cluster : Cluster, optional
-        By default 100 workers that are all alike.
+        By default 100 workers of one speed.
     durations : Durations, float, or mapping of stage names to either
-        What tasks take by nature; a number is seconds, the same for all.
+        Durations of tasks without noise; a number is seconds, the same for all.
     noise : Noise, or mapping of stage names to Noise
-        What happens to attempts besides; nothing in a stage that the mapping does not name.
+        Differences between attempts; none in a stage that the mapping does not name.
     late_tasks : mapping of str to int
-        How many tasks stages have whose size is known only during a run, because the value of another stage gives it.
+        Numbers of tasks of the stages whose size a run learns from the value of another stage.
     limits : mapping of str to Limit, optional
         As for :class:`asyncexec.Engine`.
     straggler, barriers, retry, timeout
@@ -77,10 +77,10 @@ def simulate(
     bars : bool
         Whether to keep every attempt, for a picture.
     observers : iterable of observers
-        Receive the events of attempts, as in a real run; times are those of the simulation. They cost their time.
+        Receive the events of attempts, as in a real run; times are those of the simulation. They take their time.
     on_start : callable, optional
-        Called before the clock starts, with a function that says (in any thread, at any time) which share of all tasks
-        is complete.
+        Called before the clock starts, with a function that returns (in any thread, at any time) the share of all tasks
+        that is complete.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def simulate(
     policies = RunPolicies.of(retry=retry, timeout=timeout, straggler=straggler, barriers=barriers)
     budget = AdmissionBudget(cluster.memory_bytes, cluster.all_resources, checked_limits(limits))
     budget.check(plan)
-    run = _run_of(plan, cluster, policies, budget, backend, watched=bool(fanout), seed=seed)
+    run = _run_of(plan, policies, budget, backend, watched=bool(fanout), seed=seed)
     dispatch = backend.dispatch = Dispatch(
         budget,
         slots=backend.slots,
@@ -114,7 +114,7 @@ def simulate(
     )
     handle = RunHandle(0, run, fanout)
     if on_start is not None:
-        on_start(lambda: _share(run, whole))
+        on_start(lambda: _total(run, "completed") / whole.tasks if whole.tasks else 1.0)
     start = time.perf_counter()
     dispatch.add(handle, 0.0)
     backend.run(handle.finished.is_set)
@@ -122,25 +122,32 @@ def simulate(
     backend.close()
     if run.error is not None:
         raise run.error
-    return figures_of(
-        whole,
-        run=run,
-        backend=backend,
-        driver_seconds=seconds,
-        seed=seed,
+    # A start and an end of each attempt, and everything else that woke the scheduler.
+    events = backend.events + backend.trace.attempts
+    return Simulated(
+        plan=whole.name,
+        tasks=whole.tasks,
+        makespan_seconds=backend.now,
+        ideal_seconds=draws.ideal_seconds(whole, backend.natural_slowness),
+        backups=_total(run, "backups"),
+        useful_backups=sum(stage.monitor.won_backups for stage in run.stages),
+        retries=_total(run, "retries"),
+        slow_workers=len(run.slow_workers.found),
+        events=events,
+        events_per_second=events / seconds if seconds else 0.0,
+        seconds=seconds,
         peak_bytes=budget.peak_bytes,
+        seed=seed,
+        **backend.trace.sums(),
     )
 
 
-def _share(run: Run, plan: Plan) -> float:
-    """Return which share of the tasks of ``plan`` is complete."""
-    completed = sum(stage.figures.completed for stage in run.stages)
-    return completed / plan.tasks if plan.tasks else 1.0
+def _total(run: Run, figure: str) -> int:
+    return sum(getattr(stage.figures, figure) for stage in run.stages)
 
 
 def _run_of(
     plan: Plan,
-    cluster: Cluster,
     policies: RunPolicies,
     budget: AdmissionBudget,
     backend: VirtualBackend,
@@ -148,15 +155,15 @@ def _run_of(
     watched: bool,
     seed: int,
 ) -> Run:
-    """Return the run of ``plan`` as the engine would make it, on a backend that can do what the workers can."""
+    """Return the run of ``plan`` as the engine makes it, on a backend with the abilities of the cluster."""
     capabilities = Capabilities(
         name="simulation",
-        kills=cluster.kills,
+        kills=backend.cluster.kills,
         isolated=True,
         locality=Locality.SAME_PROCESS,
-        metered=cluster.metered,
+        metered=backend.cluster.metered,
     )
-    # Values are not kept: there are none.
+    # Without outputs to return: a simulation has no values to keep.
     state = RunState(
         Plan(plan.stages, plan.name, ()),
         "simulation",
@@ -167,9 +174,7 @@ def _run_of(
     return Run("simulation", state, budget, capabilities, ids=count(1), watched=watched, seed=seed)
 
 
-def _durations_of(
-    stage: str, durations: Durations | Mapping[str, Durations | float] | float
-) -> Durations:
+def _durations_of(stage: str, durations: AnyDurations) -> Durations:
     if isinstance(durations, Mapping):
         found = durations.get(stage)
         if found is None:

@@ -1,7 +1,7 @@
-"""The backend of a simulation: events in order of their time, and nothing waits.
+"""The backend of a simulation: a heap of events, processed in the order of their times.
 
-The scheduler's own :class:`~asyncexec.scheduler.dispatch.Dispatch` decides everything; this is what the driver and a
-backend are in a real run. One attempt is a batch of its own.
+The scheduler's own :class:`~asyncexec.scheduler.dispatch.Dispatch` decides everything; this module takes the place of
+the driver and the backend of a real run. Each attempt is a batch of its own.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
+from asyncexec.simulation.figures import Bar, Trace
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
-from asyncexec.simulation.trace import Bar, Trace
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.dispatch import RunHandle
@@ -29,35 +29,14 @@ if TYPE_CHECKING:
 _FAILURE = ErrorInfo(
     "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
 )
-# So many losses for each worker without a success between, and there will be none.
+# After so many losses for each worker without a success between, no attempt will ever succeed.
 _MOST_LOST_IN_VAIN = 1000
 _EPOCH = 1.0
-"""Outcomes say when they started by the time of day, in which 0.0 means never."""
+"""The time of day at which the simulated clock starts: 0.0 in an outcome means that the attempt never started."""
 
 
 class VirtualBackend:
-    """The host of the model workers of a :class:`Cluster`, on a clock of its own.
-
-    Parameters
-    ----------
-    plan : Plan
-    cluster : Cluster
-    draws : Draws
-    seed : int
-    bars : bool
-        Whether to keep every attempt.
-
-    Attributes
-    ----------
-    trace : Trace
-        What happened.
-    now : float
-        The clock, in seconds from the start of the run.
-    events : int
-        How many events there were.
-    natural_slowness : array of float64, shape (workers,)
-        How many times as long each worker takes by nature.
-    """
+    """The host of the model workers of a :class:`Cluster`; ``now`` is its clock, in seconds since the run started."""
 
     def __init__(
         self, plan: Plan, cluster: Cluster, draws: Draws, *, seed: int, bars: bool = False
@@ -66,8 +45,8 @@ class VirtualBackend:
         self.events = 0
         self.dispatch: Dispatch | None = None
         self.cluster = cluster
-        self.draws = draws
         self.trace = Trace(cluster, keeps_bars=bars)
+        self._draws = draws
         self._stages = {stage.name: place for place, stage in enumerate(plan.stages)}
         self._force = Workforce(cluster, seed)
         names = [f"w{number}" for number in range(cluster.workers)]
@@ -92,31 +71,31 @@ class VirtualBackend:
         for number, worker in enumerate(names):
             self._come_up(worker, number / cluster.arrival_per_second)
 
-    # -- what the dispatch asks
+    # -- the backend that the dispatch sees
 
     def slots(self) -> int:
-        """Return the number of attempts that can run at once, now; at least 1, so that work comes."""
+        """Return the number of attempts that can run at once now; at least 1, so that the dispatch sends work."""
         return max(1, self._up - self._workers.held - len(self._avoided))
 
     def send(self, batch: Batch) -> None:
-        """Take an attempt in: it starts as soon as a worker is free."""
+        """Queue an attempt; it starts as soon as a worker is idle."""
         if self.cluster.latency_seconds:
             self.at(self.now + self.cluster.latency_seconds, self._workers.submit, batch)
         else:
             self._workers.submit(batch)
 
     def withdraw(self, attempts: Collection[int]) -> set[int]:
-        """Take back none: what was sent is on its way."""
+        """Return no attempts: what was sent cannot be taken back."""
         return set()
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Drop what waits; stop what runs, or give it up."""
+        """Drop attempts that wait; stop or abandon those that run."""
         for attempt in attempts:
             if not self._workers.cancel(attempt):
                 self._recall(attempt)
 
     def avoid(self, workers: Collection[str]) -> None:
-        """Leave these workers idle, and no others."""
+        """Leave exactly these workers idle."""
         self._avoided = frozenset(workers)
         back = [worker for worker in self._left_idle if worker not in self._avoided]
         self._left_idle = [worker for worker in self._left_idle if worker in self._avoided]
@@ -124,7 +103,7 @@ class VirtualBackend:
         self._workers.serve()
 
     def size(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
-        """Find sizes of stages, which takes no time."""
+        """Find the sizes of late stages, which takes no simulated time."""
         self.at(self.now, self._find_sizes, (handle, find))
 
     def _find_sizes(self, asked: tuple[RunHandle, Callable[[], SizedStages]]) -> None:
@@ -167,24 +146,28 @@ class VirtualBackend:
             elif deadline < math.inf:
                 self.now = max(self.now, deadline)
                 dispatch.tick(self.now)
-            elif not self._up:
-                raise BackendError(
-                    f"simulation: after {self.now:g} s every worker is lost, and none takes its place. Give "
-                    f"Cluster(replaced=True), or more workers"
-                )
-            elif self._workers.held:
-                raise BackendError(
-                    f"simulation: after {self.now:g} s every worker is held by an attempt that hangs and cannot be "
-                    f"killed. Give Cluster(kills=True), or more workers"
-                )
             else:
-                raise StalledError(
-                    f"simulation: after {self.now:g} s nothing happens any more: an attempt hangs, and neither a "
-                    f"timeout nor a backup ends it. Give timeout=... (runs.timeout)"
-                )
+                raise self._stalled()
+
+    def _stalled(self) -> AsyncexecError:
+        """Return the error for a run in which nothing will ever happen again."""
+        after = f"simulation: after {self.now:g} s"
+        if not self._up:
+            return BackendError(
+                f"{after} every worker is lost, and none takes its place. Give Cluster(replaced=True), or more workers"
+            )
+        if self._workers.held:
+            return BackendError(
+                f"{after} every worker is held by an attempt that hangs and cannot be killed. Give "
+                f"Cluster(kills=True), or more workers"
+            )
+        return StalledError(
+            f"{after} nothing happens any more: an attempt hangs, and neither a timeout nor a backup ends it. Give "
+            f"timeout=... (runs.timeout)"
+        )
 
     def close(self) -> None:
-        """Count what is left behind on workers when the run has ended: it runs to its end, if it has one."""
+        """Account for abandoned attempts, which run on to their ends, and for the lifetimes of workers."""
         for batch in self._workers.busy.values():
             left = batch.running
             if left is not None and left.begun and not left.wanted and not self.cluster.kills:
@@ -199,7 +182,7 @@ class VirtualBackend:
         heappush(self._heap, (time, next(self._order), act, subject))
 
     def _recall(self, attempt: int) -> None:
-        """Cancel what is on its way to the workers; unknown ones have just ended."""
+        """Cancel an attempt that has not reached the workers yet; an unknown one has just ended."""
         for place, (_, _, act, subject) in enumerate(self._heap):
             if act == self._workers.submit and subject.jobs[0].attempt == attempt:
                 del self._heap[place]
@@ -210,13 +193,13 @@ class VirtualBackend:
     # -- workers
 
     def take_worker(self) -> str | None:
-        """Return a worker that is idle, and not avoided."""
+        """Return an idle worker that is not avoided."""
         while self._idle and self._idle[-1] in self._avoided:
             self._left_idle.append(self._idle.pop())
         return self._idle.pop() if self._idle else None
 
     def release(self, worker: str, *, dead: bool) -> None:
-        """Take a worker back; another has the name of one that was killed."""
+        """Take a worker back; the replacement of a killed one has its name."""
         self._idle.append(worker)
 
     def _come_up(self, worker: str, at: float) -> None:
@@ -235,11 +218,11 @@ class VirtualBackend:
         if lifetime < math.inf:
             self.at(self.now + lifetime, self._lose, worker)
         self._workers.serve()
-        if self.dispatch is not None:  # Which sees that there are more slots.
+        if self.dispatch is not None:  # There are more slots to send attempts to.
             self.dispatch.advance(self.now)
 
     def _lose(self, worker: str) -> None:
-        """Take a worker away with what it runs; another, if one comes, takes its name."""
+        """Remove a worker with its attempt; its replacement, if there is one, has its name."""
         self._up -= 1
         self.trace.lost_workers += 1
         self.trace.was_up(self.now - self._up_since[worker])
@@ -253,7 +236,7 @@ class VirtualBackend:
         if attempt is None:
             (self._left_idle if worker in self._left_idle else self._idle).remove(worker)
         elif attempt.wanted:
-            # Preempted: as a backend says that it was not the task's doing.
+            # Without worker and start, as backends report a preemption: the task is not to blame.
             lost = self._outcome(attempt, Status.LOST)
             self.report(lost._replace(worker="", started_at=0.0))
         else:
@@ -269,22 +252,22 @@ class VirtualBackend:
     # -- attempts
 
     def begins(self, attempt: ModelAttempt) -> tuple[float, bool]:
-        """Draw what becomes of an attempt."""
+        """Draw the duration and the end of an attempt."""
         stage, task = attempt.key
-        draw = self.draws.attempt(self._stages[stage], task, attempt.number)
+        draw = self._draws.attempt(self._stages[stage], task, attempt.number)
         attempt.status = Status.FAILED if draw.fails else Status.SUCCEEDED
         return draw.seconds * self._slowness[attempt.worker], True
 
     def ended(self, attempt: ModelAttempt, status: Status) -> None:
         """Report an outcome."""
         if status is Status.SUCCEEDED:
-            # It will not start again: what is kept grows with what runs.
+            # It will not start again, so memory grows with running tasks only.
             self._workers.starts.pop(attempt.key, None)
             self._lost_in_vain = 0
         self.report(self._outcome(attempt, status))
 
     def overstayed(self, attempt: ModelAttempt) -> None:
-        """Count the time that an attempt held its worker in vain."""
+        """Account for the time that an abandoned attempt occupied its worker."""
         self.trace.occupied(self.now - attempt.begin, wasted=True)
 
     def _outcome(self, attempt: ModelAttempt, status: Status) -> Outcome:
@@ -297,18 +280,20 @@ class VirtualBackend:
             place = self._stages[stage]
             worker = int(attempt.worker.removeprefix("w"))
             self.trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
-        if self.cluster.kills or status is not Status.CANCELLED:  # Else it holds its worker on.
+        if (
+            self.cluster.kills or status is not Status.CANCELLED
+        ):  # Otherwise it still occupies its worker.
             self.trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
         error = _FAILURE if status is Status.FAILED else None
         began = _EPOCH + attempt.begin
         return Outcome(attempt.job.attempt, status, attempt.worker, began, seconds, error=error)
 
     def report(self, report: Report) -> None:
-        """Have the dispatch take a report in, as soon as it has come to it."""
+        """Deliver a report to the dispatch after the latency."""
         if self.cluster.latency_seconds:
             self.at(self.now + self.cluster.latency_seconds, self._arrived, report)
         else:
-            self._reports.append(report)
+            self._arrived(report)
 
     def _arrived(self, report: Report) -> None:
         self._reports.append(report)

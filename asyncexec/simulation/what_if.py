@@ -1,4 +1,4 @@
-"""A run that was really run, elsewhere: on other workers, at other prices, with and without backups and barriers."""
+"""A recorded run, simulated on other workers, at other prices, with and without backups and barriers."""
 
 from __future__ import annotations
 
@@ -16,26 +16,20 @@ from asyncexec.simulation.separation import Separated, Slowness, separate_run
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhatIf:
-    """A recorded run, simulated where it was run and elsewhere.
-
-    Attributes
-    ----------
-    run : RecordedRun
-    stages : mapping of str to Separated
-    here : Comparison
-        The run simulated where it was run: how far the model can be trusted.
-    there : Comparison
-        Elsewhere; the first variant is what others are compared to.
-    """
+    """A recorded run, simulated on as many workers as it had, and elsewhere."""
 
     run: RecordedRun
     stages: Mapping[str, Separated]
+
     here: Comparison
+    """The run on as many workers as it had, which shows how accurate the model is."""
+
     there: Comparison
+    """The variants elsewhere; the others are compared to the first."""
 
     @property
     def measured_cost(self) -> float:
-        """The cost of the measured run at the prices of elsewhere, on as many workers as it had."""
+        """The cost of the recorded run at the prices of elsewhere, on as many workers as it had."""
         cluster, run = self.there.case.cluster, self.run
         if cluster.billed == "workers":
             billed = run.slots * cluster.billed_seconds(run.wall_seconds)
@@ -46,10 +40,7 @@ class WhatIf:
 
     @property
     def model_error(self) -> float | None:
-        """The error of the model where the run was run: 0.1 says that it is 10% too slow.
-
-        None where only a part of the plan ran: other tasks were complete before, or never came to their ends.
-        """
+        """The relative error of the simulated makespan (0.1: 10% too slow); None where only a part of the plan ran."""
         if not (self.run.whole and self.run.wall_seconds):
             return None
         simulated = self.here.rows[0].spread("makespan_seconds").median
@@ -57,15 +48,12 @@ class WhatIf:
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
-        run = self.run
+        names = "executor status completed resumed slots wall_seconds slot_seconds attempts backups"
         return {
             "measured": {
-                "folder": str(run.folder),
+                "folder": str(self.run.folder),
                 "cost": self.measured_cost,
-                **attributes(
-                    run, "executor", "status", "completed", "resumed", "slots", "wall_seconds"
-                ),
-                **attributes(run, "slot_seconds", "attempts", "backups"),
+                **attributes(self.run, *names.split()),
             },
             "model_error": self.model_error,
             "stages": {
@@ -89,7 +77,7 @@ def what_if(
     timeout: Any = None,
     on_run: OnRun | None = None,
 ) -> WhatIf:
-    """Return how ``run`` would go on ``cluster``, and how well the model says how it went.
+    """Return how ``run`` would go on ``cluster``, and how accurate the model is.
 
     Parameters
     ----------
@@ -97,9 +85,7 @@ def what_if(
     cluster : Cluster
     variants : sequence of Variant
     seeds : sequence of int
-    slowness : {"auto", "attempts", "tasks"}
-        As for :func:`asyncexec.simulation.separation.separate_run`.
-    durations : mapping of stage names to Durations, optional
+    slowness, durations
         As for :func:`asyncexec.simulation.separation.separate_run`.
     retry, timeout
         As for :meth:`asyncexec.Engine.execute`.
@@ -109,7 +95,7 @@ def what_if(
     Raises
     ------
     OptionError
-        If a figure is out of range, or nobody says how long the tasks of a stage take.
+        If a figure is out of range, or the durations of a stage are neither measured nor given.
     ExecutionError
         If a simulated run fails.
     """

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
+from asyncexec.cli.loading import load_plan
 from asyncexec.config.assignments import assign_setting
 from asyncexec.config.tables import read_tables
 from asyncexec.simulation.scenario import Scenario
@@ -29,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     for setting in options.set:
         assign_setting(tables, setting)
     scenario = Scenario.of(tables)
-    told = scenario.run(allow_import=options.allow_import)
+    told = scenario.run(load=partial(load_plan, inputs={}) if options.allow_import else None)
     case = told.there.case if isinstance(told, WhatIf) else told.case
     variants, seeds = scenario.variants, scenario.seeds
     if options.workers is not None:

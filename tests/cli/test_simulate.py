@@ -217,7 +217,7 @@ def test_a_plan_whose_module_fails_is_one_sentence(body, capsys, tmp_path, monke
     (tmp_path / f"{name}.py").write_text(body + "\n")
     assert main(["simulate", f"{name}:plan", "--allow-import"]) == 2
     [sentence] = capsys.readouterr().err.strip().splitlines()
-    assert f"{name}:plan" in sentence
+    assert name in sentence
     assert "--traceback" in sentence
 
 

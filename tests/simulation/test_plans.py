@@ -1,13 +1,10 @@
-"""Plans by number and relation, or by dotted path."""
-
-import sys
+"""Plans by number and relation."""
 
 import pytest
 
-import asyncexec as ax
 from asyncexec.errors import OptionError
 from asyncexec.simulation import Cluster, simulate
-from asyncexec.simulation.plans import plan_at, staged
+from asyncexec.simulation.plans import staged
 
 
 def reads(plan, stage, task):
@@ -54,55 +51,3 @@ def test_task_memory_counts_against_that_of_the_workers():
     plan = staged(1, 20, task_bytes=1_000)
     told = simulate(plan, Cluster(workers=20, memory_bytes=5_000), durations=1.0)
     assert told.makespan_seconds == pytest.approx(4.0)
-
-
-MODULE = """
-import asyncexec as ax
-
-plan = ax.Plan.map(abs, range(3))
-
-class Holder:
-    plan = ax.Plan.map(abs, range(4))
-
-class Lazy:
-    def to_plan(self):
-        return ax.Plan.map(abs, range(5))
-
-lazy = Lazy()
-
-def make():
-    return ax.Plan.map(abs, range(6))
-
-number = 7
-"""
-
-
-@pytest.fixture
-def module(tmp_path, monkeypatch):
-    (tmp_path / "somebodys_plans.py").write_text(MODULE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    yield "somebodys_plans"
-    sys.modules.pop("somebodys_plans", None)
-
-
-@pytest.mark.parametrize("name, tasks", [("plan", 3), ("Holder.plan", 4), ("lazy", 5), ("make", 6)])
-def test_a_plan_is_found_by_its_path_in_the_working_directory(module, name, tasks):
-    plan = plan_at(f"{module}:{name}")
-    assert isinstance(plan, ax.Plan)
-    assert plan.tasks == tasks
-
-
-@pytest.mark.parametrize(
-    "path, says",
-    [
-        ("somebodys_plans", "package.module:name"),
-        ("somebodys_plans:", "package.module:name"),
-        ("somebodys_plans:other", "no attribute 'other'"),
-        ("somebodys_plans:number", "no plan"),
-        ("nobodys_plans:plan", "cannot be imported"),
-    ],
-)
-def test_what_is_no_plan_is_refused_with_the_reason(module, path, says):
-    with pytest.raises(OptionError, match=says):
-        plan_at(path)

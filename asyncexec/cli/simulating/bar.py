@@ -1,4 +1,4 @@
-"""A bar while runs are simulated."""
+"""A progress bar of simulated runs."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from asyncexec.errors import BackendError, ExecutionError, MemoryBudgetError
+
 if TYPE_CHECKING:
     from asyncexec.simulation.comparison import OnRun, Variant
 
 
 class _Bar(Progress):
-    """Asks how far the run is each time that it is drawn, in the thread that draws."""
+    """Reads the share that is complete each time that it is drawn, in the thread that draws."""
 
     begun = 0
+    run = ""
     share: Callable[[], float] = float
 
     def get_renderables(self) -> Iterable[RenderableType]:
         share = self.share()
         for task in self.tasks:
+            task.description = self.run or "simulating"
             task.completed = max(0, self.begun - 1) + share
             task.fields["run"] = f"run {self.begun} of {task.total:g}, {share:.0%}"
         yield from super().get_renderables()
@@ -29,20 +33,26 @@ class _Bar(Progress):
 
 @contextmanager
 def simulation_bar(runs: int, *, quiet: bool) -> Generator[OnRun]:
-    """Show a bar of so many runs; call what this gives when each of them starts."""
+    """Show a bar of so many runs, and name the run in an error; yields a function to call when each run starts."""
     console = Console(stderr=True)
-    shown = console.is_terminal and not quiet
-    said = (
+    columns = (
+        SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=32),
         TextColumn("{task.fields[run]}"),
+        TimeElapsedColumn(),
     )
-    columns = SpinnerColumn(), *said, TimeElapsedColumn()
-    with _Bar(*columns, console=console, transient=True, disable=not shown) as progress:
-        task = progress.add_task("simulating", total=runs, run="")
+    hidden = quiet or not console.is_terminal
+    with _Bar(*columns, console=console, transient=True, disable=hidden) as bar:
+        bar.add_task("", total=runs, run="")
 
-        def starts(variant: Variant, seed: int, complete: Callable[[], float]) -> None:
-            progress.begun, progress.share = progress.begun + 1, complete
-            progress.update(task, description=f"{variant}, seed {seed}")
+        def starts(variant: Variant, seed: int, share: Callable[[], float]) -> None:
+            bar.begun, bar.run, bar.share = bar.begun + 1, f"{variant}, seed {seed}", share
 
-        yield starts
+        try:
+            yield starts
+        except MemoryBudgetError as error:
+            message = str(error).replace("Engine(memory=...)", "cluster.memory_bytes")
+            raise MemoryBudgetError(message) from error
+        except (ExecutionError, BackendError) as error:
+            raise ExecutionError(f"on these workers the run fails ({bar.run}): {error}") from error

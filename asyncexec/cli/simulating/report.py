@@ -1,4 +1,4 @@
-"""Prints what came of a simulation."""
+"""Output of a simulation."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from asyncexec.cli.simulating.tables import (
-    blame_lines,
-    comparison_table,
-    time_text,
-    what_if_table,
-)
+from asyncexec.cli.simulating.tables import comparison_table, time_text, what_if_table
 from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.separation import ENOUGH_WITNESSES
 from asyncexec.simulation.what_if import WhatIf
 
 if TYPE_CHECKING:
     from asyncexec.simulation.comparison import Case, Comparison
+    from asyncexec.simulation.separation import Separated
+
+# Slow attempts of a stage are reported if it has more than this share of all worker time.
+_MATTERS = 0.01
 
 
-def tell(console: Console, told: Comparison | WhatIf) -> None:
-    """Print tables."""
-    if isinstance(told, WhatIf):
-        _tell_what_if(console, told)
+def print_result(console: Console, result: Comparison | WhatIf) -> None:
+    """Print the tables of a simulation."""
+    if isinstance(result, WhatIf):
+        _print_what_if(console, result)
     else:
-        _tell_comparison(console, told)
+        _print_comparison(console, result)
 
 
-def _tell_comparison(console: Console, compared: Comparison) -> None:
-    """Print the figures of all variants, a table for each order of stages."""
-    _tell_case(console, compared)
+def _print_comparison(console: Console, compared: Comparison) -> None:
+    """Print the figures of all variants, in a table for each order of stages."""
+    _print_case(console, compared)
     orders = dict.fromkeys(row.variant.barriers for row in compared.rows)
     for barriers in orders:
         rows = [row for row in compared.rows if row.variant.barriers is barriers]
@@ -40,49 +40,67 @@ def _tell_comparison(console: Console, compared: Comparison) -> None:
         console.print(comparison_table(compared, rows))
 
 
-def _tell_what_if(console: Console, told: WhatIf) -> None:
-    """Print a recorded run as it was and as it would be, and how far the model can be trusted."""
-    run = told.run
-    _tell_case(console, told.there)
+def _print_what_if(console: Console, result: WhatIf) -> None:
+    """Print a recorded run, its simulations elsewhere, and the accuracy of the model."""
+    run = result.run
+    _print_case(console, result.there)
     console.print(
         f"measured: executor {escape(run.executor)}, {run.slots:,} attempts at once, {escape(run.folder.name)}\n",
         soft_wrap=True,
     )
-    console.print(what_if_table(told))
-    for line in (f"\n{_trust(told)}", *blame_lines(told)):
+    console.print(what_if_table(result))
+    causes = [
+        _cause(stage.name, result.stages[stage.name])
+        for stage in run.stages
+        if result.stages[stage.name].slow_share
+        and stage.attempts.seconds.sum() > _MATTERS * run.slot_seconds
+    ]
+    for line in (f"\n{_accuracy(result)}", *causes):
         console.print(line, soft_wrap=True)
 
 
-def _trust(told: WhatIf) -> str:
-    """Return how far the model can be trusted, or why nobody knows."""
-    run = told.run
-    if told.model_error is not None:
-        simulated = told.here.rows[0].spread("makespan_seconds").median
+def _accuracy(result: WhatIf) -> str:
+    """Return the error of the model, or why it is not known."""
+    run = result.run
+    if result.model_error is not None:
+        simulated = result.here.rows[0].spread("makespan_seconds").median
         return (
             f"The model takes {time_text(simulated)} for the run as it was run, which took "
-            f"{time_text(run.wall_seconds)} ({told.model_error:+.0%})."
+            f"{time_text(run.wall_seconds)} ({result.model_error:+.0%})."
         )
     before = f", {run.resumed:,} of them before it" if run.resumed else ""
     ended = "was cancelled" if run.status == "cancelled" else run.status
     return (
         f"What was measured is a part of the plan: the run {ended} with {run.completed:,} of "
-        f"{told.there.case.sized.tasks:,} tasks complete{before}. What is simulated is all of it."
+        f"{result.there.case.sized.tasks:,} tasks complete{before}. What is simulated is all of it."
     )
 
 
-def _tell_case(console: Console, compared: Comparison) -> None:
+def _cause(name: str, part: Separated) -> str:
+    """Return the cause to which the slow attempts of a stage were attributed."""
+    slow = f"{escape(name)}: {part.slow_share:.1%} of first attempts took over twice the median"
+    if part.witnessed:
+        share = f"{part.blamed_on_attempts:.0%} laid on attempts"
+        return f"{slow}; {part.witnesses:,} tasks had another attempt that tells: {share}"
+    laid = "slow attempts" if part.blamed_on_attempts else "slow tasks"
+    if part.witnesses >= ENOUGH_WITNESSES:
+        return f"{slow}; taken for {laid}, as plan.slow_tail says"
+    tell = f"only {part.witnesses:,}" if part.witnesses else "no"
+    return f"{slow}; {tell} task{'s' * (part.witnesses > 1)} had another attempt that tells: taken for {laid}"
+
+
+def _print_case(console: Console, compared: Comparison) -> None:
     case, plan, seeds = compared.case, compared.case.sized, compared.seeds
     tasks = "1 task" if plan.tasks == 1 else f"{plan.tasks:,} tasks"
     stages = "1 stage" if len(plan.stages) == 1 else f"{len(plan.stages):,} stages"
     many = "1 seed" if len(seeds) == 1 else f"medians of {len(seeds)} seeds"
     console.print(
-        f"[bold]{escape(plan.name)}[/bold]: {tasks} in {stages} on {case.cluster}"
-        f"{_noise_words(case)}; {many}",
+        f"[bold]{escape(plan.name)}[/bold]: {tasks} in {stages} on {case.cluster}{_noise(case)}; {many}",
         soft_wrap=True,
     )
 
 
-def _noise_words(case: Case) -> str:
+def _noise(case: Case) -> str:
     noise = case.noise
     if not isinstance(noise, Noise):
         return ", as measured"
@@ -90,11 +108,11 @@ def _noise_words(case: Case) -> str:
         wrong = case.cluster.loss_per_hour or case.cluster.slow_share
         return "" if wrong else ", nothing goes wrong"
     low, high = noise.slow_factors
-    said = [
+    parts = [
         (noise.slow_share, f"{noise.slow_share:.2%} of attempts {low:g} to {high:g} times as slow"),
         (noise.hang_share, f"{noise.hang_share:.2%} hang"),
         (noise.failure_share, f"{noise.failure_share:.2%} fail"),
         (noise.storage_share, f"{noise.storage_share:.2%} wait for storage"),
         (noise.factor is not None, f"durations times {noise.factor}"),
     ]
-    return "".join(f", {words}" for share, words in said if share)
+    return "".join(f", {words}" for share, words in parts if share)

@@ -5,7 +5,7 @@ import pytest
 
 from asyncexec.errors import OptionError
 from asyncexec.simulation import Constant, Lognormal, Mixture, Pareto
-from asyncexec.simulation.duration_text import durations_by_stage, parse_durations
+from asyncexec.simulation.durations import durations_given, parse_durations
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def test_what_spells_none_is_refused(text):
 
 
 def test_durations_are_for_all_stages_or_for_one():
-    assert durations_by_stage([], ["a", "b"]) == Constant(10.0)
-    assert durations_by_stage(["5"], ["a", "b"]) == Constant(5.0)
-    assert durations_by_stage(["5", "b=1"], ["a", "b"]) == {"a": Constant(5.0), "b": Constant(1.0)}
+    assert durations_given([], ["a", "b"]) == (None, {})
+    assert durations_given(["5"], ["a", "b"]) == (Constant(5.0), {})
+    assert durations_given(["5", "b=1"], ["a", "b"]) == (Constant(5.0), {"b": Constant(1.0)})
 
 
 @pytest.mark.parametrize("texts, says", [(["5", "6"], "twice"), (["c=1"], "the stages are a, b")])
 def test_durations_that_contradict_the_plan_are_refused(texts, says):
     with pytest.raises(OptionError, match=says):
-        durations_by_stage(texts, ["a", "b"])
+        durations_given(texts, ["a", "b"])
 
 
 def test_what_is_spelled_can_be_drawn_from():
