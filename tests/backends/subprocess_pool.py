@@ -4,16 +4,20 @@ import asyncio
 import pickle
 import struct
 import sys
+from functools import partial
 from pathlib import Path
 
 import anyio
 
-from asyncexec.backends.contract import AttemptSpec, Capabilities
+from asyncexec.backends.contract import Capabilities
 from asyncexec.errors import SerializationError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
-from asyncexec.worker.attempt import describe, run_attempt
-from asyncexec.worker.codec import decode_outcomes, encode_input, encode_outcomes
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.codec import decode_reports, encode_input, encode_reports
+from asyncexec.worker.control import BatchControl
+from asyncexec.worker.records import Note
+from asyncexec.worker.runner import BatchRunner
 
 SIZE = struct.Struct("<I")
 
@@ -35,7 +39,9 @@ class SubprocessPool:
         try:
             for job in batch.jobs:
                 if context.started(job.attempt, f"subprocess-{worker.pid}"):
-                    context.ended(await self._one(worker, batch.program, job))
+                    *notes, outcome = await self._one(worker, batch.program, job)
+                    context.noted(*notes)
+                    context.ended(outcome)
         except BaseException:
             await self._end(worker)
             raise
@@ -46,16 +52,16 @@ class SubprocessPool:
         for worker in self._idle:
             await self._end(worker)
 
-    async def _one(self, worker, program, job) -> Outcome:
+    async def _one(self, worker, program, job) -> list[Note | Outcome]:
         try:
             inputs = tuple(map(encode_input, job.inputs))
-            sent = pickle.dumps((program.blob, AttemptSpec(job.attempt, job.task, inputs)))
+            sent = pickle.dumps((program.blob, job._replace(inputs=inputs)))
         except SerializationError as error:
-            return Outcome(job.attempt, Status.FAILED, error=describe(error, keep=True))
+            return [Outcome(job.attempt, Status.FAILED, error=describe(error, keep=True))]
         worker.stdin.write(SIZE.pack(len(sent)) + sent)
         await worker.stdin.drain()
         (size,) = SIZE.unpack(await worker.stdout.readexactly(SIZE.size))
-        return decode_outcomes(await worker.stdout.readexactly(size))[0]
+        return decode_reports(await worker.stdout.readexactly(size))
 
     async def _start(self):
         return await asyncio.create_subprocess_exec(
@@ -72,11 +78,26 @@ class SubprocessPool:
             await worker.communicate()
 
 
+class Said:
+    """Keeps what is reported of one attempt, but for its start, which the driver knows."""
+
+    def __init__(self) -> None:
+        self.reports: list[Note | Outcome] = []
+        self.noted = self.ended = self.reports.append
+
+    def started(self, attempt) -> None:
+        pass
+
+
 def work() -> None:
     read, write = sys.stdin.buffer, sys.stdout.buffer
     while header := read.read(SIZE.size):
         blob, job = pickle.loads(read.read(*SIZE.unpack(header)))
-        answer = encode_outcomes([run_attempt(job, *pickle.loads(blob)[:3], worker="subprocess")])
+        said = Said()
+        control = BatchControl([job.attempt])
+        load = partial(pickle.loads, blob)
+        BatchRunner([job], load, control=control, sink=said, worker="subprocess").run()
+        answer = encode_reports(said.reports)
         write.write(SIZE.pack(len(answer)) + answer)
         write.flush()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncexec.backends.contract import AttemptSpec as Task, Started
+from asyncexec.backends.contract import AttemptSpec as Task, StageProgram, Started
 from asyncexec.backends.slurm import commands
 from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.backends.slurm.client import JobLostError, SlurmClient, SlurmJob
@@ -18,7 +18,6 @@ from asyncexec.backends.slurm.options import SlurmOptions
 from asyncexec.backends.slurm.worker_side import JobMain, JobPayload
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.testing.driving import Driven
 from asyncexec.worker.attempt import decode
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.programs import digest
@@ -144,7 +143,8 @@ def test_what_was_dropped_is_known_even_while_more_is_being_written(channel):
 
 def in_job(tmp_path, channel, kernel, tasks, *, io=None, blob=None, key=None, last=True):
     """A job with one batch to run, and then to end."""
-    program = Driven.program(_Numbers(), kernel, io=io)
+    shape = (1_000_000,)
+    program = StageProgram(key="p", plan="p", stage="s", kernel=kernel, shape=shape, io=io)
     file = tmp_path / "program"
     file.write_bytes(blob or program.blob)
     call = RemoteBatch(key or digest(program.blob), None, [Task(10 + t, t) for t in tasks])
@@ -152,10 +152,6 @@ def in_job(tmp_path, channel, kernel, tasks, *, io=None, blob=None, key=None, la
     if last:
         channel.work.append(END)
     return JobMain(str(channel.folder), idle_seconds=20.0)
-
-
-class _Numbers:
-    _numbers = iter(range(1, 10_000))
 
 
 def reports_of(channel):

@@ -152,6 +152,9 @@ class Told:
     def ended(self, *outcomes):
         self.outcomes.extend(outcomes)
 
+    def noted(self, *notes):
+        pass
+
 
 async def test_what_an_avoided_worker_has_not_begun_of_its_batch_goes_to_another(tmp_path):
     system = SparkSystem(Here(), SparkOptions(), Capabilities(name="spark"))
