@@ -80,7 +80,7 @@ def run_page(page: Path) -> None:
 
 def _run_command(line: str) -> None:
     command, expected = _EXIT_CODE.sub("", line), _EXIT_CODE.search(line)
-    words = shlex.split(command)
+    words = shlex.split(command, comments=True)
     code, told = _ours(words[1:]) if words[0] == "asyncexec" else _another(words)
     assert code == int(expected[1] if expected else 0), f"$ {command}\n{told[-8_000:]}"
 
