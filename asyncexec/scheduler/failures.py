@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from asyncexec.errors import (
     ExecutionError,
@@ -106,31 +106,61 @@ def decide_retry(
         Source of the jitter of delays.
     """
     stage = attempt.lease.stage
-    retry = stage.policies.retry
     if is_initializer_failure(outcome):
         return FailDecision(task_error(plan, attempt, outcome=outcome, kind=kind))
-    if not retry.counts_as_failure(outcome) and _is_forgiven(record, tasks_left):
+    charged = charge(
+        attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage, is_last=True
+    )
+    if charged is None:
         return _LOST_UNSTARTED
-    poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
-    counts = poisonous or not is_outage
-    exclusive = attempt.lease.exclusive
+    poisonous, exclusive = charged.poisonous, attempt.lease.exclusive
     if poisonous and attempt.lease.at_once > 1 and not exclusive:
         # Any of those that ran beside it may be the one: it must have killed a worker by itself.
         poisonous, exclusive = False, True
-    # At least the first failure counts, or "no retries" would not mean none.
-    record.failures += counts or not record.failures
     if not poisonous and (stage.stage.idempotent or not outcome.started):
-        delay = retry.delay_seconds(kind, record.failures, rng, exclusive=attempt.lease.exclusive)
+        retry, alone = stage.policies.retry, attempt.lease.exclusive
+        delay = retry.delay_seconds(kind, record.failures, rng, exclusive=alone)
         if delay is not None:
             return RetryDecision(
                 delay_seconds=delay,
                 # A task that once had to run while nothing else does keeps doing so.
                 exclusive=exclusive or _must_be_exclusive(kind, outcome),
-                counts_as_failure=counts,
+                counts_as_failure=charged.counts,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
             )
     return FailDecision(task_error(plan, attempt, outcome=outcome, kind=kind, poisonous=poisonous))
+
+
+class Charge(NamedTuple):
+    """The account of a failure: whether it counts against its task, and whether the task has killed two workers."""
+
+    counts: bool
+    poisonous: bool
+
+
+def charge(
+    attempt: AttemptRecord,
+    record: TaskRecord,
+    outcome: Outcome,
+    kind: FailureKind,
+    *,
+    tasks_left: int,
+    is_outage: bool,
+    is_last: bool = False,
+) -> Charge | None:
+    """Add a failed attempt to its task's record; return None for a loss before the start, which is forgiven.
+
+    Each is added as it ends, whether others of its task still run or it was the last of them (``is_last``).
+    """
+    stage = attempt.lease.stage
+    if not stage.policies.retry.counts_as_failure(outcome) and _is_forgiven(record, tasks_left):
+        return None
+    poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
+    counts = poisonous or not is_outage
+    # At least the first failure counts, or "no retries" would not mean none.
+    record.failures += counts or (is_last and not record.failures)
+    return Charge(counts, poisonous)
 
 
 def is_initializer_failure(outcome: Outcome) -> bool:

@@ -10,8 +10,9 @@ The course of a task:
 
 =============================  =====================================================================
 an attempt succeeded           the task is complete, unless it was already; its other attempts are stopped
-an attempt failed              if others of the task still run, they are waited for; else the retry policy
-                               decides: another attempt after a while, or the task has failed for good
+an attempt failed              if others of the task still run, they are waited for, as its next attempts; else
+                               the retry policy decides: another attempt after a while, or the task has failed
+                               for good
 a task failed for good         the plan fails, or the task is complete without a value (``on_failure="keep"``)
 a value that it reads is       a task is complete without a value, and without having run
 missing
@@ -25,31 +26,21 @@ an attempt is slow             the task gets a backup
 
 from __future__ import annotations
 
-import math
-import random
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Note
-from asyncexec.errors import ValueLostError, WorkerInitializerError
-from asyncexec.events.missing import failed, is_skip, skipped
+from asyncexec.errors import ValueLostError
+from asyncexec.events.missing import is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
-from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
+from asyncexec.policies.circuit import State
 from asyncexec.scheduler.event_buffer import EventBuffer
-from asyncexec.scheduler.failures import (
-    FailDecision,
-    RetryDecision,
-    caused_by,
-    decide_retry,
-    task_error,
-    with_reason,
-)
+from asyncexec.scheduler.failures import with_reason
 from asyncexec.scheduler.growth import Growth
 from asyncexec.scheduler.late_stages import LateStages
-from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
-from asyncexec.scheduler.retry_budget import RetryBudget
+from asyncexec.scheduler.retries import Retries
+from asyncexec.scheduler.run_clock import RunClock
 from asyncexec.scheduler.sender import Sender
 from asyncexec.scheduler.stage import (
     AttemptRecord,
@@ -61,9 +52,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from asyncexec.backends.contract import Capabilities, Report
-    from asyncexec.errors import TaskError
     from asyncexec.events.missing import MissingValue
-    from asyncexec.events.outcome import ErrorInfo
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
@@ -99,6 +88,8 @@ class Run:
         A run of higher priority is served first.
     stopping : bool
         Whether nothing more is started.
+    retries : Retries
+        The tasks whose attempts failed, and the circuit breaker.
     recovery : Recovery
         The values that are lost, and computed again.
     slow_workers : SlowWorkers
@@ -133,9 +124,8 @@ class Run:
         self._state = state
         self._journal = state.journal
         self._budget = budget
-        self._random = random.Random(seed)
-        self._delayed: list[tuple[float, int, StageState, int, bool]] = []
-        self._circuit = CircuitBreaker()
+        self.retries = Retries(state, self.event_buffer, keep=self._without_value, seed=seed)
+        self._circuit = self.retries.circuit
         self.sender = Sender(
             self,
             self.stages,
@@ -152,10 +142,8 @@ class Run:
         self._running = self.sender.running
         self.recovery = state.recovery
         self.recovery.send = self.sender.add
-        self._ticked_at = 0.0
-        self._retry_budget = RetryBudget(state.plan.name, state.stages)
-        self.growth = Growth(state, self._retry_budget, self.event_buffer)
-        self._limits = Limits(state.plan, state.policies, state.stages)
+        self._clock = RunClock(state, budget, self.sender, self.retries)
+        self.growth = Growth(state, self.retries.budget, self.event_buffer)
         self._starts = state.worker_starts
         self._epoch = epoch
         self._kills = capabilities.kills
@@ -193,14 +181,13 @@ class Run:
             not self.stopping
             and self.incomplete
             and not (self._running or self.late.due or self.late.sizing or self.growth.open)
-            and not self._delayed
-            and self._circuit.state is State.CLOSED
+            and self.retries.idle
             and not any(stage.launchable for stage in self.sender.waiting)
         )
 
     def begin(self, now: float) -> None:
         """Make the first tasks ready."""
-        self._limits.begin(now)
+        self._clock.limits.begin(now)
         for stage in self.stages:
             self._resume(stage, now)
         for position in self._state.begin():
@@ -237,11 +224,11 @@ class Run:
     def _install(self, sized: SizedStages, now: float) -> None:
         known = sum(self.stages[position].tasks for position in sized.stages)
         self._state.install(sized)
-        self._retry_budget.grow(self.stages)
+        self.retries.budget.grow(self.stages)
         self.sender.add(sized.stages.values())
         self.left += sum(stage.tasks for stage in sized.stages.values()) - known
         for position, stage in sized.stages.items():
-            self._limits.add(stage)
+            self._clock.limits.add(stage)
             self.event_buffer.stage_sized(stage, sized.reads[position], now)
             self._resume(stage, now)
         for position in sized.complete:
@@ -268,34 +255,13 @@ class Run:
 
     def tick(self, now: float) -> None:
         """Apply timeouts, retries and backups that are due."""
-        self._ticked_at = now
-        if not self.stopping and (error := self._limits.exceeded(now)) is not None:
+        if not self.stopping and (error := self._clock.exceeded(now)) is not None:
             self.stop(error)
-        while self._delayed and self._delayed[0][0] <= now:
-            _, _, stage, task, exclusive = heappop(self._delayed)
-            if exclusive:
-                stage.exclusive.append(task)
-            else:
-                stage.readiness.queue.push_first(task)
-        for stage in self.sender.waiting:
-            if stage.monitor.attempts:
-                self._check_attempts(stage, now)
+        self.unwanted.extend(self._clock.check(now, stopping=self.stopping))
 
     def next_deadline(self) -> float | None:
         """Return the time of the next :meth:`tick`; None if only a report can change anything."""
-        if self.stopping:
-            return None
-        times = list(self._limits.deadlines())
-        if self._delayed:
-            times.append(self._delayed[0][0])
-        # One tick after the pause is enough: there may be nothing to send, and it must not tick for ever.
-        if self._circuit.state is not State.CLOSED and self._circuit.resumes_at > self._ticked_at:
-            times.append(self._circuit.resumes_at)
-        if (opening := self.sender.opening(self._ticked_at)) < math.inf:
-            times.append(opening)
-        idle = self._idle_slots()
-        times.extend(next_check(s, idle) for s in self.sender.waiting if s.monitor.attempts)
-        return min(times, default=None)
+        return None if self.stopping else self._clock.next_deadline()
 
     def stop(self, error: Exception | None = None) -> None:
         """Start nothing more, and cancel everything in flight."""
@@ -303,7 +269,7 @@ class Run:
             return
         self.stopping = True
         self.error = error
-        self._delayed.clear()
+        self.retries.clear()
         self.growth.stop()
         for stage in self.stages:
             stage.clear()
@@ -484,67 +450,26 @@ class Run:
         if stage.backups and attempt.task in stage.backups:
             stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
         if record.alive:
-            return
+            self.retries.count(attempt, record, outcome, tasks_left=self.left)
+        else:
+            self._last_failed(attempt, record, stage, outcome, now)
+
+    def _last_failed(
+        self,
+        attempt: AttemptRecord,
+        record: TaskRecord,
+        stage: StageState,
+        outcome: Outcome,
+        now: float,
+    ) -> None:
+        """Decide about a task that has no attempt left."""
         if type(outcome.value) is ValueHandle and outcome.error is not None:
             if not (why_not := self._recover(attempt, stage, outcome.value, now)):
                 return
             outcome = with_reason(outcome, f"it is not computed again: {why_not}")
-        self._decide(attempt, record, outcome, now)
-
-    def _decide(
-        self, attempt: AttemptRecord, record: TaskRecord, outcome: Outcome, now: float
-    ) -> None:
-        """Have a task tried again that has no attempt left, or have it fail for good."""
-        stage = attempt.lease.stage
-        kind = stage.policies.retry.kind(outcome)
-        is_outage = self._circuit.is_outage(kind)
-        decision = decide_retry(
-            attempt,
-            record,
-            outcome,
-            kind,
-            plan=self.plan.name,
-            tasks_left=self.left,
-            is_outage=is_outage,
-            rng=self._random,
-        )
-        keeps = stage.stage.on_failure == "keep"
-        if isinstance(decision, FailDecision):
-            if kind in COUNTED and keeps:
-                self._record_failure(attempt, str(decision.error), outcome.error, now)
-            self._failed(attempt, record, decision.error, now)
-            return
-        if (decision.counts_as_failure or is_outage) and kind in COUNTED:
-            self._record_failure(attempt, decision.reason, decision.info, now)
-        spent = None
-        if decision.counts_as_failure and not self.stopping:
-            spent = self._retry_budget.take(attempt, decision)
-        if spent is not None and keeps:
-            error = task_error(self.plan.name, attempt, outcome=outcome, kind=kind)
-            error.add_note(str(spent))
-            self._failed(attempt, record, error, now)
-        elif spent is not None:
-            self.stop(spent)
-        elif not self.stopping:
-            self._try_again(attempt, stage, decision, now)
-
-    def _failed(
-        self, attempt: AttemptRecord, record: TaskRecord, error: TaskError, now: float
-    ) -> None:
-        """End the run because a task failed for good, or keep the failure and go on."""
-        stage, task = attempt.lease.stage, attempt.task
-        if self.stopping:
-            return
-        kept = stage.stage.on_failure == "keep" and not isinstance(error, WorkerInitializerError)
-        self.event_buffer.failed(attempt, error, now, kept=kept)
-        if not kept:
+        error = self.retries.decide(attempt, record, outcome, tasks_left=self.left, now=now)
+        if error is not None:
             self.stop(error)
-            return
-        record.complete = True
-        stage.task_records.pop(task, None)
-        stage.poison.forget(task)
-        stage.figures.failed_tasks += 1
-        self._without_value(stage, task, failed(error), now)
 
     def _recover(
         self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
@@ -564,37 +489,3 @@ class Run:
         if self.late.lacks_value:
             self.late.postpone(lacks_value=bool(self.recovery.readers))
         return True
-
-    def _try_again(
-        self, attempt: AttemptRecord, stage: StageState, decision: RetryDecision, now: float
-    ) -> None:
-        if decision.failed:
-            stage.figures.retries += 1
-            self.event_buffer.retry_scheduled(attempt, decision.delay_seconds, decision.reason, now)
-        if decision.delay_seconds <= 0 and not decision.exclusive:
-            stage.readiness.queue.push_first(attempt.task)
-        else:
-            due = now + decision.delay_seconds
-            heappush(self._delayed, (due, attempt.id, stage, attempt.task, decision.exclusive))
-
-    def _record_failure(
-        self, attempt: AttemptRecord, reason: str, info: ErrorInfo | None, now: float
-    ) -> None:
-        stage = attempt.lease.stage
-        changed = self._circuit.record(success=False, task=(stage.position, attempt.task), now=now)
-        if self._circuit.gave_up:
-            last = f"stage {stage.name!r}, task {attempt.task}: {reason}"
-            self.stop(caused_by(self._circuit.error(self.plan.name, last=last), info))
-        elif changed is State.OPEN:
-            pause = self._circuit.pause_seconds
-            self.event_buffer.circuit_opened(self._circuit.failures, pause, now)
-
-    # -- the clock
-
-    def _check_attempts(self, stage: StageState, now: float) -> None:
-        self.unwanted.extend(time_out(stage, now))
-        if not self.stopping:
-            back_up_slow(stage, now, self._idle_slots())
-
-    def _idle_slots(self) -> int:
-        return self._state.slots() - math.ceil(self._budget.slots_taken - 1e-6)

@@ -371,6 +371,7 @@ class RunState:
             slots=self.slots,
             kills=capabilities.kills,
             metered=capabilities.metered,
+            attempts=policies.retry.attempts,
         )
 
 

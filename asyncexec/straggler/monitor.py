@@ -45,6 +45,11 @@ class WatchedTask(Protocol):
         ...
 
     @property
+    def failures(self) -> int:
+        """Its attempts that count as failures."""
+        ...
+
+    @property
     def alive(self) -> Mapping[int, object]:
         """Its attempts in flight by id, oldest first."""
         ...
@@ -100,6 +105,9 @@ class AttemptMonitor[A: WatchedAttempt]:
         Returns the number of attempts that the backend runs at once, now.
     kills, metered : bool
         Whether the backend can stop an attempt that runs, and whether worker time is billed.
+    attempts : int
+        How many attempts of a task may fail: with those that run, there are never more than these and the backups that
+        the rule lets run at once.
 
     Attributes
     ----------
@@ -130,6 +138,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         slots: Callable[[], int],
         kills: bool,
         metered: bool,
+        attempts: int,
     ) -> None:
         self.rule = rule
         self.active = rule.name != "off"
@@ -147,6 +156,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._slots = slots
         self._kills = kills
         self._metered = metered
+        self._attempts = attempts
         self._restart_model = RestartModel()
         self._snapshot: StragglerSnapshot | None = None
         self._typical = (-2 * _TYPICAL_TASKS, 0.0)
@@ -279,8 +289,22 @@ class AttemptMonitor[A: WatchedAttempt]:
         for attempt in self.attempts.values():
             if not attempt.timed_out and attempt.task not in self.backups:
                 record = attempt.task_record
-                if record is None or _may_have_another(record, attempt, copies):
+                if record is None or self._may_have_another(record, attempt, copies):
                     yield attempt
+
+    def _may_have_another(self, record: WatchedTask, newest: A, copies: int) -> bool:
+        """Return whether ``newest`` is the task's newest attempt and one more is allowed.
+
+        A task that is complete gets no backup, although its other attempts run until they are stopped. Neither does one
+        whose failures, and attempts that run, are as many as may fail and as the rule adds to that.
+        """
+        alive = record.alive
+        return (
+            not record.complete
+            and len(alive) < copies
+            and record.failures + len(alive) < self._attempts + copies - 1
+            and next(reversed(alive)) == newest.id
+        )
 
     def _view(self, elapsed_seconds: float, *, draining: bool) -> StageView:
         return StageView(
@@ -300,12 +324,3 @@ class AttemptMonitor[A: WatchedAttempt]:
             elapsed_seconds=elapsed_seconds,
             completions=self.completions or _NO_DURATIONS,
         )
-
-
-def _may_have_another(record: WatchedTask, newest: WatchedAttempt, copies: int) -> bool:
-    """Return whether ``newest`` is the task's newest attempt and one more is allowed.
-
-    A task that is complete gets no backup, although its other attempts run until they are stopped.
-    """
-    alive = record.alive
-    return not record.complete and len(alive) < copies and next(reversed(alive)) == newest.id

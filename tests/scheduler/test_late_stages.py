@@ -208,10 +208,10 @@ def test_a_run_that_gives_up_no_longer_waits_for_sizes():
 
 def test_retries_allowed_grow_with_the_tasks():
     bench = Workbench(chain(), retry=3)
-    before = bench.run._retry_budget.allowed
+    before = bench.run.retries.budget.allowed
     ended(bench, range(1000))
     sizes(bench)
-    assert bench.run._retry_budget.allowed > before
+    assert bench.run.retries.budget.allowed > before
 
 
 # -- stages that read others besides

@@ -16,6 +16,7 @@ from asyncexec.straggler.worker_starts import WorkerStarts
 @dataclass
 class Task:
     alive: dict = field(default_factory=dict)
+    failures: int = 0
     complete: bool = False
 
 
@@ -67,6 +68,7 @@ def monitor_of(rule, *, tasks=20, sizes=None, history=None, starts=None):
         slots=lambda: 8,
         kills=True,
         metered=False,
+        attempts=4,
     )
 
 
@@ -204,3 +206,10 @@ def test_a_worker_takes_as_long_to_start_as_the_quickest_did():
         starts.add(worker, delay)
         assert worker in starts.workers
     assert starts.cold_start_seconds == 3.0
+
+
+def test_a_task_that_has_failed_as_often_as_it_may_gets_no_further_backup_than_the_rule_adds():
+    monitor = monitor_of(FixedAge())
+    ages = [Attempt(i, i, 0.0, task_record=Task(alive={i: None}, failures=i)) for i in range(6)]
+    running(monitor, *ages)
+    assert slow(monitor, 20.0) == [0, 1, 2, 3]
