@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from asyncexec.cluster_memory.messages import Message
 
 
 class MemoryClient(Protocol):
@@ -52,6 +56,31 @@ class MemoryClient(Protocol):
     def clear(self, namespace: str, /) -> None:
         """Delete all values of a namespace."""
         ...
+
+
+class RequestingClient(ABC):
+    """The operations of a client that move no value, as requests to the process that holds the memory."""
+
+    def delete(self, namespace: str, key: str) -> bool:
+        """Delete a value."""
+        return bool(self._call("delete", namespace, key=key)[0]["found"])
+
+    def exists(self, namespace: str, key: str) -> bool:
+        """Return whether there is a value."""
+        return bool(self._call("exists", namespace, key=key)[0]["found"])
+
+    def keys(self, namespace: str) -> Sequence[str]:
+        """Return the keys of a namespace."""
+        keys: list[str] = self._call("keys", namespace)[0]["keys"]
+        return keys
+
+    def clear(self, namespace: str) -> None:
+        """Delete all values of a namespace."""
+        self._call("clear", namespace)
+
+    @abstractmethod
+    def _call(self, do: str, namespace: str, body: bytes = b"", **more: Any) -> Message:
+        """Return the answer to a request, and raise the error that it contains."""
 
 
 class MemoryAddress(Protocol):

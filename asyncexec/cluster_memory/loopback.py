@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from asyncexec.cluster_memory.client import RequestingClient
 from asyncexec.cluster_memory.host_memory import WHERE, Stored, keep, load
 from asyncexec.cluster_memory.keys import key_not_found
 from asyncexec.cluster_memory.messages import (
@@ -55,7 +55,7 @@ class LoopbackAddress:
         return LoopbackClient(_connection(self.port, self.token), self.space)
 
 
-class LoopbackClient:
+class LoopbackClient(RequestingClient):
     """The memory of one space, from another process of its machine.
 
     Parameters
@@ -93,23 +93,6 @@ class LoopbackClient:
         if not found:
             raise key_not_found(key, namespace, near, WHERE)
         return value
-
-    def delete(self, namespace: str, key: str) -> bool:
-        """Delete a value."""
-        return bool(self._call("delete", namespace, key=key)[0]["found"])
-
-    def exists(self, namespace: str, key: str) -> bool:
-        """Return whether there is a value."""
-        return bool(self._call("exists", namespace, key=key)[0]["found"])
-
-    def keys(self, namespace: str) -> Sequence[str]:
-        """Return the keys of a namespace."""
-        keys: list[str] = self._call("keys", namespace)[0]["keys"]
-        return keys
-
-    def clear(self, namespace: str) -> None:
-        """Delete all values of a namespace."""
-        self._call("clear", namespace)
 
     def _call(self, do: str, namespace: str, body: bytes = b"", **more: Any) -> Message:
         said = {"do": do, "space": self._space, "namespace": namespace, **more}

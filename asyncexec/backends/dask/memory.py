@@ -11,7 +11,6 @@ import io
 import pickle
 import threading
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from uuid import uuid4
 
 from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.cluster_memory.answers import answer
+from asyncexec.cluster_memory.client import RequestingClient
 from asyncexec.cluster_memory.entries import memory_closed
 from asyncexec.cluster_memory.host_memory import WHERE, HostMemory, pickle_shared
 from asyncexec.cluster_memory.keys import key_not_found
@@ -61,7 +61,7 @@ class DaskMemoryAddress:
         return DaskMemoryClient(self, _WorkerSide())
 
 
-class DaskMemoryClient:
+class DaskMemoryClient(RequestingClient):
     """The memory of one space.
 
     Parameters
@@ -89,23 +89,6 @@ class DaskMemoryClient:
         if "missing" in said:
             raise key_not_found(key, namespace, said["missing"], WHERE)
         return load_value(bytearray(body))
-
-    def delete(self, namespace: str, key: str) -> bool:
-        """Delete a value."""
-        return bool(self._call("delete", namespace, key=key)[0]["found"])
-
-    def exists(self, namespace: str, key: str) -> bool:
-        """Return whether there is a value."""
-        return bool(self._call("exists", namespace, key=key)[0]["found"])
-
-    def keys(self, namespace: str) -> Sequence[str]:
-        """Return the keys of a namespace."""
-        keys: list[str] = self._call("keys", namespace)[0]["keys"]
-        return keys
-
-    def clear(self, namespace: str) -> None:
-        """Delete all values of a namespace."""
-        self._call("clear", namespace)
 
     def _call(self, do: str, namespace: str, body: bytes = b"", **more: Any) -> Message:
         said = {"do": do, "space": self._address.space, "namespace": namespace, **more}
