@@ -420,7 +420,6 @@ class Run:
         self._without_value(stage, task, missing, now)
 
     def _stage_completed(self, stage: StageState, now: float) -> None:
-        stage.last_at = now
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
         runs = self.recovery.runs

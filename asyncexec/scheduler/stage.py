@@ -177,8 +177,8 @@ class StageState:
         The inputs of the tasks that are not complete, where they come from a stream of items.
     throttles : tuple of Throttle
         The limits that its attempts are under: its own, and those of its labels.
-    first_at, last_at : float or None
-        The times when the first attempt was sent and when the last task was complete, by the driver's clock.
+    first_at : float or None
+        The time when the first attempt was sent, by the driver's clock.
     """
 
     def __init__(
@@ -218,7 +218,6 @@ class StageState:
         self.throttles: tuple[Throttle, ...] = ()
         self.rows: dict[int, tuple[Any, ...]] | None = None
         self.first_at: float | None = None
-        self.last_at: float | None = None
 
     @property
     def name(self) -> str:

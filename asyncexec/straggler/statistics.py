@@ -100,12 +100,6 @@ class DurationStatistics:
         self._count_pending()
         return self._least
 
-    @property
-    def greatest_seconds(self) -> float:
-        """The longest; 0.0 where there is none."""
-        self._count_pending()
-        return self._greatest
-
     def quantile(self, q: float) -> float:
         """Return the quantile ``q`` (0 to 1) of the durations; nan where there are none.
 

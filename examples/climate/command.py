@@ -12,13 +12,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from asyncexec.cli.figures import run_table, stages_table
 from asyncexec.cli.invocation import Invocation
 from asyncexec.config.assignments import parse_pairs
 from asyncexec.observers import Progress
 from asyncexec.plan.memory import format_bytes
 
 from .analysis import BASELINE_YEARS
+from .figures import run_table, stages_table
 from .job import Report, Request, run_job
 
 if TYPE_CHECKING:
