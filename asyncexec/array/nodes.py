@@ -243,14 +243,11 @@ class Concat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Rechunk:
-    """The same elements in other chunks."""
+class _SameElements:
+    """The elements of one input, in its shape."""
 
     inputs: tuple[Node]
     chunks: Shape
-    spec: Any = None
-    operation: str = "rechunk"
-    inline: bool = field(default=True, init=False)
     aliases: bool = field(default=True, init=False)
 
     @property
@@ -263,9 +260,6 @@ class Rechunk:
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)
-
-    def accepts(self, out: AccessMap, grid: Shape) -> bool:
-        return True
 
     def function(self, out: AccessMap) -> BlockFunction:
         return IdentityStep()
@@ -275,35 +269,27 @@ class Rechunk:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
-class Copy:
+class Rechunk(_SameElements):
+    """The same elements in other chunks."""
+
+    spec: Any = None
+    operation: str = "rechunk"
+    inline: bool = field(default=True, init=False)
+
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Copy(_SameElements):
     """The same elements, stored in ``chunks``; a task writes the ``block`` (a multiple of the chunks)."""
 
-    inputs: tuple[Node]
-    chunks: Shape
     block: Shape
     operation: str = "copy"
     inline: bool = field(default=False, init=False)
-    aliases: bool = field(default=True, init=False)
-
-    @property
-    def shape(self) -> Shape:
-        return self.inputs[0].shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.inputs[0].dtype
-
-    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
-        return (out,)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
         return False
-
-    def function(self, out: AccessMap) -> BlockFunction:
-        return IdentityStep()
-
-    def working_bytes(self, out: AccessMap) -> int:
-        return 0
 
 
 def elements(out: AccessMap) -> int:

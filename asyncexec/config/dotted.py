@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class DottedPath(NamedTuple):
@@ -29,3 +32,15 @@ class DottedPath(NamedTuple):
     def lacks(self, error: ModuleNotFoundError) -> bool:
         """Return True if it is this path's own module that is not there, not one that it imports."""
         return bool(error.name) and f"{self.module}.".startswith(f"{error.name}.")
+
+
+def import_target(path: str) -> Callable[..., Any]:
+    """Return the function at ``package.module.function`` or ``package.module:function``, which imports the module."""
+    dotted = DottedPath.of(path)
+    if dotted is None:
+        raise ImportError(f"{path!r} is not a path such as package.module.function")
+    found = dotted.load()
+    if not callable(found):
+        raise ImportError(f"{path} is {found!r}, which cannot be called")  # noqa: TRY004 - as if it were not there
+    function: Callable[..., Any] = found
+    return function

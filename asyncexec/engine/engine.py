@@ -35,7 +35,6 @@ from asyncexec.straggler.duration_history import DurationHistory
 if TYPE_CHECKING:
     import os
     from contextlib import AbstractAsyncContextManager
-    from types import TracebackType
 
     from anyio.abc import TaskGroup
 
@@ -217,12 +216,7 @@ class Engine:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         life, self._life = self._life, None
         if life is None:
             raise EngineClosedError("this engine is not open")

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import anyio
 from sqlalchemy import event, insert, inspect, select
@@ -16,9 +16,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from asyncexec.errors import MissingExtraError, OptionError, RunStoreError
 from asyncexec.runs.tables import SCHEMA_VERSION, metadata, schema
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _DRIVERS = {"sqlite": ("aiosqlite", "runs"), "postgresql": ("asyncpg", "postgres")}
 # Of SQLite: how long a writer waits for another one.
@@ -77,12 +74,7 @@ class Database:
             raise
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.dispose()

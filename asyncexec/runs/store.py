@@ -21,8 +21,6 @@ from asyncexec.runs.rows import first_row, record_of, result_columns, run_row, s
 from asyncexec.runs.tables import runs, stages
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from asyncexec.events.records import AnyEvent
@@ -110,12 +108,7 @@ class RunStore:
             self._exit = stack.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         stack, self._exit = self._exit, None
         if stack is not None:
             # Without the error of the block, which the task group would wrap in a group.

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Any, Self
 
 from asyncexec.backends.contract import Batch, Capabilities, Report
@@ -135,12 +134,7 @@ class ModelBackend:
         self._stream = stream
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         stream = self._stream
         if stream is None:
             return

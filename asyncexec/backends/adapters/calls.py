@@ -14,7 +14,6 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import replace
-from types import TracebackType
 from typing import Protocol, Self
 
 import anyio
@@ -103,12 +102,7 @@ class CallsBackend:
         await self._stream.start(self._submit)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         stream = self._open_stream
         try:
             await stream.stop_feeding()

@@ -12,7 +12,7 @@ from importlib.util import find_spec, spec_from_loader
 from types import ModuleType
 from typing import Any, Self, override
 
-from asyncexec.config.dotted import DottedPath
+from asyncexec.config.dotted import DottedPath, import_target
 from asyncexec.errors import UsageError
 
 FLOWDAPT = "flowdapt"
@@ -115,12 +115,6 @@ class FlowdaptFunction:
 def find_target(path: str) -> Callable[..., Any]:
     """Return the function at a path, after the import names of Flowdapt are there; ImportError if it is none."""
     install()
-    dotted = DottedPath.of(path)
-    if dotted is None:
-        raise ImportError(f"{path!r} is not a path such as package.module.function")
-    found = dotted.load()
-    if not callable(found):
-        raise ImportError(f"{path} is {found!r}, which cannot be called")  # noqa: TRY004 - as if it were not there
-    function: Callable[..., Any] = found
+    function = import_target(path)
     # Once some module has a name of Flowdapt's, this one may need it as well, where it is imported on a worker.
     return FlowdaptFunction(path) if FLOWDAPT in sys.modules else function

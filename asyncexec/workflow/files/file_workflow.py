@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from asyncexec.config.dotted import DottedPath
+from asyncexec.config.dotted import DottedPath, import_target
 from asyncexec.config.fields import nearest
 from asyncexec.errors import AsyncexecError
 from asyncexec.workflow.files.configs import ConfigResource, merged
@@ -73,18 +73,6 @@ class FileWorkflow(Workflow):
         config = merged(self.configs, self.name, self.annotations)
         call = super().__call__(**taken).with_context(config=config, definition=self.definition)
         return call.with_context(input=inputs) if len(taken) < len(inputs) else call
-
-
-def import_target(path: str) -> Callable[..., Any]:
-    """Return the function at ``package.module.function`` or ``package.module:function``, which imports the module."""
-    dotted = DottedPath.of(path)
-    if dotted is None:
-        raise ImportError(f"{path!r} is not a path such as package.module.function")
-    found = dotted.load()
-    if not callable(found):
-        raise ImportError(f"{path} is {found!r}, which cannot be called")  # noqa: TRY004 - as if it were not there
-    function: Callable[..., Any] = found
-    return function
 
 
 def load_workflow(
