@@ -35,6 +35,7 @@ class LockedDirectory:
             # Another engine may take it for abandoned, before it is locked.
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, os.O_RDONLY)
+                # The same: if another engine has removed it, the lock is one on a directory without a name.
                 if _lock(descriptor) and _is_same(path, descriptor):
                     return cls(path, descriptor)
                 os.close(descriptor)
@@ -42,6 +43,7 @@ class LockedDirectory:
     def remove(self) -> None:
         """Remove it with all that is in it."""
         shutil.rmtree(self.path, ignore_errors=True)
+        # Last, because without the lock another engine would remove it at the same time.
         os.close(self._descriptor)
 
 
@@ -49,6 +51,7 @@ def remove_abandoned(parent: Path) -> None:
     """Remove the directories of this user's engines that have died."""
     for path in _ours(parent):
         with contextlib.suppress(OSError):
+            # No links, and only of this user: names in a shared folder can be made by anybody.
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY)
             try:
                 if os.fstat(descriptor).st_uid == os.getuid() and _lock(descriptor):

@@ -84,7 +84,7 @@ class ReportStream:
 
     def fail(self, error: Exception) -> None:
         """Raise ``error`` in the consumer, after the reports so far."""
-        self._error = self._error or error
+        self._error = self._error or error  # The first is the cause; others follow from it.
         self._changed.set()
 
     async def _feed(self, batches: AsyncIterable[Batch], submit: Callable[[Batch], None]) -> None:
@@ -101,6 +101,7 @@ class ReportStream:
         return self
 
     async def __anext__(self) -> Sequence[Report]:
+        # Reports first: what was known when the system broke must reach the scheduler before the error does.
         while not self._reports:
             if self._error is not None:
                 raise self._error

@@ -77,6 +77,7 @@ class LoopbackClient(RequestingClient):
             self._call("put", namespace, body, key=key, ttl=ttl, **said)
         except BaseException:
             if isinstance(stored, ValueHandle):
+                # The server owns a file only once it has accepted the request: nobody else would delete this one.
                 files.delete([stored])
             raise
 
@@ -139,6 +140,7 @@ class LoopbackConnection:
         """
         with self._lock:
             if self._socket is not None and self._process == os.getpid():
+                # Requests may be repeated (tasks may run twice), so one that may have arrived is sent again.
                 with suppress(OSError, EOFError):
                     return self._once(self._socket, said, body)
                 self._disconnect()

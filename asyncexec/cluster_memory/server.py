@@ -47,6 +47,7 @@ class MemoryServer:
         self._lock = threading.Lock()
         self._connections: set[_Connection] = set()
         self._closing = False
+        # On loopback and a free port: other machines cannot connect, and other users' processes lack the token.
         self._listening = socket.create_server((LOOPBACK, 0))
         self._port: int = self._listening.getsockname()[1]
         self._accepting = threading.Thread(
@@ -67,6 +68,7 @@ class MemoryServer:
             pass  # Wakes the thread that accepts, on every system.
         self._accepting.join()
         self._listening.close()
+        # Shut down, not closed: closing a socket does not wake the thread that reads from it.
         for connection in connections:
             with suppress(OSError):
                 connection.socket.shutdown(socket.SHUT_RDWR)
@@ -104,13 +106,16 @@ class MemoryServer:
     def _serve(self, connection: _Connection) -> None:
         try:
             with connection.socket as open_socket, suppress(OSError, AsyncexecError):
+                # Messages are small, and their senders wait for the answer: Nagle's algorithm would delay both.
                 open_socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                # A stranger that connects and says nothing must not hold a thread for ever.
                 open_socket.settimeout(GREETING_SECONDS)
                 files = self._memory.files
                 places = [str(place) for place in files.places]
                 if greet(
                     open_socket, self._token, {"places": places, "threshold": files.threshold}
                 ):
+                    # A worker may be silent for as long as its task computes.
                     open_socket.settimeout(None)
                     self._answer_all(open_socket)
         finally:

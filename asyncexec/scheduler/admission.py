@@ -120,6 +120,7 @@ class AdmissionBudget:
 
         Until then no other batch is admitted, so that the ones in flight drain.
         """
+        # The first to ask keeps it: two that wait for each other's batches would never start.
         if self._reserved_for is None:
             self._reserved_for = owner
         return self._reserved_for is owner and not self.batches

@@ -133,11 +133,12 @@ class Dispatch:
     def take_in(self, reports: Sequence[Report], now: float) -> None:
         """Pass reports to their runs, then send, cancel and end whatever follows from them."""
         handles = self._handles
-        if len(handles) == 1:
+        if len(handles) == 1:  # The usual case, without a look at every report.
             next(iter(handles.values())).run.report(reports, now)
         else:
             for report in reports:
                 handle = handles.get(report.attempt >> RUN_BITS)
+                # What a worker says outside of tasks belongs to no run: any run's logging will do.
                 if handle is None and report.attempt == NO_ATTEMPT and handles:
                     handle = next(iter(handles.values()))
                 if handle is not None:
@@ -176,7 +177,7 @@ class Dispatch:
         for handle in self._handles.values():
             handle.run.stop(error)
             handle.run.abandon_all(now)
-            handle.run.unwanted.clear()
+            handle.run.unwanted.clear()  # There is no backend to cancel them at.
         self.advance(now)
 
     def advance(self, now: float) -> None:
@@ -232,6 +233,7 @@ class Dispatch:
     def _cancel(self, run: Run, now: float) -> None:
         """Withdraw the unwanted attempts that the backend has not taken, and make it stop the others."""
         unwanted, run.unwanted = run.unwanted, []
+        # What the backend has not taken yet has certainly not run, so its outcome is known at once.
         withdrawn = self._withdraw(unwanted)
         taken = [attempt for attempt in unwanted if attempt not in withdrawn]
         if taken and self.broken is None:

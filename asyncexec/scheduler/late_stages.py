@@ -101,9 +101,11 @@ class LateStages:
         self._update()
 
     def _update(self) -> None:
+        # One group at a time: the next is found with the sizes of this one, and a lost value would fail again.
         self.due = not (self.sizing or self.lacks_value) and next(self._group(), None) is not None
 
     def _group(self) -> Iterator[int]:
+        # In the plan's order, so that a stage whose reads become known in this group joins it.
         unknown = set(self._waits_for)
         for position, missing in self._waits_for.items():
             if not missing and unknown.isdisjoint(self._reads[position]):

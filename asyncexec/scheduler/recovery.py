@@ -68,6 +68,7 @@ class Recovery:
 
         Returns why that cannot be; nothing where it can.
         """
+        # By the value, not by the reader's index: a reader of many tasks does not say which of them it lacked.
         near = self._producers(reader) if reader != NO_TASK else self._values.tasks()
         key = next((k for k in near if self._values.get(*k) == lost), None)
         if key is None:  # It has come back meanwhile.
@@ -77,6 +78,7 @@ class Recovery:
             needed: dict[TaskKey, None] = {key: None}
             if why_not := self._add_needed(needed):
                 return why_not
+            # Counted when nothing stands in the way any more: a refusal must not use up a run.
             for task in needed:
                 self._runs[task] += 1
             self._run(key)
@@ -115,6 +117,7 @@ class Recovery:
 
     def _add_needed(self, needed: dict[TaskKey, None]) -> str:
         """Add the tasks that have to run for those in ``needed``; return why one of them must not, if so."""
+        # The list grows while it is read: what a task needs may have been deleted as well.
         for task in (waiting := list(needed)):
             if why_not := self._obstacle(task):
                 return why_not

@@ -103,6 +103,7 @@ class BatchControl:
 
     def take(self) -> bool:
         """Return whether the attempt that runs may save (see :class:`MaySave`)."""
+        # Both sides decide under one lock: either the attempt saves and is not left, or it is left and never saves.
         with self._lock:
             self._saving = True
             return not self.left
@@ -112,6 +113,7 @@ class BatchControl:
         with self._lock:
             self._cancel = cancel
             left = self.left
+        # Outside the lock, because ``cancel`` may call back. A stop that came before this found nothing to cancel.
         if left:
             cancel()
 
@@ -147,6 +149,7 @@ class BatchControl:
             dropped = self._waiting.intersection(attempts)
             self._waiting -= dropped
             running, left = self.running, list[int]()
+            # Once it saves, nothing can tell from outside how much it has written, so its outcome is waited for.
             free_to_go = leave and not self.left and not self._saving
             if free_to_go and running is not None and running in attempts:
                 left.append(running)

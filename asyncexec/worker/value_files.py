@@ -55,6 +55,7 @@ class ValueFiles:
                 with (place / key).open("wb") as file:
                     write_value(file, *value)
             except OSError as error:
+                # What was written of it would take the room that is lacking.
                 (place / key).unlink(missing_ok=True)
                 if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
                     raise
@@ -92,6 +93,7 @@ class ValueFiles:
             If the handle is another store's.
         """
         for place in self.places:
+            # Digits only: a handle comes from a worker, and must not name a file outside of the place.
             if handle.place == str(place) and handle.key.isdigit():
                 return place / handle.key
         raise ValueLostError(f"{handle} is no value of this store ({self.places})", handle)

@@ -98,6 +98,7 @@ class CallContext:
 
     def ended(self, *outcomes: Outcome) -> None:
         """Report outcomes before the call returns."""
+        # Each attempt has one outcome: what comes of one that was given up before is dropped.
         pending = {o.attempt: o for o in outcomes if o.attempt in self.pending}
         self.pending.difference_update(pending)
         self._stream.report(list(pending.values()), len(pending))

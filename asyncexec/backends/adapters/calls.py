@@ -144,6 +144,7 @@ class CallsBackend:
                 self._tasks.start_soon(self._run, call)
 
     async def _run(self, call: CallContext) -> None:
+        # Without those that were cancelled while the call waited for a slot.
         jobs = [job for job in call.batch.jobs if job.attempt in call.pending]
         call.began_at = time.time()
         try:

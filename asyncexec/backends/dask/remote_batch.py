@@ -75,6 +75,7 @@ class DaskBatch:
         while rest := [job for job in self._batch.jobs if job.attempt in pending]:
             batch = replace(self._batch, jobs=rest)
             await self._connection.caller.stream(batch, self._context, self._stream)
+            # An answer may drop attempts that would otherwise be sent again.
             while self._stop_requests:
                 await self._stop_answered.wait()
             if all(job.attempt in pending for job in rest):
@@ -234,6 +235,7 @@ class DaskBatch:
         self._drain_mailbox()
         pending = [job.attempt for job in self._batch.jobs if job.attempt in self._context.pending]
         charged = self._running_now()
+        # Starts elsewhere are not seen at once. Attempts run in their order, so the first one may have started.
         if charged is None and not self._connection.same_machine:
             charged = pending[0] if pending else None
         ran = () if charged is None else (charged,)

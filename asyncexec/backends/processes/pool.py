@@ -85,6 +85,7 @@ class ProcessPool:
                 worker.kill(_LEAVING)
             else:
                 worker.shut_down()
+        # A cancellation is kept until all is closed: leaving half-way would leave processes and files behind.
         interrupted: asyncio.CancelledError | None = None
         for patience in (GRACE_SECONDS, KILL_SECONDS):
             try:
@@ -148,6 +149,7 @@ class ProcessPool:
             else:
                 worker.drop(assignment, cancelled)
                 waited = True
+        # A worker may start an attempt in the moment in which it is forbidden: its page tells a little later.
         if waited:
             self._loop.call_later(SETTLE_SECONDS, self._check_workers)
 
@@ -184,7 +186,9 @@ class ProcessPool:
 
     def _enqueue(self, assignment: Assignment, *, first: bool = False) -> None:
         for job in assignment.jobs:
-            self._where[job.attempt] = assignment
+            self._where[job.attempt] = (
+                assignment  # Also of what was requeued: it has a new assignment.
+            )
         if first:
             self._queue.appendleft(assignment)
         else:
@@ -256,7 +260,7 @@ class ProcessPool:
 
     def free(self, worker: ProcessWorker) -> None:
         """Assign more to a worker, if there is more."""
-        self._failed_starts = 0
+        self._failed_starts = 0  # They count in a row: one that works shows that starting works.
         if worker.leaving and not worker.is_busy:
             worker.shut_down()
         self._dispatch()

@@ -171,6 +171,7 @@ class ProcessWorker:
         if snapshot.number != current.number or not snapshot.running or waiting.revoked:
             return False
         self._forbade_at = time.monotonic()
+        # Short attempts end sooner than moving the waiting ones would take.
         if self._forbade_at - snapshot.since < 2 * REPORT_START_SECONDS:
             return False
         self._revoke(waiting)
@@ -199,6 +200,7 @@ class ProcessWorker:
             if age > SETTLE_SECONDS and current.is_cancelled(snapshot.position):
                 self.kill("was killed to stop another task, just when this one had started")
                 return
+        # Before that, the worker may have started an attempt without having written so on its page.
         if now - self._forbade_at < SETTLE_SECONDS:
             return
         for assignment in list(self.assignments):
@@ -217,14 +219,16 @@ class ProcessWorker:
 
     def kill(self, why: str) -> None:
         """Kill the worker with all processes it has started; ``why`` follows the words "worker NAME"."""
-        self._why = self._why or why
+        self._why = (
+            self._why or why
+        )  # The first reason is the cause; later ones meet a process that is ending.
         self._killed = self.leaving = True
         self._exit.kill()
 
     def shut_down(self) -> None:
         """Let an idle worker end by itself; it is killed later, as threads of tasks may keep it alive."""
         self.leaving = self._shut_down_sent = True
-        self._channel.end()
+        self._channel.end()  # A worker that reads the end of its channel leaves by itself.
         self._loop.call_later(SHUT_DOWN_SECONDS, self._exit.kill)
 
     def age(self) -> float:

@@ -62,12 +62,14 @@ class FileSegments:
 
     def read(self) -> list[memoryview]:
         with contextlib.suppress(FileNotFoundError):
+            # Mapped, not read: a journal may be larger than memory, and most values are never looked at.
             return [_mapped(path) for path in sorted(self._folder.iterdir()) if path.stat().st_size]
         return []
 
     def append(self, pieces: Sequence[Buffer]) -> None:
         data = memoryview(b"".join(pieces))
         descriptor = self._open()
+        # Into the system's cache only: that survives the death of this process, and costs no wait for the disk.
         while data:
             data = data[os.write(descriptor, data) :]
 
@@ -81,6 +83,7 @@ class FileSegments:
         if self._descriptor is None:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             number = 1 + max((int(path.name) for path in self._folder.iterdir()), default=-1)
+            # Exclusively: two runs that count at the same time must not write into one file.
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
             self._descriptor = os.open(self._folder / f"{number:012d}", flags, 0o600)
         return self._descriptor
@@ -105,6 +108,7 @@ class ObjectSegments:
     def read(self) -> list[memoryview]:
         names = sorted(self._objects.names())
         self._next = 1 + max((int(name.partition("-")[0]) for name in names), default=-1)
+        # Copied to one file on disk, which is mapped: what was kept may be larger than memory.
         with tempfile.TemporaryFile() as file:
             ends = list(_copy(filter(None, map(self._objects.get, names)), file))
             whole = _view(file)

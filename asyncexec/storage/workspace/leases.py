@@ -48,6 +48,7 @@ class FolderLock:
 
 def lock_folder(path: Path) -> FolderLock | None:
     """Return a lock on the directory itself; None where somebody has it, or the file system has no such locks."""
+    # Without following links: another user may have put one in a shared folder.
     return _locked(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
 
 
@@ -58,6 +59,7 @@ def lock_file(path: Path) -> FolderLock | None:
 
 def _locked(descriptor: int) -> FolderLock | None:
     try:
+        # Of the open file, not of the process: a second run in the same process is refused as well.
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
@@ -80,7 +82,9 @@ class Lease:
         self._objects = objects
         self._seconds = seconds
         self._ended = threading.Event()
+        # Before the thread starts, so that no other run finds the folder without a lease.
         self._put(time.time() + seconds)
+        # A thread, not a task: a blocked event loop must not let the lease run out.
         self._thread = threading.Thread(target=self._renew, name="asyncexec-lease")
         self._thread.start()
 
@@ -93,6 +97,7 @@ class Lease:
             self._put(0.0)
 
     def _renew(self) -> None:
+        # Several renewals may fail, or be late, before the lease runs out.
         while not self._ended.wait(self._seconds / 4):
             with contextlib.suppress(Exception):  # The next time it may be there again.
                 self._put(time.time() + self._seconds)
