@@ -10,6 +10,7 @@ from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
+from tests.backends.brief import Again
 
 pytestmark = [pytest.mark.backend]
 PATIENCE = 60.0
@@ -31,7 +32,7 @@ class TestDirect(BackendConformance):
         return BeamBackend
 
 
-class TestStorage(BackendConformance):
+class TestStorage(Again):
     """Calls and answers travel through a directory, as they do to runners elsewhere."""
 
     patience = PATIENCE

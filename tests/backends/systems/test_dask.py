@@ -20,9 +20,11 @@ from asyncexec.events.records import AttemptEnded
 from asyncexec.plan import Plan
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
+from asyncexec.testing.conformance.coroutines import CoroutineRules
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Files, Held
 from asyncexec.worker.attempt import decode
+from tests.backends.brief import Again
 
 pytestmark = [pytest.mark.backend]
 
@@ -53,17 +55,12 @@ class TestDaskProcesses(BackendConformance):
         return configured
 
 
-class TestDaskInThisProcess(BackendConformance):
+class TestDaskInThisProcess(Again, CoroutineRules):
     many = 2_000
-    options = frozenset({"resources"})
 
     @pytest.fixture
-    def configured(self):
-        return lambda **options: DaskBackend(processes=False, max_workers=2, **options)
-
-    @pytest.fixture
-    def backend(self, configured):
-        return configured
+    def backend(self):
+        return lambda: DaskBackend(processes=False, max_workers=2)
 
 
 async def values_of(engine, plan):

@@ -10,12 +10,13 @@ from asyncexec.backends.adapters.calls import CallsBackend
 from asyncexec.backends.futures import FuturesBackend
 from asyncexec.backends.serial import SerialBackend
 from asyncexec.testing.conformance import BackendConformance
+from tests.backends.brief import Again
 from tests.backends.subprocess_pool import SubprocessPool
 
 pytestmark = [pytest.mark.backend]
 
 
-class TestThreadPool(BackendConformance):
+class TestThreadPool(Again):
     """A pool of one's own making; it stays open, and its threads with it."""
 
     @pytest.fixture

@@ -16,6 +16,7 @@ from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import Held, Stumbling
 from asyncexec.worker.attempt import decode
+from tests.backends.brief import Again
 
 pytestmark = [
     pytest.mark.backend,
@@ -30,7 +31,7 @@ def reusable():
     return loky.get_reusable_executor(max_workers=2, timeout=60)
 
 
-class TestOneCallATask(BackendConformance):
+class TestOneCallATask(Again):
     patience = PATIENCE
     many = 2_000
 
