@@ -102,9 +102,10 @@ class Database:
         async with self.begin() as connection:
             if not await connection.run_sync(lambda c: inspect(c).has_table(schema.name)):
                 await connection.run_sync(metadata.create_all)
-                await connection.execute(insert(schema).values(version=SCHEMA_VERSION))
             version: int | None = await connection.scalar(select(schema.c.version))
-        return -1 if version is None else version
+            if version is None:  # Of several processes that find none, one can insert it.
+                await connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+        return SCHEMA_VERSION if version is None else version
 
     @contextmanager
     def _errors_named(self) -> Generator[None]:
