@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from asyncexec.config.durations import parse_duration
+from asyncexec.errors import OptionError
 from asyncexec.observers.formatting import seconds
 from asyncexec.plan.memory import format_bytes
 from asyncexec.storage import clean, clear_cache
@@ -50,6 +52,8 @@ def clean_work_dir(
     invocation: Invocation = context.obj
     invocation.traceback = traceback
     age = parse_duration(older_than, what="--older-than")
+    if "://" not in work_dir and not Path(work_dir).is_dir():
+        raise OptionError(f"there is no folder {work_dir}: give the work_dir of runs")
     found = clean(work_dir, older_than=age, dry_run=dry_run)
     cached = clear_cache(work_dir) if cache and not dry_run else 0
     if as_json:

@@ -19,6 +19,7 @@ from asyncexec.cli.log_output import logging_as
 from asyncexec.cli.settings import EXECUTOR, ConfigFile, EnvFile, Override, configured_by
 from asyncexec.config.assignments import parse_json_pairs
 from asyncexec.engine import Engine
+from asyncexec.errors import OptionError
 from asyncexec.observers import History, Progress
 from asyncexec.runs.location import default_database
 from asyncexec.runs.rows import as_plain, described
@@ -97,6 +98,11 @@ def run_target(
     overrides = [*([f"{EXECUTOR}.target={executor}"] if executor else []), *(override or ())]
     configured = configured_by(config, overrides, env)
     entries = dict(configured.context) | ({"namespace": namespace} if namespace else {})
+    has_work_dir = bool(work_dir or configured.arguments.get("work_dir"))
+    if resume and not has_work_dir:
+        raise OptionError(
+            "--resume needs a place for the values of completed tasks: add --work-dir DIR"
+        )
     plan = load_plan(target, given, configs=with_ or (), context=entries)
     recorded = History(history) if history is not None else None
     source = {"target": target, "inputs": as_plain(given), "command": _command()}
@@ -107,7 +113,7 @@ def run_target(
         with logging_as(configured.configuration.settings.logging):
             result = anyio.run(_execute, configured, plan, observers, options)
     except (KeyboardInterrupt, Exception) as error:
-        _tell_how_to_go_on(error, resumes=resume, has_work_dir=work_dir is not None)
+        _tell_how_to_go_on(error, resumes=resume, has_work_dir=has_work_dir)
         raise
     _tell(result, as_json=as_json, quiet=quiet)
 

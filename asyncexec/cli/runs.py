@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -12,8 +14,10 @@ import anyio
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
+from asyncexec.errors import OptionError
 from asyncexec.observers.formatting import first_line, seconds
 from asyncexec.runs.location import default_database
 from asyncexec.runs.record import RunRecord
@@ -94,8 +98,12 @@ def delete_runs(
 
 
 def _ask[T](database: str | None, ask: Callable[[RunStore], Awaitable[T]]) -> T:
+    store = RunStore(database or default_database())
+    if database and store.file is not None and not store.file.exists():
+        raise OptionError(f"there is no database {store.file}: no run has been recorded there")
+
     async def asked() -> T:
-        async with RunStore(database or default_database()) as runs:
+        async with store as runs:
             return await ask(runs)
 
     return anyio.run(asked)
@@ -106,25 +114,26 @@ def _print_json(value: Any) -> None:
 
 
 def _print_list(found: Sequence[RunRecord]) -> None:
+    """Print a row for each run; on a narrow terminal without what matters least."""
+    seen = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(highlight=False, width=None if seen else _WIDTH_OF_FILES)
+    unbounded = console.options.update(width=_WIDTH_OF_FILES)
+    tables = [_list_table(found, words, left_out) for words, left_out in _LAYOUTS]
+    fitting = (t for t in tables if Measurement.get(console, unbounded, t).maximum <= console.width)
+    console.print(next(fitting, tables[-1]))
+
+
+def _list_table(found: Sequence[RunRecord], words: int, left_out: Container[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("run", "plan", "executor", "status"):
-        table.add_column(column, no_wrap=True)
-    for column in ("tasks", "time"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for column in ("started", "result or error"):
-        table.add_column(column, no_wrap=True)
+    columns = [(name, cell) for name, cell in _COLUMNS.items() if name not in left_out]
+    for name, _ in columns:
+        table.add_column(name, no_wrap=True, justify="right" if name in _NUMBERS else "left")
+    if words:
+        table.add_column("result or error", no_wrap=True)
     for record in found:
-        table.add_row(
-            escape(record.name),
-            escape(record.plan),
-            escape(record.executor),
-            _status(record),
-            _tasks(record.completed, record.tasks),
-            seconds(record.wall_seconds),
-            _ago(record.started_at),
-            escape(first_line(record.error or record.result_text, 60)),
-        )
-    Console(highlight=False).print(table)
+        said = escape(first_line(record.error or record.result_text, words)) if words else ""
+        table.add_row(*(cell(record) for _, cell in columns), *([said] if words else []))
+    return table
 
 
 def _print_run(record: RunRecord) -> None:
@@ -180,6 +189,10 @@ def _stage_table(record: RunRecord) -> Table:
     return table
 
 
+_WIDTH_OF_FILES = 1_000
+"""Where nobody sees a terminal, nothing is left out."""
+
+
 def _status(record: RunRecord) -> str:
     return f"[{_COLOURS.get(record.status, 'red')}]{record.status}[/]"
 
@@ -194,3 +207,17 @@ def _time(at: float) -> str:
 
 def _ago(at: float) -> str:
     return f"{seconds(max(0.0, time.time() - at))} ago"
+
+
+_COLUMNS: Mapping[str, Callable[[RunRecord], str]] = {
+    "run": lambda record: escape(record.name),
+    "plan": lambda record: escape(record.plan),
+    "executor": lambda record: escape(record.executor),
+    "status": _status,
+    "tasks": lambda record: _tasks(record.completed, record.tasks),
+    "time": lambda record: seconds(record.wall_seconds),
+    "started": lambda record: _ago(record.started_at),
+}
+_NUMBERS = ("tasks", "time")
+_LAYOUTS = ((60, ()), (30, ()), (30, ("executor",)), (0, ("executor", "time")))
+"""From wide to narrow: how much is shown of results and errors, and the columns that are left out."""

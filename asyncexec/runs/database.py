@@ -118,8 +118,14 @@ class Database:
                 f"{self} cannot be used: {_reason(error)}. Check that it is there and may be written to"
             ) from error
 
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; None for others."""
+        path = self.url.database if self.url.get_backend_name() == "sqlite" else None
+        return Path(path) if path and path != ":memory:" else None
+
     def __repr__(self) -> str:
-        return f"run store {self.url.render_as_string(hide_password=True)}"
+        return f"run store {self.file or self.url.render_as_string(hide_password=True)}"
 
 
 def _checked(url: str | Path) -> URL:

@@ -96,6 +96,11 @@ class RunStore:
         self._writing = anyio.Lock()
         self._exit: AsyncExitStack | None = None
 
+    @property
+    def file(self) -> Path | None:
+        """The file of a SQLite database; None for others."""
+        return self._database.file
+
     async def __aenter__(self) -> Self:
         if self._exit is not None:
             raise RunStoreError(f"{self._database} is open already")

@@ -37,3 +37,8 @@ def test_what_is_old_enough_goes_and_the_cache_only_where_it_is_said(work_dir, c
 def test_an_age_that_cannot_be_read_is_refused(work_dir, age, capsys):
     assert main(["clean", work_dir, "--older-than", age]) == 2
     assert "--older-than" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path, capsys):
+    assert main(["clean", str(tmp_path / "wrok")]) == 2
+    assert "there is no folder" in capsys.readouterr().err

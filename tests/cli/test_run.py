@@ -175,6 +175,7 @@ def test_a_plan_is_shown_before_it_runs(folder, capsys):
         (["no.such.module:flow"], 2, "No module named"),
         (["flow.yaml:one"], 2, "holds one workflow"),
         (["{}:refused"], 1, "no 1"),
+        (["{}:flow", "--resume"], 2, "add --work-dir DIR"),
     ],
 )
 def test_what_cannot_be_is_told_in_a_sentence(folder, arguments, code, said, capsys):

@@ -47,9 +47,28 @@ def test_a_run_is_deleted_and_then_unknown(database, capsys):
     assert database[1].name in capsys.readouterr().err
 
 
-def test_an_empty_store_says_so(tmp_path, capsys):
-    assert main(["runs", "list", "--database", str(tmp_path / "none.db")]) == 0
+@pytest.mark.parametrize("columns", ["80", "100", "200"])
+def test_names_and_states_are_whole_on_a_narrow_terminal(database, columns, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["runs", "list"]) == 0
+    out = capsys.readouterr().out
+    assert all(record.name in out and record.status in out for record in database)
+    assert max(map(len, out.splitlines())) <= int(columns)
+
+
+def test_a_store_without_runs_says_so(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("ASYNCEXEC__DATABASE__URL", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert main(["runs", "list"]) == 0
     assert capsys.readouterr().out == "no runs are recorded\n"
+
+
+@pytest.mark.parametrize("url", ["none/none.db", "sqlite:///none/none.db"])
+def test_a_database_that_is_not_there_is_not_made(url, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["runs", "list", "--database", url]) == 2
+    assert "there is no database none/none.db" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
