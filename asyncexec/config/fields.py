@@ -110,7 +110,9 @@ def refuse_unknown(
         if name not in names:
             near = nearest(name, names)
             hint = f"did you mean {near[0]!r}? " if near else otherwise.format(name)
-            raise OptionError(f"there is no {name!r} in {section}: {hint}it has {', '.join(names)}")
+            raise OptionError(
+                f"there is no {name!r} in {section}: {hint}it has {', '.join(names) or 'none'}"
+            )
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 1) -> list[str]:

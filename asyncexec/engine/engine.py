@@ -22,7 +22,7 @@ from asyncexec.engine.result_stream import outlet_of, stream_values
 from asyncexec.engine.run_memory import EngineMemory, storage_entries
 from asyncexec.engine.run_options import RunOptions, SharedOptions, policy_options
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
-from asyncexec.events.fanout import Fanout, as_observer
+from asyncexec.events.fanout import Fanout, as_observers
 from asyncexec.events.records import AnyEvent
 from asyncexec.plan.item_stream import claim_items
 from asyncexec.plan.limit import Limit, checked_limits
@@ -132,7 +132,7 @@ class Engine:
         self._policies = policies.override(**policy_options(shared)).override(
             retry=retry, timeout=timeout, straggler=straggler, barriers=barriers
         )
-        self._observers = tuple(as_observer(o) for o in observers)
+        self._observers = as_observers(observers)
         budgets = budget_bytes(memory, value_memory, self.backend.capabilities)
         self._budget = AdmissionBudget(
             budgets.tasks, resources, checked_limits(limits), value_bytes=budgets.values
@@ -369,7 +369,7 @@ class Engine:
             scope_entries=self.scope_entries,
             memory=self._memory,
             outlet=outlet,
-            fanout=Fanout((*self._observers, *map(as_observer, options.get("observers", ())))),
+            fanout=Fanout((*self._observers, *as_observers(options.get("observers", ())))),
         )
         self._executions.add(execution)
         self._tasks.start_soon(self._run, execution, self._driver)

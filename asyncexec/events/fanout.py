@@ -62,6 +62,19 @@ def as_observer(value: Observer | Callable[[AnyEvent], object]) -> Observer:
     )
 
 
+def as_observers(values: Iterable[Observer | Callable[[AnyEvent], object]]) -> tuple[Observer, ...]:
+    """Return ``values`` as observers.
+
+    Raises
+    ------
+    OptionError
+        If one is none, or a single one is given instead of a list.
+    """
+    if not isinstance(values, Iterable):
+        raise OptionError(f"observers are a list, not {values!r}: write observers=[...]")
+    return tuple(as_observer(value) for value in values)
+
+
 class Fanout:
     """The observers of one execution."""
 

@@ -108,7 +108,8 @@ class AdmissionBudget:
                 self._check_resource(plan, stage, name, amount)
             where = f"the limits of the engine, which plan {plan.name!r}, stage {stage.name!r} has as a label"
             if stage.labels:
-                refuse_unknown(stage.labels, self._throttles, where)
+                advice = "give Engine(limits={{{!r}: ax.Limit(...)}}); "
+                refuse_unknown(stage.labels, self._throttles, where, otherwise=advice)
 
     def throttles_of(self, stage: Stage) -> tuple[Throttle, ...]:
         """Return the limits that the attempts of ``stage`` are under, of one run: its own, and those of its labels."""

@@ -74,8 +74,8 @@ def _not_mappable(workflow: Wired, inputs: Mapping[str, Any]) -> Iterator[str]:
         value = inputs[name]
         if isinstance(value, str | bytes) or not isinstance(value, Iterable | AsyncIterable):
             yield (
-                f"stage {stage.name!r} maps over the input {name!r}, which is a {type(value).__name__}: give a list of "
-                f"what it is called with"
+                f"stage {stage.name!r} maps over the input {name!r}, which is of the type {type(value).__name__}: "
+                f"give a list of what it is called with"
             )
 
 

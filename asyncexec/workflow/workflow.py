@@ -99,6 +99,10 @@ class Workflow:
         description: str = "",
     ) -> None:
         self.name = text(name, "the name of a workflow")
+        if not isinstance(stages, Iterable):
+            raise OptionError(
+                f"workflow {name!r}: its stages are a list of functions and workflows, not {stages!r}"
+            )
         specs = tuple(spec_of(stage) for stage in stages)
         self._check(specs)
         self._complete(wire(name, specs), keeps=keeps, description=description)

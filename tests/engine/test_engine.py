@@ -325,6 +325,7 @@ async def test_a_stage_may_have_policies_of_its_own() -> None:
         ({"executor": "threads", "retry": -1}, OptionError, "at least 1"),
         ({"executor": "threads", "timeout": 0}, OptionError, "above 0"),
         ({"executor": "threads", "observers": [Gate]}, OptionError, "instances"),
+        ({"executor": "threads", "observers": ax.Progress()}, OptionError, "are a list"),
     ],
 )
 def test_wrong_options_are_errors_that_say_what_is_right(

@@ -251,3 +251,11 @@ async def test_a_label_that_is_no_limit_is_refused_before_anything_runs() -> Non
             await engine.execute(Plan.map(int, [1], labels=("apl",)))
     with pytest.raises(OptionError, match="give max_at_once or max_per_second"):
         ax.Limit()
+
+
+async def test_a_label_without_any_limits_is_told_how_limits_are_given() -> None:
+    async with ax.Engine("serial") as engine:
+        with pytest.raises(
+            OptionError, match=r"give Engine\(limits=\{'api': ax\.Limit\(\.\.\.\)\}\)"
+        ):
+            await engine.execute(Plan.map(int, [1], labels=("api",)))

@@ -136,3 +136,8 @@ def test_a_function_whose_wrapper_takes_places_only_is_called_by_them():
 
 def lands() -> str:
     return "NL"
+
+
+def test_a_function_in_place_of_the_list_of_stages_is_refused():
+    with pytest.raises(OptionError, match="its stages are a list of functions"):
+        Workflow("nowcast", fetch)
