@@ -21,13 +21,14 @@ _INTRODUCTION = """\
 Every key of [a configuration](../how-to/configuration.md): of a YAML file, of a mapping for `Engine.from_config`, with
 dots of an override (`-o engine.memory=8GB`), and with `__` of a variable (`ASYNCEXEC__ENGINE__MEMORY=8GB`).
 
-What counts more replaces what counts less, key by key: defaults, the file, the dotenv file, the environment, overrides.
+Settings come from five places, of which later ones replace earlier ones, key by key: defaults, the file, the dotenv
+file, the environment, overrides.
 An unknown key, a value of another kind and a key that comes twice are errors, all of which are told at once, each with
 the file and line, the variable or the override that it stands in.
 
 A size is a number of bytes or text (`2GB`, `512MiB`), a duration a number of seconds or text (`90s`, `1h30m`, `2d`).
 Below `env_vars` names keep their case and values the text that was written (`007`, `yes`); elsewhere the names of
-variables are made small.
+variables are taken in lower case.
 
 | key | value | default | |
 |---|---|---|---|
