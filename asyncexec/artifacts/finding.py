@@ -8,7 +8,7 @@ from asyncexec.artifacts.artifact import ROOT, Artifact, checked_artifact_name
 from asyncexec.artifacts.folder import Folder
 from asyncexec.artifacts.settings import ArtifactStorage, chosen_storage
 from asyncexec.errors import ArtifactNotFoundError
-from asyncexec.worker.task_context import CURRENT, get_run_context
+from asyncexec.worker.task_context import current_attempt, get_run_context
 
 DEFAULT_NAMESPACE = "default"
 
@@ -120,6 +120,6 @@ def ensure_artifact(artifact: Artifact) -> None:
 
 def namespace_here() -> str:
     """Return the namespace of the run whose task calls this, or the default."""
-    if CURRENT.get() is None:
+    if current_attempt() is None:
         return DEFAULT_NAMESPACE
     return get_run_context().namespace or DEFAULT_NAMESPACE

@@ -11,7 +11,7 @@ from asyncexec.config.checks import one_of
 from asyncexec.config.fields import check_fields, read_fields
 from asyncexec.errors import OptionError
 from asyncexec.storage.places.options import StorageOptions
-from asyncexec.worker.task_context import CURRENT, get_run_context
+from asyncexec.worker.task_context import current_attempt, get_run_context
 
 ENTRY = "object_store"
 """The name of these settings among the ``extras`` of a run's context."""
@@ -78,7 +78,7 @@ class ArtifactStorage:
 
 def storage_here() -> ArtifactStorage | None:
     """Return the storage of the run whose task calls this; None where there is none."""
-    if CURRENT.get() is None:
+    if current_attempt() is None:
         return None
     found: ArtifactStorage | None = get_run_context().extras.get(ENTRY)
     return found

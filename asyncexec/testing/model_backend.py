@@ -19,7 +19,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 from asyncexec.testing.fates import Decide, Fate, Visit
-from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.attempt import attempt_runner, describe
 from asyncexec.worker.event_loop import EVENT_LOOP
 
 _CAPABILITIES = Capabilities(
@@ -225,14 +225,14 @@ class ModelBackend:
         program = attempt.batch.program
         if self._computes:
             with EVENT_LOOP.kept():
-                done = run_attempt(
-                    attempt.job,
+                run = attempt_runner(
                     program.kernel,
                     program.io,
                     program.shape,
                     worker=outcome.worker,
                     keep_exception=self.capabilities.locality is Locality.SAME_PROCESS,
                 )
+                done = run(attempt.job)
             outcome = done._replace(
                 started_at=outcome.started_at,
                 seconds=outcome.seconds,

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.control import MaySave
     from asyncexec.worker.records import AttemptSpec
-    from asyncexec.worker.task_context import BatchContext
     from asyncexec.worker.values import LargeValues, ValueStore
 
 LONGEST_TEXT = 20_000
@@ -38,10 +37,13 @@ LONGEST_TEXT = 20_000
 
 
 _ENCODED = frozenset({Many, Encoded, ValueHandle, ItemOf})
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
+"""The types of most results, of which none is awaitable or from a cache."""
+_SUCCEEDED = Status.SUCCEEDED
+new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
 
-def run_attempt(
-    spec: AttemptSpec,
+def attempt_runner(
     kernel: Kernel,
     io: TaskIO | None,
     shape: Shape,
@@ -51,52 +53,72 @@ def run_attempt(
     peak_bytes: Callable[[], int] | None = None,
     keep_exception: bool = False,
     values: LargeValues | None = None,
-    batch: BatchContext | None = None,
-) -> Outcome:
-    """Run one attempt in this thread, and return how it ended; never raises an ``Exception``.
+) -> Callable[[AttemptSpec], Outcome]:
+    """Return a function that runs one attempt in this thread, and returns how it ended; it never raises.
 
     ``peak_bytes`` returns the process's peak memory since it was last reset. ``keep_exception`` puts the exception
     itself into the outcome, for workers that share the driver's process. ``BaseException`` (``SystemExit``,
     ``KeyboardInterrupt``) from a kernel is a failure of the attempt too, not of the worker. ``values`` holds
-    values that stay near the workers. ``batch`` is what the task can ask about its run; it is set in the context that
-    this is called in.
+    values that stay near the workers. The attempt is set as the one that runs in the context of the call.
     """
-    if batch is not None:
-        CURRENT.set((batch, spec))
-    started_at = time.time()
-    start = time.perf_counter()
-    value: Any = None
-    error: ErrorInfo | None = None
-    status = Status.SUCCEEDED
-    cached = False
-    read = written = 0
-    try:
-        index = unravel(spec.task, shape)
-        if io is None:
-            inputs = [decode(i, values) for i in spec.inputs] if spec.inputs else ()
-        else:
-            inputs, read = io.load(index)
-        result = kernel(index, *inputs)
-        if is_awaitable(result):
-            result = _run(result, fence)
-        if type(result) is CachedResult:
-            result, cached = result.value, True
-        del inputs  # the kernel's inputs need not be held while its output is written
-        if fence is not None and not fence.take():
-            status = Status.CANCELLED
-        elif io is None:
-            value = result if values is None else values.put(spec.attempt, result)
-        else:
-            written = io.save(index, result)
-    except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
-        status, error = Status.FAILED, describe(raised, keep=keep_exception)
-        if isinstance(raised, ValueLostError):
-            value = raised.handle
-    seconds = time.perf_counter() - start
-    peak = peak_bytes() if peak_bytes is not None else 0
-    return Outcome(
-        spec.attempt, status, worker, started_at, seconds, peak, read, written, value, error, cached
-    )
+    # All that is the same for every attempt of a batch is found once, here.
+    begin, now, clock = CURRENT.set, time.time, time.perf_counter
+    may_save = None if fence is None else fence.take
+    put = None if values is None else values.put
+
+    def run(spec: AttemptSpec) -> Outcome:
+        begin(spec)
+        attempt, task, given, _ = spec
+        started_at = now()
+        start = clock()
+        value: Any = None
+        error: ErrorInfo | None = None
+        status = _SUCCEEDED
+        cached = False
+        read = written = 0
+        try:
+            index = unravel(task, shape)
+            if io is None:
+                inputs = [decode(i, values) for i in given] if given else ()
+            else:
+                inputs, read = io.load(index)
+            result = kernel(index, *inputs)
+            kind = type(result)
+            if kind not in _PLAIN:
+                if is_awaitable(result):
+                    result = _run(result, fence)
+                    kind = type(result)
+                if kind is CachedResult:
+                    result, cached = result.value, True
+            del inputs  # the kernel's inputs need not be held while its output is written
+            if may_save is not None and not may_save():
+                status = Status.CANCELLED
+            elif io is None:
+                value = result if put is None else put(attempt, result)
+            else:
+                written = io.save(index, result)
+        except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
+            status, error = Status.FAILED, describe(raised, keep=keep_exception)
+            if isinstance(raised, ValueLostError):
+                value = raised.handle
+        seconds = clock() - start
+        peak = peak_bytes() if peak_bytes is not None else 0
+        row = (
+            attempt,
+            status,
+            worker,
+            started_at,
+            seconds,
+            peak,
+            read,
+            written,
+            value,
+            error,
+            cached,
+        )
+        return new(Outcome, row)
+
+    return run
 
 
 def _run(awaitable: Awaitable[Any], fence: MaySave | None) -> Any:

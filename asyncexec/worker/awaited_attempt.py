@@ -18,7 +18,7 @@ from asyncexec.events.outcome import (
 )
 from asyncexec.plan.box import unravel
 from asyncexec.worker.attempt import decode, describe, is_awaitable
-from asyncexec.worker.task_context import CURRENT
+from asyncexec.worker.task_context import BATCH, CURRENT
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
@@ -49,8 +49,8 @@ async def run_awaited(
     error of its own. Its memory is not measured, as others run in the same process.
     """
     kernel, io, shape, values = program.kernel, program.io, program.shape, program.values
-    if batch is not None:
-        CURRENT.set((batch, spec))
+    BATCH.set(batch)
+    CURRENT.set(spec)
     started_at = time.time()
     start = time.perf_counter()
     value: Any = None

@@ -17,7 +17,7 @@ import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asyncexec.worker.task_context import CURRENT
+from asyncexec.worker.task_context import current_attempt
 
 if TYPE_CHECKING:
     from asyncexec.worker.records import AttemptSpec
@@ -187,7 +187,7 @@ class Forwarding:
         """Return the batch and the attempt that speak here; None if nobody wants to know."""
         if os.getpid() != self._process:
             return None  # A process that a task has forked.
-        current = CURRENT.get()
+        current = current_attempt()
         if current is not None:
             return None if current[0].scope.logs is None else current
         batch = self._batch

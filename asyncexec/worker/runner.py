@@ -9,9 +9,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
-from asyncexec.worker.attempt import describe, run_attempt
+from asyncexec.worker.attempt import attempt_runner, describe
 from asyncexec.worker.run_scope import this_process
-from asyncexec.worker.task_context import CURRENT, BatchContext
+from asyncexec.worker.task_context import BATCH, CURRENT, BatchContext
 
 if TYPE_CHECKING:
     from contextvars import Context
@@ -80,28 +80,33 @@ class BatchRunner:
         """
         finished = self._run()
         CURRENT.set(None)
+        BATCH.set(None)
         if self._forwarding is not None and self._forwarding.pending:
             self._forwarding.flush()
         return finished
 
     def _run(self) -> bool:
-        control, sink, meter = self._control, self._sink, self._meter
+        begin, end = self._control.begin, self._control.end
+        started, ended = self._sink.started, self._sink.ended
+        meter = self._meter
         run_one: Callable[[AttemptSpec], Outcome] | None = None
+        context, forwarding = self._context, self._forwarding
         for spec in self._specs:
-            if not control.begin(spec.attempt):
+            attempt = spec[0]
+            if not begin(attempt):
                 continue
-            sink.started(spec.attempt)
+            started(attempt)
             if run_one is None:
                 run_one = self._prepare()
+                context, forwarding = self._context, self._forwarding
             if meter is not None:
                 meter.start(saves=self._saves)
-            context = self._context
             outcome = run_one(spec) if context is None else context.copy().run(run_one, spec)
-            if self._forwarding is not None and self._forwarding.pending:
-                self._forwarding.flush(spec.attempt)
-            if not control.end():
+            if forwarding is not None and forwarding.pending:
+                forwarding.flush(attempt)
+            if not end():
                 return False
-            sink.ended(outcome)
+            ended(outcome)
         return True
 
     def _prepare(self) -> Callable[[AttemptSpec], Outcome]:
@@ -119,18 +124,20 @@ class BatchRunner:
         )
         self._forwarding = None if batch is None else batch.forwarding
         self._saves = program.io is not None
-        self._context = program.context
-        run_one = partial(
-            run_attempt,
-            kernel=program.kernel,
-            io=program.io,
-            shape=program.shape,
+        if program.context is None:
+            BATCH.set(batch)
+        else:
+            self._context = program.context.copy()
+            self._context.run(BATCH.set, batch)
+        run_one = attempt_runner(
+            program.kernel,
+            program.io,
+            program.shape,
             worker=self._worker,
             fence=self._control,
             peak_bytes=None if self._meter is None else self._meter.peak_bytes,
             keep_exception=self._keep_exception,
             values=program.values,
-            batch=batch,
         )
         return partial(_with_own_decimals, run_one) if has_decimals(program.context) else run_one
 

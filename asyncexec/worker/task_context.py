@@ -1,8 +1,8 @@
 """The context of the attempt that runs: what a task can ask about its run.
 
-``run_attempt`` sets one context variable for every attempt; all else is found out when a task asks. The variable is set
-in the attempt's own context, so it is right in coroutines that share a thread, and in threads that a task starts with
-``contextvars.copy_context()``.
+One context variable is set for every attempt, and one for its batch; all else is found out when a task asks. They are
+set in the attempt's own context, so they are right in coroutines that share a thread, and in threads that a task starts
+with ``contextvars.copy_context()``.
 """
 
 from __future__ import annotations
@@ -115,10 +115,17 @@ class BatchContext:
         self.noted(spec, "progress", words, fraction=fraction)
 
 
-CURRENT: ContextVar[tuple[BatchContext, AttemptSpec] | None] = ContextVar(
-    "asyncexec_attempt", default=None
-)
-"""The attempt that runs, with its batch; set by ``run_attempt``."""
+CURRENT: ContextVar[AttemptSpec | None] = ContextVar("asyncexec_attempt", default=None)
+"""The attempt that runs."""
+
+BATCH: ContextVar[BatchContext | None] = ContextVar("asyncexec_batch", default=None)
+"""The batch of the attempt that runs."""
+
+
+def current_attempt() -> tuple[BatchContext, AttemptSpec] | None:
+    """Return the attempt that runs here, with its batch; None where none does."""
+    spec, batch = CURRENT.get(), BATCH.get()
+    return None if spec is None or batch is None else (batch, spec)
 
 
 class RunContext:
@@ -299,7 +306,7 @@ def get_run_context() -> RunContext:
     UsageError
         If no task runs here.
     """
-    current = CURRENT.get()
+    current = current_attempt()
     if current is None:
         raise UsageError(
             "there is no run context here: get_run_context() works in functions that a task calls, and in threads that "

@@ -8,7 +8,7 @@ from asyncexec.events.outcome import Outcome, Status
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.kernels import echo
-from asyncexec.worker.attempt import run_attempt
+from asyncexec.worker.attempt import attempt_runner
 
 
 class Altered(ThreadsBackend):
@@ -120,9 +120,9 @@ async def test_a_fault_is_found(fault, rule, message, tmp_path):
 
 async def test_late_writes_are_found(tmp_path, monkeypatch):
     def without_fence(*arguments, **options):
-        return run_attempt(*arguments, **{**options, "fence": None})
+        return attempt_runner(*arguments, **{**options, "fence": None})
 
-    monkeypatch.setattr("asyncexec.worker.runner.run_attempt", without_fence)
+    monkeypatch.setattr("asyncexec.worker.runner.attempt_runner", without_fence)
     with pytest.raises(AssertionError, match="saved"):
         await Impatient().test_a_task_that_was_given_up_does_not_save(
             lambda: ThreadsBackend(max_workers=2), tmp_path

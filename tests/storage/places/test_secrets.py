@@ -16,7 +16,7 @@ from asyncexec.storage import (
     planned_array,
 )
 from asyncexec.storage.chunks.access import forget_opened
-from asyncexec.worker.attempt import run_attempt
+from asyncexec.worker.attempt import attempt_runner
 from tests.storage.pipelines import double, opening
 from tests.storage.regions import same_block
 
@@ -72,7 +72,8 @@ def test_no_error_of_a_task_shows_them(url, caplog):
     caplog.set_level(logging.DEBUG)
     io = io_for(url, OPTIONS if "ftp" not in url and "az" not in url else {"secret": CANARY})
     for _ in range(2):
-        outcome = run_attempt(AttemptSpec(1, 0), double, io, (2,), worker="w", keep_exception=True)
+        run = attempt_runner(double, io, (2,), worker="w", keep_exception=True)
+        outcome = run(AttemptSpec(1, 0))
         assert outcome.error is not None
         assert CANARY not in outcome.error.message
         assert CANARY not in outcome.error.traceback
