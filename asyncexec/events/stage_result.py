@@ -137,20 +137,22 @@ class StageResult:
 
     def add(self, outcome: Outcome) -> None:
         """Add an attempt that has ended."""
+        # Unpacked at once, which costs what reading one of these by its name does.
+        _, status, _, _, seconds, peak_bytes, read_bytes, written_bytes, value, _, cached = outcome
         self.attempts += 1
-        self.busy_seconds += outcome.seconds
-        self.read_bytes += outcome.read_bytes
-        self.written_bytes += outcome.written_bytes
-        if outcome.peak_bytes > self.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
-            self.peak_bytes = outcome.peak_bytes
-        status = outcome.status
+        self.busy_seconds += seconds
+        self.read_bytes += read_bytes
+        self.written_bytes += written_bytes
+        if peak_bytes > self.peak_bytes:  # noqa: PLR1730 - half the cost of max(), for every attempt
+            self.peak_bytes = peak_bytes
         if status is Status.SUCCEEDED:
-            kind = type(outcome.value)
+            kind = type(value)
             if kind is Encoded:
-                self.moved_bytes += len(outcome.value[0])
+                self.moved_bytes += len(value[0])
             elif kind is ValueHandle:
-                self._add_kept(outcome.value)
-            self.cached += outcome.cached
+                self._add_kept(value)
+            if cached:
+                self.cached += 1
             return
         if status is Status.SKIPPED:
             return

@@ -78,8 +78,8 @@ class BatchSize:
             mean += (seconds - mean) * _SMOOTHING
         self._mean = mean
         limit = int(self._target / (mean + _SHORTEST))
-        least = self._least
-        self.limit = limit if least < limit < self.most else max(least, min(limit, self.most))
+        least, most = self._least, self.most
+        self.limit = most if limit > most else max(limit, least)
         if self._call_seconds:
             self._worth = int(self._call_seconds * self._at_once / (mean + _SHORTEST))
 

@@ -50,26 +50,23 @@ class EventBuffer:
         self._execution = execution
         self._epoch = epoch
 
-    # Every task comes through these three: they check `watched` first and build what they need in place.
+    # Every task comes through these three: they are called where `watched` only, and build what they need in place.
 
     def started(self, attempt: AttemptRecord, worker: str, now: float) -> None:
-        if self.watched:
-            described = attempt.described(self._execution)
-            self.events.append(AttemptStarted(described, worker, self._epoch + now))
+        described = attempt.described(self._execution)
+        self.events.append(AttemptStarted(described, worker, self._epoch + now))
 
     def ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
-        if self.watched:
-            described = attempt.event_record or attempt.described(self._execution)
-            at = self._epoch + now
-            # Backends that report nothing before the end: the start is made up for, by the worker's measured duration.
-            if attempt.started < 0 and outcome.started_at > 0:
-                self.events.append(AttemptStarted(described, outcome.worker, at - outcome.seconds))
-            self.events.append(AttemptEnded(described, outcome, at))
+        described = attempt.event_record or attempt.described(self._execution)
+        at = self._epoch + now
+        # Backends that report nothing before the end: the start is made up for, by the worker's measured duration.
+        if attempt.started < 0 and outcome.started_at > 0:
+            self.events.append(AttemptStarted(described, outcome.worker, at - outcome.seconds))
+        self.events.append(AttemptEnded(described, outcome, at))
 
     def succeeded(self, attempt: AttemptRecord, now: float) -> None:
-        if self.watched:
-            described = attempt.event_record or attempt.described(self._execution)
-            self.events.append(TaskSucceeded(described, self._epoch + now))
+        described = attempt.event_record or attempt.described(self._execution)
+        self.events.append(TaskSucceeded(described, self._epoch + now))
 
     # These are rare.
 

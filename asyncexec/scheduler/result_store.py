@@ -76,7 +76,7 @@ class ResultStore:
     store : ValueStore, optional
         Where the values are that did not come here; each is deleted there once, when nothing needs it any more.
     journal : TaskJournal, optional
-        Notes every completed task with its value, and has those that an earlier run completed.
+        Has the values of tasks that an earlier run completed.
     account : ValueAccount, optional
         Has those of all runs of the engine.
 
@@ -120,13 +120,8 @@ class ResultStore:
         self._unordered: set[int] = set()
         self.has_missing = False
 
-    def put(self, position: int, task: int, value: Any, *, lasts: bool = True) -> None:
-        """Keep the value of a completed task, if it is part of the result or a stage reads it.
-
-        One that does not last is computed again by a further run.
-        """
-        if self._journal is not None and lasts:
-            self._journal.put(self._stages[position].name, task, value)
+    def put(self, position: int, task: int, value: Any) -> None:
+        """Keep the value of a completed task, if it is part of the result or a stage reads it."""
         kept = self._kept[position]
         if kept is not None:
             kept[task] = value
@@ -172,6 +167,8 @@ class ResultStore:
     def replace(self, position: int, task: int, value: Any) -> None:
         """Keep another value of a task, instead of one that was lost."""
         self.delete([self.get(position, task)])
+        if self._journal is not None:
+            self._journal.put(self._stages[position].name, task, value)
         self.put(position, task, value)
 
     def delete(self, values: Iterable[Any]) -> None:

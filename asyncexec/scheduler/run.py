@@ -243,7 +243,7 @@ class Run:
         running = self._running
         for report in reports:
             if isinstance(report, Outcome):
-                attempt = running.pop(report.attempt, None)
+                attempt = running.pop(report[0], None)
                 if attempt is not None:
                     self._ended(attempt, report, now)
             elif isinstance(report, Note):
@@ -252,6 +252,8 @@ class Run:
                 attempt = running.get(report.attempt)
                 if attempt is not None and attempt.started < 0:
                     self._started(attempt, report.worker, now)
+        if self._journal is not None and self._journal.error is not None:
+            self.stop(self._journal.error)
 
     def tick(self, now: float) -> None:
         """Apply timeouts, retries and backups that are due."""
@@ -305,7 +307,8 @@ class Run:
         if worker not in self._starts.workers:
             self._starts.add(worker, now - attempt.sent)
         attempt.lease.stage.monitor.attempts[attempt.id] = attempt
-        self.event_buffer.started(attempt, worker, now)
+        if self.event_buffer.watched:
+            self.event_buffer.started(attempt, worker, now)
 
     def _noted(self, note: Note, now: float) -> None:
         attempt = self._running.get(note.attempt)
@@ -316,28 +319,29 @@ class Run:
         self.event_buffer.noted(attempt, note, now)
 
     def _ended(self, attempt: AttemptRecord, outcome: Outcome, now: float) -> None:
-        lease = attempt.lease
-        stage = lease.stage
+        stage = attempt.lease.stage
         monitor = stage.monitor
+        succeeded = outcome[1] is Status.SUCCEEDED
         self.sender.ended(attempt, outcome, now)
-        if outcome.status is not Status.SUCCEEDED:
+        if not succeeded:
             outcome = self._unlike_reported(attempt, outcome, now)
         if attempt.started >= 0:
             monitor.attempts.pop(attempt.id, None)
         if attempt.backup:
             monitor.backup_ended(started=outcome.started)
         stage.figures.add(outcome)
-        self.event_buffer.ended(attempt, outcome, now)
-        if outcome.status is not Status.SUCCEEDED:
+        if self.event_buffer.watched:
+            self.event_buffer.ended(attempt, outcome, now)
+        if not succeeded:
             self._unsuccessful(attempt, stage, outcome, now)
             return
-        stage.batch.measured(outcome.seconds)
+        stage.batch.measured(outcome[4])
         seconds = monitor.succeeded(outcome, attempt.task)
         if seconds >= LEAST_SECONDS:
             self.slow_workers.ran(outcome.worker, seconds, monitor.typical_seconds(), now)
         record = attempt.task_record
         if record is None or self._first_success(attempt, record, stage):
-            self._complete(attempt, stage, outcome, now)
+            self._complete(attempt, stage, outcome[8], now)
         else:
             self._state.values.delete((outcome.value,))
 
@@ -374,13 +378,11 @@ class Run:
             stage.backups.remove(attempt.task)
         return True
 
-    def _complete(
-        self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
-    ) -> None:
+    def _complete(self, attempt: AttemptRecord, stage: StageState, value: Any, now: float) -> None:
         if self.stopping:
-            self._state.complete_late(stage, attempt.task, outcome.value)
+            self._state.complete_late(stage, attempt.task, value)
             return
-        if self.recovery.readers and self._replaces(stage, attempt.task, outcome.value):
+        if self.recovery.readers and self._replaces(stage, attempt.task, value):
             return
         stage.figures.completed += 1
         stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
@@ -389,10 +391,9 @@ class Run:
             and self._circuit.record(success=True, task=None, now=now) is State.CLOSED
         ):
             self.event_buffer.circuit_closed(now)
-        self.event_buffer.succeeded(attempt, now)
-        self._task_completed(stage, attempt.task, outcome.value, now)
-        if self._journal is not None and self._journal.error is not None:
-            self.stop(self._journal.error)
+        if self.event_buffer.watched:
+            self.event_buffer.succeeded(attempt, now)
+        self._task_completed(stage, attempt.task, value, now)
 
     def _task_completed(self, stage: StageState, task: int, value: Any, now: float) -> None:
         self.left -= 1

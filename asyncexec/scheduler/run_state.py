@@ -135,8 +135,9 @@ class RunState:
         """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
         position = stage.position
         if stage.keeps_values:
-            lasts = self.journal is None or self._lasts(position, task, value)
-            self.values.put(position, task, value, lasts=lasts)
+            if self.journal is not None and self._lasts(position, task, value):
+                self.journal.put(stage.name, task, value)
+            self.values.put(position, task, value)
         if stage.rows is not None:
             stage.rows.pop(task, None)
         self._readiness.complete(position, task)
