@@ -70,14 +70,15 @@ class OutcomeWriter:
         value: Bytes = b""
         error = b""
         value_bytes = NO_VALUE
-        if self.has_values and (outcome.error is None or outcome.value is not None):
+        status, returned, why = outcome.status, outcome.value, outcome.error
+        if self.has_values and (why is None or returned is not None):
             try:
-                value, value_bytes = _encoded(outcome.value)
+                value, value_bytes = _encoded(returned)
             except BaseException as raised:  # noqa: BLE001 - pickling a value may raise anything
-                outcome = outcome._replace(status=Status.FAILED, value=None, error=describe(raised))
-        if outcome.error is not None:
-            error = write_error(outcome.error)
-        code = CODES[outcome.status] + CACHED * outcome.cached
+                status, why = Status.FAILED, describe(raised)
+        if why is not None:
+            error = write_error(why)
+        code = CODES[status] + CACHED if outcome.cached else CODES[status]
         self._leave(outcome, code, value, error, (value_bytes, len(error)))
 
     def noted(self, note: Note) -> None:

@@ -16,8 +16,9 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.processes.frames import HEAD, FrameKind
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
 
 def main() -> None:
@@ -162,15 +164,7 @@ class _Worker:
         control = _PageControl(self._page, number, inputs, self._out)
         self._out.begin(number)
         BatchRunner(
-            [
-                AttemptSpec(
-                    attempt,
-                    task,
-                    () if inputs is None else _Inputs(inputs, position),
-                    again.get(position, 1),
-                )
-                for position, (attempt, task) in enumerate(zip(attempts, tasks, strict=True))
-            ],
+            _specs(attempts, tasks, again, inputs),
             partial(self._load, self._programs[key], allowed_bytes),
             control=control,
             sink=self._out,
@@ -188,13 +182,8 @@ class _Worker:
         self._last = key
         inputs = InputReader(body[0], ends, out_of_band_ends, body[1:]) if ends else None
         specs = [
-            AttemptSpec(
-                attempt,
-                task,
-                () if inputs is None else _loaded(_Inputs(inputs, position)),
-                again.get(position, 1),
-            )
-            for position, (attempt, task) in enumerate(zip(attempts, tasks, strict=True))
+            spec._replace(inputs=_loaded(spec.inputs))
+            for spec in _specs(attempts, tasks, again, inputs)
         ]
         source: ProgramSource
         try:
@@ -276,7 +265,25 @@ class _Inputs:
             raise _cannot("an input cannot be unpickled", error, _LOADING) from error
 
 
-def _loaded(inputs: _Inputs) -> Iterable[Any]:
+def _specs(
+    attempts: Sequence[int],
+    tasks: Sequence[int],
+    again: Mapping[int, int],
+    reader: InputReader | None,
+) -> list[AttemptSpec]:
+    """Return the attempts of a batch; ``again`` has the numbers of those that are not their task's first."""
+    inputs: Iterable[Iterable[Any]]
+    inputs = repeat(()) if reader is None else [_Inputs(reader, i) for i in range(len(attempts))]
+    specs = [
+        new(AttemptSpec, (attempt, task, given, 1))
+        for attempt, task, given in zip(attempts, tasks, inputs, strict=False)
+    ]
+    for position, number in again.items():
+        specs[position] = specs[position]._replace(number=number)
+    return specs
+
+
+def _loaded(inputs: Iterable[Any]) -> Iterable[Any]:
     """Return the inputs, unpickled; if they cannot be, what raises why, when the attempt needs them."""
     try:
         return tuple(inputs)
