@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import RunScope
@@ -34,6 +35,11 @@ shore sky snow sparrow spruce star stone stream swan thrush valley wave willow w
 _KNOWN = ("namespace", "workflow", "input", "config")
 
 
+@cache
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
 class RunIdentity:
     """The id of a run, unique anywhere, and its name for people.
 
@@ -51,7 +57,7 @@ class RunIdentity:
         # Not by the module random, whose seed is the user's.
         number = uuid.uuid4().int
         self.id = f"{number:032x}"
-        first, second = _FIRST.split(), _SECOND.split()
+        first, second = _words(_FIRST), _words(_SECOND)
         pair = f"{first[number % len(first)]}-{second[(number >> 16) % len(second)]}"
         self.name = f"{pair}-{self.id[:4]}"
 

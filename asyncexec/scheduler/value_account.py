@@ -42,7 +42,11 @@ class ValueAccount:
 
     def open(self, store: object) -> None:
         """Note the store of the backend, which is open now."""
-        self._spills = store if isinstance(store, SpillingStore) else None
+        self._spills = None
+        if store is not None and isinstance(
+            store, SpillingStore
+        ):  # which is dear to ask, for every run
+            self._spills = store
 
     @property
     def is_full(self) -> bool:

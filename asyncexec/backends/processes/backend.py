@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
@@ -58,7 +59,7 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
         self._options = options
         self._size = options.max_workers or usable_cores()
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
         """The capabilities; stages may request as many ``cpus`` as there are workers, and what the options say."""
         limit = self._options.limit_bytes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cached_property
 from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
@@ -46,7 +47,7 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
         self._options = options
         self._size = options.max_workers or usable_cores()
 
-    @property
+    @cached_property
     def capabilities(self) -> Capabilities:
         """The capabilities; stages may request as many ``cpus`` as tasks run at once, and what the options say."""
         return replace(
