@@ -35,7 +35,7 @@ class AtomicFile(io.BufferedWriter):
         self._commit: Callable[[Path], None] | None = commit
 
     def discard(self) -> None:
-        """Have it put nowhere when it is closed."""
+        """Drop the content: closing the file then puts it nowhere."""
         self._commit = None
 
     def close(self) -> None:

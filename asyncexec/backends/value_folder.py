@@ -81,7 +81,7 @@ class ValueFolder:
         self._later(partial(self.files.delete, handles))
 
     def spill(self, now: bool, /) -> None:  # noqa: FBT001 - of the protocol SpillingStore
-        """Have all further values written to disk, or no longer."""
+        """Begin or cease to write all further values to disk."""
         mark = self._paths[1] / FULL
         with contextlib.suppress(OSError):  # It is closed.
             if now:

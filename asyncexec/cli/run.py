@@ -178,7 +178,7 @@ def _command() -> str:
 
 
 def _tell_how_to_go_on(error: BaseException, *, resumes: bool, has_work_dir: bool) -> None:
-    """Say on standard error how what was complete can be kept."""
+    """Print on standard error how to keep what was complete."""
     if not isinstance(error, KeyboardInterrupt) and not getattr(error, "stage", ""):
         return  # Nothing has run.
     for line in _advice(resumes=resumes, has_work_dir=has_work_dir):

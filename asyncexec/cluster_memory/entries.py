@@ -91,6 +91,7 @@ class EntryTable:
             self.memory_bytes += entry.nbytes
             self._by_age[entry] = None
         if entry.expires_at is not None:
+            # The number decides between equal times: entries have no order.
             heapq.heappush(self._expiring, (entry.expires_at, next(self._numbers), entry))
         return [] if replaced is None else [replaced]
 
@@ -115,6 +116,7 @@ class EntryTable:
         entries = self._spaces[space][namespace]
         del entries[key]
         if not entries:
+            # Namespaces may be many and short-lived, such as one for each task.
             del self._spaces[space][namespace]
         self._forget(entry)
 
@@ -130,6 +132,7 @@ class EntryTable:
         removed: list[Entry] = []
         while self._expiring and self._expiring[0][0] <= now:
             _, _, entry = heapq.heappop(self._expiring)
+            # Replaced and deleted ones are left on the heap, where finding them would cost more than this.
             if self.holds(entry):
                 self.remove(entry)
                 removed.append(entry)

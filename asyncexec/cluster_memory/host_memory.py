@@ -85,6 +85,7 @@ class HostMemory:
         """Delete a space with all that is in it."""
         with self._lock:
             removed = self._table.close(space)
+        # Outside the lock, here and below: other callers must not wait for the file system.
         self._delete(removed)
 
     def put(
@@ -151,9 +152,11 @@ class HostMemory:
         for number, entry in enumerate(leaving):
             before = entry.stored
             try:
+                # Without the lock, too. Meanwhile the entry may be read, replaced or deleted.
                 after = _on_disk(self.files, before)
             except OutOfSpaceError:
                 with self._lock:
+                    # In reverse, because each becomes the oldest: the order by age stays as it was.
                     for each in reversed(leaving[number:]):
                         self._table.stay(each)
                     if held := self._table.holds(newest):
@@ -163,6 +166,7 @@ class HostMemory:
             with self._lock:
                 if moved := self._table.holds(entry):
                     entry.stored = after
+            # A reader of the old file looks the value up again when it finds the file gone.
             unused = before if moved else after
             if isinstance(unused, ValueHandle):
                 self.files.delete([unused])
@@ -195,7 +199,7 @@ def pickle_shared(value: Any, buffers: list[pickle.PickleBuffer]) -> bytes:
 
 @contextmanager
 def _about_sharing(value: Any) -> Generator[None]:
-    """Say in an error of pickling what the value was wanted for."""
+    """Explain in an error of pickling that the value was to be shared."""
     try:
         yield
     except SerializationError as error:

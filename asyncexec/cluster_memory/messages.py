@@ -59,6 +59,7 @@ def receive_message(connection: socket.socket, *, most: int) -> Message | None:
 
 def greet(connection: socket.socket, token: bytes, welcome: dict[str, Any]) -> bool:
     """Let a client prove that it knows the token, and prove it to the client; called by the server."""
+    # The token itself never travels: another process may have taken the port of a server that has ended.
     drawn = secrets.token_bytes(_NONCE_BYTES)
     connection.sendall(pack_frame(drawn))
     answer = read_frame(connection.recv_into, _NONCE_BYTES + _DIGEST_BYTES)

@@ -341,7 +341,7 @@ class Execution:
             raise
 
     async def _feed(self, driver: Driver, handle: RunHandle) -> None:
-        """Have items read for growing stages until the run has ended."""
+        """Read items for growing stages until the run has ended."""
         async with anyio.create_task_group() as feeders:
             for group in handle.run.growth.groups:
                 feeders.start_soon(driver.feed, handle, group)

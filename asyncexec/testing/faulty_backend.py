@@ -126,7 +126,7 @@ class FaultyBackend:
             raise self._error
 
     def cancel(self, attempts: Collection[int]) -> None:
-        """Have the inner backend cancel."""
+        """Cancel attempts of the inner backend."""
         self.cancelled.update(attempts)
         self.inner.cancel(attempts)
 

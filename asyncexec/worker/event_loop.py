@@ -91,12 +91,12 @@ class WorkerLoop:
                 thread.join()
 
     def keep(self) -> None:
-        """Become one of the owners of the loop, which need not run yet."""
+        """Add an owner of the loop, which need not run yet."""
         with self._lock:
             self._owners += 1
 
     def let_go(self) -> list[LoopThread]:
-        """Cease to be one of its owners; return what is to be waited for if there are no others, and it ends."""
+        """Remove an owner; without others the loop ends, and its threads are returned, to be waited for."""
         with self._lock:
             self._owners -= 1
             if self._owners:
@@ -104,7 +104,7 @@ class WorkerLoop:
         return self.end()
 
     def end(self) -> list[LoopThread]:
-        """Have the loop end: cancel what runs on it; return its threads (of blocked ones too), to be waited for."""
+        """End the loop: cancel its tasks; return its threads (of blocked ones too), to be waited for."""
         with self._lock:
             threads = [*self._blocked, *([self._running] if self._running is not None else [])]
             self._running, self._blocked = None, []
@@ -139,7 +139,7 @@ class LoopThread:
         self._thread.start()
 
     def expect_answer(self) -> None:
-        """Have the loop answer, to find out whether something blocks it."""
+        """Schedule an answer of the loop, whose absence shows that something blocks it."""
         if self._asked_at is None:
             self._asked_at = time.monotonic()
             self.loop.call_soon_threadsafe(self._answer)
@@ -154,11 +154,13 @@ class LoopThread:
         return asked_at is not None and time.monotonic() - asked_at > GRACE_SECONDS
 
     def end(self) -> None:
-        """Have the loop end."""
+        """End the loop."""
         self._closing = True
         # Twice the grace, as cancelled coroutines have it once. One that blocks holds the thread, which is left.
         self._end_by = time.monotonic() + 2 * GRACE_SECONDS
-        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.loop.call_soon_threadsafe(
+            self.loop.stop
+        )  # What ends its tasks runs in its own thread.
 
     @property
     def is_ending(self) -> bool:

@@ -23,7 +23,7 @@ class InitializesWorker(Protocol):
     """An initializer, perhaps still pickled."""
 
     def ensure(self, worker: str) -> None:
-        """Have it called, unless this worker has.
+        """Call it, unless this worker has.
 
         Raises
         ------

@@ -46,7 +46,7 @@ class MemoryMeter:
         self._saves = saves
         self._since = time.perf_counter()
         if self._reset is not None:
-            os.pwrite(self._reset, b"5", 0)
+            os.pwrite(self._reset, b"5", 0)  # Linux sets the peak back to what is held now.
 
     def peak_bytes(self) -> int:
         """Return the most this process has held since :meth:`start`; 0 where it was not worth asking."""
@@ -96,11 +96,11 @@ class MemoryLimit:
         self._now: int | None = None
 
     def loading(self) -> None:
-        """Take note that a program is about to be loaded, with the libraries it needs."""
+        """Begin to measure the load of a program, with the libraries it needs."""
         self._before = self._meter.reserved_bytes()
 
     def loaded(self) -> None:
-        """Take note that it is loaded: what it has reserved and not touched does not count."""
+        """End the measurement of the load: memory that was reserved and not touched does not count."""
         self._spare += max(0, self._meter.reserved_bytes() - self._before)
 
     def set(self, allowed_bytes: int | None) -> None:

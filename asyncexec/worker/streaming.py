@@ -77,6 +77,7 @@ class Streamed:
 
     def ended(self, outcome: Outcome) -> None:
         """Note how it ended."""
+        # The mark first: a worker that dies in between has run the attempt, whether its report arrives or not.
         if self._marks is not None:
             self._marks.ended(outcome)
         self._buffer.ended(outcome)
@@ -87,7 +88,7 @@ class Streamed:
         self._buffer.noted(note)
 
     def finish(self) -> None:
-        """Have the stream end when it has yielded what there is."""
+        """End the stream after the reports so far."""
         self._finished.set()
         self._changed.set()
 
@@ -95,6 +96,7 @@ class Streamed:
         """Wait for an outcome, or a moment; return the attempt that ran before."""
         running = self.control.running
         if self._changed.wait(START_SECONDS):
+            # Cleared before reports are taken, so that one that comes in between wakes the next wait.
             self._changed.clear()
             self._finished.wait(gather_seconds)
         return running
@@ -133,6 +135,7 @@ def stream(
         reports = streamed.collect(running)
         if reports:
             yield encode_reports(reports)
+    # A thread that was left behind may run for ever.
     if not streamed.control.left:
         thread.join()
 

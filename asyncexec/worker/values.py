@@ -72,7 +72,7 @@ class SpillingStore(Protocol):
     """The further member of a store that has a place on disk besides the one in memory."""
 
     def spill(self, now: bool, /) -> None:  # noqa: FBT001 - called once, with a name for it
-        """Have all further values put on disk, or no longer; called on the driver."""
+        """Begin or cease to put all further values on disk; called on the driver."""
         ...
 
 

@@ -40,7 +40,7 @@ class Handle(Protocol):
         ...
 
     def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
-        """Have ``callback(handle)`` called, in any thread, when it is done."""
+        """Call ``callback(handle)``, in any thread, when it is done."""
         ...
 
 

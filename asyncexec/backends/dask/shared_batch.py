@@ -97,7 +97,7 @@ class SharedBatch:
                 self._over.set()
 
     def _wake(self) -> None:
-        """Have the event loop collect reports; called in the thread that runs the batch."""
+        """Schedule the collection of reports on the event loop; called in the thread that runs the batch."""
         # RuntimeError means that the loop is closed: an abandoned task has ended after its run.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._collect)

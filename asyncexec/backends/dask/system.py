@@ -241,7 +241,7 @@ class DaskSystem:
     # Workers that come and go.
 
     def _on_scheduler_event(self, event: tuple[float, Any]) -> None:
-        """Take note of workers that come and go, from the scheduler's events."""
+        """Update the table of workers by the scheduler's events."""
         said = event[1]
         if not isinstance(said, dict):
             return

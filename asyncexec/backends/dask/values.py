@@ -75,7 +75,7 @@ class DaskValues:
         self.delete([ValueHandle("", f"{self._prefix}-{attempt}", 0) for attempt in attempts])
 
     def close(self) -> None:
-        """Have nothing any more: the scheduler releases what the client held when it disconnects."""
+        """Forget all values: the scheduler releases them when the client disconnects."""
         self._closed = True
 
     def _send(self, message: dict[str, Any]) -> None:

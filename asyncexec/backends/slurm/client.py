@@ -239,7 +239,7 @@ class SlurmClient:
         commands.kill([job.id for job in jobs if job.id], self._name)
 
     def end_jobs(self, jobs: Collection[SlurmJob]) -> None:
-        """Have idle jobs end, and remove the files of those that have had the time for it."""
+        """End idle jobs, and remove the files of those that have had the time for it."""
         now = time.monotonic()
         for job in jobs:
             job.channel.work.append(END)

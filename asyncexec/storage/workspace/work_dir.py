@@ -54,7 +54,7 @@ class WorkPlace:
         return self.location.join(location.url.partition("://")[2])
 
     def release(self) -> None:
-        """Say that the place is no longer in use, so that another run may use or remove it."""
+        """Release the place, so that another run may use or remove it."""
         if self.hold is not None:
             self.hold.close()
 
