@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -182,10 +183,16 @@ class _Reader:
 
 
 def _hint(target: str) -> str:
-    """Return the name in the target's module that is nearest to it, if the module can be had."""
+    """Return the module, or the name in the target's module, that is nearest to what is not there."""
     dotted = DottedPath.of(target)
-    module = sys.modules.get(dotted.module) if dotted is not None else None
-    if dotted is None or module is None:
+    if dotted is None:
         return ""
-    near = nearest(dotted.name, [name for name in vars(module) if not name.startswith("_")])
+    module = sys.modules.get(dotted.module)
+    package = dotted.module.partition(".")[0]
+    if module is not None:
+        near = nearest(dotted.name, [name for name in vars(module) if not name.startswith("_")])
+    elif package not in sys.modules:
+        near = nearest(package, [found.name for found in pkgutil.iter_modules()])
+    else:
+        near = []
     return f"; did you mean {near[0]!r}?" if near else ""
