@@ -92,6 +92,8 @@ class Sender:
         self._values = values
         self._skip = skip
         self._passed_on = 0
+        self._paced = policies.one_stage_at_a_time or policies.most_in_flight is not None
+        self._throttled = False
         self.outlet: Outlet | None = None
         self.lacks_memory = False
         self.lacks: set[str] = set()
@@ -104,6 +106,7 @@ class Sender:
         for stage in added:
             # Not where tasks run again: then it has them, and attempts of it may be in flight.
             stage.throttles = stage.throttles or self._budget.throttles_of(stage.stage)
+            self._throttled |= bool(stage.throttles)
         self.waiting = in_order_of_sending((*self.waiting, *added))
 
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
@@ -126,11 +129,12 @@ class Sender:
         A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
         a named resource does not.
         """
-        if self._budget.is_reserved_for(self._owner):
+        budget = self._budget
+        if budget.is_reserved_for(self._owner):
             # The task that has the reservation goes before deeper stages, or both would wait for each other.
             return next((self._exclusive(s, now) for s in self.waiting if s.exclusive), None)
         for stage in self.waiting:
-            if not stage.launchable or self._full or self._waits_its_turn(stage):
+            if not stage.launchable or (self._paced and self._waits_its_turn(stage)):
                 continue
             if self._is_held_back(stage, now, slots):
                 continue
@@ -140,7 +144,7 @@ class Sender:
                 return self._exclusive(stage, now)
             if not self._circuit.allows(now):
                 return None
-            if not self._budget.fits_memory(stage.stage.memory.projected_bytes):
+            if not budget.fits_memory(stage.stage.memory.projected_bytes):
                 self.lacks_memory = True
                 return None
             batch = self._batch(stage, now, slots)
@@ -150,6 +154,8 @@ class Sender:
 
     def opening(self, after: float) -> float:
         """Return the earliest time after ``after`` at which limits let a task be sent; infinity if none will."""
+        if not self._throttled:
+            return math.inf
         return min(
             (
                 at
@@ -221,8 +227,13 @@ class Sender:
         return left
 
     def _is_held_back(self, stage: StageState, now: float, slots: int) -> bool:
-        """Return whether a limit is reached, or whoever takes the values is behind."""
+        """Return whether a limit is reached, whoever takes the values is behind, or too many values are kept.
+
+        While those exceed their budget, a stage that only adds to them goes on with one task at a time.
+        """
         if stage.throttles and opens_at(stage.throttles) > now:
+            return True
+        if self._budget.values.must_wait and self._budget.batches and not stage.stage.reads:
             return True
         return self.outlet is not None and self.outlet.holds_back(stage, slots)
 
@@ -232,20 +243,10 @@ class Sender:
         self.lacks.update(resources)
         return True
 
-    @property
-    def _full(self) -> bool:
-        limit = self._policies.most_in_flight
-        return limit is not None and len(self.running) >= limit
-
     def _waits_its_turn(self, stage: StageState) -> bool:
-        """Return whether a stage is not to go on now.
-
-        While values that are kept exceed their budget, this is so for a stage that only adds to them, but for one task
-        at a time. Where stages run one at a time, it is so while another has started and is not complete.
-        """
-        if self._budget.values.must_wait and self._budget.batches and not stage.stage.reads:
-            return True
-        return (
+        """Return whether enough is in flight, or stages run one at a time and it is another's turn."""
+        limit = self._policies.most_in_flight
+        return (limit is not None and len(self.running) >= limit) or (
             self._policies.one_stage_at_a_time
             and stage.first_at is None
             and any(s.first_at is not None and s.figures.completed < s.tasks for s in self._stages)

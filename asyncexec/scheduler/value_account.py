@@ -30,6 +30,8 @@ class ValueAccount:
         What they take now.
     peak_bytes : int
         The most that they have taken in memory.
+    must_wait : bool
+        Whether tasks that only add values are not to start now; asked before every batch.
     """
 
     def __init__(self, budget_bytes: int | None = None) -> None:
@@ -39,24 +41,18 @@ class ValueAccount:
         self._lock = threading.Lock()
         self._spills: SpillingStore | None = None
         self._spilling = False
+        self.must_wait = False
 
     def open(self, store: object) -> None:
         """Note the store of the backend, which is open now."""
-        self._spills = None
-        if store is not None and isinstance(
-            store, SpillingStore
-        ):  # which is dear to ask, for every run
-            self._spills = store
+        # Whether it spills is dear to ask, and every run comes here.
+        self._spills = store if store is not None and isinstance(store, SpillingStore) else None
+        self.must_wait = self._spills is None and self.is_full
 
     @property
     def is_full(self) -> bool:
         """True while the values in memory take more than the budget."""
         return self.budget_bytes is not None and self.memory_bytes > self.budget_bytes
-
-    @property
-    def must_wait(self) -> bool:
-        """True while tasks that only add values are not to start."""
-        return self._spills is None and self.is_full
 
     def add(self, handle: ValueHandle) -> None:
         """Enter a value."""
@@ -83,6 +79,7 @@ class ValueAccount:
             self.peak_bytes = max(self.peak_bytes, self.memory_bytes)
 
     def _follow_budget(self) -> None:
+        self.must_wait = self._spills is None and self.is_full
         if self._spills is not None and self._spilling is not self.is_full:
             self._spilling = not self._spilling
             self._spills.spill(self._spilling)
