@@ -28,6 +28,7 @@ LIBRARY_THREADS = (
     "zarr_io",  # zarr's own event loop
     "zarr_pool",  # and the threads it decodes in
     "fsspecIO",  # fsspec's
+    "Dask-Offload",  # the one in which Dask serializes large messages
 )
 LIBRARY_PROCESSES = (
     "multiprocessing.resource_tracker",

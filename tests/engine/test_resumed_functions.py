@@ -35,10 +35,7 @@ EXECUTORS = (
     "serial",
     "threads",
     "processes",
-    pytest.param(
-        "dask",
-        marks=[pytest.mark.backend, pytest.mark.leaks("Dask keeps a thread for large messages")],
-    ),
+    pytest.param("dask", marks=pytest.mark.backend),
     pytest.param("ray", marks=pytest.mark.backend),
 )
 

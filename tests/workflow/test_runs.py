@@ -29,10 +29,7 @@ EXECUTORS = [
     "asyncio",
     "threads",
     "processes",
-    pytest.param(
-        "dask",
-        marks=[pytest.mark.backend, pytest.mark.leaks("Dask keeps a thread for large messages")],
-    ),
+    pytest.param("dask", marks=pytest.mark.backend),
     pytest.param("ray", marks=pytest.mark.backend),
 ]
 on_every_executor = pytest.mark.parametrize("executor", EXECUTORS)

@@ -134,7 +134,6 @@ async def test_the_second_block_runs_on_ray_with_both_cpus(configured):
         assert mine == {"CPU": 1, "memory": 4e9}
 
 
-@pytest.mark.leaks("Dask keeps a thread for the whole process")
 async def test_the_same_keys_on_dask(configured, caplog):
     pytest.importorskip("distributed")
     text = without(MENDED, "cluster_memory_actor")

@@ -15,7 +15,6 @@ pytest.importorskip("distributed")
 pytest.importorskip("ray")
 
 import dask.config
-import distributed.utils
 import ray
 from distributed import LocalCluster
 
@@ -36,7 +35,6 @@ LARGE = np.arange(100_000.0)
 @pytest.fixture(scope="module")
 def cluster():
     """A Dask cluster that somebody else has started: two workers with nannies."""
-    distributed.utils._offload_executor.submit(int).result()
     with LocalCluster(
         n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as made:
@@ -108,7 +106,6 @@ async def test_dask_a_blocking_call_in_the_loop_of_the_engine_is_refused(cluster
 
 
 async def test_dask_without_workers_the_scheduler_holds_the_memory():
-    distributed.utils._offload_executor.submit(int).result()
     with LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0", host="127.0.0.1") as empty:
         backend = DaskBackend(cluster_address=empty.scheduler_address)
         async with ax.Engine(executor=backend, cluster_memory={"lifetime": "engine"}) as engine:
@@ -120,7 +117,6 @@ async def test_dask_without_workers_the_scheduler_holds_the_memory():
 
 async def test_dask_a_lost_memory_is_an_error_that_says_so(monkeypatch):
     monkeypatch.setitem(dask.config.config["distributed"]["comm"]["timeouts"], "connect", "2s")
-    distributed.utils._offload_executor.submit(int).result()
     with LocalCluster(
         n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
     ) as own:
