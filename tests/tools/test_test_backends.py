@@ -104,6 +104,13 @@ def test_tests_marked_as_dear_are_run(folder):
     assert rows(run(made).stdout) == {"dear": (1, 0, 0, "")}
 
 
+def test_tests_marked_as_dear_are_found_wherever_they_stand(tool):
+    *others, marker, marked = tool._chosen(tool.FOLDER)[tool.OTHERS]
+    assert (marker, marked) == ("-m", "backend")
+    assert {"test_runs.py", "test_flowdapt.py"} <= {Path(other).name for other in others}
+    assert not any(Path(other).parent == tool.FOLDER for other in others)
+
+
 def test_a_system_that_cannot_be_set_up_has_failed(tool, folder, monkeypatch, capsys):
     def lacking():
         raise tool.SetupError("there is no abacus here")
