@@ -126,6 +126,11 @@ class AdmissionBudget:
             self._reserved_for = owner
         return self._reserved_for is owner and not self.batches
 
+    @property
+    def reserved_for(self) -> object | None:
+        """The owner of the batch that waits for batches in flight to end; None if none does."""
+        return self._reserved_for
+
     def is_reserved_for(self, owner: object) -> bool:
         """Return whether ``owner`` has reserved the budget and waits for batches in flight to end."""
         return self._reserved_for is owner

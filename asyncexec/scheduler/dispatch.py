@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Collection, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import anyio
@@ -16,6 +17,7 @@ import anyio
 from asyncexec.errors import BackendError, StalledError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.scheduler.admission import AdmissionBudget
+from asyncexec.scheduler.run_order import Deadlines, SendOrder
 from asyncexec.worker.records import NO_ATTEMPT
 
 if TYPE_CHECKING:
@@ -104,12 +106,18 @@ class Dispatch:
         self._avoid = avoid
         self._avoided: frozenset[str] = frozenset()
         self._handles: dict[int, RunHandle] = {}
-        self._ranked = False
+        # The runs to settle at the next `advance`, and those for which something else may be due since.
+        self._changed: dict[int, RunHandle] = {}
+        self._undated: dict[int, RunHandle] = {}
+        self._with_attempts: dict[int, RunHandle] = {}
+        self._order = SendOrder()
+        self._deadlines = Deadlines()
+        self._slots_before = -1
 
     def add(self, handle: RunHandle, now: float) -> None:
         """Begin a run; ``handle.finished`` is set at its end."""
         self._handles[handle.number] = handle
-        self._rank()
+        self._touch(handle)
         if self.broken is not None:
             handle.run.stop(self.broken)
         else:
@@ -120,7 +128,7 @@ class Dispatch:
         """Go on with a run that was finished, and has tasks again; ``handle.finished`` is another event from now on."""
         handle.finished = anyio.Event()
         self._handles[handle.number] = handle
-        self._rank()
+        self._touch(handle)
         if self.broken is not None:
             handle.run.stop(self.broken)
         self.advance(now)
@@ -128,48 +136,52 @@ class Dispatch:
     def stop(self, handle: RunHandle, now: float) -> None:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
         handle.run.stop()
+        self._touch(handle)
         self.advance(now)
 
     def take_in(self, reports: Sequence[Report], now: float) -> None:
         """Pass reports to their runs, then send, cancel and end whatever follows from them."""
         handles = self._handles
         if len(handles) == 1:  # The usual case, without a look at every report.
-            next(iter(handles.values())).run.report(reports, now)
+            handle = next(iter(handles.values()))
+            handle.run.report(reports, now)
+            self._touch(handle)
         else:
-            for report in reports:
-                handle = handles.get(report.attempt >> RUN_BITS)
+            for number, of_run in groupby(reports, _run_of):
+                found = handles.get(number)
                 # What a worker says outside of tasks belongs to no run: any run's logging will do.
-                if handle is None and report.attempt == NO_ATTEMPT and handles:
-                    handle = next(iter(handles.values()))
-                if handle is not None:
-                    handle.run.report((report,), now)
+                if found is None and number == NO_ATTEMPT >> RUN_BITS:
+                    found = next(iter(handles.values()), None)
+                if found is not None:
+                    found.run.report(of_run, now)
+                    self._touch(found)
         self.advance(now)
 
     def sized(self, handle: RunHandle, sized: SizedStages | Exception, now: float) -> None:
         """Continue a run with stages whose sizes are known now, or fail it if they could not be found."""
         handle.run.sized(sized, now)
+        self._touch(handle)
         self.advance(now)
 
     def fed(self, handle: RunHandle, group: GrowingStages, read: ReadItems, now: float) -> None:
         """Continue a run with items that were read for its growing stages."""
         handle.run.fed(group, read, now)
+        self._touch(handle)
         self.advance(now)
 
     def tick(self, now: float) -> None:
         """Apply the timeouts, retries and backups that are due."""
-        for handle in tuple(self._handles.values()):
+        self._date()
+        for number in self._deadlines.take_due(now):
+            handle = self._handles[number]
             handle.run.tick(now)
+            self._touch(handle)
         self.advance(now)
 
     def next_deadline(self) -> float:
         """Return the time of the next :meth:`tick`; infinity where only a report can change anything."""
-        earliest = float("inf")
-        for handle in self._handles.values():
-            pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
-            for deadline in (handle.run.next_deadline(), handle.drain_by, pause_ends):
-                if deadline is not None and deadline < earliest:
-                    earliest = deadline
-        return earliest
+        self._date()
+        return self._deadlines.first
 
     def fail(self, error: BackendError, now: float) -> None:
         """End every run, as the backend is broken."""
@@ -178,108 +190,150 @@ class Dispatch:
             handle.run.stop(error)
             handle.run.abandon_all(now)
             handle.run.unwanted.clear()  # There is no backend to cancel them at.
+            self._touch(handle)
         self.advance(now)
 
     def advance(self, now: float) -> None:
         """Send batches, cancel unwanted attempts, pass events to observers, and end runs that are finished."""
+        slots = self._slots()
+        if slots != self._slots_before:
+            self._slots_before = slots
+            for handle in self._handles.values():
+                self._touch(handle)
         if self._avoid is not None:
             self._leave_idle(now)
-        self._fill(now)
-        for handle in tuple(self._handles.values()):
-            run = handle.run
-            if run.late.due and not run.stopping:
-                self._size(handle, run.take_sizing())
-            if run.growth.groups and not run.stopping:
-                run.growth.wake(self._slots())
-            if run.unwanted:
-                self._cancel(run, now)
-            if run.stopping and not run.finished:
-                self._watch_drain(handle, now)
-            elif run.stalled:
-                run.stop(
-                    StalledError(
-                        f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
-                    )
+        self._fill(now, slots)
+        while self._changed:
+            changed, self._changed = self._changed, {}
+            for handle in changed.values():
+                self._settle(handle, now, slots)
+            if self._changed:  # attempts were withdrawn, say, and others may take their slots
+                self._fill(now, slots)
+
+    def _touch(self, handle: RunHandle) -> None:
+        """Have a run settled at the next :meth:`advance`, and asked for batches."""
+        number, run = handle.number, handle.run
+        if self._handles.get(number) is handle:
+            self._changed[number] = handle
+            self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
+
+    def _settle(self, handle: RunHandle, now: float, slots: int) -> None:
+        """Do what follows from a change of a run, but for sending."""
+        run = handle.run
+        if run.late.due and not run.stopping:
+            self._size(handle, run.take_sizing())
+        if run.growth.groups and not run.stopping:
+            run.growth.wake(slots)
+        if run.unwanted:
+            self._cancel(handle, now)
+        if run.stopping and not run.finished:
+            self._watch_drain(handle, now)
+        elif run.stalled:
+            run.stop(
+                StalledError(
+                    f"plan {run.plan.name!r}: {run.left} tasks are left and none can be started"
                 )
-            if run.event_buffer.events or run.notes:
-                _pass_on(handle)
-            if run.finished:
-                # An observer of these events may have cancelled the run, which has been taken out then.
-                self._handles.pop(handle.number, None)
-                self._rank()
-                handle.finished.set()
+            )
+        if run.event_buffer.events or run.notes:
+            _pass_on(handle)
+        self._undated[handle.number] = handle
+        if run.running:
+            self._with_attempts[handle.number] = handle
+        else:
+            self._with_attempts.pop(handle.number, None)
+        if run.finished:
+            # An observer of these events may have cancelled the run, which has been taken out then.
+            self._remove(handle.number)
+            handle.finished.set()
+
+    def _remove(self, number: int) -> None:
+        self._handles.pop(number, None)
+        self._undated.pop(number, None)
+        self._with_attempts.pop(number, None)
+        self._order.remove(number)
+        self._deadlines.set(number, math.inf)
+
+    def _date(self) -> None:
+        """Find out when something is due for runs that have changed, or have attempts in flight.
+
+        The latter also depends on other runs: on slots that these take, and on durations that they have seen.
+        """
+        for number, handle in (self._undated | self._with_attempts).items():
+            pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
+            times = (handle.run.next_deadline(), handle.drain_by, pause_ends)
+            self._deadlines.set(number, min(at for at in times if at is not None))
+        self._undated.clear()
 
     def _leave_idle(self, now: float) -> None:
         """Make the backend avoid the workers that some run has found slow."""
-        watches = [handle.run.slow_workers for handle in self._handles.values()]
-        if self._avoid is None or not any(w.changed or now >= w.next_change for w in watches):
+        changed = [handle.run.slow_workers for handle in self._changed.values()]
+        if self._avoid is None or not any(w.changed or now >= w.next_change for w in changed):
             return
+        watches = (handle.run.slow_workers for handle in self._handles.values())
         avoided = frozenset[str]().union(*(w.avoided(now) for w in watches))
         if avoided != self._avoided:
             self._avoided = avoided
             self._avoid(avoided)
 
-    def _fill(self, now: float) -> None:
-        handles = self._handles
-        if not handles or self.broken is not None:
-            return
-        slots = self._slots()
-        while self._budget.slots_taken < WINDOW * slots:
-            batch = self._next_batch(now, slots)
-            if batch is None:
-                return
-            self._send(batch)
+    def _fill(self, now: float, slots: int) -> None:
+        """Send batches of the runs in their order, as long as there are slots.
 
-    def _cancel(self, run: Run, now: float) -> None:
+        What runs of higher priority wait for, memory or a named resource, is kept free for them.
+        """
+        if self._order.blocked:
+            self._order.unblock()
+        held, wanted = frozenset[str](), set[str]()
+        lacks_memory, priority = False, math.inf
+        while self.broken is None and self._budget.slots_taken < WINDOW * slots:
+            if self._budget.reserved_for is not None:
+                self._send_reserved(now, slots)
+                return
+            # Without a call where there is none, as for most reports.
+            number = self._order.take() if self._order.places else None
+            if number is None:
+                return
+            handle = self._handles[number]
+            run = handle.run
+            if run.priority < priority:
+                held, priority = frozenset(wanted), run.priority
+                if lacks_memory:
+                    self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
+                    return
+            if not self._send_of(handle, now, slots, held):
+                lacks_memory |= run.sender.lacks_memory
+                wanted.update(run.sender.lacks)
+
+    def _send_reserved(self, now: float, slots: int) -> None:
+        """Send the batch that waits for the whole budget; whatever its priority, nothing else is sent before."""
+        reserved = self._budget.reserved_for
+        handle = next((h for h in self._handles.values() if h.run is reserved), None)
+        if handle is not None:
+            self._send_of(handle, now, slots, ())
+
+    def _send_of(self, handle: RunHandle, now: float, slots: int, held: Collection[str]) -> bool:
+        """Send a batch of a run, if it has one; return whether it had."""
+        number, run = handle.number, handle.run
+        batch = run.next_batch(now, slots, held)
+        self._changed[number] = handle
+        if batch is not None:
+            self._send(batch)
+            self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
+        elif run.sender.launchable:
+            self._order.block(number, priority=run.priority, in_flight=run.sender.in_flight)
+        return batch is not None
+
+    def _cancel(self, handle: RunHandle, now: float) -> None:
         """Withdraw the unwanted attempts that the backend has not taken, and make it stop the others."""
+        run = handle.run
         unwanted, run.unwanted = run.unwanted, []
         # What the backend has not taken yet has certainly not run, so its outcome is known at once.
         withdrawn = self._withdraw(unwanted)
         taken = [attempt for attempt in unwanted if attempt not in withdrawn]
         if taken and self.broken is None:
             self._cancel_at_backend(taken)
-        run.report([Outcome(attempt, Status.CANCELLED) for attempt in withdrawn], now)
-
-    def _next_batch(self, now: float, slots: int) -> Batch | None:
-        """Return a batch of the run with the fewest in flight, among those that have one to send."""
-        handles = self._handles.values()
-        if self._ranked:
-            return self._batch_by_priority(now, slots)
-        for handle in handles if len(handles) == 1 else sorted(handles, key=_in_flight):
-            batch = handle.run.next_batch(now, slots)
-            if batch is not None:
-                return batch
-        return None
-
-    def _batch_by_priority(self, now: float, slots: int) -> Batch | None:
-        """Return a batch of the run of the highest priority that has one; of equals, of that with the fewest in flight.
-
-        What runs of higher priority wait for, memory or a named resource, is kept free for them.
-        """
-        handles = self._handles.values()
-        # Whatever its priority, all others wait until it has had the whole budget.
-        reserved = next((h.run for h in handles if self._budget.is_reserved_for(h.run)), None)
-        if reserved is not None:
-            return reserved.next_batch(now, slots)
-        held, wanted = frozenset[str](), set[str]()
-        lacks_memory, priority = False, math.inf
-        for run in sorted(
-            (h.run for h in handles if not h.run.stopping), key=lambda r: (-r.priority, r.in_flight)
-        ):
-            if run.priority < priority:
-                if lacks_memory:
-                    return None
-                held, priority = frozenset(wanted), run.priority
-            batch = run.next_batch(now, slots, held)
-            if batch is not None:
-                return batch
-            lacks_memory |= run.sender.lacks_memory
-            wanted.update(run.sender.lacks)
-        return None
-
-    def _rank(self) -> None:
-        """Note whether there are runs of different priority."""
-        self._ranked = len({handle.run.priority for handle in self._handles.values()}) > 1
+        if withdrawn:
+            run.report([Outcome(attempt, Status.CANCELLED) for attempt in withdrawn], now)
+            self._touch(handle)
 
     def _watch_drain(self, handle: RunHandle, now: float) -> None:
         if handle.drain_by is None:
@@ -305,5 +359,6 @@ def _pass_on(handle: RunHandle) -> None:
         handle.fanout.send(events)
 
 
-def _in_flight(handle: RunHandle) -> int:
-    return handle.run.in_flight
+def _run_of(report: Report) -> int:
+    """Return the number of the run that a report is of."""
+    return report.attempt >> RUN_BITS

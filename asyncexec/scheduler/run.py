@@ -165,11 +165,6 @@ class Run:
         return bool(self.left or late or self.recovery.readers)
 
     @property
-    def in_flight(self) -> int:
-        """The number of batches that are with the backend."""
-        return self.sender.in_flight
-
-    @property
     def running(self) -> int:
         """The number of attempts that are with the backend."""
         return len(self._running)

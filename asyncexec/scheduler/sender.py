@@ -109,6 +109,11 @@ class Sender:
             self._throttled |= bool(stage.throttles)
         self.waiting = in_order_of_sending((*self.waiting, *added))
 
+    @property
+    def launchable(self) -> bool:
+        """True where tasks could be sent if nothing held them back."""
+        return any(stage.launchable for stage in self.waiting)
+
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
         """Return the next batch, taken from the budget; None if nothing can be sent now.
 
