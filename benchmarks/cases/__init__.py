@@ -6,10 +6,12 @@ from benchmarks.cases import (
     coroutines,
     cubed_on_asyncexec,
     heartbeat,
+    many_plans,
     noop_processes,
     noop_threads,
     scheduler_throughput,
     small_compute,
+    workflow_overhead,
 )
 
 ALL: dict[str, Case] = {
@@ -21,6 +23,8 @@ ALL: dict[str, Case] = {
         heartbeat.CASE,
         coroutines.CASE,
         small_compute.CASE,
+        many_plans.CASE,
+        workflow_overhead.CASE,
         *array_jobs.CASES,
         *cubed_on_asyncexec.CASES,
     )
