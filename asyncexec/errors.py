@@ -347,7 +347,7 @@ class CircuitOpenError(ExecutionError):
 
 
 class InputError(ExecutionError):
-    """The generator (or the like) that gives a stage its items failed; its own error is the ``__cause__``.
+    """The sequence, generator or the like that gives a stage its items failed; its own error is the ``__cause__``.
 
     Attributes
     ----------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -53,8 +54,8 @@ class Driver:
 
     async def __aenter__(self) -> Self:
         await self._tasks.__aenter__()
-        self._tasks.start_soon(self._carry)
-        self._tasks.start_soon(self._keep_time)
+        self._tasks.start_soon(self._guarded, self._carry)
+        self._tasks.start_soon(self._guarded, self._keep_time)
         return self
 
     async def __aexit__(
@@ -106,19 +107,19 @@ class Driver:
 
     # -- tasks
 
-    async def _carry(self) -> None:
+    async def _guarded(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            async for reports in self._backend.map(self._queue):
-                for start in range(0, len(reports), SLICE):
-                    if start:
-                        await checkpoint()
-                    self._take_in(reports[start : start + SLICE])
+            await task()
         except Exception as error:  # noqa: BLE001 - whatever a broken backend raises ends the runs, not the host
             self._break(error)
-        else:
-            self._break(
-                BackendError(f"{self._backend!r} ended its map while its input was still open")
-            )
+
+    async def _carry(self) -> None:
+        async for reports in self._backend.map(self._queue):
+            for start in range(0, len(reports), SLICE):
+                if start:
+                    await checkpoint()
+                self._take_in(reports[start : start + SLICE])
+        raise BackendError(f"{self._backend!r} ended its map while its input was still open")
 
     async def _keep_time(self) -> None:
         while True:
@@ -142,7 +143,7 @@ class Driver:
     # -- synchronous work
 
     def _start_sizing(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
-        self._tasks.start_soon(self._size, handle, find)
+        self._tasks.start_soon(self._guarded, partial(self._size, handle, find))
 
     def _take_in(self, reports: Sequence[Report]) -> None:
         self._dispatch.take_in(reports, anyio.current_time())

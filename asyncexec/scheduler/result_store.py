@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from asyncexec.errors import StageSizeError
 from asyncexec.events.outcome import ItemOf, Many, ValueHandle
 from asyncexec.plan.items import as_sequence
 from asyncexec.plan.stage import Items, Read, Stage
@@ -234,6 +235,7 @@ class ResultStore:
                 items = self._items[read_from] = as_sequence(value)
                 if items is not value:
                     self._unordered.add(read_from)
+                    _check_length(read.stage, value, items)
 
     def grow(self, position: int, tasks: int) -> None:
         """Make room for the values of further tasks of a stage that grows."""
@@ -310,6 +312,14 @@ class ResultStore:
         if read.many:
             return lambda task: Many(tuple(kept[p] for run in edge.producers(task) for p in run))
         return lambda task: kept[next(edge.producers(task))[0]]
+
+
+def _check_length(name: str, value: Sequence[Any], items: Sequence[Any]) -> None:
+    if len(value) != len(items):
+        raise StageSizeError(
+            f"the value of {name!r}, of type {type(value).__name__}, has the length {len(value)} and gives "
+            f"{len(items)} items: have {name!r} return a list of what is to be gone through"
+        )
 
 
 def _no_inputs(task: int) -> tuple[Any, ...]:  # noqa: ARG001 - the form of every reader

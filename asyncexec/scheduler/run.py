@@ -31,7 +31,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import Batch, Note
-from asyncexec.errors import ValueLostError
+from asyncexec.errors import InputError, ValueLostError
 from asyncexec.events.missing import is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import State
@@ -42,10 +42,7 @@ from asyncexec.scheduler.late_stages import LateStages
 from asyncexec.scheduler.retries import Retries
 from asyncexec.scheduler.run_clock import RunClock
 from asyncexec.scheduler.sender import Sender
-from asyncexec.scheduler.stage import (
-    AttemptRecord,
-    TaskRecord,
-)
+from asyncexec.scheduler.stage import AttemptRecord, TaskRecord
 from asyncexec.straggler.slow_workers import LEAST_SECONDS, SlowWorkers
 
 if TYPE_CHECKING:
@@ -128,6 +125,7 @@ class Run:
         self._circuit = self.retries.circuit
         self.sender = Sender(
             self,
+            state.plan.name,
             self.stages,
             policies=state.policies,
             budget=budget,
@@ -154,9 +152,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """True once everything is complete (or stopped) and no attempt is with the backend."""
-        if self._running or self.late.sizing:
-            return False
-        return self.stopping or not self.incomplete
+        return not (self._running or self.late.sizing) and (self.stopping or not self.incomplete)
 
     @property
     def incomplete(self) -> bool:
@@ -231,7 +227,11 @@ class Run:
 
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
         """Return the next batch that can be sent now, if any; the named resources ``held`` are for other runs."""
-        return None if self.stopping else self.sender.next_batch(now, slots, held)
+        try:
+            return None if self.stopping else self.sender.next_batch(now, slots, held)
+        except InputError as error:
+            self.stop(error)
+            return None
 
     def report(self, reports: Iterable[Report], now: float) -> None:
         """Process reports of the backend; those of attempts that are not in flight are ignored."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import AttemptSpec, Batch
+from asyncexec.errors import InputError
 from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
@@ -32,6 +33,8 @@ class Sender:
     ----------
     owner : object
         The run, as the budget names it in a reservation.
+    plan : str
+        Its name, for messages.
     stages : list of StageState
         As they are at any time.
     policies : RunPolicies
@@ -64,6 +67,7 @@ class Sender:
     def __init__(
         self,
         owner: object,
+        plan: str,
         stages: list[StageState],
         *,
         policies: RunPolicies,
@@ -80,6 +84,7 @@ class Sender:
         self.running: dict[int, AttemptRecord] = {}
         self.in_flight = 0
         self._owner = owner
+        self._plan = plan
         self._stages = stages
         self._policies = policies
         self._budget = budget
@@ -223,7 +228,8 @@ class Sender:
         """Return those of ``tasks`` of which no input is missing; the others are complete by that."""
         left: list[int] = []
         for task in tasks:
-            missing = next((i for i in stage.inputs(task) if isinstance(i, MissingValue)), None)
+            (inputs,) = self._gathered(stage, (task,))
+            missing = next((i for i in inputs if isinstance(i, MissingValue)), None)
             if missing is None:
                 left.append(task)
             else:
@@ -274,6 +280,7 @@ class Sender:
         exclusive: bool = False,
         backup: bool = False,
     ) -> Batch:
+        gathered = self._gathered(stage, tasks)
         self.in_flight += 1
         lease = self._lease(stage, len(tasks), exclusive=exclusive)
         if stage.first_at is None:
@@ -282,15 +289,31 @@ class Sender:
             self._event_buffer.stage_started(stage, now)
         for throttle in stage.throttles:
             throttle.sent()
-        inputs, running, ids, records = stage.inputs, self.running, self._ids, stage.task_records
+        running, ids, records = self.running, self._ids, stage.task_records
         jobs: list[AttemptSpec] = []
-        for task in tasks:
+        for task, inputs in zip(tasks, gathered, strict=True):
             attempt_id = next(ids)
             attempt = running[attempt_id] = AttemptRecord(attempt_id, task, lease, now)
             if records and task in records:
                 self._another(stage, attempt, now, backup=backup)
-            jobs.append(new(AttemptSpec, (attempt_id, task, inputs(task), attempt.number)))
+            jobs.append(new(AttemptSpec, (attempt_id, task, inputs, attempt.number)))
         return Batch(stage.program, jobs, workers_of(stage, tasks) if backup else frozenset())
+
+    def _gathered(self, stage: StageState, tasks: Sequence[int]) -> list[tuple[Any, ...]]:
+        """Return the inputs of ``tasks``, before anything is taken for them: a sequence of the user's may raise."""
+        gathered: list[tuple[Any, ...]] = []
+        try:
+            gathered.extend(map(stage.inputs, tasks))  # As far as it comes, which is told.
+        except Exception as error:
+            item = tasks[len(gathered)]
+            raise InputError(
+                f"plan {self._plan!r}, stage {stage.name!r}: item {item} could not be taken from the sequence of its "
+                f"items: {type(error).__name__}: {error}. Its length must be that of what it gives",
+                plan=self._plan,
+                stage=stage.name,
+                item=item,
+            ) from error
+        return gathered
 
     def _lease(self, stage: StageState, tasks: int, *, exclusive: bool) -> BatchLease:
         """Take from the budget what a batch needs."""

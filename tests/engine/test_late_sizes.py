@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import asyncexec as ax
-from asyncexec.errors import StageSizeError, TaskFailedError
+from asyncexec.errors import InputError, StageSizeError, TaskFailedError
 from asyncexec.events.records import (
     AnyEvent,
     AttemptStarted,
@@ -175,6 +175,51 @@ async def test_progress_grows_with_what_is_known() -> None:
 
 def generated(n: int) -> Iterator[int]:
     return (i for i in range(n))
+
+
+class TooShort:
+    """Has a length that is not that of what it gives."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __iter__(self) -> Iterator[int]:
+        return iter([1, 2])
+
+
+class Broken(Sequence[int]):
+    """Cannot give its third item."""
+
+    def __len__(self) -> int:
+        return 4
+
+    def __getitem__(self, position: Any) -> Any:
+        if position == 2:
+            raise KeyError("gone")
+        return position
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+async def test_a_value_that_gives_fewer_items_than_its_length_ends_the_run(executor: str) -> None:
+    async with ax.Engine(executor=executor) as engine:
+        with pytest.raises(StageSizeError, match="'TooShort', of type TooShort, has the length 3"):
+            await engine.execute(ax.Plan.call(TooShort).then_each(double).reduce(sum))
+        assert (await engine.execute(chain(2))).value == 4
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("executor", EXECUTORS)
+async def test_an_item_that_a_sequence_cannot_give_ends_the_run_and_no_other(
+    executor: str, late: bool
+) -> None:
+    plan = ax.Plan.call(Broken).then_each(double) if late else ax.Plan.map(double, Broken())
+    async with ax.Engine(executor=executor) as engine:
+        other = engine.start(chain(20))
+        with pytest.raises(InputError, match="stage 'double': item 2 could not be taken") as info:
+            await engine.execute(plan)
+        assert isinstance(info.value.__cause__, KeyError)
+        assert (await other).value == 4 * sum(range(20))
+        assert (await engine.execute(chain(2))).value == 4
 
 
 @pytest.mark.parametrize("function", [generated, float, lambda n: None])
