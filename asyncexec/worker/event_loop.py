@@ -203,14 +203,10 @@ class LoopThread:
 async def _settled(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
     """Return the result of ``awaitable`` and None, or None and what it has raised.
 
-    ``SystemExit`` from a task would end the loop.
+    ``SystemExit`` from a task would end the loop, and a ``CancelledError`` of its own would come as that of a future.
     """
-    import asyncio
-
     try:
         return await awaitable, None
-    except asyncio.CancelledError:
-        raise
     except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
         return None, error
 

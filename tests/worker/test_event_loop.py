@@ -65,7 +65,9 @@ def test_a_coroutine_runs_in_the_context_of_the_thread_that_waits_for_it():
         assert loop.run(colour()) == "red"
 
 
-@pytest.mark.parametrize("error", [ValueError, SystemExit, KeyboardInterrupt])
+@pytest.mark.parametrize(
+    "error", [ValueError, SystemExit, KeyboardInterrupt, asyncio.CancelledError]
+)
 def test_whatever_a_coroutine_raises_is_raised_where_it_is_waited_for(error):
     async def refuse():
         raise error("no")
