@@ -22,7 +22,8 @@ _CACHED = 4096
 """The number of code objects (and files) in the cache: disassembling one costs more than running most of them."""
 _STDLIB = str(Path(os.__file__).parent)
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
-# Members of a class that do something; of the others, plain data counts, under names of its own.
+# Members of a class that do something count; of the others, those of its own names that are of the user's classes, or
+# of modules whose objects are data. What a library adds to a class may change with use.
 _DOING = (
     types.FunctionType,
     staticmethod,
@@ -31,7 +32,21 @@ _DOING = (
     functools.cached_property,
     functools.partialmethod,
 )
-_DATA = (bool, int, float, complex, str, bytes, tuple, frozenset, type(None))
+_DATA = frozenset(
+    {
+        "builtins",
+        "collections",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "numpy",
+        "pathlib",
+        "re",
+    }
+    | {"types", "uuid"}
+)
 
 
 def parts_of_definition(value: Any) -> tuple[Any, ...]:
@@ -45,7 +60,8 @@ def parts_of_definition(value: Any) -> tuple[Any, ...]:
     if is_installed(value.__module__):
         return "installed", value.__module__, value.__qualname__, _version(value.__module__)
     members = {name: _member(item) for name, item in vars(value).items() if _counts(name, item)}
-    return "class", value.__module__, value.__qualname__, value.__bases__, members
+    made = (type(value), value.__bases__)
+    return "class", value.__module__, value.__qualname__, *made, members
 
 
 def parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
@@ -64,7 +80,14 @@ def _parts_of_function(function: types.FunctionType) -> tuple[Any, ...]:
     if not is_installed(module):
         used = [_global(function, path) for path in _paths(function.__code__)]
         return "function", module, name, function.__code__, *given, used
-    if "<" in name:  # made by another function: its name says neither which nor with what
+    if hasattr(function, "dispatch") and (registry := getattr(function, "registry", None)):
+        return (
+            "single dispatch",
+            name,
+            dict(registry),
+        )  # The others that it closes over change with use.
+    # Made by another function: its name says neither which nor with what, and is that of what it wraps.
+    if "<" in name or not is_installed(function.__module__):
         return "installed", module, name, _version(module), function.__code__, *given
     return "installed", module, name, _version(module)
 
@@ -104,7 +127,7 @@ def _paths(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
 
 
 def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the path and its value; attributes are followed through modules only.
+    """Return the path and its value; attributes are followed through modules, and those that a function was given.
 
     The data of an installed module count by their name, like its code: the environment of a process is among them.
     """
@@ -113,6 +136,8 @@ def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, .
         return path, "(builtin)" if hasattr(builtins, name) else "(undefined)"
     value = function.__globals__[name]
     for attribute in attributes:
+        if isinstance(value, types.FunctionType) and attribute in vars(value):
+            return path, value, vars(value)[attribute]
         if not isinstance(value, types.ModuleType) or not hasattr(value, attribute):
             break
         owner, value = value, getattr(value, attribute)
@@ -125,14 +150,16 @@ def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, .
 
 def _counts(name: str, value: Any) -> bool:
     own = not (name.startswith("__") and name.endswith("__"))
-    return isinstance(value, _DOING) or (own and isinstance(value, _DATA))
+    module = type(value).__module__
+    data = module.partition(".")[0] in _DATA or not is_installed(module)
+    return isinstance(value, _DOING) or (own and data)
 
 
 def _member(value: Any) -> Any:
     if isinstance(value, staticmethod | classmethod):
         return type(value).__name__, value.__func__
     if isinstance(value, property):
-        return "property", value.fget, value.fset
+        return "property", value.fget, value.fset, value.fdel
     if isinstance(value, functools.cached_property):
         return "cached property", value.func
     if isinstance(value, functools.partialmethod):

@@ -77,7 +77,15 @@ class Digest:
     def definition(self, value: Any) -> bytes:
         """Return the hash of a function, class or module at its first visit."""
         self._met[id(value)] = (len(self._met), value)
-        return _hash(b"definition", self.of(parts_of_definition(value)))
+        # A lock among a class's members, or in what a library has made of a function, is none of the user's data.
+        users = isinstance(value, types.FunctionType) and not is_installed(
+            str(value.__globals__.get("__name__", ""))
+        )
+        strict, self._strict = self._strict, self._strict and users
+        try:
+            return _hash(b"definition", self.of(parts_of_definition(value)))
+        finally:
+            self._strict = strict
 
     def independent(self, value: Any) -> bytes:
         """Return the hash of ``value`` that does not depend on what was visited before: for members without order."""
@@ -161,7 +169,7 @@ def _ufunc(digest: Digest, value: np.ufunc) -> bytes:
 
 
 def _enum(digest: Digest, value: enum.Enum) -> bytes:
-    return _hash(b"enum", digest.of((type(value), value.name)))
+    return _hash(b"enum", digest.of((type(value), value.name, value.value)))
 
 
 def _partial(digest: Digest, value: functools.partial[Any]) -> bytes:

@@ -1,5 +1,6 @@
 """Hashes of objects: equal for what is equal, different for what differs."""
 
+import contextlib
 import datetime as dt
 import dis
 import enum
@@ -329,6 +330,49 @@ def test_what_a_function_calls_is_followed_wherever_it_calls_it(source):
     one, same, other = (base(source, helper=h) for h in (HELPER, HELPER, HELPER.replace("1", "2")))
     assert digest(one) == digest(same)
     assert digest(one) != digest(other)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import enum\nclass E(enum.Enum):\n    A = STEP\ndef f(x): return x + E.A.value",
+        "import enum\nclass E(enum.Enum):\n    A = STEP\ndef f(x, e=E.A): return x + e.value",
+        "class M(type):\n    def __call__(c, x): return x + STEP\nclass f(metaclass=M): pass",
+        "class f:\n    table = {'a': [STEP]}\n    def __call__(self, x): return x + self.table['a'][0]",
+        "class A:\n    by = STEP\nclass f:\n    a = A()\n    def __call__(self, x): return x + self.a.by",
+        "class f:\n    class A:\n        by = STEP\n    def __call__(self, x): return x + self.A.by",
+        "class f:\n    @functools.lru_cache\n    def g(self, x): return x + STEP",
+        "class f:\n    @functools.singledispatchmethod\n    def g(self, x): return x + STEP",
+        "def f(x): return x + f.by\nf.by = STEP",
+        "def g(x): return x + g.by\ng.by = STEP\ndef f(x): return g(x)",
+        "@functools.singledispatch\ndef f(x): return 0\n@f.register\ndef _(x: int): return x + STEP",
+        "@contextlib.contextmanager\ndef f(x): yield x + STEP",
+        "@contextlib.contextmanager\ndef g(x): yield x + STEP\ndef f(x):\n    with g(x) as y: return y",
+    ],
+)
+def test_what_a_function_uses_counts_in_whatever_it_is_wrapped(source):
+    def made(step):
+        text = source.replace("STEP", str(step))
+        return function_of(text, functools=functools, contextlib=contextlib)
+
+    digest_of = Digest(strict=True).of
+    assert digest_of(made(1)) == Digest(strict=True).of(made(1))
+    assert digest_of(made(1)) != Digest(strict=True).of(made(2))
+
+
+def test_use_does_not_change_what_dispatches():
+    function = function_of(
+        "@functools.singledispatch\ndef f(x): return 0\n@f.register\ndef _(x: int): return x",
+        functools=functools,
+    )
+    before = digest(function)
+    assert function(2) == 2
+    assert digest(function) == before
+
+
+def test_a_lock_of_a_class_counts_by_its_type():
+    users = function_of("class f:\n    lock = threading.Lock()\n    by = 1", threading=threading)
+    assert Digest(strict=True).of(users) == digest(users)
 
 
 def test_closures_count_by_what_they_hold():
