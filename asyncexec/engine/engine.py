@@ -358,6 +358,7 @@ class Engine:
         self._budget.provide(capabilities.resources)
         self._budget.check(planned)
         check_workers(planned, capabilities)
+        observers = as_observers(options.get("observers"))
         claim_items(planned.stages, planned.name, resume=policies.resume)
         execution = Execution(
             planned,
@@ -369,7 +370,7 @@ class Engine:
             scope_entries=self.scope_entries,
             memory=self._memory,
             outlet=outlet,
-            fanout=Fanout((*self._observers, *as_observers(options.get("observers", ())))),
+            fanout=Fanout((*self._observers, *observers)),
         )
         self._executions.add(execution)
         self._tasks.start_soon(self._run, execution, self._driver)

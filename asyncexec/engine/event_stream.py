@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from asyncexec.events.fanout import as_observers
 from asyncexec.events.records import AnyEvent, PlanCancelled, PlanFailed, PlanSucceeded
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ async def stream_events(
 ) -> AsyncIterator[AnyEvent]:
     """Start an execution, yield its events, and then raise its exception; closing the iterator stops it."""
     send, receive = anyio.create_memory_object_stream[Sequence[AnyEvent]](math.inf)
-    options["observers"] = (*options.get("observers", ()), EventStreamer(send))
+    options["observers"] = (*as_observers(options.get("observers")), EventStreamer(send))
     with send, receive:
         execution = start(**options)
         try:

@@ -102,7 +102,7 @@ class RunOptions(SharedOptions, total=False):
     timeout: Timeout | float | None
     straggler: Rule | str | bool | None
     barriers: bool | None
-    observers: Iterable[AnyObserver]
+    observers: Iterable[AnyObserver] | None
     resume: bool | None
     priority: int | None
     value_threshold: int | str | None

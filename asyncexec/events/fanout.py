@@ -62,17 +62,21 @@ def as_observer(value: Observer | Callable[[AnyEvent], object]) -> Observer:
     )
 
 
-def as_observers(values: Iterable[Observer | Callable[[AnyEvent], object]]) -> tuple[Observer, ...]:
-    """Return ``values`` as observers.
+def as_observers(
+    values: Iterable[Observer | Callable[[AnyEvent], object]] | None,
+) -> tuple[Observer, ...]:
+    """Return ``values`` as observers; None stands for no observers.
 
     Raises
     ------
     OptionError
         If one is none, or a single one is given instead of a list.
     """
+    if values is None:
+        return ()
     if not isinstance(values, Iterable):
         raise OptionError(f"observers are a list, not {values!r}: write observers=[...]")
-    return tuple(as_observer(value) for value in values)
+    return tuple(map(as_observer, values))
 
 
 class Fanout:

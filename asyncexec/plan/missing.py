@@ -27,10 +27,9 @@ def check_missing(where: str, stage: Stage, may_be_missing: set[str]) -> None:
     """
     if stage.on_failure not in _CHOICES:
         raise OptionError(f"{where}: on_failure must be 'fail' or 'keep', not {stage.on_failure!r}")
-    if not isinstance(stage.takes_missing, bool):
-        raise OptionError(
-            f"{where}: takes_missing must be True or False, not {stage.takes_missing!r}"
-        )
+    for name in ("takes_missing", "idempotent"):
+        if not isinstance(given := getattr(stage, name), bool):
+            raise OptionError(f"{where}: {name} must be True or False, not {given!r}")
     reads = [r.stage for r in stage.reads if r.stage in may_be_missing and not r.many]
     if stage.holds_values:
         if stage.on_failure == "keep" or (reads and not stage.takes_missing):

@@ -292,6 +292,17 @@ async def test_an_observer_that_fails_is_dropped_and_logged(
     assert len(caplog.records) == 1
 
 
+@pytest.mark.parametrize("observers", [print, 3])
+async def test_observers_that_are_no_list_are_refused_and_none_are_none(observers: Any) -> None:
+    async with ax.Engine("serial") as engine:
+        plan = ax.Plan.map(double, iter([1]))
+        with pytest.raises(OptionError, match="observers are a list, not"):
+            await engine.execute(plan, observers=observers)
+        assert (await engine.execute(plan, observers=None)).value == [2]
+    with pytest.raises(OptionError, match="observers are a list"):
+        ax.Engine("serial", observers=observers)
+
+
 async def test_a_failure_that_nobody_awaits_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     async with ax.Engine("threads") as engine:
         execution = engine.start(ax.Plan.map(fail_at_three, [3]))

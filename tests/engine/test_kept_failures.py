@@ -269,6 +269,7 @@ async def test_every_task_has_a_value_or_a_failure_whatever_happens(
         ({"on_failure": "kep"}, "on_failure must be 'fail' or 'keep', not 'kep'"),
         ({"on_failure": True}, "on_failure must be"),
         ({"takes_missing": "yes"}, "takes_missing must be True or False"),
+        ({"idempotent": "yes"}, "idempotent must be True or False"),
         ({"onfailure": "keep"}, "did you mean 'on_failure'"),
     ],
 )
