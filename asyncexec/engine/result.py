@@ -96,7 +96,8 @@ class Result:
         """The number of events of each kind, as counted from the figures of the stages."""
         not_run = self.failed_tasks + self.skipped_tasks + sum(s.resumed for s in self.stages)
         return {
-            "AttemptStarted": self.attempts,
+            "AttemptStarted": self.attempts - sum(stage.unstarted for stage in self.stages),
+            "AttemptEnded": self.attempts,
             "TaskSucceeded": self.tasks - not_run,
             "TaskFailed": self.failed_tasks,
             "TaskSkipped": self.skipped_tasks,

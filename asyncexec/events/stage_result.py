@@ -66,6 +66,8 @@ class StageResult:
         Attempts that have ended, one way or another.
     failed, lost, timed_out, cancelled, abandoned : int
         Attempts that ended so.
+    unstarted : int
+        Attempts that ended before they started on a worker: lost with it, or cancelled while they waited.
     retries, backups : int
         Attempts that followed a failed one, and attempts that were started while a slow one was still running.
     read_bytes, written_bytes : int
@@ -99,6 +101,7 @@ class StageResult:
     timed_out: int = 0
     cancelled: int = 0
     abandoned: int = 0
+    unstarted: int = 0
     retries: int = 0
     backups: int = 0
     read_bytes: int = 0
@@ -154,6 +157,7 @@ class StageResult:
             if cached:
                 self.cached += 1
             return
+        self.unstarted += not outcome.started
         if status is Status.SKIPPED:
             return
         if status is Status.FAILED:

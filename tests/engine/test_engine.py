@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from typing import Any, Self
 
 import pytest
 
 import asyncexec as ax
-from asyncexec.backends.contract import Batch, Capabilities
+from asyncexec.backends.contract import Batch, Capabilities, Report
 from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.errors import (
     BackendError,
@@ -26,11 +27,12 @@ from asyncexec.errors import (
     UsageError,
     WorkDirError,
 )
-from asyncexec.events.outcome import Outcome
+from asyncexec.events.outcome import Outcome, Status
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.relations import identity
 from asyncexec.plan.stage import Read, Stage
 from asyncexec.policies.retry import Retry
+from tests.instant_backend import InstantBackend
 
 QUICK = Retry(base_seconds=0.001)
 
@@ -301,6 +303,26 @@ async def test_observers_that_are_no_list_are_refused_and_none_are_none(observer
         assert (await engine.execute(plan, observers=None)).value == [2]
     with pytest.raises(OptionError, match="observers are a list"):
         ax.Engine("serial", observers=observers)
+
+
+class LosesTheFirst(InstantBackend):
+    """Loses the first batch that it gets, before it has started."""
+
+    async def map(self, batches: AsyncIterable[Batch]) -> AsyncIterator[Sequence[Report]]:
+        iterator = aiter(batches)
+        lost = await anext(iterator)
+        yield [Outcome(job.attempt, Status.LOST) for job in lost.jobs]
+        async for reports in super().map(iterator):
+            yield reports
+
+
+async def test_the_result_counts_the_events_of_attempts_that_never_started() -> None:
+    kinds: Counter[str] = Counter()
+    plan = ax.Plan.map(double, range(10))
+    async with ax.Engine(LosesTheFirst(computes=True)) as engine:
+        result = await engine.execute(plan, observers=[lambda e: kinds.update([type(e).__name__])])
+    assert result.stages[0].unstarted == result.attempts - 10 > 0
+    assert {kind: kinds[kind] for kind in result.events} == result.events
 
 
 async def test_a_failure_that_nobody_awaits_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -21,6 +21,7 @@ def test_every_attempt_that_has_ended_is_added_up():
         cancelled=1,
         timed_out=1,
         lost=1,
+        unstarted=2,
         read_bytes=20,
         written_bytes=7,
         peak_bytes=300,
