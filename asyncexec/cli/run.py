@@ -107,7 +107,11 @@ def run_target(
     recorded = History(history) if history is not None else None
     source = {"target": target, "inputs": as_plain(given), "command": _command()}
     runs = _runs(configured, recorded, source)
-    observers = [runs, *([] if recorded is None else [recorded]), *([] if quiet else [Progress()])]
+    observers = [
+        runs,
+        *([] if recorded is None else [recorded]),
+        *([] if quiet else [Progress(errors=False)]),
+    ]
     options = {"resume": resume or None} | ({"work_dir": work_dir} if work_dir else {})
     try:
         with logging_as(configured.configuration.settings.logging):

@@ -21,10 +21,16 @@ class Lines:
     """Writes a line for each run every so many seconds, and one at its end."""
 
     def __init__(
-        self, console: Console, *, every_seconds: float, clock: Callable[[], float] = time.monotonic
+        self,
+        console: Console,
+        *,
+        every_seconds: float,
+        errors: bool = True,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._console = console
         self._every_seconds = every_seconds
+        self._errors = errors
         self._clock = clock
         # By execution: the time of its last line, and the tasks that were complete then.
         self._last: dict[str, tuple[float, int]] = {}
@@ -44,9 +50,8 @@ class Lines:
             f"{run.execution}: {run.status} after {formatting.seconds(run.wall_seconds)}",
             tasks,
         ]
-        parts += filter(
-            None, [formatting.incidents(run.stages.values()), formatting.first_line(run.error)]
-        )
+        error = formatting.first_line(run.error) if self._errors else ""
+        parts += filter(None, [formatting.incidents(run.stages.values()), error])
         self._write(", ".join(parts))
 
     def close(self) -> None:

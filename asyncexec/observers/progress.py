@@ -58,6 +58,8 @@ class Progress:
         The console to draw on; by default standard error.
     line_seconds : float
         The seconds between two lines, without a terminal.
+    errors : bool
+        Whether the last line of a run that failed has its error, without a terminal.
 
     Raises
     ------
@@ -69,12 +71,16 @@ class Progress:
 
     wants_plan_details = False
 
-    def __init__(self, *, console: Console | None = None, line_seconds: float = 10.0) -> None:
+    def __init__(
+        self, *, console: Console | None = None, line_seconds: float = 10.0, errors: bool = True
+    ) -> None:
         if not line_seconds > 0:
             raise OptionError(f"progress: line_seconds must be above 0, not {line_seconds!r}")
         screen = _standard_error() if console is None else console
         self._display: Display = (
-            Bars(screen) if _can_redraw(screen) else Lines(screen, every_seconds=line_seconds)
+            Bars(screen)
+            if _can_redraw(screen)
+            else Lines(screen, every_seconds=line_seconds, errors=errors)
         )
         self._tallies = Tallies()
         self._running: dict[str, Tally] = {}

@@ -185,7 +185,9 @@ def test_what_cannot_be_is_told_in_a_sentence(folder, arguments, code, said, cap
 
 def test_a_failure_says_how_to_keep_what_is_complete(folder, capsys):
     assert main(["run", f"{folder}:refused"]) == 1
-    assert "--resume --work-dir DIR" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "--resume --work-dir DIR" in err
+    assert err.count("no 1") == 1
 
 
 def test_ctrl_c_stops_the_work_and_says_how_to_go_on(folder, tmp_path, interruptible):
