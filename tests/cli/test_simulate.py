@@ -228,17 +228,19 @@ def test_a_run_that_fails_on_the_model_says_that_it_is_the_model(capsys):
     assert "on these workers the run fails (off, pipelined, seed 0)" in sentence
 
 
-def test_a_plan_by_its_path_is_imported_if_that_is_allowed(capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("target", ["shop:plan", "shop.py:plan", "shop.py"])
+def test_a_plan_by_its_path_is_imported_if_that_is_allowed(target, capsys, tmp_path, monkeypatch):
     (tmp_path / "shop.py").write_text(
         "import asyncexec as ax\nplan = ax.Plan.map(abs, range(40), name='shop').then(abs)\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    assert main(["simulate", "shop:plan"]) == 2
+    monkeypatch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    assert main(["simulate", target]) == 2
     assert "shop" not in sys.modules
     capsys.readouterr()
     try:
-        out = simulate(capsys, "shop:plan", "--allow-import", "--workers", "10")
+        out = simulate(capsys, target, "--allow-import", "--workers", "10")
     finally:
         sys.modules.pop("shop", None)
     assert "shop: 80 tasks in 2 stages on 10 workers" in out
