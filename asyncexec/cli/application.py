@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import version
@@ -13,7 +14,7 @@ from asyncexec.cli.clean import clean_work_dir
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.config import check, show
 from asyncexec.cli.executors import executors
-from asyncexec.cli.exit_codes import EXIT_INTERRUPTED
+from asyncexec.cli.exit_codes import EXIT_INTERRUPTED, EXIT_TERMINATED
 from asyncexec.cli.invocation import Invocation
 from asyncexec.cli.lambda_package import package
 from asyncexec.cli.plan import show_plan
@@ -31,10 +32,20 @@ def run_command(arguments: Sequence[str] | None = None) -> int:
     try:
         code = application()(arguments, standalone_mode=False, obj=invocation)
     except typer.TyperException as error:
+        if invocation.as_json:
+            print(json.dumps({"error": {"type": "UsageError", "message": error.format_message()}}))
         return complain(error.format_message(), code=error.exit_code)
+    except BrokenPipeError:
+        raise  # Whoever read the output has read enough.
     except Exception as error:  # noqa: BLE001 - who types a command gets a sentence, not a stack
-        return complain_of(error, traceback=invocation.traceback)
+        return complain_of(error, traceback=invocation.traceback, as_json=invocation.as_json)
     if code == EXIT_INTERRUPTED:
+        if invocation.as_json:
+            said = "terminated" if invocation.terminated else "interrupted"
+            print(json.dumps({"error": {"type": "KeyboardInterrupt", "message": said}}))
+        if invocation.terminated:
+            stopped = "terminated; everything that was running has stopped"
+            return complain(stopped, code=EXIT_TERMINATED)
         raise KeyboardInterrupt  # Which Typer turns into this code.
     return code if isinstance(code, int) else 0
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.config.durations import parse_duration
 from asyncexec.errors import OptionError
 from asyncexec.observers.formatting import seconds
@@ -22,7 +23,6 @@ from asyncexec.storage import clean, clear_cache
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from asyncexec.cli.invocation import Invocation
     from asyncexec.storage.workspace.cleaning import Leftover
 
 
@@ -40,7 +40,9 @@ def clean_work_dir(
         bool, typer.Option("--dry-run", help="List what is there, and remove nothing.")
     ] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Remove all cached results, too.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON.", callback=note_json)
+    ] = False,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show Python's traceback with an error.")
     ] = False,

@@ -7,3 +7,4 @@ EXIT_USAGE = 2
 """A request cannot be met: an unknown option, a file that cannot be read, settings that are wrong."""
 
 EXIT_INTERRUPTED = 130  # As shells number an end by SIGINT.
+EXIT_TERMINATED = 143  # And by SIGTERM.

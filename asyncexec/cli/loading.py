@@ -7,7 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,6 +51,14 @@ def load_plan(
     PlanError
         If it is no workflow or plan that could run.
     """
+    # What users' modules print is no part of what a command prints.
+    with redirect_stdout(sys.stderr):
+        return _planned(target, inputs, configs, context or {})
+
+
+def _planned(
+    target: str, inputs: Mapping[str, Any], configs: Iterable[Path], context: Mapping[str, Any]
+) -> Plan:
     path, _, name = target.partition(":")
     if Path(path).suffix in YAML:
         if name:
@@ -63,7 +71,7 @@ def load_plan(
     plannable = _with_inputs(found, inputs, target)
     with _of_users(f"{target} cannot be made a plan"):
         plan = plannable.to_plan()
-    return plan.with_context(**context or {})
+    return plan.with_context(**context)
 
 
 def _file_workflow(path: Path, configs: Iterable[Path]) -> Workflow:
@@ -102,19 +110,32 @@ def _module(path: str) -> ModuleType:
     if file.suffix == ".py":
         if not file.is_file():
             raise OptionError(f"there is no file {path}")
-        if not file.stem.isidentifier():
+        if "." in file.stem:
             raise OptionError(
-                f"{path} cannot be imported, as {file.stem!r} is no name of a module: rename it"
+                f"{path} cannot be imported, as {file.stem!r} has a dot in it: rename it"
             )
         _make_importable(file.resolve().parent)
-        path = file.stem
-    elif not all(part.isidentifier() for part in path.split(".")):
+        return _module_of(file)
+    if not all(part.isidentifier() for part in path.split(".")):
         raise OptionError(
             f"{path!r} is neither a YAML file nor a Python file nor a module: write flow.yaml, flow.py:object or "
             f"package.module:object"
         )
     with _of_users(f"{path} cannot be imported"):
         return importlib.import_module(path)
+
+
+def _module_of(file: Path) -> ModuleType:
+    """Import a file by its name, by which workers import it as well."""
+    with _of_users(f"{file} cannot be imported"):
+        module = importlib.import_module(file.stem)
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != file.resolve():
+        raise OptionError(
+            f"{file} cannot be imported, as there is another module {file.stem!r} already "
+            f"({found or 'built into Python'}): rename the file"
+        )
+    return module
 
 
 def _only_one(module: ModuleType, path: str) -> object:
@@ -199,7 +220,7 @@ def _of_users(what: str) -> Generator[None]:
         yield
     except AsyncexecError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise OptionError(
             f"{what}: {type(error).__name__}: {error} (--traceback shows where it comes from)"
         ) from error

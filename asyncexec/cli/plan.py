@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_plan
 from asyncexec.cli.run import Input, Target, With
 from asyncexec.config.assignments import parse_json_pairs
 from asyncexec.plan.memory import format_bytes
 
 if TYPE_CHECKING:
-    from asyncexec.cli.invocation import Invocation
     from asyncexec.plan.plan import Plan
 
 
@@ -28,7 +28,9 @@ def show_plan(
         Path | None,
         typer.Option("--picture", "-p", metavar="FILE", help="Draw it, as .svg, .png or .dot."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON.", callback=note_json)
+    ] = False,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Show Python's traceback with an error.")
     ] = False,

@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,9 +15,11 @@ import typer
 from rich.console import Console
 
 from asyncexec.cli.figures import short_table
+from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_plan
 from asyncexec.cli.log_output import logging_as
 from asyncexec.cli.settings import EXECUTOR, ConfigFile, EnvFile, Override, configured_by
+from asyncexec.cli.stopping import TerminatedError, until_terminated
 from asyncexec.config.assignments import parse_json_pairs
 from asyncexec.engine import Engine
 from asyncexec.errors import OptionError
@@ -26,7 +29,6 @@ from asyncexec.runs.rows import as_plain, described
 from asyncexec.runs.store import RunStore
 
 if TYPE_CHECKING:
-    from asyncexec.cli.invocation import Invocation
     from asyncexec.engine import Result
     from asyncexec.engine.configured import Configured
     from asyncexec.plan.plan import Plan
@@ -80,7 +82,8 @@ def run_target(
         typer.Option("--history", metavar="DIR", help="Write every attempt to a folder."),
     ] = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print value, stages and figures as JSON.")
+        bool,
+        typer.Option("--json", help="Print value, stages and figures as JSON.", callback=note_json),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the value alone.")] = False,
     traceback: Annotated[
@@ -114,9 +117,11 @@ def run_target(
     ]
     options = {"resume": resume or None} | ({"work_dir": work_dir} if work_dir else {})
     try:
-        with logging_as(configured.configuration.settings.logging):
+        # Tasks that share this process print, too.
+        with logging_as(configured.configuration.settings.logging), redirect_stdout(sys.stderr):
             result = anyio.run(_execute, configured, plan, observers, options)
     except (KeyboardInterrupt, Exception) as error:
+        invocation.terminated = isinstance(error, TerminatedError)
         _tell_how_to_go_on(error, resumes=resume, has_work_dir=has_work_dir)
         raise
     _tell(result, as_json=as_json, quiet=quiet)
@@ -126,8 +131,12 @@ async def _execute(
     configured: Configured, plan: Plan, observers: Sequence[Any], options: dict[str, Any]
 ) -> Result:
     runs, *others = observers
-    async with runs, Engine(**configured.arguments, observers=[*others, runs]) as engine:
-        return await engine.execute(plan, **options)
+
+    async def work() -> Result:
+        async with runs, Engine(**configured.arguments, observers=[*others, runs]) as engine:
+            return await engine.execute(plan, **options)
+
+    return await until_terminated(work())
 
 
 def _runs(configured: Configured, history: History | None, source: dict[str, Any]) -> RunStore:
@@ -145,10 +154,14 @@ def _tell(result: Result, *, as_json: bool, quiet: bool) -> None:
         Console(stderr=True, highlight=False).print(short_table(result))
     if as_json:
         typer.echo(json.dumps(result_json(result), indent=2))
-    elif isinstance(result.value, str):
-        typer.echo(result.value)
     elif result.value is not None:
-        typer.echo(_text(result.value))
+        _print(result.value if isinstance(result.value, str) else _text(result.value))
+
+
+def _print(text: str) -> None:
+    """Print a text; characters that standard output cannot have are escaped."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # It may be closed.
+    typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 def result_json(result: Result) -> dict[str, Any]:
@@ -172,8 +185,8 @@ def result_json(result: Result) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
     try:
-        return json.dumps(value, indent=2, ensure_ascii=False)
-    except (TypeError, ValueError):
+        return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
         return described(value)
 
 

@@ -17,6 +17,7 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
+from asyncexec.cli.invocation import note_json
 from asyncexec.errors import OptionError
 from asyncexec.observers.formatting import first_line, seconds
 from asyncexec.runs.location import default_database
@@ -34,7 +35,9 @@ Database = Annotated[
         show_envvar=True,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print JSON on standard output.", callback=note_json)
+]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Its name, its id, or the beginning of its id.")
 ]

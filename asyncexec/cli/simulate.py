@@ -8,11 +8,12 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
+from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_plan
 from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.report import print_result
@@ -20,9 +21,6 @@ from asyncexec.config.assignments import assign_setting
 from asyncexec.config.tables import Tables, read_tables
 from asyncexec.errors import OptionError
 from asyncexec.simulation.scenario import Scenario
-
-if TYPE_CHECKING:
-    from asyncexec.cli.invocation import Invocation
 
 # The keys of a file that options stand for.
 _KEYS = {
@@ -59,11 +57,11 @@ _SET_HELP = (
 )
 
 
-def _option(panel: str, names: str, text: str) -> Any:
+def _option(panel: str, names: str, text: str, **more: Any) -> Any:
     """Return an option of a panel; ``names`` are its flags and the name of its value, separated by blanks."""
     *flags, last = names.split()
     if last.startswith("-"):
-        return typer.Option(*flags, last, help=text, rich_help_panel=panel)
+        return typer.Option(*flags, last, help=text, rich_help_panel=panel, **more)
     return typer.Option(*flags, metavar=last, help=text, rich_help_panel=panel, show_default=False)
 
 
@@ -93,7 +91,7 @@ def simulate(
     settings: Annotated[list[str] | None, _case("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
     seeds: Annotated[_Number, _output("--seeds N", "Number of seeds (3); all is simulated with each.")] = None,
     seed: Annotated[_Number, _output("--seed N", "The first seed (0); the same seed gives the same result.")] = None,
-    as_json: Annotated[bool, _output("--json", "Print everything as JSON instead.")] = False,
+    as_json: Annotated[bool, _output("--json", "Print everything as JSON instead.", callback=note_json)] = False,
     quiet: Annotated[bool, _output("--quiet -q", "Show no progress.")] = False,
     traceback: Annotated[bool, _output("--traceback", "Show Python's traceback with an error.")] = False,
 ) -> None:  # fmt: skip

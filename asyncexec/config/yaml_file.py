@@ -6,6 +6,7 @@ is an error here: a key that comes twice, and a file of several documents.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,8 @@ class YamlFile:
     """The line of each key of a mapping and of each item of a list, from 1."""
     texts: Mapping[KeyPath, str] = field(repr=False)
     """Each scalar as it is written: ``"007"`` where the value is the number 7."""
+    quoted: frozenset[KeyPath] = field(default=frozenset(), repr=False)
+    """The scalars that are texts whatever they look like, as they stand in quotes."""
 
     def where(self, *path: str | int) -> str:
         """Return ``file:line`` of a value, or of the nearest thing around it that has a line."""
@@ -74,6 +77,11 @@ def parse_yaml(text: str, *, name: str) -> YamlFile:
     OptionError
         If it is not one document of YAML; the message says the line.
     """
+    given = _json(text, name) if name.endswith(".json") else None
+    if given is not None:
+        text = text.replace(
+            "\t", " "
+        )  # Outside of its texts, which have none, and where YAML has none.
     try:
         loader = yaml.SafeLoader(text)
         try:
@@ -86,7 +94,42 @@ def parse_yaml(text: str, *, name: str) -> YamlFile:
         raise OptionError(_sentence(error, name)) from error
     except RecursionError as error:
         raise OptionError(f"{name} is nested too deeply") from error
-    return YamlFile(name=name, value=value, lines=reading.lines, texts=reading.texts)
+    return YamlFile(
+        name=name,
+        value=value if given is None else given,
+        lines=reading.lines,
+        texts=reading.texts,
+        quoted=frozenset(reading.quoted),
+    )
+
+
+def plain_value(text: str) -> Any:
+    """Return the number or truth value that a text is where it stands in a file without quotes; else the text.
+
+    >>> from asyncexec.config.yaml_file import plain_value
+    >>> plain_value("3"), plain_value("yes"), plain_value("a: [b]")
+    (3, True, 'a: [b]')
+    """
+    loader = yaml.SafeLoader("")
+    try:
+        tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+        kind = tag.rpartition(":")[2]
+        node = yaml.ScalarNode(tag, text)
+        return loader.construct_object(node) if kind in {"int", "float", "bool"} else text
+    finally:
+        loader.dispose()
+
+
+def _json(text: str, name: str) -> Any:
+    """Return the value of a JSON document, whose numbers and characters are not always those of YAML."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise OptionError(
+            f"{name}:{error.lineno}: this is no JSON that can be read: {error.msg}"
+        ) from error
+    except RecursionError as error:
+        raise OptionError(f"{name} is nested too deeply") from error
 
 
 class _Reading:
@@ -95,6 +138,7 @@ class _Reading:
     def __init__(self, loader: yaml.SafeLoader, name: str) -> None:
         self.lines: dict[KeyPath, int] = {}
         self.texts: dict[KeyPath, str] = {}
+        self.quoted: set[KeyPath] = set()
         self._loader = loader
         self._name = name
         self._around: set[int] = set()
@@ -114,6 +158,8 @@ class _Reading:
             if isinstance(node, yaml.SequenceNode):
                 return self._sequence(node, path)
             self.texts[path] = cast("str", node.value)
+            if node.style in {"'", '"', "|", ">"}:
+                self.quoted.add(path)
             return self._made(node)
         finally:
             self._around.discard(id(node))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -13,13 +12,13 @@ from asyncexec.artifacts.settings import ArtifactStorage
 from asyncexec.backends.registry import make_backend
 from asyncexec.backends.targets import ChosenExecutor, choose_executor
 from asyncexec.cluster_memory.settings import MemorySettings
-from asyncexec.config.fields import refuse_unknown
 from asyncexec.engine.executor_options import RUN_OPTIONS, EveryExecutorOptions
 from asyncexec.engine.run_options import SharedOptions
-from asyncexec.errors import ConfigurationError, MissingExtraError, OptionError, SettingsError
+from asyncexec.errors import ConfigurationError, MissingExtraError, SettingsError
 from asyncexec.plan.limit import Limit
-from asyncexec.policies.retry import Retry, as_retry
-from asyncexec.policies.timeout import Timeout, as_timeout
+from asyncexec.policies.from_fields import from_fields
+from asyncexec.policies.retry import as_retry
+from asyncexec.policies.timeout import as_timeout
 from asyncexec.scheduler.run_policies import RunPolicies
 
 if TYPE_CHECKING:
@@ -227,21 +226,9 @@ def _argument(name: str, value: Any) -> Any:
     if name == "cluster_memory":
         return MemorySettings.of(value)
     if name == "limits":
-        return {label: _fields_of(Limit, fields) for label, fields in (value or {}).items()}
-    policy = _POLICIES.get(name)
-    if policy is None or value is None:
-        return value
-    return _fields_of(policy, value) if isinstance(value, Mapping) else _AS_POLICY[name](value)
+        return {label: from_fields(Limit, fields) for label, fields in (value or {}).items()}
+    made = _AS_POLICY.get(name)
+    return value if made is None or value is None else made(value)
 
 
-def _fields_of(kind: type, given: Mapping[str, Any]) -> Any:
-    """Return an object of its fields; lists are tuples."""
-    refuse_unknown(given, inspect.signature(kind).parameters, kind.__name__)
-    try:
-        return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
-    except TypeError as error:
-        raise OptionError(str(error)) from error
-
-
-_POLICIES: Mapping[str, type] = {"retry": Retry, "timeout": Timeout}
 _AS_POLICY: Mapping[str, Callable[[Any], Any]] = {"retry": as_retry, "timeout": as_timeout}

@@ -94,7 +94,8 @@ def resources_of(
     OptionError
         If a resource is no amount, or the memory is given twice; the message begins with ``where``.
     """
-    given = options.get("resources") or {}
+    given = options.get("resources")
+    given = {} if given is None else given
     if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
         raise OptionError(f"{where}resources are a mapping of names to amounts, not {given!r}")
     resources = dict(given)

@@ -102,6 +102,7 @@ def check(plan: Stages) -> None:
         _check_overrides(where, stage)
         check_missing(where, stage, may_be_missing)
         _check_priority(where, stage)
+        _check_idempotent(where, stage)
         check_concurrency(where, stage)
     _check_returns(plan, stages)
 
@@ -338,6 +339,12 @@ def _check_priority(where: str, stage: Stage) -> None:
         raise OptionError(
             f"{where} has priority={priority!r}: give a number, higher for what goes first"
         )
+
+
+def _check_idempotent(where: str, stage: Stage) -> None:
+    idempotent: Any = stage.idempotent
+    if not isinstance(idempotent, bool):
+        raise OptionError(f"{where} has idempotent={idempotent!r}: give True or False")
 
 
 def _check_returns(plan: Stages, stages: Mapping[str, Stage]) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.policies.classification import FailureKind, classify
+from asyncexec.policies.from_fields import from_fields
 
 if TYPE_CHECKING:
     import random
@@ -124,8 +126,10 @@ class Retry:
         return rng.uniform(0.0, min(self.cap_seconds, self.base_seconds * 2.0**exponent))
 
 
-def as_retry(value: Retry | int | bool | None) -> Retry:  # noqa: FBT001 - True and False are what users write
+def as_retry(value: Retry | Mapping[str, Any] | int | bool | None) -> Retry:  # noqa: FBT001 - True and False are what users write
     """Return the policy that ``value`` stands for: None or True the default, False no retries, an int attempts in all.
+
+    A mapping has fields of :class:`Retry`.
 
     >>> from asyncexec.policies import as_retry
     >>> as_retry(3).attempts, as_retry(False).attempts, as_retry(None) == ax.Retry()
@@ -144,6 +148,8 @@ def as_retry(value: Retry | int | bool | None) -> Retry:  # noqa: FBT001 - True 
         return Retry.off()
     if isinstance(value, int):
         return Retry(attempts=value)
+    if isinstance(value, Mapping):
+        return from_fields(Retry, value)
     raise OptionError(
         f"retry must be a Retry, a number of attempts, True, False or None, not {value!r}"
     )

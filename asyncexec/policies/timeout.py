@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from asyncexec.errors import OptionError
+from asyncexec.policies.from_fields import from_fields
 
 HANG_FLOOR_SECONDS = 60.0
 HANG_FACTOR = 10.0
@@ -74,8 +76,10 @@ def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
     return max(HANG_FLOOR_SECONDS, HANG_FACTOR * quantile_99_seconds) * 2.0**stopped
 
 
-def as_timeout(value: Timeout | float | None) -> Timeout:
+def as_timeout(value: Timeout | Mapping[str, Any] | float | None) -> Timeout:
     """Return the policy that ``value`` stands for: None no limits, a number the seconds each task may take.
+
+    A mapping has fields of :class:`Timeout`.
 
     >>> from asyncexec.policies import as_timeout
     >>> as_timeout(30)
@@ -92,6 +96,8 @@ def as_timeout(value: Timeout | float | None) -> Timeout:
         return value
     if value is None:
         return Timeout()
+    if isinstance(value, Mapping):
+        return from_fields(Timeout, value)
     if not _is_duration(value):
         raise OptionError(
             f"timeout must be a Timeout, a number of seconds above 0, or None, not {value!r}"

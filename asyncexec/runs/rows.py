@@ -77,16 +77,23 @@ def result_columns(value: Any) -> dict[str, Any]:
 
 def as_plain(value: Any) -> Any:
     """Return ``value`` in types that JSON has: arrays and sets as lists, what has no such form as text."""
+    try:
+        return _plain(value)
+    except RecursionError:  # It holds itself, or goes deeper than JSON can.
+        return described(value)
+
+
+def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): as_plain(each) for key, each in value.items()}
+        return {str(key): _plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [as_plain(each) for each in value]
+        return [_plain(each) for each in value]
     to_list = getattr(value, "tolist", None)  # Of NumPy's arrays and numbers.
-    return as_plain(to_list()) if callable(to_list) else described(value)
+    return _plain(to_list()) if callable(to_list) else described(value)
 
 
 def record_of(row: Mapping[str, Any], stages: Iterable[Mapping[str, Any]], now: float) -> RunRecord:

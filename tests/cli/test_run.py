@@ -183,6 +183,45 @@ def test_what_cannot_be_is_told_in_a_sentence(folder, arguments, code, said, cap
     assert said in capsys.readouterr().err
 
 
+def test_with_json_an_error_is_a_document_too(folder, capsys):
+    assert main(["run", f"{folder}:refused", "--json"]) == 1
+    error = json.loads(capsys.readouterr().out)["error"]
+    assert (error["type"], error["stage"], error["index"]) == ("TaskFailedError", "refused", [0])
+    assert "no 1" in error["message"]
+    assert main(["runs", "show", "none", "--json"]) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["type"] == "RunNotFoundError"
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        ("float('nan')", "nan\n"),
+        ("'\\ud83d'", "\\ud83d\n"),
+        ("(a := []).append(a) or a", "[[...]]\n"),
+    ],
+)
+def test_any_value_can_be_printed(tmp_path, value, said, capsys):
+    Path("my value.py").write_text(
+        f"import asyncexec as ax\nprint('imported')\n"
+        f"def value(): print('run'); return {value}\nplan = ax.Plan.call(value)\n"
+    )
+    assert main(["run", "my value.py", "-q"]) == 0
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err) == (said, "imported\nrun\n")
+    assert main(["run", "my value.py", "-q", "--json"]) == 0
+    assert isinstance(json.loads(capsys.readouterr().out)["value"], str)
+    sys.modules.pop("my value")
+
+
+def test_a_file_that_ends_the_process_or_has_the_name_of_another_module_is_told(tmp_path, capsys):
+    Path("stops.py").write_text("raise SystemExit(3)\n")
+    Path("json.py").write_text("flow = 3\n")
+    assert main(["run", "stops.py"]) == 2
+    assert "SystemExit: 3" in capsys.readouterr().err
+    assert main(["run", "json.py:flow"]) == 2
+    assert "another module 'json'" in capsys.readouterr().err
+
+
 def test_a_failure_says_how_to_keep_what_is_complete(folder, capsys):
     assert main(["run", f"{folder}:refused"]) == 1
     err = capsys.readouterr().err
@@ -190,7 +229,8 @@ def test_a_failure_says_how_to_keep_what_is_complete(folder, capsys):
     assert err.count("no 1") == 1
 
 
-def test_ctrl_c_stops_the_work_and_says_how_to_go_on(folder, tmp_path, interruptible):
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_signals_stop_the_work_and_say_how_to_go_on(folder, tmp_path, interruptible, number, code):
     begun = tmp_path / "begun"
     command = [
         sys.executable,
@@ -201,14 +241,17 @@ def test_ctrl_c_stops_the_work_and_says_how_to_go_on(folder, tmp_path, interrupt
         "-i",
         f"path={begun}",
     ]
-    with subprocess.Popen([*command, "-e", "processes"], stderr=subprocess.PIPE) as process:
+    command = [*command, "-e", "processes", "--json"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as process:
         deadline = time.monotonic() + scaled(60)
         while not begun.exists():
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=scaled(30))
-    assert process.returncode == 130
+        process.send_signal(number)
+        out, err = process.communicate(timeout=scaled(30))
+    assert process.returncode == code
+    assert json.loads(out)["error"]["type"] == "KeyboardInterrupt"
     assert b"--resume" in err
     assert b"has stopped" in err

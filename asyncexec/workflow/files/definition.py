@@ -8,8 +8,6 @@ from graphlib import CycleError as Circle, TopologicalSorter
 from typing import Any
 
 from asyncexec.config.fields import nearest
-from asyncexec.errors import OptionError
-from asyncexec.plan.memory import parse_bytes
 from asyncexec.plan.stage_options import StageOptions
 from asyncexec.workflow.files.resource import Problems, Resource
 
@@ -85,7 +83,7 @@ def _stage(number: int, given: Any, problems: Problems) -> StageDefinition:
             path, f"{what} has no target: the path of its function, package.module.function"
         )
     name = problems.of_type((*path, "name"), named, str, "", "the name of a stage")
-    kind = stage.get("type") or "simple"
+    kind = "simple" if stage.get("type") in (None, "") else stage["type"]
     if kind not in TYPES:
         near = nearest(str(kind), TYPES)
         hint = f"did you mean {near[0]!r}? " if near else ""
@@ -113,8 +111,10 @@ def _stage(number: int, given: Any, problems: Problems) -> StageDefinition:
         depends_on=problems.texts(
             (*path, "depends_on"), stage.get("depends_on"), f"depends_on of {what}"
         ),
-        description=str(stage.get("description") or ""),
-        version=str(stage.get("version") or ""),
+        description=problems.scalar(
+            (*path, "description"), stage.get("description"), f"the description of {what}"
+        ),
+        version=problems.scalar((*path, "version"), stage.get("version"), f"the version of {what}"),
         options=dict(_options(path, stage, options, what, problems)),
     )
 
@@ -136,11 +136,6 @@ def _options(
     resources = problems.of_type(
         (*path, "resources"), stage.get("resources"), dict, {}, f"resources of {what}"
     )
-    if "memory" in resources:
-        try:
-            parse_bytes(resources["memory"], what=f"memory of {what}")
-        except OptionError as error:
-            problems.add((*path, "resources", "memory"), str(error))
     if resources:
         yield "resources", resources
     where = (*path, "options", "allow_partial_failure")

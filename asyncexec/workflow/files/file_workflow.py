@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import pkgutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
+from pkgutil import iter_modules
 from typing import Any
 
 from asyncexec.config.dotted import DottedPath, import_target
 from asyncexec.config.fields import nearest
+from asyncexec.config.yaml_file import KeyPath
 from asyncexec.errors import AsyncexecError
 from asyncexec.workflow.files.configs import ConfigResource, merged
 from asyncexec.workflow.files.definition import StageDefinition, stages_of
+from asyncexec.workflow.files.options import check_stage_options
 from asyncexec.workflow.files.positional import wire_by_position
 from asyncexec.workflow.files.resource import Problems, Resource, read_resource
 from asyncexec.workflow.stage_spec import StageSpec
@@ -126,7 +128,7 @@ def workflow_of(
     definitions = stages_of(resource, problems)
     # What stands in the file first: importing takes long, and runs code.
     problems.raise_any()
-    reader = _Reader(problems, allow_targets, find_target)
+    reader = _Reader(resource.name, problems, allow_targets, find_target)
     stages = [stage for one in definitions if (stage := reader.stage(one)) is not None]
     problems.raise_any()
     return FileWorkflow(resource, stages, configs)
@@ -136,8 +138,13 @@ class _Reader:
     """Imports the functions of stages, and wires them."""
 
     def __init__(
-        self, problems: Problems, allow_targets: Sequence[str], find_target: ImportTarget
+        self,
+        workflow: str,
+        problems: Problems,
+        allow_targets: Sequence[str],
+        find_target: ImportTarget,
     ) -> None:
+        self._workflow = workflow
         self._problems = problems
         self._allow_targets = allow_targets
         self._find_target = find_target
@@ -146,7 +153,7 @@ class _Reader:
         """Return a stage with its function and sources; None where there is a problem, which is recorded."""
         path = ("spec", "stages", definition.number)
         function = self._function(definition)
-        if function is None:
+        if function is None or not self._options_fit(definition, function):
             return None
         try:
             spec = StageSpec.of(
@@ -159,6 +166,25 @@ class _Reader:
             self._problems.add(path, str(error))
             return None
         return wire_by_position(definition, spec, lambda said: self._problems.add(path, said))
+
+    def _options_fit(self, definition: StageDefinition, function: Callable[..., Any]) -> bool:
+        """Return whether each option can be what it is; what is wrong is recorded with its line."""
+        fit = True
+        for key, each in _one_by_one(definition.options):
+            try:
+                check_stage_options(self._workflow, function, definition.name, each)
+            except AsyncexecError as error:
+                fit = False
+                stage = f"stage {definition.name!r}"
+                said = str(error) if stage in str(error) else f"{stage}: {error}"
+                self._problems.add(self._place(definition, key), said)
+        return fit
+
+    def _place(self, definition: StageDefinition, key: KeyPath) -> KeyPath:
+        """Return the path of an option, which stands in the stage or below its ``options``."""
+        stage = ("spec", "stages", definition.number)
+        below = (*stage, "options", *key)
+        return below if below in self._problems.file.lines else (*stage, *key)
 
     def _function(self, definition: StageDefinition) -> Callable[..., Any] | None:
         path = ("spec", "stages", definition.number, "target")
@@ -173,26 +199,39 @@ class _Reader:
             return None
         try:
             return self._find_target(target)
-        except Exception as error:  # noqa: BLE001 - whatever a user's module raises
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a user's module raises
             said = f"{type(error).__name__}: {error}"
             self._problems.add(
                 path,
-                f"stage {definition.name!r}: {target} cannot be imported: {said}{_hint(target)}",
+                f"stage {definition.name!r}: {target} cannot be imported: {said}{_hint(target, error)}",
             )
             return None
 
 
-def _hint(target: str) -> str:
-    """Return the module, or the name in the target's module, that is nearest to what is not there."""
+def _one_by_one(options: Mapping[str, Any]) -> Iterator[tuple[KeyPath, dict[str, Any]]]:
+    """Yield the key of each option, and of each resource, with the option alone."""
+    for name, value in options.items():
+        if name == "resources" and isinstance(value, Mapping):
+            for resource, amount in value.items():
+                yield (name, resource), {name: {resource: amount}}
+        else:
+            yield (name,), {name: value}
+
+
+def _hint(target: str, error: BaseException) -> str:
+    """Return the name that is nearest to a target which is not there: of a module, or of what is in one."""
     dotted = DottedPath.of(target)
     if dotted is None:
         return ""
     module = sys.modules.get(dotted.module)
-    package = dotted.module.partition(".")[0]
-    if module is not None:
-        near = nearest(dotted.name, [name for name in vars(module) if not name.startswith("_")])
-    elif package not in sys.modules:
-        near = nearest(package, [found.name for found in pkgutil.iter_modules()])
+    if isinstance(error, ModuleNotFoundError) and dotted.lacks(error):
+        *package, wrong = str(error.name).split(".")
+        inside = sys.modules.get(".".join(package))
+        names = [found.name for found in iter_modules(inside and getattr(inside, "__path__", ()))]
+    elif isinstance(error, AttributeError) and module is not None:
+        package, wrong = [], dotted.name
+        names = [name for name in vars(module) if not name.startswith("_")]
     else:
-        near = []
-    return f"; did you mean {near[0]!r}?" if near else ""
+        return ""
+    near = [name for name in nearest(wrong, names) if name != wrong]
+    return f"; did you mean {'.'.join([*package, near[0]])!r}?" if near else ""

@@ -62,6 +62,13 @@ class Problems:
             return default
         return value
 
+    def scalar(self, path: KeyPath, value: Any, what: str) -> str:
+        """Return a text, or what stands in place of one: a version is often written as a number."""
+        if isinstance(value, Mapping | list):
+            self.add(path, f"{what} is a text, not {_a(value)}")
+            return ""
+        return "" if value is None else str(value)
+
     def texts(self, path: KeyPath, value: Any, what: str) -> tuple[str, ...]:
         """Return a list of texts."""
         given = self.of_type(path, value, list, [], what)
@@ -116,7 +123,7 @@ def read_resource(
 def resource_of(read: YamlFile, *, variables: Mapping[str, str] | None = None) -> Resource:
     """Return the resource that a document is; as :func:`read_resource`."""
     problems = Problems(read)
-    value = substituted(read.value, os.environ if variables is None else variables, problems.add)
+    value = substituted(read, os.environ if variables is None else variables, problems.add)
     if not isinstance(value, Mapping):
         problems.add((), f"a resource has kind, metadata and spec, and this is {_a(value)}")
         problems.raise_any()

@@ -3,43 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
-from asyncexec.config.yaml_file import KeyPath
+from asyncexec.config.yaml_file import KeyPath, YamlFile, plain_value
 
 _REFERENCE = re.compile(r"\$(?:(\$)|(ref\{)|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)\})")
 
 type Complain = Callable[[KeyPath, str], None]
 
 
-def substituted(value: Any, variables: Mapping[str, str], complain: Complain) -> Any:
-    """Return ``value`` with the variables in its texts replaced.
+def substituted(file: YamlFile, variables: Mapping[str, str], complain: Complain) -> Any:
+    """Return the value of ``file`` with the variables in its texts replaced.
 
-    The file has been parsed before, so that a variable's value is a text whatever it holds.
+    The file has been parsed before, so that a variable's value adds no keys and no lists. Where a variable stands alone
+    and without quotes, a number or a truth value is one; elsewhere its value is a text.
 
     Parameters
     ----------
-    value : object
-        Nested mappings, lists and scalars.
+    file : YamlFile
     variables : mapping of str to str
     complain : callable
         Takes the path of a text and its problem: a variable that is not set.
     """
-    return _substituted(value, (), variables, complain)
+    return _substituted(file.value, (), variables, complain, file.quoted)
 
 
 def _substituted(
-    value: Any, path: KeyPath, variables: Mapping[str, str], complain: Complain
+    value: Any,
+    path: KeyPath,
+    variables: Mapping[str, str],
+    complain: Complain,
+    quoted: Container[KeyPath],
 ) -> Any:
     if isinstance(value, Mapping):
         return {
-            key: _substituted(each, (*path, key), variables, complain)
+            key: _substituted(each, (*path, key), variables, complain, quoted)
             for key, each in value.items()
         }
     if isinstance(value, list):
         return [
-            _substituted(each, (*path, number), variables, complain)
+            _substituted(each, (*path, number), variables, complain, quoted)
             for number, each in enumerate(value)
         ]
     if not isinstance(value, str) or "$" not in value:
@@ -59,4 +63,6 @@ def _substituted(
             )
         return variables.get(name, "")
 
-    return _REFERENCE.sub(replaced, value)
+    made = _REFERENCE.sub(replaced, value)
+    alone = _REFERENCE.fullmatch(value) is not None and value != "$$"
+    return plain_value(made) if alone and path not in quoted else made

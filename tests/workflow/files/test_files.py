@@ -60,6 +60,35 @@ async def test_json_is_as_good_as_yaml(tmp_path):
     assert (await run(load_workflow(path))).value == ["NL-0", "NL-1", "NL-2"]
 
 
+async def test_json_may_have_tabs_and_has_the_numbers_and_characters_of_json(tmp_path):
+    path = tmp_path / "flow.json"
+    stage = {"name": "cities \N{GRINNING FACE}", "target": f"{HERE}.cities", "timeout": 1e22}
+    resource = {"metadata": {"name": "w"}, "spec": {"stages": [stage]}}
+    path.write_text(json.dumps(resource, indent="\t"))
+    flow = load_workflow(path)
+    [found] = flow.stages
+    assert (found.name, found.spec.options["timeout"]) == (stage["name"], 1e22)
+    path.write_text('{"metadata":\n}')
+    with pytest.raises(
+        OptionError, match=r"flow.json:2: this is no JSON that can be read: Expecting value"
+    ):
+        load_workflow(path)
+
+
+def test_a_variable_that_stands_alone_is_a_number_unless_it_is_quoted(tmp_path):
+    stage = f"  - {{name: '$N', target: {HERE}.cities, retry: $N, description: v$N}}\n"
+    flow = load_workflow(written(tmp_path, stage), variables={"N": "3"})
+    [found] = flow.stages
+    assert (found.name, found.spec.options["retry"], found.spec.description) == ("3", 3, "v3")
+
+
+def test_policies_of_a_stage_may_be_given_by_their_fields(tmp_path):
+    stage = f"  - {{target: {HERE}.cities, retry: {{attempts: 2, permanent: [KeyError]}}, timeout: {{task: 9}}}}\n"
+    [found] = load_workflow(written(tmp_path, stage))().to_plan().stages
+    assert ax.policies.as_retry(found.overrides["retry"]).permanent == ("KeyError",)
+    assert ax.policies.as_timeout(found.overrides["timeout"]).task == 9
+
+
 async def test_a_stage_maps_over_an_input_and_awaits_coroutines(tmp_path):
     stages = f"""
   - name: fetch
@@ -221,6 +250,16 @@ def test_variables_are_replaced_in_texts_after_reading(tmp_path):
         (f"  - {{name: a, target: {HERE}.nothing, resources: {{memory: much}}}}\n", 6, "much"),
         (f"  - {{name: a, target: {HERE}.nothing, description: '$ref{{f|k}}'}}\n", 6, "$ref"),
         ("  - 3\n", 6, "maps names to values"),
+        (f"  - name: a\n    target: {HERE}.nothing\n    priority: high\n", 8, "stage 'a'"),
+        (f"  - name: a\n    target: {HERE}.nothing\n    options:\n      retry: often\n", 9, "stage 'a'"),
+        (f"  - {{name: a, target: {HERE}.nothing, retry: {{atempts: 2}}}}\n", 6, "did you mean 'attempts'"),
+        (f"  - {{name: a, target: {HERE}.nothing, idempotent: no way}}\n", 6, "True or False"),
+        (f"  - {{name: a, target: {HERE}.nothing, labels: ''}}\n", 6, "list of texts"),
+        (f"  - {{name: a, target: {HERE}.nothing, memory: []}}\n", 6, "memory"),
+        (f"  - {{name: a, target: {HERE}.nothing, type: []}}\n", 6, "type []"),
+        (f"  - {{name: a, target: {HERE}.nothing, description: [b]}}\n", 6, "description"),
+        ("  - {name: a, target: tests.workflow.files.nowcst.nothing}\n", 6, "mean 'tests.workflow.files.nowcast'"),
+        ("  - {name: a, target: tests.workflow.files.stops.function}\n", 6, "SystemExit: 3"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_told_with_its_line(tmp_path, stages, line, said):
