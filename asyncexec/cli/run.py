@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,14 @@ from asyncexec.cli.figures import short_table
 from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_plan
 from asyncexec.cli.log_output import logging_as
-from asyncexec.cli.settings import EXECUTOR, ConfigFile, EnvFile, Override, configured_by
+from asyncexec.cli.settings import (
+    EXECUTOR,
+    ConfigFile,
+    EnvFile,
+    Override,
+    configured_by,
+    masked_override,
+)
 from asyncexec.cli.stopping import TerminatedError, until_terminated
 from asyncexec.config.assignments import parse_json_pairs
 from asyncexec.engine import Engine
@@ -108,7 +115,7 @@ def run_target(
         )
     plan = load_plan(target, given, configs=with_ or (), context=entries)
     recorded = History(history) if history is not None else None
-    source = {"target": target, "inputs": as_plain(given), "command": _command()}
+    source = {"target": target, "inputs": as_plain(given), "command": _command(override or ())}
     runs = _runs(configured, recorded, source)
     observers = [
         runs,
@@ -122,7 +129,7 @@ def run_target(
             result = anyio.run(_execute, configured, plan, observers, options)
     except (KeyboardInterrupt, Exception) as error:
         invocation.terminated = isinstance(error, TerminatedError)
-        _tell_how_to_go_on(error, resumes=resume, has_work_dir=has_work_dir)
+        _tell_how_to_go_on(error, source["command"], resumes=resume, has_work_dir=has_work_dir)
         raise
     _tell(result, as_json=as_json, quiet=quiet)
 
@@ -190,26 +197,33 @@ def _text(value: Any) -> str:
         return described(value)
 
 
-def _command() -> str:
-    return shlex.join(["asyncexec", *sys.argv[1:]])
+def _command(overrides: Iterable[str]) -> str:
+    """Return the command as it was typed, without the values of settings that are secret."""
+    typed = sys.argv[1:]
+    for override in overrides:
+        masked = masked_override(override)
+        typed = [argument.replace(override, masked) for argument in typed]
+    return shlex.join(["asyncexec", *typed])
 
 
-def _tell_how_to_go_on(error: BaseException, *, resumes: bool, has_work_dir: bool) -> None:
+def _tell_how_to_go_on(
+    error: BaseException, command: str, *, resumes: bool, has_work_dir: bool
+) -> None:
     """Print on standard error how to keep what was complete."""
     if not isinstance(error, KeyboardInterrupt) and not getattr(error, "stage", ""):
         return  # Nothing has run.
-    for line in _advice(resumes=resumes, has_work_dir=has_work_dir):
+    for line in _advice(command, resumes=resumes, has_work_dir=has_work_dir):
         print(line, file=sys.stderr)
 
 
-def _advice(*, resumes: bool, has_work_dir: bool) -> Iterator[str]:
+def _advice(command: str, *, resumes: bool, has_work_dir: bool) -> Iterator[str]:
     if resumes and has_work_dir:
         yield "what was complete is kept; the same command goes on from there:"
-        yield f"  {_command()}"
+        yield f"  {command}"
     else:
         missing = [
             *([] if resumes else ["--resume"]),
             *([] if has_work_dir else ["--work-dir DIR"]),
         ]
         yield f"to keep what is complete in later runs, add {' '.join(missing)}:"
-        yield f"  {_command()} {' '.join(missing)}"
+        yield f"  {command} {' '.join(missing)}"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from asyncexec.config.problems import DATABASE_URL, SECRET, is_secret
+from asyncexec.config.settings import MASK, hidden_password
 from asyncexec.engine.configured import configure
 
 if TYPE_CHECKING:
@@ -45,6 +47,16 @@ def configured_by(
 def full_keys(overrides: Iterable[str] | None) -> list[str]:
     """Return each ``KEY=VALUE`` with the whole path of the key."""
     return [_full_key(override) for override in overrides or ()]
+
+
+def masked_override(override: str) -> str:
+    """Return ``KEY=VALUE`` with ``***`` for a value that is secret, or may hold one that is."""
+    key, _, value = override.partition("=")
+    path = tuple(full_keys([override])[0].partition("=")[0].split("."))
+    if path == DATABASE_URL:
+        return f"{key}={hidden_password(value)}"
+    holds = any(secret[: len(path)] == path for secret in (*SECRET, DATABASE_URL))
+    return f"{key}={MASK}" if holds or is_secret(path) else override
 
 
 def _full_key(override: str) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import sys
 import threading
 from collections.abc import Awaitable
-
-import anyio
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -15,39 +14,35 @@ class TerminatedError(KeyboardInterrupt):
 
 
 async def until_terminated[T](work: Awaitable[T]) -> T:
-    """Return what ``work`` returns; SIGTERM cancels it, as Ctrl-C does.
+    """Return what ``work`` returns; SIGTERM cancels the task of the caller, as Ctrl-C does.
 
     Raises
     ------
     TerminatedError
         If SIGTERM came.
     """
-    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+    task = asyncio.current_task()
+    if (
+        task is None
+        or sys.platform == "win32"
+        or threading.current_thread() is not threading.main_thread()
+    ):
         return await work
-    found: list[T] = []
-    errors: list[Exception] = []
     terminated = False
 
-    async def watch() -> None:
+    def terminate() -> None:
         nonlocal terminated
-        with anyio.open_signal_receiver(signal.SIGTERM) as signals:
-            ready.set()
-            async for _ in signals:
-                terminated = True
-                scope.cancel()
+        if not terminated:
+            terminated = True
+            task.cancel()
 
-    ready = anyio.Event()
-    async with anyio.create_task_group() as group:
-        group.start_soon(watch)
-        await ready.wait()
-        with anyio.CancelScope() as scope:
-            try:
-                found.append(await work)
-            except Exception as error:  # noqa: BLE001 - raised below, where no task group makes a group of it
-                errors.append(error)
-        group.cancel_scope.cancel()
-    if errors:
-        raise errors[0]
-    if terminated and not found:
-        raise TerminatedError
-    return found[0]
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, terminate)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if terminated:
+            raise TerminatedError from None
+        raise
+    finally:
+        loop.remove_signal_handler(signal.SIGTERM)

@@ -222,6 +222,25 @@ def test_a_file_that_ends_the_process_or_has_the_name_of_another_module_is_told(
     assert "another module 'json'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "override",
+    [
+        "services.compute.executor.env_vars.TOKEN=pl4nted",
+        "env_vars={TOKEN: pl4nted}",
+        "storage.parameters={key: pl4nted}",
+    ],
+)
+def test_secrets_of_the_command_line_are_not_recorded(folder, override, monkeypatch, capsys):
+    arguments = ["run", f"{folder}:refused", "-e", "processes", "-o", override]
+    monkeypatch.setattr(sys, "argv", ["asyncexec", *arguments])
+    assert main(arguments) == 1
+    assert main(["runs", "list", "--json"]) == 0
+    printed = capsys.readouterr()
+    [record] = json.loads(printed.out)
+    assert "=***" in record["source"]["command"]
+    assert "pl4nted" not in printed.out + printed.err
+
+
 def test_a_failure_says_how_to_keep_what_is_complete(folder, capsys):
     assert main(["run", f"{folder}:refused"]) == 1
     err = capsys.readouterr().err
