@@ -149,7 +149,8 @@ def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, .
 
 
 def _counts(name: str, value: Any) -> bool:
-    own = not (name.startswith("__") and name.endswith("__"))
+    # Nor what an enumeration keeps for itself, which has combinations of flags once they were made.
+    own = not (name.startswith("_") and name.endswith("_"))
     module = type(value).__module__
     data = module.partition(".")[0] in _DATA or not is_installed(module)
     return isinstance(value, _DOING) or (own and data)

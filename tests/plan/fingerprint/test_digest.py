@@ -1,5 +1,6 @@
 """Hashes of objects: equal for what is equal, different for what differs."""
 
+import abc
 import contextlib
 import datetime as dt
 import dis
@@ -360,11 +361,17 @@ def test_what_a_function_uses_counts_in_whatever_it_is_wrapped(source):
     assert digest_of(made(1)) != Digest(strict=True).of(made(2))
 
 
-def test_use_does_not_change_what_dispatches():
-    function = function_of(
+@pytest.mark.parametrize(
+    "source",
+    [
         "@functools.singledispatch\ndef f(x): return 0\n@f.register\ndef _(x: int): return x",
-        functools=functools,
-    )
+        "class F(enum.Flag):\n    A = 1\n    B = 2\ndef f(x): return (F.A | F.B) and x",
+        "class A(abc.ABC): pass\ndef f(x): return not isinstance(x, A) and x",
+        "class A:\n    @functools.lru_cache\n    def g(self, x): return x\ndef f(x): return A().g(x)",
+    ],
+)
+def test_use_does_not_change_the_hash(source):
+    function = function_of(source, functools=functools, enum=enum, abc=abc)
     before = digest(function)
     assert function(2) == 2
     assert digest(function) == before
