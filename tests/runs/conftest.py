@@ -4,7 +4,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,8 +12,7 @@ import pytest
 from asyncexec.testing.patience import scaled
 
 
-# For every test here: what is started before a test is none of what it leaves behind.
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def postgresql():
     """A PostgreSQL server of the session's own, on loopback with a password; yields its address and how to ask it."""
     with tempfile.TemporaryDirectory(prefix="asyncexec-pg-", dir="/tmp") as folder:
@@ -50,36 +48,30 @@ def _server(folder: Path):
             check=True, stdout=log, stderr=log, cwd=folder, **options,
         )  # fmt: skip
         port = _free_port()
-        server = subprocess.Popen(
-            [install / "bin/postgres", "-D", data, "-p", str(port), "-F",
-             "-c", "autovacuum=off", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="],
-            stdout=log, stderr=log, cwd=folder, **options,
-        )  # fmt: skip
-    try:
-        _wait_for(port, server, folder / "log")
-        yield f"postgresql://runs:{password.read_text()}@127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(scaled(30))
+        settings = f"-p {port} -F -c autovacuum=off -c listen_addresses=127.0.0.1"
+        # By pg_ctl, which waits until it is ready: its processes are then no children of ours, and no leak of a test.
+        control = [install / "bin/pg_ctl", "-D", data, "-w", "-t", str(int(scaled(60)))]
+        begin = [
+            "-l",
+            folder / "server.log",
+            "-o",
+            f"{settings} -c unix_socket_directories=",
+            "start",
+        ]
+        subprocess.run(
+            [*control, *begin], check=True, stdout=log, stderr=log, cwd=folder, **options
+        )
+        try:
+            yield f"postgresql://runs:{password.read_text()}@127.0.0.1:{port}"
+        finally:
+            stop = [*control, "-m", "immediate", "stop"]
+            subprocess.run(stop, check=True, stdout=log, stderr=log, cwd=folder, **options)
 
 
 def _free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return found.getsockname()[1]
-
-
-def _wait_for(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + scaled(30)
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port)).close()
-        except ConnectionRefusedError:
-            assert server.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-        else:
-            return
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
