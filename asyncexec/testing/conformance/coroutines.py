@@ -16,7 +16,6 @@ from asyncexec.events.outcome import Status
 from asyncexec.plan import Plan
 from asyncexec.plan.locality import Locality
 from asyncexec.policies.retry import Retry
-from asyncexec.testing import kernels
 from asyncexec.testing.conformance.suite import Factory, Suite
 from asyncexec.testing.kernels import Held, HeldAwaiting
 from asyncexec.testing.patience import scaled
@@ -69,11 +68,13 @@ class CoroutineRules(Suite):
         self, backend: Factory, files: Path
     ) -> None:
         """It is tried again, and the others are not."""
+        held = Held(directory=files)
         async with Engine(executor=backend(), straggler=False) as engine:
-            plan = Plan.map(partial(_hang_once, files), range(6), concurrency=6)
+            plan = Plan.map(partial(_hang_once, held), range(6), concurrency=6)
             retry = Retry(base_seconds=0.0)
             # Time enough for a worker that has to be started anew.
             result = await engine.execute(plan, timeout=scaled(2.0), retry=retry)
+            held.release()  # Where it can only be given up, leaving may wait for it.
         assert result.value == list(range(6))
         assert result.attempts >= 7
 
@@ -108,14 +109,14 @@ class CoroutineRules(Suite):
             held.release()
 
 
-async def _hang_once(directory: Path, item: int) -> int:
-    """Await for ever the first time that the item is 3."""
+async def _hang_once(held: Held, item: int) -> int:
+    """Await the release the first time that the item is 3."""
     if item == 3:
         try:
-            (directory / "tried").touch(exist_ok=False)
+            (Path(held.directory) / "tried").touch(exist_ok=False)
         except FileExistsError:
             return item
-        await asyncio.sleep(kernels.LONGEST_HOLD_SECONDS)
+        await _trace(held, item)
     return item
 
 
