@@ -24,7 +24,8 @@ _FILE = re.compile(r"[^/\\\x00-\x1f]+")
 def checked_artifact_name(name: str, what: str = "an artifact's name") -> str:
     """Return a name; raises OptionError for one that is no name in every file system."""
     pattern = _NAMESPACE if what == "namespace" else _NAME
-    if pattern.fullmatch(name) is None or len(name) > 200:
+    given: object = name
+    if not isinstance(given, str) or pattern.fullmatch(given) is None or len(given) > 200:
         raise OptionError(
             f"{what} is made of up to 200 letters, digits, '_' and '-', not {name!r:.80}"
         )
@@ -193,7 +194,7 @@ class Artifact:
 
     def delete_file(self, filename: str) -> None:
         """Remove a file; one that is gone already is as good as removed."""
-        _checked_file(filename)
+        _changeable(_checked_file(filename))
         if self._open is not None:
             self._open.remove(filename)
         else:
@@ -237,7 +238,7 @@ class Artifact:
 
     def writing(self, filename: str) -> AtomicFile:
         """Return a file that is put in its place when it is closed, or at the end of the transaction."""
-        _checked_file(filename)
+        _changeable(_checked_file(filename))
         place = None if self._open is None else self._open.hold
         return self._folder.writing(filename, place)
 
@@ -353,9 +354,20 @@ class _Transaction:
                 finished.unlink(missing_ok=True)
 
 
+def _changeable(name: str) -> str:
+    """Return the name of a file that may be written and removed, which the one of the metadata may not."""
+    if name == METADATA:
+        raise OptionError(
+            f"{METADATA} holds the metadata of an artifact: change them by artifact['key'] = value"
+        )
+    return name
+
+
 def _checked_file(name: str) -> str:
+    given: object = name
     if (
-        _FILE.fullmatch(name) is None
+        not isinstance(given, str)
+        or _FILE.fullmatch(name) is None
         or name in {".", ".."}
         or name.endswith(".partial")
         or len(name.encode(errors="replace")) > 200

@@ -170,6 +170,25 @@ def test_a_file_leads_nowhere_else(artifact, bad):
             function(bad)
 
 
+def test_the_file_of_the_metadata_is_changed_by_them_alone(artifact):
+    artifact["seed"] = 3
+    with pytest.raises(OptionError, match="holds the metadata"):
+        artifact.new_file(METADATA, "no mapping")
+    with pytest.raises(OptionError, match="holds the metadata"):
+        artifact.delete_file(METADATA)
+    with pytest.raises(OptionError, match="holds the metadata"):
+        artifact.get_file(METADATA, create=True).write("no mapping")
+    assert artifact["seed"] == 3
+
+
+@pytest.mark.parametrize("bad", [3, None, b"bytes"])
+def test_a_name_is_text(artifact, tmp_path, bad):
+    with pytest.raises(OptionError, match="name"):
+        new_artifact(bad, base_path=str(tmp_path))
+    with pytest.raises(OptionError, match="name"):
+        artifact.new_file(bad)
+
+
 def test_a_transaction_changes_all_or_nothing(artifact):
     artifact.new_file("kept", b"1")
     artifact.new_file("gone", b"2")
