@@ -132,4 +132,6 @@ def described(value: Any) -> str:
 
 
 def _shortened(text: str) -> str:
+    # What databases do not take in texts: lone surrogates, and in PostgreSQL NUL.
+    text = text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
     return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 2]} …"

@@ -49,6 +49,18 @@ async def test_a_run_that_fails_is_recorded_with_its_error(url):
     assert record.stages[0].failures == 1
 
 
+async def test_an_error_with_characters_that_databases_do_not_take_is_recorded(url):
+    async with ax.RunStore(url) as runs, ax.Engine(observers=[runs], retry=False) as engine:
+        with pytest.raises(TaskFailedError):
+            await engine.execute(ax.Plan.map(_refuse, ["nul \0, half \ud83d"]))
+        (record,) = await runs.list(status="failed")
+    assert "nul \\x00, half \\ud83d" in record.error
+
+
+def _refuse(said):
+    raise ValueError(said)
+
+
 async def test_a_cancelled_run_is_recorded_as_cancelled(url):
     begun, released = anyio.Event(), threading.Event()
 
