@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, override
-from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic.fields import FieldInfo
@@ -298,13 +297,11 @@ class _LayerSource(PydanticBaseSettingsSource):
 
 def hidden_password(url: str) -> str:
     """Return a URL of a database with :data:`MASK` for its password and its query, which may hold one."""
-    if "://" not in url:
+    scheme, found, rest = url.partition("://")
+    if not found:
         return url
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return MASK
-    user, at, host = parts.netloc.rpartition("@")
-    name, colon, _ = user.partition(":")
-    netloc = f"{name}{colon and ':' + MASK}{at}{host}"
-    return urlunsplit((parts.scheme, netloc, parts.path, MASK if parts.query else "", ""))
+    # By hand: a password with / or @ in it is no URL, and is to be hidden all the same.
+    login, at, place = rest.rpartition("@")
+    user, colon, _ = login.partition(":")
+    place, query, _ = place.partition("?")
+    return f"{scheme}://{user}{colon and f':{MASK}'}{at}{place}{query and f'?{MASK}'}"

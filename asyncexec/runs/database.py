@@ -132,6 +132,10 @@ def _checked(url: str | Path) -> URL:
     text = str(url)
     if isinstance(url, Path) or "://" not in text:
         return URL.create("sqlite+aiosqlite", database=str(Path(text).expanduser()))
+    if text.partition("://")[2].partition("?")[0].count("@") > 1:
+        raise OptionError(
+            "the password in the URL of a run store has an @: write it as %40 (and / as %2F, : as %3A)"
+        )
     try:
         parsed = make_url(text)
     except ArgumentError:

@@ -279,7 +279,7 @@ def test_what_is_shown_of_a_secret_is_a_mask():
     )
     assert hidden_password("postgresql://h/db") == "postgresql://h/db"
     assert hidden_password("/var/runs.db") == "/var/runs.db"
-    assert hidden_password("postgresql://me:sesame@[h/db") == "***"
+    assert hidden_password("postgresql://me:s/e@sa#me@[h/db") == "postgresql://me:***@[h/db"
 
 
 @pytest.mark.parametrize(

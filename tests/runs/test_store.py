@@ -167,6 +167,19 @@ def test_another_system_is_refused_without_its_password(system):
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("password", ["se@cret", "se/cret@", "@secret"])
+def test_a_password_with_an_at_sign_is_refused_without_showing_it(password):
+    with pytest.raises(OptionError, match="%40") as caught:
+        ax.RunStore(f"postgresql://me:{password}@host/runs")
+    assert "cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["se/cret", "se#cret", "se%40cret", "se:cret"])
+def test_other_passwords_are_taken_and_hidden(password):
+    store = ax.RunStore(f"postgresql://me:{password}@127.0.0.1/runs")
+    assert "cret" not in repr(store)
+
+
 async def test_no_error_and_no_repr_shows_the_password(postgresql):
     wrong = postgresql.replace("runs:", "nobody:")
     password = postgresql.split(":")[2].split("@")[0]
