@@ -26,7 +26,7 @@ def run(plan: Plan, spec: Spec, options: dict[str, Any]) -> Any:
     """
     from asyncexec.sync import execute  # noqa: PLC0415 - above arrays, and only blocking callers need it
 
-    chosen = {
+    chosen: dict[str, Any] = {
         "executor": spec.executor or DEFAULT_EXECUTOR,
         "executor_options": spec.executor_options,
         **options,

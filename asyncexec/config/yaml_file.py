@@ -158,7 +158,7 @@ class _Reading:
             if isinstance(node, yaml.SequenceNode):
                 return self._sequence(node, path)
             self.texts[path] = cast("str", node.value)
-            if node.style in {"'", '"', "|", ">"}:
+            if isinstance(node, yaml.ScalarNode) and node.style in {"'", '"', "|", ">"}:
                 self.quoted.add(path)
             return self._made(node)
         finally:

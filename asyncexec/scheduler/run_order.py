@@ -16,6 +16,7 @@ _SLACK = 64
 class Deadlines:
     """The time at which something is due for each run, by the run's number.
 
+    >>> from asyncexec.scheduler.run_order import Deadlines
     >>> deadlines = Deadlines()
     >>> deadlines.set(1, 5.0); deadlines.set(2, 3.0); deadlines.set(2, 9.0)
     >>> deadlines.first, list(deadlines.take_due(6.0)), deadlines.first
@@ -58,6 +59,7 @@ class Deadlines:
 class SendOrder:
     """The runs that may have something to send: by priority, and of equals that with the fewest batches in flight.
 
+    >>> from asyncexec.scheduler.run_order import SendOrder
     >>> order = SendOrder()
     >>> order.offer(1, priority=0, in_flight=2); order.offer(2, priority=0, in_flight=1)
     >>> order.offer(3, priority=5, in_flight=9); order.block(4, priority=0, in_flight=0)

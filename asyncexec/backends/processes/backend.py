@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection
 from dataclasses import replace
-from functools import cached_property
 from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
@@ -58,21 +57,22 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
             raise ConfigurationError("executor 'processes' does not run on Windows; use 'threads'")
         self._options = options
         self._size = options.max_workers or usable_cores()
-
-    @cached_property
-    def capabilities(self) -> Capabilities:
-        """The capabilities; stages may request as many ``cpus`` as there are workers, and what the options say."""
-        limit = self._options.limit_bytes
-        return replace(
+        limit = options.limit_bytes
+        self._capabilities = replace(
             self.features,
-            guarantees_memory=self._options.memory_limit is not None,
+            guarantees_memory=options.memory_limit is not None,
             worker_bytes=limit,
             budget_bytes=None if limit is None else limit * self._size,
-            batch_limit=min(MOST_JOBS, self._options.max_tasks_per_worker or MOST_JOBS),
+            batch_limit=min(MOST_JOBS, options.max_tasks_per_worker or MOST_JOBS),
             resources=declared_resources(
-                cpus=self._size, gpus=self._options.gpus, named=self._options.resources
+                cpus=self._size, gpus=options.gpus, named=options.resources
             ),
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The capabilities; stages may request as many ``cpus`` as there are workers, and what the options say."""
+        return self._capabilities
 
     @property
     def value_store(self) -> ValueFolder | None:

@@ -84,8 +84,9 @@ class ConcurrentWork:
             if attempt not in self._jobs:
                 continue
             if isinstance(report, Started):
-                said.append(report)
-                self._started[attempt] = time.time()
+                if attempt not in self._started:  # Else it was read from the page before this came.
+                    said.append(report)
+                    self._started[attempt] = time.time()
                 continue
             outcomes.append(report)
             is_left = report.status is Status.CANCELLED and report.started and report.error is None

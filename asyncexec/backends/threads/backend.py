@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cached_property
 from typing import ClassVar
 
 from asyncexec.backends.contract import Capabilities
@@ -46,16 +45,17 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
     def __init__(self, options: ThreadsOptions) -> None:
         self._options = options
         self._size = options.max_workers or usable_cores()
-
-    @cached_property
-    def capabilities(self) -> Capabilities:
-        """The capabilities; stages may request as many ``cpus`` as tasks run at once, and what the options say."""
-        return replace(
+        self._capabilities = replace(
             self.features,
             resources=declared_resources(
-                cpus=self._size, gpus=self._options.gpus, named=self._options.resources
+                cpus=self._size, gpus=options.gpus, named=options.resources
             ),
         )
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """The capabilities; stages may request as many ``cpus`` as tasks run at once, and what the options say."""
+        return self._capabilities
 
     @property
     def abandoned(self) -> int:

@@ -189,3 +189,16 @@ def test_an_attempt_that_was_left_behind_is_told_from_one_that_has_ended():
     left = Outcome(2, Status.CANCELLED, "w", 1.0)
     assert made.take([ended]) == ([], [ended], False)
     assert made.take([left]) == ([], [left], True)
+
+
+def test_a_start_that_was_read_from_the_page_is_not_reported_again():
+    from asyncexec.backends.contract import AttemptSpec, Started
+    from asyncexec.backends.processes.assignment import Assignment
+    from asyncexec.backends.processes.concurrent_work import ConcurrentWork
+
+    work = ConcurrentWork()
+    work.add(Assignment(None, [AttemptSpec(1, 0), AttemptSpec(2, 1)]))
+    assert work.unreported({1}) == [1]
+    said, outcomes, _ = work.take([Started(1, "w"), Started(2, "w")])
+    assert (said, outcomes) == ([Started(2, "w")], [])
+    assert work.unreported({1, 2}) == []
