@@ -45,7 +45,7 @@ def array_to_artifact(format: str = "npy", *, num_parts: int = 1) -> SaveHook:  
     return save
 
 
-def array_from_artifact(format: str = "") -> LoadHook:  # noqa: A002 - as above
+def array_from_artifact(format: str = "") -> LoadHook:  # noqa: A002 - Flowdapt's name of it
     """Return a function that loads what :func:`array_to_artifact` has saved, in whatever format it was."""
 
     def load(artifact: Artifact) -> Any:
@@ -57,7 +57,7 @@ def array_from_artifact(format: str = "") -> LoadHook:  # noqa: A002 - as above
     return load
 
 
-def dataframe_to_artifact(format: str = "parquet", *, num_parts: int = 1) -> SaveHook:  # noqa: A002 - as above
+def dataframe_to_artifact(format: str = "parquet", *, num_parts: int = 1) -> SaveHook:  # noqa: A002 - Flowdapt's name of it
     """Return a function that saves a table of pandas or Arrow, in so many parts: as ``parquet`` or ``csv``."""
     kind = one_of(format, "format", choices=_WRITTEN)
     parts = whole_number(num_parts, "num_parts")
@@ -72,7 +72,7 @@ def dataframe_to_artifact(format: str = "parquet", *, num_parts: int = 1) -> Sav
         if module == "pandas":
             rows = lambda start, stop: value.iloc[start:stop]  # noqa: E731 - one for each kind of table
         else:
-            rows = lambda start, stop: value.slice(start, stop - start)  # noqa: E731 - as above
+            rows = lambda start, stop: value.slice(start, stop - start)  # noqa: E731 - one for each kind of table
         pieces = [rows(*each) for each in pairwise(bounds)]
         writer = _pandas_writer(kind) if module == "pandas" else _arrow_writer(kind)
         _save_parts(artifact, pieces, kind, writer, PANDAS if module == "pandas" else ARROW)
@@ -80,7 +80,7 @@ def dataframe_to_artifact(format: str = "parquet", *, num_parts: int = 1) -> Sav
     return save
 
 
-def dataframe_from_artifact(format: str = "") -> LoadHook:  # noqa: A002 - as above
+def dataframe_from_artifact(format: str = "") -> LoadHook:  # noqa: A002 - Flowdapt's name of it
     """Return a function that loads what :func:`dataframe_to_artifact` has saved; ``orc`` is read too."""
 
     def load(artifact: Artifact) -> Any:

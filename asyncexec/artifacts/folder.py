@@ -166,7 +166,7 @@ class Folder:
             raise
         except (FileNotFoundError, FileExistsError):
             raise
-        except Exception as error:  # noqa: BLE001 - as the file system puts it
+        except Exception as error:  # noqa: BLE001 - each file system raises errors of its own; all become ours
             options = StorageOptions(self.storage.parameters)
             message = options.hide_in(str(error))
             raised = StorageError(f"{self.uri} {what}: {type(error).__name__}: {message}")

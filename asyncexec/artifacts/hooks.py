@@ -85,7 +85,7 @@ def pickle_to_artifact(name: str = "file") -> SaveHook:
 
 def pickle_from_artifact(name: str = "file") -> LoadHook:
     """Return a function that loads what :func:`pickle_to_artifact` has saved; pickles run code, so trust the place."""
-    return lambda artifact: pickle.loads(load_bytes(artifact, f"{name}.pkl", "pickle"))  # noqa: S301 - as it says
+    return lambda artifact: pickle.loads(load_bytes(artifact, f"{name}.pkl", "pickle"))  # noqa: S301 - the docstring warns of it
 
 
 def object_to_artifact(artifact: Artifact, value: Any) -> None:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from asyncexec.cli.invocation import Invocation, note_json
+from asyncexec.cli.settings import Traceback
 from asyncexec.config.durations import parse_duration
 from asyncexec.errors import OptionError
 from asyncexec.observers.formatting import seconds
@@ -43,9 +44,7 @@ def clean_work_dir(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON.", callback=note_json)
     ] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show Python's traceback with an error.")
-    ] = False,
+    traceback: Traceback = False,
 ) -> None:
     """Remove what runs that failed or were killed have left in a work directory.
 

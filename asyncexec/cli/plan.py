@@ -11,6 +11,7 @@ import typer
 from asyncexec.cli.invocation import Invocation, note_json
 from asyncexec.cli.loading import load_plan
 from asyncexec.cli.run import Input, Target, With
+from asyncexec.cli.settings import Traceback
 from asyncexec.config.assignments import parse_json_pairs
 from asyncexec.plan.memory import format_bytes
 
@@ -31,9 +32,7 @@ def show_plan(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON.", callback=note_json)
     ] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show Python's traceback with an error.")
-    ] = False,
+    traceback: Traceback = False,
 ) -> None:
     """Show the stages of a workflow, plan or array: tasks, bytes, projected memory; nothing runs."""
     invocation: Invocation = context.obj

@@ -23,6 +23,7 @@ from asyncexec.cli.settings import (
     ConfigFile,
     EnvFile,
     Override,
+    Traceback,
     configured_by,
     masked_override,
 )
@@ -93,9 +94,7 @@ def run_target(
         typer.Option("--json", help="Print value, stages and figures as JSON.", callback=note_json),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the value alone.")] = False,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show Python's traceback with an error.")
-    ] = False,
+    traceback: Traceback = False,
 ) -> None:
     """Run a workflow, a plan or an array, and print its value.
 

@@ -36,6 +36,10 @@ EnvFile = Annotated[
     Path | None, typer.Option("--env", metavar="FILE", help="A dotenv file with settings.")
 ]
 
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="Show Python's traceback with an error.")
+]
+
 
 def configured_by(
     config: Path | None, overrides: Sequence[str], env_file: Path | None

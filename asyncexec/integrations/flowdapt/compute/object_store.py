@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from asyncexec.artifacts.hooks import object_to_artifact
 from asyncexec.artifacts.loading import value_from_artifact
+from asyncexec.config.fields import refuse_unknown
 from asyncexec.errors import OptionError
 from asyncexec.object_store import get_object_store
 
@@ -36,22 +37,43 @@ def default_load_hook() -> LoadHook:
     return value_from_artifact
 
 
+class StoreOptions(TypedDict, total=False):
+    """Options that every call takes.
+
+    Attributes
+    ----------
+    artifact_only : bool
+        The older form of ``strategy="artifact"``.
+    strategy : str or None
+        By default that of the engine.
+    executor : str or None
+        Of no effect: a run has one executor.
+    cluster_memory_params, artifact_params : mapping or None
+        Refused unless empty: both places are those of the engine.
+    """
+
+    artifact_only: bool
+    strategy: str | None
+    executor: str | None
+    cluster_memory_params: Mapping[str, Any] | None
+    artifact_params: Mapping[str, Any] | None
+
+
 def put(
     key: str,
     value: Any,
     *,
     namespace: str = "",
-    artifact_only: bool = False,
-    strategy: str | None = None,
-    executor: str | None = None,  # noqa: ARG001 - Flowdapt's; a run has one
     save_artifact_hook: SaveHook = object_to_artifact,
-    cluster_memory_params: Mapping[str, Any] | None = None,
-    artifact_params: Mapping[str, Any] | None = None,
+    **options: Unpack[StoreOptions],
 ) -> None:
     """Store a value under a key; in the storage of the engine."""
-    chosen = _strategy(artifact_only, strategy, cluster_memory_params, artifact_params)
     get_object_store().sync.put(
-        key, value, namespace=namespace, strategy=chosen, save_artifact_hook=save_artifact_hook
+        key,
+        value,
+        namespace=namespace,
+        strategy=_strategy(options),
+        save_artifact_hook=save_artifact_hook,
     )
 
 
@@ -59,59 +81,33 @@ def get(
     key: str,
     *,
     namespace: str = "",
-    artifact_only: bool = False,
-    strategy: str | None = None,
-    executor: str | None = None,  # noqa: ARG001 - Flowdapt's; a run has one
     load_artifact_hook: LoadHook = value_from_artifact,
-    cluster_memory_params: Mapping[str, Any] | None = None,
-    artifact_params: Mapping[str, Any] | None = None,
+    **options: Unpack[StoreOptions],
 ) -> Any:
     """Return the value of a key; KeyError where there is none."""
-    chosen = _strategy(artifact_only, strategy, cluster_memory_params, artifact_params)
     return get_object_store().sync.get(
-        key, namespace=namespace, strategy=chosen, load_artifact_hook=load_artifact_hook
+        key,
+        namespace=namespace,
+        strategy=_strategy(options),
+        load_artifact_hook=load_artifact_hook,
     )
 
 
-def delete(
-    key: str,
-    *,
-    namespace: str = "",
-    artifact_only: bool = False,
-    strategy: str | None = None,
-    executor: str | None = None,  # noqa: ARG001 - Flowdapt's; a run has one
-    cluster_memory_params: Mapping[str, Any] | None = None,
-    artifact_params: Mapping[str, Any] | None = None,
-) -> None:
+def delete(key: str, *, namespace: str = "", **options: Unpack[StoreOptions]) -> None:
     """Delete the value of a key."""
-    chosen = _strategy(artifact_only, strategy, cluster_memory_params, artifact_params)
-    get_object_store().sync.delete(key, namespace=namespace, strategy=chosen)
+    get_object_store().sync.delete(key, namespace=namespace, strategy=_strategy(options))
 
 
-def exists(
-    key: str,
-    *,
-    namespace: str = "",
-    artifact_only: bool = False,
-    strategy: str | None = None,
-    executor: str | None = None,  # noqa: ARG001 - Flowdapt's; a run has one
-    cluster_memory_params: Mapping[str, Any] | None = None,
-    artifact_params: Mapping[str, Any] | None = None,
-) -> bool:
+def exists(key: str, *, namespace: str = "", **options: Unpack[StoreOptions]) -> bool:
     """Return whether there is a value under a key."""
-    chosen = _strategy(artifact_only, strategy, cluster_memory_params, artifact_params)
-    return get_object_store().sync.exists(key, namespace=namespace, strategy=chosen)
+    return get_object_store().sync.exists(key, namespace=namespace, strategy=_strategy(options))
 
 
-def _strategy(
-    artifact_only: bool,  # noqa: FBT001 - as it was given
-    strategy: str | None,
-    cluster_memory_params: Mapping[str, Any] | None,
-    artifact_params: Mapping[str, Any] | None,
-) -> str | None:
-    if cluster_memory_params or artifact_params:
+def _strategy(options: StoreOptions) -> str | None:
+    refuse_unknown(options, StoreOptions.__annotations__, "a call of the object store")
+    if options.get("cluster_memory_params") or options.get("artifact_params"):
         raise OptionError(
             "cluster memory and the storage of artifacts are those of the engine: leave out cluster_memory_params and "
             "artifact_params, and set Engine(object_store=..., cluster_memory=...), or storage in the configuration"
         )
-    return "artifact" if artifact_only else strategy
+    return "artifact" if options.get("artifact_only") else options.get("strategy")

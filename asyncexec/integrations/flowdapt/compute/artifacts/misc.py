@@ -1,4 +1,4 @@
-"""Functions that save values in artifacts and load them, under the names that Flowdapt has for them."""
+"""Functions that save values in artifacts and load them; the module has the name that users of Flowdapt import."""
 
 from asyncexec.artifacts import (
     json_from_artifact,
