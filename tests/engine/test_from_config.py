@@ -111,6 +111,7 @@ def test_the_owners_block_as_it_is_names_both_labels_and_the_line(owners):
 
 
 def test_with_the_letter_mended_every_key_of_the_owners_block_is_an_option(owners):
+    pytest.importorskip("ray")
     owners.write_text(MENDED)
     engine = ax.Engine.from_config(owners)
     options = engine.backend._system._options
@@ -124,6 +125,7 @@ def test_with_the_letter_mended_every_key_of_the_owners_block_is_an_option(owner
 
 
 def test_the_second_block_of_the_owner_has_no_actor_and_is_right(owners):
+    pytest.importorskip("ray")
     owners.write_text(SECOND_BLOCK)
     assert ax.Engine.from_config(owners).backend.capabilities.name == "ray"
 
