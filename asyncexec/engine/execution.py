@@ -23,6 +23,7 @@ from asyncexec.errors import ValueLostError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.locality import Locality
+from asyncexec.plan.workspace import OpeningStoppedError
 from asyncexec.scheduler.dispatch import RUN_BITS, RunHandle
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run import Run
@@ -188,7 +189,7 @@ class Execution:
             (value, values), handle = await self._run(driver)
             seconds = time.perf_counter() - start
             self._result = self._summarize(value, values, handle, seconds)
-        except _StoppedError:
+        except (_StoppedError, OpeningStoppedError):
             pass
         except Exception as error:  # noqa: BLE001 - it is raised where the execution is awaited
             self._error = error
@@ -286,7 +287,13 @@ class Execution:
             value_account=self._budget.values,
             scope=scope,
             context=self._context,
+            stop=self._stop_if_cancelled,
         )
+
+    def _stop_if_cancelled(self) -> None:
+        """Raise if the run has been cancelled; called in the thread that opens it."""
+        if self._cancelled:
+            raise OpeningStoppedError
 
     async def _hand_over_rest(self) -> None:
         """Wait until the values that are complete have been taken, where they are taken as they come."""

@@ -17,6 +17,7 @@ from asyncexec.scheduler.run_state import RunState
 from asyncexec.scheduler.value_account import ValueAccount
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextvars import Context
 
     from asyncexec.backends.contract import Backend, RunScope
@@ -96,8 +97,9 @@ def prepare(
     value_account: ValueAccount | None = None,
     scope: RunScope | None = None,
     context: Context | None = None,
+    stop: Callable[[], None] = lambda: None,
 ) -> Prepared:
-    """Open the plan's workspace, and lay the plan out.
+    """Open the plan's workspace, and lay the plan out; ``stop`` raises once the run has been cancelled.
 
     Raises
     ------
@@ -107,12 +109,14 @@ def prepare(
         If the workspace cannot be opened.
     """
     kernels = _pickled_kernels(plan, backend)
+    stop()
     kept = keep_values(plan, execution, backend=backend, policies=policies)
     account = value_account or ValueAccount()
     account.open(kept.store)
     workspace = None
     try:
-        workspace = _open(plan, execution, backend, policies)
+        workspace = _open(plan, execution, backend, policies, stop)
+        stop()
         state = RunState(
             plan,
             execution,
@@ -158,10 +162,15 @@ def _pack(state: RunState, kernels: dict[str, bytes]) -> None:
 
 
 def _open(
-    plan: Plan, execution: str, backend: Backend, policies: RunPolicies
+    plan: Plan,
+    execution: str,
+    backend: Backend,
+    policies: RunPolicies,
+    stop: Callable[[], None],
 ) -> OpenWorkspace | None:
     if plan.workspace is None:
         return None
+    stop()
     opening = Opening(
         plan=plan.name,
         # Computing it may take as long as a small plan, and it only names what a later run shall find.
@@ -169,5 +178,6 @@ def _open(
         execution=execution,
         locality=backend.capabilities.locality,
         resume=policies.resume,
+        stop=stop,
     )
     return plan.workspace.open(plan.stages, opening)

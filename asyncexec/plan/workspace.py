@@ -6,7 +6,7 @@ only take note. The workspace itself finds out which tasks are complete (by the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,14 @@ from asyncexec.plan.locality import Locality
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage, TaskIO
+
+
+class OpeningStoppedError(Exception):
+    """The run was cancelled while its workspace was being opened; what was made for it is to be undone."""
+
+
+def _go_on() -> None:
+    """Return, as nobody can cancel this opening."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +40,9 @@ class Opening:
         The place of the workers: in the driver's process, chunks may be handed over in memory.
     resume : bool
         Whether what an earlier run of the same plan completed is to be kept.
+    stop : callable
+        Raises :class:`OpeningStoppedError` once the run has been cancelled, else returns. An opening calls it before
+        each step that takes a while or makes something, and undoes what it has made when it raises.
     """
 
     plan: str
@@ -39,6 +50,7 @@ class Opening:
     execution: str
     locality: Locality = Locality.ELSEWHERE
     resume: bool = False
+    stop: Callable[[], None] = _go_on
 
 
 class OpenWorkspace(Protocol):
