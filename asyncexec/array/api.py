@@ -36,11 +36,9 @@ from asyncexec.array.array import Array
 from asyncexec.array.block_functions import blockwise, map_blocks
 from asyncexec.array.creation import (
     arange,
-    asarray,
     empty,
     empty_like,
     eye,
-    from_array,
     full,
     full_like,
     linspace,
@@ -71,6 +69,7 @@ from asyncexec.array.data_types import (
     uint32,
     uint64,
 )
+from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.indexing import take
 from asyncexec.array.logic import (
     bitwise_and,

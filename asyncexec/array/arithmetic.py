@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.array import Array
+from asyncexec.array.kernels import clip_above, clip_below
 from asyncexec.array.wrapping import elementwise
 
 
@@ -53,9 +54,9 @@ def clip(x: Array, /, min: Array | Any = None, max: Array | Any = None) -> Array
     if min is None and max is None:
         return elementwise("positive", np.array, x, dtype=x.dtype)
     if min is None:
-        return elementwise("clip", np.minimum, x, max)
+        return elementwise("clip", clip_above, x, max)
     if max is None:
-        return elementwise("clip", np.maximum, x, min)
+        return elementwise("clip", clip_below, x, min)
     return elementwise("clip", np.clip, x, min, max)
 
 

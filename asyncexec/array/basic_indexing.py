@@ -12,6 +12,7 @@ import numpy as np
 
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.box import Shape
+from asyncexec.plan.masked import unmasked
 from asyncexec.plan.positions import Positions
 
 
@@ -74,7 +75,7 @@ def positions_of(indices: Any, n: int, axis: int) -> Positions:
     IndexError
         If one is out of range, or they are no integers along one axis.
     """
-    given = np.asarray(indices)
+    given = np.asarray(unmasked(indices, f"the index along axis {axis}"))
     if given.ndim != 1:
         raise IndexError(f"indices along axis {axis} must have one dimension, not {given.ndim}")
     if given.size == 0:

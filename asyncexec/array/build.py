@@ -11,7 +11,8 @@ import numpy as np
 
 from asyncexec.array import basic_indexing, chunks as chunking
 from asyncexec.array.chunks import POSITION_BYTES
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.dtypes import checked_dtype, warn_of_discarded
+from asyncexec.array.kernels import convert
 from asyncexec.array.nodes import (
     BLOCK,
     Concat,
@@ -271,15 +272,8 @@ def cast(node: Node, dtype: DType) -> Node:
     wanted = checked_dtype(dtype, what="the result")
     if wanted == node.dtype:
         return node
+    warn_of_discarded(node.dtype, wanted)
     return apply_elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
-
-
-def convert(block: Any, *, dtype: DType) -> Any:
-    """Return ``block`` with elements of ``dtype``; of a complex number the real part."""
-    values = np.asarray(block)
-    if values.dtype.kind == "c" and dtype.kind not in "cb":
-        values = np.real(values)
-    return values.astype(dtype)
 
 
 def reduce(

@@ -16,77 +16,11 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.generators import Diagonal, Full, Range, Spaced
-from asyncexec.array.operands import chunk_limit, common_spec, own_source
+from asyncexec.array.operands import check_device, chunk_limit
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import as_array
-
-
-def asarray(
-    obj: Any,
-    /,
-    *,
-    dtype: Any = None,
-    device: str | None = None,
-    copy: bool | None = None,
-    chunks: ChunksLike = "auto",
-    spec: Spec | None = None,
-) -> Array:
-    """Return ``obj`` (an array, a NumPy array, a scalar or nested sequences of scalars) as an array.
-
-    Data in memory is copied, so that changing it later changes nothing. With ``copy=False`` a NumPy array is shared
-    instead, and must not be changed before everything made of it is computed.
-
-    >>> x = xp.asarray([[1, 2], [3, 4]], dtype=xp.float32)
-    >>> x
-    <asyncexec.Array shape=(2, 2) dtype=float32 chunks=(2, 2) (16 B)>
-    >>> x.compute()
-    array([[1., 2.],
-           [3., 4.]], dtype=float32)
-
-    Raises
-    ------
-    ValueError
-        For ``copy=False`` where a copy is needed, or a device other than ``"cpu"``.
-    TypeError
-        If the elements have an unsupported type.
-    OptionError
-        If ``obj`` is an array of another spec.
-    """
-    _check_device(device)
-    if isinstance(obj, Array):
-        found = obj if dtype is None else obj.astype(dtype)
-        found = Array(found.node, common_spec((found.own_spec, spec)))
-        return found if chunks == "auto" else found.rechunk(chunks)
-    if copy is False and not isinstance(obj, np.ndarray):
-        raise ValueError(f"{type(obj).__name__} must be copied to become an array; use copy=None")
-    wanted = None if dtype is None else checked_dtype(dtype)
-    data = np.asarray(obj, dtype=wanted, copy=copy or None)
-    return Array(own_source(data, chunks, spec, copy=copy is not False), spec)
-
-
-def from_array(
-    x: Any,
-    /,
-    chunks: ChunksLike = "auto",
-    *,
-    copy: bool | None = None,
-    spec: Spec | None = None,
-) -> Array:
-    """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one.
-
-    That is, by ``numpy.asarray`` or by ``x[...]`` (a dataset in a file). All of it is read into memory; what does not
-    fit there belongs into Zarr (see :func:`from_zarr`). ``copy`` as for :func:`asarray`.
-
-    >>> x = xp.from_array(np.arange(6.0).reshape(2, 3), chunks=(1, 3))
-    >>> x.numblocks
-    (2, 1)
-    >>> x[1].compute()
-    array([3., 4., 5.])
-    """
-    lazily = not hasattr(x, "__array__") and hasattr(x, "shape") and hasattr(x, "dtype")
-    return asarray(np.asarray(x[...]) if lazily else x, chunks=chunks, copy=copy, spec=spec)
 
 
 def full(
@@ -103,8 +37,17 @@ def full(
     >>> xp.full((2, 3), 7, chunks=(1, 3)).compute()
     array([[7, 7, 7],
            [7, 7, 7]])
+
+    Raises
+    ------
+    OverflowError
+        If the value is out of the range of an integer type.
+    ValueError
+        If it is NaN for an integer type, or no single value.
+    TypeError
+        If it is complex, and the type is real.
     """
-    _check_device(device)
+    check_device(device)
     value = fill_value.compute()[()] if isinstance(fill_value, Array) else fill_value
     wanted = checked_dtype(np.asarray(value).dtype if dtype is None else dtype)
     return _constant("full", shape, value, dtype=wanted, chunks=chunks, spec=spec)
@@ -125,7 +68,7 @@ def zeros(
     >>> xp.zeros((100_000, 100_000), dtype=xp.int8).chunks
     (8192, 8192)
     """
-    _check_device(device)
+    check_device(device)
     return _constant(
         "zeros", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
     )
@@ -145,7 +88,7 @@ def ones(
     array([[1, 1],
            [1, 1]], dtype=int16)
     """
-    _check_device(device)
+    check_device(device)
     return _constant(
         "ones", shape, 1, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
     )
@@ -164,7 +107,7 @@ def empty(
     >>> xp.empty((2, 3)).shape
     (2, 3)
     """
-    _check_device(device)
+    check_device(device)
     return _constant(
         "empty", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
     )
@@ -177,6 +120,11 @@ def full_like(
 
     >>> xp.full_like(xp.asarray([1, 2]), 5).compute()
     array([5, 5])
+
+    Raises
+    ------
+    OverflowError, ValueError, TypeError
+        As :func:`full` does.
     """
     like = as_array(x, "full_like")
     return full(
@@ -238,8 +186,10 @@ def arange(
     ------
     ValueError
         If ``step`` is 0.
+    OverflowError
+        If a value is out of the range of an integer type.
     """
-    _check_device(device)
+    check_device(device)
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ValueError("arange with step=0 would never end")
@@ -249,6 +199,10 @@ def arange(
     if whole:
         first, step = int(first), int(step)
         length = len(range(first, int(last), step))
+        if wanted.kind not in "iu" and max(abs(first), abs(first + length * step)) >= 2**63:
+            first, step = float(first), float(step)
+    for value in (first, first + (length - 1) * step) if length else ():
+        as_element(value, wanted, what="the value")
     node = build.creation(
         "arange", Range(first, step, wanted), (length,), chunks, wanted, limit=chunk_limit(spec)
     )
@@ -278,13 +232,19 @@ def linspace(
     ------
     ValueError
         If ``num`` is negative.
+    OverflowError, TypeError
+        If a value is out of the range of an integer type, or complex for a real one.
     """
-    _check_device(device)
+    check_device(device)
     if num < 0:
         raise ValueError(f"linspace of {num} values cannot be")
     common = np.result_type(np.float64, np.asarray(start).dtype, np.asarray(stop).dtype)
     wanted = checked_dtype(dtype or common)
     steps = num - 1 if endpoint else num
+    for value in (start, stop)[:num]:
+        # Integers are rounded down, also below zero.
+        whole = wanted.kind in "iu" and not np.iscomplexobj(value)
+        as_element(np.floor(value) if whole else value, wanted, what="the value")
     make = Spaced(common.type(start).item(), common.type(stop).item(), max(steps, 0), wanted)
     return Array(
         build.creation("linspace", make, (num,), chunks, wanted, limit=chunk_limit(spec)), spec
@@ -308,7 +268,7 @@ def eye(
     array([[0., 1., 0.],
            [0., 0., 1.]])
     """
-    _check_device(device)
+    check_device(device)
     shape = (n_rows, n_rows if n_cols is None else n_cols)
     wanted = checked_dtype(dtype or np.float64)
     node = build.creation(
@@ -359,7 +319,7 @@ def _constant(
 ) -> Array:
     node = build.creation(
         operation,
-        Full(np.asarray(value).astype(dtype).item(), dtype),
+        Full(as_element(value, dtype, what="fill_value"), dtype),
         _shape(shape),
         chunks,
         dtype,
@@ -375,8 +335,3 @@ def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
     if min(lengths, default=0) < 0:
         raise ValueError(f"shape {shape!r} cannot be: lengths are integers from 0")
     return lengths
-
-
-def _check_device(device: str | None) -> None:
-    if device not in (None, "cpu"):
-        raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")

@@ -24,6 +24,7 @@ from numpy import (
 
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import KINDS
+from asyncexec.array.operands import check_device
 from asyncexec.array.wrapping import as_array
 
 
@@ -45,8 +46,7 @@ def astype(
     ValueError
         For a device other than ``"cpu"``.
     """
-    if device not in (None, "cpu"):
-        raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")
+    check_device(device)
     return as_array(x, "astype").astype(dtype)
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import Any
 
 import numpy as np
+
+from asyncexec.plan.masked import unmasked
 
 KINDS: dict[str, tuple[str, ...]] = {
     "bool": ("bool",),
@@ -33,6 +37,50 @@ def checked_dtype(dtype: Any, *, what: str = "the array") -> np.dtype[Any]:
         )
     native: np.dtype[Any] = found.newbyteorder("=")
     return native
+
+
+def as_element(value: Any, dtype: np.dtype[Any], *, what: str) -> Any:
+    """Return one ``value`` as an element of ``dtype``; what cannot be one is refused rather than wrapped around.
+
+    Fractions are cut off for integer types, and what is beyond a floating type is infinite, with NumPy's warning.
+
+    Raises
+    ------
+    OverflowError
+        If the value is out of the range of an integer type.
+    ValueError
+        If it is no single value, or NaN for an integer type.
+    TypeError
+        If it is complex, and the type is real, or masked.
+    """
+    given = np.asarray(unmasked(value, what))
+    if given.ndim:
+        raise ValueError(f"{what} must be one value, and has the shape {given.shape}")
+    plain = given.item()
+    if given.dtype.kind == "c" and dtype.kind not in "cb":
+        raise TypeError(f"{what} {plain!r} is complex, and {dtype} is not: use its real part")
+    if dtype.kind not in "iu":
+        # Of NumPy's integers beyond 64 bits, the conversion is Python's.
+        return np.asarray(plain).astype(dtype).item()
+    if given.dtype.kind == "f" and not math.isfinite(plain):
+        refused = ValueError if math.isnan(plain) else OverflowError
+        raise refused(f"{what} {plain!r} cannot be an integer, and the type is {dtype}")
+    limits = np.iinfo(dtype)
+    if not limits.min <= int(plain) <= limits.max:
+        raise OverflowError(
+            f"{what} {plain!r} is out of range for {dtype}, which holds {limits.min} to {limits.max}: use another dtype"
+        )
+    return int(plain)
+
+
+def warn_of_discarded(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> None:
+    """Warn, as NumPy does, where elements lose their imaginary part by becoming ``wanted``."""
+    if dtype.kind == "c" and wanted.kind not in "cb":
+        warnings.warn(
+            f"elements of {dtype} lose their imaginary part by becoming {wanted}: take real() of them before",
+            np.exceptions.ComplexWarning,
+            stacklevel=2,
+        )
 
 
 def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

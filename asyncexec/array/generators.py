@@ -32,9 +32,17 @@ class Range:
 
     def __call__(self, positions: Positions) -> NDArray[Any]:
         (numbers,) = positions
-        exact = isinstance(self.start, int) and isinstance(self.step, int)
-        scaled = numbers * self.step if exact else numbers * float(self.step)
-        return np.asarray(self.start + scaled).astype(self.dtype, copy=False)
+        found: NDArray[Any]
+        if not (isinstance(self.start, int) and isinstance(self.step, int)):
+            found = self.start + numbers * float(self.step)
+        elif self.dtype.kind == "u":
+            # Exact modulo 2**64, as the values are that fit.
+            modulus = 2**64
+            scaled = numbers.astype(np.uint64) * np.uint64(self.step % modulus)
+            found = scaled + np.uint64(self.start % modulus)
+        else:
+            found = self.start + numbers * self.step
+        return np.asarray(found).astype(self.dtype, copy=False)
 
 
 @dataclass(frozen=True, slots=True)

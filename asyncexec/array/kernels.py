@@ -14,10 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncexec.array.reducers import Reducer
+from asyncexec.array.reducers import Reducer, real_part
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index, Shape
+from asyncexec.plan.masked import unmasked
 
 type Block = NDArray[Any]
 
@@ -55,6 +56,21 @@ class ElementwiseStep:
         blocks = iter(values)
         filled = [next(blocks) if a is BLOCK else a for a in self.arguments]
         return self.function(*filled, **self.keywords)
+
+
+def convert(block: Any, *, dtype: np.dtype[Any]) -> Any:
+    """Return ``block`` with elements of ``dtype``; of a complex number the real part."""
+    return real_part(np.asarray(block), dtype).astype(dtype)
+
+
+def clip_below(block: Any, least: Any) -> Any:
+    """Return ``block`` with what lies below ``least`` set to it."""
+    return np.clip(block, least, None)
+
+
+def clip_above(block: Any, most: Any) -> Any:
+    """Return ``block`` with what lies above ``most`` set to it."""
+    return np.clip(block, None, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +203,8 @@ class CallFunction:
         keywords = dict(self.keywords)
         if self.wants_block_id:
             keywords["block_id"] = chunk
-        result = np.asarray(self.function(*map(_read_only, values), **keywords))
+        returned = self.function(*map(_read_only, values), **keywords)
+        result = np.asarray(unmasked(returned, f"what {self.name} returned for chunk {chunk}"))
         self._check(result, chunk, self.access.counts(index))
         return result
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from asyncexec.array import chunks as chunking
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.nodes import Node
 from asyncexec.array.sources import memory_source
 from asyncexec.array.spec import Spec
 from asyncexec.errors import OptionError
+from asyncexec.plan.masked import unmasked
 
+_PLAIN = frozenset((bool, int, float, complex))
 SCALARS = (bool, int, float, complex, np.generic)
 
 
@@ -23,7 +25,7 @@ def constant_or_node(value: Any) -> Any:
     Raises
     ------
     TypeError
-        If it is neither.
+        If it is neither, or masked.
     """
     if isinstance(value, SCALARS):
         if isinstance(value, np.generic):
@@ -49,8 +51,10 @@ def own_source(
     ------
     ValueError
         If it must not be copied, and has to be.
+    TypeError
+        If it has masked elements, or elements of an unsupported type.
     """
-    dtype = checked_dtype(data.dtype)
+    dtype = checked_dtype(unmasked(data, "the array").dtype)
     if not copy and data.dtype != dtype:
         raise ValueError(
             f"elements of type {data.dtype.str} must be copied, to have this machine's byte order"
@@ -60,6 +64,53 @@ def own_source(
     kept = np.array(data, dtype=dtype, order="C", copy=True) if copy else data.view()
     kept.setflags(write=False)
     return memory_source(kept, settled)
+
+
+def elements_of(obj: Any, dtype: np.dtype[Any] | None, *, copy: bool | None) -> Any:
+    """Return a scalar, nested sequences, or what becomes a NumPy array, as one, with elements of ``dtype``.
+
+    Raises
+    ------
+    OverflowError, ValueError
+        If a scalar (by itself, or in a sequence) is no value of an integer ``dtype``.
+    TypeError
+        If something is masked, also on its way through ``__array__`` or within a sequence.
+    """
+    unmasked(obj, "the array")
+    for value in _numpy_values(obj):
+        unmasked(value, "the array")
+        if dtype is not None and not value.ndim and value.dtype.kind in "biufc":
+            as_element(value, dtype, what="the value")
+    if not isinstance(obj, list | tuple | np.ndarray) and hasattr(obj, "__array__"):
+        # What becomes an array may become a masked one, which numpy.asarray strips of its mask.
+        obj = unmasked(np.asanyarray(obj), f"the array of {type(obj).__name__}")
+    return np.asarray(obj, dtype=dtype, copy=copy or None)
+
+
+def _numpy_values(obj: Any) -> Iterator[Any]:
+    """Iterate over NumPy's scalars and arrays in nested sequences, of which there may be many plain elements."""
+    left: list[Sequence[Any]] = [(obj,)] if isinstance(obj, list | tuple | np.generic) else []
+    while left:
+        sequence = left.pop()
+        if _PLAIN.issuperset(map(type, sequence)):
+            continue
+        for item in sequence:
+            if isinstance(item, list | tuple):
+                left.append(item)
+            elif isinstance(item, np.generic | np.ndarray):
+                yield item
+
+
+def check_device(device: str | None) -> None:
+    """Check the name of a device.
+
+    Raises
+    ------
+    ValueError
+        If it is not ``"cpu"``.
+    """
+    if device not in (None, "cpu"):
+        raise ValueError(f"device {device!r} is not supported: there is 'cpu' alone")
 
 
 def chunk_limit(spec: Spec | None) -> int:

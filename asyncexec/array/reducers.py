@@ -13,8 +13,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+_DOUBLE = np.dtype(np.float64)
+
 type Part = NDArray[Any]
 type Axes = tuple[int, ...]
+
+
+def real_part(block: Any, dtype: np.dtype[Any]) -> Any:
+    """Return ``block``, of complex numbers the real parts where ``dtype`` is neither complex nor boolean."""
+    return np.real(block) if block.dtype.kind == "c" and dtype.kind not in "cb" else block
 
 
 class Reducer(Protocol):
@@ -54,13 +61,15 @@ class Reducer(Protocol):
 class Accumulate:
     """Sum, product, minimum, maximum, any, all: one ufunc, kept in ``through`` on the way.
 
-    ``mean`` divides by the number of elements in the end.
+    ``mean`` divides by the number of elements in the end. ``first`` is what elements become before, where that changes
+    them in another way than becoming ``through`` does.
     """
 
     ufunc: np.ufunc
     through: np.dtype[Any]
     result: np.dtype[Any]
     mean: bool = False
+    first: np.dtype[Any] | None = None
 
     @property
     def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
@@ -71,7 +80,8 @@ class Accumulate:
         return self.result
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
-        return (self._reduced(block, axes),)
+        taken = real_part(block, self.result)
+        return (self._reduced(taken if self.first is None else taken.astype(self.first), axes),)
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         return (self._reduced(parts[0], axes),)
@@ -81,7 +91,7 @@ class Accumulate:
         return np.asarray(found).astype(self.result, copy=False)
 
     def working_bytes(self, elements: int) -> int:
-        return 0
+        return 0 if self.first is None else elements * self.first.itemsize
 
     def _reduced(self, block: Part, axes: Axes) -> Part:
         # dtype= casts in small buffers, so that no second block is made.
@@ -98,16 +108,17 @@ class Variance:
 
     Chan, Golub, LeVeque: "Algorithms for Computing the Sample Variance: Analysis and Recommendations", The American
     Statistician 37 (1983), equations 2.1; here for any number of groups at once, with n elements in all:
-    M2 = sum M2_i + sum n_i (mean_i - mean)^2.
+    M2 = sum M2_i + sum n_i (mean_i - mean)^2. Of complex numbers, a square is that of the magnitude.
     """
 
     result: np.dtype[Any]
     correction: float = 0.0
     root: bool = False
+    through: np.dtype[Any] = _DOUBLE
 
     @property
     def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
-        return (np.dtype(np.float64), np.dtype(np.float64))
+        return (self.through, _DOUBLE)
 
     @property
     def result_dtype(self) -> np.dtype[Any]:
@@ -115,14 +126,14 @@ class Variance:
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
         count = int(np.prod([block.shape[a] for a in axes], dtype=np.int64))
-        mean = np.add.reduce(block, axis=axes, keepdims=True, dtype=np.float64) / max(count, 1)
+        mean = np.add.reduce(block, axis=axes, keepdims=True, dtype=self.through) / max(count, 1)
         return mean, _squares(block, mean, axes)
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         means, squares = parts
         total = max(float(np.add.reduce(counts, axis=None)), 1.0)
         mean = np.add.reduce(means * (counts / total), axis=axes, keepdims=True)
-        between = counts * np.square(means - mean)
+        between = counts * _squared(means - mean)
         return mean, np.add.reduce(squares + between, axis=axes, keepdims=True)
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
@@ -132,7 +143,16 @@ class Variance:
         return np.asarray(found).astype(self.result, copy=False)
 
     def working_bytes(self, elements: int) -> int:
-        return min(elements * 8, 2 * SLAB_BYTES)
+        return min(elements * self.through.itemsize, 2 * SLAB_BYTES)
+
+
+def _squared(deviations: Part) -> Part:
+    """Return the squared magnitudes of ``deviations``, which it may overwrite."""
+    if deviations.dtype.kind != "c":
+        return np.asarray(np.square(deviations, out=deviations))
+    real, imaginary = deviations.real, deviations.imag
+    np.square(imaginary, out=imaginary)
+    return np.asarray(np.add(np.square(real, out=real), imaginary, out=real))
 
 
 def _squares(block: Part, mean: Part, axes: Axes) -> Part:
@@ -140,16 +160,14 @@ def _squares(block: Part, mean: Part, axes: Axes) -> Part:
     total = np.zeros(mean.shape)
     axis = max(range(block.ndim), key=lambda a: block.shape[a], default=None)
     if axis is None:
-        squares: Part = np.square(block - mean)
-        return squares
+        return _squared(np.asarray(block - mean))
     rest = max(block.size // max(block.shape[axis], 1), 1)
-    width = max(1, SLAB_BYTES // (8 * rest))
+    width = max(1, SLAB_BYTES // (mean.itemsize * rest))
     for start in range(0, block.shape[axis], width):
         slab = (slice(None),) * axis + (slice(start, start + width),)
         own = slab if axis not in axes else (...,)
-        deviations = np.subtract(block[slab], mean[own], dtype=np.float64)
-        np.square(deviations, out=deviations)
-        total[own] += np.add.reduce(deviations, axis=axes, keepdims=True)
+        deviations = np.subtract(block[slab], mean[own], dtype=mean.dtype)
+        total[own] += np.add.reduce(_squared(deviations), axis=axes, keepdims=True)
     return total
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
+from asyncexec.array.dtypes import as_element
 from asyncexec.array.reducers import ArgExtreme
 from asyncexec.array.statistical import reduced
 from asyncexec.array.wrapping import as_array, elementwise
@@ -18,8 +19,24 @@ def where(condition: Array, x1: Array | Any, x2: Array | Any, /) -> Array:
 
     >>> xp.where(xp.asarray([True, False]), xp.asarray([1, 2]), 0).compute()
     array([1, 0])
+
+    Raises
+    ------
+    OverflowError
+        If a Python integer is out of the range of the result's type.
     """
-    return elementwise("where", np.where, condition, x1, x2)
+    operands = (x1, x2)
+    if not all(_weak(x) or hasattr(x, "dtype") for x in operands):
+        return elementwise("where", np.where, condition, x1, x2)
+    # NumPy's own would wrap around a Python integer that is out of range.
+    dtype = np.result_type(*(x if _weak(x) else x.dtype for x in operands))
+    fitting = [as_element(x, dtype, what="an operand") if _weak(x) else x for x in operands]
+    return elementwise("where", np.where, condition, *fitting, dtype=dtype)
+
+
+def _weak(operand: Any) -> bool:
+    """Return True for a Python number: it takes the type of the other operand."""
+    return isinstance(operand, int | float | complex) and not isinstance(operand, np.generic)
 
 
 def argmax(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> Array:

@@ -13,7 +13,14 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
-from asyncexec.array.dtypes import accumulator, checked_dtype, floating, sum_dtype
+from asyncexec.array.dtypes import (
+    accumulator,
+    checked_dtype,
+    floating,
+    real_dtype,
+    sum_dtype,
+    warn_of_discarded,
+)
 from asyncexec.array.reducers import Accumulate, Reducer, Variance
 from asyncexec.array.wrapping import as_array
 from asyncexec.errors import OptionError
@@ -43,7 +50,8 @@ def sum(
     x : Array
     axis : int, sequence of int, optional
     dtype : dtype, optional
-        Of the result; by default floating types stay, and integers and booleans become 64 bits wide.
+        Of the result; by default floating types stay, and integers and booleans become 64 bits wide. Elements become
+        this type first, and are added then: of floats that become integers, fractions are cut off one by one.
     keepdims : bool
         Whether the reduced axes stay, with length 1.
     split_every : int, optional
@@ -131,17 +139,15 @@ def var(
     """Return the variance along ``axis``: squared deviations, divided by the number of elements less ``correction``.
 
     Partial results are merged as in Chan, Golub, LeVeque (1983), so that no precision is lost where the mean is large;
-    integers make float64. Other parameters as for :func:`sum`.
+    integers make float64. The deviation of a complex number is its distance from the mean, and the result is real.
+    Other parameters as for :func:`sum`.
 
     >>> xp.var(xp.asarray([1.0, 2.0, 3.0])).compute()
     array(0.66666667)
     >>> xp.var(xp.asarray([1.0, 2.0, 3.0]), correction=1).compute()
     array(1.)
-
-    Raises
-    ------
-    TypeError
-        If the elements are complex.
+    >>> xp.var(xp.asarray([1 + 1j, 1 - 1j])).compute()
+    array(1.)
     """
     return _variance(
         "var", x, axis=axis, correction=correction, keepdims=keepdims, split_every=split_every
@@ -157,7 +163,7 @@ def std(
     keepdims: bool = False,
     split_every: int | None = None,
 ) -> Array:
-    """Return the standard deviation along ``axis``: the root of :func:`var`, with its parameters and errors.
+    """Return the standard deviation along ``axis``: the root of :func:`var`, with its parameters.
 
     >>> xp.std(xp.asarray([1.0, 2.0, 3.0, 4.0, 5.0]), correction=0).compute()
     array(1.41421356)
@@ -206,10 +212,10 @@ def _accumulated(
 ) -> Array:
     array = as_array(x, operation)
     result = sum_dtype(array.dtype) if dtype is None else checked_dtype(dtype, what="the result")
-    through = accumulator(np.result_type(array.dtype, result))
-    if result.kind in "iu" and through.kind in "iu":
-        through = result
-    reducer = Accumulate(ufunc, through, result)
+    warn_of_discarded(array.dtype, result)
+    # Elements become the result's type first, also where that rounds them; sums are kept in a wider one.
+    direct = accumulator(result) == result or np.can_cast(array.dtype, result)
+    reducer = Accumulate(ufunc, accumulator(result), result, first=None if direct else result)
     return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)
 
 
@@ -239,7 +245,8 @@ def _variance(
     split_every: int | None,
 ) -> Array:
     array = as_array(x, operation)
-    if array.dtype.kind == "c":
-        raise TypeError(f"{operation} is for real numbers, and the elements are {array.dtype}")
-    reducer = Variance(floating(array.dtype), float(correction), root=operation == "std")
+    own = floating(array.dtype)
+    reducer = Variance(
+        real_dtype(own), float(correction), root=operation == "std", through=accumulator(own)
+    )
     return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)

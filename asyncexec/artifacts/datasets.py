@@ -13,6 +13,7 @@ from asyncexec.artifacts.artifact import Artifact, ArtifactFile
 from asyncexec.artifacts.hooks import FILE, TYPE, LoadHook, SaveHook, check_kind
 from asyncexec.config.checks import one_of, whole_number
 from asyncexec.errors import ArtifactNotFoundError, MissingExtraError, SerializationError
+from asyncexec.plan.masked import unmasked
 
 ARRAY = "numpy.ndarray"
 PANDAS = "pandas.DataFrame"
@@ -36,7 +37,7 @@ def array_to_artifact(format: str = "npy", *, num_parts: int = 1) -> SaveHook:  
     parts = whole_number(num_parts, "num_parts")
 
     def save(artifact: Artifact, value: Any) -> None:
-        array = _needed("numpy").asarray(value)
+        array = _needed("numpy").asarray(unmasked(value, "the array"))
         if array.dtype.hasobject:
             raise SerializationError("an array of Python objects cannot be saved: pickle it")
         pieces = _needed("numpy").array_split(array, parts) if array.ndim and parts > 1 else [array]

@@ -46,6 +46,7 @@ asyncexec.array.kernels
 asyncexec.array.reducers
 asyncexec.plan.access
 asyncexec.plan.access_map
+asyncexec.plan.masked
 asyncexec.storage
 asyncexec.storage.chunks
 asyncexec.storage.places

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
+from asyncexec.plan.masked import unmasked
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
@@ -193,6 +194,8 @@ class BlockIO:
         ------
         ChunkMismatchError
             If the kernel did not return what the stage declares: another number of arrays, shape or dtype.
+        TypeError
+            If it returned a masked array with masked elements.
         """
         blocks = (result,) if len(self.targets) == 1 else self._several(index, result)
         total = 0
@@ -239,7 +242,7 @@ class BlockIO:
     def _checked(
         self, index: Index, target: TaskOutput, region: tuple[slice, ...], given: Any
     ) -> np.ndarray:
-        block = np.asarray(given)
+        block = np.asarray(unmasked(given, f"what {self._task(index)} returned"))
         shape = tuple([along.stop - along.start for along in region])
         if block.shape != shape:
             raise ChunkMismatchError(

@@ -1,0 +1,89 @@
+"""Arrays of data in memory: :func:`asarray` of the array API standard, and :func:`from_array`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.array import Array
+from asyncexec.array.chunks import ChunksLike
+from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.operands import check_device, common_spec, elements_of, own_source
+from asyncexec.array.spec import Spec
+
+
+def asarray(
+    obj: Any,
+    /,
+    *,
+    dtype: Any = None,
+    device: str | None = None,
+    copy: bool | None = None,
+    chunks: ChunksLike = "auto",
+    spec: Spec | None = None,
+) -> Array:
+    """Return ``obj`` (an array, a NumPy array, a scalar or nested sequences of scalars) as an array.
+
+    Data in memory is copied, so that changing it later changes nothing. With ``copy=False`` a NumPy array is shared
+    instead, and must not be changed before everything made of it is computed.
+
+    >>> x = xp.asarray([[1, 2], [3, 4]], dtype=xp.float32)
+    >>> x
+    <asyncexec.Array shape=(2, 2) dtype=float32 chunks=(2, 2) (16 B)>
+    >>> x.compute()
+    array([[1., 2.],
+           [3., 4.]], dtype=float32)
+
+    Raises
+    ------
+    ValueError
+        For ``copy=False`` where a copy is needed, or a device other than ``"cpu"``.
+    TypeError
+        If the elements have an unsupported type, or some are masked (see ``numpy.ma``): fill them before.
+    OverflowError
+        If a scalar is out of the range of an integer ``dtype``.
+    OptionError
+        If ``obj`` is an array of another spec.
+    """
+    check_device(device)
+    if isinstance(obj, Array):
+        found = obj if dtype is None else obj.astype(dtype)
+        found = Array(found.node, common_spec((found.own_spec, spec)))
+        return found if chunks == "auto" else found.rechunk(chunks)
+    if copy is False and not isinstance(obj, np.ndarray):
+        raise ValueError(f"{type(obj).__name__} must be copied to become an array; use copy=None")
+    wanted = None if dtype is None else checked_dtype(dtype)
+    data = elements_of(obj, wanted, copy=copy)
+    return Array(own_source(data, chunks, spec, copy=copy is not False), spec)
+
+
+def from_array(
+    x: Any,
+    /,
+    chunks: ChunksLike = "auto",
+    *,
+    copy: bool | None = None,
+    spec: Spec | None = None,
+) -> Array:
+    """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one.
+
+    That is, by ``numpy.asarray`` or by ``x[...]`` (a dataset in a file). All of it is read into memory; what does not
+    fit there belongs into Zarr (see :func:`from_zarr`). ``copy`` as for :func:`asarray`.
+
+    >>> x = xp.from_array(np.arange(6.0).reshape(2, 3), chunks=(1, 3))
+    >>> x.numblocks
+    (2, 1)
+    >>> x[1].compute()
+    array([3., 4., 5.])
+
+    A masked array (such as of a variable of a netCDF file) is taken where nothing is masked, and refused otherwise:
+    fill what is missing, by ``x.filled(np.nan)``, say.
+
+    Raises
+    ------
+    TypeError
+        If elements are masked, or have an unsupported type.
+    """
+    lazily = not hasattr(x, "__array__") and hasattr(x, "shape") and hasattr(x, "dtype")
+    return asarray(x[...] if lazily else x, chunks=chunks, copy=copy, spec=spec)

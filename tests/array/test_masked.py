@@ -1,0 +1,99 @@
+"""Masked arrays: what is masked never becomes an element in silence."""
+
+import numpy as np
+import pytest
+
+import asyncexec as ax
+import asyncexec.array as xp
+from asyncexec.errors import TaskFailedError
+from tests.array.direct import run
+
+HIDDEN = np.ma.array([1.0, -999.0, 3.0, 4.0], mask=[0, 1, 0, 0])
+SHOWN = np.ma.array([1.0, 2.0, 3.0, 4.0])
+POSITIONS = np.ma.array([0, 3], mask=[0, 1])
+
+
+class BecomesMasked:
+    """Stands for a variable of a netCDF file, which becomes a masked array."""
+
+    shape, dtype = HIDDEN.shape, HIDDEN.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        return HIDDEN
+
+
+class ReadsMasked:
+    """Stands for a variable of a netCDF file, which is read by indexing."""
+
+    shape, dtype = HIDDEN.shape, HIDDEN.dtype
+
+    def __getitem__(self, key):
+        return HIDDEN[key]
+
+
+WAYS_IN = {
+    "asarray": lambda x: xp.asarray(HIDDEN),
+    "asarray of one element": lambda x: xp.asarray(np.ma.masked),
+    "asarray of a list with one": lambda x: xp.asarray([[1.0], [np.ma.masked]]),
+    "asarray of a list of arrays": lambda x: xp.asarray([HIDDEN, HIDDEN]),
+    "asarray to another type": lambda x: xp.asarray((1, HIDDEN[1]), dtype=xp.int64),
+    "asarray of what becomes one": lambda x: xp.asarray(BecomesMasked()),
+    "from_array": lambda x: xp.from_array(HIDDEN, copy=False),
+    "from_array of a variable": lambda x: xp.from_array(ReadsMasked()),
+    "from_array of what becomes one": lambda x: xp.from_array(BecomesMasked()),
+    "operand": lambda x: x + HIDDEN,
+    "operand before": lambda x: HIDDEN * x,
+    "masked": lambda x: x - np.ma.masked,
+    "masked before": lambda x: np.ma.masked / x,
+    "comparison": lambda x: x == HIDDEN,
+    "add": lambda x: xp.add(HIDDEN, x),
+    "where": lambda x: xp.where(x > 0, x, HIDDEN),
+    "where with a condition": lambda x: xp.where(HIDDEN > 0, x, x),
+    "where with masked": lambda x: xp.where(x > 0, np.ma.masked, x),
+    "clip": lambda x: xp.clip(x, np.ma.masked, 2),
+    "concat": lambda x: xp.concat([x, HIDDEN]),
+    "stack": lambda x: xp.stack([HIDDEN, x]),
+    "mean": lambda x: xp.mean(HIDDEN),
+    "full": lambda x: xp.full(2, np.ma.masked),
+    "full_like": lambda x: xp.full_like(x, HIDDEN[1]),
+    "linspace": lambda x: xp.linspace(0, np.ma.masked, 3),
+    "index": lambda x: x[POSITIONS],
+    "take": lambda x: xp.take(x, POSITIONS),
+    "map_blocks": lambda x: xp.map_blocks(np.negative, HIDDEN),
+    "blockwise": lambda x: xp.blockwise(np.negative, "i", HIDDEN, "i"),
+    "broadcast_to": lambda x: xp.broadcast_to(HIDDEN, (2, 4)),
+    "store": lambda x: xp.store([HIDDEN], ["hidden.zarr"]),
+    "to_zarr": lambda x: xp.to_zarr(HIDDEN, "hidden.zarr"),
+    "compute": lambda x: xp.compute(HIDDEN),
+    "plan_of": lambda x: xp.plan_of(x, HIDDEN),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_IN)
+def test_what_is_masked_is_refused_with_the_way_out(way):
+    x = xp.asarray([1.0, 2.0, 3.0, 4.0], chunks=2)
+    with pytest.raises(TypeError, match=r"masked.*\.filled\("):
+        WAYS_IN[way](x)
+
+
+def test_a_masked_array_without_masked_elements_is_an_array():
+    for taken in (SHOWN, [SHOWN, SHOWN], np.ma.array(SHOWN, mask=[0, 0, 0, 0])):
+        np.testing.assert_array_equal(run(xp.asarray(taken)), np.asarray(taken))
+    assert run(xp.asarray([1.0, 1.0, 1.0, 1.0]) + SHOWN).tolist() == [2.0, 3.0, 4.0, 5.0]
+    assert float(run(xp.mean(xp.asarray(HIDDEN.filled(0.0))))) == 2.0
+
+
+def hide_large(block):
+    return np.ma.array(block, mask=block > 2)
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+async def test_a_function_that_returns_masked_elements_fails_and_says_so(executor):
+    x = xp.asarray([1.0, 2.0, 3.0, 4.0], chunks=2)
+    hidden = xp.map_blocks(hide_large, x, dtype=x.dtype)
+    async with ax.Engine(executor, executor_options={"max_workers": 1}) as engine:
+        shown = await engine.execute(xp.map_blocks(hide_large, x[:2]) + 1)
+        assert shown.value.tolist() == [2.0, 3.0]
+        for expression in (hidden, xp.sum(hidden), hidden + 1):
+            with pytest.raises(TaskFailedError, match=r"hide_large.*chunk \(1,\) has masked"):
+                await engine.execute(expression, retry=1)
