@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from asyncexec.errors import (
         AsyncexecError as AsyncexecError,
+        RemoteError as RemoteError,
         SkippedError as SkippedError,
         TaskError as TaskError,
     )
@@ -68,6 +69,7 @@ else:
             "Spec": "array.spec",
             "StageResult": "engine",
             "Summary": "observers",
+            "RemoteError": "errors",
             "TaskError": "errors",
             "Timeout": "policies.timeout",
             "array": "",

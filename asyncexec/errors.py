@@ -32,6 +32,7 @@
     ├── SerializationError (TypeError)  a function, item or value cannot travel to or from a worker
     ├── SkippedError                    a function raises it: its task has nothing to do
     ├── ChunkMismatchError (ValueError)  a kernel returned another block than its stage declares
+    ├── RemoteError                     stands for an exception of a worker that cannot be made again here
     ├── ExecutionError (RuntimeError)   the run failed
     │   ├── TaskError                   one task failed for good; says which, where and why
     │   │   ├── TaskFailedError         its function raised
@@ -86,6 +87,7 @@ __all__ = [
     "PlanTimeoutError",
     "PoisonTaskError",
     "RelationError",
+    "RemoteError",
     "ResourceError",
     "RetryBudgetError",
     "RunNotFoundError",
@@ -273,12 +275,67 @@ class ChunkMismatchError(AsyncexecError, ValueError):
     """A kernel returned a block of another shape or element type than its stage declares."""
 
 
+class RemoteError(AsyncexecError):
+    """Stands for an exception of a worker whose class is not here, or that holds more than plain data.
+
+    Nothing that a worker reports is unpickled, and no module is imported for it. So an exception whose class this
+    process has not imported (or that was defined on the worker) is this one, with its notes and its chain of causes.
+
+    Attributes
+    ----------
+    exception_type : str
+        Qualified name of its class (``"botocore.exceptions.ClientError"``).
+    exception_message : str
+        Its message, as ``str`` gave it on the worker.
+    remote_traceback : str
+        Its traceback on the worker, as text; ``""`` for one further down the chain of causes.
+    """
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        exception_type: str = "",
+        exception_message: str = "",
+        remote_traceback: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.exception_type = exception_type
+        self.exception_message = exception_message
+        self.remote_traceback = remote_traceback
+
+
 class ExecutionError(AsyncexecError, RuntimeError):
-    """The run of a plan failed."""
+    """The run of a plan failed.
+
+    Attributes
+    ----------
+    plan, stage : str
+        Names of the plan and the stage; ``""`` where the error is of none.
+    """
+
+    def __init__(self, *arguments: object, plan: str = "", stage: str = "") -> None:
+        super().__init__(*arguments)
+        self.plan = plan
+        self.stage = stage
 
 
 class TaskError(ExecutionError):
-    """One task failed for good, and with it the plan.
+    """One task failed for good, and with it the plan; the same on every executor.
+
+    The ``__cause__`` is the exception of the task: itself on executors in this process. On others it is one of the same
+    class, made of what is plain data of it (arguments, attributes, notes, causes, members of a group) without a call
+    of its own methods, where this process has imported that class; else a :class:`RemoteError`.
+
+    >>> def halve(item):
+    ...     if item == 3:
+    ...         raise ValueError("odd", item)
+    ...     return item // 2
+    >>> try:
+    ...     ax.sync.execute(ax.Plan.map(halve, [2, 3]))
+    ... except ax.TaskError as error:
+    ...     print(error.exception_type, error.index, repr(error.__cause__))
+    builtins.ValueError (1,) ValueError('odd', 3)
 
     Attributes
     ----------
@@ -286,10 +343,23 @@ class TaskError(ExecutionError):
         Names of the plan and the stage.
     index : tuple of int
         The task's index in its stage (for an array stage: the chunk it writes).
+    task : int
+        The same as one number.
     attempt : int
         Which attempt it was, from 1.
     worker : str
         The worker that ran it (``""`` where it never started).
+    exception_type : str
+        Qualified name of the class of what the task raised; ``"builtins.TimeoutError"`` for a timeout, and
+        ``"asyncexec.errors.WorkerLostError"`` for a lost worker, if the executor names no other.
+    exception_message : str
+        Its message (without its middle if it is longer than 20,000 characters).
+    seconds : float
+        The duration of the attempt (0.0 where it never started).
+    limit_seconds : float or None
+        The task's timeout; None where it has none.
+    peak_bytes : int
+        The most memory that the process of the worker held meanwhile (0 where that is not measured).
     remote_traceback : str
         The traceback on the worker, as text (``""`` where there was none).
     """
@@ -301,21 +371,31 @@ class TaskError(ExecutionError):
         plan: str = "",
         stage: str = "",
         index: tuple[int, ...] = (),
+        task: int = 0,
         attempt: int = 0,
         worker: str = "",
+        exception_type: str = "",
+        exception_message: str = "",
+        seconds: float = 0.0,
+        limit_seconds: float | None = None,
+        peak_bytes: int = 0,
         remote_traceback: str = "",
     ) -> None:
-        super().__init__(message)
-        self.plan = plan
-        self.stage = stage
+        super().__init__(message, plan=plan, stage=stage)
         self.index = index
+        self.task = task
         self.attempt = attempt
         self.worker = worker
+        self.exception_type = exception_type
+        self.exception_message = exception_message
+        self.seconds = seconds
+        self.limit_seconds = limit_seconds
+        self.peak_bytes = peak_bytes
         self.remote_traceback = remote_traceback
 
 
 class TaskFailedError(TaskError):
-    """A task's function raised; the original exception is the ``__cause__`` where it could travel."""
+    """A task's function raised; what it raised is the ``__cause__``."""
 
 
 class TaskTimeoutError(TaskError):
@@ -357,18 +437,20 @@ class InputError(ExecutionError):
     """
 
     def __init__(self, message: str, *, plan: str = "", stage: str = "", item: int = 0) -> None:
-        super().__init__(message)
-        self.plan = plan
-        self.stage = stage
+        super().__init__(message, plan=plan, stage=stage)
         self.item = item
 
 
 class StageTimeoutError(ExecutionError):
-    """A stage ran longer than its timeout."""
+    """A stage ran longer than its timeout, of ``limit_seconds``."""
+
+    limit_seconds: float | None = None
 
 
 class PlanTimeoutError(ExecutionError):
-    """The plan ran longer than its timeout."""
+    """The plan ran longer than its timeout, of ``limit_seconds``."""
+
+    limit_seconds: float | None = None
 
 
 class ValueLostError(ExecutionError):

@@ -48,8 +48,7 @@ class Failed(MissingValue):
     Attributes
     ----------
     error : TaskError
-        The error with plan, stage, index, attempt and worker; the exception of the function is its ``__cause__``, where
-        that could travel.
+        The error with plan, stage, index, attempt and worker; the exception of the function is its ``__cause__``.
     """
 
     error: TaskError

@@ -40,6 +40,9 @@ class ErrorInfo(NamedTuple):
         As Python prints it.
     exception : BaseException or None
         The exception itself, where the worker shares the driver's process.
+    record : str
+        What is plain data of the exception, its notes and its causes, as JSON (see ``worker/exception_record``), where
+        the worker is in a process of its own.
     """
 
     type: str
@@ -47,6 +50,7 @@ class ErrorInfo(NamedTuple):
     message: str = ""
     traceback: str = ""
     exception: BaseException | None = None
+    record: str = ""
 
 
 class Outcome(NamedTuple):

@@ -166,7 +166,8 @@ class CircuitBreaker:
             f"plan {plan!r}: the last {self.failures} attempts failed without a success between, of at least "
             f"{len(self._tasks)} different tasks, also after {self._openings} pauses of up to "
             f"{self.pause_seconds:g} s{why}. Check the backend and the storage that tasks use, then run again "
-            f"with resume=True"
+            f"with resume=True",
+            plan=plan,
         )
 
     def _succeed(self) -> State | None:

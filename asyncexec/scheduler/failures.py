@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from asyncexec.errors import (
     ExecutionError,
     PoisonTaskError,
+    RemoteError,
     TaskError,
     TaskFailedError,
     TaskMemoryError,
@@ -19,6 +20,8 @@ from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.box import unravel
 from asyncexec.plan.memory import format_bytes
 from asyncexec.policies.classification import FailureKind
+from asyncexec.scheduler.causes import cause_of, with_own_name
+from asyncexec.worker.exception_record import message_of, qualified_name
 
 if TYPE_CHECKING:
     import random
@@ -188,10 +191,13 @@ def _must_be_exclusive(kind: FailureKind, outcome: Outcome) -> bool:
 
 
 def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:
-    """Attach to ``error`` its cause on the worker: the exception itself, or its traceback as a note."""
-    if info is not None and info.exception is not None:
-        error.__cause__ = info.exception
-    elif info is not None and info.traceback:
+    """Attach to ``error`` its cause on the worker, and a note with the traceback of one made again here."""
+    return error if info is None else _attach(error, cause_of(info), info)
+
+
+def _attach[E: ExecutionError](error: E, cause: BaseException | None, info: ErrorInfo) -> E:
+    error.__cause__ = cause
+    if info.exception is None and info.traceback:
         error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
     return error
 
@@ -226,8 +232,12 @@ def task_error(
     """Return the error of a task whose last attempt ended with ``outcome``, and that is not tried again."""
     stage = attempt.lease.stage
     index = unravel(attempt.task, stage.program.shape)
-    info = outcome.error or ErrorInfo("")
+    cause: BaseException | None = None
+    if outcome.error is not None:
+        cause = cause_of(outcome.error)
+        outcome = outcome._replace(error=with_own_name(outcome.error, cause))
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
+    info = outcome.error or _unsaid(outcome.status, what)
     operation = stage.stage.operation
     operation = f" ({operation})" if operation not in ("", stage.name) else ""
     chunk = f", chunk {index}" if stage.stage.outputs else ""
@@ -239,11 +249,37 @@ def task_error(
         plan=plan,
         stage=stage.name,
         index=index,
+        task=attempt.task,
         attempt=attempt.number,
         worker=outcome.worker,
+        exception_type=info.type,
+        exception_message=info.message,
+        seconds=outcome.seconds,
+        limit_seconds=stage.policies.timeout.task,
+        peak_bytes=outcome.peak_bytes,
         remote_traceback=info.traceback,
     )
-    return caused_by(error, info)
+    return _without_wrapper(_attach(error, cause or cause_of(info), info))
+
+
+def _unsaid(status: Status, what: str) -> ErrorInfo:
+    """Return the error of an attempt whose outcome has none: it was stopped, or its worker went away."""
+    kind = {Status.TIMED_OUT: TimeoutError, Status.LOST: WorkerLostError}.get(status, RemoteError)
+    return ErrorInfo(qualified_name(kind), message=what)
+
+
+def _without_wrapper(error: TaskError) -> TaskError:
+    """Return ``error`` caused by the exception that an initializer raised, in place of the error around it."""
+    told = error.__cause__
+    if isinstance(told, WorkerInitializerError) and told.__cause__ is not None:
+        raised = error.__cause__ = told.__cause__
+        if isinstance(raised, RemoteError):
+            error.exception_type = raised.exception_type
+            error.exception_message = raised.exception_message
+        else:
+            error.exception_type = qualified_name(type(raised))
+            error.exception_message = message_of(raised)
+    return error
 
 
 def _explain(

@@ -51,19 +51,26 @@ class Limits:
         """Return the error of the plan or stage that exceeds its limit now; None if none does."""
         name = self._plan.name
         if self._plan_limit is not None and now >= self._began + self._plan_limit:
-            return PlanTimeoutError(
+            of_plan = PlanTimeoutError(
                 f"plan {name!r} ran longer than its timeout of {self._plan_limit:g} s; give it a longer "
-                f"timeout=Timeout(plan=...), or run it again with resume=True"
+                f"timeout=Timeout(plan=...), or run it again with resume=True",
+                plan=name,
             )
+            of_plan.limit_seconds = self._plan_limit
+            return of_plan
         for stage in self._stages:
             limit = stage.policies.timeout.stage
             if limit is None or stage.first_at is None or not stage.readiness.left:
                 continue
             if now >= stage.first_at + limit:
-                return StageTimeoutError(
+                of_stage = StageTimeoutError(
                     f"plan {name!r}, stage {stage.name!r} ran longer than its timeout of {limit:g} s; "
-                    f"{stage.readiness.left} of {stage.tasks} tasks were left"
+                    f"{stage.readiness.left} of {stage.tasks} tasks were left",
+                    plan=name,
+                    stage=stage.name,
                 )
+                of_stage.limit_seconds = limit
+                return of_stage
         return None
 
 

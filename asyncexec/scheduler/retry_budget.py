@@ -35,7 +35,9 @@ class RetryBudget:
         error = RetryBudgetError(
             f"plan {self._plan!r}: more than {self.allowed:g} retries, the plan's budget; the last was to be of stage "
             f"{attempt.lease.stage.name!r}, task {attempt.task} ({decision.reason}). Something is wrong with most "
-            f"tasks; see the events, or raise Retry(budget=...)"
+            f"tasks; see the events, or raise Retry(budget=...)",
+            plan=self._plan,
+            stage=attempt.lease.stage.name,
         )
         return caused_by(error, decision.info)
 

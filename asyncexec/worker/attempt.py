@@ -32,10 +32,6 @@ if TYPE_CHECKING:
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.values import LargeValues, ValueStore
 
-LONGEST_TEXT = 20_000
-"""The most characters of an exception's message, and of its traceback, that an outcome carries."""
-
-
 _ENCODED = frozenset({Many, Encoded, ValueHandle, ItemOf})
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
 """The types of most results, of which none is awaitable or from a cache."""
@@ -152,23 +148,15 @@ def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
 
 def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:
     """Return ``error`` as plain data; ``keep`` adds the exception itself."""
-    bases = tuple(_name(base) for base in type(error).__mro__[1:-1])
-    try:
-        message = str(error)
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
-        message = "(its message cannot be made)"
-    text = "".join(traceback.format_exception(error))
-    kept = error if keep else None
-    return ErrorInfo(_name(type(error)), bases, _shortened(message), _shortened(text), kept)
+    # Most workers never describe an error.
+    from asyncexec.worker.exception_record import (
+        exception_record,
+        message_of,
+        qualified_name,
+        shortened,
+    )
 
-
-def _shortened(text: str) -> str:
-    """Return ``text`` without its middle if it is long: it travels with the outcome, and stands in errors and logs."""
-    if len(text) <= LONGEST_TEXT:
-        return text
-    half = LONGEST_TEXT // 2
-    return f"{text[:half]} … ({len(text) - 2 * half:,} characters left out) … {text[-half:]}"
-
-
-def _name(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
+    bases = tuple(qualified_name(base) for base in type(error).__mro__[1:-1])
+    text = shortened("".join(traceback.format_exception(error)))
+    kept, record = (error, "") if keep else (None, exception_record(error))
+    return ErrorInfo(qualified_name(type(error)), bases, message_of(error), text, kept, record)

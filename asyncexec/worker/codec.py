@@ -48,6 +48,7 @@ class _Error(msgspec.Struct, frozen=True, array_like=True):
     bases: tuple[str, ...]
     message: str
     traceback: str
+    record: str = ""
 
 
 class _Row(msgspec.Struct, frozen=True, array_like=True):
@@ -164,7 +165,7 @@ def _row(outcome: Outcome) -> tuple[_Row, bytes | bytearray]:
             value = encode_value(outcome.value).data
         except SerializationError as failure:
             status, error = Status.FAILED, describe(failure)
-    told = None if error is None else _Error(*error[:4])
+    told = None if error is None else _Error(*error[:4], error.record)
     cached = outcome.cached
     figures = outcome[2:8]
     return _Row(outcome.attempt, status, *figures, len(value), handle, told, cached), value
@@ -184,7 +185,7 @@ def _readable(error: _Error | None) -> _Error | None:
     if error is None:
         return None
     kind, message, trace = map(_text, (error.type, error.message, error.traceback))
-    return _Error(kind, error.bases, message, trace)
+    return _Error(kind, error.bases, message, trace, error.record)
 
 
 def _text(value: Any) -> Any:
@@ -213,10 +214,14 @@ def _outcomes(message: _Message, values: Sequence[Encoded | None]) -> list[Outco
     outcomes: list[Outcome] = []
     for row, value in zip(message.outcomes, values, strict=True):
         *figures, _, handle, error, cached = astuple(row)
-        info = None if error is None else ErrorInfo(*astuple(error))
+        info = None if error is None else _info(error)
         kept = value if handle is None else ValueHandle(*handle)
         outcomes.append(Outcome._make((*figures, kept, info, cached)))
     return outcomes
+
+
+def _info(error: _Error) -> ErrorInfo:
+    return ErrorInfo(error.type, error.bases, error.message, error.traceback, record=error.record)
 
 
 def _no_reports(why: object) -> BackendError:

@@ -103,6 +103,7 @@ ON_USE = {
         "asyncexec.backends.processes.concurrent_side",
     ): "the same",
     ("asyncexec.worker.attempt", "asyncexec.worker.event_loop"): "the same",
+    ("asyncexec.worker.attempt", "asyncexec.worker.exception_record"): "for attempts that fail",
     (
         "asyncexec.worker.concurrent_batch",
         "asyncexec.worker.concurrent_runner",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from asyncexec.worker.attempt import LONGEST_TEXT, describe
+from asyncexec.worker.attempt import describe
+from asyncexec.worker.exception_record import LONGEST_TEXT
 
 
 @pytest.mark.parametrize("size", [LONGEST_TEXT, LONGEST_TEXT + 1, 3_000_000])

@@ -118,13 +118,13 @@ def _cut(payload: Bytes, start: int, stop: int) -> bytes | bytearray:
 
 def write_error(error: ErrorInfo) -> bytes:
     """Return ``error`` as JSON, without the exception itself."""
-    return json.dumps([error.type, error.bases, error.message, error.traceback]).encode()
+    return json.dumps([*error[:4], error.record]).encode()
 
 
 def read_error(text: bytes) -> ErrorInfo:
     """Return the error that :func:`write_error` wrote."""
-    kind, bases, message, traceback = json.loads(text)
-    return ErrorInfo(kind, tuple(bases), message, traceback)
+    kind, bases, message, traceback, record = json.loads(text)
+    return ErrorInfo(kind, tuple(bases), message, traceback, record=record)
 
 
 type TakeFrame = Callable[[FrameKind, memoryview, memoryview | bytearray], None]

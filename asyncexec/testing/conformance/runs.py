@@ -81,6 +81,9 @@ class RunRules(Suite):
         for part in ("plan 'sevens'", "stage 'sevens'", "task (7,)", "attempt 2", error.worker):
             assert part in str(error)
         assert "ZeroDivisionError: item 7" in str(error)
+        assert error.exception_type == "builtins.ZeroDivisionError"
+        assert error.exception_message == "item 7"
+        assert repr(error.__cause__) == "ZeroDivisionError('item 7')"
 
     async def test_a_failure_that_is_kept_holds_its_place(self, backend: Factory) -> None:
         """In results, and for the tasks that read it: passed on from task to task, and among the items of a list."""
