@@ -95,6 +95,14 @@ ON_USE = {
         "asyncexec.storage.places.opening",
     ): "Zarr is dear, as everywhere below",
     (
+        "asyncexec.storage.places.locations",
+        "asyncexec.storage.places.held_stores",
+    ): "most places are paths and URLs, and workers load little",
+    (
+        "asyncexec.storage.chunks.access",
+        "asyncexec.storage.places.suitability",
+    ): "tasks write to places that the driver has checked",
+    (
         "asyncexec.backends.threads.pool",
         "asyncexec.backends.adapters.loop_batches",
     ): "most functions are plain, and need no event loop",

@@ -81,6 +81,9 @@ def write(ref: StoredArray, region: Region, block: np.ndarray) -> None:
     OutOfSpaceError
         If the disk or quota is full; nothing of the unit is kept.
     StorageError
-        If the store fails.
+        If the store fails, or was opened read-only.
     """
+    from asyncexec.storage.places.suitability import check_writable  # noqa: PLC0415 - tasks write to what was checked
+
+    check_writable(ref.location)
     opened(ref).write(region, block)

@@ -13,6 +13,7 @@ from zarr.errors import BaseZarrError
 from asyncexec.errors import ArrayNotFoundError, AsyncexecError, CorruptArrayError
 from asyncexec.storage.places.errors import cause, missing_chunk, safe_message, storage_error
 from asyncexec.storage.places.stores import open_place
+from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
@@ -46,6 +47,7 @@ class ZarrChunks:
 
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
+        check_writable(self._ref.location)
         try:
             self._array[region] = block
         except Exception as error:  # noqa: BLE001 - as the store puts it
@@ -56,7 +58,9 @@ class ZarrChunks:
     def _opened(self) -> Any:
         ref = self._ref
         try:
-            array = zarr.open_array(open_place(ref.location), mode="r+")
+            only_read = ref.location.read_only
+            place = open_place(ref.location, read_only=only_read)
+            array = zarr.open_array(place, mode="r" if only_read else "r+")
             array = _configured(array, dense=ref.dense)
         except AsyncexecError:
             raise

@@ -12,6 +12,7 @@ from asyncexec.errors import AsyncexecError, OptionError, TargetExistsError
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.metadata import documents, is_array, is_group
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
@@ -58,6 +59,7 @@ def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
     StorageError
         If the place cannot be written.
     """
+    check_writable(ref.location)
     if check_free(ref.location, overwrite=overwrite):
         remove(ref.location)
     _make(ref)
@@ -97,8 +99,9 @@ def remove(location: Location) -> None:
     Raises
     ------
     StorageError
-        If it cannot be removed.
+        If it cannot be removed, or its store was opened read-only.
     """
+    check_writable(location)
     local = location.local_path
     try:
         if local is not None:

@@ -14,13 +14,16 @@ from asyncexec.storage.places.options import StorageOptions, shown
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import zarr
     from zarr.abc.store import Store
     from zarr.storage import StorePath
 
 RUN_SCOPED = "run://"
 """The scheme of places in the run's own directory, which is known only when the run begins: ``run://name``."""
 
-type PlaceLike = str | os.PathLike[str] | Store | StorePath | Location
+type PlaceLike = (
+    str | os.PathLike[str] | Store | StorePath | zarr.Array[Any] | zarr.Group | Location
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,19 @@ class Location:
     options : StorageOptions
         The options that the store is opened with; never shown.
     store : zarr.abc.store.Store or None
-        The store itself, where the caller made one.
+        The store itself, where the caller made one; a plain ``LocalStore`` is a path instead.
+    inner : str
+        The last part of ``url`` that is a path in what the caller named: groups are made along it.
+    read_only : bool
+        Whether the caller opened the store read-only, so that nothing may be changed there.
     """
 
     url: str
     options: StorageOptions = field(default_factory=StorageOptions)
     # Not part of the hash: Zarr's stores compare by value and cannot be hashed.
     store: Store | None = field(default=None, hash=False)
+    inner: str = field(default="", compare=False)
+    read_only: bool = False
 
     @property
     def scheme(self) -> str:
@@ -53,14 +62,9 @@ class Location:
     @property
     def local_path(self) -> Path | None:
         """The path on this machine, or None where it is elsewhere."""
-        if self.store is not None:
-            root = _root(self.store)
-            return None if root is None else root / self.url
         if self.scheme != "file":
             return None
-        return Path(
-            unquote(urlsplit(self.url).path) if self.url.startswith("file://") else self.url
-        )
+        return Path(unquote(urlsplit(self.url).path) if "://" in self.url else self.url)
 
     @property
     def run_scoped(self) -> bool:
@@ -70,7 +74,7 @@ class Location:
     @property
     def process_bound(self) -> bool:
         """True for a place in this process's memory, where no other process can reach it."""
-        return self.scheme == "memory" or _in_memory(self.store)
+        return self.scheme == "memory" or (self.store is not None and _in_memory(self.store))
 
     def join(self, name: str) -> Location:
         """Return the place called ``name`` inside this one."""
@@ -89,9 +93,10 @@ class Location:
 def locate(
     place: PlaceLike, storage_options: Mapping[str, Any] | None = None, *, path: str = ""
 ) -> Location:
-    """Return ``place`` as a :class:`Location`: a path, a URL, a Zarr store (with the ``path`` in it), or one already.
+    """Return ``place`` as a :class:`Location`: a path, a URL, a Zarr store, array or group, or one already.
 
-    Local paths become absolute, because workers may have another current directory.
+    ``path`` is a path in it, along which groups are made where an array is created. Local paths become absolute,
+    because workers may have another current directory. A store that was opened read-only stays so.
 
     Raises
     ------
@@ -108,7 +113,10 @@ def locate(
         found = Location(url if "://" in url else os.path.abspath(url), options)  # noqa: PTH100 - as text
     else:
         found = _in_store(place, options)
-    return found.join(path) if path else found
+    path = path.strip("/")
+    if not path:
+        return found
+    return replace(found.join(path), inner=join(found.inner, path) if found.inner else path)
 
 
 def join(url: str, name: str) -> str:
@@ -122,25 +130,28 @@ def _in_store(place: object, options: StorageOptions) -> Location:
     from zarr.abc.store import Store  # noqa: PLC0415 - dear, and where places are paths nobody needs it
     from zarr.storage import StorePath  # noqa: PLC0415 - the same
 
+    # Arrays and groups of Zarr have one.
+    place = getattr(place, "store_path", place)
     if isinstance(place, StorePath):
-        return Location(place.path, options, place.store)
+        return _held(place.store, place.path, options)
     if isinstance(place, Store):
-        return Location("", options, place)
+        return _held(place, "", options)
     raise OptionError(
-        f"{type(place).__name__} is no place for an array: give a path, a URL or a Zarr store"
+        f"{type(place).__name__} is no place for an array: give a path, a URL, or a Zarr store, array or group"
     )
 
 
-def _root(store: Store) -> Path | None:
-    """Return the directory of a local store; None for other stores."""
-    from zarr.storage import LocalStore  # noqa: PLC0415 - whoever hands a store in has loaded it
+def _in_memory(store: Store) -> bool:
+    from asyncexec.storage.places.held_stores import in_memory  # noqa: PLC0415 - most places are paths and URLs
 
-    return store.root if isinstance(store, LocalStore) else None
+    return in_memory(store)
 
 
-def _in_memory(store: Store | None) -> bool:
-    if store is None:
-        return False
-    from zarr.storage import MemoryStore  # noqa: PLC0415 - whoever hands a store in has loaded it
+def _held(store: Store, path: str, options: StorageOptions) -> Location:
+    from asyncexec.storage.places.held_stores import local_root  # noqa: PLC0415 - the same
 
-    return isinstance(store, MemoryStore)
+    root = local_root(store)
+    if root is not None:
+        url = os.path.join(root, path) if path else root  # noqa: PTH118 - as text
+        return Location(url, options, inner=path, read_only=store.read_only)
+    return Location(path, options, store, inner=path, read_only=store.read_only)

@@ -9,11 +9,19 @@ from functools import cache
 from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import collect_aiterator, sync
-from zarr.storage import FsspecStore, LocalStore, MemoryStore, ObjectStore, StorePath
+from zarr.storage import (
+    FsspecStore,
+    LocalStore,
+    MemoryStore,
+    ObjectStore,
+    StorePath,
+    WrapperStore,
+)
 
 from asyncexec.errors import MissingExtraError, StorageError
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.options import shown
+from asyncexec.storage.places.suitability import check_writable
 
 EXTRAS = {
     "s3": "s3",
@@ -29,17 +37,23 @@ EXTRAS = {
 
 
 def open_place(location: Location, *, read_only: bool = False) -> StorePath:
-    """Return the store of ``location`` and the path in it, ready for Zarr.
+    """Return the store of ``location`` and the path in it, ready for Zarr; one of the caller's is used as it is.
 
     Raises
     ------
     MissingExtraError
         If the package that serves such URLs is not installed; the message holds the install command.
     StorageError
-        If the store cannot be made of the URL and its options.
+        If the store cannot be made of the URL and its options, or is to be written to and was opened read-only.
     """
+    if not read_only:
+        check_writable(location)
     if location.store is not None:
-        return StorePath(location.store.with_read_only(read_only), location.url)
+        store = location.store
+        # A copy by with_read_only would not be the caller's: wrappers lose what else they were given, some cannot.
+        return StorePath(
+            _ReadOnlyView(store) if read_only and not store.read_only else store, location.url
+        )
     path = location.local_path
     if path is not None:
         return StorePath(LocalStore(path, read_only=read_only), "")
@@ -89,6 +103,17 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
     return FsspecStore.from_url(
         location.url, storage_options=dict(location.options), read_only=read_only
     )
+
+
+class _ReadOnlyView(WrapperStore[Store]):
+    """A store of the caller's that is only read from."""
+
+    @property
+    def read_only(self) -> bool:
+        return True
+
+    def _check_writable(self) -> None:
+        raise ValueError("this view of a store is for reading only")
 
 
 class StoreObjects:

@@ -17,6 +17,7 @@ from asyncexec.storage.places.creation import check_free, create_array, remove
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.locations import Location, locate
 from asyncexec.storage.places.metadata import exists
+from asyncexec.storage.places.suitability import check_target, check_travels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -42,14 +43,15 @@ def check_places(
         If an array to be read is gone.
     OptionError
         If an array is in this process's memory and workers are not, or what is read would be replaced.
+    StorageError
+        If the store of a target was opened read-only, or cannot do what is needed.
     """
     written = _targets(blocks)
-    for ref in [*written.values(), *_sources(blocks)]:
-        if ref.location.process_bound and locality is not Locality.SAME_PROCESS:
-            raise OptionError(
-                f"{ref.location} is in this process's memory, where workers of this executor cannot reach it: "
-                f"use executor='threads', or a directory or bucket"
-            )
+    for ref in written.values():
+        check_target(ref.location)
+    if locality is not Locality.SAME_PROCESS:
+        for ref in [*written.values(), *_sources(blocks)]:
+            check_travels(ref.location)
     for stage in stages:
         if stage.name in blocks:
             _check_sources(stage, blocks, written)

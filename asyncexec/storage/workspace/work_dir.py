@@ -18,6 +18,7 @@ from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.errors import safe_message
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder, mark
 
 if TYPE_CHECKING:
@@ -96,11 +97,13 @@ def make_work_place(
         If it cannot be made or written to.
     """
     parent = locate(tempfile.gettempdir() if work_dir is None else work_dir, storage_options)
-    if parent.process_bound and opening.locality is not Locality.SAME_PROCESS:
-        raise WorkDirError(
-            f"work_dir {parent} is in this process's memory, where workers cannot reach it: use a directory or a bucket"
-        )
     place = parent.join(f"{PREFIX}{kind}{_name(opening)}")
+    try:
+        check_target(parent)
+        if opening.locality is not Locality.SAME_PROCESS:
+            check_travels(parent)
+    except AsyncexecError as error:
+        raise WorkDirError(f"work_dir {error}") from None
     try:
         path = place.local_path
         if path is None:

@@ -1,0 +1,52 @@
+"""Zarr stores that the caller made, and the stores inside of them."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+
+def innermost(store: Store) -> Store:
+    """Return the store inside of a wrapper (or of several); another store itself."""
+    from zarr.abc.store import Store  # noqa: PLC0415 - whoever hands a store in has loaded it
+
+    while isinstance(inner := getattr(store, "_store", None), Store):
+        store = inner
+    return store
+
+
+def local_root(store: Store) -> str | None:
+    """Return the directory of a local store, absolute; None for other stores.
+
+    A wrapper or a subclass may do other things with the files, so it is used as the store that it is.
+    """
+    from zarr.storage import LocalStore  # noqa: PLC0415 - the same
+
+    return os.path.abspath(store.root) if type(store) is LocalStore else None  # noqa: PTH100 - as text
+
+
+def in_memory(store: Store) -> bool:
+    """Return whether what ``store`` holds is in this process's memory, as far as that is known."""
+    from zarr.storage import MemoryStore  # noqa: PLC0415 - the same
+
+    inner: Any = innermost(store)
+    return (
+        isinstance(inner, MemoryStore)
+        or type(getattr(inner, "store", None)).__name__ == "MemoryStore"
+        or "memory" in _protocols(getattr(inner, "fs", None))
+    )
+
+
+def _protocols(filesystem: Any) -> set[str]:
+    """Return the protocols of a file system of fsspec, and of those inside of it."""
+    found: set[str] = set()
+    # Adapters and caches hold another file system.
+    while filesystem is not None:
+        protocol = getattr(filesystem, "protocol", ())
+        found.update((protocol,) if isinstance(protocol, str) else protocol)
+        inner = getattr(filesystem, "sync_fs", None) or getattr(filesystem, "fs", None)
+        filesystem = None if inner is filesystem else inner
+    return found
