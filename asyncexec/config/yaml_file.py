@@ -200,6 +200,10 @@ class _Reading:
     def _key(self, node: yaml.Node) -> Any:
         if not isinstance(node, yaml.ScalarNode):
             raise self._error(node, "has a list or a mapping as a key")
+        if node.tag == "tag:yaml.org,2002:bool" and node.value.lower() not in {"true", "false"}:
+            return (
+                node.value
+            )  # YAML 1.1 takes "on" for a truth value, and it is the name of an option.
         return self._made(node)
 
     def _made(self, node: yaml.Node) -> Any:

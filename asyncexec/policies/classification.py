@@ -5,7 +5,7 @@ message. The most specific class that a table has decides, as ``except`` clauses
 
 An exception in no table (``RuntimeError``, a user's own class) is unknown, and tried again: retries are for functions
 that fail now and then, and one that always fails does so after a few attempts. Unlike a transient failure, it is never
-put down to the backend or a service. ``Retry(permanent=..., transient=...)`` overrules the tables.
+put down to the backend or a service. ``Retry(permanent=..., transient=..., on=...)`` overrules the tables.
 """
 
 from __future__ import annotations

@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.policies.classification import FailureKind, classify
+from asyncexec.policies.exception_names import ExceptionClasses, ExceptionNames
 from asyncexec.policies.from_fields import from_fields
 
 if TYPE_CHECKING:
     import random
 
     from asyncexec.events.outcome import Outcome
+
+_LISTED = "tried again"
+"""The value of the classes in ``on``."""
 
 # The budget is for plans that fail in bulk; below this many retries the limit of each task decides.
 _LEAST_BUDGET = 100
@@ -35,6 +39,7 @@ class Retry:
     >>> retry = ax.Retry(attempts=6, transient=(TimeoutError, "aiohttp.ClientError"))
     >>> retry.retries_allowed(tasks=1_000)
     500
+    >>> only = ax.Retry(on=(ConnectionError, "mylab.errors.BusyError"))
     >>> ax.Retry(attempts=0)
     Traceback (most recent call last):
         ...
@@ -53,6 +58,15 @@ class Retry:
     permanent, transient : tuple of exception classes or of their qualified names
         Failures that are never retried, or always, whatever asyncexec's own tables say; subclasses included, the most
         specific class deciding.
+    on : exception classes or their qualified names, or None
+        The only exceptions that are tried again; subclasses included. Any other that a task raises is permanent, also
+        while its chunks are read and written, unless ``transient`` has it; of classes that several of the three name
+        the most specific decides, so that ``on=(OSError,), permanent=(FileNotFoundError,)`` leaves one out. What is no
+        exception of a task is tried again as ever: a lost worker, a timeout, memory that does not suffice
+        (``MemoryError`` too). None means that the tables decide; ``()`` that no exception is tried again.
+
+        Where one class is meant, it need not be in a tuple. A dotted name may be that under which a package offers the
+        class (``"aiohttp.ClientError"``). The class need not be importable on the driver.
 
     Raises
     ------
@@ -64,9 +78,10 @@ class Retry:
     base_seconds: float = 0.5
     cap_seconds: float = 30.0
     budget: float | None = 0.5
-    permanent: tuple[type[BaseException] | str, ...] = ()
-    transient: tuple[type[BaseException] | str, ...] = ()
-    _overrides: dict[str, FailureKind] = field(init=False, repr=False, compare=False)
+    permanent: ExceptionClasses = ()
+    transient: ExceptionClasses = ()
+    on: ExceptionClasses | None = None
+    _names: ExceptionNames = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_attempts(self.attempts)
@@ -74,12 +89,12 @@ class Retry:
             _check_number(name, getattr(self, name))
         if self.budget is not None:
             _check_number("budget", self.budget)
-        overrides = _names("transient", self.transient, FailureKind.TRANSIENT)
-        permanent = _names("permanent", self.permanent, FailureKind.PERMANENT)
-        if both := sorted(overrides.keys() & permanent.keys()):
-            raise OptionError(f"retry: {', '.join(both)} cannot be both permanent and transient")
-        # The class is frozen; the table is built once, as classify reads it for every failure.
-        object.__setattr__(self, "_overrides", overrides | permanent)
+        names = ExceptionNames()
+        names.add("transient", self.transient, FailureKind.TRANSIENT)
+        names.add("permanent", self.permanent, FailureKind.PERMANENT)
+        names.add("on", () if self.on is None else self.on, _LISTED)
+        # The class is frozen; the table is built once, as it is read for every failure.
+        object.__setattr__(self, "_names", names)
 
     @classmethod
     def off(cls) -> Retry:
@@ -88,7 +103,17 @@ class Retry:
 
     def kind(self, outcome: Outcome) -> FailureKind:
         """Return the kind of failure that ``outcome``, of an attempt that did not succeed, is."""
-        return classify(outcome, self._overrides)
+        kind = classify(outcome)
+        if outcome.status is not Status.FAILED or outcome.error is None:
+            return kind
+        named = self._names.find(outcome.error)
+        if isinstance(named, FailureKind):
+            return named
+        if named is _LISTED:
+            return FailureKind.UNKNOWN if kind is FailureKind.PERMANENT else kind
+        if self.on is not None and kind is not FailureKind.OUT_OF_MEMORY:
+            return FailureKind.PERMANENT
+        return kind
 
     @staticmethod
     def counts_as_failure(outcome: Outcome) -> bool:
@@ -171,23 +196,3 @@ def _check_number(name: str, value: object) -> None:
     ):
         return
     raise OptionError(f"retry: {name} must be a finite number of at least 0, not {value!r}")
-
-
-def _names(
-    option: str, classes: tuple[type[BaseException] | str, ...], kind: FailureKind
-) -> dict[str, FailureKind]:
-    if not isinstance(classes, tuple | list):
-        raise OptionError(
-            f"retry: {option} must be a tuple of exception classes or names, not {classes!r}"
-        )
-    return {_name(option, each): kind for each in classes}
-
-
-def _name(option: str, each: type[BaseException] | str) -> str:
-    if isinstance(each, str) and each:
-        return each if "." in each else f"builtins.{each}"
-    if isinstance(each, type) and issubclass(each, BaseException):
-        return f"{each.__module__}.{each.__qualname__}"
-    raise OptionError(
-        f"retry: {option} holds exception classes or their qualified names, not {each!r}"
-    )

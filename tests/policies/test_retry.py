@@ -149,7 +149,7 @@ def test_what_stands_for_no_retry_policy_is_refused(value):
         (dict(cap_seconds=math.inf), "cap_seconds"),
         (dict(cap_seconds="30"), "cap_seconds"),
         (dict(budget=math.nan), "budget"),
-        (dict(permanent=ValueError), "permanent must be a tuple"),
+        (dict(permanent=5), "permanent holds exception classes"),
         (dict(permanent=(int,)), "permanent holds exception classes"),
         (dict(transient=("",)), "transient holds"),
         (dict(permanent=(OSError,), transient=("OSError",)), "builtins.OSError cannot be both"),
