@@ -23,6 +23,7 @@
     ├── StorageError (OSError)
     │   ├── ArrayNotFoundError
     │   ├── CorruptArrayError
+    │   │   └── CorruptChunkError       chunks of an array are damaged or missing; says which, and where
     │   ├── WorkDirError
     │   ├── TargetExistsError
     │   ├── ArtifactNotFoundError (also FileNotFoundError)
@@ -73,6 +74,7 @@ __all__ = [
     "ClusterMemoryError",
     "ConfigurationError",
     "CorruptArrayError",
+    "CorruptChunkError",
     "CycleError",
     "DuplicateStageError",
     "EngineClosedError",
@@ -224,6 +226,46 @@ class ArrayNotFoundError(StorageError):
 
 class CorruptArrayError(StorageError):
     """There is something at that place, and it cannot be read as a Zarr array."""
+
+
+class CorruptChunkError(CorruptArrayError):
+    """Chunks of an array are damaged, or missing where they must not be.
+
+    Chunks that a run has written itself are made again (see :doc:`/explanation/storage`), so this is met for what the
+    run only reads, and for what is damaged again each time.
+
+    >>> import pathlib
+    >>> x = xp.to_zarr(xp.ones(4, chunks=2), "damaged.zarr")
+    >>> _ = pathlib.Path("damaged.zarr/c/1").write_bytes(b"garbage")
+    >>> import asyncexec.storage as storage
+    >>> try:
+    ...     storage.read(storage.open_array("damaged.zarr"), (slice(0, 4),))
+    ... except ax.errors.CorruptChunkError as error:
+    ...     print(error.chunks, error.path)
+    ((1,),) damaged.zarr/c/1
+
+    Attributes
+    ----------
+    array : str
+        The array's place.
+    chunks : tuple of tuple of int
+        The chunks (shards, where there are shards) that are known to be damaged or missing.
+    path : str
+        The file or object of the first of them.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        array: str = "",
+        chunks: tuple[tuple[int, ...], ...] = (),
+        path: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.array = array
+        self.chunks = chunks
+        self.path = path
 
 
 class WorkDirError(StorageError):

@@ -19,7 +19,7 @@ from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.engine.started import plan_started
 from asyncexec.engine.worker_logs import WorkerLogs, log_settings
-from asyncexec.errors import ValueLostError
+from asyncexec.errors import CorruptChunkError, ValueLostError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.locality import Locality
@@ -255,12 +255,12 @@ class Execution:
     async def _collect(
         self, driver: Driver, prepared: Prepared, handle: RunHandle
     ) -> tuple[Any, StageValues]:
-        """Return what the run returns; values that turn out to be lost are computed again first."""
+        """Return what the run returns; values and chunks that turn out to be lost or damaged are made again first."""
         while True:
             try:
                 return await to_thread.run_sync(prepared.collect)
-            except ValueLostError as error:
-                if not handle.run.recovery.reopen(error):
+            except (ValueLostError, CorruptChunkError) as error:
+                if not handle.run.recovery.reopen(error, anyio.current_time()):
                     raise
             driver.reopen(handle)
             await self._finish(driver, handle)

@@ -49,8 +49,8 @@ class Prepared:
 
         Raises
         ------
-        ValueLostError
-            If a value is gone; the workspace is still open, so that the value can be computed again.
+        ValueLostError, CorruptChunkError
+            If a value or a chunk is gone or damaged; the workspace is still open, so that it can be made again.
         """
         value = self._value()
         self.close(succeeded=True)

@@ -82,6 +82,11 @@ class Result:
         return sum(stage.backups for stage in self.stages)
 
     @property
+    def recomputed(self) -> int:
+        """The number of tasks that ran again because what they had put out was lost or damaged."""
+        return sum(stage.recomputed for stage in self.stages)
+
+    @property
     def failures(self) -> int:
         """The number of attempts that failed, timed out or were lost."""
         return sum(stage.failures for stage in self.stages)
@@ -101,6 +106,7 @@ class Result:
             "TaskSucceeded": self.tasks - not_run,
             "TaskFailed": self.failed_tasks,
             "TaskSkipped": self.skipped_tasks,
+            "OutputLost": self.recomputed,
             "RetryScheduled": self.retries,
             "BackupStarted": self.backups,
             "StageCompleted": sum(stage.completed == stage.tasks for stage in self.stages),

@@ -7,7 +7,10 @@ frozen dataclass of the same size costs.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Status(StrEnum):
@@ -74,7 +77,7 @@ class Outcome(NamedTuple):
     value : object
         What the kernel returned, for a stage that holds values; an :class:`Encoded` where another process made it,
         and a :class:`ValueHandle` where it stayed near that process. Of an attempt that failed because a value was lost
-        which it reads, the handle of that value.
+        which it reads, the handle of that value; because chunks were, :func:`handle_of_chunks` of these.
     error : ErrorInfo or None
     cached : bool
         Whether the value was found in the cache of the stage's results, so that the function was not called.
@@ -125,6 +128,28 @@ class ValueHandle(NamedTuple):
     key: str
     nbytes: int
     on_disk: bool = False
+
+
+_CHUNKS = "chunks:"
+
+
+def handle_of_chunks(array: str, chunks: Iterable[tuple[int, ...]]) -> ValueHandle:
+    """Return what stands for chunks of an array that are lost or damaged, where else there is the handle of a value."""
+    return ValueHandle(array, _CHUNKS + ";".join(",".join(map(str, chunk)) for chunk in chunks), 0)
+
+
+def chunks_of(handle: ValueHandle) -> list[tuple[int, ...]] | None:
+    """Return the chunks that :func:`handle_of_chunks` was given; None for the handle of a value.
+
+    >>> chunks_of(handle_of_chunks("x.zarr", [(0, 12), (1, 3)]))
+    [(0, 12), (1, 3)]
+    """
+    head, mark, listed = handle.key.partition(_CHUNKS)
+    if head or not mark:
+        return None
+    return [
+        tuple(int(number) for number in chunk.split(",") if number) for chunk in listed.split(";")
+    ]
 
 
 class CachedResult(NamedTuple):

@@ -167,6 +167,15 @@ class TaskSkipped(PlanEvent):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OutputLost(PlanEvent):
+    """The output of a complete task was found lost or damaged (``reason``): the task runs again for it."""
+
+    stage: str
+    task: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StageGrew(PlanEvent):
     """Items were read for a stage, which has so many ``tasks`` by now; there may be more."""
 

@@ -21,6 +21,7 @@ _SHOWN = (
     "attempts",
     "retries",
     "backups",
+    "recomputed",
     "failures",
     "read_bytes",
     "written_bytes",
@@ -70,6 +71,9 @@ class StageResult:
         Attempts that ended before they started on a worker: lost with it, or cancelled while they waited.
     retries, backups : int
         Attempts that followed a failed one, and attempts that were started while a slow one was still running.
+    recomputed : int
+        Tasks that ran again, or run again in a run that was resumed, because what they had put out (a value, a chunk)
+        was lost or damaged.
     read_bytes, written_bytes : int
         Chunk data, before encoding (uncompressed), by all attempts.
     kept_bytes, spilled_bytes, moved_bytes : int
@@ -104,6 +108,7 @@ class StageResult:
     unstarted: int = 0
     retries: int = 0
     backups: int = 0
+    recomputed: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
     kept_bytes: int = 0

@@ -12,6 +12,7 @@ from asyncexec.events.records import (
     AttemptStarted,
     BackupStarted,
     CircuitOpened,
+    OutputLost,
     PlanCancelled,
     PlanEvent,
     PlanFailed,
@@ -139,9 +140,8 @@ class Tally:
             case StageResumed():
                 self.stages[event.stage].resumed += event.tasks
                 self.stages[event.stage].completed += event.tasks
-            case TaskSkipped():
-                self.stages[event.stage].skipped_tasks += 1
-                self.stages[event.stage].completed += 1
+            case TaskSkipped() | OutputLost():
+                self._add_task_without_attempt(event)
             case StageCompleted():
                 self.stages[event.stage].ended_at = event.at
             case CircuitOpened():
@@ -155,6 +155,14 @@ class Tally:
                 self._end("cancelled", event.at)
             case _:
                 pass
+
+    def _add_task_without_attempt(self, event: TaskSkipped | OutputLost) -> None:
+        stage = self.stages[event.stage]
+        if isinstance(event, OutputLost):
+            stage.recomputed += 1
+        else:
+            stage.skipped_tasks += 1
+            stage.completed += 1
 
     def _end(self, status: str, at: float) -> None:
         self.status = status

@@ -13,6 +13,7 @@ from asyncexec.events.records import (
     BackupStarted,
     CircuitClosed,
     CircuitOpened,
+    OutputLost,
     PlanCancelled,
     PlanEvent,
     PlanFailed,
@@ -103,6 +104,11 @@ class Logs:
                 )
             case StageCompleted():
                 log.info("%s: stage %s is complete", name, event.stage)
+            case OutputLost():
+                log.warning(
+                    "%s: stage %s: task %d runs again: %s",
+                    name, event.stage, event.task, event.reason,
+                )  # fmt: skip
             case CircuitOpened():
                 log.warning(
                     "%s: %d attempts failed in a row; pausing for %s",

@@ -1,7 +1,8 @@
 """The workspace of a run, where a plan's chunks live: the interface between the scheduler and storage.
 
-All methods may block and are called in a worker thread, except ``release``, which is called on the event loop and must
-only take note. The workspace itself finds out which tasks are complete (by the chunks that are there, say).
+All methods may block and are called in a worker thread, except ``release``, ``writers`` and ``holds``, which are called
+on the event loop and must only look up or take note. The workspace itself finds out which tasks are complete (by the
+chunks that are there, say).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from asyncexec.plan.locality import Locality
 
 if TYPE_CHECKING:
+    from asyncexec.plan.box import Index
     from asyncexec.plan.stage import Stage, TaskIO
 
 
@@ -72,6 +74,21 @@ class OpenWorkspace(Protocol):
 
     def done(self, stage: Stage) -> Sequence[range]:
         """Return the tasks (flat index ranges) that need not run, because their chunks are complete."""
+        ...
+
+    def damaged(self, stage: str) -> Sequence[int]:
+        """Return the tasks whose chunks :meth:`done` has found damaged, so that they run again."""
+        ...
+
+    def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
+        """Return the tasks, by stage and flat index, that write these chunks (or shards) of the array at a place.
+
+        Called on the event loop; empty where no stage of the plan writes that array.
+        """
+        ...
+
+    def holds(self, stage: str, task: int) -> bool:
+        """Return whether the chunks of a complete task have not been freed; called on the event loop."""
         ...
 
     def releases(self, stage: Stage) -> bool:

@@ -12,6 +12,7 @@ from asyncexec.events.records import (
     BackupStarted,
     CircuitClosed,
     CircuitOpened,
+    OutputLost,
     RetryScheduled,
     StageCompleted,
     StageGrew,
@@ -141,6 +142,12 @@ class EventBuffer:
             StageResumed(
                 execution=self._execution, at=at, stage=stage.name, tasks=stage.figures.resumed
             )
+        )
+
+    def output_lost(self, stage: StageState, task: int, reason: str, now: float) -> None:
+        at = self._epoch + now
+        self._add(
+            OutputLost(execution=self._execution, at=at, stage=stage.name, task=task, reason=reason)
         )
 
     def stage_completed(self, stage: StageState, now: float) -> None:

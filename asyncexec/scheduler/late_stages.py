@@ -35,6 +35,8 @@ class SizedStages:
     read : mapping of int to RetainedInputs
     complete : list of int
         The positions of those that have nothing left to do.
+    done : mapping of int to sequence of range
+        The tasks that an earlier run has completed, by position.
     """
 
     stages: Mapping[int, StageState]
@@ -43,6 +45,7 @@ class SizedStages:
     readiness: Readiness
     read: Mapping[int, RetainedInputs]
     complete: Sequence[int]
+    done: Mapping[int, Sequence[range]]
 
 
 class LateStages:

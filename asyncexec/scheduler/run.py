@@ -26,7 +26,7 @@ an attempt is slow             the task gets a backup
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,7 @@ from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.failures import with_reason
 from asyncexec.scheduler.growth import Growth
 from asyncexec.scheduler.late_stages import LateStages
+from asyncexec.scheduler.recovery import done_again, lost_text, reading_lost
 from asyncexec.scheduler.retries import Retries
 from asyncexec.scheduler.run_clock import RunClock
 from asyncexec.scheduler.sender import Sender
@@ -53,6 +54,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
+    from asyncexec.scheduler.outputs import TaskKey
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import StageState
 
@@ -88,7 +90,7 @@ class Run:
     retries : Retries
         The tasks whose attempts failed, and the circuit breaker.
     recovery : Recovery
-        The values that are lost, and computed again.
+        The values and chunks that are lost or damaged, and made again.
     slow_workers : SlowWorkers
         The workers on which every task takes long.
     """
@@ -139,7 +141,7 @@ class Run:
         )
         self._running = self.sender.running
         self.recovery = state.recovery
-        self.recovery.send = self.sender.add
+        self.recovery.send = self._run_again
         self._clock = RunClock(state, budget, self.sender, self.retries)
         self.growth = Growth(state, self.retries.budget, self.event_buffer)
         self._starts = state.worker_starts
@@ -377,7 +379,7 @@ class Run:
         if self.stopping:
             self._state.complete_late(stage, attempt.task, value)
             return
-        if self.recovery.readers and self._replaces(stage, attempt.task, value):
+        if self.recovery.readers and self._replaces(stage, attempt.task, value, now):
             return
         stage.figures.completed += 1
         stage.monitor.task_completed(now - (stage.first_at or 0.0), by_backup=attempt.backup)
@@ -403,7 +405,7 @@ class Run:
     ) -> None:
         """Complete a task whose value is missing."""
         self._state.values.has_missing = True
-        if self._replaces(stage, task, missing):
+        if self._replaces(stage, task, missing, now):
             return
         stage.figures.completed += 1
         self._task_completed(stage, task, missing, now)
@@ -461,7 +463,7 @@ class Run:
         if type(outcome.value) is ValueHandle and outcome.error is not None:
             if not (why_not := self._recover(attempt, stage, outcome.value, now)):
                 return
-            outcome = with_reason(outcome, f"it is not computed again: {why_not}")
+            outcome = with_reason(outcome, f"it is not {done_again(outcome.value)}: {why_not}")
         error = self.retries.decide(attempt, record, outcome, tasks_left=self.left, now=now)
         if error is not None:
             self.stop(error)
@@ -469,17 +471,25 @@ class Run:
     def _recover(
         self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
     ) -> str:
-        """Have a value computed again that an attempt found lost, and its task after that; return why not, if so."""
-        why_not = self.recovery.begin((stage.position, attempt.task), lost)
+        """Have what an attempt found lost made again, and its task run after that; return why that cannot be, if so."""
+        reader = (stage.position, attempt.task)
+        why_not = self.recovery.begin(reader, lost, sent_at=attempt.sent, now=now)
         if not why_not:
             stage.figures.retries += 1
-            reason = "a value that it reads was lost, and is computed again"
-            self.event_buffer.retry_scheduled(attempt, 0.0, reason, now)
+            self.event_buffer.retry_scheduled(attempt, 0.0, reading_lost(lost), now)
         return why_not
 
-    def _replaces(self, stage: StageState, task: int, value: Any) -> bool:
+    def _run_again(self, tasks: Sequence[TaskKey], lost: ValueHandle, now: float) -> None:
+        """Send tasks that run again for their lost outputs, and add their events."""
+        for position, task in tasks:
+            stage = self.stages[position]
+            stage.figures.recomputed += 1
+            self.event_buffer.output_lost(stage, task, lost_text(lost), now)
+        self.sender.add({position: self.stages[position] for position, _ in tasks}.values())
+
+    def _replaces(self, stage: StageState, task: int, value: Any, now: float) -> bool:
         """Take in the value of a task that has run again for it; return False if it did not."""
-        if not self.recovery.complete((stage.position, task), value):
+        if not self.recovery.complete((stage.position, task), value, now):
             return False
         if self.late.lacks_value:
             self.late.postpone(lacks_value=bool(self.recovery.readers))

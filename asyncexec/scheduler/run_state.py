@@ -15,6 +15,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.batching import batch_size
 from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
+from asyncexec.scheduler.outputs import CompletedTasks, Outputs
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.reference_counts import ReferenceCounts
@@ -123,7 +124,10 @@ class RunState:
         self.stages = self._make_stages(
             dict(enumerate(plan.stages)), self._graph, self._readiness, self._done
         )
-        self.recovery = Recovery(self.values, self.stages, lambda at: self._graph.inputs[at])
+        # Where an earlier run has left gaps, a task may be complete and what it read not: only then it is looked up.
+        self._completed = CompletedTasks(self._done) if policies.resume else None
+        self._outputs = Outputs(self.values, self.stages, workspace, self._is_complete)
+        self.recovery = Recovery(self._outputs, self.stages, lambda at: self._graph.inputs[at])
         # Per stage: the inputs that are freed task by task after they have been read.
         self._read = [self._retained(edges, self.stages) for edges in self._graph.inputs]
 
@@ -134,6 +138,8 @@ class RunState:
     def complete(self, stage: StageState, task: int, value: Any) -> None:
         """Record a completed task: keep its value, release the tasks that waited for it, free inputs it read last."""
         position = stage.position
+        if self._completed is not None:
+            self._completed.add(position, task)
         if stage.keeps_values:
             if self.journal is not None and self._lasts(position, task, value):
                 self.journal.put(stage.name, task, value)
@@ -205,6 +211,7 @@ class RunState:
             readiness=readiness,
             read={i: self._retained(graph.inputs[i], stages) for i in sized},
             complete=complete,
+            done=done,
         )
 
     def install(self, sized: SizedStages) -> None:
@@ -214,6 +221,8 @@ class RunState:
         for position, stage in sized.stages.items():
             self.stages[position] = stage
             self._read[position] = sized.read[position]
+            if self._completed is not None:
+                self._completed.take(position, sized.done[position])
         for position in sized.stages:
             read = {edge.producer for edge in sized.graph.inputs[position]}
             for edge in before.inputs[position]:
@@ -262,12 +271,10 @@ class RunState:
             self._free(producer, None)
 
     def _free(self, producer: StageState, tasks: Sequence[int] | None) -> None:
-        if producer.keeps_values:
-            self.values.drop(producer.position, tasks)
-        elif self._workspace is not None:
-            self._workspace.release(
-                producer.name, range(producer.tasks) if tasks is None else tasks
-            )
+        self._outputs.free(producer.position, self.recovery.held(producer.position, tasks))
+
+    def _is_complete(self, position: int, task: int) -> bool:
+        return self._completed is None or self._completed.has(position, task)
 
     def _done_tasks(self, position: int, stage: Stage) -> Sequence[range]:
         if not self.policies.resume or stage.is_late:

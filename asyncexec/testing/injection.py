@@ -69,6 +69,15 @@ class _FaultyOpenWorkspace:
     def done(self, stage: Stage) -> Sequence[range]:
         return self._inner.done(stage)
 
+    def damaged(self, stage: str) -> Sequence[int]:
+        return self._inner.damaged(stage)
+
+    def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
+        return self._inner.writers(array, chunks)
+
+    def holds(self, stage: str, task: int) -> bool:
+        return self._inner.holds(stage, task)
+
     def releases(self, stage: Stage) -> bool:
         return self._inner.releases(stage)
 

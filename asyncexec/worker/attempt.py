@@ -9,7 +9,7 @@ import traceback
 from types import GeneratorType
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.errors import UsageError, ValueLostError
+from asyncexec.errors import CorruptChunkError, UsageError, ValueLostError
 from asyncexec.events.outcome import (
     CachedResult,
     Encoded,
@@ -19,6 +19,7 @@ from asyncexec.events.outcome import (
     Outcome,
     Status,
     ValueHandle,
+    handle_of_chunks,
 )
 from asyncexec.plan.box import unravel
 from asyncexec.worker.task_context import CURRENT
@@ -95,8 +96,7 @@ def attempt_runner(
                 written = io.save(index, result)
         except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
             status, error = Status.FAILED, describe(raised, keep=keep_exception)
-            if isinstance(raised, ValueLostError):
-                value = raised.handle
+            value = lost_by(raised)
         seconds = clock() - start
         peak = peak_bytes() if peak_bytes is not None else 0
         row = (
@@ -115,6 +115,15 @@ def attempt_runner(
         return new(Outcome, row)
 
     return run
+
+
+def lost_by(error: BaseException) -> Any:
+    """Return the handle of what is lost, where an attempt failed because it reads that; None for other errors."""
+    if isinstance(error, ValueLostError):
+        return error.handle
+    if isinstance(error, CorruptChunkError) and error.chunks:
+        return handle_of_chunks(error.array, error.chunks)
+    return None
 
 
 def _run(awaitable: Awaitable[Any], fence: MaySave | None) -> Any:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.errors import ValueLostError
 from asyncexec.events.outcome import (
     CachedResult,
     ErrorInfo,
@@ -17,7 +16,7 @@ from asyncexec.events.outcome import (
     ValueHandle,
 )
 from asyncexec.plan.box import unravel
-from asyncexec.worker.attempt import decode, describe, is_awaitable
+from asyncexec.worker.attempt import decode, describe, is_awaitable, lost_by
 from asyncexec.worker.task_context import BATCH, CURRENT
 
 if TYPE_CHECKING:
@@ -82,8 +81,7 @@ async def run_awaited(
             status, error = Status.CANCELLED, CANCELLED
         else:
             status, error = Status.FAILED, describe(raised, keep=keep_exception)
-            if isinstance(raised, ValueLostError):
-                value = raised.handle
+            value = lost_by(raised)
     seconds = time.perf_counter() - start
     return Outcome(
         spec.attempt, status, worker, started_at, seconds, 0, read, written, value, error, cached

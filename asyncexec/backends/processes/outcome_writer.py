@@ -71,7 +71,8 @@ class OutcomeWriter:
         error = b""
         value_bytes = NO_VALUE
         status, returned, why = outcome.status, outcome.value, outcome.error
-        if self.has_values and (why is None or returned is not None):
+        # Of a failed attempt, the handle of what it found lost; a task without a value puts out nothing else.
+        if returned is not None or (self.has_values and why is None):
             try:
                 value, value_bytes = _encoded(returned)
             except BaseException as raised:  # noqa: BLE001 - pickling a value may raise anything

@@ -36,13 +36,16 @@ class Encoding:
     dtype : str
         The element type as stored, byte order included (``"<f8"``).
     compressor : str
-        JSON of the one codec from bytes to bytes, in Zarr 3's terms; ``""`` for none.
+        JSON of the compressing codec, in Zarr 3's terms; ``""`` for none.
+    checksum : bool
+        Whether a CRC-32C of the chunk as it is stored comes behind it (Zarr 3's codec ``crc32c``).
     """
 
     prefix: str = "c/"
     separator: str = "/"
     dtype: str = "|u1"
     compressor: str = ""
+    checksum: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,8 @@ class StoredArray:
         The encoding of chunks, where they can be read and written directly; None where only Zarr can.
     dense : bool
         Whether every chunk is written before it is read: a missing chunk is then an error instead of fill values.
+    checksum : bool
+        Whether each chunk has a CRC-32C behind it, so that every damage is noticed when it is read.
     """
 
     location: Location
@@ -81,6 +86,7 @@ class StoredArray:
     compressor: str = ""
     encoding: Encoding | None = None
     dense: bool = False
+    checksum: bool = False
 
     @property
     def unit(self) -> Shape:
@@ -167,6 +173,7 @@ def planned_array(
     storage_options: Mapping[str, Any] | None = None,
     path: str = "",
     dense: bool = True,
+    checksum: bool | None = None,
 ) -> StoredArray:
     """Return a reference to an array that :func:`~asyncexec.storage.create_array` will create; nothing is written.
 
@@ -186,6 +193,8 @@ def planned_array(
         The path in ``place``.
     dense : bool
         See :class:`StoredArray`.
+    checksum : bool, optional
+        Whether chunks have a CRC-32C; by default those of places in the run's own directory.
 
     Raises
     ------
@@ -199,6 +208,7 @@ def planned_array(
     _check_grid(location, shape, chunks, shards)
     codec = compressor_json(compressor)
     simple = shards is None and element.kind in "biufc"
+    checksum = location.run_scoped if checksum is None else checksum
     return StoredArray(
         location=location,
         shape=shape,
@@ -207,10 +217,11 @@ def planned_array(
         shards=shards,
         fill_value=fill_scalar(fill_value, element),
         compressor=codec,
-        encoding=Encoding(dtype=element.newbyteorder("<").str, compressor=codec)
+        encoding=Encoding(dtype=element.newbyteorder("<").str, compressor=codec, checksum=checksum)
         if simple
         else None,
         dense=dense,
+        checksum=checksum,
     )
 
 

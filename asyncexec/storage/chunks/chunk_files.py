@@ -2,7 +2,7 @@
 
 Zarr itself passes every chunk to an event loop in another thread and back, which costs more than reading a small chunk.
 Here a chunk is read, decoded, encoded and written in the calling thread, with the codecs that Zarr uses; the files are
-the same. Arrays with shards, filters, big-endian elements or checksums are read and written with Zarr.
+the same. Arrays with shards, filters or unusual codecs are read and written with Zarr.
 
 A chunk appears whole or not at all: it is written under another name, in a separate folder of the array, and renamed.
 Files of killed writers stay in that folder, which is removed when the run ends.
@@ -11,16 +11,18 @@ Files of killed writers stay in that folder, which is removed when the run ends.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import uuid
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
+import google_crc32c
 import numcodecs
 import numpy as np
 
-from asyncexec.errors import CorruptArrayError
+from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.chunk_slices import (
     ChunkSlice,
     assign,
@@ -28,7 +30,12 @@ from asyncexec.storage.chunks.chunk_slices import (
     shape_of,
     within_one_chunk,
 )
-from asyncexec.storage.places.errors import missing_chunk, storage_error
+from asyncexec.storage.places.errors import (
+    damaged_chunk,
+    missing_chunk,
+    storage_error,
+    together,
+)
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
@@ -37,6 +44,9 @@ if TYPE_CHECKING:
 
 PARTIAL = ".asyncexec-partial"
 """The folder in an array for chunks that are being written; on the same file system, so that a rename is atomic."""
+
+CHECKSUM_BYTES = 4
+"""The room that a checksum takes behind a chunk."""
 
 _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 
@@ -55,6 +65,7 @@ class ChunkFiles:
         self._stored = np.dtype(encoding.dtype)
         self._dtype = ref.numpy_dtype
         self._codec = codec(encoding.compressor)
+        self._checksum = encoding.checksum
         self._chunks = ref.chunks
         self._chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
 
@@ -89,9 +100,16 @@ class ChunkFiles:
 
     def _assembled(self, region: Region, pieces: list[list[ChunkSlice]]) -> np.ndarray:
         out = np.empty(shape_of(region), self._dtype)
+        damaged: list[CorruptChunkError] = []
         for combination in product(*pieces):
             chunk, inner, outer = zip(*combination, strict=True)
-            assign(out, outer, self._decoded(chunk), inner)
+            try:
+                assign(out, outer, self._decoded(chunk), inner)
+            except CorruptChunkError as error:
+                # All of them are found at once, so that they can be made again together.
+                damaged.append(error)
+        if damaged:
+            raise together(damaged)
         return out
 
     def _decoded(self, chunk: Index) -> np.ndarray:
@@ -102,9 +120,13 @@ class ChunkFiles:
         except (FileNotFoundError, NotADirectoryError):
             return self._missing(chunk, path)
         except OSError as error:
+            if error.errno == errno.EIO:  # A block of the disk that cannot be read any more.
+                raise self._corrupt(chunk, path, f"it cannot be read ({error})") from error
             raise storage_error(
                 error, self._ref.location, "cannot be read", chunk=chunk, path=path
             ) from error
+        if self._checksum:
+            data = self._checked(data, chunk, path)
         if self._codec is not None:
             data = self._decompressed(data, chunk, path)
         if len(data) != self._chunk_bytes:
@@ -114,7 +136,16 @@ class ChunkFiles:
         block = np.frombuffer(data, self._stored).reshape(self._chunks)
         return block if self._stored == self._dtype else block.astype(self._dtype)
 
-    def _decompressed(self, data: bytes, chunk: Index, path: str) -> Any:
+    def _checked(self, data: bytes, chunk: Index, path: str) -> memoryview:
+        """Return ``data`` without the checksum behind it."""
+        size = len(data) - CHECKSUM_BYTES
+        if size <= 0:
+            raise self._corrupt(chunk, path, f"it holds {len(data)} bytes")
+        if _crc32c(np.frombuffer(data, np.uint8, size)) != data[size:]:
+            raise self._corrupt(chunk, path, "its checksum does not match")
+        return memoryview(data)[:size]
+
+    def _decompressed(self, data: Any, chunk: Index, path: str) -> Any:
         try:
             decoded = self._codec.decode(data)
         except Exception as error:
@@ -127,11 +158,8 @@ class ChunkFiles:
         # A view of one element: a chunk that was never written takes no memory.
         return np.broadcast_to(self._ref.fill_element, self._chunks)
 
-    def _corrupt(self, chunk: Index, path: str, what: str) -> CorruptArrayError:
-        return CorruptArrayError(
-            f"chunk {chunk} of {self._ref.location} is corrupt: {path}: {what}. "
-            f"Restore the file from a copy, or write the array again"
-        )
+    def _corrupt(self, chunk: Index, path: str, what: str) -> CorruptChunkError:
+        return damaged_chunk(self._ref.location, chunk, path, what)
 
     def _encoded(self, part: np.ndarray) -> Any:
         if part.shape != self._chunks:
@@ -150,7 +178,8 @@ class ChunkFiles:
         path = self.path(chunk)
         temporary = f"{self._root}/{PARTIAL}/{uuid.uuid4().hex}"
         try:
-            _write_file(temporary, data)
+            trailer = _crc32c(np.frombuffer(data, np.uint8)) if self._checksum else b""
+            _write_file(temporary, data, trailer)
             # Folders are made only where they are missing, which spares a call for every other chunk.
             try:
                 os.replace(temporary, path)  # noqa: PTH105 - strings, made once for every chunk
@@ -178,7 +207,12 @@ def codec(compressor: str) -> Any:
     return {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[document["name"]](**options)
 
 
-def _write_file(path: str, data: Any) -> None:
+def _crc32c(data: np.ndarray) -> bytes:
+    """Return the checksum of ``data`` as it is stored; the library takes arrays of bytes, and no memoryview."""
+    return int(google_crc32c.value(data)).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def _write_file(path: str, data: Any, trailer: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
     try:
         descriptor = os.open(path, flags, 0o666)
@@ -188,7 +222,13 @@ def _write_file(path: str, data: Any) -> None:
     try:
         # A write may be partial: of more than 2 GiB on Linux, for one.
         left = memoryview(data).cast("B")
-        while left:
-            left = left[os.write(descriptor, left) :]
+        done = os.writev(descriptor, (left, trailer)) if trailer else 0
+        _write_rest(descriptor, left[done:])
+        _write_rest(descriptor, memoryview(trailer)[max(done - len(left), 0) :])
     finally:
         os.close(descriptor)
+
+
+def _write_rest(descriptor: int, left: memoryview) -> None:
+    while left:
+        left = left[os.write(descriptor, left) :]

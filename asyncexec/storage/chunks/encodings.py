@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def encoding_of(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding | None:
-    """Return the encoding of chunks, if it is elements in C order and at most one compressor; else None."""
+    """Return the encoding of chunks: elements in C order, at most one compressor, perhaps a checksum; else None."""
     if dtype.kind not in "biufc":
         return None
     return _encoding_2(document) if document["zarr_format"] == 2 else _encoding_3(document, dtype)
@@ -50,8 +50,10 @@ def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding |
         or codecs[0]["name"] != "bytes"
     ):
         return None
-    if len(codecs) > 2 or any(
-        codec["name"] not in ("zstd", "gzip", "blosc") for codec in codecs[1:]
+    checksum = codecs[-1]["name"] == "crc32c"
+    compressors = codecs[1:-1] if checksum else codecs[1:]
+    if len(compressors) > 1 or any(
+        codec["name"] not in ("zstd", "gzip", "blosc") for codec in compressors
     ):
         return None
     separator = key.get("configuration", {}).get(
@@ -61,8 +63,8 @@ def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding |
     endian = codecs[0].get("configuration", {}).get("endian", "little")
     stored = dtype.newbyteorder(">" if str(getattr(endian, "value", endian)) == "big" else "<").str
     compressor = (
-        json.dumps(codecs[1], sort_keys=True, default=lambda o: getattr(o, "value", str(o)))
-        if codecs[1:]
+        json.dumps(compressors[0], sort_keys=True, default=lambda o: getattr(o, "value", str(o)))
+        if compressors
         else ""
     )
-    return Encoding(prefix, separator, stored, compressor)
+    return Encoding(prefix, separator, stored, compressor, checksum)

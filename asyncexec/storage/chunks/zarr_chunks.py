@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
+import struct
+import zlib
+from collections.abc import Iterator
 from dataclasses import fields
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -10,14 +15,44 @@ import zarr
 from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
 from zarr.errors import BaseZarrError
 
-from asyncexec.errors import ArrayNotFoundError, AsyncexecError, CorruptArrayError
-from asyncexec.storage.places.errors import cause, missing_chunk, safe_message, storage_error
+from asyncexec.errors import (
+    ArrayNotFoundError,
+    AsyncexecError,
+    CorruptArrayError,
+    CorruptChunkError,
+)
+from asyncexec.storage.chunks.chunk_slices import chunk_slices
+from asyncexec.storage.places.errors import (
+    cause,
+    damaged_chunk,
+    missing_chunk,
+    safe_message,
+    storage_error,
+    together,
+)
 from asyncexec.storage.places.stores import open_place
 from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
+    from asyncexec.plan.box import Index
     from asyncexec.storage.chunks.arrays import StoredArray
+
+
+_DAMAGE = (
+    BaseZarrError,
+    ValueError,
+    RuntimeError,
+    zlib.error,
+    gzip.BadGzipFile,
+    EOFError,
+    LookupError,
+    TypeError,
+    AssertionError,
+    OverflowError,
+    struct.error,
+)
+"""What codecs raise, and what decoding makes of bytes that are not what they should be."""
 
 
 class ZarrChunks:
@@ -32,12 +67,9 @@ class ZarrChunks:
         """Return the elements in ``region``, read-only."""
         forward, flips = _forwards(region)
         try:
-            if all(isinstance(along, slice) for along in forward):
-                found = self._array[forward]
-            else:
-                found = self._array.oindex[forward]
+            found = self._selected(forward)
         except Exception as error:  # noqa: BLE001 - as the store puts it
-            raise self._fault(error, region, "cannot be read") from cause(error, self._ref.location)
+            raise self._unread(error, region) from cause(error, self._ref.location)
         # The ellipsis keeps an array without axes an array.
         turned: Any = (*flips, ...)
         block: np.ndarray = np.asarray(found)[turned]
@@ -51,9 +83,15 @@ class ZarrChunks:
         try:
             self._array[region] = block
         except Exception as error:  # noqa: BLE001 - as the store puts it
-            raise self._fault(error, region, "cannot be written") from cause(
-                error, self._ref.location
-            )
+            first = next(self._units(region), (0,) * self._ref.ndim)
+            raise storage_error(
+                error, self._ref.location, "cannot be written", chunk=first
+            ) from cause(error, self._ref.location)
+
+    def _selected(self, forward: Any) -> Any:
+        if all(isinstance(along, slice) for along in forward):
+            return self._array[forward]
+        return self._array.oindex[forward]
 
     def _opened(self) -> Any:
         ref = self._ref
@@ -77,23 +115,47 @@ class ZarrChunks:
             )
         return array
 
-    def _fault(self, error: Exception, region: Region, what: str) -> AsyncexecError:
-        first = tuple(
-            int(along.start if isinstance(along, slice) else along[0]) // unit
-            if _some(along)
-            else 0
-            for along, unit in zip(region, self._ref.unit, strict=True)
-        )
+    def _unread(self, error: Exception, region: Region) -> AsyncexecError:
+        """Return the error for a region that cannot be read: Zarr does not say which of its units is to blame."""
+        units = list(self._units(region))
+        first = units[0] if units else (0,) * self._ref.ndim
+        if not _is_damage(error):
+            return storage_error(error, self._ref.location, "cannot be read", chunk=first)
+        damaged: list[CorruptChunkError] = []
+        for unit in units:
+            try:
+                self._selected(self._region(unit))
+            except Exception as fault:  # noqa: BLE001 - as the store puts it
+                if _is_damage(fault):
+                    damaged.append(self._corrupt(fault, unit))
+        return together(damaged) if damaged else self._corrupt(error, first)
+
+    def _corrupt(self, error: Exception, unit: Index) -> CorruptChunkError:
+        location = self._ref.location
+        key = self._array.metadata.encode_chunk_key(unit)
         if type(error).__name__ == "ChunkNotFoundError":  # By name: Zarr 3.1 has no such error.
-            return missing_chunk(self._ref.location, first)
-        if isinstance(error, BaseZarrError | ValueError | RuntimeError) and not isinstance(
-            error, OSError
-        ):
-            message = safe_message(error, self._ref.location)
-            return CorruptArrayError(
-                f"chunk {first} of {self._ref.location} {what}: {type(error).__name__}: {message}"
-            )
-        return storage_error(error, self._ref.location, what, chunk=first)
+            return missing_chunk(location, unit, key)
+        message = f"{type(error).__name__}: {safe_message(error, location)}"
+        return damaged_chunk(location, unit, key, f"it cannot be decoded ({message})")
+
+    def _units(self, region: Region) -> Iterator[Index]:
+        """Iterate over the units of writing that a region touches."""
+        pairs = zip(region, self._ref.unit, strict=True)
+        pieces = [[piece.chunk for piece in chunk_slices(along, unit)] for along, unit in pairs]
+        return product(*pieces)
+
+    def _region(self, unit: Index) -> tuple[slice, ...]:
+        return tuple(
+            slice(i * length, min((i + 1) * length, n))
+            for i, length, n in zip(unit, self._ref.unit, self._ref.shape, strict=True)
+        )
+
+
+def _is_damage(error: Exception) -> bool:
+    """Return whether an error says that what is stored cannot be decoded, rather than that it cannot be fetched."""
+    if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
+        return False
+    return type(error).__name__ == "ChunkNotFoundError" or isinstance(error, _DAMAGE)
 
 
 def _configured(array: Any, *, dense: bool) -> Any:
@@ -107,10 +169,6 @@ def _configured(array: Any, *, dense: bool) -> Any:
     return zarr.Array(
         zarr.AsyncArray(metadata=array.metadata, store_path=array.store_path, config=config)
     )
-
-
-def _some(along: Any) -> bool:
-    return isinstance(along, slice) or len(along) > 0
 
 
 def _forwards(region: Region) -> tuple[Any, tuple[slice, ...]]:

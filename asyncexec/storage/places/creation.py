@@ -71,7 +71,9 @@ def _make(ref: StoredArray) -> None:
 
     from asyncexec.storage.places.stores import open_place  # noqa: PLC0415 - the same
 
-    codecs = [json.loads(ref.compressor)] if ref.compressor else None
+    codecs = [json.loads(ref.compressor)] if ref.compressor else []
+    # Behind the compressor, so that damage is noticed before anything is made of it.
+    codecs += [{"name": "crc32c"}] if ref.checksum else []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnstableSpecificationWarning)
@@ -81,7 +83,7 @@ def _make(ref: StoredArray) -> None:
                 dtype=ref.numpy_dtype,
                 chunks=ref.chunks,
                 shards=ref.shards,
-                compressors=codecs,
+                compressors=codecs or None,
                 filters=None,
                 fill_value=ref.fill_element[()],
                 zarr_format=3,

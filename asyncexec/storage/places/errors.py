@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+from itertools import chain
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import AsyncexecError, CorruptArrayError, OutOfSpaceError, StorageError
+from asyncexec.errors import AsyncexecError, CorruptChunkError, OutOfSpaceError, StorageError
 from asyncexec.storage.places.options import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asyncexec.plan.box import Index
     from asyncexec.storage.places.locations import Location
 
@@ -45,12 +48,39 @@ def storage_error(
     )
 
 
-def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptArrayError:
+def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptChunkError:
     """Return the error for a missing chunk of an array whose chunks have all been written."""
     where = f" ({path})" if path else ""
-    return CorruptArrayError(
+    return CorruptChunkError(
         f"chunk {chunk} of {location}{where} is gone: an earlier stage wrote it, and somebody removed it. "
-        f"Leave the work directory alone while plans run, and run the plan again"
+        f"Leave the work directory alone while plans run, and run the plan again",
+        array=str(location),
+        chunks=(chunk,),
+        path=path,
+    )
+
+
+def damaged_chunk(location: Location, chunk: Index, path: str, what: str) -> CorruptChunkError:
+    """Return the error for a chunk of which ``what`` is wrong (the middle of a sentence)."""
+    return CorruptChunkError(
+        f"chunk {chunk} of {location} is corrupt: {path}: {what}. "
+        f"Restore the file or object from a copy, or write the array again",
+        array=str(location),
+        chunks=(chunk,),
+        path=path,
+    )
+
+
+def together(errors: Sequence[CorruptChunkError]) -> CorruptChunkError:
+    """Return one error for all these chunks of one array; its message is about the first."""
+    first = errors[0]
+    if len(errors) == 1:
+        return first
+    return CorruptChunkError(
+        f"{first}; {len(errors) - 1} more of the chunks that are read with it are corrupt or gone",
+        array=first.array,
+        chunks=tuple(chain.from_iterable(error.chunks for error in errors)),
+        path=first.path,
     )
 
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from asyncexec.errors import CorruptArrayError
+from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.chunk_slices import assign, chunk_slices, shape_of, within_one_chunk
 from asyncexec.storage.places.creation import create_array
+from asyncexec.storage.places.errors import together
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,9 +95,15 @@ class TierArray:
             found = self._block(chunk)[inner]
         else:
             found = np.empty(shape_of(region), self.numpy_dtype)
+            damaged: list[CorruptChunkError] = []
             for combination in product(*pieces):
                 chunk, inner, outer = zip(*combination, strict=True)
-                assign(found, outer, self._block(chunk), inner)
+                try:
+                    assign(found, outer, self._block(chunk), inner)
+                except CorruptChunkError as error:
+                    damaged.append(error)
+            if damaged:
+                raise together(damaged)
         found.flags.writeable = False
         return found
 
@@ -114,6 +121,10 @@ class TierArray:
             self._held[index] = kept
         if before is not None:
             self._tier.give_back(_size(before))
+
+    def holds(self, index: Index) -> bool:
+        """Return whether a block is in memory, or was spilled."""
+        return index in self._held or index in self._spilled
 
     def release(self, indices: Iterable[Index]) -> None:
         """Free these blocks, which no task will read any more."""
@@ -143,8 +154,13 @@ class TierArray:
             return held
         if index in self._spilled:
             return opened(self.ref).read(self._region(index))
-        raise CorruptArrayError(
-            f"chunk {index} of {self.ref.location} is not there: it was freed before its last reader was complete"
+        units = tuple(
+            i * size // unit for i, size, unit in zip(index, self.block, self.ref.unit, strict=True)
+        )
+        raise CorruptChunkError(
+            f"chunk {index} of {self.ref.location} is not there: it was freed before its last reader was complete",
+            array=str(self.ref.location),
+            chunks=(units,),
         )
 
     def _region(self, index: Index) -> tuple[slice, ...]:

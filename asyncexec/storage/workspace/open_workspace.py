@@ -16,10 +16,10 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.creation import remove
 from asyncexec.storage.tiers.process import TierArray
-from asyncexec.storage.workspace.presence import partial_files, runs, tasks_present
+from asyncexec.storage.workspace.presence import partial_files, runs, tasks_present, writers_of
 
 if TYPE_CHECKING:
-    from asyncexec.plan.box import Shape
+    from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO, Readable, TaskOutput
     from asyncexec.storage.places.locations import Location
@@ -99,6 +99,27 @@ class OpenArrayWorkspace:
             return []
         present = [tasks_present(target, stage.shape) for target in io.targets]
         return runs(np.logical_and.reduce(present))
+
+    def damaged(self, stage: str) -> Sequence[int]:
+        """Return the tasks whose chunks :meth:`done` has found damaged."""
+        del stage
+        return ()
+
+    def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
+        """Return the tasks, by stage and flat index, that write these chunks of the array at a place."""
+        return [
+            (stage, task)
+            for stage, io in self.blocks.items()
+            for target in io.targets
+            if str(target.ref.location) == array
+            for task in dict.fromkeys(writers_of(target, self.shapes[stage], chunks))
+        ]
+
+    def holds(self, stage: str, task: int) -> bool:
+        """Return whether the chunks of a complete task are stored, or have not been freed in memory."""
+        arrays = self._tiered.get(stage, ())
+        index = unravel(task, self.shapes[stage]) if arrays else ()
+        return all(array.holds(target.number(index)) for target, array in arrays)
 
     def releases(self, stage: Stage) -> bool:
         """Return whether the chunks of ``stage`` are kept in memory and are not the result."""

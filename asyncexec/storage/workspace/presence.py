@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asyncexec.plan.box import ravel
 from asyncexec.plan.written import axes_written
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
@@ -15,7 +16,7 @@ from asyncexec.storage.places.objects import objects_at
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from asyncexec.plan.box import Shape
+    from asyncexec.plan.box import Index, Shape
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.block_io import TaskOutput
 
@@ -50,6 +51,15 @@ def tasks_present(target: TaskOutput, stage: Shape) -> np.ndarray:
     order = [axis for axis in axes_written(target, stage) if axis is not None]
     rest = [axis for axis in range(present.ndim) if axis not in order]
     return present.transpose(*order, *rest).reshape(stage)
+
+
+def writers_of(target: TaskOutput, stage: Shape, chunks: Iterable[Index]) -> Iterator[int]:
+    """Iterate over the tasks of the index space ``stage`` (flat) that write these chunks (or shards) of ``target``."""
+    axes = axes_written(target, stage)
+    for chunk in chunks:
+        steps = zip(chunk, target.ref.unit, target.block, strict=True)
+        block = tuple(number * unit // size for number, unit, size in steps)
+        yield ravel(tuple(0 if axis is None else block[axis] for axis in axes), stage)
 
 
 def runs(present: np.ndarray) -> list[range]:
