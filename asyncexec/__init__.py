@@ -26,6 +26,11 @@ if TYPE_CHECKING:
         Result as Result,
         StageResult as StageResult,
     )
+    from asyncexec.engine.default_engine import (
+        close_shared_engines as close_shared_engines,
+        compute as compute,
+        execute as execute,
+    )
     from asyncexec.errors import (
         AsyncexecError as AsyncexecError,
         RemoteError as RemoteError,
@@ -73,7 +78,10 @@ else:
             "TaskError": "errors",
             "Timeout": "policies.timeout",
             "array": "",
+            "close_shared_engines": "engine.default_engine",
+            "compute": "engine.default_engine",
             "errors": "",
+            "execute": "engine.default_engine",
             "get_cluster_memory": "cluster_memory.inside",
             "get_object_store": "object_store",
             "get_run_context": "worker.task_context",

@@ -16,6 +16,7 @@
     │   └── MemoryBudgetError
     ├── ConfigurationError (ValueError) what was asked for cannot be had; nothing has run
     │   ├── OptionError
+    │   │   ├── UnknownOptionError (also TypeError)  a call was given an option that it does not take
     │   │   └── SettingsError           a configuration has problems; lists them all
     │   ├── UnknownExecutorError
     │   ├── MissingExtraError (also ImportError)
@@ -109,6 +110,7 @@ __all__ = [
     "TaskTimeoutError",
     "UnknownExecutorError",
     "UnknownInputError",
+    "UnknownOptionError",
     "UsageError",
     "ValueLostError",
     "WiringError",
@@ -175,6 +177,10 @@ class ConfigurationError(AsyncexecError, ValueError):
 
 class OptionError(ConfigurationError):
     """An option is unknown, or its value is out of range."""
+
+
+class UnknownOptionError(OptionError, TypeError):
+    """A call was given an option that it does not take; the message says where it goes, or what was meant."""
 
 
 class SettingsError(OptionError):

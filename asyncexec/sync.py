@@ -1,4 +1,7 @@
-"""The engine for callers without an event loop: a portal to a loop in a thread of its own.
+"""The engine for callers that block: a portal to a loop in a thread of its own.
+
+In IPython, Jupyter and ``python -m asyncio``, where an event loop runs under every line, they work as in a script; what
+lasts longer than a second shows its progress in a line, and an interrupt stops the work.
 
 >>> from asyncexec import Plan, sync
 >>> sync.execute(Plan.map(abs, [-1, 2]), executor="threads").value
@@ -7,14 +10,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from asyncexec.engine.blocking_calls import refuse_running_loop, run_blocking, run_watched
+from asyncexec.engine.engine import as_plan
 from asyncexec.engine.portal import EnginePortal
-from asyncexec.engine.run_options import RunOptions
-from asyncexec.errors import EngineClosedError, RunningLoopError
+from asyncexec.engine.run_options import RunOptions, check_run_options
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from types import TracebackType
 
     from asyncexec.engine import Result
@@ -32,14 +36,14 @@ class SyncEngine:
     Raises
     ------
     RunningLoopError
-        If entered, or used, where an event loop is running, which it would block.
+        If entered, or used, where the event loop of a service is running, which it would block.
     """
 
     def __init__(self, executor: Any = "threads", **options: Any) -> None:
         self._portal = EnginePortal(executor, **options)
 
     def __enter__(self) -> Self:
-        _refuse_running_loop("with SyncEngine(...)", "async with asyncexec.Engine(...)")
+        refuse_running_loop("with SyncEngine(...)", "async with asyncexec.Engine(...)")
         self._portal.__enter__()
         return self
 
@@ -51,53 +55,58 @@ class SyncEngine:
     ) -> bool | None:
         return self._portal.__exit__(kind, error, traceback)
 
-    def execute(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Result:
-        """Run ``plan`` to its end; arguments as for :meth:`asyncexec.Engine.execute`. Ctrl-C stops the work."""
-        _refuse_running_loop("SyncEngine.execute(plan)", "await engine.execute(plan)")
-        if not self._portal.is_open:
-            raise EngineClosedError(
-                "the engine is not open: use it inside 'with SyncEngine(...) as engine:'"
-            )
-        engine, portal = self._portal.engine, self._portal.portal
-        future = portal.start_task_soon(lambda: engine.execute(plan, **options))
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
+    def execute(
+        self,
+        plan: Plan | Plannable,
+        *,
+        progress: bool | None = None,
+        **options: Unpack[RunOptions],
+    ) -> Result:
+        """Run ``plan`` to its end; arguments as for :func:`execute`. Ctrl-C stops the work."""
+        called = "SyncEngine.execute(plan)"
+        check_run_options(options, called)
+        refuse_running_loop(called, "await engine.execute(plan)")
+        return run_watched(self._portal, as_plan(plan), options, progress=progress)
 
 
 def execute(
     plan: Plan | Plannable,
     *,
-    executor: Any = "threads",
-    executor_options: Any = None,
+    executor: Any = None,
+    executor_options: Mapping[str, Any] | None = None,
+    progress: bool | None = None,
     **options: Unpack[RunOptions],
 ) -> Result:
     """Run ``plan`` on an engine made for it alone, and return the result.
 
-    ``options`` are those of :meth:`asyncexec.Engine.execute`.
-
     >>> ax.sync.execute(ax.Plan.map(abs, [-1, 2]).reduce(sum), executor="serial", retry=2).value
     3
 
+    Parameters
+    ----------
+    plan : Plan, or anything with ``to_plan()``
+    executor, executor_options : optional
+        As for :class:`asyncexec.Engine`; by default those of an array's ``Spec``, or ``"threads"``.
+    progress : bool, optional
+        Whether a run of more than a second shows its progress, in a line on standard error. By default it does in
+        IPython, Jupyter and at a prompt, unless an observer of the run is a ``Progress``; the environment variable
+        ``ASYNCEXEC_PROGRESS`` (``off``, ``on``) changes that.
+    **options
+        Those of :meth:`asyncexec.Engine.execute`.
+
     Raises
     ------
+    UnknownOptionError
+        If there is no such option.
     RunningLoopError
-        If an event loop is running in this thread.
+        If the event loop of a service is running in this thread.
     """
-    _refuse_running_loop("asyncexec.sync.execute(plan)", "await engine.execute(plan)")
-    with SyncEngine(executor, executor_options=executor_options) as engine:
-        result = engine.execute(plan, **options)
-        result.values.load()  # Nobody could open them when the engine has closed.
-        return result
-
-
-def _refuse_running_loop(called: str, instead: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise RunningLoopError(
-        f"{called} would block the event loop that is running here; write: {instead}"
+    given = {
+        "executor": executor,
+        "executor_options": executor_options,
+        "progress": progress,
+        **options,
+    }
+    return run_blocking(
+        plan, given, called="asyncexec.sync.execute(plan)", instead="await ax.execute(plan)"
     )

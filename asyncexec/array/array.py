@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self, SupportsIndex
@@ -171,17 +171,21 @@ class Array:
         """
         return lower([RequestedArray(node=self._node)], self.spec)
 
-    def compute(self, **options: Any) -> np.ndarray[Any, Any]:
+    def compute(self, /, **options: Any) -> np.ndarray[Any, Any]:
         """Compute it on the spec's executor, and return it as a NumPy array.
 
-        Inside an event loop, use ``await engine.execute(array)`` instead. Options are those of
-        :func:`asyncexec.sync.execute`.
+        It works in scripts and notebooks. In a coroutine of a service, which it would block, write
+        ``(value,) = await ax.compute(array)`` instead. Options are those of :func:`asyncexec.sync.execute`.
 
         >>> (xp.arange(4, chunks=2) * 10).compute()
         array([ 0, 10, 20, 30])
+
+        Raises
+        ------
+        RunningLoopError
+            If the event loop of a service is running here.
         """
-        value: np.ndarray[Any, Any] = run(self.to_plan(), self.spec, options)
-        return value
+        return self._compute(options, "x.compute()", "(value,) = await ax.compute(x)")
 
     def visualize(self, path: str | Path | None = None) -> Any:
         """Draw the plan that computes it; see :meth:`asyncexec.Plan.visualize`."""
@@ -206,12 +210,19 @@ class Array:
     def _unary(self, name: str, function: Callable[..., Any]) -> Self:
         return type(self)(build.apply_elementwise(name, function, (self._node,)), self._spec)
 
-    def _scalar(self, kind: str) -> Any:
+    def _compute(
+        self, options: Mapping[str, Any], called: str, instead: str
+    ) -> np.ndarray[Any, Any]:
+        value: np.ndarray[Any, Any] = run(self, options, called=called, instead=instead)
+        return value
+
+    def _scalar(self, kind: str, called: str) -> Any:
         if self.size != 1 or self.ndim:
             raise TypeError(
                 f"only an array without axes converts to {kind}; the shape is {self.shape}"
             )
-        return self.compute()[()]
+        instead = f"(value,) = await ax.compute(x), and then {called.replace('(x)', '(value)')}"
+        return self._compute({}, called, instead)[()]
 
     def __getitem__(self, key: Any) -> Self:
         return self._make(build.index(self._node, key, limit=chunk_limit(self._spec)))
@@ -231,7 +242,8 @@ class Array:
             raise ValueError(
                 "a lazy array must be computed to become a NumPy array: use copy=None or True"
             )
-        return self.compute().astype(dtype or self.dtype, copy=False)
+        value = self._compute({}, "numpy.asarray(x)", "(value,) = await ax.compute(x)")
+        return value.astype(dtype or self.dtype, copy=False)
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return namespace(api_version)
@@ -243,23 +255,23 @@ class Array:
         return as_html(self.shape, self.dtype, self.chunks, self._node.operation)
 
     def __bool__(self) -> bool:
-        return bool(self._scalar("bool"))
+        return bool(self._scalar("bool", "bool(x)"))
 
     def __int__(self) -> int:
-        return int(self._scalar("int"))
+        return int(self._scalar("int", "int(x)"))
 
     def __float__(self) -> float:
-        return float(self._scalar("float"))
+        return float(self._scalar("float", "float(x)"))
 
     def __complex__(self) -> complex:
-        return complex(self._scalar("complex"))
+        return complex(self._scalar("complex", "complex(x)"))
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu":
             raise TypeError(
                 f"only an integer array converts to an index; the elements are {self.dtype}"
             )
-        index: SupportsIndex = self._scalar("an index")
+        index: SupportsIndex = self._scalar("an index", "operator.index(x)")
         return index.__index__()
 
     def __abs__(self) -> Self:

@@ -1,34 +1,35 @@
 """Computing without an event loop.
 
 Arrays and engine meet at the plan, and do not import each other. The blocking methods alone need somebody to run the
-plan: they import ``asyncexec.sync``, the package's blocking face, when they are called.
+plan: they import what makes an engine for them when they are called.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from asyncexec.array.spec import Spec
-from asyncexec.plan import Plan
-
-DEFAULT_EXECUTOR = "threads"
+from asyncexec.plan import Plannable
 
 
-def run(plan: Plan, spec: Spec, options: dict[str, Any]) -> Any:
-    """Run ``plan`` on the executor of ``spec``, and return its value.
+def run(plan: Plannable, options: Mapping[str, Any], *, called: str, instead: str) -> Any:
+    """Run ``plan`` on the executor of its spec, and return its value.
 
-    ``options`` are those of ``asyncexec.sync.execute``; ``executor`` and ``executor_options`` go before the spec's.
+    Parameters
+    ----------
+    plan : Array or Computation
+    options : mapping
+        Those of ``asyncexec.sync.execute``; ``executor`` and ``executor_options`` go before the spec's.
+    called : str
+        The call that blocks, as users write it, for messages.
+    instead : str
+        What a coroutine writes.
 
     Raises
     ------
     RunningLoopError
-        If an event loop is running here; there, ``await engine.execute(array)``.
+        If the event loop of a service is running here.
     """
-    from asyncexec.sync import execute  # noqa: PLC0415 - above arrays, and only blocking callers need it
+    from asyncexec.engine.blocking_calls import run_blocking  # noqa: PLC0415 - above arrays, and only blocking callers need it
 
-    chosen: dict[str, Any] = {
-        "executor": spec.executor or DEFAULT_EXECUTOR,
-        "executor_options": spec.executor_options,
-        **options,
-    }
-    return execute(plan, **chosen).value
+    return run_blocking(plan, options, called=called, instead=instead).value

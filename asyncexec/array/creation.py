@@ -15,6 +15,7 @@ import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
+from asyncexec.array.blocking import run
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.generators import Diagonal, Full, Range, Spaced
@@ -48,7 +49,7 @@ def full(
         If it is complex, and the type is real.
     """
     check_device(device)
-    value = fill_value.compute()[()] if isinstance(fill_value, Array) else fill_value
+    value = _computed(fill_value) if isinstance(fill_value, Array) else fill_value
     wanted = checked_dtype(np.asarray(value).dtype if dtype is None else dtype)
     return _constant("full", shape, value, dtype=wanted, chunks=chunks, spec=spec)
 
@@ -306,6 +307,11 @@ def meshgrid(*arrays: Array, indexing: str = "xy") -> tuple[Array, ...]:
         settled = tuple(chunks[p] for p in range(len(arrays)))
         grid.append(Array(build.broadcast(build.index(a.node, key), shape, settled), a.own_spec))
     return tuple(grid)
+
+
+def _computed(fill_value: Array) -> Any:
+    instead = "(value,) = await ax.compute(x), and then xp.full(shape, value)"
+    return run(fill_value, {}, called="xp.full(shape, x)", instead=instead)[()]
 
 
 def _constant(

@@ -12,12 +12,11 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
 from asyncexec.array.lowering import RequestedArray, lower
-from asyncexec.array.operands import common_spec
 from asyncexec.array.sources import stored_source
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
-from asyncexec.plan import Plan
+from asyncexec.plan import Plan, Plannable
 from asyncexec.storage.places.locations import Location, locate
 
 type Place = str | os.PathLike[str] | Any
@@ -51,9 +50,14 @@ class Computation:
         """Return the plan; its value is the tuple of the arrays that are not stored (None if all are)."""
         return lower(self.results, self.spec, overwrite=self.overwrite, unpack=False)
 
-    def compute(self, **options: Any) -> Any:
-        """Run it without an event loop, on the spec's executor; see :meth:`Array.compute`."""
-        return run(self.to_plan(), self.spec, options)
+    def compute(self, /, **options: Any) -> Any:
+        """Run it and wait for its end, on the spec's executor; see :meth:`Array.compute`."""
+        return run(
+            self,
+            options,
+            called="xp.store(arrays, targets).compute()",
+            instead="await ax.execute(xp.store(arrays, targets))",
+        )
 
 
 def from_zarr(
@@ -107,8 +111,8 @@ def store(
 ) -> Computation:
     """Return what stores ``arrays`` as Zarr arrays at ``targets``, by one plan; nothing runs yet.
 
-    ``await engine.execute(store([a, b], ["a.zarr", "b.zarr"]), resume=True)`` runs it; so does ``.compute()`` where
-    there is no event loop. A run that fails leaves nothing at the targets.
+    ``await engine.execute(store([a, b], ["a.zarr", "b.zarr"]), resume=True)`` runs it; so does ``.compute()`` in
+    scripts and notebooks. A run that fails leaves nothing at the targets.
 
     >>> x = xp.arange(4, chunks=2)
     >>> async with ax.Engine() as engine:
@@ -148,7 +152,7 @@ def to_zarr(
 ) -> None:
     """Compute ``x``, and store it as a Zarr array at ``place``; ``options`` as for :meth:`Array.compute`.
 
-    Inside an event loop, use ``await engine.execute(store([x], [place]))``.
+    In a coroutine of a service, which it would block, write ``await ax.execute(xp.store([x], [place]))`` instead.
 
     >>> xp.to_zarr(xp.ones((4, 4), chunks=(2, 4)), "ones.zarr")
     >>> xp.from_zarr("ones.zarr").chunks
@@ -163,11 +167,18 @@ def to_zarr(
     array = as_array(x, "to_zarr")
     chosen = storage_options if storage_options is not None else _options_of(array.own_spec)
     target = locate(place, chosen, path=path)
-    store([array], [target], overwrite=overwrite).compute(**options)
+    run(
+        store([array], [target], overwrite=overwrite),
+        options,
+        called="xp.to_zarr(x, place)",
+        instead="await ax.execute(xp.store([x], [place]))",
+    )
 
 
 def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
     """Compute several arrays by one plan, and return them as NumPy arrays; options as for :meth:`Array.compute`.
+
+    In a coroutine of a service, ``await ax.compute(x, y)`` does the same.
 
     >>> x = xp.arange(1_000, chunks=100) / 999
     >>> low, high = xp.compute(xp.min(x), xp.max(x))
@@ -176,13 +187,24 @@ def compute(*arrays: Array, **options: Any) -> tuple[np.ndarray[Any, Any], ...]:
     """
     if not arrays:
         return ()
-    found = [as_array(a, "compute") for a in arrays]
-    spec = common_spec(a.own_spec for a in found) or Spec()
-    results = tuple(RequestedArray(node=a.node) for a in found)
-    value: tuple[np.ndarray[Any, Any], ...] = Computation(results=results, spec=spec).compute(
-        **options
+    value: tuple[np.ndarray[Any, Any], ...] = run(
+        computation_of(*arrays),
+        options,
+        called="xp.compute(x, y)",
+        instead="await ax.compute(x, y)",
     )
     return value
+
+
+def computation_of(*arrays: Any) -> Computation:
+    """Return what computes several arrays by one plan, and stores none; its value is the tuple of them."""
+    plans = [a for a in arrays if isinstance(a, Plannable) and not isinstance(a, Array)]
+    if plans:
+        kind = type(plans[0]).__name__
+        raise TypeError(f"compute() takes arrays, and got a {kind}: write await ax.execute(it)")
+    nodes, spec = as_nodes(arrays, "compute")
+    results = tuple(RequestedArray(node=node) for node in nodes)
+    return Computation(results=results, spec=spec or Spec())
 
 
 def plan_of(*arrays: Array) -> Plan:

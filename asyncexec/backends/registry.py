@@ -271,8 +271,13 @@ def _with_defaults(options: Mapping[str, Any]) -> str:
 
 def other_takers(option: str) -> str:
     """Return a hint at the executors that take an option that was refused."""
-    takers = [k.name for k in known_executors() if option in option_names(k.name)]
+    takers = executors_with(option)
     return f"; it is one of {', '.join(takers)}" if takers else ""
+
+
+def executors_with(option: str) -> list[str]:
+    """Return the names of the known executors that take ``option``; their classes are imported, so for errors only."""
+    return [k.name for k in known_executors() if option in option_names(k.name)]
 
 
 def _near(option: str, known: Sequence[str]) -> str:

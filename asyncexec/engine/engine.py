@@ -20,7 +20,12 @@ from asyncexec.engine.machine_memory import budget_bytes
 from asyncexec.engine.own_task import entered, is_running, wait_for
 from asyncexec.engine.result_stream import outlet_of, stream_values
 from asyncexec.engine.run_memory import EngineMemory, storage_entries
-from asyncexec.engine.run_options import RunOptions, SharedOptions, policy_options
+from asyncexec.engine.run_options import (
+    RunOptions,
+    SharedOptions,
+    check_engine_options,
+    policy_options,
+)
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observers
 from asyncexec.events.records import AnyEvent
@@ -124,6 +129,7 @@ class Engine:
         object_store: ArtifactStorage | Mapping[str, Any] | None = None,
         **shared: Unpack[SharedOptions],
     ) -> None:
+        check_engine_options(shared, type(self), executor)
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
         takes = option_names(executor) if executor_options else frozenset[str]()
         for_backend, for_runs = split_options(executor_options, takes, name)
@@ -295,7 +301,7 @@ class Engine:
         >>> execution.done, result.value
         (True, [3, 2, 1])
         """
-        return self._begin(_as_plan(plan), options)
+        return self._begin(as_plan(plan), options)
 
     def results(
         self,
@@ -333,7 +339,7 @@ class Engine:
         """
 
         def start() -> tuple[Execution, Outlet]:
-            planned, outlet = outlet_of(_as_plan(plan), ordered=ordered, buffer=buffer)
+            planned, outlet = outlet_of(as_plan(plan), ordered=ordered, buffer=buffer)
             return self._begin(planned, options, outlet), outlet
 
         return stream_values(start)
@@ -410,6 +416,11 @@ class Engine:
             raise EngineClosedError("the engine is not open, and has no cluster memory")
         return self._memory.of_engine
 
+    @property
+    def is_open(self) -> bool:
+        """True inside the ``async with`` block, unless the engine has broken."""
+        return self._tasks is not None
+
     def __repr__(self) -> str:
         state = "closed" if self._tasks is None else f"{len(self._executions)} executions running"
         return f"<Engine on {self.backend.capabilities.name!r}: {state}>"
@@ -436,7 +447,14 @@ class Engine:
             execution.report_unawaited()
 
 
-def _as_plan(plan: Plan | Plannable) -> Plan:
+def as_plan(plan: Plan | Plannable) -> Plan:
+    """Return the plan of what is to be executed.
+
+    Raises
+    ------
+    OptionError
+        If it is nothing that has one.
+    """
     if isinstance(plan, Plannable):
         return plan.to_plan()
     raise OptionError(

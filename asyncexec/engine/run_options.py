@@ -6,12 +6,16 @@ A new option is a key of :class:`RunOptions` and, unless the engine itself needs
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from asyncexec.config.fields import refuse_unknown
+from asyncexec.backends.registry import executors_with, option_names
+from asyncexec.config.fields import nearest
+from asyncexec.errors import UnknownOptionError
 
 if TYPE_CHECKING:
+    from asyncexec.backends.registry import ExecutorLike
     from asyncexec.events.observer import Observer
     from asyncexec.events.records import AnyEvent
     from asyncexec.policies.retry import Retry
@@ -109,7 +113,20 @@ class RunOptions(SharedOptions, total=False):
 
 
 _OF_THE_ENGINE = frozenset({"observers"})
-_OF_AN_EXECUTOR = "options of the executor are given as executor_options={{{!r}: ...}}; "
+ENGINE_OPTIONS = frozenset(
+    {
+        "cluster_memory",
+        "executor",
+        "executor_options",
+        "limits",
+        "memory",
+        "object_store",
+        "resources",
+        "value_memory",
+    }
+)
+"""The arguments of an engine that a run has not."""
+_FEW = 4
 
 
 def policy_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,10 +134,49 @@ def policy_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    OptionError
-        If one of them is none of :class:`RunOptions`; the message has the nearest that is.
+    UnknownOptionError
+        If one of them is none of :class:`RunOptions`; the message says where it goes, or the nearest that is.
     """
-    refuse_unknown(
-        options, RunOptions.__annotations__, "the options of a run", otherwise=_OF_AN_EXECUTOR
-    )
+    check_run_options(options, "a run")
     return {name: value for name, value in options.items() if name not in _OF_THE_ENGINE}
+
+
+def check_run_options(options: Iterable[str], taker: str, *, also: Iterable[str] = ()) -> None:
+    """Raise UnknownOptionError unless all are names of :class:`RunOptions`, or of ``also``.
+
+    ``taker`` is the call that was given them, as users write it.
+    """
+    known = (*also, *RunOptions.__annotations__)
+    for name in options:
+        if name not in known:
+            raise _unknown_option(name, taker, known)
+
+
+def check_engine_options(options: Iterable[str], engine: type, executor: ExecutorLike) -> None:
+    """Raise UnknownOptionError unless all are options that an engine on ``executor`` takes by ``**shared``."""
+    for name in options:
+        if name not in RunOptions.__annotations__:
+            own = [p for p in signature(engine).parameters if p != "shared"]
+            known = (*dict.fromkeys((*own, *SharedOptions.__annotations__)),)
+            raise _unknown_option(name, f"{engine.__name__}()", known, option_names(executor))
+
+
+def _unknown_option(
+    name: str, taker: str, known: Sequence[str], of_executor: Collection[str] = ()
+) -> UnknownOptionError:
+    """Return the error for an option that ``taker`` does not take, with the place where it belongs."""
+    hint = _belongs(name, known, of_executor)
+    return UnknownOptionError(f"{taker} has no option {name!r}{hint}. It takes {', '.join(known)}")
+
+
+def _belongs(name: str, known: Sequence[str], of_executor: Collection[str]) -> str:
+    if name in ENGINE_OPTIONS and name not in known:
+        return f"; it belongs to the engine: Engine({name}=...)"
+    takers = executors_with(name)
+    if not takers and (near := nearest(name, known)):
+        return f" (did you mean {near[0]!r}?)"
+    few = f" ({', '.join(takers)})" if 0 < len(takers) <= _FEW else ""
+    given = f"executor_options={{{name!r}: ...}}"
+    where = given if "executor_options" in known else f"to the engine: Engine({given})"
+    meant = "" if takers else "".join(f" ({near}, perhaps)" for near in nearest(name, of_executor))
+    return f"; options of the executor{few} are given {'as ' * (where is given)}{where}{meant}"

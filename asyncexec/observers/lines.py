@@ -38,21 +38,14 @@ class Lines:
     def show(self, runs: Sequence[Tally]) -> None:
         now = self._clock()
         for run in runs:
-            since, before = self._last.setdefault(run.execution, (now, _completed(run)))
+            since, before = self._last.setdefault(run.execution, (now, completed(run)))
             if now - since >= self._every_seconds:
-                self._write(_line(run, (_completed(run) - before) / (now - since)))
-                self._last[run.execution] = (now, _completed(run))
+                self._write(progress_of_run(run, (completed(run) - before) / (now - since)))
+                self._last[run.execution] = (now, completed(run))
 
     def end(self, run: Tally) -> None:
         self._last.pop(run.execution, None)
-        tasks = f"{_completed(run):,} of {formatting.total(run)} tasks"
-        parts = [
-            f"{run.execution}: {run.status} after {formatting.seconds(run.wall_seconds)}",
-            tasks,
-        ]
-        error = formatting.first_line(run.error) if self._errors else ""
-        parts += filter(None, [formatting.incidents(run.stages.values()), error])
-        self._write(", ".join(parts))
+        self._write(end_of_run(run, errors=self._errors))
 
     def close(self) -> None:
         self._last.clear()
@@ -61,13 +54,25 @@ class Lines:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _line(run: Tally, per_second: float) -> str:
-    completed, tasks = _completed(run), sum(stage.tasks for stage in run.stages.values())
-    share = f" ({completed / tasks:.0%})" if tasks and not run.late else ""
-    counted = f"{completed:,} of {formatting.total(run)} tasks{share}"
+def end_of_run(run: Tally, *, errors: bool) -> str:
+    """Return the end of ``run`` as one line, with its error where ``errors`` are wanted."""
+    parts = [
+        f"{run.execution}: {run.status} after {formatting.seconds(run.wall_seconds)}",
+        f"{completed(run):,} of {formatting.total(run)} tasks",
+    ]
+    error = formatting.first_line(run.error) if errors else ""
+    parts += filter(None, [formatting.incidents(run.stages.values()), error])
+    return ", ".join(parts)
+
+
+def progress_of_run(run: Tally, per_second: float) -> str:
+    """Return the progress of ``run`` as one line."""
+    done, tasks = completed(run), sum(stage.tasks for stage in run.stages.values())
+    share = f" ({done / tasks:.0%})" if tasks and not run.late else ""
+    counted = f"{done:,} of {formatting.total(run)} tasks{share}"
     parts = [f"{run.execution}: {counted}", formatting.rate(per_second)]
     if per_second > 0 and not run.late:
-        parts.append(f"about {formatting.seconds((tasks - completed) / per_second)} left")
+        parts.append(f"about {formatting.seconds((tasks - done) / per_second)} left")
     parts += filter(None, [formatting.incidents(run.stages.values())])
     names = [s.name for s in run.stages.values() if s.started_at and not s.ended_at]
     running = [f"{name} ({run.words[name]})" if name in run.words else name for name in names]
@@ -75,5 +80,6 @@ def _line(run: Tally, per_second: float) -> str:
     return ", ".join(parts) + (f"; running: {named}" if running else "")
 
 
-def _completed(run: Tally) -> int:
+def completed(run: Tally) -> int:
+    """Return the number of tasks of ``run`` that are complete."""
     return sum(stage.completed for stage in run.stages.values())

@@ -88,8 +88,12 @@ DEAR = {"anyio", "asyncio", "numpy", "zarr"}
 ON_USE = {
     (
         "asyncexec.array.blocking",
-        "asyncexec.sync",
+        "asyncexec.engine.blocking_calls",
     ): "arrays meet the engine at the plan; only methods that block need a loop and an engine",
+    (
+        "asyncexec.engine.default_engine",
+        "asyncexec.array.storing",
+    ): "arrays are dear, and plans of functions need none",
     (
         "asyncexec.array.storing",
         "asyncexec.storage.places.opening",
@@ -174,7 +178,10 @@ ON_USE = {
 # Imports that go up, each with the reason.
 UPWARDS = {
     ("asyncexec", "asyncexec.sync"): "the root shows what callers without a loop use too",
-    ("asyncexec.array.blocking", "asyncexec.sync"): "`.compute()` blocks; nothing else may",
+    (
+        "asyncexec.array.blocking",
+        "asyncexec.engine.blocking_calls",
+    ): "`.compute()` blocks; nothing else may",
     (
         "asyncexec.simulation.__main__",
         "asyncexec.cli",

@@ -60,7 +60,7 @@ def test_computing_without_a_loop_and_reading_back(tmp_path, rng):
 
 
 async def test_blocking_computation_inside_a_loop_says_what_to_write():
-    with pytest.raises(RunningLoopError, match=r"await engine\.execute"):
+    with pytest.raises(RunningLoopError, match=r"await ax\.compute"):
         xp.ones(3).compute()
 
 

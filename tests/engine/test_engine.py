@@ -469,7 +469,7 @@ def test_blocking_callers_need_no_loop() -> None:
 
 
 async def test_blocking_inside_a_loop_is_an_error_that_says_what_to_write() -> None:
-    with pytest.raises(RunningLoopError, match=r"await engine\.execute"):
+    with pytest.raises(RunningLoopError, match=r"await ax\.execute"):
         ax.sync.execute(ax.Plan.map(double, [1]))
     with pytest.raises(RunningLoopError, match="async with"):
         ax.sync.SyncEngine("threads").__enter__()

@@ -30,5 +30,7 @@ class SerialBackend(ThreadsBackend):
     @takes_options(SerialOptions)
     def __init__(self, options: SerialOptions) -> None:
         super().__init__(
-            max_workers=1, max_abandoned=options.max_abandoned, patience=options.patience
+            max_workers=options.max_workers,
+            max_abandoned=options.max_abandoned,
+            patience=options.patience,
         )

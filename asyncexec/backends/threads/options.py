@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from asyncexec.backends.named_resources import NamedResources
 from asyncexec.backends.option_fields import check_options
 from asyncexec.config.checks import Amount, Count, CountFromZero, Seconds
+from asyncexec.errors import OptionError
+
+
+def _one(value: object, where: str) -> int:
+    if isinstance(value, bool) or value != 1:
+        raise OptionError(
+            f"{where} is 1, as it runs one task at a time, and not {value!r}: leave it out, or choose 'threads'"
+        )
+    return 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +46,9 @@ class ThreadsOptions:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SerialOptions:
     """Options of the executor ``serial``."""
+
+    max_workers: Annotated[int, _one] = 1
+    """How many tasks run at once: 1, as that is what it is for; so that ``threads`` can be replaced by it."""
 
     max_abandoned: CountFromZero = 4
     """How many threads that were given up are replaced at a time."""

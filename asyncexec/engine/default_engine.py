@@ -1,0 +1,115 @@
+"""Plans and arrays in one line, in a coroutine: on engines that the calls of an event loop share.
+
+``await ax.execute(plan)`` and ``await ax.compute(x, y)`` open an engine for their executor when the first call needs
+it, and leave it open for the next. It is closed with the event loop, or at the end of the process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Unpack
+
+from asyncexec.engine.executor_choice import executor_for
+from asyncexec.engine.run_options import RunOptions, check_run_options
+from asyncexec.engine.shared_engines import SharedEngines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from asyncexec.array.array import Array
+    from asyncexec.engine import Result
+    from asyncexec.plan import Plan, Plannable
+
+_ENGINES = SharedEngines()
+_OF_THE_ENGINE = ("executor", "executor_options")
+
+
+async def execute(
+    plan: Plan | Plannable,
+    *,
+    executor: Any = None,
+    executor_options: Mapping[str, Any] | None = None,
+    **options: Unpack[RunOptions],
+) -> Result:
+    """Run ``plan`` on the engine that this event loop shares, and return its result.
+
+    Cancelling this call stops the work of this plan, and leaves the engine to the others. For an engine with a memory
+    budget, limits or observers of its own, open an :class:`asyncexec.Engine`.
+
+    >>> result = await ax.execute(ax.Plan.map(abs, [-1, 2]), retry=2)
+    >>> result.value
+    [1, 2]
+    >>> x = xp.arange(4, chunks=2)
+    >>> result = await ax.execute(xp.store([x], ["x.zarr"]), executor="serial")
+
+    Parameters
+    ----------
+    plan : Plan, or anything with ``to_plan()``
+        Such as an array, what :func:`asyncexec.array.store` returns, or a workflow with its inputs.
+    executor, executor_options : optional
+        As for :class:`asyncexec.Engine`; by default those of an array's ``Spec``, or ``"threads"``. Each executor with
+        its options has an engine of its own.
+    **options
+        See :class:`asyncexec.engine.run_options.RunOptions`.
+
+    Raises
+    ------
+    UnknownOptionError
+        If there is no such option.
+    AsyncexecError
+        What :meth:`asyncexec.Engine.execute` raises.
+    """
+    check_run_options(options, "asyncexec.execute()", also=_OF_THE_ENGINE)
+    engine = await _ENGINES.engine(*executor_for(plan, executor, executor_options))
+    return await engine.execute(plan, **options)
+
+
+async def compute(
+    *arrays: Array,
+    executor: Any = None,
+    executor_options: Mapping[str, Any] | None = None,
+    **options: Unpack[RunOptions],
+) -> tuple[Any, ...]:
+    """Compute arrays by one plan, and return them as NumPy arrays: always a tuple, with one for each.
+
+    What the arrays have in common is computed once. Arguments are those of :func:`execute`, and so are errors.
+
+    >>> x = xp.arange(1_000, chunks=100) / 999
+    >>> low, high = await ax.compute(xp.min(x), xp.max(x))
+    >>> low, high
+    (array(0.), array(1.))
+    >>> (total,) = await ax.compute(xp.sum(x), timeout=60.0)
+
+    Parameters
+    ----------
+    *arrays : Array
+        With equal specs, or none.
+    executor, executor_options, **options
+        As for :func:`execute`.
+
+    Raises
+    ------
+    TypeError
+        If one is no array; a plan goes to :func:`execute`.
+    """
+    from asyncexec.array.storing import computation_of  # noqa: PLC0415 - arrays are dear, and plans need none
+
+    check_run_options(options, "asyncexec.compute()", also=_OF_THE_ENGINE)
+    if not arrays:
+        return ()
+    result = await execute(
+        computation_of(*arrays), executor=executor, executor_options=executor_options, **options
+    )
+    value: tuple[Any, ...] = result.value
+    return value
+
+
+async def close_shared_engines() -> None:
+    """Close the engines that calls of :func:`execute` and :func:`compute` share in this event loop.
+
+    They end with the loop anyway; this frees their workers earlier, such as at the end of a web service's lifespan.
+    What runs on them is cancelled, and the next call opens an engine anew.
+
+    >>> (total,) = await ax.compute(xp.sum(xp.arange(4)))
+    >>> await ax.close_shared_engines()
+    """
+    await _ENGINES.close()
