@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
+from asyncexec.array.block_lengths import Along, Probe, UserCall, settled_lengths
 from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.integers import integer, integers
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.wrapping import as_array, as_nodes
@@ -43,6 +44,9 @@ def map_blocks(
     ...     return block[:1] + 100 * block_id[0]
     >>> xp.map_blocks(first, x, chunks=(1,)).compute()
     array([  0., 103.])
+    >>> twice = xp.map_blocks(np.repeat, xp.arange(5, chunks=2), chunks=(4,), repeats=2)
+    >>> twice.shape, twice.chunks
+    ((10,), (4,))
 
     Parameters
     ----------
@@ -54,7 +58,10 @@ def map_blocks(
     dtype : dtype, optional
         Of the result; found out by calling the function with arrays of one element if not given.
     chunks : tuple or mapping, optional
-        The result's chunk lengths (a mapping names the axes that change), if the function changes the shape of blocks.
+        The result's chunk lengths, if the function changes the shape of blocks: one for each axis, or a mapping of the
+        axes that change. An integer is the length of every block; where the last chunk that goes in is shorter, the
+        function is tried on ones of that length to find out whether the last that comes out is. A tuple has the length
+        of each block; all but the last are equal.
     drop_axis : int or sequence of int
         Axes that the result lacks. The function gets them whole.
     new_axis : int or sequence of int
@@ -79,7 +86,7 @@ def map_blocks(
     dropped = build.normalized_axes(drop_axis, ndim)
     layout = _unified(nodes, shape, dropped, chunk_limit(spec))
     kept = [axis for axis in range(ndim) if axis not in dropped]
-    count = 1 if isinstance(new_axis, int) else len(new_axis)
+    count = len(integers(new_axis, "new_axis"))
     added = build.normalized_axes(new_axis, len(kept) + count)
     outer = iter(kept)
     labels: list[Any] = [
@@ -89,12 +96,12 @@ def map_blocks(
         (build.aligned(node, shape, layout), tuple(range(ndim - len(node.shape), ndim)))
         for node in nodes
     ]
-    sizes = {axis: _Along(n, c) for axis, (n, c) in enumerate(zip(shape, layout, strict=True))} | {
-        f"new{axis}": _Along(1, 1) for axis in added
+    sizes = {axis: Along(n, c) for axis, (n, c) in enumerate(zip(shape, layout, strict=True))} | {
+        f"new{axis}": Along(1, 1) for axis in added
     }
-    settled = _settled([sizes[label] for label in labels], chunks)
-    wants_block_id = _takes_block_id(function)
-    call = _Call(function, keywords, wants_block_id)
+    call = UserCall(function, keywords, _takes_block_id(function))
+    probe = Probe(call, operands, labels)
+    settled = settled_lengths([sizes[label] for label in labels], chunks, probe)
     extra = parse_bytes(extra_memory, what="extra_memory")
     node = _blocks(
         "map_blocks", call, operands, labels, settled=settled, dtype=dtype, extra_bytes=extra
@@ -136,8 +143,8 @@ def blockwise(
         Of the result; found out by calling the function with arrays of one element if not given.
     new_axes : mapping of index to int, optional
         Lengths of indices that no array has; one chunk each.
-    adjust_chunks : mapping of index to int, optional
-        The result's chunk lengths along indices where the function changes them.
+    adjust_chunks : mapping of index to int or tuple, optional
+        The result's chunk lengths along indices where the function changes them, as ``chunks`` of :func:`map_blocks`.
     align_arrays : bool
         Whether to rechunk arrays that are chunked differently along one index; else that is an error.
     extra_memory : int or str
@@ -160,7 +167,8 @@ def blockwise(
         raise OptionError("blockwise takes at least one array with indices")
     nodes, spec = as_nodes([a for a, _ in arrays], "blockwise")
     sizes = _sizes(nodes, [labels for _, labels in arrays], align=align_arrays)
-    new = {label: _Along(n, max(n, 1)) for label, n in (new_axes or {}).items()}
+    lengths = {label: integer(n, "a length of new_axes") for label, n in (new_axes or {}).items()}
+    new = {label: Along(n, max(n, 1)) for label, n in lengths.items()}
     for label in out_ind:
         if label not in sizes and label not in new:
             raise OptionError(
@@ -170,7 +178,6 @@ def blockwise(
     adjust = {
         labels.index(label): n for label, n in (adjust_chunks or {}).items() if label in labels
     }
-    settled = _settled([(sizes | new)[label] for label in labels], adjust)
     operands = [
         (
             build.with_chunks(
@@ -181,7 +188,9 @@ def blockwise(
         for node, (_, own) in zip(nodes, arrays, strict=True)
     ]
     constants = tuple((k, a) for k, (a, own) in enumerate(pairs) if own is None)
-    call = _Call(function, keywords, _takes_block_id(function), constants)
+    call = UserCall(function, keywords, _takes_block_id(function), constants)
+    probe = Probe(call, operands, labels)
+    settled = settled_lengths([(sizes | new)[label] for label in labels], adjust, probe)
     extra = parse_bytes(extra_memory, what="extra_memory")
     return Array(
         _blocks(
@@ -191,33 +200,9 @@ def blockwise(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Along:
-    """Length and chunk length along one index."""
-
-    length: int
-    chunk: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A user's function with its keywords, and constants at their places among the blocks."""
-
-    function: Callable[..., Any]
-    keywords: Mapping[str, Any]
-    wants_block_id: bool
-    constants: tuple[tuple[int, Any], ...] = ()
-
-    def __call__(self, *blocks: Any, **more: Any) -> Any:
-        arguments = list(blocks)
-        for place, constant in self.constants:
-            arguments.insert(place, constant)
-        return self.function(*arguments, **more)
-
-
 def _blocks(
     operation: str,
-    call: _Call,
+    call: UserCall,
     operands: Sequence[tuple[Node, Sequence[Any]]],
     labels: Sequence[Any],
     *,
@@ -227,7 +212,7 @@ def _blocks(
 ) -> Node:
     shape, chunks = settled
     places = {label: axis for axis, label in enumerate(labels)}
-    wanted = _probed(call, [node for node, _ in operands], len(labels)) if dtype is None else dtype
+    wanted = Probe(call, operands, labels).dtype() if dtype is None else dtype
     function = call if call.constants else call.function
     name = getattr(call.function, "__name__", operation)
     return Blocks(
@@ -256,9 +241,9 @@ def _unified(nodes: Sequence[Node], shape: Shape, dropped: Sequence[int], limit:
 
 def _sizes(
     nodes: Sequence[Node], indices: Sequence[tuple[Any, ...]], *, align: bool
-) -> dict[Any, _Along]:
+) -> dict[Any, Along]:
     """Return length and chunks along each index: those of the largest array that has it."""
-    found: dict[Any, _Along] = {}
+    found: dict[Any, Along] = {}
     ranked = sorted(
         zip(nodes, indices, strict=True),
         key=lambda pair: -int(np.prod(pair[0].shape, dtype=np.int64)),
@@ -271,7 +256,7 @@ def _sizes(
         for label, n, c in zip(own, node.shape, node.chunks, strict=True):
             known = found.get(label)
             if known is None or known.length == 1 < n:
-                found[label] = _Along(n, c)
+                found[label] = Along(n, c)
             elif n not in (1, known.length):
                 raise OptionError(f"index {label!r} has the lengths {known.length} and {n}")
             elif not align and n != 1 and c != known.chunk:
@@ -281,44 +266,8 @@ def _sizes(
     return found
 
 
-def _own(n: int, along: _Along) -> int:
+def _own(n: int, along: Along) -> int:
     return along.chunk if n == along.length else max(n, 1)
-
-
-def _settled(along: Sequence[_Along], chunks: Any) -> tuple[Shape, Shape]:
-    """Return the result's shape and chunks; where ``chunks`` changes an axis, each block has that length."""
-    lengths = [each.length for each in along]
-    settled = [each.chunk for each in along]
-    if chunks is None:
-        return tuple(lengths), tuple(settled)
-    if not isinstance(chunks, Mapping):
-        given = tuple(chunks) if isinstance(chunks, Sequence) else (chunks,) * len(along)
-        if len(given) != len(along):
-            raise OptionError(
-                f"chunks={chunks!r} has {len(given)} entries for a result of {len(along)} axes"
-            )
-        chunks = dict(enumerate(given))
-    for axis, wanted in chunks.items():
-        if not -len(along) <= axis < len(along):
-            raise OptionError(
-                f"chunks are given for axis {axis}, and the result has {len(along)} axes"
-            )
-        a = axis % len(along)
-        length = _one_length(wanted, a)
-        if length == along[a].chunk:
-            continue
-        blocks = -(-along[a].length // along[a].chunk)
-        lengths[a], settled[a] = length * blocks, max(1, length)
-    return tuple(lengths), tuple(settled)
-
-
-def _one_length(wanted: Any, axis: int) -> int:
-    lengths = set(wanted) if isinstance(wanted, Sequence) else {wanted}
-    if len(lengths) != 1 or not all(isinstance(n, int | np.integer) and n >= 0 for n in lengths):
-        raise OptionError(
-            f"chunks {wanted!r} along axis {axis}: the result's blocks must all have one length; give that length"
-        )
-    return int(lengths.pop())
 
 
 def _takes_block_id(function: Callable[..., Any]) -> bool:
@@ -326,18 +275,3 @@ def _takes_block_id(function: Callable[..., Any]) -> bool:
         return "block_id" in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False
-
-
-def _probed(call: _Call, nodes: Sequence[Node], ndim: int) -> np.dtype[Any]:
-    """Return the element type that the function makes of blocks of one element."""
-    blocks = [np.ones((1,) * len(node.shape), node.dtype) for node in nodes]
-    more = {"block_id": (0,) * ndim} if call.wants_block_id else {}
-    try:
-        with np.errstate(all="ignore"):
-            return np.dtype(np.asarray(call(*blocks, **call.keywords, **more)).dtype)
-    except Exception as error:
-        name = getattr(call.function, "__name__", "the function")
-        raise OptionError(
-            f"{name} fails on blocks of one element ({type(error).__name__}: {error}), so that the element type of its "
-            f"result is unknown; say it with dtype="
-        ) from error

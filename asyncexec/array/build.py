@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 from asyncexec.array import basic_indexing, chunks as chunking
 from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.dtypes import checked_dtype, warn_of_discarded
+from asyncexec.array.integers import integer, integers
 from asyncexec.array.kernels import convert
 from asyncexec.array.nodes import (
     BLOCK,
@@ -305,14 +305,22 @@ def normalized_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, .
         If one is out of range (an IndexError and a ValueError).
     ValueError
         If one is repeated.
+    TypeError
+        If one is no integer.
     """
     if axis is None:
         return tuple(range(ndim))
-    given = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    given = integers(axis, "axis")
     for a in given:
-        if not -ndim <= operator.index(a) < ndim:
-            raise np.exceptions.AxisError(int(a), ndim)
-    found = tuple(operator.index(a) % ndim for a in given)
+        if not -ndim <= a < ndim:
+            raise np.exceptions.AxisError(a, ndim)
+    found = tuple(a % ndim for a in given)
     if len(set(found)) != len(found):
         raise ValueError(f"axes {given} name an axis twice")
+    return found
+
+
+def normalized_axis(axis: int, ndim: int) -> int:
+    """Return the one axis ``axis`` as a number from 0; errors are those of :func:`normalized_axes`."""
+    (found,) = normalized_axes(integer(axis, "axis"), ndim)
     return found

@@ -10,8 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from asyncexec.array.integers import integer
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.memory import parse_bytes
 
 PREFERRED_BYTES = 64 * 1024 * 1024
@@ -148,10 +150,10 @@ def _per_axis(
         named = {_axis(axis, len(shape)): length for axis, length in chunks.items()}
         base = previous if previous is not None else ("auto",) * len(shape)
         given: Sequence[Any] = [named.get(axis, own) for axis, own in enumerate(base)]
-    elif chunks is None or isinstance(chunks, int | str):
+    elif chunks is None or isinstance(chunks, str) or as_whole_number(chunks) is not None:
         given = [chunks] * len(shape)
     else:
-        given = list(chunks)
+        given = _entries(chunks)
     if len(given) != len(shape):
         raise OptionError(
             f"chunks={chunks!r} has {len(given)} entries, and the array has {len(shape)} axes (shape {shape}): "
@@ -160,25 +162,35 @@ def _per_axis(
     return enumerate(zip(given, shape, strict=True))
 
 
-def _axis(axis: int, ndim: int) -> int:
-    if not -ndim <= axis < ndim:
-        raise OptionError(f"chunks are given for axis {axis}, and there are {ndim} axes")
-    return axis % ndim
+def _entries(chunks: Any) -> list[Any]:
+    try:
+        return list(chunks)
+    except TypeError:
+        raise OptionError(
+            f"chunks={chunks!r} cannot be: give one length, a tuple with one for each axis, a mapping of axes to "
+            f"lengths, 'auto', or a size such as '100MB'"
+        ) from None
+
+
+def _axis(axis: Any, ndim: int) -> int:
+    number = as_whole_number(axis)
+    if number is None or not -ndim <= number < ndim:
+        raise OptionError(f"chunks are given for axis {axis!r}, and there are {ndim} axes")
+    return number % ndim
 
 
 def _axis_chunks(given: Any, n: int, axis: int, shape: Shape) -> int | None:
     """Return the chunk length along one axis; None for "auto"."""
-    if given == "auto":
+    if isinstance(given, str) and given == "auto":
         return None
-    if given is None or given == -1:
+    length = as_whole_number(given)
+    if given is None or length == -1:
         return max(1, n)
-    if isinstance(given, Sequence) and not isinstance(given, str):
+    if length is None and hasattr(given, "__len__") and not isinstance(given, str):
         return _regular(given, n, axis)
-    try:
+    if isinstance(given, float) and given.is_integer():
         length = int(given)
-    except (TypeError, ValueError):
-        length = 0
-    if length != given or length < 1:
+    if length is None or length < 1:
         raise OptionError(
             f"a chunk length of {given!r} along axis {axis} (shape {shape}) cannot be: give a positive int, "
             f"-1 for the whole axis, or 'auto'"
@@ -186,8 +198,8 @@ def _axis_chunks(given: Any, n: int, axis: int, shape: Shape) -> int | None:
     return max(1, min(length, n))
 
 
-def _regular(given: Sequence[Any], n: int, axis: int) -> int:
-    lengths = [int(length) for length in given]
+def _regular(given: Any, n: int, axis: int) -> int:
+    lengths = [integer(length, f"a chunk length along axis {axis}") for length in given]
     if sum(lengths) != n:
         raise OptionError(
             f"chunks {tuple(lengths)} along axis {axis} add up to {sum(lengths)}, and the axis has {n} elements"

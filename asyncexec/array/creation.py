@@ -7,7 +7,6 @@ them, and take no memory before.
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,9 +18,11 @@ from asyncexec.array.blocking import run
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import as_element, checked_dtype
 from asyncexec.array.generators import Diagonal, Full, Range, Spaced
+from asyncexec.array.integers import as_shape, integer
 from asyncexec.array.operands import check_device, chunk_limit
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import as_array
+from asyncexec.plan.masked import unmasked
 
 
 def full(
@@ -194,12 +195,13 @@ def arange(
     first, last = (0, start) if stop is None else (start, stop)
     if step == 0:
         raise ValueError("arange with step=0 would never end")
+    # NumPy's numbers would wrap around in their own types.
+    first, last, step = (_plain(v) for v in (first, last, step))
+    whole = all(isinstance(v, int) for v in (first, last, step))
     length = max(0, math.ceil((last - first) / step))
-    whole = all(isinstance(v, int | np.integer) for v in (first, last, step))
     wanted = checked_dtype(dtype or (np.int64 if whole else np.float64))
     if whole:
-        first, step = int(first), int(step)
-        length = len(range(first, int(last), step))
+        length = len(range(int(first), int(last), int(step)))
         if wanted.kind not in "iu" and max(abs(first), abs(first + length * step)) >= 2**63:
             first, step = float(first), float(step)
     for value in (first, first + (length - 1) * step) if length else ():
@@ -237,6 +239,7 @@ def linspace(
         If a value is out of the range of an integer type, or complex for a real one.
     """
     check_device(device)
+    num = integer(num, "num")
     if num < 0:
         raise ValueError(f"linspace of {num} values cannot be")
     common = np.result_type(np.float64, np.asarray(start).dtype, np.asarray(stop).dtype)
@@ -273,7 +276,12 @@ def eye(
     shape = (n_rows, n_rows if n_cols is None else n_cols)
     wanted = checked_dtype(dtype or np.float64)
     node = build.creation(
-        "eye", Diagonal(k, wanted), _shape(shape), chunks, wanted, limit=chunk_limit(spec)
+        "eye",
+        Diagonal(integer(k, "k"), wanted),
+        as_shape(shape),
+        chunks,
+        wanted,
+        limit=chunk_limit(spec),
     )
     return Array(node, spec)
 
@@ -326,7 +334,7 @@ def _constant(
     node = build.creation(
         operation,
         Full(as_element(value, dtype, what="fill_value"), dtype),
-        _shape(shape),
+        as_shape(shape),
         chunks,
         dtype,
         aliases=True,
@@ -335,9 +343,6 @@ def _constant(
     return Array(node, spec)
 
 
-def _shape(shape: int | Sequence[int]) -> tuple[int, ...]:
-    given = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-    lengths = tuple(operator.index(n) for n in given)
-    if min(lengths, default=0) < 0:
-        raise ValueError(f"shape {shape!r} cannot be: lengths are integers from 0")
-    return lengths
+def _plain(value: Any) -> Any:
+    number = isinstance(value, np.generic | np.ndarray)
+    return unmasked(value, "a bound").item() if number else value

@@ -44,7 +44,7 @@ def take(
         if array.ndim != 1:
             raise ValueError(f"take of {array.ndim} axes (shape {array.shape}): give an axis")
         axis = 0
-    (place,) = build.normalized_axes(axis, array.ndim)
+    place = build.normalized_axis(axis, array.ndim)
     return Array(
         build.take_positions(array.node, indices, place, limit=chunk_limit(array.own_spec)),
         array.own_spec,

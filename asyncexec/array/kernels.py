@@ -152,6 +152,16 @@ class IdentityStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Reshape:
+    """The function that returns the elements of a block, in C order, in another shape."""
+
+    shape: Shape
+
+    def __call__(self, block: Block) -> Block:
+        return np.reshape(block, self.shape)
+
+
+@dataclass(frozen=True, slots=True)
 class MakeOutputs:
     """Call a function of one whole block, which returns the tuple of several."""
 
@@ -212,7 +222,8 @@ class CallFunction:
         if result.shape != expected:
             raise ValueError(
                 f"{self.name} returned a block of shape {result.shape} for chunk {chunk}, which has the shape "
-                f"{expected}; say chunks=, drop_axis= or new_axis= if the function changes the shape"
+                f"{expected}; say chunks=, drop_axis= or new_axis= if the function changes the shape (where the last "
+                f"chunk is of another length, that of each block, as in chunks={{0: (4, 4, 2)}})"
             )
         if result.dtype != self.dtype:
             raise TypeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,9 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike, broadcast_shapes
+from asyncexec.array.integers import as_shape, integers
+from asyncexec.array.operands import chunk_limit
+from asyncexec.array.reshaping import raveled, reshaped
 from asyncexec.array.wrapping import as_array, as_nodes
 
 
@@ -23,7 +27,7 @@ def broadcast_arrays(*arrays: Array) -> tuple[Array, ...]:
     return tuple(broadcast_to(a, shape) for a in arrays)
 
 
-def broadcast_to(x: Array, /, shape: tuple[int, ...], *, chunks: ChunksLike = None) -> Array:
+def broadcast_to(x: Array, /, shape: int | Sequence[int], *, chunks: ChunksLike = None) -> Array:
     """Return ``x`` repeated to ``shape``.
 
     >>> xp.broadcast_to(xp.arange(3), (2, 3)).compute()
@@ -36,37 +40,36 @@ def broadcast_to(x: Array, /, shape: tuple[int, ...], *, chunks: ChunksLike = No
         If it cannot be.
     """
     array = as_array(x, "broadcast_to")
-    if array.shape == tuple(shape):
+    wanted = as_shape(shape)
+    if array.shape == wanted:
         return array
-    found = Array(build.broadcast(array.node, tuple(shape)), array.own_spec)
+    found = Array(build.broadcast(array.node, wanted), array.own_spec)
     return found if chunks is None else found.rechunk(chunks)
 
 
 def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     """Return ``arrays`` one after another along ``axis``.
 
-    The element type is the common one. The chunks are those of the largest array.
+    The element type is the common one. The chunks are those of the largest array. For ``axis=None`` all elements, in C
+    order, are along one axis.
 
     >>> xp.concat([xp.arange(3), xp.asarray([0.5])]).compute()
     array([0. , 1. , 2. , 0.5])
+    >>> xp.concat([xp.asarray([[1, 2], [3, 4]]), xp.asarray([5])], axis=None).compute()
+    array([1, 2, 3, 4, 5])
 
     Raises
     ------
     ValueError
-        If their other axes differ in length, there are none, or ``axis`` is None and an array has not one axis
-        (flatten such arrays before).
+        If their other axes differ in length, or there are none.
     """
     nodes, spec = as_nodes(list(arrays), "concat")
     if not nodes:
         raise ValueError("concat of no arrays")
     if axis is None:
-        if any(len(node.shape) != 1 for node in nodes):
-            raise ValueError(
-                "concat(axis=None) of arrays with several axes is not supported: give an axis"
-            )
-        axis = 0
+        nodes, axis = [raveled(node, limit=chunk_limit(spec)) for node in nodes], 0
     first = nodes[0].shape
-    (place,) = build.normalized_axes(axis, len(first))
+    place = build.normalized_axis(axis, len(first))
     for node in nodes:
         same = len(node.shape) == len(first) and all(
             a == place or n == m for a, (n, m) in enumerate(zip(node.shape, first, strict=True))
@@ -80,16 +83,18 @@ def concat(arrays: Sequence[Array], /, *, axis: int | None = 0) -> Array:
     return Array(build.concatenate(nodes, place, dtype), spec)
 
 
-def expand_dims(x: Array, /, *, axis: int | Sequence[int]) -> Array:
+def expand_dims(x: Array, /, axis: int | Sequence[int] = 0) -> Array:
     """Return ``x`` with new axes of length 1 at ``axis`` (of the result).
 
     >>> xp.expand_dims(xp.arange(3), axis=0).shape
     (1, 3)
+    >>> xp.expand_dims(xp.arange(3), (0, -1)).shape
+    (1, 3, 1)
     """
     array = as_array(x, "expand_dims")
-    count = 1 if isinstance(axis, int) else len(axis)
+    places = integers(axis, "axis")
     node = array.node
-    for place in sorted(build.normalized_axes(axis, array.ndim + count)):
+    for place in sorted(build.normalized_axes(places, array.ndim + len(places))):
         node = build.insert_axis(node, place)
     return Array(node, array.own_spec)
 
@@ -182,26 +187,68 @@ def rechunk(x: Array, /, chunks: ChunksLike) -> Array:
     return as_array(x, "rechunk").rechunk(chunks)
 
 
+def reshape(x: Array, /, shape: int | Sequence[int], *, copy: bool | None = None) -> Array:
+    """Return the elements of ``x``, in C order, in another shape; one length may be -1, and follows from the others.
+
+    >>> xp.reshape(xp.arange(6, chunks=2), (2, -1)).compute()
+    array([[0, 1, 2],
+           [3, 4, 5]])
+
+    Axes of one element come and go for nothing. Otherwise elements become those of one axis first, for which chunks are
+    read that have all axes but the first whole.
+
+    Raises
+    ------
+    ValueError
+        If the shape has not as many elements, or for ``copy=False`` where they must be copied.
+    """
+    array = as_array(x, "reshape")
+    wanted = _known_lengths(integers(shape, "a length of a shape"), array)
+    node = reshaped(array.node, wanted, limit=chunk_limit(array.own_spec))
+    longer = [[n for n in s if n != 1] for s in (array.shape, wanted)]
+    if copy is False and longer[0] != longer[1]:
+        raise ValueError("elements must be copied to have another shape: use copy=None")
+    return array if node is array.node else Array(node, array.own_spec)
+
+
+def _known_lengths(lengths: tuple[int, ...], array: Array) -> tuple[int, ...]:
+    known = math.prod(n for n in lengths if n != -1)
+    free = lengths.count(-1)
+    if free == 1 and known and array.size % known == 0:
+        lengths = tuple(array.size // known if n == -1 else n for n in lengths)
+    if min(lengths, default=0) < 0 or math.prod(lengths) != array.size:
+        raise ValueError(
+            f"an array of shape {array.shape} cannot have the shape {lengths}: it has {array.size} elements"
+        )
+    return lengths
+
+
 def roll(
     x: Array, /, shift: int | Sequence[int], *, axis: int | Sequence[int] | None = None
 ) -> Array:
     """Return ``x`` with elements moved by ``shift`` along ``axis``; those that fall off come in at the other end.
 
+    Without ``axis``, elements move as if they were along one axis, in C order.
+
     >>> xp.roll(xp.arange(5), 2).compute()
     array([3, 4, 0, 1, 2])
+    >>> xp.roll(xp.asarray([[1, 2], [3, 4]]), 1).compute()
+    array([[4, 1],
+           [2, 3]])
 
     Raises
     ------
     ValueError
-        If ``axis`` is None and there are several axes (not supported), or there is not one shift per axis.
+        If there is not one shift per axis.
     """
     array = as_array(x, "roll")
     if axis is None:
-        if array.ndim > 1:
-            raise ValueError("roll(axis=None) of several axes is not supported: give an axis")
-        axis = tuple(range(array.ndim))
+        if array.ndim != 1:
+            flat = roll(reshape(array, (-1,)), shift, axis=0)
+            return reshape(flat, array.shape)
+        axis = 0
     axes = build.normalized_axes(axis, array.ndim)
-    shifts = (shift,) * len(axes) if isinstance(shift, int) else tuple(shift)
+    shifts = integers(shift, "shift")
     if len(shifts) == 1:
         shifts *= len(axes)
     if len(shifts) != len(axes):
@@ -257,7 +304,7 @@ def stack(arrays: Sequence[Array], /, *, axis: int = 0) -> Array:
             raise ValueError(
                 f"shapes {nodes[0].shape} and {node.shape} differ: stack takes equal ones"
             )
-    (place,) = build.normalized_axes(axis, len(nodes[0].shape) + 1)
+    place = build.normalized_axis(axis, len(nodes[0].shape) + 1)
     dtype = np.result_type(*(node.dtype for node in nodes))
     parts = [build.insert_axis(node, place) for node in nodes]
     return Array(build.concatenate(parts, place, dtype, "stack"), spec)
@@ -271,5 +318,5 @@ def unstack(x: Array, /, *, axis: int = 0) -> tuple[Array, ...]:
     (2, array([3, 4]))
     """
     array = as_array(x, "unstack")
-    (place,) = build.normalized_axes(axis, array.ndim)
+    place = build.normalized_axis(axis, array.ndim)
     return tuple(array[(*(slice(None),) * place, i)] for i in range(array.shape[place]))

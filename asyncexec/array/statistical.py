@@ -24,6 +24,7 @@ from asyncexec.array.dtypes import (
 from asyncexec.array.reducers import Accumulate, Reducer, Variance
 from asyncexec.array.wrapping import as_array
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_whole_number
 
 type Axis = int | Sequence[int] | None
 
@@ -189,14 +190,13 @@ def reduced(
     OptionError
         If ``split_every`` is below 2.
     """
-    if split_every is not None and split_every < 2:
+    merged = as_whole_number(split_every)
+    if split_every is not None and (merged is None or merged < 2):
         raise OptionError(
             f"split_every={split_every!r}: a task must merge at least 2 partial results"
         )
     axes = build.normalized_axes(axis, x.ndim)
-    node = build.reduce(
-        operation, reducer, x.node, axes, keepdims=keepdims, split_every=split_every
-    )
+    node = build.reduce(operation, reducer, x.node, axes, keepdims=keepdims, split_every=merged)
     return Array(node, x.own_spec)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.generators import Triangle
+from asyncexec.array.integers import integer
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.wrapping import as_array
 
@@ -24,7 +25,7 @@ def tril(x: Array, /, *, k: int = 0) -> Array:
     ValueError
         If there are fewer than two axes.
     """
-    return _triangular("tril", x, k, lower=True)
+    return _triangular("tril", x, integer(k, "k"), lower=True)
 
 
 def triu(x: Array, /, *, k: int = 0) -> Array:
@@ -40,7 +41,7 @@ def triu(x: Array, /, *, k: int = 0) -> Array:
     ValueError
         If there are fewer than two axes.
     """
-    return _triangular("triu", x, k - 1, lower=False)
+    return _triangular("triu", x, integer(k, "k") - 1, lower=False)
 
 
 def _triangular(operation: str, x: Array, k: int, *, lower: bool) -> Array:

@@ -15,32 +15,34 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.plan.memory import parse_bytes
 
 
 def whole_number(value: object, where: str, *, least: int = 1) -> int:
     """Return a whole number of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    number = as_whole_number(value)
+    if number is None or number < least:
         raise OptionError(f"{where} must be a whole number of at least {least}, not {value!r}")
-    return value
+    return number
 
 
 def duration(value: object, where: str) -> float:
     """Return a number of seconds, from 0 to infinity, as a float."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    seconds = as_real_number(value)
+    if seconds is None:
         raise OptionError(f"{where} must be in seconds, not {value!r}")
-    if math.isnan(value) or value < 0:
+    if math.isnan(seconds) or seconds < 0:
         raise OptionError(f"{where} must be 0 or more, not {value!r}")
-    return float(value)
+    return float(seconds)
 
 
 def amount(
     value: object, where: str, *, least: float = 0, most: float = math.inf, above_zero: bool = False
 ) -> float:
     """Return a finite number within bounds (above 0 where it must be) as a float."""
-    number = math.nan
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value)
+    given = as_real_number(value)
+    number = math.nan if given is None else float(given)
     if not least <= number <= most or number == math.inf or (above_zero and not number):
         kind = "number" if math.isfinite(number) else "finite number"
         bounds = ["above 0" if above_zero else f"of at least {least:g}"]

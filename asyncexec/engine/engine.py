@@ -13,6 +13,7 @@ import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
+from asyncexec.config.checks import amounts
 from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
@@ -141,7 +142,10 @@ class Engine:
         self._observers = as_observers(observers)
         budgets = budget_bytes(memory, value_memory, self.backend.capabilities)
         self._budget = AdmissionBudget(
-            budgets.tasks, resources, checked_limits(limits), value_bytes=budgets.values
+            budgets.tasks,
+            None if resources is None else amounts(resources, "resources"),
+            checked_limits(limits),
+            value_bytes=budgets.values,
         )
         self._history = DurationHistory()
         settings = MemorySettings.of(cluster_memory)

@@ -11,6 +11,7 @@ from anyio import to_thread
 
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Encoded, ValueHandle
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.scheduler.outlet import Outlet
 
 if TYPE_CHECKING:
@@ -31,9 +32,8 @@ def outlet_of(plan: Plan, *, ordered: bool, buffer: Any) -> tuple[Plan, Outlet]:
     """
     if not isinstance(ordered, bool):
         raise OptionError(f"results: ordered must be True or False, not {ordered!r}")
-    if buffer is not None and (
-        isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 1
-    ):
+    room = as_whole_number(buffer)
+    if buffer is not None and (room is None or room < 1):
         raise OptionError(f"results: buffer must be a whole number of at least 1, not {buffer!r}")
     if plan.workspace is not None or len(plan.returns) != 1:
         raise OptionError(
@@ -48,7 +48,7 @@ def outlet_of(plan: Plan, *, ordered: bool, buffer: Any) -> tuple[Plan, Outlet]:
             f"results() yields the values of a stage that no other reads, and {name!r} of plan {plan.name!r} is read: "
             f"use execute()"
         )
-    return replace(plan, returns=()), Outlet(plan, name, ordered=ordered, buffer=buffer)
+    return replace(plan, returns=()), Outlet(plan, name, ordered=ordered, buffer=room)
 
 
 async def stream_values(start: Callable[[], tuple[Execution, Outlet]]) -> AsyncIterator[Any]:

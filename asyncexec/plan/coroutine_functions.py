@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.function_call import FunctionCall
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.stage import Stage
 
 
@@ -34,11 +35,13 @@ def check_concurrency(where: str, stage: Stage) -> None:
     ------
     OptionError
     """
-    at_once = stage.concurrency
-    if at_once is None:
+    if stage.concurrency is None:
         return
-    if type(at_once) is not int or at_once < 1:
-        raise OptionError(f"{where} has concurrency={at_once!r}: give a whole number from 1 on")
+    at_once = as_whole_number(stage.concurrency)
+    if at_once is None or at_once < 1:
+        raise OptionError(
+            f"{where} has concurrency={stage.concurrency!r}: give a whole number from 1 on"
+        )
     if at_once > 1 and not is_coroutine_function(stage.kernel):
         raise OptionError(
             f"{where} has concurrency={at_once}, and its function is not known to be a coroutine function: tasks share "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,16 +46,18 @@ class Limit:
     def __post_init__(self) -> None:
         if self.max_at_once is None and self.max_per_second is None:
             raise OptionError("Limit: give max_at_once or max_per_second, or both")
-        most: object = self.max_at_once
-        rate: object = self.max_per_second
-        if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
+        most = as_whole_number(self.max_at_once)
+        rate = as_real_number(self.max_per_second)
+        if self.max_at_once is not None and (most is None or most < 1):
             raise OptionError(
-                f"Limit: max_at_once must be a whole number of at least 1, not {most!r}"
+                f"Limit: max_at_once must be a whole number of at least 1, not {self.max_at_once!r}"
             )
-        if rate is not None and not (
-            isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate < math.inf
-        ):
-            raise OptionError(f"Limit: max_per_second must be a number above 0, not {rate!r}")
+        if self.max_per_second is not None and not (rate is not None and 0 < rate < math.inf):
+            raise OptionError(
+                f"Limit: max_per_second must be a number above 0, not {self.max_per_second!r}"
+            )
+        object.__setattr__(self, "max_at_once", most)
+        object.__setattr__(self, "max_per_second", rate)
 
 
 def limit_of(max_at_once: int | None, max_per_second: float | None) -> Limit | None:

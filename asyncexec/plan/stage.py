@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.plan.memory import Memory
 
 if TYPE_CHECKING:
@@ -232,6 +233,15 @@ class Stage:
     takes_missing: bool = False
     late: LateSize | None = None
     concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        # Numbers of NumPy become Python's here; what is no number is refused where the plan is checked.
+        concurrency = as_whole_number(self.concurrency)
+        if concurrency is not None:
+            object.__setattr__(self, "concurrency", concurrency)
+        priority = as_real_number(self.priority)
+        if priority is not None:
+            object.__setattr__(self, "priority", priority)
 
     @property
     def tasks(self) -> int:

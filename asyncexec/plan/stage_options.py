@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, Literal, TypedDict
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_real_number
 
 
 class StageOptions(TypedDict, total=False):
@@ -104,9 +105,10 @@ def resources_of(
     if among is not None and memory is not None and among != memory:
         raise OptionError(f"{where}memory is given twice, among the resources as well")
     for name, amount in resources.items():
-        number = isinstance(amount, int | float) and not isinstance(amount, bool)
-        if not number or not 0 <= amount < inf:
+        number = as_real_number(amount)
+        if number is None or not 0 <= number < inf:
             raise OptionError(
                 f"{where}resources[{name!r}] is a number of at least 0, not {amount!r}"
             )
+        resources[name] = number
     return resources, among if memory is None else memory

@@ -24,6 +24,7 @@ from asyncexec.errors import (
 )
 from asyncexec.plan.box import point, size
 from asyncexec.plan.coroutine_functions import check_concurrency
+from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.missing import check_missing
 from asyncexec.plan.relations import Blockwise
@@ -334,10 +335,10 @@ def _check_overrides(where: str, stage: Stage) -> None:
 
 
 def _check_priority(where: str, stage: Stage) -> None:
-    priority: Any = stage.priority
-    if not isinstance(priority, int | float) or isnan(priority):
+    priority = as_real_number(stage.priority)
+    if priority is None or isnan(priority):
         raise OptionError(
-            f"{where} has priority={priority!r}: give a number, higher for what goes first"
+            f"{where} has priority={stage.priority!r}: give a number, higher for what goes first"
         )
 
 

@@ -29,6 +29,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import CircuitOpenError, OptionError
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.policies.classification import FailureKind
 
 if TYPE_CHECKING:
@@ -75,8 +76,13 @@ class CircuitOptions:
     openings: int = 6
 
     def __post_init__(self) -> None:
-        if min(self.failures, self.tasks, self.openings) < 1:
-            raise OptionError("circuit breaker: failures, tasks and openings must be at least 1")
+        for name in ("failures", "tasks", "openings"):
+            count = as_whole_number(getattr(self, name))
+            if count is None or count < 1:
+                raise OptionError(
+                    "circuit breaker: failures, tasks and openings must be whole numbers of at least 1"
+                )
+            object.__setattr__(self, name, count)
         if not 0 < self.pause_seconds <= self.cap_seconds:
             raise OptionError(
                 "circuit breaker: pauses must be above 0, and the first not above the cap"

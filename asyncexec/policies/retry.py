@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OptionError
 from asyncexec.events.outcome import Status
+from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.policies.classification import FailureKind, classify
 from asyncexec.policies.exception_names import ExceptionClasses, ExceptionNames
 from asyncexec.policies.from_fields import from_fields
@@ -84,16 +85,16 @@ class Retry:
     _names: ExceptionNames = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        _check_attempts(self.attempts)
-        for name in ("base_seconds", "cap_seconds"):
-            _check_number(name, getattr(self, name))
-        if self.budget is not None:
-            _check_number("budget", self.budget)
+        # The class is frozen; numbers of NumPy become Python's.
+        object.__setattr__(self, "attempts", _attempts(self.attempts))
+        for name in ("base_seconds", "cap_seconds", "budget"):
+            if (value := getattr(self, name)) is not None or name != "budget":
+                object.__setattr__(self, name, _number(name, value))
         names = ExceptionNames()
         names.add("transient", self.transient, FailureKind.TRANSIENT)
         names.add("permanent", self.permanent, FailureKind.PERMANENT)
         names.add("on", () if self.on is None else self.on, _LISTED)
-        # The class is frozen; the table is built once, as it is read for every failure.
+        # The table is built once, as it is read for every failure.
         object.__setattr__(self, "_names", names)
 
     @classmethod
@@ -171,8 +172,9 @@ def as_retry(value: Retry | Mapping[str, Any] | int | bool | None) -> Retry:  # 
         return Retry()
     if value is False:
         return Retry.off()
-    if isinstance(value, int):
-        return Retry(attempts=value)
+    attempts = as_whole_number(value)
+    if attempts is not None:
+        return Retry(attempts=attempts)
     if isinstance(value, Mapping):
         return from_fields(Retry, value)
     raise OptionError(
@@ -180,19 +182,17 @@ def as_retry(value: Retry | Mapping[str, Any] | int | bool | None) -> Retry:  # 
     )
 
 
-def _check_attempts(value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+def _attempts(value: object) -> int:
+    attempts = as_whole_number(value)
+    if attempts is None or attempts < 1:
         raise OptionError(
             f"retry: attempts must be an integer of at least 1 (1: no retries), not {value!r}"
         )
+    return attempts
 
 
-def _check_number(name: str, value: object) -> None:
-    if (
-        not isinstance(value, bool)
-        and isinstance(value, int | float)
-        and math.isfinite(value)
-        and value >= 0
-    ):
-        return
+def _number(name: str, value: object) -> float:
+    number = as_real_number(value)
+    if number is not None and math.isfinite(number) and number >= 0:
+        return number
     raise OptionError(f"retry: {name} must be a finite number of at least 0, not {value!r}")

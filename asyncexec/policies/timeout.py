@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard
+from typing import Any
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.policies.from_fields import from_fields
 
 HANG_FLOOR_SECONDS = 60.0
@@ -56,10 +57,13 @@ class Timeout:
             raise OptionError(f"timeout: hangs must be True or False, not {self.hangs!r}")
         for name in ("task", "stage", "plan"):
             value = getattr(self, name)
-            if value is not None and not _is_duration(value):
+            if value is None:
+                continue
+            if (seconds := _duration(value)) is None:
                 raise OptionError(
                     f"timeout: {name} must be a number of seconds above 0, or None, not {value!r}"
                 )
+            object.__setattr__(self, name, seconds)
 
 
 def hang_seconds(quantile_99_seconds: float, stopped: int = 0) -> float:
@@ -98,14 +102,14 @@ def as_timeout(value: Timeout | Mapping[str, Any] | float | None) -> Timeout:
         return Timeout()
     if isinstance(value, Mapping):
         return from_fields(Timeout, value)
-    if not _is_duration(value):
+    seconds = _duration(value)
+    if seconds is None:
         raise OptionError(
             f"timeout must be a Timeout, a number of seconds above 0, or None, not {value!r}"
         )
-    return Timeout(task=float(value))
+    return Timeout(task=float(seconds))
 
 
-def _is_duration(value: object) -> TypeGuard[float]:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return math.isfinite(value) and value > 0
+def _duration(value: object) -> float | None:
+    seconds = as_real_number(value)
+    return seconds if seconds is not None and math.isfinite(seconds) and seconds > 0 else None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from asyncexec.config.checks import duration, flag, size_or_zero
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.memory import parse_bytes
 from asyncexec.policies.retry import Retry, as_retry
 from asyncexec.policies.timeout import Timeout, as_timeout
@@ -50,11 +51,12 @@ _POLICIES = ("retry", "timeout", "straggler")
 
 
 def _priority(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
+    priority = as_whole_number(value)
+    if priority is None:
         raise OptionError(
             f"priority must be a whole number (a higher one goes first; 0 by default), not {value!r}"
         )
-    return value
+    return priority
 
 
 _READ: Mapping[str, Callable[[Any], Any]] = {

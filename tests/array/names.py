@@ -30,6 +30,6 @@ STANDARD = names(
     "bool complex64 complex128 float32 float64 int8 int16 int32 int64 uint8 uint16 uint32 uint64",
     "arange asarray empty empty_like eye full full_like linspace meshgrid ones ones_like tril triu zeros zeros_like",
     "astype can_cast finfo iinfo isdtype result_type",
-    "broadcast_arrays broadcast_to concat expand_dims flip moveaxis permute_dims roll squeeze stack unstack",
+    "broadcast_arrays broadcast_to concat expand_dims flip moveaxis permute_dims reshape roll squeeze stack unstack",
     "clip where argmax argmin matrix_transpose",
 )
