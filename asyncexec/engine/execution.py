@@ -24,9 +24,10 @@ from asyncexec.events.fanout import Fanout
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import OpeningStoppedError
-from asyncexec.scheduler.dispatch import RUN_BITS, RunHandle
+from asyncexec.scheduler.dispatch import RUN_BITS
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run import Run
+from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.worker.initializer import WorkerInitializer
 
 if TYPE_CHECKING:
@@ -318,7 +319,7 @@ class Execution:
         if self._cancelled:
             raise _StoppedError
         if self._outlet is not None:
-            self.value_store, self._outlet.wake = state.values, driver.advance
+            self.value_store, self._outlet.wake = state.values, partial(driver.wake, handle)
             state.values.hand_over(self._outlet.position)
             run.sender.outlet = self._outlet
         driver.add(handle)

@@ -75,7 +75,9 @@ class AdmissionBudget:
         self._used = dict.fromkeys(self.resources, 0.0)
         self._exclusive = False
         self._reserved_for: object | None = None
-        self._throttles = {label: Throttle(limit) for label, limit in (limits or {}).items()}
+        self._throttles = {
+            label: Throttle(limit, shared=True) for label, limit in (limits or {}).items()
+        }
 
     def provide(self, resources: Mapping[str, float]) -> None:
         """Update the resources of the backend, which may change as workers come; those given by the user stay."""

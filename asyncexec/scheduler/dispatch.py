@@ -17,16 +17,18 @@ import anyio
 from asyncexec.errors import BackendError, StalledError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.scheduler.admission import AdmissionBudget
+from asyncexec.scheduler.run import Run
+from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.scheduler.run_order import Deadlines, SendOrder
+from asyncexec.scheduler.waits import LimitWait, MemoryWait, ResourceWait
+from asyncexec.straggler.monitor import CHECK_SECONDS
 from asyncexec.worker.records import NO_ATTEMPT
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Batch, Report
-    from asyncexec.events.fanout import Fanout
     from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
-    from asyncexec.scheduler.run import Run
-    from asyncexec.worker.records import Note
+    from asyncexec.scheduler.waits import Wait
 
 logger = logging.getLogger("asyncexec")
 
@@ -37,27 +39,11 @@ WINDOW = 2
 """Batches in flight per slot: one that runs, and one queued so that the slot is not idle in between. Of batches that
 share a slot, so many as fill it twice."""
 
+FEW = 16
+"""So many runs with attempts in flight are looked at after every report; of more, only those that it changed."""
+
 DRAIN_SECONDS = 15.0
 """The time that a stopped run waits for the outcomes of attempts in flight."""
-
-
-class RunHandle:
-    """A run with its observers, and the event that is set at its end."""
-
-    def __init__(
-        self,
-        number: int,
-        run: Run,
-        fanout: Fanout,
-        log: Callable[[Sequence[Note]], None] | None = None,
-    ) -> None:
-        self.number = number
-        self.run = run
-        self.fanout = fanout
-        self.log = log
-        """Takes what tasks and workers say, for the driver's logging."""
-        self.finished = anyio.Event()
-        self.drain_by: float | None = None
 
 
 class Dispatch:
@@ -106,6 +92,7 @@ class Dispatch:
         self._avoid = avoid
         self._avoided: frozenset[str] = frozenset()
         self._handles: dict[int, RunHandle] = {}
+        self._of_run: dict[Run, RunHandle] = {}
         # The runs to settle at the next `advance`, and those for which something else may be due since.
         self._changed: dict[int, RunHandle] = {}
         self._undated: dict[int, RunHandle] = {}
@@ -113,10 +100,13 @@ class Dispatch:
         self._order = SendOrder()
         self._deadlines = Deadlines()
         self._slots_before = -1
+        self._changes = 0
+        self._date_all_at = math.inf
+        self._ticked_at = -math.inf
 
     def add(self, handle: RunHandle, now: float) -> None:
         """Begin a run; ``handle.finished`` is set at its end."""
-        self._handles[handle.number] = handle
+        self._handles[handle.number] = self._of_run[handle.run] = handle
         self._touch(handle)
         if self.broken is not None:
             handle.run.stop(self.broken)
@@ -127,7 +117,7 @@ class Dispatch:
     def reopen(self, handle: RunHandle, now: float) -> None:
         """Go on with a run that was finished, and has tasks again; ``handle.finished`` is another event from now on."""
         handle.finished = anyio.Event()
-        self._handles[handle.number] = handle
+        self._handles[handle.number] = self._of_run[handle.run] = handle
         self._touch(handle)
         if self.broken is not None:
             handle.run.stop(self.broken)
@@ -136,6 +126,11 @@ class Dispatch:
     def stop(self, handle: RunHandle, now: float) -> None:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
         handle.run.stop()
+        self._touch(handle)
+        self.advance(now)
+
+    def wake(self, handle: RunHandle, now: float) -> None:
+        """Go on with a run that had something of its own to wait for."""
         self._touch(handle)
         self.advance(now)
 
@@ -171,17 +166,18 @@ class Dispatch:
 
     def tick(self, now: float) -> None:
         """Apply the timeouts, retries and backups that are due."""
-        self._date()
+        self._date(now)
+        self._ticked_at = now
         for number in self._deadlines.take_due(now):
             handle = self._handles[number]
             handle.run.tick(now)
             self._touch(handle)
         self.advance(now)
 
-    def next_deadline(self) -> float:
+    def next_deadline(self, now: float) -> float:
         """Return the time of the next :meth:`tick`; infinity where only a report can change anything."""
-        self._date()
-        return self._deadlines.first
+        self._date(now)
+        return min(self._deadlines.first, self._date_all_at, self._limits_open(self._ticked_at))
 
     def fail(self, error: BackendError, now: float) -> None:
         """End every run, as the backend is broken."""
@@ -212,10 +208,10 @@ class Dispatch:
 
     def _touch(self, handle: RunHandle) -> None:
         """Have a run settled at the next :meth:`advance`, and asked for batches."""
-        number, run = handle.number, handle.run
+        number = handle.number
         if self._handles.get(number) is handle:
             self._changed[number] = handle
-            self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
+            self._offer(handle)
 
     def _settle(self, handle: RunHandle, now: float, slots: int) -> None:
         """Do what follows from a change of a run, but for sending."""
@@ -235,7 +231,7 @@ class Dispatch:
                 )
             )
         if run.event_buffer.events or run.notes:
-            _pass_on(handle)
+            handle.pass_on()
         self._undated[handle.number] = handle
         if run.running:
             self._with_attempts[handle.number] = handle
@@ -247,22 +243,41 @@ class Dispatch:
             handle.finished.set()
 
     def _remove(self, number: int) -> None:
-        self._handles.pop(number, None)
+        handle = self._handles.pop(number, None)
+        if handle is not None:
+            del self._of_run[handle.run]
         self._undated.pop(number, None)
         self._with_attempts.pop(number, None)
         self._order.remove(number)
         self._deadlines.set(number, math.inf)
 
-    def _date(self) -> None:
+    def _date(self, now: float) -> None:
         """Find out when something is due for runs that have changed, or have attempts in flight.
 
-        The latter also depends on other runs: on slots that these take, and on durations that they have seen.
+        The latter also depends on other runs: on slots that these take, and on durations that they have seen. All are
+        looked at after as many changes as there are, or a while: so that one report does not cost more with many runs.
         """
-        for number, handle in (self._undated | self._with_attempts).items():
+        dated, self._undated = self._undated, {}
+        if not dated and now < self._date_all_at:
+            return
+        self._changes += len(dated)
+        if self._changes >= len(self._with_attempts) - FEW or now >= self._date_all_at:
+            dated |= self._with_attempts
+            self._changes, self._date_all_at = 0, math.inf
+        else:
+            self._date_all_at = min(self._date_all_at, now + CHECK_SECONDS)
+        for number, handle in dated.items():
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
             times = (handle.run.next_deadline(), handle.drain_by, pause_ends)
             self._deadlines.set(number, min(at for at in times if at is not None))
-        self._undated.clear()
+
+    def _limits_open(self, after: float) -> float:
+        """Return the earliest time after ``after`` at which limits that runs share let an attempt be sent."""
+        if not self._order.queues.waiting:
+            return math.inf
+        waits = self._order.queues.waits
+        opening = (w.throttle.opens_at for w in waits if isinstance(w, LimitWait))
+        return min((at for at in opening if at > after), default=math.inf)
 
     def _leave_idle(self, now: float) -> None:
         """Make the backend avoid the workers that some run has found slow."""
@@ -280,34 +295,43 @@ class Dispatch:
 
         What runs of higher priority wait for, memory or a named resource, is kept free for them.
         """
-        if self._order.blocked:
-            self._order.unblock()
-        held, wanted = frozenset[str](), set[str]()
-        lacks_memory, priority = False, math.inf
-        while self.broken is None and self._budget.slots_taken < WINDOW * slots:
-            if self._budget.reserved_for is not None:
+        budget, order, waiting = self._budget, self._order, self._order.queues.waiting
+        tried_in_vain: set[Wait] = set()
+        while self.broken is None and budget.slots_taken < WINDOW * slots:
+            if budget.reserved_for is not None:
                 self._send_reserved(now, slots)
                 return
+            if waiting:
+                order.resume(lambda w: w not in tried_in_vain and w.is_over(budget, now))
             # Without a call where there is none, as for most reports.
-            number = self._order.take() if self._order.places else None
+            number = order.take() if order.places else None
             if number is None:
                 return
             handle = self._handles[number]
-            run = handle.run
-            if run.priority < priority:
-                held, priority = frozenset(wanted), run.priority
-                if lacks_memory:
-                    self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
-                    return
+            held = self._held_for_others(handle.run.priority) if waiting else frozenset[str]()
+            if held is None:
+                self._offer(handle)
+                return
             if not self._send_of(handle, now, slots, held):
-                lacks_memory |= run.sender.lacks_memory
-                wanted.update(run.sender.lacks)
+                tried_in_vain.update(handle.run.sender.waits)
+
+    def _held_for_others(self, priority: int) -> frozenset[str] | None:
+        """Return the resources that runs of a higher priority wait for; None if they wait for memory."""
+        held: set[str] = set()
+        for wait in self._order.queues.waits:
+            first = self._order.queues.first(wait)
+            if first is None or -first[0] <= priority:
+                continue
+            if isinstance(wait, MemoryWait):
+                return None
+            if isinstance(wait, ResourceWait):
+                held.update(name for name, _ in wait.amounts)
+        return frozenset(held)
 
     def _send_reserved(self, now: float, slots: int) -> None:
         """Send the batch that waits for the whole budget; whatever its priority, nothing else is sent before."""
         reserved = self._budget.reserved_for
-        handle = next((h for h in self._handles.values() if h.run is reserved), None)
-        if handle is not None:
+        if isinstance(reserved, Run) and (handle := self._of_run.get(reserved)) is not None:
             self._send_of(handle, now, slots, ())
 
     def _send_of(self, handle: RunHandle, now: float, slots: int, held: Collection[str]) -> bool:
@@ -317,10 +341,19 @@ class Dispatch:
         self._changed[number] = handle
         if batch is not None:
             self._send(batch)
-            self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
-        elif run.sender.launchable:
-            self._order.block(number, priority=run.priority, in_flight=run.sender.in_flight)
+            if number in self._order.queues.waiting:
+                self._order.queues.remove(number)
+            self._offer(handle)
+        else:
+            # What it waits for of its own, a report or a time, has it offered again.
+            sender = run.sender
+            waits: Collection[Wait] = () if run.stopping else sender.waits
+            self._order.park(number, waits, priority=run.priority, in_flight=sender.in_flight)
         return batch is not None
+
+    def _offer(self, handle: RunHandle) -> None:
+        run = handle.run
+        self._order.offer(handle.number, priority=run.priority, in_flight=run.sender.in_flight)
 
     def _cancel(self, handle: RunHandle, now: float) -> None:
         """Withdraw the unwanted attempts that the backend has not taken, and make it stop the others."""
@@ -346,17 +379,6 @@ class Dispatch:
                 abandoned,
                 DRAIN_SECONDS,
             )
-
-
-def _pass_on(handle: RunHandle) -> None:
-    """Pass the run's notes to the driver's logging, and its events to observers."""
-    run = handle.run
-    notes, run.notes = run.notes, []
-    if notes and handle.log is not None:
-        handle.log(notes)
-    events, run.event_buffer.events = run.event_buffer.events, []
-    if events:
-        handle.fanout.send(events)
 
 
 def _run_of(report: Report) -> int:

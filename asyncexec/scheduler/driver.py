@@ -14,8 +14,9 @@ from asyncexec.backends.contract import AvoidingBackend
 from asyncexec.errors import BackendError
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.batch_queue import BatchQueue
-from asyncexec.scheduler.dispatch import Dispatch, RunHandle
+from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.scheduler.item_reader import ItemReader
+from asyncexec.scheduler.run_handle import RunHandle
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -85,9 +86,9 @@ class Driver:
         self._dispatch.stop(handle, anyio.current_time())
         self._wake_in_time()
 
-    def advance(self) -> None:
-        """Send what can be sent now."""
-        self._dispatch.advance(anyio.current_time())
+    def wake(self, handle: RunHandle) -> None:
+        """Go on with a run whose values were taken."""
+        self._dispatch.wake(handle, anyio.current_time())
         self._wake_in_time()
 
     async def feed(self, handle: RunHandle, group: GrowingStages) -> None:
@@ -129,7 +130,7 @@ class Driver:
             now = anyio.current_time()
             if now >= self._alarm:
                 self._dispatch.tick(now)
-                self._alarm = self._dispatch.next_deadline()
+                self._alarm = self._dispatch.next_deadline(now)
 
     async def _size(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
         sized: SizedStages | Exception
@@ -151,7 +152,7 @@ class Driver:
 
     def _wake_in_time(self) -> None:
         """Move the alarm forward if something is due earlier; it is never moved back, as an early tick does no harm."""
-        deadline = self._dispatch.next_deadline()
+        deadline = self._dispatch.next_deadline(anyio.current_time())
         if deadline < self._alarm:
             self._alarm = deadline
             self._rearm.set()

@@ -139,7 +139,7 @@ class Growth:
     @property
     def open(self) -> bool:
         """True as long as more items may come for some stage."""
-        return any(group.open for group in self.groups)
+        return bool(self.groups) and any(group.open for group in self.groups)
 
     def wake(self, slots: int) -> None:
         """Have items read where there is room for them."""

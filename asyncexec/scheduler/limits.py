@@ -92,7 +92,7 @@ def back_up_slow(stage: StageState, now: float, idle_slots: int) -> None:
     draining = idle_slots >= 0 and not stage.launchable
     for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
         stage.record_of(attempt)
-        stage.backups.append(attempt.task)
+        stage.back_up(attempt.task)
 
 
 def next_check(stage: StageState, idle_slots: int) -> float:

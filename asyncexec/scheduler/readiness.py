@@ -108,6 +108,12 @@ class StageReadiness:
             for task in dependencies.untouched():
                 self._push(task)
 
+    def open_gate(self) -> None:
+        """Record that a producer behind a barrier is complete."""
+        self.gates -= 1
+        if not self.gates and self.queue.count:
+            self.queue.filled()
+
     def _push(self, task: int) -> None:
         if not self._done or not self._is_done(task):
             self.queue.push(task)
@@ -243,6 +249,6 @@ class Readiness:
         for edge in self._graph.outputs[position]:
             consumer = self.stages[edge.consumer]
             if edge.barrier:
-                consumer.gates -= 1
+                consumer.open_gate()
             else:
                 consumer.fed()

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class ReadyQueue:
-    """A first-in, first-out queue of tasks, where a range of a million consecutive tasks costs as much as one task."""
+    """A first-in, first-out queue of tasks, where a range of a million consecutive tasks costs as much as one task.
 
-    __slots__ = ("_runs", "count")
+    Attributes
+    ----------
+    count : int
+        The tasks in it.
+    filled : callable
+        Called when there are tasks where there were none.
+    """
+
+    __slots__ = ("_runs", "count", "filled")
 
     def __init__(self) -> None:
         self._runs: deque[list[int]] = deque()  # [start, stop)
         self.count = 0
+        self.filled: Callable[[], object] = _nothing
 
     @property
     def first(self) -> int | None:
@@ -28,17 +37,23 @@ class ReadyQueue:
             runs[-1][1] = task + 1
         else:
             runs.append([task, task + 1])
+        if self.count == 1:
+            self.filled()
 
     def push_run(self, start: int, stop: int) -> None:
         """Add the tasks ``start`` to ``stop`` (exclusive) at the end."""
         if start < stop:
             self.count += stop - start
             self._runs.append([start, stop])
+            if self.count == stop - start:
+                self.filled()
 
     def push_first(self, task: int) -> None:
         """Add one task before all others."""
         self.count += 1
         self._runs.appendleft([task, task + 1])
+        if self.count == 1:
+            self.filled()
 
     def take(self, most: int) -> Sequence[int]:
         """Remove and return up to ``most`` tasks."""
@@ -71,3 +86,7 @@ class ReadyQueue:
         """Remove all tasks."""
         self._runs.clear()
         self.count = 0
+
+
+def _nothing() -> None:
+    return None

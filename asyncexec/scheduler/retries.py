@@ -83,7 +83,7 @@ class Retries:
         while self._waiting and self._waiting[0][0] <= now:
             _, _, stage, task, exclusive = heappop(self._waiting)
             if exclusive:
-                stage.exclusive.append(task)
+                stage.run_alone(task)
             else:
                 stage.readiness.queue.push_first(task)
 

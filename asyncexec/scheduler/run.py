@@ -175,7 +175,7 @@ class Run:
             and self.incomplete
             and not (self._running or self.late.due or self.late.sizing or self.growth.open)
             and self.retries.idle
-            and not any(stage.launchable for stage in self.sender.waiting)
+            and not self.sender.launchable
         )
 
     def begin(self, now: float) -> None:
@@ -299,11 +299,14 @@ class Run:
     def _started(self, attempt: AttemptRecord, worker: str, now: float) -> None:
         attempt.started = now
         attempt.worker = worker
-        for throttle in attempt.lease.stage.throttles:
-            throttle.started(now)
+        stage = attempt.lease.stage
+        if stage.throttles:
+            self.sender.attempt_started(stage, now)
         if worker not in self._starts.workers:
             self._starts.add(worker, now - attempt.sent)
-        attempt.lease.stage.monitor.attempts[attempt.id] = attempt
+        if not stage.monitor.attempts:
+            self._clock.watch(stage)
+        stage.monitor.attempts[attempt.id] = attempt
         if self.event_buffer.watched:
             self.event_buffer.started(attempt, worker, now)
 
@@ -420,9 +423,8 @@ class Run:
     def _stage_completed(self, stage: StageState, now: float) -> None:
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
-        runs = self.recovery.runs
-        sender = self.sender
-        sender.waiting = [s for s in sender.waiting if s.readiness.left or runs(s.position)]
+        if not self.recovery.runs(stage.position):
+            self._clock.forget(stage)
         if self.late.unresolved:
             self.late.completed(stage.position)
         self.event_buffer.stage_completed(stage, now)

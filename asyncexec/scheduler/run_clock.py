@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.retries import Retries
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.sender import Sender
+    from asyncexec.scheduler.stage import StageState
 
 
 class RunClock:
@@ -41,6 +42,7 @@ class RunClock:
         self._sender = sender
         self._retries = retries
         self._ticked_at = 0.0
+        self._watched: dict[StageState, None] = {}
 
     def exceeded(self, now: float) -> ExecutionError | None:
         """Return the error of a plan or stage that exceeds its limit now; None if none does."""
@@ -51,11 +53,10 @@ class RunClock:
         """Queue retries and backups that are due, and return the attempts that run for too long."""
         self._retries.queue_due(now)
         too_old: list[int] = []
-        for stage in self._sender.waiting:
-            if stage.monitor.attempts:
-                too_old += time_out(stage, now)
-                if not stopping:
-                    back_up_slow(stage, now, self._idle_slots())
+        for stage in self._with_attempts():
+            too_old += time_out(stage, now)
+            if not stopping:
+                back_up_slow(stage, now, self._idle_slots())
         return too_old
 
     def next_deadline(self) -> float | None:
@@ -70,8 +71,24 @@ class RunClock:
         if (opening := self._sender.opening(self._ticked_at)) < math.inf:
             times.append(opening)
         idle = self._idle_slots()
-        times.extend(next_check(s, idle) for s in self._sender.waiting if s.monitor.attempts)
+        times.extend(next_check(stage, idle) for stage in self._with_attempts())
         return min(times, default=None)
+
+    def watch(self, stage: StageState) -> None:
+        """Check the attempts of a stage, which begin to run."""
+        self._watched[stage] = None
+
+    def forget(self, stage: StageState) -> None:
+        """Check the attempts of a stage no longer: its tasks are complete."""
+        self._watched.pop(stage, None)
+
+    def _with_attempts(self) -> list[StageState]:
+        """Return the stages with attempts that run."""
+        watched = list(self._watched)
+        for stage in watched:
+            if not stage.monitor.attempts:
+                del self._watched[stage]
+        return list(self._watched)
 
     def _idle_slots(self) -> int:
         return self._slots() - math.ceil(self._budget.slots_taken - 1e-6)

@@ -1,13 +1,20 @@
 """The order of an engine's runs: which may send next, and when something is due for each.
 
-Both are heaps, so that what one report costs does not grow with the number of runs.
+Both are heaps, and what waits is in queues, so that what one report costs does not grow with the number of runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING
+
+from asyncexec.scheduler.wait_queues import WaitQueues
+
+if TYPE_CHECKING:
+    from asyncexec.scheduler.wait_queues import Place
+    from asyncexec.scheduler.waits import Wait
 
 # Entries of a heap that are out of date are dropped when they come first, or when there are more of them than others.
 _SLACK = 64
@@ -60,57 +67,65 @@ class SendOrder:
     """The runs that may have something to send: by priority, and of equals that with the fewest batches in flight.
 
     >>> from asyncexec.scheduler.run_order import SendOrder
+    >>> from asyncexec.scheduler.waits import ValueWait
     >>> order = SendOrder()
     >>> order.offer(1, priority=0, in_flight=2); order.offer(2, priority=0, in_flight=1)
-    >>> order.offer(3, priority=5, in_flight=9); order.block(4, priority=0, in_flight=0)
+    >>> order.offer(3, priority=5, in_flight=9)
+    >>> order.park(4, {ValueWait()}, priority=0, in_flight=0); order.park(5, {ValueWait()}, priority=0, in_flight=1)
     >>> order.take(), order.take(), order.take(), order.take()
     (3, 2, 1, None)
-    >>> order.unblock(); order.take()
-    4
+    >>> order.resume(lambda wait: True); order.take(), order.take()
+    (4, None)
 
     Attributes
     ----------
-    places, blocked : dict of int to tuple
-        The runs in their order, and those that were set aside, by number.
+    places : dict of int to tuple
+        The runs in their order, by number.
+    queues : WaitQueues
+        The runs that have tasks, and wait for something that others may bring about.
     """
 
     def __init__(self) -> None:
-        self.places: dict[int, tuple[int, int, int]] = {}
-        self._heap: list[tuple[int, int, int]] = []
-        self.blocked: dict[int, tuple[int, int, int]] = {}
+        self.places: dict[int, Place] = {}
+        self.queues = WaitQueues[int]()
+        self._heap: list[Place] = []
 
     def offer(self, number: int, *, priority: int, in_flight: int) -> None:
         """Put a run in its place, or move it there."""
         place = (-priority, in_flight, number)
-        if self.places.get(number) == place:
-            return
-        self.places[number] = place
-        heappush(self._heap, place)
-        if len(self._heap) > 2 * len(self.places) + _SLACK:
-            self._heap = list(self.places.values())
-            heapify(self._heap)
+        if self.places.get(number) != place:
+            self._insert(number, place)
 
     def take(self) -> int | None:
         """Take out the first run; None if there is none."""
         while self._heap:
             place = heappop(self._heap)
-            number = place[2]
+            number: int = place[2]
             if self.places.get(number) == place:
                 del self.places[number]
                 return number
         return None
 
-    def block(self, number: int, *, priority: int, in_flight: int) -> None:
-        """Put a run aside that has tasks, and waits for something that any report may bring."""
-        self.blocked[number] = (-priority, in_flight, number)
+    def park(self, number: int, waits: Collection[Wait], *, priority: int, in_flight: int) -> None:
+        """Have a run wait for any of these; where there are none, until it is offered again."""
+        if waits:
+            self.queues.put(number, (-priority, in_flight, number), waits)
+        elif number in self.queues.waiting:
+            self.queues.remove(number)
 
-    def unblock(self) -> None:
-        """Put the runs that were set aside in their places."""
-        blocked, self.blocked = self.blocked, {}
-        for number, (priority, in_flight, _) in blocked.items():
-            self.offer(number, priority=-priority, in_flight=in_flight)
+    def resume(self, is_over: Callable[[Wait], bool]) -> None:
+        """Put the first of each queue whose wait is over in its place."""
+        for number, place in self.queues.take_ready(is_over):
+            self._insert(number, place)
 
     def remove(self, number: int) -> None:
         """Take a run out, wherever it is."""
         self.places.pop(number, None)
-        self.blocked.pop(number, None)
+        self.queues.remove(number)
+
+    def _insert(self, number: int, place: Place) -> None:
+        self.places[number] = place
+        heappush(self._heap, place)
+        if len(self._heap) > 2 * len(self.places) + _SLACK:
+            self._heap = list(self.places.values())
+            heapify(self._heap)

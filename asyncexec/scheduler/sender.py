@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import AttemptSpec, Batch
@@ -11,7 +10,9 @@ from asyncexec.errors import InputError
 from asyncexec.events.missing import MissingValue
 from asyncexec.policies.circuit import State
 from asyncexec.scheduler.stage import AttemptRecord, BatchLease, StageState, workers_of
-from asyncexec.scheduler.throttle import opens_at
+from asyncexec.scheduler.stage_order import StageOrder
+from asyncexec.scheduler.throttle import closed
+from asyncexec.scheduler.waits import LimitWait, MemoryWait, ResourceWait, ValueWait, Wait
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
@@ -52,16 +53,12 @@ class Sender:
 
     Attributes
     ----------
-    waiting : list of StageState
-        Those with tasks to send, now or later, in the order in which their tasks are sent.
+    order : StageOrder
+        The stages with tasks to send.
     running : dict of int to AttemptRecord
         The attempts that are with the backend, by id.
     in_flight : int
         The batches that are with the backend.
-    lacks_memory : bool
-        Whether the memory was not free that a task needs, when a batch was last asked for.
-    lacks : set of str
-        The named resources that were not free then.
     """
 
     def __init__(
@@ -80,7 +77,7 @@ class Sender:
         values: ResultStore,
         skip: Callable[[StageState, int, MissingValue, float], None],
     ) -> None:
-        self.waiting: list[StageState] = []
+        self.order = StageOrder()
         self.running: dict[int, AttemptRecord] = {}
         self.in_flight = 0
         self._owner = owner
@@ -96,92 +93,85 @@ class Sender:
         self._epoch = epoch
         self._values = values
         self._skip = skip
-        self._passed_on = 0
-        self._paced = policies.one_stage_at_a_time or policies.most_in_flight is not None
-        self._throttled = False
+        self._begun: dict[StageState, None] | None = {} if policies.one_stage_at_a_time else None
+        self._memory_wait: MemoryWait | None = None
         self.outlet: Outlet | None = None
-        self.lacks_memory = False
-        self.lacks: set[str] = set()
         self.add(s for s in stages if s.stage.grows or not s.stage.is_late)
 
     def add(self, stages: Iterable[StageState]) -> None:
         """Send tasks of further stages, too."""
-        known = set(self.waiting)
-        added = [stage for stage in stages if stage not in known]
-        for stage in added:
+        for stage in stages:
             # Not where tasks run again: then it has them, and attempts of it may be in flight.
             stage.throttles = stage.throttles or self._budget.throttles_of(stage.stage)
-            self._throttled |= bool(stage.throttles)
-        self.waiting = in_order_of_sending((*self.waiting, *added))
+            self.order.add(stage)
 
     @property
     def launchable(self) -> bool:
         """True where tasks could be sent if nothing held them back."""
-        return any(stage.launchable for stage in self.waiting)
+        return self.order.launchable
+
+    @property
+    def waits(self) -> frozenset[Wait]:
+        """All that tasks wait for and other runs may bring about, as was found when a batch was last asked for."""
+        queues, mine = self.order.queues, self._memory_wait
+        waits: Iterable[Wait] = queues.waits if queues.waiting else ()
+        return frozenset(waits if mine is None else (*waits, mine))
 
     def next_batch(self, now: float, slots: int, held: Collection[str] = ()) -> Batch | None:
-        """Return the next batch, taken from the budget; None if nothing can be sent now.
-
-        The named resources ``held`` are for other runs.
-        """
-        self.lacks_memory = False
-        self.lacks.clear()
-        while True:
-            before = self._passed_on
-            batch = self._next_batch(now, slots, held)
-            # Tasks that were passed on have made others ready, perhaps of a stage that was looked at before.
-            if batch is not None or self._passed_on == before:
-                return batch
-
-    def _next_batch(self, now: float, slots: int, held: Collection[str]) -> Batch | None:
         """Return the next batch, of the deepest stage first, taken from the budget; None if nothing can be sent now.
 
         A stage that waits for memory blocks the others, or small tasks would starve a large one; a stage that waits for
-        a named resource does not.
+        a named resource does not. The named resources ``held`` are for other runs.
         """
-        budget = self._budget
-        if budget.is_reserved_for(self._owner):
+        self._memory_wait = None
+        if self._budget.is_reserved_for(self._owner):
             # The task that has the reservation goes before deeper stages, or both would wait for each other.
-            return next((self._exclusive(s, now) for s in self.waiting if s.exclusive), None)
-        for stage in self.waiting:
-            if not stage.launchable or (self._paced and self._waits_its_turn(stage)):
-                continue
-            if self._is_held_back(stage, now, slots):
-                continue
-            if stage.stage.resources and self._lacks_resources(stage.stage.resources, held):
+            alone = min((s for s in self._stages if s.exclusive), key=_rank, default=None)
+            return None if alone is None else self._exclusive(alone, now)
+        limit = self._policies.most_in_flight
+        if limit is not None and len(self.running) >= limit:
+            return None
+        return self._next_batch(now, slots, held)
+
+    def _next_batch(self, now: float, slots: int, held: Collection[str]) -> Batch | None:
+        budget, order = self._budget, self.order
+        order.resume(now, lambda wait: wait.is_over(budget, now))
+        while (stage := order.first()) is not None:
+            if self._is_held_back(stage, now, slots, held):
                 continue
             if stage.exclusive:
                 return self._exclusive(stage, now)
             if not self._circuit.allows(now):
                 return None
             if not budget.fits_memory(stage.stage.memory.projected_bytes):
-                self.lacks_memory = True
+                self._memory_wait = MemoryWait.of(stage.stage.memory.projected_bytes)
                 return None
+            # None where each task lacks an input, and is complete by that: others may be ready now.
             batch = self._batch(stage, now, slots)
             if batch is not None:
                 return batch
         return None
 
     def opening(self, after: float) -> float:
-        """Return the earliest time after ``after`` at which limits let a task be sent; infinity if none will."""
-        if not self._throttled:
-            return math.inf
-        return min(
-            (
-                at
-                for stage in self.waiting
-                if stage.throttles
-                and stage.launchable
-                and (at := opens_at(stage.throttles)) > after
-            ),
-            default=math.inf,
-        )
+        """Return the earliest time after ``after`` at which limits let a task be sent; infinity if none will.
+
+        Limits that runs share are not among them.
+        """
+        return self.order.next_opening(after)
+
+    def attempt_started(self, stage: StageState, at: float) -> None:
+        """Record for the limits that an attempt has started."""
+        for throttle in stage.throttles:
+            throttle.started(at)
+        if stage.throttles:
+            self.order.offer(stage)
 
     def ended(self, attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
         """Record that an attempt has ended, or is given up; give back what its batch took, if that was its last."""
         lease = attempt.lease
         if lease.stage.throttles:
             _free_limits(attempt, outcome, now)
+            self.order.offer(lease.stage)
         left = lease.left = lease.left - 1
         if left >= lease.at_once:
             return
@@ -233,41 +223,55 @@ class Sender:
             if missing is None:
                 left.append(task)
             else:
-                self._passed_on += 1
                 self._skip(stage, task, missing, now)
         return left
 
-    def _is_held_back(self, stage: StageState, now: float, slots: int) -> bool:
-        """Return whether a limit is reached, whoever takes the values is behind, or too many values are kept.
+    def _is_held_back(
+        self, stage: StageState, now: float, slots: int, held: Collection[str]
+    ) -> bool:
+        """Put the first stage where it waits, if it does, and return whether it does.
 
-        While those exceed their budget, a stage that only adds to them goes on with one task at a time.
+        It may wait for its turn, for a limit, for values to be taken, or for a named resource. While the values that
+        are kept exceed their budget, a stage that only adds to them goes on with one task at a time.
         """
-        if stage.throttles and opens_at(stage.throttles) > now:
+        if self._begun is not None and self._waits_its_turn(stage):
+            self.order.set_aside()
+            return True
+        if stage.throttles and (throttle := closed(stage.throttles, now)) is not None:
+            if throttle.shared:
+                self.order.park(LimitWait(throttle))
+            else:
+                self.order.delay(throttle.opens_at)
             return True
         if self._budget.values.must_wait and self._budget.batches and not stage.stage.reads:
+            self.order.park(ValueWait())
             return True
-        return self.outlet is not None and self.outlet.holds_back(stage, slots)
-
-    def _lacks_resources(self, resources: Mapping[str, float], held: Collection[str]) -> bool:
-        if self._budget.fits_resources(resources):
-            return bool(held) and not resources.keys().isdisjoint(held)
-        self.lacks.update(resources)
-        return True
+        if self.outlet is not None and self.outlet.holds_back(stage, slots):
+            self.order.set_aside()
+            return True
+        resources = stage.stage.resources
+        if resources and not (
+            self._budget.fits_resources(resources) and resources.keys().isdisjoint(held)
+        ):
+            self.order.park(ResourceWait.of(resources))
+            return True
+        return False
 
     def _waits_its_turn(self, stage: StageState) -> bool:
-        """Return whether enough is in flight, or stages run one at a time and it is another's turn."""
-        limit = self._policies.most_in_flight
-        return (limit is not None and len(self.running) >= limit) or (
-            self._policies.one_stage_at_a_time
-            and stage.first_at is None
-            and any(s.first_at is not None and s.figures.completed < s.tasks for s in self._stages)
-        )
+        """Return whether stages run one at a time and it is another's turn."""
+        begun = self._begun or {}
+        for other in [s for s in begun if s.figures.completed >= s.tasks]:
+            del begun[other]
+        return stage.first_at is None and bool(begun)
 
     def _exclusive(self, stage: StageState, now: float) -> Batch | None:
         """Return a batch of one task that runs while nothing else does; None until nothing else is in flight."""
-        if stage.throttles and opens_at(stage.throttles) > now:
+        if closed(stage.throttles, now) is not None:
             return None  # Before the budget is reserved: that keeps all others waiting.
-        if not self._budget.reserve(self._owner) or not self._circuit.allows(now):
+        if not self._budget.reserve(self._owner):
+            self._memory_wait = MemoryWait.of(stage.stage.memory.projected_bytes)
+            return None
+        if not self._circuit.allows(now):
             return None
         return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
 
@@ -285,6 +289,8 @@ class Sender:
         lease = self._lease(stage, len(tasks), exclusive=exclusive)
         if stage.first_at is None:
             stage.first_at = now
+            if self._begun is not None:
+                self._begun[stage] = None
             stage.figures.started_at = self._epoch + now
             self._event_buffer.stage_started(stage, now)
         for throttle in stage.throttles:
@@ -358,6 +364,5 @@ def _free_limits(attempt: AttemptRecord, outcome: Outcome | None, now: float) ->
         throttle.ended(unstarted=unknown and not started)
 
 
-def in_order_of_sending(stages: Iterable[StageState]) -> list[StageState]:
-    """Return ``stages`` in the order in which their tasks are sent."""
-    return sorted(stages, key=lambda s: (-s.stage.priority, -s.depth, s.position))
+def _rank(stage: StageState) -> tuple[float, int, int]:
+    return stage.rank

@@ -179,6 +179,8 @@ class StageState:
         The limits that its attempts are under: its own, and those of its labels.
     first_at : float or None
         The time when the first attempt was sent, by the driver's clock.
+    rank : tuple
+        Its place among the stages of its run in the order in which their tasks are sent.
     """
 
     def __init__(
@@ -218,6 +220,7 @@ class StageState:
         self.throttles: tuple[Throttle, ...] = ()
         self.rows: dict[int, tuple[Any, ...]] | None = None
         self.first_at: float | None = None
+        self.rank = (-stage.priority, -depth, position)
 
     @property
     def name(self) -> str:
@@ -232,6 +235,16 @@ class StageState:
         """The number of attempts that could be sent now, if there is memory for them."""
         ready = self.readiness.queue.count if not self.readiness.gates else 0
         return ready + len(self.backups) + len(self.exclusive)
+
+    def back_up(self, task: int) -> None:
+        """Queue a backup for a task."""
+        self.backups.append(task)
+        self.readiness.queue.filled()
+
+    def run_alone(self, task: int) -> None:
+        """Queue an attempt of a task that must run while nothing else does."""
+        self.exclusive.append(task)
+        self.readiness.queue.filled()
 
     def is_suspect(self, task: int | None) -> bool:
         """Return whether a task has failed before and may fail others of its batch, so that it is sent by itself."""

@@ -19,11 +19,18 @@ if TYPE_CHECKING:
 
 
 class Throttle:
-    """The attempts under one limit: of a stage of one run, or of a label in all runs of an engine."""
+    """The attempts under one limit: of a stage of one run, or of a label in all runs of an engine.
 
-    __slots__ = ("_gap", "_in_flight", "_most", "_next_at", "_unstarted")
+    Attributes
+    ----------
+    shared : bool
+        Whether attempts of several runs are under it.
+    """
 
-    def __init__(self, limit: Limit) -> None:
+    __slots__ = ("_gap", "_in_flight", "_most", "_next_at", "_unstarted", "shared")
+
+    def __init__(self, limit: Limit, *, shared: bool = False) -> None:
+        self.shared = shared
         self._most = math.inf if limit.max_at_once is None else limit.max_at_once
         self._gap = 0.0 if limit.max_per_second is None else 1.0 / limit.max_per_second
         self._in_flight = 0
@@ -53,6 +60,6 @@ class Throttle:
         self._unstarted -= unstarted
 
 
-def opens_at(throttles: Iterable[Throttle]) -> float:
-    """Return the time from which all of ``throttles`` let an attempt be sent."""
-    return max(throttle.opens_at for throttle in throttles)
+def closed(throttles: Iterable[Throttle], now: float) -> Throttle | None:
+    """Return the first of ``throttles`` that lets no attempt be sent now; None if all let one."""
+    return next((throttle for throttle in throttles if throttle.opens_at > now), None)

@@ -16,8 +16,9 @@ from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.plan import Plan
 from asyncexec.scheduler.admission import AdmissionBudget
-from asyncexec.scheduler.dispatch import Dispatch, RunHandle
+from asyncexec.scheduler.dispatch import Dispatch
 from asyncexec.scheduler.run import Run
+from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.scheduler.run_policies import RunPolicies
 from asyncexec.scheduler.run_state import RunState
 from asyncexec.simulation.cluster import Cluster

@@ -23,8 +23,8 @@ from asyncexec.simulation.figures import Bar, Trace
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
 
 if TYPE_CHECKING:
-    from asyncexec.scheduler.dispatch import RunHandle
     from asyncexec.scheduler.late_stages import SizedStages
+    from asyncexec.scheduler.run_handle import RunHandle
 
 _FAILURE = ErrorInfo(
     "builtins.ConnectionError", ("builtins.OSError", "builtins.Exception"), "simulated"
@@ -138,7 +138,7 @@ class VirtualBackend:
                 reports, self._reports = self._reports, []
                 dispatch.take_in(reports, self.now)
                 continue
-            deadline = dispatch.next_deadline()
+            deadline = dispatch.next_deadline(self.now)
             if heap and heap[0][0] <= deadline:
                 self.now, _, act, subject = heappop(heap)
                 self.events += 1

@@ -111,7 +111,7 @@ def test_the_value_of_an_attempt_that_lost_the_race_is_deleted(store):
     stage = bench.run.stages[0]
     bench.start(job)
     stage.record_of(bench.run._running[job.attempt])
-    stage.backups.append(job.task)
+    stage.back_up(job.task)
     (backup,) = bench.send()
     bench.end(backup, value=store.keep("winner"))
     bench.end(job, value=store.keep("loser"))

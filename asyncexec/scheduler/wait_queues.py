@@ -1,0 +1,110 @@
+"""Queues of what cannot be sent now, one for each thing that is waited for, of which only the first is looked at again.
+
+So a report costs the same whether ten runs wait for memory, or a thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Iterator
+from heapq import heapify, heappop, heappush
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from asyncexec.scheduler.waits import Wait
+
+# Entries of a heap that are out of date are dropped when they come first, or when there are more of them than others.
+_SLACK = 64
+
+type Place = tuple[Any, ...]
+"""Orders the entries of a queue; no two entries have the same."""
+
+
+class WaitQueues[E: Hashable]:
+    """Entries that wait, each for one thing or for any of several, in the order of their places.
+
+    >>> from asyncexec.scheduler.wait_queues import WaitQueues
+    >>> from asyncexec.scheduler.waits import MemoryWait, ValueWait
+    >>> queues = WaitQueues[str]()
+    >>> queues.put("late", (2,), {MemoryWait(8)}); queues.put("early", (1,), {MemoryWait(8), ValueWait()})
+    >>> list(queues.take_ready(lambda wait: wait == MemoryWait(8))), len(queues.waiting)
+    ([('early', (1,))], 1)
+    >>> list(queues.take_ready(lambda wait: wait == ValueWait())), queues.first(MemoryWait(8))
+    ([], (2,))
+
+    Attributes
+    ----------
+    waiting : dict
+        The entries, each with its place and its waits. To look here costs less than a call.
+    """
+
+    def __init__(self) -> None:
+        self._queues: dict[Wait, _Queue[E]] = {}
+        self.waiting: dict[E, tuple[Place, Collection[Wait]]] = {}
+
+    @property
+    def waits(self) -> Collection[Wait]:
+        """Everything that is waited for."""
+        return self._queues.keys()
+
+    def put(self, entry: E, place: Place, waits: Collection[Wait]) -> None:
+        """Have ``entry`` wait for any of ``waits``, and for nothing else."""
+        present = self.waiting.get(entry)
+        if present is not None:
+            if present == (place, waits):
+                return
+            self.remove(entry)
+        self.waiting[entry] = (place, waits)
+        for wait in waits:
+            queue = self._queues.get(wait)
+            if queue is None:
+                queue = self._queues[wait] = _Queue()
+            queue.put(place, entry)
+
+    def remove(self, entry: E) -> None:
+        """Take an entry out of all queues it is in."""
+        present = self.waiting.pop(entry, None)
+        for wait in present[1] if present is not None else ():
+            queue = self._queues[wait]
+            queue.remove(entry)
+            if not queue.places:
+                del self._queues[wait]
+
+    def first(self, wait: Wait) -> Place | None:
+        """Return the place of the first that waits for this; None if nothing does."""
+        queue = self._queues.get(wait)
+        return None if queue is None else queue.first()[0]
+
+    def take_ready(self, is_over: Callable[[Wait], bool]) -> Iterator[tuple[E, Place]]:
+        """Take out, and yield with its place, the first of each queue whose wait is over."""
+        for wait in [wait for wait in self._queues if is_over(wait)]:
+            queue = self._queues.get(wait)
+            if queue is not None:
+                place, entry = queue.first()
+                self.remove(entry)
+                yield entry, place
+
+
+class _Queue[E: Hashable]:
+    """The entries that wait for one thing."""
+
+    __slots__ = ("_heap", "places")
+
+    def __init__(self) -> None:
+        self.places: dict[E, Place] = {}
+        self._heap: list[tuple[Place, E]] = []
+
+    def put(self, place: Place, entry: E) -> None:
+        self.places[entry] = place
+        heappush(self._heap, (place, entry))
+        if len(self._heap) > 2 * len(self.places) + _SLACK:
+            self._heap = [(place, entry) for entry, place in self.places.items()]
+            heapify(self._heap)
+
+    def remove(self, entry: E) -> None:
+        del self.places[entry]
+
+    def first(self) -> tuple[Place, E]:
+        heap = self._heap
+        while self.places.get(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        return heap[0]
