@@ -265,7 +265,7 @@ class Plan:
     @property
     def tasks(self) -> int:
         """Number of tasks in all, as far as is known before the plan runs."""
-        return sum(stage.tasks for stage in self.stages)
+        return sum([stage.tasks for stage in self.stages])
 
     @property
     def write_bytes(self) -> int:

@@ -266,12 +266,12 @@ class Stage:
     @property
     def reads(self) -> tuple[Read, ...]:
         """The inputs that come from other stages."""
-        return tuple(i for i in self.inputs if isinstance(i, Read))
+        return tuple([i for i in self.inputs if isinstance(i, Read)])
 
     @property
     def items(self) -> tuple[Items, ...]:
         """The inputs that come from the driver."""
-        return tuple(i for i in self.inputs if isinstance(i, Items))
+        return tuple([i for i in self.inputs if isinstance(i, Items)])
 
     @property
     def holds_values(self) -> bool:

@@ -209,14 +209,12 @@ class BlockIO:
 
     def nbytes(self, index: Index) -> int:
         """Return the bytes (uncompressed) that the task reads and writes, as ``load`` and ``save`` will count them."""
-        read = sum(
-            math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
-            for source in self.sources
-        )
-        return read + sum(
-            math.prod(shape_of(target.region(index))) * target.array.numpy_dtype.itemsize
-            for target in self.targets
-        )
+        total = 0
+        for source in self.sources:
+            total += math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
+        for target in self.targets:
+            total += math.prod(shape_of(target.region(index))) * target.array.numpy_dtype.itemsize
+        return total
 
     def bound(self, change: Callable[[StoredArray], StoredArray | Writable]) -> BlockIO:
         """Return the same with ``change`` applied to every reference to an array."""
