@@ -80,6 +80,10 @@ class OpenWorkspace(Protocol):
         """Return the tasks whose chunks :meth:`done` has found damaged, so that they run again."""
         ...
 
+    def passes_on(self, stage: Stage) -> bool:
+        """Return whether ``stage`` writes nothing but chunks that only other stages of the plan read."""
+        ...
+
     def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
         """Return the tasks, by stage and flat index, that write these chunks (or shards) of the array at a place.
 

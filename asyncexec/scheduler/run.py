@@ -285,7 +285,10 @@ class Run:
         return len(abandoned)
 
     def _resume(self, stage: StageState, now: float) -> None:
-        """Count the tasks that an earlier run completed."""
+        """Count the tasks that an earlier run completed, and those whose chunks have been damaged since."""
+        for task in self._state.damaged(stage):
+            stage.figures.recomputed += 1
+            self.event_buffer.output_lost(stage, task, "what it had written is damaged", now)
         if resumed := stage.figures.resumed:
             stage.figures.completed = resumed
             self.left -= resumed

@@ -15,6 +15,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.batching import batch_size
 from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
+from asyncexec.scheduler.needed import with_unneeded
 from asyncexec.scheduler.outputs import CompletedTasks, Outputs
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
@@ -119,6 +120,8 @@ class RunState:
         )
         self._graph = graph_of(plan, barriers=policies.barriers)
         self._done = [self._done_tasks(i, stage) for i, stage in enumerate(plan.stages)]
+        if policies.resume and workspace is not None:
+            self._done = with_unneeded(plan.stages, self._done, self._graph, workspace)
         late = frozenset(i for i, stage in enumerate(plan.stages) if stage.is_late)
         self._readiness = Readiness(self._graph, [s.tasks for s in plan.stages], self._done, late)
         self.stages = self._make_stages(
@@ -130,6 +133,10 @@ class RunState:
         self.recovery = Recovery(self._outputs, self.stages, lambda at: self._graph.inputs[at])
         # Per stage: the inputs that are freed task by task after they have been read.
         self._read = [self._retained(edges, self.stages) for edges in self._graph.inputs]
+
+    def damaged(self, stage: StageState) -> Sequence[int]:
+        """Return the tasks of an earlier run that run again because their chunks are damaged."""
+        return () if self._workspace is None else self._workspace.damaged(stage.name)
 
     def begin(self) -> Iterator[int]:
         """Make the first tasks ready; yield the stages that are complete already."""

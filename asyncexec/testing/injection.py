@@ -72,6 +72,9 @@ class _FaultyOpenWorkspace:
     def damaged(self, stage: str) -> Sequence[int]:
         return self._inner.damaged(stage)
 
+    def passes_on(self, stage: Stage) -> bool:
+        return self._inner.passes_on(stage)
+
     def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
         return self._inner.writers(array, chunks)
 

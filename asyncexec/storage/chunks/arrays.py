@@ -16,8 +16,8 @@ from asyncexec.storage.places.locations import Location, PlaceLike, locate
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
 
-DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": False}}
-"""The compressor for ``"auto"``: Zarr's own default, pinned so that every process uses the same."""
+DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
+"""The compressor for ``"auto"``: Zarr's own default, with zstd's checksum, so that a flipped bit is noticed."""
 
 ELEMENT_KINDS = "biufcmMSU"
 """NumPy's kinds of element types that can be stored: those of fixed size, except records."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -118,7 +118,14 @@ class ArrayWorkspace:
         opened = binding.blocks(blocks)
         resumable = journal is not None
         return self._opened(
-            stages, targets, opened, binding, preparation, late=late, resumable=resumable
+            stages,
+            targets,
+            opened,
+            binding,
+            preparation,
+            late=late,
+            resumable=resumable,
+            stop=opening.stop,
         )
 
     def _opened(
@@ -131,6 +138,7 @@ class ArrayWorkspace:
         *,
         late: LateArrays,
         resumable: bool,
+        stop: Callable[[], None],
     ) -> OpenArrayWorkspace:
         return OpenArrayWorkspace(
             blocks=dict(blocks),
@@ -142,6 +150,7 @@ class ArrayWorkspace:
             shapes={stage.name: stage.shape for stage in stages},
             place=binding.place,
             resumable=resumable,
+            stop=stop,
         )
 
     def _tier(self, opening: Opening) -> MemoryTier | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,14 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.creation import remove
 from asyncexec.storage.tiers.process import TierArray
-from asyncexec.storage.workspace.presence import partial_files, runs, tasks_present, writers_of
+from asyncexec.storage.workspace.presence import (
+    blocks_present,
+    by_task,
+    partial_files,
+    runs,
+    writers_of,
+)
+from asyncexec.storage.workspace.verification import damaged_blocks
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index, Shape
@@ -50,6 +57,8 @@ class OpenArrayWorkspace:
     place : WorkPlace
     resumable : bool
         Whether complete chunks are kept when the run fails, and counted when it is run again.
+    stop : callable
+        Raises once the run has been cancelled; called while the chunks of targets are checked.
     """
 
     blocks: dict[str, BlockIO]
@@ -61,6 +70,8 @@ class OpenArrayWorkspace:
     shapes: dict[str, Shape]
     place: WorkPlace
     resumable: bool = False
+    stop: Callable[[], None] = lambda: None
+    _damaged: dict[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
     _tiered: dict[str, tuple[tuple[TaskOutput, TierArray], ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -93,17 +104,37 @@ class OpenArrayWorkspace:
         return self.blocks.get(stage.name)
 
     def done(self, stage: Stage) -> Sequence[range]:
-        """Return the tasks whose chunks an earlier run of the same plan has all written."""
+        """Return the tasks whose chunks an earlier run of the same plan has all written.
+
+        Those of targets are read, so that none is counted that cannot be decoded.
+        """
         io = self.blocks.get(stage.name)
         if not self.resumable or io is None or not io.targets:
             return []
-        present = [tasks_present(target, stage.shape) for target in io.targets]
-        return runs(np.logical_and.reduce(present))
+        present = np.ones(stage.shape, np.bool_)
+        damaged = np.zeros(stage.shape, np.bool_)
+        for target in io.targets:
+            blocks = blocks_present(target)
+            if str(target.ref.location) in {str(ref.location) for ref in self.targets}:
+                bad = np.zeros_like(blocks)
+                for number in damaged_blocks(target.ref, target.block, blocks, self.stop):
+                    bad[number] = True
+                damaged |= by_task(target, stage.shape, bad)
+            present &= by_task(target, stage.shape, blocks)
+        self._damaged[stage.name] = np.flatnonzero(damaged).tolist()
+        return runs(present & ~damaged)
 
     def damaged(self, stage: str) -> Sequence[int]:
         """Return the tasks whose chunks :meth:`done` has found damaged."""
-        del stage
-        return ()
+        return self._damaged.get(stage, ())
+
+    def passes_on(self, stage: Stage) -> bool:
+        """Return whether ``stage`` writes nothing but chunks that other stages read."""
+        io = self.blocks.get(stage.name)
+        if io is None or not io.targets:
+            return False
+        stays = {str(ref.location) for ref in self.targets} | {_place(r) for r in self.results}
+        return not any(str(target.ref.location) in stays for target in io.targets)
 
     def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
         """Return the tasks, by stage and flat index, that write these chunks of the array at a place."""

@@ -42,15 +42,14 @@ def blocks_present(target: TaskOutput) -> np.ndarray:
     return present
 
 
-def tasks_present(target: TaskOutput, stage: Shape) -> np.ndarray:
-    """Return, for every task of the index space ``stage``, whether the block that it writes is stored whole."""
-    present = blocks_present(target)
+def by_task(target: TaskOutput, stage: Shape, blocks: np.ndarray) -> np.ndarray:
+    """Return ``blocks`` (an item for each block of ``target``) by the tasks of the index space ``stage``."""
     if target.access is None:
-        return present
+        return blocks
     # Axes that follow no stage axis have one block, and stage axes that nothing follows have one task.
     order = [axis for axis in axes_written(target, stage) if axis is not None]
-    rest = [axis for axis in range(present.ndim) if axis not in order]
-    return present.transpose(*order, *rest).reshape(stage)
+    rest = [axis for axis in range(blocks.ndim) if axis not in order]
+    return blocks.transpose(*order, *rest).reshape(stage)
 
 
 def writers_of(target: TaskOutput, stage: Shape, chunks: Iterable[Index]) -> Iterator[int]:

@@ -1,10 +1,12 @@
 """Plans that damage what they have written themselves, and the kinds of damage."""
 
+import asyncio
 import pathlib
 from dataclasses import dataclass
 
 import numpy as np
 
+import asyncexec as ax
 from asyncexec.plan import Plan, Read, Stage
 from asyncexec.plan.access_map import ReadRegion
 from asyncexec.plan.relations import All, identity
@@ -31,6 +33,13 @@ KINDS = {
     "garbage": lambda data: np.random.default_rng(7).bytes(len(data)),
     "deleted": lambda data: None,
 }
+
+CASES = [
+    *[("threads", kind) for kind in KINDS],
+    ("processes", "flipped bit"),
+    ("processes", "empty"),
+]
+"""Every kind, and what travels from another process when one is found."""
 
 
 def damage(path, kind):
@@ -158,9 +167,20 @@ def chain(
 
 def planned_target(place, **options):
     """Return the reference of a target."""
-    return planned_array(place, shape=SHAPE, dtype="f8", chunks=CHUNKS, **options)
+    return planned_array(place, **{"shape": SHAPE, "dtype": "f8", "chunks": CHUNKS} | options)
 
 
 def recomputed(result):
     """Return how many tasks of each stage ran again."""
     return {stage.name: stage.recomputed for stage in result.stages if stage.recomputed}
+
+
+def executed(plan, executor="threads", **options):
+    """Run a plan on one worker, stage after stage, and return its result."""
+
+    async def run():
+        settings = {"max_workers": 1}
+        async with ax.Engine(executor=executor, executor_options=settings) as engine:
+            return await engine.execute(plan, **{"barriers": True} | options)
+
+    return asyncio.run(run())

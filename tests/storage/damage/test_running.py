@@ -1,28 +1,26 @@
 """A chunk of a run that is damaged while the run goes on is made again, with what it needs, and nothing else is."""
 
-import asyncio
-
 import numpy as np
 import pytest
 
-import asyncexec as ax
 from asyncexec.errors import TaskFailedError
 from asyncexec.events.records import OutputLost, RetryScheduled
 from tests.storage.damage.chains import (
+    CASES,
     CHUNKS,
     DATA,
-    KINDS,
     TASKS,
     Spoiler,
     add_one,
     chain,
     cut_and_add_one,
+    executed,
     planned_target,
     recomputed,
 )
 from tests.storage.pipelines import stored
 
-EXECUTORS = {"threads": {"max_workers": 1}, "processes": {"max_workers": 1}}
+EXECUTORS = ["threads", "processes"]
 
 
 @pytest.fixture
@@ -41,18 +39,7 @@ def spoiler(tmp_path):
     return make
 
 
-def executed(plan, executor="threads", **options):
-    async def run():
-        options.setdefault("barriers", True)
-        settings = EXECUTORS.get(executor, {"max_workers": 1})
-        async with ax.Engine(executor=executor, executor_options=settings) as engine:
-            return await engine.execute(plan, **options)
-
-    return asyncio.run(run())
-
-
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("executor, kind", CASES)
 def test_a_damaged_chunk_is_made_again_by_its_task_alone(source, spoiler, tmp_path, executor, kind):
     target = planned_target(tmp_path / "y.zarr")
     kernels = (add_one, add_one, spoiler(("m2", "1/0", kind)))

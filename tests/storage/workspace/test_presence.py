@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.storage import TaskOutput, create_array, planned_array, write
-from asyncexec.storage.workspace.presence import blocks_present, runs, tasks_present
+from asyncexec.storage.workspace.presence import blocks_present, by_task, runs
 
 
 def made(place, **options):
@@ -99,4 +99,4 @@ def test_presence_goes_by_task_where_blocks_do_not_lie_at_the_tasks_index(tmp_pa
     assert target.region((0, 2)) == (slice(8, 10, 1), slice(0, 7, 1))
     assert target.number((0, 2)) == (2, 0)
     put(ref, target, (0, 2))
-    assert tasks_present(target, (1, 3)).tolist() == [[False, False, True]]
+    assert by_task(target, (1, 3), blocks_present(target)).tolist() == [[False, False, True]]

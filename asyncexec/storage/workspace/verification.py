@@ -1,0 +1,84 @@
+"""The chunks of a target that an earlier run has written, and that cannot be read: found by reading them all.
+
+Intermediates need no such search, for each chunk of them is checked by the task that reads it. Nothing reads a target
+again, so damage there would pass for a complete task.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice, product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from asyncexec.errors import CorruptChunkError
+from asyncexec.storage.chunks.access import opened
+
+if TYPE_CHECKING:
+    from asyncexec.plan.box import Index
+    from asyncexec.storage.chunks.arrays import StoredArray
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 16
+"""The chunks that are read at the same time where each takes a round trip to a remote store."""
+
+
+def damaged_blocks(
+    ref: StoredArray, block: tuple[int, ...], present: np.ndarray, stop: Callable[[], None]
+) -> list[Index]:
+    """Return the blocks among those ``present`` (an array of booleans) of which a chunk cannot be decoded.
+
+    Parameters
+    ----------
+    ref : StoredArray
+    block : tuple of int
+        The length of a block along each axis, in elements.
+    present : numpy.ndarray
+        By block.
+    stop : callable
+        Called between blocks; raises to end the search.
+
+    Raises
+    ------
+    StorageError
+        If the store fails.
+    """
+    blocks = (tuple(int(i) for i in index) for index in np.argwhere(present))
+    local = ref.location.local_path is not None
+    at_once = min(4, os.cpu_count() or 1) if local else _AT_ONCE
+    check = partial(_is_damaged, ref, block)
+    damaged: list[Index] = []
+    with ThreadPoolExecutor(at_once, thread_name_prefix="asyncexec-check") as pool:
+        while some := list(islice(blocks, 4 * at_once)):
+            stop()
+            damaged += [b for b, bad in zip(some, pool.map(check, some), strict=True) if bad]
+    return damaged
+
+
+def _is_damaged(ref: StoredArray, block: tuple[int, ...], number: Index) -> bool:
+    region = tuple(
+        slice(i * size, min((i + 1) * size, n))
+        for i, size, n in zip(number, block, ref.shape, strict=True)
+    )
+    try:
+        for part in _parts(region, ref.unit):
+            opened(ref).read(part)
+    except CorruptChunkError as error:
+        _log.warning("%s. It is made again", error)
+        return True
+    return False
+
+
+def _parts(region: tuple[slice, ...], unit: tuple[int, ...]) -> Iterable[tuple[slice, ...]]:
+    """Iterate over a region in pieces of whole units, so that no more than one is in memory."""
+    return product(*[_cut(along, size) for along, size in zip(region, unit, strict=True)])
+
+
+def _cut(along: slice, size: int) -> list[slice]:
+    return [slice(at, min(at + size, along.stop)) for at in range(along.start, along.stop, size)]
