@@ -141,6 +141,7 @@ def handle_of_chunks(array: str, chunks: Iterable[tuple[int, ...]]) -> ValueHand
 def chunks_of(handle: ValueHandle) -> list[tuple[int, ...]] | None:
     """Return the chunks that :func:`handle_of_chunks` was given; None for the handle of a value.
 
+    >>> from asyncexec.events.outcome import chunks_of, handle_of_chunks
     >>> chunks_of(handle_of_chunks("x.zarr", [(0, 12), (1, 3)]))
     [(0, 12), (1, 3)]
     """
