@@ -373,8 +373,10 @@ def items(n):
     return range(n)
 
 def effect(x):
+    with open(os.environ["LOG"] + ".run") as file:
+        run = file.read()
     descriptor = os.open(os.environ["LOG"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    os.write(descriptor, f"{os.environ['RUN']} {x}\\n".encode())
+    os.write(descriptor, f"{run} {x}\\n".encode())
     os.close(descriptor)
     return x
 
@@ -384,7 +386,9 @@ def kill_at_last(event, left=[LAST]):
         os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():
-    os.environ.update(LOG=LOG, RUN=RUN)
+    os.environ.update(LOG=LOG)
+    with open(LOG + ".run", "w") as file:
+        file.write(RUN)
     plan = ax.Plan.call(items, ITEMS).then_each(effect)
     options = {"max_workers": 2}
     async with ax.Engine(executor=EXECUTOR, executor_options=options, work_dir=WORK) as engine:

@@ -1,95 +1,110 @@
 """The parts of functions, classes and modules that count, for :mod:`asyncexec.plan.fingerprint.digest`.
 
-A user's function is its bytecode, constants, defaults, closure values and the globals it uses, followed into the
-functions and classes it calls. What belongs to Python or to an installed package counts by its name and the package's
-version: its code is not followed.
+A user's function is its instructions, constants, defaults, closure values, attributes and what it uses, followed into
+the functions and classes it calls. What belongs to Python or to an installed package counts by its name and the
+package's version: its code is not followed.
 """
 
 from __future__ import annotations
 
-import builtins
-import dis
+import dataclasses
+import enum
 import functools
-import os
-import sys
 import types
-from pathlib import Path
 from typing import Any
 
-_GLOBALS = frozenset({"LOAD_GLOBAL", "LOAD_NAME"})
-_ATTRIBUTES = frozenset({"LOAD_ATTR", "LOAD_METHOD"})
-_CACHED = 4096
-"""The number of code objects (and files) in the cache: disassembling one costs more than running most of them."""
-_STDLIB = str(Path(os.__file__).parent)
-_INSTALLED = frozenset({"site-packages", "dist-packages"})
-# Members of a class that do something count; of the others, those of its own names that are of the user's classes, or
-# of modules whose objects are data. What a library adds to a class may change with use.
+from asyncexec.plan.fingerprint.parts import Package, Unordered, Used, Whole
+from asyncexec.plan.fingerprint.provenance import compiled_content, is_installed
+from asyncexec.plan.fingerprint.references import references_of
+
+# Members of a class that do something, also where their names are Python's (``__call__``).
 _DOING = (
     types.FunctionType,
     staticmethod,
     classmethod,
     property,
     functools.cached_property,
+    functools.partial,
     functools.partialmethod,
+    functools.singledispatchmethod,
+    types.MethodType,
 )
-_DATA = frozenset(
-    {
-        "builtins",
-        "collections",
-        "datetime",
-        "decimal",
-        "enum",
-        "fractions",
-        "functools",
-        "numpy",
-        "pathlib",
-        "re",
-    }
-    | {"types", "uuid"}
-)
+_LAYOUT = (types.MemberDescriptorType, types.GetSetDescriptorType)
+_PYTHONS = frozenset({"__slots__", "__match_args__"})
+"""The names with a meaning in Python that count though their values do nothing."""
+_OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, *functools.WRAPPER_UPDATES})
 
 
-def parts_of_definition(value: Any) -> tuple[Any, ...]:
-    """Return the parts of ``value`` (a function, builtin, class or module) to hash."""
-    if isinstance(value, types.ModuleType):
-        return "module", value.__name__, _version(value.__name__)
-    if isinstance(value, types.BuiltinFunctionType):
-        return "builtin", value.__module__, value.__qualname__, _owner(value)
-    if isinstance(value, types.FunctionType):
-        return _parts_of_function(value)
-    if is_installed(value.__module__):
-        return "installed", value.__module__, value.__qualname__, _version(value.__module__)
-    members = {name: _member(item) for name, item in vars(value).items() if _counts(name, item)}
-    made = (type(value), value.__bases__)
-    return "class", value.__module__, value.__qualname__, *made, members
-
-
-def parts_of_code(code: types.CodeType) -> tuple[Any, ...]:
-    """Return the parts of ``code`` to hash: all but file names and line numbers."""
-    arguments = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
-    names = (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
-    return code.co_code, code.co_exceptiontable, code.co_consts, arguments, names
-
-
-def _parts_of_function(function: types.FunctionType) -> tuple[Any, ...]:
+def parts_of_function(function: types.FunctionType) -> tuple[tuple[Any, ...], frozenset[str]]:
+    """Return the parts of ``function`` to hash, and the words in its code."""
     # Not `__module__`: functools.wraps makes that the wrapped function's.
     module = str(function.__globals__.get("__name__", ""))
     name = function.__qualname__
+    defaults = (function.__defaults__, Unordered(function.__kwdefaults__ or {}))
+    if not users(function):
+        given = (function.__code__, [_content(c) for c in function.__closure__ or ()], defaults)
+        return _parts_of_installed(function, module, name, given), frozenset()
+    used, words = references_of(function)
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    given = (cells, function.__defaults__, function.__kwdefaults__)
-    if not is_installed(module):
-        used = [_global(function, path) for path in _paths(function.__code__)]
-        return "function", module, name, function.__code__, *given, used
+    # A module that is captured counts by what is taken of it.
+    cells = ["(a module)" if isinstance(c, types.ModuleType) else c for c in cells]
+    given = (function.__code__, cells, defaults)
+    said = {n: v for n, v in vars(function).items() if n not in _OF_WRAPPERS}
+    return ("function", name, *given, Used((*used, Unordered(said)))), words
+
+
+def users(function: types.FunctionType) -> bool:
+    """Return whether the code of ``function`` is the user's."""
+    return not is_installed(str(function.__globals__.get("__name__", "")))
+
+
+def _parts_of_installed(
+    function: types.FunctionType, module: str, name: str, given: tuple[Any, ...]
+) -> tuple[Any, ...]:
     if hasattr(function, "dispatch") and (registry := getattr(function, "registry", None)):
-        return (
-            "single dispatch",
-            name,
-            dict(registry),
-        )  # The others that it closes over change with use.
+        # The others that it closes over change with use.
+        return "single dispatch", name, Unordered(dict(registry))
     # Made by another function: its name says neither which nor with what, and is that of what it wraps.
     if "<" in name or not is_installed(function.__module__):
-        return "installed", module, name, _version(module), function.__code__, *given
-    return "installed", module, name, _version(module)
+        return "installed", name, Package(module), *given
+    return "installed", name, Package(module)
+
+
+def parts_of_class(value: type) -> tuple[Any, ...]:
+    """Return the parts of a class to hash: of a user's, its bases and all of its members."""
+    module = str(value.__module__)
+    if is_installed(module):
+        return "installed", value.__qualname__, Package(module)
+    members = {
+        name: _member(item) for name, item in vars(value).items() if _counts(value, name, item)
+    }
+    made = (type(value), value.__bases__)
+    order: tuple[Any, ...] = tuple(value.__members__) if issubclass(value, enum.Enum) else ()
+    fields = vars(value).get("__dataclass_fields__", {})
+    order += tuple(_field(field) for field in fields.values())
+    return "class", module, value.__qualname__, *made, Used((Unordered(members), order))
+
+
+def parts_of_builtin(value: types.BuiltinFunctionType) -> tuple[Any, ...]:
+    """Return the parts of a compiled function to hash."""
+    owner = value.__self__
+    module = str(value.__module__ or "")
+    if isinstance(owner, types.ModuleType):
+        module, owner = owner.__name__, None
+    if module and not is_installed(module):
+        return "compiled", module, value.__qualname__, owner, compiled_content(module)
+    return "builtin", value.__qualname__, owner, Package(module)
+
+
+def parts_of_module(value: types.ModuleType) -> Any:
+    """Return what a module counts by where code takes it as a whole."""
+    if is_installed(value.__name__):
+        return Package(value.__name__)
+    content = compiled_content(value.__name__)
+    if content:
+        return "compiled", value.__name__, content
+    reason = "is taken as a whole, not by one of its names"
+    return Whole(vars(value), reason, all_around=hasattr(value, "__path__"))
 
 
 def _content(cell: types.CellType) -> Any:
@@ -99,93 +114,45 @@ def _content(cell: types.CellType) -> Any:
         return "(not assigned)"
 
 
-def _owner(builtin: types.BuiltinFunctionType) -> Any:
-    """Return the object that a builtin method is bound to (``[].append``)."""
-    owner = builtin.__self__
-    return None if isinstance(owner, types.ModuleType) else owner
+def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
+    made = (field.default, field.default_factory, field.init, field.kw_only)
+    return field.name, *made, field.compare, field.metadata
 
 
-@functools.lru_cache(_CACHED)
-def _paths(code: types.CodeType) -> tuple[tuple[str, ...], ...]:
-    """Return the globals that ``code`` loads, each with the attributes that it loads of it directly (``np.sum``)."""
-    found: dict[tuple[str, ...], None] = {}
-    path: tuple[str, ...] = ()
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in _GLOBALS:
-            path = (str(instruction.argval),)
-        elif instruction.opname in _ATTRIBUTES and path:
-            found.pop(path, None)
-            path = (*path, str(instruction.argval))
-        else:
-            path = ()
-        if path:
-            found[path] = None
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            found.update(dict.fromkeys(_paths(constant)))
-    return tuple(found)
+def _counts(owner: type, name: str, value: Any) -> bool:
+    if isinstance(value, _LAYOUT) or name == "_abc_impl":
+        return False
+    if isinstance(value, _DOING):
+        return True
+    if name.startswith("__") and name.endswith("__"):
+        users_own = not isinstance(value, type) and not is_installed(str(type(value).__module__))
+        return name in _PYTHONS or users_own or (callable(value) and _is_wrapper(value))
+    if name.startswith("_") and name.endswith("_") and issubclass(owner, enum.Enum):
+        return False  # What an enumeration keeps for itself has combinations of flags once they were made.
+    return not (name.startswith("_") and _is_of_its_library(owner, value))
 
 
-def _global(function: types.FunctionType, path: tuple[str, ...]) -> tuple[Any, ...]:
-    """Return the path and its value; attributes are followed through modules, and those that a function was given.
-
-    The data of an installed module count by their name, like its code: the environment of a process is among them.
-    """
-    name, *attributes = path
-    if name not in function.__globals__:
-        return path, "(builtin)" if hasattr(builtins, name) else "(undefined)"
-    value = function.__globals__[name]
-    for attribute in attributes:
-        if isinstance(value, types.FunctionType) and attribute in vars(value):
-            return path, value, vars(value)[attribute]
-        if not isinstance(value, types.ModuleType) or not hasattr(value, attribute):
-            break
-        owner, value = value, getattr(value, attribute)
-        if not (isinstance(value, types.ModuleType) or callable(value)) and is_installed(
-            owner.__name__
-        ):
-            return path, owner.__name__, _version(owner.__name__)
-    return path, value
+def _is_wrapper(value: Any) -> bool:
+    return hasattr(value, "__wrapped__") or type(value).__module__ == "functools"
 
 
-def _counts(name: str, value: Any) -> bool:
-    # Nor what an enumeration keeps for itself, which has combinations of flags once they were made.
-    own = not (name.startswith("_") and name.endswith("_"))
-    module = type(value).__module__
-    data = module.partition(".")[0] in _DATA or not is_installed(module)
-    return isinstance(value, _DOING) or (own and data)
+def _is_of_its_library(owner: type, value: Any) -> bool:
+    """Return whether a private member was put there by the library whose class the user's is derived from."""
+    library = str(type(value).__module__).partition(".")[0]
+    if library == "builtins" or not is_installed(library):
+        return False
+    made_by = {str(base.__module__).partition(".")[0] for base in owner.__mro__}
+    made_by.add(str(type(owner).__module__).partition(".")[0])
+    return library in made_by
 
 
 def _member(value: Any) -> Any:
     if isinstance(value, staticmethod | classmethod):
         return type(value).__name__, value.__func__
     if isinstance(value, property):
-        return "property", value.fget, value.fset, value.fdel
+        return type(value), value.fget, value.fset, value.fdel
     if isinstance(value, functools.cached_property):
         return "cached property", value.func
     if isinstance(value, functools.partialmethod):
         return "partial method", value.func, value.args, value.keywords
     return value
-
-
-def is_installed(module: str) -> bool:
-    """Return True if ``module`` belongs to Python or to an installed package.
-
-    The main module never does: an installed program may run a user's code as such.
-    """
-    if module == "__main__":
-        return False
-    loaded = sys.modules.get(module)
-    file = getattr(loaded, "__file__", None)
-    if file is None:
-        return module in sys.builtin_module_names or module in sys.stdlib_module_names
-    return _is_installed_file(file)
-
-
-@functools.lru_cache(_CACHED)
-def _is_installed_file(file: str) -> bool:
-    return file.startswith(_STDLIB) or not _INSTALLED.isdisjoint(Path(file).parts)
-
-
-def _version(module: str) -> str:
-    return str(getattr(sys.modules.get(module.partition(".")[0]), "__version__", ""))

@@ -1,9 +1,9 @@
 """Hashes of Python objects by their content, the same in every process.
 
-Data is hashed by type and content, containers without order by their members' hashes in sorted order, dataclasses by
-their fields, other objects by class and state as pickle would ask for them, and functions by what their code does
-(the module ``code`` next to this one). Nothing depends on addresses, on ``PYTHONHASHSEED``, on file names or on line
-numbers.
+Data is hashed by type and content, mappings with their order, sets by their members' hashes in sorted order,
+dataclasses by their fields, other objects by class and state as pickle would ask for them, and functions by what their
+code does (the module ``code`` next to this one). Nothing depends on addresses, on ``PYTHONHASHSEED``, on file names or
+on line numbers.
 
 A cached or compiled function is hashed by its wrapper's type and the function inside.
 
@@ -13,26 +13,35 @@ cannot be pickled at all (a lock, a socket) are hashed by their type alone.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import enum
 import functools
-import marshal
-import struct
+import os
 import types
-from collections.abc import Callable, Iterable, Mapping
-from hashlib import blake2b
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import cloudpickle
-import numpy as np
-
 from asyncexec.errors import SerializationError
-from asyncexec.plan.fingerprint.code import is_installed, parts_of_code, parts_of_definition
+from asyncexec.plan.fingerprint.bytecode import names_a_variable, read_code
+from asyncexec.plan.fingerprint.code import (
+    parts_of_builtin,
+    parts_of_class,
+    parts_of_function,
+    parts_of_module,
+    users,
+)
+from asyncexec.plan.fingerprint.findings import Findings
+from asyncexec.plan.fingerprint.hashing import PLAIN, hash_of, hash_of_plain
+from asyncexec.plan.fingerprint.parts import Absent, Package, Used, Variable, Whole
+from asyncexec.plan.fingerprint.provenance import is_installed, version_of
+from asyncexec.plan.fingerprint.rules import rule_of
+from asyncexec.plan.fingerprint.sources import sources_of_module
+from asyncexec.plan.fingerprint.whole_modules import members_of, sources_of_whole
 
-# marshal writes these by type and value alone: version 0 knows no references and no interning.
-_PLAIN = frozenset({int, float, str, bytes, bool, type(None)})
-_SIZE = 16
+_REMEMBERED = 8
+"""Containers of so many members are gone through once."""
+_ANNOTATED = frozenset(
+    {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
+)
+_DOCUMENTED = frozenset({"__doc__", "getdoc"})
 
 
 class Digest:
@@ -42,54 +51,136 @@ class Digest:
     ----------
     strict : bool
         Whether what cannot be pickled is a SerializationError, rather than hashed by its type alone.
+
+    Attributes
+    ----------
+    findings : Findings
+        What was taken in so far.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
+        self.findings = Findings()
         self._strict = strict
+        self._tolerant = False
+        self._depth = 0
         # Functions and classes refer to each other in cycles: at the second visit, they are hashed by their number.
-        self._met: dict[int, tuple[int, Any]] = {}
-        self._arrays: dict[int, tuple[bytes, Any]] = {}
+        self._met: dict[Any, tuple[int, Any]] = {}
+        self._known: dict[int, tuple[bytes, Any]] = {}
         self._open: set[int] = set()
+        self._context = 0  # Counts what makes a hash depend on what was visited before.
+        self._defined: list[types.FunctionType | type] = []
+        self._words: list[frozenset[str]] = []
+        self._said_of: dict[str, int] = {}
+        self._any_variable = False
 
     def of(self, value: Any) -> bytes:
         """Return the hash (16 bytes) of ``value``."""
-        kind = type(value)
-        if kind in _PLAIN:
-            return _hash(b"plain", marshal.dumps(value, 0))
-        known = self._met.get(id(value))
-        if known is not None:
-            return _hash(b"met", str(known[0]).encode())
-        if id(value) in self._open:
-            return _hash(b"circle", b"")
-        self._open.add(id(value))
+        if type(value) in PLAIN:
+            return hash_of_plain(b"plain", value)
+        if self._depth:
+            return self._inner(value)
+        self._depth = 1
         try:
-            return _rule(kind)(self, value)
+            parts = [self._inner(value)]
+            while late := self._late():
+                parts.append(self._inner(late))
         finally:
-            self._open.discard(id(value))
+            self._depth = 0
+        return parts[0] if len(parts) == 1 else hash_of(b"with", b"".join(parts))
 
-    def refuse(self, value: Any, error: Exception) -> None:
+    def _inner(self, value: Any) -> bytes:
+        key = id(value)
+        known = self._met.get(key)
+        if known is not None:
+            self._context += 1
+            return hash_of(b"met", str(known[0]).encode())
+        if key in self._known:
+            return self._known[key][0]
+        if key in self._open:
+            self._context += 1
+            return hash_of(b"circle", b"")
+        self._open.add(key)
+        before = self._context
+        try:
+            hashed = rule_of(type(value))(self, value)
+        finally:
+            self._open.discard(key)
+        if self._context == before and type(value) in _KEPT and len(value) >= _REMEMBERED:
+            self._known[key] = hashed, value
+        return hashed
+
+    def remembered(self, value: Any, make: Callable[[], bytes]) -> bytes:
+        """Return the hash of large data that is made with ``make`` the first time."""
+        if id(value) not in self._known:
+            self._known[id(value)] = make(), value
+        return self._known[id(value)][0]
+
+    def refuse(self, value: Any, error: Exception | str) -> None:
         """Raise SerializationError for an object without comparable content, where that matters."""
+        kind = type(value)
         if self._strict:
             raise SerializationError(
-                f"a {type(value).__qualname__} cannot be hashed by its content, as it cannot be pickled: {error}"
-            ) from error
+                f"a {kind.__qualname__} cannot be hashed by its content, as it cannot be pickled: {error}"
+            )
+        self.findings.unseen[f"the content of a {kind.__module__}.{kind.__qualname__}"] = None
+
+    @property
+    def takes_process_state(self) -> bool:
+        """True where a lock or an open file is only what code of a module shares, not what it is given."""
+        return self._tolerant or not self._strict
+
+    # ------------------------------------------------------------------ definitions
+
+    def _meet(self, key: Any, value: Any) -> None:
+        self._context += 1
+        self._met[key] = (len(self._met), value)
 
     def definition(self, value: Any) -> bytes:
-        """Return the hash of a function, class or module at its first visit."""
-        self._met[id(value)] = (len(self._met), value)
-        # A lock among a class's members, or in what a library has made of a function, is none of the user's data.
-        users = isinstance(value, types.FunctionType) and not is_installed(
-            str(value.__globals__.get("__name__", ""))
-        )
-        strict, self._strict = self._strict, self._strict and users
+        """Return the hash of a function, class, builtin or module, or of a part that names one."""
+        name = _DEFINITIONS.get(type(value), "_class" if isinstance(value, type) else "_module")
+        hashed: bytes = getattr(self, name)(value)
+        return hashed
+
+    def _module(self, value: types.ModuleType) -> bytes:
+        return self.of(parts_of_module(value))
+
+    def _function(self, value: types.FunctionType) -> bytes:
+        self._meet(id(value), value)
+        parts, words = parts_of_function(value)
+        if not users(value):
+            # A lock in what a library has made of a function is none of the user's data.
+            return self._within(parts, strict=False)
+        self._defined.append(value)
+        self._note_words(words)
+        module = value.__globals__.get("__name__", "")
+        self.findings.functions[f"{module}.{value.__qualname__}"] = None
+        return self._within(parts)
+
+    def code(self, value: types.CodeType) -> bytes:
+        """Return the hash of code, whatever was visited before."""
+        return _hash_of_code(value)
+
+    def _class(self, value: type) -> bytes:
+        self._meet(id(value), value)
+        if not is_installed(str(value.__module__)):
+            self._defined.append(value)
+            self.findings.classes[f"{value.__module__}.{value.__qualname__}"] = None
+        return self._within(parts_of_class(value), strict=False)
+
+    def _builtin(self, value: types.BuiltinFunctionType) -> bytes:
+        self._meet(id(value), value)
+        return self._within(parts_of_builtin(value), strict=False)
+
+    def _within(self, parts: Any, *, strict: bool = True) -> bytes:
+        outer, self._strict = self._strict, self._strict and strict
         try:
-            return _hash(b"definition", self.of(parts_of_definition(value)))
+            return hash_of(b"definition", self.of(parts))
         finally:
-            self._strict = strict
+            self._strict = outer
 
     def independent(self, value: Any) -> bytes:
         """Return the hash of ``value`` that does not depend on what was visited before: for members without order."""
-        if type(value) in _PLAIN:
+        if type(value) in PLAIN:
             return self.of(value)
         met = dict(self._met)
         try:
@@ -97,185 +188,105 @@ class Digest:
         finally:
             self._met = met
 
-    def array(self, value: np.ndarray[Any, Any]) -> bytes:
-        """Return the hash of an array's type, shape and elements, computed once for each array."""
-        known = self._arrays.get(id(value))
-        if known is None:
-            if value.dtype.hasobject:
-                body = self.of(value.ravel().tolist())
-            else:
-                body = _hash(
-                    b"elements", np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
-                )
-            head = self.of((value.dtype, value.shape))
-            known = self._arrays[id(value)] = (_hash(b"array", head + body), value)
-        return known[0]
+    # ------------------------------------------------------------------ what code uses
+
+    def _used(self, value: Used) -> bytes:
+        outer, self._tolerant = self._tolerant, True
+        try:
+            return hash_of(b"used", self.of(value.parts))
+        finally:
+            self._tolerant = outer
+
+    def _package(self, value: Package) -> bytes:
+        version = version_of(value.module)
+        if version:
+            self.findings.packages[value.module.partition(".")[0]] = version
+        return hash_of(b"package", self.of((value.module, version)))
+
+    def _variable(self, value: Variable) -> bytes:
+        self._context += 1
+        if value.name is None:
+            self._any_variable = True
+            return hash_of(b"variable", b"")
+        self.findings.variables[value.name] = None
+        return hash_of(b"variable", self.of((value.name, os.environ.get(value.name))))
+
+    def _absent(self, value: Absent) -> bytes:
+        sources = sources_of_module(value.module)
+        if sources:
+            for name in sources:
+                self.findings.whole_modules[name] = f"cannot be imported here ({value.error})"
+        else:
+            self.findings.unseen[f"module {value.module} ({value.error})"] = None
+        return hash_of(b"absent", self.of((value.module, sorted(sources.items()))))
+
+    def _whole(self, value: Whole) -> bytes:
+        key = (id(value.namespace), value.all_around)
+        if key in self._met:
+            self._context += 1
+            return hash_of(b"met", str(self._met[key][0]).encode())
+        self._meet(key, value.namespace)
+        sources = sources_of_whole(value)
+        name = str(value.namespace.get("__name__", ""))
+        for module in (name, *sources):
+            self.findings.whole_modules.setdefault(module, value.reason)
+        tolerant, self._tolerant = self._tolerant, True
+        try:
+            return self._within(("whole", sorted(sources.items()), members_of(value)), strict=False)
+        finally:
+            self._tolerant = tolerant
+
+    # ------------------------------------------------------------------ what counts only where code looks at it
+
+    def _note_words(self, words: frozenset[str]) -> None:
+        self._words.append(words)
+        for what, read_by in (("annotations", _ANNOTATED), ("docs", _DOCUMENTED)):
+            if not read_by.isdisjoint(words):
+                self._said_of.setdefault(what, 0)
+
+    def _late(self) -> tuple[Any, ...]:
+        """Return what counts as some code looks at it: annotations, docstrings, variables of the environment."""
+        late: list[Any] = []
+        for what, seen in sorted(self._said_of.items()):
+            if seen == len(self._defined):
+                continue
+            self._said_of[what] = len(self._defined)
+            new = self._defined[seen:]
+            late.append(sorted(self.independent((v.__qualname__, _said(what, v))) for v in new))
+        if self._any_variable and self._words:
+            words = frozenset().union(*self._words)
+            self._words.clear()
+            late.append(self._variables(words))
+        return tuple(late)
+
+    def _variables(self, words: frozenset[str]) -> list[tuple[str, str]]:
+        names = {word for word in words if names_a_variable(word)}
+        begins = tuple(name for name in names if name.endswith("_"))
+        found = sorted(n for n in os.environ if n in names or (begins and n.startswith(begins)))
+        self.findings.variables.update(dict.fromkeys(found))
+        self.findings.unseen["variables of the environment whose names are worked out"] = None
+        return [(name, os.environ[name]) for name in found]
 
 
-def _hash(tag: bytes, data: bytes | memoryview) -> bytes:
-    hashed = blake2b(tag, digest_size=_SIZE)
-    hashed.update(b"\0")
-    hashed.update(data)
-    return hashed.digest()
+_DEFINITIONS: Mapping[type, str] = {
+    types.FunctionType: "_function",
+    types.BuiltinFunctionType: "_builtin",
+    Used: "_used",
+    Package: "_package",
+    Variable: "_variable",
+    Absent: "_absent",
+    Whole: "_whole",
+}
+_KEPT = frozenset({list, tuple, dict, set, frozenset})
 
 
-def _sequence(digest: Digest, value: list[Any] | tuple[Any, ...]) -> bytes:
-    tag = type(value).__name__.encode()
-    if _PLAIN.issuperset(map(type, value)):
-        return _hash(tag + b" of plain", marshal.dumps(value, 0))
-    return _hash(tag, b"".join(map(digest.of, value)))
-
-
-def _unordered(digest: Digest, value: Iterable[Any]) -> bytes:
-    return _hash(type(value).__name__.encode(), b"".join(sorted(map(digest.independent, value))))
-
-
-def _mapping(digest: Digest, value: Mapping[Any, Any]) -> bytes:
-    if all(type(key) is str for key in value):
-        parts = [digest.of(key) + digest.of(value[key]) for key in sorted(value)]
-    else:
-        parts = sorted(digest.independent((key, item)) for key, item in value.items())
-    return _hash(b"mapping", b"".join(parts))
-
-
-def _span(digest: Digest, value: range | slice) -> bytes:
-    return _hash(type(value).__name__.encode(), digest.of((value.start, value.stop, value.step)))
-
-
-def _complex(_digest: Digest, value: complex) -> bytes:
-    return _hash(b"complex", struct.pack("<dd", value.real, value.imag))
-
-
-def _singleton(_digest: Digest, value: Any) -> bytes:
-    return _hash(b"singleton", repr(value).encode())
-
-
-def _buffer(_digest: Digest, value: bytearray | memoryview) -> bytes:
-    return _hash(type(value).__name__.encode(), bytes(value))
-
-
-def _dtype(digest: Digest, value: np.dtype[Any]) -> bytes:
-    return _hash(
-        b"dtype", digest.of((value.str, value.fields and dict(value.fields), value.subdtype))
-    )
-
-
-def _scalar(digest: Digest, value: np.generic) -> bytes:
-    return _hash(b"scalar", digest.of(value.dtype) + value.tobytes())
-
-
-def _ufunc(digest: Digest, value: np.ufunc) -> bytes:
-    return _hash(b"ufunc", digest.of((value.__name__, value.types)))
-
-
-def _enum(digest: Digest, value: enum.Enum) -> bytes:
-    return _hash(b"enum", digest.of((type(value), value.name, value.value)))
-
-
-def _partial(digest: Digest, value: functools.partial[Any]) -> bytes:
-    return _hash(b"partial", digest.of((value.func, value.args, value.keywords)))
-
-
-def _method(digest: Digest, value: types.MethodType) -> bytes:
-    return _hash(b"method", digest.of((value.__func__, value.__self__)))
-
-
-def _code(_digest: Digest, value: types.CodeType) -> bytes:
-    return _hash_of_code(value)
+def _said(what: str, value: types.FunctionType | type) -> Any:
+    if what == "docs":
+        return value.__doc__
+    return list(getattr(value, "__annotations__", {}).items())
 
 
 @functools.lru_cache(4096)
 def _hash_of_code(code: types.CodeType) -> bytes:
     """Return the hash of ``code``, which can be cached: its constants are plain or code, and refer to nothing else."""
-    return _hash(b"code", Digest().of(parts_of_code(code)))
-
-
-def _object(digest: Digest, value: Any) -> bytes:
-    kind = type(value)
-    if is_installed(kind.__module__) and (inner := _inner_function(value)) is not None:
-        return _hash(b"wrapper", digest.of((kind, inner)))
-    if dataclasses.is_dataclass(value):
-        fields = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
-        return _hash(b"dataclass", digest.of((kind, fields)))
-    try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:  # noqa: BLE001 - whatever it is that this object does not allow
-        return _pickled(digest, value)
-    if isinstance(reduced, str):
-        module = getattr(value, "__module__", None)
-        return _hash(b"global", digest.of((kind, module, reduced)))
-    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
-    parts = (make, arguments, _lasting(kind, state), list(items or ()), list(pairs or ()))
-    return _hash(b"object", digest.of(parts))
-
-
-def _inner_function(value: Any) -> types.FunctionType | None:
-    """Return the function inside a cached or compiled one (``functools.lru_cache``, ``numba.jit``, ``jax.jit``)."""
-    for name in ("py_func", "__wrapped__"):
-        with contextlib.suppress(Exception):  # an object may answer any name as it likes
-            inner = getattr(value, name)
-            if isinstance(inner, types.FunctionType):
-                return inner
-    return None
-
-
-def _lasting(kind: type, state: Any) -> Any:
-    """Return ``state`` without values of cached properties, which come and go with use."""
-    if not isinstance(state, dict):
-        return state
-    lasting = {
-        name: item
-        for name, item in state.items()
-        if not isinstance(getattr(kind, str(name), None), functools.cached_property)
-    }
-    return lasting or None
-
-
-def _pickled(digest: Digest, value: Any) -> bytes:
-    try:
-        data = cloudpickle.dumps(value)
-    except Exception as error:  # noqa: BLE001 - whatever it does not allow
-        # What cannot be pickled counts by its type.
-        digest.refuse(value, error)
-        data = b""
-    return _hash(b"pickled", digest.of(type(value)) + data)
-
-
-type _Rule = Callable[[Digest, Any], bytes]
-
-_EXACT: dict[type, _Rule] = {
-    tuple: _sequence,
-    list: _sequence,
-    set: _unordered,
-    frozenset: _unordered,
-    dict: _mapping,
-    types.MappingProxyType: _mapping,
-    range: _span,
-    slice: _span,
-    complex: _complex,
-    type(...): _singleton,
-    type(NotImplemented): _singleton,
-    bytearray: _buffer,
-    memoryview: _buffer,
-    np.ndarray: Digest.array,
-    np.ufunc: _ufunc,
-    functools.partial: _partial,
-    types.MethodType: _method,
-    types.CodeType: _code,
-    types.FunctionType: Digest.definition,
-    types.BuiltinFunctionType: Digest.definition,
-    types.ModuleType: Digest.definition,
-}
-_GENERAL: tuple[tuple[type, _Rule], ...] = (
-    (type, Digest.definition),
-    (np.dtype, _dtype),
-    (np.generic, _scalar),
-    (enum.Enum, _enum),
-)
-
-
-def _rule(kind: type) -> _Rule:
-    exact = _EXACT.get(kind)
-    if exact is not None:
-        return exact
-    return next((rule for base, rule in _GENERAL if issubclass(kind, base)), _object)
+    return hash_of(b"code", Digest().of(read_code(code).parts))

@@ -1,0 +1,344 @@
+"""The rules by which objects of each type are hashed, for :mod:`asyncexec.plan.fingerprint.digest`."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import enum
+import functools
+import gc
+import struct
+import types
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import cloudpickle
+import numpy as np
+
+from asyncexec.plan.fingerprint.code import users
+from asyncexec.plan.fingerprint.hashing import PLAIN, Hasher, hash_of, hash_of_plain
+from asyncexec.plan.fingerprint.parts import Absent, Package, Unordered, Used, Variable, Whole
+from asyncexec.plan.fingerprint.process_state import is_harmless, is_of_process
+from asyncexec.plan.fingerprint.provenance import is_installed
+
+type Rule = Callable[[Hasher, Any], bytes]
+
+_PROTOCOL = 4
+
+
+def rule_of(kind: type) -> Rule:
+    """Return how objects of type ``kind`` are hashed."""
+    exact = _EXACT.get(kind)
+    if exact is not None:
+        return exact
+    return next((rule for base, rule in _GENERAL if issubclass(kind, base)), _object)
+
+
+# ------------------------------------------------------------------ data
+
+
+def _sequence(digest: Hasher, value: list[Any] | tuple[Any, ...]) -> bytes:
+    tag = type(value).__name__.encode()
+    if PLAIN.issuperset(map(type, value)):
+        return hash_of_plain(tag + b" of plain", value)
+    return hash_of(tag, b"".join(map(digest.of, value)))
+
+
+def _set(digest: Hasher, value: Iterable[Any]) -> bytes:
+    return hash_of(type(value).__name__.encode(), b"".join(sorted(map(digest.independent, value))))
+
+
+def _mapping(digest: Hasher, value: Mapping[Any, Any]) -> bytes:
+    parts = [digest.of(key) + digest.of(item) for key, item in value.items()]
+    return hash_of(b"mapping", b"".join(parts))
+
+
+def _unordered(digest: Hasher, value: Unordered) -> bytes:
+    items = value.items
+    if all(type(key) is str for key in items):
+        parts = [digest.of(key) + digest.of(items[key]) for key in sorted(items)]
+    else:
+        parts = sorted(digest.independent(pair) for pair in items.items())
+    return hash_of(b"unordered", b"".join(parts))
+
+
+def _span(digest: Hasher, value: range | slice) -> bytes:
+    return hash_of(type(value).__name__.encode(), digest.of((value.start, value.stop, value.step)))
+
+
+def _complex(_digest: Hasher, value: complex) -> bytes:
+    return hash_of(b"complex", struct.pack("<dd", value.real, value.imag))
+
+
+def _singleton(_digest: Hasher, value: Any) -> bytes:
+    return hash_of(b"singleton", repr(value).encode())
+
+
+def _buffer(_digest: Hasher, value: bytearray) -> bytes:
+    return hash_of(b"bytearray", bytes(value))
+
+
+def _view(digest: Hasher, value: memoryview) -> bytes:
+    return hash_of(b"memoryview", digest.of((value.format, value.shape, bytes(value))))
+
+
+def _struct(digest: Hasher, value: struct.Struct) -> bytes:
+    return hash_of(b"struct", digest.of(value.format))
+
+
+def _array(digest: Hasher, value: np.ndarray[Any, Any]) -> bytes:
+    return digest.remembered(value, lambda: _hash_of_array(digest, value))
+
+
+def _hash_of_array(digest: Hasher, value: np.ndarray[Any, Any]) -> bytes:
+    if value.dtype.hasobject:
+        body = digest.of(value.ravel().tolist())
+    elif value.dtype.names is not None:
+        # By fields, as there may be anything between them.
+        body = b"".join(_hash_of_array(digest, value[name]) for name in value.dtype.names)
+    else:
+        body = hash_of(b"elements", _elements(value))
+    return hash_of(b"array", digest.of((value.dtype, value.shape, _layout(value))) + body)
+
+
+def _elements(value: np.ndarray[Any, Any]) -> memoryview:
+    if (
+        value.dtype.char in "gG"
+        and value.dtype.itemsize > np.dtype("c16" if value.dtype.kind == "c" else "f8").itemsize
+    ):
+        value = _without_padding(value)
+    return np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+
+
+def _without_padding(value: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Return what long floats hold, without the bytes that they do not use."""
+    parts = [value.real, value.imag] if value.dtype.kind == "c" else [value]
+    told = []
+    with np.errstate(all="ignore"):
+        for part in parts:
+            mantissa, exponent = np.frexp(part)
+            high = mantissa.astype("f8")
+            told += [high, (mantissa - high).astype("f8"), exponent.astype("f8"), np.signbit(part)]
+    return np.stack([np.asarray(each, "f8") for each in told])
+
+
+def _layout(value: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    """Return the order in which the axes lie in memory, nothing where it is the usual one."""
+    axes = [axis for axis, extent in enumerate(value.shape) if extent > 1]
+    lying = sorted(axes, key=lambda axis: -abs(value.strides[axis]))
+    return () if lying == axes else tuple(lying)
+
+
+def _dtype(digest: Hasher, value: np.dtype[Any]) -> bytes:
+    parts = (value.str, value.fields and dict(value.fields), value.subdtype, value.names)
+    more = (
+        repr(value) if value.num > 100 else "",
+        dict(value.metadata or {}),
+        value.isalignedstruct,
+    )
+    return hash_of(b"dtype", digest.of((*parts, *more)))
+
+
+def _scalar(digest: Hasher, value: np.generic) -> bytes:
+    return hash_of(b"scalar", _hash_of_array(digest, np.asarray(value)))
+
+
+def _enum(digest: Hasher, value: enum.Enum) -> bytes:
+    return hash_of(b"enum", digest.of((type(value), value.name, value.value)))
+
+
+# ------------------------------------------------------------------ what can be called
+
+
+def _ufunc(digest: Hasher, value: np.ufunc) -> bytes:
+    inside = _functions_inside(value)
+    return hash_of(b"ufunc", digest.of((value.__name__, value.types, repr(value.identity), inside)))
+
+
+def _partial(digest: Hasher, value: functools.partial[Any]) -> bytes:
+    return hash_of(b"partial", digest.of((value.func, value.args, value.keywords)))
+
+
+def _method(digest: Hasher, value: types.MethodType) -> bytes:
+    return hash_of(b"method", digest.of((value.__func__, value.__self__)))
+
+
+def _wrapped(value: Any) -> Any:
+    """Return what is inside a cached or compiled function (``functools.lru_cache``, ``numba.jit``, ``jax.jit``)."""
+    for name in ("py_func", "__wrapped__"):
+        with contextlib.suppress(Exception):  # an object may answer any name as it likes
+            inner = getattr(value, name)
+            if callable(inner):
+                return inner
+    return None
+
+
+def _functions_inside(value: Any) -> list[types.FunctionType]:
+    """Return the user's functions that an object holds which does not show what it holds."""
+    held = [*gc.get_referents(value), *getattr(value, "__dict__", {}).values()]
+    found = {id(f): f for f in held if type(f) is types.FunctionType and users(f)}
+    return sorted(found.values(), key=lambda f: f.__qualname__)
+
+
+def _wrapper(digest: Hasher, value: Any, inner: Any) -> bytes:
+    kind = type(value)
+    how: Any = None
+    if kind is _CACHE:
+        how = Unordered(value.cache_parameters())
+    others = [f for f in _functions_inside(value) if f is not inner]
+    names = functools.WRAPPER_ASSIGNMENTS
+    said = {
+        name: item
+        for name, item in getattr(value, "__dict__", {}).items()
+        if kind is _CACHE and name not in {*names, "__wrapped__", "cache_parameters"}
+    }
+    return hash_of(b"wrapper", digest.of((kind, inner, how, others, Unordered(said))))
+
+
+_CACHE = type(functools.lru_cache(int))
+
+
+# ------------------------------------------------------------------ objects
+
+
+def _object(digest: Hasher, value: Any) -> bytes:
+    kind = type(value)
+    if is_of_process(value):
+        return _of_process(digest, value)
+    if is_installed(str(kind.__module__)) and (inner := _wrapped(value)) is not None:
+        return _wrapper(digest, value, inner)
+    if dataclasses.is_dataclass(value):
+        return _dataclass(digest, value)
+    try:
+        reduced = value.__reduce_ex__(_PROTOCOL)
+    except Exception:  # noqa: BLE001 - whatever it is that this object does not allow
+        return _opaque(digest, value)
+    if isinstance(reduced, str):
+        return _by_name(digest, value, reduced)
+    make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
+    state = _lasting(kind, state)
+    parts = (_made_by(make), arguments, state, list(items or ()), list(pairs or ()))
+    return hash_of(b"object", digest.of(parts))
+
+
+def _made_by(make: Any) -> Any:
+    return "getattr" if make is getattr else make
+
+
+def _of_process(digest: Hasher, value: Any) -> bytes:
+    kind = type(value)
+    if not (digest.takes_process_state or is_harmless(value)):
+        digest.refuse(value, "it belongs to this process")
+    return hash_of(b"of the process", f"{kind.__module__}.{kind.__qualname__}".encode())
+
+
+def _dataclass(digest: Hasher, value: Any) -> bytes:
+    kind = type(value)
+    fields = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
+    others = {n: v for n, v in getattr(value, "__dict__", {}).items() if n not in fields}
+    return hash_of(b"dataclass", digest.of((kind, fields, _lasting(kind, others))))
+
+
+def _by_name(digest: Hasher, value: Any, name: str) -> bytes:
+    """Return the hash of an object that pickle stores by its name in a module."""
+    kind = type(value)
+    module = str(getattr(value, "__module__", None) or kind.__module__)
+    if is_installed(module) and is_installed(str(kind.__module__)):
+        return hash_of(b"global", digest.of((kind, name, Package(module))))
+    state = Unordered(getattr(value, "__dict__", {}))
+    inside = _functions_inside(value)
+    return hash_of(b"global", digest.of((kind, module, name, state, inside)))
+
+
+def _lasting(kind: type, state: Any) -> Any:
+    """Return ``state`` without values of cached properties and caches, which come and go with use."""
+    if isinstance(state, tuple) and len(state) == 2:  # Of the object's dict, and of its slots.
+        return tuple(_lasting(kind, part) for part in state)
+    if not isinstance(state, dict):
+        return state
+    lasting = {
+        name: item
+        for name, item in state.items()
+        if not isinstance(getattr(kind, str(name), None), functools.cached_property)
+        and not (name == "_ufunc" and issubclass(kind, np.vectorize))
+    }
+    return Unordered(lasting) if lasting else None
+
+
+def _opaque(digest: Hasher, value: Any) -> bytes:
+    kind = type(value)
+    if not any(is_installed(str(base.__module__)) for base in kind.__mro__[:-1]):
+        return hash_of(b"state", digest.of((kind, _state(value), _shown(value))))
+    inside = _functions_inside(value)
+    try:
+        data = cloudpickle.dumps(value)
+    except Exception as error:  # noqa: BLE001 - whatever it does not allow
+        # What cannot be pickled counts by its type.
+        if not inside:
+            digest.refuse(value, error)
+        data = b""
+    return hash_of(b"pickled", digest.of((kind, inside, _shown(value))) + data)
+
+
+def _state(value: Any) -> Any:
+    """Return the attributes of an object of the user's that does not allow to be pickled."""
+    held = dict(getattr(value, "__dict__", {}))
+    for kind in type(value).__mro__:
+        slots = [n for n, s in vars(kind).items() if isinstance(s, types.MemberDescriptorType)]
+        held |= {n: getattr(value, n) for n in slots if hasattr(value, n)}
+    return _lasting(type(value), held)
+
+
+def _shown(value: Any) -> Unordered:
+    """Return the plain data that an object of a compiled type shows by its attributes."""
+    shown: dict[str, Any] = {}
+    for kind in type(value).__mro__:
+        for name, item in vars(kind).items():
+            if isinstance(item, types.MemberDescriptorType | types.GetSetDescriptorType):
+                with contextlib.suppress(Exception):  # an object may refuse to show it
+                    shown.setdefault(name, getattr(value, name))
+    return Unordered({n: v for n, v in shown.items() if type(v) in PLAIN and n != "__doc__"})
+
+
+_EXACT: dict[type, Rule] = {
+    tuple: _sequence,
+    list: _sequence,
+    set: _set,
+    frozenset: _set,
+    dict: _mapping,
+    types.MappingProxyType: _mapping,
+    range: _span,
+    slice: _span,
+    complex: _complex,
+    type(...): _singleton,
+    type(NotImplemented): _singleton,
+    bytearray: _buffer,
+    memoryview: _view,
+    struct.Struct: _struct,
+    np.ndarray: _array,
+    np.ufunc: _ufunc,
+    functools.partial: _partial,
+    types.MethodType: _method,
+    types.CodeType: lambda digest, value: digest.code(value),
+    **dict.fromkeys(
+        (
+            types.FunctionType,
+            types.BuiltinFunctionType,
+            types.ModuleType,
+            Used,
+            Package,
+            Variable,
+            Whole,
+            Absent,
+        ),
+        lambda digest, value: digest.definition(value),
+    ),
+    Unordered: _unordered,
+}
+_GENERAL: tuple[tuple[type, Rule], ...] = (
+    (type, lambda digest, value: digest.definition(value)),
+    (types.ModuleType, lambda digest, value: digest.definition(value)),
+    (np.dtype, _dtype),
+    (np.generic, _scalar),
+    (enum.Enum, _enum),
+)
