@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import zlib
 from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,14 @@ from asyncexec.worker.value_layout import file_contents, load_value, write_value
 from asyncexec.worker.values import THRESHOLD_BYTES
 
 if TYPE_CHECKING:
+    import mmap
+
+    from asyncexec.worker.value_layout import WritableFile
     from asyncexec.worker.values import PickledValue
 
 LEAST_FREE = 0.25
 """The part of the memory file system that is left to others."""
+_CHECKSUM_BYTES = 4
 FULL = "full"
 """The file that says that no more values shall go to memory."""
 
@@ -53,7 +58,10 @@ class ValueFiles:
                 continue
             try:
                 with (place / key).open("wb") as file:
-                    write_value(file, *value)
+                    if place == self._disk:
+                        _write_checked(file, value)
+                    else:
+                        write_value(file, *value)
             except OSError as error:
                 # What was written of it would take the room that is lacking.
                 (place / key).unlink(missing_ok=True)
@@ -69,7 +77,14 @@ class ValueFiles:
     def get(self, handle: ValueHandle, /) -> Any:
         """Return the value; what is changed in its buffers, mapped or read, is changed in this process alone."""
         with self._opened(handle) as descriptor:
-            return load_value(file_contents(descriptor))
+            whole = file_contents(descriptor)
+        if not _is_whole(whole, handle.nbytes):
+            raise ValueLostError(
+                f"a value of {handle.nbytes:,} bytes is damaged in {self.path(handle)}, where it was kept for the "
+                f"tasks that read it",
+                handle,
+            )
+        return load_value(whole)
 
     def delete(self, handles: Iterable[ValueHandle], /) -> None:
         """Delete these values, now; one that is gone already is as good as deleted."""
@@ -113,6 +128,35 @@ class ValueFiles:
             yield descriptor
         finally:
             os.close(descriptor)
+
+
+class _Checked:
+    """A file that takes the CRC-32 of what is written to it."""
+
+    def __init__(self, file: WritableFile) -> None:
+        self.checksum = 0
+        self._file = file
+
+    def write(self, data: bytes | memoryview, /) -> None:
+        self.checksum = zlib.crc32(data, self.checksum)
+        self._file.write(data)
+
+
+def _write_checked(file: WritableFile, value: PickledValue) -> None:
+    """Write a value with its checksum behind it: what lies on a disk may be damaged, unlike what is in memory."""
+    checked = _Checked(file)
+    write_value(checked, *value)
+    file.write(checked.checksum.to_bytes(_CHECKSUM_BYTES, "little"))
+
+
+def _is_whole(contents: mmap.mmap | bytearray, size: int) -> bool:
+    """Return whether the contents of a file are a value of this size, without or with its checksum."""
+    if len(contents) == size:
+        return True
+    if len(contents) != size + _CHECKSUM_BYTES:
+        return False
+    whole = memoryview(contents)
+    return zlib.crc32(whole[:size]) == int.from_bytes(whole[size:], "little")
 
 
 def _has_room(place: Path, size: int) -> bool:

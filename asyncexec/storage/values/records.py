@@ -2,7 +2,7 @@
 
 A record has a head (mark, CRC-32 of all that follows, lengths, kind, task), the name of its stage, and its data: a
 pickled value, or the key of a blob that holds it. What a writer that was killed has left of its last record does not
-match the checksum, and ends the segment: each run begins a segment of its own.
+match the checksum, and neither does a record that was damaged since: it is left out, and those behind it are found.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ _HEAD = struct.Struct("<4sI")
 _BODY = struct.Struct("<BHQQ")
 _MARK = b"axv1"
 LEAST_BYTES = _HEAD.size + _BODY.size
+_WINDOW_BYTES = 1 << 20
 
 
 class Kind(IntEnum):
@@ -41,6 +42,11 @@ class Record(NamedTuple):
     stop: int
     """Where they end, and the next record begins."""
 
+    @property
+    def begin(self) -> int:
+        """The place where the record begins."""
+        return self.start - len(self.stage) - LEAST_BYTES
+
 
 def record(stage: str, task: int, kind: Kind, data: Buffer) -> list[Buffer]:
     """Return a record as pieces of bytes."""
@@ -51,17 +57,35 @@ def record(stage: str, task: int, kind: Kind, data: Buffer) -> list[Buffer]:
 
 
 def records(segment: memoryview) -> Iterator[Record]:
-    """Yield the records of a segment, up to the first that is not whole."""
+    """Yield the records of a segment that are whole."""
     at, end = 0, len(segment)
     while at + LEAST_BYTES <= end:
-        mark, checksum = _HEAD.unpack_from(segment, at)
-        found = record_at(segment, at)
-        if mark != _MARK or found.stop > end:
-            return
-        if zlib.crc32(segment[at + _HEAD.size : found.stop]) != checksum:
-            return
-        yield found
-        at = found.stop
+        if is_whole(segment, at):
+            found = record_at(segment, at)
+            yield found
+            at = found.stop
+        else:
+            at = _next_mark(segment, at + 1)
+
+
+def is_whole(segment: memoryview, at: int) -> bool:
+    """Return whether there is a record at this place of a segment, and matches its checksum."""
+    mark, checksum = _HEAD.unpack_from(segment, at)
+    if mark != _MARK:
+        return False
+    stop = record_at(segment, at).stop
+    return stop <= len(segment) and zlib.crc32(segment[at + _HEAD.size : stop]) == checksum
+
+
+def _next_mark(segment: memoryview, at: int) -> int:
+    """Return the next place where a record may begin; the end of the segment, if there is none."""
+    while at < len(segment):
+        window = bytes(segment[at : at + _WINDOW_BYTES])
+        found = window.find(_MARK)
+        if found >= 0:
+            return at + found
+        at += max(len(window) - len(_MARK) + 1, 1)
+    return len(segment)
 
 
 def record_at(segment: memoryview, at: int) -> Record:

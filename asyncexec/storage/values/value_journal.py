@@ -22,6 +22,7 @@ from asyncexec.storage.values.records import (
     Kind,
     blob_data,
     blob_of,
+    is_whole,
     record,
     record_at,
     records,
@@ -90,6 +91,9 @@ class ValueJournal:
     def get(self, stage: str, task: int) -> Encoded | ValueHandle:
         """Return the value of a task that an earlier run has completed: pickled, or the handle of its blob.
 
+        Of one that was damaged since the journal was opened, it is the handle of a blob that is not there, so that it
+        is computed again as any lost value is.
+
         Raises
         ------
         KeyError
@@ -98,6 +102,8 @@ class ValueJournal:
         if not self.has(stage, task):
             raise KeyError(task)
         kind, data = self._data(self._places[stage][task])
+        if data is None:
+            return ValueHandle(str(self._blobs.location), f"values/damaged-{stage}-{task}", 0)
         if kind == Kind.BLOB:
             return ValueHandle(str(self._blobs.location), *blob_of(data))
         return Encoded(bytes(data))
@@ -136,25 +142,27 @@ class ValueJournal:
         self._segments.close()
 
     def _index(self, start: int, segment: memoryview) -> None:
-        at = 0
         for found in records(segment):
             places = self._places.setdefault(found.stage.decode(), array("q"))
             if found.task >= len(places):
                 # Twice as many, so that tasks that come one by one cost no more than all at once.
                 room = max(found.task + 1, min(2 * len(places), found.task + 65536))
                 places.extend([_ABSENT] * (room - len(places)))
-            places[found.task] = start + at
-            at = found.stop
+            places[found.task] = start + found.begin
 
-    def _data(self, place: int) -> tuple[int, memoryview]:
+    def _data(self, place: int) -> tuple[int, memoryview | None]:
+        """Return the kind of a record and its data; None where it is not whole any more."""
         number = bisect_right(self._starts, place) - 1
         segment = self._read[number]
-        found = record_at(segment, place - self._starts[number])
+        at = place - self._starts[number]
+        if not is_whole(segment, at):
+            return Kind.PICKLE, None
+        found = record_at(segment, at)
         return found.kind, segment[found.start : found.stop]
 
     def _is_there(self, place: int) -> bool:
         kind, data = self._data(place)
-        return kind == Kind.PICKLE or self._blobs.has(*blob_of(data))
+        return data is not None and (kind == Kind.PICKLE or self._blobs.has(*blob_of(data)))
 
     # -- the thread that writes
 
