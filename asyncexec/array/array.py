@@ -13,6 +13,7 @@ import numpy as np
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.blocking import run
 from asyncexec.array.display import as_html, as_text
+from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.namespace import namespace
 from asyncexec.array.nodes import Node
@@ -248,6 +249,9 @@ class Array:
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return namespace(api_version)
 
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return _from_rows, (type(self), as_rows(self._node), self._spec)
+
     def __repr__(self) -> str:
         return as_text(self.shape, self.dtype, self.chunks)
 
@@ -377,3 +381,7 @@ class Array:
         return self._binary("greater_equal", np.greater_equal, other)
 
     __hash__ = None  # type: ignore[assignment]  # equality is elementwise
+
+
+def _from_rows(kind: type[Array], rows: list[Row], spec: Spec | None) -> Array:
+    return kind(from_rows(rows), spec)

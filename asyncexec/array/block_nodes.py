@@ -93,16 +93,14 @@ class SeveralOfBlock:
     inputs: tuple[Node]
     outputs: tuple[ArrayOutput, ...]
     working_bytes_each: int
+    shape: Shape = field(init=False)
+    chunks: Shape = field(init=False)
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    @property
-    def shape(self) -> Shape:
-        return self.inputs[0].shape
-
-    @property
-    def chunks(self) -> Shape:
-        return self.inputs[0].chunks
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", self.inputs[0].shape)
+        object.__setattr__(self, "chunks", self.inputs[0].chunks)
 
     @property
     def dtype(self) -> DType:

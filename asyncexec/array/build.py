@@ -29,6 +29,8 @@ from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
+_MOST_NAMES = 8
+
 
 def apply_elementwise(
     operation: str,
@@ -106,7 +108,7 @@ def view(
     views = tuple(axes)
     if isinstance(node, View):
         views = _composed(node.axes, views)
-        operation = operation if node.operation == operation else f"{node.operation}+{operation}"
+        operation = _both(node.operation, operation)
         node = node.inputs[0]
     return View(
         operation=operation,
@@ -116,6 +118,14 @@ def view(
         chunks=chunking.clipped(chunks, shape),
         dtype=node.dtype,
     )
+
+
+def _both(inner: str, outer: str) -> str:
+    """Return the name of a view of a view; a long one has each operation once, however many there are of them."""
+    names = inner.split("+")
+    if outer == inner or (len(names) >= _MOST_NAMES and outer in names):
+        return inner
+    return f"{inner}+{outer}"
 
 
 def _composed(inner: Sequence[AxisAccess], outer: tuple[AxisAccess, ...]) -> tuple[AxisAccess, ...]:

@@ -34,13 +34,13 @@ class KernelBuilder:
 
     def kernel(self) -> FusedKernel:
         """Return what tasks run."""
-        last = self._last_uses()
+        frees = _by_number(self._last_uses())
         steps = [
             Step(
                 function=node.function(access),
                 arguments=step.arguments,
                 access=access,
-                frees=tuple(sorted(slot for slot, at in last.items() if at == number)),
+                frees=tuple(sorted(frees.get(number, ()))),
             )
             for number, step in enumerate(self.steps)
             for node, access in (step.value,)
@@ -50,15 +50,14 @@ class KernelBuilder:
 
     def temporary_bytes(self) -> int:
         """Return the most that the steps hold at once, not counting inputs and results."""
-        ends = self._owner_ends()
-        live: dict[int, int] = {}
-        peak = 0
+        ends = _by_number(self._owner_ends())
+        held = peak = 0
         for number, step in enumerate(self.steps):
             node, access = step.value
-            if step.held_bytes:
-                live[self.inputs + number] = step.held_bytes
-            peak = max(peak, sum(live.values()) + node.working_bytes(access))
-            live = {owner: size for owner, size in live.items() if ends[owner] > number}
+            held += step.held_bytes
+            peak = max(peak, held + node.working_bytes(access))
+            owners = [slot - self.inputs for slot in ends.get(number, ())]
+            held -= sum(self.steps[owner].held_bytes for owner in owners if owner >= 0)
         return peak
 
     def _last_uses(self) -> dict[int, int]:
@@ -77,6 +76,14 @@ class KernelBuilder:
             ends[slot] = number
             ends.update(dict.fromkeys(used, number))
         return ends
+
+
+def _by_number(ends: dict[int, int]) -> dict[int, list[int]]:
+    """Return the slots that end at each step."""
+    found: dict[int, list[int]] = {}
+    for slot, number in ends.items():
+        found.setdefault(number, []).append(slot)
+    return found
 
 
 def _held_bytes(group: FusionGroup, node: Node, access: AccessMap) -> int:

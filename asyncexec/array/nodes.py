@@ -248,15 +248,14 @@ class _SameElements:
 
     inputs: tuple[Node]
     chunks: Shape
+    shape: Shape = field(init=False)
+    dtype: DType = field(init=False)
     aliases: bool = field(default=True, init=False)
 
-    @property
-    def shape(self) -> Shape:
-        return self.inputs[0].shape
-
-    @property
-    def dtype(self) -> DType:
-        return self.inputs[0].dtype
+    def __post_init__(self) -> None:
+        # Kept here, because looking them up through a long row of inputs would recurse.
+        object.__setattr__(self, "shape", self.inputs[0].shape)
+        object.__setattr__(self, "dtype", self.inputs[0].dtype)
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         return (out,)

@@ -28,16 +28,15 @@ class Reduction:
     inputs: tuple[Node]
     axes: tuple[int, ...]
     split_every: int | None = None
+    shape: Shape = field(init=False)
+    chunks: Shape = field(init=False)
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
-    @property
-    def shape(self) -> Shape:
-        return _ones(self.inputs[0].shape, self.axes)
-
-    @property
-    def chunks(self) -> Shape:
-        return _ones(self.inputs[0].chunks, self.axes)
+    def __post_init__(self) -> None:
+        # Kept here, because looking them up through a long row of inputs would recurse.
+        object.__setattr__(self, "shape", _ones(self.inputs[0].shape, self.axes))
+        object.__setattr__(self, "chunks", _ones(self.inputs[0].chunks, self.axes))
 
     @property
     def dtype(self) -> DType:

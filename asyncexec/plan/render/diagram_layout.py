@@ -11,7 +11,7 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from statistics import fmean
 
 import networkx as nx
@@ -28,6 +28,8 @@ _BEND = 14.0
 _FAN = 22.0
 """The greatest distance between the ends of lines at one box."""
 _SWEEPS = 12
+_MOST_BENDS = 100
+"""The most layers that a line passes with a bend in each; longer ones are straight, for they would have too many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +71,16 @@ def layered(
     """
     if not sizes:
         return Layout(centres={}, routes={}, width=0.0, height=0.0)
-    layers, chains = _with_bends(_ranks(sizes, edges), edges)
-    above, below = _neighbours(chains.values())
+    ranks = _ranks(sizes, edges)
+    layers, chains = _with_bends(ranks, edges)
+    above, below = _neighbours(chains.values(), ranks)
     layers = _ordered(layers, above, below)
     widths = {
         node: sizes[node[0]][0] if len(node) == 1 else _BEND for row in layers for node in row
     }
     xs = _columns(layers, above, below, widths)
     heights = [max((sizes[n[0]][1] for n in row if len(n) == 1), default=0.0) for row in layers]
-    tops = [sum(heights[:i]) + i * between_layers for i in range(len(layers))]
+    tops = list(accumulate((height + between_layers for height in heights[:-1]), initial=0.0))
     bands = {n: (tops[i], tops[i] + heights[i]) for i, row in enumerate(layers) for n in row}
     centres = {name: (xs[name,], fmean(bands[name,])) for name in sizes}
     routes = {
@@ -123,6 +126,8 @@ def _with_bends(
     chains: dict[tuple[str, str], list[_Node]] = {}
     for producer, consumer in edges:
         passed = range(ranks[producer] + 1, ranks[consumer])
+        if len(passed) > _MOST_BENDS:
+            passed = range(0)
         bends: list[_Node] = [(producer, consumer, str(rank)) for rank in passed]
         for rank, bend in zip(passed, bends, strict=True):
             layers[rank].append(bend)
@@ -130,11 +135,16 @@ def _with_bends(
     return layers, chains
 
 
-def _neighbours(chains: Iterable[Sequence[_Node]]) -> tuple[_Neighbours, _Neighbours]:
+def _neighbours(
+    chains: Iterable[Sequence[_Node]], ranks: Mapping[str, int]
+) -> tuple[_Neighbours, _Neighbours]:
     """Return the nodes that each node is joined with in the layer above, and in the layer below."""
     above: _Neighbours = defaultdict(list)
     below: _Neighbours = defaultdict(list)
     for chain in chains:
+        if len(chain) == 2 and ranks[chain[1][0]] > ranks[chain[0][0]] + 1:
+            # A straight line, which has nothing in the layers between.
+            continue
         for upper, lower in pairwise(chain):
             below[upper].append(lower)
             above[lower].append(upper)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from asyncexec.plan.relations import Relation
 
 _HEADINGS = ("", "read as", "operation", "tasks", "writes", "in blocks of", "memory")
+_MOST_INDENTED = 60
+"""The width of the tree before a stage, beyond which its middle is left out: text grows with stages, not with depth."""
 _NO_FIGURES = ("",) * (len(_HEADINGS) - 2)
 
 
@@ -137,6 +139,8 @@ def _below(
     plan: Stages, stage: Stage, prefix: str
 ) -> Iterator[tuple[str, str, str, Stage | Items]]:
     """Yield the inputs of ``stage``; a single input is not indented, so that chains stay straight."""
+    if len(prefix) > _MOST_INDENTED:
+        prefix = f"  … {prefix[len(prefix) - _MOST_INDENTED + 4 :]}"
     for number, given in enumerate(stage.inputs, start=1):
         if len(stage.inputs) == 1:
             connector, under = "", ""
