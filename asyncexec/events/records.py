@@ -2,7 +2,8 @@
 
 Every event is an :class:`Event`: ``execution`` names its run, and ``at`` is its time, in seconds since the epoch on the
 driver. An event of a plan or a stage is a :class:`PlanEvent`; an event of a task has ``attempt``, whose ``task`` is the
-task's flat (row-major) index in its stage (``PlanStarted`` has the shapes to unravel it).
+task's flat (row-major) index in its stage (``PlanStarted`` has the shapes to unravel it). ``as_dict()`` is the event as
+plain data for JSON.
 
 The three events that every task has are named tuples, which cost half of what frozen dataclasses cost to make.
 """
@@ -11,6 +12,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
+
+from asyncexec.events.plain import event_as_dict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,6 +88,10 @@ class Event(Protocol):
         """Its time, in seconds since the epoch on the driver."""
         ...
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanEvent:
@@ -92,6 +99,10 @@ class PlanEvent:
 
     execution: str
     at: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON; see :func:`asyncexec.events.plain.event_as_dict`."""
+        return event_as_dict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +218,10 @@ class AttemptStarted(NamedTuple):
     def execution(self) -> str:
         return self.attempt.execution
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON; see :func:`asyncexec.events.plain.event_as_dict`."""
+        return event_as_dict(self)
+
 
 class AttemptEnded(NamedTuple):
     """An attempt ended, with success or without; ``outcome`` holds what the worker measured."""
@@ -219,6 +234,10 @@ class AttemptEnded(NamedTuple):
     def execution(self) -> str:
         return self.attempt.execution
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON; see :func:`asyncexec.events.plain.event_as_dict`."""
+        return event_as_dict(self)
+
 
 class TaskSucceeded(NamedTuple):
     """A task is complete, by its first attempt that succeeded: once per task, however many attempts it had."""
@@ -230,6 +249,10 @@ class TaskSucceeded(NamedTuple):
     def execution(self) -> str:
         return self.attempt.execution
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON; see :func:`asyncexec.events.plain.event_as_dict`."""
+        return event_as_dict(self)
+
 
 @dataclass(frozen=True, slots=True)
 class TaskEvent:
@@ -240,6 +263,10 @@ class TaskEvent:
     @property
     def execution(self) -> str:
         return self.attempt.execution
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data for JSON; see :func:`asyncexec.events.plain.event_as_dict`."""
+        return event_as_dict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import StorageError
+from asyncexec.events.plain import as_plain
 from asyncexec.observers.table_files import FORMATS, PARTIAL, Column
 
 if TYPE_CHECKING:
@@ -231,6 +232,6 @@ def _write_plan(
     # Replaced in one step, so that a reader never finds half a file.
     partial = folder / f"plan.json{PARTIAL}"
     partial.write_text(
-        json.dumps(description | {"stages": stages}, indent=2) + "\n", encoding="utf-8"
+        json.dumps(as_plain(description | {"stages": stages}), indent=2) + "\n", encoding="utf-8"
     )
     partial.replace(folder / "plan.json")
