@@ -20,7 +20,7 @@ _REPR_CHARACTERS = 1_000
 
 
 def event_as_dict(event: Any) -> dict[str, Any]:
-    """Return an event as plain data that ``json.dumps`` takes as it is.
+    """Return an event as plain data, all of whose types JSON has.
 
     ``event`` is the name of its class, ``execution`` and ``at`` are those that every event has, and the rest are its
     fields by name. Tuples are lists, enumerations their text, scalars of NumPy plain numbers, and NaN and infinities,
