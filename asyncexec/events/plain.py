@@ -22,7 +22,7 @@ _REPR_CHARACTERS = 1_000
 def event_as_dict(event: Any) -> dict[str, Any]:
     """Return an event as plain data, all of whose types JSON has.
 
-    ``event`` is the name of its class, ``execution`` and ``at`` are those that every event has, and the rest are its
+    ``event`` is the name of its class, ``execution`` and ``at`` are those that every event has, and others are its
     fields by name. Tuples are lists, enumerations their text, scalars of NumPy plain numbers, and NaN and infinities,
     for which JSON has no number, the texts ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``. An error has ``type``,
     ``bases``, ``message`` and ``traceback``; the exception itself, and the values of tasks, are left out.
