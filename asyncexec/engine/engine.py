@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self, Unpack
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
 
 import anyio
 
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.config.checks import amounts
+from asyncexec.engine.call_threads import CallThreads
 from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
 from asyncexec.engine.machine_memory import budget_bytes
-from asyncexec.engine.own_task import entered, is_running, wait_for
+from asyncexec.engine.own_task import entered, is_running, running_loop, wait_for
 from asyncexec.engine.result_stream import outlet_of, stream_values
 from asyncexec.engine.run_memory import EngineMemory, storage_entries
 from asyncexec.engine.run_options import (
@@ -27,6 +29,7 @@ from asyncexec.engine.run_options import (
     check_engine_options,
     policy_options,
 )
+from asyncexec.engine.run_steps import EngineParts
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observers
 from asyncexec.events.records import AnyEvent
@@ -158,11 +161,12 @@ class Engine:
         self._context: Mapping[str, Any] = {}
         self._numbers = count(1)
         self._executions: set[Execution] = set()
-        self._failed: list[Execution] = []
+        self._failed: WeakSet[Execution] = WeakSet()
         self._kept: WeakValueDictionary[str, StageValues] = WeakValueDictionary()
         self._life: asyncio.Task[None] | None = None
         self._driver: Driver | None = None
         self._tasks: TaskGroup | None = None
+        self._threads: CallThreads
 
     @classmethod
     def from_config(
@@ -213,16 +217,17 @@ class Engine:
             raise EngineClosedError(
                 "this engine is open already: an engine is entered once, and shared"
             )
+        self._loop = running_loop()
         self._closing = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
         opened = self._loop.create_future()
-        self._life = asyncio.create_task(self._live(opened), name="asyncexec engine")
+        self._life = life = asyncio.create_task(self._live(opened), name="asyncexec engine")
         try:
             await opened
         except BaseException:
-            self._life.cancel()
-            await wait_for(self._life)
+            life.cancel()
             self._life = None
+            with suppress(asyncio.CancelledError):
+                await wait_for(life)
             raise
         return self
 
@@ -250,6 +255,7 @@ class Engine:
                 anyio.create_task_group() as tasks,
             ):
                 self._driver, self._tasks = driver, tasks
+                self._threads = CallThreads()
                 if not opened.done():
                     opened.set_result(None)
                 try:
@@ -261,6 +267,7 @@ class Engine:
                         await self._memory.close()
                     for values in tuple(self._kept.values()):
                         values.close()
+                    self._threads.close()
         except BaseException as error:
             if opened.done():
                 raise
@@ -299,13 +306,18 @@ class Engine:
     def start(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Execution:
         """Start running ``plan``, and return the execution; arguments as for :meth:`execute`.
 
+        What is no plan yet, an array say, is made into one in a thread, so that the event loop is not held; what is
+        wrong with it is raised where the execution is awaited.
+
         >>> async with ax.Engine() as engine:
         ...     execution = engine.start(ax.Plan.map(abs, range(-3, 0)))
         ...     result = await execution
         >>> execution.done, result.value
         (True, [3, 2, 1])
         """
-        return self._begin(as_plan(plan), options)
+        if not isinstance(plan, Plannable):
+            raise _not_plannable(plan)
+        return self._begin(plan, options)
 
     def results(
         self,
@@ -342,13 +354,19 @@ class Engine:
             See :class:`asyncexec.engine.run_options.RunOptions`.
         """
 
-        def start() -> tuple[Execution, Outlet]:
-            planned, outlet = outlet_of(as_plan(plan), ordered=ordered, buffer=buffer)
-            return self._begin(planned, options, outlet), outlet
+        async def start() -> tuple[Execution, Outlet]:
+            self._check_open()
+            planned = plan
+            if not isinstance(plan, Plan):
+                call = self._threads.lane().call(partial(as_plan, plan))
+                await call.done.wait()
+                planned = call.result()
+            narrowed, outlet = outlet_of(as_plan(planned), ordered=ordered, buffer=buffer)
+            return self._begin(narrowed, options, outlet), outlet
 
         return stream_values(start)
 
-    def _begin(self, plan: Plan, options: RunOptions, outlet: Outlet | None = None) -> Execution:
+    def _check_open(self) -> tuple[Driver, TaskGroup]:
         if self._tasks is None or self._driver is None:
             raise EngineClosedError(
                 "the engine is not open: use it inside 'async with Engine(...) as engine:'"
@@ -358,33 +376,47 @@ class Engine:
                 "this engine belongs to the event loop in which it was opened, which is not running here: open an "
                 "engine here, or hand the call over with asyncio.run_coroutine_threadsafe"
             )
+        return self._driver, self._tasks
+
+    def _begin(
+        self, plan: Plan | Plannable, options: RunOptions, outlet: Outlet | None = None
+    ) -> Execution:
+        driver, tasks = self._check_open()
         policies = self._policies.override(**policy_options(options))
-        planned = plan
+        observers = as_observers(options.get("observers"))
+        self._budget.provide(self.backend.capabilities.resources)
+        make = partial(self._made, plan, policies)
+        execution = Execution(
+            EngineParts(
+                backend=self.backend,
+                budget=self._budget,
+                history=self._history,
+                memory=self._memory,
+                scope_entries=self.scope_entries,
+            ),
+            number=next(self._numbers),
+            # A plan is checked at once; what has yet to be made into one, in a thread, as that may take long.
+            plan=make() if isinstance(plan, Plan) else make,
+            policies=policies,
+            outlet=outlet,
+            fanout=Fanout((*self._observers, *observers)),
+            threads=self._threads,
+        )
+        self._executions.add(execution)
+        tasks.start_soon(self._run, execution, driver)
+        return execution
+
+    def _made(self, plan: Plan | Plannable, policies: RunPolicies) -> Plan:
+        """Return the plan that runs, with the context that the engine adds, after checking that it could."""
+        planned = as_plan(plan)
         missing = self._context.keys() - planned.context.keys()
         planned = planned.with_context(**{name: self._context[name] for name in missing})
         for stage in planned.stages:
             policies.for_stage(stage)  # so that a wrong override is an error here
-        capabilities = self.backend.capabilities
-        self._budget.provide(capabilities.resources)
         self._budget.check(planned)
-        check_workers(planned, capabilities)
-        observers = as_observers(options.get("observers"))
+        check_workers(planned, self.backend.capabilities)
         claim_items(planned.stages, planned.name, resume=policies.resume)
-        execution = Execution(
-            planned,
-            number=next(self._numbers),
-            backend=self.backend,
-            budget=self._budget,
-            policies=policies,
-            history=self._history,
-            scope_entries=self.scope_entries,
-            memory=self._memory,
-            outlet=outlet,
-            fanout=Fanout((*self._observers, *observers)),
-        )
-        self._executions.add(execution)
-        self._tasks.start_soon(self._run, execution, self._driver)
-        return execution
+        return planned
 
     def stream(
         self, plan: Plan | Plannable, **options: Unpack[RunOptions]
@@ -436,9 +468,9 @@ class Engine:
                 self._kept[execution.name] = values
         finally:
             self._executions.discard(execution)
-            # Kept until the engine closes, as the caller may still await it.
+            # Not kept: one that nobody holds any more has told its failure, and is gone with it.
             if execution.failed:
-                self._failed.append(execution)
+                self._failed.add(execution)
 
     async def _stop_everything(self) -> None:
         # All are cancelled first, so that they stop at the same time.
@@ -447,7 +479,7 @@ class Engine:
             execution.cancel()
         for execution in running:
             await execution.stopped()
-        for execution in self._failed:
+        for execution in tuple(self._failed):
             execution.report_unawaited()
 
 
@@ -459,8 +491,19 @@ def as_plan(plan: Plan | Plannable) -> Plan:
     OptionError
         If it is nothing that has one.
     """
+    if isinstance(plan, Plan):
+        return plan
     if isinstance(plan, Plannable):
-        return plan.to_plan()
-    raise OptionError(
+        planned = plan.to_plan()
+        if isinstance(planned, Plan):
+            return planned
+        raise OptionError(
+            f"to_plan() of {type(plan).__name__} must return a Plan, not {type(planned).__name__}"
+        )
+    raise _not_plannable(plan)
+
+
+def _not_plannable(plan: object) -> OptionError:
+    return OptionError(
         f"{type(plan).__name__} is nothing to execute: give a Plan, or an object with to_plan() such as an array"
     )

@@ -44,5 +44,4 @@ async def stream_events(
                     yield event
             await execution
         finally:
-            with anyio.CancelScope(shield=True):
-                await execution.stopped()
+            await execution.stopped()

@@ -2,47 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import anyio
-from anyio import to_thread
 
-from asyncexec.cluster_memory.inside import ENTRY
-from asyncexec.engine.preparation import Prepared, prepare
-from asyncexec.engine.result import Result
-from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
-from asyncexec.engine.stage_values import StageValues
-from asyncexec.engine.started import plan_started
-from asyncexec.engine.worker_logs import WorkerLogs, log_settings
-from asyncexec.errors import CorruptChunkError, ValueLostError
-from asyncexec.events.fanout import Fanout
+from asyncexec.engine.own_task import is_being_cancelled, is_running, outlast, running_loop
+from asyncexec.engine.run_steps import RunSteps, RunStoppedError
+from asyncexec.errors import ExecutionError, UsageError
 from asyncexec.events.records import PlanCancelled, PlanFailed, PlanSucceeded
-from asyncexec.plan.locality import Locality
-from asyncexec.plan.workspace import OpeningStoppedError
-from asyncexec.scheduler.dispatch import RUN_BITS
-from asyncexec.scheduler.driver import Driver
-from asyncexec.scheduler.run import Run
-from asyncexec.scheduler.run_handle import RunHandle
-from asyncexec.worker.initializer import WorkerInitializer
 
 if TYPE_CHECKING:
-    from asyncexec.backends.contract import Backend
+    from types import TracebackType
+
     from asyncexec.cluster_memory.handle import ClusterMemory
-    from asyncexec.engine.run_memory import EngineMemory
-    from asyncexec.engine.run_scope import ScopeEntry
+    from asyncexec.engine.call_threads import CallThreads
+    from asyncexec.engine.result import Result
+    from asyncexec.engine.run_steps import EngineParts
+    from asyncexec.engine.stage_values import StageValues
+    from asyncexec.events.fanout import Fanout
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
-    from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.driver import Driver
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.scheduler.run_state import RunState
-    from asyncexec.straggler.duration_history import DurationHistory
 
 logger = logging.getLogger("asyncexec")
 
@@ -61,15 +50,12 @@ class ExecutionProgress:
         return self.completed / self.tasks if self.tasks else 1.0
 
 
-class _StoppedError(Exception):
-    """The execution was asked to stop."""
-
-
-class Execution:
+class Execution(Coroutine[Any, Any, "Result"]):
     """A running plan; made by :meth:`asyncexec.Engine.start`.
 
-    Awaiting it returns the :class:`~asyncexec.Result` or raises the error that ended the run. Cancelling the task that
-    awaits it (a timeout, say) stops the work itself, and waits until it has stopped.
+    Awaiting it returns the :class:`~asyncexec.Result` or raises the error that ended the run. It may be awaited more
+    than once, and from several tasks. Cancelling a task that awaits it (a timeout, say) stops the work itself, and
+    waits until it has stopped; where others await it too, shield it (``asyncio.shield(execution)``).
 
     >>> import asyncio
     >>> async with ax.Engine() as engine:
@@ -81,50 +67,57 @@ class Execution:
     <Execution sleep-1: cancelled, 0 of 4 tasks>
     >>> execution.progress.tasks
     4
+
+    It can be given to whatever takes a coroutine: ``asyncio.create_task``, ``TaskGroup.create_task``, ``gather``,
+    ``wait_for``, ``as_completed``. ``asyncio.wait`` takes tasks alone:
+
+    >>> async with ax.Engine() as engine:
+    ...     running = [engine.start(ax.Plan.map(abs, [n])) for n in (-1, -2)]
+    ...     done, _ = await asyncio.wait(map(asyncio.create_task, running))
+    >>> sorted(task.result().value for task in done)
+    [[1], [2]]
+
+    Attributes
+    ----------
+    name : str
+        The plan's name and the run's number; before the plan is made, ``run-`` and the number.
     """
 
     def __init__(
         self,
-        plan: Plan,
+        parts: EngineParts,
         *,
         number: int,
-        backend: Backend,
-        budget: AdmissionBudget,
+        plan: Plan | Callable[[], Plan],
         policies: RunPolicies,
         fanout: Fanout,
-        history: DurationHistory,
-        scope_entries: Mapping[str, ScopeEntry],
-        memory: EngineMemory,
+        threads: CallThreads,
         outlet: Outlet | None = None,
     ) -> None:
-        self.plan = plan
-        self.name = f"{plan.name}-{number}"
-        self.run_identity = RunIdentity()
+        self.name = f"run-{number}"
         self._number = number
-        self._backend = backend
-        self._budget = budget
-        self._policies = policies
-        self._fanout = fanout
-        self._history = history
-        self._memory = memory.of_run(self.run_identity.id, policies)
-        self._scope_entries = {**scope_entries, ENTRY: self._memory.address}
-        self._context = callers_context()
-        far = backend.capabilities.locality is not Locality.SAME_PROCESS
-        self._logs = (
-            WorkerLogs(plan.name, self.run_identity.name)
-            if far and policies.log_to_driver
-            else None
+        self._plan: Plan | None = None
+        self._last_progress = ExecutionProgress(tasks=0, completed=0, running=0)
+        self._loop = threads.loop
+        self._steps: RunSteps | None = RunSteps(
+            parts,
+            number=number,
+            plan=plan,
+            planned=self._planned,
+            policies=policies,
+            fanout=fanout,
+            threads=threads,
+            outlet=outlet,
         )
+        self.run_identity = self._steps.identity
+        self._memory = self._steps.memory
+        self._value_store: ResultStore | None = None
         self._ended = anyio.Event()
-        self._cancelled = False
         self._awaited = False
+        self._waits: WeakKeyDictionary[asyncio.Task[Any], Coroutine[Any, Any, Result]] | None = None
         self._result: Result | None = None
         self._error: BaseException | None = None
-        self._handle: RunHandle | None = None
-        self._last_progress = ExecutionProgress(tasks=plan.tasks, completed=0, running=0)
-        self._driver: Driver | None = None
-        self._outlet = outlet
-        self.value_store: ResultStore
+        self._traceback: TracebackType | None = None
 
     # -- what users call
 
@@ -133,11 +126,24 @@ class Execution:
 
     def cancel(self) -> None:
         """Stop the work; awaiting the execution raises ``CancelledError`` once everything has stopped."""
-        self._cancelled = True
-        if self._outlet is not None:
-            self._outlet.close()
-        if self._handle is not None and self._driver is not None:
-            self._driver.stop(self._handle)
+        if self._steps is not None:
+            self._steps.cancel()
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that runs.
+
+        Raises
+        ------
+        UsageError
+            If it is still being made, of an array or a workflow.
+        """
+        if self._plan is None:
+            raise UsageError(
+                f"the plan of {self.name} is still being made, in a thread: await the execution first, or start its "
+                f"to_plan()"
+            )
+        return self._plan
 
     @property
     def done(self) -> bool:
@@ -162,15 +168,15 @@ class Execution:
     @property
     def progress(self) -> ExecutionProgress:
         """The progress so far; after the end, that at the end."""
-        if self._handle is None:
+        if self._steps is None or self._steps.handle is None:
             return self._last_progress
-        run = self._handle.run
+        run = self._steps.handle.run
         tasks = sum(stage.tasks for stage in run.stages)
         return ExecutionProgress(tasks=tasks, completed=tasks - run.left, running=run.running)
 
     def __repr__(self) -> str:
         progress = self.progress
-        state = "running"
+        state = "running" if self._plan is not None else "planning"
         if self.done:
             state = (
                 "succeeded"
@@ -181,219 +187,155 @@ class Execution:
             )
         return f"<Execution {self.name}: {state}, {progress.completed} of {progress.tasks} tasks>"
 
+    # -- what makes it a coroutine, for `create_task`: one for each task that runs it
+
+    def send(self, value: Any, /) -> Any:
+        """Go on waiting in the current task, as of a coroutine."""
+        return self._step(lambda waiting: waiting.send(value))
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error where the current task waits, as of a coroutine; a cancellation stops the work."""
+        if self._waits is None or asyncio.current_task() not in self._waits:
+            # A coroutine that has not begun would end at once, but the work of this one has.
+            self.send(None)
+        return self._step(lambda waiting: waiting.throw(*error))
+
+    def close(self) -> None:
+        """Stop the work, as nobody is going to wait for it; as of a coroutine."""
+        self.cancel()
+
+    def _step(self, step: Callable[[Coroutine[Any, Any, Result]], Any]) -> Any:
+        task = asyncio.current_task()
+        if task is None:
+            raise UsageError("an execution is awaited in a task of an event loop")
+        if self._waits is None:
+            self._waits = WeakKeyDictionary()
+        waiting = self._waits.get(task)
+        if waiting is None:
+            waiting = self._waits[task] = self._wait()
+        try:
+            return step(waiting)
+        except BaseException:
+            del self._waits[task]
+            raise
+
     # -- what the engine calls
 
+    @property
+    def value_store(self) -> ResultStore:
+        """The store of the values that are handed over as they come."""
+        store = self._value_store if self._steps is None else self._steps.value_store
+        if store is None:
+            raise RunStoppedError
+        return store
+
     async def run(self, driver: Driver) -> None:
-        """Run to the end; raises nothing but the cancellation of the engine itself."""
-        start = time.perf_counter()
+        """Run to the end; raises nothing but the cancellation of the engine itself, after that."""
+        steps = self._steps
+        if steps is None:
+            return
         try:
-            (value, values), handle = await self._run(driver)
-            seconds = time.perf_counter() - start
-            self._result = self._summarize(value, values, handle, seconds)
-        except (_StoppedError, OpeningStoppedError):
+            self._result = await steps.run(driver)
+        except RunStoppedError:
             pass
-        except Exception as error:  # noqa: BLE001 - it is raised where the execution is awaited
-            self._error = error
+        except BaseException as error:  # noqa: BLE001 - it is raised where the execution is awaited
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                steps.interruption = steps.interruption or error
+            else:
+                self._fail(error)
+        try:
+            value = None if self._result is None else self._result.value
+            await steps.end(self._last_event(), value, self._error)
+        except BaseException as error:  # noqa: BLE001 - as above
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                steps.interruption = steps.interruption or error
+            elif self._error is None:
+                self._fail(error)
         finally:
-            self._last_progress, self._handle = self.progress, None
-            self._send(self._last_event())
-            if self._logs is not None:
-                self._logs.close()
-            # Files of observers are closed before the caller goes on, who may read them.
-            try:
-                value = None if self._result is None else self._result.value
-                await self._fanout.finish(self.name, value, self._error)
-                await self._memory.close()
-            finally:
-                self._ended.set()
+            self._last_progress = self.progress
+            self._value_store, self._steps = steps.value_store, None
+            self._ended.set()
+        if steps.interruption is not None:
+            raise steps.interruption
 
     def report_unawaited(self) -> None:
         """Log a failure that nobody awaited."""
         if self._error is not None and not self._awaited:
+            self._awaited = True
             logger.error(
                 "execution %s failed and nobody awaited it", self.name, exc_info=self._error
             )
 
+    def __del__(self) -> None:
+        if getattr(self, "_error", None) is not None:
+            self.report_unawaited()
+
     async def stopped(self) -> None:
-        """Cancel, and wait until everything of the run has stopped."""
+        """Cancel, and wait until everything of the run has stopped, however often this is cancelled meanwhile."""
         self.cancel()
-        await self._ended.wait()
+        if (cancellation := await outlast(self._ended)) is not None:
+            raise cancellation
 
     # -- inside
 
     async def _wait(self) -> Result:
         self._awaited = True
+        if not is_running(self._loop):
+            running_loop()
+            raise UsageError(
+                f"{self.name} belongs to another event loop, the one in which its engine was opened: await it there"
+            )
         try:
             await self._ended.wait()
+        except GeneratorExit:
+            self.cancel()
+            raise
         except BaseException:
-            # Shielded: the caller is being cancelled, and must not return while its work still runs.
-            with anyio.CancelScope(shield=True):
-                await self.stopped()
+            # The caller is being cancelled, and must not return while its work still runs.
+            self.cancel()
+            await outlast(self._ended)
             raise
         if self._result is not None:
             return self._result
-        if self._error is not None:
-            raise self._error
-        raise anyio.get_cancelled_exc_class()
-
-    async def _run(self, driver: Driver) -> tuple[tuple[Any, StageValues], RunHandle]:
-        if self._fanout:
-            self._send(await self._first_event())
-        # In a thread, as it opens storage and pickles.
-        prepared = await to_thread.run_sync(self._prepare)
+        if self._error is None:
+            raise asyncio.CancelledError
         try:
-            try:
-                handle = await self._drive(driver, prepared.state)
-            finally:
-                await self._hand_over_rest()
-            collected = await self._collect(driver, prepared, handle)
+            # Without the frames of those who awaited it before.
+            raise self._error.with_traceback(self._traceback)
         finally:
-            if not prepared.closed:
-                with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(lambda: prepared.close(succeeded=False))
-        return collected, handle
+            del self  # The traceback of the error holds this frame.
 
-    async def _collect(
-        self, driver: Driver, prepared: Prepared, handle: RunHandle
-    ) -> tuple[Any, StageValues]:
-        """Return what the run returns; values and chunks that turn out to be lost or damaged are made again first."""
-        while True:
-            try:
-                return await to_thread.run_sync(prepared.collect)
-            except (ValueLostError, CorruptChunkError) as error:
-                if not handle.run.recovery.reopen(error, anyio.current_time()):
-                    raise
-            driver.reopen(handle)
-            await self._finish(driver, handle)
+    def _planned(self, plan: Plan) -> str:
+        """Take in the plan, as it has been made; return the name of the run."""
+        self._plan = plan
+        self.name = f"{plan.name}-{self._number}"
+        self._last_progress = ExecutionProgress(tasks=plan.tasks, completed=0, running=0)
+        return self.name
 
-    def _prepare(self) -> Prepared:
-        asked = self._policies.initializer
-        scope = scope_of(
-            self.plan,
-            self.name,
-            run=self.run_identity,
-            executor=self._backend.capabilities.name,
-            entries=self._scope_entries,
-            logs=log_settings() if self._logs is not None else None,
-            initializer=None
-            if asked is None
-            else WorkerInitializer(asked, self._policies.initargs),
-        )
-        return prepare(
-            self.plan,
-            self.name,
-            backend=self._backend,
-            policies=self._policies,
-            history=self._history,
-            value_account=self._budget.values,
-            scope=scope,
-            context=self._context,
-            stop=self._stop_if_cancelled,
-        )
-
-    def _stop_if_cancelled(self) -> None:
-        """Raise if the run has been cancelled; called in the thread that opens it."""
-        if self._cancelled:
-            raise OpeningStoppedError
-
-    async def _hand_over_rest(self) -> None:
-        """Wait until the values that are complete have been taken, where they are taken as they come."""
-        if self._outlet is not None:
-            self._outlet.end()
-            await self._outlet.drained.wait()
-
-    async def _drive(self, driver: Driver, state: RunState) -> RunHandle:
-        run = Run(
-            self.name,
-            state,
-            self._budget,
-            self._backend.capabilities,
-            ids=range(self._number << RUN_BITS, (self._number + 1) << RUN_BITS).__iter__(),
-            epoch=time.time() - anyio.current_time(),
-            watched=bool(self._fanout),
-        )
-        handle = self._handle = RunHandle(
-            self._number, run, self._fanout, log=None if self._logs is None else self._logs.take
-        )
-        self._driver = driver
-        if self._cancelled:
-            raise _StoppedError
-        if self._outlet is not None:
-            self.value_store, self._outlet.wake = state.values, partial(driver.wake, handle)
-            state.values.hand_over(self._outlet.position)
-            run.sender.outlet = self._outlet
-        driver.add(handle)
-        await self._finish(driver, handle)
-        return handle
-
-    async def _finish(self, driver: Driver, handle: RunHandle) -> None:
-        """Wait for the end of the run; raise if it did not succeed."""
-        run = handle.run
-        if run.growth.groups:
-            await self._feed(driver, handle)
-        else:
-            await self._until_finished(driver, handle)
-        if run.error is not None:
-            raise run.error
-        if run.incomplete:
-            raise _StoppedError
-
-    async def _until_finished(self, driver: Driver, handle: RunHandle) -> None:
-        """Wait until the run has ended; where this is cancelled, stop it before."""
-        try:
-            await handle.finished.wait()
-        except BaseException:
-            driver.stop(handle)
-            with anyio.CancelScope(shield=True):
-                await handle.finished.wait()
-            raise
-
-    async def _feed(self, driver: Driver, handle: RunHandle) -> None:
-        """Read items for growing stages until the run has ended."""
-        async with anyio.create_task_group() as feeders:
-            for group in handle.run.growth.groups:
-                feeders.start_soon(driver.feed, handle, group)
-            try:
-                await self._until_finished(driver, handle)
-            finally:
-                feeders.cancel_scope.cancel()
-
-    def _send(self, event: AnyEvent) -> None:
-        if self._fanout:
-            self._fanout.send((event,))
-
-    async def _first_event(self) -> AnyEvent:
-        make = partial(
-            plan_started,
-            self.plan,
-            self.name,
-            run=self.run_identity,
-            executor=self._backend.capabilities.name,
-            slots=self._backend.slots,
-        )
-        if not self._fanout.wants_plan_details:
-            return make(details=False)
-        return await to_thread.run_sync(partial(make, details=True))
+    def _fail(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):
+            cause, error = (
+                error,
+                ExecutionError(f"{self.name} ended with {type(error).__name__}: {error}"),
+            )
+            error.__cause__ = cause
+        self._error = error
+        self._traceback = error.__traceback__ = outside_of_engine(error.__traceback__)
 
     def _last_event(self) -> AnyEvent:
-        at, plan = time.time(), self.plan.name
+        at, plan = time.time(), self.name if self._plan is None else self._plan.name
         if self._result is not None:
             return PlanSucceeded(execution=self.name, at=at, plan=plan)
         if self._error is not None:
             return PlanFailed(execution=self.name, at=at, plan=plan, error=str(self._error))
         return PlanCancelled(execution=self.name, at=at, plan=plan)
 
-    def _summarize(
-        self, value: Any, values: StageValues, handle: RunHandle, wall_seconds: float
-    ) -> Result:
-        return Result(
-            value=value,
-            values=values,
-            plan=self.plan.name,
-            execution=self.name,
-            executor=self._backend.capabilities.name,
-            stages=tuple(stage.figures for stage in handle.run.stages),
-            abandoned=handle.run.abandoned,
-            wall_seconds=wall_seconds,
-            slow_workers=dict(handle.run.slow_workers.found),
-        )
+
+def outside_of_engine(traceback: TracebackType | None) -> TracebackType | None:
+    """Return the part of a traceback that begins outside of this folder: the rest holds the run, and helps nobody."""
+    while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_FOLDER):
+        traceback = traceback.tb_next
+    return traceback
+
+
+_FOLDER = __file__.rpartition("/")[0]

@@ -1,12 +1,21 @@
-"""Small things that a task of one's own does: wait for another, and hold contexts."""
+"""Small things that a task of one's own does: wait for something whatever happens, and hold contexts."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    nullcontext,
+)
+from typing import Any, Protocol
 
 import anyio
+
+from asyncexec.errors import UsageError
 
 
 def is_running(loop: asyncio.AbstractEventLoop) -> bool:
@@ -17,17 +26,74 @@ def is_running(loop: asyncio.AbstractEventLoop) -> bool:
         return False
 
 
+def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the asyncio loop that runs here.
+
+    Raises
+    ------
+    UsageError
+        If none does, as under trio.
+    """
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            "asyncexec runs on asyncio, and no asyncio event loop is running here: start the program with "
+            "asyncio.run() or anyio.run(), without backend='trio'; under trio, call "
+            "'await trio.to_thread.run_sync(asyncexec.sync.execute, plan)'"
+        ) from None
+
+
+def is_being_cancelled() -> bool:
+    """Return whether somebody has cancelled the task that runs here: a ``CancelledError`` may as well be a user's."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+class Waitable(Protocol):
+    """An event, of asyncio or of anyio."""
+
+    def is_set(self) -> bool:
+        """Return whether it is set."""
+        ...
+
+    async def wait(self) -> object:
+        """Wait until it is set."""
+        ...
+
+
+def _nothing(error: asyncio.CancelledError) -> None:
+    """Do nothing more at a cancellation."""
+
+
+async def outlast(
+    event: Waitable, cancelled: Callable[[asyncio.CancelledError], object] = _nothing
+) -> asyncio.CancelledError | None:
+    """Wait until ``event`` is set, however often this task is cancelled meanwhile; return the first cancellation.
+
+    The caller raises it once its work is done. Each cancellation is counted by asyncio, and undone by whoever made it,
+    so that those after the first need not be raised. ``cancelled`` is called with each.
+    """
+    first: asyncio.CancelledError | None = None
+    # Shielded after the first, or the scopes of anyio would cancel the wait again at every step of the loop.
+    scope: AbstractContextManager[Any] = nullcontext()
+    while not event.is_set():
+        try:
+            with scope:
+                await event.wait()
+        except asyncio.CancelledError as error:
+            first = first or error
+            cancelled(error)
+            scope = anyio.CancelScope(shield=True)
+    return first
+
+
 async def wait_for(task: asyncio.Task[None]) -> None:
     """Wait until ``task`` is done, however often this is cancelled meanwhile; then raise the cancellation."""
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            with anyio.CancelScope(shield=True):
-                await asyncio.wait({task})
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
+    done = asyncio.Event()
+    task.add_done_callback(lambda _: done.set())
+    if (cancellation := await outlast(done)) is not None:
+        raise cancellation
 
 
 @asynccontextmanager

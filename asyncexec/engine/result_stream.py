@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import anyio
 from anyio import to_thread
 
 from asyncexec.errors import OptionError
@@ -51,17 +50,18 @@ def outlet_of(plan: Plan, *, ordered: bool, buffer: Any) -> tuple[Plan, Outlet]:
     return replace(plan, returns=()), Outlet(plan, name, ordered=ordered, buffer=room)
 
 
-async def stream_values(start: Callable[[], tuple[Execution, Outlet]]) -> AsyncIterator[Any]:
+async def stream_values(
+    start: Callable[[], Awaitable[tuple[Execution, Outlet]]],
+) -> AsyncIterator[Any]:
     """Start an execution, yield its values, and then raise its exception; closing the iterator stops it."""
-    execution, outlet = start()
+    execution, outlet = await start()
     try:
         while (task := await outlet.next()) is not None:
             yield await _value(execution, outlet, task)
         await execution
     finally:
         outlet.close()
-        with anyio.CancelScope(shield=True):
-            await execution.stopped()
+        await execution.stopped()
 
 
 async def _value(execution: Execution, outlet: Outlet, task: int) -> Any:

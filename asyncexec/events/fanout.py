@@ -104,7 +104,10 @@ class Fanout:
                 self._observers.remove(observer)
 
     async def finish(self, execution: str, value: Any, error: BaseException | None) -> None:
-        """Call ``finish`` of each observer that has one, in a thread, then await ``record``; each with a time-out."""
+        """Call ``finish`` of each observer that has one, in a thread, then await ``record``; each with a time-out.
+
+        The caller shields this, so that the files of a cancelled run are closed too.
+        """
         for observer in self._observers:
             if isinstance(observer, FinishingObserver):
                 finish = partial(observer.finish, execution)
@@ -116,8 +119,7 @@ class Fanout:
 
 async def _within_time(awaited: Awaitable[None], observer: Observer) -> None:
     try:
-        # Shielded: the files of a cancelled run are closed too.
-        with anyio.fail_after(_FINISH_SECONDS, shield=True):
+        with anyio.fail_after(_FINISH_SECONDS):
             await awaited
     except Exception:
         logger.exception("observer %r did not finish", observer)

@@ -111,7 +111,13 @@ class Driver:
     async def _guarded(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
             await task()
-        except Exception as error:  # noqa: BLE001 - whatever a broken backend raises ends the runs, not the host
+        except anyio.get_cancelled_exc_class():
+            if (
+                not self._tasks.cancel_scope.cancel_called
+            ):  # The event loop ends with everything on it.
+                self._break(BackendError(f"{self._backend!r}: its task was cancelled"))
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a broken backend raises ends the runs, not the host
             self._break(error)
 
     async def _carry(self) -> None:
@@ -157,7 +163,7 @@ class Driver:
             self._alarm = deadline
             self._rearm.set()
 
-    def _break(self, error: Exception) -> None:
+    def _break(self, error: BaseException) -> None:
         broken = (
             error
             if isinstance(error, BackendError)

@@ -1,14 +1,14 @@
 """A run works out no more than it needs, in few goes, and leaves nothing open."""
 
+import asyncio
 import threading
 
-import anyio
 import numpy as np
 import pytest
-from anyio import to_thread
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.engine.call_threads import Lane
 from asyncexec.errors import SerializationError
 from asyncexec.events.records import PlanStarted
 from asyncexec.observers import History, Logs, Progress
@@ -94,17 +94,16 @@ async def test_a_run_that_is_resumed_computes_the_fingerprint_once_and_not_on_th
 
 @pytest.mark.parametrize("plan", [array, lambda: ax.Plan.map(abs, [-1])], ids=["array", "function"])
 async def test_a_run_goes_to_other_threads_twice(monkeypatch, plan):
-    hops, run_sync = [], to_thread.run_sync
+    calls, call = [], Lane.call
 
-    async def counting(function, *arguments, **options):
-        hops.append(function)
-        return await run_sync(function, *arguments, **options)
+    def counting(self, function):
+        calls.append(function)
+        return call(self, function)
 
     async with ax.Engine("serial") as engine:
-        monkeypatch.setattr(to_thread, "run_sync", counting)
+        monkeypatch.setattr(Lane, "call", counting)
         await engine.execute(plan())
-        monkeypatch.undo()
-    assert len(hops) == 2
+    assert len(calls) == 2
 
 
 class Counted:
@@ -181,17 +180,15 @@ async def test_a_workspace_is_closed_once_where_storage_fails(closings, monkeypa
 
 
 async def test_a_workspace_is_closed_where_the_run_is_cancelled_at_its_end(closings, monkeypatch):
-    run_sync = to_thread.run_sync
+    loop, engine = asyncio.get_running_loop(), ax.Engine("threads")
 
-    async def cancelled_before_collecting(function, *arguments, **options):
-        if getattr(function, "__name__", "") == "collect":
-            raise anyio.get_cancelled_exc_class()
-        return await run_sync(function, *arguments, **options)
+    def cancelled_meanwhile(_, values):
+        loop.call_soon_threadsafe(execution.cancel)
+        raise OSError("the disk is gone")
 
-    async with ax.Engine("threads") as engine:
-        monkeypatch.setattr(to_thread, "run_sync", cancelled_before_collecting)
+    monkeypatch.setattr(OpenArrayWorkspace, "collect", cancelled_meanwhile)
+    async with engine:
         execution = engine.start(array())
-        while not execution.done:
-            await anyio.lowlevel.checkpoint()
-        monkeypatch.undo()
+        with pytest.raises(OSError, match="the disk is gone"):
+            await execution
     assert closings == [False]

@@ -1,0 +1,414 @@
+"""The steps of a run: planning, opening, running, collecting, closing; whatever happens, each comes to its end.
+
+Nothing here is interrupted half-way: where the task of a run is cancelled, the run stops, ends its work in order, and
+the cancellation is raised after that. What blocks is called in a lane of threads (:mod:`~.call_threads`). Once a run
+has been cancelled, each of these calls has ``GRACE_SECONDS`` to come back; then the lane is left to itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from asyncexec.cluster_memory.inside import ENTRY
+from asyncexec.engine.call_threads import AbandonedCallError, CallThreads
+from asyncexec.engine.own_task import outlast
+from asyncexec.engine.preparation import Prepared, prepare
+from asyncexec.engine.result import Result
+from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
+from asyncexec.engine.started import plan_started
+from asyncexec.engine.worker_logs import WorkerLogs, log_settings
+from asyncexec.errors import CorruptChunkError, ExecutionError, ValueLostError
+from asyncexec.plan.locality import Locality
+from asyncexec.plan.workspace import OpeningStoppedError
+from asyncexec.scheduler.dispatch import RUN_BITS
+from asyncexec.scheduler.driver import Driver
+from asyncexec.scheduler.run import Run
+from asyncexec.scheduler.run_handle import RunHandle
+from asyncexec.worker.initializer import WorkerInitializer
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Backend
+    from asyncexec.engine.call_threads import BlockingCall
+    from asyncexec.engine.run_memory import EngineMemory
+    from asyncexec.engine.run_scope import ScopeEntry
+    from asyncexec.engine.stage_values import StageValues
+    from asyncexec.events.fanout import Fanout
+    from asyncexec.events.records import AnyEvent
+    from asyncexec.plan.plan import Plan
+    from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.scheduler.outlet import Outlet
+    from asyncexec.scheduler.result_store import ResultStore
+    from asyncexec.scheduler.run_policies import RunPolicies
+    from asyncexec.straggler.duration_history import DurationHistory
+
+logger = logging.getLogger("asyncexec")
+
+GRACE_SECONDS = 0.35
+"""The time that a blocking call of a cancelled run has to come back, before nobody waits for it any longer."""
+
+
+class RunStoppedError(Exception):
+    """The run was cancelled, and has stopped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """The parts of an engine that its runs share.
+
+    Attributes
+    ----------
+    backend : Backend
+    budget : AdmissionBudget
+    history : DurationHistory
+    memory : EngineMemory
+    scope_entries : mapping of str to callable
+    """
+
+    backend: Backend
+    budget: AdmissionBudget
+    history: DurationHistory
+    memory: EngineMemory
+    scope_entries: Mapping[str, ScopeEntry]
+
+
+class RunSteps:
+    """The steps of one run.
+
+    Parameters
+    ----------
+    parts : EngineParts
+    number : int
+        Of the run, in its engine.
+    plan : callable
+        Returns the plan, which may take long; it is called in a thread.
+    policies : RunPolicies
+    fanout : Fanout
+    threads : CallThreads
+    outlet : Outlet, optional
+
+    Attributes
+    ----------
+    identity : RunIdentity
+    handle : RunHandle or None
+        The run in the scheduler, from when it is opened.
+    value_store : ResultStore or None
+        Where an outlet takes the values from.
+    """
+
+    def __init__(
+        self,
+        parts: EngineParts,
+        *,
+        number: int,
+        plan: Plan | Callable[[], Plan],
+        planned: Callable[[Plan], str],
+        policies: RunPolicies,
+        fanout: Fanout,
+        threads: CallThreads,
+        outlet: Outlet | None = None,
+    ) -> None:
+        self.identity = RunIdentity()
+        self.handle: RunHandle | None = None
+        self.value_store: ResultStore | None = None
+        self.memory = parts.memory.of_run(self.identity.id, policies)
+        self.interruption: asyncio.CancelledError | None = None
+        self._parts = parts
+        self._backend = parts.backend
+        self._number = number
+        self._make_plan = plan
+        self._planned = planned
+        self._policies = policies
+        self._fanout = fanout
+        self._lane = threads.lane()
+        self._outlet = outlet
+        self._context = callers_context()
+        self._cancelled = False
+        self._call: BlockingCall[Any] | None = None
+        self._ending = anyio.CancelScope(shield=True)
+        self._driver: Driver | None = None
+        self._prepared: Prepared | None = None
+        self._doing = ""
+        self._logs: WorkerLogs | None = None
+        self._name = ""
+        self.plan: Plan
+        if not callable(plan):
+            self._take(plan)
+
+    def cancel(self) -> None:
+        """Stop the run; :meth:`run` raises ``RunStoppedError`` once everything has stopped."""
+        if self._cancelled:
+            return
+        self._cancelled = True
+        if self._outlet is not None:
+            self._outlet.close()
+        if self.handle is not None and self._driver is not None:
+            self._driver.stop(self.handle)
+        self._limit()
+
+    async def run(self, driver: Driver) -> Result:
+        """Return the result of the run, or raise the error that ended it.
+
+        Raises
+        ------
+        RunStoppedError
+            If the run was cancelled.
+        """
+        start = time.perf_counter()
+        self._driver = driver
+        try:
+            if self._fanout:
+                await self._tell_of_start()
+            handle = await self._open()
+            driver.add(handle)
+            try:
+                await self._finish(driver, handle)
+            finally:
+                await self._hand_over_rest()
+            value, values = await self._collect(driver, handle)
+        except (AbandonedCallError, OpeningStoppedError):
+            raise RunStoppedError from None
+        finally:
+            await self._close()
+        return self._summarize(value, values, handle, time.perf_counter() - start)
+
+    async def end(self, event: AnyEvent, value: Any, error: BaseException | None) -> None:
+        """Tell observers of the end of the run, wait for them, and delete the memory that its tasks shared."""
+        self.send(event)
+        if self._logs is not None:
+            self._logs.close()
+        if self._cancelled:
+            self._ending.deadline = anyio.current_time() + GRACE_SECONDS
+        with self._ending:
+            # Files of observers are closed before the caller goes on, who may read them.
+            try:
+                await self._fanout.finish(event.execution, value, error)
+            finally:
+                await self.memory.close()
+
+    def send(self, event: AnyEvent) -> None:
+        """Send an event to the observers."""
+        if self._fanout:
+            self._fanout.send((event,))
+
+    # -- waiting
+
+    async def _blocking[T](self, doing: str, function: Callable[[], T]) -> T:
+        """Return the result of a blocking call.
+
+        Raises
+        ------
+        AbandonedCallError
+            If the run was cancelled, and the call did not come back in time.
+        ExecutionError
+            If it raises what is no ``Exception``, which would end more than this run.
+        """
+        self._doing, self._call = doing, (call := self._lane.call(function))
+        if self._cancelled:
+            self._limit()
+        await outlast(call.done, self._interrupted)
+        self._call = None
+        try:
+            return call.result()
+        except Exception:
+            raise
+        except BaseException as error:
+            raise ExecutionError(
+                f"execution {self._name or self._number}: {self._doing} ended with {type(error).__name__}: {error}. "
+                "This is no Exception, but "
+                f"what is to end a program or a task, so that other runs were kept from it"
+            ) from error
+
+    def _limit(self) -> None:
+        """Give up what is waited for if it does not come back in time, as the run has been cancelled."""
+        self._ending.deadline = anyio.current_time() + GRACE_SECONDS
+        if (call := self._call) is not None and not call.done.is_set():
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up, call)
+
+    def _give_up(self, call: BlockingCall[Any]) -> None:
+        if not call.done.is_set():
+            logger.warning(
+                "execution %s was cancelled, and %s does not end; its thread is left to itself, and removes what it "
+                "has made when it goes on",
+                self._name or self._number,
+                self._doing,
+            )
+            self._lane.abandon()
+
+    def _interrupted(self, error: asyncio.CancelledError) -> None:
+        """Cancel the run, as its task was cancelled; that is raised at the end."""
+        self.interruption = self.interruption or error
+        self.cancel()
+
+    # -- the steps
+
+    def _plan(self) -> None:
+        """Make the plan, in a thread, unless that is done."""
+        if callable(make := self._make_plan):
+            self._doing = "its planning"
+            plan = make()
+            self._stop_if_cancelled()
+            self._make_plan = plan
+            self._take(plan)
+
+    def _take(self, plan: Plan) -> None:
+        self.plan = plan
+        self._name = self._planned(plan)
+        capabilities = self._backend.capabilities
+        if capabilities.locality is not Locality.SAME_PROCESS and self._policies.log_to_driver:
+            self._logs = WorkerLogs(plan.name, self.identity.name)
+
+    async def _tell_of_start(self) -> None:
+        """Tell observers of the plan, before it is opened."""
+        if callable(self._make_plan):
+            await self._blocking("its planning", self._plan)
+        if self._cancelled:
+            raise RunStoppedError
+        self.send(await self._first_event())
+
+    async def _first_event(self) -> AnyEvent:
+        make = partial(
+            plan_started,
+            self.plan,
+            self._name,
+            run=self.identity,
+            executor=self._backend.capabilities.name,
+            slots=self._backend.slots,
+        )
+        if not self._fanout.wants_plan_details:
+            return make(details=False)
+        return await self._blocking("the description of its plan", partial(make, details=True))
+
+    async def _open(self) -> RunHandle:
+        await self._blocking("the opening of its storage", self._prepare)
+        prepared = self._prepared
+        if self._cancelled or prepared is None:
+            raise RunStoppedError
+        run = Run(
+            self._name,
+            prepared.state,
+            self._parts.budget,
+            self._backend.capabilities,
+            ids=range(self._number << RUN_BITS, (self._number + 1) << RUN_BITS).__iter__(),
+            epoch=time.time() - anyio.current_time(),
+            watched=bool(self._fanout),
+        )
+        self.handle = handle = RunHandle(
+            self._number, run, self._fanout, log=None if self._logs is None else self._logs.take
+        )
+        if self._outlet is not None and self._driver is not None:
+            self.value_store = prepared.state.values
+            self._outlet.wake = partial(self._driver.wake, handle)
+            prepared.state.values.hand_over(self._outlet.position)
+            run.sender.outlet = self._outlet
+        return handle
+
+    def _prepare(self) -> None:
+        """Open the run, in a thread; kept there too, so that it is closed where nobody waits any longer."""
+        self._stop_if_cancelled()
+        self._plan()
+        self._doing = "the opening of its storage"
+        asked = self._policies.initializer
+        entries = {**self._parts.scope_entries, ENTRY: self.memory.address}
+        scope = scope_of(
+            self.plan,
+            self._name,
+            run=self.identity,
+            executor=self._backend.capabilities.name,
+            entries=entries,
+            logs=log_settings() if self._logs is not None else None,
+            initializer=None
+            if asked is None
+            else WorkerInitializer(asked, self._policies.initargs),
+        )
+        self._prepared = prepare(
+            self.plan,
+            self._name,
+            backend=self._backend,
+            policies=self._policies,
+            history=self._parts.history,
+            value_account=self._parts.budget.values,
+            scope=scope,
+            context=self._context,
+            stop=self._stop_if_cancelled,
+        )
+
+    def _stop_if_cancelled(self) -> None:
+        """Raise if the run has been cancelled; called in the thread that opens it."""
+        if self._cancelled:
+            raise OpeningStoppedError
+
+    async def _finish(self, driver: Driver, handle: RunHandle) -> None:
+        """Wait for the end of the run in the scheduler; raise if it did not succeed."""
+        run = handle.run
+        if run.growth.groups:
+            await self._feed(driver, handle)
+        else:
+            await outlast(handle.finished, self._interrupted)
+        if run.error is not None:
+            raise run.error
+        if run.incomplete:
+            raise RunStoppedError
+
+    async def _feed(self, driver: Driver, handle: RunHandle) -> None:
+        """Read items for growing stages until the run has ended."""
+        async with anyio.create_task_group() as feeders:
+            for group in handle.run.growth.groups:
+                feeders.start_soon(driver.feed, handle, group)
+            await outlast(handle.finished, self._interrupted)
+            feeders.cancel_scope.cancel()
+
+    async def _hand_over_rest(self) -> None:
+        """Wait until the values that are complete have been taken, where they are taken as they come."""
+        if self._outlet is not None:
+            self._outlet.end()
+            await outlast(self._outlet.drained, self._interrupted)
+
+    async def _collect(self, driver: Driver, handle: RunHandle) -> tuple[Any, StageValues]:
+        """Return what the run returns; values and chunks that turn out to be lost or damaged are made again first."""
+        while True:
+            try:
+                return await self._blocking("the collection of its result", self._collect_prepared)
+            except (ValueLostError, CorruptChunkError) as error:
+                if not handle.run.recovery.reopen(error, anyio.current_time()):
+                    raise
+            driver.reopen(handle)
+            await self._finish(driver, handle)
+
+    async def _close(self) -> None:
+        """Close the workspace, if that was not done with success; after a call that was given up, its thread does."""
+        if self._lane.abandoned or (self._prepared is not None and not self._prepared.closed):
+            with suppress(AbandonedCallError):
+                await self._blocking("the closing of its storage", self._close_prepared)
+
+    def _collect_prepared(self) -> tuple[Any, StageValues]:
+        if self._prepared is None:
+            raise RunStoppedError
+        return self._prepared.collect()
+
+    def _close_prepared(self) -> None:
+        if self._prepared is not None:
+            self._prepared.close(succeeded=False)
+
+    def _summarize(
+        self, value: Any, values: StageValues, handle: RunHandle, wall_seconds: float
+    ) -> Result:
+        return Result(
+            value=value,
+            values=values,
+            plan=self.plan.name,
+            execution=self._name,
+            executor=self._backend.capabilities.name,
+            stages=tuple(stage.figures for stage in handle.run.stages),
+            abandoned=handle.run.abandoned,
+            wall_seconds=wall_seconds,
+            slow_workers=dict(handle.run.slow_workers.found),
+        )
