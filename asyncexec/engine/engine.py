@@ -262,12 +262,14 @@ class Engine:
                     await self._closing.wait()
                 finally:
                     self._tasks = None
-                    with anyio.CancelScope(shield=True):
-                        await self._stop_everything()
-                        await self._memory.close()
-                    for values in tuple(self._kept.values()):
-                        values.close()
-                    self._threads.close()
+                    try:
+                        with anyio.CancelScope(shield=True):
+                            await self._stop_everything()
+                            await self._memory.close()
+                    finally:
+                        for values in tuple(self._kept.values()):
+                            values.close()
+                        self._threads.close()
         except BaseException as error:
             if opened.done():
                 raise
@@ -477,10 +479,16 @@ class Engine:
         running = tuple(self._executions)
         for execution in running:
             execution.cancel()
+        cancellation: asyncio.CancelledError | None = None
         for execution in running:
-            await execution.stopped()
+            try:
+                await execution.stopped()
+            except asyncio.CancelledError as error:
+                cancellation = cancellation or error
         for execution in tuple(self._failed):
             execution.report_unawaited()
+        if cancellation is not None:
+            raise cancellation
 
 
 def as_plan(plan: Plan | Plannable) -> Plan:
