@@ -36,7 +36,7 @@ async def test_an_opening_is_stopped_when_its_run_is_cancelled():
     workspace = Slowly()
     async with ax.Engine("serial") as engine:
         execution = engine.start(in_workspace(workspace))
-        await asyncio.to_thread(workspace.began.wait)
+        assert await asyncio.to_thread(workspace.began.wait, 30)
         execution.cancel()
         await asyncio.gather(execution, return_exceptions=True)
         assert not execution.failed
@@ -68,6 +68,18 @@ class Hung:
 
     def done(self, stage):
         return ()
+
+    def damaged(self, stage):
+        return ()
+
+    def passes_on(self, stage):
+        return False
+
+    def writers(self, array, chunks):
+        return ()
+
+    def holds(self, stage, task):
+        return True
 
     def releases(self, stage):
         return False
@@ -118,7 +130,7 @@ async def test_a_caller_is_let_go_although_what_is_called_hangs_and_it_is_undone
     it, plan = hung(where)
     async with ax.Engine("serial") as engine:
         task = asyncio.create_task(engine.execute(plan))
-        await asyncio.to_thread(it.hangs.wait)
+        assert await asyncio.to_thread(it.hangs.wait, 30)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await soon(task)
@@ -126,7 +138,7 @@ async def test_a_caller_is_let_go_although_what_is_called_hangs_and_it_is_undone
         assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
     it.go.set()
     if where == "open":
-        await soon(asyncio.to_thread(it.closed.wait))
+        assert await asyncio.to_thread(it.closed.wait, 30)
         assert it.made == []
 
 
@@ -136,7 +148,7 @@ async def test_a_second_and_third_cancel_change_nothing(where):
     async with ax.Engine("serial") as engine:
         execution = engine.start(plan)
         task = asyncio.create_task(execution)
-        await asyncio.to_thread(it.hangs.wait)
+        assert await asyncio.to_thread(it.hangs.wait, 30)
         steps = 0
         while not task.done():
             task.cancel()
@@ -154,7 +166,7 @@ async def test_an_engine_closes_once_its_runs_have_ended_however_often_that_is_c
     engine = ax.Engine("serial")
     await engine.__aenter__()
     execution = engine.start(plan)
-    await asyncio.to_thread(it.hangs.wait)
+    assert await asyncio.to_thread(it.hangs.wait, 30)
     closing = asyncio.create_task(engine.__aexit__())
     await asyncio.sleep(0)
     for _ in range(times):
