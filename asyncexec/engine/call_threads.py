@@ -38,7 +38,7 @@ class AbandonedCallError(Exception):
     """Nobody waits for this call any longer, as its run was cancelled and the call did not come back in time."""
 
 
-class BlockingCall[T]:
+class LaneCall[T]:
     """A call in a lane.
 
     Attributes
@@ -90,13 +90,13 @@ class Lane:
         self.thread: CallThread | None = None
         self._threads = threads
         self._lock = threading.Lock()
-        self._calls: deque[BlockingCall[Any]] = deque()
-        self._current: BlockingCall[Any] | None = None
+        self._calls: deque[LaneCall[Any]] = deque()
+        self._current: LaneCall[Any] | None = None
         self._served = False
 
-    def call[T](self, function: Callable[[], T]) -> BlockingCall[T]:
+    def call[T](self, function: Callable[[], T]) -> LaneCall[T]:
         """Have ``function`` called after those before it; in an abandoned lane nobody can wait for it."""
-        call = BlockingCall(function)
+        call = LaneCall(function)
         if self.abandoned:
             call.done.set()
         with self._lock:
@@ -107,7 +107,7 @@ class Lane:
         return call
 
     def abandon(self) -> None:
-        """Let everybody go who waits for a call; the calls are made nevertheless."""
+        """End all waiting for calls; the calls are made nevertheless."""
         if self.abandoned:
             return
         self.abandoned = True
@@ -117,7 +117,7 @@ class Lane:
             call.done.set()
         self._threads.given_up(self)
 
-    def take(self) -> BlockingCall[Any] | None:
+    def take(self) -> LaneCall[Any] | None:
         """Return the next call, in the thread that serves this lane; None if there is none now."""
         with self._lock:
             self._current = self._calls.popleft() if self._calls else None

@@ -16,6 +16,7 @@ from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.config.checks import amounts
 from asyncexec.engine.call_threads import CallThreads
+from asyncexec.engine.engine_parts import EngineParts
 from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
@@ -29,7 +30,6 @@ from asyncexec.engine.run_options import (
     check_engine_options,
     policy_options,
 )
-from asyncexec.engine.run_steps import EngineParts
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observers
 from asyncexec.events.records import AnyEvent

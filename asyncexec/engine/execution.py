@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from asyncexec.cluster_memory.handle import ClusterMemory
     from asyncexec.engine.call_threads import CallThreads
+    from asyncexec.engine.engine_parts import EngineParts
     from asyncexec.engine.result import Result
-    from asyncexec.engine.run_steps import EngineParts
     from asyncexec.engine.stage_values import StageValues
     from asyncexec.events.fanout import Fanout
     from asyncexec.events.records import AnyEvent
@@ -332,7 +332,7 @@ class Execution(Coroutine[Any, Any, "Result"]):
 
 
 def outside_of_engine(traceback: TracebackType | None) -> TracebackType | None:
-    """Return the part of a traceback that begins outside of this folder: the rest holds the run, and helps nobody."""
+    """Return the part of a traceback that begins outside of this folder: frames of the engine hold the run."""
     while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_FOLDER):
         traceback = traceback.tb_next
     return traceback

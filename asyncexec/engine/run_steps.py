@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -36,19 +35,15 @@ from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.worker.initializer import WorkerInitializer
 
 if TYPE_CHECKING:
-    from asyncexec.backends.contract import Backend
-    from asyncexec.engine.call_threads import BlockingCall
-    from asyncexec.engine.run_memory import EngineMemory
-    from asyncexec.engine.run_scope import ScopeEntry
+    from asyncexec.engine.call_threads import LaneCall
+    from asyncexec.engine.engine_parts import EngineParts
     from asyncexec.engine.stage_values import StageValues
     from asyncexec.events.fanout import Fanout
     from asyncexec.events.records import AnyEvent
     from asyncexec.plan.plan import Plan
-    from asyncexec.scheduler.admission import AdmissionBudget
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
-    from asyncexec.straggler.duration_history import DurationHistory
 
 logger = logging.getLogger("asyncexec")
 
@@ -58,26 +53,6 @@ GRACE_SECONDS = 0.35
 
 class RunStoppedError(Exception):
     """The run was cancelled, and has stopped."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EngineParts:
-    """The parts of an engine that its runs share.
-
-    Attributes
-    ----------
-    backend : Backend
-    budget : AdmissionBudget
-    history : DurationHistory
-    memory : EngineMemory
-    scope_entries : mapping of str to callable
-    """
-
-    backend: Backend
-    budget: AdmissionBudget
-    history: DurationHistory
-    memory: EngineMemory
-    scope_entries: Mapping[str, ScopeEntry]
 
 
 class RunSteps:
@@ -132,7 +107,7 @@ class RunSteps:
         self._outlet = outlet
         self._context = callers_context()
         self._cancelled = False
-        self._call: BlockingCall[Any] | None = None
+        self._call: LaneCall[Any] | None = None
         self._ending = anyio.CancelScope(shield=True)
         self._driver: Driver | None = None
         self._prepared: Prepared | None = None
@@ -166,7 +141,7 @@ class RunSteps:
         self._driver = driver
         try:
             if self._fanout:
-                await self._tell_of_start()
+                await self._announce()
             handle = await self._open()
             driver.add(handle)
             try:
@@ -181,7 +156,7 @@ class RunSteps:
         return self._summarize(value, values, handle, time.perf_counter() - start)
 
     async def end(self, event: AnyEvent, value: Any, error: BaseException | None) -> None:
-        """Tell observers of the end of the run, wait for them, and delete the memory that its tasks shared."""
+        """Send the last event, wait for observers, and delete the memory that the tasks shared."""
         self.send(event)
         if self._logs is not None:
             self._logs.close()
@@ -233,7 +208,7 @@ class RunSteps:
         if (call := self._call) is not None and not call.done.is_set():
             asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up, call)
 
-    def _give_up(self, call: BlockingCall[Any]) -> None:
+    def _give_up(self, call: LaneCall[Any]) -> None:
         if not call.done.is_set():
             logger.warning(
                 "execution %s was cancelled, and %s does not end; its thread is left to itself, and removes what it "
@@ -266,8 +241,8 @@ class RunSteps:
         if capabilities.locality is not Locality.SAME_PROCESS and self._policies.log_to_driver:
             self._logs = WorkerLogs(plan.name, self.identity.name)
 
-    async def _tell_of_start(self) -> None:
-        """Tell observers of the plan, before it is opened."""
+    async def _announce(self) -> None:
+        """Send the first event, before the plan is opened."""
         if callable(self._make_plan):
             await self._blocking("its planning", self._plan)
         if self._cancelled:

@@ -1,0 +1,34 @@
+"""The parts of an engine that its runs share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncexec.backends.contract import Backend
+    from asyncexec.engine.run_memory import EngineMemory
+    from asyncexec.engine.run_scope import ScopeEntry
+    from asyncexec.scheduler.admission import AdmissionBudget
+    from asyncexec.straggler.duration_history import DurationHistory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineParts:
+    """The parts of an engine that its runs share.
+
+    Attributes
+    ----------
+    backend : Backend
+    budget : AdmissionBudget
+    history : DurationHistory
+    memory : EngineMemory
+    scope_entries : mapping of str to callable
+    """
+
+    backend: Backend
+    budget: AdmissionBudget
+    history: DurationHistory
+    memory: EngineMemory
+    scope_entries: Mapping[str, ScopeEntry]
