@@ -27,6 +27,7 @@
     │   │   └── CorruptChunkError       chunks of an array are damaged or missing; says which, and where
     │   ├── WorkDirError
     │   ├── TargetExistsError
+    │   │   └── TargetReplacedError     another run has replaced a target that this one was writing to
     │   ├── ArtifactNotFoundError (also FileNotFoundError)
     │   ├── OutOfSpaceError
     │   └── RunStoreError               the database of the records of runs does not work
@@ -104,6 +105,7 @@ __all__ = [
     "StalledError",
     "StorageError",
     "TargetExistsError",
+    "TargetReplacedError",
     "TaskError",
     "TaskFailedError",
     "TaskMemoryError",
@@ -280,6 +282,10 @@ class WorkDirError(StorageError):
 
 class TargetExistsError(StorageError):
     """The target holds an array already, and ``overwrite=True`` was not given."""
+
+
+class TargetReplacedError(TargetExistsError):
+    """A target was replaced or removed while a run was writing to it."""
 
 
 class ArtifactNotFoundError(StorageError, FileNotFoundError):

@@ -12,7 +12,7 @@ from asyncexec.cluster_memory.placed import NoMemoryAddress, PlacedAddress
 from asyncexec.cluster_memory.server import MemoryServer
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.plan.locality import Locality
-from asyncexec.storage.places.creation import remove
+from asyncexec.storage.places.removal import remove
 from asyncexec.storage.workspace.work_dir import PREFIX
 
 if TYPE_CHECKING:

@@ -167,7 +167,7 @@ ON_USE = {
     ): "the chunks of most arrays are files",
     (
         "asyncexec.storage.places.creation",
-        "asyncexec.storage.places.stores",
+        "asyncexec.storage.places.array_documents",
     ): "chunks may all stay in memory",
     (
         "asyncexec.storage.places.objects",

@@ -13,8 +13,8 @@ import zarr
 
 from asyncexec.storage import TaskOutput, create_array, planned_array, read, write
 from asyncexec.storage.chunks.chunk_files import PARTIAL
-from asyncexec.storage.workspace.open_workspace import _sweep
 from asyncexec.storage.workspace.presence import blocks_present, partial_files
+from asyncexec.storage.workspace.targets import sweep_partial
 
 WRITER = """
 import pickle, sys
@@ -49,7 +49,7 @@ def test_a_killed_writer_leaves_whole_chunks(tmp_path, rng, options):
     # What the killed ones had begun is not taken for chunks, and goes when the run ends.
     target = TaskOutput(array=ref, block=(600, 500))
     assert blocks_present(target).tolist() == [[True]]
-    _sweep(ref)
+    sweep_partial(ref)
     assert left_over(tmp_path / "x") == []
     assert zarr.open_array(tmp_path / "x")[0, 0] == read(ref, (slice(0, 1), slice(0, 1)))[0, 0]
 
@@ -79,6 +79,6 @@ def test_what_is_left_of_unfinished_chunks_is_found_and_removed(tmp_path):
     (tmp_path / "x" / PARTIAL).mkdir()
     (tmp_path / "x" / PARTIAL / "half").write_bytes(b"half")
     assert blocks_present(TaskOutput(array=ref, block=(2,))).tolist() == [True, True]
-    _sweep(ref)
+    sweep_partial(ref)
     assert left_over(tmp_path / "x") == []
     assert sorted(p.name for p in (tmp_path / "x/c").iterdir()) == ["0", "1"]

@@ -75,6 +75,8 @@ class StoredArray:
         Whether every chunk is written before it is read: a missing chunk is then an error instead of fill values.
     checksum : bool
         Whether each chunk has a CRC-32C behind it, so that every damage is noticed when it is read.
+    generation : str
+        The run that writes to it, if it is the target of one: attempts of an earlier run find nowhere to write to.
     """
 
     location: Location
@@ -87,6 +89,7 @@ class StoredArray:
     encoding: Encoding | None = None
     dense: bool = False
     checksum: bool = False
+    generation: str = ""
 
     @property
     def unit(self) -> Shape:

@@ -5,7 +5,8 @@ Here a chunk is read, decoded, encoded and written in the calling thread, with t
 the same. Arrays with shards, filters or unusual codecs are read and written with Zarr.
 
 A chunk appears whole or not at all: it is written under another name, in a separate folder of the array, and renamed.
-Files of killed writers stay in that folder, which is removed when the run ends.
+Files of killed writers stay in that folder, which is removed when the run ends. In a target, that folder is named after
+the run, and made by its driver: where another run has replaced the array, it is gone, and late attempts fail.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from asyncexec.storage.chunks.chunk_slices import (
 from asyncexec.storage.places.errors import (
     damaged_chunk,
     missing_chunk,
+    replaced,
     storage_error,
     together,
 )
@@ -66,6 +68,7 @@ class ChunkFiles:
         self._dtype = ref.numpy_dtype
         self._codec = codec(encoding.compressor)
         self._checksum = encoding.checksum
+        self._files = WholeFiles(ref)
         self._chunks = ref.chunks
         self._chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
 
@@ -176,22 +179,77 @@ class ChunkFiles:
 
     def _store(self, chunk: Index, data: Any) -> None:
         path = self.path(chunk)
-        temporary = f"{self._root}/{PARTIAL}/{uuid.uuid4().hex}"
         try:
             trailer = _crc32c(np.frombuffer(data, np.uint8)) if self._checksum else b""
-            _write_file(temporary, data, trailer)
+            self._files.write(path, data, trailer)
+        except OSError as error:
+            raise storage_error(
+                error, self._ref.location, "cannot be written", chunk=chunk, path=path
+            ) from error
+
+
+class WholeFiles:
+    """The writing of files of an array, each of which appears whole or not at all.
+
+    Parameters
+    ----------
+    ref : StoredArray
+        Where it has a ``generation``, files are written only as long as the array is that run's.
+    """
+
+    def __init__(self, ref: StoredArray) -> None:
+        self._location = ref.location
+        self._fenced = bool(ref.generation)
+        self._partial = f"{ref.location.local_path}/{partial_folder(ref)}"
+
+    def write(self, path: str, data: Any, trailer: bytes = b"") -> None:
+        """Write ``data`` and ``trailer`` to ``path``, in place of another file or not.
+
+        Raises
+        ------
+        TargetReplacedError
+            If the array is another run's by now.
+        OSError
+            As the file system has it.
+        """
+        temporary = f"{self._partial}/{uuid.uuid4().hex}"
+        try:
+            self._begin(temporary, data, trailer)
             # Folders are made only where they are missing, which spares a call for every other chunk.
             try:
                 os.replace(temporary, path)  # noqa: PTH105 - strings, made once for every chunk
             except FileNotFoundError:
-                os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the same
-                os.replace(temporary, path)  # noqa: PTH105 - the same
-        except OSError as error:
+                self._finish(temporary, path)
+        except OSError:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)  # noqa: PTH108 - the same
-            raise storage_error(
-                error, self._ref.location, "cannot be written", chunk=chunk, path=path
-            ) from error
+            raise
+
+    def _begin(self, temporary: str, data: Any, trailer: bytes) -> None:
+        try:
+            _write_file(temporary, data, trailer)
+        except FileNotFoundError:
+            if self._fenced:
+                raise replaced(self._location) from None
+            os.makedirs(self._partial, exist_ok=True)  # noqa: PTH103 - the same
+            _write_file(temporary, data, trailer)
+
+    def _finish(self, temporary: str, path: str) -> None:
+        """Make the folder that is missing, and rename the file."""
+        if self._fenced and not os.path.exists(temporary):  # noqa: PTH110 - the same
+            raise replaced(self._location)
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the same
+        try:
+            os.replace(temporary, path)  # noqa: PTH105 - the same
+        except FileNotFoundError:
+            if self._fenced:
+                raise replaced(self._location) from None
+            raise
+
+
+def partial_folder(ref: StoredArray) -> str:
+    """Return the name of the folder in ``ref`` for chunks that are being written."""
+    return f"{PARTIAL}-{ref.generation}" if ref.generation else PARTIAL
 
 
 def codec(compressor: str) -> Any:
@@ -213,12 +271,7 @@ def _crc32c(data: np.ndarray) -> bytes:
 
 
 def _write_file(path: str, data: Any, trailer: bytes) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-    try:
-        descriptor = os.open(path, flags, 0o666)
-    except FileNotFoundError:
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - strings, made once for every chunk
-        descriptor = os.open(path, flags, 0o666)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         # A write may be partial: of more than 2 GiB on Linux, for one.
         left = memoryview(data).cast("B")

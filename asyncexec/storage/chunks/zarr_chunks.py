@@ -14,6 +14,7 @@ import numpy as np
 import zarr
 from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
 from zarr.errors import BaseZarrError
+from zarr.storage import StorePath
 
 from asyncexec.errors import (
     ArrayNotFoundError,
@@ -30,7 +31,7 @@ from asyncexec.storage.places.errors import (
     storage_error,
     together,
 )
-from asyncexec.storage.places.stores import open_place
+from asyncexec.storage.places.stores import FencedStore, open_place
 from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
@@ -97,7 +98,11 @@ class ZarrChunks:
         ref = self._ref
         try:
             only_read = ref.location.read_only
-            place = open_place(ref.location, read_only=only_read)
+            place = (
+                StorePath(FencedStore(ref), "")
+                if ref.generation and ref.location.local_path is not None
+                else open_place(ref.location, read_only=only_read)
+            )
             array = zarr.open_array(place, mode="r" if only_read else "r+")
             array = _configured(array, dense=ref.dense)
         except AsyncexecError:

@@ -1,37 +1,45 @@
-"""The creation and removal of arrays; nothing but a Zarr array is ever replaced."""
+"""The creation of arrays, of which one caller succeeds; nothing but a Zarr array is ever replaced."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
-import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import AsyncexecError, OptionError, TargetExistsError
+from asyncexec.errors import TargetExistsError
+from asyncexec.storage.chunks.chunk_files import PARTIAL, partial_folder
 from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.exclusive import create_file, replace_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.removal import remove_array
+from asyncexec.storage.places.stamps import new_run, stamp_of, stamped
 from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.places.locations import Location
+    from asyncexec.storage.places.stamps import Stamp
 
 
-def check_free(location: Location, *, overwrite: bool) -> bool:
+def check_free(
+    location: Location, *, overwrite: bool, found: Mapping[str, bytes] | None = None
+) -> bool:
     """Return whether there is an array at ``location``, which may be replaced.
+
+    ``found`` is its metadata, where it has been read.
 
     Raises
     ------
     TargetExistsError
         If there is an array and not ``overwrite``, or anything else: that is never removed.
     """
-    found = documents(location)
+    found = documents(location) if found is None else found
     if is_array(found):
         if not overwrite:
             raise TargetExistsError(
-                f"{location} holds a Zarr array already. Pass overwrite=True to replace it, or store elsewhere"
+                f"{location} holds a Zarr array already{_unfinished(found)}. "
+                f"Pass overwrite=True to replace it, or store elsewhere"
             )
         return True
     if is_group(found):
@@ -46,82 +54,112 @@ def check_free(location: Location, *, overwrite: bool) -> bool:
 
 
 def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
-    """Create the array that ``ref`` describes: its metadata, no chunks.
+    """Create the array that ``ref`` describes: its metadata, no chunks. Of several callers at once, one succeeds.
 
     An array that was at the place before is removed here, and not earlier.
 
     Raises
     ------
     TargetExistsError
-        If there is an array and not ``overwrite``, or anything else.
+        If there is an array and not ``overwrite``, or anything else, or somebody else was first.
     OptionError
         If Zarr knows no such compressor or element type.
     StorageError
         If the place cannot be written.
     """
     check_writable(ref.location)
+    files = described(ref)
     if check_free(ref.location, overwrite=overwrite):
-        remove(ref.location)
-    _make(ref)
+        remove_array(ref.location, new_run())
+    make_array(ref, files)
 
 
-def _make(ref: StoredArray) -> None:
-    import zarr  # noqa: PLC0415 - dear, and where chunks stay in memory no array is made
-    from zarr.errors import UnknownCodecError, UnstableSpecificationWarning  # noqa: PLC0415 - the same
+def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | None = None) -> None:
+    """Write the metadata ``files`` of an array that is not there yet, with ``stamp``.
 
-    from asyncexec.storage.places.stores import open_place  # noqa: PLC0415 - the same
-
-    codecs = [json.loads(ref.compressor)] if ref.compressor else []
-    # Behind the compressor, so that damage is noticed before anything is made of it.
-    codecs += [{"name": "crc32c"}] if ref.checksum else []
+    Raises
+    ------
+    TargetExistsError
+        If somebody else was first.
+    StorageError
+        If the place cannot be written.
+    """
+    location = ref.location
+    first, *others = stamped(files, stamp).items()
+    partial = partial_folder(ref)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UnstableSpecificationWarning)
-            zarr.create_array(
-                open_place(ref.location),
-                shape=ref.shape,
-                dtype=ref.numpy_dtype,
-                chunks=ref.chunks,
-                shards=ref.shards,
-                compressors=codecs or None,
-                filters=None,
-                fill_value=ref.fill_element[()],
-                zarr_format=3,
-                overwrite=False,
-            )
-    except (UnknownCodecError, ValueError, TypeError, KeyError) as error:
-        raise OptionError(f"{ref.location} cannot be made as asked: {error}") from None
+        won = create_file(location, *first, partial=partial)
+        if won:
+            for name, data in others:
+                replace_file(location, name, data)
+        if not ref.generation:
+            _drop_empty(location, partial)
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be made") from None
+    if not won:
+        raise TargetExistsError(
+            f"{location} holds a Zarr array already: another run made it at the same time. Wait for that run, "
+            f"or store elsewhere"
+        )
+
+
+def renew_array(ref: StoredArray) -> None:
+    """Write the metadata of an array in a run's own folder, whatever is left of it there.
+
+    Raises
+    ------
+    OptionError
+        If Zarr knows no such compressor or element type.
+    StorageError
+        If the place cannot be written.
+    """
+    files = described(ref)
+    try:
+        path = ref.location.local_path
+        if path is not None:
+            path.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            replace_file(ref.location, name, data)
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, ref.location, "cannot be made") from None
 
 
-def remove(location: Location) -> None:
-    """Remove whatever is at ``location``, if there is anything.
+def described(ref: StoredArray) -> dict[str, bytes]:
+    """Return the metadata files that describe ``ref``, by name.
 
     Raises
     ------
-    StorageError
-        If it cannot be removed, or its store was opened read-only.
+    OptionError
+        If Zarr knows no such compressor or element type.
     """
-    check_writable(location)
-    local = location.local_path
-    try:
-        if local is not None:
-            if os.path.lexists(local):
-                shutil.rmtree(local)
-            return
-        objects_at(location).delete()
-    except AsyncexecError:
-        raise
-    except Exception as error:  # noqa: BLE001 - as the store puts it
-        raise storage_error(error, location, "cannot be removed") from None
+    from asyncexec.storage.places.array_documents import array_documents  # noqa: PLC0415 - brings Zarr, which is dear
+
+    return array_documents(ref)
+
+
+def _unfinished(found: Mapping[str, bytes]) -> str:
+    stamp = stamp_of(found)
+    if stamp is None:
+        return ""
+    if stamp.plan:
+        return ", of a run with resume=True of another plan, or of this one without it"
+    return ", which a run is writing, or one that was killed has left unfinished"
+
+
+def _drop_empty(location: Location, partial: str) -> None:
+    path = location.local_path
+    if path is not None and (path / partial).is_dir() and not any((path / partial).iterdir()):
+        (path / partial).rmdir()
 
 
 def _is_empty(location: Location) -> bool:
+    """Return whether there is nothing at ``location``, apart from what a run that was killed had not begun to use."""
     local = location.local_path
     try:
         if local is not None:
-            return not os.path.lexists(local) or (local.is_dir() and not any(local.iterdir()))
+            return not os.path.lexists(local) or (
+                local.is_dir() and all(entry.name.startswith(PARTIAL) for entry in local.iterdir())
+            )
         return objects_at(location, read_only=True).is_empty()
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be read") from None

@@ -6,7 +6,13 @@ import errno
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import AsyncexecError, CorruptChunkError, OutOfSpaceError, StorageError
+from asyncexec.errors import (
+    AsyncexecError,
+    CorruptChunkError,
+    OutOfSpaceError,
+    StorageError,
+    TargetReplacedError,
+)
 from asyncexec.storage.places.options import shown
 
 if TYPE_CHECKING:
@@ -81,6 +87,14 @@ def together(errors: Sequence[CorruptChunkError]) -> CorruptChunkError:
         array=first.array,
         chunks=tuple(chain.from_iterable(error.chunks for error in errors)),
         path=first.path,
+    )
+
+
+def replaced(location: Location) -> TargetReplacedError:
+    """Return the error for a target that is not the run's own any more."""
+    return TargetReplacedError(
+        f"{location} was replaced or removed while this run was writing to it, so nothing more is written there. "
+        f"Let one run at a time store at a place, or give each a place of its own"
     )
 
 

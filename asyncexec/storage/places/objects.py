@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from asyncexec.storage.places.locations import Location
 
@@ -21,6 +21,10 @@ class Objects(Protocol):
         """Create the object, or replace it."""
         ...
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Create the object; return whether there was none, so that it is this caller's."""
+        ...
+
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with ``prefix``."""
         ...
@@ -33,8 +37,8 @@ class Objects(Protocol):
         """Return whether there are no objects."""
         ...
 
-    def delete(self) -> None:
-        """Delete all of them."""
+    def delete(self, *, last: Sequence[str] = ()) -> None:
+        """Delete all of them, those named ``last`` after the others."""
         ...
 
 

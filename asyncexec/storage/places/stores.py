@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from threading import Lock
 
 from zarr.abc.store import Store
-from zarr.core.buffer import default_buffer_prototype
+from zarr.core.buffer import Buffer, default_buffer_prototype
+from zarr.core.common import concurrent_map
+from zarr.core.config import config
 from zarr.core.sync import collect_aiterator, sync
 from zarr.storage import (
     FsspecStore,
@@ -19,7 +24,9 @@ from zarr.storage import (
 )
 
 from asyncexec.errors import MissingExtraError, StorageError
-from asyncexec.storage.places.locations import Location
+from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.chunk_files import WholeFiles
+from asyncexec.storage.places.locations import Location, join
 from asyncexec.storage.places.options import shown
 from asyncexec.storage.places.suitability import check_writable
 
@@ -105,6 +112,22 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
     )
 
 
+class FencedStore(LocalStore):
+    """The files of a target: written only as long as it is the run's that ``ref`` is of, each whole or not at all."""
+
+    def __init__(self, ref: StoredArray) -> None:
+        root = ref.location.local_path
+        assert root is not None  # noqa: S101 - it is made of local arrays
+        super().__init__(root)
+        self._files = WholeFiles(ref)
+
+    async def set(self, key: str, value: Buffer) -> None:
+        await asyncio.to_thread(self.set_sync, key, value)
+
+    def set_sync(self, key: str, value: Buffer) -> None:
+        self._files.write(f"{self.root}/{key}", value.as_buffer_like())
+
+
 class _ReadOnlyView(WrapperStore[Store]):
     """A store of the caller's that is only read from."""
 
@@ -114,6 +137,29 @@ class _ReadOnlyView(WrapperStore[Store]):
 
     def _check_writable(self) -> None:
         raise ValueError("this view of a store is for reading only")
+
+
+async def _create(place: StorePath, data: bytes) -> None:
+    """Write ``data`` where there is nothing; else, or where somebody else was first, do nothing."""
+    buffer, store = default_buffer_prototype().buffer.from_bytes(data), place.store
+    if isinstance(store, FsspecStore):
+        # Zarr looks first and writes then; file systems can do better.
+        with contextlib.suppress(TypeError):  # Of one that knows no modes.
+            with contextlib.suppress(FileExistsError):
+                path = join(store.path, place.path)
+                await store.fs._pipe_file(path, data, mode="create")  # noqa: SLF001 - there is no other
+            return
+    await store.set_if_not_exists(place.path, buffer)
+
+
+@cache
+def _locks() -> tuple[Lock, ...]:
+    return tuple(Lock() for _ in range(64))
+
+
+def _lock_of(key: str) -> Lock:
+    """Return the lock that creators of ``key`` in this process share."""
+    return _locks()[hash(key) % 64]
 
 
 class StoreObjects:
@@ -132,6 +178,17 @@ class StoreObjects:
         """Create the object, or replace it."""
         sync((self._place / name).set(default_buffer_prototype().buffer.from_bytes(data)))
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Create the object; return whether there was none, so that it is this caller's.
+
+        Of object stores, memory and local files, one of several runs succeeds, in whatever process. Other stores look
+        first and write then; there, one of several runs of this process does.
+        """
+        # Whoever finds its own bytes has won: no two runs write the same ones.
+        with _lock_of(f"{self._prefix}{name}"):
+            sync(_create(self._place / name, data))
+            return self.get(name) == data
+
     def names(self, prefix: str = "") -> Iterator[str]:
         """Return the names that begin with ``prefix``."""
         keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
@@ -145,9 +202,18 @@ class StoreObjects:
         """Return whether there are no objects."""
         return not sync(self._first_key())
 
-    def delete(self) -> None:
-        """Delete all of them."""
+    def delete(self, *, last: Sequence[str] = ()) -> None:
+        """Delete all of them, those named ``last`` after the others."""
+        if last:
+            sync(self._delete_before(last))
+        for name in last:
+            self.remove(name)
         sync(self._place.store.delete_dir(self._place.path))
+
+    async def _delete_before(self, last: Sequence[str]) -> None:
+        store, kept = self._place.store, {f"{self._prefix}{name}" for name in last}
+        keys = [(key,) async for key in store.list_prefix(self._prefix) if key not in kept]
+        await concurrent_map(keys, store.delete, limit=config.get("async.concurrency"))
 
     async def _first_key(self) -> str:
         async for key in self._place.store.list_prefix(self._prefix):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,13 +11,13 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.locations import PlaceLike
 from asyncexec.storage.tiers.process import MemoryTier
-from asyncexec.storage.workspace.binding import Binding, bind
-from asyncexec.storage.workspace.journal import Journal, log_at
+from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
-from asyncexec.storage.workspace.preparation import Preparation, check_places, check_targets
+from asyncexec.storage.workspace.preparation import Preparation, check_places
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
-from asyncexec.storage.workspace.work_dir import WorkPlace, make_work_place
+from asyncexec.storage.workspace.targets import RunTargets, Target
+from asyncexec.storage.workspace.work_dir import make_work_place
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
@@ -52,7 +52,7 @@ class ArrayWorkspace:
     overwrite : bool
         Whether targets that exist already may be replaced.
     work_dir : path, URL or zarr Store, optional
-        The place of intermediates and the journal; by default the directory for temporary files.
+        The place of intermediates; by default the directory for temporary files.
     storage_options : mapping, optional
         For ``work_dir``; never shown.
     tier_bytes : int, optional
@@ -77,29 +77,43 @@ class ArrayWorkspace:
         ArrayNotFoundError
             If an array to be read is gone.
         TargetExistsError
-            If a target exists, ``overwrite`` is off, and it is not of an earlier run that is resumed.
+            If a target exists, ``overwrite`` is off, and it is not of an earlier run that is resumed; or if another
+            run makes it at the same time.
         WorkDirError
             If the work directory cannot be written.
         OptionError
             If an array is in this process's memory and workers are not, or what is read would be replaced.
         """
-        targets = check_places(stages, self.blocks, locality=opening.locality)
-        if not opening.resume:
-            # Nothing is kept. With resume, the journal in the work directory is needed to know what is.
-            check_targets(targets, overwrite=self.overwrite, made={})
-        place = make_work_place(self.work_dir, self.storage_options, opening)
-        preparation = Preparation()
+        stop = opening.stop
+        refs = check_places(stages, self.blocks, locality=opening.locality, stop=stop)
+        plan = opening.fingerprint if opening.resume else ""
+        targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
         try:
-            journal = _journal(place, opening)
-            made = journal.made if journal else {}
-            kept = check_targets(targets, overwrite=self.overwrite, made=made) if journal else []
+            examined = targets.examine(refs)
+            return self._opened(stages, opening, targets, examined)
+        except BaseException:
+            targets.release()
+            raise
+
+    def _opened(
+        self,
+        stages: Sequence[Stage],
+        opening: Opening,
+        targets: RunTargets,
+        examined: Sequence[Target],
+    ) -> OpenArrayWorkspace:
+        place = make_work_place(self.work_dir, self.storage_options, opening)
+        preparation = Preparation(opening.stop)
+        try:
             same_process = opening.locality is Locality.SAME_PROCESS
             blocks = self.blocks if same_process else stage_inputs(self.blocks, place)
             tier = self._tier(opening)
-            binding = bind(blocks, place, tier)
-            preparation.make_targets([target for target in targets if target not in kept], journal)
+            mine = {str(target.ref.location): target.ref for target in examined}
+            binding = bind(blocks, place, tier, mine)
+            preparation.make_targets(examined)
             preparation.make_intermediates(list(binding.stored.values()))
-            preparation.commit()
+            opening.stop()
+            targets.all.extend(preparation.commit())
         except BaseException:
             preparation.undo()
             place.release()
@@ -111,46 +125,19 @@ class ArrayWorkspace:
             blocks=self.blocks,
             binding=binding,
             tier=tier,
-            journal=journal,
-            overwrite=self.overwrite,
+            targets=targets,
             locality=opening.locality,
         )
-        opened = binding.blocks(blocks)
-        resumable = journal is not None
-        return self._opened(
-            stages,
-            targets,
-            opened,
-            binding,
-            preparation,
-            late=late,
-            resumable=resumable,
-            stop=opening.stop,
-        )
-
-    def _opened(
-        self,
-        stages: Sequence[Stage],
-        targets: Sequence[StoredArray],
-        blocks: Mapping[str, BlockIO],
-        binding: Binding,
-        preparation: Preparation,
-        *,
-        late: LateArrays,
-        resumable: bool,
-        stop: Callable[[], None],
-    ) -> OpenArrayWorkspace:
         return OpenArrayWorkspace(
-            blocks=dict(blocks),
+            stages={stage.name: stage for stage in stages},
+            blocks=dict(binding.blocks(blocks)),
             late=late,
             results=[binding.array(r) if isinstance(r, StoredArray) else r for r in self.results],
             unpack=self.unpack,
-            targets=list(targets),
-            made=list(preparation.made),
-            shapes={stage.name: stage.shape for stage in stages},
-            place=binding.place,
-            resumable=resumable,
-            stop=stop,
+            targets=targets,
+            place=place,
+            resumable=opening.resume,
+            stop=opening.stop,
         )
 
     def _tier(self, opening: Opening) -> MemoryTier | None:
@@ -159,12 +146,6 @@ class ArrayWorkspace:
         if not same_process or opening.resume or self.tier_bytes == 0:
             return None
         return MemoryTier(_default_tier_bytes() if self.tier_bytes is None else self.tier_bytes)
-
-
-def _journal(place: WorkPlace, opening: Opening) -> Journal | None:
-    if not opening.resume:
-        return None
-    return Journal(log_at(place.location.join("journal")), opening.fingerprint)
 
 
 def _default_tier_bytes() -> int:

@@ -26,17 +26,20 @@ class Binding:
         The run-scoped arrays that are kept in memory, by their ``run://`` URL.
     stored : mapping of str to StoredArray
         The other run-scoped arrays, at their place in the run's directory.
+    targets : mapping of str to StoredArray
+        The arrays that stay, by their place, as this run writes them.
     """
 
     place: WorkPlace
     tiered: Mapping[str, TierArray] = field(default_factory=dict)
     stored: Mapping[str, StoredArray] = field(default_factory=dict)
+    targets: Mapping[str, StoredArray] = field(default_factory=dict)
 
     def array(self, ref: StoredArray) -> StoredArray | TierArray:
         """Return the array that is read and written for ``ref`` during the run."""
         url = ref.location.url
         if not ref.location.run_scoped:
-            return ref
+            return self.targets.get(str(ref.location), ref)
         return self.tiered.get(url) or self.stored.get(url) or ref.at(self.place.bind(ref.location))
 
     def blocks(self, templates: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
@@ -44,7 +47,12 @@ class Binding:
         return {stage: io.bound(self.array) for stage, io in templates.items()}
 
 
-def bind(templates: Mapping[str, BlockIO], place: WorkPlace, tier: MemoryTier | None) -> Binding:
+def bind(
+    templates: Mapping[str, BlockIO],
+    place: WorkPlace,
+    tier: MemoryTier | None,
+    targets: Mapping[str, StoredArray],
+) -> Binding:
     """Return a place for every run-scoped array that a stage writes: in ``tier``, or in ``place`` without a tier."""
     tiered: dict[str, TierArray] = {}
     stored: dict[str, StoredArray] = {}
@@ -57,4 +65,4 @@ def bind(templates: Mapping[str, BlockIO], place: WorkPlace, tier: MemoryTier | 
             stored[ref.location.url] = real
         else:
             tiered[ref.location.url] = TierArray(tier, real, target.block)
-    return Binding(place=place, tiered=tiered, stored=stored)
+    return Binding(place=place, tiered=tiered, stored=stored, targets=targets)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.removal import remove
 from asyncexec.storage.values.cache import CACHE
 from asyncexec.storage.workspace.leases import (
     LOCK,

@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ArrayNotFoundError, CorruptArrayError
 from asyncexec.plan.locality import Locality
-from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.metadata import exists
 from asyncexec.storage.places.opening import open_array
+from asyncexec.storage.places.removal import remove
 from asyncexec.storage.workspace.binding import Binding, bind
-from asyncexec.storage.workspace.preparation import Preparation, check_places, check_targets
+from asyncexec.storage.workspace.preparation import Preparation, check_places
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.block_io import BlockIO
-    from asyncexec.storage.places.locations import Location
     from asyncexec.storage.tiers.process import MemoryTier
-    from asyncexec.storage.workspace.journal import Journal
+    from asyncexec.storage.workspace.targets import RunTargets, Target
 
 type LateBlocks = Callable[[Stage, Mapping[str, BlockIO]], BlockIO]
 """Returns the blocks of a stage whose size is known now, from the stage and the blocks of other stages."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SizedArrays:
-    """The arrays that a late stage reads and writes, ready for its tasks.
-
-    Attributes
-    ----------
-    blocks : BlockIO
-    targets : list of StoredArray
-        The arrays that stay.
-    made : list of Location
-        The targets that this run has created.
-    """
-
-    blocks: BlockIO
-    targets: list[StoredArray]
-    made: list[Location]
 
 
 class LateArrays:
@@ -57,9 +38,8 @@ class LateArrays:
     binding : Binding
         The places of the arrays of the other stages.
     tier : MemoryTier or None
-    journal : Journal or None
-        Of a run that can be resumed.
-    overwrite : bool
+    targets : RunTargets
+        Those of the run so far; others are added.
     locality : Locality
     """
 
@@ -70,20 +50,18 @@ class LateArrays:
         blocks: Mapping[str, BlockIO],
         binding: Binding,
         tier: MemoryTier | None,
-        journal: Journal | None,
-        overwrite: bool,
+        targets: RunTargets,
         locality: Locality,
     ) -> None:
         self._late = late
         self._blocks = dict(blocks)
         self._binding = binding
         self._tier = tier
-        self._journal = journal
-        self._overwrite = overwrite
+        self._targets = targets
         self._locality = locality
 
-    def make(self, stage: Stage) -> SizedArrays | None:
-        """Create the arrays that ``stage`` writes; None for a stage of values.
+    def make(self, stage: Stage) -> BlockIO | None:
+        """Create the arrays that ``stage`` writes, and return its blocks; None for a stage of values.
 
         Raises
         ------
@@ -98,34 +76,37 @@ class LateArrays:
         blocks = self._blocks[stage.name] = blocks_of(stage, self._blocks)
         written = check_places((stage,), self._blocks, locality=self._locality)
         mine = [target.ref for target in blocks.targets]
-        targets = [ref for ref in written if ref in mine]
+        refs = [ref for ref in written if ref in mine]
         preparation = Preparation()
         try:
-            bound = self._prepared(stage, blocks, targets, preparation)
-            preparation.commit()
+            bound = self._prepared(stage, blocks, self._targets.examine(refs), preparation)
+            self._targets.all.extend(preparation.commit())
         except BaseException:
             preparation.undo()
             raise
-        return SizedArrays(blocks=bound, targets=targets, made=list(preparation.made))
+        return bound
 
     def _prepared(
-        self, stage: Stage, blocks: BlockIO, targets: list[StoredArray], preparation: Preparation
+        self, stage: Stage, blocks: BlockIO, targets: list[Target], preparation: Preparation
     ) -> BlockIO:
-        made = {} if self._journal is None else self._journal.made
-        kept = check_targets(targets, overwrite=self._overwrite, made=made)
-        # The stages that give the size have run again: an earlier run may have had another.
-        missing = [ref for ref in targets if ref not in kept or not _is_there(ref)]
         place = self._binding.place
         given = {stage.name: blocks}
         if self._locality is not Locality.SAME_PROCESS:
             given = stage_inputs(given, place, f"for-{len(self._blocks)}")
-        more = bind(given, place, self._tier)
+        more = bind(given, place, self._tier, {str(t.ref.location): t.ref for t in targets})
         self._binding = Binding(
             place=place,
             tiered={**self._binding.tiered, **more.tiered},
             stored={**self._binding.stored, **more.stored},
+            targets={**self._binding.targets, **more.targets},
         )
-        preparation.make_targets(missing, self._journal)
+        # The stages that give the size have run again: an earlier run may have had another.
+        preparation.make_targets(
+            [
+                t if _is_there(t.ref) else replace(t, kept=False, stamp=self._targets.stamp)
+                for t in targets
+            ]
+        )
         for ref in more.stored.values():
             if exists(ref.location) and not _is_there(ref):
                 remove(ref.location)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,24 +12,16 @@ import numpy as np
 from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.chunks.chunk_files import PARTIAL
-from asyncexec.storage.places.creation import remove
 from asyncexec.storage.tiers.process import TierArray
-from asyncexec.storage.workspace.presence import (
-    blocks_present,
-    by_task,
-    partial_files,
-    runs,
-    writers_of,
-)
+from asyncexec.storage.workspace.presence import blocks_present, by_task, runs, writers_of
 from asyncexec.storage.workspace.verification import damaged_blocks
 
 if TYPE_CHECKING:
-    from asyncexec.plan.box import Index, Shape
+    from asyncexec.plan.box import Index
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO, Readable, TaskOutput
-    from asyncexec.storage.places.locations import Location
     from asyncexec.storage.workspace.late_arrays import LateArrays
+    from asyncexec.storage.workspace.targets import RunTargets
     from asyncexec.storage.workspace.work_dir import WorkPlace
 
 
@@ -48,12 +39,10 @@ class OpenArrayWorkspace:
         The arrays that are collected.
     unpack : bool
         Whether a single result is returned as it is.
-    targets : list of StoredArray
+    targets : RunTargets
         The arrays that stay.
-    made : list of Location
-        The targets that this run has created.
-    shapes : dict of str to tuple of int
-        The stages' index spaces.
+    stages : dict of str to Stage
+        By name, with their sizes as far as these are known.
     place : WorkPlace
     resumable : bool
         Whether complete chunks are kept when the run fails, and counted when it is run again.
@@ -65,9 +54,8 @@ class OpenArrayWorkspace:
     late: LateArrays
     results: list[StoredArray | Readable]
     unpack: bool
-    targets: list[StoredArray]
-    made: list[Location]
-    shapes: dict[str, Shape]
+    targets: RunTargets
+    stages: dict[str, Stage]
     place: WorkPlace
     resumable: bool = False
     stop: Callable[[], None] = lambda: None
@@ -86,15 +74,13 @@ class OpenArrayWorkspace:
         StorageError
             If one cannot be created, or there is something at its place that may not be replaced.
         """
-        self.shapes[stage.name] = stage.shape
-        sized = self.late.make(stage)
-        if sized is None:
+        self.stages[stage.name] = stage
+        blocks = self.late.make(stage)
+        if blocks is None:
             return
-        self.blocks[stage.name] = sized.blocks
-        self._tiered[stage.name] = _tiered(sized.blocks)
-        self.targets.extend(sized.targets)
-        self.made.extend(sized.made)
-        for target in sized.blocks.targets:
+        self.blocks[stage.name] = blocks
+        self._tiered[stage.name] = _tiered(blocks)
+        for target in blocks.targets:
             for number, result in enumerate(self.results):
                 if _place(result) == str(target.ref.location):
                     self.results[number] = target.array
@@ -109,13 +95,15 @@ class OpenArrayWorkspace:
         Those of targets are read, so that none is counted that cannot be decoded.
         """
         io = self.blocks.get(stage.name)
-        if not self.resumable or io is None or not io.targets:
+        if io is None or not io.targets:
             return []
         present = np.ones(stage.shape, np.bool_)
         damaged = np.zeros(stage.shape, np.bool_)
         for target in io.targets:
             blocks = blocks_present(target)
-            if str(target.ref.location) in {str(ref.location) for ref in self.targets}:
+            if str(target.ref.location) in {
+                str(target.ref.location) for target in self.targets.all
+            }:
                 bad = np.zeros_like(blocks)
                 for number in damaged_blocks(target.ref, target.block, blocks, self.stop):
                     bad[number] = True
@@ -133,7 +121,9 @@ class OpenArrayWorkspace:
         io = self.blocks.get(stage.name)
         if io is None or not io.targets:
             return False
-        stays = {str(ref.location) for ref in self.targets} | {_place(r) for r in self.results}
+        stays = {str(target.ref.location) for target in self.targets.all} | {
+            _place(r) for r in self.results
+        }
         return not any(str(target.ref.location) in stays for target in io.targets)
 
     def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
@@ -143,13 +133,13 @@ class OpenArrayWorkspace:
             for stage, io in self.blocks.items()
             for target in io.targets
             if str(target.ref.location) == array
-            for task in dict.fromkeys(writers_of(target, self.shapes[stage], chunks))
+            for task in dict.fromkeys(writers_of(target, self.stages[stage].shape, chunks))
         ]
 
     def holds(self, stage: str, task: int) -> bool:
         """Return whether the chunks of a complete task are stored, or have not been freed in memory."""
         arrays = self._tiered.get(stage, ())
-        index = unravel(task, self.shapes[stage]) if arrays else ()
+        index = unravel(task, self.stages[stage].shape) if arrays else ()
         return all(array.holds(target.number(index)) for target, array in arrays)
 
     def releases(self, stage: Stage) -> bool:
@@ -159,7 +149,7 @@ class OpenArrayWorkspace:
 
     def release(self, stage: str, tasks: Sequence[int]) -> None:
         """Free the chunks of these tasks, which no task will read any more."""
-        shape = self.shapes[stage]
+        shape = self.stages[stage].shape
         indices = [unravel(task, shape) for task in tasks]
         for target, array in self._tiered[stage]:
             if not self._is_result(array):
@@ -170,9 +160,12 @@ class OpenArrayWorkspace:
 
         Raises
         ------
+        TargetReplacedError
+            If another run has replaced a target.
         StorageError
             If a result cannot be read.
         """
+        self.targets.check()
         if not self.results:
             return dict(values) or None
         arrays = tuple(_whole(result) for result in self.results)
@@ -188,13 +181,16 @@ class OpenArrayWorkspace:
         """
         # Called in reverse order, each whatever the others raise: memory is freed first, the directory removed last.
         with ExitStack() as stack:
+            stack.callback(self.targets.release)
             if succeeded or not self.resumable:
                 stack.callback(self.place.remove)
             stack.callback(self.place.release)
-            for location in () if succeeded or self.resumable else self.made:
-                stack.callback(remove, location)
-            for ref in self.targets:
-                stack.callback(_sweep, ref)
+            if succeeded:
+                stack.callback(self.targets.finish)
+            elif self.resumable:
+                stack.callback(self.targets.keep)
+            else:
+                stack.callback(self.targets.discard)
             for array in (array for arrays in self._tiered.values() for _, array in arrays):
                 stack.callback(array.clear)
 
@@ -218,14 +214,3 @@ def _whole(result: StoredArray | Readable) -> np.ndarray:
         block.flags.writeable = True
         return block
     return block.copy()
-
-
-def _sweep(ref: StoredArray) -> None:
-    """Remove the unfinished chunks of killed writers."""
-    root = ref.location.local_path
-    if root is None:
-        return
-    shutil.rmtree(root / PARTIAL, ignore_errors=True)
-    if ref.encoding is None:
-        for path in partial_files(str(root)):
-            path.unlink(missing_ok=True)

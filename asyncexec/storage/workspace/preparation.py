@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 import logging
-import os
-import uuid
-from concurrent.futures import ThreadPoolExecutor
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import ArrayNotFoundError, OptionError, StorageError
+from asyncexec.errors import ArrayNotFoundError, OptionError, TargetExistsError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.places.creation import check_free, create_array, remove
-from asyncexec.storage.places.errors import storage_error
-from asyncexec.storage.places.locations import Location, locate
-from asyncexec.storage.places.metadata import exists
+from asyncexec.storage.chunks.chunk_files import partial_folder
+from asyncexec.storage.places.asides import put_back, set_aside, sweep
+from asyncexec.storage.places.claims import identity
+from asyncexec.storage.places.concurrently import for_each
+from asyncexec.storage.places.creation import described, make_array, renew_array
+from asyncexec.storage.places.locations import Location
+from asyncexec.storage.places.metadata import documents, exists
+from asyncexec.storage.places.removal import discard, remove, remove_own
 from asyncexec.storage.places.suitability import check_target, check_travels
+from asyncexec.storage.workspace.targets import Target, adopt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO
-    from asyncexec.storage.workspace.journal import Journal
 
 _log = logging.getLogger(__name__)
 
-_AT_ONCE = 16
-"""The arrays that are created at the same time where each takes a round trip to a remote store."""
-
 
 def check_places(
-    stages: Sequence[Stage], blocks: Mapping[str, BlockIO], *, locality: Locality
+    stages: Sequence[Stage],
+    blocks: Mapping[str, BlockIO],
+    *,
+    locality: Locality,
+    stop: Callable[[], None] = lambda: None,
 ) -> list[StoredArray]:
     """Return the targets: the arrays that ``stages`` write and that stay, after checking all places they read or write.
 
@@ -52,28 +55,17 @@ def check_places(
     if locality is not Locality.SAME_PROCESS:
         for ref in [*written.values(), *_sources(blocks)]:
             check_travels(ref.location)
-    for stage in stages:
-        if stage.name in blocks:
-            _check_sources(stage, blocks, written)
+    by_identity = {identity(ref.location): ref for ref in written.values()}
+    read = [
+        (ref, stage.name)
+        for stage in stages
+        if stage.name in blocks
+        for ref in _read_from_elsewhere(stage, blocks, by_identity)
+    ]
+    for_each(
+        _check_there, list({str(ref.location): (ref, by) for ref, by in read}.values()), stop=stop
+    )
     return list(written.values())
-
-
-def check_targets(
-    targets: Sequence[StoredArray], *, overwrite: bool, made: Mapping[str, str]
-) -> list[StoredArray]:
-    """Return the ``targets`` that an earlier run has ``made`` (stamps by place), which are kept.
-
-    Raises
-    ------
-    TargetExistsError
-        If there is an array at another target's place and not ``overwrite``, or anything else at all.
-    """
-    kept: list[StoredArray] = []
-    for ref in targets:
-        ours = made.get(str(ref.location)) == stamp(ref.location)
-        if check_free(ref.location, overwrite=overwrite or ours) and ours:
-            kept.append(ref)
-    return kept
 
 
 def stamp(location: Location) -> str:
@@ -89,83 +81,104 @@ def stamp(location: Location) -> str:
 
 
 class Preparation:
-    """The arrays that have been created for a run; :meth:`undo` removes them and restores those they replaced."""
+    """The arrays that have been created for a run at once; :meth:`undo` removes them and restores those they replaced.
 
-    def __init__(self) -> None:
-        self.made: list[Location] = []
-        self._aside: list[tuple[Path, Path]] = []
+    Parameters
+    ----------
+    stop : callable
+        Raises once the run has been cancelled.
+    """
 
-    def make_targets(self, targets: Iterable[StoredArray], journal: Journal | None) -> None:
-        """Create ``targets``; arrays at their places are renamed until :meth:`commit`.
+    def __init__(self, stop: Callable[[], None] = lambda: None) -> None:
+        self._stop = stop
+        self._made: list[Target] = []
+        self._kept: list[Target] = []
+        self._aside: list[tuple[Path, Path, str]] = []
+
+    def make_targets(self, targets: Sequence[Target]) -> None:
+        """Create ``targets``, or take over those that are kept; what is replaced is renamed until :meth:`commit`.
 
         Raises
         ------
+        TargetExistsError
+            If another run has been quicker.
         StorageError
             If one cannot be created.
         """
-        for ref in targets:
-            self._set_aside(ref.location)
-            # Before it is created, so that one that fails half-way is removed too.
-            self.made.append(ref.location)
-            create_array(ref, overwrite=True)
-            if journal is not None:
-                journal.record(str(ref.location), stamp(ref.location))
+        for_each(self._make_target, targets, stop=self._stop)
 
     def make_intermediates(self, refs: Sequence[StoredArray]) -> None:
-        """Create ``refs``, several at the same time in remote stores.
+        """Create ``refs`` in the run's own place, where an earlier run may have left them.
 
         Raises
         ------
         StorageError
             If one cannot be created.
         """
-        near = [ref for ref in refs if ref.location.local_path is not None]
-        far = [ref for ref in refs if ref.location.local_path is None]
-        for ref in near:
-            _make(ref)
-        if far:
-            with ThreadPoolExecutor(
-                min(_AT_ONCE, len(far)), thread_name_prefix="asyncexec-make"
-            ) as pool:
-                list(pool.map(_make, far))
+        for_each(_make_intermediate, refs, stop=self._stop)
 
-    def commit(self) -> None:
-        """Remove the arrays that were replaced, as all new ones have been created."""
-        for path, aside in self._aside:
+    def commit(self) -> list[Target]:
+        """Remove the arrays that were replaced, as all new ones have been created; return the targets."""
+        for path, aside, run in self._aside:
             try:
-                remove(locate(aside))
-            except StorageError as error:
+                discard(aside, run, of=path)
+            except OSError as error:
                 _log.warning(
                     "what was at %s is now at %s, and cannot be removed: %s", path, aside, error
                 )
         self._aside.clear()
+        return [*self._made, *self._kept]
 
     def undo(self) -> None:
         """Remove the new arrays and restore those they replaced, ignoring what cannot be removed."""
-        for location in self.made:
-            with suppress(StorageError):
-                remove(location)
-        self.made.clear()
-        for path, aside in self._aside:
-            with suppress(OSError):
-                aside.rename(path)
+        for target in self._made:
+            with suppress(Exception):
+                _undo(target)
+        self._made.clear()
+        for path, aside, _ in self._aside:
+            put_back(path, aside)
         self._aside.clear()
 
-    def _set_aside(self, location: Location) -> None:
-        path = location.local_path
-        if path is None or not exists(location):
+    def _make_target(self, target: Target) -> None:
+        location = target.ref.location
+        sweep(location)
+        if target.kept:
+            adopt(target.ref)
+            self._kept.append(target)
             return
-        aside = path.with_name(f"{path.name}.replaced-{uuid.uuid4().hex[:8]}")
-        try:
-            path.rename(aside)
-        except OSError as error:
-            raise storage_error(error, location, "cannot be replaced") from None
-        self._aside.append((path, aside))
+        files = described(target.ref)
+        if target.found:
+            self._take_away(target)
+        # Before it is created, so that one that fails half-way is removed too.
+        self._made.append(target)
+        make_array(target.ref, files, stamp=target.stamp)
+
+    def _take_away(self, target: Target) -> None:
+        location, run = target.ref.location, target.stamp.run
+        if documents(location) != target.found:
+            raise TargetExistsError(
+                f"{location} is being replaced by another run at the same time. Let one run at a time store there"
+            )
+        moved = set_aside(location, run)
+        if moved is not None:
+            self._aside.append((*moved, run))
+        elif location.local_path is None:
+            remove(location)
 
 
-def _make(ref: StoredArray) -> None:
+def _undo(target: Target) -> None:
+    """Remove what this run has made at a target's place: the array, or what there was of it."""
+    path = target.ref.location.local_path
+    if remove_own(target.ref.location, target.stamp.run) or path is None:
+        return
+    shutil.rmtree(path / partial_folder(target.ref), ignore_errors=True)
+    path.rmdir()
+
+
+def _make_intermediate(ref: StoredArray) -> None:
+    # One that is there is whole: its metadata are written in one step.
     if not exists(ref.location):
-        create_array(ref)
+        renew_array(ref)
 
 
 def _targets(blocks: Mapping[str, BlockIO]) -> dict[str, StoredArray]:
@@ -181,15 +194,23 @@ def _sources(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
     return list(found.values())
 
 
-def _check_sources(
+def _read_from_elsewhere(
     stage: Stage, blocks: Mapping[str, BlockIO], written: Mapping[str, StoredArray]
-) -> None:
+) -> list[StoredArray]:
+    """Return the arrays that ``stage`` reads and no stage before it writes.
+
+    Raises
+    ------
+    OptionError
+        If one would be replaced by what is ``written``.
+    """
     before = {
         str(t.ref.location)
         for read in stage.reads
         if read.stage in blocks
         for t in blocks[read.stage].targets
     }
+    found: list[StoredArray] = []
     for source in blocks[stage.name].sources:
         ref = source.array
         if (
@@ -198,29 +219,27 @@ def _check_sources(
             or str(ref.location) in before
         ):
             continue
-        for target in written.values():
-            if _overlap(ref.location, target.location):
-                raise OptionError(
-                    f"{target.location} would be replaced while stage {stage.name!r} still reads {ref.location}: "
-                    f"store the result elsewhere"
-                )
-        if not exists(ref.location):
-            raise ArrayNotFoundError(
-                f"there is no Zarr array at {ref.location}, which stage {stage.name!r} reads: somebody removed it"
+        overlapping = _first_overlap(identity(ref.location), written)
+        if overlapping is not None:
+            raise OptionError(
+                f"{written[overlapping].location} would be replaced while stage {stage.name!r} still reads "
+                f"{ref.location}: store the result elsewhere"
             )
+        found.append(ref)
+    return found
 
 
-def _overlap(a: Location, b: Location) -> bool:
-    """Return whether one place is the same as the other, or inside of it."""
-    if a.store is not b.store and (a.local_path is None or b.local_path is None):
-        return False
-    first, second = _parts(a), _parts(b)
-    shared = min(len(first), len(second))
-    return first[:shared] == second[:shared]
+def _check_there(read: tuple[StoredArray, str]) -> None:
+    ref, stage = read
+    if not exists(ref.location):
+        raise ArrayNotFoundError(
+            f"there is no Zarr array at {ref.location}, which stage {stage!r} reads: somebody removed it"
+        )
 
 
-def _parts(location: Location) -> tuple[str, ...]:
-    path = location.local_path
-    if path is not None:
-        return Path(os.path.realpath(path)).parts
-    return tuple(part for part in str(location).split("/") if part)
+def _first_overlap(place: str, taken: Iterable[str]) -> str | None:
+    """Return one of the places ``taken`` that is the same as ``place``, inside of it or around it."""
+    for other in taken:
+        if place == other or place.startswith(f"{other}/") or other.startswith(f"{place}/"):
+            return other
+    return None

@@ -1,4 +1,11 @@
-"""The blocks of an array that are complete, by their chunks; see :mod:`asyncexec.storage.workspace.journal`."""
+"""The blocks of an array that are complete, by their chunks.
+
+The chunks themselves show which tasks are complete: each appears whole or not at all, is always written (also where it
+holds nothing but the fill value), and is written by one task of one plan. So nothing is recorded for a task, and a
+driver that is killed loses no chunk that was written. The chunks do not show which plan wrote them: the place of
+intermediates does, which has the plan's fingerprint in its name, and the stamp of targets
+(:mod:`asyncexec.storage.places.stamps`).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a run's intermediates and journal: created when the run begins, removed when it ends."""
+"""The directory of a run's intermediates: created when the run begins, removed when it ends."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.plan.locality import Locality
-from asyncexec.storage.places.creation import remove
 from asyncexec.storage.places.errors import safe_message
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.removal import remove
 from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder, mark
 

@@ -23,7 +23,7 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError, StorageError, WorkDirError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage import create_array, locate, open_array, read, write
-from asyncexec.storage.places.creation import remove
+from asyncexec.storage.places.removal import remove
 from tests.storage.pipelines import CHUNKS, SHAPE, opening, pipeline, planned, stored
 
 DATA = np.arange(70.0).reshape(SHAPE)

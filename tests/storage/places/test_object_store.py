@@ -23,9 +23,8 @@ from asyncexec.storage import (
     write,
 )
 from asyncexec.storage.chunks.access import forget_opened
-from asyncexec.storage.places.creation import remove
+from asyncexec.storage.places.removal import remove
 from asyncexec.storage.places.stores import open_place
-from asyncexec.storage.workspace.journal import Journal, log_at
 from asyncexec.storage.workspace.presence import blocks_present
 from asyncexec.storage.workspace.work_dir import make_work_place
 from asyncexec.worker.attempt import describe
@@ -143,16 +142,13 @@ def test_a_store_that_is_overloaded_is_worth_another_attempt(s3):
     )
 
 
-def test_the_work_directory_and_the_journal_may_be_in_a_bucket(s3):
+def test_the_work_directory_may_be_in_a_bucket(s3):
     bucket, options = s3
     opening = Opening(plan="p", fingerprint="f" * 64, execution="e", resume=True)
     place = make_work_place("s3://bucket/work", options, opening)
-    journal = Journal(log_at(place.location.join("journal")), opening.fingerprint)
-    journal.record("/x", "1")
     place.release()
     again = make_work_place("s3://bucket/work", options, opening)
     assert again.found
-    assert Journal(log_at(again.location.join("journal")), opening.fingerprint).made == {"/x": "1"}
     again.remove()
     assert bucket.objects == {}
 

@@ -16,7 +16,7 @@ from asyncexec.errors import (
     TargetExistsError,
 )
 from asyncexec.storage import create_array, exists, locate, open_array, planned_array, read
-from asyncexec.storage.places.creation import remove
+from asyncexec.storage.places.removal import remove
 from asyncexec.storage.places.stores import open_place
 
 PLACES = ["local", "file-url", "memory", "store"]

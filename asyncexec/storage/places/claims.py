@@ -1,0 +1,60 @@
+"""The places that runs of this process are writing to.
+
+On a disk and in object stores, creation is exclusive, and a stamp says whose an array is. Within a process more is
+known: that the run is still there. A second one is refused at once then, also with ``overwrite=True``.
+"""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import TargetExistsError
+from asyncexec.storage.places.held_stores import innermost
+from asyncexec.storage.places.stamps import Stamp
+
+if TYPE_CHECKING:
+    from asyncexec.storage.places.locations import Location
+
+_lock = Lock()
+_claimed: dict[str, Stamp] = {}
+
+
+def claim(location: Location, stamp: Stamp) -> None:
+    """Claim the place ``location`` for a run of this process.
+
+    Raises
+    ------
+    TargetExistsError
+        If another one has claimed it; one of the same plan, which writes the same, gives way.
+    """
+    place = identity(location)
+    with _lock:
+        held = _claimed.get(place)
+        if held is not None and not (held.plan and held.plan == stamp.plan):
+            raise TargetExistsError(
+                f"{location} is being written by another run of this process. Wait for that run, or store elsewhere"
+            )
+        _claimed[place] = stamp
+
+
+def release(location: Location, stamp: Stamp) -> None:
+    """Let go of the place ``location``, if it is the run's."""
+    place = identity(location)
+    with _lock:
+        if _claimed.get(place) == stamp:
+            del _claimed[place]
+
+
+def identity(location: Location) -> str:
+    """Return a name for the place, the same however it is spelt, within this process and as far as that is known."""
+    path = location.local_path
+    if path is not None:
+        return os.path.realpath(path)
+    if location.store is None:
+        return f"{location}".rstrip("/")
+    store = innermost(location.store)
+    held = getattr(store, "_store_dict", None)
+    known = f"memory {id(held)}" if held is not None else f"{type(store).__name__} {store}"
+    return f"{known}/{location.url}".rstrip("/")

@@ -1,0 +1,91 @@
+"""The removal of arrays and of other things that runs have made; a kill in the middle leaves nothing in the way.
+
+On a disk, an array is renamed first and removed then, so that nobody meets a part of it. In other stores its metadata
+go last: what is left is an array, with the stamp of the run that made it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import AsyncexecError
+from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.metadata import NAMES, documents
+from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.stamps import stamp_of
+from asyncexec.storage.places.suitability import check_writable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncexec.storage.places.locations import Location
+
+REMOVED = "removed"
+
+
+def remove(location: Location) -> None:
+    """Remove whatever is at ``location``, if there is anything.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be removed, or its store was opened read-only.
+    """
+    check_writable(location)
+    local = location.local_path
+    try:
+        if local is None:
+            objects_at(location).delete(last=NAMES)
+        elif os.path.lexists(local):
+            shutil.rmtree(local)
+    except AsyncexecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be removed") from None
+
+
+def remove_array(location: Location, run: str) -> None:
+    """Remove the array at ``location``, at once for its readers; it is renamed after ``run`` first.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be removed, or its store was opened read-only.
+    """
+    check_writable(location)
+    local = location.local_path
+    if local is None:
+        remove(location)
+        return
+    try:
+        discard(local, run)
+    except OSError as error:
+        raise storage_error(error, location, "cannot be removed") from None
+
+
+def remove_own(location: Location, run: str) -> bool:
+    """Remove the array at ``location`` if its stamp says that ``run`` made it; return whether it was so.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be read or removed.
+    """
+    stamp = stamp_of(documents(location))
+    if stamp is None or stamp.run != run:
+        return False
+    remove_array(location, run)
+    return True
+
+
+def discard(path: Path, run: str, *, of: Path | None = None) -> None:
+    """Remove the directory ``path`` under another name, by which a later run at ``of`` (itself) finds what is left."""
+    of = of or path
+    aside = of.with_name(f"{of.name}.{REMOVED}-{run}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return
+    shutil.rmtree(aside)

@@ -1,0 +1,202 @@
+"""The arrays that a run makes and that stay: whose each is, from the moment it is made until the run has ended."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from asyncexec.errors import StorageError
+from asyncexec.storage.chunks.chunk_files import PARTIAL, partial_folder
+from asyncexec.storage.places.asides import recover
+from asyncexec.storage.places.claims import claim, release
+from asyncexec.storage.places.concurrently import for_each
+from asyncexec.storage.places.creation import check_free
+from asyncexec.storage.places.errors import replaced
+from asyncexec.storage.places.exclusive import replace_file
+from asyncexec.storage.places.metadata import documents
+from asyncexec.storage.places.removal import remove_own
+from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of, stamped
+from asyncexec.storage.workspace.presence import partial_files
+
+if TYPE_CHECKING:
+    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.places.locations import Location
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """An array that a run makes, or that an earlier run of the same plan has made.
+
+    Attributes
+    ----------
+    ref : StoredArray
+        As this run writes it.
+    stamp : Stamp
+        The stamp that it has, or gets.
+    found : mapping of str to bytes
+        The metadata that were at its place before.
+    kept : bool
+        Whether it is there already, from an earlier run of the plan.
+    """
+
+    ref: StoredArray
+    stamp: Stamp
+    found: Mapping[str, bytes]
+    kept: bool
+
+
+class RunTargets:
+    """The targets of one run.
+
+    Parameters
+    ----------
+    plan : str
+        The plan's fingerprint, where the run can be resumed; else empty.
+    overwrite : bool
+        Whether arrays of others may be replaced.
+    stop : callable
+        Raises once the run has been cancelled.
+    """
+
+    def __init__(self, *, plan: str, overwrite: bool, stop: Callable[[], None]) -> None:
+        self.stamp = Stamp(run=new_run(), plan=plan)
+        self.overwrite = overwrite
+        self.stop = stop
+        self.all: list[Target] = []
+        """Those that have been made, or kept, so far."""
+        self._claimed: list[Location] = []
+        # Of a run that has gone without an end, places are not claimed for good.
+        weakref.finalize(self, _release, self._claimed, self.stamp).atexit = False
+
+    def examine(self, refs: Sequence[StoredArray]) -> list[Target]:
+        """Claim the places of ``refs`` for this run, and return what is to be done there; nothing is made yet.
+
+        Raises
+        ------
+        TargetExistsError
+            If there is an array of others at one and ``overwrite`` is off, or anything else, or a run that is writing.
+        StorageError
+            If a place cannot be read.
+        """
+        for ref in refs:
+            claim(ref.location, self.stamp)
+            self._claimed.append(ref.location)
+        return for_each(self._examined, refs, stop=self.stop)
+
+    def check(self) -> None:
+        """Check that every target is still this run's.
+
+        Raises
+        ------
+        TargetReplacedError
+            If another run has replaced one.
+        """
+        for_each(_check_own, self.all, stop=_go_on)
+
+    def finish(self) -> None:
+        """Let the arrays be everybody's, as they are complete: of a run that cannot be resumed, the stamps go."""
+        if not self.stamp.plan:
+            for_each(self._unstamp, self.all, stop=_go_on)
+        self._sweep()
+
+    def discard(self) -> None:
+        """Remove what this run has made, as far as it is still its own.
+
+        Raises
+        ------
+        StorageError
+            If something cannot be removed; everything else is removed nevertheless.
+        """
+        errors = for_each(self._removed, self.all, stop=_go_on)
+        self._sweep()
+        for error in errors:
+            if error is not None:
+                raise error
+
+    def keep(self) -> None:
+        """Leave everything to a run that is resumed."""
+        self._sweep()
+
+    def release(self) -> None:
+        """Let go of the places."""
+        _release(self._claimed, self.stamp)
+
+    def _examined(self, ref: StoredArray) -> Target:
+        recover(ref.location)
+        found = documents(ref.location)
+        stamp = stamp_of(found)
+        ours = stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
+        there = check_free(ref.location, overwrite=self.overwrite or ours, found=found)
+        kept = there and ours
+        return Target(
+            ref=replace(ref, generation=self.stamp.run),
+            stamp=stamp if kept and stamp is not None else self.stamp,
+            found=found,
+            kept=kept,
+        )
+
+    def _unstamp(self, target: Target) -> None:
+        found = documents(target.ref.location)
+        if stamp_of(found) != target.stamp:
+            return
+        for name, data in stamped(found, None).items():
+            if data != found[name]:
+                try:
+                    replace_file(target.ref.location, name, data)
+                except (OSError, StorageError) as error:
+                    _log.warning("%s has the run's stamp still: %s", target.ref.location, error)
+
+    def _removed(self, target: Target) -> StorageError | None:
+        try:
+            remove_own(target.ref.location, self.stamp.run)
+        except StorageError as error:
+            return error
+        return None
+
+    def _sweep(self) -> None:
+        for target in self.all:
+            sweep_partial(target.ref)
+
+
+def adopt(ref: StoredArray) -> None:
+    """Make ``ref``, of an earlier run, this run's: late attempts of the earlier one find nowhere to write."""
+    root = ref.location.local_path
+    if root is None:
+        return
+    (root / partial_folder(ref)).mkdir(exist_ok=True)
+    for folder in root.glob(f"{PARTIAL}*"):
+        if folder.name != partial_folder(ref):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _release(claimed: list[Location], stamp: Stamp) -> None:
+    while claimed:
+        release(claimed.pop(), stamp)
+
+
+def _check_own(target: Target) -> None:
+    if stamp_of(documents(target.ref.location)) != target.stamp:
+        raise replaced(target.ref.location)
+
+
+def sweep_partial(ref: StoredArray) -> None:
+    """Remove the unfinished chunks of this run's killed writers."""
+    root = ref.location.local_path
+    if root is None:
+        return
+    shutil.rmtree(root / partial_folder(ref), ignore_errors=True)
+    if ref.encoding is None:
+        for path in partial_files(str(root)):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _go_on() -> None:
+    """Return: what ends a run is not stopped."""
