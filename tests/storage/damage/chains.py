@@ -16,6 +16,7 @@ from tests.storage.regions import same_block, whole
 
 SHAPE, CHUNKS, GRID = (8, 6), (2, 3), (4, 2)
 TASKS = 8
+BLOCK_BYTES = 48
 DATA = np.random.default_rng(11).integers(0, 1000, SHAPE).astype("f8")
 
 
@@ -111,6 +112,19 @@ class SpoilingSelect:
 
 def add_one(index, block):
     return block + 1
+
+
+class FailAt:
+    """A kernel that adds one, and fails at an index while a file is there."""
+
+    def __init__(self, index, marker):
+        self.index = index
+        self.marker = marker
+
+    def __call__(self, index, block):
+        if index == self.index and self.marker.exists():
+            raise ArithmeticError
+        return block + 1
 
 
 def cut_and_add_one(index, whole):

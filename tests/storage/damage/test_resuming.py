@@ -15,6 +15,7 @@ from tests.storage.damage.chains import (
     CHUNKS,
     DATA,
     KINDS,
+    FailAt,
     add_one,
     chain,
     damage,
@@ -26,19 +27,6 @@ from tests.storage.damage.chains import (
 from tests.storage.pipelines import output, stored
 
 EXECUTORS = ["threads", "processes"]
-
-
-class FailAt:
-    """A kernel that adds one, and fails at an index while a file is there."""
-
-    def __init__(self, index, marker):
-        self.index = index
-        self.marker = marker
-
-    def __call__(self, index, block):
-        if index == self.index and self.marker.exists():
-            raise ArithmeticError
-        return block + 1
 
 
 @pytest.fixture
