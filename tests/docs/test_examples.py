@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,8 @@ def folder(tmp_path, monkeypatch):
 def page_to_run(page):
     on_dask = page.stem == "from-a-function-to-a-resumed-run"
     marks = [pytest.mark.leaks("Dask keeps a thread for large messages")] if on_dask else []
+    if page.stem == "web-services":
+        marks.append(pytest.mark.skipif(find_spec("fastapi") is None, reason="needs FastAPI"))
     return pytest.param(page, marks=marks, id=str(page.relative_to(REPOSITORY)))
 
 
