@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 
 from asyncexec.errors import OptionError
@@ -19,6 +19,8 @@ from asyncexec.plan.stage_options import StageOptions, check_option_names, resou
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
+
+    type FreeName = Callable[[str], str]
 
 
 def map_stage(
@@ -75,11 +77,11 @@ def call_stage(
 
 
 def each_stage(
-    previous: Stage, function: Callable[..., Any], taken: Container[str], options: StageOptions
+    previous: Stage, function: Callable[..., Any], free_name: FreeName, options: StageOptions
 ) -> Stage:
     """Return the stage that calls ``function`` with each item of the value of ``previous``, a single task.
 
-    Its name is none of ``taken``, unless it is among the options.
+    Its name is what ``free_name`` makes of the function's, unless it is among the options.
     """
     if previous.shape:
         raise OptionError(
@@ -92,17 +94,17 @@ def each_stage(
         operation="map",
         shape=(0,),
         inputs=(Read(previous.name, All((), (0,)), item=True),),
-        taken=taken,
+        free_name=free_name,
         late=sized_by(previous.name),
     )
 
 
 def then_stage(
-    previous: Stage, function: Callable[..., Any], taken: Container[str], options: StageOptions
+    previous: Stage, function: Callable[..., Any], free_name: FreeName, options: StageOptions
 ) -> Stage:
     """Return the stage that calls ``function`` with each value of ``previous``.
 
-    Its name is none of ``taken``, unless it is among the options.
+    Its name is what ``free_name`` makes of the function's, unless it is among the options.
     """
     inputs = (Read(previous.name, identity(previous.shape)),)
     return _stage(
@@ -111,17 +113,17 @@ def then_stage(
         operation="map",
         shape=previous.shape,
         inputs=inputs,
-        taken=taken,
+        free_name=free_name,
         late=following(previous, along=previous),
     )
 
 
 def reduce_stage(
-    previous: Stage, function: Callable[..., Any], taken: Container[str], options: StageOptions
+    previous: Stage, function: Callable[..., Any], free_name: FreeName, options: StageOptions
 ) -> Stage:
     """Return the single task that calls ``function`` with the list of all values of ``previous``.
 
-    Its name is none of ``taken``, unless it is among the options.
+    Its name is what ``free_name`` makes of the function's, unless it is among the options.
     """
     inputs = (Read(previous.name, All(previous.shape, ()), many=True),)
     return _stage(
@@ -130,7 +132,7 @@ def reduce_stage(
         operation="reduce",
         shape=(),
         inputs=inputs,
-        taken=taken,
+        free_name=free_name,
         late=following(previous),
     )
 
@@ -184,14 +186,14 @@ def _stage(
     operation: str,
     shape: Shape,
     inputs: tuple[Read | Items, ...],
-    taken: Container[str] = (),
+    free_name: FreeName = str,
     late: LateSize | None = None,
     kernel: Callable[[Callable[..., Any]], FunctionCall] = FunctionCall,
 ) -> Stage:
     if not callable(function):
         raise OptionError(f"{function!r} cannot be called: give a function")
     _refuse_arguments(function, options)
-    name = options.get("name") or _free_name(_name_of(function, default=operation), taken)
+    name = options.get("name") or free_name(_name_of(function, default=operation))
     return kernel_stage(
         kernel(function),
         name,
@@ -233,12 +235,3 @@ def _name_of(function: Callable[..., Any], *, default: str) -> str:
     """Return the name of ``function``, or ``default`` where it has none (a lambda, a partial)."""
     name = getattr(function, "__name__", "")
     return default if name in ("", "<lambda>") else str(name)
-
-
-def _free_name(name: str, taken: Container[str]) -> str:
-    """Return ``name``, with a number if it is among ``taken`` (``name-2``)."""
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}-{number}"
-    return free

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, Self, Unpack, cast, runtime_checkable
 
 from asyncexec.errors import OptionError
 from asyncexec.plan.functions import (
@@ -17,8 +17,9 @@ from asyncexec.plan.functions import (
     then_stage,
 )
 from asyncexec.plan.render.text import describe, tree
+from asyncexec.plan.shared_stages import SharedStages
 from asyncexec.plan.stage_options import StageOptions
-from asyncexec.plan.validation import check, in_topological_order
+from asyncexec.plan.validation import check, check_added, in_topological_order
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,6 +35,11 @@ class Plannable(Protocol):
     def to_plan(self) -> Plan:
         """Return the plan."""
         ...
+
+
+def _first_of_shared(plan: Plan) -> tuple[Stage, ...]:
+    shared, count = plan._shared  # noqa: SLF001 - a part of the class, which its fields need first
+    return shared.first(count)
 
 
 @dataclass(frozen=True, init=False, eq=False, repr=False)
@@ -76,12 +82,13 @@ class Plan:
         writing one chunk, or a task projected to need more memory than it is allowed.
     """
 
-    stages: tuple[Stage, ...]
     name: str
     returns: tuple[str, ...]
     keeps: tuple[str, ...]
     workspace: Workspace | None
     context: Mapping[str, Any]
+    # Of a plan that goes on from another, put together when they are first needed: not for each link of a chain.
+    stages: tuple[Stage, ...] = cast("tuple[Stage, ...]", cached_property(_first_of_shared))
 
     def __init__(
         self,
@@ -123,6 +130,7 @@ class Plan:
             return self
         plan = copy(self)
         object.__setattr__(plan, "context", {**self.context, **context})
+        plan.__dict__.pop("fingerprint", None)  # Of which the context may be a part.
         return plan
 
     @classmethod
@@ -214,8 +222,7 @@ class Plan:
         OptionError
             If this plan does not have exactly one result to go on from, which is one value, or an option cannot be.
         """
-        previous = self._single_result("then_each")
-        return self._with(each_stage(previous, function, self._by_name, options))
+        return self._with("then_each", each_stage, function, options)
 
     def then(self, function: Callable[..., Any], **options: Unpack[StageOptions]) -> Self:
         """Return this plan with a stage after it, which calls ``function`` with each result.
@@ -233,8 +240,7 @@ class Plan:
         OptionError
             If this plan does not have exactly one result to go on from, or an option cannot be.
         """
-        previous = self._single_result("then")
-        return self._with(then_stage(previous, function, self._by_name, options))
+        return self._with("then", then_stage, function, options)
 
     def reduce(self, function: Callable[..., Any], **options: Unpack[StageOptions]) -> Self:
         """Return this plan with one task after it, which calls ``function`` with the list of results.
@@ -250,8 +256,7 @@ class Plan:
         OptionError
             If this plan does not have exactly one result to go on from, or an option cannot be.
         """
-        previous = self._single_result("reduce")
-        return self._with(reduce_stage(previous, function, self._by_name, options))
+        return self._with("reduce", reduce_stage, function, options)
 
     def to_plan(self) -> Plan:
         """Return itself.
@@ -318,14 +323,52 @@ class Plan:
     def _by_name(self) -> dict[str, Stage]:
         return {stage.name: stage for stage in self.stages}
 
-    def _with(self, stage: Stage) -> Self:
-        return replace(self, stages=(*self.stages, stage), returns=(stage.name,))
+    @cached_property
+    def _shared(self) -> tuple[SharedStages, int]:
+        """The list of stages that this plan and its continuations have in common, and the number of its own."""
+        return SharedStages(self.stages), len(self.stages)
 
-    def _single_result(self, method: str) -> Stage:
+    def __getstate__(self) -> dict[str, Any]:
+        # A plan is sent or copied without those that go on from it.
+        state = {**self.__dict__, "stages": self.stages}
+        state.pop("_shared", None)
+        return state
+
+    def _with(
+        self,
+        method: str,
+        following: Callable[..., Stage],
+        function: Callable[..., Any],
+        options: StageOptions,
+    ) -> Self:
+        """Return this plan with the stage that ``following`` makes after its one result."""
+        self._check_single_result(method)
+        shared, count = self._shared
+        if len(shared) > count:  # Another plan goes on from this one already.
+            shared = SharedStages(self.stages)
+        stage = following(shared.by_name[self.returns[0]], function, shared.free_name, options)
+        if stage.name in shared.by_name:
+            return replace(
+                self, stages=(*self.stages, stage), returns=(stage.name,)
+            )  # which says so
+        check_added(self.name, stage, shared.by_name, shared.may_be_missing)
+        if not shared.append(stage, count):
+            return self._with(method, following, function, options)
+        longer: Self = object.__new__(type(self))
+        longer.__dict__.update(
+            name=self.name,
+            returns=(stage.name,),
+            keeps=tuple(name for name in self.keeps if name != stage.name),
+            workspace=self.workspace,
+            context=self.context,
+            _shared=(shared, count + 1),
+        )
+        return longer
+
+    def _check_single_result(self, method: str) -> None:
         returns = self.returns
         if len(returns) != 1:
             raise OptionError(
                 f"{method}() goes on from one result, and plan {self.name!r} has {len(returns)}: {', '.join(returns)}; "
                 f"name one with returns=, or add the stage yourself"
             )
-        return self._by_name[returns[0]]

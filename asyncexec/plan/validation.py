@@ -94,18 +94,32 @@ def check(plan: Stages) -> None:
     writers: dict[str, Stage] = {}
     may_be_missing: set[str] = set()
     for stage in plan.stages:
-        where = _where(plan.name, stage)
-        check_stage(plan.name, stage, stages)
-        _check_late(where, stage, stages)
+        check_added(plan.name, stage, stages, may_be_missing)
         for output in stage.outputs:
-            _check_writer(where, stage, output, writers)
-        _check_memory(where, stage)
-        _check_overrides(where, stage)
-        check_missing(where, stage, may_be_missing)
-        _check_priority(where, stage)
-        _check_idempotent(where, stage)
-        check_concurrency(where, stage)
+            _check_writer(_where(plan.name, stage), stage, output, writers)
     _check_returns(plan, stages)
+
+
+def check_added(
+    plan: str, stage: Stage, stages: Mapping[str, Stage], may_be_missing: set[str]
+) -> None:
+    """Raise unless ``stage`` fits the ``stages`` that it reads or waits for, storage and memory.
+
+    Its name is added to ``may_be_missing`` if its values may be.
+
+    Raises
+    ------
+    RelationError, WriteConflictError, MemoryBudgetError, OptionError
+    """
+    where = _where(plan, stage)
+    check_stage(plan, stage, stages)
+    _check_late(where, stage, stages)
+    _check_memory(where, stage)
+    _check_overrides(where, stage)
+    check_missing(where, stage, may_be_missing)
+    _check_priority(where, stage)
+    _check_idempotent(where, stage)
+    check_concurrency(where, stage)
 
 
 def check_stage(plan: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
