@@ -54,6 +54,8 @@ class AdmissionBudget:
         The slots that they take: one each, or shares of them where batches share a slot.
     values : ValueAccount
         The values that stay near the workers, which have a budget of their own.
+    reserved_for : object or None
+        The owner of the batch that waits for batches in flight to end; None if none does.
     """
 
     def __init__(
@@ -74,7 +76,7 @@ class AdmissionBudget:
         self.slots_taken = 0.0
         self._used = dict.fromkeys(self.resources, 0.0)
         self._exclusive = False
-        self._reserved_for: object | None = None
+        self.reserved_for: object | None = None
         self._throttles = {
             label: Throttle(limit, shared=True) for label, limit in (limits or {}).items()
         }
@@ -124,27 +126,18 @@ class AdmissionBudget:
         Until then no other batch is admitted, so that the ones in flight drain.
         """
         # The first to ask keeps it: two that wait for each other's batches would never start.
-        if self._reserved_for is None:
-            self._reserved_for = owner
-        return self._reserved_for is owner and not self.batches
-
-    @property
-    def reserved_for(self) -> object | None:
-        """The owner of the batch that waits for batches in flight to end; None if none does."""
-        return self._reserved_for
-
-    def is_reserved_for(self, owner: object) -> bool:
-        """Return whether ``owner`` has reserved the budget and waits for batches in flight to end."""
-        return self._reserved_for is owner
+        if self.reserved_for is None:
+            self.reserved_for = owner
+        return self.reserved_for is owner and not self.batches
 
     def withdraw(self, owner: object) -> None:
         """Cancel the reservation of ``owner``, if it has one."""
-        if self._reserved_for is owner:
-            self._reserved_for = None
+        if self.reserved_for is owner:
+            self.reserved_for = None
 
     def fits_memory(self, memory_bytes: int) -> bool:
         """Return whether a batch whose tasks need so much memory may start now."""
-        if self._exclusive or self._reserved_for is not None:
+        if self._exclusive or self.reserved_for is not None:
             return False
         limit = self.memory_bytes
         return limit is None or self.used_bytes + memory_bytes <= limit
@@ -180,7 +173,7 @@ class AdmissionBudget:
         self.batches += 1
         if exclusive:
             self._exclusive = True
-            self._reserved_for = None
+            self.reserved_for = None
         self._take(memory_bytes * tasks, resources, tasks, slots)
         self.peak_bytes = max(self.peak_bytes, self.used_bytes)
 

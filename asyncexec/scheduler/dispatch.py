@@ -177,7 +177,10 @@ class Dispatch:
     def next_deadline(self, now: float) -> float:
         """Return the time of the next :meth:`tick`; infinity where only a report can change anything."""
         self._date(now)
-        return min(self._deadlines.first, self._date_all_at, self._limits_open(self._ticked_at))
+        first = min(self._deadlines.first, self._date_all_at)
+        if self._order.queues.waiting:
+            return min(first, self._limits_open(self._ticked_at))
+        return first
 
     def fail(self, error: BackendError, now: float) -> None:
         """End every run, as the backend is broken."""
@@ -269,15 +272,13 @@ class Dispatch:
         for number, handle in dated.items():
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
             times = (handle.run.next_deadline(), handle.drain_by, pause_ends)
-            self._deadlines.set(number, min(at for at in times if at is not None))
+            self._deadlines.set(number, min([at for at in times if at is not None]))
 
     def _limits_open(self, after: float) -> float:
         """Return the earliest time after ``after`` at which limits that runs share let an attempt be sent."""
-        if not self._order.queues.waiting:
-            return math.inf
         waits = self._order.queues.waits
-        opening = (w.throttle.opens_at for w in waits if isinstance(w, LimitWait))
-        return min((at for at in opening if at > after), default=math.inf)
+        opening = [w.throttle.opens_at for w in waits if isinstance(w, LimitWait)]
+        return min([at for at in opening if at > after], default=math.inf)
 
     def _leave_idle(self, now: float) -> None:
         """Make the backend avoid the workers that some run has found slow."""

@@ -124,7 +124,7 @@ class Sender:
         a named resource does not. The named resources ``held`` are for other runs.
         """
         self._memory_wait = None
-        if self._budget.is_reserved_for(self._owner):
+        if self._budget.reserved_for is self._owner:
             # The task that has the reservation goes before deeper stages, or both would wait for each other.
             alone = min((s for s in self._stages if s.exclusive), key=_rank, default=None)
             return None if alone is None else self._exclusive(alone, now)

@@ -69,6 +69,12 @@ class DurationStatistics:
 
     def merge(self, other: DurationStatistics) -> None:
         """Add everything that was added to ``other``."""
+        if not other._counted:  # As of a stage of few tasks: theirs are counted with others.
+            self._pending += other._pending
+            if len(self._pending) >= _BATCH:
+                self._count_pending()
+            self._known.clear()
+            return
         theirs = other._counts()
         mine = self._counts()
         mine += theirs
