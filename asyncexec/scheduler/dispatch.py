@@ -214,7 +214,8 @@ class Dispatch:
         number = handle.number
         if self._handles.get(number) is handle:
             self._changed[number] = handle
-            self._offer(handle)
+            run = handle.run
+            self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
 
     def _settle(self, handle: RunHandle, now: float, slots: int) -> None:
         """Do what follows from a change of a run, but for sending."""

@@ -69,5 +69,9 @@ async def doubled(engine, folder, chunks):
 
 
 async def test_a_further_chunk_takes_few_calls(engine, tmp_path):
-    some, more = [await doubled(engine, tmp_path, chunks) for chunks in (20, 120)]
+    # How many chunks go in one batch depends on how long they take, so the least of several counts is taken.
+    some, more = [
+        min([await doubled(engine, tmp_path / str(i), chunks) for i in range(3)])
+        for chunks in (20, 120)
+    ]
     assert (more - some) / 100 <= 60

@@ -92,6 +92,8 @@ class ThreadPool:
 
         At least 1: with 0 no work would arrive, and a pool without free threads would never be found stuck.
         """
+        if self.alive_abandoned <= self._max_abandoned:  # As a rule, without a further call.
+            return self._size
         return max(1, self._allowed_threads)
 
     @property
