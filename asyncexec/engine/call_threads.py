@@ -21,6 +21,8 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import Any
 
+from asyncexec.errors import ExecutionError
+
 WIDTH = 32
 """The lanes that are served at the same time; those that were abandoned do not count."""
 
@@ -63,18 +65,25 @@ class LaneCall[T]:
         except BaseException as error:  # noqa: BLE001 - it is raised where the call is waited for
             self._raised = error
 
-    def result(self) -> T:
-        """Return what the call has returned, or raise what it has raised.
+    def result(self, name: str) -> T:
+        """Return what the call, of this name for messages, has returned, or raise what it has raised.
 
         Raises
         ------
         AbandonedCallError
             If it has done neither.
+        ExecutionError
+            If it has raised what is no ``Exception``, which would end more than a run.
         """
         raised, self._raised = self._raised, None
         if raised is not None:
             try:
-                raise raised
+                if isinstance(raised, Exception):
+                    raise raised
+                raise ExecutionError(
+                    f"{name} ended with {raised!r}. This is no Exception, but made to end a "
+                    f"task or the process; it has ended this run alone"
+                ) from raised
             finally:
                 del raised, self  # or the traceback would hold itself
         if not self._returned:
@@ -93,6 +102,11 @@ class Lane:
         self._calls: deque[LaneCall[Any]] = deque()
         self._current: LaneCall[Any] | None = None
         self._served = False
+
+    @property
+    def is_busy(self) -> bool:
+        """True while a call has not come back."""
+        return self._served
 
     def call[T](self, function: Callable[[], T]) -> LaneCall[T]:
         """Have ``function`` called after those before it; in an abandoned lane nobody can wait for it."""

@@ -362,7 +362,7 @@ class Engine:
             if not isinstance(plan, Plan):
                 call = self._threads.lane().call(partial(as_plan, plan))
                 await call.done.wait()
-                planned = call.result()
+                planned = call.result(f"the planning of {type(plan).__name__}")
             narrowed, outlet = outlet_of(as_plan(planned), ordered=ordered, buffer=buffer)
             return self._begin(narrowed, options, outlet), outlet
 

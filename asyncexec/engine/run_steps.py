@@ -25,13 +25,13 @@ from asyncexec.engine.result import Result
 from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.started import plan_started
 from asyncexec.engine.worker_logs import WorkerLogs, log_settings
-from asyncexec.errors import CorruptChunkError, ExecutionError, ValueLostError
+from asyncexec.errors import CorruptChunkError, ValueLostError
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import OpeningStoppedError
 from asyncexec.scheduler.dispatch import RUN_BITS
 from asyncexec.scheduler.driver import Driver
 from asyncexec.scheduler.run import Run
-from asyncexec.scheduler.run_handle import RunHandle
+from asyncexec.scheduler.run_handle import RunHandle, observer_failed
 from asyncexec.worker.initializer import WorkerInitializer
 
 if TYPE_CHECKING:
@@ -174,6 +174,10 @@ class RunSteps:
         if self._fanout:
             self._fanout.send((event,))
 
+    def _check_observers(self) -> None:
+        if self._fanout.failure is not None:
+            raise observer_failed(self._name, self._fanout.failure)
+
     # -- waiting
 
     async def _blocking[T](self, doing: str, function: Callable[[], T]) -> T:
@@ -191,16 +195,13 @@ class RunSteps:
             self._limit()
         await outlast(call.done, self._interrupted)
         self._call = None
-        try:
-            return call.result()
-        except Exception:
-            raise
-        except BaseException as error:
-            raise ExecutionError(
-                f"execution {self._name or self._number}: {self._doing} ended with {type(error).__name__}: {error}. "
-                "This is no Exception, but "
-                f"what is to end a program or a task, so that other runs were kept from it"
-            ) from error
+        return call.result(f"execution {self._name or self._number}: {self._doing}")
+
+    async def _beside[T](self, function: Callable[[], T]) -> T:
+        """Return the result of a blocking call, while the run goes on; the storage is closed only after it."""
+        call = self._lane.call(function)
+        await call.done.wait()
+        return call.result(f"execution {self._name}: the sizing of its arrays")
 
     def _limit(self) -> None:
         """Give up what is waited for if it does not come back in time, as the run has been cancelled."""
@@ -248,6 +249,7 @@ class RunSteps:
         if self._cancelled:
             raise RunStoppedError
         self.send(await self._first_event())
+        self._check_observers()
 
     async def _first_event(self) -> AnyEvent:
         make = partial(
@@ -277,7 +279,11 @@ class RunSteps:
             watched=bool(self._fanout),
         )
         self.handle = handle = RunHandle(
-            self._number, run, self._fanout, log=None if self._logs is None else self._logs.take
+            self._number,
+            run,
+            self._fanout,
+            log=None if self._logs is None else self._logs.take,
+            blocking=self._beside,
         )
         if self._outlet is not None and self._driver is not None:
             self.value_store = prepared.state.values
@@ -360,7 +366,7 @@ class RunSteps:
 
     async def _close(self) -> None:
         """Close the workspace, if that was not done with success; after a call that was given up, its thread does."""
-        if self._lane.abandoned or (self._prepared is not None and not self._prepared.closed):
+        if self._lane.is_busy or (self._prepared is not None and not self._prepared.closed):
             with suppress(AbandonedCallError):
                 await self._blocking("the closing of its storage", self._close_prepared)
 

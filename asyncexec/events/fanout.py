@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from functools import partial
@@ -80,9 +81,16 @@ def as_observers(
 
 
 class Fanout:
-    """The observers of one execution."""
+    """The observers of one execution.
+
+    Attributes
+    ----------
+    failure : BaseException or None
+        What an observer has raised that is no ``Exception``, and is to end more than a call: it ends the run.
+    """
 
     def __init__(self, observers: Iterable[Observer]) -> None:
+        self.failure: BaseException | None = None
         self._observers = list(observers)
 
     def __bool__(self) -> bool:
@@ -101,6 +109,9 @@ class Fanout:
                 observer.observe(events)
             except Exception:
                 logger.exception("observer %r failed and is dropped; the run goes on", observer)
+                self._observers.remove(observer)
+            except BaseException as error:  # noqa: BLE001 - it would end the engine, and other runs with it
+                self.failure = error
                 self._observers.remove(observer)
 
     async def finish(self, execution: str, value: Any, error: BaseException | None) -> None:
@@ -121,5 +132,8 @@ async def _within_time(awaited: Awaitable[None], observer: Observer) -> None:
     try:
         with anyio.fail_after(_FINISH_SECONDS):
             await awaited
-    except Exception:
+    except BaseException as error:
+        task = asyncio.current_task()
+        if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise
         logger.exception("observer %r did not finish", observer)

@@ -235,7 +235,10 @@ class Dispatch:
                 )
             )
         if run.event_buffer.events or run.notes:
+            stopping = run.stopping
             handle.pass_on()
+            if run.stopping and not stopping:  # by an observer
+                self._touch(handle)
         self._undated[handle.number] = handle
         if run.running:
             self._with_attempts[handle.number] = handle

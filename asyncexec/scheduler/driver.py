@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import anyio
-from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from asyncexec.backends.contract import AvoidingBackend
@@ -141,7 +140,7 @@ class Driver:
     async def _size(self, handle: RunHandle, find: Callable[[], SizedStages]) -> None:
         sized: SizedStages | Exception
         try:
-            sized = await to_thread.run_sync(find)
+            sized = await handle.blocking(find)
         except Exception as error:  # noqa: BLE001 - it ends the run, not the host
             sized = error
         self._dispatch.sized(handle, sized, anyio.current_time())

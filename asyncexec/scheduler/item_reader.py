@@ -30,6 +30,9 @@ logger = logging.getLogger("asyncexec")
 _STEP_ITEMS = 16
 """After so many items of an async generator that never waits, others on the event loop have their turn."""
 
+CLOSE_SECONDS = 0.35
+"""The time that a generator has to close, before it is left to itself."""
+
 _END = object()
 
 
@@ -114,7 +117,11 @@ class ItemReader:
                 self._wake()
                 if self._count % _STEP_ITEMS == 0:
                     await checkpoint()  # Perhaps it never waits.
-        except Exception as error:  # noqa: BLE001 - whatever a user's generator raises ends the run
+        except BaseException as error:
+            # Its own cancellation is one that somebody has asked of this task; a generator may raise one as well.
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
             self._fail(error)
 
     async def _next(self, iterator: Iterator[Any] | AsyncIterator[Any]) -> Any:
@@ -138,7 +145,7 @@ class ItemReader:
                     return
                 if len(self._rows) == 1:
                     self._loop.call_soon_threadsafe(self._wake)
-        except Exception as error:  # noqa: BLE001 - whatever a user's generator raises ends the run
+        except BaseException as error:  # noqa: BLE001 - whatever a user's generator raises ends the run
             self._fail(error)
         finally:
             with self._lock:
@@ -173,7 +180,7 @@ class ItemReader:
             ]
         return self._iterators
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, error: BaseException) -> None:
         self._error = InputError(
             f"plan {self._plan!r}, stage {self._stage!r}: item {self._count} could not be read from what gives its "
             f"items: {type(error).__name__}: {error}",
@@ -194,11 +201,15 @@ class ItemReader:
                 return
         plain = [i for i in self._iterators or () if isinstance(i, Iterator)]
         if any(hasattr(iterator, "close") for iterator in plain):
-            await to_thread.run_sync(self._close_plain)
+            with anyio.move_on_after(CLOSE_SECONDS):
+                await to_thread.run_sync(
+                    self._close_plain, abandon_on_cancel=True, limiter=self._thread
+                )
         for iterator in self._iterators or ():
             if isinstance(iterator, AsyncGenerator):
                 try:
-                    await iterator.aclose()
+                    with anyio.move_on_after(CLOSE_SECONDS):
+                        await iterator.aclose()
                 except Exception as error:  # noqa: BLE001 - a user's; the run has ended
                     self._log(error)
 
@@ -208,10 +219,10 @@ class ItemReader:
             if isinstance(iterator, Iterator) and close is not None:
                 try:
                     close()
-                except Exception as error:  # noqa: BLE001 - a user's; the run has ended
+                except BaseException as error:  # noqa: BLE001 - a user's; the run has ended
                     self._log(error)
 
-    def _log(self, error: Exception) -> None:
+    def _log(self, error: BaseException) -> None:
         logger.warning(
             "plan %s, stage %s: what gives its items could not be closed",
             self._plan,

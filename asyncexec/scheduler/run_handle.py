@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio import to_thread
+
+from asyncexec.errors import ExecutionError
 
 if TYPE_CHECKING:
     from asyncexec.events.fanout import Fanout
+    from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
     from asyncexec.worker.records import Note
+
+
+async def _in_any_thread(function: Callable[[], SizedStages]) -> SizedStages:
+    return await to_thread.run_sync(function)
 
 
 class RunHandle:
@@ -22,17 +30,20 @@ class RunHandle:
         run: Run,
         fanout: Fanout,
         log: Callable[[Sequence[Note]], None] | None = None,
+        blocking: Callable[[Callable[[], SizedStages]], Awaitable[SizedStages]] = _in_any_thread,
     ) -> None:
         self.number = number
         self.run = run
         self.fanout = fanout
         self.log = log
         """Takes what tasks and workers say, for the driver's logging."""
+        self.blocking = blocking
+        """Makes a call that blocks, such as to create arrays, in order with the others of this run."""
         self.finished = anyio.Event()
         self.drain_by: float | None = None
 
     def pass_on(self) -> None:
-        """Pass the run's notes to the driver's logging, and its events to observers."""
+        """Pass the run's notes to the driver's logging, and its events to observers; one of these may stop the run."""
         run = self.run
         notes, run.notes = run.notes, []
         if notes and self.log is not None:
@@ -40,3 +51,15 @@ class RunHandle:
         events, run.event_buffer.events = run.event_buffer.events, []
         if events:
             self.fanout.send(events)
+            if self.fanout.failure is not None and run.error is None:
+                run.stop(observer_failed(run.name, self.fanout.failure))
+
+
+def observer_failed(execution: str, failure: BaseException) -> ExecutionError:
+    """Return the error of a run that an observer has ended."""
+    error = ExecutionError(
+        f"execution {execution}: an observer raised {failure!r}. This is no Exception, which "
+        f"would have been logged; other runs go on"
+    )
+    error.__cause__ = failure
+    return error

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from asyncexec.errors import OptionError
+
 HIDDEN = "***"
 _USER = re.compile(r"(?<=://)[^/@]*@")
 _QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
@@ -16,12 +18,17 @@ class StorageOptions(Mapping[str, Any]):
 
     It compares by value and can be hashed, pickled and passed on as ``**options``; its representation has the names of
     the options only.
+
+    Raises
+    ------
+    OptionError
+        If it is made of something else than a mapping of names.
     """
 
     __slots__ = ("_key", "_options")
 
     def __init__(self, options: Mapping[str, Any] | None = None) -> None:
-        self._options = dict(options or {})
+        self._options = {} if options is None else dict(_checked(options))
         self._key = _frozen(self._options)
 
     def __getitem__(self, name: str) -> Any:
@@ -51,6 +58,21 @@ class StorageOptions(Mapping[str, Any]):
         for secret in sorted(_texts(self._options), key=len, reverse=True):
             text = text.replace(secret, HIDDEN)
         return text
+
+
+def _checked(options: object) -> Mapping[str, Any]:
+    if not isinstance(options, Mapping):
+        # Without the value, which may be a secret.
+        raise OptionError(
+            f"storage_options must be a mapping of the store's options by name, such as {{'region': 'eu-west-1'}}, not "
+            f"{type(options).__name__}"
+        )
+    wrong = next((name for name in options if not isinstance(name, str)), None)
+    if wrong is not None:
+        raise OptionError(
+            f"storage_options must have names that are strings, not {wrong!r} ({type(wrong).__name__})"
+        )
+    return options
 
 
 def shown(url: str) -> str:

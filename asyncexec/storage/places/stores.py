@@ -69,14 +69,18 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
         return StorePath(_memory_store(name).with_read_only(read_only), inner)
     try:
         return StorePath(_remote_store(location, read_only=read_only), "")
-    except MissingExtraError:
+    except (MissingExtraError, *_ENDS):
         raise
-    except Exception as error:  # noqa: BLE001 - as the store puts it
+    except BaseException as error:  # noqa: BLE001 - as the store puts it; obstore panics at options that it does not know
         message = location.options.hide_in(str(error)).replace(location.url, shown(location.url))
         raise StorageError(
             f"{location} cannot be opened: {type(error).__name__}: {message}. "
             f"Check the URL and storage_options"
         ) from None
+
+
+_ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
+"""What ends a program or a task, and is nobody's message about a place."""
 
 
 @cache
