@@ -22,6 +22,7 @@ from asyncexec.events.outcome import (
     handle_of_chunks,
 )
 from asyncexec.plan.box import unravel
+from asyncexec.worker.forks import FORKS, end_if_copied
 from asyncexec.worker.task_context import CURRENT
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def attempt_runner(
     begin, now, clock = CURRENT.set, time.time, time.perf_counter
     may_save = None if fence is None else fence.take
     put = None if values is None else values.put
+    end_copied, process = end_if_copied, FORKS.watch()
 
     def run(spec: AttemptSpec) -> Outcome:
         begin(spec)
@@ -87,6 +89,7 @@ def attempt_runner(
                     kind = type(result)
                 if kind is CachedResult:
                     result, cached = result.value, True
+            end_copied(process)
             del inputs  # the kernel's inputs need not be held while its output is written
             if may_save is not None and not may_save():
                 status = Status.CANCELLED
@@ -95,6 +98,7 @@ def attempt_runner(
             else:
                 written = io.save(index, result)
         except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
+            end_copied(process, raised)
             status, error = Status.FAILED, describe(raised, keep=keep_exception)
             value = lost_by(raised)
         seconds = clock() - start

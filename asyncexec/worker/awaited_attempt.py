@@ -17,6 +17,7 @@ from asyncexec.events.outcome import (
 )
 from asyncexec.plan.box import unravel
 from asyncexec.worker.attempt import decode, describe, is_awaitable, lost_by
+from asyncexec.worker.forks import FORKS, end_if_copied
 from asyncexec.worker.task_context import BATCH, CURRENT
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ async def run_awaited(
     error of its own. Its memory is not measured, as others run in the same process.
     """
     kernel, io, shape, values = program.kernel, program.io, program.shape, program.values
+    process = FORKS.count
     BATCH.set(batch)
     CURRENT.set(spec)
     started_at = time.time()
@@ -69,6 +71,7 @@ async def run_awaited(
             result = await result
         if type(result) is CachedResult:
             result, cached = result.value, True
+        end_if_copied(process)
         del inputs  # the kernel's inputs need not be held while its output is written
         if not control.take():
             status = Status.CANCELLED
@@ -77,6 +80,7 @@ async def run_awaited(
         else:
             written = await asyncio.to_thread(io.save, index, result)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
+        end_if_copied(process, raised)
         if control.left:
             status, error = Status.CANCELLED, CANCELLED
         else:

@@ -18,6 +18,7 @@ from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.awaited_attempt import run_awaited
 from asyncexec.worker.event_loop import GRACE_SECONDS
+from asyncexec.worker.forks import FORKS
 from asyncexec.worker.runner import batch_context, has_decimals, own_decimals, ready_program
 
 if TYPE_CHECKING:
@@ -166,6 +167,7 @@ class ConcurrentRunner:
 
     def start(self) -> None:
         """Start the attempts as lanes are free."""
+        FORKS.watch_loop(asyncio.get_running_loop())
         if self._specs:
             self._lanes.add(self)
         else:

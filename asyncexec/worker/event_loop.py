@@ -13,6 +13,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.worker.forks import FORKS
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable
@@ -175,6 +177,7 @@ class LoopThread:
         import asyncio
 
         asyncio.set_event_loop(self.loop)
+        FORKS.watch_loop(self.loop)
         while not self._closing:
             # `SystemExit` in a task that a coroutine has started would end the loop with all others.
             with suppress(BaseException):

@@ -9,6 +9,7 @@ asyncexec
 asyncexec.backends
 asyncexec.backends.processes
 asyncexec.backends.processes.worker_side
+asyncexec.backends.processes.family
 asyncexec.backends.processes.frames
 asyncexec.backends.processes.inputs
 asyncexec.backends.processes.outcome_writer
@@ -21,6 +22,7 @@ asyncexec.plan
 asyncexec.plan.box
 asyncexec.worker
 asyncexec.worker.attempt
+asyncexec.worker.forks
 asyncexec.worker.forwarding
 asyncexec.worker.memory
 asyncexec.worker.pickling

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import IO, Self
 
+from asyncexec.backends.processes.family import Lifeline, kill_family, marked_environment, new_mark
 from asyncexec.backends.processes.page import Page
 from asyncexec.errors import BackendError
 
@@ -52,6 +53,8 @@ class Launched:
     page: Page
     errors: IO[bytes]
     """Its stderr until it is ready."""
+    lifeline: Lifeline | None
+    """Kills its process group if this process is killed; None where the system has no such thing."""
 
     def error_tail(self) -> str:
         """Return the last lines that it wrote to stderr before it was ready."""
@@ -71,6 +74,8 @@ class Launcher:
     directory: str
     """Their working directory."""
     environment: Mapping[str, str]
+    mark: str
+    """The mark of its processes (see ``family``)."""
     stderr: int
     """File descriptor that they write errors to once they are ready."""
 
@@ -81,6 +86,7 @@ class Launcher:
         Raises BackendError if the working directory is gone.
         """
         directory = _working_directory()
+        mark = new_mark()
         try:
             stderr = os.dup(2)
         except OSError:  # A service that has closed it.
@@ -89,7 +95,13 @@ class Launcher:
             command=(sys.executable, *_interpreter_options()),
             paths=tuple(map(str, sys.path)),
             directory=directory,
-            environment={**os.environ, **SINGLE_THREADED, **variables},
+            environment={
+                **os.environ,
+                **SINGLE_THREADED,
+                **variables,
+                **marked_environment(mark),
+            },
+            mark=mark,
             stderr=stderr,
         )
 
@@ -117,7 +129,13 @@ class Launcher:
                 theirs.close()
                 os.close(page_descriptor)
             undo.pop_all()
-        return Launched(process=process, socket=ours, page=page, errors=errors)
+        return Launched(
+            process=process,
+            socket=ours,
+            page=page,
+            errors=errors,
+            lifeline=Lifeline.of(process.pid),
+        )
 
     def _start(self, sock: int, page: int, errors: IO[bytes]) -> subprocess.Popen[bytes]:
         numbers = (sock, page, self.stderr, os.getpid())
@@ -185,11 +203,9 @@ class Exit:
             loop.add_reader(self._descriptor, self._over)
 
     def kill(self) -> None:
-        """Kill the process and its group, if it has not been reaped."""
+        """Kill the process with its group and all its descendants, if it has not been reaped."""
         if self._process.returncode is None:
-            # A group can be all zombies, which some systems answer with PermissionError.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            kill_family(self._process.pid)
 
     def forget(self) -> None:
         """Stop waiting."""
@@ -201,8 +217,9 @@ class Exit:
             self._timer.cancel()
 
     def _over(self) -> None:
-        # Kill its children before reaping it: until then, the group's id cannot be reused.
-        self.kill()
+        # Kill its group before reaping it: until then, the group's id cannot be reused.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._reaped(self._process.wait())
 
     def _poll(self) -> None:

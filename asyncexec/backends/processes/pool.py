@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterator, Sequence
 from asyncexec.backends.contract import AttemptSpec, Batch, Report
 from asyncexec.backends.placement import least_busy, resting
 from asyncexec.backends.processes.assignment import Assignment, WorkerExit
+from asyncexec.backends.processes.family import kill_marked
 from asyncexec.backends.processes.inputs import pack_inputs
-from asyncexec.backends.processes.launch import Launcher
+from asyncexec.backends.processes.launch import Launcher, describe_exit
 from asyncexec.backends.processes.options import ProcessesOptions
 from asyncexec.backends.processes.page import MOST_JOBS
 from asyncexec.backends.processes.worker_handle import ProcessWorker
@@ -63,7 +64,7 @@ class ProcessPool:
         self._failed_starts = 0
         self._start_timers: dict[ProcessWorker, asyncio.TimerHandle] = {}
         self._tick: asyncio.TimerHandle | None = None
-        self._broken = self._closing = False
+        self._broken = self._closing = self._forced = False
         self._none_left = asyncio.Event()
 
     async def open(self) -> None:
@@ -95,10 +96,16 @@ class ProcessPool:
             for worker in self._workers:
                 worker.kill(_LEAVING)
         self._launcher.close()
-        if self.values is not None:
-            await self.values.close()
+        await self._remove_rest()
         if interrupted is not None:
             raise interrupted
+
+    async def _remove_rest(self) -> None:
+        if self._forced:
+            # Some workers ended before they could end what their tasks had started.
+            await asyncio.to_thread(kill_marked, self._launcher.mark)
+        if self.values is not None:
+            await self.values.close()
 
     async def _all_gone(self, patience: float) -> None:
         if not self._workers:
@@ -269,6 +276,7 @@ class ProcessPool:
         """Replace a worker that has ended."""
         self._workers.discard(worker)
         self._avoided.discard(worker)
+        self._forced |= how != describe_exit(0)
         timer = self._start_timers.pop(worker, None)
         if timer is not None:
             timer.cancel()

@@ -349,6 +349,8 @@ class ProcessWorker:
         self._page.close()
         self._owner.ended(self, exit_kind, how)
         self._launched.errors.close()
+        if self._launched.lifeline is not None:
+            self._launched.lifeline.close()
 
     def _free_all(self, exit_kind: WorkerExit, how: str) -> None:
         error = ErrorInfo(LOST, _LOST_BASES, f"worker {self.name} {how}")

@@ -21,6 +21,7 @@ from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.backends.processes.family import kill_descendants
 from asyncexec.backends.processes.frames import HEAD, FrameKind
 from asyncexec.backends.processes.inputs import InputReader
 from asyncexec.backends.processes.outcome_writer import OutcomeWriter
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+_ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER
 new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
 
@@ -62,6 +64,7 @@ def main() -> None:
             if (event_loop := sys.modules.get("asyncexec.worker.event_loop")) is not None:
                 for thread in event_loop.EVENT_LOOP.end():
                     thread.join()
+            kill_descendants()
 
 
 def _set_up_process(parent: int) -> None:
@@ -72,7 +75,10 @@ def _set_up_process(parent: int) -> None:
 
 
 def _die_with(parent: int) -> None:
-    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    """Have the system kill this process when the driver has gone, and make it the parent of orphans below it."""
+    system = ctypes.CDLL(None)
+    system.prctl(_ADOPT_ORPHANS, 1)
+    system.prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     if os.getppid() != parent:  # The parent died before prctl was called.
         sys.exit(1)
 
