@@ -115,6 +115,10 @@ ON_USE = {
         "asyncexec.backends.processes.concurrent_side",
     ): "the same",
     ("asyncexec.worker.attempt", "asyncexec.worker.event_loop"): "the same",
+    (
+        "asyncexec.backends.processes.worker_side",
+        "asyncexec.backends.processes.family",
+    ): "for workers whose tasks have started processes",
     ("asyncexec.worker.attempt", "asyncexec.worker.exception_record"): "for attempts that fail",
     (
         "asyncexec.worker.concurrent_batch",

@@ -9,7 +9,6 @@ asyncexec
 asyncexec.backends
 asyncexec.backends.processes
 asyncexec.backends.processes.worker_side
-asyncexec.backends.processes.family
 asyncexec.backends.processes.frames
 asyncexec.backends.processes.inputs
 asyncexec.backends.processes.outcome_writer

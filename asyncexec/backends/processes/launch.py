@@ -74,10 +74,10 @@ class Launcher:
     directory: str
     """Their working directory."""
     environment: Mapping[str, str]
-    mark: str
-    """The mark of its processes (see ``family``)."""
     stderr: int
     """File descriptor that they write errors to once they are ready."""
+    mark: str = ""
+    """The mark of its processes (see ``family``)."""
 
     @classmethod
     def here(cls, variables: Mapping[str, str]) -> Self:

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from asyncexec.backends.contract import AttemptSpec, Batch, Report
 from asyncexec.backends.placement import least_busy, resting
@@ -103,7 +104,9 @@ class ProcessPool:
     async def _remove_rest(self) -> None:
         if self._forced:
             # Some workers ended before they could end what their tasks had started.
-            await asyncio.to_thread(kill_marked, self._launcher.mark)
+            with ThreadPoolExecutor(1) as thread:
+                killed = thread.submit(kill_marked, self._launcher.mark)
+                await asyncio.shield(asyncio.wrap_future(killed))
         if self.values is not None:
             await self.values.close()
 

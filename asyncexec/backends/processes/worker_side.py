@@ -21,7 +21,6 @@ from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
-from asyncexec.backends.processes.family import kill_descendants
 from asyncexec.backends.processes.frames import HEAD, FrameKind
 from asyncexec.backends.processes.inputs import InputReader
 from asyncexec.backends.processes.outcome_writer import OutcomeWriter
@@ -64,7 +63,18 @@ def main() -> None:
             if (event_loop := sys.modules.get("asyncexec.worker.event_loop")) is not None:
                 for thread in event_loop.EVENT_LOOP.end():
                     thread.join()
-            kill_descendants()
+            _end_family()
+
+
+def _end_family() -> None:
+    """Kill what tasks have started, if there is any."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return
+    from asyncexec.backends.processes.family import kill_descendants
+
+    kill_descendants()
 
 
 def _set_up_process(parent: int) -> None:
