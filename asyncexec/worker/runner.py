@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.worker.attempt import attempt_runner, describe
+from asyncexec.worker.process_changes import CHANGES
 from asyncexec.worker.run_scope import this_process
 from asyncexec.worker.task_context import BATCH, CURRENT, BatchContext
 
@@ -88,7 +89,7 @@ class BatchRunner:
     def _run(self) -> bool:
         begin, end = self._control.begin, self._control.end
         started, ended = self._sink.started, self._sink.ended
-        meter = self._meter
+        meter, changes = self._meter, CHANGES.made
         run_one: Callable[[AttemptSpec], Outcome] | None = None
         context, forwarding = self._context, self._forwarding
         for spec in self._specs:
@@ -102,6 +103,8 @@ class BatchRunner:
             if meter is not None:
                 meter.start(saves=self._saves)
             outcome = run_one(spec) if context is None else context.copy().run(run_one, spec)
+            if changes:
+                CHANGES.undo()
             if forwarding is not None and forwarding.pending:
                 forwarding.flush(attempt)
             if not end():
@@ -143,10 +146,14 @@ class BatchRunner:
 
 
 def ready_program(source: ProgramSource, worker: str) -> LoadedProgram:
-    """Return the program, when the worker has called the initializer that the run asks for."""
-    program = source()
-    if program.scope is not None and program.scope.initializer is not None:
-        program.scope.initializer.ensure(worker)
+    """Return the program, when the worker has called the initializer that the run asks for.
+
+    What both have changed of the process stays.
+    """
+    with CHANGES.staying():
+        program = source()
+        if program.scope is not None and program.scope.initializer is not None:
+            program.scope.initializer.ensure(worker)
     return program
 
 

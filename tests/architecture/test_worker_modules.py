@@ -25,6 +25,7 @@ asyncexec.worker.forks
 asyncexec.worker.forwarding
 asyncexec.worker.memory
 asyncexec.worker.pickling
+asyncexec.worker.process_changes
 asyncexec.worker.programs
 asyncexec.worker.records
 asyncexec.worker.run_scope

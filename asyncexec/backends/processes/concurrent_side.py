@@ -13,6 +13,7 @@ from asyncexec.worker.codec import encode_reports
 from asyncexec.worker.concurrent_batch import START_SECONDS, ConcurrentReports
 from asyncexec.worker.concurrent_runner import ConcurrentRunner, LaneGroup, Lanes
 from asyncexec.worker.event_loop import EVENT_LOOP
+from asyncexec.worker.process_changes import CHANGES
 
 if TYPE_CHECKING:
     from asyncexec.backends.processes.page import Page
@@ -88,6 +89,8 @@ class ConcurrentSide:
         self._runners.discard(runner)
         group = self._groups[key]
         group.runners -= 1
+        if not self._runners:
+            CHANGES.undo()
         if not group.runners:
             del self._groups[key]
             group.lanes.remove()

@@ -32,6 +32,7 @@ from asyncexec.worker.memory import (
     be_killed_first,
     give_back_memory,
 )
+from asyncexec.worker.process_changes import CHANGES
 from asyncexec.worker.records import AttemptSpec
 from asyncexec.worker.runner import BatchRunner
 
@@ -55,6 +56,7 @@ def main() -> None:
         os.close(page)
         child = _Worker(connection, shared)
         _redirect_stderr(stderr)
+        CHANGES.watch()
         try:
             child.serve()
         except (BrokenPipeError, ConnectionResetError):

@@ -1,0 +1,138 @@
+"""What a task changes of its process, put back after it: working directory, environment, signals, timers, umask.
+
+Comparing all of that after every task would cost as much as a short task takes. So the functions of ``os`` and
+``signal`` that make these changes write down what there was before, in worker processes only, and a task that changes
+nothing costs one look at an empty list. A change that is made while a module is imported stays: the module is not
+imported again for the next task. What C code changes by itself is not seen.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from functools import wraps
+from types import FrameType
+from typing import Any
+
+_IMPORTING = "<frozen importlib._bootstrap>"
+
+
+class ProcessChanges:
+    """The changes since the last :meth:`undo`, each as a function that takes it back.
+
+    Attributes
+    ----------
+    made : dict
+        By what was changed; only the first change of each thing is kept.
+    """
+
+    __slots__ = ("_watched", "made")
+
+    def __init__(self) -> None:
+        self.made: dict[object, Callable[[], object]] = {}
+        self._watched = False
+
+    def watch(self) -> None:
+        """Write down changes from now on, for the life of this process."""
+        if self._watched:
+            return
+        self._watched = True
+        for change in (os.chdir, os.fchdir):
+            _replace(os, change, self._before_chdir)
+        for put in (os.putenv, os.unsetenv):
+            _replace(os, put, self._before_putenv)
+        _replace(signal, signal.signal, self._before_signal)
+        for start in (signal.alarm, signal.setitimer):
+            _replace(signal, start, self._before_timer)
+        self._replace_umask()
+
+    @contextmanager
+    def staying(self) -> Generator[None]:
+        """Let the changes stay that are made in this context: a program is loaded, or a worker initialized."""
+        before = set(self.made)
+        try:
+            yield
+        finally:
+            for what in self.made.keys() - before:
+                self.made.pop(what, None)
+
+    def undo(self) -> None:
+        """Take back the changes since the last time, the latest first."""
+        made = list(self.made.values())
+        for take_back in reversed(made):
+            with suppress(Exception):  # A directory that is gone, a handler that is not Python's.
+                take_back()
+        self.made.clear()
+
+    def _note(self, what: object, take_back: Callable[[], object]) -> None:
+        if what not in self.made and not _is_importing(sys._getframe(2)):  # noqa: SLF001 - documented, for all its underscore
+            self.made[what] = take_back
+
+    def _before_chdir(self, *_: Any) -> None:
+        with suppress(OSError):
+            before = os.getcwd()  # noqa: PTH109 - a string is what is needed
+            self._note("directory", lambda: os.chdir(before))
+
+    def _before_putenv(self, name: str | bytes, *_: Any) -> None:
+        key = os.fsencode(name)
+        before = os.environb.get(key)
+        self._note(("variable", key), lambda: _set_variable(key, before))
+
+    def _before_signal(self, number: int, *_: Any) -> None:
+        with suppress(ValueError):
+            before = signal.getsignal(number)
+            self._note(("signal", int(number)), lambda: signal.signal(number, before))
+
+    def _before_timer(self, which: int, *_: Any) -> None:
+        self._note("timers", _stop_timers)
+
+    def _replace_umask(self) -> None:
+        original = os.umask
+
+        @wraps(original)
+        def umask(mask: int, /) -> int:
+            before = original(mask)
+            self._note("umask", lambda: original(before))
+            return before
+
+        os.umask = umask
+
+
+def _replace(module: Any, function: Callable[..., Any], before: Callable[..., None]) -> None:
+    """Have a function of a module call ``before`` with its arguments first."""
+
+    @wraps(function)
+    def replaced(*arguments: Any, **named: Any) -> Any:
+        before(*arguments, *named.values())
+        return function(*arguments, **named)
+
+    setattr(module, function.__name__, replaced)
+    if function in os.supports_fd:
+        os.supports_fd.add(replaced)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _set_variable(key: bytes, value: bytes | None) -> None:
+    if value is None:
+        os.environb.pop(key, None)
+    else:
+        os.environb[key] = value
+
+
+def _stop_timers() -> None:
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
+
+
+CHANGES = ProcessChanges()
+"""Of this process."""

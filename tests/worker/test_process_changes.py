@@ -1,0 +1,110 @@
+"""What a task changes of its worker process is put back after it."""
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+import asyncexec as ax
+from asyncexec.worker.process_changes import CHANGES
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes there")
+
+
+def state(_: object = None) -> tuple[object, ...]:
+    before = os.umask(0)
+    os.umask(before)
+    return (
+        Path.cwd().name,
+        {k: v for k, v in os.environ.items() if k.startswith("TEST_LEFT")},
+        os.environ.get("HOME"),
+        [signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)],
+        before,
+        signal.getitimer(signal.ITIMER_REAL)[0] > 0,
+    )
+
+
+def change(item: int) -> tuple[object, ...]:
+    """Return the state before, and change all of it; short enough for many in a batch."""
+    found = state()
+    os.chdir("/")
+    os.environ["TEST_LEFT"] = "a"
+    os.environ.update(TEST_LEFT_TWICE="b")
+    os.environ["TEST_LEFT_TWICE"] = "c"
+    os.environ.pop("HOME", None)
+    os.putenv("TEST_LEFT_RAW", "d")
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, lambda *_: None)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.alarm(100)
+    os.umask(0o77)
+    if item % 3 == 0:
+        raise ValueError(item)
+    return found
+
+
+async def test_a_task_finds_the_process_as_it_was_before_the_others() -> None:
+    async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
+        (first,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+        plan = ax.Plan.map(change, range(200), on_failure="keep", retry=False)
+        found = (await engine.execute(plan)).value
+        (last,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+    assert {str(each) for each in found if not isinstance(each, ax.Failed)} == {str(first)}
+    assert last == first
+
+
+async def test_what_an_initializer_and_an_import_set_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sets_on_import.py").write_text("import os\nos.environ['TEST_LEFT_IMPORT'] = '1'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def initialize() -> None:
+        os.chdir(tmp_path)
+        os.environ["TEST_LEFT_INIT"] = "1"
+
+    def imports(item: int) -> tuple[str, list[str]]:
+        import sets_on_import  # type: ignore[import-not-found] # noqa: F401 - it is the test's own
+
+        os.chdir("/")
+        os.environ["TEST_LEFT_TASK"] = "1"
+        return "", []
+
+    async with ax.Engine(
+        "processes", executor_options={"max_workers": 1}, initializer=initialize
+    ) as engine:
+        await engine.execute(ax.Plan.map(imports, range(3)))
+        (found,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+    assert found[0] == tmp_path.name
+    assert found[1] == {"TEST_LEFT_INIT": "1", "TEST_LEFT_IMPORT": "1"}
+
+
+async def test_coroutines_leave_nothing_either_once_all_have_ended() -> None:
+    async def changes(item: int) -> None:
+        os.chdir("/")
+        os.environ["TEST_LEFT"] = str(item)
+
+    async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
+        (first,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+        await engine.execute(ax.Plan.map(changes, range(20), concurrency=5))
+        (last,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+    assert last == first
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "asyncio"])
+async def test_the_process_of_the_driver_is_its_own(executor: str) -> None:
+    change_directory = os.chdir
+
+    def sets(item: int) -> None:
+        os.environ["TEST_LEFT_HERE"] = "1"
+
+    try:
+        async with ax.Engine(executor) as engine:
+            await engine.execute(ax.Plan.map(sets, range(3)))
+        assert os.environ["TEST_LEFT_HERE"] == "1"
+        assert os.chdir is change_directory
+        assert not CHANGES.made
+    finally:
+        os.environ.pop("TEST_LEFT_HERE", None)
