@@ -1,4 +1,4 @@
-"""What a task changes of its process, put back after it: working directory, environment, signals, timers, umask.
+"""The changes that a task makes to its process, put back after it: directory, environment, signals, timers, umask.
 
 Comparing all of that after every task would cost as much as a short task takes. So the functions of ``os`` and
 ``signal`` that make these changes write down what there was before, in worker processes only, and a task that changes
