@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from asyncexec.engine.blocking_calls import refuse_running_loop, run_blocking, run_watched
 from asyncexec.engine.engine import as_plan
 from asyncexec.engine.portal import EnginePortal
-from asyncexec.engine.run_options import RunOptions, check_run_options
+from asyncexec.engine.run_options import (
+    RunOptions,
+    check_engine_options,
+    check_run_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,11 +39,14 @@ class SyncEngine:
 
     Raises
     ------
+    UnknownOptionError
+        If an engine has no such option.
     RunningLoopError
         If entered, or used, where the event loop of a service is running, which it would block.
     """
 
     def __init__(self, executor: Any = "threads", **options: Any) -> None:
+        check_engine_options(options, executor, "SyncEngine()")
         self._portal = EnginePortal(executor, **options)
 
     def __enter__(self) -> Self:

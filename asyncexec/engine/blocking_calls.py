@@ -13,6 +13,7 @@ from asyncexec.engine.interactive import (
     interruptible,
     is_interactive,
     is_loop_running,
+    is_trio_running,
     may_block_loop,
 )
 from asyncexec.engine.portal import EnginePortal
@@ -77,6 +78,11 @@ def run_watched(
 
 def refuse_running_loop(called: str, instead: str) -> None:
     """Raise RunningLoopError if ``called`` would block an event loop that somebody else needs."""
+    if is_trio_running():
+        raise RunningLoopError(
+            f"{called} would block trio, which is running here; write: "
+            f"await trio.to_thread.run_sync(asyncexec.sync.execute, plan)"
+        )
     if is_loop_running() and not may_block_loop():
         raise RunningLoopError(
             f"{called} would block the event loop that is running here; write: {instead}"

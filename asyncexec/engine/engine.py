@@ -133,7 +133,7 @@ class Engine:
         object_store: ArtifactStorage | Mapping[str, Any] | None = None,
         **shared: Unpack[SharedOptions],
     ) -> None:
-        check_engine_options(shared, type(self), executor)
+        check_engine_options(shared, executor, f"{type(self).__name__}()")
         name = executor if isinstance(executor, str) else getattr(executor, "__name__", "executor")
         takes = option_names(executor) if executor_options else frozenset[str]()
         for_backend, for_runs = split_options(executor_options, takes, name)

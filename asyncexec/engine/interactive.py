@@ -39,6 +39,13 @@ def is_loop_running() -> bool:
     return True
 
 
+def is_trio_running() -> bool:
+    """Return whether trio runs this thread, whose loop is none of asyncio's."""
+    lowlevel = getattr(sys.modules.get("trio"), "lowlevel", None)
+    in_trio_run = getattr(lowlevel, "in_trio_run", None)
+    return in_trio_run is not None and bool(in_trio_run())
+
+
 @contextmanager
 def interruptible() -> Generator[None]:
     """Have Ctrl-C raise KeyboardInterrupt in the block, where the running loop would only note it for later."""

@@ -7,7 +7,6 @@ A new option is a key of :class:`RunOptions` and, unless the engine itself needs
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from inspect import signature
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from asyncexec.backends.registry import executors_with, option_names
@@ -126,6 +125,8 @@ ENGINE_OPTIONS = frozenset(
     }
 )
 """The arguments of an engine that a run has not."""
+OF_ONE_RUN = frozenset({"priority", "resume", "value_threshold"})
+"""The options of a run that an engine is not made for, although it takes them."""
 _FEW = 4
 
 
@@ -152,13 +153,13 @@ def check_run_options(options: Iterable[str], taker: str, *, also: Iterable[str]
             raise _unknown_option(name, taker, known)
 
 
-def check_engine_options(options: Iterable[str], engine: type, executor: ExecutorLike) -> None:
-    """Raise UnknownOptionError unless all are options that an engine on ``executor`` takes by ``**shared``."""
+def check_engine_options(options: Iterable[str], executor: ExecutorLike, taker: str) -> None:
+    """Raise UnknownOptionError unless all are options of an engine; ``taker`` is the call that was given them."""
+    taken = {*ENGINE_OPTIONS, *RunOptions.__annotations__}
     for name in options:
-        if name not in RunOptions.__annotations__:
-            own = [p for p in signature(engine).parameters if p != "shared"]
-            known = (*dict.fromkeys((*own, *SharedOptions.__annotations__)),)
-            raise _unknown_option(name, f"{engine.__name__}()", known, option_names(executor))
+        if name not in taken:
+            known = sorted(ENGINE_OPTIONS | {*RunOptions.__annotations__} - OF_ONE_RUN)
+            raise _unknown_option(name, taker, known, option_names(executor))
 
 
 def _unknown_option(

@@ -13,12 +13,14 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from asyncexec.engine.engine import Engine
+from asyncexec.engine.own_task import running_loop
 
 logger = logging.getLogger("asyncexec")
 
@@ -59,8 +61,10 @@ class SharedEngines:
         ------
         ConfigurationError, BackendError
             If it cannot be made or opened; the next call tries again.
+        UsageError
+            If no loop of asyncio is running here.
         """
-        loop = asyncio.get_running_loop()
+        loop = running_loop()
         options = dict(executor_options or {})
         shared = self._of(loop)
         shared[:] = [each for each in shared if each.usable]
@@ -80,7 +84,7 @@ class SharedEngines:
 
     async def close(self) -> None:
         """Close the engines of the running loop; what runs on them is cancelled."""
-        shared = self._by_loop.pop(asyncio.get_running_loop(), [])
+        shared = self._by_loop.pop(running_loop(), [])
         for each in shared:
             await asyncio.wait({each.opening})
             if each.engine.is_open:
@@ -123,7 +127,9 @@ class SharedEngines:
                 loop.run_until_complete(self.close())
             close_loop()
 
-        loop.close = close  # type: ignore[method-assign]
+        # A loop that takes no attributes is left to the end of the process.
+        with suppress(AttributeError):
+            loop.close = close  # type: ignore[method-assign]
 
 
 class _AtOnce(ThreadPoolExecutor):

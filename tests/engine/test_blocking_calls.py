@@ -2,14 +2,16 @@
 
 import asyncio
 import operator
+import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import asyncexec as ax
 import asyncexec.array as xp
-from asyncexec.errors import EngineClosedError, RunningLoopError, UnknownOptionError
+from asyncexec.errors import EngineClosedError, RunningLoopError, UnknownOptionError, UsageError
 
 X = xp.arange(4, chunks=2)
 TOTAL = xp.sum(X)
@@ -172,6 +174,25 @@ async def test_an_engine_that_runs_plans_says_that_executor_options_are_for_its_
     async with ax.Engine() as engine:
         with pytest.raises(UnknownOptionError, match=r"to the engine: Engine\(executor_options="):
             await engine.execute(PLAN, max_workers=2)
+
+
+def test_an_engine_for_blocking_callers_names_itself():
+    with pytest.raises(UnknownOptionError, match=r"^SyncEngine\(\) has no option 'max_workers'; "):
+        ax.sync.SyncEngine(max_workers=2)
+
+
+def test_a_blocking_call_under_trio_is_refused_with_what_to_write(monkeypatch):
+    trio = SimpleNamespace(lowlevel=SimpleNamespace(in_trio_run=lambda: True))
+    monkeypatch.setitem(sys.modules, "trio", trio)
+    with pytest.raises(RunningLoopError, match=r"await trio\.to_thread\.run_sync"):
+        X.compute()
+
+
+@pytest.mark.parametrize("call", [ax.execute, ax.close_shared_engines, ax.compute])
+def test_a_coroutine_without_asyncio_is_refused_with_what_to_write(call):
+    arguments = {ax.execute: (PLAN,), ax.compute: (X,)}.get(call, ())
+    with pytest.raises(UsageError, match="runs on asyncio"):
+        call(*arguments).send(None)
 
 
 def test_serial_takes_one_worker_and_no_other_number():
