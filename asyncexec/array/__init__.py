@@ -1,4 +1,4 @@
-"""Lazy chunked arrays with the functions of the array API standard.
+"""Lazy chunked arrays with functions of the array API standard (docs/reference/array.md says which).
 
 >>> import asyncexec.array as xp
 >>> x = xp.arange(6, chunks=2)
