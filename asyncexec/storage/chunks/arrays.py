@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
 """The compressor for ``"auto"``: Zarr's own default, with zstd's checksum, so that a flipped bit is noticed."""
 
+IN_FORMAT_2 = ("zstd", "gzip", "blosc")
+"""The compressors that arrays in groups of format 2 may have."""
+
 ELEMENT_KINDS = "biufcmMSU"
 """NumPy's kinds of element types that can be stored: those of fixed size, except records."""
 
@@ -75,6 +78,8 @@ class StoredArray:
         Whether every chunk is written before it is read: a missing chunk is then an error instead of fill values.
     checksum : bool
         Whether each chunk has a CRC-32C behind it, so that every damage is noticed when it is read.
+    zarr_format : int
+        Of an array that is to be created: 2 in a group of that format.
     generation : str
         The run that writes to it, if it is the target of one: attempts of an earlier run find nowhere to write to.
     """
@@ -89,6 +94,7 @@ class StoredArray:
     encoding: Encoding | None = None
     dense: bool = False
     checksum: bool = False
+    zarr_format: int = 3
     generation: str = ""
 
     @property
@@ -138,6 +144,29 @@ class StoredArray:
                 self.compressor,
             ]
         )
+
+    def in_format(self, zarr_format: int) -> StoredArray:
+        """Return a reference to the same array, to be created in format 2 or 3.
+
+        Raises
+        ------
+        OptionError
+            If format 2 cannot have it: it has shards, or another compressor.
+        """
+        if zarr_format == self.zarr_format:
+            return self
+        if self.shards is not None:
+            raise OptionError(
+                f"{self.location} is in a group of Zarr's format 2, which has no shards: store it without, or elsewhere"
+            )
+        name = json.loads(self.compressor)["name"] if self.compressor else "zstd"
+        if name not in IN_FORMAT_2:
+            raise OptionError(
+                f"{self.location} is in a group of Zarr's format 2, for which the compressor {name!r} is not known: "
+                f"take one of {', '.join(IN_FORMAT_2)}, or store elsewhere"
+            )
+        encoding = self.encoding and replace(self.encoding, prefix="", separator=".")
+        return replace(self, zarr_format=zarr_format, encoding=encoding)
 
     def at(self, location: Location) -> StoredArray:
         """Return a reference to the same array at another place."""

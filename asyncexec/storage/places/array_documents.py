@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import zarr
@@ -13,9 +13,13 @@ from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
 from zarr.storage import MemoryStore
 
 from asyncexec.errors import OptionError
+from asyncexec.storage.chunks.chunk_files import codec
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
+
+DIMENSIONS = "_ARRAY_DIMENSIONS"
+"""The attribute that xarray has the names of axes in, in format 2."""
 
 
 def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> dict[str, bytes]:
@@ -27,9 +31,6 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
         If Zarr knows no such compressor or element type.
     """
     files: dict[str, Buffer] = {}
-    codecs: Any = [json.loads(ref.compressor)] if ref.compressor else []
-    # Behind the compressor, so that damage is noticed before anything is made of it.
-    codecs += [{"name": "crc32c"}] if ref.checksum else []
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UnstableSpecificationWarning)
@@ -39,12 +40,55 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
                 dtype=ref.numpy_dtype,
                 chunks=ref.chunks,
                 shards=ref.shards,
-                compressors=codecs or None,
+                compressors=_compressors(ref) or None,
                 filters=None,
-                fill_value=ref.fill_element[()],
-                zarr_format=3,
-                dimension_names=list(dimension_names) or None,
+                # In format 2, xarray takes elements that equal it for missing ones.
+                fill_value=None if ref.zarr_format == 2 else ref.fill_element[()],
+                zarr_format=3 if ref.zarr_format == 3 else 2,
+                **_named(ref, dimension_names),
             )
     except (UnknownCodecError, ValueError, TypeError, KeyError) as error:
         raise OptionError(f"{ref.location} cannot be made as asked: {error}") from None
-    return {name: data.to_bytes() for name, data in files.items()}
+    # The one that makes it an array is the first.
+    names = sorted(files, key=lambda name: name == ".zattrs")
+    return {name: files[name].to_bytes() for name in names}
+
+
+def _compressors(ref: StoredArray) -> list[Any]:
+    if ref.zarr_format == 2:
+        return [codec(ref.compressor)] if ref.compressor else []
+    codecs = [json.loads(ref.compressor)] if ref.compressor else []
+    # Behind the compressor, so that damage is noticed before anything is made of it.
+    return [*codecs, {"name": "crc32c"}] if ref.checksum else codecs
+
+
+def _named(ref: StoredArray, names: Sequence[str]) -> dict[str, Any]:
+    """Return the names of axes as each format has them."""
+    if not names:
+        return {}
+    return (
+        {"attributes": {DIMENSIONS: list(names)}}
+        if ref.zarr_format == 2
+        else {"dimension_names": list(names)}
+    )
+
+
+def dimension_names(ref: StoredArray, found: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Return names for the axes of ``ref``, which xarray needs of every array in a group.
+
+    They are those of the array that was ``found`` there, if it had the same shape. Else each has a name of its own: one
+    that two arrays share has one length in xarray.
+    """
+    before = json.loads(found.get("zarr.json", b"{}")) if _is_json(found.get("zarr.json")) else {}
+    names = before.get("dimension_names")
+    if names and tuple(before.get("shape", ())) == ref.shape and all(names):
+        return tuple(map(str, names))
+    last = ref.location.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+    return tuple(f"{last}_dim_{axis}" for axis in range(ref.ndim))
+
+
+def _is_json(data: bytes | None) -> bool:
+    try:
+        return data is not None and isinstance(json.loads(data), dict)
+    except ValueError:
+        return False

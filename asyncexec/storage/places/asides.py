@@ -13,10 +13,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.metadata import documents, exists
-from asyncexec.storage.places.removal import REMOVED, discard
+from asyncexec.storage.places.removal import REMOVED, discard, remove_partial
 from asyncexec.storage.places.stamps import stamp_of
 
 if TYPE_CHECKING:
@@ -83,8 +82,7 @@ def sweep(location: Location) -> None:
 def _clear_begun(path: Path) -> None:
     """Remove the folder of an array whose metadata had not been written yet."""
     with suppress(OSError):
-        for begun in path.glob(f"{PARTIAL}*"):
-            shutil.rmtree(begun, ignore_errors=True)
+        remove_partial(path)
         path.rmdir()
 
 

@@ -86,14 +86,12 @@ def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | N
     """
     location = ref.location
     first, *others = stamped(files, stamp).items()
-    partial = partial_folder(ref)
+    partial = partial_folder(ref) if ref.generation else ""
     try:
         won = create_file(location, *first, partial=partial)
         if won:
             for name, data in others:
                 replace_file(location, name, data)
-        if not ref.generation:
-            _drop_empty(location, partial)
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be made") from None
     if not won:
@@ -124,17 +122,21 @@ def renew_array(ref: StoredArray) -> None:
         raise storage_error(error, ref.location, "cannot be made") from None
 
 
-def described(ref: StoredArray) -> dict[str, bytes]:
-    """Return the metadata files that describe ``ref``, by name.
+def described(
+    ref: StoredArray, *, grouped: bool = False, found: Mapping[str, bytes] | None = None
+) -> dict[str, bytes]:
+    """Return the metadata files that describe ``ref``, by name; those that are in a group have names of axes.
+
+    ``found`` are those of an array that is replaced.
 
     Raises
     ------
     OptionError
         If Zarr knows no such compressor or element type.
     """
-    from asyncexec.storage.places.array_documents import array_documents  # noqa: PLC0415 - brings Zarr, which is dear
+    from asyncexec.storage.places.array_documents import array_documents, dimension_names  # noqa: PLC0415 - brings Zarr, which is dear
 
-    return array_documents(ref)
+    return array_documents(ref, dimension_names(ref, found or {}) if grouped else ())
 
 
 def _unfinished(found: Mapping[str, bytes]) -> str:
@@ -144,12 +146,6 @@ def _unfinished(found: Mapping[str, bytes]) -> str:
     if stamp.plan:
         return ", of a run with resume=True of another plan, or of this one without it"
     return ", which a run is writing, or one that was killed has left unfinished"
-
-
-def _drop_empty(location: Location, partial: str) -> None:
-    path = location.local_path
-    if path is not None and (path / partial).is_dir() and not any((path / partial).iterdir()):
-        (path / partial).rmdir()
 
 
 def _is_empty(location: Location) -> bool:

@@ -8,23 +8,24 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.objects import objects_at
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
 
 
-def create_file(location: Location, name: str, data: bytes, *, partial: str) -> bool:
+def create_file(location: Location, name: str, data: bytes, *, partial: str = "") -> bool:
     """Create the file ``name`` at ``location``; return whether there was none, so that it is this caller's.
 
-    Nobody ever meets half of it: on a disk it is written in the folder ``partial`` of ``location`` first, which stays.
+    Nobody ever meets half of it: on a disk it is written under another name first. The folder ``partial`` of
+    ``location``, if one is given, is made before that.
     """
     root = location.local_path
     if root is None:
         return objects_at(location).create(name, data)
-    folder = root / partial
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / uuid.uuid4().hex
+    (root / partial).mkdir(parents=True, exist_ok=True)
+    temporary = root / f"{PARTIAL}-{uuid.uuid4().hex}"
     try:
         temporary.write_bytes(data)
         return _named(temporary, root / name, data)
@@ -38,7 +39,7 @@ def replace_file(location: Location, name: str, data: bytes) -> None:
     if root is None:
         objects_at(location).put(name, data)
         return
-    temporary = root / f".{name}-{uuid.uuid4().hex}"
+    temporary = root / f"{PARTIAL}-{uuid.uuid4().hex}"
     try:
         temporary.write_bytes(data)
         temporary.replace(root / name)

@@ -29,6 +29,11 @@ def documents(location: Location) -> dict[str, bytes]:
     return {name: data for name, data in found.items() if data is not None}
 
 
+def read_file(location: Location, name: str) -> bytes | None:
+    """Return a small file at ``location``; None where there is no such file."""
+    return _reader(location)(name)
+
+
 def is_array(found: Mapping[str, bytes]) -> bool:
     """Return whether these are the metadata files of an array."""
     # An array with damaged metadata counts, so that it can be replaced.

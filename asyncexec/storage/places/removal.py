@@ -11,6 +11,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import AsyncexecError
+from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.metadata import NAMES, documents
 from asyncexec.storage.places.objects import objects_at
@@ -89,3 +90,14 @@ def discard(path: Path, run: str, *, of: Path | None = None) -> None:
     except FileNotFoundError:
         return
     shutil.rmtree(aside)
+
+
+def remove_partial(path: Path, *, but: str = "") -> None:
+    """Remove unfinished files, and folders of them, from the array at ``path``; the one named ``but`` stays."""
+    for left in path.glob(f"{PARTIAL}*"):
+        if left.name == but:
+            continue
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -114,6 +114,7 @@ class ArrayWorkspace:
             preparation.make_intermediates(list(binding.stored.values()))
             opening.stop()
             targets.all.extend(preparation.commit())
+            targets.groups.extend(preparation.groups)
         except BaseException:
             preparation.undo()
             place.release()

@@ -81,6 +81,7 @@ class LateArrays:
         try:
             bound = self._prepared(stage, blocks, self._targets.examine(refs), preparation)
             self._targets.all.extend(preparation.commit())
+            self._targets.groups.extend(preparation.groups)
         except BaseException:
             preparation.undo()
             raise

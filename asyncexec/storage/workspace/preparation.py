@@ -16,11 +16,12 @@ from asyncexec.storage.places.asides import put_back, set_aside, sweep
 from asyncexec.storage.places.claims import identity
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
+from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, exists
 from asyncexec.storage.places.removal import discard, remove, remove_own
 from asyncexec.storage.places.suitability import check_target, check_travels
-from asyncexec.storage.workspace.targets import Target, adopt
+from asyncexec.storage.workspace.targets import Target, adopt, announce_all, withdraw_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -94,6 +95,8 @@ class Preparation:
         self._made: list[Target] = []
         self._kept: list[Target] = []
         self._aside: list[tuple[Path, Path, str]] = []
+        self.groups: list[Location] = []
+        """The groups that have been made around targets."""
 
     def make_targets(self, targets: Sequence[Target]) -> None:
         """Create ``targets``, or take over those that are kept; what is replaced is renamed until :meth:`commit`.
@@ -106,6 +109,7 @@ class Preparation:
             If one cannot be created.
         """
         for_each(self._make_target, targets, stop=self._stop)
+        announce_all(targets, self.groups)
 
     def make_intermediates(self, refs: Sequence[StoredArray]) -> None:
         """Create ``refs`` in the run's own place, where an earlier run may have left them.
@@ -134,9 +138,12 @@ class Preparation:
         for target in self._made:
             with suppress(Exception):
                 _undo(target)
-        self._made.clear()
         for path, aside, _ in self._aside:
             put_back(path, aside)
+        with suppress(Exception):
+            withdraw_all(self._made, self.groups)
+            announce_all([target for target in self._made if exists(target.ref.location)], ())
+        self._made.clear()
         self._aside.clear()
 
     def _make_target(self, target: Target) -> None:
@@ -146,7 +153,10 @@ class Preparation:
             adopt(target.ref)
             self._kept.append(target)
             return
-        files = described(target.ref)
+        files = described(target.ref, grouped=target.around.is_grouped, found=target.found)
+        for group in target.around.missing:
+            if make_group(group, target.around.zarr_format):
+                self.groups.append(group)
         if target.found:
             self._take_away(target)
         # Before it is created, so that one that fails half-way is removed too.

@@ -92,13 +92,28 @@ def _numbers(key: str, grid: Shape) -> Shape | None:
 
 
 def _keys(ref: StoredArray) -> Iterable[str]:
+    """Return the keys of the chunks of ``ref`` that are stored, as format 3 has them."""
+    if ref.zarr_format != 2:
+        return _keys_below(ref, PREFIX)
+    keys = (key for key in _keys_below(ref, "") if key.replace(".", "").isdecimal())
+    return (f"{PREFIX}/{key.replace('.', '/')}" if ref.ndim else PREFIX for key in keys)
+
+
+def _keys_below(ref: StoredArray, prefix: str) -> Iterable[str]:
     path = ref.location.local_path
     if path is not None:
-        return _files(str(path))
+        return _files(str(path)) if prefix else _files_in(str(path))
     try:
-        return objects_at(ref.location, read_only=True).names(PREFIX)
+        return objects_at(ref.location, read_only=True).names(prefix)
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, ref.location, "cannot be listed") from None
+
+
+def _files_in(root: str) -> Iterator[str]:
+    """Yield the names of the files in the folder ``root`` that have something in them."""
+    for entry in os.scandir(root):
+        if entry.is_file() and entry.stat().st_size:
+            yield entry.name
 
 
 def _files(root: str) -> Iterator[str]:

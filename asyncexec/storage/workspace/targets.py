@@ -5,21 +5,28 @@ from __future__ import annotations
 import logging
 import shutil
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import StorageError
-from asyncexec.storage.chunks.chunk_files import PARTIAL, partial_folder
+from asyncexec.storage.chunks.chunk_files import partial_folder
 from asyncexec.storage.places.asides import recover
 from asyncexec.storage.places.claims import claim, release
 from asyncexec.storage.places.concurrently import for_each
+from asyncexec.storage.places.consolidated import (
+    announce,
+    is_consolidated,
+    node_files,
+    withdraw,
+)
 from asyncexec.storage.places.creation import check_free
 from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.exclusive import replace_file
-from asyncexec.storage.places.metadata import documents
-from asyncexec.storage.places.removal import remove_own
+from asyncexec.storage.places.groups import Surroundings, remove_group, surroundings
+from asyncexec.storage.places.metadata import documents, exists
+from asyncexec.storage.places.removal import remove_own, remove_partial
 from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of, stamped
 from asyncexec.storage.workspace.presence import partial_files
 
@@ -44,12 +51,15 @@ class Target:
         The metadata that were at its place before.
     kept : bool
         Whether it is there already, from an earlier run of the plan.
+    around : Surroundings
+        The groups that it is in.
     """
 
     ref: StoredArray
     stamp: Stamp
     found: Mapping[str, bytes]
     kept: bool
+    around: Surroundings
 
 
 class RunTargets:
@@ -71,7 +81,10 @@ class RunTargets:
         self.stop = stop
         self.all: list[Target] = []
         """Those that have been made, or kept, so far."""
+        self.groups: list[Location] = []
+        """The groups that have been made around them."""
         self._claimed: list[Location] = []
+        self._above: dict[str, Mapping[str, bytes]] = {}
         # Of a run that has gone without an end, places are not claimed for good.
         weakref.finalize(self, _release, self._claimed, self.stamp).atexit = False
 
@@ -116,6 +129,7 @@ class RunTargets:
         """
         errors = for_each(self._removed, self.all, stop=_go_on)
         self._sweep()
+        withdraw_all(self.all, self.groups)
         for error in errors:
             if error is not None:
                 raise error
@@ -133,14 +147,23 @@ class RunTargets:
         found = documents(ref.location)
         stamp = stamp_of(found)
         ours = stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
+        around = surroundings(ref.location, self._documents_above)
         there = check_free(ref.location, overwrite=self.overwrite or ours, found=found)
         kept = there and ours
         return Target(
-            ref=replace(ref, generation=self.stamp.run),
+            ref=replace(ref.in_format(around.zarr_format), generation=self.stamp.run),
             stamp=stamp if kept and stamp is not None else self.stamp,
             found=found,
             kept=kept,
+            around=around,
         )
+
+    def _documents_above(self, location: Location) -> Mapping[str, bytes]:
+        """Return the metadata of what is above targets, read once for all of them."""
+        name = str(location)
+        if name not in self._above:
+            self._above[name] = documents(location)
+        return self._above[name]
 
     def _unstamp(self, target: Target) -> None:
         found = documents(target.ref.location)
@@ -165,15 +188,62 @@ class RunTargets:
             sweep_partial(target.ref)
 
 
+def announce_all(targets: Iterable[Target], groups: Iterable[Location]) -> None:
+    """Enter ``targets``, and the ``groups`` made around them, in the consolidated metadata of the groups above.
+
+    Raises
+    ------
+    StorageError
+        If these cannot be read or written.
+    """
+    for group, places in _by_group(targets, groups).items():
+        if is_consolidated(group):
+            announce(group, {path: node_files(place) for path, place in places.items()})
+
+
+def withdraw_all(targets: Sequence[Target], groups: Sequence[Location]) -> None:
+    """Take ``targets`` that are gone, and ``groups`` that are empty then, out of the groups above."""
+    formats = {target.around.zarr_format for target in targets}
+    for group in sorted(groups, key=lambda place: -len(place.url)):
+        for zarr_format in formats:
+            remove_group(group, zarr_format)
+    for group, places in _by_group(targets, groups).items():
+        gone = [path for path, place in places.items() if not exists(place)]
+        if gone and exists(group) and is_consolidated(group):
+            withdraw(group, gone)
+
+
+def _by_group(
+    targets: Iterable[Target], groups: Iterable[Location]
+) -> dict[Location, dict[str, Location]]:
+    """Return what is in each group around ``targets``, by its path there."""
+    made = list(groups)
+    found: dict[Location, dict[str, Location]] = {}
+    for target in targets:
+        for group in target.around.groups:
+            for place in [*made, target.ref.location]:
+                path = _path_in(group, place)
+                if path:
+                    found.setdefault(group, {})[path] = place
+    return found
+
+
+def _path_in(group: Location, place: Location) -> str:
+    """Return the path of ``place`` in ``group``; empty where it is elsewhere."""
+    above, below = (
+        str(p.local_path or p.url).partition("?")[0].rstrip("/") for p in (group, place)
+    )
+    prefix = f"{above}/" if above else ""
+    return below.removeprefix(prefix) if below.startswith(prefix) and below != above else ""
+
+
 def adopt(ref: StoredArray) -> None:
     """Make ``ref``, of an earlier run, this run's: late attempts of the earlier one find nowhere to write."""
     root = ref.location.local_path
     if root is None:
         return
     (root / partial_folder(ref)).mkdir(exist_ok=True)
-    for folder in root.glob(f"{PARTIAL}*"):
-        if folder.name != partial_folder(ref):
-            shutil.rmtree(folder, ignore_errors=True)
+    remove_partial(root, but=partial_folder(ref))
 
 
 def _release(claimed: list[Location], stamp: Stamp) -> None:
