@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import zarr
 from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
+from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.errors import BaseZarrError
 from zarr.storage import StorePath
 
@@ -23,6 +25,7 @@ from asyncexec.errors import (
     CorruptChunkError,
 )
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
+from asyncexec.storage.places.array_documents import array_documents
 from asyncexec.storage.places.errors import (
     cause,
     damaged_chunk,
@@ -103,8 +106,12 @@ class ZarrChunks:
                 if ref.generation and ref.location.local_path is not None
                 else open_place(ref.location, read_only=only_read)
             )
-            array = zarr.open_array(place, mode="r" if only_read else "r+")
-            array = _configured(array, dense=ref.dense)
+            found: Any = (
+                _described(ref, place)
+                if ref.checksum
+                else zarr.open_array(place, mode="r" if only_read else "r+")
+            )
+            array = _configured(found, dense=ref.dense)
         except AsyncexecError:
             raise
         except FileNotFoundError as error:
@@ -161,6 +168,12 @@ def _is_damage(error: Exception) -> bool:
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return False
     return type(error).__name__ == "ChunkNotFoundError" or isinstance(error, _DAMAGE)
+
+
+def _described(ref: StoredArray, place: StorePath) -> Any:
+    """Return an intermediate of a run as it is described, so that it does not matter what became of its metadata."""
+    document = json.loads(array_documents(ref)["zarr.json"])
+    return zarr.AsyncArray(metadata=ArrayV3Metadata.from_dict(document), store_path=place)
 
 
 def _configured(array: Any, *, dense: bool) -> Any:

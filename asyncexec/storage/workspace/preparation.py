@@ -186,9 +186,8 @@ def _undo(target: Target) -> None:
 
 
 def _make_intermediate(ref: StoredArray) -> None:
-    # One that is there is whole: its metadata are written in one step.
-    if not exists(ref.location):
-        renew_array(ref)
+    # Also where an earlier run has left them, as they may have been damaged since; chunks stay.
+    renew_array(ref)
 
 
 def _targets(blocks: Mapping[str, BlockIO]) -> dict[str, StoredArray]:

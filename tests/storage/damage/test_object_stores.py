@@ -9,6 +9,7 @@ from tests.storage.damage.chains import (
     CHUNKS,
     DATA,
     KINDS,
+    TASKS,
     FailAt,
     add_one,
     chain,
@@ -60,6 +61,7 @@ class Damages:
         if type(event).__name__ == "StageCompleted" and event.stage == self.stage:
             for ending, kind in self.spoils:
                 damage_object(self.bucket, ending, kind)
+            forget_opened()  # As a worker that begins now.
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,6 +74,15 @@ def test_chunks_that_are_damaged_while_the_run_goes_on(bucket, tmp_path, kind):
     assert recomputed(result) == {"s1": 1, "s2": 2}
 
 
+@pytest.mark.parametrize("kind", ["truncated", "deleted"])
+def test_the_metadata_of_an_intermediate_do_not_matter(bucket, tmp_path, kind):
+    source = stored(tmp_path / "x.zarr", DATA, CHUNKS)
+    damages = Damages(bucket, "s2", ("m2/zarr.json", kind), ("m1/zarr.json", kind))
+    result = executed(planned(bucket, source), observers=[damages])
+    np.testing.assert_array_equal(result.value, DATA + 3)
+    assert result.attempts == 3 * TASKS
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_chunks_that_are_damaged_between_two_runs(bucket, tmp_path, kind):
     source = stored(tmp_path / "x.zarr", DATA, CHUNKS)
@@ -81,7 +92,7 @@ def test_chunks_that_are_damaged_between_two_runs(bucket, tmp_path, kind):
     with pytest.raises(TaskFailedError):
         executed(plan, resume=True, retry=1)
     marker.unlink()
-    for ending in ("y/c/1/0", "m2/c/1/0", "m2/c/3/1", "m1/c/3/1"):
+    for ending in ("y/c/1/0", "m2/c/1/0", "m2/c/3/1", "m1/c/3/1", "m2/zarr.json"):
         damage_object(bucket, ending, kind)
     result = executed(plan, resume=True)
     np.testing.assert_array_equal(result.value, DATA + 3)

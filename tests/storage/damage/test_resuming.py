@@ -97,6 +97,16 @@ def test_what_a_damaged_chunk_was_made_of_is_made_again_too(broken, tmp_path, ex
     assert ran(result) == {"s1": 0, "s2": 0, "s3": 1}
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_metadata_of_an_intermediate_are_written_again(broken, tmp_path, kind):
+    plan, fail = broken
+    fail(plan())
+    damage(next(tmp_path.glob("work/*/m2/zarr.json")), kind)
+    result = executed(plan(), resume=True)
+    np.testing.assert_array_equal(result.value, DATA + 3)
+    assert result.attempts == 1
+
+
 def test_what_it_was_made_of_may_be_gone_and_not_needed_by_others(broken, tmp_path):
     plan, fail = broken
     fail(plan())
