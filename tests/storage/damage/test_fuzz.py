@@ -1,4 +1,4 @@
-"""Drivers are killed and what they left is damaged, at random, again and again: the result is right, work is not lost."""
+"""Drivers are killed and what they left is damaged, at random, again and again: the result is right all the same."""
 
 import os
 import pathlib
