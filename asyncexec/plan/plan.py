@@ -24,6 +24,7 @@ from asyncexec.plan.validation import check, check_added, in_topological_order
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from asyncexec.plan.fingerprint.explanation import Explanation
     from asyncexec.plan.stage import Stage
     from asyncexec.plan.workspace import Workspace
 
@@ -288,6 +289,24 @@ class Plan:
         from asyncexec.plan.fingerprint.plan_fingerprint import fingerprint  # noqa: PLC0415 - brings NumPy, which is dear
 
         return fingerprint(self, self.context.get("fingerprint"))
+
+    def explain(self) -> Explanation:
+        """Return what the fingerprint takes in of the code of each stage, to read or to print.
+
+        Functions and classes that are followed, installed packages with their versions, modules that count as a whole
+        as some code uses them in a way that cannot be followed, variables of the environment, and what cannot be seen.
+
+        >>> def halve(x):
+        ...     return x / 2
+        >>> (stage,) = ax.Plan.map(halve, [1, 2]).explain().stages
+        >>> [name.rpartition(".")[2] for name in stage.functions]
+        ['halve']
+        >>> stage.refused
+        ''
+        """
+        from asyncexec.plan.fingerprint.explanation import explain  # noqa: PLC0415 - brings NumPy, which is dear
+
+        return explain(self, name=self.name, fingerprint=self.fingerprint)
 
     def stage(self, name: str) -> Stage:
         """Return the stage called ``name`` (KeyError if there is none).

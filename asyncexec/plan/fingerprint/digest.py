@@ -16,7 +16,9 @@ from __future__ import annotations
 import functools
 import os
 import types
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.errors import SerializationError
@@ -44,6 +46,15 @@ _ANNOTATED = frozenset(
 _DOCUMENTED = frozenset({"__doc__", "getdoc"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Definition:
+    """A function, class or module whose parts are still to be hashed."""
+
+    value: Any
+    strict: bool
+    tolerant: bool
+
+
 class Digest:
     """Hashes objects; one instance hashes the objects of one plan, which must not change meanwhile.
 
@@ -62,11 +73,12 @@ class Digest:
         self.findings = Findings()
         self._strict = strict
         self._tolerant = False
-        self._depth = 0
-        # Functions and classes refer to each other in cycles: at the second visit, they are hashed by their number.
+        # Functions and classes refer to each other in cycles, and in long chains: where one is met, it is hashed by its
+        # number, and what it consists of is hashed when its turn comes.
         self._met: dict[Any, tuple[int, Any]] = {}
+        self._to_come: deque[_Definition] = deque()
         self._known: dict[int, tuple[bytes, Any]] = {}
-        self._open: set[int] = set()
+        self._open: dict[int, int] = {}
         self._context = 0  # Counts what makes a hash depend on what was visited before.
         self._defined: list[types.FunctionType | type] = []
         self._words: list[frozenset[str]] = []
@@ -77,37 +89,56 @@ class Digest:
         """Return the hash (16 bytes) of ``value``."""
         if type(value) in PLAIN:
             return hash_of_plain(b"plain", value)
-        if self._depth:
-            return self._inner(value)
-        self._depth = 1
-        try:
-            parts = [self._inner(value)]
-            while late := self._late():
-                parts.append(self._inner(late))
-        finally:
-            self._depth = 0
+        parts = self._complete(value)
+        while late := self._late():
+            parts += self._complete(late)
         return parts[0] if len(parts) == 1 else hash_of(b"with", b"".join(parts))
 
-    def _inner(self, value: Any) -> bytes:
+    def part(self, value: Any) -> bytes:
+        """Return the hash of ``value``, in which functions and classes stand by their numbers."""
+        if type(value) in PLAIN:
+            return hash_of_plain(b"plain", value)
         key = id(value)
-        known = self._met.get(key)
-        if known is not None:
-            self._context += 1
-            return hash_of(b"met", str(known[0]).encode())
+        if key in self._met:
+            return self._number(key)
         if key in self._known:
             return self._known[key][0]
         if key in self._open:
             self._context += 1
-            return hash_of(b"circle", b"")
-        self._open.add(key)
+            return hash_of(b"circle", str(len(self._open) - self._open[key]).encode())
+        self._open[key] = len(self._open)
         before = self._context
         try:
             hashed = rule_of(type(value))(self, value)
         finally:
-            self._open.discard(key)
+            del self._open[key]
         if self._context == before and type(value) in _KEPT and len(value) >= _REMEMBERED:
             self._known[key] = hashed, value
         return hashed
+
+    def _complete(self, value: Any) -> list[bytes]:
+        """Return the hash of ``value``, and those of the definitions that it leads to."""
+        parts = [self.part(value)]
+        while self._to_come:
+            definition = self._to_come.popleft()
+            before = self._strict, self._tolerant
+            self._strict, self._tolerant = definition.strict, definition.tolerant
+            try:
+                parts.append(hash_of(b"definition", self.part(self._parts_of(definition.value))))
+            finally:
+                self._strict, self._tolerant = before
+        return parts
+
+    def independent(self, value: Any) -> bytes:
+        """Return the hash of ``value`` that does not depend on what was visited before: for members without order."""
+        if type(value) in PLAIN:
+            return self.part(value)
+        before = self._met, self._to_come
+        self._met, self._to_come = dict(self._met), deque()
+        try:
+            return hash_of(b"independent", b"".join(self._complete(value)))
+        finally:
+            self._met, self._to_come = before
 
     def remembered(self, value: Any, make: Callable[[], bytes]) -> bytes:
         """Return the hash of large data that is made with ``make`` the first time."""
@@ -131,69 +162,83 @@ class Digest:
 
     # ------------------------------------------------------------------ definitions
 
-    def _meet(self, key: Any, value: Any) -> None:
-        self._context += 1
-        self._met[key] = (len(self._met), value)
-
     def definition(self, value: Any) -> bytes:
         """Return the hash of a function, class, builtin or module, or of a part that names one."""
-        name = _DEFINITIONS.get(type(value), "_class" if isinstance(value, type) else "_module")
-        hashed: bytes = getattr(self, name)(value)
-        return hashed
-
-    def _module(self, value: types.ModuleType) -> bytes:
-        return self.of(parts_of_module(value))
-
-    def _function(self, value: types.FunctionType) -> bytes:
-        self._meet(id(value), value)
-        parts, words = parts_of_function(value)
-        if not users(value):
-            # A lock in what a library has made of a function is none of the user's data.
-            return self._within(parts, strict=False)
-        self._defined.append(value)
-        self._note_words(words)
-        module = value.__globals__.get("__name__", "")
-        self.findings.functions[f"{module}.{value.__qualname__}"] = None
-        return self._within(parts)
+        match value:
+            case Used():
+                return self._used(value)
+            case Package():
+                return self._package(value)
+            case Variable():
+                return self._variable(value)
+            case types.ModuleType():
+                return self.part(parts_of_module(value))
+            case Whole():
+                key: Any = (id(value.namespace), value.all_around)
+                strict = False
+            case _:
+                key = id(value)
+                # A lock in what a library has made of a function, or of a class, is none of the user's data.
+                strict = isinstance(value, types.FunctionType) and users(value)
+        if key not in self._met:
+            self._met[key] = (len(self._met), value)
+            tolerant = self._tolerant or isinstance(value, Whole)
+            self._to_come.append(_Definition(value, self._strict and strict, tolerant))
+        return self._number(key)
 
     def code(self, value: types.CodeType) -> bytes:
         """Return the hash of code, whatever was visited before."""
         return _hash_of_code(value)
 
-    def _class(self, value: type) -> bytes:
-        self._meet(id(value), value)
-        if not is_installed(str(value.__module__)):
-            self._defined.append(value)
-            self.findings.classes[f"{value.__module__}.{value.__qualname__}"] = None
-        return self._within(parts_of_class(value), strict=False)
+    def _number(self, key: Any) -> bytes:
+        self._context += 1
+        return hash_of(b"met", str(self._met[key][0]).encode())
 
-    def _builtin(self, value: types.BuiltinFunctionType) -> bytes:
-        self._meet(id(value), value)
-        return self._within(parts_of_builtin(value), strict=False)
+    def _parts_of(self, value: Any) -> Any:
+        match value:
+            case types.FunctionType():
+                parts, words = parts_of_function(value)
+                if users(value):
+                    self._note_words(words)
+                    module = value.__globals__.get("__name__", "")
+                    self._note_definition(value, self.findings.functions, module)
+                return parts
+            case types.BuiltinFunctionType():
+                return parts_of_builtin(value)
+            case Absent():
+                return self._parts_of_absent(value)
+            case Whole():
+                return self._parts_of_whole(value)
+            case _:
+                if not is_installed(str(value.__module__)):
+                    self._note_definition(value, self.findings.classes, value.__module__)
+                return parts_of_class(value)
 
-    def _within(self, parts: Any, *, strict: bool = True) -> bytes:
-        outer, self._strict = self._strict, self._strict and strict
-        try:
-            return hash_of(b"definition", self.of(parts))
-        finally:
-            self._strict = outer
+    def _note_definition(self, value: Any, among: dict[str, None], module: str) -> None:
+        self._defined.append(value)
+        among[f"{module}.{value.__qualname__}"] = None
 
-    def independent(self, value: Any) -> bytes:
-        """Return the hash of ``value`` that does not depend on what was visited before: for members without order."""
-        if type(value) in PLAIN:
-            return self.of(value)
-        met = dict(self._met)
-        try:
-            return self.of(value)
-        finally:
-            self._met = met
+    def _parts_of_absent(self, value: Absent) -> Any:
+        sources = sources_of_module(value.module)
+        for name in sources:
+            self.findings.whole_modules[name] = f"it cannot be imported here ({value.error})"
+        if not sources:
+            self.findings.unseen[f"module {value.module} ({value.error})"] = None
+        return "absent", value.module, sorted(sources.items())
+
+    def _parts_of_whole(self, value: Whole) -> Any:
+        sources = sources_of_whole(value)
+        name = str(value.namespace.get("__name__", ""))
+        for module in (name, *sources):
+            self.findings.whole_modules.setdefault(module, value.reason)
+        return "whole", sorted(sources.items()), members_of(value)
 
     # ------------------------------------------------------------------ what code uses
 
     def _used(self, value: Used) -> bytes:
         outer, self._tolerant = self._tolerant, True
         try:
-            return hash_of(b"used", self.of(value.parts))
+            return hash_of(b"used", self.part(value.parts))
         finally:
             self._tolerant = outer
 
@@ -201,7 +246,7 @@ class Digest:
         version = version_of(value.module)
         if version:
             self.findings.packages[value.module.partition(".")[0]] = version
-        return hash_of(b"package", self.of((value.module, version)))
+        return hash_of(b"package", self.part((value.module, version)))
 
     def _variable(self, value: Variable) -> bytes:
         self._context += 1
@@ -209,32 +254,7 @@ class Digest:
             self._any_variable = True
             return hash_of(b"variable", b"")
         self.findings.variables[value.name] = None
-        return hash_of(b"variable", self.of((value.name, os.environ.get(value.name))))
-
-    def _absent(self, value: Absent) -> bytes:
-        sources = sources_of_module(value.module)
-        if sources:
-            for name in sources:
-                self.findings.whole_modules[name] = f"cannot be imported here ({value.error})"
-        else:
-            self.findings.unseen[f"module {value.module} ({value.error})"] = None
-        return hash_of(b"absent", self.of((value.module, sorted(sources.items()))))
-
-    def _whole(self, value: Whole) -> bytes:
-        key = (id(value.namespace), value.all_around)
-        if key in self._met:
-            self._context += 1
-            return hash_of(b"met", str(self._met[key][0]).encode())
-        self._meet(key, value.namespace)
-        sources = sources_of_whole(value)
-        name = str(value.namespace.get("__name__", ""))
-        for module in (name, *sources):
-            self.findings.whole_modules.setdefault(module, value.reason)
-        tolerant, self._tolerant = self._tolerant, True
-        try:
-            return self._within(("whole", sorted(sources.items()), members_of(value)), strict=False)
-        finally:
-            self._tolerant = tolerant
+        return hash_of(b"variable", self.part((value.name, os.environ.get(value.name))))
 
     # ------------------------------------------------------------------ what counts only where code looks at it
 
@@ -268,15 +288,6 @@ class Digest:
         return [(name, os.environ[name]) for name in found]
 
 
-_DEFINITIONS: Mapping[type, str] = {
-    types.FunctionType: "_function",
-    types.BuiltinFunctionType: "_builtin",
-    Used: "_used",
-    Package: "_package",
-    Variable: "_variable",
-    Absent: "_absent",
-    Whole: "_whole",
-}
 _KEPT = frozenset({list, tuple, dict, set, frozenset})
 
 

@@ -34,8 +34,8 @@ class Hasher(Protocol):
         """True where a lock or an open file is only what code of a module shares, not what it is given."""
         ...
 
-    def of(self, value: Any) -> bytes:
-        """Return the hash of ``value``."""
+    def part(self, value: Any) -> bytes:
+        """Return the hash of ``value``, a part of what is hashed."""
         ...
 
     def independent(self, value: Any) -> bytes:

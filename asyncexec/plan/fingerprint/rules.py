@@ -41,7 +41,7 @@ def _sequence(digest: Hasher, value: list[Any] | tuple[Any, ...]) -> bytes:
     tag = type(value).__name__.encode()
     if PLAIN.issuperset(map(type, value)):
         return hash_of_plain(tag + b" of plain", value)
-    return hash_of(tag, b"".join(map(digest.of, value)))
+    return hash_of(tag, b"".join(map(digest.part, value)))
 
 
 def _set(digest: Hasher, value: Iterable[Any]) -> bytes:
@@ -49,21 +49,23 @@ def _set(digest: Hasher, value: Iterable[Any]) -> bytes:
 
 
 def _mapping(digest: Hasher, value: Mapping[Any, Any]) -> bytes:
-    parts = [digest.of(key) + digest.of(item) for key, item in value.items()]
+    parts = [digest.part(key) + digest.part(item) for key, item in value.items()]
     return hash_of(b"mapping", b"".join(parts))
 
 
 def _unordered(digest: Hasher, value: Unordered) -> bytes:
     items = value.items
     if all(type(key) is str for key in items):
-        parts = [digest.of(key) + digest.of(items[key]) for key in sorted(items)]
+        parts = [digest.part(key) + digest.part(items[key]) for key in sorted(items)]
     else:
         parts = sorted(digest.independent(pair) for pair in items.items())
     return hash_of(b"unordered", b"".join(parts))
 
 
 def _span(digest: Hasher, value: range | slice) -> bytes:
-    return hash_of(type(value).__name__.encode(), digest.of((value.start, value.stop, value.step)))
+    return hash_of(
+        type(value).__name__.encode(), digest.part((value.start, value.stop, value.step))
+    )
 
 
 def _complex(_digest: Hasher, value: complex) -> bytes:
@@ -79,11 +81,11 @@ def _buffer(_digest: Hasher, value: bytearray) -> bytes:
 
 
 def _view(digest: Hasher, value: memoryview) -> bytes:
-    return hash_of(b"memoryview", digest.of((value.format, value.shape, bytes(value))))
+    return hash_of(b"memoryview", digest.part((value.format, value.shape, bytes(value))))
 
 
 def _struct(digest: Hasher, value: struct.Struct) -> bytes:
-    return hash_of(b"struct", digest.of(value.format))
+    return hash_of(b"struct", digest.part(value.format))
 
 
 def _array(digest: Hasher, value: np.ndarray[Any, Any]) -> bytes:
@@ -92,13 +94,13 @@ def _array(digest: Hasher, value: np.ndarray[Any, Any]) -> bytes:
 
 def _hash_of_array(digest: Hasher, value: np.ndarray[Any, Any]) -> bytes:
     if value.dtype.hasobject:
-        body = digest.of(value.ravel().tolist())
+        body = digest.part(value.ravel().tolist())
     elif value.dtype.names is not None:
         # By fields, as there may be anything between them.
         body = b"".join(_hash_of_array(digest, value[name]) for name in value.dtype.names)
     else:
         body = hash_of(b"elements", _elements(value))
-    return hash_of(b"array", digest.of((value.dtype, value.shape, _layout(value))) + body)
+    return hash_of(b"array", digest.part((value.dtype, value.shape, _layout(value))) + body)
 
 
 def _elements(value: np.ndarray[Any, Any]) -> memoryview:
@@ -136,7 +138,7 @@ def _dtype(digest: Hasher, value: np.dtype[Any]) -> bytes:
         dict(value.metadata or {}),
         value.isalignedstruct,
     )
-    return hash_of(b"dtype", digest.of((*parts, *more)))
+    return hash_of(b"dtype", digest.part((*parts, *more)))
 
 
 def _scalar(digest: Hasher, value: np.generic) -> bytes:
@@ -144,7 +146,7 @@ def _scalar(digest: Hasher, value: np.generic) -> bytes:
 
 
 def _enum(digest: Hasher, value: enum.Enum) -> bytes:
-    return hash_of(b"enum", digest.of((type(value), value.name, value.value)))
+    return hash_of(b"enum", digest.part((type(value), value.name, value.value)))
 
 
 # ------------------------------------------------------------------ what can be called
@@ -152,15 +154,17 @@ def _enum(digest: Hasher, value: enum.Enum) -> bytes:
 
 def _ufunc(digest: Hasher, value: np.ufunc) -> bytes:
     inside = _functions_inside(value)
-    return hash_of(b"ufunc", digest.of((value.__name__, value.types, repr(value.identity), inside)))
+    return hash_of(
+        b"ufunc", digest.part((value.__name__, value.types, repr(value.identity), inside))
+    )
 
 
 def _partial(digest: Hasher, value: functools.partial[Any]) -> bytes:
-    return hash_of(b"partial", digest.of((value.func, value.args, value.keywords)))
+    return hash_of(b"partial", digest.part((value.func, value.args, value.keywords)))
 
 
 def _method(digest: Hasher, value: types.MethodType) -> bytes:
-    return hash_of(b"method", digest.of((value.__func__, value.__self__)))
+    return hash_of(b"method", digest.part((value.__func__, value.__self__)))
 
 
 def _wrapped(value: Any) -> Any:
@@ -192,7 +196,7 @@ def _wrapper(digest: Hasher, value: Any, inner: Any) -> bytes:
         for name, item in getattr(value, "__dict__", {}).items()
         if kind is _CACHE and name not in {*names, "__wrapped__", "cache_parameters"}
     }
-    return hash_of(b"wrapper", digest.of((kind, inner, how, others, Unordered(said))))
+    return hash_of(b"wrapper", digest.part((kind, inner, how, others, Unordered(said))))
 
 
 _CACHE = type(functools.lru_cache(int))
@@ -218,7 +222,7 @@ def _object(digest: Hasher, value: Any) -> bytes:
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
     state = _lasting(kind, state)
     parts = (_made_by(make), arguments, state, list(items or ()), list(pairs or ()))
-    return hash_of(b"object", digest.of(parts))
+    return hash_of(b"object", digest.part(parts))
 
 
 def _made_by(make: Any) -> Any:
@@ -236,7 +240,7 @@ def _dataclass(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
     fields = {f.name: getattr(value, f.name, None) for f in dataclasses.fields(value)}
     others = {n: v for n, v in getattr(value, "__dict__", {}).items() if n not in fields}
-    return hash_of(b"dataclass", digest.of((kind, fields, _lasting(kind, others))))
+    return hash_of(b"dataclass", digest.part((kind, fields, _lasting(kind, others))))
 
 
 def _by_name(digest: Hasher, value: Any, name: str) -> bytes:
@@ -244,10 +248,10 @@ def _by_name(digest: Hasher, value: Any, name: str) -> bytes:
     kind = type(value)
     module = str(getattr(value, "__module__", None) or kind.__module__)
     if is_installed(module) and is_installed(str(kind.__module__)):
-        return hash_of(b"global", digest.of((kind, name, Package(module))))
+        return hash_of(b"global", digest.part((kind, name, Package(module))))
     state = Unordered(getattr(value, "__dict__", {}))
     inside = _functions_inside(value)
-    return hash_of(b"global", digest.of((kind, module, name, state, inside)))
+    return hash_of(b"global", digest.part((kind, module, name, state, inside)))
 
 
 def _lasting(kind: type, state: Any) -> Any:
@@ -268,7 +272,7 @@ def _lasting(kind: type, state: Any) -> Any:
 def _opaque(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
     if not any(is_installed(str(base.__module__)) for base in kind.__mro__[:-1]):
-        return hash_of(b"state", digest.of((kind, _state(value), _shown(value))))
+        return hash_of(b"state", digest.part((kind, _state(value), _shown(value))))
     inside = _functions_inside(value)
     try:
         data = cloudpickle.dumps(value)
@@ -277,7 +281,7 @@ def _opaque(digest: Hasher, value: Any) -> bytes:
         if not inside:
             digest.refuse(value, error)
         data = b""
-    return hash_of(b"pickled", digest.of((kind, inside, _shown(value))) + data)
+    return hash_of(b"pickled", digest.part((kind, inside, _shown(value))) + data)
 
 
 def _state(value: Any) -> Any:
