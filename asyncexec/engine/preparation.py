@@ -6,11 +6,12 @@ not spend more on changing threads than on its tasks.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from asyncexec.backends.contract import pickle_kernel
 from asyncexec.engine.kept_values import KeptValues, keep_values
 from asyncexec.engine.stage_values import StageValues
+from asyncexec.errors import SerializationError
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.scheduler.run_state import RunState
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from asyncexec.backends.contract import Backend, RunScope
+    from asyncexec.plan.fingerprint.plan_fingerprint import Fingerprint
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.workspace import OpenWorkspace
     from asyncexec.scheduler.run_policies import RunPolicies
@@ -161,6 +163,17 @@ def _pack(state: RunState, kernels: dict[str, bytes]) -> None:
             _ = stage.program.blob
 
 
+def _comparable_fingerprint(plan: Plan) -> str:
+    """Return the plan's fingerprint, by which a later run may go on with this one's chunks."""
+    fingerprint = cast("Fingerprint", plan.fingerprint)
+    if fingerprint.refused:
+        raise SerializationError(
+            f"plan {plan.name!r} cannot be resumed: {fingerprint.refused}. Make it inside the function, or leave "
+            f"out resume=True; plan.explain() says what counts"
+        )
+    return fingerprint
+
+
 def _open(
     plan: Plan,
     execution: str,
@@ -174,7 +187,7 @@ def _open(
     opening = Opening(
         plan=plan.name,
         # Computing it may take as long as a small plan, and it only names what a later run shall find.
-        fingerprint=plan.fingerprint if policies.resume else "",
+        fingerprint=_comparable_fingerprint(plan) if policies.resume else "",
         execution=execution,
         locality=backend.capabilities.locality,
         resume=policies.resume,

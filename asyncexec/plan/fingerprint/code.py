@@ -13,6 +13,7 @@ import functools
 import types
 from typing import Any
 
+from asyncexec.plan.fingerprint.lookups import is_environment
 from asyncexec.plan.fingerprint.parts import Package, Unordered, Used, Whole
 from asyncexec.plan.fingerprint.provenance import compiled_content, is_installed
 from asyncexec.plan.fingerprint.references import references_of
@@ -30,8 +31,33 @@ _DOING = (
     types.MethodType,
 )
 _LAYOUT = (types.MemberDescriptorType, types.GetSetDescriptorType)
-_PYTHONS = frozenset({"__slots__", "__match_args__"})
-"""The names with a meaning in Python that count though their values do nothing."""
+_OF_THE_CLASS = frozenset(
+    {
+        "__abstractmethods__",
+        "__annotations__",
+        "__annotate_func__",
+        "__annotations_cache__",
+        "__class_vars__",
+        "__classcell__",
+        "__dataclass_fields__",
+        "__dataclass_params__",
+        "__dict__",
+        "__doc__",
+        "__firstlineno__",
+        "__module__",
+        "__orig_bases__",
+        "__parameters__",
+        "__qualname__",
+        "__signature__",
+        "__slotnames__",
+        "__static_attributes__",
+        "__type_params__",
+        "__weakref__",
+        "_abc_impl",
+    }
+)
+"""What Python and libraries note of a class itself: it comes with use, or follows from the rest."""
+_COMPILED_BY_PYDANTIC = "__pydantic_"
 _OF_WRAPPERS = frozenset({*functools.WRAPPER_ASSIGNMENTS, *functools.WRAPPER_UPDATES})
 
 
@@ -46,8 +72,10 @@ def parts_of_function(function: types.FunctionType) -> tuple[tuple[Any, ...], fr
         return _parts_of_installed(function, module, name, given), frozenset()
     used, words = references_of(function)
     cells = [_content(cell) for cell in function.__closure__ or ()]
-    # A module that is captured counts by what is taken of it.
-    cells = ["(a module)" if isinstance(c, types.ModuleType) else c for c in cells]
+    # What is captured of these counts by what is taken of it.
+    cells = [
+        "(followed)" if isinstance(c, types.ModuleType) or is_environment(c) else c for c in cells
+    ]
     given = (function.__code__, cells, defaults)
     said = {n: v for n, v in vars(function).items() if n not in _OF_WRAPPERS}
     return ("function", name, *given, Used((*used, Unordered(said)))), words
@@ -74,9 +102,9 @@ def parts_of_class(value: type) -> tuple[Any, ...]:
     """Return the parts of a class to hash: of a user's, its bases and all of its members."""
     module = str(value.__module__)
     if is_installed(module):
-        return "installed", value.__qualname__, Package(module)
+        return "installed", value.__qualname__, Package(module), _patched(value)
     members = {
-        name: _member(item) for name, item in vars(value).items() if _counts(value, name, item)
+        name: member(item) for name, item in vars(value).items() if _counts(value, name, item)
     }
     made = (type(value), value.__bases__)
     order: tuple[Any, ...] = tuple(value.__members__) if issubclass(value, enum.Enum) else ()
@@ -114,26 +142,36 @@ def _content(cell: types.CellType) -> Any:
         return "(not assigned)"
 
 
+def _patched(value: type) -> Unordered:
+    """Return the methods that the user has given to a class of a library."""
+    methods = {n: m for n, m in vars(value).items() if type(m) is types.FunctionType}
+    library = str(value.__module__).partition(".")[0]
+    return Unordered(
+        {
+            name: method
+            for name, method in methods.items()
+            if not str(method.__globals__.get("__name__", "")).startswith(library)
+            and "<" not in method.__code__.co_filename
+            and users(method)
+        }
+    )
+
+
 def _field(field: dataclasses.Field[Any]) -> tuple[Any, ...]:
     made = (field.default, field.default_factory, field.init, field.kw_only)
     return field.name, *made, field.compare, field.metadata
 
 
 def _counts(owner: type, name: str, value: Any) -> bool:
-    if isinstance(value, _LAYOUT) or name == "_abc_impl":
+    if isinstance(value, _LAYOUT) or name in _OF_THE_CLASS:
         return False
     if isinstance(value, _DOING):
         return True
-    if name.startswith("__") and name.endswith("__"):
-        users_own = not isinstance(value, type) and not is_installed(str(type(value).__module__))
-        return name in _PYTHONS or users_own or (callable(value) and _is_wrapper(value))
+    if name.startswith(_COMPILED_BY_PYDANTIC):
+        return name == "__pydantic_fields__"
     if name.startswith("_") and name.endswith("_") and issubclass(owner, enum.Enum):
         return False  # What an enumeration keeps for itself has combinations of flags once they were made.
     return not (name.startswith("_") and _is_of_its_library(owner, value))
-
-
-def _is_wrapper(value: Any) -> bool:
-    return hasattr(value, "__wrapped__") or type(value).__module__ == "functools"
 
 
 def _is_of_its_library(owner: type, value: Any) -> bool:
@@ -146,7 +184,8 @@ def _is_of_its_library(owner: type, value: Any) -> bool:
     return library in made_by
 
 
-def _member(value: Any) -> Any:
+def member(value: Any) -> Any:
+    """Return what counts of a member of a class: what is inside a property or a static method, or the value itself."""
     if isinstance(value, staticmethod | classmethod):
         return type(value).__name__, value.__func__
     if isinstance(value, property):

@@ -44,6 +44,7 @@ _ANNOTATED = frozenset(
     {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
 )
 _DOCUMENTED = frozenset({"__doc__", "getdoc"})
+_LISTED = frozenset({"vars", "__dict__", "__set_name__", "dir"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,15 @@ class Digest:
     ----------
     findings : Findings
         What was taken in so far.
+    refused : str
+        Why an object has no comparable content, for the first one that counts only by its type; empty if all have.
     """
 
     def __init__(self, *, strict: bool = False) -> None:
         self.findings = Findings()
-        self._strict = strict
+        self.refused = ""
+        self._raises = strict
+        self._strict = True
         self._tolerant = False
         # Functions and classes refer to each other in cycles, and in long chains: where one is met, it is hashed by its
         # number, and what it consists of is hashed when its turn comes.
@@ -150,10 +155,15 @@ class Digest:
         """Raise SerializationError for an object without comparable content, where that matters."""
         kind = type(value)
         if self._strict:
-            raise SerializationError(
-                f"a {kind.__qualname__} cannot be hashed by its content, as it cannot be pickled: {error}"
-            )
+            refused = f"a {kind.__qualname__} cannot be hashed by its content, as it cannot be pickled: {error}"
+            if self._raises:
+                raise SerializationError(refused)
+            self.refused = self.refused or refused
         self.findings.unseen[f"the content of a {kind.__module__}.{kind.__qualname__}"] = None
+
+    def overlook(self, what: str) -> None:
+        """Note what cannot be seen."""
+        self.findings.unseen[what] = None
 
     @property
     def takes_process_state(self) -> bool:
@@ -260,7 +270,7 @@ class Digest:
 
     def _note_words(self, words: frozenset[str]) -> None:
         self._words.append(words)
-        for what, read_by in (("annotations", _ANNOTATED), ("docs", _DOCUMENTED)):
+        for what, read_by in _LOOKED_AT:
             if not read_by.isdisjoint(words):
                 self._said_of.setdefault(what, 0)
 
@@ -288,12 +298,15 @@ class Digest:
         return [(name, os.environ[name]) for name in found]
 
 
+_LOOKED_AT = (("annotations", _ANNOTATED), ("docs", _DOCUMENTED), ("order", _LISTED))
 _KEPT = frozenset({list, tuple, dict, set, frozenset})
 
 
 def _said(what: str, value: types.FunctionType | type) -> Any:
     if what == "docs":
         return value.__doc__
+    if what == "order":
+        return [name for name in vars(value) if not name.startswith("_")]
     return list(getattr(value, "__annotations__", {}).items())
 
 

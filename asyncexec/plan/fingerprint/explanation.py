@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from asyncexec.errors import SerializationError
 from asyncexec.plan.fingerprint.digest import Digest
 from asyncexec.plan.stage import Stage, Stages
 
@@ -92,13 +91,8 @@ def explain(plan: Stages, *, name: str, fingerprint: str) -> Explanation:
 
 def explain_stage(stage: Stage) -> StageExplanation:
     """Return what the fingerprint takes in of the kernel of ``stage``, and of what front ends say of it."""
-    refused = ""
-    digest = Digest(strict=True)
-    try:
-        digest.of(stage.kernel)
-    except SerializationError as error:
-        refused, digest = str(error), Digest()
-        digest.of(stage.kernel)
+    digest = Digest()
+    digest.of(stage.kernel)
     found = digest.findings
     return StageExplanation(
         stage=stage.name,
@@ -108,5 +102,5 @@ def explain_stage(stage: Stage) -> StageExplanation:
         whole_modules=dict(found.whole_modules),
         environment=tuple(sorted(found.variables)),
         unseen=tuple(found.unseen),
-        refused=refused,
+        refused=digest.refused,
     )

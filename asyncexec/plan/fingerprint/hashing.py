@@ -50,6 +50,10 @@ class Hasher(Protocol):
         """Raise SerializationError for an object without comparable content, where that matters."""
         ...
 
+    def overlook(self, what: str) -> None:
+        """Note what cannot be seen."""
+        ...
+
     def code(self, value: types.CodeType) -> bytes:
         """Return the hash of code."""
         ...

@@ -6,7 +6,7 @@ import os
 import types
 from typing import Any
 
-from asyncexec.plan.fingerprint.provenance import version_of
+from asyncexec.plan.fingerprint.provenance import is_installed, version_of
 
 LOOKED_THROUGH = frozenset(
     {"builtins", "gc", "importlib", "inspect", "os", "pkgutil", "runpy", "sys", "types"}
@@ -81,6 +81,13 @@ def is_setting(module: str, value: Any) -> bool:
     plain = isinstance(value, bool | int | float | str | None)
     text = isinstance(value, str) and os.sep in value
     return plain and not text and bool(version_of(module))
+
+
+def is_users(value: Any) -> bool:
+    """Return whether ``value`` is a function that the user has put among Python's own."""
+    return isinstance(value, types.FunctionType) and not is_installed(
+        str(value.__globals__.get("__name__", ""))
+    )
 
 
 def looks_up(function: str) -> bool:

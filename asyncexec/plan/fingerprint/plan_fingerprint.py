@@ -2,14 +2,35 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from asyncexec.errors import SerializationError
 from asyncexec.plan.fingerprint.digest import Digest
 from asyncexec.plan.stage import Items, Read, Stage, Stages
 
-FORMAT = "asyncexec-plan-1"
+FORMAT = "asyncexec-plan-2"
 
 
-def fingerprint(plan: Stages, said: object = None, *, strict: bool = False) -> str:
+class Fingerprint(str):
+    """A fingerprint, as 32 hexadecimal digits.
+
+    Attributes
+    ----------
+    refused : str
+        Why the plan cannot be compared with that of another run; empty if it can.
+    """
+
+    __slots__ = ("refused",)
+    refused: str
+
+    def __new__(cls, digits: str, refused: str = "") -> Self:
+        """Make it of its digits."""
+        made = super().__new__(cls, digits)
+        made.refused = refused
+        return made
+
+
+def fingerprint(plan: Stages, said: object = None, *, strict: bool = False) -> Fingerprint:
     """Return a hash of ``plan``, as 32 hexadecimal digits, that changes when its results could change.
 
     With ``strict``, what has no comparable content is a SerializationError that names the stage; else it counts by its
@@ -20,11 +41,16 @@ def fingerprint(plan: Stages, said: object = None, *, strict: bool = False) -> s
     which do not change results.
     """
     digest = Digest(strict=strict)
-    stages = [_stage(digest, stage) for stage in sorted(plan.stages, key=lambda s: s.name)]
+    refused = ""
+    stages = []
+    for stage in sorted(plan.stages, key=lambda s: s.name):
+        stages.append(_stage(digest, stage))
+        if digest.refused and not refused:
+            refused = _incomparable(stage, digest.refused)
     parts: tuple[object, ...] = (FORMAT, stages, plan.returns)
     if said is not None:
         parts = (*parts, said)
-    return digest.of(parts).hex()
+    return Fingerprint(digest.of(parts).hex(), refused)
 
 
 def kernel_fingerprint(stage: Stage) -> str:
@@ -48,9 +74,11 @@ def _stage(digest: Digest, stage: Stage) -> tuple[object, ...]:
     try:
         return _parts(digest, stage)
     except SerializationError as error:
-        raise SerializationError(
-            f"stage {stage.name!r} cannot be compared with that of another run: {error}"
-        ) from error
+        raise SerializationError(_incomparable(stage, str(error))) from error
+
+
+def _incomparable(stage: Stage, reason: str) -> str:
+    return f"stage {stage.name!r} cannot be compared with that of another run: {reason}"
 
 
 def _parts(digest: Digest, stage: Stage) -> tuple[object, ...]:

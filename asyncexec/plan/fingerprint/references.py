@@ -30,6 +30,7 @@ from asyncexec.plan.fingerprint.lookups import (
     imports_by_name,
     is_environment,
     is_setting,
+    is_users,
     looks_up,
 )
 from asyncexec.plan.fingerprint.parts import Absent, Package, Variable, Whole
@@ -198,7 +199,7 @@ class _References:
         if hasattr(builtins, name):
             self._note((name, "(builtin)"))
             value = getattr(builtins, name)
-            return Known(value) if looks_up(full_name(value)) else None
+            return Known(value) if looks_up(full_name(value)) or is_users(value) else None
         self._note((name, "(undefined)"))
         return None
 

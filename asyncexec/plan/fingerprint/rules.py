@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import contextvars
+import copyreg
 import dataclasses
 import enum
 import functools
 import gc
+import os
 import struct
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import numpy as np
 
-from asyncexec.plan.fingerprint.code import users
+from asyncexec.plan.fingerprint.code import member, users
 from asyncexec.plan.fingerprint.hashing import PLAIN, Hasher, hash_of, hash_of_plain
+from asyncexec.plan.fingerprint.lookups import is_environment
 from asyncexec.plan.fingerprint.parts import Absent, Package, Unordered, Used, Variable, Whole
 from asyncexec.plan.fingerprint.process_state import is_harmless, is_of_process
-from asyncexec.plan.fingerprint.provenance import is_installed
+from asyncexec.plan.fingerprint.provenance import is_installed, is_installed_file
 
 type Rule = Callable[[Hasher, Any], bytes]
 
@@ -60,6 +66,10 @@ def _unordered(digest: Hasher, value: Unordered) -> bytes:
     else:
         parts = sorted(digest.independent(pair) for pair in items.items())
     return hash_of(b"unordered", b"".join(parts))
+
+
+def _environment(digest: Hasher, value: Any) -> bytes:
+    return digest.part(Variable(None) if is_environment(value) else dict(value))
 
 
 def _span(digest: Hasher, value: range | slice) -> bytes:
@@ -209,12 +219,19 @@ def _object(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
     if is_of_process(value):
         return _of_process(digest, value)
+    if any(f"{base.__module__}.{base.__qualname__}" == "ctypes.CDLL" for base in kind.__mro__):
+        return _library(digest, value)
     if is_installed(str(kind.__module__)) and (inner := _wrapped(value)) is not None:
         return _wrapper(digest, value, inner)
     if dataclasses.is_dataclass(value):
         return _dataclass(digest, value)
+    return _by_state(digest, value)
+
+
+def _by_state(digest: Hasher, value: Any) -> bytes:
+    kind = type(value)
     try:
-        reduced = value.__reduce_ex__(_PROTOCOL)
+        reduced = _reduced(value)
     except Exception:  # noqa: BLE001 - whatever it is that this object does not allow
         return _opaque(digest, value)
     if isinstance(reduced, str):
@@ -222,7 +239,27 @@ def _object(digest: Hasher, value: Any) -> bytes:
     make, arguments, state, items, pairs = (*reduced, None, None, None)[:5]
     state = _lasting(kind, state)
     parts = (_made_by(make), arguments, state, list(items or ()), list(pairs or ()))
-    return hash_of(b"object", digest.part(parts))
+    return hash_of(b"object", digest.part((*parts, _left_out(value, reduced))))
+
+
+def _reduced(value: Any) -> Any:
+    if type(value).__module__ != "itertools":
+        return value.__reduce_ex__(_PROTOCOL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return value.__reduce_ex__(_PROTOCOL)
+
+
+def _left_out(value: Any, reduced: tuple[Any, ...]) -> Any:
+    """Return the attributes of an object that pickle leaves out, as the library class it is derived from does."""
+    kind = type(value)
+    if is_installed(str(kind.__module__)) or reduced[0] is copyreg.__newobj__:  # type: ignore[attr-defined] # it has it
+        return None
+    said = {"__reduce__", "__reduce_ex__", "__getstate__"}
+    owner = next((c for c in kind.__mro__ if not said.isdisjoint(vars(c))), object)
+    if owner is object or not is_installed(str(owner.__module__)):
+        return None
+    return _lasting(kind, dict(getattr(value, "__dict__", {})))
 
 
 def _made_by(make: Any) -> Any:
@@ -233,7 +270,19 @@ def _of_process(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
     if not (digest.takes_process_state or is_harmless(value)):
         digest.refuse(value, "it belongs to this process")
-    return hash_of(b"of the process", f"{kind.__module__}.{kind.__qualname__}".encode())
+    parts: tuple[Any, ...] = (f"{kind.__module__}.{kind.__qualname__}",)
+    if isinstance(value, contextvars.ContextVar):
+        digest.overlook(f"the value of the context variable {value.name}")
+        with contextlib.suppress(LookupError):  # It has no default.
+            parts = (*parts, contextvars.Context().run(value.get))
+    elif not is_installed(str(kind.__module__)):
+        plain = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}
+        shown = {n: v for n, v in plain.items() if type(v) in PLAIN or type(v) in _CONTAINERS}
+        parts = (kind, Unordered(shown))
+    return hash_of(b"of the process", digest.part(parts))
+
+
+_CONTAINERS = frozenset({list, tuple, dict, set, frozenset, np.ndarray})
 
 
 def _dataclass(digest: Hasher, value: Any) -> bytes:
@@ -269,6 +318,23 @@ def _lasting(kind: type, state: Any) -> Any:
     return Unordered(lasting) if lasting else None
 
 
+def _member(digest: Hasher, value: Any) -> bytes:
+    return hash_of(b"member", digest.part(member(value)))
+
+
+def _keys(digest: Hasher, value: Iterable[Any]) -> bytes:
+    return hash_of(type(value).__name__.encode(), digest.part(list(value)))
+
+
+def _library(digest: Hasher, value: Any) -> bytes:
+    """Return the hash of a compiled library that ``ctypes`` has loaded: of its file, where that is the user's."""
+    file = Path(str(value._name))  # noqa: SLF001 - it has no other name
+    content = b""
+    if file.is_file() and not is_installed_file(str(file.resolve())):
+        content = file.read_bytes()
+    return hash_of(b"library", digest.part((type(value), file.name)) + content)
+
+
 def _opaque(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
     if not any(is_installed(str(base.__module__)) for base in kind.__mro__[:-1]):
@@ -278,7 +344,7 @@ def _opaque(digest: Hasher, value: Any) -> bytes:
         data = cloudpickle.dumps(value)
     except Exception as error:  # noqa: BLE001 - whatever it does not allow
         # What cannot be pickled counts by its type.
-        if not inside:
+        if not (inside and callable(value)):
             digest.refuse(value, error)
         data = b""
     return hash_of(b"pickled", digest.part((kind, inside, _shown(value))) + data)
@@ -311,6 +377,10 @@ _EXACT: dict[type, Rule] = {
     frozenset: _set,
     dict: _mapping,
     types.MappingProxyType: _mapping,
+    **dict.fromkeys((type({}.keys()), type({}.values()), type({}.items())), _keys),
+    **dict.fromkeys((staticmethod, classmethod, property, functools.cached_property), _member),
+    functools.partialmethod: _member,
+    type(os.environ): _environment,
     range: _span,
     slice: _span,
     complex: _complex,

@@ -36,7 +36,10 @@ def members_of(whole: Whole) -> Unordered:
 def _members(
     namespace: dict[str, Any], module: str, *, only_definitions: bool
 ) -> Iterator[tuple[str, Any]]:
+    notebook = module == "__main__" and "get_ipython" in namespace
     for name, value in namespace.items():
+        if notebook and name.startswith("_"):
+            continue  # What it keeps of every cell.
         if (name.startswith("__") and name != "__getattr__") or name in _NOTEBOOK:
             continue
         if isinstance(value, types.ModuleType):
