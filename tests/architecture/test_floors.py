@@ -162,6 +162,10 @@ ON_USE = {
         "asyncexec.plan.fingerprint.plan_fingerprint",
     ): "NumPy is dear, and few plans are hashed",
     (
+        "asyncexec.plan.plan",
+        "asyncexec.plan.fingerprint.explanation",
+    ): "NumPy is dear, and few plans are explained",
+    (
         "asyncexec.worker.runner",
         "asyncexec.worker.forwarding",
     ): "workers in the driver's process pass nothing on",
