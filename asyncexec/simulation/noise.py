@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -11,12 +12,14 @@ import numpy as np
 from asyncexec.config.checks import Amount, Share
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.simulation.durations import Durations, Seconds, parse_durations
 
 
 def _distribution(value: object, where: str) -> Durations:
-    if isinstance(value, str | int | float) and not isinstance(value, bool):
-        return parse_durations(str(value))
+    number = as_real_number(value)
+    if isinstance(value, str) or number is not None:
+        return parse_durations(str(value if number is None else number))
     if not isinstance(value, Durations):
         raise OptionError(
             f"{where} must be a distribution, such as 'lognormal:1,0.6', not {value!r}"
@@ -25,8 +28,9 @@ def _distribution(value: object, where: str) -> Durations:
 
 
 def _range(value: Any, where: str) -> tuple[float, float]:
-    match value:
-        case (int() | float() as least, int() | float() as most) if 1 <= least <= most < math.inf:
+    given = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else []
+    match [as_real_number(each) for each in given]:
+        case [int() | float() as least, int() | float() as most] if 1 <= least <= most < math.inf:
             return float(least), float(most)
         case _:
             raise OptionError(

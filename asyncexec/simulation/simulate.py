@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Any
 
 from asyncexec.backends.contract import Capabilities
+from asyncexec.config.checks import whole_number
 from asyncexec.errors import OptionError
 from asyncexec.events.fanout import Fanout
 from asyncexec.events.observer import Observer
+from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.plan.limit import Limit, checked_limits
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.plan import Plan
@@ -91,6 +93,7 @@ def simulate(
         If the simulated run fails.
     """
     cluster = cluster or Cluster()
+    seed = whole_number(seed, "simulation: seed", least=0)
     plan = with_late_tasks(plan, late_tasks)
     whole = sized_plan(plan)
     draws = Draws(
@@ -183,8 +186,9 @@ def _durations_of(stage: str, durations: AnyDurations) -> Durations:
                 f"simulation: no durations for stage {stage!r}; there are some for {', '.join(durations)}"
             )
         return _durations_of(stage, found)
-    if isinstance(durations, int | float):
-        return Constant(float(durations))
+    seconds = as_real_number(durations)
+    if seconds is not None:
+        return Constant(float(seconds))
     if not isinstance(durations, Durations):
         raise OptionError(
             f"simulation: durations are seconds, Constant(...), Lognormal(...) or the like, not {durations!r}"

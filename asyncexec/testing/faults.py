@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from asyncexec.errors import OptionError, UsageError
 from asyncexec.plan.box import Index
+from asyncexec.plan.given_numbers import as_whole_number
 
 _POLL_SECONDS = 0.01
 _RELEASED = "released"
@@ -264,8 +265,9 @@ class FaultyFunction:
 def _as_index(value: Any) -> Index:
     if isinstance(value, tuple):
         return value
-    if isinstance(value, int):
-        return (value,)
+    number = as_whole_number(value)
+    if number is not None:
+        return (number,)
     raise UsageError(
         f"faults tell tasks by their first argument, an int or a tuple of int, not {value!r}: "
         f"use asyncexec.testing.injection.inject(plan, faults), which goes by the task's index"

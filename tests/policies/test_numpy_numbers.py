@@ -8,6 +8,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import OptionError
 from asyncexec.policies import CircuitOptions
+from asyncexec.simulation import Cluster, Noise, simulate
 
 WHOLE = [np.int8, np.uint16, np.int64]
 REAL = [np.float16, np.float32, np.float64, *WHOLE]
@@ -90,3 +91,19 @@ def test_a_boolean_is_no_number(flag):
     for number, make in enumerate(makers):
         with pytest.raises(OptionError):
             pytest.fail(f"{number}: {make()}")
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_simulations_take_them_too(kind):
+    plan, noise = (
+        ax.Plan.map(abs, range(100)),
+        {"failure_share": 0.25, "slow_share": 0.1, "slow_factors": (2, 3)},
+    )
+    expected = simulate(plan, Cluster(workers=5), durations=2, noise=Noise(**noise), seed=1)
+    noise = Noise(
+        failure_share=np.float32(0.25), slow_share=np.float64(0.1), slow_factors=(kind(2), kind(3))
+    )
+    found = simulate(plan, Cluster(workers=kind(5)), durations=kind(2), noise=noise, seed=kind(1))
+    assert (found.seed, found.attempts) == (expected.seed, expected.attempts)
+    with pytest.raises(OptionError, match="seed"):
+        simulate(plan, durations=1, seed=np.True_)
