@@ -456,8 +456,8 @@ class Engine:
 
     @property
     def is_open(self) -> bool:
-        """True inside the ``async with`` block, unless the engine has broken."""
-        return self._tasks is not None
+        """True inside the ``async with`` block, as long as the backend works."""
+        return self._tasks is not None and self._driver is not None and not self._driver.broken
 
     def __repr__(self) -> str:
         state = "closed" if self._tasks is None else f"{len(self._executions)} executions running"

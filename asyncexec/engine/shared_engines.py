@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary
 
 from asyncexec.engine.engine import Engine
 from asyncexec.engine.own_task import running_loop
+from asyncexec.errors import EngineClosedError
 
 logger = logging.getLogger("asyncexec")
 
@@ -65,16 +66,21 @@ class SharedEngines:
             If no loop of asyncio is running here.
         """
         loop = running_loop()
-        options = dict(executor_options or {})
+        options: Any = {} if executor_options is None else executor_options
+        if isinstance(options, Mapping):
+            options = dict(options)  # The caller may change it; anything else, the engine refuses.
         shared = self._of(loop)
-        shared[:] = [each for each in shared if each.usable]
         found = next((each for each in shared if each.serves(executor, options)), None)
-        if found is None:
+        if found is None or not found.usable:
             engine = Engine(executor, executor_options=options)
             # In a context of its own: it outlives the request whose call happens to be the first.
             opening = loop.create_task(
-                engine.__aenter__(), name="asyncexec: open a shared engine", context=Context()
+                _open(engine, instead_of=found),
+                name="asyncexec: open a shared engine",
+                context=Context(),
             )
+            if found is not None:
+                shared.remove(found)
             opening.add_done_callback(_retrieve)
             found = _Shared(
                 executor=executor, executor_options=options, engine=engine, opening=opening
@@ -87,8 +93,7 @@ class SharedEngines:
         shared = self._by_loop.pop(running_loop(), [])
         for each in shared:
             await asyncio.wait({each.opening})
-            if each.engine.is_open:
-                await each.engine.__aexit__()
+            await _close(each.engine)
 
     def close_all(self) -> None:
         """Close the engines of loops that were left open, at the end of the process."""
@@ -142,6 +147,22 @@ class _AtOnce(ThreadPoolExecutor):
         except BaseException as error:  # noqa: BLE001 - raised by the future
             future.set_exception(error)
         return future
+
+
+async def _open(engine: Engine, *, instead_of: _Shared | None) -> Engine:
+    """Open ``engine``, when the one that has broken is closed: the backend may be the same object."""
+    if instead_of is not None:
+        await _close(instead_of.engine)
+    return await engine.__aenter__()
+
+
+async def _close(engine: Engine) -> None:
+    try:
+        await engine.__aexit__()
+    except EngineClosedError:
+        pass  # With its loop, or it could not be opened.
+    except Exception:
+        logger.warning("%r was closed with an error", engine, exc_info=True)
 
 
 def _retrieve(opening: asyncio.Task[Engine]) -> None:

@@ -70,6 +70,11 @@ class Driver:
 
     # -- what the engine calls
 
+    @property
+    def broken(self) -> bool:
+        """True once the backend has broken: every run fails from then on."""
+        return self._dispatch.broken is not None
+
     def add(self, handle: RunHandle) -> None:
         """Begin a run; ``handle.finished`` is set at its end."""
         self._dispatch.add(handle, anyio.current_time())

@@ -83,15 +83,18 @@ async def test_an_imported_ipython_without_a_session_is_no_session(monkeypatch):
 
 @pytest.mark.usefixtures("_in_ipython")
 def test_an_interrupt_reaches_the_call_although_the_loop_has_a_handler_of_its_own():
+    release = threading.Event()
+
+    def interrupt(number):
+        if number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        release.wait(30)
+
     async def main():
         before = signal.getsignal(signal.SIGINT)
-
-        def interrupt(_):
-            os.kill(os.getpid(), signal.SIGINT)
-            threading.Event().wait(0.01)
-
         with pytest.raises(KeyboardInterrupt):
-            ax.sync.execute(ax.Plan.map(interrupt, [0] * 1000), executor="serial")
+            ax.sync.execute(ax.Plan.map(interrupt, range(4)), executor="serial")
+        release.set()
         assert signal.getsignal(signal.SIGINT) is before
 
     # The handler of `asyncio.run` would only cancel this coroutine, once it awaits something.

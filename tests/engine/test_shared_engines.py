@@ -12,6 +12,7 @@ import pytest
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.backends.threads import ThreadsBackend
 from asyncexec.engine import default_engine
 from asyncexec.errors import OptionError, TaskFailedError
 
@@ -112,8 +113,6 @@ async def test_a_plan_that_fails_fails_alone():
 
 
 async def test_an_engine_that_could_not_be_opened_is_opened_anew_by_the_next_call():
-    from asyncexec.backends.threads import ThreadsBackend
-
     class Flaky(ThreadsBackend):
         tries = 0
 
@@ -127,6 +126,39 @@ async def test_an_engine_that_could_not_be_opened_is_opened_anew_by_the_next_cal
     with pytest.raises(ax.errors.BackendError, match="not yet"):
         await ax.execute(plan, executor=Flaky)
     assert (await ax.execute(plan, executor=Flaky)).value == [1]
+
+
+@pytest.mark.parametrize("made", [False, True], ids=["class", "instance"])
+async def test_an_engine_whose_backend_broke_is_replaced_and_closed(made):
+    opened = []
+
+    class Breaking(ThreadsBackend):
+        async def __aenter__(self):
+            opened.append(self)
+            return await super().__aenter__()
+
+        async def map(self, batches):
+            if len(opened) == 1:
+                async for _ in batches:
+                    raise ConnectionError("the cluster went away")
+            async for reports in super().map(batches):
+                yield reports
+
+    executor = Breaking() if made else Breaking
+    plan = ax.Plan.map(abs, [-1])
+    with pytest.raises(ax.errors.BackendError, match="went away"):
+        await ax.execute(plan, executor=executor)
+    (broken,) = shared()
+    assert (await ax.execute(plan, executor=executor)).value == [1]
+    assert len(shared()) == 1
+    assert broken not in shared()
+    assert broken._life is None
+
+
+@pytest.mark.parametrize("options", [3, [1], "x"])
+async def test_executor_options_that_are_no_mapping_are_refused_as_by_an_engine(options):
+    with pytest.raises(OptionError, match="executor_options must map names to values"):
+        await ax.execute(ax.Plan.map(abs, [1]), executor_options=options)
 
 
 async def test_an_engine_is_closed_on_request_and_opened_anew():
