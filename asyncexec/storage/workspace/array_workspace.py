@@ -105,6 +105,7 @@ class ArrayWorkspace:
         place = make_work_place(self.work_dir, self.storage_options, opening)
         preparation = Preparation(opening.stop)
         try:
+            examined = targets.settle(examined, resumed=place.found)
             same_process = opening.locality is Locality.SAME_PROCESS
             blocks = self.blocks if same_process else stage_inputs(self.blocks, place)
             tier = self._tier(opening)

@@ -79,7 +79,9 @@ class LateArrays:
         refs = [ref for ref in written if ref in mine]
         preparation = Preparation()
         try:
-            bound = self._prepared(stage, blocks, self._targets.examine(refs), preparation)
+            # What an earlier run has made may have had another size: of one that cannot be read nothing is kept.
+            targets = self._targets.settle(self._targets.examine(refs), resumed=False)
+            bound = self._prepared(stage, blocks, targets, preparation)
             self._targets.all.extend(preparation.commit())
             self._targets.groups.extend(preparation.groups)
         except BaseException:

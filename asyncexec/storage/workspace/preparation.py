@@ -20,6 +20,7 @@ from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, exists
 from asyncexec.storage.places.removal import discard, remove, remove_own
+from asyncexec.storage.places.restoration import restore
 from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.workspace.targets import Target, adopt, announce_all, withdraw_all
 
@@ -149,11 +150,12 @@ class Preparation:
     def _make_target(self, target: Target) -> None:
         location = target.ref.location
         sweep(location)
+        files = described(target.ref, grouped=target.around.is_grouped, found=target.found)
         if target.kept:
+            restore(location, target.found, files, target.stamp)
             adopt(target.ref)
             self._kept.append(target)
             return
-        files = described(target.ref, grouped=target.around.is_grouped, found=target.found)
         for group in target.around.missing:
             if make_group(group, target.around.zarr_format):
                 self.groups.append(group)

@@ -27,6 +27,7 @@ from asyncexec.storage.places.exclusive import replace_file
 from asyncexec.storage.places.groups import Surroundings, remove_group, surroundings
 from asyncexec.storage.places.metadata import documents, exists
 from asyncexec.storage.places.removal import remove_own, remove_partial
+from asyncexec.storage.places.restoration import is_unreadable
 from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of, stamped
 from asyncexec.storage.workspace.presence import partial_files
 
@@ -51,6 +52,8 @@ class Target:
         The metadata that were at its place before.
     kept : bool
         Whether it is there already, from an earlier run of the plan.
+    damaged : bool
+        Whether there is an array whose metadata cannot be read, so that they do not say whose it is.
     around : Surroundings
         The groups that it is in.
     """
@@ -59,6 +62,7 @@ class Target:
     stamp: Stamp
     found: Mapping[str, bytes]
     kept: bool
+    damaged: bool = False
     around: Surroundings
 
 
@@ -103,6 +107,24 @@ class RunTargets:
             self._claimed.append(ref.location)
         return for_each(self._examined, refs, stop=self.stop)
 
+    def settle(self, examined: Sequence[Target], *, resumed: bool) -> list[Target]:
+        """Return what was examined, now that it is known whether the run is ``resumed``.
+
+        Then targets with damaged metadata are those of the run that is resumed, which made them when their places were
+        free, and are kept.
+
+        Raises
+        ------
+        TargetExistsError
+            If there is such an array, the run is not resumed, and ``overwrite`` is off.
+        """
+        return [self._settled(t, resumed=resumed) if t.damaged else t for t in examined]
+
+    def _settled(self, target: Target, *, resumed: bool) -> Target:
+        if not resumed:
+            check_free(target.ref.location, overwrite=self.overwrite, found=target.found)
+        return replace(target, kept=resumed)
+
     def check(self) -> None:
         """Check that every target is still this run's.
 
@@ -146,15 +168,17 @@ class RunTargets:
         recover(ref.location)
         found = documents(ref.location)
         stamp = stamp_of(found)
+        damaged = bool(self.stamp.plan) and is_unreadable(ref.location, found)
         ours = stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
         around = surroundings(ref.location, self._documents_above)
-        there = check_free(ref.location, overwrite=self.overwrite or ours, found=found)
+        there = damaged or check_free(ref.location, overwrite=self.overwrite or ours, found=found)
         kept = there and ours
         return Target(
             ref=replace(ref.in_format(around.zarr_format), generation=self.stamp.run),
             stamp=stamp if kept and stamp is not None else self.stamp,
             found=found,
             kept=kept,
+            damaged=damaged,
             around=around,
         )
 

@@ -1,12 +1,13 @@
 """A run that is resumed finds what was damaged since, makes it again with what it needs, and repeats nothing else."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import zarr
 
-from asyncexec.errors import TaskFailedError
+from asyncexec.errors import TargetExistsError, TaskFailedError
 from asyncexec.events.records import OutputLost, StageCompleted
 from asyncexec.plan import Plan
 from asyncexec.storage import TaskOutput, read
@@ -15,6 +16,7 @@ from tests.storage.damage.chains import (
     CHUNKS,
     DATA,
     KINDS,
+    TASKS,
     FailAt,
     add_one,
     chain,
@@ -207,3 +209,42 @@ def test_a_chunk_of_the_result_that_is_damaged_before_it_is_collected_is_made_ag
     result = executed(plan, observers=[spoil])
     np.testing.assert_array_equal(result.value, DATA + 3)
     assert recomputed(result) == {"s2": 1, "s3": 1}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_damaged_metadata_of_a_target_are_written_again(broken, tmp_path, kind):
+    plan, fail = broken
+    fail(plan())
+    file = tmp_path / "y.zarr/zarr.json"
+    before = file.read_bytes()
+    damage(file, kind)
+    result = executed(plan(), resume=True)
+    np.testing.assert_array_equal(result.value, DATA + 3)
+    assert result.attempts == 1
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "y.zarr")[:], DATA + 3)
+    assert json.loads(file.read_bytes())["codecs"] == json.loads(before)["codecs"]
+
+
+def test_metadata_that_tell_another_shape_or_codec_are_written_again(broken, tmp_path):
+    plan, fail = broken
+    fail(plan())
+    file = tmp_path / "y.zarr/zarr.json"
+    document = json.loads(file.read_bytes())
+    document["attributes"]["units"] = "m"
+    file.write_text(json.dumps(document | {"shape": [8, 7], "fill_value": 1.0}))
+    executed(plan(), resume=True)
+    found = zarr.open_array(tmp_path / "y.zarr")
+    np.testing.assert_array_equal(found[:], DATA + 3)
+    assert found.attrs["units"] == "m"
+
+
+@pytest.mark.parametrize("kind", ["truncated", "deleted"])
+def test_an_array_with_damaged_metadata_is_not_taken_over_by_a_plan_that_did_not_make_it(
+    source, tmp_path, kind
+):
+    stored(tmp_path / "y.zarr", DATA, CHUNKS)
+    damage(tmp_path / "y.zarr/zarr.json", kind)
+    plan = chain(source, planned_target(tmp_path / "y.zarr"), tmp_path / "work")
+    with pytest.raises(TargetExistsError):
+        executed(plan, resume=True)
+    assert len(list((tmp_path / "y.zarr").rglob("c/*/*"))) == TASKS
