@@ -242,7 +242,13 @@ class StageProgram:
         scope = self.scope
         initializer = None if scope.initializer is None else scope.initializer.packed
         of_stage = StageScope(
-            scope.execution, self.plan, self.stage, scope.packed, scope.logs, initializer
+            scope.execution,
+            self.plan,
+            self.stage,
+            scope.packed,
+            scope.logs,
+            initializer,
+            scope.settings,
         )
         return _dumps(self._loaded(kernel, of_stage, None), plan=self.plan, stage=self.stage)
 

@@ -14,7 +14,7 @@ from asyncexec.backends.contract import RunScope
 if TYPE_CHECKING:
     from asyncexec.plan.plan import Plan
     from asyncexec.worker.initializer import WorkerInitializer
-    from asyncexec.worker.run_scope import LogSettings
+    from asyncexec.worker.run_scope import DriverSettings, LogSettings
 
 type ScopeEntry = Callable[[Plan], Any]
 """Returns, for a plan that is about to run, what its tasks find in their context's ``extras``; it may block."""
@@ -71,6 +71,7 @@ def scope_of(
     entries: Mapping[str, ScopeEntry],
     logs: LogSettings | None = None,
     initializer: WorkerInitializer | None = None,
+    settings: DriverSettings | None = None,
 ) -> RunScope:
     """Return the scope of a run of ``plan``; called in a thread, since entries may block."""
     context = dict(plan.context)
@@ -84,6 +85,7 @@ def scope_of(
         executor=executor,
         logs=logs,
         initializer=initializer,
+        settings=settings,
         extras={**context, **{name: make(plan) for name, make in entries.items()}},
         **known,
     )

@@ -19,6 +19,7 @@ import anyio
 
 from asyncexec.cluster_memory.inside import ENTRY
 from asyncexec.engine.call_threads import AbandonedCallError, CallThreads
+from asyncexec.engine.driver_settings import driver_settings
 from asyncexec.engine.own_task import outlast
 from asyncexec.engine.preparation import Prepared, prepare
 from asyncexec.engine.result import Result
@@ -306,6 +307,7 @@ class RunSteps:
             executor=self._backend.capabilities.name,
             entries=entries,
             logs=log_settings() if self._logs is not None else None,
+            settings=driver_settings(),
             initializer=None
             if asked is None
             else WorkerInitializer(asked, self._policies.initargs),

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from asyncexec.worker.driver_settings import logging_levels
 from asyncexec.worker.forwarding import NoteAllowance
 from asyncexec.worker.run_scope import LogSettings, this_process
 from asyncexec.worker.task_context import task_prefix
@@ -79,13 +80,8 @@ class WorkerLogs:
 
 def log_settings() -> LogSettings:
     """Return what this process's logging wants to know of tasks, as it is now."""
-    known = dict(logging.root.manager.loggerDict)
-    loggers = [
-        ("", logging.root),
-        *((n, v) for n, v in known.items() if isinstance(v, logging.Logger)),
-    ]
     return LogSettings(
-        levels=tuple((name, logger.level) for name, logger in loggers if logger.level),
+        levels=logging_levels(),
         stdout=_shows("asyncexec.stdout", logging.INFO),
         stderr=_shows("asyncexec.stderr", logging.WARNING),
         driver=this_process(),

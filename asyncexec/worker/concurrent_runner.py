@@ -19,7 +19,14 @@ from asyncexec.worker.attempt import describe
 from asyncexec.worker.awaited_attempt import run_awaited
 from asyncexec.worker.event_loop import GRACE_SECONDS
 from asyncexec.worker.forks import FORKS
-from asyncexec.worker.runner import batch_context, has_decimals, own_decimals, ready_program
+from asyncexec.worker.runner import (
+    batch_context,
+    has_decimals,
+    hold_settings,
+    let_go,
+    own_decimals,
+    ready_program,
+)
 
 if TYPE_CHECKING:
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
@@ -152,7 +159,7 @@ class ConcurrentRunner:
         self._specs = deque(specs)
         self._source = program
         self._program: LoadedProgram | ErrorInfo | None = None
-        self._own_decimals = False
+        self._own_decimals = self._held = False
         self._lanes = lanes
         self._sink = sink
         self._worker = worker
@@ -237,6 +244,7 @@ class ConcurrentRunner:
         if self._program is None:
             try:
                 self._program = ready_program(self._source, self._worker)
+                self._held = hold_settings(self._program)
                 self._own_decimals = has_decimals(self._program.context)
             except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
                 self._program = describe(error, keep=self._keep_exception)
@@ -289,6 +297,8 @@ class ConcurrentRunner:
     def _check_end(self) -> None:
         if not self._over and not self._running and len(self._specs) == len(self._dropped):
             self._over = True
+            if self._held:
+                let_go()
             self._ended()
 
 

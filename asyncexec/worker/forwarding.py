@@ -21,7 +21,6 @@ from asyncexec.worker.task_context import current_attempt
 
 if TYPE_CHECKING:
     from asyncexec.worker.records import AttemptSpec
-    from asyncexec.worker.run_scope import LogSettings
     from asyncexec.worker.task_context import BatchContext
 
 type Speaker = tuple[BatchContext, AttemptSpec | None]
@@ -77,7 +76,6 @@ class Forwarding:
         """Whether :meth:`flush` has something to do; read after every attempt."""
         self._process = 0
         self._batch: BatchContext | None = None
-        self._levels: tuple[tuple[str, int], ...] = ()
         self._allowance = NoteAllowance(RATE, BURST)
         self._said_at = 0.0
         # Lines that have not ended, by the attempt (None: outside attempts) and the stream, with their speaker.
@@ -92,9 +90,6 @@ class Forwarding:
         """Prepare for a batch, whose run wants its notes."""
         self._process = os.getpid()
         self._batch = batch
-        settings = batch.scope.logs
-        if settings is not None and settings.levels != self._levels:
-            self._set_levels(settings)
 
     def flush(self, attempt: int | None = None) -> None:
         """Send the lines of ``attempt``, or of all, that have not ended, and how many notes were dropped.
@@ -194,17 +189,6 @@ class Forwarding:
         if batch is None or not batch.owns_process or batch.scope.logs is None:
             return None
         return batch, None
-
-    def _set_levels(self, settings: LogSettings) -> None:
-        """Give loggers the levels that they have on the driver, unless the task's own code has set others."""
-        before = dict(self._levels)
-        self._levels = settings.levels
-        wanted = dict(settings.levels)
-        for name in before.keys() | wanted.keys():
-            logger = logging.getLogger(name)
-            unset = logging.NOTSET if name else logging.WARNING
-            if logger.level in (unset, before.get(name)):
-                logger.setLevel(wanted.get(name, unset))
 
 
 class _NoteHandler(logging.Handler):

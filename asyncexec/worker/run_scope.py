@@ -49,6 +49,46 @@ class LogSettings(NamedTuple):
         return levels.get(logger, 0)
 
 
+class WarningFilter(NamedTuple):
+    """One of the driver's warning filters.
+
+    Attributes
+    ----------
+    action : str
+    message, module : str
+        Regular expressions; ``""`` for any.
+    category : str or bytes
+        The class as ``"module:name"``, or pickled by value where it is the driver's script that defines it.
+    line : int
+    """
+
+    action: str
+    message: str
+    category: str | bytes
+    module: str
+    line: int
+
+
+class DriverSettings(NamedTuple):
+    """Settings of the driver's process that hold for tasks in other processes, too.
+
+    Attributes
+    ----------
+    process : str
+        The driver's process.
+    levels : tuple of (str, int)
+        The loggers that have a level of their own, ``""`` being the root.
+    disabled : int
+        The level up to which ``logging.disable`` has switched logging off.
+    filters : tuple of WarningFilter
+    """
+
+    process: str
+    levels: tuple[tuple[str, int], ...] = ()
+    disabled: int = 0
+    filters: tuple[WarningFilter, ...] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunScope:
     """The data of a run.
@@ -69,6 +109,8 @@ class RunScope:
         Called by every worker before its first task.
     logs : LogSettings or None
         What tasks in other processes say that is passed on to the driver; None for nothing.
+    settings : DriverSettings or None
+        The warning filters and logging levels that hold for its tasks.
     """
 
     execution: str = ""
@@ -83,6 +125,7 @@ class RunScope:
     extras: Mapping[str, Any] = field(default_factory=dict[str, Any])
     initializer: WorkerInitializer | None = None
     logs: LogSettings | None = None
+    settings: DriverSettings | None = None
 
     def open(self) -> RunScope:
         """Return itself."""
@@ -99,7 +142,7 @@ class RunScope:
         """
         try:
             # What programs carry besides is left out.
-            alone = replace(self, initializer=None, logs=None)
+            alone = replace(self, initializer=None, logs=None, settings=None)
             return PackedScope(cloudpickle.dumps(alone))
         except Exception as error:
             raise SerializationError(
@@ -143,3 +186,4 @@ class StageScope(NamedTuple):
     logs: LogSettings | None = None
     """What the driver wants to know; None also in the driver's own process."""
     initializer: InitializesWorker | None = None
+    settings: DriverSettings | None = None

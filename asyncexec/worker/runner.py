@@ -70,7 +70,7 @@ class BatchRunner:
         self._keep_exception = keep_exception
         self._owns_process = owns_process
         self._forwarding: Forwards | None = None
-        self._saves = False
+        self._saves = self._held = False
         self._context: Context | None = None
 
     def run(self) -> bool:
@@ -80,6 +80,8 @@ class BatchRunner:
         (NumPy's error state, decimal's precision) does not reach the next one.
         """
         finished = self._run()
+        if self._held and not self._owns_process:
+            let_go()
         CURRENT.set(None)
         BATCH.set(None)
         if self._forwarding is not None and self._forwarding.pending:
@@ -116,6 +118,7 @@ class BatchRunner:
         """Load the program, and return how to run an attempt of it; what loading raises is why each one fails."""
         try:
             program = ready_program(self._source, self._worker)
+            self._held = hold_settings(program)
         except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
             return partial(_failed, describe(error, keep=self._keep_exception), self._worker)
         batch = batch_context(
@@ -155,6 +158,23 @@ def ready_program(source: ProgramSource, worker: str) -> LoadedProgram:
         if program.scope is not None and program.scope.initializer is not None:
             program.scope.initializer.ensure(worker)
     return program
+
+
+def hold_settings(program: LoadedProgram) -> bool:
+    """Have the driver's warning filters and logging levels hold; True if :func:`let_go` is to be called in the end."""
+    scope = program.scope
+    if scope is None or scope.settings is None:
+        return False
+    from asyncexec.worker.driver_settings import SETTINGS
+
+    return SETTINGS.hold(scope.settings)
+
+
+def let_go() -> None:
+    """Put back, after the last batch, the filters and levels that were there before."""
+    from asyncexec.worker.driver_settings import SETTINGS
+
+    SETTINGS.release()
 
 
 def batch_context(

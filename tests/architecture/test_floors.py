@@ -115,6 +115,7 @@ ON_USE = {
         "asyncexec.backends.processes.concurrent_side",
     ): "the same",
     ("asyncexec.worker.attempt", "asyncexec.worker.event_loop"): "the same",
+    ("asyncexec.worker.runner", "asyncexec.worker.driver_settings"): "in other processes only",
     (
         "asyncexec.backends.processes.worker_side",
         "asyncexec.backends.processes.family",

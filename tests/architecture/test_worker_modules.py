@@ -21,6 +21,7 @@ asyncexec.plan
 asyncexec.plan.box
 asyncexec.worker
 asyncexec.worker.attempt
+asyncexec.worker.driver_settings
 asyncexec.worker.forks
 asyncexec.worker.forwarding
 asyncexec.worker.memory

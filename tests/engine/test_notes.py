@@ -82,7 +82,9 @@ def warns(item):
 
 
 async def test_a_warning_of_a_worker_reaches_the_drivers_logging(caplog):
-    await run(ax.Plan.map(warns, [7]), "processes")
+    with warnings.catch_warnings():  # They are errors in these tests, and so they are in workers.
+        warnings.simplefilter("default")
+        await run(ax.Plan.map(warns, [7]), "processes")
     (record,) = records(caplog, "py.warnings")
     assert "UserWarning: item 7 is old" in record.getMessage()
     assert record.stage == "warns"
