@@ -3,12 +3,15 @@
 import csv
 import errno
 import json
+import math
 import subprocess
 import sys
 import threading
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -88,6 +91,21 @@ def test_a_run_that_does_not_succeed_is_kept_as_well(tmp_path, status):
     assert plan(folder)["status"] == status
     assert len(rows(folder, "attempts")) == 5
     assert not list(folder.glob(f"*{PARTIAL}"))
+
+
+def test_the_description_is_json_whatever_figures_it_holds(tmp_path):
+    first, *rest = scripted.whole_run()
+    (started,) = first
+    figures = replace(started.stages[0], projected_bytes=np.int64(100), allowed_bytes=math.inf)
+    history = written(
+        tmp_path,
+        [[replace(started, stages=(figures, *started.stages[1:]), at=np.float64(5.0))], *rest],
+    )
+    [folder] = history.folders
+    described = json.loads((folder / "plan.json").read_text(), parse_constant=pytest.fail)
+    assert described["started_at"] == 5.0
+    stage = described["stages"][0]
+    assert (stage["projected_bytes"], stage["allowed_bytes"]) == (100, "Infinity")
 
 
 def test_nothing_has_its_name_before_it_is_whole(tmp_path):
