@@ -15,7 +15,7 @@ from typing import Any
 
 from asyncexec.plan.fingerprint.lookups import is_environment
 from asyncexec.plan.fingerprint.parts import Package, Unordered, Used, Whole
-from asyncexec.plan.fingerprint.provenance import compiled_content, is_installed
+from asyncexec.plan.fingerprint.provenance import compiled_content, is_installed, is_of_library
 from asyncexec.plan.fingerprint.references import references_of
 
 # Members of a class that do something, also where their names are Python's (``__call__``).
@@ -101,8 +101,9 @@ def _parts_of_installed(
 def parts_of_class(value: type) -> tuple[Any, ...]:
     """Return the parts of a class to hash: of a user's, its bases and all of its members."""
     module = str(value.__module__)
-    if is_installed(module):
-        return "installed", value.__qualname__, Package(module), _patched(value)
+    if is_of_library(value):
+        content = "" if is_installed(module) else compiled_content(module)
+        return "installed", value.__qualname__, Package(module), content, _patched(value)
     members = {
         name: member(item) for name, item in vars(value).items() if _counts(value, name, item)
     }

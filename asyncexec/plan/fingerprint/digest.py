@@ -33,7 +33,7 @@ from asyncexec.plan.fingerprint.code import (
 from asyncexec.plan.fingerprint.findings import Findings
 from asyncexec.plan.fingerprint.hashing import PLAIN, hash_of, hash_of_plain
 from asyncexec.plan.fingerprint.parts import Absent, Package, Used, Variable, Whole
-from asyncexec.plan.fingerprint.provenance import is_installed, version_of
+from asyncexec.plan.fingerprint.provenance import is_of_library, version_of
 from asyncexec.plan.fingerprint.rules import rule_of
 from asyncexec.plan.fingerprint.sources import sources_of_module
 from asyncexec.plan.fingerprint.whole_modules import members_of, sources_of_whole
@@ -220,8 +220,9 @@ class Digest:
             case Whole():
                 return self._parts_of_whole(value)
             case _:
-                if not is_installed(str(value.__module__)):
-                    self._note_definition(value, self.findings.classes, value.__module__)
+                module = str(value.__module__)
+                if not is_of_library(value):
+                    self._note_definition(value, self.findings.classes, module)
                 return parts_of_class(value)
 
     def _note_definition(self, value: Any, among: dict[str, None], module: str) -> None:

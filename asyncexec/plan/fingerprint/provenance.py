@@ -14,6 +14,7 @@ from pathlib import Path
 _CACHED = 4096
 _STDLIB = str(Path(os.__file__).parent) + os.sep
 _INSTALLED = frozenset({"site-packages", "dist-packages"})
+_MADE_BY_PYTHON = 1 << 9
 _ENGINE = __name__.partition(".")[0]
 
 
@@ -31,6 +32,11 @@ def is_installed(module: str) -> bool:
     if not isinstance(file, str):
         return module in sys.builtin_module_names or module in sys.stdlib_module_names
     return is_installed_file(file)
+
+
+def is_of_library(kind: type) -> bool:
+    """Return True if a class belongs to Python, to an installed package or to this engine, or is compiled."""
+    return not kind.__flags__ & _MADE_BY_PYTHON or is_installed(str(kind.__module__))
 
 
 def would_be_installed(module: str) -> bool:

@@ -21,7 +21,11 @@ from asyncexec.plan.fingerprint.data_rules import DATA, DATA_DERIVED, Rule
 from asyncexec.plan.fingerprint.hashing import PLAIN, Hasher, hash_of
 from asyncexec.plan.fingerprint.parts import Absent, Package, Unordered, Used, Variable, Whole
 from asyncexec.plan.fingerprint.process_state import is_harmless, is_of_process
-from asyncexec.plan.fingerprint.provenance import is_installed, is_installed_file
+from asyncexec.plan.fingerprint.provenance import (
+    is_installed,
+    is_installed_file,
+    is_of_library,
+)
 
 _PROTOCOL = 4
 
@@ -96,7 +100,7 @@ def _object(digest: Hasher, value: Any) -> bytes:
         return _of_process(digest, value)
     if any(f"{base.__module__}.{base.__qualname__}" == "ctypes.CDLL" for base in kind.__mro__):
         return _library(digest, value)
-    if is_installed(str(kind.__module__)) and (inner := _wrapped(value)) is not None:
+    if is_of_library(kind) and (inner := _wrapped(value)) is not None:
         return _wrapper(digest, value, inner)
     if dataclasses.is_dataclass(value):
         return _dataclass(digest, value)
@@ -128,11 +132,11 @@ def _reduced(value: Any) -> Any:
 def _left_out(value: Any, reduced: tuple[Any, ...]) -> Any:
     """Return the attributes of an object that pickle leaves out, as the library class it is derived from does."""
     kind = type(value)
-    if is_installed(str(kind.__module__)) or reduced[0] is copyreg.__newobj__:  # type: ignore[attr-defined] # it has it
+    if is_of_library(kind) or reduced[0] is copyreg.__newobj__:  # type: ignore[attr-defined] # it has it
         return None
     said = {"__reduce__", "__reduce_ex__", "__getstate__"}
     owner = next((c for c in kind.__mro__ if not said.isdisjoint(vars(c))), object)
-    if owner is object or not is_installed(str(owner.__module__)):
+    if owner is object or not is_of_library(owner):
         return None
     return _lasting(kind, dict(getattr(value, "__dict__", {})))
 
@@ -150,7 +154,7 @@ def _of_process(digest: Hasher, value: Any) -> bytes:
         digest.overlook(f"the value of the context variable {value.name}")
         with contextlib.suppress(LookupError):  # It has no default.
             parts = (*parts, contextvars.Context().run(value.get))
-    elif not is_installed(str(kind.__module__)):
+    elif not is_of_library(kind):
         plain = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}
         shown = {n: v for n, v in plain.items() if type(v) in PLAIN or type(v) in _CONTAINERS}
         parts = (kind, Unordered(shown))
@@ -171,7 +175,7 @@ def _by_name(digest: Hasher, value: Any, name: str) -> bytes:
     """Return the hash of an object that pickle stores by its name in a module."""
     kind = type(value)
     module = str(getattr(value, "__module__", None) or kind.__module__)
-    if is_installed(module) and is_installed(str(kind.__module__)):
+    if is_installed(module) and is_of_library(kind):
         return hash_of(b"global", digest.part((kind, name, Package(module))))
     state = Unordered(getattr(value, "__dict__", {}))
     inside = _functions_inside(value)
@@ -208,17 +212,17 @@ def _library(digest: Hasher, value: Any) -> bytes:
 
 def _opaque(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
-    if not any(is_installed(str(base.__module__)) for base in kind.__mro__[:-1]):
-        return hash_of(b"state", digest.part((kind, _state(value), _shown(value))))
-    inside = _functions_inside(value)
+    inside, state = _functions_inside(value), _state(value)
+    if not any(is_of_library(base) for base in kind.__mro__[:-1]):
+        return hash_of(b"state", digest.part((kind, inside, state, _shown(value))))
     try:
         data = cloudpickle.dumps(value)
     except Exception as error:  # noqa: BLE001 - whatever it does not allow
-        # What cannot be pickled counts by its type.
-        if not (inside and callable(value)):
+        # What cannot be pickled counts by its type, and by what it shows.
+        if not ((inside or state) and callable(value)):
             digest.refuse(value, error)
         data = b""
-    return hash_of(b"pickled", digest.part((kind, inside, _shown(value))) + data)
+    return hash_of(b"pickled", digest.part((kind, inside, state, _shown(value))) + data)
 
 
 def _state(value: Any) -> Any:

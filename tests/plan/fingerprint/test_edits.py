@@ -1,6 +1,8 @@
 """An edit that changes what a kernel returns changes its fingerprint, wherever it is."""
 
+import importlib.util
 import inspect
+import re
 import types
 
 import numpy as np
@@ -37,12 +39,20 @@ def shown(value):
     return repr(value.tobytes() if isinstance(value, np.ndarray) else value)
 
 
+def has_all_of(files):
+    """Whether the libraries that an edit is about are installed."""
+    names = re.findall(r"^import (\w+)", "\n".join(files.values()), re.MULTILINE)
+    return all(importlib.util.find_spec(name) for name in names)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_edit_that_changes_values_changes_the_fingerprint_and_nothing_else_does(kind, tmp_path):
     unnoticed, unstable = [], []
     names = [name for name in EDITS if name.startswith(kind)]
     for number, name in enumerate(names):
         one, other = EDITS[name]
+        if kind == "library" and not has_all_of(one):
+            continue
         first, value, called = digest_and_value(tmp_path / f"{number}-one", one)
         second, changed, _ = digest_and_value(tmp_path / f"{number}-other", other)
         again, _, _ = digest_and_value(tmp_path / f"{number}-elsewhere", one)

@@ -165,13 +165,14 @@ def told_by_a_process(folder: Path, names: list[str], seed: str) -> dict[str, st
 
 
 def test_every_process_finds_the_same_fingerprints(tmp_path):
-    for number, (one, _) in enumerate(EDITS.values()):
+    edits = {name: one for name, (one, _) in EDITS.items() if not name.startswith("library")}
+    for number, one in enumerate(edits.values()):
         for path, text in one.items():
             file = tmp_path / str(number) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-    numbers = [str(number) for number in range(len(EDITS))]
+    numbers = [str(number) for number in range(len(edits))]
     one = told_by_a_process(tmp_path, numbers, "1")
     other = told_by_a_process(tmp_path, numbers[::-1], "2")
-    differ = [name for number, name in enumerate(EDITS) if one[str(number)] != other[str(number)]]
+    differ = [name for number, name in enumerate(edits) if one[str(number)] != other[str(number)]]
     assert not differ
