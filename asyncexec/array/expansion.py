@@ -1,12 +1,15 @@
-"""Rewriting of expressions before fusion: reductions become trees, rechunkings become copies or nothing."""
+"""Rewriting of expressions before fusion: reductions become trees, rechunkings copies, nested concatenations one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import operator
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from typing import Any
 
-from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
+from asyncexec.array.nodes import ArraySource, Concat, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.rechunking import MOST_AMPLIFICATION, amplification, plan_rechunk
 from asyncexec.array.reductions import Reduction, reduction_tree
 
@@ -33,10 +36,58 @@ def expand(roots: Sequence[Node], *, most_bytes: int) -> list[Node]:
     ``most_bytes`` is the largest block that a rechunking task, or the merge of a reduction, may hold.
     """
     new: dict[Node, Node] = {}
-    for node in topological(roots):
+    order = list(topological(roots))
+    within = _within_others(order, roots)
+    parts: dict[Node, deque[Node]] = {}
+    for node in order:
+        if isinstance(node, Concat):
+            own = _parts(node, new, parts)
+            if node in within:
+                parts[node] = own
+            else:
+                new[node] = _concatenated(node, own)
+            continue
         inputs = tuple(new[below] for below in node.inputs)
         new[node] = _expanded(node, inputs, most_bytes)
     return [new[root] for root in roots]
+
+
+def _within_others(order: Sequence[Node], roots: Sequence[Node]) -> set[Node]:
+    """Return the concatenations that nothing reads but one other along the same axis, which takes their parts itself.
+
+    Otherwise a long row of them would store what is there so far again and again.
+    """
+    uses = Counter(below for node in order for below in node.inputs)
+    stored = set(roots)
+    return {
+        below
+        for node in order
+        if isinstance(node, Concat)
+        for below in node.inputs
+        if isinstance(below, Concat) and (below.axis, below.dtype) == (node.axis, node.dtype)
+        if uses[below] == 1 and below not in stored
+    }
+
+
+def _parts(node: Concat, new: Mapping[Node, Node], parts: dict[Node, deque[Node]]) -> deque[Node]:
+    """Return the parts of ``node``, those of concatenations within it among them (which are taken out of ``parts``)."""
+    lists = [parts.pop(below) if below in parts else deque((new[below],)) for below in node.inputs]
+    longest = max(range(len(lists)), key=lambda number: len(lists[number]))
+    # The longest is extended in place, so that no part of a long row is moved often.
+    found = lists[longest]
+    for before in reversed(lists[:longest]):
+        found.extendleft(reversed(before))
+    for after in lists[longest + 1 :]:
+        found.extend(after)
+    return found
+
+
+def _concatenated(node: Concat, parts: Iterable[Node]) -> Node:
+    inputs = tuple(parts)
+    if len(inputs) == len(node.inputs) and all(map(operator.is_, inputs, node.inputs)):
+        return node
+    begins = accumulate((each.shape[node.axis] for each in inputs[:-1]), initial=0)
+    return replace(node, inputs=inputs, begins=tuple(begins))
 
 
 def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int) -> Node:

@@ -14,6 +14,7 @@ A node that makes several arrays is computed once too, and those of its arrays t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 
 from asyncexec.array.chunks import grid
@@ -25,6 +26,7 @@ from asyncexec.plan.box import Shape
 
 MOST_SOURCES = 8
 """How many arrays a fused stage may read; an operation that has more of its own may."""
+_SEARCHED = 8
 
 
 @dataclass(eq=False)
@@ -50,6 +52,7 @@ class FusionGroup:
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = field(init=False)
     grid: Shape = field(init=False)
+    _seen: dict[Node, set[AccessMap]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         first = self.roots[0]
@@ -69,9 +72,30 @@ class FusionGroup:
         for access in self.accesses[node]:
             for below, needed in zip(node.inputs, node.accesses(access), strict=True):
                 known = self.accesses.setdefault(below, [])
-                if needed is not None and needed not in known:
+                if needed is not None and not self._knows(below, needed):
                     known.append(needed)
                     self.reading += 1
+
+    def _knows(self, node: Node, needed: AccessMap) -> bool:
+        """Return whether the access is known, and note it; long lists are not searched."""
+        known = self.accesses[node]
+        if len(known) <= _SEARCHED:
+            return needed in known
+        seen = self._seen.get(node)
+        if seen is None or len(seen) != len(known):
+            seen = self._seen[node] = set(known)
+        if needed in seen:
+            return True
+        seen.add(needed)
+        return False
+
+    def copied(self) -> FusionGroup:
+        """Return the same, to be changed."""
+        found = copy(self)
+        found.accesses = {node: list(accesses) for node, accesses in self.accesses.items()}
+        found.members = dict(self.members)
+        found._seen = {}  # noqa: SLF001 - of this class
+        return found
 
     def leave(self, node: Node, before: dict[Node, int]) -> None:
         """Undo :meth:`join`; ``before`` says how many accesses to each input there were."""
@@ -80,6 +104,7 @@ class FusionGroup:
         for below, count in before.items():
             self.reading -= len(self.accesses[below]) - count
             del self.accesses[below][count:]
+            self._seen.pop(below, None)
             if not self.accesses[below]:
                 del self.accesses[below]
 

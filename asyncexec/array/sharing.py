@@ -12,7 +12,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from copy import copy
 
 from asyncexec.array.block_nodes import Blocks, SeveralOfBlock
 from asyncexec.array.expansion import topological
@@ -107,9 +106,7 @@ def _with_producer(
     reader: FusionGroup, producer: FusionGroup, position: dict[Node, int]
 ) -> FusionGroup | None:
     """Return the group that computes ``producer`` on the way; None where it would have to do so more than once."""
-    both = copy(reader)
-    both.accesses = {node: list(accesses) for node, accesses in reader.accesses.items()}
-    both.members = dict(reader.members)
+    both = reader.copied()
     for node in producer.members:
         accesses = both.accesses[node]
         once = len(accesses) == 1 and node.accepts(accesses[0], both.grid)
@@ -144,9 +141,8 @@ def _size(read: tuple[Node, AccessMap]) -> int:
 
 def _together(one: FusionGroup, other: FusionGroup, position: dict[Node, int]) -> FusionGroup:
     """Return the group that computes both; ``position`` says which nodes come first."""
-    both = copy(one)
+    both = one.copied()
     both.roots = (*one.roots, *other.roots)
-    both.accesses = {node: list(accesses) for node, accesses in one.accesses.items()}
     for node, accesses in other.accesses.items():
         known = both.accesses.setdefault(node, [])
         known += [access for access in accesses if access not in known]

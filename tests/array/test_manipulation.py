@@ -294,3 +294,20 @@ def test_how_an_array_shows_itself():
         8,
         (10, 1),
     )
+
+
+def test_nested_concatenations_are_one_stage_unless_another_reads_them():
+    values = np.arange(6.0).reshape(3, 2)
+    x = xp.asarray(values, chunks=1)
+    nested = xp.concat([xp.concat([x, x[::-1]]), xp.concat([x * 2, xp.concat([x[:0], x])]), x])
+    assert len(nested.to_plan().stages) == 1
+    expected = np.concatenate([values, values[::-1], values * 2, values, values])
+    np.testing.assert_array_equal(run(nested), expected)
+    both = xp.concat([x, x])
+    four = xp.concat([both, both])
+    np.testing.assert_array_equal(run(four[::-1][1:7]), np.concatenate([values] * 4)[::-1][1:7])
+    plan = xp.plan_of(both, xp.concat([both, x]))
+    assert len(plan.stages) == 2
+    whole_numbers = xp.concat([xp.asarray([1, 2]), xp.asarray([3])])
+    mixed = xp.concat([whole_numbers, xp.asarray([0.5])])
+    assert run(mixed).tolist() == [1.0, 2.0, 3.0, 0.5]
