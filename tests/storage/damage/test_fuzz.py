@@ -1,4 +1,4 @@
-"""Drivers are killed and what they left is damaged, at random, again and again: the result is right all the same."""
+"""Files are damaged at random, while runs go on and after drivers were killed: the result is right all the same."""
 
 import os
 import pathlib
@@ -10,8 +10,20 @@ import sys
 import numpy as np
 import pytest
 
+import asyncexec as ax
+import asyncexec.array as xp
+from asyncexec.events.records import TaskSucceeded
+from asyncexec.scheduler.recovery import MOST_RUNS
 from asyncexec.storage import open_array, read
-from tests.storage.damage.chains import CHUNKS, DATA, TASKS, chain, executed, planned_target
+from tests.storage.damage.chains import (
+    CHUNKS,
+    DATA,
+    TASKS,
+    chain,
+    executed,
+    planned_target,
+    recomputed,
+)
 from tests.storage.pipelines import stored
 
 STAGES = 4
@@ -104,3 +116,49 @@ def test_random_damage_after_random_kills_is_mended(tmp_path, seed):
     calls = len(list((tmp_path / "calls").iterdir()))
     print(f"{kills} kills, {damaged} damaged chunks, {calls} calls for {STAGES * TASKS} tasks")
     assert calls <= STAGES * TASKS + damaged + kills
+
+
+def running_sum(block):
+    return np.cumsum(block, axis=0)
+
+
+class DamagesAtRandom:
+    """An observer that damages files of chunks while a run goes on, no more often than one task may run again."""
+
+    def __init__(self, folder, rng):
+        self.folder, self.rng, self.left = folder, rng, MOST_RUNS
+
+    def __call__(self, event):
+        if isinstance(event, TaskSucceeded) and self.left and self.rng.random() < 0.3:
+            files = sorted(p for p in self.folder.rglob("c/*/*") if p.is_file())
+            if files:
+                self.left -= 1
+                damaged_at_random(self.rng.choice(files), self.rng)
+
+
+@pytest.mark.parametrize(
+    "executor, seed",
+    [
+        ("threads", 1),
+        ("processes", 2),
+        *[
+            pytest.param(executor, seed, marks=pytest.mark.slow)
+            for executor in ("threads", "processes")
+            for seed in range(40, 50)
+        ],
+    ],
+)
+def test_random_damage_while_arrays_are_computed_is_mended(tmp_path, executor, seed):
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    data = np.random.default_rng(seed).integers(0, 100, (120, 90)).astype("f8")
+    spec = ax.Spec(work_dir=tmp_path / "work", allowed_mem="1GB")
+    x = xp.asarray(data, chunks=(10, 90), spec=spec)
+    sums = xp.rechunk(xp.map_blocks(running_sum, xp.rechunk(x + 1, (120, 9))), (12, 90))
+    plan = (sums - xp.max(sums, axis=0, keepdims=True)).to_plan()
+    damages = DamagesAtRandom(tmp_path / "work", rng)
+    result = executed(plan, executor, resume=True, observers=[damages])
+    expected = np.cumsum(data + 1, axis=0)
+    np.testing.assert_array_equal(result.value, expected - expected.max(axis=0, keepdims=True))
+    print(f"{MOST_RUNS - damages.left} files damaged, {recomputed(result)} made again")
+    assert result.recomputed <= 2 * len(plan.stages) * MOST_RUNS

@@ -248,3 +248,17 @@ def test_an_array_with_damaged_metadata_is_not_taken_over_by_a_plan_that_did_not
     with pytest.raises(TargetExistsError):
         executed(plan, resume=True)
     assert len(list((tmp_path / "y.zarr").rglob("c/*/*"))) == TASKS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_chunk_of_a_finished_run_is_made_again_with_what_it_needs_and_no_more(
+    source, tmp_path, kind
+):
+    plan = chain(source, planned_target(tmp_path / "y.zarr"), tmp_path / "work")
+    executed(plan, resume=True)
+    assert executed(plan, resume=True).attempts == 0
+    damage(tmp_path / "y.zarr/c/1/0", kind)
+    result = executed(plan, resume=True)
+    np.testing.assert_array_equal(result.value, DATA + 3)
+    assert ran(result) == {"s1": 1, "s2": 1, "s3": 1}
+    assert executed(plan, resume=True).attempts == 0
