@@ -45,7 +45,13 @@ if TYPE_CHECKING:
 
 
 def _check_places(plan: Plan, policies: RunPolicies) -> None:
-    """Raise OptionError where a run would have to keep values, and has no place for them."""
+    """Raise OptionError where a run has no place for the values to keep, or cannot know what is kept."""
+    writing = next((stage.name for stage in plan.stages if stage.outputs), None)
+    if policies.resume and plan.workspace is None and writing is not None:
+        raise OptionError(
+            f"plan {plan.name!r}: stage {writing!r} writes its chunks by itself, so that resume=True cannot know which "
+            f"tasks are complete: run it without (plans of Cubed have a resume=True of Cubed's own)"
+        )
     if policies.resume and plan.workspace is None and policies.work_dir is None:
         raise OptionError(
             f"plan {plan.name!r}: with resume=True the values of completed tasks are kept, and there is no place for "

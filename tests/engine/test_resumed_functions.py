@@ -26,6 +26,7 @@ from asyncexec.errors import (
     WorkDirError,
 )
 from asyncexec.events.records import StageResumed
+from asyncexec.plan import ChunkedOutput, Stage
 from asyncexec.storage import clean
 from asyncexec.storage.values.records import records
 from asyncexec.storage.values.segments import FileSegments
@@ -161,6 +162,14 @@ async def test_without_a_place_for_the_values_resume_is_refused() -> None:
     async with ax.Engine() as engine:
         with pytest.raises(OptionError, match="work_dir="):
             await engine.execute(ax.Plan.map(abs, [1]), resume=True)
+
+
+async def test_stages_that_write_by_themselves_are_refused_with_resume(tmp_path: Path) -> None:
+    output = ChunkedOutput(location="elsewhere", shape=(4,), block=(2,), unit=(2,), dtype="float64")
+    plan = ax.Plan([Stage(name="writing", kernel=print, shape=(2,), outputs=(output,))], name="p")
+    async with ax.Engine(work_dir=tmp_path) as engine:
+        with pytest.raises(OptionError, match="'writing' writes its chunks by itself"):
+            await engine.execute(plan, resume=True)
 
 
 async def test_inputs_without_content_to_compare_are_refused(tmp_path: Path) -> None:

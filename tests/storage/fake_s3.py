@@ -42,8 +42,13 @@ class _Handler(BaseHTTPRequestHandler):
         _, key = self._asked()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with self.bucket.lock:
-            self.bucket.objects[key] = body
-        self._answer(200, b"", {"ETag": _tag(body)})
+            taken = self.headers.get("If-None-Match") == "*" and key in self.bucket.objects
+            if not taken:
+                self.bucket.objects[key] = body
+        if taken:
+            self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
+        else:
+            self._answer(200, b"", {"ETag": _tag(body)})
 
     def do_DELETE(self):
         _, key = self._asked()

@@ -140,6 +140,11 @@ class RunTargets:
         if not self.stamp.plan:
             for_each(self._unstamp, self.all, stop=_go_on)
         self._sweep()
+        for target in self.all:
+            root = target.ref.location.local_path
+            if root is not None:
+                # They are whole, and nobody else's: what is unfinished there is of runs that were killed.
+                remove_partial(root)
 
     def discard(self) -> None:
         """Remove what this run has made, as far as it is still its own.

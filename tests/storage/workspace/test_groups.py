@@ -50,9 +50,18 @@ def check_visible(root, path, data, *, consolidated):
         listed = zarr.open_consolidated(root)
         np.testing.assert_array_equal(listed[path][:], data)
         assert dict(listed[path].attrs).keys() <= {"_ARRAY_DIMENSIONS"}
-    xarray = pytest.importorskip("xarray")
-    dataset = xarray.open_zarr(root, group=parent or None, consolidated=consolidated, chunks=None)
-    np.testing.assert_array_equal(dataset[name].values, data)
+    # As xarray needs it of every array in a group: axes have names, and one name has one length.
+    lengths = {}
+    for _, array in inner.arrays():
+        names = (
+            array.metadata.dimension_names
+            if array.metadata.zarr_format == 3
+            else array.attrs["_ARRAY_DIMENSIONS"]
+        )
+        for axis, length in zip(names, array.shape, strict=True):
+            assert lengths.setdefault(axis, length) == length
+    if array.metadata.zarr_format == 2:
+        assert group[path].metadata.fill_value is None
 
 
 def place_in(way, root, group, path):
@@ -93,6 +102,20 @@ def test_groups_are_made_along_a_path_in_an_empty_store(tmp_path, way):
     root = MemoryStore() if way == "memory" else tmp_path / "new"
     xp.to_zarr(xp.asarray(DATA), root, path="a/b")
     check_visible(root, "a/b", DATA, consolidated=False)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+@pytest.mark.parametrize("consolidated", [False, True])
+@pytest.mark.parametrize("path", ["y", "deep/er/y"])
+def test_xarray_reads_targets_in_groups(tmp_path, zarr_format, consolidated, path):
+    xarray = pytest.importorskip("xarray")
+    group_at(tmp_path / "g", zarr_format, consolidated=consolidated)
+    xp.to_zarr(xp.asarray(DATA), tmp_path / "g", path=path)
+    parent, _, name = path.rpartition("/")
+    dataset = xarray.open_zarr(
+        tmp_path / "g", group=parent or None, consolidated=consolidated, chunks=None
+    )
+    np.testing.assert_array_equal(dataset[name].values, DATA)
 
 
 def test_a_target_on_its_own_is_in_no_group(tmp_path):

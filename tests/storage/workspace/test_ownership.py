@@ -18,6 +18,7 @@ from asyncexec.storage import locate, read, write
 from asyncexec.storage.places import claims
 from asyncexec.storage.places.metadata import documents
 from asyncexec.storage.places.stamps import stamp_of
+from tests.storage.fake_s3 import serving
 from tests.storage.pipelines import (
     SHAPE,
     everything_below,
@@ -212,6 +213,43 @@ def test_undo_removes_only_what_the_run_itself_has_made(tmp_path, kind, elsewher
     loser.close(succeeded=False)
     np.testing.assert_array_equal(contents(place), (DATA + 2) * 4)
     assert sorted(p.name for p in tmp_path.glob("y.zarr*")) in ([], ["y.zarr"])
+
+
+def test_of_runs_in_other_processes_a_bucket_takes_one(tmp_path, elsewhere):
+    pytest.importorskip("obstore")
+    with serving() as (bucket, options):
+        where = {
+            "access_key_id": "AKIA",
+            "secret_access_key": "secret",
+            "region": "us-east-1",
+            "client_options": {"allow_http": True},
+        }
+        place = locate("s3://bucket/y.zarr", {**options, **where})
+        plans = [run_of(tmp_path, place, name) for name in range(4)]
+        barrier = threading.Barrier(4)
+        won = []
+
+        def run(name):
+            barrier.wait()
+            try:
+                opened = opened_by(plans[name])
+            except TargetExistsError:
+                return
+            plans[name].run(opened)
+            opened.close(succeeded=True)
+            won.append(name)
+
+        threads = [threading.Thread(target=run, args=(name,)) for name in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(won) == 1
+        np.testing.assert_array_equal(contents(place), (DATA + won[0]) * 4)
+        again = run_of(tmp_path, place, 9, overwrite=True)
+        opened = opened_by(again)
+        opened.close(succeeded=False)
+        assert bucket.objects == {}
 
 
 async def test_two_plans_started_together_on_one_target_have_one_winner(tmp_path):
