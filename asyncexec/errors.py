@@ -66,6 +66,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Self
 
+from asyncexec.masking import masked_logins
+
 __all__ = [
     "ArrayNotFoundError",
     "ArtifactNotFoundError",
@@ -126,7 +128,10 @@ __all__ = [
 
 
 class AsyncexecError(Exception):
-    """Base of every error of this package."""
+    """Base of every error of this package; logins in URLs are masked in its message."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(masked_logins(a) if isinstance(a, str) else a for a in args))
 
 
 class PlanError(AsyncexecError, ValueError):

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from asyncexec.config.problems import DATABASE_URL, SECRET, is_secret
-from asyncexec.config.settings import MASK, hidden_password
+from asyncexec.config.settings import hidden_password
 from asyncexec.engine.configured import configure
+from asyncexec.masking import MASK, masked_logins
 
 if TYPE_CHECKING:
     from asyncexec.engine.configured import Configured
@@ -60,7 +61,7 @@ def masked_override(override: str) -> str:
     if path == DATABASE_URL:
         return f"{key}={hidden_password(value)}"
     holds = any(secret[: len(path)] == path for secret in (*SECRET, DATABASE_URL))
-    return f"{key}={MASK}" if holds or is_secret(path) else override
+    return f"{key}={MASK}" if holds or is_secret(path) else masked_logins(override)
 
 
 def _full_key(override: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from asyncexec.errors import OptionError
+from asyncexec.masking import masked_logins
 from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.plan.memory import parse_bytes
 
@@ -92,6 +93,17 @@ def text(value: object, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise OptionError(f"{where} must be text, not {value!r}")
     return value
+
+
+def address(value: object, where: str) -> str:
+    """Return the address of a service: a text without a login, which logs of systems would show."""
+    given = text(value, where)
+    if masked_logins(given) != given:
+        raise OptionError(
+            f"{where} must hold no user, no password and no key, which logs would show. Give them by the system's own "
+            f"configuration, or by the option for them"
+        )
+    return given
 
 
 def texts(value: object, where: str) -> tuple[str, ...]:
@@ -199,6 +211,9 @@ Port = Annotated[int, port]
 Seconds = Annotated[float, duration]
 Memory = Annotated[int | str, memory_bytes]
 """Bytes, or text such as ``"2GB"``; kept as bytes."""
+
+Address = Annotated[str, address]
+"""Of a service, without a login."""
 
 Texts = Annotated[Sequence[str], texts]
 TextOrTexts = Annotated[str | Sequence[str], text_or_texts]

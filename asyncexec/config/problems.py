@@ -10,8 +10,9 @@ from pydantic_core import ErrorDetails
 
 from asyncexec.config.fields import nearest
 from asyncexec.config.layers import VERBATIM
-from asyncexec.config.settings import MASK, Settings, hidden_password
+from asyncexec.config.settings import Settings, hidden_password
 from asyncexec.config.yaml_file import KeyPath
+from asyncexec.masking import MASK, masked_logins
 
 EXECUTOR: KeyPath = ("services", "compute", "executor")
 DATABASE_URL: KeyPath = ("database", "url")
@@ -35,7 +36,7 @@ def shown_value(path: KeyPath, value: Any) -> Any:
         return hidden_password(value)
     if is_secret(path):
         return dict.fromkeys(value, MASK) if isinstance(value, Mapping) else MASK
-    return value
+    return masked_logins(value) if isinstance(value, str) else value
 
 
 def section_at(path: KeyPath) -> type[BaseModel] | None:
@@ -76,4 +77,4 @@ def _value_unless_secret(path: KeyPath, value: Any) -> str:
         return ""
     # Something secret may be in it.
     plain = not isinstance(value, Mapping | list)
-    return f", not {value!r}" if plain else f", not be a {type(value).__name__}"
+    return masked_logins(f", not {value!r}") if plain else f", not be a {type(value).__name__}"

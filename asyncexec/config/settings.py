@@ -14,10 +14,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from asyncexec.config.durations import parse_duration
 from asyncexec.config.layers import Layer
+from asyncexec.masking import MASK
 from asyncexec.plan.memory import parse_bytes
 
 FOR_EVER = -1.0
-MASK = "***"
 
 type ReprArgs = Iterator[tuple[str | None, Any]]
 
@@ -296,7 +296,7 @@ class _LayerSource(PydanticBaseSettingsSource):
 
 
 def hidden_password(url: str) -> str:
-    """Return a URL of a database with :data:`MASK` for its password and its query, which may hold one."""
+    """Return a URL of a database with ``***`` for its password and its query, which may hold one."""
     scheme, found, rest = url.partition("://")
     if not found:
         return url

@@ -13,9 +13,10 @@ from asyncexec.backends.option_fields import options_of
 from asyncexec.backends.registry import load
 from asyncexec.backends.targets import ChosenExecutor
 from asyncexec.config.problems import EXECUTOR, is_secret, shown_value
-from asyncexec.config.settings import MASK, ExecutorSettings
+from asyncexec.config.settings import ExecutorSettings
 from asyncexec.engine.configured import chosen_executor
 from asyncexec.errors import ConfigurationError
+from asyncexec.masking import MASK
 
 if TYPE_CHECKING:
     from asyncexec.config.configuration import Configuration

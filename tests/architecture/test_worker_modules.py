@@ -17,6 +17,7 @@ asyncexec.errors
 asyncexec.events
 asyncexec.events.outcome
 asyncexec.lazy
+asyncexec.masking
 asyncexec.plan
 asyncexec.plan.box
 asyncexec.worker

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from asyncexec.backends.aws_lambda.payloads import Bucket
 from asyncexec.backends.option_fields import check_options
-from asyncexec.config.checks import Count, Memory, Seconds, bytes_of
+from asyncexec.config.checks import Address, Count, Memory, Seconds, bytes_of
 
 
 def _bucket(value: object, _: str) -> str:
@@ -31,7 +31,7 @@ class LambdaOptions:
     profile: str | None = None
     """As in AWS's own configuration, which it defaults to, like the credentials."""
 
-    endpoint_url: str | None = None
+    endpoint_url: Address | None = None
     """Of Lambda's API, where it is not AWS's."""
 
     max_workers: Count = 100

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.option_fields import check_options
 from asyncexec.config.checks import (
+    Address,
     Count,
     EnvVars,
     Memory,
@@ -61,7 +62,7 @@ def _no_range(value: object, where: str) -> OptionError:
 class DaskOptions:
     """Options of the executor ``dask``."""
 
-    cluster_address: str | None = None
+    cluster_address: Address | None = None
     """Of a scheduler: ``"tcp://host:8786"``."""
 
     scheduler_file: str | None = None

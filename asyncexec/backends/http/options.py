@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from asyncexec.backends.http.signing import SECRET_VARIABLE, SHORTEST_SECRET
 from asyncexec.backends.http.tokens import Token
 from asyncexec.backends.option_fields import check_options
-from asyncexec.config.checks import Count, Memory, Seconds
+from asyncexec.config.checks import Count, Memory, Seconds, address
 from asyncexec.errors import OptionError
 
 _NAME = "http"
@@ -22,11 +22,7 @@ def _address(value: object, where: str) -> str:
     parts = urlsplit(value if isinstance(value, str) else "")
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise OptionError(f"{where} must be an address such as 'https://…', not {value!r}")
-    if parts.username or parts.password:
-        raise OptionError(
-            f"{where} must hold no password, which logs would show: use headers or token"
-        )
-    return str(value)
+    return address(value, where)
 
 
 def _headers(value: object, where: str) -> dict[str, str]:

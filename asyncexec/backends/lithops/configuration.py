@@ -126,13 +126,13 @@ def _loaded(config: ConfigLike | None) -> dict[str, Any]:
         return copy.deepcopy(dict(config))
     path = None if config is None else Path(config)
     if path is not None and not path.is_file():
-        raise OptionError(f"executor 'lithops': there is no configuration file {str(path)!r}")
+        raise OptionError(f"executor 'lithops': there is no configuration file {str(config)!r}")
     try:
         loaded: dict[str, Any] = load_config(None if path is None else str(path), log=False)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - as Lithops puts it
         raise OptionError(
             f"executor 'lithops': its configuration cannot be read: {error}"
-        ) from error
+        ) from None  # Its own text may repeat what is secret.
     return copy.deepcopy(loaded)
 
 
@@ -168,10 +168,10 @@ def _completed(config: Mapping[str, Any]) -> dict[str, Any]:
 
     try:
         completed: dict[str, Any] = default_config(config_data=copy.deepcopy(dict(config)))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the same
         raise OptionError(
             f"executor 'lithops': Lithops does not take this configuration: {error}"
-        ) from error
+        ) from None  # The same.
     return completed
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
 from asyncexec.config.checks import (
+    Address,
     Count,
     CountFromZero,
     EnvVars,
@@ -54,7 +55,7 @@ class SparkOptions:
     """A SparkSession or SparkContext of yours, which stays open; what is settled when a session is made cannot be set
     here then."""
 
-    master: str = "local[*]"
+    master: Address = "local[*]"
     """Where Spark runs: ``"local[4]"``, ``"spark://host:7077"``, ``"yarn"``, ``"k8s://…"``."""
 
     app_name: str = "asyncexec"

@@ -7,9 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from asyncexec.errors import OptionError
+from asyncexec.masking import MASK, masked_logins
 
-HIDDEN = "***"
-_USER = re.compile(r"(?<=://)[^/@]*@")
 _QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
 
 
@@ -50,13 +49,13 @@ class StorageOptions(Mapping[str, Any]):
         return StorageOptions, (self._options,)
 
     def __repr__(self) -> str:
-        return "{" + ", ".join(f"{name!r}: {HIDDEN}" for name in self._options) + "}"
+        return "{" + ", ".join(f"{name!r}: {MASK}" for name in self._options) + "}"
 
     def hide_in(self, text: str) -> str:
         """Return ``text`` without any of the values: messages of a library may repeat its arguments."""
         # The longest first, as one value may be part of another.
         for secret in sorted(_texts(self._options), key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
+            text = text.replace(secret, MASK)
         return text
 
 
@@ -79,7 +78,7 @@ def shown(url: str) -> str:
     """Return ``url`` without user, password and query, for messages."""
     if "://" not in url:
         return url
-    return _QUERY.sub("", _USER.sub("", url))
+    return _QUERY.sub("", masked_logins(url)).replace(f"://{MASK}@", "://")
 
 
 def _frozen(value: Any) -> Any:
