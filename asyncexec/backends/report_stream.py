@@ -92,6 +92,7 @@ class ReportStream:
             async for batch in batches:
                 self._pending += len(batch.jobs)
                 submit(batch)
+                del batch  # or it would be kept until the next one comes
         except Exception as error:  # noqa: BLE001 - the consumer of the map raises it
             self.fail(error)
         self._fed = True

@@ -254,6 +254,7 @@ class Execution(Coroutine[Any, Any, "Result"]):
         finally:
             self._last_progress = self.progress
             self._value_store, self._steps = steps.value_store, None
+            steps.release()
             self._ended.set()
         if steps.interruption is not None:
             raise steps.interruption

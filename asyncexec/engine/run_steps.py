@@ -112,6 +112,7 @@ class RunSteps:
         self._ending = anyio.CancelScope(shield=True)
         self._driver: Driver | None = None
         self._prepared: Prepared | None = None
+        self._alarm: asyncio.TimerHandle | None = None
         self._doing = ""
         self._logs: WorkerLogs | None = None
         self._name = ""
@@ -170,6 +171,12 @@ class RunSteps:
             finally:
                 await self.memory.close()
 
+    def release(self) -> None:
+        """Let go of the run, which has ended, and of what it refers to; a call that is left to itself keeps it."""
+        handle, self.handle = self.handle, None
+        if handle is not None and not self._lane.is_busy:
+            handle.run.release()
+
     def send(self, event: AnyEvent) -> None:
         """Send an event to the observers."""
         if self._fanout:
@@ -196,6 +203,8 @@ class RunSteps:
             self._limit()
         await outlast(call.done, self._interrupted)
         self._call = None
+        if self._alarm is not None:
+            self._alarm.cancel()
         return call.result(f"execution {self._name or self._number}: {self._doing}")
 
     async def _beside[T](self, function: Callable[[], T]) -> T:
@@ -208,7 +217,8 @@ class RunSteps:
         """Give up what is waited for if it does not come back in time, as the run has been cancelled."""
         self._ending.deadline = anyio.current_time() + GRACE_SECONDS
         if (call := self._call) is not None and not call.done.is_set():
-            asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up, call)
+            loop = asyncio.get_running_loop()
+            self._alarm = loop.call_later(GRACE_SECONDS, self._give_up, call)
 
     def _give_up(self, call: LaneCall[Any]) -> None:
         if not call.done.is_set():

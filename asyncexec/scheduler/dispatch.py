@@ -154,6 +154,8 @@ class Dispatch:
 
     def sized(self, handle: RunHandle, sized: SizedStages | Exception, now: float) -> None:
         """Continue a run with stages whose sizes are known now, or fail it if they could not be found."""
+        if self._handles.get(handle.number) is not handle:
+            return  # The run has ended meanwhile.
         handle.run.sized(sized, now)
         self._touch(handle)
         self.advance(now)

@@ -130,6 +130,7 @@ class Driver:
                 if start:
                     await checkpoint()
                 self._take_in(reports[start : start + SLICE])
+            del reports  # or their values would be kept until the next ones come
         raise BackendError(f"{self._backend!r} ended its map while its input was still open")
 
     async def _keep_time(self) -> None:

@@ -473,6 +473,15 @@ class Run:
         if error is not None:
             self.stop(error)
 
+    def release(self) -> None:
+        """Break the circles in which its parts refer to each other; it is of no use after that.
+
+        The run is gone at once then, with functions, items and values of the caller's, and not at some later collection
+        of garbage.
+        """
+        for part in (*self.stages, self._state, self):
+            vars(part).clear()
+
     def _recover(
         self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
     ) -> str:

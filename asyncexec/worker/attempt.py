@@ -116,7 +116,11 @@ def attempt_runner(
             error,
             cached,
         )
-        return new(Outcome, row)
+        try:
+            return new(Outcome, row)
+        finally:
+            # The traceback of what was raised keeps this frame, which must not keep in turn what was raised.
+            del error, row
 
     return run
 

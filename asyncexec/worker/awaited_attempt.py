@@ -87,9 +87,23 @@ async def run_awaited(
             status, error = Status.FAILED, describe(raised, keep=keep_exception)
             value = lost_by(raised)
     seconds = time.perf_counter() - start
-    return Outcome(
-        spec.attempt, status, worker, started_at, seconds, 0, read, written, value, error, cached
-    )
+    try:
+        return Outcome(
+            spec.attempt,
+            status,
+            worker,
+            started_at,
+            seconds,
+            0,
+            read,
+            written,
+            value,
+            error,
+            cached,
+        )
+    finally:
+        # The traceback of what was raised keeps this frame, which must not keep in turn what was raised.
+        del error
 
 
 async def _decoded(inputs: tuple[Any, ...], values: LargeValues | None) -> list[Any]:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.worker.forks import FORKS
@@ -56,7 +57,9 @@ class WorkerLoop:
                 running = None
             if running is None:
                 self.started += 1
-                running = self._running = LoopThread(f"{THREAD_NAME}-{self.started}")
+                # In a context of its own: a loop keeps the one that it was made in, and with it the task of that time.
+                running = Context().run(LoopThread, f"{THREAD_NAME}-{self.started}")
+                self._running = running
             return running.loop
 
     def run(self, awaitable: Awaitable[Any], control: MaySave | None = None) -> Any:

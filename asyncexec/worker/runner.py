@@ -112,6 +112,7 @@ class BatchRunner:
             if not end():
                 return False
             ended(outcome)
+            del outcome  # as the traceback of a failure keeps this frame
         return True
 
     def _prepare(self) -> Callable[[AttemptSpec], Outcome]:

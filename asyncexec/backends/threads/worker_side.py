@@ -60,6 +60,8 @@ class WorkerThread:
                     break
                 self.batch = None
                 self._ended(batch)
+                # A thread that waits must not keep what it ran last: a function, its inputs and results.
+                del batch
                 batch = self._next_batch()
         except BaseException as error:  # noqa: BLE001 - the loop reports it, whatever it is
             self.crash = error
