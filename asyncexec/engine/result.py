@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.memory import format_bytes
+
+if TYPE_CHECKING:
+    from asyncexec.scheduler.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,3 +128,20 @@ class Result:
             f"in {self.wall_seconds:.3g} s, "
             f"{self.attempts} attempts, {self.retries} retries, {self.backups} backups{peak}>"
         )
+
+
+def result_of(
+    run: Run, *, value: Any, values: StageValues, executor: str, wall_seconds: float
+) -> Result:
+    """Return the result of a run that has succeeded."""
+    return Result(
+        value=value,
+        values=values,
+        plan=run.plan.name,
+        execution=run.name,
+        executor=executor,
+        stages=tuple(stage.figures for stage in run.stages),
+        abandoned=run.abandoned,
+        wall_seconds=wall_seconds,
+        slow_workers=dict(run.slow_workers.found),
+    )

@@ -22,7 +22,7 @@ from asyncexec.engine.call_threads import AbandonedCallError, CallThreads
 from asyncexec.engine.driver_settings import driver_settings
 from asyncexec.engine.own_task import outlast
 from asyncexec.engine.preparation import Prepared, prepare
-from asyncexec.engine.result import Result
+from asyncexec.engine.result import Result, result_of
 from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.started import plan_started
 from asyncexec.engine.worker_logs import WorkerLogs, log_settings
@@ -155,7 +155,13 @@ class RunSteps:
             raise RunStoppedError from None
         finally:
             await self._close()
-        return self._summarize(value, values, handle, time.perf_counter() - start)
+        return result_of(
+            handle.run,
+            value=value,
+            values=values,
+            executor=self._backend.capabilities.name,
+            wall_seconds=time.perf_counter() - start,
+        )
 
     async def end(self, event: AnyEvent, value: Any, error: BaseException | None) -> None:
         """Send the last event, wait for observers, and delete the memory that the tasks shared."""
@@ -390,18 +396,3 @@ class RunSteps:
     def _close_prepared(self) -> None:
         if self._prepared is not None:
             self._prepared.close(succeeded=False)
-
-    def _summarize(
-        self, value: Any, values: StageValues, handle: RunHandle, wall_seconds: float
-    ) -> Result:
-        return Result(
-            value=value,
-            values=values,
-            plan=self.plan.name,
-            execution=self._name,
-            executor=self._backend.capabilities.name,
-            stages=tuple(stage.figures for stage in handle.run.stages),
-            abandoned=handle.run.abandoned,
-            wall_seconds=wall_seconds,
-            slow_workers=dict(handle.run.slow_workers.found),
-        )
