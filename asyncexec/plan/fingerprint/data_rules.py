@@ -30,6 +30,8 @@ def _set(digest: Hasher, value: Iterable[Any]) -> bytes:
 
 
 def _mapping(digest: Hasher, value: Mapping[Any, Any]) -> bytes:
+    if PLAIN.issuperset(map(type, value)) and PLAIN.issuperset(map(type, value.values())):
+        return hash_of_plain(b"mapping of plain", dict(value))
     parts = [digest.part(key) + digest.part(item) for key, item in value.items()]
     return hash_of(b"mapping", b"".join(parts))
 

@@ -38,8 +38,9 @@ from asyncexec.plan.fingerprint.rules import rule_of
 from asyncexec.plan.fingerprint.sources import sources_of_module
 from asyncexec.plan.fingerprint.whole_modules import members_of, sources_of_whole
 
-_REMEMBERED = 8
-"""Containers of so many members are gone through once."""
+_REMEMBERED = 50_000
+"""The number of objects that are gone through once, however often they are met."""
+_LONG = 8
 _ANNOTATED = frozenset(
     {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
 )
@@ -83,8 +84,9 @@ class Digest:
         self._met: dict[Any, tuple[int, Any]] = {}
         self._to_come: deque[_Definition] = deque()
         self._known: dict[int, tuple[bytes, Any]] = {}
+        self._arrays: dict[int, tuple[bytes, Any]] = {}
         self._open: dict[int, int] = {}
-        self._context = 0  # Counts what makes a hash depend on what was visited before.
+        self._circles = 0  # How often a hash depended on what it is part of.
         self._defined: list[types.FunctionType | type] = []
         self._words: list[frozenset[str]] = []
         self._said_of: dict[str, int] = {}
@@ -94,7 +96,11 @@ class Digest:
         """Return the hash (16 bytes) of ``value``."""
         if type(value) in PLAIN:
             return hash_of_plain(b"plain", value)
-        parts = self._complete(value)
+        try:
+            parts = self._complete(value)
+        except RecursionError as error:
+            kind = type(value).__qualname__
+            raise SerializationError(f"a {kind} is nested too deeply to be compared") from error
         while late := self._late():
             parts += self._complete(late)
         return parts[0] if len(parts) == 1 else hash_of(b"with", b"".join(parts))
@@ -109,15 +115,15 @@ class Digest:
         if key in self._known:
             return self._known[key][0]
         if key in self._open:
-            self._context += 1
+            self._circles += 1
             return hash_of(b"circle", str(len(self._open) - self._open[key]).encode())
         self._open[key] = len(self._open)
-        before = self._context
+        before = self._circles
         try:
             hashed = rule_of(type(value))(self, value)
         finally:
             del self._open[key]
-        if self._context == before and type(value) in _KEPT and len(value) >= _REMEMBERED:
+        if self._circles == before and len(self._known) < _REMEMBERED and _is_remembered(value):
             self._known[key] = hashed, value
         return hashed
 
@@ -138,18 +144,18 @@ class Digest:
         """Return the hash of ``value`` that does not depend on what was visited before: for members without order."""
         if type(value) in PLAIN:
             return self.part(value)
-        before = self._met, self._to_come
-        self._met, self._to_come = dict(self._met), deque()
+        before = self._met, self._to_come, self._known
+        self._met, self._to_come, self._known = dict(self._met), deque(), {}
         try:
             return hash_of(b"independent", b"".join(self._complete(value)))
         finally:
-            self._met, self._to_come = before
+            self._met, self._to_come, self._known = before
 
     def remembered(self, value: Any, make: Callable[[], bytes]) -> bytes:
         """Return the hash of large data that is made with ``make`` the first time."""
-        if id(value) not in self._known:
-            self._known[id(value)] = make(), value
-        return self._known[id(value)][0]
+        if id(value) not in self._arrays:
+            self._arrays[id(value)] = make(), value
+        return self._arrays[id(value)][0]
 
     def refuse(self, value: Any, error: Exception | str) -> None:
         """Raise SerializationError for an object without comparable content, where that matters."""
@@ -201,7 +207,6 @@ class Digest:
         return _hash_of_code(value)
 
     def _number(self, key: Any) -> bytes:
-        self._context += 1
         return hash_of(b"met", str(self._met[key][0]).encode())
 
     def _parts_of(self, value: Any) -> Any:
@@ -260,7 +265,6 @@ class Digest:
         return hash_of(b"package", self.part((value.module, version)))
 
     def _variable(self, value: Variable) -> bytes:
-        self._context += 1
         if value.name is None:
             self._any_variable = True
             return hash_of(b"variable", b"")
@@ -300,7 +304,6 @@ class Digest:
 
 
 _LOOKED_AT = (("annotations", _ANNOTATED), ("docs", _DOCUMENTED), ("order", _LISTED))
-_KEPT = frozenset({list, tuple, dict, set, frozenset})
 
 
 def _said(what: str, value: types.FunctionType | type) -> Any:
@@ -309,6 +312,13 @@ def _said(what: str, value: types.FunctionType | type) -> Any:
     if what == "order":
         return [name for name in vars(value) if not name.startswith("_")]
     return list(getattr(value, "__annotations__", {}).items())
+
+
+def _is_remembered(value: Any) -> bool:
+    """Return whether to remember the hash of ``value``: it may be met again, and is not made for hashing alone."""
+    if isinstance(value, tuple):
+        return len(value) >= _LONG
+    return isinstance(value, list | dict | set | frozenset) or hasattr(value, "__dict__")
 
 
 @functools.lru_cache(4096)

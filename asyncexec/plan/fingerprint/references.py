@@ -239,9 +239,8 @@ class _References:
         if name == "__dict__":
             self._note_value(module)
             return None
-        missing = object()
-        value = getattr(module, name, missing)
-        if value is missing:
+        value = _attribute_of(module, name)
+        if value is _MISSING:
             inner = f"{module.__name__}.{name}"
             if installed or spec_of(inner) is None:
                 self._note((name, "(undefined)"))
@@ -366,3 +365,13 @@ class _References:
         except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a module of the user's does
             self._note(Absent(module, f"{type(error).__name__}: {error}"), ("absent", module))
             return None
+
+
+_MISSING = object()
+
+
+def _attribute_of(module: types.ModuleType, name: str) -> Any:
+    try:
+        return getattr(module, name, _MISSING)
+    except Exception:  # noqa: BLE001 - whatever a module's __getattr__ does
+        return _MISSING

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from hypothesis import given, strategies as st
 
+from asyncexec.errors import SerializationError
 from asyncexec.plan.fingerprint.digest import Digest
 
 
@@ -483,3 +484,34 @@ def test_code_is_disassembled_once_however_often_it_is_hashed(monkeypatch):
     hashes = {Digest().of(never_hashed_before) for _ in range(3)}
     assert len(hashes) == 1
     assert seen.count("never_hashed_before") == 1
+
+
+def test_what_is_shared_many_times_is_gone_through_once():
+    class Pair:
+        def __init__(self, left, right):
+            self.left, self.right = left, right
+
+    lists, objects = [1], Pair(1, 2)
+    for _ in range(60):
+        lists, objects = [lists, lists], Pair(objects, objects)
+    assert digest(lists) == digest([lists[0], lists[1]])
+    assert digest(objects) != digest(objects.left)
+
+
+def test_what_is_nested_too_deeply_is_refused_by_name():
+    nested = [1]
+    for _ in range(10_000):
+        nested = [nested, 2]
+    with pytest.raises(SerializationError, match="list is nested too deeply"):
+        digest(nested)
+
+
+def test_a_long_chain_of_functions_is_followed_to_its_end():
+    def chain(step):
+        function = function_of(f"def f(x): return x + {step}")
+        for _ in range(2_000):
+            function = function_of("def f(x): return g(x)", g=function)
+        return function
+
+    assert digest(chain(1)) == digest(chain(1))
+    assert digest(chain(1)) != digest(chain(2))
