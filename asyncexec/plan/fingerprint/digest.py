@@ -42,7 +42,15 @@ _REMEMBERED = 50_000
 """The number of objects that are gone through once, however often they are met."""
 _LONG = 8
 _ANNOTATED = frozenset(
-    {"__annotations__", "get_type_hints", "get_annotations", "signature", "getfullargspec"}
+    {
+        "__annotations__",
+        "__dataclass_fields__",
+        "fields",
+        "get_annotations",
+        "get_type_hints",
+        "getfullargspec",
+        "signature",
+    }
 )
 _DOCUMENTED = frozenset({"__doc__", "getdoc"})
 _LISTED = frozenset({"vars", "__dict__", "__set_name__", "dir"})

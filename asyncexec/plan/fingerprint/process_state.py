@@ -37,10 +37,6 @@ _BY_TYPE = frozenset(
         "_contextvars.Context",
         "_contextvars.ContextVar",
         "_contextvars.Token",
-        "weakref.WeakKeyDictionary",
-        "weakref.WeakValueDictionary",
-        "_weakrefset.WeakSet",
-        "weakref.ReferenceType",
         "weakref.finalize",
     }
 )

@@ -236,19 +236,36 @@ class _References:
         installed = is_installed(module.__name__)
         if installed:
             self._note(Package(module.__name__))
-        if name == "__dict__":
-            self._note_value(module)
+        if name in _OF_THE_FILE:
+            self._note_place(module, name, installed=installed)
             return None
         value = _attribute_of(module, name)
-        if value is _MISSING:
-            inner = f"{module.__name__}.{name}"
-            if installed or spec_of(inner) is None:
-                self._note((name, "(undefined)"))
-                return None
+        if value is not _MISSING:
+            return (
+                self._of_library(module, name, value)
+                if installed
+                else self._of_users(module, name, value)
+            )
+        inner = f"{module.__name__}.{name}"
+        if not installed and spec_of(inner) is not None:
             return self._imported(inner)
-        if name not in vars(module) and "__getattr__" in vars(module) and not installed:
+        self._note((name, "(undefined)"))
+        return None
+
+    def _note_place(self, module: types.ModuleType, name: str, *, installed: bool) -> None:
+        if name == "__dict__":
+            self._note_value(module)
+        elif name == "__path__" and not installed:
+            reason = f"is searched by {self._name}, which uses its __path__"
+            self._note(Whole(vars(module), reason, all_around=True), ("path", module.__name__))
+
+    def _of_users(self, module: types.ModuleType, name: str, value: Any) -> Known:
+        if name not in vars(module) and "__getattr__" in vars(module):
             self._note_value(vars(module)["__getattr__"])
-        if not installed or isinstance(value, types.ModuleType) or callable(value):
+        return Known(value)
+
+    def _of_library(self, module: types.ModuleType, name: str, value: Any) -> Known | None:
+        if isinstance(value, types.ModuleType) or callable(value):
             return Known(value)
         if is_environment(value) or value is sys.modules:
             return Known(value)
@@ -368,6 +385,10 @@ class _References:
 
 
 _MISSING = object()
+_OF_THE_FILE = frozenset(
+    {"__dict__", "__path__", "__file__", "__spec__", "__loader__", "__cached__"}
+)
+"""Attributes of modules that do not count by their value: where code lies is no part of what it does."""
 
 
 def _attribute_of(module: types.ModuleType, name: str) -> Any:

@@ -8,8 +8,10 @@ import copyreg
 import dataclasses
 import functools
 import gc
+import threading
 import types
 import warnings
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +100,8 @@ def _object(digest: Hasher, value: Any) -> bytes:
     kind = type(value)
     if is_of_process(value):
         return _of_process(digest, value)
+    if isinstance(value, _WEAK):
+        return _weak(digest, value)
     if any(f"{base.__module__}.{base.__qualname__}" == "ctypes.CDLL" for base in kind.__mro__):
         return _library(digest, value)
     if is_of_library(kind) and (inner := _wrapped(value)) is not None:
@@ -154,7 +158,9 @@ def _of_process(digest: Hasher, value: Any) -> bytes:
         digest.overlook(f"the value of the context variable {value.name}")
         with contextlib.suppress(LookupError):  # It has no default.
             parts = (*parts, contextvars.Context().run(value.get))
-    elif not is_of_library(kind):
+    elif isinstance(value, threading.local):
+        digest.overlook("values that belong to one thread")
+    if not is_of_library(kind):
         plain = {n: v for n, v in getattr(value, "__dict__", {}).items() if not n.startswith("_")}
         shown = {n: v for n, v in plain.items() if type(v) in PLAIN or type(v) in _CONTAINERS}
         parts = (kind, Unordered(shown))
@@ -162,6 +168,19 @@ def _of_process(digest: Hasher, value: Any) -> bytes:
 
 
 _CONTAINERS = frozenset({list, tuple, dict, set, frozenset, np.ndarray})
+
+
+_WEAK = (weakref.ref, weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary)
+
+
+def _weak(digest: Hasher, value: Any) -> bytes:
+    if isinstance(value, weakref.ref):
+        held: Any = value()
+    elif isinstance(value, weakref.WeakSet):
+        held = set(value)
+    else:
+        held = Unordered(dict(value.items()))
+    return hash_of(b"weak", digest.part((type(value), held)))
 
 
 def _dataclass(digest: Hasher, value: Any) -> bytes:

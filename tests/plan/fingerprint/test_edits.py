@@ -16,6 +16,9 @@ from tests.plan.fingerprint.user_modules import imported
 CHANGED_BY_USE = {
     "class: random",
     "module: stored in a global later",
+    "more: io bytesio",
+    "more: io stringio",
+    "more: queue",
     "wrapper: exit stack of a decorator",
     "wrapper: memo of one's own",
     "wrapper: partial in a default dict",
