@@ -141,18 +141,21 @@ class _Worker:
     def serve(self) -> None:
         self._out.send(FrameKind.READY, json.dumps({"pid": os.getpid()}).encode())
         while (frame := self._frame()) is not None:
-            kind, header, body = frame
-            if kind == FrameKind.PROGRAM:
-                key, dropped = header
-                for old in dropped:
-                    del self._programs[old]
-                self._programs[key] = _Program(bytes(body[0]))
-            elif kind == FrameKind.BATCH:
-                self._run(header, body)
-            elif kind == FrameKind.CONCURRENT:
-                self._run_at_once(header, body)
-            elif self._concurrent is not None:
-                self._concurrent.stop(frozenset(header))
+            self._take(*frame)
+            del frame  # While the worker waits, nothing of the last batch may be kept.
+
+    def _take(self, kind: int, header: tuple[Any, ...], body: list[memoryview]) -> None:
+        if kind == FrameKind.PROGRAM:
+            key, dropped = header
+            for old in dropped:
+                del self._programs[old]
+            self._programs[key] = _Program(bytes(body[0]))
+        elif kind == FrameKind.BATCH:
+            self._run(header, body)
+        elif kind == FrameKind.CONCURRENT:
+            self._run_at_once(header, body)
+        elif self._concurrent is not None:
+            self._concurrent.stop(frozenset(header))
 
     def _frame(self) -> tuple[int, tuple[Any, ...], list[memoryview]] | None:
         """Return the next frame, with its body cut as its header says; None at the end of the connection."""
@@ -190,6 +193,7 @@ class _Worker:
             meter=self._meter,
             owns_process=True,
         ).run()
+        control.close()
         self._out.flush()
 
     def _run_at_once(self, header: tuple[Any, ...], body: list[memoryview]) -> None:
@@ -250,6 +254,10 @@ class _PageControl:
                 self._inputs.read(self._position)  # Later pickles may refer to it.
         self._out.skip()
         return False
+
+    def close(self) -> None:
+        """Let go of the inputs: what a task's thread says later is said in the name of this batch."""
+        self._inputs = None
 
     @property
     def left(self) -> bool:
