@@ -122,6 +122,7 @@ class Run:
         self.stopping = False
         self._state = state
         self._journal = state.journal
+        self._resumes = state.policies.resume
         self._budget = budget
         self.retries = Retries(state, self.event_buffer, keep=self._without_value, seed=seed)
         self._circuit = self.retries.circuit
@@ -286,7 +287,7 @@ class Run:
 
     def _resume(self, stage: StageState, now: float) -> None:
         """Count the tasks that an earlier run completed, and those whose chunks have been damaged since."""
-        for task in self._state.damaged(stage):
+        for task in self._state.damaged(stage) if self._resumes else ():
             stage.figures.recomputed += 1
             self.event_buffer.output_lost(stage, task, "what it had written is damaged", now)
         if resumed := stage.figures.resumed:

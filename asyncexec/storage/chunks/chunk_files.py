@@ -274,14 +274,11 @@ def _write_file(path: str, data: Any, trailer: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
         # A write may be partial: of more than 2 GiB on Linux, for one.
-        left = memoryview(data).cast("B")
-        done = os.writev(descriptor, (left, trailer)) if trailer else 0
-        _write_rest(descriptor, left[done:])
-        _write_rest(descriptor, memoryview(trailer)[max(done - len(left), 0) :])
+        whole = memoryview(data).cast("B")
+        done = os.writev(descriptor, (whole, trailer)) if trailer else 0
+        while done < len(whole):
+            done += os.write(descriptor, whole[done:])
+        while done < len(whole) + len(trailer):
+            done += os.write(descriptor, trailer[done - len(whole) :])
     finally:
         os.close(descriptor)
-
-
-def _write_rest(descriptor: int, left: memoryview) -> None:
-    while left:
-        left = left[os.write(descriptor, left) :]
