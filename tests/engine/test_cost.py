@@ -65,13 +65,11 @@ async def doubled(engine, folder, chunks):
     plan = xp.store([xp.from_zarr(source) * 2], [folder / f"{chunks}-doubled.zarr"]).to_plan()
     with Calls() as calls:
         await engine.execute(plan)
-    return calls.number
+    return calls.by_function
 
 
 async def test_a_further_chunk_takes_few_calls(engine, tmp_path):
-    # How many chunks go in one batch depends on how long they take, so the least of several counts is taken.
-    some, more = [
-        min([await doubled(engine, tmp_path / str(i), chunks) for i in range(3)])
-        for chunks in (20, 120)
-    ]
-    assert (more - some) / 100 <= 60
+    some, more = [await doubled(engine, tmp_path, chunks) for chunks in (20, 120)]
+    # How many chunks go in one batch depends on how long they take: what a batch takes is left out.
+    each = {name: n // 100 for name, n in (more - some).items() if n >= 100}
+    assert sum(each.values()) <= 54, each
