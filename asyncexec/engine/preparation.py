@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from asyncexec.backends.contract import pickle_kernel
-from asyncexec.engine.kept_values import KeptValues, keep_values
+from asyncexec.engine.nothing_kept import NothingKept, kept_values
 from asyncexec.engine.stage_values import StageValues
 from asyncexec.errors import SerializationError
 from asyncexec.plan.locality import Locality
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from asyncexec.backends.contract import Backend, RunScope
+    from asyncexec.engine.kept_values import KeptValues
     from asyncexec.plan.fingerprint.plan_fingerprint import Fingerprint
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.workspace import OpenWorkspace
@@ -39,7 +40,9 @@ class Prepared:
         Whether its values have been given up, and its workspace has been closed.
     """
 
-    def __init__(self, state: RunState, workspace: OpenWorkspace | None, kept: KeptValues) -> None:
+    def __init__(
+        self, state: RunState, workspace: OpenWorkspace | None, kept: KeptValues | NothingKept
+    ) -> None:
         self.state = state
         self.closed = False
         self._workspace = workspace
@@ -112,7 +115,7 @@ def prepare(
     """
     kernels = _pickled_kernels(plan, backend)
     stop()
-    kept = keep_values(plan, execution, backend=backend, policies=policies)
+    kept = kept_values(plan, execution, backend=backend, policies=policies)
     account = value_account or ValueAccount()
     account.open(kept.store)
     workspace = None

@@ -10,17 +10,18 @@ from asyncexec.artifacts.settings import ENTRY, ArtifactStorage
 from asyncexec.cluster_memory.entries import memory_closed
 from asyncexec.cluster_memory.handle import DEFAULT_NAMESPACE, ClusterMemory
 from asyncexec.cluster_memory.hosting import MemoryHostingBackend
-from asyncexec.engine.memory_hosts import LocalHost, PlaceHost
 from asyncexec.errors import UsageError
+from asyncexec.plan.locality import Locality
 from asyncexec.storage.places.locations import locate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from asyncexec.backends.contract import Backend
-    from asyncexec.cluster_memory.client import MemoryAddress
+    from asyncexec.cluster_memory.client import MemoryAddress, MemoryClient
     from asyncexec.cluster_memory.hosting import MemoryHost
     from asyncexec.cluster_memory.settings import MemorySettings
+    from asyncexec.engine.memory_hosts import PlaceHost
     from asyncexec.plan.plan import Plan
     from asyncexec.scheduler.run_policies import RunPolicies
     from asyncexec.storage.places.locations import Location
@@ -37,6 +38,11 @@ class EngineMemory:
     backend : Backend
     policies : RunPolicies
         Those of the engine.
+
+    Attributes
+    ----------
+    in_this_process : bool
+        Whether the workers are in this process, and so the memory is.
     """
 
     def __init__(self, settings: MemorySettings, backend: Backend, policies: RunPolicies) -> None:
@@ -47,6 +53,8 @@ class EngineMemory:
         self._lock = threading.Lock()
         self._near: MemoryHost | None = None
         self._far: dict[Location | None, PlaceHost] = {}
+        near = backend.capabilities.locality is Locality.SAME_PROCESS
+        self.in_this_process = near and not isinstance(backend, MemoryHostingBackend)
 
     @property
     def of_engine(self) -> ClusterMemory:
@@ -83,6 +91,8 @@ class EngineMemory:
             if self._near is not None:
                 return self._near
             if work_dir not in self._far:
+                from asyncexec.engine.memory_hosts import PlaceHost  # noqa: PLC0415 - as for the local one
+
                 self._far[work_dir] = PlaceHost(work_dir, self._backend.capabilities.name)
             return self._far[work_dir]
 
@@ -93,6 +103,9 @@ class EngineMemory:
         if isinstance(backend, MemoryHostingBackend):
             own = backend.memory_host(self._settings)
         if own is None and backend.capabilities.locality.on_this_host:
+            # An engine is made without what serves memories.
+            from asyncexec.engine.memory_hosts import LocalHost  # noqa: PLC0415
+
             own = LocalHost(self._settings, backend.capabilities.locality)
         return own
 
@@ -137,6 +150,14 @@ class RunMemory:
 
     def address(self, _plan: Plan) -> MemoryAddress:
         """Return its address, for the scope of the run."""
+        if self._engine.in_this_process:
+            return _AddressHere(self)
+        return self.open_address()
+
+    def open_address(self) -> MemoryAddress:
+        """Open the memory, and return its address."""
+        if self._closed:
+            raise memory_closed()
         address = self._engine.host(self._work_dir).address(self._space)
         self._opened = True
         return address
@@ -160,3 +181,25 @@ class RunMemory:
         self._closed = not self._shared
         if self._opened and self._closed:
             await self._engine.host(self._work_dir).close_space(self._space)
+
+
+class _AddressHere:
+    """The address of a run's memory in this process, which is made when a task first opens it."""
+
+    __slots__ = ("_address", "_memory")
+
+    def __init__(self, memory: RunMemory) -> None:
+        self._memory = memory
+        self._address: MemoryAddress | None = None
+
+    def open(self) -> MemoryClient:
+        """Return the client."""
+        return self._opened().open()
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        return self._opened().__reduce__()
+
+    def _opened(self) -> MemoryAddress:
+        if self._address is None:
+            self._address = self._memory.open_address()
+        return self._address

@@ -16,7 +16,6 @@ from asyncexec.plan.functions import (
     reduce_stage,
     then_stage,
 )
-from asyncexec.plan.render.text import describe, tree
 from asyncexec.plan.shared_stages import SharedStages
 from asyncexec.plan.stage_options import StageOptions
 from asyncexec.plan.validation import check, check_added, in_topological_order
@@ -333,9 +332,13 @@ class Plan:
         return draw(self, path)
 
     def __str__(self) -> str:
+        from asyncexec.plan.render.text import tree  # noqa: PLC0415 - few plans are shown
+
         return tree(self)
 
     def __repr__(self) -> str:
+        from asyncexec.plan.render.text import describe  # noqa: PLC0415 - few plans are shown
+
         return describe(self)
 
     @cached_property

@@ -127,6 +127,18 @@ ON_USE = {
         "asyncexec.worker.concurrent_runner",
     ): "it needs asyncio, which is dear",
     (
+        "asyncexec.engine.nothing_kept",
+        "asyncexec.engine.kept_values",
+    ): "few runs keep values in places of their own, and the files that do are many",
+    (
+        "asyncexec.engine.run_memory",
+        "asyncexec.engine.memory_hosts",
+    ): "it brings a server, and few runs use their cluster memory",
+    (
+        "asyncexec.plan.plan",
+        "asyncexec.plan.render.text",
+    ): "few plans are shown",
+    (
         "asyncexec.engine.kept_values",
         "asyncexec.plan.fingerprint.plan_fingerprint",
     ): "NumPy is dear, and few plans are resumed or cached",
