@@ -314,16 +314,17 @@ class RunSteps:
         self._stop_if_cancelled()
         self._plan()
         self._doing = "the opening of its storage"
-        asked = self._policies.initializer
+        asked, capabilities = self._policies.initializer, self._backend.capabilities
+        here = capabilities.locality is Locality.SAME_PROCESS
         entries = {**self._parts.scope_entries, ENTRY: self.memory.address}
         scope = scope_of(
             self.plan,
             self._name,
             run=self.identity,
-            executor=self._backend.capabilities.name,
+            executor=capabilities.name,
             entries=entries,
             logs=log_settings() if self._logs is not None else None,
-            settings=driver_settings(),
+            settings=None if here else driver_settings(),
             initializer=None
             if asked is None
             else WorkerInitializer(asked, self._policies.initargs),
