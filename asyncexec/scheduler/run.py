@@ -176,7 +176,7 @@ class Run:
             and self.incomplete
             and not (self._running or self.late.due or self.late.sizing or self.growth.open)
             and self.retries.idle
-            and not self.sender.launchable
+            and not self.sender.order.launchable
         )
 
     def begin(self, now: float) -> None:
