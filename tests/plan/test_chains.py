@@ -28,7 +28,11 @@ def test_a_stage_is_added_to_a_long_chain_in_as_many_calls_as_to_a_short_one():
     assert many <= few + 2
 
 
-@pytest.mark.parametrize("look", [str, repr, pickle.dumps, lambda plan: plan.fingerprint], ids=str)
+@pytest.mark.parametrize(
+    "look",
+    [str, repr, pickle.dumps, lambda plan: plan.fingerprint],
+    ids=["str", "repr", "pickle", "fingerprint"],
+)
 def test_what_is_found_out_of_a_plan_takes_calls_in_proportion_to_its_stages(look):
     """Also at a depth beyond the recursion limit."""
     stages = sys.getrecursionlimit() + 100
