@@ -83,7 +83,7 @@ def version_of(module: str) -> str:
         return found
     if top in sys.modules:
         return str(getattr(sys.modules[top], "__version__", ""))
-    return _version_by_contents(top)
+    return _version_by_contents(top) if spec_of(top) is not None else ""
 
 
 @functools.lru_cache(_CACHED)
