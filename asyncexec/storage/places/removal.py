@@ -89,7 +89,11 @@ def discard(path: Path, run: str, *, of: Path | None = None) -> None:
         path.rename(aside)
     except FileNotFoundError:
         return
-    shutil.rmtree(aside)
+    if aside.is_symlink():
+        # What it leads to is not this run's to remove.
+        aside.unlink()
+    else:
+        shutil.rmtree(aside)
 
 
 def remove_partial(path: Path, *, but: str = "") -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import cloudpickle
@@ -39,8 +40,8 @@ def check_target(location: Location) -> None:
         )
 
 
-def check_travels(location: Location) -> None:
-    """Check that workers in other processes can reach what is at ``location``.
+def check_travels(location: Location) -> Location:
+    """Return ``location`` as workers in other processes have it, after checking that they can reach what is there.
 
     Raises
     ------
@@ -53,7 +54,7 @@ def check_travels(location: Location) -> None:
             f"{location} is in this process's memory, where workers of this executor cannot reach it: {elsewhere}"
         )
     if location.store is None:
-        return
+        return location
     try:
         travelled = pickle.loads(cloudpickle.dumps(location.store))  # noqa: S301 - made here
     except Exception as error:  # noqa: BLE001 - whatever a store raises
@@ -61,7 +62,7 @@ def check_travels(location: Location) -> None:
             f"{location} cannot be sent to workers of this executor: a {type(location.store).__name__} cannot be "
             f"pickled ({type(error).__name__}: {error}): {elsewhere}"
         ) from None
-    travelled.close()
+    return replace(location, store=travelled)
 
 
 def check_writable(location: Location) -> None:

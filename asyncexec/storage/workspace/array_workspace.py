@@ -107,11 +107,16 @@ class ArrayWorkspace:
         try:
             examined = targets.settle(examined, resumed=place.found)
             same_process = opening.locality is Locality.SAME_PROCESS
-            blocks = self.blocks if same_process else stage_inputs(self.blocks, place)
+            blocks = (
+                self.blocks if same_process else stage_inputs(self.blocks, place, stop=opening.stop)
+            )
             tier = self._tier(opening)
             mine = {str(target.ref.location): target.ref for target in examined}
             binding = bind(blocks, place, tier, mine)
-            preparation.make_targets(examined)
+            if same_process:
+                preparation.make_targets(examined)
+            else:
+                preparation.make_shared_targets(examined)
             preparation.make_intermediates(list(binding.stored.values()))
             opening.stop()
             targets.all.extend(preparation.commit())

@@ -99,6 +99,19 @@ class Preparation:
         self.groups: list[Location] = []
         """The groups that have been made around targets."""
 
+    def make_shared_targets(self, targets: Sequence[Target]) -> None:
+        """Create ``targets`` as :meth:`make_targets` does, for workers in other processes.
+
+        Raises
+        ------
+        OptionError
+            If the store of one is not shared with them.
+        """
+        sent = [(target.ref.location, check_travels(target.ref.location)) for target in targets]
+        self.make_targets(targets)
+        for location, travelled in sent:
+            _check_shared(location, travelled)
+
     def make_targets(self, targets: Sequence[Target]) -> None:
         """Create ``targets``, or take over those that are kept; what is replaced is renamed until :meth:`commit`.
 
@@ -176,6 +189,23 @@ class Preparation:
             self._aside.append((*moved, run))
         elif location.local_path is None:
             remove(location)
+
+
+def _check_shared(location: Location, travelled: Location) -> None:
+    """Check that an array that has just been created at ``location`` is at ``travelled``, too.
+
+    A store that is pickled with all it holds would take what workers write with it, and nobody would ever see that.
+
+    Raises
+    ------
+    OptionError
+        If it is not.
+    """
+    if location.store is not None and documents(travelled) != documents(location):
+        raise OptionError(
+            f"{location} is not shared with workers of this executor: a {type(location.store).__name__} sent to "
+            f"them is another store. Use executor='threads', or a directory or bucket"
+        )
 
 
 def _undo(target: Target) -> None:

@@ -6,7 +6,7 @@ written to the run's directory instead, so that each task reads its part only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from asyncexec.storage.chunks.access import write
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput
-from asyncexec.storage.places.creation import create_array
+from asyncexec.storage.places.creation import renew_array
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -25,11 +25,15 @@ TRAVELS_BYTES = 1_000_000
 
 
 def stage_inputs(
-    blocks: Mapping[str, BlockIO], place: WorkPlace, name: str = "from-memory"
+    blocks: Mapping[str, BlockIO],
+    place: WorkPlace,
+    name: str = "from-memory",
+    *,
+    stop: Callable[[], None] = lambda: None,
 ) -> dict[str, BlockIO]:
     """Return ``blocks`` (by stage) with large arrays in memory written to ``place``, each once.
 
-    Their names there begin with ``name``.
+    Their names there begin with ``name``. ``stop`` is called before each chunk, and raises once the run was cancelled.
 
     Raises
     ------
@@ -45,7 +49,7 @@ def stage_inputs(
         # By identity: several stages may read the same array, which is written once.
         key = id(array.data)
         if key not in written:
-            written[key] = _written(array, place, f"{name}-{len(written)}")
+            written[key] = _written(array, place, f"{name}-{len(written)}", stop)
         return replace(source, array=written[key])
 
     return {
@@ -53,7 +57,7 @@ def stage_inputs(
     }
 
 
-def _written(array: InMemory, place: WorkPlace, name: str) -> StoredArray:
+def _written(array: InMemory, place: WorkPlace, name: str, stop: Callable[[], None]) -> StoredArray:
     data, chunks = array.data, _chunks(array)
     ref = planned_array(
         place.location.join(name),
@@ -61,13 +65,14 @@ def _written(array: InMemory, place: WorkPlace, name: str) -> StoredArray:
         dtype=data.dtype,
         chunks=chunks,
     )
-    # The run that is resumed may have written it in part.
-    create_array(ref, overwrite=True)
+    # The run that is resumed may have written it in part, or have been killed while it removed it.
+    renew_array(ref)
     for first in product(*(range(0, n, c) for n, c in zip(data.shape, chunks, strict=True))):
         region = tuple(
             slice(start, min(start + c, n))
             for start, c, n in zip(first, chunks, data.shape, strict=True)
         )
+        stop()
         write(ref, region, data[region])
     return ref
 

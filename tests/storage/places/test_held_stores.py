@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import zarr
 from zarr.abc.store import Store
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import (
     FsspecStore,
     LocalStore,
@@ -23,6 +24,7 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError, StorageError, WorkDirError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage import create_array, locate, open_array, read, write
+from asyncexec.storage.places import locations
 from asyncexec.storage.places.removal import remove
 from tests.storage.pipelines import CHUNKS, SHAPE, opening, pipeline, planned, stored
 
@@ -190,6 +192,44 @@ def test_what_workers_elsewhere_cannot_reach_is_refused_before_anything_is_made(
         plan.workspace.open(plan.stages, opening(locality=Locality.SAME_HOST))
     assert not (tmp_path / "y").exists()
     assert not (tmp_path / "work").exists()
+
+
+class ByValue(WrapperStore):
+    """A store in memory that nobody knows as one: it is pickled with all it holds."""
+
+    def __init__(self, store=None):
+        super().__init__(store or MemoryStore())
+
+    def __reduce__(self):
+        held = {key: value.to_bytes() for key, value in self._store._store_dict.items()}
+        return _by_value, (held,)
+
+
+def _by_value(held):
+    return ByValue(
+        MemoryStore({k: default_buffer_prototype().buffer.from_bytes(v) for k, v in held.items()})
+    )
+
+
+@pytest.mark.parametrize("exists", [False, True])
+def test_a_store_that_workers_would_have_a_copy_of_is_refused(tmp_path, monkeypatch, exists):
+    monkeypatch.setattr(locations, "_in_memory", lambda _: False)
+    store = ByValue()
+    if exists:
+        zarr.create_array(store, name="y", data=DATA, chunks=CHUNKS)
+    plan = pipeline(
+        stored(tmp_path / "x", DATA),
+        planned(locate(store, path="y")),
+        work_dir=tmp_path / "work",
+        overwrite=exists,
+    )
+    with pytest.raises(OptionError, match="a ByValue sent to them is another store"):
+        plan.workspace.open(plan.stages, opening(locality=Locality.SAME_HOST))
+    assert [key for key in store._store._store_dict if key.endswith("/c/0/0")] == []
+    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    plan.run(opened)
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(zarr.open_array(store, path="y")[:], DATA * 4)
 
 
 def test_a_read_only_work_dir_is_refused(tmp_path):

@@ -410,6 +410,18 @@ def test_what_a_killed_run_has_set_aside_is_put_back_or_removed(tmp_path, resume
     np.testing.assert_array_equal(contents(tmp_path / "y"), (DATA + 1) * 4)
 
 
+def test_a_link_to_an_array_is_replaced_and_the_array_stays(tmp_path):
+    stored(tmp_path / "far/y", DATA)
+    (tmp_path / "y").symlink_to(tmp_path / "far/y", target_is_directory=True)
+    plan = run_of(tmp_path, tmp_path / "y", 1, overwrite=True)
+    opened = opened_by(plan)
+    plan.run(opened)
+    opened.close(succeeded=True)
+    assert sorted(p.name for p in tmp_path.glob("y*")) == ["y"]
+    np.testing.assert_array_equal(contents(tmp_path / "y"), (DATA + 1) * 4)
+    np.testing.assert_array_equal(contents(tmp_path / "far/y"), DATA)
+
+
 def test_a_folder_with_such_a_name_that_is_nobodys_stays(tmp_path):
     (tmp_path / "y.replaced-by-hand").mkdir()
     stored(tmp_path / f"y.replaced-{'0' * 16}", DATA)
