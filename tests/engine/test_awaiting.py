@@ -21,7 +21,8 @@ async def in_group(execution):
 
 
 async def as_completed(execution):
-    return [await each for each in asyncio.as_completed([execution])][0]
+    (result,) = [await each for each in asyncio.as_completed([execution])]
+    return result
 
 
 async def waited(execution):
