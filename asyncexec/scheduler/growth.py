@@ -159,8 +159,9 @@ class Growth:
         for stage in group.stages:
             self._state.values.grow(stage.position, len(rows))
             self._event_buffer.stage_grew(stage, now)
-        self._retries.grow(self._state.stages)
-        return len(rows) * len(group.stages)
+        added = len(rows) * len(group.stages)
+        self._retries.grow(added)
+        return added
 
     def close(self, group: GrowingStages, now: float) -> list[StageState]:
         """Give the stages of a group their final sizes; return those that are complete."""

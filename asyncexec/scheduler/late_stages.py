@@ -72,7 +72,12 @@ class LateStages:
         # In the plan's order, so that what is read comes before what reads it.
         self._waits_for = {i: {positions[n] for n in s.waits_for} for i, s in late.items()}
         self._reads = {i: {positions[r.stage] for r in s.reads} for i, s in late.items()}
-        self._waited_for = frozenset[int]().union(*self._waits_for.values())
+        self._waiters: dict[int, list[int]] = {}
+        for position, missing in self._waits_for.items():
+            for waited_for in missing:
+                self._waiters.setdefault(waited_for, []).append(position)
+        # Those that wait for no stage any more; only they are looked at, however many late stages there are.
+        self._free = {position for position, missing in self._waits_for.items() if not missing}
         self.unresolved = len(late)
         self.due = False
         self.sizing = False
@@ -80,9 +85,13 @@ class LateStages:
 
     def completed(self, position: int) -> None:
         """Record that all tasks of a stage are complete."""
-        if position in self._waited_for:
-            for missing in self._waits_for.values():
-                missing.discard(position)
+        waiters = self._waiters.pop(position, ())
+        for late in waiters:
+            missing = self._waits_for[late]
+            missing.discard(position)
+            if not missing:
+                self._free.add(late)
+        if waiters:
             self._update()
 
     def take(self) -> tuple[int, ...]:
@@ -95,6 +104,7 @@ class LateStages:
         self.sizing = False
         for position in positions:
             del self._waits_for[position], self._reads[position]
+            self._free.discard(position)
         self.unresolved = len(self._waits_for)
         self._update()
 
@@ -109,10 +119,10 @@ class LateStages:
 
     def _group(self) -> Iterator[int]:
         # In the plan's order, so that a stage whose reads become known in this group joins it.
-        unknown = set(self._waits_for)
-        for position, missing in self._waits_for.items():
-            if not missing and unknown.isdisjoint(self._reads[position]):
-                unknown.discard(position)
+        unknown, known = self._waits_for, set[int]()
+        for position in sorted(self._free):
+            if all(read not in unknown or read in known for read in self._reads[position]):
+                known.add(position)
                 yield position
 
 

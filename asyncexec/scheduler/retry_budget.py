@@ -20,12 +20,19 @@ class RetryBudget:
 
     def __init__(self, plan: str, stages: Collection[StageState]) -> None:
         self._plan = plan
-        self.allowed = _allowed(stages)
+        self._tasks = sum(stage.tasks for stage in stages)
+        self._policies = list({id(s.policies.retry): s.policies.retry for s in stages}.values())
+        self.allowed = self._allowed()
         self._used = 0
 
-    def grow(self, stages: Collection[StageState]) -> None:
-        """Compute the budget again, for more tasks; it never shrinks."""
-        self.allowed = max(self.allowed, _allowed(stages))
+    def grow(self, tasks: int) -> None:
+        """Compute the budget again, for so many more tasks; it never shrinks."""
+        self._tasks += tasks
+        self.allowed = max(self.allowed, self._allowed())
+
+    def _allowed(self) -> float:
+        allowed = (policy.retries_allowed(self._tasks) for policy in self._policies)
+        return max(allowed, default=math.inf)
 
     def take(self, attempt: AttemptRecord, decision: RetryDecision) -> RetryBudgetError | None:
         """Take one retry for the task of ``attempt``; return the error if there is none left."""
@@ -40,8 +47,3 @@ class RetryBudget:
             stage=attempt.lease.stage.name,
         )
         return caused_by(error, decision.info)
-
-
-def _allowed(stages: Collection[StageState]) -> float:
-    tasks = sum(stage.tasks for stage in stages)
-    return max((stage.policies.retry.retries_allowed(tasks) for stage in stages), default=math.inf)

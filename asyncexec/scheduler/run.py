@@ -218,9 +218,10 @@ class Run:
     def _install(self, sized: SizedStages, now: float) -> None:
         known = sum(self.stages[position].tasks for position in sized.stages)
         self._state.install(sized)
-        self.retries.budget.grow(self.stages)
         self.sender.add(sized.stages.values())
-        self.left += sum(stage.tasks for stage in sized.stages.values()) - known
+        added = sum(stage.tasks for stage in sized.stages.values()) - known
+        self.left += added
+        self.retries.budget.grow(added)
         for position, stage in sized.stages.items():
             self._clock.limits.add(stage)
             self.event_buffer.stage_sized(stage, sized.reads[position], now)
