@@ -79,7 +79,9 @@ def test_decorating_loads_little():
     assert ours == {
         "asyncexec.errors",
         "asyncexec.lazy",
+        "asyncexec.masking",
         "asyncexec.plan",
+        "asyncexec.plan.given_numbers",
         "asyncexec.plan.stage_options",
         "asyncexec.workflow",
         "asyncexec.workflow.declaration",
