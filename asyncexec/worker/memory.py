@@ -15,12 +15,17 @@ import ctypes
 import os
 import resource
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import Self
 
 # A value stage's task shorter than this is not measured: it would cost more than the task.
 WORTH_MEASURING_SECONDS = 0.001
 _STATUS_BYTES = 8192
+_STACK_BYTES = 8 * 2**20
+LEAST_BYTES = 64 * 2**20
+"""The bytes that a process may ask for beyond what it has when its first batch begins, however little it may hold."""
 
 
 class MemoryMeter:
@@ -108,11 +113,7 @@ class MemoryLimit:
         wanted = None if allowed_bytes is None else allowed_bytes + self._spare
         if wanted == self._now:
             return
-        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        soft = hard if wanted is None else wanted
-        if hard != resource.RLIM_INFINITY:
-            soft = min(soft, hard)
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+        _set_limit(wanted)
         self._now = wanted
 
 
@@ -150,6 +151,70 @@ class MemoryGuard(MemoryMeter):
         return super().peak_bytes()
 
 
+class SharedMemoryLimit:
+    """The limit of a process in which batches may run side by side: the sum of what each of them may hold.
+
+    What the process has reserved and not touched when the first of them begins is added on top. A process that holds
+    nearly as much by then, or more, may ask for :data:`LEAST_BYTES` further ones, so that it can report. Only Linux
+    has such a limit; elsewhere nothing happens.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._allowed: list[int] = []
+        self._spare = 0
+        self._least = 0
+
+    @contextlib.contextmanager
+    def within(self, allowed_bytes: int | None) -> Iterator[None]:
+        """Let a batch hold ``allowed_bytes`` meanwhile; None is no limit of its own."""
+        if allowed_bytes is None or sys.platform != "linux":
+            yield
+            return
+        with self._lock:
+            if not self._allowed:
+                data, held = _data_now()
+                self._spare, self._least = max(0, data - held), data + LEAST_BYTES
+            self._allowed.append(allowed_bytes)
+            self._set()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._allowed.remove(allowed_bytes)
+                self._set()
+
+    @contextlib.contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Have no limit meanwhile, to load a program: what its libraries reserve does not count afterwards."""
+        with self._lock:
+            if not self._allowed:
+                yield
+                return
+            data, held = _data_now()
+            _set_limit(None)
+            try:
+                yield
+            finally:
+                data_then, held_then = _data_now()
+                self._spare += max(0, (data_then - held_then) - (data - held))
+                self._least = max(self._least, data_then + LEAST_BYTES)
+                self._set()
+
+    def _set(self) -> None:
+        if not self._allowed:
+            _set_limit(None)
+            return
+        # Each batch has a thread, whose stack counts as soon as it is reserved.
+        wanted = sum(self._allowed) + self._spare + _STACK_BYTES * len(self._allowed)
+        # A process that holds more already than its tasks may must still be able to say so.
+        _set_limit(max(wanted, self._least))
+
+
+SHARED_LIMIT = SharedMemoryLimit()
+"""The limit of this process, where its batches come with what they may hold."""
+
+
 def give_back_memory() -> None:
     """Hand freed memory that the allocator keeps back to the system, where the allocator can (glibc).
 
@@ -164,6 +229,26 @@ def be_killed_first() -> None:
     """Ask the system, should it run out of memory, to kill this process rather than the driver."""
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:  # noqa: PTH123 - no pathlib here: its import is slower than all of this
         file.write("500")
+
+
+def _set_limit(wanted: int | None) -> None:
+    """Set the most private memory that this process may ask for; None is as much as the system lets it have."""
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = hard if wanted is None else wanted
+    if hard != resource.RLIM_INFINITY:
+        soft = min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data_now() -> tuple[int, int]:
+    """Return how much private memory this process has asked for, and how much it holds, also after a fork."""
+    figures = {b"VmData": 0, b"VmRSS": 0}
+    with open("/proc/self/status", "rb") as status:  # noqa: PTH123 - the same
+        for line in status:
+            name, _, value = line.partition(b":")
+            if name in figures:
+                figures[name] = int(value.split()[0]) * 1024
+    return figures[b"VmData"], figures[b"VmRSS"]
 
 
 def _open(path: str, flags: int) -> int | None:

@@ -15,7 +15,14 @@ from asyncexec.worker.programs import PROGRAMS, LoadedProgram, ProgramSource
 from asyncexec.worker.records import AttemptSpec, attempts_of
 from asyncexec.worker.reports import AttemptMarks, ReportSink
 from asyncexec.worker.runner import BatchRunner
-from asyncexec.worker.streaming import GATHER_SECONDS, Control, Streamed, buffer_of, stream
+from asyncexec.worker.streaming import (
+    GATHER_SECONDS,
+    Control,
+    Runner,
+    Streamed,
+    buffer_of,
+    stream,
+)
 
 if TYPE_CHECKING:
     from asyncexec.worker.memory import MemoryMeter
@@ -37,6 +44,8 @@ class RemoteBatch:
         Their inputs are encoded.
     concurrency : int
         How many run at once: more than one on the worker's event loop.
+    memory_bytes : int or None
+        What the worker may hold meanwhile, on Linux; None for no limit here.
     """
 
     def __init__(
@@ -46,15 +55,19 @@ class RemoteBatch:
         jobs: Sequence[AttemptSpec],
         *,
         concurrency: int = 1,
+        memory_bytes: int | None = None,
     ) -> None:
         self.key = key
         self.blob = blob
         self.jobs = jobs
         self.concurrency = concurrency
+        self.memory_bytes = memory_bytes
 
     def with_jobs(self, jobs: Sequence[AttemptSpec], blob: bytes | None) -> RemoteBatch:
         """Return a batch of the same program, sent as ``blob``, with other attempts."""
-        return RemoteBatch(self.key, blob, jobs, concurrency=self.concurrency)
+        return RemoteBatch(
+            self.key, blob, jobs, concurrency=self.concurrency, memory_bytes=self.memory_bytes
+        )
 
     def __call__(self, meter: MemoryMeter | None = None) -> bytes:
         """Run the attempts in this thread, and return notes and outcomes as bytes, or ``NEEDS_PROGRAM``."""
@@ -136,9 +149,9 @@ class RemoteBatch:
         worker: str,
         control: Control,
         meter: MemoryMeter | None,
-    ) -> BatchRunner | ConcurrentBatchRunner:
+    ) -> Runner:
         if isinstance(control, ConcurrentControl):
-            return ConcurrentBatchRunner(
+            concurrent = ConcurrentBatchRunner(
                 self.jobs,
                 program,
                 concurrency=self.concurrency,
@@ -146,9 +159,28 @@ class RemoteBatch:
                 sink=sink,
                 worker=worker,
             )
-        return BatchRunner(
-            self.jobs, program, control=control, sink=sink, worker=worker, meter=meter
+            return self.limited(concurrent)
+        return self.limited(
+            BatchRunner(self.jobs, program, control=control, sink=sink, worker=worker, meter=meter)
         )
+
+    def limited(self, runner: Runner) -> Runner:
+        """Return a runner that keeps this process within the batch's memory while ``runner`` runs."""
+        return runner if self.memory_bytes is None else _LimitedRunner(runner, self.memory_bytes)
+
+
+class _LimitedRunner:
+    """Runs another runner within a limit of memory."""
+
+    def __init__(self, runner: Runner, memory_bytes: int) -> None:
+        self._runner = runner
+        self._memory_bytes = memory_bytes
+
+    def run(self) -> object:
+        from asyncexec.worker.memory import SHARED_LIMIT
+
+        with SHARED_LIMIT.within(self._memory_bytes):
+            return self._runner.run()
 
 
 def worker_name() -> str:

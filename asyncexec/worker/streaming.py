@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Protocol
 
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.codec import encode_reports
 from asyncexec.worker.concurrent_batch import (
     START_SECONDS,
-    ConcurrentBatchRunner,
     ConcurrentControl,
     ConcurrentReports,
 )
 from asyncexec.worker.control import BatchControl
 from asyncexec.worker.records import Note, Report
 from asyncexec.worker.reports import AttemptMarks, ReportBuffer
-from asyncexec.worker.runner import BatchRunner
 
 GATHER_SECONDS = 0.002
 
 
 type Control = BatchControl | ConcurrentControl
+
+
+class Runner(Protocol):
+    """Runs one batch."""
+
+    def run(self) -> object:
+        """Run it in this thread, and return when it has ended."""
+        ...
 
 
 def buffer_of(control: Control, worker: str = "") -> ReportBuffer | ConcurrentReports:
@@ -116,7 +123,7 @@ class Streamed:
 
 
 def stream(
-    runner: BatchRunner | ConcurrentBatchRunner,
+    runner: Runner,
     streamed: Streamed,
     *,
     gather_seconds: float = GATHER_SECONDS,
@@ -140,7 +147,7 @@ def stream(
         thread.join()
 
 
-def _run(runner: BatchRunner | ConcurrentBatchRunner, streamed: Streamed) -> None:
+def _run(runner: Runner, streamed: Streamed) -> None:
     try:
         runner.run()
     finally:

@@ -116,6 +116,10 @@ ON_USE = {
         "asyncexec.backends.processes.concurrent_side",
     ): "the same",
     ("asyncexec.worker.attempt", "asyncexec.worker.event_loop"): "the same",
+    (
+        "asyncexec.worker.remote_batch",
+        "asyncexec.worker.memory",
+    ): "only where a batch comes with a limit; there is none on Windows",
     ("asyncexec.worker.runner", "asyncexec.worker.driver_settings"): "in other processes only",
     (
         "asyncexec.backends.processes.worker_side",

@@ -5,7 +5,13 @@ import resource
 import pytest
 
 from asyncexec.worker import memory as process_memory
-from asyncexec.worker.memory import MemoryGuard, MemoryLimit, MemoryMeter, lifetime_peak_bytes
+from asyncexec.worker.memory import (
+    MemoryGuard,
+    MemoryLimit,
+    MemoryMeter,
+    SharedMemoryLimit,
+    lifetime_peak_bytes,
+)
 
 
 @pytest.fixture
@@ -88,3 +94,37 @@ def test_a_guard_limits_each_attempt_to_its_memory_and_lifts_the_limit_after_it(
         guard.within(allowed).start()
         assert guard.peak_bytes() > 0
     assert [soft for soft, _ in limits] == [1050, 10**12, 2050, 10**12]
+
+
+def test_batches_side_by_side_may_hold_the_sum_of_what_each_of_them_may(limits, monkeypatch):
+    monkeypatch.setattr(process_memory, "_data_now", lambda: (150, 100))
+    monkeypatch.setattr(process_memory, "LEAST_BYTES", 0)
+    monkeypatch.setattr(process_memory, "_STACK_BYTES", 7)
+    shared = SharedMemoryLimit()
+    with shared.within(1_000):
+        with shared.within(None), shared.within(300):
+            pass
+        assert [soft for soft, _ in limits] == [1_057, 1_364, 1_057]
+    assert limits[-1] == (10**12, 10**12)
+
+
+def test_a_process_over_its_limit_from_the_start_may_ask_for_enough_to_report(limits, monkeypatch):
+    monkeypatch.setattr(process_memory, "_data_now", lambda: (5_000, 5_000))
+    monkeypatch.setattr(process_memory, "LEAST_BYTES", 64)
+    with SharedMemoryLimit().within(10):
+        assert limits[-1][0] == max(5_064, 10 + process_memory._STACK_BYTES)
+
+
+def test_what_a_program_reserves_while_it_is_loaded_is_no_task_s(limits, monkeypatch):
+    now = [(100, 100)]
+    monkeypatch.setattr(process_memory, "_data_now", lambda: now[0])
+    monkeypatch.setattr(process_memory, "LEAST_BYTES", 0)
+    monkeypatch.setattr(process_memory, "_STACK_BYTES", 0)
+    shared = SharedMemoryLimit()
+    with shared.lifted():
+        assert limits == []
+    with shared.within(1_000):
+        with shared.lifted():
+            assert limits[-1] == (10**12, 10**12)
+            now[0] = (600, 110)
+        assert limits[-1][0] == 1_490

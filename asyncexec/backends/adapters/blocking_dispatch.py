@@ -68,7 +68,7 @@ class Dispatcher:
         self._report = stream.report
         self._fail = stream.fail
         self._loop = asyncio.get_running_loop()
-        self._packer = Packer()
+        self._packer = Packer(memory_bytes=system.capabilities.worker_bytes)
         self._queue: deque[BlockingCall] = deque()
         self._outgoing: deque[BlockingCall] = deque()
         self._running: set[BlockingCall] = set()

@@ -22,9 +22,15 @@ class Packer:
 
     A small program is sent with every batch. A large one is sent until a batch with it has come back, and after that
     only to a worker that answers that it does not have it.
+
+    Parameters
+    ----------
+    memory_bytes : int, optional
+        What a worker may hold while it runs a batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, memory_bytes: int | None = None) -> None:
+        self._memory_bytes = memory_bytes
         self._keys: WeakKeyDictionary[StageProgram, bytes] = WeakKeyDictionary()
         self._delivered: WeakKeyDictionary[StageProgram, int] = WeakKeyDictionary()
 
@@ -58,5 +64,11 @@ class Packer:
                 info = describe(error, keep=True)
                 failed.append(Outcome(job.attempt, Status.FAILED, "", time.time(), error=info))
         sent = None if known and len(blob) > SMALL_PROGRAM_BYTES else blob
-        call = RemoteBatch(key, sent, packed, concurrency=program.concurrency)
+        call = RemoteBatch(
+            key,
+            sent,
+            packed,
+            concurrency=program.concurrency,
+            memory_bytes=self._memory_bytes,
+        )
         return call, failed

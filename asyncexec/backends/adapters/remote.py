@@ -23,10 +23,16 @@ type Stream = Callable[[RemoteBatch], AsyncIterable[bytes]]
 
 
 class RemoteCaller:
-    """Packs batches, ships each program once, and unpacks answers; an open system has one."""
+    """Packs batches, ships each program once, and unpacks answers; an open system has one.
 
-    def __init__(self) -> None:
-        self._packer = Packer()
+    Parameters
+    ----------
+    memory_bytes : int, optional
+        What a worker may hold while it runs a batch, where its own process is to see to that.
+    """
+
+    def __init__(self, *, memory_bytes: int | None = None) -> None:
+        self._packer = Packer(memory_bytes=memory_bytes)
 
     async def call(self, batch: Batch, context: CallContext, send: Send) -> Sequence[Outcome]:
         """Run ``batch`` by one call, and return its outcomes; raises what ``send`` raises."""

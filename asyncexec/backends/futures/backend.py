@@ -35,7 +35,12 @@ class FuturesBackend(BlockingBackend):
 
     @takes_options(FuturesOptions)
     def __init__(self, options: FuturesOptions) -> None:
-        system = PoolSystem(options.executor, options.max_workers, options.batch_limit)
+        system = PoolSystem(
+            options.executor,
+            options.max_workers,
+            options.batch_limit,
+            memory_bytes=options.limit_bytes,
+        )
         super().__init__(system, patience=options.patience)
         self._folder: ValueFolder | None = None
 

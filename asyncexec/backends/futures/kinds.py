@@ -29,6 +29,8 @@ class PoolKind:
     """What it would do again by itself, and how that is switched off."""
     call_seconds: float = 0.001
     """About what one call costs."""
+    own_processes: bool = True
+    """Whether each worker has a process of its own, whose memory can be limited."""
     lost: tuple[str, ...] = ()
     """Names of the errors, in full, that say that the worker of one call is gone and no other."""
     tells_running: bool = True
@@ -46,7 +48,7 @@ class PoolKind:
             return ""
         return "" if shutil.which(self.starter, path=variables.get("PATH")) else self.starter
 
-    def capabilities(self, *, batch_limit: int) -> Capabilities:
+    def capabilities(self, *, batch_limit: int, memory_bytes: int | None = None) -> Capabilities:
         """Return what a backend on such a pool can do."""
         return Capabilities(
             name="futures",
@@ -57,6 +59,8 @@ class PoolKind:
             loss_seconds=self.loss_seconds,
             native_retry=self.native_retry,
             call_seconds=self.call_seconds,
+            worker_bytes=memory_bytes,
+            guarantees_memory=memory_bytes is not None,
         )
 
 
@@ -64,8 +68,10 @@ UNKNOWN = PoolKind()
 NOT_MADE = PoolKind(locality=Locality.SAME_HOST)
 """Of a pool that is still to be made: the most careful guess."""
 
-THREADS = PoolKind(locality=Locality.SAME_PROCESS, isolated=False, call_seconds=0.0)
-INTERPRETERS = PoolKind(locality=Locality.SAME_HOST, isolated=False)
+THREADS = PoolKind(
+    locality=Locality.SAME_PROCESS, isolated=False, call_seconds=0.0, own_processes=False
+)
+INTERPRETERS = PoolKind(locality=Locality.SAME_HOST, isolated=False, own_processes=False)
 PROCESSES = PoolKind(locality=Locality.SAME_HOST, loss_seconds=1.0)
 
 _BY_PACKAGE: Mapping[str, PoolKind] = {

@@ -61,19 +61,37 @@ class PoolHandle:
 class PoolSystem:
     """A pool as a blocking system."""
 
-    def __init__(self, source: PoolSource, max_workers: int | None, batch_limit: int) -> None:
+    def __init__(
+        self,
+        source: PoolSource,
+        max_workers: int | None,
+        batch_limit: int,
+        *,
+        memory_bytes: int | None = None,
+    ) -> None:
         self._source = source
+        self._memory_bytes = memory_bytes
         self._max_workers = max_workers
         self._batch_limit = batch_limit
         self._pool: Executor | None = source if isinstance(source, Executor) else None
         self._owned = not isinstance(source, Executor)
         self._kind = _kind_of_source(source)
         self._opened = False
+        self._check_limit()
 
     @property
     def capabilities(self) -> Capabilities:
         """The capabilities of the pool, as far as they are known."""
-        return self._kind.capabilities(batch_limit=self._batch_limit)
+        return self._kind.capabilities(
+            batch_limit=self._batch_limit, memory_bytes=self._memory_bytes
+        )
+
+    def _check_limit(self) -> None:
+        if self._memory_bytes is not None and not self._kind.own_processes:
+            raise OptionError(
+                "executor 'futures': memory limits workers that are processes of their own, and those of this pool "
+                "share one with others. Leave it out, or hand in a pool of processes"
+            )
 
     def open(self) -> int:
         """Create the pool, or create it again, and return the number of calls it runs at once."""
@@ -136,6 +154,11 @@ class PoolSystem:
                 f"which is not a concurrent.futures.Executor"
             )
         self._kind = kind_of(type(pool))
+        try:
+            self._check_limit()
+        except OptionError:
+            pool.shutdown(wait=False)
+            raise
         return pool
 
     def _workers(self) -> int:

@@ -50,5 +50,6 @@ class HttpBackend(CallsBackend):
             self.features,
             batch_limit=options.batch_limit,
             worker_bytes=bytes_of(options.memory),
+            guarantees_memory=options.memory is not None,
         )
         super().__init__(HttpFunction(options, capabilities))

@@ -56,7 +56,7 @@ class HttpFunction:
         self.capabilities = capabilities
         self._options = options
         self._service = ServiceCaller(options.max_workers)
-        self._remote = RemoteCaller()
+        self._remote = RemoteCaller(memory_bytes=capabilities.worker_bytes)
         self._token_cache = TokenCache(options.token)
         self._numbers = itertools.count(1)
         self._client: Any = None

@@ -50,6 +50,7 @@ class SlurmBackend(CallsBackend):
         can = replace(
             self.features,
             worker_bytes=options.memory_bytes,
+            guarantees_memory=options.memory_bytes is not None,
             loss_seconds=options.poll_seconds + 6.0,
         )
         self._slurm = SlurmSystem(options, can)

@@ -15,7 +15,7 @@ from uuid import uuid4
 from asyncexec.backends.contract import Report
 from asyncexec.backends.slurm import commands
 from asyncexec.backends.slurm.channel import END, JobChannel
-from asyncexec.backends.slurm.commands import NEVER, JobState
+from asyncexec.backends.slurm.commands import NEVER, OVER_MEMORY, JobState
 from asyncexec.backends.slurm.options import SlurmOptions
 from asyncexec.backends.slurm.worker_side import JobMain, JobPayload
 from asyncexec.errors import BackendError
@@ -35,6 +35,10 @@ LARGEST_GB = 1_000.0
 
 class JobLostError(Exception):
     """A job ended without having reported the end of its tasks."""
+
+
+class JobMemoryError(JobLostError, MemoryError):
+    """A job was ended by SLURM because it held more memory than it may."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -228,9 +232,10 @@ class SlurmClient:
         except OSError:
             end = ""
         why = f"SLURM's job {job.id} ended ({state.state}) before its tasks did"
+        lost = JobMemoryError if state.state in OVER_MEMORY else JobLostError
         if end:
-            return JobLostError(f"{why}; its log ends with: {end}")
-        return JobLostError(
+            return lost(f"{why}; its log ends with: {end}")
+        return lost(
             f"{why}, and left no log: is the folder {str(self._parent)!r} the same where jobs run?"
         )
 

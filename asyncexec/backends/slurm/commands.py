@@ -35,6 +35,8 @@ ALIVE = frozenset(
         "SUSPENDED",
     }
 )
+# The states of jobs that SLURM, or the node's kernel, has ended for their memory.
+OVER_MEMORY = frozenset({"OUT_OF_MEMORY"})
 # The reasons of pending jobs that will never start.
 NEVER = frozenset(
     {

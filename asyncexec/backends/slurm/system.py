@@ -90,7 +90,7 @@ class SlurmSystem:
             max_age_seconds=options.time_limit / 2,
         )
         self._idle = self._new_idle()
-        self._caller = RemoteCaller()
+        self._caller = self._new_caller()
         self._thread: SystemThread | None = None
         self._waiting: list[PendingBatch] = []
         self._running: dict[SlurmJob, PendingBatch] = {}
@@ -109,8 +109,11 @@ class SlurmSystem:
 
     async def open(self) -> None:
         # The jobs of an earlier time are gone.
-        self._idle, self._caller = self._new_idle(), RemoteCaller()
+        self._idle, self._caller = self._new_idle(), self._new_caller()
         self._thread, _ = await SystemThread.opened("slurm", self._client.open)
+
+    def _new_caller(self) -> RemoteCaller:
+        return RemoteCaller(memory_bytes=self.capabilities.worker_bytes)
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         return await self._caller.call(batch, context, partial(self._send, context))

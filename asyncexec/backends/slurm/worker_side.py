@@ -15,7 +15,7 @@ from typing import NamedTuple
 from asyncexec.backends.contract import Note, Started
 from asyncexec.backends.slurm.channel import END, JobChannel
 from asyncexec.events.outcome import Outcome
-from asyncexec.worker.memory import MemoryMeter
+from asyncexec.worker.memory import SHARED_LIMIT, MemoryMeter
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram
 from asyncexec.worker.remote_batch import RemoteBatch, worker_name
 from asyncexec.worker.runner import BatchRunner
@@ -139,14 +139,15 @@ def _run_batch(payload: JobPayload, channel: JobChannel, meter: MemoryMeter) -> 
         _run_at_once(payload, channel, worker)
         return
     control = _ChannelControl(channel, worker)
-    BatchRunner(
+    runner = BatchRunner(
         payload.call.jobs,
         partial(_program, payload),
         control=control,
         sink=control,
         worker=worker,
         meter=meter,
-    ).run()
+    )
+    payload.call.limited(runner).run()
     control.close()
 
 
@@ -161,7 +162,8 @@ def _run_at_once(payload: JobPayload, channel: JobChannel, worker: str) -> None:
 
 def _program(payload: JobPayload) -> LoadedProgram:
     key = payload.call.key
-    program = PROGRAMS.load(key, None) or PROGRAMS.load(key, Path(payload.program).read_bytes())
+    with SHARED_LIMIT.lifted():
+        program = PROGRAMS.load(key, None) or PROGRAMS.load(key, Path(payload.program).read_bytes())
     assert program is not None  # noqa: S101 - for type checkers: there was a blob
     return program
 

@@ -10,7 +10,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.backends.adapters.packing import SMALL_PROGRAM_BYTES
 from asyncexec.backends.futures import FuturesBackend
-from asyncexec.errors import BackendError, OptionError
+from asyncexec.errors import BackendError, OptionError, TaskMemoryError
 from asyncexec.events.outcome import Status
 from asyncexec.plan.locality import Locality
 from asyncexec.testing import kernels
@@ -386,3 +386,24 @@ async def test_of_all_that_a_broken_pool_ran_only_what_broke_it_is_blamed(tmp_pa
         with pytest.raises(ax.errors.PoisonTaskError) as caught:
             await engine.execute(plan, retry=ax.Retry(base_seconds=0.0))
     assert caught.value.index == (17,)
+
+
+def _asks_for(size):
+    return bytearray(size)[0]
+
+
+async def test_a_worker_of_a_pool_is_kept_to_the_memory_that_was_declared(processes):
+    options = {"executor": processes, "memory": "300MB"}
+    async with ax.Engine(executor="futures", executor_options=options) as engine:
+        with pytest.raises(TaskMemoryError, match=r"task \(1,\).*out of memory"):
+            await engine.execute(ax.Plan.map(_asks_for, [10, 1_000_000_000, 20]))
+        assert (await engine.execute(ax.Plan.map(_asks_for, [10, 50_000_000]))).value == [0, 0]
+
+
+async def test_a_memory_of_workers_that_share_a_process_is_refused(threads):
+    with pytest.raises(OptionError, match="share one"):
+        FuturesBackend(executor=threads, memory="1GB")
+    made = FuturesBackend(executor=lambda: ThreadPoolExecutor(1), memory="1GB")
+    with pytest.raises(OptionError, match="share one"):
+        async with made:
+            pass

@@ -35,7 +35,7 @@ from asyncexec.backends.http.signing import (
 )
 from asyncexec.backends.http.tokens import TokenCache
 from asyncexec.backends.registry import make_backend
-from asyncexec.errors import BackendError, OptionError
+from asyncexec.errors import BackendError, OptionError, TaskMemoryError
 from asyncexec.events.outcome import Status
 from asyncexec.testing import kernels
 from asyncexec.testing.driving import Driven
@@ -111,6 +111,26 @@ def driven(url, **options) -> Driven:
 
 
 # Going well, and not so well.
+
+
+def _asks_for(size):
+    return bytearray(size)[0]
+
+
+async def _asks_for_and_waits(size):
+    return _asks_for(size)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="there is no such limit elsewhere")
+@pytest.mark.parametrize("kernel", [_asks_for, _asks_for_and_waits])
+async def test_a_task_over_the_memory_that_was_declared_is_out_of_memory(url, kernel):
+    options = {"url": url, "secret": SECRET, "memory": "100MB"}
+    async with ax.Engine(executor="http", executor_options=options) as engine:
+        result = await engine.execute(ax.Plan.map(kernel, [10, 1_000_000]))
+        assert result.value == [0, 0]
+        with pytest.raises(TaskMemoryError, match=r"task \(1,\)"):
+            await engine.execute(ax.Plan.map(kernel, [10, 1_000_000_000]))
+        assert (await engine.execute(ax.Plan.map(kernel, [10]))).value == [0]
 
 
 async def test_a_plan_runs_on_any_wsgi_server(url):

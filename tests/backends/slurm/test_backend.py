@@ -1,6 +1,7 @@
 """The ``slurm`` executor without SLURM: its options, its files, and what it makes of what the queue says."""
 
 import pickle
+import resource
 import stat
 import struct
 import time
@@ -18,7 +19,8 @@ from asyncexec.backends.slurm.options import SlurmOptions
 from asyncexec.backends.slurm.worker_side import JobMain, JobPayload
 from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Outcome, Status
-from asyncexec.worker.attempt import decode
+from asyncexec.policies.classification import FailureKind, classify
+from asyncexec.worker.attempt import decode, describe
 from asyncexec.worker.codec import decode_reports
 from asyncexec.worker.programs import digest
 from asyncexec.worker.remote_batch import RemoteBatch
@@ -434,3 +436,30 @@ def test_what_is_to_run_apart_goes_to_another_job_if_one_is_idle():
     jobs = three_idle(kept)
     assert kept.take({"b", "c"}) == jobs["a"]
     assert kept.take({"b", "c"}) == jobs["c"]
+
+
+def test_a_job_that_slurm_ends_for_its_memory_is_out_of_memory_and_not_just_lost(client):
+    job = SlurmJob(channel=JobChannel(client._folder / "job"), id="7")
+    error = client._lost_error(job, JobState("OUT_OF_MEMORY"))
+    lost = Outcome(1, Status.LOST, "w", 1.0, error=describe(error))
+    assert classify(lost) is FailureKind.OUT_OF_MEMORY
+    assert "job 7" in str(error)
+
+
+def test_the_memory_of_a_job_limits_its_tasks_where_the_cluster_does_not(tmp_path):
+    options = {"folder": tmp_path, "memory": "1GB"}
+    backend = SlurmBackend(**options)
+    assert backend.capabilities.guarantees_memory
+    call = RemoteBatch(b"k", None, [], memory_bytes=10**9)
+    assert call.with_jobs([], None).memory_bytes == 10**9
+    seen = []
+
+    class Seen:
+        def run(self):
+            seen.append(resource.getrlimit(resource.RLIMIT_DATA)[0])
+
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    call.limited(Seen()).run()
+    assert 10**9 <= seen[0] < before[1] or before[1] == resource.RLIM_INFINITY
+    assert seen[0] != resource.RLIM_INFINITY
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
