@@ -150,7 +150,7 @@ def _squared(deviations: Part) -> Part:
     """Return the squared magnitudes of ``deviations``, which it may overwrite."""
     if deviations.dtype.kind != "c":
         return np.asarray(np.square(deviations, out=deviations))
-    real, imaginary = deviations.real, deviations.imag
+    real, imaginary = np.real(deviations), np.imag(deviations)
     np.square(imaginary, out=imaginary)
     return np.asarray(np.add(np.square(real, out=real), imaginary, out=real))
 

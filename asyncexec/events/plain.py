@@ -58,8 +58,9 @@ def _container(value: Any) -> Plain:
     if isinstance(value, list | tuple | range | AbstractSet):
         return [as_plain(item) for item in value]
     # Arrays and scalars of NumPy, which nobody has to have loaded.
-    if type(value).__module__ == "numpy" and callable(getattr(value, "tolist", None)):
-        plain = value.tolist()
+    to_list = getattr(value, "tolist", None)
+    if type(value).__module__ == "numpy" and callable(to_list):
+        plain = to_list()
         return as_plain(plain) if type(plain) is not type(value) else str(value)
     if isinstance(value, date | time):
         return value.isoformat()

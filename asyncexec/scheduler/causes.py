@@ -90,10 +90,11 @@ def _same_class(record: Mapping[str, Any]) -> BaseException | None:
     if kind is None or "args" not in record:
         return None
     builtin: Any = next(k for k in kind.__mro__ if not k.__flags__ & _MADE_IN_PYTHON)
+    new: Any = builtin.__new__
     arguments = tuple(_value(each) for each in record["args"])
     if issubclass(builtin, BaseExceptionGroup):
-        return _filled(builtin.__new__(kind, str(arguments[0]), _members(record)), record)
-    error = builtin.__new__(kind, *arguments)
+        return _filled(new(kind, str(arguments[0]), _members(record)), record)
+    error = new(kind, *arguments)
     builtin.__init__(error, *arguments)
     _set(error, "args", arguments)
     return _filled(error, record)

@@ -22,7 +22,7 @@ from asyncexec.events.outcome import (
     handle_of_chunks,
 )
 from asyncexec.plan.box import unravel
-from asyncexec.worker.forks import FORKS, end_if_copied
+from asyncexec.worker.forks import FORKS, end_copy, end_if_copied
 from asyncexec.worker.task_context import CURRENT
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _ENCODED = frozenset({Many, Encoded, ValueHandle, ItemOf})
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, tuple, list, dict})
-"""The types of most results, of which none is awaitable or from a cache."""
+"""The types of most results, of which none is awaitable or from a cache; runners add those that they find."""
 _SUCCEEDED = Status.SUCCEEDED
 new = tuple.__new__  # A named tuple's own constructor takes three times as long.
 
@@ -63,7 +63,8 @@ def attempt_runner(
     begin, now, clock = CURRENT.set, time.time, time.perf_counter
     may_save = None if fence is None else fence.take
     put = None if values is None else values.put
-    end_copied, process = end_if_copied, FORKS.watch()
+    forks, process = FORKS, FORKS.watch()
+    plain = set(_PLAIN)
 
     def run(spec: AttemptSpec) -> Outcome:
         begin(spec)
@@ -82,14 +83,10 @@ def attempt_runner(
             else:
                 inputs, read = io.load(index)
             result = kernel(index, *inputs)
-            kind = type(result)
-            if kind not in _PLAIN:
-                if is_awaitable(result):
-                    result = _run(result, fence)
-                    kind = type(result)
-                if kind is CachedResult:
-                    result, cached = result.value, True
-            end_copied(process)
+            if type(result) not in plain:
+                result, cached = _settled(result, fence, plain)
+            if forks.count != process:
+                end_copy()
             del inputs  # the kernel's inputs need not be held while its output is written
             if may_save is not None and not may_save():
                 status = Status.CANCELLED
@@ -98,7 +95,7 @@ def attempt_runner(
             else:
                 written = io.save(index, result)
         except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
-            end_copied(process, raised)
+            end_if_copied(process, raised)
             status, error = Status.FAILED, describe(raised, keep=keep_exception)
             value = lost_by(raised)
         seconds = clock() - start
@@ -132,6 +129,15 @@ def lost_by(error: BaseException) -> Any:
     if isinstance(error, CorruptChunkError) and error.chunks:
         return handle_of_chunks(error.array, error.chunks)
     return None
+
+
+def _settled(result: Any, fence: MaySave | None, plain: set[type]) -> tuple[Any, bool]:
+    """Return the value of what a kernel has returned, and whether a cache had it; ``plain`` gets types of values."""
+    if is_awaitable(result):
+        result = _run(result, fence)
+    elif type(result) not in (CachedResult, GeneratorType):
+        plain.add(type(result))
+    return (result.value, True) if type(result) is CachedResult else (result, False)
 
 
 def _run(awaitable: Awaitable[Any], fence: MaySave | None) -> Any:

@@ -146,7 +146,7 @@ class BatchRunner:
             keep_exception=self._keep_exception,
             values=program.values,
         )
-        return partial(_with_own_decimals, run_one) if has_decimals(program.context) else run_one
+        return with_own_decimals(run_one) if has_decimals(program.context) else run_one
 
 
 def ready_program(source: ProgramSource, worker: str) -> LoadedProgram:
@@ -217,9 +217,18 @@ def own_decimals() -> None:
     decimal.setcontext(decimal.getcontext().copy())
 
 
-def _with_own_decimals(run_one: Callable[[AttemptSpec], Outcome], spec: AttemptSpec) -> Outcome:
-    own_decimals()
-    return run_one(spec)
+def with_own_decimals(
+    run_one: Callable[[AttemptSpec], Outcome],
+) -> Callable[[AttemptSpec], Outcome]:
+    """Return ``run_one`` with a copy of decimal's context for each attempt."""
+    decimal = sys.modules["decimal"]
+    of_caller, set_context = decimal.getcontext, decimal.setcontext
+
+    def run(spec: AttemptSpec) -> Outcome:
+        set_context(of_caller().copy())
+        return run_one(spec)
+
+    return run
 
 
 def _failed(why: ErrorInfo, worker: str, spec: AttemptSpec) -> Outcome:

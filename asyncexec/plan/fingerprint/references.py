@@ -340,6 +340,8 @@ class _References:
                     level = len(module.value) - len(module.value.lstrip("."))
                     leaf = name == "importlib.import_module"
                     return True, self._import(module.value.lstrip("."), level, leaf=leaf)
+            case _:
+                pass
         return False, None
 
     def _taken_by_name(self, call: Call, scope: _Scope) -> tuple[bool, Any]:

@@ -240,7 +240,9 @@ class BlockIO:
     def _checked(
         self, index: Index, target: TaskOutput, region: tuple[slice, ...], given: Any
     ) -> np.ndarray:
-        block = np.asarray(unmasked(given, f"what {self._task(index)} returned"))
+        if type(given) is not np.ndarray:  # which has no mask
+            given = np.asarray(unmasked(given, f"what {self._task(index)} returned"))
+        block: np.ndarray = given
         shape = tuple([along.stop - along.start for along in region])
         if block.shape != shape:
             raise ChunkMismatchError(

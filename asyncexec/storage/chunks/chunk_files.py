@@ -213,9 +213,12 @@ class WholeFiles:
             As the file system has it.
         """
         temporary = f"{self._partial}/{uuid.uuid4().hex}"
+        # Folders are made only where they are missing, which spares a call for every other chunk.
         try:
-            self._begin(temporary, data, trailer)
-            # Folders are made only where they are missing, which spares a call for every other chunk.
+            try:
+                _write_file(temporary, data, trailer)
+            except FileNotFoundError:
+                self._begin(temporary, data, trailer)
             try:
                 os.replace(temporary, path)  # noqa: PTH105 - strings, made once for every chunk
             except FileNotFoundError:
@@ -226,13 +229,11 @@ class WholeFiles:
             raise
 
     def _begin(self, temporary: str, data: Any, trailer: bytes) -> None:
-        try:
-            _write_file(temporary, data, trailer)
-        except FileNotFoundError:
-            if self._fenced:
-                raise replaced(self._location) from None
-            os.makedirs(self._partial, exist_ok=True)  # noqa: PTH103 - the same
-            _write_file(temporary, data, trailer)
+        """Make the folder for files that are being written, and write the file."""
+        if self._fenced:
+            raise replaced(self._location) from None
+        os.makedirs(self._partial, exist_ok=True)  # noqa: PTH103 - the same
+        _write_file(temporary, data, trailer)
 
     def _finish(self, temporary: str, path: str) -> None:
         """Make the folder that is missing, and rename the file."""

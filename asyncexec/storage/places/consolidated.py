@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
@@ -116,7 +116,7 @@ def node_files(location: Location) -> dict[str, bytes]:
 
 
 @contextmanager
-def _lock_of(group: Location) -> Iterator[None]:
+def _lock_of(group: Location) -> Generator[None]:
     """Keep out other writers to the same list: of this process, and on a disk of this machine."""
     with _locks()[hash(str(group)) % 16]:
         path = group.local_path
