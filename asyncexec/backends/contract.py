@@ -137,6 +137,10 @@ class Capabilities:
     shares_slots : bool
         Whether a slot that runs a batch of a stage with ``concurrency`` takes further ones of it, until it has as many
         attempts as it may run at once. Otherwise it takes the next batch when the one before has ended.
+    opening_seconds : float
+        How long entering may take. Past it, entering is given up with a ``BackendError``.
+    opening_advice : str
+        What that error tells the user: the address or the file, and what to do.
     """
 
     name: str
@@ -156,6 +160,8 @@ class Capabilities:
     resources: Mapping[str, float] = field(default_factory=dict)
     concurrency: int = 1
     shares_slots: bool = False
+    opening_seconds: float = 300.0
+    opening_advice: str = ""
 
     @property
     def local(self) -> bool:

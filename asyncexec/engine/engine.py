@@ -15,6 +15,7 @@ import anyio
 from asyncexec.backends.registry import make_backend, option_names
 from asyncexec.cluster_memory.settings import MemorySettings
 from asyncexec.config.checks import amounts
+from asyncexec.engine.backend_life import BackendLife
 from asyncexec.engine.call_threads import CallThreads
 from asyncexec.engine.engine_parts import EngineParts
 from asyncexec.engine.event_stream import stream_events
@@ -219,6 +220,7 @@ class Engine:
             )
         self._loop = running_loop()
         self._closing = asyncio.Event()
+        self._backend_life = BackendLife(self.backend)
         opened = self._loop.create_future()
         self._life = life = asyncio.create_task(self._live(opened), name="asyncexec engine")
         try:
@@ -236,7 +238,7 @@ class Engine:
         if life is None:
             raise EngineClosedError("this engine is not open")
         self._closing.set()
-        await wait_for(life)
+        await wait_for(life, lambda _: self._backend_life.hurry())
         if not life.cancelled() and (failure := life.exception()) is not None:
             raise failure
 
@@ -250,7 +252,7 @@ class Engine:
         try:
             async with (
                 entered(self._attached),
-                self.backend,
+                self._backend_life,
                 Driver(self.backend, self._budget) as driver,
                 anyio.create_task_group() as tasks,
             ):

@@ -88,11 +88,16 @@ async def outlast(
     return first
 
 
-async def wait_for(task: asyncio.Task[None]) -> None:
-    """Wait until ``task`` is done, however often this is cancelled meanwhile; then raise the cancellation."""
+async def wait_for(
+    task: asyncio.Task[None], cancelled: Callable[[asyncio.CancelledError], object] = _nothing
+) -> None:
+    """Wait until ``task`` is done, however often this is cancelled meanwhile; then raise the cancellation.
+
+    ``cancelled`` is called with each.
+    """
     done = asyncio.Event()
     task.add_done_callback(lambda _: done.set())
-    if (cancellation := await outlast(done)) is not None:
+    if (cancellation := await outlast(done, cancelled)) is not None:
         raise cancellation
 
 

@@ -46,7 +46,10 @@ class BlockingBackend(PoolBackend[Dispatcher]):
         return 1
 
     async def _open(self, stream: ReportStream) -> Dispatcher:
-        thread, size = await SystemThread.opened(self.capabilities.name, self._system.open)
+        system = self._system
+        thread, size = await SystemThread.opened(
+            self.capabilities.name, system.open, undo=lambda _: system.close(idle=True)
+        )
         EVENT_LOOP.keep()  # for tasks in this process
         return Dispatcher(
             self._system, thread=thread, size=size, patience=self._patience, stream=stream

@@ -1,4 +1,8 @@
-"""Threads for systems that block."""
+"""Threads for systems that block.
+
+A blocking call cannot be interrupted. Who waits for one is let go at once when cancelled: the call is *abandoned*. Its
+thread, a daemon, goes on by itself, and undoes what the call has made once it returns.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,12 @@ import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from typing import Any, Self
+
+_JOIN_SECONDS = 0.25
+"""The time that an idle thread has to end; one that hangs in a call ends when the call returns."""
 
 
 class SystemThread:
@@ -20,21 +29,36 @@ class SystemThread:
         self._thread.start()
 
     @classmethod
-    async def opened[T](cls, name: str, function: Callable[[], T]) -> tuple[Self, T]:
-        """Return a new thread, and the result of calling ``function`` in it first; if that raises, the thread ends."""
+    async def opened[T](
+        cls, name: str, function: Callable[[], T], *, undo: Callable[[T], object]
+    ) -> tuple[Self, T]:
+        """Return a new thread, and the result of calling ``function`` in it first; if that raises, the thread ends.
+
+        Where this is cancelled, the call is abandoned: ``undo`` is called with its result once it has returned.
+        """
         thread = cls(name)
+        future = thread._future(function)
         try:
-            return thread, await thread.run(function)
+            return thread, await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            thread.post(partial(_undo, future, undo))
+            thread.leave()
+            raise
         except BaseException:
             thread.end()
             raise
 
     async def close(self, function: Callable[[], object]) -> None:
-        """Call ``function`` in the thread, and end the thread, also if that raises."""
+        """Call ``function`` in the thread, and end the thread, also if that raises; abandon both when cancelled."""
         try:
             await self.run(function)
-        finally:
+        except asyncio.CancelledError:
+            self.leave()
+            raise
+        except BaseException:
             self.end()
+            raise
+        self.end()
 
     def post(self, function: Callable[[], object]) -> None:
         """Queue ``function``, which must not raise."""
@@ -46,13 +70,19 @@ class SystemThread:
 
     def _future[T](self, function: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
+        # Nobody who stops waiting for it keeps it from being called.
+        future.set_running_or_notify_cancel()
         self._tasks.put(lambda: _fulfil(future, function))
         return future
 
     def end(self) -> None:
-        """End the thread after the functions that are queued, and wait for that."""
+        """End the thread after the functions that are queued, and wait for that, unless one of them hangs."""
+        self.leave()
+        self._thread.join(_JOIN_SECONDS)
+
+    def leave(self) -> None:
+        """Let the thread end by itself, after the functions that are queued."""
         self._tasks.put(None)
-        self._thread.join()
 
     def _main(self) -> None:
         while (task := self._tasks.get()) is not None:
@@ -71,12 +101,46 @@ def future_of(call: Callable[[], Any], *, name: str) -> Future[Any]:
     return future
 
 
+async def call_abandonably[T](
+    function: Callable[[], T],
+    *,
+    name: str,
+    undo: Callable[[T], object],
+    interrupt: Callable[[], object] | None = None,
+) -> T:
+    """Make a blocking call in a new daemon thread, and return its result; when cancelled, abandon the call.
+
+    Parameters
+    ----------
+    function : callable
+    name : str
+        The name of the thread.
+    undo : callable
+        Called with the result of an abandoned call, in its thread, once it has returned.
+    interrupt : callable, optional
+        Makes an abandoned call return sooner, as by ending the process that it waits for; it must not block.
+    """
+    future: Future[T] = future_of(function, name=name)
+    try:
+        return await asyncio.wrap_future(future)
+    except asyncio.CancelledError:
+        future.add_done_callback(partial(_undo, undo=undo))
+        if interrupt is not None:
+            interrupt()
+        raise
+
+
+def _undo[T](future: Future[T], undo: Callable[[T], object]) -> None:
+    """Undo what an abandoned call has made, which has returned; nobody is there to be told of errors."""
+    if future.exception() is None:
+        with suppress(Exception):
+            undo(future.result())
+
+
 def _fulfil(future: Future[Any], function: Callable[[], Any]) -> None:
     try:
         result = function()
     except BaseException as error:  # noqa: BLE001 - the future raises it
-        if not future.cancelled():
-            future.set_exception(error)
+        future.set_exception(error)
     else:
-        if not future.cancelled():
-            future.set_result(result)
+        future.set_result(result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +21,9 @@ from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.backends.ray.actor_options import ActorOptions
 from asyncexec.backends.ray.attempt_file import AttemptFiles
-from asyncexec.backends.ray.connection import check_reachable
 from asyncexec.backends.ray.memory import RayMemoryHost
 from asyncexec.backends.ray.options import RayOptions
+from asyncexec.backends.ray.reachability import check_reachable
 from asyncexec.backends.ray.resources import Nodes, ResourceRequest, resource_request
 from asyncexec.backends.ray.session import (
     RaySession,
@@ -110,6 +111,8 @@ class RaySystem:
             worker_bytes=options.most_task_bytes,
             budget_bytes=options.memory_bytes,
             batch_limit=1 if options.max_tasks_per_worker else features.batch_limit,
+            opening_seconds=options.opening_seconds,
+            opening_advice="No worker starts: look at the cluster, and at pip, conda, working_dir and py_modules",
         )
         self.slots = options.max_workers or 1
         self._options = options
@@ -123,12 +126,21 @@ class RaySystem:
         self._caller = RemoteCaller()
 
     async def open(self) -> None:
-        await check_reachable(self._options.address)
-        # Ray cannot be interrupted while it starts.
-        with anyio.CancelScope(shield=True):
-            acquire = partial(acquire_session, self._options)
-            self._thread, self._session = await SystemThread.opened("ray", acquire)
-            self._update_capabilities()
+        limit = self._options.connect_timeout
+        await check_reachable(self._options.address, limit)
+        try:
+            async with asyncio.timeout(limit):
+                self._thread, session = await SystemThread.opened(
+                    "ray", partial(acquire_session, self._options), undo=_release
+                )
+                self._session = session
+        except TimeoutError as error:
+            where = "start" if (a := self._options.address) is None else f"connect to {a!r}"
+            raise BackendError(
+                f"executor 'ray': Ray did not {where} within {limit:g} s, and was given up. Give it longer "
+                f"(connect_timeout), or look at the logs of the cluster"
+            ) from error
+        self._update_capabilities()
         try:
             self._tasks = RayTasks(self._options, self._thread)
             self._caller = RemoteCaller()
@@ -215,6 +227,11 @@ class RaySystem:
         self._files.close()
         if thread is not None and session is not None:
             await thread.close(partial(release_connection, session.connection))
+
+
+def _release(session: RaySession) -> None:
+    """Release the connection of a session that came too late."""
+    release_connection(session.connection)
 
 
 def _refreshed(session: RaySession) -> RaySession:

@@ -13,13 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import anyio
-
 from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.backends.ray.options import RayOptions
+from asyncexec.backends.ray.token_file import keep_token_private
 from asyncexec.errors import BackendError
 
-REACH_SECONDS = 10.0
+_CHANGED_BY_RAY = (
+    *("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_CLIENT_MODE"),
+    "PYTHONBREAKPOINT",
+)
 OBJECT_STORE_BYTES = 512 * 2**20
 LOOPBACK = "127.0.0.1"
 # The path of a socket may have 107 bytes, and Ray adds 70 to the directory.
@@ -72,32 +74,16 @@ class KeepAliveThread:
             self._thread.join()
 
 
-async def check_reachable(address: str | None) -> None:
-    """Raise at once if nothing listens at the address: Ray would try for half a minute, and cannot be interrupted.
-
-    Raises BackendError if ``host:port`` cannot be connected to.
-    """
-    host, _, port = (address or "").rpartition(":")
-    if not port.isdigit():
-        return  # Ray resolves it itself.
-    try:
-        with anyio.fail_after(REACH_SECONDS):
-            stream = await anyio.connect_tcp(host.strip("[]"), int(port))
-        await stream.aclose()
-    except (OSError, TimeoutError) as error:
-        raise BackendError(
-            f"executor 'ray': nothing can be reached at cluster_address={address!r}: {str(error) or 'no answer'}. "
-            f"It is the address of the head node, as `ray start --head` prints it, by default with port 6379"
-        ) from error
-
-
 def connect_ray(options: RayOptions) -> Connection:
     """Connect this process, which has no connection yet, to Ray; blocks for seconds.
 
     Raises BackendError if Ray does not start, or cannot be reached.
     """
-    with _clean_environment(), _on_loopback(options):
+    with _same_environment(), _quiet_start(), _on_loopback(options):
         import ray
+
+        if options.address is None:
+            keep_token_private()
 
         arguments: dict[str, Any] = {
             "log_to_driver": options.log_to_driver,
@@ -152,11 +138,29 @@ def job_identity() -> str:
     return f"{context.gcs_address} {context.get_job_id()}"
 
 
+def import_ray() -> None:
+    """Import Ray for the first time, without its changes to this process's environment."""
+    with _same_environment():
+        import ray  # noqa: F401 - that it is imported is all
+
+
 @contextlib.contextmanager
-def _clean_environment() -> Generator[None]:
-    """Keep Ray's processes from sending usage statistics, and undo Ray's changes to this environment."""
-    names = ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_CLIENT_MODE", "PYTHONBREAKPOINT")
-    before = {name: os.environ.get(name) for name in names}
+def _same_environment() -> Generator[None]:
+    """Undo Ray's changes to this process's environment."""
+    before = {name: os.environ.get(name) for name in _CHANGED_BY_RAY}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _quiet_start() -> Generator[None]:
+    """Keep Ray's processes from sending usage statistics, and Ray from logging what is intended."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     # Ray logs that it does not handle SIGTERM outside the main thread, and that it uses tokens; both are intended.
     log = logging.getLogger("ray")
@@ -166,11 +170,6 @@ def _clean_environment() -> Generator[None]:
         yield
     finally:
         log.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from asyncexec.config.checks import (
     Place,
     Places,
     Port,
+    Seconds,
     Texts,
     bytes_of,
     mapping,
@@ -28,6 +29,9 @@ from asyncexec.errors import OptionError
 
 # The minimum that Ray accepts.
 LEAST_OBJECT_STORE_BYTES = 80_000_000
+# Ray's own limit for a runtime environment, and the time that a worker may take to start.
+INSTALL_SECONDS = 600.0
+WORKER_SECONDS = 30.0
 _OF_A_START = ("object_store_memory", "dashboard_port")
 
 
@@ -124,6 +128,9 @@ class RayOptions:
     max_tasks_per_worker: Count | None = None
     """After how many tasks a worker process is replaced; each task is then a call of its own."""
 
+    connect_timeout: Seconds = 60.0
+    """Seconds that a cluster may take to answer, or a Ray to start here."""
+
     dashboard_port: Port | None = None
     """The port of Ray's dashboard, which is started on loopback; default: there is none. It needs ``ray[default]``."""
 
@@ -217,6 +224,14 @@ class RayOptions:
     def calls_per_worker(self) -> int | None:
         """After how many calls a worker process is replaced."""
         return self.max_calls or self.max_tasks_per_worker
+
+    @property
+    def opening_seconds(self) -> float:
+        """The seconds that entering may take in all, with what Ray installs for tasks."""
+        installs = self.pip or self.conda or self._sent
+        setup = (self.runtime_env_config or {}).get("setup_timeout_seconds", INSTALL_SECONDS)
+        # An address is tried first, then connected to; then a worker is.
+        return 2 * self.connect_timeout + WORKER_SECONDS + (float(setup) if installs else 0.0)
 
     @property
     def runtime_env(self) -> dict[str, Any]:

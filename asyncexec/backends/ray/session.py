@@ -14,6 +14,7 @@ from asyncexec.backends.ray.actor_options import check_place
 from asyncexec.backends.ray.connection import (
     Connection,
     connect_ray,
+    import_ray,
     job_identity,
 )
 from asyncexec.backends.ray.options import RayOptions
@@ -56,6 +57,7 @@ def acquire_session(options: RayOptions) -> RaySession:
     BackendError
         If Ray does not start, or cannot be reached.
     """
+    import_ray()
     import ray
 
     with _THIS_PROCESS.lock:

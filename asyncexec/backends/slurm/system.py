@@ -110,7 +110,10 @@ class SlurmSystem:
     async def open(self) -> None:
         # The jobs of an earlier time are gone.
         self._idle, self._caller = self._new_idle(), self._new_caller()
-        self._thread, _ = await SystemThread.opened("slurm", self._client.open)
+        client = self._client
+        self._thread, _ = await SystemThread.opened(
+            "slurm", client.open, undo=lambda _: client.close()
+        )
 
     def _new_caller(self) -> RemoteCaller:
         return RemoteCaller(memory_bytes=self.capabilities.worker_bytes)
