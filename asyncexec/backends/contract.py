@@ -140,7 +140,7 @@ class Capabilities:
     opening_seconds : float
         How long entering may take. Past it, entering is given up with a ``BackendError``.
     opening_advice : str
-        What that error tells the user: the address or the file, and what to do.
+        What that error advises: the address or the file to look at, and what to do.
     """
 
     name: str

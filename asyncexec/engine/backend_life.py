@@ -1,9 +1,9 @@
 """The context of a backend, entered and left in a task of its own, so that neither can hold the caller.
 
-A system that does not answer holds whoever waits for it: a server behind a wrong port, a library that retries for a
-minute by itself. So entering has a bound, which the backend states, and a caller who is cancelled is let go within a
-second, whatever the backend does: its task is then *abandoned*. Should the backend come to its senses later, it is left
-again at once. Leaving is bounded in the same way.
+A system that does not answer holds the task that waits for it: a server behind a wrong port, a library that retries for
+a minute by itself. So entering has a bound, which the backend states, and a caller that is cancelled is let go within a
+second, whatever the backend does: its task is then *abandoned*. Should the backend be entered later after all, it is
+left again at once. Leaving is bounded in the same way.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Threads for systems that block.
 
-A blocking call cannot be interrupted. Who waits for one is let go at once when cancelled: the call is *abandoned*. Its
-thread, a daemon, goes on by itself, and undoes what the call has made once it returns.
+A blocking call cannot be interrupted. A task that waits for one goes on at once when it is cancelled: the call is
+*abandoned*. Its thread, a daemon, goes on by itself, and undoes what the call has made once it returns.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class SystemThread:
 
     def _future[T](self, function: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
-        # Nobody who stops waiting for it keeps it from being called.
+        # It is called even if nobody waits for it any longer.
         future.set_running_or_notify_cancel()
         self._tasks.put(lambda: _fulfil(future, function))
         return future
@@ -131,7 +131,7 @@ async def call_abandonably[T](
 
 
 def _undo[T](future: Future[T], undo: Callable[[T], object]) -> None:
-    """Undo what an abandoned call has made, which has returned; nobody is there to be told of errors."""
+    """Undo what an abandoned call has made, which has returned; its errors concern nobody any more."""
     if future.exception() is None:
         with suppress(Exception):
             undo(future.result())

@@ -1,4 +1,4 @@
-"""The file of Ray's token, which lets whoever reads it run code on the user's Ray."""
+"""The file of Ray's token, with which code can be run on the user's Ray."""
 
 from __future__ import annotations
 
