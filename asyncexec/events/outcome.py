@@ -100,6 +100,18 @@ class Outcome(NamedTuple):
         """True where the attempt started on a worker."""
         return self.started_at > 0.0
 
+    @property
+    def exception_type(self) -> str:
+        """Qualified name of the class of what ended it, as a :class:`TaskError` has it; ``""`` where nothing failed."""
+        return _UNSAID.get(self.status, "") if self.error is None else self.error.type
+
+
+# Where a worker was lost or stopped, nothing is raised that an outcome could hold.
+_UNSAID = {
+    Status.TIMED_OUT: "builtins.TimeoutError",
+    Status.LOST: "asyncexec.errors.WorkerLostError",
+}
+
 
 class Encoded(NamedTuple):
     """A pickled value that nobody has needed to look into yet; it can be passed on as it is.

@@ -234,9 +234,14 @@ class AttemptEnded(NamedTuple):
     def execution(self) -> str:
         return self.attempt.execution
 
+    @property
+    def exception_type(self) -> str:
+        """Qualified name of the class of what the attempt failed with; ``""`` where it did not fail."""
+        return self.outcome.exception_type
+
     def as_dict(self) -> dict[str, Any]:
         """Return it as plain data for JSON; see :func:`asyncexec.events.plain.event_as_dict`."""
-        return event_as_dict(self)
+        return {**event_as_dict(self), "exception_type": self.exception_type}
 
 
 class TaskSucceeded(NamedTuple):
@@ -273,21 +278,27 @@ class TaskEvent:
 class TaskFailed(TaskEvent):
     """A task failed for good (no further retry is allowed), and the plan with it, unless the failure is ``kept``.
 
-    Then the run goes on, and the task is complete: a ``Failed`` holds its place.
+    Then the run goes on, and the task is complete: a ``Failed`` holds its place. ``error`` is the message of the
+    :class:`~asyncexec.TaskError`, and ``exception_type`` its attribute of that name: the class of what the task raised.
     """
 
     error: str
     at: float
     kept: bool = False
+    exception_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryScheduled(TaskEvent):
-    """An attempt failed, and another will be sent after ``delay_seconds``."""
+    """An attempt failed, and another will be sent after ``delay_seconds``.
+
+    ``exception_type`` is the qualified name of the class of what it failed with.
+    """
 
     delay_seconds: float
     reason: str
     at: float
+    exception_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,20 +18,25 @@ from types import MemberDescriptorType, ModuleType
 from typing import Any, TypeGuard
 
 from asyncexec.errors import RemoteError
-from asyncexec.events.outcome import ErrorInfo
+from asyncexec.events.outcome import ErrorInfo, Outcome
 from asyncexec.worker.exception_record import qualified_name
 
 _MADE_IN_PYTHON = 1 << 9  # Py_TPFLAGS_HEAPTYPE
 
 
-def with_own_name(info: ErrorInfo, cause: BaseException | None) -> ErrorInfo:
-    """Return ``info`` with the name that the class of its exception has here.
+def with_own_name(outcome: Outcome) -> Outcome:
+    """Return ``outcome`` with the names that the class of its exception, and the bases of that, have here.
 
     A class that was sent by value has another on the worker: without the names of the functions around it.
     """
+    info = outcome.error
+    if info is None or '"class"' not in info.record:
+        return outcome
+    cause = cause_of(info)
     if cause is None or type(cause).__name__ != info.type.rpartition(".")[2]:
-        return info
-    return info._replace(type=qualified_name(type(cause)))
+        return outcome
+    kind, *bases = map(qualified_name, type(cause).__mro__[:-1])
+    return outcome._replace(error=info._replace(type=kind, bases=tuple(bases)))
 
 
 def cause_of(info: ErrorInfo) -> BaseException | None:

@@ -28,6 +28,7 @@ from asyncexec.events.records import (
 from asyncexec.worker.records import NO_ATTEMPT
 
 if TYPE_CHECKING:
+    from asyncexec.errors import TaskError
     from asyncexec.events.outcome import Outcome
     from asyncexec.events.records import AnyEvent, ReadFigures
     from asyncexec.scheduler.stage import AttemptRecord, StageState
@@ -97,16 +98,24 @@ class EventBuffer:
         self._add(BackupStarted(described, running_seconds, self._epoch + now))
 
     def retry_scheduled(
-        self, attempt: AttemptRecord, delay_seconds: float, reason: str, now: float
+        self,
+        attempt: AttemptRecord,
+        delay_seconds: float,
+        reason: str,
+        now: float,
+        *,
+        exception_type: str,
     ) -> None:
         described = attempt.described(self._execution)
-        self._add(RetryScheduled(described, delay_seconds, reason, self._epoch + now))
+        at = self._epoch + now
+        self._add(RetryScheduled(described, delay_seconds, reason, at, exception_type))
 
     def failed(
-        self, attempt: AttemptRecord, error: Exception, now: float, *, kept: bool = False
+        self, attempt: AttemptRecord, error: TaskError, now: float, *, kept: bool = False
     ) -> None:
         described = attempt.described(self._execution)
-        self._add(TaskFailed(described, str(error), self._epoch + now, kept))
+        at = self._epoch + now
+        self._add(TaskFailed(described, str(error), at, kept, error.exception_type))
 
     def skipped(self, stage: StageState, task: int, reason: str, now: float) -> None:
         at = self._epoch + now

@@ -20,7 +20,7 @@ from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.plan.box import unravel
 from asyncexec.plan.memory import format_bytes
 from asyncexec.policies.classification import FailureKind
-from asyncexec.scheduler.causes import cause_of, with_own_name
+from asyncexec.scheduler.causes import cause_of
 from asyncexec.worker.exception_record import message_of, qualified_name
 
 if TYPE_CHECKING:
@@ -56,6 +56,8 @@ class RetryDecision:
     reason : str
     info : ErrorInfo or None
         The error that the attempt failed with.
+    exception_type : str
+        The name of its class, also where there is no ``info``.
     """
 
     delay_seconds: float = 0.0
@@ -64,6 +66,7 @@ class RetryDecision:
     failed: bool = True
     reason: str = ""
     info: ErrorInfo | None = None
+    exception_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ def decide_retry(
                 counts_as_failure=charged.counts,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
+                exception_type=outcome.exception_type,
             )
     return FailDecision(task_error(plan, attempt, outcome=outcome, kind=kind, poisonous=poisonous))
 
@@ -235,7 +239,6 @@ def task_error(
     cause: BaseException | None = None
     if outcome.error is not None:
         cause = cause_of(outcome.error)
-        outcome = outcome._replace(error=with_own_name(outcome.error, cause))
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
     info = outcome.error or _unsaid(outcome.status, what)
     operation = stage.stage.operation
@@ -264,8 +267,8 @@ def task_error(
 
 def _unsaid(status: Status, what: str) -> ErrorInfo:
     """Return the error of an attempt whose outcome has none: it was stopped, or its worker went away."""
-    kind = {Status.TIMED_OUT: TimeoutError, Status.LOST: WorkerLostError}.get(status, RemoteError)
-    return ErrorInfo(qualified_name(kind), message=what)
+    name = Outcome(0, status).exception_type or qualified_name(RemoteError)
+    return ErrorInfo(name, message=what)
 
 
 def _without_wrapper(error: TaskError) -> TaskError:

@@ -169,7 +169,11 @@ class Retries:
         if decision.failed:
             stage.figures.retries += 1
             self._event_buffer.retry_scheduled(
-                attempt, decision.delay_seconds, decision.reason, now
+                attempt,
+                decision.delay_seconds,
+                decision.reason,
+                now,
+                exception_type=decision.exception_type,
             )
         if decision.delay_seconds <= 0 and not decision.exclusive:
             stage.readiness.queue.push_first(attempt.task)

@@ -35,6 +35,7 @@ from asyncexec.errors import InputError, ValueLostError
 from asyncexec.events.missing import is_skip, skipped
 from asyncexec.events.outcome import Outcome, Status, ValueHandle
 from asyncexec.policies.circuit import State
+from asyncexec.scheduler.causes import with_own_name
 from asyncexec.scheduler.event_buffer import EventBuffer
 from asyncexec.scheduler.failures import with_reason
 from asyncexec.scheduler.growth import Growth
@@ -329,7 +330,7 @@ class Run:
         succeeded = outcome[1] is Status.SUCCEEDED
         self.sender.ended(attempt, outcome, now)
         if not succeeded:
-            outcome = self._unlike_reported(attempt, outcome, now)
+            outcome = with_own_name(self._unlike_reported(attempt, outcome, now))
         if attempt.started >= 0:
             monitor.attempts.pop(attempt.id, None)
         if attempt.backup:
@@ -468,7 +469,7 @@ class Run:
     ) -> None:
         """Decide about a task that has no attempt left."""
         if type(outcome.value) is ValueHandle and outcome.error is not None:
-            if not (why_not := self._recover(attempt, stage, outcome.value, now)):
+            if not (why_not := self._recover(attempt, stage, outcome, now)):
                 return
             outcome = with_reason(outcome, f"it is not {done_again(outcome.value)}: {why_not}")
         error = self.retries.decide(attempt, record, outcome, tasks_left=self.left, now=now)
@@ -485,14 +486,17 @@ class Run:
             vars(part).clear()
 
     def _recover(
-        self, attempt: AttemptRecord, stage: StageState, lost: ValueHandle, now: float
+        self, attempt: AttemptRecord, stage: StageState, outcome: Outcome, now: float
     ) -> str:
         """Have what an attempt found lost made again, and its task run after that; return why that cannot be, if so."""
-        reader = (stage.position, attempt.task)
+        reader, lost = (stage.position, attempt.task), outcome.value
         why_not = self.recovery.begin(reader, lost, sent_at=attempt.sent, now=now)
         if not why_not:
             stage.figures.retries += 1
-            self.event_buffer.retry_scheduled(attempt, 0.0, reading_lost(lost), now)
+            raised = outcome.exception_type
+            self.event_buffer.retry_scheduled(
+                attempt, 0.0, reading_lost(lost), now, exception_type=raised
+            )
         return why_not
 
     def _run_again(self, tasks: Sequence[TaskKey], lost: ValueHandle, now: float) -> None:

@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import wraps
 from types import FrameType
 from typing import Any
+
+from asyncexec.worker.task_context import CURRENT
 
 _IMPORTING = "<frozen importlib._bootstrap>"
 
@@ -29,14 +32,37 @@ class ProcessChanges:
         By what was changed; only the first change of each thing is kept.
     """
 
-    __slots__ = ("_watched", "made")
+    __slots__ = ("_batches", "_lock", "_owned", "_watched", "made")
 
     def __init__(self) -> None:
         self.made: dict[object, Callable[[], object]] = {}
-        self._watched = False
+        self._watched = self._owned = False
+        self._batches = 0
+        self._lock = threading.Lock()
 
     def watch(self) -> None:
-        """Write down changes from now on, for the life of this process."""
+        """Write down all changes from now on, for the life of this process, in which nothing but tasks runs."""
+        self._owned = True
+        self._replace_functions()
+
+    @contextmanager
+    def among_others(self) -> Generator[None]:
+        """Write down what attempts change in this context, which a batch runs in, and take it back in the end.
+
+        Where several batches run at once, it is taken back when none is left.
+        """
+        with self._lock:
+            self._replace_functions()
+            self._batches += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._batches -= 1
+            if self.made and not self._batches:
+                self.undo()
+
+    def _replace_functions(self) -> None:
         if self._watched:
             return
         self._watched = True
@@ -60,15 +86,20 @@ class ProcessChanges:
                 self.made.pop(what, None)
 
     def undo(self) -> None:
-        """Take back the changes since the last time, the latest first."""
-        made = list(self.made.values())
-        for take_back in reversed(made):
+        """Take back the changes since the last time, the latest first; not while another batch runs here."""
+        if self._batches > 1 and not self._owned:
+            return
+        made = dict(self.made)
+        for take_back in reversed(made.values()):
             with suppress(Exception):  # A directory that is gone, a handler that is not Python's.
                 take_back()
-        self.made.clear()
+        for what in made:
+            self.made.pop(what, None)
 
     def _note(self, what: object, take_back: Callable[[], object]) -> None:
-        if what not in self.made and not _is_importing(sys._getframe(2)):  # noqa: SLF001 - documented, for all its underscore
+        if what in self.made or not (self._owned or (self._batches and CURRENT.get() is not None)):
+            return
+        if not _is_importing(sys._getframe(2)):  # noqa: SLF001 - documented, for all its underscore
             self.made[what] = take_back
 
     def _before_chdir(self, *_: Any) -> None:
@@ -109,6 +140,9 @@ def _replace(module: Any, function: Callable[..., Any], before: Callable[..., No
         before(*arguments, *named.values())
         return function(*arguments, **named)
 
+    replaced.__module__ = (
+        module.__name__
+    )  # It is pickled by its name, which leads to the function itself elsewhere.
     setattr(module, function.__name__, replaced)
     if function in os.supports_fd:
         os.supports_fd.add(replaced)

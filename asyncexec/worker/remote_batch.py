@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from asyncexec.worker.codec import encode_reports
 from asyncexec.worker.concurrent_batch import ConcurrentBatchRunner, ConcurrentControl
 from asyncexec.worker.control import BatchControl
+from asyncexec.worker.process_changes import CHANGES
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram, ProgramSource
 from asyncexec.worker.records import AttemptSpec, attempts_of
 from asyncexec.worker.reports import AttemptMarks, ReportSink
@@ -46,6 +47,8 @@ class RemoteBatch:
         How many run at once: more than one on the worker's event loop.
     memory_bytes : int or None
         What the worker may hold meanwhile, on Linux; None for no limit here.
+    driver : str, optional
+        The name of the driver's process; by default this one.
     """
 
     def __init__(
@@ -56,17 +59,24 @@ class RemoteBatch:
         *,
         concurrency: int = 1,
         memory_bytes: int | None = None,
+        driver: str = "",
     ) -> None:
         self.key = key
         self.blob = blob
         self.jobs = jobs
         self.concurrency = concurrency
         self.memory_bytes = memory_bytes
+        self.driver = driver or worker_name()
 
     def with_jobs(self, jobs: Sequence[AttemptSpec], blob: bytes | None) -> RemoteBatch:
         """Return a batch of the same program, sent as ``blob``, with other attempts."""
         return RemoteBatch(
-            self.key, blob, jobs, concurrency=self.concurrency, memory_bytes=self.memory_bytes
+            self.key,
+            blob,
+            jobs,
+            concurrency=self.concurrency,
+            memory_bytes=self.memory_bytes,
+            driver=self.driver,
         )
 
     def __call__(self, meter: MemoryMeter | None = None) -> bytes:
@@ -159,13 +169,18 @@ class RemoteBatch:
                 sink=sink,
                 worker=worker,
             )
-            return self.limited(concurrent)
-        return self.limited(
+            return self.confined(concurrent)
+        return self.confined(
             BatchRunner(self.jobs, program, control=control, sink=sink, worker=worker, meter=meter)
         )
 
-    def limited(self, runner: Runner) -> Runner:
-        """Return a runner that keeps this process within the batch's memory while ``runner`` runs."""
+    def confined(self, runner: Runner) -> Runner:
+        """Return a runner that keeps this process within the batch's memory, and puts back what tasks change of it.
+
+        The process of the driver is left as the tasks leave it.
+        """
+        if self.driver != worker_name():
+            runner = _RestoringRunner(runner)
         return runner if self.memory_bytes is None else _LimitedRunner(runner, self.memory_bytes)
 
 
@@ -180,6 +195,17 @@ class _LimitedRunner:
         from asyncexec.worker.memory import SHARED_LIMIT
 
         with SHARED_LIMIT.within(self._memory_bytes):
+            return self._runner.run()
+
+
+class _RestoringRunner:
+    """Runs another runner, and puts back what its tasks change of the process."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def run(self) -> object:
+        with CHANGES.among_others():
             return self._runner.run()
 
 

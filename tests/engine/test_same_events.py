@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, is_dataclass
@@ -91,3 +92,58 @@ async def test_events_are_the_same_as_on_serial(executor):
     assert said == expected[0]
     names = {json.loads(line)["event"] for line in said}
     assert {"TaskProgressed", "RetryScheduled", "TaskFailed", "TaskSkipped"} <= names
+
+
+def local_error():
+    class BusyError(ConnectionError):
+        """Travels by value, without the name of this function."""
+
+    return BusyError
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes", "asyncio"])
+async def test_events_of_failures_name_the_class_of_the_exception(executor):
+    busy = local_error()
+
+    def fail(item):
+        if item == 0:
+            raise busy(item)
+        raise KeyError(item)
+
+    named = {}
+
+    def collect(event):
+        data = json.loads(json.dumps(event.as_dict()))
+        assert event_of(data) == event or data["event"] == "AttemptEnded"
+        if "exception_type" in data:
+            task, name = data["attempt"]["task"], data["exception_type"]
+            named.setdefault(data["event"], set()).add((task, name))
+            assert name == event.exception_type
+
+    plan = ax.Plan.map(fail, range(2), on_failure="keep")
+    async with ax.Engine(executor) as engine:
+        result = await engine.execute(
+            plan, retry=ax.Retry(attempts=2, base_seconds=0.001), observers=[collect]
+        )
+    names = {(i, failed.error.exception_type) for i, failed in enumerate(result.value)}
+    own = f"{__name__}.local_error.<locals>.BusyError"
+    assert names == {(0, own), (1, "builtins.KeyError")}
+    assert named == {"AttemptEnded": names, "TaskFailed": names, "RetryScheduled": {(0, own)}}
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+async def test_events_of_timeouts_name_a_class_too(executor):
+    def too_long(item):
+        threading.Event().wait(1)
+
+    named = set()
+    async with ax.Engine(executor) as engine:
+        with pytest.raises(ax.errors.TaskTimeoutError) as caught:
+            await engine.execute(
+                ax.Plan.map(too_long, [0]),
+                retry=ax.Retry(attempts=2, base_seconds=0.001),
+                timeout=0.05,
+                observers=[lambda e: named.add(getattr(e, "exception_type", ""))],
+            )
+    assert caught.value.exception_type == "builtins.TimeoutError"
+    assert named == {"", "builtins.TimeoutError"}

@@ -1,14 +1,20 @@
 """What a task changes of its worker process is put back after it."""
 
+import multiprocessing
 import os
 import signal
 import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 import asyncexec as ax
-from asyncexec.worker.process_changes import CHANGES
+from asyncexec.worker.process_changes import CHANGES, ProcessChanges
+from asyncexec.worker.records import AttemptSpec
+from asyncexec.worker.task_context import CURRENT
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no worker processes there")
 
@@ -108,3 +114,92 @@ async def test_the_process_of_the_driver_is_its_own(executor: str) -> None:
         assert not CHANGES.made
     finally:
         os.environ.pop("TEST_LEFT_HERE", None)
+
+
+def pool() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("forkserver"))
+
+
+@pytest.mark.parametrize("system", ["futures", "loky", "dask"])
+async def test_workers_of_other_systems_are_as_they_were_after_each_batch(system: str) -> None:
+    executor, options = await started(system)
+
+    async def changes(item: int) -> None:
+        os.chdir("/")
+        os.environ["TEST_LEFT"] = str(item)
+
+    async with ax.Engine(executor, executor_options=options) as engine:
+        (first,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+        plan = ax.Plan.map(change_without_signals, range(20), on_failure="keep", retry=False)
+        found = (await engine.execute(plan)).value
+        await engine.execute(ax.Plan.map(changes, range(20), concurrency=5))
+        (last,) = (await engine.execute(ax.Plan.map(state, [0]))).value
+    assert {str(each) for each in found if not isinstance(each, ax.Failed)} == {str(first)}
+    assert last == first
+
+
+async def started(system: str) -> tuple[str, dict[str, object]]:
+    if system == "futures":
+        return "futures", {"executor": pool}
+    if system == "loky":
+        loky = pytest.importorskip("loky")
+        return "futures", {"executor": partial(loky.ProcessPoolExecutor, 1)}
+    pytest.importorskip("distributed")
+    return "dask", {"max_workers": 1, "encrypted": False}
+
+
+def change_without_signals(item: int) -> tuple[object, ...]:
+    """As ``change``, also in a thread other than the main one."""
+    found = state()
+    os.chdir("/")
+    os.environ["TEST_LEFT"] = "a"
+    os.environ.pop("HOME", None)
+    os.umask(0o77)
+    if item % 3 == 0:
+        raise ValueError(item)
+    return found
+
+
+@pytest.fixture
+def restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is replaced in this process is as before after the test."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("chdir", "fchdir", "putenv", "unsetenv", "umask"):
+        monkeypatch.setattr(os, name, getattr(os, name))
+    for name in ("signal", "alarm", "setitimer"):
+        monkeypatch.setattr(signal, name, getattr(signal, name))
+
+
+@pytest.mark.usefixtures("restored")
+def test_of_a_process_that_others_use_only_what_attempts_change_is_put_back(tmp_path: Path) -> None:
+    changes = ProcessChanges()
+    os.environ.pop("TEST_LEFT", None)
+    token = CURRENT.set(AttemptSpec(1, 0, ()))
+    try:
+        with changes.among_others():
+            other = threading.Thread(target=os.environ.__setitem__, args=("TEST_OTHER", "1"))
+            other.start()
+            other.join()
+            os.environ["TEST_LEFT"] = "1"
+            os.chdir("/")
+        assert Path.cwd() == tmp_path
+        assert "TEST_LEFT" not in os.environ
+        assert os.environ["TEST_OTHER"] == "1"
+    finally:
+        CURRENT.reset(token)
+        os.environ.pop("TEST_OTHER", None)
+
+
+@pytest.mark.usefixtures("restored")
+def test_nothing_is_put_back_while_another_batch_runs_in_the_process(tmp_path: Path) -> None:
+    changes = ProcessChanges()
+    token = CURRENT.set(AttemptSpec(1, 0, ()))
+    try:
+        with changes.among_others():
+            with changes.among_others():
+                os.chdir("/")
+                changes.undo()
+            assert Path.cwd() == Path("/")
+        assert Path.cwd() == tmp_path
+    finally:
+        CURRENT.reset(token)

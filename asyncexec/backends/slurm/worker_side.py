@@ -147,7 +147,7 @@ def _run_batch(payload: JobPayload, channel: JobChannel, meter: MemoryMeter) -> 
         worker=worker,
         meter=meter,
     )
-    payload.call.limited(runner).run()
+    payload.call.confined(runner).run()
     control.close()
 
 
