@@ -5,6 +5,9 @@ import re
 from tests.architecture.imports import PACKAGE, REPOSITORY
 
 PAGE = REPOSITORY / "docs" / "explanation" / "architecture.md"
+FILE = re.compile(
+    r"`((?:array|backends|engine|plan|policies|scheduler|storage|straggler|worker|workflow)/[a-z_/]+)`"
+)
 ROOM = re.compile(r"^ +(\w+)/ ", re.MULTILINE)
 
 
@@ -23,6 +26,12 @@ def there() -> set[str]:
 
 def test_every_room_is_shown_and_every_room_shown_is_there():
     assert shown() == there()
+
+
+def test_every_file_that_the_page_names_with_its_folder_is_there():
+    named = set(FILE.findall(PAGE.read_text()))
+    missing = {name for name in named if not (PACKAGE / f"{name}.py").exists()}
+    assert {name for name in missing if not (PACKAGE / name / "__init__.py").exists()} == set()
 
 
 def test_every_executor_has_a_folder_of_its_name():
