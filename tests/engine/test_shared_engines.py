@@ -243,7 +243,10 @@ def test_a_process_ends_without_warnings_whichever_way_its_loop_does(executor, e
         import asyncexec as ax
 
         async def main():
-            print((await ax.execute(ax.Plan.map(abs, [-1]), executor={executor!r})).value)
+            # Of so many workers some have not started yet when the process ends.
+            options = {{"max_workers": 6}}
+            plan = ax.Plan.map(abs, [-1])
+            print((await ax.execute(plan, executor={executor!r}, executor_options=options)).value)
 
         if __name__ == "__main__":
             {ENDS[end]}

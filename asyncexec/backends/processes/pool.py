@@ -105,8 +105,12 @@ class ProcessPool:
         if self._forced:
             # Some workers ended before they could end what their tasks had started.
             with ThreadPoolExecutor(1) as thread:
-                killed = thread.submit(kill_marked, self._launcher.mark)
-                await asyncio.shield(asyncio.wrap_future(killed))
+                try:
+                    killed = thread.submit(kill_marked, self._launcher.mark)
+                except RuntimeError:  # The process is ending, and starts no thread any more.
+                    kill_marked(self._launcher.mark)
+                else:
+                    await asyncio.shield(asyncio.wrap_future(killed))
         if self.values is not None:
             await self.values.close()
 

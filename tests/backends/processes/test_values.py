@@ -332,5 +332,8 @@ async def test_a_value_that_is_always_lost_ends_the_run_with_the_reason(kept, mo
             await running.execute(ax.Plan.map(made, [1.0], name="make"))
         await until(lambda: not kept())
     assert caught.value.__notes__ == [
-        "It is not computed again: task 0 of stage 'make' has run again 3 times for its value."
+        (
+            "It is not computed again: task 0 of stage 'make' has run again 3 times for its value, which the place "
+            "where they are kept loses or damages each time."
+        ),
     ]
