@@ -63,8 +63,9 @@ An error says what happened, where (plan, stage, task, chunk, attempt, worker) a
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from typing import Self
+from typing import Any, Self
 
 from asyncexec.masking import masked_logins
 
@@ -128,10 +129,50 @@ __all__ = [
 
 
 class AsyncexecError(Exception):
-    """Base of every error of this package; logins in URLs are masked in its message."""
+    """Base of every error of this package; logins in URLs are masked in its message.
+
+    It keeps its ``__cause__`` where it is pickled, of which it then is one made again of plain data, as in a
+    :class:`TaskError`; and where it is copied, the cause itself.
+    """
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(masked_logins(a) if isinstance(a, str) else a for a in args))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        from asyncexec.exception_data.recording import exception_record
+
+        record = "" if self.__cause__ is None else exception_record(self.__cause__)
+        return _remade, (_parts(self), record)
+
+    def __copy__(self) -> Self:
+        return self._copied(_parts(self))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self._copied(copy.deepcopy(_parts(self), memo))
+
+    def _copied(self, parts: tuple[Any, ...]) -> Self:
+        error: Self = _remade(parts, "")
+        error.__cause__, error.__context__ = self.__cause__, self.__context__
+        error.__suppress_context__ = self.__suppress_context__
+        return error
+
+
+def _parts(error: AsyncexecError) -> tuple[Any, ...]:
+    """Return what an error is pickled as but for its cause: its class, its arguments and its attributes."""
+    parts: Any = super(AsyncexecError, error).__reduce__()
+    return tuple(parts) if len(parts) == 3 else (*parts, {})
+
+
+def _remade(parts: tuple[Any, ...], record: str) -> Any:
+    """Return the error of :func:`_parts`, with the cause that a record describes."""
+    from asyncexec.exception_data.reading import exception_of
+
+    kind, arguments, state = parts
+    error = kind(*arguments)
+    error.__setstate__(dict(state))
+    if record:
+        error.__cause__ = exception_of(record, stand_in=RemoteError.of)
+    return error
 
 
 class PlanError(AsyncexecError, ValueError):
@@ -362,6 +403,12 @@ class RemoteError(AsyncexecError):
         self.exception_type = exception_type
         self.exception_message = exception_message
         self.remote_traceback = remote_traceback
+
+    @classmethod
+    def of(cls, name: str, message: str) -> Self:
+        """Return what stands for an exception of a class of that name, with that message."""
+        told = f"{name}: {message}" if message else name
+        return cls(told, exception_type=name, exception_message=message)
 
 
 class ExecutionError(AsyncexecError, RuntimeError):

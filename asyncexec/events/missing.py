@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import pickle
 import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncexec.errors import TaskError
     from asyncexec.events.outcome import Outcome
 
@@ -62,13 +63,8 @@ class Failed(MissingValue):
         return f"{type(self).__name__}({type(self.error).__name__}: {self.error})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # An exception is pickled without its cause, which may be of a kind that cannot be pickled.
-        try:
-            cause = pickle.dumps(self.error.__cause__)
-        except Exception:  # noqa: BLE001 - whatever a cause raises that cannot be pickled
-            cause = b""
-        # By its own method: other libraries (tblib, with Dask) register one that takes the cause along.
-        return _unpickled, (self.error.__reduce__(), cause)
+        # By its own method: other libraries (tblib, with Dask) register one that pickles the cause itself.
+        return _unpickled, self.error.__reduce__()
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -122,14 +118,8 @@ def skipped(outcome: Outcome) -> Skipped:
     return Skipped(outcome.error.message if outcome.error is not None else "")
 
 
-def _unpickled(reduced: tuple[Any, ...], cause: bytes) -> Failed:
-    make, arguments, state = reduced
-    error: TaskError = make(*arguments)
-    error.__setstate__(state)
-    try:
-        error.__cause__ = pickle.loads(cause) if cause else None  # noqa: S301 - what it was made of came the same way
-    except Exception:  # noqa: BLE001 - a class that is not here, or that cannot be made of its arguments
-        cause = b""
-    if not cause and error.remote_traceback and not getattr(error, "__notes__", ()):
+def _unpickled(make: Callable[..., TaskError], arguments: tuple[Any, ...]) -> Failed:
+    error = make(*arguments)
+    if error.remote_traceback and not getattr(error, "__notes__", ()):
         error.add_note(f"On the worker:\n{error.remote_traceback.rstrip()}")
     return Failed(error)

@@ -44,7 +44,7 @@ class ErrorInfo(NamedTuple):
     exception : BaseException or None
         The exception itself, where the worker shares the driver's process.
     record : str
-        What is plain data of the exception, its notes and its causes, as JSON (see ``worker/exception_record``), where
+        What is plain data of the exception, its notes and its causes, as JSON (see ``exception_data/recording``), where
         the worker is in a process of its own.
     """
 

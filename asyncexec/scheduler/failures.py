@@ -17,11 +17,11 @@ from asyncexec.errors import (
     WorkerLostError,
 )
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.exception_data.recording import message_of, qualified_name
 from asyncexec.plan.box import unravel
 from asyncexec.plan.memory import format_bytes
 from asyncexec.policies.classification import FailureKind
 from asyncexec.scheduler.causes import cause_of
-from asyncexec.worker.exception_record import message_of, qualified_name
 
 if TYPE_CHECKING:
     import random

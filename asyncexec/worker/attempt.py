@@ -172,7 +172,7 @@ def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
 def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:
     """Return ``error`` as plain data; ``keep`` adds the exception itself."""
     # Most workers never describe an error.
-    from asyncexec.worker.exception_record import (
+    from asyncexec.exception_data.recording import (
         exception_record,
         message_of,
         qualified_name,

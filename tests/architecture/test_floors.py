@@ -20,6 +20,7 @@ from tests.architecture.imports import (
 # The backend contract is a unit of its own: the scheduler speaks it, and the backends implement it.
 FLOORS = {
     "asyncexec.errors": 1,
+    "asyncexec.exception_data": 0,
     "asyncexec.lazy": 0,
     "asyncexec.masking": 0,
     "asyncexec.plan": 2,
@@ -125,7 +126,9 @@ ON_USE = {
         "asyncexec.backends.processes.worker_side",
         "asyncexec.backends.processes.family",
     ): "for workers whose tasks have started processes",
-    ("asyncexec.worker.attempt", "asyncexec.worker.exception_record"): "for attempts that fail",
+    ("asyncexec.errors", "asyncexec.exception_data.recording"): "for errors that are pickled",
+    ("asyncexec.errors", "asyncexec.exception_data.reading"): "for errors that are unpickled",
+    ("asyncexec.worker.attempt", "asyncexec.exception_data.recording"): "for attempts that fail",
     (
         "asyncexec.worker.concurrent_batch",
         "asyncexec.worker.concurrent_runner",

@@ -173,7 +173,8 @@ def test_a_failure_travels_with_its_cause_where_that_can(
     known, unknown = pickle.loads(pickle.dumps(ax.sync.execute(plan).value))
     assert repr(known.error.__cause__) == "KeyError('here')"
     assert (known.error.stage, known.error.index, known.error.attempt) == ("raises", (0,), 1)
-    assert unknown.error.__cause__ is None
+    assert isinstance(unknown.error.__cause__, ax.RemoteError)
+    assert unknown.error.__cause__.exception_type.endswith("Unknown")
     assert "Unknown" in unknown.error.__notes__[0]
     assert "KeyError: 'here'" in repr(known)
 

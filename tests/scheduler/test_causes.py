@@ -8,9 +8,9 @@ import pytest
 
 from asyncexec.errors import RemoteError
 from asyncexec.events.outcome import ErrorInfo
+from asyncexec.exception_data.recording import LONGEST_TEXT, exception_record
 from asyncexec.scheduler.causes import cause_of
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.exception_record import LONGEST_TEXT, exception_record
 
 CALLED: list[object] = []
 

@@ -2,8 +2,8 @@
 
 import pytest
 
+from asyncexec.exception_data.recording import LONGEST_TEXT
 from asyncexec.worker.attempt import describe
-from asyncexec.worker.exception_record import LONGEST_TEXT
 
 
 @pytest.mark.parametrize("size", [LONGEST_TEXT, LONGEST_TEXT + 1, 3_000_000])

@@ -1,7 +1,7 @@
 """An exception as plain data in JSON, so that the driver can make one like it without unpickling anything.
 
 A record has the class by name, the arguments and attributes that are plain data, notes, the chain of causes, and the
-members of a group. ``scheduler/causes`` makes an exception of it, of the same class where that is safe.
+members of a group. ``exception_data/reading`` makes an exception of it, of the same class where that is safe.
 
 What JSON has no form for is an object with one key, the name of its type: ``{"tuple": [1, 2]}``.
 """
