@@ -15,6 +15,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Self
 
+_RETURN_SECONDS = 0.5
+"""The time that an interrupted call has to return, so that what it has made is undone by then."""
+
 _JOIN_SECONDS = 0.25
 """The time that an idle thread has to end; one that hangs in a call ends when the call returns."""
 
@@ -127,7 +130,15 @@ async def call_abandonably[T](
         future.add_done_callback(partial(_undo, undo=undo))
         if interrupt is not None:
             interrupt()
+            await asyncio.wait([asyncio.wrap_future(_end_of(future))], timeout=_RETURN_SECONDS)
         raise
+
+
+def _end_of(future: Future[Any]) -> Future[None]:
+    """Return a future that ends after ``future`` and its callbacks so far, whatever that one has raised."""
+    ended: Future[None] = Future()
+    future.add_done_callback(lambda _: ended.set_result(None))
+    return ended
 
 
 def _undo[T](future: Future[T], undo: Callable[[T], object]) -> None:

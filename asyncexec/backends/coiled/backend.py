@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar
 from uuid import uuid4
 
+import anyio
+
+from asyncexec.backends.adapters.system_thread import call_abandonably
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.dask.backend import NATIVE_RETRY, ClusterBackend
 from asyncexec.backends.dask.options import DaskOptions
@@ -15,6 +18,8 @@ from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import check_options, takes_options
 from asyncexec.config.checks import Count, CountFromZero, EnvVars, Seconds, TextOrTexts
 from asyncexec.errors import ConfigurationError, OptionError
+
+ACCOUNT_SECONDS = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +73,9 @@ class CoiledOptions:
 
     local: bool = False
     """Coiled's way of trying things out: the cluster is on this machine. It asks for an account all the same."""
+
+    start_timeout: Seconds = 900.0
+    """Seconds that Coiled may take to make the cluster."""
 
     patience: Seconds = 600.0
     """Seconds that work waits while there is no machine at all."""
@@ -136,6 +144,7 @@ class CoiledBackend(ClusterBackend):
             adaptive=(least, most),
             gpus=most if options.gpus else None,
             patience=options.patience,
+            start_timeout=options.start_timeout,
         )
         super().__init__(cluster, self.features)
 
@@ -147,7 +156,9 @@ class CoiledBackend(ClusterBackend):
             if self._made["name"]
             else {**self._made, "name": f"asyncexec-{uuid4().hex[:12]}"}
         )
-        return await asyncio.to_thread(make_function_cluster, named)
+        return await call_abandonably(
+            partial(make_function_cluster, named), name="asyncexec-coiled", undo=_close
+        )
 
 
 async def check_account() -> None:
@@ -170,16 +181,18 @@ async def check_account() -> None:
             "the environment variable DASK_COILED__TOKEN to a token from https://cloud.coiled.io/profile"
         )
     try:
-        await handle_credentials(
-            token=token, save=False, retry=False, print_invalid_token_messages=False
-        )
+        with anyio.fail_after(ACCOUNT_SECONDS):
+            await handle_credentials(
+                token=token, save=False, retry=False, print_invalid_token_messages=False
+            )
     except AuthenticationError:
         raise ConfigurationError(
             "executor 'coiled': Coiled does not accept the token that is configured here: run `coiled login` again"
         ) from None
     except (OSError, ServerError, CoiledException, ValueError) as error:
         raise ConfigurationError(
-            f"executor 'coiled': the token cannot be checked with {config.get('coiled.server', None)!r}: {error}"
+            f"executor 'coiled': the token cannot be checked with {config.get('coiled.server', None)!r}: "
+            f"{str(error) or f'no answer within {ACCOUNT_SECONDS:g} s'}"
         ) from error
 
 
@@ -189,6 +202,11 @@ def make_function_cluster(options: Mapping[str, Any]) -> Any:
 
     function: Any = coiled.function(**options)
     return function(_nothing).cluster
+
+
+def _close(cluster: Any) -> None:
+    """End a cluster that came after its engine had been given up; blocks."""
+    cluster.close()
 
 
 def _nothing() -> None:

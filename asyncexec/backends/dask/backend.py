@@ -108,7 +108,16 @@ def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
         budget_bytes=options.budget_bytes,
         worker_bytes=None if limit is None else limit // options.threads_each,
         resources=options.resource_amounts,
+        opening_seconds=options.opening_seconds,
+        opening_advice=_advice(options),
     )
+
+
+def _advice(options: DaskOptions) -> str:
+    if options.own or options.made:
+        return "Look at what its workers print, or give the cluster longer to start (start_timeout)"
+    where = options.cluster_address or options.scheduler_file or "the given cluster"
+    return f"Check that the scheduler of {where!r} runs and answers"
 
 
 def _locality(options: DaskOptions) -> Locality:

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import os
 import signal
 import tempfile
+from concurrent.futures import Future
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 
+from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.dask.options import DaskOptions
 from asyncexec.errors import BackendError
+
+FILE_SECONDS = 0.1
+CLOSE_SECONDS = 10.0
+CANCELLED_CLOSE_SECONDS = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +89,7 @@ async def open_cluster(options: DaskOptions, *, executor: str) -> ClusterHandle:
         else:
             cluster, target = await _existing_cluster(options, stack)
         client = await _connect(target, options, executor=executor)
-        stack.push_async_callback(client.close)
+        stack.push_async_callback(_close_client, client)
         return ClusterHandle(
             client=client,
             cluster=cluster,
@@ -91,26 +100,79 @@ async def open_cluster(options: DaskOptions, *, executor: str) -> ClusterHandle:
 
 
 async def _connect(target: dict[str, Any], options: DaskOptions, *, executor: str) -> Any:
+    began = anyio.current_time()
+    if options.scheduler_file is not None:
+        await _wait_for_file(options.scheduler_file, options.connect_timeout, executor=executor)
+    left = max(1.0, options.connect_timeout - (anyio.current_time() - began))
     client = _library().Client(
         **target,
         asynchronous=True,
         set_as_default=False,
-        timeout=options.connect_timeout,
+        timeout=left,
         name="asyncexec",
     )
     try:
-        # Dask would wait for a missing scheduler file without end.
-        with anyio.fail_after(options.connect_timeout + 1):
+        with anyio.fail_after(left + 1):
             return await client
     except (OSError, TimeoutError, ValueError) as error:
-        with suppress(Exception):
-            await client.close()
+        await _close_client(client)
         where = target.get("address") or target.get("scheduler_file")
         raise BackendError(
             f"executor {executor!r}: no Dask scheduler answers at {where!r} within "
-            f"{options.connect_timeout:g} s: {error}. Check that it runs, that this machine may connect to it, and "
-            f"whether it needs security=distributed.Security(...)"
+            f"{options.connect_timeout:g} s: {_reason(error)}. Check that it runs, that this machine may "
+            f"connect to it, and whether it needs security=distributed.Security(...)"
         ) from error
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await _close_client(client, CANCELLED_CLOSE_SECONDS)
+        raise
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or "it gives no answer"
+
+
+async def _wait_for_file(name: str, seconds: float, *, executor: str) -> None:
+    """Wait until a scheduler has written its file; Dask would do so without end, and give no reason.
+
+    Raises BackendError if it has not, or if the file is not that of a scheduler.
+    """
+    why = "cannot be read: its file system does not answer"
+    with anyio.move_on_after(seconds):
+        while True:  # There is nothing but the file to wait for.
+            why = await asyncio.wrap_future(_reading(name))
+            if not why:
+                return
+            await anyio.sleep(FILE_SECONDS)
+    if why:
+        raise BackendError(
+            f"executor {executor!r}: scheduler_file={name!r} {why}, and has not become one that can be used within "
+            f"{seconds:g} s. Start a scheduler with `dask scheduler --scheduler-file {name}`, and give "
+            f"the path by which this machine sees the file"
+        )
+
+
+def _reading(name: str) -> Future[str]:
+    """Return the future of what is wrong with a scheduler's file, as a file system may hang; empty if nothing is."""
+    return future_of(partial(_fault_of_file, name), name="asyncexec-dask-file")
+
+
+def _fault_of_file(name: str) -> str:
+    try:
+        address = json.loads(Path(name).read_bytes())["address"]
+    except FileNotFoundError:
+        return "does not exist"
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+    except (ValueError, KeyError, TypeError):
+        return "is not what a scheduler writes: JSON with its address"
+    return "" if isinstance(address, str) else "holds no address"
+
+
+async def _close_client(client: Any, seconds: float = CLOSE_SECONDS) -> None:
+    """Disconnect; a scheduler that does not answer is not waited for."""
+    with suppress(Exception), anyio.move_on_after(seconds):
+        await client.close()
 
 
 async def _local_cluster(
@@ -231,7 +293,7 @@ async def _close_made(cluster: Any) -> None:
         if getattr(cluster, "asynchronous", False):
             await cluster.close()
         else:
-            await asyncio.to_thread(cluster.close)
+            await asyncio.wrap_future(future_of(cluster.close, name="asyncexec-dask-close"))
     except Exception:
         # This must not hide the error that led to closing: a cluster whose jobs were refused may not close well.
         logger.warning(

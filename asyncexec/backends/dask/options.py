@@ -22,6 +22,8 @@ from asyncexec.config.checks import (
 )
 from asyncexec.errors import OptionError
 
+# For what a scheduler is asked once it has answered.
+SPARE_SECONDS = 10.0
 _SOURCES = ("cluster_address", "scheduler_file", "client", "cluster")
 _EXISTING = "cluster_address, scheduler_file, client or cluster"
 _OF_OWN_CLUSTERS = (
@@ -120,7 +122,10 @@ class DaskOptions:
     """Whether the parts of a cluster of our own speak TLS, so that nobody else on this machine can join it."""
 
     connect_timeout: Seconds = 30.0
-    """Seconds to wait for a scheduler."""
+    """Seconds to wait for a scheduler, or for its file."""
+
+    start_timeout: Seconds = 300.0
+    """Seconds that a cluster of our own, or one that a function makes, may take to start."""
 
     patience: Seconds = 60.0
     """Seconds that work waits while there is no worker at all."""
@@ -146,6 +151,12 @@ class DaskOptions:
     def made(self) -> bool:
         """True if the cluster is made by a function of the user."""
         return self.cluster is not None and not hasattr(self.cluster, "scheduler_address")
+
+    @property
+    def opening_seconds(self) -> float:
+        """The seconds that entering may take in all."""
+        starts = self.start_timeout if self.own or self.made else 0.0
+        return starts + self.connect_timeout + SPARE_SECONDS
 
     @property
     def slots(self) -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,7 @@ import anyio
 
 from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.adapters.remote import RemoteCaller
+from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.dask.background import BackgroundTasks
 from asyncexec.backends.dask.cluster import ClusterHandle, open_cluster
@@ -312,7 +314,9 @@ class DaskSystem:
         cluster = self._open_handle.cluster
         try:
             if not getattr(cluster, "asynchronous", False):
-                await asyncio.to_thread(cluster.scale, workers)
+                await asyncio.wrap_future(
+                    future_of(partial(cluster.scale, workers), name="asyncexec-dask-scale")
+                )
             elif inspect.isawaitable(requested := cluster.scale(workers)):
                 await requested
         except Exception:  # noqa: BLE001 - a cloud may refuse for a while; work goes on with the workers there are

@@ -17,6 +17,8 @@ from asyncexec.plan.locality import Locality
 
 _NAME = "spark"
 _BATCH_LIMIT = 512
+# For what comes before and after the start, which has a bound of its own and a better error.
+SPARE_SECONDS = 10.0
 # A worker that dies is noticed at once; a machine that goes silent, within this time.
 _FAR_LOSS_SECONDS = 30.0
 
@@ -58,6 +60,8 @@ class SparkBackend(CallsBackend):
             guarantees_memory=options.memory is not None,
             loss_seconds=self.features.loss_seconds if options.local else _FAR_LOSS_SECONDS,
             worker_bytes=options.memory_bytes,
+            opening_seconds=options.start_timeout + SPARE_SECONDS,
+            opening_advice="Check that its master runs and can be reached from here, or wait longer (start_timeout)",
         )
         self._spark = SparkSystem(SparkConnection(options), options, capabilities)
         super().__init__(self._spark)

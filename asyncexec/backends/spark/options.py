@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 from asyncexec.backends.option_fields import check_options
 from asyncexec.config.checks import (
-    Address,
     Count,
     CountFromZero,
     EnvVars,
     Memory,
     Places,
     Seconds,
+    address,
     bytes_of,
     mapping,
 )
@@ -24,9 +25,27 @@ _NAME = "spark"
 _OF_OWN_SESSIONS = ("master", "app_name", "conf", "py_modules", "python", "cpus")
 
 
+_MASTERS = re.compile(
+    r"local(\[([0-9]+|\*)(,\s*[0-9]+)?\])?"
+    r"|local-cluster\[\s*[0-9]+\s*,\s*[0-9]+\s*,\s*[0-9]+\s*\]"
+    r"|spark://.+:[0-9]+|yarn|k8s://.+"
+)
+
+
 def is_local(master: str) -> bool:
     """Return whether a master URL means this machine."""
     return master.startswith("local")
+
+
+def _master(value: object, where: str) -> str:
+    checked = address(value, where)
+    if _MASTERS.fullmatch(checked) is None:
+        raise OptionError(
+            f"{where}={checked!r} is no master of Spark's. It is 'local', 'local[4]' or 'local[*]', "
+            f"'spark://host:7077' (or several: 'spark://a:7077,b:7077'), 'yarn' or 'k8s://https://host:443'. "
+            f"For another kind of cluster, make the session yourself, and give it as session"
+        )
+    return checked
 
 
 def _session(value: object, where: str) -> object:
@@ -55,7 +74,7 @@ class SparkOptions:
     """A SparkSession or SparkContext of yours, which stays open; what is settled when a session is made cannot be set
     here then."""
 
-    master: Address = "local[*]"
+    master: Annotated[str, _master] = "local[*]"
     """Where Spark runs: ``"local[4]"``, ``"spark://host:7077"``, ``"yarn"``, ``"k8s://…"``."""
 
     app_name: str = "asyncexec"
@@ -87,7 +106,7 @@ class SparkOptions:
     """Where the driver listens for workers; 0 for any free port."""
 
     start_timeout: Seconds = 300.0
-    """Seconds that Spark may take to start a worker."""
+    """Seconds that Spark may take to start, and then to start a worker."""
 
     idle_timeout: Seconds = 60.0
     """Seconds without work after which a worker gives its place in Spark to others."""

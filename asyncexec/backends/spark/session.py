@@ -8,15 +8,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from asyncexec.backends.spark.errors_of_start import explained, first_lines
 from asyncexec.backends.spark.options import SparkOptions, is_local
 from asyncexec.errors import BackendError, ConfigurationError
 
 END_SECONDS = 10.0
+
+# PySpark has one JVM and one context in a process: what an earlier start has left is cleaned up before the next.
+_STARTING = threading.Lock()
 
 _DEFAULTS = {
     "spark.ui.enabled": "false",
@@ -50,6 +55,7 @@ class SparkConnection:
         self._context: Any = getattr(options.session, "sparkContext", options.session)
         self._process: subprocess.Popen[bytes] | None = None
         self._scratch: str | None = None
+        self._interrupted = False
 
     @property
     def context(self) -> Any:
@@ -82,8 +88,16 @@ class SparkConnection:
 
         Raises ConfigurationError if this process has a Spark session already, and BackendError if it does not start.
         """
+        self._interrupted = False
         if self._options.session is None:
-            self._start()
+            with _STARTING:
+                self._start()
+
+    def interrupt(self) -> None:
+        """Make :meth:`open` raise soon, in whatever thread it runs: a JVM that was started here is killed."""
+        self._interrupted = True
+        if self._process is not None:
+            self._process.kill()
 
     def run(self, work: Callable[[], None], group: str) -> None:
         """Call ``work`` in a Spark task, and wait for its end; called in a thread of its own.
@@ -98,9 +112,7 @@ class SparkConnection:
         try:
             task.collect()
         except Exception as error:
-            raise BackendError(
-                f"executor 'spark': a worker ended: {_first_lines(error)}"
-            ) from error
+            raise BackendError(f"executor 'spark': a worker ended: {first_lines(error)}") from error
         finally:
             _drop_connection(context)
 
@@ -134,21 +146,24 @@ class SparkConnection:
             conf.set(name, value)
         is_ours = SparkContext._gateway is None  # noqa: SLF001 - True if the JVM is started, and so ended, here
         try:
-            try:
+            # The JVM first, so that it can be killed while it looks for its master.
+            SparkContext._ensure_initialized(conf=conf)  # noqa: SLF001 - there is no public way
+            if is_ours:
+                self._process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - see above
+            if not self._interrupted:
                 self._context = SparkContext(conf=conf)
-            finally:
-                if is_ours:
-                    self._process = getattr(SparkContext._gateway, "proc", None)  # noqa: SLF001 - see above
-            self._prepare_workers()
+                self._prepare_workers()
         except Exception as error:  # noqa: BLE001 - raised below; its text cannot be read once the JVM has ended
-            message = _first_lines(
+            message = explained(
                 error
             )  # The text comes from the JVM, so it is read while there is one.
             self.close()
             raise BackendError(
-                f"executor 'spark' cannot start Spark on {self._options.master!r}: {message} "
-                f"(it needs Java 17 or later, and a master that can be reached)"
+                f"executor 'spark' cannot start Spark on {self._options.master!r}: {message}"
             ) from None
+        if self._interrupted:
+            self.close()
+            raise BackendError("executor 'spark': its start was given up")
 
     def _prepare_workers(self) -> None:
         context, options = self._context, self._options
@@ -182,7 +197,7 @@ class SparkConnection:
         gateway, process = SparkContext._gateway, self._process  # noqa: SLF001 - PySpark keeps its JVM for ever
         if process is None:
             return
-        if gateway is not None:
+        if gateway is not None and process.poll() is None:
             with contextlib.suppress(Exception):
                 gateway.shutdown()
         if process.stdin is not None:
@@ -210,9 +225,3 @@ def _drop_connection(context: Any) -> None:
         connection = context._jvm._gateway_client.get_thread_connection()  # noqa: SLF001 - as pyspark's own threads do
         if connection is not None:
             connection.close()
-
-
-def _first_lines(error: BaseException) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    kept = [line for line in lines if not line.lstrip().startswith("at ")]
-    return " ".join(kept[:12])[:2000]

@@ -12,10 +12,9 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 import anyio
-import anyio.lowlevel
 
 from asyncexec.backends.adapters.call_context import CallContext
-from asyncexec.backends.adapters.system_thread import future_of
+from asyncexec.backends.adapters.system_thread import call_abandonably, future_of
 from asyncexec.backends.contract import Batch, Capabilities
 from asyncexec.backends.spark.links import WorkerLink
 from asyncexec.backends.spark.options import SparkOptions
@@ -49,21 +48,37 @@ class SparkSystem:
 
     async def open(self) -> None:
         """Start Spark; workers are started when there is work."""
-        with anyio.CancelScope(shield=True):  # A starting JVM cannot be interrupted.
-            try:
-                await self._blocking(self._session.open)
-                if self._options.max_workers is None:
-                    self._size = await self._blocking(self._count_workers)
-                self._pool = WorkerPool(self._session, self._options, size=self._size)
-                await self._pool.open()
-            except BaseException:
-                await self._blocking(self._session.close)
-                raise
+        seconds, session = self._options.start_timeout, self._session
         try:
-            await anyio.lowlevel.checkpoint()
+            async with asyncio.timeout(seconds):
+                size = await call_abandonably(
+                    self._start,
+                    name="asyncexec-spark",
+                    undo=lambda _: session.close(),
+                    interrupt=session.interrupt,
+                )
+        except TimeoutError as error:
+            raise BackendError(
+                f"executor 'spark': Spark did not start on {self._options.master!r} within {seconds:g} s, and was "
+                f"given up. Check that its master runs at this address and can be reached from here, or wait longer "
+                f"(start_timeout)"
+            ) from error
+        self._size = size
+        self._pool = WorkerPool(session, self._options, size=size)
+        try:
+            await self._pool.open()
         except BaseException:
             with anyio.CancelScope(shield=True):
                 await self.close()
+            raise
+
+    def _start(self) -> int:
+        """Start Spark, and return the number of workers; blocks."""
+        self._session.open()
+        try:
+            return self._options.max_workers or self._count_workers()
+        except BaseException:
+            self._session.close()
             raise
 
     async def call(self, batch: Batch, context: CallContext) -> Sequence[Outcome]:

@@ -1,5 +1,9 @@
 """The decisions of the `dask` executor, without a cluster."""
 
+import asyncio
+import json
+
+import anyio
 import pytest
 
 pytest.importorskip("distributed")
@@ -7,7 +11,7 @@ pytest.importorskip("distributed")
 from asyncexec.backends.dask import DaskBackend
 from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
 from asyncexec.backends.dask.workers import WorkerTable
-from asyncexec.errors import OptionError
+from asyncexec.errors import BackendError, OptionError
 from asyncexec.plan.locality import Locality
 
 
@@ -242,3 +246,43 @@ def test_a_cluster_is_not_reminded_of_workers_that_are_there_again():
     assert not retry.due(4.0, missing=False)
     assert not retry.due(6.0, missing=True)
     assert retry.due(11.0, missing=True)
+
+
+@pytest.mark.parametrize(
+    "content, why",
+    [
+        (None, "does not exist"),
+        ("no JSON", "is not what a scheduler writes"),
+        ("[]", "is not what a scheduler writes"),
+        ('{"address": 5}', "holds no address"),
+    ],
+)
+async def test_a_scheduler_file_that_is_none_is_named_with_the_reason(tmp_path, content, why):
+    file = tmp_path / "scheduler.json"
+    if content is not None:
+        file.write_text(content)
+    with pytest.raises(
+        BackendError, match=rf"scheduler\.json' {why}.*within 0\.05 s.*Start a scheduler"
+    ):
+        async with DaskBackend(scheduler_file=str(file), connect_timeout=0.05):
+            pass
+
+
+@pytest.mark.parametrize("by", ["cluster_address", "scheduler_file"])
+async def test_a_scheduler_that_is_silent_is_named_within_the_bound(tmp_path, silent_port, by):
+    address = f"tcp://127.0.0.1:{silent_port}"
+    file = tmp_path / "scheduler.json"
+    file.write_text(json.dumps({"address": address}))
+    where = address if by == "cluster_address" else str(file)
+    with anyio.fail_after(30), pytest.raises(BackendError, match="no Dask scheduler answers at"):
+        async with DaskBackend(connect_timeout=0.2, **{by: where}):
+            pass
+
+
+async def test_a_connection_to_a_silent_scheduler_can_be_cancelled(silent_port):
+    with anyio.fail_after(30), pytest.raises(TimeoutError):
+        async with (
+            asyncio.timeout(0.2),
+            DaskBackend(cluster_address=f"tcp://127.0.0.1:{silent_port}"),
+        ):
+            pass

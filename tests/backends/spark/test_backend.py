@@ -2,17 +2,20 @@ import asyncio
 import pickle
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from asyncexec.backends.adapters.packing import Packer
 from asyncexec.backends.contract import AttemptSpec, StageProgram
+from asyncexec.backends.spark.errors_of_start import explained
 from asyncexec.backends.spark.links import WorkerListener
 from asyncexec.backends.spark.options import SparkOptions, is_local
 from asyncexec.backends.spark.session import spark_conf
+from asyncexec.backends.spark.system import SparkSystem
 from asyncexec.backends.spark.worker_side import ConnectInfo
-from asyncexec.errors import OptionError
+from asyncexec.errors import BackendError, OptionError
 from asyncexec.events.outcome import Status
 from asyncexec.plan.locality import Locality
 from asyncexec.worker.attempt import decode
@@ -164,6 +167,10 @@ def test_a_local_spark_listens_on_loopback_and_repeats_nothing():
 def test_options_are_checked():
     for options, word in (
         ({"master": 3}, "master"),
+        ({"master": "loca[2]"}, r"'loca\[2\]' is no master of Spark's"),
+        ({"master": "local[x]"}, "is no master"),
+        ({"master": "sprk://host:7077"}, "is no master"),
+        ({"master": "spark://host"}, "spark://host:7077"),
         ({"conf": {"a": 1}}, "conf"),
         ({"cpus": 0}, "cpus"),
         ({"max_workers": 0}, "max_workers"),
@@ -175,6 +182,63 @@ def test_options_are_checked():
     ):
         with pytest.raises(OptionError, match=word):
             SparkBackend(**options)
+
+
+@pytest.mark.parametrize(
+    "master",
+    ["local", "local[*]", "local[2, 3]", "local-cluster[1,1,1024]", "spark://a:1,b:2", "yarn"],
+)
+def test_masters_of_spark_are_taken(master):
+    assert SparkOptions(master=master).master == master
+    assert SparkOptions(master="k8s://https://host:443").master.startswith("k8s")
+
+
+def test_an_error_of_the_start_names_java_only_where_java_is_the_matter(monkeypatch):
+    assert "Java" not in explained(RuntimeError("the cluster refuses"))
+    gone = RuntimeError("[JAVA_GATEWAY_EXITED] it exited")
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    assert "there is no Java here" in explained(gone)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: "/usr/bin/java")
+    assert "/usr/bin/java" in explained(gone)
+
+
+class _Hanging:
+    """A session whose start waits until it is interrupted."""
+
+    def __init__(self):
+        self.began = threading.Event()
+        self.interrupted = threading.Event()
+
+    def open(self):
+        self.began.set()
+        assert self.interrupted.wait(PATIENCE)
+        raise BackendError("its JVM was killed")
+
+    def interrupt(self):
+        self.interrupted.set()
+
+    def close(self):
+        raise AssertionError("nothing was opened")
+
+
+async def test_a_start_that_hangs_is_interrupted_at_its_bound():
+    options, session = SparkOptions(start_timeout=0.1, master="spark://nowhere:1"), _Hanging()
+    system = SparkSystem(session, options, SparkBackend.features)
+    with pytest.raises(BackendError, match=r"'spark://nowhere:1' within 0\.1 s"):
+        await system.open()
+    assert session.interrupted.is_set()
+
+
+async def test_a_start_that_is_cancelled_is_interrupted():
+    session = _Hanging()
+    opening = asyncio.create_task(
+        SparkSystem(session, SparkOptions(), SparkBackend.features).open()
+    )
+    assert await asyncio.to_thread(session.began.wait, PATIENCE)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert session.interrupted.is_set()
 
 
 def test_it_knows_what_it_can_do():

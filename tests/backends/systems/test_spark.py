@@ -68,10 +68,19 @@ async def test_more_cores_for_a_worker_than_there_are_is_an_error_at_once():
             pass
 
 
-async def test_a_master_that_is_none_is_an_error_that_says_so():
-    with pytest.raises(BackendError, match="cannot start Spark on 'nowhere://1'"):
-        async with SparkBackend(master="nowhere://1"):
+async def test_a_master_where_nothing_answers_is_given_up_at_the_bound_and_another_start_works():
+    with pytest.raises(BackendError, match=r"'spark://127.0.0.1:9' within 5 s"):
+        async with SparkBackend(master="spark://127.0.0.1:9", start_timeout=5):
             pass
+    async with ax.Engine(executor="spark", executor_options={"master": MASTER}) as engine:
+        assert (await engine.execute(ax.Plan.map(abs, [-1]))).value == [1]
+
+
+async def test_a_start_that_is_cancelled_ends_its_jvm():
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(4), SparkBackend(master="spark://127.0.0.1:9"):
+            pass
+    await until(lambda: not [c for c in psutil.Process().children() if "java" in c.name()])
 
 
 async def test_workers_that_cannot_start_end_the_run_and_say_why():
