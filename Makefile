@@ -14,7 +14,7 @@ SPREAD  := -n logical --maxprocesses 4 --dist loadfile
 ARGS    ?=
 DEMO    ?=
 
-.PHONY: help demo test test-all test-backends lint format types build bench clean
+.PHONY: help demo test test-all test-faults test-backends lint format types build bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -26,7 +26,10 @@ test: $(VENV)/.has-test  ## set up, run the test suite (ARGS="-k plan ..." for p
 	$(PYTHON3) -m pytest $(SPREAD) $(ARGS)
 
 test-all: $(VENV)/.has-test  ## the test suite with the slow tests
-	$(PYTHON3) -m pytest $(SPREAD) -m "not backend" $(ARGS)
+	$(PYTHON3) -m pytest $(SPREAD) -m "not backend and not faults" $(ARGS)
+
+test-faults: $(VENV)/.has-test  ## random faults, with a table of what came of them (ROUNDS=4, SEED=... repeats, ARGS)
+	ROUNDS=$(ROUNDS) SEED=$(SEED) $(PYTHON3) -m pytest tests/faults -m faults $(SPREAD) --dist load $(ARGS)
 
 test-backends: $(VENV)/.has-backends  ## every backend against its real system (ARGS="ray dask" for some)
 	$(PYTHON3) tools/test-backends $(ARGS)

@@ -25,6 +25,12 @@ REPLACED = "replaced"
 _LEFT = re.compile(rf"(.+)\.({REPLACED}|{REMOVED})-([0-9a-f]{{16}})")
 
 
+def aside_of(location: Location, run: str) -> tuple[Path, Path] | None:
+    """Return the path of ``location`` and the one that ``run`` renames it to, or None in other stores than a disk."""
+    path = location.local_path
+    return None if path is None else (path, path.with_name(f"{path.name}.{REPLACED}-{run}"))
+
+
 def set_aside(location: Location, run: str) -> tuple[Path, Path] | None:
     """Rename what is at ``location``; return its path and the one it has now, or None in other stores than a disk.
 
@@ -33,17 +39,17 @@ def set_aside(location: Location, run: str) -> tuple[Path, Path] | None:
     StorageError
         If it cannot be renamed.
     """
-    path = location.local_path
-    if path is None:
+    paths = aside_of(location, run)
+    if paths is None:
         return None
-    aside = path.with_name(f"{path.name}.{REPLACED}-{run}")
+    path, aside = paths
     try:
         path.rename(aside)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise storage_error(error, location, "cannot be replaced") from None
-    return path, aside
+    return paths
 
 
 def put_back(path: Path, aside: Path) -> None:

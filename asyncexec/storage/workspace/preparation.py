@@ -12,7 +12,7 @@ from asyncexec.errors import ArrayNotFoundError, OptionError, TargetExistsError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import partial_folder
-from asyncexec.storage.places.asides import put_back, set_aside, sweep
+from asyncexec.storage.places.asides import aside_of, put_back, set_aside, sweep
 from asyncexec.storage.places.claims import identity
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
@@ -184,11 +184,15 @@ class Preparation:
             raise TargetExistsError(
                 f"{location} is being replaced by another run at the same time. Let one run at a time store there"
             )
-        moved = set_aside(location, run)
-        if moved is not None:
-            self._aside.append((*moved, run))
-        elif location.local_path is None:
+        paths = aside_of(location, run)
+        if paths is None:
             remove(location)
+            return
+        # Before it is renamed, so that whatever is raised from then on, it is put back.
+        moved = (*paths, run)
+        self._aside.append(moved)
+        if set_aside(location, run) is None:
+            self._aside.remove(moved)
 
 
 def _check_shared(location: Location, travelled: Location) -> None:

@@ -1,0 +1,49 @@
+"""Files of a killed run are damaged at random: the next run makes them again, and no more than that."""
+
+import pytest
+
+from tests.faults.drives import drive, drive_and_kill, random_brief
+from tests.faults.executors import WORKERS
+from tests.faults.places import begin_in, check_nothing_else, check_targets, names
+from tests.faults.programs import FUNCTIONS, made_again, total
+from tests.faults.rounds import RIGHT
+from tests.storage.damage.test_fuzz import damaged_at_random
+
+
+@pytest.mark.faults("files damaged", ["serial", "threads", "processes"], share=1.5)
+def test_damage_after_a_kill_is_mended(trial, tmp_path):
+    chance = trial.chance
+    told = random_brief(trial, tmp_path, with_functions=True)
+    begin_in(tmp_path)
+    kills = damaged = 0
+    for _ in range(2):
+        kills += drive_and_kill(told, chance) is None
+        damaged += damage(tmp_path, chance)
+    trial.count("faults", damaged)
+    said = drive(told)
+    assert "ran" in said, said
+    if told["program"] == FUNCTIONS:
+        assert said["value"] == total()
+    else:
+        check_targets(tmp_path, told["program"])
+    check_nothing_else(tmp_path, names(told["program"]))
+    # A damaged chunk costs its own task, and those whose chunks it needs and that were freed: of one block or one row.
+    most = 2 * WORKERS * kills + 8 * damaged
+    again = made_again(tmp_path)
+    trial.count("made again", again)
+    trial.count("at most", most)
+    assert again <= most
+    trial.count(RIGHT)
+
+
+def damage(folder, chance):
+    """Damage up to five files of the work directory and the targets; return how many."""
+    files = [path for path in (folder / "work").rglob("*") if path.is_file()]
+    files += [
+        path for target in folder.glob("y*.zarr") for path in target.rglob("*") if path.is_file()
+    ]
+    files = sorted(path for path in files if path.name != "notes.txt")
+    chosen = chance.sample(files, min(len(files), chance.randrange(1, 6)))
+    for path in chosen:
+        damaged_at_random(path, chance)
+    return len(chosen)

@@ -1,0 +1,48 @@
+"""Code is edited, or not, between a kill and the next run: what was computed by other code never counts."""
+
+import pytest
+
+from asyncexec.storage import clean
+from tests.faults import edits
+from tests.faults.drives import drive, drive_and_kill, random_brief
+from tests.faults.executors import WORKERS
+from tests.faults.places import begin_in, check_nothing_else, check_targets, names
+from tests.faults.programs import FUNCTIONS, made_again, total
+from tests.faults.rounds import ERROR, RIGHT
+
+
+@pytest.mark.faults("code edited", ["serial", "threads", "processes"])
+def test_what_other_code_has_computed_does_not_count(trial, tmp_path):
+    chance = trial.chance
+    told = random_brief(trial, tmp_path, with_functions=True) | {"code": "user"}
+    edit, before = chance.choice(sorted(edits.EDITS)), 2.0
+    after = chance.choice([2.0, 3.0, 3.0])
+    print(edit, before, after, told)
+    code = tmp_path / "code"
+    begin_in(tmp_path)
+    edits.write(code, edit, before)
+    killed = drive_and_kill(told, chance, code) is None
+    if after != before:
+        edits.write(code, edit, after)
+        trial.count("faults")
+        for path in (tmp_path / "calls").iterdir():
+            path.unlink()
+    said = drive(told, code)
+    if "error" in said:
+        assert said["error"] == "TargetExistsError", said
+        assert after != before
+        trial.count(ERROR)
+        said = drive(told | {"overwrite": True}, code)
+    assert "ran" in said, said
+    if told["program"] == FUNCTIONS:
+        assert said["value"] == total(after)
+    else:
+        check_targets(tmp_path, told["program"], after)
+    most = 4 * WORKERS * killed * (after == before)
+    trial.count("made again", made_again(tmp_path))
+    trial.count("at most", most)
+    assert made_again(tmp_path) <= most
+    # What the killed run of other code has left is known as such, and removed on demand.
+    clean(tmp_path / "work", older_than=0)
+    check_nothing_else(tmp_path, ["code", *names(told["program"])])
+    trial.count(RIGHT)

@@ -1,0 +1,46 @@
+"""Drivers are killed at random moments: the next goes on, and computes little again."""
+
+import pytest
+
+from tests.faults.drives import drive, drive_and_kill, random_brief
+from tests.faults.executors import WORKERS
+from tests.faults.places import begin_in, check_nothing_else, check_targets, names
+from tests.faults.programs import FUNCTIONS, made_again, total
+from tests.faults.rounds import RIGHT
+
+EXECUTORS = ["serial", "threads", "processes", "futures", "dask"]
+
+
+@pytest.mark.faults("driver killed", EXECUTORS)
+def test_a_killed_driver_loses_nothing(trial, tmp_path):
+    chance = trial.chance
+    told = random_brief(trial, tmp_path, with_functions=True)
+    told["overwrite"] = overwrite = chance.random() < 0.5
+    targets = names(told["program"])
+    begin_in(tmp_path, existing=overwrite * len(targets))
+    kills = sum(drive_and_kill(told, chance) is None for _ in range(chance.randrange(1, 4)))
+    trial.count("faults", kills)
+    said = drive(told)
+    assert "ran" in said, said
+    check_result(tmp_path, told, said)
+    check_nothing_else(tmp_path, targets)
+    # What ran when a driver was killed; of functions also what had not come to the journal yet.
+    most = made_again_at_most(told, kills)
+    again = made_again(tmp_path)
+    trial.count("made again", again)
+    trial.count("at most", most)
+    assert again <= most
+    if targets and chance.random() < 0.3:
+        assert drive(told)["ran"] == 0
+    trial.count(RIGHT)
+
+
+def check_result(folder, told, said):
+    if told["program"] == FUNCTIONS:
+        assert said["value"] == total()
+    else:
+        check_targets(folder, told["program"])
+
+
+def made_again_at_most(told, kills):
+    return kills * WORKERS * (4 if told["program"] == FUNCTIONS else 2)
