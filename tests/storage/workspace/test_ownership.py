@@ -18,6 +18,7 @@ from asyncexec.storage import locate, read, write
 from asyncexec.storage.places import claims
 from asyncexec.storage.places.metadata import documents
 from asyncexec.storage.places.stamps import stamp_of
+from asyncexec.storage.workspace import preparation
 from tests.storage.fake_s3 import serving
 from tests.storage.pipelines import (
     SHAPE,
@@ -473,3 +474,21 @@ def test_a_removal_in_a_bucket_that_was_killed_leaves_an_array(tmp_path):
         remove(locate(Failing(store), path="y"))
     assert len(store._store_dict) < len(keys)
     assert "y/zarr.json" in store._store_dict
+
+
+def test_what_is_replaced_is_put_back_whatever_is_raised_once_it_is_renamed(tmp_path, monkeypatch):
+    class PanicError(BaseException):
+        pass
+
+    def panics(*args):
+        set_aside(*args)
+        raise PanicError
+
+    zarr.create_array(tmp_path / "y.zarr", data=np.arange(4.0), chunks=2)
+    set_aside = preparation.set_aside
+    monkeypatch.setattr(preparation, "set_aside", panics)
+    storing = xp.store([xp.ones(6, chunks=3)], [tmp_path / "y.zarr"], overwrite=True)
+    with pytest.raises(ax.errors.ExecutionError, match="PanicError"):
+        ax.sync.execute(storing, executor="serial")
+    assert zarr.open_array(tmp_path / "y.zarr", mode="r")[...].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert [path.name for path in tmp_path.iterdir()] == ["y.zarr"]
