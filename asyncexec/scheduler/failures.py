@@ -119,10 +119,9 @@ def decide_retry(
     )
     if charged is None:
         return _LOST_UNSTARTED
-    poisonous, exclusive = charged.poisonous, attempt.lease.exclusive
-    if poisonous and attempt.lease.at_once > 1 and not exclusive:
-        # Any of those that ran beside it may be the one: it must have killed a worker by itself.
-        poisonous, exclusive = False, True
+    poisonous, exclusive = is_proven_poison(charged, attempt), attempt.lease.exclusive
+    if charged.poisonous and not poisonous:
+        exclusive = True
     if not poisonous and (stage.stage.idempotent or not outcome.started):
         retry, alone = stage.policies.retry, attempt.lease.exclusive
         delay = retry.delay_seconds(kind, record.failures, rng, exclusive=alone)
@@ -144,6 +143,15 @@ class Charge(NamedTuple):
 
     counts: bool
     poisonous: bool
+
+
+def is_proven_poison(charged: Charge | None, attempt: AttemptRecord) -> bool:
+    """Return whether the task of a charged attempt is poison.
+
+    Where several ran at once on the worker, any of them may be the one: it must have killed a worker by itself.
+    """
+    alone = attempt.lease.at_once == 1 or attempt.lease.exclusive
+    return charged is not None and charged.poisonous and alone
 
 
 def charge(

@@ -16,6 +16,7 @@ from asyncexec.scheduler.failures import (
     caused_by,
     charge,
     decide_retry,
+    is_proven_poison,
     task_error,
 )
 from asyncexec.scheduler.retry_budget import RetryBudget
@@ -95,14 +96,17 @@ class Retries:
 
     def count(
         self, attempt: AttemptRecord, record: TaskRecord, outcome: Outcome, *, tasks_left: int
-    ) -> None:
-        """Count a failure of a task of which other attempts run.
+    ) -> bool:
+        """Count a failure of a task of which other attempts run; return whether it is poison: they are to be stopped.
 
         They are its next attempts: were it not counted, each of them could get a backup, and so on without end.
         """
         kind = attempt.lease.stage.policies.retry.kind(outcome)
         is_outage = self.circuit.is_outage(kind)
-        charge(attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage)
+        charged = charge(
+            attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage
+        )
+        return is_proven_poison(charged, attempt)
 
     def decide(
         self,

@@ -455,11 +455,12 @@ class Run:
         if stage.backups and attempt.task in stage.backups:
             stage.backups.remove(attempt.task)  # a task that is tried again needs no backup as well
         if record.alive:
-            self.retries.count(attempt, record, outcome, tasks_left=self.left)
-        else:
-            self._last_failed(attempt, record, stage, outcome, now)
+            if not self.retries.count(attempt, record, outcome, tasks_left=self.left):
+                return
+            self.unwanted.extend(record.alive)  # each of them would kill one more worker
+        self._decided(attempt, record, stage, outcome, now)
 
-    def _last_failed(
+    def _decided(
         self,
         attempt: AttemptRecord,
         record: TaskRecord,
@@ -467,7 +468,7 @@ class Run:
         outcome: Outcome,
         now: float,
     ) -> None:
-        """Decide about a task that has no attempt left."""
+        """Decide about a task that has no attempt left, or none that may run on."""
         if type(outcome.value) is ValueHandle and outcome.error is not None:
             if not (why_not := self._recover(attempt, stage, outcome, now)):
                 return

@@ -409,6 +409,36 @@ def test_a_task_that_kills_two_workers_is_poison() -> None:
     assert isinstance(bench.run.error, PoisonTaskError)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_task_that_has_killed_two_workers_is_poison_although_a_backup_of_it_runs(
+    kept: bool,
+) -> None:
+    stage = Stage(name="s", kernel=abs, shape=(20,), on_failure="keep" if kept else "fail")
+    bench = Workbench(Plan((stage,)), slots=20, retry=10, straggler=TwoPhase())
+    jobs = bench.send()
+    for job in jobs:
+        bench.start(job)
+    bench.pass_time(1.0)
+    for job in jobs[1:]:
+        bench.end(job, seconds=1.0)
+    bench.pass_time(30.0)
+    (second,) = bench.send()
+    bench.start(second, worker="w2")
+    bench.end(jobs[0], Status.LOST, worker="w1")
+    third = bench.send()
+    while not third:
+        bench.pass_time(30.0)
+        third = bench.send()
+    bench.end(second, Status.LOST, worker="w2")
+    if kept:
+        assert bench.cancelled() == [third[0].attempt]
+        bench.end(third[0], Status.CANCELLED)
+        assert bench.run.error is None
+        assert bench.run.finished
+    else:
+        assert isinstance(bench.run.error, PoisonTaskError)
+
+
 def test_out_of_memory_is_tried_once_more_alone() -> None:
     bench = Workbench(Plan.map(abs, range(6)), slots=2)
     jobs = bench.send()
