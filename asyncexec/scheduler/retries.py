@@ -103,9 +103,7 @@ class Retries:
         """
         kind = attempt.lease.stage.policies.retry.kind(outcome)
         is_outage = self.circuit.is_outage(kind)
-        charged = charge(
-            attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage
-        )
+        charged = charge(attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage)
         return is_proven_poison(charged, attempt)
 
     def decide(

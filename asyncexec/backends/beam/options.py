@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+from asyncexec.backends.beam.checks import check_runner, direct_runner
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.option_fields import check_options
 from asyncexec.config.checks import AnyPath, Count, Seconds, mapping
 from asyncexec.errors import OptionError
 
-_DIRECT = ("DirectRunner", "SwitchingDirectRunner", "BundleBasedDirectRunner", "FnApiRunner")
 _FAR_WORKERS = 100
 
 
@@ -27,12 +27,14 @@ class BeamOptions:
     """Options of the executor ``beam``."""
 
     runner: str = "DirectRunner"
-    """Beam's name of it: "DirectRunner", "DataflowRunner", "FlinkRunner" …"""
+    """Beam's name of it: "DirectRunner" (of which the part in this process is used, "FnApiRunner"), "DataflowRunner",
+    "FlinkRunner" …"""
 
     options: Annotated[Mapping[str, Any], _pipeline_options] | None = field(
         default=None, repr=False
     )
-    """The runner's own options, as ``PipelineOptions.from_dictionary`` takes them."""
+    """The runner's own options, as ``PipelineOptions.from_dictionary`` takes them. A name that Beam would ignore
+    is refused."""
 
     work_dir: AnyPath | None = None
     """A directory in a file system of Beam's (a path, "gs://bucket/dir", "s3://…"). A directory in it is made, and
@@ -52,6 +54,7 @@ class BeamOptions:
 
     def __post_init__(self) -> None:
         check_options(self, executor="beam")
+        check_runner(self.runner)
         if self.separate and self.work_dir is None:
             raise OptionError(
                 f"executor 'beam': with runner={self.runner!r} tasks run in other processes, so that a work_dir is "
@@ -61,7 +64,12 @@ class BeamOptions:
     @property
     def direct(self) -> bool:
         """True for a runner of this machine: it cannot be stopped, and runs elements one after another."""
-        return self.runner in _DIRECT
+        return direct_runner(self.runner) is not None
+
+    @property
+    def runner_used(self) -> str:
+        """The runner that pipelines are given to."""
+        return direct_runner(self.runner) or self.runner
 
     @property
     def separate(self) -> bool:

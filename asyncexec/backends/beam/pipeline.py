@@ -105,7 +105,7 @@ class CallsPipeline:
         beam: Any = import_module("apache_beam")
         options = beam.options.pipeline_options.PipelineOptions
         pipeline = beam.Pipeline(
-            runner=self._options.runner,
+            runner=self._options.runner_used,
             options=options.from_dictionary(dict(self._options.options or {})),
         )
         names = list(self._calls)

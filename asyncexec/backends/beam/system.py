@@ -9,6 +9,7 @@ from concurrent.futures import wait
 from importlib import import_module
 from typing import Any
 
+from asyncexec.backends.beam.checks import check_pipeline_options
 from asyncexec.backends.beam.handles import BeamHandle
 from asyncexec.backends.beam.options import BeamOptions
 from asyncexec.backends.beam.pipeline import CallsPipeline
@@ -35,6 +36,7 @@ class BeamSystem:
             "apache_beam"
         )  # The import takes a second; it is better spent here than in the first call.
 
+        check_pipeline_options(self._options.runner, self._options.options or {})
         work_dir = self._options.work_dir
         if work_dir is not None:
             parent = os.fspath(work_dir).rstrip("/")

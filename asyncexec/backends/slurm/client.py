@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import shlex
 import shutil
@@ -9,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +33,8 @@ REMOVALS = 10
 REMOVAL_PAUSE_SECONDS = 0.1
 # Each array is one file with its arguments; submitit would refuse large ones.
 LARGEST_GB = 1_000.0
+
+logger = logging.getLogger(__name__)
 
 
 class JobLostError(Exception):
@@ -265,7 +269,21 @@ class SlurmClient:
                 commands.kill_all(self._name)
             finally:
                 self._ending.clear()
+                self._keep_logs()
                 self._remove_folder()
+
+    def _keep_logs(self) -> None:
+        """Move the output of jobs to the folder where it is kept, if there is one."""
+        if self._options.log_folder is None:
+            return
+        kept = Path(self._options.log_folder).expanduser()
+        for log in (self._folder / "submitit").glob("*_log.out"):
+            try:
+                kept.mkdir(parents=True, exist_ok=True)
+                shutil.move(log, kept / f"{self._name}-{log.name}")
+            except OSError as error:
+                logger.warning("executor 'slurm': a job's output cannot be kept: %s", error)
+                return
 
     def _remove_folder(self) -> None:
         for _ in range(REMOVALS):

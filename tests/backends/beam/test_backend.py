@@ -7,8 +7,11 @@ from asyncexec.plan.locality import Locality
 pytest.importorskip("apache_beam")
 
 from asyncexec.backends.beam import BeamBackend
+from asyncexec.backends.beam.checks import check_pipeline_options
 from asyncexec.backends.beam.handles import BeamHandle
+from asyncexec.backends.beam.options import BeamOptions
 from asyncexec.backends.beam.stores import CallFiles, InProcessCalls, run_element
+from asyncexec.backends.beam.system import BeamSystem
 
 PLACES = ("here", "storage")
 
@@ -147,3 +150,39 @@ def test_what_it_can_do_depends_on_where_it_runs():
     far = BeamBackend(runner="DataflowRunner", work_dir="gs://bucket/dir").capabilities
     assert (far.locality, far.isolated, far.metered) == (Locality.ELSEWHERE, True, True)
     assert BeamBackend.features == BeamBackend().capabilities
+
+
+@pytest.mark.parametrize("runner", ["DirectRuner", "FlinkRuner", "dataflow-runner"])
+@pytest.mark.parametrize("more", [{}, {"work_dir": "/tmp"}])
+def test_a_misspelt_runner_is_said_with_the_right_spelling(runner, more):
+    with pytest.raises(
+        OptionError, match=r"no runner .*did you mean '(Direct|Flink|Dataflow)Runner'"
+    ):
+        BeamBackend(runner=runner, **more)
+
+
+def test_runners_are_named_as_beam_takes_them():
+    for here in ("DirectRunner", "directrunner", "direct", "FnApiRunner"):
+        assert BeamBackend(runner=here).capabilities.locality is Locality.SAME_PROCESS
+    for there in ("flinkrunner", "portable", "package.module.Runner"):
+        assert BeamBackend(runner=there, work_dir="/x").capabilities.isolated
+
+
+@pytest.mark.parametrize(
+    "runner, name, meant",
+    [
+        ("DirectRunner", "direct_num_worker", "direct_num_workers"),
+        ("DataflowRunner", "projct", "project"),
+        ("FlinkRunner", "flink_mastr", "flink_master"),
+        ("DirectRunner", "zzz", "without it"),
+    ],
+)
+def test_an_option_that_beam_would_ignore_is_refused_on_entering(runner, name, meant):
+    options = BeamOptions(runner=runner, work_dir="/nowhere", options={name: 2})
+    with pytest.raises(OptionError, match=meant):
+        BeamSystem(options, BeamBackend.features).open()
+
+
+def test_options_that_beam_knows_and_those_of_a_runner_s_own_service_are_taken():
+    check_pipeline_options("DirectRunner", {"direct_num_workers": 2, "no_use_public_ips": True})
+    check_pipeline_options("FlinkRunner", {"zzz": 2})

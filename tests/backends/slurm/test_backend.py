@@ -463,3 +463,15 @@ def test_the_memory_of_a_job_limits_its_tasks_where_the_cluster_does_not(tmp_pat
     assert 10**9 <= seen[0] < before[1] or before[1] == resource.RLIM_INFINITY
     assert seen[0] != resource.RLIM_INFINITY
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.usefixtures("no_cluster")
+def test_the_output_of_jobs_is_kept_where_the_user_says(tmp_path):
+    kept = tmp_path / "logs"
+    client = SlurmClient(SlurmOptions(folder=tmp_path / "work", log_folder=kept))
+    client.open()
+    (client._folder / "submitit").mkdir(exist_ok=True)
+    (client._folder / "submitit" / "7_0_log.out").write_text("task says 3")
+    client.close()
+    assert [file.read_text() for file in kept.iterdir()] == ["task says 3"]
+    assert list((tmp_path / "work").iterdir()) == []

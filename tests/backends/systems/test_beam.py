@@ -1,5 +1,7 @@
 import os
+import tempfile
 
+import psutil
 import pytest
 
 import asyncexec as ax
@@ -116,4 +118,21 @@ async def test_leaving_removes_what_was_in_storage(tmp_path):
     ) as engine:
         assert (await engine.execute(ax.Plan.map(abs, [-1, -2]))).value == [1, 2]
         assert len(list(tmp_path.iterdir())) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_run_leaves_no_folders_and_opens_no_ports(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    async with ax.Engine("beam", executor_options={"max_workers": 2}) as engine:
+        ports = []
+
+        def look(_index):
+            ports.extend(
+                connection.laddr
+                for connection in psutil.Process().net_connections(kind="inet")
+                if connection.status == psutil.CONN_LISTEN
+            )
+
+        await engine.execute(ax.Plan.map(look, range(10)))
+    assert ports == []
     assert list(tmp_path.iterdir()) == []
