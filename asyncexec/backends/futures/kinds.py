@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import shutil
+import sys
 from collections.abc import Mapping
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -41,6 +42,11 @@ class PoolKind:
     """Environment variables that say that its workers have been started with this program."""
     shutdown: Mapping[str, bool] = field(default_factory=lambda: {"cancel_futures": True})
     """What its ``shutdown`` takes, beside ``wait``, so that nothing more is started."""
+
+    @property
+    def marks_starts(self) -> bool:
+        """Whether its workers are processes of this machine, and can mark the starts of calls by files."""
+        return self is PROCESSES and sys.platform != "win32"
 
     def missing_starter(self, variables: Mapping[str, str]) -> str:
         """Return the program that is missing, or nothing, given this program's environment."""

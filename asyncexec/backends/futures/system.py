@@ -12,6 +12,8 @@ from typing import Any
 from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.futures.kinds import NOT_MADE, PoolKind, kind_of
+from asyncexec.backends.futures.worker_side import Mark, run_marked
+from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.errors import BackendError, OptionError
 
 type PoolSource = Executor | Callable[[], Executor]
@@ -27,9 +29,12 @@ def run_call(call: Callable[[], Any]) -> Any:
 class PoolHandle:
     """A pool's future, which may lack ``cancel`` and have errors of its own for a lost worker."""
 
-    def __init__(self, future: Future[Any], kind: PoolKind) -> None:
+    def __init__(self, future: Future[Any], kind: PoolKind, mark: Mark | None = None) -> None:
         self._future = future
         self._kind = kind
+        self._mark = mark
+        if mark is not None:
+            future.add_done_callback(lambda _future: mark.remove())
 
     def cancel(self) -> bool:
         """Cancel the call, and return whether that worked."""
@@ -40,6 +45,8 @@ class PoolHandle:
 
     def running(self) -> bool:
         """Return whether a worker runs the call; if unknown, assume it: there are no more calls than workers."""
+        if self._mark is not None:
+            return self._mark.is_there and not self._future.done()
         if self._kind.tells_running:
             return self._future.running()
         return not self._future.done()
@@ -77,6 +84,8 @@ class PoolSystem:
         self._owned = not isinstance(source, Executor)
         self._kind = _kind_of_source(source)
         self._opened = False
+        self._marks: LockedDirectory | None = None
+        """Where workers mark the starts of calls, if they can."""
         self._check_limit()
 
     @property
@@ -100,6 +109,8 @@ class PoolSystem:
         elif callable(self._source):
             self._pool = self._make(self._source)
         self._opened = True
+        if self._marks is None and self._kind.marks_starts:
+            self._marks = LockedDirectory.make()
         if program := self._kind.missing_starter(os.environ):
             raise BackendError(
                 f"executor 'futures': {type(self._pool).__name__} starts its workers by "
@@ -113,7 +124,10 @@ class PoolSystem:
 
     def submit(self, call: Callable[[], Any], /) -> PoolHandle:
         """Submit ``call``."""
-        return PoolHandle(self._open_pool.submit(run_call, call), self._kind)
+        if self._marks is None:
+            return PoolHandle(self._open_pool.submit(run_call, call), self._kind)
+        mark = Mark(str(self._marks.path / str(next(_numbers))), os.getpid())
+        return PoolHandle(self._open_pool.submit(run_marked, call, mark), self._kind, mark)
 
     def broken_by(self, error: BaseException, /) -> bool:
         """Return whether the pool is gone with all its workers."""
@@ -127,6 +141,9 @@ class PoolSystem:
         if self._owned and self._pool is not None:
             _end(self._pool, self._kind, idle=idle)
             self._pool = None
+        if self._marks is not None:
+            self._marks.remove()
+            self._marks = None
         self._opened = False
 
     @property

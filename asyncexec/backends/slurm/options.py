@@ -74,7 +74,7 @@ class SlurmOptions:
     """A folder that jobs see under the same path; default: ``~/.asyncexec/slurm``. What is made in it is removed."""
 
     log_folder: AnyPath | None = None
-    """A folder where the output of jobs is kept, a file each, with what tasks print; default: it is removed on leaving."""
+    """A folder where the output of jobs is kept, a file each, with what tasks print; default: it is removed."""
 
     python: str | None = None
     """The command that starts Python in a job; default: this Python, by its path. It needs asyncexec and submitit."""

@@ -1,6 +1,14 @@
+import contextlib
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 
 import loky
+import psutil
 import pytest
 
 from asyncexec.backends.adapters.blocking_system import CallLostError
@@ -13,8 +21,9 @@ from asyncexec.backends.futures.kinds import (
     PoolKind,
     kind_of,
 )
-from asyncexec.backends.futures.system import PoolHandle
+from asyncexec.backends.futures.system import PoolHandle, PoolSystem
 from asyncexec.plan.locality import Locality
+from asyncexec.testing.patience import scaled
 
 
 class Elsewhere(Executor):
@@ -113,3 +122,61 @@ def test_an_error_that_says_that_a_worker_is_gone_is_told_apart():
     assert len(names) == 2, "no two deaths have a worker in common"
     with pytest.raises(GoneError):
         PoolHandle(Future(GoneError("worker 3")), UNKNOWN).result()
+
+
+def _wait_for(path):
+    while not path.exists():
+        time.sleep(0.005)
+
+
+async def test_a_call_has_started_when_a_worker_runs_it_and_not_when_the_pool_has_taken_it(
+    tmp_path,
+):
+    ready = tmp_path / "ready"
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(
+        1, mp_context=context, initializer=_wait_for, initargs=(ready,)
+    ) as pool:
+        system = PoolSystem(pool, None, 1)
+        system.open()
+        handle = system.submit(time.time_ns)
+        assert handle._future.running()
+        assert not handle.running()
+        before = time.time_ns()
+        ready.touch()
+        assert handle._future.result(60) >= before
+        assert not handle.running(), "it has ended"
+        system.close(idle=True)
+
+
+_KILLED_DRIVER = """
+import asyncio, os, signal, sys
+from concurrent.futures import ProcessPoolExecutor
+import asyncexec as ax
+
+def name(index):
+    return os.getpid()
+
+async def main():
+    options = {"executor": lambda: ProcessPoolExecutor(2)}
+    async with ax.Engine(executor="futures", executor_options=options) as engine:
+        result = await engine.execute(ax.Plan.map(name, range(2)))
+        print(*set(result.value), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="only Linux tells of an end")
+def test_workers_end_with_a_driver_that_is_killed(tmp_path):
+    script = tmp_path / "driver.py"
+    script.write_text(_KILLED_DRIVER)
+    done = subprocess.run([sys.executable, script], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == -signal.SIGKILL
+    workers = [int(pid) for pid in done.stdout.split()]
+    assert workers
+    for pid in workers:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(scaled(20))
