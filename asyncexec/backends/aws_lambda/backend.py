@@ -11,6 +11,7 @@ from asyncexec.backends.aws_lambda.options import LambdaOptions
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.extras import require_extra
 from asyncexec.backends.option_fields import takes_options
+from asyncexec.masking import masked_logins
 
 _NAME = "aws-lambda"
 
@@ -49,6 +50,16 @@ class LambdaBackend(CallsBackend):
     def __init__(self, options: LambdaOptions) -> None:
         require_extra(_NAME, "aiobotocore")
         capabilities = dataclasses.replace(
-            self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
+            self.features,
+            batch_limit=options.batch_limit,
+            worker_bytes=options.memory_bytes,
+            opening_seconds=options.start_timeout,
+            opening_advice=f"{_api(options)} does not answer: check the network, or give it longer (start_timeout)",
         )
         super().__init__(LambdaFunction(options, capabilities))
+
+
+def _api(options: LambdaOptions) -> str:
+    if options.endpoint_url is None:
+        return "Lambda's API"
+    return f"Lambda's API at endpoint_url={masked_logins(options.endpoint_url)!r}"

@@ -47,6 +47,9 @@ class LambdaOptions:
     memory: Memory | None = None
     """Memory of the function (``"2GB"``, bytes); by default, what is configured is asked of Lambda."""
 
+    start_timeout: Seconds = 60.0
+    """Seconds that Lambda's API may take to answer on entering."""
+
     batch_limit: Count = 1000
     """How many tasks may go into one invocation."""
 

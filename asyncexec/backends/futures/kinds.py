@@ -45,7 +45,7 @@ class PoolKind:
 
     @property
     def marks_starts(self) -> bool:
-        """Whether its workers are processes of this machine, and can mark the starts of calls by files."""
+        """True if its workers are processes of this machine, which can mark the starts of calls by files."""
         return self is PROCESSES and sys.platform != "win32"
 
     def missing_starter(self, variables: Mapping[str, str]) -> str:

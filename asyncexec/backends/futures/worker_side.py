@@ -1,4 +1,4 @@
-"""Calls in pools of processes on this machine: a file tells that one has started, and workers end with their driver.
+"""Calls in pools of processes on this machine: a file marks the start of each, and workers end with their driver.
 
 A pool says that a call runs when it is on its way to a worker, which may only just be starting. And the workers of some
 pools wait for calls for ever when their driver was killed.
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 
 class Mark(NamedTuple):
-    """The file by which a worker tells that a call has started.
+    """The file that a worker makes when a call starts.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Mark(NamedTuple):
 
 
 def run_marked(call: Callable[[], Any], mark: Mark) -> Any:
-    """Tell that a batch has started, and run it; from then on this process ends when its driver does."""
+    """Mark the start of a batch, and run it; from then on this process ends when its driver does."""
     end_with(mark.driver, os.getpid())
     # The driver has removed the directory where nobody waits for the call any more.
     if Path(mark.path).parent.is_dir():
@@ -49,7 +49,7 @@ def run_marked(call: Callable[[], Any], mark: Mark) -> Any:
 
 @cache
 def end_with(driver: int, here: int) -> None:
-    """End this process (``here``) as soon as ``driver`` has ended; where the system can tell, which is on Linux."""
+    """End this process (``here``) as soon as ``driver`` has ended, on Linux."""
     if driver == here or not hasattr(os, "pidfd_open"):
         return
     try:

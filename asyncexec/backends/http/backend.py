@@ -12,6 +12,7 @@ from asyncexec.backends.http.function import HttpFunction
 from asyncexec.backends.http.options import HttpOptions
 from asyncexec.backends.option_fields import takes_options
 from asyncexec.config.checks import bytes_of
+from asyncexec.masking import masked_logins
 
 _NAME = "http"
 
@@ -51,5 +52,9 @@ class HttpBackend(CallsBackend):
             batch_limit=options.batch_limit,
             worker_bytes=bytes_of(options.memory),
             guarantees_memory=options.memory is not None,
+            opening_seconds=options.start_timeout,
+            opening_advice=(
+                f"{masked_logins(options.url)} does not answer: check the url, or give it longer (start_timeout)"
+            ),
         )
         super().__init__(HttpFunction(options, capabilities))

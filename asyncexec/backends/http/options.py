@@ -81,6 +81,9 @@ class HttpOptions:
     batch_limit: Count = 1000
     """How many tasks may go into one request."""
 
+    start_timeout: Seconds = 120.0
+    """Seconds that the function may take to answer on entering; a platform may first have to start a container."""
+
     insecure: bool = False
     """Whether plain ``http`` may leave this machine: who listens then sees the work, and tokens."""
 

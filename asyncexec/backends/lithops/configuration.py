@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -42,6 +43,15 @@ class LithopsConfiguration:
         """True if jobs run on this machine."""
         return self.backend_name == LOCALHOST
 
+    @property
+    def missing_interpreter(self) -> str:
+        """The Python interpreter of tasks on this machine, if it is not there; "" if it is, or is an image."""
+        named = str(self.config.get(LOCALHOST, {}).get("runtime", "")) if self.is_local else ""
+        is_image = "/" in named and not named.startswith("/")
+        if not named or is_image or not named.startswith(("/", "python")):
+            return ""
+        return "" if shutil.which(named) else named
+
     def execution_timeout(self, tasks: int) -> int | None:
         """Return the seconds after which Lithops ends a call of so many tasks; None: as its configuration says.
 
@@ -63,7 +73,16 @@ class LithopsConfiguration:
     def capabilities(self, features: Capabilities) -> Capabilities:
         """Return ``features``, those on this machine, adapted to where the jobs run."""
         limit = self.options.batch_limit
-        here = replace(features, batch_limit=limit, worker_bytes=self.memory_bytes)
+        here = replace(
+            features,
+            batch_limit=limit,
+            worker_bytes=self.memory_bytes,
+            opening_seconds=self.options.start_timeout,
+            opening_advice=(
+                f"Lithops does not start on {self.backend_name!r}: check that its storage and its service can be "
+                f"reached, or give it longer (start_timeout)"
+            ),
+        )
         if self.is_local:
             return here
         return replace(

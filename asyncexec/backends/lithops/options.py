@@ -51,6 +51,9 @@ class LithopsOptions:
     timeout: Seconds | None = None
     """Seconds that a task may take. Lithops is told as well, so that it ends calls which only it can end."""
 
+    start_timeout: Seconds = 300.0
+    """Seconds that Lithops may take to start on entering: to reach its storage, and to make a runtime."""
+
     batch_limit: Count = 1_000
     """How many tasks may go into one call."""
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
+from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.lithops.configuration import LithopsConfiguration
 from asyncexec.backends.lithops.executor import LithopsExecutor, LithopsHandle
@@ -33,6 +34,11 @@ class LithopsSystem:
     def open(self) -> int:
         """Create the Lithops executors, and return the number of calls they run at once."""
         self.close(idle=False)
+        if missing := self._configuration.missing_interpreter:
+            raise BackendError(
+                f"executor 'lithops': there is no Python interpreter {missing!r} here: runtime names the one that "
+                f"runs tasks, by default this one"
+            )
         try:
             for _ in range(self._configuration.executors):
                 self._executors.append(LithopsExecutor(self._configuration))
@@ -56,14 +62,37 @@ class LithopsSystem:
             raise BackendError("executor 'lithops' is not open")
         remote = [call for call in calls if isinstance(call, RemoteBatch)]
         if not self._configuration.is_local:
-            handles = self._executors[0].submit(remote)
+            handles = self._start(self._executors[0], remote)
         else:
             handles = []
             for call in remote:
                 free = next(e for e in self._executors if not e.busy)
-                handles += free.submit([call])
+                handles += self._start(free, [call])
         self._watcher.add(handles)
         return handles
+
+    def _start(
+        self, executor: LithopsExecutor, calls: Sequence[RemoteBatch]
+    ) -> list[LithopsHandle]:
+        """Have Lithops start calls; where it cannot, that is no failure of their tasks.
+
+        Raises BackendError if its runtime or its files are not there, and CallLostError for anything else, which may
+        go better next time.
+        """
+        try:
+            return executor.submit(calls)
+        except AsyncexecError:
+            raise
+        except (FileNotFoundError, PermissionError, NotADirectoryError) as error:
+            raise BackendError(
+                f"executor 'lithops': Lithops cannot start calls on {self._configuration.backend_name!r}: {error}. "
+                f"Check its runtime"
+            ) from error
+        except Exception as error:
+            raise CallLostError(
+                self._configuration.backend_name,
+                f"Lithops could not start the call: {type(error).__name__}: {error}",
+            ) from error
 
     def broken_by(self, error: BaseException, /) -> bool:
         """Return False: Lithops has no workers of its own that could be gone."""

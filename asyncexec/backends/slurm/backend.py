@@ -52,6 +52,8 @@ class SlurmBackend(CallsBackend):
             worker_bytes=options.memory_bytes,
             guarantees_memory=options.memory_bytes is not None,
             loss_seconds=options.poll_seconds + 6.0,
+            opening_seconds=options.start_timeout,
+            opening_advice="`sbatch --test-only` does not answer: look at the controller (`scontrol ping`)",
         )
         self._slurm = SlurmSystem(options, can)
         super().__init__(self._slurm)

@@ -86,6 +86,9 @@ class SlurmOptions:
     poll_seconds: Seconds = 4.0
     """How often the queue is asked whether jobs are still there."""
 
+    start_timeout: Seconds = 60.0
+    """Seconds that SLURM's commands may take to answer on entering."""
+
     slurm_additional_parameters: Annotated[Mapping[str, Any], _additional] | None = None
     """Further options of ``sbatch`` by their long names: ``{"constraint": "skylake", "exclusive": True}``."""
 

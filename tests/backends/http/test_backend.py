@@ -1,5 +1,6 @@
 """The http executor against our worker on a server in this process, which can be told to misbehave."""
 
+import asyncio
 import pickle
 import socketserver
 import subprocess
@@ -373,3 +374,22 @@ def test_the_worker_does_without_what_the_driver_needs():
         "import asyncexec.backends.http.worker_side, asyncexec.backends.aws_lambda.worker_side"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=scaled(60))
+
+
+async def test_entering_ends_although_the_function_never_answers():
+    async def hold(_reader, writer):
+        await released.wait()
+        writer.close()
+
+    released = asyncio.Event()
+    server = await asyncio.start_server(hold, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    options = {"url": f"http://127.0.0.1:{port}", "start_timeout": 0.2}
+    try:
+        with pytest.raises(BackendError, match=r"within 0.2 s.*does not answer"):
+            async with ax.Engine(executor="http", executor_options=options):
+                pass
+    finally:
+        released.set()
+        server.close()
+        await server.wait_closed()

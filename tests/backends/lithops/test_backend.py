@@ -1,16 +1,19 @@
 """What the `lithops` executor makes of its options; its jobs are tested in systems/test_lithops.py."""
 
 import math
+import sys
 
 import pytest
 
 pytest.importorskip("lithops")
 
+from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.lithops import LithopsBackend
 from asyncexec.backends.lithops.configuration import complete_configuration
 from asyncexec.backends.lithops.options import LithopsOptions
+from asyncexec.backends.lithops.system import LithopsSystem
 from asyncexec.engine import Engine
-from asyncexec.errors import OptionError
+from asyncexec.errors import BackendError, OptionError
 from asyncexec.plan.locality import Locality
 
 LAMBDA = {
@@ -115,3 +118,40 @@ def test_an_option_that_cannot_be_is_refused(options, message):
     given = {"config": {"lithops": {"backend": "localhost"}}} | options
     with pytest.raises(OptionError, match=message):
         Engine(executor="lithops", executor_options=given)
+
+
+def test_a_python_that_is_not_there_is_said_before_any_task():
+    with pytest.raises(BackendError, match=r"no Python interpreter '/no/such/python'"):
+        system(runtime="/no/such/python").open()
+    assert configuration(runtime="user/image:1").missing_interpreter == ""
+    assert configuration(runtime=sys.executable).missing_interpreter == ""
+
+
+@pytest.mark.parametrize(
+    "error, expected",
+    [
+        (FileNotFoundError("no docker"), BackendError),
+        (PermissionError("no"), BackendError),
+        (ConnectionError("storage is away"), CallLostError),
+    ],
+)
+def test_what_keeps_lithops_from_starting_a_call_is_no_failure_of_its_tasks(error, expected):
+    class Refusing:
+        busy = False
+
+        def submit(self, _calls):
+            raise error
+
+    with pytest.raises(expected, match=str(error)):
+        system()._start(Refusing(), [])
+
+
+def test_entering_is_bounded():
+    can = LithopsBackend(config=LAMBDA, start_timeout=7.0).capabilities
+    assert can.opening_seconds == 7.0
+    assert "aws_lambda" in can.opening_advice
+
+
+def system(**options):
+    made = configuration(**options)
+    return LithopsSystem(made, made.capabilities(LithopsBackend.features))

@@ -1,14 +1,17 @@
 """The ``slurm`` executor without SLURM: its options, its files, and what it makes of what the queue says."""
 
+import asyncio
 import pickle
 import resource
 import stat
 import struct
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+import asyncexec as ax
 from asyncexec.backends.contract import AttemptSpec as Task, StageProgram, Started
 from asyncexec.backends.slurm import commands
 from asyncexec.backends.slurm.channel import END, JobChannel
@@ -459,7 +462,7 @@ def test_the_memory_of_a_job_limits_its_tasks_where_the_cluster_does_not(tmp_pat
             seen.append(resource.getrlimit(resource.RLIMIT_DATA)[0])
 
     before = resource.getrlimit(resource.RLIMIT_DATA)
-    call.limited(Seen()).run()
+    call.confined(Seen()).run()
     assert 10**9 <= seen[0] < before[1] or before[1] == resource.RLIM_INFINITY
     assert seen[0] != resource.RLIM_INFINITY
     assert resource.getrlimit(resource.RLIMIT_DATA) == before
@@ -475,3 +478,25 @@ def test_the_output_of_jobs_is_kept_where_the_user_says(tmp_path):
     client.close()
     assert [file.read_text() for file in kept.iterdir()] == ["task says 3"]
     assert list((tmp_path / "work").iterdir()) == []
+
+
+@pytest.mark.parametrize("ending", ["timeout", "cancel"])
+async def test_entering_ends_although_slurm_does_not_answer(tmp_path, monkeypatch, ending):
+    release = threading.Event()
+    monkeypatch.setattr(commands, "check_programs", lambda: None)
+    monkeypatch.setattr(commands, "check_request", lambda flags: release.wait(60))
+    monkeypatch.setattr(commands, "kill_all", lambda name: None)
+    monkeypatch.setattr("submitit.SlurmExecutor.affinity", classmethod(lambda cls: 2))
+    options = {"folder": tmp_path, "start_timeout": 0.05 if ending == "timeout" else 50.0}
+    engine = ax.Engine(executor="slurm", executor_options=options)
+    try:
+        if ending == "timeout":
+            with pytest.raises(BackendError, match=r"within 0.05 s.*scontrol ping"):
+                await engine.__aenter__()
+        else:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await engine.__aenter__()
+        assert not release.is_set()
+    finally:
+        release.set()

@@ -104,11 +104,10 @@ async def test_tasks_in_processes_of_beams_own(tmp_path):
     assert all(o.worker and not o.worker.endswith(f":{os.getpid()}") for o in outcomes)
 
 
-async def test_a_runner_that_is_none_is_an_error_that_says_so(tmp_path):
-    async with ax.Engine(
-        "beam", executor_options={"runner": "NoSuchRunner", "work_dir": str(tmp_path)}
-    ) as engine:
-        with pytest.raises(BackendError, match="NoSuchRunner"):
+async def test_a_runner_that_cannot_be_loaded_is_an_error_that_says_so(tmp_path):
+    options = {"runner": "no.such.Runner", "work_dir": str(tmp_path)}
+    async with ax.Engine("beam", executor_options=options) as engine:
+        with pytest.raises(BackendError, match=r"no\.such\.Runner"):
             await engine.execute(ax.Plan.map(abs, [1]))
 
 
