@@ -430,7 +430,8 @@ def ran(log: Path, run: int | str) -> list[int]:
 @pytest.mark.parametrize(
     "executor, items, kills",
     [
-        ("processes", 3_000, 3),
+        ("processes", 1_500, 2),
+        pytest.param("processes", 3_000, 3, marks=pytest.mark.slow),
         pytest.param("threads", 3_000, 3, marks=pytest.mark.slow),
         pytest.param("processes", 100_000, 8, marks=pytest.mark.slow),
     ],
