@@ -77,11 +77,12 @@ class _Reader:
         if kind is None or "args" not in record:
             return None
         builtin: Any = next(k for k in kind.__mro__ if not k.__flags__ & _MADE_IN_PYTHON)
+        new: Any = builtin.__new__
         arguments = tuple(self._value(each) for each in record["args"])
         if issubclass(builtin, BaseExceptionGroup):
-            error = builtin.__new__(kind, str(arguments[0]), self._members(record))
+            error = new(kind, str(arguments[0]), self._members(record))
             return self._filled(error, record)
-        error = builtin.__new__(kind, *arguments)
+        error = new(kind, *arguments)
         builtin.__init__(error, *arguments)
         _set(error, "args", arguments)
         return self._filled(error, record)

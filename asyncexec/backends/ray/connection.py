@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +142,7 @@ def job_identity() -> str:
 def import_ray() -> None:
     """Import Ray for the first time, without its changes to this process's environment."""
     with _same_environment():
-        import ray  # noqa: F401 - that it is imported is all
+        import_module("ray")
 
 
 @contextlib.contextmanager
