@@ -45,6 +45,10 @@ class ModalBackend(CallsBackend):
     def __init__(self, options: ModalOptions) -> None:
         require_extra(NAME)
         capabilities = dataclasses.replace(
-            self.features, batch_limit=options.batch_limit, worker_bytes=options.memory_bytes
+            self.features,
+            batch_limit=options.batch_limit,
+            worker_bytes=options.memory_bytes,
+            opening_seconds=options.connect_timeout + options.start_timeout,
+            opening_advice="Look at the app's page at modal.com/apps, or give it longer (start_timeout)",
         )
         super().__init__(ModalSystem(options, capabilities))

@@ -83,7 +83,7 @@ class ModalOptions:
     """Cores of a container."""
 
     memory: Memory | None = None
-    """Memory that a container has at least (``"2GB"``, bytes)."""
+    """Memory that a container has at least (``"2GB"``, bytes), and the most that a task may hold."""
 
     gpu: Annotated[str | Sequence[str], _kinds] | None = None
     """Kind of GPU, as Modal writes it (``"A100"``, ``"H100:2"``); of several kinds, any will do."""
@@ -111,6 +111,12 @@ class ModalOptions:
 
     batch_limit: Count = 1000
     """How many tasks may go into one call."""
+
+    connect_timeout: Seconds = 30.0
+    """Seconds that Modal's server may take to answer."""
+
+    start_timeout: Seconds = 1800.0
+    """Seconds that the app may take to start, with the image that Modal builds for it."""
 
     client: Any = field(default=None, repr=False)
     """A ``modal.Client`` to use, which stays the caller's."""

@@ -24,6 +24,7 @@ from asyncexec.backends.modal.options import ModalOptions
 from asyncexec.backends.modal.worker_side import work
 from asyncexec.errors import BackendError, ConfigurationError
 from asyncexec.events.outcome import Outcome, Status
+from asyncexec.masking import masked_logins
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import RemoteBatch
@@ -37,7 +38,7 @@ class ModalSystem:
     def __init__(self, options: ModalOptions, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
         self._options = options
-        self._caller = RemoteCaller()
+        self._caller = RemoteCaller(memory_bytes=options.memory_bytes)
         self._lossy: WeakSet[StageProgram] = WeakSet()
         self._stack = AsyncExitStack()
         # anyio's task group cannot be exited inside another scope, as happens on closing.
@@ -58,7 +59,7 @@ class ModalSystem:
 
         stack = self._stack = AsyncExitStack()
         try:
-            self._client = await stack.enter_async_context(connected_client(self._options.client))
+            self._client = await self._connected(stack)
             await self._start(modal, stack)
         except modal.exception.Error as error:
             await stack.aclose()
@@ -68,6 +69,22 @@ class ModalSystem:
                 await stack.aclose()
             raise
         self._group = await stack.enter_async_context(asyncio.TaskGroup())
+
+    async def _connected(self, stack: AsyncExitStack) -> Any:
+        """Return the client; Modal's own would try for a minute."""
+        from modal.config import config
+
+        seconds = self._options.connect_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                return await stack.enter_async_context(connected_client(self._options.client))
+        except TimeoutError as error:
+            server = masked_logins(str(config.get("server_url")))
+            raise BackendError(
+                f"executor 'modal': Modal's server {server!r} does not answer within {seconds:g} s. Check that it "
+                f"can be reached from here (MODAL_SERVER_URL, server_url of ~/.modal.toml), or wait longer "
+                f"(connect_timeout)"
+            ) from error
 
     async def _start(self, modal: Any, stack: AsyncExitStack) -> None:
         options = self._options

@@ -120,6 +120,7 @@ class RaySystem:
         self._session: RaySession | None = None
         self._thread: SystemThread | None = None
         self._nodes = Nodes()
+        self._resource_names: frozenset[str] = frozenset()
         self._refreshed_at = 0.0
         self._tasks = RayTasks()
         self._files = AttemptFiles()
@@ -157,6 +158,8 @@ class RaySystem:
             return
         session, nodes = self._session, self._session.nodes
         self._nodes, self._refreshed_at = nodes, time.monotonic()
+        # A node that has gone may come back, so its resources stay Ray's to hand out.
+        self._resource_names |= nodes.named.keys()
         resources = self._options.left_for_tasks(nodes.named)
         self.slots = self._options.max_workers or max(1, int(resources["cpus"]))
         self.capabilities = replace(
@@ -170,7 +173,7 @@ class RaySystem:
 
     async def call(self, batch: Batch, context: CallContext, /) -> Sequence[Outcome]:
         share = self._options.task_bytes(self.slots)
-        request = resource_request(batch.program, memory_bytes=share)
+        request = resource_request(batch.program, memory_bytes=share, known=self._resource_names)
         if time.monotonic() - self._refreshed_at > REFRESH_SECONDS or not self._nodes.fit(request):
             await self._refresh_nodes()
         if not self._nodes.fit(request):

@@ -5,7 +5,7 @@ Ray lets a task that fits no node wait for ever, so this is checked before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,17 +45,26 @@ class ResourceRequest:
         return {name: amount for name, amount in {**named, **dict(self.custom)}.items() if amount}
 
 
-def resource_request(program: StageProgram, *, memory_bytes: int = 0) -> ResourceRequest:
+def resource_request(
+    program: StageProgram, *, memory_bytes: int = 0, known: Collection[str] | None = None
+) -> ResourceRequest:
     """Return the request of a call of ``program``: one CPU, unless its stage says otherwise.
 
-    ``memory_bytes`` is the default for stages that give no memory.
+    ``memory_bytes`` is the default for stages that give no memory. ``known`` are the custom resources of the cluster:
+    the engine itself hands out all others, of which Ray knows nothing.
     """
     asked = dict(program.resources)
     return ResourceRequest(
         cpus=float(asked.pop("cpus", 1.0)),
         gpus=float(asked.pop("gpus", 0.0)),
         memory_bytes=program.memory_bytes or memory_bytes,
-        custom=tuple(sorted((name, float(amount)) for name, amount in asked.items())),
+        custom=tuple(
+            sorted(
+                (name, float(amount))
+                for name, amount in asked.items()
+                if known is None or name in known
+            )
+        ),
     )
 
 

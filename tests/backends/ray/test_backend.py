@@ -445,3 +445,9 @@ async def test_the_end_of_a_process_is_waited_for():
 
 def _here(backend):
     return backend.capabilities.locality is Locality.SAME_HOST
+
+
+def test_ray_is_asked_only_for_resources_that_it_has():
+    wants = program(resources={"licence": 2, "hamster_wheels": 3, "cpus": 2})
+    request = resource_request(wants, known={"licence"})
+    assert request.options == {"num_cpus": 2.0, "num_gpus": 0.0, "resources": {"licence": 2.0}}
