@@ -20,7 +20,7 @@ from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_handle import RunHandle
 from asyncexec.scheduler.run_order import Deadlines, SendOrder
-from asyncexec.scheduler.waits import LimitWait, MemoryWait, ResourceWait
+from asyncexec.scheduler.waits import MemoryWait, ResourceWait
 from asyncexec.straggler.monitor import CHECK_SECONDS
 from asyncexec.worker.records import NO_ATTEMPT
 
@@ -111,7 +111,7 @@ class Dispatch:
         if self.broken is not None:
             handle.run.stop(self.broken)
         else:
-            handle.run.begin(now)
+            handle.guarded(handle.run.begin, now)
         self.advance(now)
 
     def reopen(self, handle: RunHandle, now: float) -> None:
@@ -126,8 +126,7 @@ class Dispatch:
     def stop(self, handle: RunHandle, now: float) -> None:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
         handle.run.stop()
-        self._touch(handle)
-        self.advance(now)
+        self.wake(handle, now)
 
     def wake(self, handle: RunHandle, now: float) -> None:
         """Go on with a run that had something of its own to wait for."""
@@ -139,7 +138,7 @@ class Dispatch:
         handles = self._handles
         if len(handles) == 1:  # The usual case, without a look at every report.
             handle = next(iter(handles.values()))
-            handle.run.report(reports, now)
+            handle.report(reports, now)
             self._touch(handle)
         else:
             for number, of_run in groupby(reports, _run_of):
@@ -148,7 +147,7 @@ class Dispatch:
                 if found is None and number == NO_ATTEMPT >> RUN_BITS:
                     found = next(iter(handles.values()), None)
                 if found is not None:
-                    found.run.report(of_run, now)
+                    found.report(of_run, now)
                     self._touch(found)
         self.advance(now)
 
@@ -156,15 +155,13 @@ class Dispatch:
         """Continue a run with stages whose sizes are known now, or fail it if they could not be found."""
         if self._handles.get(handle.number) is not handle:
             return  # The run has ended meanwhile.
-        handle.run.sized(sized, now)
-        self._touch(handle)
-        self.advance(now)
+        handle.guarded(handle.run.sized, sized, now)
+        self.wake(handle, now)
 
     def fed(self, handle: RunHandle, group: GrowingStages, read: ReadItems, now: float) -> None:
         """Continue a run with items that were read for its growing stages."""
-        handle.run.fed(group, read, now)
-        self._touch(handle)
-        self.advance(now)
+        handle.guarded(handle.run.fed, group, read, now)
+        self.wake(handle, now)
 
     def tick(self, now: float) -> None:
         """Apply the timeouts, retries and backups that are due."""
@@ -172,7 +169,7 @@ class Dispatch:
         self._ticked_at = now
         for number in self._deadlines.take_due(now):
             handle = self._handles[number]
-            handle.run.tick(now)
+            handle.guarded(handle.run.tick, now)
             self._touch(handle)
         self.advance(now)
 
@@ -181,7 +178,7 @@ class Dispatch:
         self._date(now)
         first = min(self._deadlines.first, self._date_all_at)
         if self._order.queues.waiting:
-            return min(first, self._limits_open(self._ticked_at))
+            return min(first, self._order.limits_open(self._ticked_at))
         return first
 
     def fail(self, error: BackendError, now: float) -> None:
@@ -207,7 +204,10 @@ class Dispatch:
         while self._changed:
             changed, self._changed = self._changed, {}
             for handle in changed.values():
-                self._settle(handle, now, slots)
+                try:
+                    self._settle(handle, now, slots)
+                except BaseException as error:  # noqa: BLE001 - it ends this run alone
+                    self._settle_failed(handle, error, now)
             if self._changed:  # attempts were withdrawn, say, and others may take their slots
                 self._fill(now, slots)
 
@@ -251,6 +251,14 @@ class Dispatch:
             self._remove(handle.number)
             handle.finished.set()
 
+    def _settle_failed(self, handle: RunHandle, error: BaseException, now: float) -> None:
+        """End a run whose changes could not be followed; without waiting for anything where that fails again."""
+        if not handle.fail(error):
+            handle.guarded(handle.run.abandon_all, now)
+            self._remove(handle.number)
+            handle.finished.set()
+        self._touch(handle)
+
     def _remove(self, number: int) -> None:
         handle = self._handles.pop(number, None)
         if handle is not None:
@@ -277,14 +285,12 @@ class Dispatch:
             self._date_all_at = min(self._date_all_at, now + CHECK_SECONDS)
         for number, handle in dated.items():
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
-            times = (handle.run.next_deadline(), handle.drain_by, pause_ends)
+            due = handle.guarded(handle.run.next_deadline)
+            due = (
+                now if handle.run.stopping and handle.drain_by is None else due
+            )  # It has just failed.
+            times = (due, handle.drain_by, pause_ends)
             self._deadlines.set(number, min([at for at in times if at is not None]))
-
-    def _limits_open(self, after: float) -> float:
-        """Return the earliest time after ``after`` at which limits that runs share let an attempt be sent."""
-        waits = self._order.queues.waits
-        opening = [w.throttle.opens_at for w in waits if isinstance(w, LimitWait)]
-        return min([at for at in opening if at > after], default=math.inf)
 
     def _leave_idle(self, now: float) -> None:
         """Make the backend avoid the workers that some run has found slow."""
@@ -344,7 +350,7 @@ class Dispatch:
     def _send_of(self, handle: RunHandle, now: float, slots: int, held: Collection[str]) -> bool:
         """Send a batch of a run, if it has one; return whether it had."""
         number, run = handle.number, handle.run
-        batch = run.next_batch(now, slots, held)
+        batch = handle.guarded(run.next_batch, now, slots, held)
         self._changed[number] = handle
         if batch is not None:
             self._send(batch)

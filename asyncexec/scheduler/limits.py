@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.errors import ExecutionError, PlanTimeoutError, StageTimeoutError
 from asyncexec.policies.timeout import hang_seconds
+from asyncexec.scheduler.raised_by_user import policy_failed
 from asyncexec.straggler.rule import EVIDENCE
 
 if TYPE_CHECKING:
@@ -84,13 +85,17 @@ def time_out(stage: StageState, now: float) -> list[int]:
     return [attempt.id for attempt in too_old]
 
 
-def back_up_slow(stage: StageState, now: float, idle_slots: int) -> None:
+def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> None:
     """Queue a backup for each task of a stage whose attempt is slow."""
     elapsed = 0.0 if stage.first_at is None else now - stage.first_at
     # Where every slot is taken, a backup would take the next free slot from another stage, even if nothing of this one
     # is queued (in the middle of a pipelined plan, say): so the stage is not draining.
     draining = idle_slots >= 0 and not stage.launchable
-    for attempt in stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining):
+    try:
+        slow = stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining)
+    except BaseException as error:
+        raise policy_failed(plan, stage, "straggler", stage.monitor.rule, error) from error
+    for attempt in slow:
         stage.record_of(attempt)
         stage.back_up(attempt.task)
 

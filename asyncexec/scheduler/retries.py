@@ -19,6 +19,7 @@ from asyncexec.scheduler.failures import (
     is_proven_poison,
     task_error,
 )
+from asyncexec.scheduler.raised_by_user import policy_failed
 from asyncexec.scheduler.retry_budget import RetryBudget
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from asyncexec.errors import TaskError
     from asyncexec.events.missing import MissingValue
     from asyncexec.events.outcome import ErrorInfo, Outcome
+    from asyncexec.policies.classification import FailureKind
     from asyncexec.scheduler.event_buffer import EventBuffer
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.stage import AttemptRecord, StageState, TaskRecord
@@ -101,7 +103,7 @@ class Retries:
 
         They are its next attempts: were it not counted, each of them could get a backup, and so on without end.
         """
-        kind = attempt.lease.stage.policies.retry.kind(outcome)
+        kind = self._kind(attempt.lease.stage, outcome)
         is_outage = self.circuit.is_outage(kind)
         charged = charge(attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage)
         return is_proven_poison(charged, attempt)
@@ -120,18 +122,22 @@ class Retries:
         Returns the error that ends the run; None if it goes on.
         """
         stage = attempt.lease.stage
-        kind = stage.policies.retry.kind(outcome)
+        kind = self._kind(stage, outcome)
         is_outage = self.circuit.is_outage(kind)
-        decision = decide_retry(
-            attempt,
-            record,
-            outcome,
-            kind,
-            plan=self._plan,
-            tasks_left=tasks_left,
-            is_outage=is_outage,
-            rng=self._random,
-        )
+        try:
+            decision = decide_retry(
+                attempt,
+                record,
+                outcome,
+                kind,
+                plan=self._plan,
+                tasks_left=tasks_left,
+                is_outage=is_outage,
+                rng=self._random,
+            )
+        except BaseException as raised:
+            policy = stage.policies.retry
+            raise policy_failed(self._plan, stage, "retry", policy, raised) from raised
         keeps = stage.stage.on_failure == "keep"
         gave_up = spent = None
         if isinstance(decision, FailDecision):
@@ -149,6 +155,13 @@ class Retries:
         if gave_up is None and spent is None:
             self._try_again(attempt, decision, now)
         return gave_up or spent
+
+    def _kind(self, stage: StageState, outcome: Outcome) -> FailureKind:
+        retry = stage.policies.retry
+        try:
+            return retry.kind(outcome)
+        except BaseException as error:
+            raise policy_failed(self._plan, stage, "retry", retry, error) from error
 
     def _fail(
         self, attempt: AttemptRecord, record: TaskRecord, error: TaskError, now: float

@@ -37,6 +37,7 @@ class RunClock:
         self, state: RunState, budget: AdmissionBudget, sender: Sender, retries: Retries
     ) -> None:
         self.limits = Limits(state.plan, state.policies, state.stages)
+        self._plan = state.plan.name
         self._slots = state.slots
         self._budget = budget
         self._sender = sender
@@ -56,7 +57,7 @@ class RunClock:
         for stage in self._with_attempts():
             too_old += time_out(stage, now)
             if not stopping:
-                back_up_slow(stage, now, self._idle_slots())
+                back_up_slow(self._plan, stage, now, self._idle_slots())
         return too_old
 
     def next_deadline(self) -> float | None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
 from anyio import to_thread
 
 from asyncexec.errors import ExecutionError
+from asyncexec.scheduler.raised_by_user import run_failed
 
 if TYPE_CHECKING:
+    from asyncexec.backends.contract import Report
     from asyncexec.events.fanout import Fanout
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
@@ -41,6 +43,34 @@ class RunHandle:
         """Makes a call that blocks, such as to create arrays, in order with the others of this run."""
         self.finished = anyio.Event()
         self.drain_by: float | None = None
+
+    def guarded[**P, T](
+        self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs
+    ) -> T | None:
+        """Call a function of the run; what it raises ends this run alone, and returns None."""
+        try:
+            return function(*arguments, **options)
+        except BaseException as error:  # noqa: BLE001 - a policy of the user's, say, must not end other runs
+            self.fail(error)
+            return None
+
+    def report(self, reports: Iterable[Report], now: float) -> None:
+        """Pass reports to the run; those after one that ends it are taken in as well, as their attempts have ended."""
+        left = iter(reports)
+        while True:
+            try:
+                self.run.report(left, now)
+            except BaseException as error:  # noqa: BLE001 - as above
+                self.fail(error)
+            else:
+                return
+
+    def fail(self, error: BaseException) -> bool:
+        """End the run, as something in it has raised; return False if it had been stopped before."""
+        if self.run.stopping:
+            return False
+        self.run.stop(run_failed(self.run.name, self.run.plan.name, error))
+        return True
 
     def pass_on(self) -> None:
         """Pass the run's notes to the driver's logging, and its events to observers; one of these may stop the run."""

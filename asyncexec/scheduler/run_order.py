@@ -11,6 +11,7 @@ from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from asyncexec.scheduler.wait_queues import WaitQueues
+from asyncexec.scheduler.waits import LimitWait
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.wait_queues import Place
@@ -129,3 +130,8 @@ class SendOrder:
         if len(self._heap) > 2 * len(self.places) + _SLACK:
             self._heap = list(self.places.values())
             heapify(self._heap)
+
+    def limits_open(self, after: float) -> float:
+        """Return the earliest time after ``after`` at which limits that runs share let an attempt be sent."""
+        opening = [w.throttle.opens_at for w in self.queues.waits if isinstance(w, LimitWait)]
+        return min([at for at in opening if at > after], default=math.inf)

@@ -226,7 +226,9 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.checked_at = now
         view = self._view(elapsed_seconds, draining=draining)
         threshold = self.rule.threshold(view)
-        copies = self.rule.copies(view)
+        copies = (
+            self.rule.copies(view) + 0
+        )  # What is no number is found here, and not at some later check.
         self._snapshot = StragglerSnapshot(view.completed, draining, threshold, copies)
         if threshold is None:
             return []
