@@ -28,6 +28,7 @@ The rules that ``asyncexec.testing.BackendConformance`` proves:
 from __future__ import annotations
 
 import pickle
+import threading
 from collections.abc import (
     AsyncIterable,
     AsyncIterator,
@@ -332,6 +333,19 @@ class AvoidingBackend(Protocol):
         to others. ``slots`` no longer counts these workers, at the latest when they are idle. A name of a worker that
         is gone changes nothing, and its replacement has another name. If only avoided workers are left, they have to
         work.
+        """
+        ...
+
+
+@runtime_checkable
+class SaveLeavingBackend(Protocol):
+    """A backend with workers in this process, where a save that does not end can be told from outside."""
+
+    def leave_saves(self, attempts: Collection[int], /) -> Sequence[threading.Event]:
+        """Give up those of ``attempts``, cancelled before, that save; return events that are set as their saves end.
+
+        No outcome of them follows. Their threads are left to themselves: also when the context is left, nobody waits
+        for them. What they write may come until the events are set.
         """
         ...
 

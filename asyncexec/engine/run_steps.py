@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -114,6 +115,7 @@ class RunSteps:
         self._prepared: Prepared | None = None
         self._alarm: asyncio.TimerHandle | None = None
         self._doing = ""
+        self._late_saves: Sequence[threading.Event] = ()
         self._logs: WorkerLogs | None = None
         self._name = ""
         self.plan: Plan
@@ -205,7 +207,7 @@ class RunSteps:
             If it raises what is no ``Exception``, which would end more than this run.
         """
         self._doing, self._call = doing, (call := self._lane.call(function))
-        if self._cancelled:
+        if self._cancelled or self._late_saves:
             self._limit()
         await outlast(call.done, self._interrupted)
         self._call = None
@@ -229,7 +231,7 @@ class RunSteps:
     def _give_up(self, call: LaneCall[Any]) -> None:
         if not call.done.is_set():
             logger.warning(
-                "execution %s was cancelled, and %s does not end; its thread is left to itself, and removes what it "
+                "execution %s has been stopped, and %s does not end; its thread is left to itself, and removes what it "
                 "has made when it goes on",
                 self._name or self._number,
                 self._doing,
@@ -385,6 +387,8 @@ class RunSteps:
 
     async def _close(self) -> None:
         """Close the workspace, if that was not done with success; after a call that was given up, its thread does."""
+        if self.handle is not None:
+            self._late_saves = self.handle.late_saves
         if self._lane.is_busy or (self._prepared is not None and not self._prepared.closed):
             with suppress(AbandonedCallError):
                 await self._blocking("the closing of its storage", self._close_prepared)
@@ -395,5 +399,7 @@ class RunSteps:
         return self._prepared.collect()
 
     def _close_prepared(self) -> None:
+        for saved in self._late_saves:  # What a late write puts there is removed after it.
+            saved.wait()
         if self._prepared is not None:
             self._prepared.close(succeeded=False)

@@ -6,7 +6,6 @@ decides real runs decides simulated ones.
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
@@ -25,12 +24,12 @@ from asyncexec.straggler.monitor import CHECK_SECONDS
 from asyncexec.worker.records import NO_ATTEMPT
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from asyncexec.backends.contract import Batch, Report
     from asyncexec.scheduler.growth import GrowingStages, ReadItems
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.waits import Wait
-
-logger = logging.getLogger("asyncexec")
 
 RUN_BITS = 44
 """The low bits of an attempt's id, a counter; the bits above are its run's number, so no table is needed to find it."""
@@ -44,6 +43,9 @@ FEW = 16
 
 DRAIN_SECONDS = 15.0
 """The time that a stopped run waits for the outcomes of attempts in flight."""
+
+SAVE_SECONDS = 0.35
+"""The time that it waits where these are in threads of this process, which can only be saving then."""
 
 
 class Dispatch:
@@ -64,6 +66,8 @@ class Dispatch:
         Calls a function, which may block, for a run, and passes its result or exception to :meth:`sized`.
     avoid : callable, optional
         Makes the backend leave workers idle, by name.
+    leave_saves : callable, optional
+        Makes the backend give up attempts that save, and returns events that are set as these saves end.
 
     Attributes
     ----------
@@ -81,6 +85,7 @@ class Dispatch:
         cancel: Callable[[Collection[int]], None],
         size: Callable[[RunHandle, Callable[[], SizedStages]], None],
         avoid: Callable[[Collection[str]], None] | None = None,
+        leave_saves: Callable[[Collection[int]], Sequence[Event]] | None = None,
     ) -> None:
         self.broken: BackendError | None = None
         self._budget = budget
@@ -90,6 +95,7 @@ class Dispatch:
         self._cancel_at_backend = cancel
         self._size = size
         self._avoid = avoid
+        self._leave_saves = leave_saves
         self._avoided: frozenset[str] = frozenset()
         self._handles: dict[int, RunHandle] = {}
         self._of_run: dict[Run, RunHandle] = {}
@@ -383,15 +389,10 @@ class Dispatch:
 
     def _watch_drain(self, handle: RunHandle, now: float) -> None:
         if handle.drain_by is None:
-            handle.drain_by = now + DRAIN_SECONDS
+            seconds = DRAIN_SECONDS if self._leave_saves is None else SAVE_SECONDS
+            handle.drain_by = now + seconds
         elif now >= handle.drain_by:
-            abandoned = handle.run.abandon_all(now)
-            logger.warning(
-                "execution %s: the backend did not report %d cancelled attempts within %g s; they are given up",
-                handle.run.name,
-                abandoned,
-                DRAIN_SECONDS,
-            )
+            handle.give_up_attempts(now, self._leave_saves)
 
 
 def _run_of(report: Report) -> int:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.lowlevel import checkpoint
 
-from asyncexec.backends.contract import AvoidingBackend
+from asyncexec.backends.contract import AvoidingBackend, SaveLeavingBackend
 from asyncexec.errors import BackendError
+from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.batch_queue import BatchQueue
 from asyncexec.scheduler.dispatch import Dispatch
@@ -47,6 +48,10 @@ class Driver:
             cancel=backend.cancel,
             size=self._start_sizing,
             avoid=backend.avoid if isinstance(backend, AvoidingBackend) else None,
+            leave_saves=backend.leave_saves
+            if isinstance(backend, SaveLeavingBackend)
+            and backend.capabilities.locality is Locality.SAME_PROCESS
+            else None,
         )
         self._rearm = anyio.Event()
         self._alarm = float("inf")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import logging
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import anyio
@@ -12,11 +13,16 @@ from asyncexec.errors import ExecutionError
 from asyncexec.scheduler.raised_by_user import run_failed
 
 if TYPE_CHECKING:
+    from threading import Event
+
     from asyncexec.backends.contract import Report
     from asyncexec.events.fanout import Fanout
     from asyncexec.scheduler.late_stages import SizedStages
     from asyncexec.scheduler.run import Run
     from asyncexec.worker.records import Note
+
+
+logger = logging.getLogger("asyncexec")
 
 
 async def _in_any_thread(function: Callable[[], SizedStages]) -> SizedStages:
@@ -43,6 +49,8 @@ class RunHandle:
         """Makes a call that blocks, such as to create arrays, in order with the others of this run."""
         self.finished = anyio.Event()
         self.drain_by: float | None = None
+        self.late_saves: list[Event] = []
+        """Set as the saves end that were given up: until then its tasks may write."""
 
     def guarded[**P, T](
         self, function: Callable[P, T], *arguments: P.args, **options: P.kwargs
@@ -71,6 +79,21 @@ class RunHandle:
             return False
         self.run.stop(run_failed(self.run.name, self.run.plan.name, error))
         return True
+
+    def give_up_attempts(
+        self, now: float, leave_saves: Callable[[Collection[int]], Sequence[Event]] | None
+    ) -> None:
+        """Wait no longer for the attempts in flight of a run that was stopped; those that save are left behind."""
+        running = self.run.sender.running
+        saves = leave_saves(running) if leave_saves is not None else ()
+        self.late_saves.extend(saves)
+        logger.warning(
+            "execution %s: %d cancelled attempts do not end, %d of which write; they are given up",
+            self.run.name,
+            len(running),
+            len(saves),
+        )
+        self.run.abandon_all(now)
 
     def pass_on(self) -> None:
         """Pass the run's notes to the driver's logging, and its events to observers; one of these may stop the run."""

@@ -66,6 +66,7 @@ class BatchControl:
     __slots__ = (
         "_cancel",
         "_lock",
+        "_saved",
         "_saving",
         "_waiting",
         "left",
@@ -87,6 +88,7 @@ class BatchControl:
         self.running_since = 0.0
         """When the last attempt began, in seconds since the epoch."""
         self._saving = False
+        self._saved: threading.Event | None = None
         self._cancel: Callable[[], object] | None = None
 
     # In the thread that runs the batch.
@@ -121,6 +123,8 @@ class BatchControl:
         """Note that the attempt has ended; False if it was left behind meanwhile, and its outcome is nobody's."""
         with self._lock:
             self.running = None
+            if self._saved is not None:
+                self._saved.set()
             return not self.left
 
     # In any thread.
@@ -159,3 +163,18 @@ class BatchControl:
         if left and self.on_left is not None:
             self.on_left()
         return StopResult(sorted(dropped), left)
+
+    def leave_save(self, attempts: Collection[int]) -> threading.Event | None:
+        """Leave behind the attempt that runs, if it is among ``attempts`` and saves.
+
+        Returns
+        -------
+        Event or None
+            It is set when the save has ended, so that nothing more is written. None if no attempt was left behind.
+        """
+        with self._lock:
+            if self.left or not self._saving or self.running not in attempts:
+                return None
+            self.left = True
+            self._saved = threading.Event()
+            return self._saved

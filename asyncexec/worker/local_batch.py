@@ -104,6 +104,25 @@ class LocalBatch:
         rest = [spec for spec in self._specs if spec.attempt in waiting]
         return outcomes, LocalBatch(self.program, rest)
 
+    def leave_save(self, attempts: Collection[int]) -> tuple[threading.Event, LocalBatch] | None:
+        """Leave the attempt behind that saves, if it is among ``attempts``, as its save does not end.
+
+        Returns
+        -------
+        Event
+            Set once the save has ended after all.
+        LocalBatch
+            What is left of the batch, for another thread.
+        """
+        if not isinstance(self.control, BatchControl):
+            return None
+        saved = self.control.leave_save(attempts)
+        if saved is None:
+            return None
+        waiting = self.control.waiting
+        rest = [spec for spec in self._specs if spec.attempt in waiting]
+        return saved, LocalBatch(self.program, rest)
+
     def _cancelled(self, attempt: int) -> Outcome:
         since = self.control.running_since
         seconds = max(time.time() - since, 0.0)

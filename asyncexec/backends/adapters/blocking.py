@@ -9,6 +9,9 @@ reported, and all outcomes come when the call ends. A system for which that is n
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection, Sequence
+
 from asyncexec.backends.adapters.blocking_dispatch import Dispatcher
 from asyncexec.backends.adapters.blocking_system import BlockingSystem
 from asyncexec.backends.adapters.system_thread import SystemThread
@@ -41,6 +44,10 @@ class BlockingBackend(PoolBackend[Dispatcher]):
     def abandoned(self) -> int:
         """The number of running calls abandoned since the context was entered."""
         return 0 if self._pool is None else self._pool.abandoned
+
+    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
+        """Give up those of ``attempts`` that save, in threads of this process; see ``SaveLeavingBackend``."""
+        return () if self._pool is None else self._pool.leave_saves(attempts)
 
     def _closed_slots(self) -> int:
         return 1

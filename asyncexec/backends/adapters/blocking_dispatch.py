@@ -7,6 +7,7 @@ done, even after all its attempts are settled, because it still holds a worker.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -157,6 +158,19 @@ class Dispatcher:
         parts = [jobs] if local and jobs else [[job] for job in jobs]
         self._queue.extendleft(BlockingCall(call.program, p, local=local) for p in reversed(parts))
         self._dispatch()
+
+    def leave_saves(self, attempts: Collection[int]) -> list[threading.Event]:
+        """Give up those of ``attempts`` that save, in threads of this process; return events set as their saves end."""
+        saves: list[threading.Event] = []
+        for call in tuple(self._running):
+            hit = call.pending.intersection(attempts)
+            left = call.local.leave_save(hit) if call.local is not None else None
+            if left is not None:
+                saves.append(left[0])
+                call.settle(hit)
+                self._requeue_rest(call)
+                self.abandoned += 1
+        return saves
 
     async def close(self) -> None:
         """Cancel everything, and close the system, and its thread."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -72,6 +73,10 @@ class AsyncioPool:
         self._coroutines.cancel(attempts)
         if self._threads is not None:
             self._threads.cancel(attempts)
+
+    def leave_saves(self, attempts: Collection[int]) -> list[threading.Event]:
+        """Abandon those of ``attempts`` that save, in threads; return events that are set as their saves end."""
+        return [] if self._threads is None else self._threads.leave_saves(attempts)
 
     async def close(self) -> None:
         """Cancel everything that runs, and end the threads."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -61,6 +63,10 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
     def abandoned(self) -> int:
         """The number of running attempts abandoned since the context was entered."""
         return 0 if self._pool is None else self._pool.abandoned
+
+    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
+        """Give up those of ``attempts`` that save, in threads of this process; see :class:`SaveLeavingBackend`."""
+        return () if self._pool is None else self._pool.leave_saves(attempts)
 
     def _closed_slots(self) -> int:
         return self._size

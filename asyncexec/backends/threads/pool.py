@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+import threading
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
@@ -129,6 +130,14 @@ class ThreadPool:
         # cancelled.
         for batch, rest in stuck:
             self._abandon(batch, rest)
+
+    def leave_saves(self, attempts: Collection[int]) -> list[threading.Event]:
+        """Abandon those of ``attempts`` that save; return events that are set as their saves end."""
+        found = [(batch, batch.leave_save(attempts)) for batch in self._batches]
+        left = [(batch, *parts) for batch, parts in found if parts is not None]
+        for batch, _, rest in left:
+            self._abandon(batch, rest)
+        return [saved for _, saved, _ in left]
 
     async def close(self) -> None:
         """Abandon running attempts, and wait for every thread that can end: idle ones, and those that save."""
