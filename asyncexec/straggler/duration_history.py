@@ -6,6 +6,7 @@ on chunks of the same size may have enough.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +21,24 @@ KEPT_KINDS = 256
 class DurationHistory:
     """Durations by kind of task: the function, the operation, and the size of its largest chunk.
 
-    For use in one thread at a time. The kinds that were used least recently are dropped.
+    Safe to use from several threads, as runs are planned in. The kinds that were used least recently are dropped.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._kinds: OrderedDict[tuple[Any, ...], DurationStatistics] = OrderedDict()
 
     def of(self, stage: Stage) -> DurationStatistics:
         """Return the durations of all tasks like those of ``stage``; further ones are added to it."""
         kind = (stage.operation, _code_of(stage.kernel), stage.memory.chunk_bytes)
-        known = self._kinds.get(kind)
-        if known is None:
-            known = self._kinds[kind] = DurationStatistics()
-            if len(self._kinds) > KEPT_KINDS:
-                self._kinds.popitem(last=False)
-        self._kinds.move_to_end(kind)
-        return known
+        with self._lock:
+            known = self._kinds.get(kind)
+            if known is None:
+                known = self._kinds[kind] = DurationStatistics()
+                if len(self._kinds) > KEPT_KINDS:
+                    self._kinds.popitem(last=False)
+            self._kinds.move_to_end(kind)
+            return known
 
 
 def _code_of(kernel: Any) -> tuple[Any, ...]:

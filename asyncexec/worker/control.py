@@ -122,7 +122,7 @@ class BatchControl:
     def end(self) -> bool:
         """Note that the attempt has ended; False if it was left behind meanwhile, and its outcome is nobody's."""
         with self._lock:
-            self.running = None
+            self.running = self._cancel = None
             if self._saved is not None:
                 self._saved.set()
             return not self.left
@@ -152,14 +152,14 @@ class BatchControl:
         with self._lock:
             dropped = self._waiting.intersection(attempts)
             self._waiting -= dropped
-            running, left = self.running, list[int]()
+            running, left, cancel = self.running, list[int](), self._cancel
             # Once it saves, nothing can tell from outside how much it has written, so its outcome is waited for.
             free_to_go = leave and not self.left and not self._saving
             if free_to_go and running is not None and running in attempts:
                 left.append(running)
                 self.left = True
-        if left and self._cancel is not None:
-            self._cancel()
+        if left and cancel is not None:
+            cancel()
         if left and self.on_left is not None:
             self.on_left()
         return StopResult(sorted(dropped), left)

@@ -1,5 +1,8 @@
 """Durations of earlier tasks of the same kind."""
 
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from asyncexec.plan.memory import Memory
@@ -71,3 +74,26 @@ def test_kinds_that_were_not_asked_for_lately_are_forgotten():
     for size in range(KEPT_KINDS):
         history.of(stage(chunk_bytes=5_000 + size))
     assert history.of(stage()) is not known
+
+
+def test_runs_that_are_planned_in_several_threads_share_durations():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            history, begin = DurationHistory(), threading.Barrier(8)
+
+            def plan(history=history, begin=begin):
+                begin.wait(30)
+                found = [history.of(stage(chunk_bytes=size)) for size in range(KEPT_KINDS // 4)]
+                begin.wait(30)
+                # More kinds than are kept, so that some are dropped while others are looked up.
+                for size in range(KEPT_KINDS, 3 * KEPT_KINDS):
+                    history.of(stage(chunk_bytes=size))
+                return tuple(map(id, found)), found
+
+            with ThreadPoolExecutor(8) as threads:
+                found = [planned.result() for planned in [threads.submit(plan) for _ in range(8)]]
+            assert len({ids for ids, _ in found}) == 1
+    finally:
+        sys.setswitchinterval(interval)

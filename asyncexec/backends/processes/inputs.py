@@ -11,6 +11,7 @@ import io
 import pickle
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import cloudpickle
@@ -78,7 +79,9 @@ class _Packer:
         self._pickler = self._new_pickler()
 
     def _new_pickler(self) -> Any:
-        return cloudpickle.Pickler(self._stream, protocol=5, buffer_callback=self._keep_inside)
+        # Without a reference to this object, which would be a circle: inputs are let go as soon as they are packed.
+        keep = partial(_keep_inside, self._out_of_band)
+        return cloudpickle.Pickler(self._stream, protocol=5, buffer_callback=keep)
 
     def add(self, inputs: Iterable[Any]) -> None:
         self._pickler.dump(tuple([_lifted(i) for i in inputs]))
@@ -107,12 +110,14 @@ class _Packer:
             out_of_band_ends=self._out_of_band_ends,
         )
 
-    def _keep_inside(self, buffer: pickle.PickleBuffer) -> bool:
-        raw = buffer.raw()
-        if raw.nbytes < OUT_OF_BAND_BYTES:
-            return True
-        self._out_of_band.append(raw)
-        return False
+
+def _keep_inside(out_of_band: list[memoryview], buffer: pickle.PickleBuffer) -> bool:
+    """Return whether a buffer is small enough to be in the pickle; others are added to ``out_of_band``."""
+    raw = buffer.raw()
+    if raw.nbytes < OUT_OF_BAND_BYTES:
+        return True
+    out_of_band.append(raw)
+    return False
 
 
 def _lifted(value: Any) -> Any:
