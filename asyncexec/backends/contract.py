@@ -339,7 +339,7 @@ class AvoidingBackend(Protocol):
 
 @runtime_checkable
 class SaveLeavingBackend(Protocol):
-    """A backend with workers in this process, where a save that does not end can be told from outside."""
+    """A backend with workers in this process, which can give up attempts whose save does not end."""
 
     def leave_saves(self, attempts: Collection[int], /) -> Sequence[threading.Event]:
         """Give up those of ``attempts``, cancelled before, that save; return events that are set as their saves end.
