@@ -72,7 +72,8 @@ def elements_of(obj: Any, dtype: np.dtype[Any] | None, *, copy: bool | None) -> 
     Raises
     ------
     OverflowError, ValueError
-        If a scalar (by itself, or in a sequence) is no value of an integer ``dtype``.
+        If a scalar (by itself, or in a sequence) is no value of an integer ``dtype``, or a value of another library's
+        array is missing, and ``dtype`` has none for that.
     TypeError
         If something is masked, also on its way through ``__array__`` or within a sequence.
     """
@@ -82,9 +83,26 @@ def elements_of(obj: Any, dtype: np.dtype[Any] | None, *, copy: bool | None) -> 
         if dtype is not None and not value.ndim and value.dtype.kind in "biufc":
             as_element(value, dtype, what="the value")
     if not isinstance(obj, list | tuple | np.ndarray) and hasattr(obj, "__array__"):
-        # What becomes an array may become a masked one, which numpy.asarray strips of its mask.
-        obj = unmasked(np.asanyarray(obj), f"the array of {type(obj).__name__}")
+        obj = _foreign_elements(obj, dtype)
     return np.asarray(obj, dtype=dtype, copy=copy or None)
+
+
+def _foreign_elements(obj: Any, dtype: np.dtype[Any] | None) -> np.ndarray[Any, Any]:
+    """Return the elements of another library's array, after checking that none is missing that ``dtype`` cannot hold.
+
+    Such a library says by NaN what is missing among its integers.
+    """
+    what = f"the array of {type(obj).__name__}"
+    # Dask strips by itself what it has computed of its mask.
+    lazy = hasattr(obj, "__dask_graph__") and hasattr(obj, "compute")
+    # What becomes an array may become a masked one, which numpy.asarray strips of its mask.
+    found: np.ndarray[Any, Any] = unmasked(np.asanyarray(obj.compute() if lazy else obj), what)
+    whole = dtype is not None and dtype.kind in "biu" and found.dtype.kind in "fc"
+    if whole and np.isnan(found).any():
+        raise ValueError(
+            f"{what} has missing values (NaN), for which {dtype} has no value: fill them before, or use a floating type"
+        )
+    return found
 
 
 def _numpy_values(obj: Any) -> Iterator[Any]:

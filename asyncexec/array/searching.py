@@ -26,7 +26,7 @@ def where(condition: Array, x1: Array | Any, x2: Array | Any, /) -> Array:
         If a Python integer is out of the range of the result's type.
     """
     operands = (x1, x2)
-    if not all(_weak(x) or hasattr(x, "dtype") for x in operands):
+    if not all(_weak(x) or isinstance(getattr(x, "dtype", None), np.dtype) for x in operands):
         return elementwise("where", np.where, condition, x1, x2)
     # NumPy's own would wrap around a Python integer that is out of range.
     dtype = np.result_type(*(x if _weak(x) else x.dtype for x in operands))

@@ -12,11 +12,11 @@ from typing import Any
 def is_masked(value: Any) -> bool:
     """Return whether ``value`` is a masked array (or ``numpy.ma.masked``) of which an element is masked."""
     masked = sys.modules.get("numpy.ma")
-    return (
-        masked is not None
-        and isinstance(value, masked.MaskedArray)
-        and bool(masked.is_masked(value))
-    )
+    if masked is None or not isinstance(value, masked.MaskedArray):
+        return False
+    mask = masked.getmask(value)
+    # Of structured elements each field has a mask.
+    return bool((mask if mask.dtype.names is None else masked.flatten_mask(mask)).any())
 
 
 def unmasked(value: Any, what: str) -> Any:

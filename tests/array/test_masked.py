@@ -77,6 +77,39 @@ def test_what_is_masked_is_refused_with_the_way_out(way):
         WAYS_IN[way](x)
 
 
+def test_a_mask_of_one_field_of_structured_elements_is_a_mask():
+    fields = [("a", "i4"), ("b", "f8")]
+    hidden = np.ma.array([(1, 2.0), (3, 4.0)], mask=[(0, 1), (0, 0)], dtype=fields)
+    for given in (hidden, hidden[0]):
+        with pytest.raises(TypeError, match=r"masked.*\.filled\("):
+            xp.asarray(given)
+
+
+def test_a_masked_dask_array_is_refused_though_dask_drops_the_mask():
+    dask = pytest.importorskip("dask")
+    dask_array = pytest.importorskip("dask.array")
+    with dask.config.set(scheduler="synchronous"):
+        for place in (xp.asarray, xp.from_array):
+            with pytest.raises(TypeError, match=r"masked.*\.filled\("):
+                place(dask_array.from_array(HIDDEN, chunks=2))
+            assert run(place(dask_array.from_array(SHOWN, chunks=2))).tolist() == SHOWN.tolist()
+
+
+def test_missing_values_of_pandas_do_not_become_integers():
+    pandas = pytest.importorskip("pandas")
+    missing = pandas.array([1, None, 3], dtype="Int64")
+    for given in (missing, pandas.Series(missing), pandas.DataFrame({"a": missing})):
+        for dtype in (xp.int64, xp.uint8, xp.bool):
+            with pytest.raises(ValueError, match=r"missing values.*fill them"):
+                xp.asarray(given, dtype=dtype)
+        np.testing.assert_array_equal(
+            run(xp.asarray(given, dtype=xp.float64)).ravel(), [1, np.nan, 3]
+        )
+    x = xp.asarray([1, 2, 3])
+    with pytest.raises(TypeError, match="cannot stand beside an array"):
+        xp.where(x > 1, missing, x)
+
+
 def test_a_masked_array_without_masked_elements_is_an_array():
     for taken in (SHOWN, [SHOWN, SHOWN], np.ma.array(SHOWN, mask=[0, 0, 0, 0])):
         np.testing.assert_array_equal(run(xp.asarray(taken)), np.asarray(taken))

@@ -14,7 +14,7 @@ from asyncexec.storage.places.metadata import documents, is_array, is_group
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import remove_array
 from asyncexec.storage.places.stamps import new_run, stamp_of, stamped
-from asyncexec.storage.places.suitability import check_writable
+from asyncexec.storage.places.suitability import check_takes_objects, check_writable
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
@@ -70,7 +70,9 @@ def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
     check_writable(ref.location)
     files = described(ref)
     if check_free(ref.location, overwrite=overwrite):
-        remove_array(ref.location, new_run())
+        run = new_run()
+        check_takes_objects(ref.location, run)
+        remove_array(ref.location, run)
     make_array(ref, files)
 
 

@@ -101,7 +101,7 @@ def locate(
     Raises
     ------
     OptionError
-        If it is none of these.
+        If it is none of these, or ``path`` is no path of Zarr's.
     """
     options = StorageOptions(storage_options)
     if isinstance(place, Location):
@@ -113,7 +113,7 @@ def locate(
         found = Location(url if "://" in url else os.path.abspath(url), options)  # noqa: PTH100 - as text
     else:
         found = _in_store(place, options)
-    path = path.strip("/")
+    path = _normal(path)
     if not path:
         return found
     return replace(found.join(path), inner=join(found.inner, path) if found.inner else path)
@@ -124,6 +124,25 @@ def join(url: str, name: str) -> str:
     base, mark, query = url.partition("?") if "://" in url else (url, "", "")
     joined = f"{base.rstrip('/')}/{name}" if base.strip("/") else f"{base}{name}"
     return f"{joined}{mark}{query}"
+
+
+def _normal(path: object) -> str:
+    """Return ``path`` as Zarr's readers spell it, so that they find what is stored there.
+
+    Raises
+    ------
+    OptionError
+        If it is no text, or leads out of the store.
+    """
+    if not isinstance(path, str):
+        raise OptionError(f"path={path!r} is no path in a store: give text, such as path='a/b'")
+    parts = [part for part in path.replace("\\", "/").split("/") if part]
+    if "." in parts or ".." in parts:
+        raise OptionError(
+            f"path={path!r} is no path in a store: Zarr knows no '.' and '..' there. Name groups and array alone, such "
+            f"as path='a/b'"
+        )
+    return "/".join(parts)
 
 
 def _in_store(place: object, options: StorageOptions) -> Location:

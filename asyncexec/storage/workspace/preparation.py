@@ -21,7 +21,11 @@ from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, exists
 from asyncexec.storage.places.removal import discard, remove, remove_own
 from asyncexec.storage.places.restoration import restore
-from asyncexec.storage.places.suitability import check_target, check_travels
+from asyncexec.storage.places.suitability import (
+    check_takes_objects,
+    check_target,
+    check_travels,
+)
 from asyncexec.storage.workspace.targets import Target, adopt, announce_all, withdraw_all
 
 if TYPE_CHECKING:
@@ -186,6 +190,7 @@ class Preparation:
             )
         paths = aside_of(location, run)
         if paths is None:
+            check_takes_objects(location, run)
             remove(location)
             return
         # Before it is renamed, so that whatever is raised from then on, it is put back.

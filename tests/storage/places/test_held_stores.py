@@ -162,6 +162,36 @@ def test_a_target_that_cannot_do_what_is_needed_is_refused_by_name_before_anythi
     assert not (tmp_path / "work").exists()
 
 
+class Refusing(WrapperStore):
+    """A store that objects can be removed from, and not written to."""
+
+    async def set(self, key, value):
+        raise PermissionError("no right to write")
+
+    async def set_if_not_exists(self, key, value):
+        raise PermissionError("no right to write")
+
+
+def test_an_array_is_kept_where_no_new_one_can_be_written(tmp_path):
+    (tmp_path / "x").mkdir()
+    for inner, place in (
+        (FsspecStore.from_url(f"file://{tmp_path}/x", read_only=False), str(tmp_path / "x")),
+        (held := MemoryStore(), held),
+    ):
+        zarr.create_array(place, data=DATA, chunks=CHUNKS)
+        with pytest.raises(StorageError, match=r"is kept.*no right to write"):
+            xp.store([xp.zeros(3)], [Refusing(inner)], overwrite=True).compute()
+        np.testing.assert_array_equal(zarr.open_array(place, mode="r")[:], DATA)
+
+
+def test_an_array_is_kept_where_a_file_system_makes_no_folders(tmp_path):
+    pytest.importorskip("fsspec")
+    zarr.create_array(str(tmp_path / "x"), data=DATA, chunks=CHUNKS)
+    with pytest.raises(StorageError, match="is kept"):
+        xp.store([xp.zeros(3)], [f"simplecache::file://{tmp_path}/x"], overwrite=True).compute()
+    np.testing.assert_array_equal(zarr.open_array(str(tmp_path / "x"), mode="r")[:], DATA)
+
+
 class Unpicklable(WrapperStore):
     """A wrapper with a connection, say."""
 

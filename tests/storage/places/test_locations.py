@@ -76,6 +76,19 @@ def test_locate_gives_locations_back(tmp_path):
     assert locate(location, path="x") == location.join("x")
 
 
+@pytest.mark.parametrize("path", ["a//b", "/a/b/", "a\\b", "a/b"])
+def test_a_path_in_a_store_is_spelt_as_readers_of_zarr_spell_it(tmp_path, path):
+    for place in (tmp_path, MemoryStore(), "s3://bucket/x"):
+        assert locate(place, path=path).inner == "a/b"
+
+
+@pytest.mark.parametrize("path", ["..", "a/../../b", "./a", ".", "a\\..", 5, None, b"a"])
+def test_what_is_no_path_in_a_store_is_refused(tmp_path, path):
+    for place in (tmp_path, MemoryStore(), "s3://bucket/x"):
+        with pytest.raises(OptionError, match="is no path in a store"):
+            locate(place, path=path)
+
+
 @pytest.mark.parametrize("place", [None, 7, ["a"], ""])
 def test_what_is_no_place_is_refused(place):
     with pytest.raises(OptionError, match="no place for an array"):
