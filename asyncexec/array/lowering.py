@@ -6,10 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any
-
-import numpy as np
 
 from asyncexec.array.expansion import expand, storable
 from asyncexec.array.fusion import FusionGroup, access_of, block_of, fuse
@@ -18,6 +15,7 @@ from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, Vi
 from asyncexec.array.outputs import OutputOf
 from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
 from asyncexec.array.sharing import share_reads
+from asyncexec.array.source_identity import SourceIdentity
 from asyncexec.array.spec import Spec
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.access_map import AccessMap, ReadRegion
@@ -27,7 +25,6 @@ from asyncexec.storage.chunks.arrays import StoredArray, planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput, TaskOutput
 from asyncexec.storage.places.locations import RUN_SCOPED, Location
 from asyncexec.storage.workspace.array_workspace import ArrayWorkspace
-from asyncexec.storage.workspace.preparation import stamp
 from asyncexec.storage.workspace.stage_inputs import TRAVELS_BYTES
 
 MOST_RECHUNK_BYTES = 256 * 1024 * 1024
@@ -127,6 +124,7 @@ class _Lowering:
     arrays: dict[Node, StoredArray] = field(default_factory=dict)
     outputs: dict[Node, ChunkedOutput] = field(default_factory=dict)
     grids: dict[Node, Shape] = field(default_factory=dict)
+    found: dict[Any, str] = field(default_factory=dict)
 
     def add(self, found: FusionGroup, number: int) -> None:
         """Make the stage of ``found``."""
@@ -163,7 +161,10 @@ class _Lowering:
                 outputs=tuple(self.outputs[root] for root in found.roots),
                 operation=operation,
                 memory=self.limit.memory(found),
-                identity=repr([(_identity(n), d) for n, d in builder.reads if n not in self.names]),
+                identity=SourceIdentity(
+                    tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
+                    self.found,
+                ),
             )
         )
 
@@ -212,14 +213,3 @@ def _operation(found: FusionGroup) -> str:
     counted = Counter(name for each in names for name in each.split("+"))
     shown = [name if count == 1 else f"{name} x{count}" for name, count in counted.items()]
     return "+".join(shown) or found.roots[0].operation
-
-
-def _identity(node: Node) -> str:
-    """Return what a source holds, for the plan's fingerprint."""
-    array: Any = node.array if isinstance(node, ArraySource) else None
-    if isinstance(array, StoredArray):
-        # Not only where it is and how it looks: an array that was made anew at its place is another one.
-        return f"{array.identity} {stamp(array.location)}"
-    data: np.ndarray[Any, Any] = array.data
-    content = blake2b(np.ascontiguousarray(data).view(np.uint8).data, digest_size=16).hexdigest()
-    return f"{data.dtype.str}{data.shape}{content}"

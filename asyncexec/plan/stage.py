@@ -195,8 +195,9 @@ class Stage:
         that are deepest in the plan.
     cache : str
         ``"inputs"`` where a task whose code and inputs have not changed is not run again; for stages of values.
-    identity : str
-        What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint.
+    identity : str or callable
+        What distinguishes this stage's result beyond kernel, shape and inputs; part of the plan's fingerprint. A
+        function that returns it is called when the fingerprint is worked out.
     limit : Limit or None
         The most attempts of the stage that run at once, or start in a second, in one run.
     labels : tuple of str
@@ -226,7 +227,7 @@ class Stage:
     idempotent: bool = True
     priority: float = 0
     cache: str = ""
-    identity: str = ""
+    identity: str | Callable[[], str] = ""
     limit: Limit | None = None
     labels: tuple[str, ...] = ()
     on_failure: OnFailure = "fail"

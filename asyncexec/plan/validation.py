@@ -5,7 +5,6 @@ All of it costs time in proportion to the stages (and axes), never to the tasks.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from graphlib import CycleError as Circle, TopologicalSorter
@@ -28,6 +27,7 @@ from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.plan.memory import format_bytes
 from asyncexec.plan.missing import check_missing
 from asyncexec.plan.relations import Blockwise
+from asyncexec.plan.spelling import one_spelling
 from asyncexec.plan.stage import ChunkedOutput, Items, LateSize, Read, Stage, Stages
 from asyncexec.plan.written import block_numbers, conflict, grid_of, is_covered
 
@@ -263,21 +263,15 @@ def _check_items(where: str, stage: Stage, items: Items) -> None:
 def _check_writer(
     where: str, stage: Stage, output: ChunkedOutput, writers: dict[str, Stage]
 ) -> None:
-    location = _place(output.location)
+    location = one_spelling(output.location)
     other = writers.setdefault(location, stage)
     if other is not stage:
         raise WriteConflictError(
             f"{where} writes {output.location!r}, which stage {other.name!r} writes too: "
             f"give one of them another location"
         )
-    if sum(location == _place(mine.location) for mine in stage.outputs) > 1:
+    if sum(location == one_spelling(mine.location) for mine in stage.outputs) > 1:
         raise WriteConflictError(f"{where} writes {output.location!r} more than once")
-
-
-def _place(location: str) -> str:
-    """Return one spelling for the ways to write one location."""
-    local = location.removeprefix("file://")
-    return location.rstrip("/") if "://" in local else os.path.abspath(local)  # noqa: PTH100 - no path need exist
 
 
 def _check_blocks(where: str, stage: Stage, output: ChunkedOutput) -> None:

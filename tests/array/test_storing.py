@@ -154,6 +154,58 @@ def test_a_source_that_was_made_anew_is_another_one(stored, tmp_path):
     assert (xp.from_zarr(place) + 1).to_plan().fingerprint != before
 
 
+@pytest.mark.parametrize("kind", ["path", "obstore", "fsspec"])
+def test_a_source_that_was_written_to_is_another_one(tmp_path, kind):
+    from zarr.storage import FsspecStore, ObjectStore
+
+    path = str(tmp_path / "x.zarr")
+    array = zarr.create_array(path, data=np.arange(6.0), chunks=2)
+
+    def place():
+        if kind == "obstore":
+            return ObjectStore(pytest.importorskip("obstore.store").LocalStore(path))
+        return path if kind == "path" else FsspecStore.from_url(f"file://{path}")
+
+    def fingerprint():
+        return (xp.from_zarr(place()) + 1).to_plan().fingerprint
+
+    before = fingerprint()
+    assert fingerprint() == before
+    array[4] = 1e6
+    written = fingerprint()
+    assert written != before
+    (tmp_path / "x.zarr" / "c" / "0").unlink()
+    assert fingerprint() not in (before, written)
+
+
+async def test_a_finished_run_is_not_the_result_for_an_input_that_was_written_to(tmp_path):
+    array = zarr.create_array(str(tmp_path / "x"), data=np.arange(6.0), chunks=2)
+    spec = ax.Spec(work_dir=tmp_path / "work")
+
+    def doubled():
+        x = xp.from_zarr(tmp_path / "x", spec=spec)
+        return xp.store([x * 2], [tmp_path / "y"], overwrite=True)
+
+    async with ax.Engine("threads") as engine:
+        await engine.execute(doubled(), resume=True)
+        assert (await engine.execute(doubled(), resume=True)).attempts == 0
+        array[0] = 50.0
+        assert (await engine.execute(doubled(), resume=True)).attempts == 3
+    assert zarr.open_array(str(tmp_path / "y"), mode="r")[0] == 100.0
+
+
+def test_a_plan_has_one_fingerprint_however_its_places_are_spelt(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    zarr.create_array("x y", data=np.arange(6.0), chunks=2)
+    (tmp_path / "link").symlink_to(tmp_path)
+    spellings = ["", "./", f"{tmp_path}/", f"file://{tmp_path}/", "link/", f"{tmp_path}/link/../"]
+    plans = [
+        xp.store([xp.from_zarr(f"{s}x y") + 1], [f"{t}y"]).to_plan()
+        for s, t in zip(spellings, reversed(spellings), strict=True)
+    ]
+    assert len({plan.fingerprint for plan in plans}) == 1
+
+
 async def test_an_interrupted_store_resumes(tmp_path):
     done = tmp_path / "done"
     done.mkdir()

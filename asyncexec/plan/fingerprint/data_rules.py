@@ -21,6 +21,7 @@ type Rule = Callable[[Hasher, Any], bytes]
 def _sequence(digest: Hasher, value: list[Any] | tuple[Any, ...]) -> bytes:
     tag = type(value).__name__.encode()
     if PLAIN.issuperset(map(type, value)):
+        digest.read_over(value)
         return hash_of_plain(tag + b" of plain", value)
     return hash_of(tag, b"".join(map(digest.part, value)))
 
@@ -31,6 +32,8 @@ def _set(digest: Hasher, value: Iterable[Any]) -> bytes:
 
 def _mapping(digest: Hasher, value: Mapping[Any, Any]) -> bytes:
     if PLAIN.issuperset(map(type, value)) and PLAIN.issuperset(map(type, value.values())):
+        digest.read_over(value)
+        digest.read_over(value.values())
         return hash_of_plain(b"mapping of plain", dict(value))
     parts = [digest.part(key) + digest.part(item) for key, item in value.items()]
     return hash_of(b"mapping", b"".join(parts))

@@ -17,7 +17,7 @@ import functools
 import os
 import types
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ from asyncexec.plan.fingerprint.whole_modules import members_of, sources_of_whol
 
 _REMEMBERED = 50_000
 """The number of objects that are gone through once, however often they are met."""
+_SETTINGS = 1_000
+"""The most plain values together that may be names of settings; more are data."""
 _LONG = 8
 _ANNOTATED = frozenset(
     {
@@ -99,6 +101,7 @@ class Digest:
         self._words: list[frozenset[str]] = []
         self._said_of: dict[str, int] = {}
         self._any_variable = False
+        self._environment = frozenset(os.environ)
 
     def of(self, value: Any) -> bytes:
         """Return the hash (16 bytes) of ``value``."""
@@ -116,6 +119,8 @@ class Digest:
     def part(self, value: Any) -> bytes:
         """Return the hash of ``value``, in which functions and classes stand by their numbers."""
         if type(value) in PLAIN:
+            if value in self._environment:
+                self._words.append(frozenset((value,)))
             return hash_of_plain(b"plain", value)
         key = id(value)
         if key in self._met:
@@ -164,6 +169,11 @@ class Digest:
         if id(value) not in self._arrays:
             self._arrays[id(value)] = make(), value
         return self._arrays[id(value)][0]
+
+    def read_over(self, values: Collection[Any]) -> None:
+        """Note which of these plain values are names of variables of the environment; of much data, none are."""
+        if len(values) <= _SETTINGS and (found := self._environment.intersection(values)):
+            self._words.append(found)
 
     def refuse(self, value: Any, error: Exception | str) -> None:
         """Raise SerializationError for an object without comparable content, where that matters."""
@@ -303,9 +313,12 @@ class Digest:
         return tuple(late)
 
     def _variables(self, words: frozenset[str]) -> list[tuple[str, str]]:
-        names = {word for word in words if names_a_variable(word)}
-        begins = tuple(name for name in names if name.endswith("_"))
-        found = sorted(n for n in os.environ if n in names or (begins and n.startswith(begins)))
+        begins = tuple(word for word in words if word.endswith("_") and names_a_variable(word))
+        found = sorted(
+            n
+            for n in os.environ
+            if (n in words and len(n) > 2) or (begins and n.startswith(begins))
+        )
         self.findings.variables.update(dict.fromkeys(found))
         self.findings.unseen["variables of the environment whose names are worked out"] = None
         return [(name, os.environ[name]) for name in found]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Any, Protocol
 
@@ -36,6 +36,10 @@ class Hasher(Protocol):
 
     def part(self, value: Any) -> bytes:
         """Return the hash of ``value``, a part of what is hashed."""
+        ...
+
+    def read_over(self, values: Collection[Any]) -> None:
+        """Note which of these plain values are names of variables of the environment."""
         ...
 
     def independent(self, value: Any) -> bytes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Self
 
 from asyncexec.errors import SerializationError
 from asyncexec.plan.fingerprint.digest import Digest
+from asyncexec.plan.spelling import one_spelling
 from asyncexec.plan.stage import Items, Read, Stage, Stages
 
 FORMAT = "asyncexec-plan-2"
@@ -83,7 +85,9 @@ def _incomparable(stage: Stage, reason: str) -> str:
 
 def _parts(digest: Digest, stage: Stage) -> tuple[object, ...]:
     inputs = [given.values if isinstance(given, Items) else _read(given) for given in stage.inputs]
-    parts: tuple[object, ...] = (stage.shape, inputs, stage.outputs, stage.identity)
+    outputs = tuple(replace(o, location=one_spelling(o.location)) for o in stage.outputs)
+    identity = stage.identity() if callable(stage.identity) else stage.identity
+    parts: tuple[object, ...] = (stage.shape, inputs, outputs, identity)
     if stage.late is not None:
         parts = (*parts, stage.late)
     return stage.name, digest.of(stage.kernel), digest.of(parts)

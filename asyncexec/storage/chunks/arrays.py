@@ -131,11 +131,10 @@ class StoredArray:
         return tuple(-(-n // unit) for n, unit in zip(self.shape, self.unit, strict=True))
 
     @property
-    def identity(self) -> str:
-        """The array's description and place as text, without secrets: for a plan's fingerprint."""
+    def description(self) -> str:
+        """What the array is, apart from its place, as text: for a plan's fingerprint."""
         return json.dumps(
             [
-                str(self.location),
                 self.shape,
                 self.dtype,
                 self.chunks,

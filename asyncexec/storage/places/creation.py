@@ -12,9 +12,9 @@ from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import create_file, replace_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
 from asyncexec.storage.places.objects import objects_at
-from asyncexec.storage.places.removal import remove_array
+from asyncexec.storage.places.removal import check_takes_objects, remove_array
 from asyncexec.storage.places.stamps import new_run, stamp_of, stamped
-from asyncexec.storage.places.suitability import check_takes_objects, check_writable
+from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray

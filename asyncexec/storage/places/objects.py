@@ -29,6 +29,10 @@ class Objects(Protocol):
         """Yield the names that begin with ``prefix``."""
         ...
 
+    def versions(self) -> Iterator[str]:
+        """Return a line for each object, another one once it was written again; none where the store does not tell."""
+        ...
+
     def remove(self, name: str) -> None:
         """Delete the object, if there is one."""
         ...

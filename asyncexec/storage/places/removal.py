@@ -26,6 +26,28 @@ if TYPE_CHECKING:
 REMOVED = "removed"
 
 
+def check_takes_objects(location: Location, run: str) -> None:
+    """Check, before an array at ``location`` is removed for that of ``run``, that there can be a new one.
+
+    On a disk that is not needed: there, the old one is kept until the new one is made.
+
+    Raises
+    ------
+    StorageError
+        If no object can be made and removed there.
+    """
+    if location.local_path is not None:
+        return
+    # As deep as chunks are: some file systems make no folders.
+    name = f"{PARTIAL}-{run}/c/0"
+    try:
+        objects = objects_at(location)
+        objects.put(name, run.encode())
+        objects.remove(name)
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be replaced, and is kept") from None
+
+
 def remove(location: Location) -> None:
     """Remove whatever is at ``location``, if there is anything.
 

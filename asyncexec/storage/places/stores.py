@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Iterator, Sequence
 from functools import cache
 from threading import Lock
+from typing import Any
 
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer, default_buffer_prototype
@@ -26,6 +27,7 @@ from zarr.storage import (
 from asyncexec.errors import MissingExtraError, StorageError
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import WholeFiles
+from asyncexec.storage.places.held_stores import innermost
 from asyncexec.storage.places.locations import Location, join
 from asyncexec.storage.places.options import shown
 from asyncexec.storage.places.suitability import check_writable
@@ -156,6 +158,26 @@ async def _create(place: StorePath, data: bytes) -> None:
     await store.set_if_not_exists(place.path, buffer)
 
 
+_VERSION = (
+    "size",
+    "mtime",
+    "ETag",
+    "etag",
+    "LastModified",
+    "last_modified",
+    "updated",
+    "generation",
+)
+"""What file systems of fsspec say of a file that was written again."""
+
+
+async def _found(filesystem: Any, path: str) -> dict[str, Any]:
+    """Return what a file system of fsspec says of each file below ``path``, as it is now."""
+    filesystem.invalidate_cache()
+    found: dict[str, Any] = await filesystem._find(path, detail=True)  # noqa: SLF001 - there is no other
+    return found
+
+
 @cache
 def _locks() -> tuple[Lock, ...]:
     return tuple(Lock() for _ in range(64))
@@ -197,6 +219,19 @@ class StoreObjects:
         """Return the names that begin with ``prefix``."""
         keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
         return (key.removeprefix(self._prefix) for key in keys)
+
+    def versions(self) -> Iterator[str]:
+        """Return a line for each object, another one once it was written again; none where the store does not tell."""
+        store: Any = innermost(self._place.store)
+        if isinstance(store, ObjectStore):
+            for batch in store.store.list(self._place.path or None):
+                yield from (
+                    f"{o['path']} {o['size']} {o['last_modified']} {o['e_tag']}" for o in batch
+                )
+        elif isinstance(store, FsspecStore):
+            place = join(store.path, self._place.path) if self._place.path else store.path
+            for name, found in sync(_found(store.fs, place)).items():
+                yield f"{name} {[str(found[key]) for key in _VERSION if found.get(key) is not None]}"
 
     def remove(self, name: str) -> None:
         """Delete the object, if there is one."""

@@ -9,9 +9,6 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 from asyncexec.errors import OptionError, StorageError
-from asyncexec.storage.chunks.chunk_files import PARTIAL
-from asyncexec.storage.places.errors import storage_error
-from asyncexec.storage.places.objects import objects_at
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -41,28 +38,6 @@ def check_target(location: Location) -> None:
             f"is needed to fill an array and to remove that of a run that fails. Store it in a directory, a bucket or "
             f"another Zarr store, and copy it from there"
         )
-
-
-def check_takes_objects(location: Location, run: str) -> None:
-    """Check, before an array at ``location`` is removed for that of ``run``, that there can be a new one.
-
-    On a disk that is not needed: there, the old one is kept until the new one is made.
-
-    Raises
-    ------
-    StorageError
-        If no object can be made and removed there.
-    """
-    if location.local_path is not None:
-        return
-    # As deep as chunks are: some file systems make no folders.
-    name = f"{PARTIAL}-{run}/c/0"
-    try:
-        objects = objects_at(location)
-        objects.put(name, run.encode())
-        objects.remove(name)
-    except Exception as error:  # noqa: BLE001 - as the store puts it
-        raise storage_error(error, location, "cannot be replaced, and is kept") from None
 
 
 def check_travels(location: Location) -> Location:

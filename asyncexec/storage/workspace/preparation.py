@@ -19,13 +19,9 @@ from asyncexec.storage.places.creation import described, make_array, renew_array
 from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, exists
-from asyncexec.storage.places.removal import discard, remove, remove_own
+from asyncexec.storage.places.removal import check_takes_objects, discard, remove, remove_own
 from asyncexec.storage.places.restoration import restore
-from asyncexec.storage.places.suitability import (
-    check_takes_objects,
-    check_target,
-    check_travels,
-)
+from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.workspace.targets import Target, adopt, announce_all, withdraw_all
 
 if TYPE_CHECKING:
@@ -72,18 +68,6 @@ def check_places(
         _check_there, list({str(ref.location): (ref, by) for ref, by in read}.values()), stop=stop
     )
     return list(written.values())
-
-
-def stamp(location: Location) -> str:
-    """Return a stamp that differs from that of an array created later at the same place; ``""`` in remote stores."""
-    path = location.local_path
-    if path is None:
-        return ""
-    for name in ("zarr.json", ".zarray"):
-        with suppress(OSError):
-            status = (path / name).stat()
-            return f"{status.st_ino}-{status.st_mtime_ns}"
-    return "gone"
 
 
 class Preparation:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ def imported(folder: Path, files: Mapping[str, str], module: str = "kernel") -> 
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text)
-    known = set(sys.modules)
+    known, variables = set(sys.modules), set(os.environ)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
@@ -23,6 +24,8 @@ def imported(folder: Path, files: Mapping[str, str], module: str = "kernel") -> 
     finally:
         sys.dont_write_bytecode = writes
         sys.path.remove(str(folder))
+        for name in set(os.environ) - variables:
+            del os.environ[name]
         for name in set(sys.modules) - known:
             file = getattr(sys.modules[name], "__file__", None)
             if file is None or file.startswith(str(folder)):
