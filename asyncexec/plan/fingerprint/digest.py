@@ -312,7 +312,7 @@ class Digest:
             late.append(self._variables(words))
         return tuple(late)
 
-    def _variables(self, words: frozenset[str]) -> list[tuple[str, str]]:
+    def _variables(self, words: frozenset[str]) -> list[str]:
         begins = tuple(word for word in words if word.endswith("_") and names_a_variable(word))
         found = sorted(
             n
@@ -321,7 +321,8 @@ class Digest:
         )
         self.findings.variables.update(dict.fromkeys(found))
         self.findings.unseen["variables of the environment whose names are worked out"] = None
-        return [(name, os.environ[name]) for name in found]
+        # Not as names again, which would be read over in their turn.
+        return [f"{name}={os.environ[name]}" for name in found]
 
 
 _LOOKED_AT = (("annotations", _ANNOTATED), ("docs", _DOCUMENTED), ("order", _LISTED))

@@ -58,7 +58,7 @@ def test_no_text_of_anything_on_the_way_shows_them(url):
         program,
         ref,
         ref.location,
-        ref.identity,
+        ref.description,
         io.sources,
         (io,),
         {"io": io},
