@@ -1,4 +1,4 @@
-"""What the arrays hold that stages read, for the fingerprints of their plans."""
+"""The identity of stages that read arrays which are there already, for the fingerprints of their plans."""
 
 from __future__ import annotations
 

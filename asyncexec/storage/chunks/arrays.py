@@ -132,7 +132,7 @@ class StoredArray:
 
     @property
     def description(self) -> str:
-        """What the array is, apart from its place, as text: for a plan's fingerprint."""
+        """The array's description, apart from its place, as text: for a plan's fingerprint."""
         return json.dumps(
             [
                 self.shape,

@@ -1,4 +1,4 @@
-"""What arrays hold, as far as a listing tells: for the fingerprints of plans that read them."""
+"""The state of what an array holds, from a listing of its store: for the fingerprints of plans that read it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def contents(location: Location) -> str:
     """Return a hash of what is at ``location`` that changes when the array there is written to, or made anew.
 
     Of files it takes in names, sizes and times, of objects in buckets what their listing says. It is ``""`` for other
-    stores, which tell nothing.
+    stores, whose listings say nothing of that.
 
     Raises
     ------

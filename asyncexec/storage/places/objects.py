@@ -30,7 +30,7 @@ class Objects(Protocol):
         ...
 
     def versions(self) -> Iterator[str]:
-        """Return a line for each object, another one once it was written again; none where the store does not tell."""
+        """Return a line for each object, another one once it was written again; none where a store gives no listing."""
         ...
 
     def remove(self, name: str) -> None:

@@ -221,7 +221,7 @@ class StoreObjects:
         return (key.removeprefix(self._prefix) for key in keys)
 
     def versions(self) -> Iterator[str]:
-        """Return a line for each object, another one once it was written again; none where the store does not tell."""
+        """Return a line for each object, another one once it was written again; none where a store gives no listing."""
         store: Any = innermost(self._place.store)
         if isinstance(store, ObjectStore):
             for batch in store.store.list(self._place.path or None):
