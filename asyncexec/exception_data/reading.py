@@ -95,7 +95,13 @@ class _Reader:
             if type(slot) is MemberDescriptorType:
                 with contextlib.suppress(AttributeError, TypeError):  # Some are for reading only.
                     slot.__set__(error, self._value(value))
-        vars(error).update({str(k): self._value(v) for k, v in record.get("state", {}).items()})
+        for name, value in record.get("state", {}).items():
+            # A class that was sent by value has lost its slots on the worker.
+            slot = next((vars(k)[name] for k in type(error).__mro__ if name in vars(k)), None)
+            if type(slot) is MemberDescriptorType:
+                slot.__set__(error, self._value(value))
+            else:
+                vars(error)[str(name)] = self._value(value)
         return error
 
     def _other_class(self, record: Mapping[str, Any]) -> BaseException:

@@ -34,11 +34,16 @@ class _NotPlainError(Exception):
 
 
 def exception_record(error: BaseException) -> str:
-    """Return ``error`` as JSON in ASCII, with all that is plain data of it; ``""`` if even that fails."""
+    """Return ``error`` as JSON in ASCII, with all that is plain data of it; its name and message if that fails."""
     try:
         return json.dumps(_Recorder().exception(error, 0))
-    except Exception:  # noqa: BLE001 - whatever an exception of the user raises that is looked into
-        return ""
+    except BaseException:  # noqa: BLE001 - whatever an exception of the user raises that is looked into
+        return exception_stub(error)
+
+
+def exception_stub(error: BaseException) -> str:
+    """Return the record of an exception of which nothing but its name and message are known: of a stand-in."""
+    return json.dumps({"type": qualified_name(type(error)), "message": message_of(error)})
 
 
 def shortened(text: str) -> str:
@@ -53,7 +58,7 @@ def message_of(error: BaseException) -> str:
     """Return the message of an exception, shortened."""
     try:
         return shortened(str(error))
-    except Exception:  # noqa: BLE001 - a broken __str__ must not hide the failure
+    except BaseException:  # noqa: BLE001 - a broken __str__ must not hide the failure
         return "(its message cannot be made)"
 
 
@@ -108,7 +113,9 @@ class _Recorder:
         found: list[Any] = []
         for member in error.exceptions:
             try:
-                found.append(self.exception(member, depth + 1))
+                # A policy decides by the members of a group, whose classes it may not have.
+                bases = [qualified_name(base) for base in type(member).__mro__[1:-1]]
+                found.append({**self.exception(member, depth + 1), "bases": bases})
             except _NotPlainError:
                 break
         return found

@@ -13,6 +13,7 @@ from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.policies.classification import FailureKind, classify
 from asyncexec.policies.exception_names import ExceptionClasses, ExceptionNames
 from asyncexec.policies.from_fields import from_fields
+from asyncexec.policies.group_members import is_group, members_of
 
 if TYPE_CHECKING:
     import random
@@ -66,6 +67,9 @@ class Retry:
         exception of a task is tried again as ever: a lost worker, a timeout, memory that does not suffice
         (``MemoryError`` too). None means that the tables decide; ``()`` that no exception is tried again.
 
+        A group of exceptions (of ``asyncio.TaskGroup``, say) whose own class none of the three names is decided by its
+        members, those of groups in it too: it is tried again if each of them would be.
+
         Where one class is meant, it need not be in a tuple. A dotted name may be that under which a package offers the
         class (``"aiohttp.ClientError"``). The class need not be importable on the driver.
 
@@ -112,6 +116,8 @@ class Retry:
             return named
         if named is _LISTED:
             return FailureKind.UNKNOWN if kind is FailureKind.PERMANENT else kind
+        if is_group(outcome.error) and (members := members_of(outcome.error)):
+            return _of_all({self.kind(outcome._replace(error=member)) for member in members})
         if self.on is not None and kind is not FailureKind.OUT_OF_MEMORY:
             return FailureKind.PERMANENT
         return kind
@@ -180,6 +186,14 @@ def as_retry(value: Retry | Mapping[str, Any] | int | bool | None) -> Retry:  # 
     raise OptionError(
         f"retry must be a Retry, a number of attempts, True, False or None, not {value!r}"
     )
+
+
+def _of_all(kinds: set[FailureKind]) -> FailureKind:
+    """Return the kind of a failure of which each part is of one of ``kinds``: a retry must make sense for all."""
+    for kind in (FailureKind.PERMANENT, FailureKind.OUT_OF_MEMORY):
+        if kind in kinds:
+            return kind
+    return FailureKind.TRANSIENT if kinds == {FailureKind.TRANSIENT} else FailureKind.UNKNOWN
 
 
 def _attempts(value: object) -> int:

@@ -124,10 +124,11 @@ def attempt_runner(
 
 def lost_by(error: BaseException) -> Any:
     """Return the handle of what is lost, where an attempt failed because it reads that; None for other errors."""
-    if isinstance(error, ValueLostError):
-        return error.handle
-    if isinstance(error, CorruptChunkError) and error.chunks:
-        return handle_of_chunks(error.array, error.chunks)
+    kind = type(error)  # Which no method of the exception can make a failure of ours.
+    if issubclass(kind, ValueLostError):
+        return getattr(error, "handle", None)
+    if issubclass(kind, CorruptChunkError) and (chunks := getattr(error, "chunks", ())):
+        return handle_of_chunks(getattr(error, "array", ""), chunks)
     return None
 
 
@@ -170,16 +171,24 @@ def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
 
 
 def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:
-    """Return ``error`` as plain data; ``keep`` adds the exception itself."""
+    """Return ``error`` as plain data; ``keep`` adds the exception itself.
+
+    One that breaks when it is looked into is told by its class and its message, on every executor.
+    """
     # Most workers never describe an error.
     from asyncexec.exception_data.recording import (
         exception_record,
+        exception_stub,
         message_of,
         qualified_name,
         shortened,
     )
 
-    bases = tuple(qualified_name(base) for base in type(error).__mro__[1:-1])
-    text = shortened("".join(traceback.format_exception(error)))
-    kept, record = (error, "") if keep else (None, exception_record(error))
-    return ErrorInfo(qualified_name(type(error)), bases, message_of(error), text, kept, record)
+    name, *bases = map(qualified_name, type(error).__mro__[:-1])
+    message = message_of(error)
+    try:
+        text = shortened("".join(traceback.format_exception(error)))
+        kept, record = (error, "") if keep else (None, exception_record(error))
+    except BaseException:  # noqa: BLE001 - whatever methods of the exception raise
+        text, kept, record = "", None, exception_stub(error)
+    return ErrorInfo(name, tuple(bases), message, text, kept, record)

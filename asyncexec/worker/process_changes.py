@@ -1,20 +1,24 @@
 """The changes that a task makes to its process, put back after it: directory, environment, signals, timers, umask.
 
-Comparing all of that after every task would cost as much as a short task takes. So the functions of ``os`` and
-``signal`` that make these changes write down what there was before, in worker processes only, and a task that changes
-nothing costs one look at an empty list. A change that is made while a module is imported stays: the module is not
-imported again for the next task. What C code changes by itself is not seen.
+And what it sets of the interpreter: trace and profile functions, recursion limit, garbage collector, fault handlers.
+
+Comparing all of that after every task would cost as much as a short task takes. So the functions of ``os``, ``signal``,
+``sys`` and others that make these changes write down what there was before, in worker processes only, and a task that
+changes nothing costs one look at an empty list. A change that is made while a module is imported stays: the module is
+not imported again for the next task. What C code changes by itself is not seen.
 """
 
 from __future__ import annotations
 
+import faulthandler
+import gc
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import partial, wraps
 from types import FrameType
 from typing import Any
 
@@ -73,6 +77,14 @@ class ProcessChanges:
         _replace(signal, signal.signal, self._before_signal)
         for start in (signal.alarm, signal.setitimer):
             _replace(signal, start, self._before_timer)
+        for follow in (sys.settrace, sys.setprofile):
+            _replace(sys, follow, partial(self._before_tracing, follow))
+        _replace(sys, sys.setrecursionlimit, self._before_recursion_limit)
+        for switch in (gc.enable, gc.disable):
+            _replace(gc, switch, self._before_collector)
+        _replace(faulthandler, faulthandler.dump_traceback_later, self._before_dump)
+        for switch in (faulthandler.enable, faulthandler.disable):
+            _replace(faulthandler, switch, self._before_fault_handler)
         self._replace_umask()
 
     @contextmanager
@@ -119,6 +131,25 @@ class ProcessChanges:
 
     def _before_timer(self, which: int, *_: Any) -> None:
         self._note("timers", _stop_timers)
+
+    def _before_tracing(self, function: Callable[..., object], *_: Any) -> None:
+        before = sys.gettrace() if function.__name__ == "settrace" else sys.getprofile()
+        self._note(function.__name__, lambda: function(before))
+
+    def _before_recursion_limit(self, *_: Any) -> None:
+        before = sys.getrecursionlimit()
+        self._note("recursion limit", lambda: sys.setrecursionlimit(before))
+
+    def _before_collector(self, *_: Any) -> None:
+        before = gc.isenabled()
+        self._note("garbage collector", lambda: gc.enable() if before else gc.disable())
+
+    def _before_dump(self, *_: Any) -> None:
+        self._note("dump of tracebacks", faulthandler.cancel_dump_traceback_later)
+
+    def _before_fault_handler(self, *_: Any) -> None:
+        before = faulthandler.is_enabled()
+        self._note("fault handler", faulthandler.enable if before else faulthandler.disable)
 
     def _replace_umask(self) -> None:
         original = os.umask

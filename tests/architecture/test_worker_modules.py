@@ -63,7 +63,7 @@ asyncexec.storage.places.errors
 asyncexec.storage.places.locations
 asyncexec.storage.places.options
 """
-MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 174, 384
+MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 175, 384
 """Of all modules, Python's own among them."""
 
 # A program of its own: what its functions are is sent by value, so that nothing of pytest reaches the worker.

@@ -235,3 +235,38 @@ async def test_timeouts_of_stages_and_plans_say_which_and_how_long() -> None:
             await engine.execute(plan, timeout=ax.Timeout(stage=0.05))
     assert (of_plan.value.plan, of_plan.value.limit_seconds) == ("sleep", 0.05)
     assert (of_stage.value.stage, of_stage.value.limit_seconds) == ("sleep", 0.05)
+
+
+class UnreadableError(Exception):
+    """Nothing of it can be looked at."""
+
+    def __getattribute__(self, name: str) -> object:
+        raise RuntimeError(name)
+
+
+def unreadable(_: object) -> None:
+    raise UnreadableError("what")
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+async def test_an_exception_that_breaks_when_looked_into_fails_its_task_and_no_more(
+    executor: str,
+) -> None:
+    (error,) = await kept(executor, unreadable, [0])
+    assert error.exception_type == f"{__name__}.UnreadableError"
+    assert isinstance(error.__cause__, RemoteError)
+    assert error.__cause__.exception_message == "what"
+
+
+async def test_a_class_with_slots_that_the_driver_has_sent_has_its_attributes() -> None:
+    class OwnError(Exception):
+        __slots__ = ("code", "more")
+
+    def fail(_: object) -> None:
+        error = OwnError("what")
+        error.code = 5
+        raise error
+
+    (error,) = await kept("processes", fail, [0])
+    assert isinstance(error.__cause__, OwnError)
+    assert error.__cause__.code == 5

@@ -1,6 +1,7 @@
 """Errors keep their causes where they are pickled and copied, whatever the causes hold."""
 
 import copy
+import copyreg
 import pickle
 import threading
 
@@ -18,6 +19,14 @@ class RefusedError(Exception):
         self.code = code
         self.why = why
         self.lock = threading.Lock()
+
+
+@pytest.fixture(autouse=True)
+def _no_other_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what tblib, which Dask loads, has registered for all exceptions: it pickles their causes themselves."""
+    for kind in list(copyreg.dispatch_table):
+        if isinstance(kind, type) and issubclass(kind, BaseException):
+            monkeypatch.delitem(copyreg.dispatch_table, kind)
 
 
 def refuse(item: int) -> None:

@@ -137,3 +137,27 @@ def test_an_exception_that_breaks_when_looked_into_is_told_as_far_as_it_goes() -
     told = describe(BrokenError(1))
     assert told.message == "(its message cannot be made)"
     assert isinstance(cause_of(told), RemoteError)
+
+
+class UnreadableError(Exception):
+    """Nothing of it can be looked at."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class ExitingError(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_an_exception_that_cannot_be_looked_into_is_stood_in_for_wherever_it_was_raised(
+    keep: bool,
+) -> None:
+    told = describe(UnreadableError("what"), keep=keep)
+    cause = cause_of(told)
+    assert isinstance(cause, RemoteError)
+    assert cause.exception_type == told.type == f"{__name__}.UnreadableError"
+    assert cause.exception_message == told.message == "what"
+    assert describe(ExitingError(), keep=keep).message == "(its message cannot be made)"

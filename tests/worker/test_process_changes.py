@@ -1,5 +1,7 @@
 """What a task changes of its worker process is put back after it."""
 
+import faulthandler
+import gc
 import multiprocessing
 import os
 import signal
@@ -168,6 +170,13 @@ def restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, name, getattr(os, name))
     for name in ("signal", "alarm", "setitimer"):
         monkeypatch.setattr(signal, name, getattr(signal, name))
+    for name in ("settrace", "setprofile", "setrecursionlimit"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    for name in ("enable", "disable"):
+        monkeypatch.setattr(gc, name, getattr(gc, name))
+        monkeypatch.setattr(faulthandler, name, getattr(faulthandler, name))
+    name = "dump_traceback_later"
+    monkeypatch.setattr(faulthandler, name, getattr(faulthandler, name))
 
 
 @pytest.mark.usefixtures("restored")
@@ -203,3 +212,32 @@ def test_nothing_is_put_back_while_another_batch_runs_in_the_process(tmp_path: P
         assert Path.cwd() == tmp_path
     finally:
         CURRENT.reset(token)
+
+
+def interpreter(_: object = None) -> tuple[object, ...]:
+    return (
+        sys.gettrace(),
+        sys.getprofile(),
+        sys.getrecursionlimit(),
+        gc.isenabled(),
+        faulthandler.is_enabled(),
+    )
+
+
+def change_interpreter(item: int) -> tuple[object, ...]:
+    found = interpreter()
+    faulthandler.disable()
+    faulthandler.dump_traceback_later(3600, exit=True)
+    gc.disable()
+    sys.setrecursionlimit(500)
+    sys.setprofile(lambda *_: None)
+    sys.settrace(lambda *_: None)
+    return found
+
+
+async def test_a_task_finds_the_interpreter_as_it_was_before_the_others() -> None:
+    async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
+        (first,) = (await engine.execute(ax.Plan.map(interpreter, [0]))).value
+        found = (await engine.execute(ax.Plan.map(change_interpreter, range(20)))).value
+        (last,) = (await engine.execute(ax.Plan.map(interpreter, [0]))).value
+    assert {*found, last} == {first}
