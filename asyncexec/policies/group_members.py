@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _GROUP = "builtins.BaseExceptionGroup"
 
 
-def is_group(error: ErrorInfo) -> bool:
+def is_exception_group(error: ErrorInfo) -> bool:
     """Return whether an exception is a group of others."""
     return error.type == _GROUP or _GROUP in error.bases
 

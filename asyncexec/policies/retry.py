@@ -13,7 +13,7 @@ from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.policies.classification import FailureKind, classify
 from asyncexec.policies.exception_names import ExceptionClasses, ExceptionNames
 from asyncexec.policies.from_fields import from_fields
-from asyncexec.policies.group_members import is_group, members_of
+from asyncexec.policies.group_members import is_exception_group, members_of
 
 if TYPE_CHECKING:
     import random
@@ -116,7 +116,7 @@ class Retry:
             return named
         if named is _LISTED:
             return FailureKind.UNKNOWN if kind is FailureKind.PERMANENT else kind
-        if is_group(outcome.error) and (members := members_of(outcome.error)):
+        if is_exception_group(outcome.error) and (members := members_of(outcome.error)):
             return _of_all({self.kind(outcome._replace(error=member)) for member in members})
         if self.on is not None and kind is not FailureKind.OUT_OF_MEMORY:
             return FailureKind.PERMANENT

@@ -173,7 +173,7 @@ def decode(value: Any, values: ValueStore | LargeValues | None = None) -> Any:
 def describe(error: BaseException, *, keep: bool = False) -> ErrorInfo:
     """Return ``error`` as plain data; ``keep`` adds the exception itself.
 
-    One that breaks when it is looked into is told by its class and its message, on every executor.
+    Of an exception that breaks when it is looked into, there are the class and the message, on every executor.
     """
     # Most workers never describe an error.
     from asyncexec.exception_data.recording import (
