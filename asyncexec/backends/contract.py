@@ -351,6 +351,24 @@ class SaveLeavingBackend(Protocol):
 
 
 @runtime_checkable
+class GivesBatches(Protocol):
+    """Batches for ``Backend.map`` that can be given at once, without a turn of the event loop for each."""
+
+    def give_to(self, take: Callable[[Batch], None] | None, /) -> None:
+        """Give each batch to ``take``, which does not raise, from now on; None ends that."""
+        ...
+
+
+@runtime_checkable
+class GivesReports(Protocol):
+    """Reports of ``Backend.map`` that can be given at once where they come by themselves, in a callback of the loop."""
+
+    def give_to(self, take: Callable[[Sequence[Report]], bool], /) -> None:
+        """Give reports to ``take``; those for which it returns False come in their turn, as of any backend."""
+        ...
+
+
+@runtime_checkable
 class ValueKeepingBackend(Protocol):
     """The further member of a backend whose large values stay near its workers: outcomes hold their handles.
 

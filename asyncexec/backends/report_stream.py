@@ -12,7 +12,7 @@ from typing import Self
 import anyio
 from anyio.abc import TaskGroup
 
-from asyncexec.backends.contract import Batch, Report
+from asyncexec.backends.contract import Batch, GivesBatches, Report
 from asyncexec.errors import UsageError
 
 
@@ -29,6 +29,7 @@ class ReportStream:
         self._fed = False
         self._ended = False
         self._changed = anyio.Event()
+        self._taker: Callable[[Sequence[Report]], bool] | None = None
 
     @classmethod
     def after(cls, before: ReportStream | None, *, executor: str) -> ReportStream:
@@ -82,21 +83,56 @@ class ReportStream:
             self._pending -= outcomes
             self._changed.set()
 
+    def give_to(self, take: Callable[[Sequence[Report]], bool]) -> None:
+        """Give reports to ``take`` where they come by themselves; those that it refuses are iterated over."""
+        self._taker = take
+
+    def give(self, reports: Sequence[Report], outcomes: int) -> None:
+        """Add reports as :meth:`report` does, from a callback of the event loop; they may be taken at once.
+
+        What is reported while the scheduler is at work, as it cancels attempts, say, is not given like that.
+        """
+        take = self._taker
+        if take is None or self._reports or self._error is not None or not reports:
+            self.report(reports, outcomes)
+            return
+        self._pending -= outcomes
+        if not take(reports):
+            self.report(reports, 0)
+        elif self._fed:
+            self._changed.set()
+
     def fail(self, error: Exception) -> None:
         """Raise ``error`` in the consumer, after the reports so far."""
         self._error = self._error or error  # The first is the cause; others follow from it.
         self._changed.set()
 
     async def _feed(self, batches: AsyncIterable[Batch], submit: Callable[[Batch], None]) -> None:
+        giving = batches if isinstance(batches, GivesBatches) else None
         try:
+            if giving is not None:
+                giving.give_to(self._take)
+            # Where batches are given at once, this waits for the end of them.
             async for batch in batches:
                 self._pending += len(batch.jobs)
                 submit(batch)
                 del batch  # or it would be kept until the next one comes
         except Exception as error:  # noqa: BLE001 - the consumer of the map raises it
             self.fail(error)
+        finally:
+            if giving is not None:
+                giving.give_to(None)
         self._fed = True
         self._changed.set()
+
+    def _take(self, batch: Batch) -> None:
+        """Submit a batch that is given at once; nothing is raised into the giver's work."""
+        self._pending += len(batch.jobs)
+        try:
+            if self._error is None and self._submit is not None:
+                self._submit(batch)
+        except Exception as error:  # noqa: BLE001 - the consumer of the map raises it
+            self.fail(error)
 
     def __aiter__(self) -> Self:
         return self

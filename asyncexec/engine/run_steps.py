@@ -171,7 +171,7 @@ class RunSteps:
         if self._logs is not None:
             self._logs.close()
         if self._cancelled:
-            self._ending.deadline = anyio.current_time() + GRACE_SECONDS
+            self._ending.deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         with self._ending:
             # Files of observers are closed before the caller goes on, who may read them.
             try:
@@ -223,7 +223,7 @@ class RunSteps:
 
     def _limit(self) -> None:
         """Give up what is waited for if it does not come back in time, as the run has been cancelled."""
-        self._ending.deadline = anyio.current_time() + GRACE_SECONDS
+        self._ending.deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
         if (call := self._call) is not None and not call.done.is_set():
             loop = asyncio.get_running_loop()
             self._alarm = loop.call_later(GRACE_SECONDS, self._give_up, call)

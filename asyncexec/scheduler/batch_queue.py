@@ -11,21 +11,31 @@ import anyio
 from asyncexec.backends.contract import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 
 class BatchQueue:
-    """An async iterator of batches, open until :meth:`close`."""
+    """An async iterator of batches, open until :meth:`close`; a backend that takes them at once is given them so."""
 
     def __init__(self) -> None:
+        self._take: Callable[[Batch], None] | None = None
         self._batches: deque[Batch] = deque()
         self._changed = anyio.Event()
         self._closed = False
 
     def put(self, batch: Batch) -> None:
-        """Add a batch."""
+        """Add a batch, or give it to whoever takes them at once."""
+        if self._take is not None:
+            self._take(batch)
+            return
         self._batches.append(batch)
         self._changed.set()
+
+    def give_to(self, take: Callable[[Batch], None] | None) -> None:
+        """Give each batch to ``take`` from now on, without a turn of the event loop; None ends that."""
+        self._take = take
+        while take is not None and self._batches:
+            take(self._batches.popleft())
 
     def withdraw(self, attempts: Collection[int]) -> set[int]:
         """Remove those of ``attempts`` that are still queued, and return them."""

@@ -362,7 +362,8 @@ class Dispatch:
             self._send(batch)
             if number in self._order.queues.waiting:
                 self._order.queues.remove(number)
-            self._offer(handle)
+            if run.sender.launchable:
+                self._offer(handle)
         else:
             # What it waits for of its own, a report or a time, has it offered again.
             sender = run.sender

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Self
 import anyio
 from anyio.lowlevel import checkpoint
 
-from asyncexec.backends.contract import AvoidingBackend, SaveLeavingBackend
+from asyncexec.backends.contract import AvoidingBackend, GivesReports, SaveLeavingBackend
 from asyncexec.errors import BackendError
 from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.admission import AdmissionBudget
@@ -56,8 +57,12 @@ class Driver:
         self._rearm = anyio.Event()
         self._alarm = float("inf")
         self._tasks: TaskGroup = anyio.create_task_group()
+        self._time: Callable[[], float] = anyio.current_time
+        self._carrying = False
 
     async def __aenter__(self) -> Self:
+        # The clock of anyio, without its search for the loop, and where no task runs, too.
+        self._time = asyncio.get_running_loop().time
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._guarded, self._carry)
         self._tasks.start_soon(self._guarded, self._keep_time)
@@ -82,22 +87,22 @@ class Driver:
 
     def add(self, handle: RunHandle) -> None:
         """Begin a run; ``handle.finished`` is set at its end."""
-        self._dispatch.add(handle, anyio.current_time())
+        self._dispatch.add(handle, self._time())
         self._wake_in_time()
 
     def reopen(self, handle: RunHandle) -> None:
         """Go on with a run that was finished, and has tasks again."""
-        self._dispatch.reopen(handle, anyio.current_time())
+        self._dispatch.reopen(handle, self._time())
         self._wake_in_time()
 
     def stop(self, handle: RunHandle) -> None:
         """Stop a run; its ``finished`` is set when all its attempts have ended."""
-        self._dispatch.stop(handle, anyio.current_time())
+        self._dispatch.stop(handle, self._time())
         self._wake_in_time()
 
     def wake(self, handle: RunHandle) -> None:
         """Go on with a run whose values were taken."""
-        self._dispatch.wake(handle, anyio.current_time())
+        self._dispatch.wake(handle, self._time())
         self._wake_in_time()
 
     async def feed(self, handle: RunHandle, group: GrowingStages) -> None:
@@ -109,7 +114,7 @@ class Driver:
                 wanted = group.wanted(self._backend.slots)
                 if wanted:
                     read = await reader.read(wanted)
-                    self._dispatch.fed(handle, group, read, anyio.current_time())
+                    self._dispatch.fed(handle, group, read, self._time())
                     self._wake_in_time()
                 else:
                     group.more = anyio.Event()
@@ -130,11 +135,16 @@ class Driver:
             self._break(error)
 
     async def _carry(self) -> None:
-        async for reports in self._backend.map(self._queue):
+        stream = self._backend.map(self._queue)
+        if isinstance(stream, GivesReports):
+            stream.give_to(self._take_at_once)
+        async for reports in stream:
+            self._carrying = True
             for start in range(0, len(reports), SLICE):
                 if start:
                     await checkpoint()
                 self._take_in(reports[start : start + SLICE])
+            self._carrying = False
             del reports  # or their values would be kept until the next ones come
         raise BackendError(f"{self._backend!r} ended its map while its input was still open")
 
@@ -143,7 +153,7 @@ class Driver:
             self._rearm = anyio.Event()
             with anyio.CancelScope(deadline=self._alarm):
                 await self._rearm.wait()
-            now = anyio.current_time()
+            now = self._time()
             if now >= self._alarm:
                 self._dispatch.tick(now)
                 self._alarm = self._dispatch.next_deadline(now)
@@ -154,7 +164,7 @@ class Driver:
             sized = await handle.blocking(find)
         except Exception as error:  # noqa: BLE001 - it ends the run, not the host
             sized = error
-        self._dispatch.sized(handle, sized, anyio.current_time())
+        self._dispatch.sized(handle, sized, self._time())
         self._wake_in_time()
 
     # -- synchronous work
@@ -163,12 +173,22 @@ class Driver:
         self._tasks.start_soon(self._guarded, partial(self._size, handle, find))
 
     def _take_in(self, reports: Sequence[Report]) -> None:
-        self._dispatch.take_in(reports, anyio.current_time())
+        self._dispatch.take_in(reports, self._time())
         self._wake_in_time()
+
+    def _take_at_once(self, reports: Sequence[Report]) -> bool:
+        """Take in a few reports without a turn of the event loop; return False if they must come in their turn."""
+        if self._carrying or len(reports) > SLICE or self.broken:
+            return False
+        try:
+            self._take_in(reports)
+        except BaseException as error:  # noqa: BLE001 - as where a task carries them
+            self._break(error)
+        return True
 
     def _wake_in_time(self) -> None:
         """Move the alarm forward if something is due earlier; it is never moved back, as an early tick does no harm."""
-        deadline = self._dispatch.next_deadline(anyio.current_time())
+        deadline = self._dispatch.next_deadline(self._time())
         if deadline < self._alarm:
             self._alarm = deadline
             self._rearm.set()
@@ -181,5 +201,5 @@ class Driver:
         )
         if broken is not error:
             broken.__cause__ = error
-        self._dispatch.fail(broken, anyio.current_time())
+        self._dispatch.fail(broken, self._time())
         self._wake_in_time()

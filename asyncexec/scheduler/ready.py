@@ -20,7 +20,8 @@ class ReadyQueue:
     __slots__ = ("_runs", "count", "filled")
 
     def __init__(self) -> None:
-        self._runs: deque[list[int]] = deque()  # [start, stop)
+        # [start, stop); only while there are any, as an empty one is larger than all else of a stage that waits.
+        self._runs: deque[list[int]] | None = None
         self.count = 0
         self.filled: Callable[[], object] = _nothing
 
@@ -33,7 +34,9 @@ class ReadyQueue:
         """Add one task at the end."""
         self.count += 1
         runs = self._runs
-        if runs and runs[-1][1] == task:
+        if runs is None:
+            self._runs = deque(([task, task + 1],))
+        elif runs[-1][1] == task:
             runs[-1][1] = task + 1
         else:
             runs.append([task, task + 1])
@@ -44,21 +47,21 @@ class ReadyQueue:
         """Add the tasks ``start`` to ``stop`` (exclusive) at the end."""
         if start < stop:
             self.count += stop - start
-            self._runs.append([start, stop])
+            self._filled_runs().append([start, stop])
             if self.count == stop - start:
                 self.filled()
 
     def push_first(self, task: int) -> None:
         """Add one task before all others."""
         self.count += 1
-        self._runs.appendleft([task, task + 1])
+        self._filled_runs().appendleft([task, task + 1])
         if self.count == 1:
             self.filled()
 
     def take(self, most: int) -> Sequence[int]:
         """Remove and return up to ``most`` tasks."""
         runs = self._runs
-        if not runs:
+        if runs is None:
             return ()
         first = runs[0]
         start, stop = first
@@ -67,6 +70,8 @@ class ReadyQueue:
             self.count -= most
             return range(start, start + most)
         runs.popleft()
+        if not runs:
+            self._runs = None
         if stop - start == most or not runs:
             self.count -= stop - start
             return range(start, stop)
@@ -80,12 +85,19 @@ class ReadyQueue:
             else:
                 first[0] = stop
         self.count -= len(taken)
+        self._runs = runs or None
         return taken
 
     def clear(self) -> None:
         """Remove all tasks."""
-        self._runs.clear()
+        self._runs = None
         self.count = 0
+
+    def _filled_runs(self) -> deque[list[int]]:
+        """Return the runs, for a caller that adds one."""
+        if self._runs is None:
+            self._runs = deque()
+        return self._runs
 
 
 def _nothing() -> None:

@@ -483,7 +483,9 @@ class Run:
         The run is gone at once then, with functions, items and values of the caller's, and not at some later collection
         of garbage.
         """
-        for part in (*self.stages, self._state, self):
+        for stage in self.stages:
+            stage.release()
+        for part in (self._state, self):
             vars(part).clear()
 
     def _recover(

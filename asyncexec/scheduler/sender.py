@@ -189,7 +189,7 @@ class Sender:
 
     def _batch(self, stage: StageState, now: float, slots: int) -> Batch | None:
         if stage.backups:
-            return self._send(stage, [stage.backups.popleft()], now, backup=True)
+            return self._send(stage, [stage.backups.pop(0)], now, backup=True)
         queue = stage.readiness.queue
         one = (
             self._circuit.state is not State.CLOSED
@@ -273,7 +273,7 @@ class Sender:
             return None
         if not self._circuit.allows(now):
             return None
-        return self._send(stage, [stage.exclusive.popleft()], now, exclusive=True)
+        return self._send(stage, [stage.exclusive.pop(0)], now, exclusive=True)
 
     def _send(
         self,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -157,6 +156,8 @@ class AttemptRecord:
 class StageState:
     """One stage of one run.
 
+    A plan may have thousands, most of which wait: what few stages need is made for those.
+
     Attributes
     ----------
     position, depth : int
@@ -167,7 +168,7 @@ class StageState:
         The monitor of its running attempts, which finds slow ones.
     task_records : dict of int to TaskRecord
         The tasks of which an attempt failed or is slow, until they are complete.
-    backups, exclusive : deque of int
+    backups, exclusive : list of int
         Tasks to get a backup (the monitor's queue), and tasks whose next attempt must run while nothing else does.
     hang_seconds : float
         The age at which an attempt was treated as hung at the last check.
@@ -182,6 +183,31 @@ class StageState:
     rank : tuple
         Its place among the stages of its run in the order in which their tasks are sent.
     """
+
+    __slots__ = (
+        "_poison",
+        "backups",
+        "batch",
+        "depth",
+        "detects_hangs",
+        "exclusive",
+        "figures",
+        "first_at",
+        "hang_seconds",
+        "inputs",
+        "keeps_values",
+        "monitor",
+        "policies",
+        "position",
+        "program",
+        "rank",
+        "readiness",
+        "references",
+        "rows",
+        "stage",
+        "task_records",
+        "throttles",
+    )
 
     def __init__(
         self,
@@ -211,8 +237,8 @@ class StageState:
         self.monitor = monitor
         self.task_records: dict[int, TaskRecord] = {}
         self.backups = monitor.backups
-        self.exclusive: deque[int] = deque()
-        self.poison = PoisonWatch()
+        self.exclusive: list[int] = []
+        self._poison: PoisonWatch | None = None
         self.hang_seconds = HANG_FLOOR_SECONDS
         timeout = policies.timeout
         self.detects_hangs = timeout.hangs and timeout.task is None and stage.idempotent
@@ -229,6 +255,13 @@ class StageState:
     @property
     def tasks(self) -> int:
         return self.readiness.tasks
+
+    @property
+    def poison(self) -> PoisonWatch:
+        """The workers that its tasks have lost; made for the first."""
+        if self._poison is None:
+            self._poison = PoisonWatch()
+        return self._poison
 
     @property
     def launchable(self) -> int:
@@ -256,6 +289,10 @@ class StageState:
         self.readiness.queue.clear()
         self.backups.clear()
         self.exclusive.clear()
+
+    def release(self) -> None:
+        """Let go of the caller's functions, items and values, and of what refers back to this; it is of no use then."""
+        del self.readiness, self.inputs, self.program, self.monitor, self.rows, self.task_records
 
     def record_of(self, attempt: AttemptRecord) -> TaskRecord:
         """Return the record of the task of an attempt that runs."""

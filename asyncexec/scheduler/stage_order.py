@@ -60,6 +60,8 @@ class StageOrder:
         """True where some stage has something to send, even if something holds it back."""
         if self.first() is not None:
             return True
+        if not (self.queues.waiting or self._held):
+            return False
         return any(self._stages[at].launchable for at in chain(self.queues.waiting, self._held))
 
     def first(self) -> StageState | None:

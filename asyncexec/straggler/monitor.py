@@ -10,7 +10,6 @@ Attempts are kept oldest first, so that the cost of a check depends on the overd
 from __future__ import annotations
 
 import math
-from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -33,6 +32,7 @@ CHECK_SECONDS = 0.1
 """The interval of checks: thresholds move with the statistics."""
 
 _TYPICAL_TASKS = 16
+_NOT_TYPICAL = (-2 * _TYPICAL_TASKS, 0.0)
 _NO_DURATIONS = DurationStatistics()
 
 
@@ -113,7 +113,7 @@ class AttemptMonitor[A: WatchedAttempt]:
     ----------
     attempts : dict of int to attempt
         Those known to run on a worker, by id, oldest first.
-    backups : deque of int
+    backups : list of int
         Tasks that are to get a backup; the scheduler removes them as it sends them.
     statistics : DurationStatistics
         The durations of attempts on their workers, scaled to whole tasks.
@@ -126,6 +126,30 @@ class AttemptMonitor[A: WatchedAttempt]:
     settled_backups, won_backups : int
         Backups that started on a worker and have ended, and those that were the first to succeed.
     """
+
+    __slots__ = (
+        "_attempts",
+        "_figures",
+        "_kills",
+        "_metered",
+        "_restart_model",
+        "_running_backups",
+        "_slots",
+        "_snapshot",
+        "_starts",
+        "_typical",
+        "active",
+        "attempts",
+        "backups",
+        "checked_at",
+        "completions",
+        "history",
+        "rule",
+        "settled_backups",
+        "sizes",
+        "statistics",
+        "won_backups",
+    )
 
     def __init__(
         self,
@@ -145,7 +169,7 @@ class AttemptMonitor[A: WatchedAttempt]:
         self.history = history
         self.sizes = sizes
         self.attempts: dict[int, A] = {}
-        self.backups: deque[int] = deque()
+        self.backups: list[int] = []
         self.statistics = DurationStatistics()
         self.completions = None if steady(rule) else DurationStatistics()
         self.checked_at = 0.0
@@ -157,9 +181,9 @@ class AttemptMonitor[A: WatchedAttempt]:
         self._kills = kills
         self._metered = metered
         self._attempts = attempts
-        self._restart_model = RestartModel()
+        self._restart_model: RestartModel | None = None
         self._snapshot: StragglerSnapshot | None = None
-        self._typical = (-2 * _TYPICAL_TASKS, 0.0)
+        self._typical = _NOT_TYPICAL
 
     # -- reports of the scheduler
 
@@ -171,7 +195,7 @@ class AttemptMonitor[A: WatchedAttempt]:
 
     def stopped(self, outcome: Outcome, task: int) -> None:
         """Add the duration so far of an attempt that was stopped because another of its task had succeeded."""
-        self._restart_model.stopped.add(self._whole_seconds(outcome, task))
+        self._model().stopped.add(self._whole_seconds(outcome, task))
 
     def task_completed(self, elapsed_seconds: float, *, by_backup: bool) -> None:
         """Record that a task is complete, so long after the stage's start; the stage's figures count it already."""
@@ -308,6 +332,11 @@ class AttemptMonitor[A: WatchedAttempt]:
             and next(reversed(alive)) == newest.id
         )
 
+    def _model(self) -> RestartModel:
+        if self._restart_model is None:
+            self._restart_model = RestartModel()
+        return self._restart_model
+
     def _view(self, elapsed_seconds: float, *, draining: bool) -> StageView:
         return StageView(
             tasks=self._figures.tasks,
@@ -322,7 +351,7 @@ class AttemptMonitor[A: WatchedAttempt]:
             started_backups=self._figures.backups,
             settled_backups=self.settled_backups,
             won_backups=self.won_backups,
-            restart_model=self._restart_model,
+            restart_model=self._model(),
             elapsed_seconds=elapsed_seconds,
             completions=self.completions or _NO_DURATIONS,
         )

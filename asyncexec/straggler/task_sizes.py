@@ -98,7 +98,7 @@ class SlowThreshold:
 
 def sizes_of(io: object, shape: Shape) -> TaskSizes | None:
     """Return the sizes of a stage's tasks; None where all are the same, or its IO does not know them."""
-    if not isinstance(io, SizedIO) or not math.prod(shape):
+    if io is None or not isinstance(io, SizedIO) or not math.prod(shape):
         return None
     probed = {io.nbytes(index) for index in _probes(shape)}
     whole = max(probed)

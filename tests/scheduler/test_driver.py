@@ -6,7 +6,9 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.threads import ThreadsBackend
+from asyncexec.errors import BackendError
 from asyncexec.scheduler.dispatch import Dispatch
+from asyncexec.scheduler.driver import Driver
 
 
 @pytest.fixture
@@ -50,3 +52,32 @@ async def test_slots_are_counted_once_to_send_and_once_for_the_clock(calls):
         backend.asked = 0
         await engine.execute(ax.Plan.map(abs, range(500)))
     assert backend.asked <= calls["advance"] + calls["next_deadline"] + 1
+
+
+async def test_reports_of_a_chain_are_taken_in_without_a_turn_of_the_loop_for_each(monkeypatch):
+    stages = 60
+    plan = ax.Plan.map(abs, [-1])
+    for _ in range(stages - 1):
+        plan = plan.then(abs)
+    taken = Counter()
+    at_once = Driver._take_at_once
+
+    def counted(self, reports):
+        took = at_once(self, reports)
+        taken[took] += len(reports)
+        return took
+
+    monkeypatch.setattr(Driver, "_take_at_once", counted)
+    async with ax.Engine("threads") as engine:
+        assert (await engine.execute(plan)).value == [1]
+    assert taken[True] >= 0.9 * stages, taken
+
+
+async def test_what_the_scheduler_raises_at_once_ends_the_run_with_it(monkeypatch):
+    def broken(self, reports, now):
+        raise ZeroDivisionError("a mistake of the scheduler")
+
+    async with ax.Engine("threads") as engine:
+        monkeypatch.setattr(Dispatch, "take_in", broken)
+        with pytest.raises(BackendError, match="a mistake of the scheduler"):
+            await engine.execute(ax.Plan.map(abs, [-1]))

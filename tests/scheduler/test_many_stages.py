@@ -1,5 +1,6 @@
 """What a task costs does not depend on how many stages its plan has; operations are counted, not time."""
 
+import gc
 from collections import Counter
 
 import pytest
@@ -96,3 +97,18 @@ def test_stages_that_wait_for_the_same_are_looked_at_only_as_it_comes(looks):
 
     few, many = for_a_task(20), for_a_task(300)
     assert many <= 1.2 * few + 1, (few, many)
+
+
+def test_a_stage_that_waits_holds_few_objects():
+    def objects(stages):
+        plan = chain(stages)
+        gc.collect()
+        before = len(gc.get_objects())
+        bench = Workbench(plan)
+        gc.collect()
+        held = len(gc.get_objects()) - before
+        assert not bench.run.finished
+        return held
+
+    few, many = objects(50), objects(250)
+    assert (many - few) / 200 <= 60, (few, many)

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Collection
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TYPE_CHECKING
 
 from asyncexec.backends.contract import Batch, Report
@@ -76,6 +77,7 @@ class ThreadPool:
         self._woken = False
         self._all_exited = asyncio.Event()
         self._stream = stream
+        self._context = copy_context()  # in which the loop collects, rather than in that of a task
         self._loop_batches: LoopBatches | None = None
         EVENT_LOOP.keep()
         while len(self._workers) < self._size:
@@ -206,7 +208,7 @@ class ThreadPool:
             self._woken = True
             # RuntimeError means that the loop is closed: an abandoned thread has ended after its run.
             with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._collect)
+                self._loop.call_soon_threadsafe(self._collect, context=self._context)
 
     # On the loop.
 
@@ -219,7 +221,7 @@ class ThreadPool:
             outcomes = batch.reports.outcomes()
             self._report(batch.reports.notes(), 0)
             reports += outcomes
-        self._report(reports, len(reports))
+        self._stream.give(reports, len(reports))
         while self._exited:
             self._worker_ended(self._exited.popleft())
 
