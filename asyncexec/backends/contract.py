@@ -334,7 +334,6 @@ class AvoidingBackend(Protocol):
         is gone changes nothing, and its replacement has another name. If only avoided workers are left, they have to
         work.
         """
-        ...
 
 
 @runtime_checkable
@@ -356,7 +355,6 @@ class GivesBatches(Protocol):
 
     def give_to(self, take: Callable[[Batch], None] | None, /) -> None:
         """Give each batch to ``take``, which does not raise, from now on; None ends that."""
-        ...
 
 
 @runtime_checkable
@@ -365,7 +363,6 @@ class GivesReports(Protocol):
 
     def give_to(self, take: Callable[[Sequence[Report]], bool], /) -> None:
         """Give reports to ``take``; those for which it returns False come in their turn, as of any backend."""
-        ...
 
 
 @runtime_checkable
@@ -379,7 +376,6 @@ class ValueKeepingBackend(Protocol):
     @property
     def value_store(self) -> ValueStore | None:
         """The store as the driver uses it, while the context is open; None where all values travel."""
-        ...
 
 
 def value_store_of(backend: Backend) -> ValueStore | None:

@@ -31,6 +31,7 @@ from asyncexec.engine.run_options import (
     check_engine_options,
     policy_options,
 )
+from asyncexec.engine.starts import Starts
 from asyncexec.errors import EngineClosedError, OptionError, UsageError
 from asyncexec.events.fanout import Fanout, as_observers
 from asyncexec.events.records import AnyEvent
@@ -168,6 +169,8 @@ class Engine:
         self._driver: Driver | None = None
         self._tasks: TaskGroup | None = None
         self._threads: CallThreads
+        self._starts: Starts
+        self._runs: Starts
 
     @classmethod
     def from_config(
@@ -258,6 +261,9 @@ class Engine:
             ):
                 self._driver, self._tasks = driver, tasks
                 self._threads = CallThreads()
+                # Runs that were started by one function, without an await in between, begin in several turns, too.
+                loop = running_loop()
+                self._starts, self._runs = Starts(loop), Starts(loop)
                 if not opened.done():
                     opened.set_result(None)
                 try:
@@ -305,6 +311,8 @@ class Engine:
         BackendError
             If the backend itself breaks.
         """
+        self._check_open()
+        await self._starts.turn()
         return await self.start(plan, **options)
 
     def start(self, plan: Plan | Plannable, **options: Unpack[RunOptions]) -> Execution:
@@ -407,7 +415,7 @@ class Engine:
             threads=self._threads,
         )
         self._executions.add(execution)
-        tasks.start_soon(self._run, execution, driver)
+        self._runs.begin(partial(tasks.start_soon, self._run, execution, driver))
         return execution
 
     def _made(self, plan: Plan | Plannable, policies: RunPolicies) -> Plan:

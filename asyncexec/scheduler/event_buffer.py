@@ -126,6 +126,8 @@ class EventBuffer:
         )
 
     def stage_started(self, stage: StageState, now: float) -> None:
+        if not self.watched:
+            return
         at = self._epoch + now
         self._add(StageStarted(execution=self._execution, at=at, stage=stage.name))
 
@@ -160,6 +162,8 @@ class EventBuffer:
         )
 
     def stage_completed(self, stage: StageState, now: float) -> None:
+        if not self.watched:
+            return
         at = self._epoch + now
         self._add(StageCompleted(execution=self._execution, at=at, stage=stage.name))
 

@@ -143,6 +143,8 @@ class Recovery:
 
     def runs(self, position: int) -> bool:
         """Return whether tasks of a stage run again, or wait for others to do so."""
+        if not (self.readers or self._lacks):
+            return False
         return any(stage == position for stage, _ in self.readers) or any(
             stage == position for stage, _ in self._lacks
         )
