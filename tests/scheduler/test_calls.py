@@ -1,4 +1,4 @@
-"""What the scheduler does for a batch, in calls of its functions: no threads and no clock, so they are the same each time.
+"""What the scheduler does for a batch, in calls of its functions: without threads or a clock, so always the same.
 
 The bounds leave some room. A change that needs more than that is slower for everybody: see where the calls are made
 before raising them.
