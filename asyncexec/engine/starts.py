@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Starts:
         """Wait until something may begin."""
         if not self._takes():
             turn: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(lambda: turn.done() or turn.set_result(None))
+            self._waiting.append(partial(_let_begin, turn))
             await turn
 
     def _takes(self) -> bool:
@@ -52,3 +53,8 @@ class Starts:
         for _ in range(min(PER_TURN, len(self._waiting))):
             self._takes()
             self._waiting.popleft()()
+
+
+def _let_begin(turn: asyncio.Future[None]) -> None:
+    if not turn.done():  # as where it was cancelled meanwhile
+        turn.set_result(None)
