@@ -35,8 +35,7 @@ RUN_BITS = 44
 """The low bits of an attempt's id, a counter; the bits above are its run's number, so no table is needed to find it."""
 
 WINDOW = 2
-"""Batches in flight per slot: one that runs, and one queued so that the slot is not idle in between. Of batches that
-share a slot, so many as fill it twice."""
+"""Batches in flight per slot: one that runs, and one queued. Of batches that share a slot, so many as fill it twice."""
 
 FEW = 16
 """So many runs with attempts in flight are looked at after every report; of more, only those that it changed."""
