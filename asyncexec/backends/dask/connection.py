@@ -15,14 +15,22 @@ from asyncexec.backends.adapters.remote import RemoteCaller
 from asyncexec.backends.dask.worker_side import StartsFile
 from asyncexec.backends.dask.workers import DaskWorker
 from asyncexec.errors import BackendError
+from asyncexec.plan.memory import format_bytes
 
 LARGE_BYTES = 5_000_000
+
+REASON_SECONDS = 0.5
+"""The seconds by which a nanny's word on why its worker has ended may come after the end."""
 
 type Mailbox = asyncio.Queue[bytes | Exception | None]
 
 
 class WorkerGoneError(Exception):
     """The worker has left the cluster or died."""
+
+
+class WorkerMemoryError(WorkerGoneError, MemoryError):
+    """The worker's nanny has ended it, because it held more memory than it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,31 +103,44 @@ class ClusterConnection:
             async def until_gone() -> None:
                 nonlocal error
                 await worker.gone.wait()
-                error = WorkerGoneError(f"Dask worker {worker.address} died or left")
+                error = await loss_of(worker, "died or left")
                 tasks.cancel_scope.cancel()
 
             tasks.start_soon(until_gone)
             failed = await future.exception()
-            error = None if failed is None else self._meaning_of(failed, worker)
+            error = None if failed is None else await self._meaning_of(failed, worker)
             tasks.cancel_scope.cancel()
         return error
 
-    def _meaning_of(self, error: Exception, worker: DaskWorker) -> Exception:
+    async def _meaning_of(self, error: Exception, worker: DaskWorker) -> Exception:
         """Return the error of worker or cluster that a failed Dask task means; what it runs never raises."""
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker, NoValidWorkerError
 
         status = self.client.status
         if isinstance(error, KilledWorker | NoValidWorkerError):
-            return WorkerGoneError(f"Dask worker {worker.address} died: {error}")
+            return await loss_of(worker, f"died: {error}")
         if status != "running":
             return BackendError(
                 f"executor {self.name!r}: the connection to the Dask scheduler was lost ({status}): {error}"
             )
         if isinstance(error, FutureCancelledError | OSError):
-            return WorkerGoneError(f"Dask worker {worker.address} died or left: {error}")
+            return await loss_of(worker, f"died or left: {error}")
         return BackendError(
             f"executor {self.name!r}: Dask worker {worker.address} cannot run tasks of asyncexec: "
             f"{type(error).__name__}: {error}. "
             f"Scheduler and workers need the same asyncexec, Python and packages as here"
         )
+
+
+async def loss_of(worker: DaskWorker, how: str) -> WorkerGoneError:
+    """Return the error for a worker that is gone: of memory, if its nanny has ended it for that."""
+    if worker.nanny and worker.memory_bytes:
+        with anyio.move_on_after(REASON_SECONDS):
+            await worker.over_memory.wait()
+    if worker.over_memory.is_set():
+        limit = "" if worker.memory_bytes is None else f" of {format_bytes(worker.memory_bytes)}"
+        return WorkerMemoryError(
+            f"Dask ended the worker {worker.address}, which held nearly all of its memory limit{limit} or more"
+        )
+    return WorkerGoneError(f"Dask worker {worker.address} {how}")

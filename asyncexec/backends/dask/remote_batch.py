@@ -13,7 +13,12 @@ import anyio
 
 from asyncexec.backends.adapters.call_context import CallContext
 from asyncexec.backends.contract import Batch, Started
-from asyncexec.backends.dask.connection import ClusterConnection, Mailbox, WorkerGoneError
+from asyncexec.backends.dask.connection import (
+    ClusterConnection,
+    Mailbox,
+    WorkerGoneError,
+    loss_of,
+)
 from asyncexec.backends.dask.worker_side import (
     BatchPayload,
     follow_batch,
@@ -135,7 +140,7 @@ class DaskBatch:
                 frames: list[bytes] = await future
                 return frames
         except Exception as failed:  # noqa: BLE001 - its worker went before it was fetched
-            error = WorkerGoneError(f"Dask worker {self._worker.address} left: {failed}")
+            error = await loss_of(self._worker, f"left: {failed}")
         finally:
             future.release()
         raise error

@@ -44,6 +44,9 @@ from asyncexec.worker.control import StopResult
 CHECK_SECONDS = 0.25
 REFRESH_SECONDS = 5.0
 
+MEMORY_TOPIC = "worker-restart-memory"
+"""Dask's topic of the events by which nannies say that they end a worker because of its memory."""
+
 APART_SECONDS = 1.0
 """The seconds that a batch with ``apart_from`` waits for a thread of a worker that is not in it.
 
@@ -122,6 +125,7 @@ class DaskSystem:
             kill=self._kill if self._before.kills else None,
         )
         client.subscribe_topic(topic, self._connection.on_event)
+        client.subscribe_topic(MEMORY_TOPIC, self._on_memory_event)
         client.subscribe_topic("all", self._on_scheduler_event)
         await self._refresh_workers()
         if self.capabilities.locality is not Locality.SAME_PROCESS:
@@ -234,6 +238,7 @@ class DaskSystem:
         connection.starts.close()
         with suppress(Exception), anyio.move_on_after(5):
             handle.client.unsubscribe_topic("all")
+            handle.client.unsubscribe_topic(MEMORY_TOPIC)
             handle.client.unsubscribe_topic(connection.topic)
             if not self._options.own:
                 await handle.client.run_on_scheduler(forget_topic, topic=connection.topic)
@@ -252,6 +257,11 @@ class DaskSystem:
             self._stale.set()  # An answer of the scheduler that is on its way may still include it.
         elif said.get("action") == "add-worker":
             self._stale.set()
+
+    def _on_memory_event(self, event: tuple[float, Any]) -> None:
+        """Note the worker that its nanny ends because of its memory."""
+        if isinstance(event[1], dict):
+            self._table.mark_over_memory(str(event[1].get("worker")))
 
     async def _keep_refreshing(self) -> None:
         """Refresh after events, and regularly, because the first events may be missed."""

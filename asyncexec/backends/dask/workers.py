@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from asyncexec.backends.placement import resting
+
+REMEMBERED_WORKERS = 100
+"""The workers that are remembered after they have gone, as news of them may be late."""
 
 
 @dataclass(slots=True, eq=False, kw_only=True)
@@ -30,6 +34,8 @@ class DaskWorker:
     """The amounts of its resources that they take."""
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the worker has left or died."""
+    over_memory: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when its nanny has said that it ends the worker because of the memory it holds."""
 
     def fits(self, wanted: Mapping[str, float]) -> bool:
         """Return whether a call with these resources can start now."""
@@ -52,6 +58,7 @@ class WorkerTable:
         self.changed = asyncio.Event()
         """Set, and replaced, whenever a call that could not be placed might be placed now."""
         self._killed: set[str] = set()
+        self._gone: deque[DaskWorker] = deque(maxlen=REMEMBERED_WORKERS)
         self._avoided: frozenset[str] = frozenset()
         self._lives: dict[str, int] = {}
 
@@ -100,7 +107,16 @@ class WorkerTable:
         worker = self.workers.pop(address, None)
         if worker is not None:
             worker.gone.set()
+            self._gone.append(worker)
             self._notify()
+
+    def mark_over_memory(self, address: str) -> None:
+        """Note that a nanny ends its worker because of the memory it holds; it may have been removed by then."""
+        worker = self.workers.get(address)
+        if worker is None:
+            worker = next((w for w in reversed(self._gone) if w.address == address), None)
+        if worker is not None:
+            worker.over_memory.set()
 
     def mark_killed(self, worker: DaskWorker) -> None:
         """Remove a worker that is about to be killed, and keep it out until the scheduler has noticed."""

@@ -30,6 +30,8 @@ from asyncexec.worker.control import NOTHING_STOPPED, StopResult
 from asyncexec.worker.remote_batch import RemoteBatch
 
 STOP_ANSWER_SECONDS = 0.9
+GIVE_UP_SECONDS = 5.0
+"""The seconds that ending what was begun may take, when the app cannot be started."""
 
 
 class ModalSystem:
@@ -60,30 +62,47 @@ class ModalSystem:
         stack = self._stack = AsyncExitStack()
         try:
             self._client = await self._connected(stack)
-            await self._start(modal, stack)
-        except modal.exception.Error as error:
-            await stack.aclose()
-            raise _refusal(error) from error
-        except BaseException:
-            with anyio.CancelScope(shield=True):
+            await self._start_in_time(modal, stack)
+        except BaseException as error:
+            # A server that has become silent does not answer here either.
+            with anyio.CancelScope(shield=True), anyio.move_on_after(GIVE_UP_SECONDS):
                 await stack.aclose()
+            if isinstance(error, modal.exception.Error):
+                raise _refusal(error) from error
             raise
         self._group = await stack.enter_async_context(asyncio.TaskGroup())
 
     async def _connected(self, stack: AsyncExitStack) -> Any:
-        """Return the client; Modal's own would try for a minute."""
+        """Return the client, once the server has answered it; Modal's own would try for a minute.
+
+        A connection alone says nothing: also a server that never answers takes it.
+        """
         from modal.config import config
 
         seconds = self._options.connect_timeout
         try:
             async with asyncio.timeout(seconds):
-                return await stack.enter_async_context(connected_client(self._options.client))
+                client = await stack.enter_async_context(connected_client(self._options.client))
+                await client.hello.aio()
         except TimeoutError as error:
             server = masked_logins(str(config.get("server_url")))
             raise BackendError(
                 f"executor 'modal': Modal's server {server!r} does not answer within {seconds:g} s. Check that it "
                 f"can be reached from here (MODAL_SERVER_URL, server_url of ~/.modal.toml), or wait longer "
                 f"(connect_timeout)"
+            ) from error
+        return client
+
+    async def _start_in_time(self, modal: Any, stack: AsyncExitStack) -> None:
+        """Start the app, or raise BackendError if that takes longer than ``start_timeout``."""
+        seconds = self._options.start_timeout
+        try:
+            async with asyncio.timeout(seconds):
+                await self._start(modal, stack)
+        except TimeoutError as error:
+            raise BackendError(
+                f"executor 'modal': its app did not start within {seconds:g} s, and was given up. "
+                f"{self.capabilities.opening_advice}"
             ) from error
 
     async def _start(self, modal: Any, stack: AsyncExitStack) -> None:

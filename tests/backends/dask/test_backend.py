@@ -9,6 +9,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from asyncexec.backends.dask import DaskBackend
+from asyncexec.backends.dask.connection import loss_of
 from asyncexec.backends.dask.scaling import AdaptiveScaling, ScaleRetry
 from asyncexec.backends.dask.workers import WorkerTable
 from asyncexec.errors import BackendError, OptionError
@@ -90,6 +91,29 @@ def test_the_idlest_worker_is_taken_and_none_beyond_its_threads():
     assert taken[3] is None
     table.release(taken[0], {})
     assert table.acquire({}) is taken[0]
+
+
+async def test_a_worker_that_its_nanny_ends_for_its_memory_is_known_to_be_though_the_word_is_late():
+    table = WorkerTable()
+    table.update({"a": told() | {"memory_limit": 4 * 10**8, "nanny": "n"}, "b": told()})
+    heavy, other = table.workers["a"], table.workers["b"]
+    table.remove("a")
+    table.remove("b")
+    table.mark_over_memory("a")
+    table.mark_over_memory("never seen")
+    error = await loss_of(heavy, "died")
+    assert isinstance(error, MemoryError)
+    assert "limit of 400.0 MB" in str(error)
+    assert not isinstance(await loss_of(other, "died"), MemoryError)
+
+
+def test_a_worker_at_the_address_of_one_over_its_memory_is_not_blamed_for_it():
+    table = WorkerTable()
+    table.update({"a": told()})
+    table.mark_over_memory("a")
+    table.remove("a")
+    table.update({"a": told()})
+    assert not table.workers["a"].over_memory.is_set()
 
 
 def test_a_worker_that_is_avoided_is_neither_taken_nor_counted_until_told_otherwise():

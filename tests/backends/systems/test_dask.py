@@ -1,6 +1,7 @@
 """The `dask` executor on real clusters on this machine: worker processes, lent clusters, what goes wrong."""
 
 import asyncio
+import contextlib
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from distributed import Client, LocalCluster
 
 from asyncexec.backends.dask import DaskBackend
 from asyncexec.engine import Engine
-from asyncexec.errors import BackendError, ResourceError
+from asyncexec.errors import BackendError, ResourceError, TaskMemoryError
 from asyncexec.events.outcome import Status
 from asyncexec.events.records import AttemptEnded
 from asyncexec.plan import Plan
@@ -295,6 +296,32 @@ async def test_a_worker_over_its_memory_is_lost_and_replaced():
         assert (await driven.outcome(attempt)).status is Status.LOST
         (again,) = driven.send(driven.program(kernels.echo), [1])
         assert (await driven.outcome(again)).status is Status.SUCCEEDED
+
+
+def hoard(index):
+    if index == 1:
+        hoarded = [bytearray(os.urandom(1)) * 50_000_000 for _ in range(12)]
+        time.sleep(60)
+        return len(hoarded)
+    return index
+
+
+@pytest.mark.parametrize("lent", [False, True])
+async def test_a_task_over_the_memory_of_its_worker_is_out_of_memory_and_not_poison(lent):
+    with contextlib.ExitStack() as stack:
+        options = {"max_workers": 1, "memory": "400MB"}
+        if lent:
+            cluster = LocalCluster(
+                n_workers=1,
+                threads_per_worker=1,
+                memory_limit="400MB",
+                dashboard_address="127.0.0.1:0",
+                host="127.0.0.1",
+            )
+            options = {"cluster_address": stack.enter_context(cluster).scheduler_address}
+        async with Engine(executor=DaskBackend(**options)) as engine:
+            with pytest.raises(TaskMemoryError, match=r"task \(1,\).*memory limit of 400"):
+                await engine.execute(Plan.map(hoard, range(3)))
 
 
 async def test_large_values_of_a_batch_come_while_it_runs(tmp_path):

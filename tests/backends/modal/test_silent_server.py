@@ -1,0 +1,53 @@
+"""A server of Modal's that takes connections and never answers; in a process of its own, which is killed if it hangs."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("modal")
+
+ENTER = """
+import asyncio
+
+import asyncexec as ax
+from asyncexec.backends.modal import ModalBackend
+from asyncexec.errors import BackendError
+
+async def main():
+    for entered in (
+        ModalBackend(connect_timeout=0.2),
+        ax.Engine(executor="modal", executor_options={"connect_timeout": 0.2}),
+    ):
+        try:
+            async with entered:
+                print("entered")
+        except BackendError as error:
+            print(error)
+
+asyncio.run(main())
+"""
+
+
+def test_a_server_that_takes_a_connection_and_never_answers_is_an_error_that_names_it():
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        environment = os.environ | {
+            "MODAL_SERVER_URL": server,
+            "MODAL_TOKEN_ID": "ak-nobody",
+            "MODAL_TOKEN_SECRET": "as-nothing",
+        }
+        entering = subprocess.run(
+            [sys.executable, "-c", ENTER],
+            env=environment,
+            timeout=60,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    first, second = entering.stdout.splitlines()
+    for line in (first, second):
+        assert f"server '{server}' does not answer within 0.2 s" in line
+        assert "connect_timeout" in line
