@@ -1,4 +1,4 @@
-"""A server of Modal's that takes connections and never answers; in a process of its own, which is killed if it hangs."""
+"""A server of Modal's that takes connections and never answers; in a process that is killed if it hangs."""
 
 import os
 import socket
