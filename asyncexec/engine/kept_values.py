@@ -28,6 +28,7 @@ from asyncexec.storage.values.blobs import Blobs
 from asyncexec.storage.values.cache import CACHE, check_can_be_trimmed, open_cache, trim
 from asyncexec.storage.values.segments import segments_at
 from asyncexec.storage.values.value_journal import ValueJournal
+from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.work_dir import make_work_place
 from asyncexec.worker.pickling import pickle_value
 from asyncexec.worker.placed_values import PlacedValues
@@ -147,8 +148,13 @@ class KeptValues:
     def close(self, *, succeeded: bool, held: Collection[Any] = ()) -> None:
         """Write what is not written yet, and remove what no further run needs.
 
-        ``held`` are values of the result that are still to be opened: what they need goes with them.
+        ``held`` are values of the result that are still to be opened: what they need goes with them. What this
+        raises after success is logged.
         """
+        with complete(succeeded=succeeded):
+            self._close(succeeded=succeeded, held=held)
+
+    def _close(self, *, succeeded: bool, held: Collection[Any]) -> None:
         try:
             if self.journal is not None:
                 self.journal.close()

@@ -5,16 +5,19 @@ import threading
 
 import numpy as np
 import pytest
+import zarr
 
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.engine.call_threads import Lane
-from asyncexec.errors import SerializationError
+from asyncexec.errors import SerializationError, StorageError, TargetExistsError
 from asyncexec.events.records import PlanStarted
 from asyncexec.observers import History, Logs, Progress
 from asyncexec.plan.fingerprint import plan_fingerprint as fingerprint_module
 from asyncexec.scheduler import late_stages
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
+from asyncexec.storage.workspace.targets import RunTargets
+from asyncexec.storage.workspace.work_dir import WorkPlace
 
 
 def array():
@@ -192,3 +195,57 @@ async def test_a_workspace_is_closed_where_the_run_is_cancelled_at_its_end(closi
         with pytest.raises(OSError, match="the disk is gone"):
             await execution
     assert closings == [False]
+
+
+@pytest.mark.parametrize(
+    "raised", [OSError, SystemExit, GeneratorExit, StopIteration, asyncio.CancelledError]
+)
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_run_is_complete_whatever_the_end_of_its_targets_raises(
+    tmp_path, monkeypatch, caplog, raised, after
+):
+    finish = RunTargets.finish
+
+    def failing(self):
+        if after:
+            finish(self)
+        raise raised("the disk is gone")
+
+    monkeypatch.setattr(RunTargets, "finish", failing)
+    data = np.arange(6)
+    spec = ax.Spec(work_dir=tmp_path / "work")
+    x = xp.asarray(data, chunks=(2,), spec=spec)
+    async with ax.Engine("threads") as engine:
+        await engine.execute(xp.store([x + 1], [tmp_path / "y.zarr"]))
+    assert "is complete" in caplog.text
+    assert raised.__name__ in caplog.text
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "y.zarr")[...], np.arange(1, 7))
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+async def test_a_run_returns_its_values_whatever_the_removal_of_its_folder_raises(
+    tmp_path, monkeypatch, caplog
+):
+    def failing(_):
+        raise StorageError("cannot be removed")
+
+    monkeypatch.setattr(WorkPlace, "remove", failing)
+    async with ax.Engine("threads") as engine:
+        plan = ax.Plan.map(abs, [-1, 2])
+        result = await engine.execute(plan, resume=True, work_dir=tmp_path)
+    assert result.value == [1, 2]
+    assert "cannot be removed" in caplog.text
+
+
+async def test_a_target_with_damaged_metadata_is_refused_as_such_once_its_plan_is_complete(
+    tmp_path,
+):
+    x = xp.asarray(np.arange(6), chunks=(2,), spec=ax.Spec(work_dir=tmp_path / "work"))
+    target = tmp_path / "y.zarr"
+    async with ax.Engine("threads") as engine:
+        await engine.execute(xp.store([x + 1], [target]), resume=True)
+        (target / "zarr.json").write_bytes(b"{")
+        with pytest.raises(TargetExistsError, match="metadata are damaged"):
+            await engine.execute(xp.store([x + 1], [target]), resume=True)
+        await engine.execute(xp.store([x + 1], [target], overwrite=True), resume=True)
+    np.testing.assert_array_equal(zarr.open_array(target)[...], np.arange(1, 7))

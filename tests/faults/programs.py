@@ -52,6 +52,20 @@ def made_again(folder):
     return sum(attempts(folder).values()) - len(attempts(folder))
 
 
+def end_of_functions(folder):
+    """Return how many tasks were computed again for a value that was returned: the next run begins anew, and its count.
+
+    0 while there are values for a further run. Those of a run that is complete go with its end.
+    """
+    if list(folder.glob("work/asyncexec-values-*")) or not attempts(folder):
+        return 0
+    assert len(attempts(folder)) == NOTED_CALLS
+    again = made_again(folder)
+    for path in (folder / "calls").iterdir():
+        path.unlink()
+    return again
+
+
 def _anomaly(x, first, last):
     y = xp.map_blocks(first, x, dtype="f8")
     mean = xp.mean(y, axis=0)
@@ -102,6 +116,9 @@ PROGRAMS = {
     "moved": (_moved, _moved_by_numpy),
 }
 FUNCTIONS = "functions"
+ITEMS = 20
+NOTED_CALLS = 2 * ITEMS
+"""The calls of the plan of functions that are noted: those of its two stages of many tasks."""
 
 
 def expected(name, amount=1.0):
@@ -128,7 +145,7 @@ def functions(folder, *, amount=1.0, wrap=None):
     )
     if wrap is not None:
         first, last = wrap(first), wrap(last)
-    return ax.Plan.map(partial(_row, first), range(20)).then(last).reduce(_total)
+    return ax.Plan.map(partial(_row, first), range(ITEMS)).then(last).reduce(_total)
 
 
 def _row(first, item):
@@ -142,4 +159,4 @@ def _total(rows):
 
 def total(amount=1.0):
     """Return the value of the plan of functions."""
-    return float(sum((n + 2 * amount) * (20_000 if n % 4 == 0 else 10) for n in range(20)))
+    return float(sum((n + 2 * amount) * (20_000 if n % 4 == 0 else 10) for n in range(ITEMS)))

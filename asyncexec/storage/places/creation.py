@@ -13,6 +13,7 @@ from asyncexec.storage.places.exclusive import create_file, replace_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import check_takes_objects, remove_array
+from asyncexec.storage.places.restoration import is_unreadable
 from asyncexec.storage.places.stamps import new_run, stamp_of, stamped
 from asyncexec.storage.places.suitability import check_writable
 
@@ -38,7 +39,7 @@ def check_free(
     if is_array(found):
         if not overwrite:
             raise TargetExistsError(
-                f"{location} holds a Zarr array already{_unfinished(found)}. "
+                f"{location} holds a Zarr array already{_whose(location, found)}. "
                 f"Pass overwrite=True to replace it, or store elsewhere"
             )
         return True
@@ -141,7 +142,9 @@ def described(
     return array_documents(ref, dimension_names(ref, found or {}) if grouped else ())
 
 
-def _unfinished(found: Mapping[str, bytes]) -> str:
+def _whose(location: Location, found: Mapping[str, bytes]) -> str:
+    if is_unreadable(location, found):
+        return ", whose metadata are damaged: they do not say whose it is"
     stamp = stamp_of(found)
     if stamp is None:
         return ""

@@ -13,6 +13,7 @@ from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.tiers.process import TierArray
+from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.presence import blocks_present, by_task, runs, writers_of
 from asyncexec.storage.workspace.verification import damaged_blocks
 
@@ -174,13 +175,15 @@ class OpenArrayWorkspace:
     def close(self, *, succeeded: bool) -> None:
         """Remove the run's intermediates; after a failure its targets too, unless it can be resumed.
 
+        After success, what this raises is logged: the targets are complete, and stay.
+
         Raises
         ------
         StorageError
-            If something cannot be removed; everything else is removed nevertheless.
+            If something cannot be removed after a failure; everything else is removed nevertheless.
         """
         # Called in reverse order, each whatever the others raise: memory is freed first, the directory removed last.
-        with ExitStack() as stack:
+        with complete(succeeded=succeeded), ExitStack() as stack:
             stack.callback(self.targets.release)
             if succeeded or not self.resumable:
                 stack.callback(self.place.remove)

@@ -1,0 +1,28 @@
+"""The end of a run that is complete: errors in removing what only the run needed are logged, and its result stays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_log = logging.getLogger(__name__)
+
+
+@contextmanager
+def complete(*, succeeded: bool) -> Iterator[None]:
+    """Log what is raised inside, if the run has ``succeeded``; else raise it.
+
+    An error would say that there are no targets. But they cannot be taken back any more: they are everybody's by then,
+    and some may have lost the stamp that says whose they are.
+    """
+    try:
+        yield
+    except BaseException:
+        if not succeeded:
+            raise
+        _log.warning(
+            "a run is complete, and its result is right; but not all that only the run needed could be removed: "
+            "asyncexec.storage.clean removes what is left in work_dir",
+            exc_info=True,
+        )
