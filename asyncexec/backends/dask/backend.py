@@ -107,6 +107,8 @@ def _capabilities(options: DaskOptions, features: Capabilities) -> Capabilities:
         loss_seconds=None if shared else (1.0 if options.own else 300.0),
         budget_bytes=options.budget_bytes,
         worker_bytes=None if limit is None else limit // options.threads_each,
+        # Its nanny ends the worker; one of several threads could go on in the share of the others.
+        guarantees_memory=limit is not None and options.threads_each == 1,
         resources=options.resource_amounts,
         opening_seconds=options.opening_seconds,
         opening_advice=_advice(options),

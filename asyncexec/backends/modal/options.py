@@ -83,7 +83,8 @@ class ModalOptions:
     """Cores of a container."""
 
     memory: Memory | None = None
-    """Memory that a container has at least (``"2GB"``, bytes), and the most that a task may hold."""
+    """Memory that a container has at least (``"2GB"``, bytes); under Linux's own kernel, the most that a
+    task may hold."""
 
     gpu: Annotated[str | Sequence[str], _kinds] | None = None
     """Kind of GPU, as Modal writes it (``"A100"``, ``"H100:2"``); of several kinds, any will do."""

@@ -66,6 +66,12 @@ def test_what_it_can_do_follows_from_its_options():
     assert requested == {"cpus": 3, "gpus": 1, "licence": 2}
 
 
+def test_memory_is_guarded_where_a_worker_of_one_task_has_a_limit():
+    assert DaskBackend(max_workers=2, memory="1GB").capabilities.guarantees_memory
+    assert not DaskBackend(max_workers=2).capabilities.guarantees_memory
+    assert not DaskBackend(max_workers=4, threads=2, memory="1GB").capabilities.guarantees_memory
+
+
 def test_memory_is_measured_where_a_process_never_holds_that_of_two_tasks():
     assert DaskBackend(max_workers=2).capabilities.measures_memory
     assert DaskBackend(

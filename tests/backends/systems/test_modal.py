@@ -1,6 +1,7 @@
 """The `modal` executor with Modal's unmodified client and container runtime, and a control plane of our own between."""
 
 import os
+import sys
 from functools import partial
 
 import anyio
@@ -9,7 +10,7 @@ import pytest
 
 import asyncexec as ax
 from asyncexec.backends.modal import ModalBackend
-from asyncexec.errors import ConfigurationError, PoisonTaskError
+from asyncexec.errors import ConfigurationError, PoisonTaskError, TaskMemoryError
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.kernels import Held
 from asyncexec.testing.patience import scaled
@@ -107,6 +108,20 @@ async def test_the_default_image_has_what_the_driver_has(server, tmp_path, monke
     built = "\n".join(line for lines in state["images"] for line in lines)
     assert f"numpy=={np.__version__}" in built
     assert "xarray" in built
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is one of Linux")
+async def test_a_task_over_the_memory_of_its_container_is_out_of_memory(server):
+    async with engine(memory="600MB") as one:
+        with pytest.raises(TaskMemoryError, match=r"task \(1,\).*MemoryError") as caught:
+            await one.execute(ax.Plan.map(_filled, [1, 2_000_000_000], name="filled"))
+        assert caught.value.plan == "filled"
+        assert (await one.execute(ax.Plan.map(_filled, [1, 2, 3]))).value == [1, 2, 3]
+
+
+async def test_without_memory_nothing_limits_a_task(server):
+    async with engine() as one:
+        assert (await one.execute(ax.Plan.map(_filled, [700_000_000]))).value == [700_000_000]
 
 
 async def test_large_inputs_and_values_go_through_blobs(server):
@@ -248,6 +263,10 @@ def _environ(name):
 
 def _held(held, item):
     return held((item,))[0]
+
+
+def _filled(size):
+    return len(b"x" * size)
 
 
 def _lethal(item):
