@@ -415,7 +415,7 @@ class Engine:
             threads=self._threads,
         )
         self._executions.add(execution)
-        self._runs.begin(partial(tasks.start_soon, self._run, execution, driver))
+        self._runs.begin(lambda: tasks.start_soon(self._run, execution, driver))
         return execution
 
     def _made(self, plan: Plan | Plannable, policies: RunPolicies) -> Plan:

@@ -17,7 +17,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Self
 
 # A value stage's task shorter than this is not measured: it would cost more than the task.
@@ -166,7 +166,7 @@ class SharedMemoryLimit:
         self._least = 0
 
     @contextlib.contextmanager
-    def within(self, allowed_bytes: int | None) -> Iterator[None]:
+    def within(self, allowed_bytes: int | None) -> Generator[None]:
         """Let a batch hold ``allowed_bytes`` meanwhile; None is no limit of its own."""
         if allowed_bytes is None or sys.platform != "linux":
             yield
@@ -185,7 +185,7 @@ class SharedMemoryLimit:
                 self._set()
 
     @contextlib.contextmanager
-    def lifted(self) -> Iterator[None]:
+    def lifted(self) -> Generator[None]:
         """Have no limit meanwhile, to load a program: what its libraries reserve does not count afterwards."""
         with self._lock:
             if not self._allowed:

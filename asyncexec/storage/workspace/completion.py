@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 _log = logging.getLogger(__name__)
 
 
 @contextmanager
-def complete(*, succeeded: bool) -> Iterator[None]:
+def complete(*, succeeded: bool) -> Generator[None]:
     """Log what is raised inside, if the run has ``succeeded``; else raise it.
 
     An error would say that there are no targets. But they cannot be taken back any more: they are everybody's by then,
