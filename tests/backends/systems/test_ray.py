@@ -332,6 +332,32 @@ async def test_a_ray_that_was_started_listens_on_loopback_and_leaves_nothing(no_
     assert [directory.path.exists() for directory in directories] == [False, False]
 
 
+def test_a_ray_that_is_started_lets_only_its_owner_read_its_token(tmp_path):
+    code = """
+        import asyncio, os
+        from asyncexec.backends.ray import RayBackend
+
+        async def main():
+            before = dict(os.environ)
+            async with RayBackend(cpus=1):
+                assert dict(os.environ) == before
+            assert dict(os.environ) == before
+
+        asyncio.run(main())
+        """
+    ray_of_its_own = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", "RAY_AUTH_MODE", "RAY_CLIENT_MODE"}
+    environment = {n: value for n, value in os.environ.items() if n not in ray_of_its_own}
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=environment | {"HOME": str(tmp_path)},
+        timeout=scaled(PATIENCE),
+        check=True,
+    )
+    token = tmp_path / ".ray" / "auth_token"
+    assert token.stat().st_mode & 0o777 == 0o600
+    assert token.read_text().strip()
+
+
 async def test_the_last_of_several_backends_ends_the_ray_that_the_first_has_started(
     no_ray, tmp_path
 ):
