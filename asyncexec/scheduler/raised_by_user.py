@@ -5,11 +5,15 @@ They end that run alone: the dispatch guards each call into a run.
 
 from __future__ import annotations
 
+import sysconfig
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ExecutionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from asyncexec.scheduler.stage import StageState
 
 
@@ -49,16 +53,28 @@ def run_failed(execution: str, plan: str, error: BaseException) -> ExecutionErro
     return failed
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """Return whether ``error`` is a Ctrl-C that came while no code of users ran, which is for the whole program."""
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    installed = tuple(map(sysconfig.get_path, ("stdlib", "purelib", "platlib")))
+    return all(file.startswith((_PACKAGE, *installed)) for file, *_ in _frames(error))
+
+
 def raised(error: BaseException) -> str:
     """Return in words what was raised, and in which function of the user's, where it was in one."""
-    where, traceback = "", error.__traceback__
+    outside = (each for each in _frames(error) if not each[0].startswith(_PACKAGE))
+    where = "".join(f" in {name} ({file}:{line})" for file, name, line in islice(outside, 1))
+    return f"raised {type(error).__name__}{where}: {error}"
+
+
+def _frames(error: BaseException) -> Iterator[tuple[str, str, int]]:
+    """Yield file, function and line of each frame that the error has passed, the outermost first."""
+    traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith(_PACKAGE):
-            where = f" in {code.co_qualname} ({code.co_filename}:{traceback.tb_lineno})"
-            break
+        yield code.co_filename, code.co_qualname, traceback.tb_lineno
         traceback = traceback.tb_next
-    return f"raised {type(error).__name__}{where}: {error}"
 
 
 _PACKAGE = __file__.rpartition("/")[0].rpartition("/")[0]

@@ -10,7 +10,7 @@ import anyio
 from anyio import to_thread
 
 from asyncexec.errors import ExecutionError
-from asyncexec.scheduler.raised_by_user import run_failed
+from asyncexec.scheduler.raised_by_user import is_interrupt, run_failed
 
 if TYPE_CHECKING:
     from threading import Event
@@ -58,7 +58,9 @@ class RunHandle:
         """Call a function of the run; what it raises ends this run alone, and returns None."""
         try:
             return function(*arguments, **options)
-        except BaseException as error:  # noqa: BLE001 - a policy of the user's, say, must not end other runs
+        except BaseException as error:
+            if is_interrupt(error):
+                raise
             self.fail(error)
             return None
 
@@ -68,7 +70,9 @@ class RunHandle:
         while True:
             try:
                 self.run.report(left, now)
-            except BaseException as error:  # noqa: BLE001 - as above
+            except BaseException as error:
+                if is_interrupt(error):
+                    raise
                 self.fail(error)
             else:
                 return

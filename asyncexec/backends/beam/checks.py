@@ -49,6 +49,7 @@ _NEAR, _VERY_NEAR = 0.6, 0.85
 def direct_runner(runner: str) -> str | None:
     """Return the runner to use for one of this machine, as Beam names it; None for any other.
 
+    >>> from asyncexec.backends.beam.checks import direct_runner
     >>> direct_runner("DirectRunner"), direct_runner("FlinkRunner")
     ('FnApiRunner', None)
     """
