@@ -37,7 +37,7 @@ def test_logins_and_keys_of_urls_are_masked(text, shown):
         "tcp://host:8786/path/a@b",
         "tcp://[::1]:8786/a@b",
         "s3://bucket/a@b",
-        "/work/a:b@c",
+        "folder/a:b@c",
         "https://h/x?page=2#a@b",
         "tcp://host:1, or me@home",
     ],

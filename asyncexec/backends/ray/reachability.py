@@ -19,6 +19,10 @@ _TRIAL = """
 import socket
 import sys
 
+def tell(kind, text):
+    sys.stdout.write(f"{kind} {text}\\n")
+    sys.stdout.flush()
+
 try:
     from ray._private.services import canonicalize_bootstrap_address_or_die as find
     from ray._raylet import GcsClient
@@ -31,12 +35,12 @@ except (ImportError, AttributeError, TypeError):
     pass
 try:
     address = find(sys.argv[1])
-    print("found", address, flush=True)
+    tell("found", address)
     host, _, port = address.rpartition(":")
     socket.create_connection((host.strip("[]"), int(port))).close()
     GcsClient(address=address).get_all_node_info()
 except Exception as error:
-    print("failed", " ".join(f"{type(error).__name__}: {error}".split()), flush=True)
+    tell("failed", " ".join(f"{type(error).__name__}: {error}".split()))
     sys.exit(1)
 """
 

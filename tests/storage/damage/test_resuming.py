@@ -32,11 +32,6 @@ EXECUTORS = ["threads", "processes"]
 
 
 @pytest.fixture
-def source(tmp_path):
-    return stored(tmp_path / "x.zarr", DATA, CHUNKS)
-
-
-@pytest.fixture
 def broken(source, tmp_path):
     """A plan of three stages, the last of which fails at its last task as long as it is told to."""
     marker = tmp_path / "fails"

@@ -11,7 +11,6 @@ from asyncexec.plan import Plan
 from tests.storage.damage.chains import (
     BLOCK_BYTES,
     CASES,
-    CHUNKS,
     DATA,
     KINDS,
     TASKS,
@@ -24,14 +23,8 @@ from tests.storage.damage.chains import (
     planned_target,
     recomputed,
 )
-from tests.storage.pipelines import stored
 
 EXECUTORS = ["threads", "processes"]
-
-
-@pytest.fixture
-def source(tmp_path):
-    return stored(tmp_path / "x.zarr", DATA, CHUNKS)
 
 
 @pytest.fixture
