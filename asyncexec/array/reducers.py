@@ -212,7 +212,7 @@ class ArgExtreme:
         ufunc = np.maximum if self.largest else np.minimum
         extreme = np.asarray(ufunc.reduce(values, axis=axes, keepdims=True))
         # NaN counts as the extreme, as in NumPy, and is not equal to itself.
-        found = (values == extreme) | ((values != values) & (extreme != extreme))  # noqa: PLR0124 - only NaN differs from itself
+        found = (values == extreme) | (np.isnan(values) & np.isnan(extreme))
         far = np.iinfo(np.int64).max
         first = np.minimum.reduce(np.where(found, numbers, far), axis=axes, keepdims=True)
         return extreme, np.asarray(first)

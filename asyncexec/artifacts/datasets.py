@@ -69,12 +69,9 @@ def dataframe_to_artifact(format: str = "parquet", *, num_parts: int = 1) -> Sav
             raise SerializationError(f"a {type(value).__qualname__} is no table of pandas or Arrow")
         length = value.shape[0]
         bounds = [length * n // parts for n in range(parts + 1)]
-        rows: Callable[[int, int], Any]
-        if module == "pandas":
-            rows = lambda start, stop: value.iloc[start:stop]  # noqa: E731 - one for each kind of table
-        else:
-            rows = lambda start, stop: value.slice(start, stop - start)  # noqa: E731 - one for each kind of table
-        pieces = [rows(*each) for each in pairwise(bounds)]
+        # A slice of a table of pandas itself may be one of labels.
+        rows = value.iloc if module == "pandas" else value
+        pieces = [rows[start:stop] for start, stop in pairwise(bounds)]
         writer = _pandas_writer(kind) if module == "pandas" else _arrow_writer(kind)
         _save_parts(artifact, pieces, kind, writer, PANDAS if module == "pandas" else ARROW)
 

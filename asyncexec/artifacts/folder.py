@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -137,7 +136,7 @@ class Folder:
             if not self.is_local:
                 self.system.put_file(str(finished), f"{self.path}/{name}")
             elif finished.parent == Path(self.path):
-                os.replace(finished, f"{self.path}/{name}")  # noqa: PTH105 - its target is text
+                finished.replace(f"{self.path}/{name}")
             else:
                 shutil.move(finished, f"{self.path}/{name}")
 
