@@ -1,5 +1,6 @@
 """What every test gets: settings, seeds that are told, leaks caught, loops watched."""
 
+import gc
 import os
 import random
 import signal
@@ -38,6 +39,12 @@ LIBRARY_PROCESSES = (
 # Unless it is told a size, Zarr uses a pool of asyncio's, whose threads do not bear Zarr's name.
 zarr.config.set({"threading.max_workers": 8})
 GRACE_SECONDS = 3.0
+
+
+def pytest_collection_finish() -> None:
+    """Have collections of garbage pass over what the tests import: there is much of it, and it stays."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

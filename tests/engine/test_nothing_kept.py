@@ -115,15 +115,6 @@ async def alive(refs):
     return [ref() for ref in refs if ref() is not None]
 
 
-@pytest.fixture(autouse=True)
-def _only_what_is_new_is_looked_at():
-    """Collections of garbage pass over what was there before, so that they are quick."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.mark.parametrize("kind", [Function, AwaitedFunction])
 @pytest.mark.parametrize("executor", ["serial", "threads", "asyncio", "processes"])
 async def test_an_idle_engine_keeps_nothing_of_what_it_has_run(executor, kind):
