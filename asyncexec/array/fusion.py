@@ -26,7 +26,6 @@ from asyncexec.plan.box import Shape
 
 MOST_SOURCES = 8
 """How many arrays a fused stage may read; an operation that has more of its own may."""
-_SEARCHED = 8
 
 
 @dataclass(eq=False)
@@ -37,8 +36,9 @@ class FusionGroup:
     ----------
     roots : tuple of Node
         What the stage writes: a node, or several of the arrays that one node makes.
-    accesses : dict
-        What each task needs, of every node in the group and every node it reads; nearest to the roots first.
+    accesses : dict of dict
+        What each task needs, of every node in the group and every node it reads; nearest to the roots first. The inner
+        ones are sets in order: their values are None.
     members : dict
         The nodes computed here, the roots first and each after all that need it.
     reading : int
@@ -48,11 +48,10 @@ class FusionGroup:
     """
 
     roots: tuple[Node, ...]
-    accesses: dict[Node, list[AccessMap]] = field(default_factory=dict)
+    accesses: dict[Node, dict[AccessMap, None]] = field(default_factory=dict)
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = field(init=False)
     grid: Shape = field(init=False)
-    _seen: dict[Node, set[AccessMap]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         first = self.roots[0]
@@ -60,7 +59,7 @@ class FusionGroup:
         self.grid = grid(maker.shape, block_of(maker))
         self.reading = len(self.roots)
         for root in self.roots:
-            self.accesses[root] = [access_of(root) or of_blocks(root.shape, block_of(root))]
+            self.accesses[root] = {access_of(root) or of_blocks(root.shape, block_of(root)): None}
             self.join(root)
         if maker is not first:
             self.join(maker)
@@ -71,30 +70,21 @@ class FusionGroup:
         self.reading -= len(self.accesses[node])
         for access in self.accesses[node]:
             for below, needed in zip(node.inputs, node.accesses(access), strict=True):
-                known = self.accesses.setdefault(below, [])
-                if needed is not None and not self._knows(below, needed):
-                    known.append(needed)
+                known = self.accesses.setdefault(below, {})
+                if needed is not None and needed not in known:
+                    known[needed] = None
                     self.reading += 1
 
-    def _knows(self, node: Node, needed: AccessMap) -> bool:
-        """Return whether the access is known, and note it; long lists are not searched."""
-        known = self.accesses[node]
-        if len(known) <= _SEARCHED:
-            return needed in known
-        seen = self._seen.get(node)
-        if seen is None or len(seen) != len(known):
-            seen = self._seen[node] = set(known)
-        if needed in seen:
-            return True
-        seen.add(needed)
-        return False
+    def accepts(self, node: Node) -> bool:
+        """Return whether ``node`` can be computed here, once for each task."""
+        accesses = tuple(self.accesses[node])
+        return len(accesses) == 1 and node.accepts(accesses[0], self.grid)
 
     def copied(self) -> FusionGroup:
         """Return the same, to be changed."""
         found = copy(self)
-        found.accesses = {node: list(accesses) for node, accesses in self.accesses.items()}
+        found.accesses = {node: dict(accesses) for node, accesses in self.accesses.items()}
         found.members = dict(self.members)
-        found._seen = {}  # noqa: SLF001 - of this class
         return found
 
     def leave(self, node: Node, before: dict[Node, int]) -> None:
@@ -102,10 +92,11 @@ class FusionGroup:
         del self.members[node]
         self.reading += len(self.accesses[node])
         for below, count in before.items():
-            self.reading -= len(self.accesses[below]) - count
-            del self.accesses[below][count:]
-            self._seen.pop(below, None)
-            if not self.accesses[below]:
+            known = self.accesses[below]
+            self.reading -= len(known) - count
+            while len(known) > count:
+                known.popitem()
+            if not known:
                 del self.accesses[below]
 
     @property
@@ -181,8 +172,7 @@ def _number(output: OutputOf) -> int:
 
 def _joins(found: FusionGroup, node: Node, fits: Callable[[FusionGroup], bool] | None) -> bool:
     """Compute ``node`` in ``found`` if that is possible, and return whether it is."""
-    accesses = found.accesses[node]
-    if len(accesses) != 1 or not node.accepts(accesses[0], found.grid):
+    if not found.accepts(node):
         return False
     reads = found.reading
     before = {below: len(found.accesses.get(below, ())) for below in node.inputs}

@@ -107,5 +107,5 @@ def kernel_builder(group: FusionGroup) -> KernelBuilder:
             slots[node, access] = len(slots)
             held = _held_bytes(group, node, access)
             steps.append(_Planned((node, access), tuple(arguments), held))
-    results = tuple(slots[root, group.accesses[root][0]] for root in group.roots)
+    results = tuple(slots[root, next(iter(group.accesses[root]))] for root in group.roots)
     return KernelBuilder(reads, len(reads), tuple(steps), results)

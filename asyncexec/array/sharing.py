@@ -108,9 +108,7 @@ def _with_producer(
     """Return the group that computes ``producer`` on the way; None where it would have to do so more than once."""
     both = reader.copied()
     for node in producer.members:
-        accesses = both.accesses[node]
-        once = len(accesses) == 1 and node.accepts(accesses[0], both.grid)
-        if not node.inline and not once:
+        if not node.inline and not both.accepts(node):
             return None
         both.join(node)
     both.members = _in_order(both.members, position)
@@ -144,8 +142,7 @@ def _together(one: FusionGroup, other: FusionGroup, position: dict[Node, int]) -
     both = one.copied()
     both.roots = (*one.roots, *other.roots)
     for node, accesses in other.accesses.items():
-        known = both.accesses.setdefault(node, [])
-        known += [access for access in accesses if access not in known]
+        both.accesses.setdefault(node, {}).update(accesses)
     both.members = _in_order({**one.members, **other.members}, position)
     both.reading = len(both.reads)
     return both
