@@ -139,40 +139,23 @@ class AsyncexecError(Exception):
         super().__init__(*(masked_logins(a) if isinstance(a, str) else a for a in args))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        from asyncexec.exception_data.recording import exception_record
+        from asyncexec.exception_data.pickling import with_cause
 
-        record = "" if self.__cause__ is None else exception_record(self.__cause__)
-        return _remade, (_parts(self), record)
+        return with_cause(self, self._parts(), stand_in=RemoteError.of)
 
     def __copy__(self) -> Self:
-        return self._copied(_parts(self))
+        from asyncexec.exception_data.pickling import copied
+
+        return copied(self, self._parts())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
-        return self._copied(copy.deepcopy(_parts(self), memo))
+        from asyncexec.exception_data.pickling import copied
 
-    def _copied(self, parts: tuple[Any, ...]) -> Self:
-        error: Self = _remade(parts, "")
-        error.__cause__, error.__context__ = self.__cause__, self.__context__
-        error.__suppress_context__ = self.__suppress_context__
-        return error
+        return copied(self, copy.deepcopy(self._parts(), memo))
 
-
-def _parts(error: AsyncexecError) -> tuple[Any, ...]:
-    """Return what an error is pickled as but for its cause: its class, its arguments and its attributes."""
-    parts: Any = super(AsyncexecError, error).__reduce__()
-    return tuple(parts) if len(parts) == 3 else (*parts, {})
-
-
-def _remade(parts: tuple[Any, ...], record: str) -> Any:
-    """Return the error of :func:`_parts`, with the cause that a record describes."""
-    from asyncexec.exception_data.reading import exception_of
-
-    kind, arguments, state = parts
-    error = kind(*arguments)
-    error.__setstate__(dict(state))
-    if record:
-        error.__cause__ = exception_of(record, stand_in=RemoteError.of)
-    return error
+    def _parts(self) -> tuple[Any, ...]:
+        parts: Any = super().__reduce__()
+        return tuple(parts)
 
 
 class PlanError(AsyncexecError, ValueError):

@@ -126,8 +126,10 @@ ON_USE = {
         "asyncexec.backends.processes.worker_side",
         "asyncexec.backends.processes.family",
     ): "for workers whose tasks have started processes",
-    ("asyncexec.errors", "asyncexec.exception_data.recording"): "for errors that are pickled",
-    ("asyncexec.errors", "asyncexec.exception_data.reading"): "for errors that are unpickled",
+    (
+        "asyncexec.errors",
+        "asyncexec.exception_data.pickling",
+    ): "for errors that are pickled or copied",
     ("asyncexec.worker.attempt", "asyncexec.exception_data.recording"): "for attempts that fail",
     (
         "asyncexec.worker.concurrent_batch",
