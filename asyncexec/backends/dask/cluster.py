@@ -20,6 +20,7 @@ import anyio
 
 from asyncexec.backends.adapters.system_thread import future_of
 from asyncexec.backends.dask.options import DaskOptions
+from asyncexec.backends.environment import kept_variables
 from asyncexec.errors import BackendError
 
 FILE_SECONDS = 0.1
@@ -181,7 +182,7 @@ async def _local_cluster(
     from dask import config
 
     if options.processes:
-        stack.callback(_restore, {name: os.environ.get(name) for name in _SET_BY_NANNIES})
+        stack.enter_context(kept_variables(_SET_BY_NANNIES))
     scheduler, worker, security = _parts(options, directory)
     number = options.workers if options.scale_range is None else options.scale_range[0]
     cluster = _library().SpecCluster(
@@ -245,14 +246,6 @@ def _library() -> Any:
     import distributed
 
     return distributed
-
-
-def _restore(variables: dict[str, str | None]) -> None:
-    for name, value in variables.items():
-        if value is None:
-            os.environ.pop(name, None)
-        else:
-            os.environ[name] = value
 
 
 async def _close_local(cluster: Any) -> None:

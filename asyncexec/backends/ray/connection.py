@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from asyncexec.backends.environment import kept_variables
 from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.token_file import keep_token_private
@@ -80,7 +81,7 @@ def connect_ray(options: RayOptions) -> Connection:
 
     Raises BackendError if Ray does not start, or cannot be reached.
     """
-    with _same_environment(), _quiet_start(), _on_loopback(options):
+    with kept_variables(_CHANGED_BY_RAY), _quiet_start(), _on_loopback(options):
         import ray
 
         if options.address is None:
@@ -141,22 +142,8 @@ def job_identity() -> str:
 
 def import_ray() -> None:
     """Import Ray for the first time, without its changes to this process's environment."""
-    with _same_environment():
+    with kept_variables(_CHANGED_BY_RAY):
         import_module("ray")
-
-
-@contextlib.contextmanager
-def _same_environment() -> Generator[None]:
-    """Undo Ray's changes to this process's environment."""
-    before = {name: os.environ.get(name) for name in _CHANGED_BY_RAY}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextlib.contextmanager

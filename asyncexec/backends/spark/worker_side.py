@@ -13,9 +13,10 @@ import pickle
 import signal
 import socket
 import sys
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from asyncexec.backends.environment import kept_variables
 from asyncexec.worker.framing import frame_prefix, pack_frame, read_frame
 from asyncexec.worker.memory import MemoryLimit, MemoryMeter
 from asyncexec.worker.programs import PROGRAMS
@@ -48,9 +49,10 @@ def serve(info: ConnectInfo) -> None:
     sys.path.extend(path for path in info.paths if path not in sys.path)
     address = (info.host, info.port)
     with (
-        _environment(info.env_vars),
+        kept_variables(info.env_vars),  # Spark uses the process for other work after that.
         socket.create_connection(address, CONNECT_SECONDS) as connection,
     ):
+        os.environ.update(info.env_vars)
         connection.settimeout(None)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         enable_keepalive(connection)
@@ -93,21 +95,6 @@ def _hung_up(connection: socket.socket) -> bool:
         return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
     except BlockingIOError:
         return False
-
-
-@contextlib.contextmanager
-def _environment(variables: Mapping[str, str]) -> Generator[None]:
-    """Set environment variables, and restore them: Spark uses the process for other work after that."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 class _HangUpWatch:
