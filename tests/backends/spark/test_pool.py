@@ -32,6 +32,9 @@ class Here:
     def open(self):
         pass
 
+    def interrupt(self):
+        pass
+
     def run(self, work, group):
         ended = subprocess.run(
             [sys.executable, "-c", RUN],
