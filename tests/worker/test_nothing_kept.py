@@ -84,7 +84,7 @@ async def test_an_idle_worker_in_this_process_keeps_nothing(executor: str, funct
     options = {"concurrency": 4} if function in {awaits, raises_awaited} else {}
     async with ax.Engine(executor) as engine:
         await ran(engine, function, **options)
-        for _ in range(50):
+        for _ in range(200):  # until the timers of a cancellation are over
             gc.collect()
             kept = [m for m in Marker.made if id(m) not in before]
             if not kept:
