@@ -152,11 +152,17 @@ class Engine:
             checked_limits(limits),
             value_bytes=budgets.values,
         )
-        self._history = DurationHistory()
         settings = MemorySettings.of(cluster_memory)
         self._memory = EngineMemory(settings, self.backend, self._policies)
         self.scope_entries: dict[str, ScopeEntry] = storage_entries(object_store)
         """What tasks find in the ``extras`` of their context, made for each run; for code of the engine's own."""
+        self._parts = EngineParts(
+            backend=self.backend,
+            budget=self._budget,
+            history=DurationHistory(),
+            memory=self._memory,
+            scope_entries=self.scope_entries,
+        )
         self.configuration: Configuration | None = None
         """The configuration that the engine was made of, if it was made of one."""
         self._attached: Sequence[AbstractAsyncContextManager[Any]] = ()
@@ -399,13 +405,7 @@ class Engine:
         self._budget.provide(self.backend.capabilities.resources)
         make = partial(self._made, plan, policies)
         execution = Execution(
-            EngineParts(
-                backend=self.backend,
-                budget=self._budget,
-                history=self._history,
-                memory=self._memory,
-                scope_entries=self.scope_entries,
-            ),
+            self._parts,
             number=next(self._numbers),
             # A plan is checked at once; what has yet to be made into one, in a thread, as that may take long.
             plan=make() if isinstance(plan, Plan) else make,
