@@ -1,14 +1,13 @@
 """The steps of a run: planning, opening, running, collecting, closing; whatever happens, each comes to its end.
 
 Nothing here is interrupted half-way: where the task of a run is cancelled, the run stops, ends its work in order, and
-the cancellation is raised after that. What blocks is called in a lane of threads (:mod:`~.call_threads`). Once a run
-has been cancelled, each of these calls has ``GRACE_SECONDS`` to come back; then the lane is left to itself.
+the cancellation is raised after that. What blocks is called in a lane of threads (:mod:`~.run_calls`). Once a run has
+been cancelled, each of these calls has ``GRACE_SECONDS`` to come back; then the lane is left to itself.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from asyncexec.engine.driver_settings import driver_settings
 from asyncexec.engine.own_task import outlast
 from asyncexec.engine.preparation import Prepared, prepare
 from asyncexec.engine.result import Result, result_of
+from asyncexec.engine.run_calls import GRACE_SECONDS, RunCalls
 from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.started import plan_started
 from asyncexec.engine.worker_logs import WorkerLogs, log_settings
@@ -37,7 +37,6 @@ from asyncexec.scheduler.run_handle import RunHandle, observer_failed
 from asyncexec.worker.initializer import WorkerInitializer
 
 if TYPE_CHECKING:
-    from asyncexec.engine.call_threads import LaneCall
     from asyncexec.engine.engine_parts import EngineParts
     from asyncexec.engine.stage_values import StageValues
     from asyncexec.events.fanout import Fanout
@@ -46,11 +45,6 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
-
-logger = logging.getLogger("asyncexec")
-
-GRACE_SECONDS = 0.35
-"""The time that a blocking call of a cancelled run has to come back, before nobody waits for it any longer."""
 
 
 class RunStoppedError(Exception):
@@ -105,16 +99,13 @@ class RunSteps:
         self._planned = planned
         self._policies = policies
         self._fanout = fanout
-        self._lane = threads.lane()
+        self._calls = RunCalls(threads, str(number))
         self._outlet = outlet
         self._context = callers_context()
         self._cancelled = False
-        self._call: LaneCall[Any] | None = None
         self._ending = anyio.CancelScope(shield=True)
         self._driver: Driver | None = None
         self._prepared: Prepared | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._doing = ""
         self._late_saves: Sequence[threading.Event] = ()
         self._logs: WorkerLogs | None = None
         self._name = ""
@@ -131,7 +122,7 @@ class RunSteps:
             self._outlet.close()
         if self.handle is not None and self._driver is not None:
             self._driver.stop(self.handle)
-        self._limit()
+        self._hurry()
 
     async def run(self, driver: Driver) -> Result:
         """Return the result of the run, or raise the error that ended it.
@@ -182,7 +173,7 @@ class RunSteps:
     def release(self) -> None:
         """Let go of the run, which has ended, and of what it refers to; a call that is left to itself keeps it."""
         handle, self.handle = self.handle, None
-        if handle is not None and not self._lane.is_busy:
+        if handle is not None and not self._calls.busy:
             handle.run.release()
 
     def send(self, event: AnyEvent) -> None:
@@ -196,47 +187,10 @@ class RunSteps:
 
     # -- waiting
 
-    async def _blocking[T](self, doing: str, function: Callable[[], T]) -> T:
-        """Return the result of a blocking call.
-
-        Raises
-        ------
-        AbandonedCallError
-            If the run was cancelled, and the call did not come back in time.
-        ExecutionError
-            If it raises what is no ``Exception``, which would end more than this run.
-        """
-        self._doing, self._call = doing, (call := self._lane.call(function))
-        if self._cancelled or self._late_saves:
-            self._limit()
-        await outlast(call.done, self._interrupted)
-        self._call = None
-        if self._alarm is not None:
-            self._alarm.cancel()
-        return call.result(f"execution {self._name or self._number}: {self._doing}")
-
-    async def _beside[T](self, function: Callable[[], T]) -> T:
-        """Return the result of a blocking call, while the run goes on; the storage is closed only after it."""
-        call = self._lane.call(function)
-        await call.done.wait()
-        return call.result(f"execution {self._name}: the sizing of its arrays")
-
-    def _limit(self) -> None:
+    def _hurry(self) -> None:
         """Give up what is waited for if it does not come back in time, as the run has been cancelled."""
         self._ending.deadline = asyncio.get_running_loop().time() + GRACE_SECONDS
-        if (call := self._call) is not None and not call.done.is_set():
-            loop = asyncio.get_running_loop()
-            self._alarm = loop.call_later(GRACE_SECONDS, self._give_up, call)
-
-    def _give_up(self, call: LaneCall[Any]) -> None:
-        if not call.done.is_set():
-            logger.warning(
-                "execution %s has been stopped, and %s does not end; its thread is left to itself, and removes what it "
-                "has made when it goes on",
-                self._name or self._number,
-                self._doing,
-            )
-            self._lane.abandon()
+        self._calls.hurry()
 
     def _interrupted(self, error: asyncio.CancelledError) -> None:
         """Cancel the run, as its task was cancelled; that is raised at the end."""
@@ -248,7 +202,7 @@ class RunSteps:
     def _plan(self) -> None:
         """Make the plan, in a thread, unless that is done."""
         if callable(make := self._make_plan):
-            self._doing = "its planning"
+            self._calls.doing = "its planning"
             plan = make()
             self._stop_if_cancelled()
             self._make_plan = plan
@@ -256,7 +210,7 @@ class RunSteps:
 
     def _take(self, plan: Plan) -> None:
         self.plan = plan
-        self._name = self._planned(plan)
+        self._name = self._calls.name = self._planned(plan)
         capabilities = self._backend.capabilities
         if capabilities.locality is not Locality.SAME_PROCESS and self._policies.log_to_driver:
             self._logs = WorkerLogs(plan.name, self.identity.name)
@@ -264,7 +218,7 @@ class RunSteps:
     async def _announce(self) -> None:
         """Send the first event, before the plan is opened."""
         if callable(self._make_plan):
-            await self._blocking("its planning", self._plan)
+            await self._calls.wait_for("its planning", self._plan, self._interrupted)
         if self._cancelled:
             raise RunStoppedError
         self.send(await self._first_event())
@@ -281,10 +235,12 @@ class RunSteps:
         )
         if not self._fanout.wants_plan_details:
             return make(details=False)
-        return await self._blocking("the description of its plan", partial(make, details=True))
+        return await self._calls.wait_for(
+            "the description of its plan", partial(make, details=True), self._interrupted
+        )
 
     async def _open(self) -> RunHandle:
-        await self._blocking("the opening of its storage", self._prepare)
+        await self._calls.wait_for("the opening of its storage", self._prepare, self._interrupted)
         prepared = self._prepared
         if self._cancelled or prepared is None:
             raise RunStoppedError
@@ -302,7 +258,7 @@ class RunSteps:
             run,
             self._fanout,
             log=None if self._logs is None else self._logs.take,
-            blocking=self._beside,
+            blocking=self._calls.beside,
         )
         if self._outlet is not None and self._driver is not None:
             self.value_store = prepared.state.values
@@ -315,7 +271,7 @@ class RunSteps:
         """Open the run, in a thread; kept there too, so that it is closed where nobody waits any longer."""
         self._stop_if_cancelled()
         self._plan()
-        self._doing = "the opening of its storage"
+        self._calls.doing = "the opening of its storage"
         asked, capabilities = self._policies.initializer, self._backend.capabilities
         here = capabilities.locality is Locality.SAME_PROCESS
         entries = {**self._parts.scope_entries, ENTRY: self.memory.address}
@@ -378,7 +334,9 @@ class RunSteps:
         """Return what the run returns; values and chunks that turn out to be lost or damaged are made again first."""
         while True:
             try:
-                return await self._blocking("the collection of its result", self._collect_prepared)
+                return await self._calls.wait_for(
+                    "the collection of its result", self._collect_prepared, self._interrupted
+                )
             except (ValueLostError, CorruptChunkError) as error:
                 if not handle.run.recovery.reopen(error, anyio.current_time()):
                     raise
@@ -389,9 +347,13 @@ class RunSteps:
         """Close the workspace, if that was not done with success; after a call that was given up, its thread does."""
         if self.handle is not None:
             self._late_saves = self.handle.late_saves
-        if self._lane.is_busy or (self._prepared is not None and not self._prepared.closed):
+        if self._calls.busy or (self._prepared is not None and not self._prepared.closed):
+            if self._late_saves:
+                self._hurry()
             with suppress(AbandonedCallError):
-                await self._blocking("the closing of its storage", self._close_prepared)
+                await self._calls.wait_for(
+                    "the closing of its storage", self._close_prepared, self._interrupted
+                )
 
     def _collect_prepared(self) -> tuple[Any, StageValues]:
         if self._prepared is None:
