@@ -7,18 +7,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
-from asyncexec.scheduler.wait_queues import WaitQueues
+from asyncexec.scheduler.placed_entries import PlacedEntries
+from asyncexec.scheduler.wait_queues import Place, WaitQueues
 from asyncexec.scheduler.waits import LimitWait
 
 if TYPE_CHECKING:
-    from asyncexec.scheduler.wait_queues import Place
     from asyncexec.scheduler.waits import Wait
-
-# Entries of a heap that are out of date are dropped when they come first, or when there are more of them than others.
-_SLACK = 64
 
 
 class Deadlines:
@@ -32,35 +28,26 @@ class Deadlines:
     """
 
     def __init__(self) -> None:
-        self._at: dict[int, float] = {}
-        self._heap: list[tuple[float, int]] = []
+        self._runs = PlacedEntries[int, float]()
 
     def set(self, number: int, at: float) -> None:
         """Set the time for a run; infinity for none."""
-        if self._at.get(number, math.inf) == at:
+        if self._runs.places.get(number, math.inf) == at:
             return
         if at == math.inf:
-            del self._at[number]
-            return
-        self._at[number] = at
-        heappush(self._heap, (at, number))
-        if len(self._heap) > 2 * len(self._at) + _SLACK:
-            self._heap = [(at, number) for number, at in self._at.items()]
-            heapify(self._heap)
+            self._runs.remove(number)
+        else:
+            self._runs.put(number, at)
 
     @property
     def first(self) -> float:
         """The earliest time; infinity if there is none."""
-        heap = self._heap
-        while heap and self._at.get(heap[0][1]) != heap[0][0]:
-            heappop(heap)
-        return heap[0][0] if heap else math.inf
+        return self._runs.first()[0] if self._runs.places else math.inf
 
     def take_due(self, now: float) -> Iterator[int]:
         """Yield the runs whose time has come, earliest first, and forget their times."""
         while self.first <= now:
-            _, number = heappop(self._heap)
-            del self._at[number]
+            _, number = self._runs.take()
             yield number
 
 
@@ -87,25 +74,19 @@ class SendOrder:
     """
 
     def __init__(self) -> None:
-        self.places: dict[int, Place] = {}
+        self._runs = PlacedEntries[int, Place]()
+        self.places = self._runs.places
         self.queues = WaitQueues[int]()
-        self._heap: list[Place] = []
 
     def offer(self, number: int, *, priority: int, in_flight: int) -> None:
         """Put a run in its place, or move it there."""
         place = (-priority, in_flight, number)
         if self.places.get(number) != place:
-            self._insert(number, place)
+            self._runs.put(number, place)
 
     def take(self) -> int | None:
         """Take out the first run; None if there is none."""
-        while self._heap:
-            place = heappop(self._heap)
-            number: int = place[2]
-            if self.places.get(number) == place:
-                del self.places[number]
-                return number
-        return None
+        return self._runs.take()[1] if self.places else None
 
     def park(self, number: int, waits: Collection[Wait], *, priority: int, in_flight: int) -> None:
         """Have a run wait for any of these; where there are none, until it is offered again."""
@@ -117,19 +98,12 @@ class SendOrder:
     def resume(self, is_over: Callable[[Wait], bool]) -> None:
         """Put the first of each queue whose wait is over in its place."""
         for number, place in self.queues.take_ready(is_over):
-            self._insert(number, place)
+            self._runs.put(number, place)
 
     def remove(self, number: int) -> None:
         """Take a run out, wherever it is."""
         self.places.pop(number, None)
         self.queues.remove(number)
-
-    def _insert(self, number: int, place: Place) -> None:
-        self.places[number] = place
-        heappush(self._heap, place)
-        if len(self._heap) > 2 * len(self.places) + _SLACK:
-            self._heap = list(self.places.values())
-            heapify(self._heap)
 
     def limits_open(self, after: float) -> float:
         """Return the earliest time after ``after`` at which limits that runs share let an attempt be sent."""

@@ -6,14 +6,12 @@ So a report costs the same whether ten runs wait for memory, or a thousand.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterator
-from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING, Any
+
+from asyncexec.scheduler.placed_entries import PlacedEntries
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.waits import Wait
-
-# Entries of a heap that are out of date are dropped when they come first, or when there are more of them than others.
-_SLACK = 64
 
 type Place = tuple[Any, ...]
 """Orders the entries of a queue; no two entries have the same."""
@@ -38,7 +36,7 @@ class WaitQueues[E: Hashable]:
     """
 
     def __init__(self) -> None:
-        self._queues: dict[Wait, _Queue[E]] = {}
+        self._queues: dict[Wait, PlacedEntries[E, Place]] = {}
         self.waiting: dict[E, tuple[Place, Collection[Wait]]] = {}
 
     @property
@@ -57,8 +55,8 @@ class WaitQueues[E: Hashable]:
         for wait in waits:
             queue = self._queues.get(wait)
             if queue is None:
-                queue = self._queues[wait] = _Queue()
-            queue.put(place, entry)
+                queue = self._queues[wait] = PlacedEntries()
+            queue.put(entry, place)
 
     def remove(self, entry: E) -> None:
         """Take an entry out of all queues it is in."""
@@ -82,29 +80,3 @@ class WaitQueues[E: Hashable]:
                 place, entry = queue.first()
                 self.remove(entry)
                 yield entry, place
-
-
-class _Queue[E: Hashable]:
-    """The entries that wait for one thing."""
-
-    __slots__ = ("_heap", "places")
-
-    def __init__(self) -> None:
-        self.places: dict[E, Place] = {}
-        self._heap: list[tuple[Place, E]] = []
-
-    def put(self, place: Place, entry: E) -> None:
-        self.places[entry] = place
-        heappush(self._heap, (place, entry))
-        if len(self._heap) > 2 * len(self.places) + _SLACK:
-            self._heap = [(place, entry) for entry, place in self.places.items()]
-            heapify(self._heap)
-
-    def remove(self, entry: E) -> None:
-        del self.places[entry]
-
-    def first(self) -> tuple[Place, E]:
-        heap = self._heap
-        while self.places.get(heap[0][1]) != heap[0][0]:
-            heappop(heap)
-        return heap[0]
