@@ -224,7 +224,6 @@ PREFERRED_LINES, MOST_LINES = 400, 600
 LONG_FILES: dict[str, str] = {
     "asyncexec/engine/engine.py": "the public face of running, more than half of it documentation",
     "asyncexec/backends/contract.py": "the whole contract, which those who write a backend read at once",
-    "asyncexec/engine/run_steps.py": "the steps of a run in their order, each of which has to come to its end",
     "asyncexec/errors.py": "the whole tree of errors",
     "asyncexec/scheduler/run.py": "one state machine, read from top to bottom",
 }
