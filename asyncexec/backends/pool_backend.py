@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterable, AsyncIterator, Collection, Sequence
 from types import TracebackType
@@ -97,3 +98,29 @@ class PoolBackend[P: Pool](ABC):
             with anyio.CancelScope(shield=True):
                 await self._close(pool, failed=error is not None)
             stream.end()
+
+
+class AbandoningPool(Pool, Protocol):
+    """A pool with workers in this process, whose attempts can be abandoned."""
+
+    @property
+    def abandoned(self) -> int:
+        """The number of running attempts abandoned since it was opened."""
+        ...
+
+    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
+        """Abandon those of ``attempts`` that save; return events that are set as their saves end."""
+        ...
+
+
+class AbandoningBackend[P: AbandoningPool](PoolBackend[P]):
+    """A backend made of an :class:`AbandoningPool`."""
+
+    @property
+    def abandoned(self) -> int:
+        """The number of running attempts abandoned since the context was entered."""
+        return 0 if self._pool is None else self._pool.abandoned
+
+    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
+        """Give up those of ``attempts`` that save, in threads of this process; see ``SaveLeavingBackend``."""
+        return () if self._pool is None else self._pool.leave_saves(attempts)

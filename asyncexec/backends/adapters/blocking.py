@@ -9,19 +9,16 @@ reported, and all outcomes come when the call ends. A system for which that is n
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Sequence
-
 from asyncexec.backends.adapters.blocking_dispatch import Dispatcher
 from asyncexec.backends.adapters.blocking_system import BlockingSystem
 from asyncexec.backends.adapters.system_thread import SystemThread
 from asyncexec.backends.contract import Capabilities
-from asyncexec.backends.pool_backend import PoolBackend
+from asyncexec.backends.pool_backend import AbandoningBackend
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.worker.event_loop import EVENT_LOOP, ended
 
 
-class BlockingBackend(PoolBackend[Dispatcher]):
+class BlockingBackend(AbandoningBackend[Dispatcher]):
     """A backend made of a :class:`BlockingSystem`.
 
     Parameters
@@ -39,15 +36,6 @@ class BlockingBackend(PoolBackend[Dispatcher]):
     def capabilities(self) -> Capabilities:
         """The capabilities of the system."""
         return self._system.capabilities
-
-    @property
-    def abandoned(self) -> int:
-        """The number of running calls abandoned since the context was entered."""
-        return 0 if self._pool is None else self._pool.abandoned
-
-    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
-        """Give up those of ``attempts`` that save, in threads of this process; see ``SaveLeavingBackend``."""
-        return () if self._pool is None else self._pool.leave_saves(attempts)
 
     def _closed_slots(self) -> int:
         return 1

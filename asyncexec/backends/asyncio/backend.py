@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -12,7 +10,7 @@ from asyncexec.backends.asyncio.pool import AsyncioPool
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.option_fields import takes_options
-from asyncexec.backends.pool_backend import PoolBackend
+from asyncexec.backends.pool_backend import AbandoningBackend
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.plan.locality import Locality
 
@@ -20,7 +18,7 @@ BATCH_LIMIT = 128
 _SPARE_THREADS = 4
 
 
-class AsyncioBackend(PoolBackend[AsyncioPool]):
+class AsyncioBackend(AbandoningBackend[AsyncioPool]):
     """Run coroutine functions on the event loop that the engine runs on, and plain functions in threads.
 
     For work that waits: requests, queries, other people's services. Many tasks run at once without a thread each, and
@@ -48,24 +46,16 @@ class AsyncioBackend(PoolBackend[AsyncioPool]):
     def __init__(self, options: AsyncioOptions) -> None:
         self._options = options
         self._threads = options.max_threads or usable_cores() + _SPARE_THREADS
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """The capabilities; stages may request as many ``cpus`` as plain functions run at once."""
-        return replace(
+        self._capabilities = replace(
             self.features,
-            concurrency=self._options.concurrency,
+            concurrency=options.concurrency,
             resources={"cpus": float(self._threads)},
         )
 
     @property
-    def abandoned(self) -> int:
-        """The number of running attempts given up since the context was entered."""
-        return 0 if self._pool is None else self._pool.abandoned
-
-    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
-        """Give up those of ``attempts`` that save, in threads of this process; see :class:`SaveLeavingBackend`."""
-        return () if self._pool is None else self._pool.leave_saves(attempts)
+    def capabilities(self) -> Capabilities:
+        """The capabilities; stages may request as many ``cpus`` as plain functions run at once."""
+        return self._capabilities
 
     def _closed_slots(self) -> int:
         return 1

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -11,7 +9,7 @@ from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.cores import usable_cores
 from asyncexec.backends.named_resources import declared_resources
 from asyncexec.backends.option_fields import takes_options
-from asyncexec.backends.pool_backend import PoolBackend
+from asyncexec.backends.pool_backend import AbandoningBackend
 from asyncexec.backends.report_stream import ReportStream
 from asyncexec.backends.threads.options import ThreadsOptions
 from asyncexec.backends.threads.pool import ThreadPool
@@ -20,7 +18,7 @@ from asyncexec.plan.locality import Locality
 BATCH_LIMIT = 512
 
 
-class ThreadsBackend(PoolBackend[ThreadPool]):
+class ThreadsBackend(AbandoningBackend[ThreadPool]):
     """Run tasks in daemon threads of this process.
 
     Useful if kernels release the GIL, as NumPy and Zarr's codecs do. A thread cannot be killed: a task that is
@@ -58,15 +56,6 @@ class ThreadsBackend(PoolBackend[ThreadPool]):
     def capabilities(self) -> Capabilities:
         """The capabilities; stages may request as many ``cpus`` as tasks run at once, and what the options say."""
         return self._capabilities
-
-    @property
-    def abandoned(self) -> int:
-        """The number of running attempts abandoned since the context was entered."""
-        return 0 if self._pool is None else self._pool.abandoned
-
-    def leave_saves(self, attempts: Collection[int]) -> Sequence[threading.Event]:
-        """Give up those of ``attempts`` that save, in threads of this process; see :class:`SaveLeavingBackend`."""
-        return () if self._pool is None else self._pool.leave_saves(attempts)
 
     def _closed_slots(self) -> int:
         return self._size
