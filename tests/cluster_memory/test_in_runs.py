@@ -1,6 +1,7 @@
 """The cluster memory in runs, on executors of this machine."""
 
 import asyncio
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
@@ -194,9 +195,11 @@ def test_secrets_of_settings_are_not_shown():
 
 
 async def test_a_key_error_is_one():
+    asked = threading.Event()
     async with ax.Engine() as engine:
-        execution = engine.start(ax.Plan.map(abs, [0]))
+        execution = engine.start(ax.Plan.map(lambda _: asked.wait(30), [0]))
         with pytest.raises(KeyError) as caught:
             await execution.cluster_memory.get("nothing")
+        asked.set()
         assert isinstance(caught.value, KeyNotFoundError)
         await execution
