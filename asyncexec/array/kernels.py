@@ -288,8 +288,9 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class FusedKernel:
-    """The steps of a task. Values 0, 1, … are the inputs, then one value a step.
+    """The steps of a task. Values 0, 1, … are the inputs (None where the task needs nothing), then one value a step.
 
+    What each input is, ``inputs``, tells kernels apart that do the same with other elements.
     The value numbered ``results`` is what the task puts out, or the tuple of them where there are several.
     """
 
@@ -298,10 +299,7 @@ class FusedKernel:
     results: tuple[int, ...] = (-1,)
 
     def __call__(self, index: Index, *inputs: Any) -> Any:
-        values = [
-            block if not access.guards or access.holds(index) else None
-            for block, access in zip(inputs, self.inputs, strict=True)
-        ]
+        values = [block for block, _ in zip(inputs, self.inputs, strict=True)]
         # Chunk by chunk and from workers, NumPy's floating-point warnings are noise; NaN and infinity tell.
         with np.errstate(all="ignore"):
             for step in self.steps:

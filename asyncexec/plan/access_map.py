@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -96,6 +98,50 @@ class ReadRegion:
         if access.guards and not access.holds(index):
             return (_NOTHING,) * len(access.axes)
         return tuple([axis.region(index) for axis in access.axes])
+
+
+class Needed:
+    """Finds the accesses by which a task needs anything, without a look at each: parts of a concatenation are many.
+
+    Parameters
+    ----------
+    accesses : sequence of AccessMap or None
+        None stands for one without guards.
+    """
+
+    __slots__ = ("_accesses", "_always", "_axis", "_between", "_edges")
+
+    def __init__(self, accesses: Sequence[AccessMap | None]) -> None:
+        self._accesses = accesses
+        guards = [() if access is None else access.guards for access in accesses]
+        axes = Counter(axis for each in guards for axis in {axis for axis, _, _ in each})
+        self._axis = max(axes, key=axes.__getitem__, default=0)
+        along = {
+            number: (start, stop)
+            for number, each in enumerate(guards)
+            for axis, start, stop in each
+            if axis == self._axis
+        }
+        self._always = [number for number in range(len(guards)) if number not in along]
+        # Between two edges, every task is within the same guards along this axis.
+        self._edges = sorted({edge for pair in along.values() for edge in pair})
+        self._between: list[list[int]] = [[] for _ in self._edges]
+        places = {edge: place for place, edge in enumerate(self._edges)}
+        for number, (start, stop) in along.items():
+            for place in range(places[start], places[stop]):
+                self._between[place].append(number)
+
+    def __call__(self, index: Index) -> Sequence[int]:
+        """Return the numbers of the accesses that the task at ``index`` needs anything by."""
+        if not self._edges:
+            return self._always
+        place = bisect_right(self._edges, index[self._axis]) - 1
+        near = self._between[place] if place >= 0 else []
+        return [number for number in (*self._always, *near) if self._holds(number, index)]
+
+    def _holds(self, number: int, index: Index) -> bool:
+        access = self._accesses[number]
+        return access is None or access.holds(index)
 
 
 def of_blocks(shape: Shape, blocks: Shape) -> AccessMap:

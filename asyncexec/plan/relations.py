@@ -162,10 +162,14 @@ class Guarded:
         return False
 
     def reads(self, out: Box) -> Box:
-        inside = tuple(intersect(a, b) for a, b in zip(out, self.within, strict=True))
-        if any(not len(span) for span in inside):
-            return tuple(range(0) for _ in self.producer) or _NOTHING
-        return self.inner.reads(inside)
+        # Called for every task and each of many parts, most of which it does not read.
+        inside: list[Span] = []
+        for span, guard in zip(out, self.within, strict=True):
+            both = intersect(span, guard)
+            if not both:
+                return (range(0),) * len(self.producer) or _NOTHING
+            inside.append(both)
+        return self.inner.reads(tuple(inside))
 
     def consumers(self, inputs: Box) -> Box:
         found = self.inner.consumers(inputs)

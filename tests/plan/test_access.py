@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given, strategies as st
 
 from asyncexec.plan.access import AxisAccess, Overlap
-from asyncexec.plan.access_map import AccessMap, ReadRegion, of_blocks
+from asyncexec.plan.access_map import AccessMap, Needed, ReadRegion, of_blocks
 from asyncexec.plan.box import indices, point
 from asyncexec.plan.positions import Positions
 from asyncexec.plan.relations import of_access
@@ -244,6 +244,29 @@ def test_what_guards_leave_out_is_read_as_nothing():
         (slice(0, 2, 1), slice(0, 4, 1)),
     ]
     assert whole.part(0, 6, 2) is None
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_what_a_task_needs_is_found_without_a_look_at_each_guard(seed):
+    rng = np.random.default_rng(seed)
+    axes = (AxisAccess(0, 2, 0, 12), AxisAccess(1, 3, 0, 9))
+
+    def access():
+        guards = []
+        for axis in rng.integers(0, 2, rng.integers(0, 4)).tolist():
+            start, stop = sorted(rng.choice(7, 2, replace=False).tolist())
+            guards.append((axis, start, stop))
+        return AccessMap(axes, tuple(guards)) if guards or rng.random() < 0.5 else None
+
+    accesses = [access() for _ in range(rng.integers(0, 8))]
+    needed = Needed(accesses)
+    for index in np.ndindex(8, 8):
+        held = [n for n, each in enumerate(accesses) if each is None or each.holds(index)]
+        assert sorted(needed(index)) == held
+
+
+def test_a_task_without_axes_needs_everything():
+    assert list(Needed([None, AccessMap(())])(())) == [0, 1]
 
 
 def test_accesses_are_small_and_can_be_pickled():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
+from asyncexec.plan.access_map import Needed, ReadRegion
 from asyncexec.plan.masked import unmasked
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
@@ -160,8 +162,8 @@ class TaskOutput:
 class BlockIO:
     """A stage's :class:`~asyncexec.plan.stage.TaskIO`: the blocks that each task reads and writes.
 
-    The kernel gets one input per source, and returns one array per target (the array itself where there is one target,
-    else a tuple).
+    The kernel gets one input per source (None where the task needs nothing of it, by the guards of its access), and
+    returns one array per target (the array itself where there is one target, else a tuple).
 
     Attributes
     ----------
@@ -177,14 +179,15 @@ class BlockIO:
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
-        inputs: list[Any] = []
+        inputs: list[Any] = [None] * len(self.sources)
         total = 0
-        for source in self.sources:
+        for number in self._needed(index):
+            source = self.sources[number]
             array = source.array
             readable = opened(array) if isinstance(array, StoredArray) else array
             block = readable.read(source.select(index))
             total += block.nbytes
-            inputs.append(block)
+            inputs[number] = block
         return tuple(inputs), total
 
     def save(self, index: Index, result: Any) -> int:
@@ -210,7 +213,8 @@ class BlockIO:
     def nbytes(self, index: Index) -> int:
         """Return the bytes (uncompressed) that the task reads and writes, as ``load`` and ``save`` will count them."""
         total = 0
-        for source in self.sources:
+        for number in self._needed(index):
+            source = self.sources[number]
             total += math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
         for target in self.targets:
             total += math.prod(shape_of(target.region(index))) * target.array.numpy_dtype.itemsize
@@ -226,6 +230,16 @@ class BlockIO:
             ),
             targets=tuple(replace(t, array=change(t.ref)) for t in self.targets),
         )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers find out for themselves what is derived.
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
+    @cached_property
+    def _needed(self) -> Needed:
+        """The sources that a task reads, by its index."""
+        selections = [source.select for source in self.sources]
+        return Needed([s.access if isinstance(s, ReadRegion) else None for s in selections])
 
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):

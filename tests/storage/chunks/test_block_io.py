@@ -55,6 +55,24 @@ def test_load_gives_one_input_per_source_and_the_bytes(tmp_path, data):
     assert size == (2 * 3 + 3) * 8
 
 
+def test_what_guards_leave_out_is_not_read(data):
+    along = AccessMap((AxisAccess(0, 2, 0, 10), AxisAccess.constant(0, 7)))
+    parts = [along.part(0, begin, 5) for begin in (0, 5)]
+    halves = [InMemory(data[:5]), InMemory(data[5:])]
+    selected = zip(halves, parts, strict=True)
+    io = BlockIO(sources=tuple(TaskInput(array=a, select=ReadRegion(p)) for a, p in selected))
+    found = [io.load((i,)) for i in range(5)]
+    assert [[b is not None for b in inputs] for inputs, _ in found] == [
+        [True, False],
+        [True, False],
+        [True, True],
+        [False, True],
+        [False, True],
+    ]
+    assert [size for _, size in found] == [io.nbytes((i,)) for i in range(5)] == [2 * 7 * 8] * 5
+    assert pickle.loads(pickle.dumps(io)).load((3,))[1] == 2 * 7 * 8
+
+
 def test_inputs_are_read_only_wherever_they_come_from(tmp_path, data):
     ref = made(tmp_path / "x", data, (4, 3))
     select = whole((10, 7))
