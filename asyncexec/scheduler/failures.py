@@ -76,7 +76,7 @@ class FailDecision:
     error: TaskError
 
 
-_INITIALIZER_FAILED = f"{WorkerInitializerError.__module__}.{WorkerInitializerError.__qualname__}"
+_INITIALIZER_FAILED = qualified_name(WorkerInitializerError)
 _LOST_UNSTARTED = RetryDecision(
     counts_as_failure=False, failed=False, reason="the attempt was lost before it started"
 )
@@ -119,17 +119,15 @@ def decide_retry(
     )
     if charged is None:
         return _LOST_UNSTARTED
-    poisonous, exclusive = is_proven_poison(charged, attempt), attempt.lease.exclusive
-    if charged.poisonous and not poisonous:
-        exclusive = True
+    poisonous, alone = is_proven_poison(charged, attempt), attempt.lease.exclusive
     if not poisonous and (stage.stage.idempotent or not outcome.started):
-        retry, alone = stage.policies.retry, attempt.lease.exclusive
+        retry = stage.policies.retry
         delay = retry.delay_seconds(kind, record.failures, rng, exclusive=alone)
         if delay is not None:
             return RetryDecision(
                 delay_seconds=delay,
-                # A task that once had to run while nothing else does keeps doing so.
-                exclusive=exclusive or _must_be_exclusive(kind, outcome),
+                # A task that once had to run while nothing else does keeps doing so; one that may be poison has to.
+                exclusive=alone or charged.poisonous or _must_be_exclusive(kind, outcome),
                 counts_as_failure=charged.counts,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
@@ -204,11 +202,9 @@ def _must_be_exclusive(kind: FailureKind, outcome: Outcome) -> bool:
 
 def caused_by[E: ExecutionError](error: E, info: ErrorInfo | None) -> E:
     """Attach to ``error`` its cause on the worker, and a note with the traceback of one made again here."""
-    return error if info is None else _attach(error, cause_of(info), info)
-
-
-def _attach[E: ExecutionError](error: E, cause: BaseException | None, info: ErrorInfo) -> E:
-    error.__cause__ = cause
+    if info is None:
+        return error
+    error.__cause__ = cause_of(info)
     if info.exception is None and info.traceback:
         error.add_note(f"On the worker:\n{info.traceback.rstrip()}")
     return error
@@ -244,9 +240,6 @@ def task_error(
     """Return the error of a task whose last attempt ended with ``outcome``, and that is not tried again."""
     stage = attempt.lease.stage
     index = unravel(attempt.task, stage.program.shape)
-    cause: BaseException | None = None
-    if outcome.error is not None:
-        cause = cause_of(outcome.error)
     what, cls, advice = _explain(stage, outcome, kind, poisonous=poisonous)
     info = outcome.error or _unsaid(outcome.status, what)
     operation = stage.stage.operation
@@ -270,7 +263,7 @@ def task_error(
         peak_bytes=outcome.peak_bytes,
         remote_traceback=info.traceback,
     )
-    return _without_wrapper(_attach(error, cause or cause_of(info), info))
+    return _without_wrapper(caused_by(error, info))
 
 
 def _unsaid(status: Status, what: str) -> ErrorInfo:
