@@ -221,8 +221,7 @@ class Dispatch:
         number = handle.number
         if self._handles.get(number) is handle:
             self._changed[number] = handle
-            run = handle.run
-            self._order.offer(number, priority=run.priority, in_flight=run.sender.in_flight)
+            self._offer(handle)
 
     def _settle(self, handle: RunHandle, now: float, slots: int) -> None:
         """Do what follows from a change of a run, but for sending."""
@@ -253,25 +252,24 @@ class Dispatch:
             self._with_attempts.pop(handle.number, None)
         if run.finished:
             # An observer of these events may have cancelled the run, which has been taken out then.
-            self._remove(handle.number)
-            handle.finished.set()
+            self._remove(handle)
 
     def _settle_failed(self, handle: RunHandle, error: BaseException, now: float) -> None:
         """End a run whose changes could not be followed; without waiting for anything where that fails again."""
         if not handle.fail(error):
             handle.guarded(handle.run.abandon_all, now)
-            self._remove(handle.number)
-            handle.finished.set()
+            self._remove(handle)
         self._touch(handle)
 
-    def _remove(self, number: int) -> None:
-        handle = self._handles.pop(number, None)
-        if handle is not None:
+    def _remove(self, handle: RunHandle) -> None:
+        number = handle.number
+        if self._handles.pop(number, None) is not None:
             del self._of_run[handle.run]
         self._undated.pop(number, None)
         self._with_attempts.pop(number, None)
         self._order.remove(number)
         self._deadlines.set(number, math.inf)
+        handle.finished.set()
 
     def _date(self, now: float) -> None:
         """Find out when something is due for runs that have changed, or have attempts in flight.

@@ -88,9 +88,7 @@ def time_out(stage: StageState, now: float) -> list[int]:
 def back_up_slow(plan: str, stage: StageState, now: float, idle_slots: int) -> None:
     """Queue a backup for each task of a stage whose attempt is slow."""
     elapsed = 0.0 if stage.first_at is None else now - stage.first_at
-    # Where every slot is taken, a backup would take the next free slot from another stage, even if nothing of this one
-    # is queued (in the middle of a pipelined plan, say): so the stage is not draining.
-    draining = idle_slots >= 0 and not stage.launchable
+    draining = _is_draining(stage, idle_slots)
     try:
         slow = stage.monitor.slow(now, elapsed_seconds=elapsed, draining=draining)
     except BaseException as error:
@@ -105,8 +103,16 @@ def next_check(stage: StageState, idle_slots: int) -> float:
     due = next_overdue(stage)
     if not stage.monitor.active:
         return due
-    draining = idle_slots >= 0 and not stage.launchable
-    return min(due, stage.monitor.next_check(draining=draining))
+    return min(due, stage.monitor.next_check(draining=_is_draining(stage, idle_slots)))
+
+
+def _is_draining(stage: StageState, idle_slots: int) -> bool:
+    """Return whether slots are idle while nothing of a stage is queued.
+
+    Where every slot is taken, a backup would take the next free slot from another stage, even if nothing of this one is
+    queued (in the middle of a pipelined plan, say): so the stage is not draining.
+    """
+    return idle_slots >= 0 and not stage.launchable
 
 
 def overdue(stage: StageState, now: float) -> Iterator[AttemptRecord]:

@@ -54,10 +54,11 @@ class RunClock:
         """Queue retries and backups that are due, and return the attempts that run for too long."""
         self._retries.queue_due(now)
         too_old: list[int] = []
+        idle = self._idle_slots()
         for stage in self._with_attempts():
             too_old += time_out(stage, now)
             if not stopping:
-                back_up_slow(self._plan, stage, now, self._idle_slots())
+                back_up_slow(self._plan, stage, now, idle)
         return too_old
 
     def next_deadline(self) -> float | None:

@@ -352,7 +352,7 @@ class RunState:
                 references=self._references(stage, graph.outputs[position]),
                 batch=batch_size(stage, capabilities, at_once=program.concurrency),
                 figures=figures,
-                monitor=self._monitor(policies, program, figures, stage, capabilities),
+                monitor=self._monitor(policies, program, figures, stage),
             )
             states.append(state)
         return states
@@ -374,7 +374,6 @@ class RunState:
         program: StageProgram,
         figures: StageResult,
         stage: Stage,
-        capabilities: Capabilities,
     ) -> AttemptMonitor[AttemptRecord]:
         return AttemptMonitor(
             # A backup runs the task a second time, which only an idempotent stage allows.
@@ -384,8 +383,8 @@ class RunState:
             sizes=sizes_of(program.io, program.shape),
             starts=self.worker_starts,
             slots=self.slots,
-            kills=capabilities.kills,
-            metered=capabilities.metered,
+            kills=self._capabilities.kills,
+            metered=self._capabilities.metered,
             attempts=policies.retry.attempts,
         )
 

@@ -160,11 +160,10 @@ class Sender:
         return self.order.next_opening(after)
 
     def attempt_started(self, stage: StageState, at: float) -> None:
-        """Record for the limits that an attempt has started."""
+        """Record for the limits of a stage, which has some, that an attempt has started."""
         for throttle in stage.throttles:
             throttle.started(at)
-        if stage.throttles:
-            self.order.offer(stage)
+        self.order.offer(stage)
 
     def ended(self, attempt: AttemptRecord, outcome: Outcome | None, now: float) -> None:
         """Record that an attempt has ended, or is given up; give back what its batch took, if that was its last."""
