@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from asyncexec.plan import ChunkedOutput, Read, Stage
 from asyncexec.plan.box import unravel
+from asyncexec.plan.locality import Locality
 from asyncexec.plan.relations import identity
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage import (
@@ -19,6 +22,8 @@ from asyncexec.storage import (
 from tests.storage.regions import same_block
 
 SHAPE, CHUNKS, GRID = (10, 7), (4, 3), (3, 3)
+DATA = np.arange(70.0).reshape(SHAPE)
+WHOLE = tuple(slice(0, n) for n in SHAPE)
 FINGERPRINT = "0f" * 32
 
 
@@ -99,19 +104,38 @@ def pipeline(source, target, *, middle=None, work_dir=None, **options):
     return Pipeline(stages, ArrayWorkspace(**given))
 
 
+def run_of(folder, place, name, **options):
+    """Return a pipeline from a source of its own, whose values are those of ``name``."""
+    source = folder / f"source-{name}"
+    if not source.exists():
+        stored(source, DATA + name)
+    options.setdefault("work_dir", folder / "work")
+    return pipeline(open_array(source), planned(place), **options)
+
+
+def opened_by(plan, **changes):
+    return plan.workspace.open(
+        plan.stages, opening(**({"locality": Locality.SAME_PROCESS} | changes))
+    )
+
+
 def everything_below(folder):
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*"))
 
 
 __all__ = [
     "CHUNKS",
+    "DATA",
     "GRID",
     "SHAPE",
+    "WHOLE",
     "Pipeline",
     "double",
     "everything_below",
+    "opened_by",
     "opening",
     "pipeline",
     "planned",
+    "run_of",
     "stored",
 ]

@@ -26,10 +26,16 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage import create_array, locate, open_array, read, write
 from asyncexec.storage.places import locations
 from asyncexec.storage.places.removal import remove
-from tests.storage.pipelines import CHUNKS, SHAPE, opening, pipeline, planned, stored
-
-DATA = np.arange(70.0).reshape(SHAPE)
-WHOLE = tuple(slice(0, n) for n in SHAPE)
+from tests.storage.pipelines import (
+    CHUNKS,
+    DATA,
+    WHOLE,
+    opened_by,
+    opening,
+    pipeline,
+    planned,
+    stored,
+)
 
 
 class Picky(WrapperStore):
@@ -157,7 +163,7 @@ def test_a_target_that_cannot_do_what_is_needed_is_refused_by_name_before_anythi
         overwrite=True,
     )
     with pytest.raises(StorageError, match=f"an? Unfit cannot {said}"):
-        plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+        opened_by(plan)
     assert not inner._store_dict
     assert not (tmp_path / "work").exists()
 
@@ -256,7 +262,7 @@ def test_a_store_that_workers_would_have_a_copy_of_is_refused(tmp_path, monkeypa
     with pytest.raises(OptionError, match="a ByValue sent to them is another store"):
         plan.workspace.open(plan.stages, opening(locality=Locality.SAME_HOST))
     assert [key for key in store._store._store_dict if key.endswith("/c/0/0")] == []
-    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    opened = opened_by(plan)
     plan.run(opened)
     opened.close(succeeded=True)
     np.testing.assert_array_equal(zarr.open_array(store, path="y")[:], DATA * 4)

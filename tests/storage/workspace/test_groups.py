@@ -13,16 +13,16 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage import locate, open_array
 from asyncexec.storage.workspace import preparation
 from tests.storage.pipelines import (
+    DATA,
     SHAPE,
     everything_below,
+    opened_by,
     opening,
     pipeline,
     planned,
+    run_of,
     stored,
 )
-from tests.storage.workspace.test_ownership import opened_by, run_of
-
-DATA = np.arange(70.0).reshape(SHAPE)
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*Consolidated metadata is currently not part")
 

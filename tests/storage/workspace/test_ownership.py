@@ -21,16 +21,16 @@ from asyncexec.storage.places.stamps import stamp_of
 from asyncexec.storage.workspace import preparation
 from tests.storage.fake_s3 import serving
 from tests.storage.pipelines import (
+    DATA,
     SHAPE,
+    WHOLE,
     everything_below,
+    opened_by,
     opening,
-    pipeline,
     planned,
+    run_of,
     stored,
 )
-
-DATA = np.arange(70.0).reshape(SHAPE)
-WHOLE = tuple(slice(0, n) for n in SHAPE)
 
 
 def place_of(kind, folder):
@@ -54,23 +54,6 @@ def place_of(kind, folder):
 
 
 PLACES = ["local", "memory URL", "memory", "wrapper", "obstore memory", "obstore files", "fsspec"]
-
-
-def run_of(folder, place, name, **options):
-    """Return a pipeline from a source of its own, whose values are those of ``name``."""
-    source = folder / f"source-{name}"
-    if not source.exists():
-        stored(source, DATA + name)
-    from asyncexec.storage import open_array
-
-    options.setdefault("work_dir", folder / "work")
-    return pipeline(open_array(source), planned(place), **options)
-
-
-def opened_by(plan, **changes):
-    return plan.workspace.open(
-        plan.stages, opening(**({"locality": Locality.SAME_PROCESS} | changes))
-    )
 
 
 def contents(place):

@@ -22,7 +22,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage import InMemory, create_array, exists, locate, open_array
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.workspace import preparation
-from tests.storage.pipelines import everything_below, opening, pipeline, planned, stored
+from tests.storage.pipelines import everything_below, opened_by, opening, pipeline, planned, stored
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -62,7 +62,7 @@ def test_a_run_reads_writes_collects_and_leaves_the_target_alone(
 
 def test_intermediates_stay_in_memory_where_it_is_shared(made, tmp_path):
     plan = made()
-    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    opened = opened_by(plan)
     plan.run(opened)
     (place,) = (tmp_path / "work").iterdir()
     assert everything_below(place) == []
@@ -84,7 +84,7 @@ def test_intermediates_are_files_otherwise(made, tmp_path, locality, tier_bytes)
 
 def test_chunks_in_memory_are_freed_on_release(made):
     plan = made()
-    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    opened = opened_by(plan)
     first, second = plan.stages
     assert (opened.releases(first), opened.releases(second)) == (True, False)
     plan.run(opened)
@@ -101,7 +101,7 @@ def test_chunks_in_memory_are_freed_on_release(made):
 def test_a_result_in_memory_is_kept_until_it_is_collected(made, tmp_path, data):
     middle = planned("run://middle")
     plan = made(middle=middle, results=(middle,))
-    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    opened = opened_by(plan)
     assert not opened.releases(plan.stages[0])
     plan.run(opened)
     opened.release("first", range(9))
@@ -254,7 +254,7 @@ def test_reading_a_target_that_an_earlier_stage_writes_is_fine(tmp_path, data):
     plan = pipeline(
         source, planned(tmp_path / "y"), middle=planned(tmp_path / "x"), work_dir=tmp_path / "work"
     )
-    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    opened = opened_by(plan)
     plan.run(opened)
     opened.close(succeeded=True)
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "x")[:], data * 2)
@@ -274,7 +274,7 @@ def test_arrays_in_this_process_serve_only_workers_in_it(tmp_path, data, which, 
     plan = pipeline(source, target, work_dir=tmp_path / "work")
     with pytest.raises(OptionError, match="in this process's memory"):
         plan.workspace.open(plan.stages, opening())
-    opened = plan.workspace.open(plan.stages, opening(locality=Locality.SAME_PROCESS))
+    opened = opened_by(plan)
     plan.run(opened)
     np.testing.assert_array_equal(opened.collect({}), data * 4)
     opened.close(succeeded=True)
