@@ -3,12 +3,11 @@
 import ast
 import importlib
 import pkgutil
-import subprocess
-import sys
 
 import pytest
 
 from tests.architecture.imports import modules, tree_of
+from tests.fresh_interpreter import printed_by
 
 PACKAGES = ["asyncexec", "asyncexec.plan", "asyncexec.storage", "asyncexec.workflow"]
 LOADED = """
@@ -19,9 +18,7 @@ print(*sorted(name for name in sys.modules if name.split(".")[0] in ("asyncexec"
 
 
 def loaded_after(statement: str) -> set[str]:
-    command = [sys.executable, "-c", LOADED.format(statement=statement)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return set(done.stdout.split())
+    return set(printed_by(LOADED.format(statement=statement)).split())
 
 
 def shown_to_type_checkers(package: str) -> dict[str, str]:

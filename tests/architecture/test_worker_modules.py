@@ -1,8 +1,8 @@
 """A worker process loads what its tasks need, and nothing else: every module costs each worker time and memory."""
 
 import json
-import subprocess
-import sys
+
+from tests.fresh_interpreter import printed_by
 
 WORKER = """
 asyncexec
@@ -101,9 +101,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 def loaded_in_a_worker(kind: str, path: str) -> set[str]:
-    command = [sys.executable, "-c", PROGRAM, kind, path]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return set(json.loads(done.stdout))
+    return set(json.loads(printed_by(PROGRAM, kind, path)))
 
 
 def ours(loaded: set[str]) -> set[str]:

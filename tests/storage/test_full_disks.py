@@ -3,7 +3,6 @@
 import errno
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from asyncexec.storage.chunks import chunk_files
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.workspace.preparation import Preparation
+from tests.fresh_interpreter import printed_by
 
 
 def made(place, **options):
@@ -82,8 +82,7 @@ try:
 except OutOfSpaceError as error:
     print(error)
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert "a file would be too large" in run.stdout
+    assert "a file would be too large" in printed_by(script)
     assert not (tmp_path / "x/c/0/0").exists()
     assert list((tmp_path / "x" / PARTIAL).iterdir()) == []
     assert ref.dense

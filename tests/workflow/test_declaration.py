@@ -5,8 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import pickle
-import subprocess
-import sys
 
 import cloudpickle
 import pytest
@@ -14,6 +12,7 @@ import pytest
 from asyncexec.errors import OptionError
 from asyncexec.plan.function_call import FunctionCall
 from asyncexec.workflow import StageSpec, Workflow, stage
+from tests.fresh_interpreter import printed_by
 
 
 @stage(retry=3, resources={"memory": "2GB", "gpus": 1})
@@ -74,8 +73,7 @@ def test_a_specification_has_the_first_line_of_the_docstring():
 
 def test_decorating_loads_little():
     program = "import sys; from asyncexec.workflow import stage; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    ours = {m for m in done.stdout.decode().split() if m.startswith("asyncexec.")}
+    ours = {m for m in printed_by(program).split() if m.startswith("asyncexec.")}
     assert ours == {
         "asyncexec.errors",
         "asyncexec.lazy",

@@ -2,10 +2,10 @@
 
 import os
 import socket
-import subprocess
-import sys
 
 import pytest
+
+from tests.fresh_interpreter import printed_by
 
 pytest.importorskip("modal")
 
@@ -39,15 +39,8 @@ def test_a_server_that_takes_a_connection_and_never_answers_is_an_error_that_nam
             "MODAL_TOKEN_ID": "ak-nobody",
             "MODAL_TOKEN_SECRET": "as-nothing",
         }
-        entering = subprocess.run(
-            [sys.executable, "-c", ENTER],
-            env=environment,
-            timeout=60,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    first, second = entering.stdout.splitlines()
+        printed = printed_by(ENTER, env=environment)
+    first, second = printed.splitlines()
     for line in (first, second):
         assert f"server '{server}' does not answer within 0.2 s" in line
         assert "connect_timeout" in line

@@ -24,6 +24,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.testing.driving import Driven
 from asyncexec.testing.patience import scaled
 from asyncexec.worker.attempt import decode
+from tests.fresh_interpreter import printed_by
 
 PATIENCE = 60.0
 REPOSITORY = Path(__file__).parents[3]
@@ -462,17 +463,8 @@ async def test_interrupts_are_the_drivers_to_act_on():
 
 def test_a_worker_imports_little():
     """It starts in a tenth of a second; NumPy and Zarr come with programs that need them."""
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import asyncexec.backends.processes.worker_side, sys; print(*sys.modules)",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert not {"asyncio", "networkx", "numpy", "zarr"} & set(done.stdout.split())
+    loaded = printed_by("import asyncexec.backends.processes.worker_side, sys; print(*sys.modules)")
+    assert not {"asyncio", "networkx", "numpy", "zarr"} & set(loaded.split())
 
 
 async def test_workers_are_replaced_after_so_many_tasks():

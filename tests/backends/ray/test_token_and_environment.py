@@ -1,12 +1,11 @@
 """What a Ray that is started here leaves on this machine and in this process: its token, and the environment."""
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from asyncexec.backends.ray.token_file import keep_token_private
+from tests.fresh_interpreter import printed_by
 
 pytest.importorskip("ray")
 
@@ -63,12 +62,4 @@ def test_importing_ray_leaves_the_environment_as_it_was(mode):
     environment = {name: value for name, value in os.environ.items() if name != "RAY_CLIENT_MODE"}
     if mode is not None:
         environment["RAY_CLIENT_MODE"] = mode
-    importing = subprocess.run(
-        [sys.executable, "-c", IMPORT],
-        env=environment,
-        timeout=60,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert importing.stdout.split() == ["True", str(mode)]
+    assert printed_by(IMPORT, env=environment).split() == ["True", str(mode)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from asyncexec.cli import main
 from asyncexec.errors import OptionError, UsageError, WorkflowFileError
 from asyncexec.integrations import flowdapt
 from asyncexec.integrations.flowdapt.import_names import uninstall
+from tests.fresh_interpreter import printed_by
 
 MODULE = """
 from flowdapt.compute import object_store
@@ -116,8 +116,7 @@ import {weather}
 flow = flowdapt.load_flowdapt_workflow("flow.yaml")
 print([stage.name for stage in flow.stages])
 """
-    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert ran.stdout == "['cities', 'fetch', 'train']\n"
+    assert printed_by(script) == "['cities', 'fetch', 'train']\n"
 
 
 def test_a_name_that_is_not_there_is_told(names):

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import types
 from pathlib import Path
 
@@ -11,7 +9,7 @@ import cloudpickle
 import pytest
 
 from asyncexec.plan.fingerprint.digest import Digest
-from asyncexec.testing.patience import scaled
+from tests.fresh_interpreter import printed_by
 from tests.plan.fingerprint.edits import EDITS
 from tests.plan.fingerprint.user_modules import imported
 
@@ -152,15 +150,9 @@ print(json.dumps(found))
 
 
 def told_by_a_process(folder: Path, names: list[str], seed: str) -> dict[str, str]:
-    told = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(folder), *names],
-        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path.cwd())},
-        capture_output=True,
-        check=True,
-        text=True,
-        timeout=scaled(120),
-    )
-    found: dict[str, str] = json.loads(told.stdout)
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(Path.cwd())}
+    told = printed_by(SCRIPT, str(folder), *names, seconds=120, env=environment)
+    found: dict[str, str] = json.loads(told)
     return found
 
 
