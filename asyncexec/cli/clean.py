@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from asyncexec.cli.invocation import Invocation, note_json
+from asyncexec.cli.invocation import AsJson, Invocation
 from asyncexec.cli.settings import Traceback
 from asyncexec.config.durations import parse_duration
 from asyncexec.errors import OptionError
-from asyncexec.observers.formatting import seconds
+from asyncexec.observers.formatting import ago
 from asyncexec.plan.memory import format_bytes
 from asyncexec.storage import clean, clear_cache
 
@@ -41,9 +40,7 @@ def clean_work_dir(
         bool, typer.Option("--dry-run", help="List what is there, and remove nothing.")
     ] = False,
     cache: Annotated[bool, typer.Option("--cache", help="Remove all cached results, too.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON.", callback=note_json)
-    ] = False,
+    as_json: AsJson = False,
     traceback: Traceback = False,
 ) -> None:
     """Remove what runs that failed or were killed have left in a work directory.
@@ -75,9 +72,8 @@ def _print(found: Sequence[Leftover], *, dry_run: bool) -> None:
     table.add_column("size", justify="right")
     table.add_column("last used")
     table.add_column("")
-    now = time.time()
     for left in found:
-        used = f"{seconds(max(0.0, now - left.used_at))} ago" if left.used_at else ""
+        used = ago(left.used_at) if left.used_at else ""
         state = "removed" if left.removed else "in use" if left.in_use else "kept"
         table.add_row(escape(left.name), format_bytes(left.nbytes), used, state)
     Console(highlight=False).print(table)

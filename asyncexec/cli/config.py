@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from asyncexec.cli.exit_codes import EXIT_FAILURE
-from asyncexec.cli.invocation import note_json
+from asyncexec.cli.invocation import AsJson
 from asyncexec.cli.settings import ConfigFile, EnvFile, Override, full_keys
 from asyncexec.engine.configured import problems_of, read_configuration
 from asyncexec.errors import ConfigurationError, SettingsError
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from asyncexec.config.configuration import Configuration
     from asyncexec.config.yaml_file import KeyPath
     from asyncexec.engine.effective_settings import EffectiveSetting
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.", callback=note_json)]
 
 
 def show(

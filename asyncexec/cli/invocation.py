@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 
@@ -31,3 +32,6 @@ def note_json(context: typer.Context, as_json: bool) -> bool:
     if isinstance(context.obj, Invocation):
         context.obj.as_json = as_json
     return as_json
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead.", callback=note_json)]

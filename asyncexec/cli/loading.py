@@ -151,13 +151,12 @@ def _only_one(module: ModuleType, path: str) -> object:
 
 
 def _is_work(value: object, module: ModuleType) -> bool:
-    if isinstance(value, type | ModuleType):
+    if isinstance(value, type | ModuleType) or not isinstance(value, Workflow | Plan | Plannable):
         return False
-    nested = any(
+    return not any(
         isinstance(other, Workflow) and other is not value and _holds(other, value)
         for other in vars(module).values()
     )
-    return isinstance(value, Workflow | Plan | Plannable) and not nested
 
 
 def _holds(outer: Workflow, value: object) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from asyncexec.cli.invocation import Invocation, note_json
+from asyncexec.cli.invocation import AsJson, Invocation
 from asyncexec.cli.loading import load_plan
 from asyncexec.cli.run import Input, Target, With
 from asyncexec.cli.settings import Traceback
@@ -29,9 +29,7 @@ def show_plan(
         Path | None,
         typer.Option("--picture", "-p", metavar="FILE", help="Draw it, as .svg, .png or .dot."),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON.", callback=note_json)
-    ] = False,
+    as_json: AsJson = False,
     traceback: Traceback = False,
 ) -> None:
     """Show the stages of a workflow, plan or array: tasks, bytes, projected memory; nothing runs."""

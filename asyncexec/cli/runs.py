@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import time
 from collections.abc import Awaitable, Callable, Container, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -17,9 +16,9 @@ from rich.markup import escape
 from rich.measure import Measurement
 from rich.table import Table
 
-from asyncexec.cli.invocation import note_json
+from asyncexec.cli.invocation import AsJson
 from asyncexec.errors import OptionError
-from asyncexec.observers.formatting import first_line, seconds
+from asyncexec.observers.formatting import ago, first_line, seconds
 from asyncexec.runs.location import default_database
 from asyncexec.runs.record import RunRecord
 from asyncexec.runs.store import RunStore
@@ -34,9 +33,6 @@ Database = Annotated[
         show_default=False,
         show_envvar=True,
     ),
-]
-Json = Annotated[
-    bool, typer.Option("--json", help="Print JSON on standard output.", callback=note_json)
 ]
 RunName = Annotated[
     str, typer.Argument(metavar="RUN", help="Its name, its id, or the beginning of its id.")
@@ -58,7 +54,7 @@ def list_runs(
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 20,
     database: Database = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """List the latest runs, the latest first."""
     found = _ask(database, lambda runs: runs.list(status=status, plan=plan, limit=limit))
@@ -70,7 +66,7 @@ def list_runs(
         _print_list(found)
 
 
-def show_run(run: RunName, *, database: Database = None, as_json: Json = False) -> None:
+def show_run(run: RunName, *, database: Database = None, as_json: AsJson = False) -> None:
     """Show a run: its stages, its times, its result or error."""
     record = _ask(database, lambda runs: runs.get(run))
     if as_json:
@@ -86,7 +82,7 @@ def delete_runs(
     ],
     *,
     database: Database = None,
-    as_json: Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete the records of runs that have ended; what they wrote elsewhere stays."""
 
@@ -151,7 +147,7 @@ def _print_run(record: RunRecord) -> None:
         ("namespace", escape(record.namespace)),
         ("executor", escape(record.executor)),
         ("status", _status(record)),
-        ("started", f"{_time(record.started_at)}, {_ago(record.started_at)}"),
+        ("started", f"{_time(record.started_at)}, {ago(record.started_at)}"),
         ("time", seconds(record.wall_seconds)),
         ("process", escape(f"{record.pid} on {record.host}")),
         ("history", escape(record.history)),
@@ -208,10 +204,6 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def _ago(at: float) -> str:
-    return f"{seconds(max(0.0, time.time() - at))} ago"
-
-
 _COLUMNS: Mapping[str, Callable[[RunRecord], str]] = {
     "run": lambda record: escape(record.name),
     "plan": lambda record: escape(record.plan),
@@ -219,7 +211,7 @@ _COLUMNS: Mapping[str, Callable[[RunRecord], str]] = {
     "status": _status,
     "tasks": lambda record: _tasks(record.completed, record.tasks),
     "time": lambda record: seconds(record.wall_seconds),
-    "started": lambda record: _ago(record.started_at),
+    "started": lambda record: ago(record.started_at),
 }
 _NUMBERS = ("tasks", "time")
 _LAYOUTS = ((60, ()), (30, ()), (30, ("executor",)), (0, ("executor", "time")))

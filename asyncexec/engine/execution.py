@@ -239,18 +239,12 @@ class Execution(Coroutine[Any, Any, "Result"]):
         except RunStoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 - it is raised where the execution is awaited
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                steps.interruption = steps.interruption or error
-            else:
-                self._fail(error)
+            self._caught(steps, error)
         try:
             value = None if self._result is None else self._result.value
             await steps.end(self._last_event(), value, self._error)
         except BaseException as error:  # noqa: BLE001 - as above
-            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
-                steps.interruption = steps.interruption or error
-            elif self._error is None:
-                self._fail(error)
+            self._caught(steps, error)
         finally:
             self._last_progress = self.progress
             self._value_store, self._steps = steps.value_store, None
@@ -312,6 +306,13 @@ class Execution(Coroutine[Any, Any, "Result"]):
         self.name = f"{plan.name}-{self._number}"
         self._last_progress = ExecutionProgress(tasks=plan.tasks, completed=0, running=0)
         return self.name
+
+    def _caught(self, steps: RunSteps, error: BaseException) -> None:
+        """Take down a cancellation of the task that runs here, or the run's first error."""
+        if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+            steps.interruption = steps.interruption or error
+        elif self._error is None:
+            self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
         if not isinstance(error, Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import traceback
-from collections.abc import Mapping, Set as AbstractSet
+from collections.abc import Iterable, Mapping, Set as AbstractSet
 from dataclasses import fields, is_dataclass
 from datetime import date, time
 from enum import Enum
@@ -67,9 +67,13 @@ def _container(value: Any) -> Plain:
     return os.fspath(value) if isinstance(value, PurePath) else repr(value)[:_REPR_CHARACTERS]
 
 
+def field_names(record: Any) -> Iterable[str]:
+    """Return the names of the fields of a named tuple or dataclass, or of a class of them."""
+    return getattr(record, "_fields", None) or [field.name for field in fields(record)]
+
+
 def _fields(record: Any) -> dict[str, Any]:
-    names = getattr(record, "_fields", None) or [field.name for field in fields(record)]
-    return {name: getattr(record, name) for name in names if name not in LEFT_OUT}
+    return {name: getattr(record, name) for name in field_names(record) if name not in LEFT_OUT}
 
 
 def _key(key: Any) -> str:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
 from typing import Any
 
 from asyncexec.errors import OptionError
 from asyncexec.events import records
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.events.plain import field_names
 from asyncexec.events.records import (
     AnyEvent,
     Attempt,
@@ -59,17 +59,13 @@ def _is_event(kind: type) -> bool:
 def _record(kind: Any, data: Mapping[str, Any]) -> Any:
     given = {
         name: _value(name, _annotation(kind, name), data[name])
-        for name in _names(kind)
+        for name in field_names(kind)
         if name in data
     }
     try:
         return kind(**given)
     except TypeError as error:
         raise OptionError(f"a field of {kind.__name__} is missing: {error}") from error
-
-
-def _names(kind: Any) -> Iterable[str]:
-    return getattr(kind, "_fields", None) or [field.name for field in fields(kind)]
 
 
 def _annotation(kind: Any, name: str) -> str:

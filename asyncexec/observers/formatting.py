@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,6 +46,11 @@ def seconds(duration: float) -> str:
     minutes, rest = divmod(round(duration), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def ago(at: float) -> str:
+    """Return how long ago a time was, which is in seconds since the epoch: ``"4:07 ago"``."""
+    return f"{seconds(max(0.0, time.time() - at))} ago"
 
 
 def first_line(text: str, limit: int = 200) -> str:
