@@ -100,9 +100,7 @@ class LocalBatch:
         if not stopped.left:
             return outcomes, None
         outcomes += [self._cancelled(attempt) for attempt in stopped.left]
-        waiting = self.control.waiting
-        rest = [spec for spec in self._specs if spec.attempt in waiting]
-        return outcomes, LocalBatch(self.program, rest)
+        return outcomes, self._rest()
 
     def leave_save(self, attempts: Collection[int]) -> tuple[threading.Event, LocalBatch] | None:
         """Leave the attempt behind that saves, if it is among ``attempts``, as its save does not end.
@@ -117,11 +115,12 @@ class LocalBatch:
         if not isinstance(self.control, BatchControl):
             return None
         saved = self.control.leave_save(attempts)
-        if saved is None:
-            return None
+        return None if saved is None else (saved, self._rest())
+
+    def _rest(self) -> LocalBatch:
+        """Return what has not started, once this batch is left behind."""
         waiting = self.control.waiting
-        rest = [spec for spec in self._specs if spec.attempt in waiting]
-        return saved, LocalBatch(self.program, rest)
+        return LocalBatch(self.program, [spec for spec in self._specs if spec.attempt in waiting])
 
     def _cancelled(self, attempt: int) -> Outcome:
         since = self.control.running_since

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import platform
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from asyncexec.worker.process_changes import CHANGES
 from asyncexec.worker.programs import PROGRAMS, LoadedProgram, ProgramSource
 from asyncexec.worker.records import AttemptSpec, attempts_of
 from asyncexec.worker.reports import AttemptMarks, ReportSink
+from asyncexec.worker.run_scope import this_process
 from asyncexec.worker.runner import BatchRunner
 from asyncexec.worker.streaming import (
     GATHER_SECONDS,
@@ -180,38 +180,29 @@ class RemoteBatch:
         The process of the driver is left as the tasks leave it.
         """
         if self.driver != worker_name():
-            runner = _RestoringRunner(runner)
-        return runner if self.memory_bytes is None else _LimitedRunner(runner, self.memory_bytes)
+            runner = _Confined(runner, CHANGES.among_others())
+        if self.memory_bytes is not None:
+            from asyncexec.worker.memory import SHARED_LIMIT
+
+            runner = _Confined(runner, SHARED_LIMIT.within(self.memory_bytes))
+        return runner
 
 
-class _LimitedRunner:
-    """Runs another runner within a limit of memory."""
+class _Confined:
+    """Runs another runner within a context, once."""
 
-    def __init__(self, runner: Runner, memory_bytes: int) -> None:
+    def __init__(self, runner: Runner, context: AbstractContextManager[None]) -> None:
         self._runner = runner
-        self._memory_bytes = memory_bytes
+        self._context = context
 
     def run(self) -> object:
-        from asyncexec.worker.memory import SHARED_LIMIT
-
-        with SHARED_LIMIT.within(self._memory_bytes):
-            return self._runner.run()
-
-
-class _RestoringRunner:
-    """Runs another runner, and puts back what its tasks change of the process."""
-
-    def __init__(self, runner: Runner) -> None:
-        self._runner = runner
-
-    def run(self) -> object:
-        with CHANGES.among_others():
+        with self._context:
             return self._runner.run()
 
 
 def worker_name() -> str:
     """Return the name of this worker: its machine and process."""
-    return f"{platform.node()}:{os.getpid()}"
+    return this_process()
 
 
 def _raise(error: BaseException) -> LoadedProgram:

@@ -18,9 +18,14 @@ if TYPE_CHECKING:
 
 
 def this_process() -> str:
-    """Return a name of this process: that of its machine, and its number."""
+    """Return a name of this process."""
+    return process_here(os.getpid())
+
+
+def process_here(number: int) -> str:
+    """Return a name of a process of this machine: the machine's, and its number."""
     machine = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
-    return f"{machine}:{os.getpid()}"
+    return f"{machine}:{number}"
 
 
 class LogSettings(NamedTuple):

@@ -20,6 +20,7 @@ from asyncexec.worker.framing import pack_frame, read_frame
 from asyncexec.worker.records import Note
 from asyncexec.worker.remote_batch import NEEDS_PROGRAM, RemoteBatch, worker_name
 from asyncexec.worker.reports import MOST_NOTES
+from asyncexec.worker.run_scope import process_here
 
 if sys.platform != "win32":  # without fork there is no memory meter either
     from asyncexec.worker.memory import MemoryMeter
@@ -105,7 +106,7 @@ def _lost(
     """Return outcomes of the attempts that had none when the child ended: the first of them were running."""
     how = f"was killed by signal {-code}" if code < 0 else f"exited with code {code}"
     info = describe(BackendError(f"the worker process that ran the task {how}"))
-    worker = f"{os.uname().nodename}:{child}"
+    worker = process_here(child)
     seconds = max(time.time() - since, 0.0)
     return [
         Outcome(attempt, Status.LOST, worker, since, seconds, error=info)

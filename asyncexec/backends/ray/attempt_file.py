@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import platform
 import struct
 from pathlib import Path
 
 from asyncexec.backends.contract import Started
 from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.events.outcome import Outcome
+from asyncexec.worker.run_scope import process_here
 
 _ROW = struct.Struct("<qq")
 NO_ATTEMPT = -1
@@ -92,7 +92,7 @@ class AttemptFiles:
     def running(self, path: str | None) -> Started | None:
         """Return the start of the attempt that ran last, if it has not ended."""
         attempt, process = read_attempt(path) or (NO_ATTEMPT, 0)
-        return None if attempt == NO_ATTEMPT else Started(attempt, f"{platform.node()}:{process}")
+        return None if attempt == NO_ATTEMPT else Started(attempt, process_here(process))
 
     def remove(self, path: str | None) -> None:
         """Remove the file of a call that has ended."""
