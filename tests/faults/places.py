@@ -1,5 +1,6 @@
 """The folder of a round: its input, what must be in it at the end, and what may not be left anywhere."""
 
+import pathlib
 import signal
 import time
 
@@ -8,7 +9,7 @@ import psutil
 import zarr
 
 from asyncexec.testing.patience import scaled
-from tests.faults.programs import CHUNKS, DATA, FUNCTIONS, expected
+from tests.faults.programs import CHUNKS, DATA, FUNCTIONS, expected, total
 
 MARK = "ASYNCEXEC_FAULT_ROUND"
 OTHERS = DATA[:5] + 0.5
@@ -28,10 +29,20 @@ def begin_in(folder, *, existing=0):
 
 def check_targets(folder, program, amount=1.0):
     """Assert that each target has the bits that NumPy makes."""
+    folder = pathlib.Path(folder)
     for number, value in enumerate(expected(program, amount)):
         found = zarr.open_array(folder / f"y{number}.zarr", mode="r")[...]
         np.testing.assert_array_equal(found, value)
         assert found.dtype == value.dtype
+
+
+def check_result(told, said, amount=1.0):
+    """Assert that the targets of a driver, or the value that it says, are right."""
+    assert "ran" in said, said
+    if told["program"] == FUNCTIONS:
+        assert said["value"] == total(amount)
+    else:
+        check_targets(told["folder"], told["program"], amount)
 
 
 def check_untouched(folder, targets):

@@ -10,6 +10,7 @@ import numpy as np
 
 import asyncexec as ax
 import asyncexec.array as xp
+from tests.faults.executors import WORKERS
 
 SHAPE, CHUNKS = (24, 18), (4, 6)
 # Whole numbers: sums of them are the same in whatever order.
@@ -64,6 +65,11 @@ def end_of_functions(folder):
     for path in (folder / "calls").iterdir():
         path.unlink()
     return again
+
+
+def made_again_at_most(program, kills):
+    """Return how many tasks killed drivers may cost: what ran, and values that had not come to the journal yet."""
+    return kills * WORKERS * (4 if program == FUNCTIONS else 2)
 
 
 def _anomaly(x, first, last):

@@ -5,9 +5,8 @@ import pytest
 from asyncexec.storage import clean
 from tests.faults import edits
 from tests.faults.drives import drive, drive_and_kill, random_brief
-from tests.faults.executors import WORKERS
-from tests.faults.places import begin_in, check_nothing_else, check_targets, names
-from tests.faults.programs import FUNCTIONS, end_of_functions, made_again, total
+from tests.faults.places import begin_in, check_nothing_else, check_result, names
+from tests.faults.programs import FUNCTIONS, end_of_functions, made_again, made_again_at_most
 from tests.faults.rounds import ERROR, RIGHT
 
 
@@ -34,12 +33,8 @@ def test_what_other_code_has_computed_does_not_count(trial, tmp_path):
         assert after != before
         trial.count(ERROR)
         said = drive(told | {"overwrite": True}, code)
-    assert "ran" in said, said
-    if told["program"] == FUNCTIONS:
-        assert said["value"] == total(after)
-    else:
-        check_targets(tmp_path, told["program"], after)
-    most = 4 * WORKERS * killed * (after == before)
+    check_result(told, said, after)
+    most = made_again_at_most(told["program"], killed * (after == before))
     again += made_again(tmp_path)
     trial.count("made again", again)
     trial.count("at most", most)

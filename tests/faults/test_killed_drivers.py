@@ -3,9 +3,8 @@
 import pytest
 
 from tests.faults.drives import drive, drive_and_kill, random_brief
-from tests.faults.executors import WORKERS
-from tests.faults.places import begin_in, check_nothing_else, check_targets, names
-from tests.faults.programs import FUNCTIONS, end_of_functions, made_again, total
+from tests.faults.places import begin_in, check_nothing_else, check_result, names
+from tests.faults.programs import FUNCTIONS, end_of_functions, made_again, made_again_at_most
 from tests.faults.rounds import RIGHT
 
 EXECUTORS = ["serial", "threads", "processes", "futures", "dask"]
@@ -25,11 +24,9 @@ def test_a_killed_driver_loses_nothing(trial, tmp_path):
             again += end_of_functions(tmp_path)
     trial.count("faults", kills)
     said = drive(told)
-    assert "ran" in said, said
-    check_result(tmp_path, told, said)
+    check_result(told, said)
     check_nothing_else(tmp_path, targets)
-    # What ran when a driver was killed; of functions also what had not come to the journal yet.
-    most = made_again_at_most(told, kills)
+    most = made_again_at_most(told["program"], kills)
     again += made_again(tmp_path)
     trial.count("made again", again)
     trial.count("at most", most)
@@ -37,14 +34,3 @@ def test_a_killed_driver_loses_nothing(trial, tmp_path):
     if targets and chance.random() < 0.3:
         assert drive(told)["ran"] == 0
     trial.count(RIGHT)
-
-
-def check_result(folder, told, said):
-    if told["program"] == FUNCTIONS:
-        assert said["value"] == total()
-    else:
-        check_targets(folder, told["program"])
-
-
-def made_again_at_most(told, kills):
-    return kills * WORKERS * (4 if told["program"] == FUNCTIONS else 2)
