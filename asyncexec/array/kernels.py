@@ -288,7 +288,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class FusedKernel:
-    """The steps of a task. Values 0, 1, … are the inputs (None where the task needs nothing), then one value a step.
+    """The steps of a task. Values 0, 1, … are the inputs (None for one that is not read), then one value a step.
 
     What each input is, ``inputs``, tells kernels apart that do the same with other elements.
     The value numbered ``results`` is what the task puts out, or the tuple of them where there are several.
