@@ -290,7 +290,7 @@ class Step:
 class FusedKernel:
     """The steps of a task. Values 0, 1, … are the inputs (None for one that is not read), then one value a step.
 
-    What each input is, ``inputs``, tells kernels apart that do the same with other elements.
+    Kernels that do the same with other elements differ in their ``inputs``.
     The value numbered ``results`` is what the task puts out, or the tuple of them where there are several.
     """
 

@@ -202,6 +202,10 @@ ON_USE = {
     ): "chunks may all stay in memory",
     (
         "asyncexec.storage.places.objects",
+        "asyncexec.storage.places.store_objects",
+    ): "most work directories are on a disk",
+    (
+        "asyncexec.storage.places.objects",
         "asyncexec.storage.places.stores",
     ): "most work directories are on a disk",
 }

@@ -54,6 +54,7 @@ def objects_at(location: Location, *, read_only: bool = False) -> Objects:
     MissingExtraError, StorageError
         If the store cannot be opened.
     """
-    from asyncexec.storage.places.stores import StoreObjects, open_place  # noqa: PLC0415 - brings Zarr, which is dear
+    from asyncexec.storage.places.store_objects import StoreObjects  # noqa: PLC0415 - brings Zarr, which is dear
+    from asyncexec.storage.places.stores import open_place  # noqa: PLC0415 - the same
 
     return StoreObjects(open_place(location, read_only=read_only))

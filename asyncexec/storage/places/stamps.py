@@ -30,10 +30,13 @@ class Stamp:
         Names one opening of a workspace, and no other.
     plan : str
         The plan's fingerprint, where the run can be resumed; else empty.
+    unfinished : bool
+        Whether chunks may be missing, so that what reads as fill values may be none.
     """
 
     run: str
     plan: str = ""
+    unfinished: bool = False
 
 
 def new_run() -> str:
@@ -46,7 +49,11 @@ def stamp_of(documents: Mapping[str, bytes]) -> Stamp | None:
     for name in ("zarr.json", ".zarray"):
         field = _holder(name, _parsed(documents.get(name, b"null"))).get(FIELD)
         if isinstance(field, dict) and isinstance(field.get("run"), str):
-            return Stamp(run=field["run"], plan=str(field.get("plan", "")))
+            return Stamp(
+                run=field["run"],
+                plan=str(field.get("plan", "")),
+                unfinished=field.get("unfinished") is True,
+            )
     return None
 
 
@@ -65,7 +72,8 @@ def _stamped(name: str, data: bytes, stamp: Stamp | None) -> bytes:
     holder.pop(FIELD, None)
     if stamp is not None:
         plan = {"plan": stamp.plan} if stamp.plan else {}
-        holder[FIELD] = {"run": stamp.run, **plan}
+        unfinished = {"unfinished": True} if stamp.unfinished else {}
+        holder[FIELD] = {"run": stamp.run, **plan, **unfinished}
     return json.dumps(document, indent=2).encode()
 
 
