@@ -261,6 +261,14 @@ class ArrayNotFoundError(StorageError):
     """There is no Zarr array at that place."""
 
 
+class ArrayReplacedError(ArrayNotFoundError):
+    """An array was replaced by another one since it was opened."""
+
+
+class UnfinishedArrayError(StorageError):
+    """A run is still writing the array, or has left it incomplete, so that what reads as fill values may be none."""
+
+
 class CorruptArrayError(StorageError):
     """There is something at that place, and it cannot be read as a Zarr array."""
 

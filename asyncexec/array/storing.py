@@ -67,8 +67,9 @@ def from_zarr(
     path: str = "",
     spec: Spec | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    unfinished: bool = False,
 ) -> Array:
-    """Return the Zarr array (format 3 or 2) at ``place``.
+    """Return the Zarr array (format 3 or 2) at ``place``, as it is now.
 
     >>> xp.to_zarr(xp.arange(6, chunks=2), "x.zarr")
     >>> x = xp.from_zarr("x.zarr")
@@ -85,11 +86,15 @@ def from_zarr(
     spec : Spec, optional
     storage_options : mapping, optional
         What the store is opened with; by default the spec's.
+    unfinished : bool
+        Whether an array is taken that a run has not completed: what is missing reads as fill values.
 
     Raises
     ------
     ArrayNotFoundError
         If there is none.
+    UnfinishedArrayError
+        If a run is still writing it, or was killed, and ``unfinished`` is off.
     CorruptArrayError
         If there is something that cannot be read as one.
     TypeError
@@ -98,7 +103,7 @@ def from_zarr(
     from asyncexec.storage.places.opening import open_array  # noqa: PLC0415 - brings Zarr, which is dear
 
     options = storage_options if storage_options is not None else _options_of(spec)
-    return Array(stored_source(open_array(place, options, path=path)), spec)
+    return Array(stored_source(open_array(place, options, path=path, unfinished=unfinished)), spec)
 
 
 def store(

@@ -58,6 +58,7 @@ asyncexec.storage.chunks.access
 asyncexec.storage.chunks.arrays
 asyncexec.storage.chunks.block_io
 asyncexec.storage.chunks.chunk_files
+asyncexec.storage.chunks.chunk_keys
 asyncexec.storage.chunks.chunk_slices
 asyncexec.storage.places.errors
 asyncexec.storage.places.locations

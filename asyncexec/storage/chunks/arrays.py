@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from asyncexec.errors import OptionError
+from asyncexec.storage.chunks.chunk_keys import DEFAULT_KEYS, ChunkKeys
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 
 if TYPE_CHECKING:
@@ -30,12 +31,10 @@ type CompressorLike = Literal["auto"] | Mapping[str, Any] | Any | None
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """The encoding of chunks as files, where it is simple enough to be done without Zarr.
+    """The encoding of a chunk's data, where it is simple enough to be done without Zarr.
 
     Attributes
     ----------
-    prefix, separator : str
-        A chunk's key is ``prefix + separator.join(its numbers)``.
     dtype : str
         The element type as stored, byte order included (``"<f8"``).
     compressor : str
@@ -44,8 +43,6 @@ class Encoding:
         Whether a CRC-32C of the chunk as it is stored comes behind it (Zarr 3's codec ``crc32c``).
     """
 
-    prefix: str = "c/"
-    separator: str = "/"
     dtype: str = "|u1"
     compressor: str = ""
     checksum: bool = False
@@ -56,7 +53,7 @@ class StoredArray:
     """A reference to a Zarr array that exists, or is still to be created.
 
     It holds no handle and no data, so it can be pickled into a few hundred bytes; each process opens the array once,
-    when it first needs it.
+    when it first needs it, and asks the store for nothing then.
 
     Attributes
     ----------
@@ -82,6 +79,11 @@ class StoredArray:
         Of an array that is to be created: 2 in a group of that format.
     generation : str
         The run that writes to it, if it is the target of one: attempts of an earlier run find nowhere to write to.
+    keys : ChunkKeys
+        The names of its chunks.
+    metadata : str
+        Of an array that was opened: its metadata document, as far as it says how chunks are stored. Another document
+        is another array, whatever its place. Of one that is to be created it is empty: the fields above say it all.
     """
 
     location: Location
@@ -96,6 +98,8 @@ class StoredArray:
     checksum: bool = False
     zarr_format: int = 3
     generation: str = ""
+    keys: ChunkKeys = DEFAULT_KEYS
+    metadata: str = field(default="", repr=False)
 
     @property
     def unit(self) -> Shape:
@@ -141,6 +145,7 @@ class StoredArray:
                 self.shards,
                 repr(self.fill_value),
                 self.compressor,
+                self.metadata,
             ]
         )
 
@@ -164,8 +169,7 @@ class StoredArray:
                 f"{self.location} is in a group of Zarr's format 2, for which the compressor {name!r} is not known: "
                 f"take one of {', '.join(IN_FORMAT_2)}, or store elsewhere"
             )
-        encoding = self.encoding and replace(self.encoding, prefix="", separator=".")
-        return replace(self, zarr_format=zarr_format, encoding=encoding)
+        return replace(self, zarr_format=zarr_format, keys=ChunkKeys("v2", "."))
 
     def at(self, location: Location) -> StoredArray:
         """Return a reference to the same array at another place."""
@@ -181,7 +185,7 @@ class StoredArray:
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, field.name) for field in fields(self)))
+        return hash(tuple(getattr(self, each.name) for each in fields(self)))
 
     def __getstate__(self) -> dict[str, Any]:
         # Without cached properties, which would make what is sent to workers larger.

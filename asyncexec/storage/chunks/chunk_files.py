@@ -62,8 +62,7 @@ class ChunkFiles:
     def __init__(self, ref: StoredArray, encoding: Encoding) -> None:
         self._ref = ref
         self._root = str(ref.location.local_path)
-        self._prefix = encoding.prefix
-        self._separator = encoding.separator
+        self._key = ref.keys.key
         self._stored = np.dtype(encoding.dtype)
         self._dtype = ref.numpy_dtype
         self._codec = codec(encoding.compressor)
@@ -97,9 +96,7 @@ class ChunkFiles:
 
     def path(self, chunk: Index) -> str:
         """Return the file of ``chunk``."""
-        if not chunk:
-            return f"{self._root}/{'c' if self._prefix else '0'}"
-        return f"{self._root}/{self._prefix}{self._separator.join(map(str, chunk))}"
+        return f"{self._root}/{self._key(chunk)}"
 
     def _assembled(self, region: Region, pieces: list[list[ChunkSlice]]) -> np.ndarray:
         out = np.empty(shape_of(region), self._dtype)

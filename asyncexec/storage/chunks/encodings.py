@@ -34,15 +34,11 @@ def _encoding_2(document: Mapping[str, Any]) -> Encoding | None:
         if compressor
         else ""
     )
-    return Encoding("", document.get("dimension_separator", "."), str(document["dtype"]), text)
+    return Encoding(str(document["dtype"]), text)
 
 
 def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding | None:
-    grid, key, codecs = (
-        document["chunk_grid"],
-        document["chunk_key_encoding"],
-        list(document["codecs"]),
-    )
+    grid, codecs = document["chunk_grid"], list(document["codecs"])
     if (
         grid["name"] != "regular"
         or document.get("storage_transformers")
@@ -56,10 +52,6 @@ def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding |
         codec["name"] not in ("zstd", "gzip", "blosc") for codec in compressors
     ):
         return None
-    separator = key.get("configuration", {}).get(
-        "separator", "/" if key["name"] == "default" else "."
-    )
-    prefix = f"c{separator}" if key["name"] == "default" else ""
     endian = codecs[0].get("configuration", {}).get("endian", "little")
     stored = dtype.newbyteorder(">" if str(getattr(endian, "value", endian)) == "big" else "<").str
     compressor = (
@@ -67,4 +59,4 @@ def _encoding_3(document: Mapping[str, Any], dtype: np.dtype[Any]) -> Encoding |
         if compressors
         else ""
     )
-    return Encoding(prefix, separator, stored, compressor, checksum)
+    return Encoding(stored, compressor, checksum)

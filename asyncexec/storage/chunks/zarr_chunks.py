@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import struct
 import zlib
 from collections.abc import Iterator
@@ -14,18 +13,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import zarr
 from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
-from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.errors import BaseZarrError
 from zarr.storage import StorePath
 
-from asyncexec.errors import (
-    ArrayNotFoundError,
-    AsyncexecError,
-    CorruptArrayError,
-    CorruptChunkError,
-)
+from asyncexec.errors import AsyncexecError, CorruptChunkError
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
-from asyncexec.storage.places.array_documents import array_documents
+from asyncexec.storage.places.array_documents import array_metadata
 from asyncexec.storage.places.errors import (
     cause,
     damaged_chunk,
@@ -98,34 +91,19 @@ class ZarrChunks:
         return self._array.oindex[forward]
 
     def _opened(self) -> Any:
+        """Return Zarr's array of the metadata that ``ref`` has: its place is not asked."""
         ref = self._ref
         try:
-            only_read = ref.location.read_only
             place = (
                 StorePath(FencedStore(ref), "")
                 if ref.generation and ref.location.local_path is not None
-                else open_place(ref.location, read_only=only_read)
+                else open_place(ref.location, read_only=ref.location.read_only)
             )
-            found: Any = (
-                _described(ref, place)
-                if ref.checksum
-                else zarr.open_array(place, mode="r" if only_read else "r+")
-            )
-            array = _configured(found, dense=ref.dense)
+            return _configured(array_metadata(ref), place, dense=ref.dense)
         except AsyncexecError:
             raise
-        except FileNotFoundError as error:
-            raise ArrayNotFoundError(
-                f"there is no Zarr array at {ref.location} any more: somebody removed it"
-            ) from error
         except Exception as error:  # noqa: BLE001 - as the store puts it
             raise storage_error(error, ref.location, "cannot be opened") from None
-        if (tuple(array.shape), tuple(array.chunks)) != (ref.shape, ref.chunks):
-            raise CorruptArrayError(
-                f"{ref.location} was replaced while it was in use: "
-                f"it has shape {array.shape} and chunks {array.chunks} now, and had {ref.shape} and {ref.chunks}"
-            )
-        return array
 
     def _unread(self, error: Exception, region: Region) -> AsyncexecError:
         """Return the error for a region that cannot be read: Zarr does not say which of its units is to blame."""
@@ -170,13 +148,7 @@ def _is_damage(error: Exception) -> bool:
     return type(error).__name__ == "ChunkNotFoundError" or isinstance(error, _DAMAGE)
 
 
-def _described(ref: StoredArray, place: StorePath) -> Any:
-    """Return an intermediate of a run as it is described, so that it does not matter what became of its metadata."""
-    document = json.loads(array_documents(ref)["zarr.json"])
-    return zarr.AsyncArray(metadata=ArrayV3Metadata.from_dict(document), store_path=place)
-
-
-def _configured(array: Any, *, dense: bool) -> Any:
+def _configured(metadata: Any, place: StorePath, *, dense: bool) -> Any:
     # Chunks of nothing but fill values are written too, which Zarr leaves out by default: a missing chunk then means
     # "not written", and a listing shows which tasks are complete.
     wanted: dict[str, Any] = {"write_empty_chunks": True, "read_missing_chunks": not dense}
@@ -184,9 +156,7 @@ def _configured(array: Any, *, dense: bool) -> Any:
     config: Any = ArrayConfig.from_dict(
         cast("ArrayConfigParams", {name: on for name, on in wanted.items() if name in known})
     )
-    return zarr.Array(
-        zarr.AsyncArray(metadata=array.metadata, store_path=array.store_path, config=config)
-    )
+    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=place, config=config))
 
 
 def _forwards(region: Region) -> tuple[Any, tuple[slice, ...]]:

@@ -1,14 +1,15 @@
-"""The metadata files of an array that is to be created, as Zarr writes them."""
+"""The metadata of arrays as Zarr has them: the files of one that is to be created, and those of one that exists."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import zarr
 from zarr.core.buffer import Buffer
+from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
 from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
 from zarr.storage import MemoryStore
 
@@ -17,6 +18,7 @@ from asyncexec.storage.chunks.chunk_files import codec
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.chunk_keys import ChunkKeys
 
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 """The attribute that xarray has the names of axes in, in format 2."""
@@ -45,6 +47,7 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
                 # In format 2, xarray takes elements that equal it for missing ones.
                 fill_value=None if ref.zarr_format == 2 else ref.fill_element[()],
                 zarr_format=3 if ref.zarr_format == 3 else 2,
+                chunk_key_encoding={"name": ref.keys.kind, "separator": _separator(ref.keys)},
                 **_named(ref, dimension_names),
             )
     except (UnknownCodecError, ValueError, TypeError, KeyError) as error:
@@ -52,6 +55,41 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
     # The one that makes it an array is the first.
     names = sorted(files, key=lambda name: name == ".zattrs")
     return {name: files[name].to_bytes() for name in names}
+
+
+def array_metadata(ref: StoredArray) -> ArrayV2Metadata | ArrayV3Metadata:
+    """Return Zarr's metadata of ``ref``, as it was opened or is to be created; nothing is read.
+
+    Raises
+    ------
+    OptionError
+        If it is to be created, and Zarr knows no such compressor or element type.
+    """
+    files = {"": ref.metadata.encode()} if ref.metadata else array_documents(ref)
+    return read_metadata(next(iter(files.values())).decode())
+
+
+def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
+    """Return Zarr's metadata of an array from its metadata document.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError, zarr.errors.BaseZarrError
+        If it is not the document of an array that Zarr can read.
+    """
+    found: dict[str, Any] = json.loads(document)
+    with warnings.catch_warnings():
+        # About what was written is told when it is written.
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        return (
+            ArrayV2Metadata.from_dict(found)
+            if found.get("zarr_format") == 2
+            else ArrayV3Metadata.from_dict(found)
+        )
+
+
+def _separator(keys: ChunkKeys) -> Literal["/", "."]:
+    return "/" if keys.separator == "/" else "."
 
 
 def _compressors(ref: StoredArray) -> list[Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.stamps import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +34,27 @@ def documents(location: Location) -> dict[str, bytes]:
 def read_file(location: Location, name: str) -> bytes | None:
     """Return a small file at ``location``; None where there is no such file."""
     return _reader(location)(name)
+
+
+_OF_OTHERS = ("attributes", "dimension_names", "consolidated_metadata")
+"""The parts of an array's metadata that do not say how chunks are stored, and that users change."""
+
+
+def array_document(found: Mapping[str, bytes]) -> str:
+    """Return, as JSON, how the chunks of the array with these metadata files are stored; empty where it is not known.
+
+    It is the same text for the same array, whoever wrote the file, and whatever attributes and stamp it has.
+    """
+    for name in ("zarr.json", ".zarray"):
+        try:
+            document = json.loads(found.get(name, b"null"))
+        except ValueError:
+            continue
+        if isinstance(document, dict):
+            kept = {k: v for k, v in document.items() if k not in (*_OF_OTHERS, FIELD)}
+            # Interned, so that many references of one array are pickled with one text.
+            return sys.intern(json.dumps(kept, sort_keys=True, separators=(",", ":")))
+    return ""
 
 
 def is_array(found: Mapping[str, bytes]) -> bool:

@@ -12,14 +12,19 @@ from zarr.errors import BaseZarrError
 
 from asyncexec.errors import (
     ArrayNotFoundError,
+    ArrayReplacedError,
     AsyncexecError,
     CorruptArrayError,
     StorageError,
+    UnfinishedArrayError,
 )
 from asyncexec.storage.chunks.arrays import ELEMENT_KINDS, StoredArray, dtype_name, fill_scalar
+from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
 from asyncexec.storage.chunks.encodings import encoding_of
+from asyncexec.storage.places.array_documents import read_metadata
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
-from asyncexec.storage.places.metadata import documents, is_group
+from asyncexec.storage.places.metadata import array_document, documents, is_array
+from asyncexec.storage.places.stamps import stamp_of
 from asyncexec.storage.places.stores import open_place
 
 if TYPE_CHECKING:
@@ -29,9 +34,13 @@ _LISTED = 20
 
 
 def open_array(
-    place: PlaceLike, storage_options: Mapping[str, Any] | None = None, *, path: str = ""
+    place: PlaceLike,
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    path: str = "",
+    unfinished: bool = False,
 ) -> StoredArray:
-    """Return a reference to the Zarr array (format 3 or 2) at ``place``.
+    """Return a reference to the Zarr array (format 3 or 2) at ``place``, as it is now.
 
     Parameters
     ----------
@@ -40,26 +49,83 @@ def open_array(
         Keys, tokens, endpoints: whatever the store takes.
     path : str
         The path in ``place``, for an array in a group.
+    unfinished : bool
+        Whether an array is opened that a run is still writing, or has left incomplete.
 
     Raises
     ------
     ArrayNotFoundError
         If there is nothing, or a group; its arrays are listed.
+    UnfinishedArrayError
+        If a run has not completed it, and ``unfinished`` is off.
     CorruptArrayError
         If there is something that cannot be read as a Zarr array.
     MissingExtraError
         If the package that serves such URLs is not installed.
     """
     location = locate(place, storage_options, path=path)
-    found = open_place(location, read_only=True)
+    found = documents(location)
+    if not is_array(found):
+        raise _no_array(location, found)
+    if not unfinished:
+        _check_finished(location, found)
+    document = array_document(found)
     try:
-        array = zarr.open_array(found, mode="r")
+        # As text that is no JSON, it is the text that the error is about.
+        metadata: Any = read_metadata(document or next(iter(found.values())).decode())
+        array: zarr.Array[Any] = zarr.Array(
+            zarr.AsyncArray(metadata=metadata, store_path=open_place(location, read_only=True))
+        )
     except Exception as error:  # noqa: BLE001 - whatever Zarr or a store makes of what it finds there
-        raise _open_error(location, found, error) from None
-    return _reference(location, array)
+        raise _unreadable(location, found, error) from None
+    return _reference(location, array, document)
 
 
-def _reference(location: Location, array: zarr.Array[Any]) -> StoredArray:
+def check_unchanged(ref: StoredArray, found: Mapping[str, bytes] | None = None) -> None:
+    """Check that the array that ``ref`` was opened as is still at its place; its values may have changed.
+
+    ``found`` is the metadata there, where it has been read.
+
+    Raises
+    ------
+    ArrayNotFoundError
+        If there is no array any more.
+    ArrayReplacedError
+        If there is another one.
+    StorageError
+        If the place cannot be read.
+    """
+    location = ref.location
+    found = documents(location) if found is None else found
+    if not is_array(found):
+        raise ArrayNotFoundError(
+            f"there is no Zarr array at {location} any more: somebody removed it"
+        )
+    now = array_document(found)
+    if ref.metadata and now != ref.metadata:
+        raise ArrayReplacedError(
+            f"{location} was replaced since it was opened, by an array with other {_differences(ref.metadata, now)}: "
+            f"open it again, and build what reads it anew"
+        )
+
+
+def _differences(before: str, now: str) -> str:
+    """Return the names of the fields in which two metadata documents differ, for a message."""
+    old, new = (json.loads(text or "{}") for text in (before, now))
+    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
+    return ", ".join(names)
+
+
+def _check_finished(location: Location, found: Mapping[str, bytes]) -> None:
+    stamp = stamp_of(found)
+    if stamp is not None and stamp.unfinished:
+        raise UnfinishedArrayError(
+            f"{location} is not complete: a run is still writing it, or was ended before it had. Wait for that run or "
+            f"run it again, or pass unfinished=True to read what there is, where missing chunks read as fill values"
+        )
+
+
+def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> StoredArray:
     document: dict[str, Any] = dict(array.metadata.to_dict())
     dtype = np.dtype(array.dtype)
     if dtype.kind not in ELEMENT_KINDS:
@@ -82,33 +148,33 @@ def _reference(location: Location, array: zarr.Array[Any]) -> StoredArray:
         if encoding
         else json.dumps(document.get("codecs", ""), default=str),
         encoding=encoding,
+        zarr_format=document["zarr_format"],
+        keys=chunk_keys_of(json.loads(metadata)),
+        metadata=metadata,
     )
 
 
-def _open_error(location: Location, place: StorePath, error: Exception) -> AsyncexecError:
-    """Return the error to raise for ``error``, by what is found at ``location``."""
-    if isinstance(error, AsyncexecError):
-        return error
-    try:
-        there = documents(location)
-    except StorageError as why:
-        return why
-    if not there:
+def _no_array(location: Location, found: Mapping[str, bytes]) -> ArrayNotFoundError:
+    """Return the error for a place where there is no array."""
+    if not found:
         return ArrayNotFoundError(
             f"there is no Zarr array at {location}. Check the path" + _neighbours(location)
         )
-    if is_group(there):
-        arrays = _arrays_in(place)
-        listed = (
-            f"its arrays are {', '.join(arrays)}: open one of them"
-            if arrays
-            else "it holds no arrays"
-        )
-        return ArrayNotFoundError(f"{location} is a Zarr group, not an array; {listed}")
+    arrays = _arrays_in(open_place(location, read_only=True))
+    listed = (
+        f"its arrays are {', '.join(arrays)}: open one of them" if arrays else "it holds no arrays"
+    )
+    return ArrayNotFoundError(f"{location} is a Zarr group, not an array; {listed}")
+
+
+def _unreadable(location: Location, found: Mapping[str, bytes], error: Exception) -> AsyncexecError:
+    """Return the error for metadata of an array that cannot be read."""
+    if isinstance(error, AsyncexecError):
+        return error
     known = isinstance(error, BaseZarrError | ValueError | KeyError | TypeError)
     message = str(error) if known else f"{type(error).__name__}: {error}"
     return CorruptArrayError(
-        f"{location} has {' and '.join(there)}, but it is not the metadata of a Zarr array that can be read: "
+        f"{location} has {' and '.join(found)}, but it is not the metadata of a Zarr array that can be read: "
         f"{location.options.hide_in(message)}. Restore the file from a copy, or write the array again"
     )
 

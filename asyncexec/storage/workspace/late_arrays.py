@@ -120,7 +120,7 @@ class LateArrays:
 def _is_there(ref: StoredArray) -> bool:
     """Return whether there is an array at the place of ``ref`` with its shape, dtype and unit."""
     try:
-        found = open_array(ref.location)
+        found = open_array(ref.location, unfinished=True)
     except (ArrayNotFoundError, CorruptArrayError):
         return False
     return (found.shape, found.dtype, found.unit) == (ref.shape, ref.dtype, ref.unit)

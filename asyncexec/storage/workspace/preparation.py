@@ -18,7 +18,8 @@ from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
 from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.locations import Location
-from asyncexec.storage.places.metadata import documents, exists
+from asyncexec.storage.places.metadata import documents, exists, is_array
+from asyncexec.storage.places.opening import check_unchanged
 from asyncexec.storage.places.removal import check_takes_objects, discard, remove, remove_own
 from asyncexec.storage.places.restoration import restore
 from asyncexec.storage.places.suitability import check_target, check_travels
@@ -265,10 +266,12 @@ def _read_from_elsewhere(
 
 def _check_there(read: tuple[StoredArray, str]) -> None:
     ref, stage = read
-    if not exists(ref.location):
+    found = documents(ref.location)
+    if not is_array(found):
         raise ArrayNotFoundError(
             f"there is no Zarr array at {ref.location}, which stage {stage!r} reads: somebody removed it"
         )
+    check_unchanged(ref, found)
 
 
 def _first_overlap(place: str, taken: Iterable[str]) -> str | None:

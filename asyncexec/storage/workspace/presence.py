@@ -38,7 +38,7 @@ def blocks_present(target: TaskOutput) -> np.ndarray:
     ref = target.ref
     present = np.zeros(ref.blocks, np.bool_)
     for key in _keys(ref):
-        numbers = _numbers(key, ref.blocks)
+        numbers = ref.keys.index(key, ref.blocks)
         if numbers is not None:
             present[numbers] = True
     for axis, (block, unit) in enumerate(zip(target.block, ref.unit, strict=True)):
@@ -82,29 +82,14 @@ def partial_files(root: str) -> Iterator[Path]:
     return Path(root, PREFIX).rglob("*.partial")
 
 
-def _numbers(key: str, grid: Shape) -> Shape | None:
-    """Return the chunk of ``key`` (``c/0/1``); None for a key that is no chunk of this grid."""
-    first, *rest = key.split("/")
-    if first != PREFIX or len(rest) != len(grid) or not all(part.isdecimal() for part in rest):
-        return None
-    numbers = tuple(int(part) for part in rest)
-    return numbers if all(i < n for i, n in zip(numbers, grid, strict=True)) else None
-
-
 def _keys(ref: StoredArray) -> Iterable[str]:
-    """Return the keys of the chunks of ``ref`` that are stored, as format 3 has them."""
-    if ref.zarr_format != 2:
-        return _keys_below(ref, PREFIX)
-    keys = (key for key in _keys_below(ref, "") if key.replace(".", "").isdecimal())
-    return (f"{PREFIX}/{key.replace('.', '/')}" if ref.ndim else PREFIX for key in keys)
-
-
-def _keys_below(ref: StoredArray, prefix: str) -> Iterable[str]:
+    """Return the keys of what is stored below ``ref`` and may be chunks."""
     path = ref.location.local_path
     if path is not None:
-        return _files(str(path)) if prefix else _files_in(str(path))
+        nested = ref.ndim and ref.keys.separator == "/"
+        return _files(str(path), ref.keys.prefix) if nested else _files_in(str(path))
     try:
-        return objects_at(ref.location, read_only=True).names(prefix)
+        return objects_at(ref.location, read_only=True).names(ref.keys.prefix if ref.ndim else "")
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, ref.location, "cannot be listed") from None
 
@@ -116,22 +101,19 @@ def _files_in(root: str) -> Iterator[str]:
             yield entry.name
 
 
-def _files(root: str) -> Iterator[str]:
-    """Yield the keys of the chunk files under ``root``."""
-    point = Path(root, PREFIX)
-    if point.is_file() and point.stat().st_size:
-        yield PREFIX
-    pending = [PREFIX]
+def _files(root: str, prefix: str) -> Iterator[str]:
+    """Yield the keys of the files below ``root`` that begin with ``prefix``, which is a folder or nothing."""
+    pending = [prefix]
     while pending:
-        folder = pending.pop()
+        above = pending.pop()
         try:
-            entries = list(os.scandir(f"{root}/{folder}"))
+            entries = list(os.scandir(f"{root}/{above}"))
         except (FileNotFoundError, NotADirectoryError):
             continue
         for entry in entries:
-            key = f"{folder}/{entry.name}"
+            key = f"{above}{entry.name}"
             if entry.is_dir():
-                pending.append(key)
+                pending.append(f"{key}/")
             elif entry.stat().st_size:
                 # After a power failure a file may have its name and no data: an empty one does not count.
                 yield key
