@@ -117,8 +117,11 @@ class TaskIO(Protocol):
         """Return the kernel's inputs for the task, and how many bytes (not encoded) were read."""
         ...
 
-    def save(self, index: Index, result: Any) -> int:
-        """Write the task's output, atomically chunk by chunk, and return how many bytes (not encoded)."""
+    def save(self, index: Index, result: Any) -> int | tuple[int, Any]:
+        """Write the task's output, atomically chunk by chunk, and return how many bytes (not encoded).
+
+        Of a stage that holds values, return a pair: the bytes, and the task's value, a receipt of what was written.
+        """
         ...
 
 

@@ -113,7 +113,7 @@ class FaultyIO:
         self._strike(Moment.CALL)
         return loaded
 
-    def save(self, index: Index, result: Any) -> int:
+    def save(self, index: Index, result: Any) -> int | tuple[int, Any]:
         """Save, and end the attempt."""
         self._strike(Moment.SAVE)
         written = self._inner.save(index, result)

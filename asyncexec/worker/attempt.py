@@ -93,7 +93,7 @@ def attempt_runner(
             elif io is None:
                 value = result if put is None else put(attempt, result)
             else:
-                written = io.save(index, result)
+                written, value = with_receipt(io.save(index, result), attempt, values)
         except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
             end_if_copied(process, raised)
             status, error = Status.FAILED, describe(raised, keep=keep_exception)
@@ -120,6 +120,16 @@ def attempt_runner(
             del error, row
 
     return run
+
+
+def with_receipt(
+    saved: int | tuple[int, Any], attempt: int, values: LargeValues | None
+) -> tuple[int, Any]:
+    """Return the number of bytes that a task has saved, and its value, as it travels, where saving made one."""
+    if not isinstance(saved, tuple):
+        return saved, None
+    written, value = saved
+    return written, value if values is None else values.put(attempt, value)
 
 
 def lost_by(error: BaseException) -> Any:

@@ -16,7 +16,7 @@ from asyncexec.events.outcome import (
     ValueHandle,
 )
 from asyncexec.plan.box import unravel
-from asyncexec.worker.attempt import decode, describe, is_awaitable, lost_by
+from asyncexec.worker.attempt import decode, describe, is_awaitable, lost_by, with_receipt
 from asyncexec.worker.forks import FORKS, end_if_copied
 from asyncexec.worker.task_context import BATCH, CURRENT
 
@@ -78,7 +78,8 @@ async def run_awaited(
         elif io is None:
             value = result if values is None else values.put(spec.attempt, result)
         else:
-            written = await asyncio.to_thread(io.save, index, result)
+            saved = await asyncio.to_thread(io.save, index, result)
+            written, value = with_receipt(saved, spec.attempt, values)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
         end_if_copied(process, raised)
         if control.left:
