@@ -6,6 +6,9 @@ import random
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import hypothesis
 import numpy as np
@@ -72,7 +75,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]):
 @pytest.fixture(autouse=True)
 def no_leaks(request: pytest.FixtureRequest):
     """Let no thread and no child process outlive the test that started it."""
-    threads, processes = set(living_threads()), set(living_processes())
+    # Twice: Linux may leave out a child while another one is reaped.
+    threads, processes = set(living_threads()), {*living_processes(), *living_processes()}
     yield
     if request.node.get_closest_marker("leaks"):
         return
@@ -95,8 +99,20 @@ def living_threads() -> list[threading.Thread]:
 
 def living_processes() -> list[psutil.Process]:
     # Zombies count: whoever starts a process also reaps it.
-    children = psutil.Process().children(recursive=True)
-    return [p for p in children if not any(name in command_of(p) for name in LIBRARY_PROCESSES)]
+    found = []
+    for pid in pids_below(os.getpid()):
+        with suppress(psutil.NoSuchProcess):
+            found.append(psutil.Process(pid))
+    return [p for p in found if not any(name in command_of(p) for name in LIBRARY_PROCESSES)]
+
+
+def pids_below(pid: int) -> Iterator[int]:
+    """Yield the children of a process and theirs, without a look at all processes of the machine."""
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # The thread has ended, or the process.
+            for child in map(int, children.read_text().split()):
+                yield child
+                yield from pids_below(child)
 
 
 def command_of(process: psutil.Process) -> str:

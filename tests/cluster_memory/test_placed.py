@@ -1,5 +1,6 @@
 """A memory in a place that all workers reach: files of a directory, or objects of a store."""
 
+import asyncio
 import shutil
 import uuid
 from dataclasses import replace
@@ -136,9 +137,17 @@ async def test_workers_elsewhere_use_the_work_dir_and_leave_nothing(tmp_path):
         return list(tmp_path.iterdir())
 
     for said in ({"work_dir": tmp_path}, {"cluster_memory": {"work_dir": str(tmp_path)}}):
+        was_put = asyncio.Event()
+
+        async def items(was_put=was_put):
+            # The run must not end before its memory was asked for something.
+            await was_put.wait()
+            yield 0
+
         async with ax.Engine(executor=elsewhere(), **said) as engine:
-            execution = engine.start(PLAN)
+            execution = engine.start(ax.Plan.map(put, items()))
             await execution.cluster_memory.put("mine", 1)
+            was_put.set()
             assert (await execution).value == [LARGE.sum()]
             with pytest.raises(ClusterMemoryError, match="its run has ended"):
                 await execution.cluster_memory.get("mine")
