@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     from asyncexec.storage.places.locations import (
         RUN_SCOPED as RUN_SCOPED,
         Location as Location,
-        join as join,
         locate as locate,
     )
     from asyncexec.storage.places.metadata import exists as exists
     from asyncexec.storage.places.opening import open_array as open_array
+    from asyncexec.storage.places.urls import join as join
     from asyncexec.storage.values.cache import clear_cache as clear_cache
     from asyncexec.storage.workspace.array_workspace import ArrayWorkspace as ArrayWorkspace
     from asyncexec.storage.workspace.cleaning import Leftover as Leftover, clean as clean
@@ -55,7 +55,7 @@ else:
             "clear_cache": "values.cache",
             "create_array": "places.creation",
             "exists": "places.metadata",
-            "join": "places.locations",
+            "join": "places.urls",
             "locate": "places.locations",
             "open_array": "places.opening",
             "planned_array": "chunks.arrays",

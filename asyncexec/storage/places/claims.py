@@ -6,12 +6,11 @@ known: that the run is still there. A second one is refused at once then, also w
 
 from __future__ import annotations
 
-import os
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import TargetExistsError
-from asyncexec.storage.places.held_stores import innermost
+from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.stamps import Stamp
 
 if TYPE_CHECKING:
@@ -45,16 +44,3 @@ def release(location: Location, stamp: Stamp) -> None:
     with _lock:
         if _claimed.get(place) == stamp:
             del _claimed[place]
-
-
-def identity(location: Location) -> str:
-    """Return a name for the place, the same however it is spelt, within this process and as far as that is known."""
-    path = location.local_path
-    if path is not None:
-        return os.path.realpath(path)
-    if location.store is None:
-        return f"{location}".rstrip("/")
-    store = innermost(location.store)
-    held = getattr(store, "_store_dict", None)
-    known = f"memory {id(held)}" if held is not None else f"{type(store).__name__} {store}"
-    return f"{known}/{location.url}".rstrip("/")

@@ -6,10 +6,11 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from asyncexec.errors import OptionError
 from asyncexec.storage.places.options import StorageOptions, shown
+from asyncexec.storage.places.urls import join, normal_url, object_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,8 @@ class Location:
         The last part of ``url`` that is a path in what the caller named: groups are made along it.
     read_only : bool
         Whether the caller opened the store read-only, so that nothing may be changed there.
+    spelt : str
+        The URL as the caller has spelt it, where ``url`` is another spelling.
     """
 
     url: str
@@ -50,6 +53,7 @@ class Location:
     store: Store | None = field(default=None, hash=False)
     inner: str = field(default="", compare=False)
     read_only: bool = False
+    spelt: str = field(default="", compare=False, repr=False)
 
     @property
     def scheme(self) -> str:
@@ -64,7 +68,7 @@ class Location:
         """The path on this machine, or None where it is elsewhere."""
         if self.scheme != "file":
             return None
-        return Path(unquote(urlsplit(self.url).path) if "://" in self.url else self.url)
+        return Path(unquote(self.url.partition("://")[2]) if "://" in self.url else self.url)
 
     @property
     def run_scoped(self) -> bool:
@@ -78,7 +82,14 @@ class Location:
 
     def join(self, name: str) -> Location:
         """Return the place called ``name`` inside this one."""
-        return replace(self, url=join(self.url, name))
+        return replace(
+            self, url=join(self.url, name), spelt=join(self.spelt, name) if self.spelt else ""
+        )
+
+    @property
+    def spelling(self) -> str:
+        """The place as the caller has spelt it, without secrets."""
+        return shown(self.spelt) if self.spelt else str(self)
 
     def __str__(self) -> str:
         if self.store is None:
@@ -110,7 +121,7 @@ def locate(
         url = os.fspath(place)
         if not url:
             raise OptionError("an empty string is no place for an array: give a path or a URL")
-        found = Location(url if "://" in url else os.path.abspath(url), options)  # noqa: PTH100 - as text
+        found = _of_url(url, options) if "://" in url else Location(os.path.abspath(url), options)  # noqa: PTH100 - as text
     else:
         found = _in_store(place, options)
     path = _normal(path)
@@ -119,11 +130,19 @@ def locate(
     return replace(found.join(path), inner=join(found.inner, path) if found.inner else path)
 
 
-def join(url: str, name: str) -> str:
-    """Return the URL (or path) of ``name`` inside ``url``; a query string stays at the end."""
-    base, mark, query = url.partition("?") if "://" in url else (url, "", "")
-    joined = f"{base.rstrip('/')}/{name}" if base.strip("/") else f"{base}{name}"
-    return f"{joined}{mark}{query}"
+def _of_url(url: str, options: StorageOptions) -> Location:
+    normal, more = normal_url(url), {}
+    parts = object_url(normal)
+    if parts is not None and parts.family == "az" and "." in parts.host and parts.login:
+        # The container, and the server of an account.
+        account, _, rest = parts.host.partition(".")
+        normal = replace(parts, login="", host=parts.login).url
+        more = {"account_name": account}
+        if not rest.endswith("core.windows.net"):
+            more["endpoint"] = f"https://{account}.{rest.replace('dfs.', 'blob.', 1)}"
+    if more:
+        options = StorageOptions({**more, **options})
+    return Location(normal, options, spelt="" if normal == url else url)
 
 
 def _normal(path: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncexec.errors import OptionError
 from asyncexec.masking import MASK, masked_logins
+from asyncexec.storage.places.urls import FAMILIES, is_signed
 
 _QUERY = re.compile(r"[?#].*\Z", re.DOTALL)
 
@@ -75,10 +76,14 @@ def _checked(options: object) -> Mapping[str, Any]:
 
 
 def shown(url: str) -> str:
-    """Return ``url`` without user, password and query, for messages."""
+    """Return ``url`` without user, password, signature and a web server's query, for messages."""
     if "://" not in url:
         return url
-    return _QUERY.sub("", masked_logins(url)).replace(f"://{MASK}@", "://")
+    url = masked_logins(url).replace(f"://{MASK}@", "://")
+    scheme = url.partition("://")[0].rpartition("::")[2].lower()
+    # There, what follows a ? is part of the name, and of signatures nothing is shown.
+    named = scheme in FAMILIES or scheme in ("memory", "run", "file", "local")
+    return url if named and not is_signed(url) else _QUERY.sub("", url)
 
 
 def _frozen(value: Any) -> Any:

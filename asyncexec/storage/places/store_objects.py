@@ -15,7 +15,7 @@ from zarr.core.sync import collect_aiterator, sync
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
 from asyncexec.storage.places.held_stores import innermost
-from asyncexec.storage.places.locations import join
+from asyncexec.storage.places.urls import join
 
 
 async def _create(place: StorePath, data: bytes) -> None:

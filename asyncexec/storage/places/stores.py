@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from functools import cache
+from urllib.parse import quote
 
 from zarr.abc.store import Store
 from zarr.core.buffer import Buffer
@@ -22,7 +23,8 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import WholeFiles
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.options import shown
-from asyncexec.storage.places.suitability import check_writable
+from asyncexec.storage.places.suitability import check_spelling, check_writable
+from asyncexec.storage.places.urls import object_url
 
 EXTRAS = {
     "s3": "s3",
@@ -47,6 +49,7 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
     StorageError
         If the store cannot be made of the URL and its options, or is to be written to and was opened read-only.
     """
+    check_spelling(location)
     if not read_only:
         check_writable(location)
     if location.store is not None:
@@ -95,7 +98,11 @@ def _obstore_store(location: Location, *, read_only: bool) -> Store:
     except ImportError as error:
         extra = EXTRAS[location.scheme]
         raise MissingExtraError.of(str(location), "obstore", extra=extra) from error
-    return ObjectStore(obstore.from_url(location.url, **location.options), read_only=read_only)
+    parts = object_url(location.url)
+    assert parts is not None  # noqa: S101 - its scheme is one of these
+    # Encoded as a whole, as obstore takes # and ? for the end of the name.
+    url = f"{parts.family}://{parts.host}/{quote(parts.key)}"
+    return ObjectStore(obstore.from_url(url, **location.options), read_only=read_only)
 
 
 def _fsspec_store(location: Location, *, read_only: bool) -> Store:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 from asyncexec.errors import OptionError, StorageError
+from asyncexec.storage.places.urls import FAMILIES, is_signed, object_url
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -63,6 +64,38 @@ def check_travels(location: Location) -> Location:
             f"pickled ({type(error).__name__}: {error}): {elsewhere}"
         ) from None
     return replace(location, store=travelled)
+
+
+def check_spelling(location: Location) -> None:
+    """Check that the URL of ``location`` names a place, and nothing that is no part of its name.
+
+    Raises
+    ------
+    StorageError
+        If it has no bucket, a login, a signature, or (of a web server) a fragment.
+    """
+    if location.store is not None or "://" not in location.url:
+        return
+    if location.scheme in ("http", "https") and "#" in location.url:
+        raise StorageError(
+            f"{location} cannot be opened: its URL has a '#', after which web servers are told nothing. Write '%23' "
+            f"where it is part of a name, or leave it out"
+        )
+    if location.scheme not in FAMILIES:
+        return
+    if is_signed(location.url):
+        raise StorageError(
+            f"{location} cannot be opened: its URL has a signature, a key or a version in a query, which object stores "
+            f"do not take. Pass keys by storage_options (sas_key=…, token=…, skip_signature=True). Check the URL and "
+            f"storage_options"
+        )
+    parts = object_url(location.url)
+    if parts is None or parts.login or ":" in parts.host or not parts.host:
+        wrong = "no bucket" if parts is None or not parts.host else "a login or a port"
+        raise StorageError(
+            f"{location} cannot be opened: its URL has {wrong}. Spell it scheme://bucket/name, and pass keys and the "
+            f"server by storage_options (endpoint=…). Check the URL and storage_options"
+        )
 
 
 def check_writable(location: Location) -> None:

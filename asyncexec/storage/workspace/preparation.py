@@ -13,10 +13,10 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import partial_folder
 from asyncexec.storage.places.asides import aside_of, put_back, set_aside, sweep
-from asyncexec.storage.places.claims import identity
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
 from asyncexec.storage.places.groups import make_group
+from asyncexec.storage.places.identity import first_overlap, identity
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, exists, is_array
 from asyncexec.storage.places.opening import check_unchanged
@@ -26,7 +26,7 @@ from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.workspace.targets import Target, adopt, announce_all, withdraw_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO
@@ -58,15 +58,17 @@ def check_places(
     if locality is not Locality.SAME_PROCESS:
         for ref in [*written.values(), *_sources(blocks)]:
             check_travels(ref.location)
-    by_identity = {identity(ref.location): ref for ref in written.values()}
+    _check_apart([ref.location for ref in written.values()])
     read = [
         (ref, stage.name)
         for stage in stages
         if stage.name in blocks
-        for ref in _read_from_elsewhere(stage, blocks, by_identity)
+        for ref in _read_from_elsewhere(stage, blocks, list(written.values()))
     ]
     for_each(
-        _check_there, list({str(ref.location): (ref, by) for ref, by in read}.values()), stop=stop
+        _check_there,
+        list({identity(ref.location): (ref, by) for ref, by in read}.values()),
+        stop=stop,
     )
     return list(written.values())
 
@@ -218,19 +220,21 @@ def _make_intermediate(ref: StoredArray) -> None:
 
 def _targets(blocks: Mapping[str, BlockIO]) -> dict[str, StoredArray]:
     written = [target.ref for io in blocks.values() for target in io.targets]
-    return {str(ref.location): ref for ref in written if not ref.location.run_scoped}
+    return {identity(ref.location): ref for ref in written if not ref.location.run_scoped}
 
 
 def _sources(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
     read = [source.array for io in blocks.values() for source in io.sources]
     found = {
-        str(a.location): a for a in read if isinstance(a, StoredArray) and not a.location.run_scoped
+        identity(a.location): a
+        for a in read
+        if isinstance(a, StoredArray) and not a.location.run_scoped
     }
     return list(found.values())
 
 
 def _read_from_elsewhere(
-    stage: Stage, blocks: Mapping[str, BlockIO], written: Mapping[str, StoredArray]
+    stage: Stage, blocks: Mapping[str, BlockIO], written: Sequence[StoredArray]
 ) -> list[StoredArray]:
     """Return the arrays that ``stage`` reads and no stage before it writes.
 
@@ -240,7 +244,7 @@ def _read_from_elsewhere(
         If one would be replaced by what is ``written``.
     """
     before = {
-        str(t.ref.location)
+        identity(t.ref.location)
         for read in stage.reads
         if read.stage in blocks
         for t in blocks[read.stage].targets
@@ -251,14 +255,14 @@ def _read_from_elsewhere(
         if (
             not isinstance(ref, StoredArray)
             or ref.location.run_scoped
-            or str(ref.location) in before
+            or identity(ref.location) in before
         ):
             continue
-        overlapping = _first_overlap(identity(ref.location), written)
-        if overlapping is not None:
+        target = first_overlap(ref.location, [other.location for other in written])
+        if target is not None:
             raise OptionError(
-                f"{written[overlapping].location} would be replaced while stage {stage.name!r} still reads "
-                f"{ref.location}: store the result elsewhere"
+                f"{target.spelling} would be replaced while stage {stage.name!r} still reads {ref.location.spelling}: "
+                f"store the result elsewhere"
             )
         found.append(ref)
     return found
@@ -274,9 +278,18 @@ def _check_there(read: tuple[StoredArray, str]) -> None:
     check_unchanged(ref, found)
 
 
-def _first_overlap(place: str, taken: Iterable[str]) -> str | None:
-    """Return one of the places ``taken`` that is the same as ``place``, inside of it or around it."""
-    for other in taken:
-        if place == other or place.startswith(f"{other}/") or other.startswith(f"{place}/"):
-            return other
-    return None
+def _check_apart(targets: Sequence[Location]) -> None:
+    """Check that no two targets of a plan are at one place, or one inside of the other.
+
+    Raises
+    ------
+    OptionError
+        If so.
+    """
+    for number, target in enumerate(targets):
+        other = first_overlap(target, targets[:number])
+        if other is not None:
+            raise OptionError(
+                f"{other.spelling} and {target.spelling} are to be written by one plan, and are one place, or one is "
+                f"inside of the other: give each a place of its own"
+            )
