@@ -62,6 +62,7 @@ asyncexec.storage.chunks.chunk_keys
 asyncexec.storage.chunks.chunk_slices
 asyncexec.storage.places.errors
 asyncexec.storage.places.locations
+asyncexec.storage.places.urls
 asyncexec.storage.places.options
 """
 MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 175, 384

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from asyncexec.storage.places.identity import bucket_name, inside, url_name, web_name
+from asyncexec.storage.places.url_names import bucket_name, inside, url_name, web_name
 from asyncexec.storage.places.urls import FAMILIES
 
 _CACHES = {"simplecache", "filecache", "blockcache", "cached", "readahead"}
@@ -14,13 +14,13 @@ _CACHES = {"simplecache", "filecache", "blockcache", "cached", "readahead"}
 
 
 def filesystem_name(filesystem: Any, path: str) -> str | None:
-    """Return the name of the place at ``path`` in a file system of fsspec; None where that cannot be told."""
+    """Return the name of the place at ``path`` in a file system of fsspec; None where that is not known."""
     protocols = _protocols(filesystem)
     inner = getattr(filesystem, "sync_fs", None) or getattr(filesystem, "fs", None)
-    if inner is not None and "dir" in protocols:
-        return filesystem_name(inner, f"{str(filesystem.path).rstrip('/')}/{path.strip('/')}")
     if inner is not None and (protocols & _CACHES or hasattr(filesystem, "sync_fs")):
         return filesystem_name(inner, path)
+    if inner is not None and "dir" in protocols:
+        return filesystem_name(inner, f"{str(filesystem.path).rstrip('/')}/{path.strip('/')}")
     namers: dict[str, Callable[[], str | None]] = {
         "file": lambda: os.path.realpath(path),
         "http": lambda: web_name(path),

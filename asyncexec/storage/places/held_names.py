@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.storage.places.filesystem_names import filesystem_name
-from asyncexec.storage.places.identity import bucket_name, inside, web_name
+from asyncexec.storage.places.url_names import bucket_name, inside, web_name
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -34,7 +34,7 @@ def held_name(store: Store) -> str:
 
 
 def known_name(store: Store) -> str | None:
-    """Return a name for the place that ``store`` leads to; None where that cannot be told."""
+    """Return a name for the place that ``store`` leads to; None where that is not known."""
     from zarr.storage import (  # noqa: PLC0415 - whoever hands a store in has loaded it
         FsspecStore,
         LocalStore,
@@ -54,7 +54,9 @@ def known_name(store: Store) -> str | None:
     name = next((name for kind, name in namers.items() if isinstance(inner, kind)), None)
     if name is not None:
         return name(inner)
-    return _own_name(inner) if type(inner).__module__.startswith("icechunk") else None
+    if inner is None or not type(inner).__module__.startswith("icechunk"):
+        return None
+    return _own_name(inner)
 
 
 def _memory_name(store: Any) -> str:

@@ -1,43 +1,26 @@
 """One name for each place, however its path or URL is spelt and whichever store leads to it.
 
 Places in object stores are named like the object's URL: by server, bucket and key. So an ``s3://`` URL, a store of
-obstore's, a file system of fsspec's and the web address of one bucket have one name. Which places of stores that are
-handed in are one, their kinds say; see ``held_names``.
+obstore's, a file system of fsspec's and the web address of one bucket have one name. Stores that are handed
+in are asked; see ``held_names``.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from collections.abc import Hashable, Iterable
+from typing import TYPE_CHECKING
 
-from asyncexec.storage.places.urls import object_url
+from asyncexec.storage.places.held_names import held_name
+from asyncexec.storage.places.url_names import inside, url_name
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
-
-OBJECTS = "objects://"
-"""The beginning of the names of places in object stores and on web servers."""
-
-_PREFIXES = ("google_", "azure_storage_", "azure_", "aws_")
-_LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\]|0\.0\.0\.0)(?=:|\Z)")
-_AMAZON = re.compile(
-    r"(?:(?P<bucket>.+)\.)?s3(?:[.-](?:dualstack|accelerate|fips|[a-z0-9-]+))*\.amazonaws\.com(?P<china>\.cn)?\Z"
-)
-_AZURE = re.compile(r"(?P<account>[a-z0-9-]+)\.(?:blob|dfs)\.(?P<rest>core\..+|storage\..+)\Z")
-_GOOGLE = "storage.googleapis.com"
-_EMULATOR = "http://127.0.0.1:10000/devstoreaccount1"
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def identity(location: Location) -> str:
     """Return a name for the place, the same however it is spelt, within this process and as far as that is known."""
     if location.store is not None:
-        from asyncexec.storage.places.held_names import held_name  # noqa: PLC0415 - brings Zarr, and most places are paths
-
         return inside(held_name(location.store), location.url)
     path = location.local_path
     if path is not None:
@@ -51,180 +34,66 @@ def overlaps(one: Location, other: Location) -> bool:
     Directories of this machine that can be reached by several paths (bind mounts, names in any case) are known by the
     system's number for each.
     """
-    if names_overlap(identity(one), identity(other)):
-        return True
-    path, beside = one.local_path, other.local_path
-    return path is not None and beside is not None and _meet(path, beside)
+    return Places([other]).find(one) is not None
 
 
 def contains(outer: Location, inner: Location) -> bool:
     """Return whether ``inner`` is the place ``outer``, or inside of it."""
-    if not overlaps(outer, inner):
-        return False
-    around, within = identity(outer), identity(inner)
-    return not around.startswith(f"{within.rstrip('/')}/")
+    return _way(outer)[0] in _way(inner)
 
 
-def names_overlap(one: str, other: str) -> bool:
-    """Return whether two names of :func:`identity` are of one place, or of one inside of the other."""
-    one, other = one.rstrip("/") + "/", other.rstrip("/") + "/"
-    return one.startswith(other) or other.startswith(one)
+class Places:
+    """Places that are taken, for questions whether others overlap them.
+
+    Parameters
+    ----------
+    locations : iterable of Location
+    """
+
+    def __init__(self, locations: Iterable[Location] = ()) -> None:
+        self._at: dict[Hashable, Location] = {}
+        self._below: dict[Hashable, Location] = {}
+        for location in locations:
+            self.add(location)
+
+    def add(self, location: Location) -> None:
+        """Take a place."""
+        place, *around = _way(location)
+        self._at.setdefault(place, location)
+        for outer in around:
+            self._below.setdefault(outer, location)
+
+    def find(self, location: Location) -> Location | None:
+        """Return a taken place that is ``location``, inside of it or around it; None without any."""
+        way = _way(location)
+        around = next((self._at[outer] for outer in way if outer in self._at), None)
+        return around if around is not None else self._below.get(way[0])
 
 
-def first_overlap(location: Location, others: Iterable[Location]) -> Location | None:
-    """Return the first of ``others`` that is the place ``location``, inside of it or around it; None without any."""
-    return next((other for other in others if overlaps(location, other)), None)
+def _way(location: Location) -> list[Hashable]:
+    """Return a name of the place, and of each place around it from the nearest on."""
+    name = identity(location)
+    if name.startswith("/"):
+        return _numbers(name)
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(len(parts), 0, -1)]
 
 
-def inside(name: str, path: str) -> str:
-    """Return the name of what is at ``path`` in the place ``name``."""
-    path = path.strip("/")
-    return f"{name.rstrip('/')}/{path}" if path else name.rstrip("/") or name
+def _numbers(path: str) -> list[Hashable]:
+    """Return the system's number of each directory on the way to ``path``; of what is not there, also its names."""
+    way = [path]
+    while (above := os.path.dirname(way[-1])) != way[-1]:  # noqa: PTH120 - as text
+        way.append(above)
+    numbers = [_number(directory) for directory in way]
+    there = next((n for n, number in enumerate(numbers) if number is not None), len(way) - 1)
+    names = [os.path.basename(directory) for directory in way[:there]]  # noqa: PTH119 - as text
+    missing = [(numbers[there], *reversed(names[n:])) for n in range(there)]
+    return [*missing, *((number,) for number in numbers[there:])]
 
 
-def url_name(url: str, options: Mapping[str, Any]) -> str:
-    """Return the name of the place at ``url``, of a store that is opened with ``options``."""
-    first, chained, rest = url.rpartition("::")
-    if chained:
-        return _chain_name(first, rest, options)
-    scheme, _, path = url.partition("://")
-    scheme = scheme.lower()
-    if scheme in ("http", "https"):
-        return web_name(url)
-    if scheme in ("file", "local"):
-        return os.path.realpath(unquote(path))
-    parts = object_url(url)
-    if parts is not None:
-        return inside(bucket_name(parts.family, parts.host, options), parts.key)
-    host, _, path = path.partition("/")
-    return inside(f"{scheme}://{host.rpartition('@')[2]}", path)
-
-
-def bucket_name(family: str, bucket: str, options: Mapping[str, Any]) -> str:
-    """Return the name of a bucket or container of a family of object stores, opened with ``options``."""
-    told = _told(options)
-    if family == "az":
-        return inside(_azure_account(told), bucket)
-    if family == "gs":
-        endpoint = told.get("base_url") or told.get("endpoint_url") or told.get("endpoint") or ""
-        return inside(server_name(endpoint or f"https://{_GOOGLE}"), bucket)
-    endpoint = _s3_endpoint(told)
-    region = str(
-        told.get("region")
-        or told.get("default_region")
-        or _environment("AWS_REGION", "AWS_DEFAULT_REGION")
-    )
-    if not endpoint:
-        endpoint = f"https://s3.amazonaws.com{'.cn' if region.startswith('cn-') else ''}"
-    server = server_name(endpoint)
-    # Where the bucket is part of the server's name, the endpoint has it.
-    if server.startswith(f"{OBJECTS}{bucket}."):
-        server = f"{OBJECTS}{server.removeprefix(f'{OBJECTS}{bucket}.')}"
-    return inside(server, bucket)
-
-
-def server_name(endpoint: str) -> str:
-    """Return the name of what is at the root of the server ``endpoint``."""
-    scheme, found, rest = endpoint.partition("://")
-    host, _, path = (rest if found else endpoint).partition("/")
-    host = host.rpartition("@")[2].lower().removesuffix(_DEFAULT_PORTS.get(scheme.lower(), "\0"))
-    amazon = _AMAZON.fullmatch(host)
-    if amazon is not None:
-        root = f"{OBJECTS}s3.amazonaws.com{amazon['china'] or ''}"
-        return inside(inside(root, amazon["bucket"] or ""), path)
-    azure = _AZURE.fullmatch(host)
-    if azure is not None:
-        host = f"{azure['account']}.blob.{azure['rest']}"
-    elif host.endswith(f".{_GOOGLE}"):
-        host, path = _GOOGLE, f"{host.removesuffix(f'.{_GOOGLE}')}/{path}"
-    host = _LOOPBACK.sub("localhost", host)
-    return inside(f"{OBJECTS}{host}", path)
-
-
-def web_name(url: str) -> str:
-    """Return the name of what a web server has at ``url``, which may be an object in a bucket."""
-    base = unquote(url.partition("?")[0])
-    scheme, _, rest = base.partition("://")
-    parts = [part for part in rest.split("/") if part not in ("", ".")]
-    return server_name(f"{scheme}://{'/'.join(parts)}")
-
-
-def _chain_name(first: str, rest: str, options: Mapping[str, Any]) -> str:
-    """Return the name of what a chain of fsspec leads to: a place in its last link, and paths within."""
-    scheme = rest.partition("://")[0]
-    own = options.get(scheme)
-    # What fsspec keeps in memory is not what memory:// leads to.
-    name = (
-        inside("memory:fsspec", rest.partition("://")[2])
-        if scheme == "memory"
-        else url_name(rest, own if isinstance(own, Mapping) else options)
-    )
-    for link in reversed(first.split("::")):
-        kind, found, path = link.partition("://")
-        # Of caches, the path is that of the last link.
-        if found and path:
-            name = inside(f"{name}::{kind}", path)
-    return name
-
-
-def _told(options: Mapping[str, Any]) -> dict[str, str]:
-    """Return the options that say where a store is, in one spelling."""
-    told: dict[str, str] = {}
-    for name, value in options.items():
-        if isinstance(value, Mapping) and name in ("config", "client_kwargs"):
-            told |= _told(value)
-        elif isinstance(value, str | bool | os.PathLike):
-            short = name.lower()
-            for prefix in _PREFIXES:
-                short = short.removeprefix(prefix)
-            told[short] = str(value)
-    return told
-
-
-def _s3_endpoint(told: Mapping[str, str]) -> str:
-    for name in ("endpoint_url_s3", "endpoint_url", "endpoint"):
-        if told.get(name):
-            return told[name]
-    return _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-
-
-def _azure_account(told: Mapping[str, str]) -> str:
-    account = (
-        told.get("account_name")
-        or told.get("account")
-        or _environment("AZURE_STORAGE_ACCOUNT_NAME")
-    )
-    if told.get("use_emulator", _environment("AZURE_STORAGE_USE_EMULATOR")).lower() in (
-        "true",
-        "1",
-    ):
-        return server_name(_environment("AZURITE_BLOB_STORAGE_URL") or _EMULATOR)
-    endpoint = told.get("endpoint") or _environment("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")
-    return server_name(endpoint or f"https://{account}.blob.core.windows.net")
-
-
-def _environment(*names: str) -> str:
-    return next((os.environ[name] for name in names if os.environ.get(name)), "")
-
-
-def _meet(one: Path, other: Path) -> bool:
-    """Return whether one path leads to a directory that is, or will be, the other's or on the way to it."""
-    through = dict(_anchors(other))
-    for number, rest in _anchors(one):
-        beyond = through.get(number)
-        if beyond is not None and (rest[: len(beyond)] == beyond or beyond[: len(rest)] == rest):
-            return True
-    return False
-
-
-def _anchors(path: Path) -> list[tuple[tuple[int, int], tuple[str, ...]]]:
-    """Return the number of each directory on the way to ``path`` that is there, with the rest of the path."""
-    path = Path(os.path.realpath(path))
-    found: list[tuple[tuple[int, int], tuple[str, ...]]] = []
-    for above in (path, *path.parents):
-        try:
-            status = above.stat()
-        except OSError:
-            continue
-        found.append(((status.st_dev, status.st_ino), path.relative_to(above).parts))
-    return found
+def _number(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - as text
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -16,7 +16,7 @@ from asyncexec.storage.places.asides import aside_of, put_back, set_aside, sweep
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
 from asyncexec.storage.places.groups import make_group
-from asyncexec.storage.places.identity import first_overlap, identity
+from asyncexec.storage.places.identity import Places, identity
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, exists, is_array
 from asyncexec.storage.places.opening import check_unchanged
@@ -53,24 +53,24 @@ def check_places(
         If the store of a target was opened read-only, or cannot do what is needed.
     """
     written = _targets(blocks)
-    for ref in written.values():
+    for ref in written:
         check_target(ref.location)
     if locality is not Locality.SAME_PROCESS:
-        for ref in [*written.values(), *_sources(blocks)]:
+        for ref in [*written, *_sources(blocks)]:
             check_travels(ref.location)
-    _check_apart([ref.location for ref in written.values()])
+    targets = _apart([ref.location for ref in written])
     read = [
         (ref, stage.name)
         for stage in stages
         if stage.name in blocks
-        for ref in _read_from_elsewhere(stage, blocks, list(written.values()))
+        for ref in _read_from_elsewhere(stage, blocks, targets)
     ]
     for_each(
         _check_there,
         list({identity(ref.location): (ref, by) for ref, by in read}.values()),
         stop=stop,
     )
-    return list(written.values())
+    return written
 
 
 class Preparation:
@@ -218,9 +218,9 @@ def _make_intermediate(ref: StoredArray) -> None:
     renew_array(ref)
 
 
-def _targets(blocks: Mapping[str, BlockIO]) -> dict[str, StoredArray]:
+def _targets(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
     written = [target.ref for io in blocks.values() for target in io.targets]
-    return {identity(ref.location): ref for ref in written if not ref.location.run_scoped}
+    return [ref for ref in written if not ref.location.run_scoped]
 
 
 def _sources(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
@@ -234,7 +234,7 @@ def _sources(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
 
 
 def _read_from_elsewhere(
-    stage: Stage, blocks: Mapping[str, BlockIO], written: Sequence[StoredArray]
+    stage: Stage, blocks: Mapping[str, BlockIO], written: Places
 ) -> list[StoredArray]:
     """Return the arrays that ``stage`` reads and no stage before it writes.
 
@@ -258,7 +258,7 @@ def _read_from_elsewhere(
             or identity(ref.location) in before
         ):
             continue
-        target = first_overlap(ref.location, [other.location for other in written])
+        target = written.find(ref.location)
         if target is not None:
             raise OptionError(
                 f"{target.spelling} would be replaced while stage {stage.name!r} still reads {ref.location.spelling}: "
@@ -278,18 +278,21 @@ def _check_there(read: tuple[StoredArray, str]) -> None:
     check_unchanged(ref, found)
 
 
-def _check_apart(targets: Sequence[Location]) -> None:
-    """Check that no two targets of a plan are at one place, or one inside of the other.
+def _apart(targets: Sequence[Location]) -> Places:
+    """Return the places of a plan's targets.
 
     Raises
     ------
     OptionError
-        If so.
+        If two are one place, or one is inside of the other.
     """
-    for number, target in enumerate(targets):
-        other = first_overlap(target, targets[:number])
+    taken = Places()
+    for target in targets:
+        other = taken.find(target)
         if other is not None:
             raise OptionError(
                 f"{other.spelling} and {target.spelling} are to be written by one plan, and are one place, or one is "
                 f"inside of the other: give each a place of its own"
             )
+        taken.add(target)
+    return taken
