@@ -206,6 +206,10 @@ ON_USE = {
     ): "most work directories are on a disk",
     (
         "asyncexec.storage.places.objects",
+        "asyncexec.storage.places.obstore_objects",
+    ): "brings obstore, which is optional",
+    (
+        "asyncexec.storage.places.objects",
         "asyncexec.storage.places.stores",
     ): "most work directories are on a disk",
 }

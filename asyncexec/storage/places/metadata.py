@@ -11,7 +11,8 @@ from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from asyncexec.storage.places.locations import Location
 
@@ -20,20 +21,17 @@ NAMES = ("zarr.json", ".zarray", ".zgroup")
 
 def exists(location: Location) -> bool:
     """Return whether there is a Zarr array or group at ``location``."""
-    read = _reader(location)
-    return any(read(name) is not None for name in NAMES)
+    return bool(documents(location))
 
 
 def documents(location: Location) -> dict[str, bytes]:
     """Return the metadata files at ``location``, by name."""
-    read = _reader(location)
-    found = {name: read(name) for name in NAMES}
-    return {name: data for name, data in found.items() if data is not None}
+    return _read(location, NAMES)
 
 
 def read_file(location: Location, name: str) -> bytes | None:
     """Return a small file at ``location``; None where there is no such file."""
-    return _reader(location)(name)
+    return _read(location, (name,)).get(name)
 
 
 _OF_OTHERS = ("attributes", "dimension_names", "consolidated_metadata")
@@ -76,21 +74,20 @@ def _node_type(found: Mapping[str, bytes]) -> str:
     return str(document.get("node_type")) if isinstance(document, dict) else ""
 
 
-def _reader(location: Location) -> Callable[[str], bytes | None]:
-    """Return a function that reads small files at ``location``; it returns None where there is no such file."""
+def _read(location: Location, names: Sequence[str]) -> dict[str, bytes]:
+    """Return those small files at ``location`` that there are, by name."""
     local = location.local_path
-    get = (
-        objects_at(location, read_only=True).get
-        if local is None
-        else lambda name: (local / name).read_bytes()
-    )
+    try:
+        if local is None:
+            return objects_at(location, read_only=True).read(names)
+        found = {name: _data(local / name) for name in names}
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be read") from None
+    return {name: data for name, data in found.items() if data is not None}
 
-    def read(name: str) -> bytes | None:
-        try:
-            return get(name)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except Exception as error:  # noqa: BLE001 - as the store puts it
-            raise storage_error(error, location, "cannot be read") from None
 
-    return read
+def _data(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,10 +1,12 @@
-"""The objects under a path of a Zarr store, read and written by blocking calls."""
+"""The objects under a path of a Zarr store of any kind, read and written by blocking calls."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
+from hashlib import blake2b
 from threading import Lock
 from typing import Any
 
@@ -15,6 +17,7 @@ from zarr.core.sync import collect_aiterator, sync
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
 from asyncexec.storage.places.held_stores import innermost
+from asyncexec.storage.places.object_records import FetchedObject, ListedObject
 from asyncexec.storage.places.urls import join
 
 
@@ -61,6 +64,15 @@ def _lock_of(key: str) -> Lock:
     return _locks()[hash(key) % 64]
 
 
+def _version(data: bytes) -> str:
+    return blake2b(data, digest_size=16).hexdigest()
+
+
+def _at_once() -> int:
+    found: int = config.get("async.concurrency")
+    return found
+
+
 class StoreObjects:
     """The objects under a path of a Zarr store."""
 
@@ -70,8 +82,16 @@ class StoreObjects:
 
     def get(self, name: str) -> bytes | None:
         """Return the object's data; None where there is no such object."""
-        data = sync((self._place / name).get())
-        return None if data is None else data.to_bytes()
+        return self.read([name]).get(name)
+
+    def read(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the data of those objects that there are, by name, asked for at the same time."""
+        return sync(self._read(names))
+
+    def fetch(self, name: str) -> FetchedObject | None:
+        """Return the object's data with its version and attributes; None where there is no such object."""
+        data = self.get(name)
+        return None if data is None else FetchedObject(data, _version(data), {})
 
     def put(self, name: str, data: bytes) -> None:
         """Create the object, or replace it."""
@@ -88,10 +108,27 @@ class StoreObjects:
             sync(_create(self._place / name, data))
             return self.get(name) == data
 
+    def replace(self, name: str, data: bytes, version: str) -> bool:
+        """Replace the object if it has this version; return whether it was so: in this process, nobody is between."""
+        with _lock_of(f"{self._prefix}{name}"):
+            found = self.get(name)
+            if found is None or _version(found) != version:
+                return False
+            self.put(name, data)
+            return True
+
     def names(self, prefix: str = "") -> Iterator[str]:
-        """Return the names that begin with ``prefix``."""
-        keys = collect_aiterator(self._place.store.list_prefix(f"{self._prefix}{prefix}"))
-        return (key.removeprefix(self._prefix) for key in keys)
+        """Yield the names that begin with ``prefix``."""
+        # Some stores list what is in a folder, and take no part of a name.
+        wanted, folder = f"{self._prefix}{prefix}", f"{self._prefix}{prefix}".rpartition("/")[0]
+        keys = collect_aiterator(self._place.store.list_prefix(f"{folder}/" if folder else ""))
+        return (key.removeprefix(self._prefix) for key in keys if key.startswith(wanted))
+
+    def listed(self, prefix: str = "") -> Iterator[ListedObject]:
+        """Yield the objects whose names begin with ``prefix``; of these stores, listings say no versions."""
+        names = list(self.names(prefix))
+        sizes = sync(self._sizes(names))
+        return (ListedObject(name, size, "") for name, size in zip(names, sizes, strict=True))
 
     def versions(self) -> Iterator[str]:
         """Return a line for each object, another one once it was written again; none where a store gives no listing."""
@@ -110,6 +147,10 @@ class StoreObjects:
         """Delete the object, if there is one."""
         sync((self._place / name).delete())
 
+    def remove_all(self, names: Iterable[str]) -> None:
+        """Delete those of the objects that there are, many at the same time."""
+        sync(self._delete_keys([f"{self._prefix}{name}" for name in names]))
+
     def is_empty(self) -> bool:
         """Return whether there are no objects."""
         return not sync(self._first_key())
@@ -117,15 +158,25 @@ class StoreObjects:
     def delete(self, *, last: Sequence[str] = ()) -> None:
         """Delete all of them, those named ``last`` after the others."""
         if last:
-            sync(self._delete_before(last))
+            self.remove_all(name for name in self.names() if name not in last)
         for name in last:
             self.remove(name)
         sync(self._place.store.delete_dir(self._place.path))
 
-    async def _delete_before(self, last: Sequence[str]) -> None:
-        store, kept = self._place.store, {f"{self._prefix}{name}" for name in last}
-        keys = [(key,) async for key in store.list_prefix(self._prefix) if key not in kept]
-        await concurrent_map(keys, store.delete, limit=config.get("async.concurrency"))
+    async def _read(self, names: Sequence[str]) -> dict[str, bytes]:
+        found = await asyncio.gather(*((self._place / name).get() for name in names))
+        return {
+            name: data.to_bytes()
+            for name, data in zip(names, found, strict=True)
+            if data is not None
+        }
+
+    async def _sizes(self, names: Sequence[str]) -> list[int]:
+        keys = [(f"{self._prefix}{name}",) for name in names]
+        return await concurrent_map(keys, self._place.store.getsize, limit=_at_once())
+
+    async def _delete_keys(self, keys: Sequence[str]) -> None:
+        await concurrent_map([(key,) for key in keys], self._place.store.delete, limit=_at_once())
 
     async def _first_key(self) -> str:
         async for key in self._place.store.list_prefix(self._prefix):

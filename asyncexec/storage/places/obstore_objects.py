@@ -1,0 +1,188 @@
+"""The objects in a store of obstore's: conditional writes, attributes, and many deletions in one request."""
+
+from __future__ import annotations
+
+import json
+import logging
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import batched
+from threading import Lock
+from typing import Any
+
+import obstore
+from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
+
+from asyncexec.storage.places.object_records import FetchedObject, ListedObject
+
+_AT_ONCE = 16
+"""The requests under way at the same time for one call."""
+_DELETED_AT_ONCE = 1000
+"""As many as S3 takes in one request."""
+
+
+class ObstoreObjects:
+    """The objects under ``path`` in ``client``, a store of obstore's."""
+
+    def __init__(self, client: Any, path: str) -> None:
+        self._client = client
+        self._path = path.strip("/")
+        self._prefix = f"{self._path}/" if self._path else ""
+
+    def get(self, name: str) -> bytes | None:
+        """Return the object's data; None where there is no such object."""
+        found = self.fetch(name)
+        return None if found is None else found.data
+
+    def read(self, names: Sequence[str]) -> dict[str, bytes]:
+        """Return the data of those objects that there are, by name, asked for at the same time."""
+        found = _each(self.get, names)
+        return {name: data for name, data in zip(names, found, strict=True) if data is not None}
+
+    def fetch(self, name: str) -> FetchedObject | None:
+        """Return the object's data with its version and attributes; None where there is no such object."""
+        try:
+            answer = obstore.get(self._client, self._key(name))
+            data = bytes(answer.bytes())
+        except FileNotFoundError:
+            return None
+        attributes = {str(k): str(v) for k, v in answer.attributes.items()}
+        return FetchedObject(data, version_of(answer.meta), attributes)
+
+    def put(self, name: str, data: bytes) -> None:
+        """Create the object, or replace it."""
+        obstore.put(self._client, self._key(name), data, use_multipart=False)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Create the object; return whether there was none, so that it is this caller's."""
+        if not can_condition(self._client):
+            return self._looked_first(name, None, data)
+        try:
+            obstore.put(self._client, self._key(name), data, mode="create")
+        except AlreadyExistsError:
+            # An answer may have been lost, after which the client has asked again: no two runs write the same.
+            return self.get(name) == data
+        except Exception as error:
+            if not is_unconditional(error):
+                raise
+            forget_conditions(self._client)
+            return self._looked_first(name, None, data)
+        # Some servers ignore the condition; there, whoever was last has it.
+        return self.get(name) == data
+
+    def replace(self, name: str, data: bytes, version: str) -> bool:
+        """Replace the object if it has this version (of :meth:`fetch`); return whether it was so."""
+        if not can_condition(self._client):
+            return self._looked_first(name, version, data)
+        try:
+            obstore.put(self._client, self._key(name), data, mode=json.loads(version))
+        except (PreconditionError, FileNotFoundError):
+            return self.get(name) == data
+        except Exception as error:
+            if not is_unconditional(error):
+                raise
+            forget_conditions(self._client)
+            return self._looked_first(name, version, data)
+        return True
+
+    def names(self, prefix: str = "") -> Iterator[str]:
+        """Yield the names that begin with ``prefix``."""
+        return (found.name for found in self.listed(prefix))
+
+    def listed(self, prefix: str = "") -> Iterator[ListedObject]:
+        """Yield the objects whose names begin with ``prefix``."""
+        # Obstore lists what is in a folder, and takes no part of a name.
+        folder = f"{self._prefix}{prefix}".rpartition("/")[0]
+        for batch in obstore.list(self._client, folder or None):
+            for meta in batch:
+                name = meta["path"].removeprefix(self._prefix)
+                if name.startswith(prefix):
+                    said = f"{meta['last_modified']} {meta.get('e_tag')} {meta.get('version')}"
+                    yield ListedObject(name, meta["size"], said)
+
+    def versions(self) -> Iterator[str]:
+        """Return a line for each object, another one once it was written again."""
+        return (f"{found.name} {found.size} {found.version}" for found in self.listed())
+
+    def remove(self, name: str) -> None:
+        """Delete the object, if there is one."""
+        self.remove_all([name])
+
+    def remove_all(self, names: Iterable[str]) -> None:
+        """Delete those of the objects that there are, by as few requests as the store takes."""
+        groups = [[self._key(name) for name in some] for some in batched(names, _DELETED_AT_ONCE)]
+        _each(self._deleted, groups)
+
+    def is_empty(self) -> bool:
+        """Return whether there are no objects."""
+        return next(self.listed(), None) is None
+
+    def delete(self, *, last: Sequence[str] = ()) -> None:
+        """Delete all of them, those named ``last`` after the others."""
+        self.remove_all(name for name in self.names() if name not in last)
+        for name in last:
+            self.remove(name)
+
+    def _deleted(self, keys: list[str]) -> None:
+        try:
+            obstore.delete(self._client, keys)
+        except FileNotFoundError:
+            # Of several, some may not have been tried; stores that say what was not there take one at a time anyway.
+            if len(keys) > 1:
+                for key in keys:
+                    self._deleted([key])
+
+    def _looked_first(self, name: str, version: str | None, data: bytes) -> bool:
+        """Write the object if it has this version, in a store that cannot say so itself."""
+        with _LOCK:
+            found = self.fetch(name)
+            if (found and found.version) != version:
+                return found is not None and found.data == data
+            self.put(name, data)
+            return True
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}{name}" if name else self._path
+
+
+def version_of(meta: Any) -> str:
+    """Return the version of an object by what obstore says of it, as its conditional writes take it (JSON)."""
+    said = {name: meta.get(name) for name in ("e_tag", "version")}
+    return json.dumps({name: value for name, value in said.items() if value is not None})
+
+
+def can_condition(client: Any) -> bool:
+    """Return whether ``client`` is not known to refuse conditional writes."""
+    return id(client) not in _UNCONDITIONAL
+
+
+def forget_conditions(client: Any) -> None:
+    """Remember that ``client`` takes no conditional writes."""
+    # By number, as clients cannot be hashed; when one goes, so does its number.
+    number = id(client)
+    _UNCONDITIONAL[number] = weakref.ref(client, lambda _: _UNCONDITIONAL.pop(number, None))
+    _log.info("%s takes no conditional writes: what is there is looked at first", client)
+
+
+def is_unconditional(error: Exception) -> bool:
+    """Return whether ``error`` says that a store knows no conditional writes, or no attributes."""
+    # Services that know them not answer 501, and obstore does for its own.
+    if isinstance(error, NotImplementedError | NotSupportedError):
+        return True
+    text = str(error)
+    return "status code: 501" in text or "<Code>NotImplemented</Code>" in text
+
+
+def _each[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    if len(items) <= 1:
+        return [function(item) for item in items]
+    with ThreadPoolExecutor(
+        min(_AT_ONCE, len(items)), thread_name_prefix="asyncexec-objects"
+    ) as threads:
+        return list(threads.map(function, items))
+
+
+_log = logging.getLogger(__name__)
+_LOCK = Lock()
+_UNCONDITIONAL: dict[int, weakref.ref[Any]] = {}
