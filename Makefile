@@ -14,7 +14,7 @@ SPREAD  := -n logical --maxprocesses 4 --dist loadfile
 ARGS    ?=
 DEMO    ?=
 
-.PHONY: help demo test test-all test-faults test-backends lint format types build bench clean
+.PHONY: help demo test test-all test-faults test-matrix test-backends lint format types build bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -30,6 +30,9 @@ test-all: $(VENV)/.has-test  ## the test suite with the slow tests
 
 test-faults: $(VENV)/.has-test  ## random faults, with a table of what came of them (ROUNDS=4, SEED=... repeats, ARGS)
 	ROUNDS=$(ROUNDS) SEED=$(SEED) $(PYTHON3) -m pytest tests/faults -m faults $(SPREAD) --dist load $(ARGS)
+
+test-matrix: $(VENV)/.has-test  ## every fault at every moment, on a disk and on S3, with a table (OUTAGE=60 seconds, ARGS)
+	OUTAGE_SECONDS=$(OUTAGE) $(PYTHON3) -m pytest tests/object_stores -m faults $(SPREAD) --dist load $(ARGS)
 
 test-backends: $(VENV)/.has-backends  ## every backend against its real system (ARGS="ray dask" for some)
 	$(PYTHON3) tools/test-backends $(ARGS)

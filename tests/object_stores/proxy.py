@@ -11,12 +11,16 @@ It runs in a thread of its own and speaks HTTP/1.1 with plain asyncio.
 import asyncio
 import contextlib
 import fnmatch
+import os
+import signal
 import socket
 import struct
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
+
+import psutil
 
 from tests.object_stores import messages
 
@@ -47,6 +51,8 @@ class Rule:
         ``before`` the request has reached the server, or ``after``: then it was carried out, and the answer is lost.
     first, times : int, int or None
         The matching request from which on, and how many of them; None is all.
+    after : Rule or None
+        The rule that must have hit something before this one does.
     """
 
     does: str
@@ -57,6 +63,7 @@ class Rule:
     seconds: float = FOREVER
     first: int = 1
     times: int | None = 1
+    after: "Rule | None" = None
     matched: int = 0
     hits: int = 0
     hit: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -66,6 +73,8 @@ class Rule:
         if self.method not in ("*", request.method) or not fnmatch.fnmatchcase(
             request.key, self.key
         ):
+            return False
+        if self.after is not None and not self.after.hits:
             return False
         self.matched += 1
         if self.matched < self.first or (self.times is not None and self.hits >= self.times):
@@ -91,6 +100,7 @@ class FaultProxy:
     """What was asked of a server, and what shall go wrong."""
 
     def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
         parts = urlsplit(upstream)
         self._upstream = parts.hostname, parts.port
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
@@ -253,6 +263,8 @@ class FaultProxy:
             await asyncio.sleep(rule.seconds)
         elif rule.does == "outage":
             await self._outage(rule.seconds)
+        elif rule.does in ("kill", "stop"):
+            os.kill(asker(writer), signal.SIGKILL if rule.does == "kill" else signal.SIGSTOP)
         elif rule.does != "reset":
             raise ValueError(f"no such fault: {rule.does}")
         reset(writer)
@@ -298,6 +310,14 @@ class FaultProxy:
         else:
             writer.close()
         return answer
+
+
+def asker(writer: asyncio.StreamWriter) -> int:
+    """Return the process at the other end of a connection, which is on this machine and not this process."""
+    port = writer.get_extra_info("peername")[1]
+    pids = {c.pid for c in psutil.net_connections("tcp4") if c.laddr and c.laddr.port == port}
+    (pid,) = pids - {None, os.getpid()}
+    return pid
 
 
 def reset(writer: asyncio.StreamWriter) -> None:

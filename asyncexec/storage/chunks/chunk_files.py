@@ -235,6 +235,9 @@ class WholeFiles:
     def _finish(self, temporary: str, path: str) -> None:
         """Make the folder that is missing, and rename the file."""
         if self._fenced and not os.path.exists(temporary):  # noqa: PTH110 - the same
+            if os.path.isdir(self._partial) and os.path.exists(path):  # noqa: PTH110, PTH112 - the same
+                # It was renamed: a network file system that lost its answer asks again, and finds no such file.
+                return
             raise replaced(self._location)
         os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the same
         try:
