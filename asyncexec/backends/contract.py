@@ -138,6 +138,8 @@ class Capabilities:
     shares_slots : bool
         Whether a slot that runs a batch of a stage with ``concurrency`` takes further ones of it, until it has as many
         attempts as it may run at once. Otherwise it takes the next batch when the one before has ended.
+    overlaps : bool
+        Whether a slot loads and saves some tasks of an array stage, whose program says so, while it computes another.
     opening_seconds : float
         How long entering may take. Past it, entering is given up with a ``BackendError``.
     opening_advice : str
@@ -161,6 +163,7 @@ class Capabilities:
     resources: Mapping[str, float] = field(default_factory=dict)
     concurrency: int = 1
     shares_slots: bool = False
+    overlaps: bool = False
     opening_seconds: float = 300.0
     opening_advice: str = ""
 
@@ -203,6 +206,9 @@ class StageProgram:
         Where its large values are kept, and those that it reads; pickled with it, it is the workers' side of the store.
     concurrency : int
         How many attempts one slot runs at once, on one event loop.
+    overlaps : bool
+        Whether these load and save at once while their kernels, which are no coroutine functions, run one at a time;
+        ``memory_bytes`` is then for all of them together.
     around : callable or None
         Makes of the kernel the one that workers call, which keeps values or finds them in a cache.
     """
@@ -219,7 +225,15 @@ class StageProgram:
     context: Context = field(default_factory=Context)
     values: LargeValues | None = None
     concurrency: int = 1
+    overlaps: bool = False
     around: Callable[[Kernel], Kernel] | None = None
+
+    @property
+    def slot_bytes(self) -> int | None:
+        """The memory that all tasks may use together which a slot runs at once; None where nobody said."""
+        if self.memory_bytes is None:
+            return None
+        return self.memory_bytes * (1 if self.overlaps else self.concurrency)
 
     @cached_property
     def runnable(self) -> LoadedProgram:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from asyncexec.plan.given_numbers import as_real_number, as_whole_number
 from asyncexec.plan.memory import Memory
@@ -122,6 +122,28 @@ class TaskIO(Protocol):
 
         Of a stage that holds values, return a pair: the bytes, and the task's value, a receipt of what was written.
         """
+        ...
+
+
+type InThread = Callable[..., Awaitable[Any]]
+"""``await in_thread(function, *arguments)`` calls a function that blocks, in a thread."""
+
+
+@runtime_checkable
+class WaitingIO(TaskIO, Protocol):
+    """A :class:`TaskIO` that may have to wait for stores elsewhere; many tasks then share a slot while they wait."""
+
+    @property
+    def requests(self) -> int:
+        """The number of its tasks that one process loads and saves at once; 1 where nothing is waited for."""
+        ...
+
+    async def aload(self, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
+        """Do what ``load`` does, without blocking the event loop; ``in_thread`` is for what blocks."""
+        ...
+
+    async def asave(self, index: Index, result: Any, in_thread: InThread) -> int | tuple[int, Any]:
+        """Do what ``save`` does, without blocking the event loop."""
         ...
 
 

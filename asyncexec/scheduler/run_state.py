@@ -17,6 +17,7 @@ from asyncexec.scheduler.graph import Edge, Graph, graph_of
 from asyncexec.scheduler.late_stages import RetainedInputs, SizedStages, read_figures
 from asyncexec.scheduler.needed import with_unneeded
 from asyncexec.scheduler.outputs import CompletedTasks, Outputs
+from asyncexec.scheduler.overlap import overlap_width, slot_bytes
 from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.reference_counts import ReferenceCounts
@@ -316,19 +317,23 @@ class RunState:
         states = []
         for position, stage in stages.items():
             stored = workspace if not stage.is_late else None
+            io = stored.io(stage) if stored is not None else None
+            width = overlap_width(stage, io, capabilities, self.slots())
+            allowed = stage.memory.allowed_bytes or slot_bytes(stage.memory, width)
             program = StageProgram(
                 key=f"{self._name}/{stage.name}",
                 plan=self.plan.name,
                 stage=stage.name,
                 kernel=stage.kernel,
                 shape=stage.shape,
-                io=stored.io(stage) if stored is not None else None,
-                memory_bytes=stage.memory.allowed_bytes or stage.memory.projected_bytes or None,
+                io=io,
+                memory_bytes=allowed or None,
                 resources=stage.resources,
                 scope=self._scope,
                 context=self._context,
                 values=self._large_values if stage.holds_values else None,
-                concurrency=stage.concurrency or capabilities.concurrency,
+                concurrency=width if width > 1 else stage.concurrency or capabilities.concurrency,
+                overlaps=width > 1,
                 around=self._around(stage),
             )
             figures = StageResult(

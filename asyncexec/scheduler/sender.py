@@ -143,8 +143,8 @@ class Sender:
                 return self._exclusive(stage, now)
             if not self._circuit.allows(now):
                 return None
-            if not budget.fits_memory(stage.stage.memory.projected_bytes):
-                self._memory_wait = MemoryWait.of(stage.stage.memory.projected_bytes)
+            if not budget.fits_memory(stage.task_bytes):
+                self._memory_wait = MemoryWait.of(stage.task_bytes)
                 return None
             # None where each task lacks an input, and is complete by that: others may be ready now.
             batch = self._batch(stage, now, slots)
@@ -197,7 +197,7 @@ class Sender:
         )
         most = 1 if one else stage.batch.size(queue.count, slots)
         if (at_once := stage.program.concurrency) > 1:
-            needs, resources = stage.stage.memory.projected_bytes, stage.stage.resources
+            needs, resources = stage.task_bytes, stage.stage.resources
             room = self._budget.room(needs, resources, at_once)
             most = most if room >= at_once else min(most, room)
         if (limit := self._policies.most_in_flight) is not None:
@@ -268,7 +268,7 @@ class Sender:
         if closed(stage.throttles, now) is not None:
             return None  # Before the budget is reserved: that keeps all others waiting.
         if not self._budget.reserve(self._owner):
-            self._memory_wait = MemoryWait.of(stage.stage.memory.projected_bytes)
+            self._memory_wait = MemoryWait.of(stage.task_bytes)
             return None
         if not self._circuit.allows(now):
             return None
@@ -322,7 +322,7 @@ class Sender:
 
     def _lease(self, stage: StageState, tasks: int, *, exclusive: bool) -> BatchLease:
         """Take from the budget what a batch needs."""
-        memory_bytes, resources = stage.stage.memory.projected_bytes, stage.stage.resources
+        memory_bytes, resources = stage.task_bytes, stage.stage.resources
         limit = stage.program.concurrency
         if limit == 1:
             self._budget.take(memory_bytes, resources, exclusive=exclusive)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from asyncexec.events.records import Attempt
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
+from asyncexec.scheduler.overlap import share_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -180,6 +181,8 @@ class StageState:
         The limits that its attempts are under: its own, and those of its labels.
     first_at : float or None
         The time when the first attempt was sent, by the driver's clock.
+    task_bytes : int
+        The memory that one task takes of the budget.
     rank : tuple
         Its place among the stages of its run in the order in which their tasks are sent.
     """
@@ -205,6 +208,7 @@ class StageState:
         "references",
         "rows",
         "stage",
+        "task_bytes",
         "task_records",
         "throttles",
     )
@@ -228,6 +232,8 @@ class StageState:
         self.depth = depth
         self.stage = stage
         self.program = program
+        width = program.concurrency if program.overlaps else 1
+        self.task_bytes = share_bytes(stage.memory, width)
         self.readiness = readiness
         self.policies = policies
         self.inputs = inputs

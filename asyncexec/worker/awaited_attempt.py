@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import (
@@ -16,13 +17,17 @@ from asyncexec.events.outcome import (
     ValueHandle,
 )
 from asyncexec.plan.box import unravel
+from asyncexec.plan.stage import WaitingIO
 from asyncexec.worker.attempt import decode, describe, is_awaitable, lost_by, with_receipt
 from asyncexec.worker.forks import FORKS, end_if_copied
+from asyncexec.worker.loop_threads import finished
 from asyncexec.worker.task_context import BATCH, CURRENT
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
+    from asyncexec.plan.stage import InThread, Kernel, TaskIO
     from asyncexec.worker.control import AttemptControl
+    from asyncexec.worker.loop_threads import KernelThreads
     from asyncexec.worker.programs import LoadedProgram
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.task_context import BatchContext
@@ -42,13 +47,16 @@ async def run_awaited(
     control: AttemptControl,
     keep_exception: bool = False,
     batch: BatchContext | None = None,
+    kernels: KernelThreads | None = None,
 ) -> Outcome:
     """Run one attempt in this asyncio task, and return how it ended; never raises.
 
     ``control`` says whether it may save, and whether it was asked to stop, so that its ``CancelledError`` is not an
-    error of its own. Its memory is not measured, as others run in the same process.
+    error of its own. Its memory is not measured, as others run in the same process. A kernel that is no coroutine
+    function runs in ``kernels``, where there are any. A save that has begun is not cancelled.
     """
     kernel, io, shape, values = program.kernel, program.io, program.shape, program.values
+    threads: InThread = asyncio.to_thread if kernels is None else kernels.threads.run
     process = FORKS.count
     BATCH.set(batch)
     CURRENT.set(spec)
@@ -65,20 +73,21 @@ async def run_awaited(
         if io is None:
             inputs = await _decoded(tuple(spec.inputs), values) if spec.inputs else ()
         else:
-            inputs, read = await asyncio.to_thread(io.load, index)
-        result = kernel(index, *inputs)
-        if is_awaitable(result):
-            result = await result
-        if type(result) is CachedResult:
-            result, cached = result.value, True
-        end_if_copied(process)
+            inputs, read = await _loaded(io, index, threads)
+        call = partial(_called, process, kernel, index, *inputs)
         del inputs  # the kernel's inputs need not be held while its output is written
+        result = call() if kernels is None else await kernels.run(spec.attempt, call)
+        del call
+        result, cached = await _settled(result)
+        end_if_copied(process)
         if not control.take():
             status = Status.CANCELLED
         elif io is None:
             value = result if values is None else values.put(spec.attempt, result)
         else:
-            saved = await asyncio.to_thread(io.save, index, result)
+            saving = asyncio.ensure_future(_saved(io, index, result, threads))
+            del result
+            saved = await finished(saving, wanted=True)
             written, value = with_receipt(saved, spec.attempt, values)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
         end_if_copied(process, raised)
@@ -105,6 +114,40 @@ async def run_awaited(
     finally:
         # The traceback of what was raised keeps this frame, which must not keep in turn what was raised.
         del error
+
+
+def _called(process: int, kernel: Kernel, *arguments: Any) -> Any:
+    """Call the kernel, in a thread it may be; a copy of the process that it makes ends where it does."""
+    try:
+        result = kernel(*arguments)
+    except BaseException as raised:
+        end_if_copied(process, raised)
+        raise
+    end_if_copied(process)
+    return result
+
+
+async def _settled(result: Any) -> tuple[Any, bool]:
+    """Return the value of what a kernel has returned, and whether a cache had it."""
+    if is_awaitable(result):
+        result = await result
+    return (result.value, True) if type(result) is CachedResult else (result, False)
+
+
+async def _loaded(io: TaskIO, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
+    if isinstance(io, WaitingIO):
+        return await io.aload(index, in_thread)
+    loaded: tuple[tuple[Any, ...], int] = await in_thread(io.load, index)
+    return loaded
+
+
+async def _saved(
+    io: TaskIO, index: Index, result: Any, in_thread: InThread
+) -> int | tuple[int, Any]:
+    if isinstance(io, WaitingIO):
+        return await io.asave(index, result, in_thread)
+    saved: int | tuple[int, Any] = await in_thread(io.save, index, result)
+    return saved
 
 
 async def _decoded(inputs: tuple[Any, ...], values: LargeValues | None) -> list[Any]:

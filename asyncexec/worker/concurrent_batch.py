@@ -162,10 +162,11 @@ class ConcurrentBatchRunner:
         from asyncexec.worker.concurrent_runner import ConcurrentRunner, Lanes
 
         loop = EVENT_LOOP.get()
+        lanes = Lanes().group(self._concurrency)
         runner = ConcurrentRunner(
             self._specs,
             self._source,
-            lanes=Lanes().group(self._concurrency),
+            lanes=lanes,
             sink=self._sink,
             worker=self._worker,
             ended=self._over.set,
@@ -174,4 +175,5 @@ class ConcurrentBatchRunner:
         self._control.begin(lambda attempts: loop.call_soon_threadsafe(runner.stop, attempts))
         loop.call_soon_threadsafe(runner.start)
         self._over.wait()
+        loop.call_soon_threadsafe(lanes.remove)
         return True

@@ -7,6 +7,7 @@ those that had not started too.
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Coroutine, Iterable
@@ -15,10 +16,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.plan.coroutine_functions import is_coroutine_function
 from asyncexec.worker.attempt import describe
 from asyncexec.worker.awaited_attempt import run_awaited
 from asyncexec.worker.event_loop import GRACE_SECONDS
 from asyncexec.worker.forks import FORKS
+from asyncexec.worker.loop_threads import KernelThreads
 from asyncexec.worker.runner import (
     batch_context,
     has_decimals,
@@ -45,10 +48,14 @@ class Lanes:
     ----------
     limit : int, optional
         How many of all stages together; as many as there may be of each by default.
+    kernels : int
+        How many kernels that are no coroutine functions run at once, in threads.
     """
 
-    def __init__(self, limit: int | None = None) -> None:
+    def __init__(self, limit: int | None = None, *, kernels: int = 1) -> None:
         self.taken = 0
+        self._most_kernels = kernels
+        self._kernels: KernelThreads | None = None
         self._limit = limit
         self._groups: list[LaneGroup] = []
         self._again = False
@@ -62,6 +69,16 @@ class Lanes:
     def remove(self, group: LaneGroup) -> None:
         """Forget a group of which no attempts run or wait."""
         self._groups.remove(group)
+        if not self._groups and self._kernels is not None:
+            self._kernels.threads.close()
+            self._kernels = None
+
+    @property
+    def kernels(self) -> KernelThreads:
+        """The threads of kernels, which are there as long as there are groups."""
+        if self._kernels is None:
+            self._kernels = KernelThreads(self._most_kernels)
+        return self._kernels
 
     def fill(self) -> None:
         """Start the attempts for which there are lanes, a slice of them at a time."""
@@ -98,6 +115,11 @@ class LaneGroup:
         self.taken = 0
         self.runners: deque[ConcurrentRunner] = deque()
         self._lanes = lanes
+
+    @property
+    def kernels(self) -> KernelThreads:
+        """The threads of kernels that are no coroutine functions."""
+        return self._lanes.kernels
 
     def add(self, runner: ConcurrentRunner) -> None:
         """Start the attempts of ``runner`` as lanes are free."""
@@ -141,6 +163,8 @@ class ConcurrentRunner:
         The attempts that were left behind, because they ignored being cancelled.
     given_up : set of int
         The attempts of which nobody waits for an outcome any more; added to, in any thread, where the loop is blocked.
+    saving : dict of int to Event
+        The attempts that save, and what is set as they end.
     """
 
     def __init__(
@@ -160,6 +184,8 @@ class ConcurrentRunner:
         self._source = program
         self._program: LoadedProgram | ErrorInfo | None = None
         self._own_decimals = self._held = False
+        self._kernels: KernelThreads | None = None
+        self.saving: dict[int, threading.Event] = {}
         self._lanes = lanes
         self._sink = sink
         self._worker = worker
@@ -171,6 +197,7 @@ class ConcurrentRunner:
         self._started_at: dict[int, float] = {}
         self._stopping: set[int] = set()
         self._over = False
+        self._lock = threading.Lock()
 
     def start(self) -> None:
         """Start the attempts as lanes are free."""
@@ -238,6 +265,7 @@ class ConcurrentRunner:
             control=control,
             keep_exception=self._keep_exception,
             batch=batch,
+            kernels=self._kernels,
         )
 
     def _loaded(self) -> LoadedProgram | ErrorInfo:
@@ -246,6 +274,8 @@ class ConcurrentRunner:
                 self._program = ready_program(self._source, self._worker)
                 self._held = hold_settings(self._program)
                 self._own_decimals = has_decimals(self._program.context)
+                if self._program.io is not None and not is_coroutine_function(self._program.kernel):
+                    self._kernels = self._lanes.kernels
             except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
                 self._program = describe(error, keep=self._keep_exception)
         return self._program
@@ -263,11 +293,34 @@ class ConcurrentRunner:
         """Return whether an attempt may save: somebody waits for its outcome."""
         return attempt in self._started_at and attempt not in self.given_up
 
+    def take_save(self, attempt: int) -> bool:
+        """Return whether an attempt may save, which it does from now on if so."""
+        with self._lock:
+            if not self.may_save(attempt):
+                return False
+            self.saving[attempt] = threading.Event()
+            return True
+
+    def leave_saves(self, attempts: Collection[int]) -> list[threading.Event]:
+        """Give up those of ``attempts`` that save; return events that are set as these saves end.
+
+        Called in any thread. No outcome of them follows.
+        """
+        with self._lock:
+            found = [a for a in attempts if a in self.saving and a not in self.given_up]
+            self.given_up.update(found)
+            return [self.saving[attempt] for attempt in found]
+
     def is_stopped(self, attempt: int) -> bool:
         """Return whether an attempt was asked to stop."""
         return attempt in self._stopping or not self.may_save(attempt)
 
     def _done(self, attempt: int, task: asyncio.Task[Outcome]) -> None:
+        if self.saving:
+            with self._lock:
+                saved = self.saving.pop(attempt, None)
+            if saved is not None:
+                saved.set()
         if self._running.pop(attempt, None) is None:
             return  # It was left behind, and has ended after all.
         del self._started_at[attempt]
@@ -279,8 +332,11 @@ class ConcurrentRunner:
         self._report(outcome)
 
     def _leave(self, attempts: Collection[int]) -> None:
-        """Leave behind those attempts that have not ended since they were cancelled."""
-        for attempt in self._stopping.intersection(attempts):
+        """Leave behind those attempts that have not ended since they were cancelled, but for those that save."""
+        # Once it saves, nothing can tell from outside how much it has written, so its outcome is waited for.
+        for attempt in self._stopping.intersection(attempts) - self.saving.keys():
+            if self._kernels is not None:
+                self._kernels.leave(attempt)
             del self._running[attempt]
             self._stopping.discard(attempt)
             self.abandoned += 1
@@ -316,7 +372,7 @@ class _AttemptControl:
         return self._runner.is_stopped(self._attempt)
 
     def take(self) -> bool:
-        return self._runner.may_save(self._attempt)
+        return self._runner.take_save(self._attempt)
 
     def begin(self, attempt: int) -> bool:
         return attempt == self._attempt

@@ -7,6 +7,7 @@ the two loops, each of which wakes the other once for any number of them.
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -39,6 +40,8 @@ class LoopBatches:
         How many attempts run at once in all.
     here : bool
         Whether they run on this very loop, instead of the worker's.
+    kernels : int, optional
+        How many kernels that are no coroutine functions run at once; as many as there are slots by default.
     """
 
     def __init__(
@@ -49,7 +52,9 @@ class LoopBatches:
         slots: int,
         limit: int | None = None,
         here: bool = False,
+        kernels: int | None = None,
     ) -> None:
+        self._kernels = slots if kernels is None else kernels
         self._stream = stream
         self._worker = worker
         self._slots = slots
@@ -109,6 +114,17 @@ class LoopBatches:
                 EVENT_LOOP.cancel(post, run.loop)
                 self._home.call_later(PATIENCE_SECONDS, self._give_up, run, stopped)
 
+    def leave_saves(self, attempts: Collection[int]) -> list[threading.Event]:
+        """Give up those of ``attempts`` that save; return events that are set as their saves end."""
+        events: list[threading.Event] = []
+        for run in {self._where[a] for a in attempts if a in self._where}:
+            events += run.runner.leave_saves(attempts)
+            for attempt in run.runner.given_up.intersection(attempts):
+                self._where.pop(attempt, None)
+        if not self._where:
+            self._idle.set()
+        return events
+
     async def close(self) -> None:
         """Cancel everything, and wait until every attempt has its outcome."""
         self.cancel(tuple(self._where))
@@ -124,14 +140,15 @@ class LoopBatches:
         if lanes is None:
             whole = self._all_lanes.get(loop)
             if whole is None:
-                whole = self._all_lanes[loop] = Lanes(self._limit)
+                whole = self._all_lanes[loop] = Lanes(self._limit, kernels=self._kernels)
             group = whole.group(batch.program.concurrency * self._slots)
             lanes = self._lanes[key] = _StageLanes(key, group)
         return lanes
 
     def _give_up(self, run: _LoopRun, attempts: Collection[int]) -> None:
         """Give up attempts that the loop has not even stopped: something blocks it."""
-        stuck = [attempt for attempt in attempts if self._where.get(attempt) is run]
+        saving = run.runner.saving
+        stuck = [a for a in attempts if self._where.get(a) is run and a not in saving]
         if not stuck:
             return
         run.runner.given_up.update(stuck)

@@ -40,6 +40,7 @@ class AsyncioBackend(AbandoningBackend[AsyncioPool]):
         batch_limit=BATCH_LIMIT,
         concurrency=AsyncioOptions().concurrency,
         shares_slots=True,
+        overlaps=True,
     )
 
     @takes_options(AsyncioOptions)

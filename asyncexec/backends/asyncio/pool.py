@@ -62,6 +62,9 @@ class AsyncioPool:
             self._coroutines.submit(batch)
             return
         threads = self._started_threads()
+        if batch.program.overlaps:
+            threads.submit(batch)
+            return
         if batch.program.concurrency == 1:
             threads.submit_to_thread(batch)
             return
@@ -92,5 +95,6 @@ class AsyncioPool:
                 max_abandoned=self._max_abandoned,
                 patience=self._patience,
                 stream=self._stream,
+                slots=self.slots,
             )
         return self._threads

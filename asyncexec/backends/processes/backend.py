@@ -49,6 +49,7 @@ class ProcessesBackend(PoolBackend[ProcessPool]):
         batch_limit=MOST_JOBS,
         loss_seconds=0.1,
         shares_slots=True,
+        overlaps=True,
     )
 
     @takes_options(ProcessesOptions)

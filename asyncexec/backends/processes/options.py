@@ -60,4 +60,4 @@ class ProcessesOptions:
         """Return what a worker may hold while it runs a program; None where there is no limit."""
         if self.memory_limit != ALLOWED or program.memory_bytes is None:
             return self.limit_bytes
-        return program.memory_bytes * program.concurrency
+        return program.slot_bytes

@@ -25,7 +25,9 @@ class SerialBackend(ThreadsBackend):
         If an option is out of range.
     """
 
-    features: ClassVar[Capabilities] = replace(ThreadsBackend.features, name="serial")
+    features: ClassVar[Capabilities] = replace(
+        ThreadsBackend.features, name="serial", overlaps=False
+    )
 
     @takes_options(SerialOptions)
     def __init__(self, options: SerialOptions) -> None:

@@ -39,6 +39,7 @@ class ThreadsBackend(AbandoningBackend[ThreadPool]):
         locality=Locality.SAME_PROCESS,
         batch_limit=BATCH_LIMIT,
         shares_slots=True,
+        overlaps=True,
     )
 
     @takes_options(ThreadsOptions)

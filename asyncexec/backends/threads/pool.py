@@ -44,6 +44,9 @@ class ThreadPool:
     patience : float
         Seconds that work waits while abandoned threads take every slot, before the pool counts as broken.
     stream : ReportStream
+    slots : int, optional
+        The slots for each of which a program with ``concurrency`` runs as many attempts at once as it says; by default
+        one for each thread.
     """
 
     def __init__(
@@ -54,7 +57,9 @@ class ThreadPool:
         max_abandoned: int,
         patience: float,
         stream: ReportStream,
+        slots: int | None = None,
     ) -> None:
+        self._loop_slots = slots or size
         self._abandoned_threads = 0
         self.alive_abandoned = 0
         self._name = name
@@ -139,7 +144,10 @@ class ThreadPool:
         left = [(batch, *parts) for batch, parts in found if parts is not None]
         for batch, _, rest in left:
             self._abandon(batch, rest)
-        return [saved for _, saved, _ in left]
+        events = [saved for _, saved, _ in left]
+        if self._loop_batches is not None:
+            events += self._loop_batches.leave_saves(attempts)
+        return events
 
     async def close(self) -> None:
         """Abandon running attempts, and wait for every thread that can end: idle ones, and those that save."""
@@ -164,7 +172,9 @@ class ThreadPool:
             from asyncexec.backends.adapters.loop_batches import LoopBatches
 
             worker = f"{self._name}-event-loop"
-            self._loop_batches = LoopBatches(self._stream, worker=worker, slots=self._size)
+            self._loop_batches = LoopBatches(
+                self._stream, worker=worker, slots=self._loop_slots, kernels=self._size
+            )
         return self._loop_batches
 
     def _start_worker(self, first: LocalBatch | None) -> None:

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
+    from asyncexec.plan.stage import InThread
+
+
+MOST_REQUESTS = 64
+"""The requests to stores elsewhere that one process has in flight, unless somebody says another number."""
 
 
 class Selection(Protocol):
@@ -171,21 +176,21 @@ class BlockIO:
     targets : tuple of TaskOutput
     label : str
         The stage's name in messages.
+    most_requests : int
+        The number of tasks that one process loads and saves at once, where arrays are in stores elsewhere.
     """
 
     sources: tuple[TaskInput, ...] = ()
     targets: tuple[TaskOutput, ...] = ()
     label: str = ""
+    most_requests: int = MOST_REQUESTS
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
         for number in self._needed(index):
-            source = self.sources[number]
-            array = source.array
-            readable = opened(array) if isinstance(array, StoredArray) else array
-            block = readable.read(source.select(index))
+            block = self._read(self.sources[number], index)
             total += block.nbytes
             inputs[number] = block
         return tuple(inputs), total
@@ -209,6 +214,26 @@ class BlockIO:
             (opened(array) if isinstance(array, StoredArray) else array).write(region, block)
             total += block.nbytes
         return total
+
+    async def aload(self, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
+        """Do what :meth:`load` does, without blocking the event loop; the inputs are fetched at the same time."""
+        import asyncio  # noqa: PLC0415 - workers that await nothing need none
+
+        numbers = tuple(self._needed(index))
+        if len(numbers) < 2:
+            loaded: tuple[tuple[Any, ...], int] = await in_thread(self.load, index)
+            return loaded
+        reads = (in_thread(self._read, self.sources[number], index) for number in numbers)
+        blocks = await asyncio.gather(*reads)
+        inputs: list[Any] = [None] * len(self.sources)
+        for number, block in zip(numbers, blocks, strict=True):
+            inputs[number] = block
+        return tuple(inputs), sum(block.nbytes for block in blocks)
+
+    async def asave(self, index: Index, result: Any, in_thread: InThread) -> int:
+        """Do what :meth:`save` does, without blocking the event loop."""
+        written: int = await in_thread(self.save, index, result)
+        return written
 
     def nbytes(self, index: Index) -> int:
         """Return the bytes (uncompressed) that the task reads and writes, as ``load`` and ``save`` will count them."""
@@ -241,6 +266,18 @@ class BlockIO:
         selections = [source.select for source in self.sources]
         return Needed([s.access if isinstance(s, ReadRegion) else None for s in selections])
 
+    @cached_property
+    def requests(self) -> int:
+        """The number of tasks that one process loads and saves at once: 1 where all is on this machine."""
+        arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
+        is_elsewhere = any(isinstance(a, StoredArray) and _is_elsewhere(a) for a in arrays)
+        return self.most_requests if is_elsewhere else 1
+
+    def _read(self, source: TaskInput, index: Index) -> np.ndarray:
+        array = source.array
+        readable = opened(array) if isinstance(array, StoredArray) else array
+        return readable.read(source.select(index))
+
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):
             returned = (
@@ -272,6 +309,12 @@ class BlockIO:
 
     def _task(self, index: Index) -> str:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
+
+
+def _is_elsewhere(array: StoredArray) -> bool:
+    """Return whether the array is reached by requests that are to be waited for."""
+    location = array.location
+    return location.local_path is None and not location.process_bound
 
 
 # The old names.

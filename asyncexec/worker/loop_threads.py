@@ -1,0 +1,188 @@
+"""Threads that block for the attempts of one event loop: their loading and saving, and their kernels.
+
+They are daemons, as a kernel that never returns must not keep the process alive; there are as many as block at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+THREAD_NAME = "asyncexec-loop-thread"
+
+type _Job = Callable[[], None]
+
+
+class LoopThreads:
+    """Threads that run functions for the coroutines of one event loop, in whose thread all methods are called."""
+
+    def __init__(self) -> None:
+        self._idle: list[queue.SimpleQueue[_Job | None]] = []
+        self._started = 0
+        self._open = True
+
+    async def run(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
+        """Return what ``function`` returns, which is called in a thread and in the context of the caller.
+
+        Where this is cancelled, the function goes on and its result is dropped.
+        """
+        return await self.submit(function, *arguments)
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any) -> asyncio.Future[Any]:
+        """Call ``function`` in a thread, and return the future of its result."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        jobs = self._idle.pop() if self._idle else self._start()
+        call = partial(copy_context().run, function, *arguments)
+        jobs.put(partial(self._call, call, future, loop, jobs))
+        return future
+
+    def close(self) -> None:
+        """End the threads that are idle, and each other one after what it runs."""
+        self._open = False
+        for jobs in self._idle:
+            jobs.put(None)
+        self._idle.clear()
+
+    def _start(self) -> queue.SimpleQueue[_Job | None]:
+        jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._started += 1
+        name = f"{THREAD_NAME}-{self._started}"
+        threading.Thread(target=_serve, args=(jobs,), name=name, daemon=True).start()
+        return jobs
+
+    def _call(
+        self,
+        call: Callable[[], Any],
+        future: asyncio.Future[Any],
+        loop: asyncio.AbstractEventLoop,
+        jobs: queue.SimpleQueue[_Job | None],
+    ) -> None:
+        """Run in the thread."""
+        result: Any = None
+        error: BaseException | None = None
+        try:
+            result = call()
+        except BaseException as raised:  # noqa: BLE001 - it is raised where it is waited for
+            error = raised
+        try:
+            loop.call_soon_threadsafe(self._settle, future, result, error, jobs)
+        except RuntimeError:  # The loop is closed: nobody waits any more.
+            jobs.put(None)
+        finally:
+            # A thread that waits must not keep what it ran last.
+            del call, future, result, error
+
+    def _settle(
+        self,
+        future: asyncio.Future[Any],
+        result: Any,
+        error: BaseException | None,
+        jobs: queue.SimpleQueue[_Job | None],
+    ) -> None:
+        if self._open:
+            self._idle.append(jobs)
+        else:
+            jobs.put(None)
+        if future.done():
+            return
+        if error is None:
+            future.set_result(result)
+        elif isinstance(error, StopIteration):  # Which no future takes.
+            future.set_exception(RuntimeError(f"a task raised {error!r}"))
+        else:
+            future.set_exception(error)
+
+
+def _serve(jobs: queue.SimpleQueue[_Job | None]) -> None:
+    while (job := jobs.get()) is not None:
+        job()
+        del job
+
+
+class KernelThreads:
+    """Threads that run kernels, a few at once: as many as the worker has slots.
+
+    Parameters
+    ----------
+    most : int
+        The number of kernels that run at once.
+
+    Attributes
+    ----------
+    threads : LoopThreads
+        Those in which kernels run, and which others block too.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.threads = LoopThreads()
+        self._free = most
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._running: set[int] = set()
+
+    async def run(self, attempt: int, function: Callable[[], Any]) -> Any:
+        """Return what ``function`` returns, when it is its turn.
+
+        Where this is cancelled before, it is not called. After that, the cancellation waits for its end, as it cannot
+        be interrupted.
+        """
+        await self._turn()
+        self._running.add(attempt)
+        try:
+            return await finished(self.threads.submit(function))
+        finally:
+            self.leave(attempt)
+
+    def leave(self, attempt: int) -> None:
+        """Let others run their kernels, although that of ``attempt`` may go on."""
+        if attempt in self._running:
+            self._running.discard(attempt)
+            self._pass_on()
+
+    async def _turn(self) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._pass_on()  # It had just got its turn.
+            raise
+
+    def _pass_on(self) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+async def finished(future: asyncio.Future[Any], *, wanted: bool = False) -> Any:
+    """Return the result of ``future``; where this is cancelled, that is raised when the future is done.
+
+    The result, or what it raised, is then dropped; a result that is ``wanted`` all the same is returned.
+    """
+    cancelled: asyncio.CancelledError | None = None
+    while not future.done():
+        try:
+            await asyncio.wait([future])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    try:
+        if cancelled is None or (wanted and not future.cancelled() and future.exception() is None):
+            return future.result()
+        if not future.cancelled():
+            future.exception()  # Else asyncio complains that nobody has looked at it.
+        raise cancelled
+    finally:
+        del cancelled, future
