@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         close_shared_engines as close_shared_engines,
         compute as compute,
         execute as execute,
+        store_icechunk as store_icechunk,
     )
     from asyncexec.errors import (
         AsyncexecError as AsyncexecError,
@@ -85,6 +86,7 @@ else:
             "get_cluster_memory": "cluster_memory.inside",
             "get_object_store": "object_store",
             "get_run_context": "worker.task_context",
+            "store_icechunk": "engine.default_engine",
             "sync": "",
         },
     )

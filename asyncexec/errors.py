@@ -28,6 +28,7 @@
     │   ├── WorkDirError
     │   ├── TargetExistsError
     │   │   └── TargetReplacedError     another run has replaced a target that this one was writing to
+    │   ├── CommitConflictError         a branch has other commits, so that a session was not committed
     │   ├── ArtifactNotFoundError (also FileNotFoundError)
     │   ├── OutOfSpaceError
     │   └── RunStoreError               the database of the records of runs does not work
@@ -77,6 +78,7 @@ __all__ = [
     "ChunkMismatchError",
     "CircuitOpenError",
     "ClusterMemoryError",
+    "CommitConflictError",
     "ConfigurationError",
     "CorruptArrayError",
     "CorruptChunkError",
@@ -323,6 +325,10 @@ class TargetExistsError(StorageError):
 
 class TargetReplacedError(TargetExistsError):
     """A target was replaced or removed while a run was writing to it."""
+
+
+class CommitConflictError(StorageError):
+    """A session with versions was not committed, as its branch has other commits by now; it has all changes."""
 
 
 class ArtifactNotFoundError(StorageError, FileNotFoundError):

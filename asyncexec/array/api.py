@@ -113,6 +113,7 @@ from asyncexec.array.searching import argmax, argmin, where
 from asyncexec.array.spec import Spec
 from asyncexec.array.statistical import max, mean, min, prod, std, sum, var
 from asyncexec.array.storing import Computation, compute, from_zarr, plan_of, store, to_zarr
+from asyncexec.array.storing_versions import store_icechunk
 from asyncexec.array.transcendental import (
     acos,
     acosh,
@@ -269,6 +270,7 @@ __all__ = [
     "stack",
     "std",
     "store",
+    "store_icechunk",
     "subtract",
     "sum",
     "take",

@@ -14,6 +14,13 @@ from asyncexec.array.kernel_builder import kernel_builder
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.outputs import OutputOf
 from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
+from asyncexec.array.session_writes import (
+    SessionPlace,
+    apart,
+    is_mixed,
+    merging_stages,
+    receipts_of,
+)
 from asyncexec.array.sharing import share_reads
 from asyncexec.array.source_identity import SourceIdentity
 from asyncexec.array.spec import Spec
@@ -24,6 +31,8 @@ from asyncexec.plan.written import relation_to
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput, TaskOutput
 from asyncexec.storage.places.locations import RUN_SCOPED, Location
+from asyncexec.storage.versions.commits import Commit
+from asyncexec.storage.versions.writes import SessionTarget, SessionWrites
 from asyncexec.storage.workspace.array_workspace import ArrayWorkspace
 from asyncexec.storage.workspace.stage_inputs import TRAVELS_BYTES
 
@@ -36,18 +45,25 @@ _RECHUNK_COPIES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedArray:
-    """An array that a plan is to make: kept for the caller, or stored at ``place``."""
+    """An array that a plan is to make: kept for the caller, or stored at ``place``, where ``session`` says how."""
 
     node: Node
     place: Location | None = None
+    session: SessionPlace | None = None
 
 
 def lower(
-    results: Sequence[RequestedArray], spec: Spec, *, overwrite: bool = False, unpack: bool = True
+    results: Sequence[RequestedArray],
+    spec: Spec,
+    *,
+    overwrite: bool = False,
+    unpack: bool = True,
+    commit: Commit | None = None,
 ) -> Plan:
     """Return one plan that makes all ``results``; what they share is computed once.
 
-    The value of a run is the tuple of those without a place (the one itself, with ``unpack``).
+    The value of a run is the tuple of those without a place (the one itself, with ``unpack``); where all are in a
+    session, the snapshot of the ``commit``.
 
     Raises
     ------
@@ -56,13 +72,22 @@ def lower(
     """
     most = min(spec.free_bytes // _RECHUNK_COPIES, MOST_RECHUNK_BYTES)
     expanded = expand([result.node for result in results], most_bytes=max(most, 1))
-    roots = _distinct(expanded)
+    roots = apart(_distinct(expanded), [result.session for result in results])
     limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes, reserved_bytes=spec.reserved_bytes, layout=_layout
     )
-    groups = share_reads(fuse(roots, limit.fits), roots, limit.fits)
     places = {root: result.place for root, result in zip(roots, results, strict=True)}
-    writer = _Lowering(spec=spec, limit=limit, places=places)
+    in_session = {
+        root: result.session
+        for root, result in zip(roots, results, strict=True)
+        if result.session is not None
+    }
+
+    def fits(group: FusionGroup) -> bool:
+        return limit.fits(group) and not is_mixed(group, in_session)
+
+    groups = share_reads(fuse(roots, limit.fits), roots, fits)
+    writer = _Lowering(spec=spec, limit=limit, places=places, in_session=in_session)
     for number, found in enumerate(groups, start=1):
         writer.add(found, number)
     kept = [r for r, result in zip(roots, results, strict=True) if result.place is None]
@@ -71,6 +96,7 @@ def lower(
         results=tuple(writer.arrays[root] for root in kept),
         unpack=unpack,
         overwrite=overwrite,
+        writes=writer.session_writes(overwrite=overwrite, commit=commit),
         work_dir=spec.work_dir,
         storage_options=spec.storage_options,
     )
@@ -118,6 +144,7 @@ class _Lowering:
     spec: Spec
     limit: TaskMemoryLimit
     places: dict[Node, Location | None]
+    in_session: dict[Node, SessionPlace]
     stages: list[Stage] = field(default_factory=list)
     blocks: dict[str, BlockIO] = field(default_factory=dict)
     names: dict[Node, str] = field(default_factory=dict)
@@ -125,6 +152,7 @@ class _Lowering:
     outputs: dict[Node, ChunkedOutput] = field(default_factory=dict)
     grids: dict[Node, Shape] = field(default_factory=dict)
     found: dict[Any, str] = field(default_factory=dict)
+    written: dict[str, tuple[SessionTarget, ...]] = field(default_factory=dict)
 
     def add(self, found: FusionGroup, number: int) -> None:
         """Make the stage of ``found``."""
@@ -135,15 +163,21 @@ class _Lowering:
             array = self._array(root, name, position if len(found.roots) > 1 else None)
             self.names[root], self.grids[root], self.arrays[root] = name, found.grid, array
             self.outputs[root] = _output(root, array)
+        outputs = tuple(
+            TaskOutput(array=self.arrays[root], block=block_of(root), access=access_of(root))
+            for root in found.roots
+        )
+        in_session = [self.in_session[root] for root in found.roots if root in self.in_session]
+        if in_session:
+            self.written[name] = tuple(
+                place.target(output) for place, output in zip(in_session, outputs, strict=True)
+            )
         self.blocks[name] = BlockIO(
             sources=tuple(
                 TaskInput(array=self._stored(node), select=ReadRegion(access))
                 for node, access in builder.reads
             ),
-            targets=tuple(
-                TaskOutput(array=self.arrays[root], block=block_of(root), access=access_of(root))
-                for root in found.roots
-            ),
+            targets=() if in_session else outputs,
             label=f"{operation} ({name})",
         )
         reads = [
@@ -151,29 +185,43 @@ class _Lowering:
             for node, access in builder.reads
             if node in self.names
         ]
-        self.stages.append(
-            Stage(
-                name=name,
-                kernel=builder.kernel(),
-                shape=found.grid,
-                # Several outputs of a stage may be read alike.
-                inputs=tuple(dict.fromkeys(reads)),
-                outputs=tuple(self.outputs[root] for root in found.roots),
-                operation=operation,
-                memory=self.limit.memory(found),
-                identity=SourceIdentity(
-                    tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
-                    self.found,
-                ),
-            )
+        stage = Stage(
+            name=name,
+            kernel=builder.kernel(),
+            shape=found.grid,
+            # Several outputs of a stage may be read alike.
+            inputs=tuple(dict.fromkeys(reads)),
+            # What is written into a session is a value: the fork that a task has written into.
+            outputs=() if in_session else tuple(self.outputs[root] for root in found.roots),
+            operation=operation,
+            memory=self.limit.memory(found),
+            identity=SourceIdentity(
+                tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
+                self.found,
+            ),
+        )
+        self.stages.append(stage)
+        if in_session:
+            self.stages += merging_stages(stage)
+
+    def session_writes(self, *, overwrite: bool, commit: Commit | None) -> SessionWrites | None:
+        """Return what is written into a session; None if nothing is."""
+        if not self.written:
+            return None
+        stages = [s for s in self.stages if s.holds_values]
+        return SessionWrites(
+            targets=self.written, receipts=receipts_of(stages), commit=commit, overwrite=overwrite
         )
 
     def _array(self, root: Node, name: str, position: int | None) -> StoredArray:
+        place = self.places.get(root)
+        if place is not None and root in self.in_session:
+            return self.in_session[root].array(root, place, self.spec.compressor)
         suffix = "" if position is None else f"-{position}"
         if isinstance(root, OutputOf) and root.output.name:
             suffix += f"-{root.output.name}"
         return planned_array(
-            self.places.get(root) or RUN_SCOPED + _file_name(name) + suffix,
+            place or RUN_SCOPED + _file_name(name) + suffix,
             shape=root.shape,
             dtype=root.dtype,
             chunks=root.chunks,

@@ -12,12 +12,15 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
 from asyncexec.array.lowering import RequestedArray, lower
+from asyncexec.array.session_writes import SessionPlace
 from asyncexec.array.sources import stored_source
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
 from asyncexec.plan import Plan, Plannable
 from asyncexec.storage.places.locations import Location, locate
+from asyncexec.storage.versions.commits import Commit
+from asyncexec.storage.versions.sessions import in_session
 
 type Place = str | os.PathLike[str] | Any
 
@@ -40,15 +43,20 @@ class Computation:
     spec : Spec
     overwrite : bool
         Whether arrays that exist at the targets may be replaced.
+    commit : Commit or None
+        The commit at the end, where they are in an Icechunk session.
     """
 
     results: tuple[RequestedArray, ...]
     spec: Spec
     overwrite: bool = False
+    commit: Commit | None = None
 
     def to_plan(self) -> Plan:
         """Return the plan; its value is the tuple of the arrays that are not stored (None if all are)."""
-        return lower(self.results, self.spec, overwrite=self.overwrite, unpack=False)
+        return lower(
+            self.results, self.spec, overwrite=self.overwrite, unpack=False, commit=self.commit
+        )
 
     def compute(self, /, **options: Any) -> Any:
         """Run it and wait for its end, on the spec's executor; see :meth:`Array.compute`."""
@@ -141,7 +149,10 @@ def store(
     options = storage_options if storage_options is not None else _options_of(spec)
     located = [locate(place, options) for place in places]
     _check_distinct(located)
-    results = tuple(RequestedArray(node=n, place=p) for n, p in zip(nodes, located, strict=True))
+    results = tuple(
+        RequestedArray(node=n, place=p, session=SessionPlace() if in_session(p) else None)
+        for n, p in zip(nodes, located, strict=True)
+    )
     return Computation(results=results, spec=spec or Spec(), overwrite=overwrite)
 
 

@@ -13,7 +13,7 @@ from asyncexec.engine.run_options import RunOptions, check_run_options
 from asyncexec.engine.shared_engines import SharedEngines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from asyncexec.array.array import Array
     from asyncexec.engine import Result
@@ -101,6 +101,65 @@ async def compute(
     )
     value: tuple[Any, ...] = result.value
     return value
+
+
+async def store_icechunk(
+    sources: Array | Sequence[Array],
+    targets: Any,
+    session: Any,
+    /,
+    *,
+    commit: str | None = None,
+    overwrite: bool = False,
+    executor: Any = None,
+    executor_options: Mapping[str, Any] | None = None,
+    **options: Any,
+) -> str | None:
+    """Store arrays into a writable session of Icechunk by one plan, and return the snapshot of its commit.
+
+    It is :func:`asyncexec.array.store_icechunk` for coroutines, with the same arguments and errors; a cancelled call
+    leaves the session as it was.
+
+    >>> import icechunk
+    >>> repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    >>> session = repo.writable_session("main")
+    >>> await ax.store_icechunk(xp.arange(4, chunks=2), "x", session)
+    >>> snapshot = await session.commit_async("one array")
+    >>> (x,) = await ax.compute(xp.from_zarr(repo.readonly_session("main").store, path="x"))
+    >>> x
+    array([0, 1, 2, 3])
+
+    Parameters
+    ----------
+    sources : Array or sequence of Array
+    targets : str, zarr.Array, or sequence of these
+    session : icechunk.Session
+    commit : str, optional
+        The message of a commit. Without one, the session has the changes, and nothing is committed.
+    overwrite : bool
+        Whether an array at a path may be replaced.
+    executor, executor_options : optional
+        As for :func:`execute`.
+    **options
+        Those of :func:`asyncexec.array.store_icechunk`, and of a run.
+
+    Raises
+    ------
+    CommitConflictError
+        If the branch has other commits by then; the session has all changes.
+    """
+    from asyncexec.array.storing_versions import COMPUTATION_OPTIONS, store_icechunk as storing  # noqa: PLC0415 - arrays are dear
+
+    of_storing = {k: options.pop(k) for k in COMPUTATION_OPTIONS if k in options}
+    check_run_options(options, "asyncexec.store_icechunk()", also=_OF_THE_ENGINE)
+    computation = storing(
+        sources, targets, session, commit=commit, overwrite=overwrite, compute=False, **of_storing
+    )
+    result = await execute(
+        computation, executor=executor, executor_options=executor_options, **options
+    )
+    snapshot: str | None = result.value
+    return snapshot
 
 
 async def close_shared_engines() -> None:

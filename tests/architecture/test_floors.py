@@ -97,9 +97,21 @@ ON_USE = {
         "asyncexec.array.storing",
     ): "arrays are dear, and plans of functions need none",
     (
+        "asyncexec.engine.default_engine",
+        "asyncexec.array.storing_versions",
+    ): "the same",
+    (
         "asyncexec.array.storing",
         "asyncexec.storage.places.opening",
     ): "Zarr is dear, as everywhere below",
+    (
+        "asyncexec.array.storing_versions",
+        "asyncexec.storage.places.opening",
+    ): "the same",
+    (
+        "asyncexec.storage.versions.sessions",
+        "asyncexec.storage.places.held_stores",
+    ): "most places are paths and URLs",
     (
         "asyncexec.storage.places.locations",
         "asyncexec.storage.places.held_stores",

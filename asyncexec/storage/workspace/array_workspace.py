@@ -11,6 +11,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.locations import PlaceLike
 from asyncexec.storage.tiers.process import MemoryTier
+from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.plan.workspace import Opening
     from asyncexec.storage.chunks.block_io import BlockIO, InMemory
+    from asyncexec.storage.versions.writes import OpenWrites, SessionWrites
 
 TIER_BYTES = 2**30
 """The default for the bytes of intermediates that stay in memory (at most a quarter of the machine's)."""
@@ -51,6 +53,8 @@ class ArrayWorkspace:
         Whether a single result is returned as it is, and not in a tuple.
     overwrite : bool
         Whether targets that exist already may be replaced.
+    writes : SessionWrites or None
+        What stages write into a session with versions; their ``blocks`` have no targets.
     work_dir : path, URL or zarr Store, optional
         The place of intermediates; by default the directory for temporary files.
     storage_options : mapping, optional
@@ -65,6 +69,7 @@ class ArrayWorkspace:
     results: tuple[StoredArray | InMemory, ...] = ()
     unpack: bool = True
     overwrite: bool = False
+    writes: SessionWrites | None = None
     work_dir: PlaceLike | None = field(default=None, repr=False)
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     tier_bytes: int | None = None
@@ -85,12 +90,15 @@ class ArrayWorkspace:
             If an array is in this process's memory and workers are not, or what is read would be replaced.
         """
         stop = opening.stop
-        refs = check_places(stages, self.blocks, locality=opening.locality, stop=stop)
+        same_process = opening.locality is Locality.SAME_PROCESS
+        blocks = self.blocks if same_process else sent_sources(self.blocks)
+        refs = check_places(stages, blocks, locality=opening.locality, stop=stop)
+        writes = self._writes(opening)
         plan = opening.fingerprint if opening.resume else ""
         targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
         try:
             examined = targets.examine(refs)
-            return self._opened(stages, opening, targets, examined)
+            return self._opened(stages, opening, targets, examined, blocks=blocks, writes=writes)
         except BaseException:
             targets.release()
             raise
@@ -101,15 +109,17 @@ class ArrayWorkspace:
         opening: Opening,
         targets: RunTargets,
         examined: Sequence[Target],
+        *,
+        blocks: Mapping[str, BlockIO],
+        writes: OpenWrites | None,
     ) -> OpenArrayWorkspace:
         place = make_work_place(self.work_dir, self.storage_options, opening)
         preparation = Preparation(opening.stop)
         try:
             examined = targets.settle(examined, resumed=place.found)
             same_process = opening.locality is Locality.SAME_PROCESS
-            blocks = (
-                self.blocks if same_process else stage_inputs(self.blocks, place, stop=opening.stop)
-            )
+            if not same_process:
+                blocks = stage_inputs(blocks, place, stop=opening.stop)
             tier = self._tier(opening)
             mine = {str(target.ref.location): target.ref for target in examined}
             binding = bind(blocks, place, tier, mine)
@@ -143,9 +153,16 @@ class ArrayWorkspace:
             unpack=self.unpack,
             targets=targets,
             place=place,
+            writes=writes,
             resumable=opening.resume,
             stop=opening.stop,
         )
+
+    def _writes(self, opening: Opening) -> OpenWrites | None:
+        if self.writes is None:
+            return None
+        same_process = opening.locality is Locality.SAME_PROCESS
+        return self.writes.open(same_process=same_process, resume=opening.resume, stop=opening.stop)
 
     def _tier(self, opening: Opening) -> MemoryTier | None:
         # Memory does not outlive the run, so a run that can be resumed writes all chunks to storage.

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Index
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO, Readable, TaskOutput
+    from asyncexec.storage.versions.forks import ForkIO
+    from asyncexec.storage.versions.writes import OpenWrites
     from asyncexec.storage.workspace.late_arrays import LateArrays
     from asyncexec.storage.workspace.targets import RunTargets
     from asyncexec.storage.workspace.work_dir import WorkPlace
@@ -45,6 +47,8 @@ class OpenArrayWorkspace:
     stages : dict of str to Stage
         By name, with their sizes as far as these are known.
     place : WorkPlace
+    writes : OpenWrites or None
+        What stages write into a session with versions.
     resumable : bool
         Whether complete chunks are kept when the run fails, and counted when it is run again.
     stop : callable
@@ -58,6 +62,7 @@ class OpenArrayWorkspace:
     targets: RunTargets
     stages: dict[str, Stage]
     place: WorkPlace
+    writes: OpenWrites | None = None
     resumable: bool = False
     stop: Callable[[], None] = lambda: None
     _damaged: dict[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
@@ -86,9 +91,12 @@ class OpenArrayWorkspace:
                 if _place(result) == str(target.ref.location):
                     self.results[number] = target.array
 
-    def io(self, stage: Stage) -> BlockIO | None:
+    def io(self, stage: Stage) -> BlockIO | ForkIO | None:
         """Return the blocks that the tasks of ``stage`` read and write; None for a stage without any."""
-        return self.blocks.get(stage.name)
+        blocks = self.blocks.get(stage.name)
+        if blocks is None or self.writes is None:
+            return blocks
+        return self.writes.io(stage.name, blocks)
 
     def done(self, stage: Stage) -> Sequence[range]:
         """Return the tasks whose chunks an earlier run of the same plan has all written.
@@ -159,17 +167,26 @@ class OpenArrayWorkspace:
     def collect(self, values: Mapping[str, list[Any]]) -> Any:
         """Return the results as writable NumPy arrays; the values by stage where there are no result arrays.
 
+        What was written into a session is merged there before; then, without result arrays, the snapshot of its commit
+        is returned.
+
         Raises
         ------
+        CommitConflictError
+            If the session could not be committed.
         TargetReplacedError
             If another run has replaced a target.
         StorageError
             If a result cannot be read.
         """
         self.targets.check()
-        if not self.results:
-            return dict(values) or None
         arrays = tuple(_whole(result) for result in self.results)
+        if self.writes is not None:
+            snapshot = self.writes.finish(values)
+            if not arrays:
+                return snapshot
+        if not arrays:
+            return dict(values) or None
         return arrays[0] if self.unpack and len(arrays) == 1 else arrays
 
     def close(self, *, succeeded: bool) -> None:
@@ -185,6 +202,8 @@ class OpenArrayWorkspace:
         # Called in reverse order, each whatever the others raise: memory is freed first, the directory removed last.
         with complete(succeeded=succeeded), ExitStack() as stack:
             stack.callback(self.targets.release)
+            if self.writes is not None:
+                stack.callback(self.writes.close)
             if succeeded or not self.resumable:
                 stack.callback(self.place.remove)
             stack.callback(self.place.release)

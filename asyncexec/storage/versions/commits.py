@@ -1,0 +1,88 @@
+"""Commits of sessions, and what is said where a branch has other commits by then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from asyncexec.errors import CommitConflictError, StorageError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Commit:
+    """The commit that ends a run.
+
+    Attributes
+    ----------
+    message : str
+    metadata : mapping, optional
+        Kept with the snapshot.
+    rebase_with : icechunk.ConflictSolver, optional
+        Decides what becomes of conflicts where the branch has other commits by then.
+    rebase_tries : int
+        How often it is tried again, where others commit all the time.
+    allow_empty : bool
+        Whether a commit without changes may be made.
+    """
+
+    message: str
+    metadata: Mapping[str, Any] | None = None
+    rebase_with: Any = None
+    rebase_tries: int = 1_000
+    allow_empty: bool = False
+
+
+def committed(session: Any, commit: Commit) -> str:
+    """Commit ``session``, and return the snapshot.
+
+    Raises
+    ------
+    CommitConflictError
+        If the branch has other commits by now, and they could not be reconciled.
+    StorageError
+        If the repository fails.
+    """
+    branch = session.branch
+    try:
+        snapshot: str = session.commit(
+            commit.message,
+            None if commit.metadata is None else dict(commit.metadata),
+            rebase_with=commit.rebase_with,
+            rebase_tries=commit.rebase_tries,
+            allow_empty=commit.allow_empty,
+        )
+    except Exception as error:
+        raise _not_committed(error, branch, rebased=commit.rebase_with is not None) from error
+    return snapshot
+
+
+def _not_committed(error: Exception, branch: str | None, *, rebased: bool) -> StorageError:
+    kept = (
+        "Nothing was committed, and nothing is lost: the session has all that the plan has computed"
+    )
+    if not _is_conflict(error):
+        return StorageError(
+            f"the Icechunk session cannot be committed to branch {branch!r}: {_first_line(error)}. {kept}: mend the "
+            f"cause, and call session.commit(...)"
+        )
+    if rebased:
+        return CommitConflictError(
+            f"branch {branch!r} has other commits since this Icechunk session began, and they conflict with it: "
+            f"{_first_line(error)}. {kept}: call session.rebase(...) with a solver that decides for one side, such as "
+            f"icechunk.BasicConflictSolver(on_chunk_conflict=icechunk.VersionSelection.UseOurs), and then "
+            f"session.commit(...)"
+        )
+    return CommitConflictError(
+        f"branch {branch!r} has other commits since this Icechunk session began. {kept}: call "
+        f"session.rebase(icechunk.ConflictDetector()) and then session.commit(...). With "
+        f"rebase_with=icechunk.ConflictDetector(), a run does so itself where the commits do not touch the same"
+    )
+
+
+def _is_conflict(error: Exception) -> bool:
+    return any(kind.__name__ == "ConflictError" for kind in type(error).__mro__)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]

@@ -1,0 +1,132 @@
+"""Sessions of Icechunk, known without importing it: which stores are theirs, and what of them workers can reach."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from asyncexec.errors import OptionError, StorageError
+from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.objects import objects_at
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+    from asyncexec.storage.chunks.block_io import BlockIO, TaskInput
+    from asyncexec.storage.places.locations import Location
+
+DOCUMENT = "zarr.json"
+"""The name of the metadata of arrays and groups; Icechunk has format 3 only."""
+
+
+def is_of_icechunk(value: object) -> bool:
+    """Return whether a store or a session is Icechunk's."""
+    return type(value).__module__.partition(".")[0] == "icechunk"
+
+
+def in_session(location: Location) -> bool:
+    """Return whether ``location`` is in the store of an Icechunk session.
+
+    Raises
+    ------
+    OptionError
+        If that store is inside of a wrapper, which would not know of forks.
+    """
+    store = location.store
+    if store is None or is_of_icechunk(store):
+        return store is not None
+    from asyncexec.storage.places.held_stores import innermost  # noqa: PLC0415 - most places are paths and URLs
+
+    if is_of_icechunk(innermost(store)):
+        raise OptionError(
+            f"{location} is an Icechunk store inside of a {type(store).__name__}, which several tasks cannot write to: "
+            f"hand in session.store itself"
+        )
+    return False
+
+
+def session_of(store: Store) -> Any:
+    """Return the session that a store of Icechunk's belongs to."""
+    return getattr(store, "session")  # noqa: B009 - Zarr's stores have none
+
+
+def check_session(session: Any) -> None:
+    """Check that a plan can store into ``session``.
+
+    Raises
+    ------
+    StorageError
+        If it is read-only, or one that only moves what is there.
+    """
+    if session.read_only:
+        raise StorageError(
+            "this Icechunk session is read-only: it was opened so, or has been committed. Open another one with "
+            "repo.writable_session('main')"
+        )
+    if str(session.mode).upper().endswith("REARRANGE"):
+        raise StorageError(
+            "this Icechunk session only moves arrays and groups: store into one of repo.writable_session('main')"
+        )
+
+
+def unreachable(location: Location) -> OptionError:
+    """Return the error for a repository that other processes do not see."""
+    return OptionError(
+        f"{location} is in an Icechunk repository in this process's memory (or in a place that only this process "
+        f"reaches), where workers of this executor cannot reach it: use executor='threads', or a repository in a "
+        f"directory or bucket"
+    )
+
+
+def sent_sources(blocks: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
+    """Return ``blocks`` (by stage) as workers in other processes can have them.
+
+    Arrays of writable sessions are read from a fork, which holds what the session has not committed.
+
+    Raises
+    ------
+    OptionError
+        If a session's repository is in this process's memory.
+    """
+    forks: list[tuple[Any, Store]] = []
+
+    def fork_of(session: Any) -> Store:
+        known = next((store for of, store in forks if of == session), None)
+        if known is None:
+            store: Store = session.fork().store
+            forks.append((session, store))
+            return store
+        return known
+
+    def sent(source: TaskInput) -> TaskInput:
+        array = source.array
+        if not isinstance(array, StoredArray) or not is_of_icechunk(array.location.store):
+            return source
+        location, store = array.location, array.location.store
+        assert store is not None  # noqa: S101 - it is Icechunk's
+        session = session_of(store)
+        if not session.read_only and not _is_fork(session):
+            location = replace(location, store=fork_of(session))
+        _check_reachable(location)
+        return replace(source, array=array.at(location))
+
+    return {
+        stage: replace(io, sources=tuple(map(sent, io.sources))) for stage, io in blocks.items()
+    }
+
+
+def _is_fork(session: Any) -> bool:
+    return type(session).__name__ == "ForkSession"
+
+
+def _check_reachable(location: Location) -> None:
+    here = objects_at(location, read_only=True).get(DOCUMENT)
+    travelled = replace(location, store=pickle.loads(pickle.dumps(location.store)))  # noqa: S301 - made here
+    try:
+        there = objects_at(travelled, read_only=True).get(DOCUMENT)
+    except Exception:  # noqa: BLE001 - an empty repository has nothing, and says so in several ways
+        there = None
+    if here != there:
+        raise unreachable(location)
