@@ -191,7 +191,7 @@ def test_an_array_grows_and_is_appended_to(x, repo, session):
 
 
 @pytest.mark.parametrize(
-    ("chunks", "shards"), [((4, 4), None), ((2, 2), (4, 4)), ((2, 3), None)],
+    "chunks, shards", [((4, 4), None), ((2, 2), (4, 4)), ((2, 3), None)],
     ids=["chunks", "shards", "another axis"],
 )  # fmt: skip
 def test_two_tasks_never_write_one_chunk_or_shard(session, chunks, shards):
@@ -229,13 +229,11 @@ def test_what_is_no_session_or_none_to_write_to_is_refused(x, repo, session, tmp
         xp.store_icechunk([x, x], ["x", "x/y"], session)
     with pytest.raises(OptionError, match="session"):
         xp.store_icechunk(x, zarr.create_array(tmp_path / "y", shape=(6, 4), dtype="f8"), session)
+    other = repo.writable_session("main")
+    places = [zarr.storage.StorePath(s.store, path) for s, path in ((session, "x"), (other, "y"))]
+    storing = xp.store([x, x], places)
     with pytest.raises(OptionError, match="several Icechunk sessions"):
-        other = repo.writable_session("main")
-        places = (
-            zarr.storage.StorePath(session.store, "x"),
-            zarr.storage.StorePath(other.store, "y"),
-        )
-        xp.store([x, x], places).compute()
+        storing.compute()
     with pytest.raises(OptionError, match="LoggingStore"):
         xp.to_zarr(x, zarr.storage.LoggingStore(session.store), path="x")
 
