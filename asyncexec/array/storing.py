@@ -18,6 +18,7 @@ from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
 from asyncexec.plan import Plan, Plannable
+from asyncexec.storage.places.identity import Places
 from asyncexec.storage.places.locations import Location, locate
 from asyncexec.storage.versions.commits import Commit
 from asyncexec.storage.versions.sessions import in_session
@@ -240,10 +241,15 @@ def _options_of(spec: Spec | None) -> Mapping[str, Any] | None:
 
 
 def _check_distinct(places: Sequence[Location]) -> None:
-    seen: set[str] = set()
+    taken = Places()
     for place in places:
-        if str(place) in seen:
-            raise OptionError(
-                f"two arrays are to be stored at {place}: give each a place of its own"
+        other = taken.find(place)
+        if other is not None:
+            also = (
+                "" if other.spelling == place.spelling else f" (which is {other.spelling} as well)"
             )
-        seen.add(str(place))
+            raise OptionError(
+                f"two arrays are to be stored at {place.spelling}{also}, or one inside of the other: give each a place "
+                f"of its own"
+            )
+        taken.add(place)

@@ -117,6 +117,10 @@ ON_USE = {
         "asyncexec.storage.places.held_stores",
     ): "most places are paths and URLs, and workers load little",
     (
+        "asyncexec.storage.places.locations",
+        "asyncexec.storage.places.held_names",
+    ): "most places are paths and URLs, and workers load little",
+    (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.places.suitability",
     ): "tasks write to places that the driver has checked",

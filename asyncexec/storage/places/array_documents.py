@@ -15,6 +15,7 @@ from zarr.storage import MemoryStore
 
 from asyncexec.errors import OptionError
 from asyncexec.storage.chunks.chunk_files import codec
+from asyncexec.storage.places.urls import split_query
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
@@ -121,7 +122,7 @@ def dimension_names(ref: StoredArray, found: Mapping[str, bytes]) -> tuple[str, 
     names = before.get("dimension_names")
     if names and tuple(before.get("shape", ())) == ref.shape and all(names):
         return tuple(map(str, names))
-    last = ref.location.url.partition("?")[0].rstrip("/").rpartition("/")[2]
+    last = split_query(ref.location.url)[0].rstrip("/").rpartition("/")[2]
     return tuple(f"{last}_dim_{axis}" for axis in range(ref.ndim))
 
 

@@ -14,6 +14,7 @@ from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import create_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.urls import split_query
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -152,9 +153,7 @@ def _above(location: Location) -> Iterator[str]:
     if path is not None:
         yield from (str(parent) for parent in Path(path).parents)
         return
-    base, mark, query = (
-        location.url.partition("?") if location.store is None else (location.url, "", "")
-    )
+    base, query = split_query(location.url) if location.store is None else (location.url, "")
     scheme, separator, rest = base.rpartition("://")
     parts = rest.rstrip("/").split("/") if rest else []
     least = 1 if separator else 0
@@ -162,4 +161,4 @@ def _above(location: Location) -> Iterator[str]:
     for count in range(len(parts) - 1, least - 1, -1):
         if len(parts) - count > deepest and ("::" in scheme or scheme in _NOT_LISTED):
             return
-        yield f"{scheme}{separator}{'/'.join(parts[:count])}{mark}{query}"
+        yield f"{scheme}{separator}{'/'.join(parts[:count])}{query}"

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.storage.places.filesystem_names import filesystem_name
+from asyncexec.storage.places.held_stores import innermost
 from asyncexec.storage.places.url_names import bucket_name, inside, web_name
 
 if TYPE_CHECKING:
@@ -31,6 +32,17 @@ def held_name(store: Store) -> str:
     """Return a name for the root of ``store``: that of the place it leads to, or else one of the store's own."""
     known = known_name(store)
     return known if known is not None else _own_name(store)
+
+
+def same_store(one: Store, other: Store) -> bool:
+    """Return whether two stores are the same by their kind, the place they lead to, and how they are opened."""
+    from zarr.storage import MemoryStore  # noqa: PLC0415 - whoever hands a store in has loaded it
+
+    if type(one) is not type(other) or one.read_only != other.read_only:
+        return False
+    # Of stores in memory, the place says it all: they compare by what they hold.
+    in_memory = isinstance(innermost(one), MemoryStore)
+    return held_name(one) == held_name(other) and (in_memory or one == other)
 
 
 def known_name(store: Store) -> str | None:

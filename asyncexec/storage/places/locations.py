@@ -49,7 +49,7 @@ class Location:
 
     url: str
     options: StorageOptions = field(default_factory=StorageOptions)
-    # Not part of the hash: Zarr's stores compare by value and cannot be hashed.
+    # Compared by place below: Zarr's stores in memory compare by all that they hold, and cannot be hashed.
     store: Store | None = field(default=None, hash=False)
     inner: str = field(default="", compare=False)
     read_only: bool = False
@@ -79,6 +79,18 @@ class Location:
     def process_bound(self) -> bool:
         """True for a place in this process's memory, where no other process can reach it."""
         return self.scheme == "memory" or (self.store is not None and _in_memory(self.store))
+
+    def __hash__(self) -> int:
+        return hash((self.url, self.options, self.read_only))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Location):
+            return NotImplemented
+        return (self.url, self.options, self.read_only) == (
+            other.url,
+            other.options,
+            other.read_only,
+        ) and (self.store is other.store or _is_same(self.store, other.store))
 
     def join(self, name: str) -> Location:
         """Return the place called ``name`` inside this one."""
@@ -183,6 +195,12 @@ def _in_memory(store: Store) -> bool:
     from asyncexec.storage.places.held_stores import in_memory  # noqa: PLC0415 - most places are paths and URLs
 
     return in_memory(store)
+
+
+def _is_same(one: Store | None, other: Store | None) -> bool:
+    from asyncexec.storage.places.held_names import same_store  # noqa: PLC0415 - the same
+
+    return one is not None and other is not None and same_store(one, other)
 
 
 def _held(store: Store, path: str, options: StorageOptions) -> Location:

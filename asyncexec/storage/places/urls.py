@@ -114,13 +114,20 @@ def normal_url(url: str) -> str:
 
 def join(url: str, name: str) -> str:
     """Return the URL (or path) of ``name`` inside ``url``; the query of a web server's stays at the end."""
-    scheme, found, _ = url.partition("://")
-    scheme = scheme.rpartition("::")[2].lower() if found else ""
-    base, mark, query = url.partition("?") if scheme in _QUERIED else (url, "", "")
-    if scheme in FAMILIES and "::" not in url:
+    base, query = split_query(url)
+    if url.partition("://")[0].lower() in FAMILIES:
         name = name.replace("%", "%25")
     joined = f"{base.rstrip('/')}/{name}" if base.strip("/") else f"{base}{name}"
-    return f"{joined}{mark}{query}"
+    return f"{joined}{query}"
+
+
+def split_query(url: str) -> tuple[str, str]:
+    """Return ``url`` without the query of a web server's, and the query, with its mark."""
+    scheme, found, _ = url.partition("://")
+    if not found or scheme.rpartition("::")[2].lower() not in _QUERIED:
+        return url, ""
+    base, mark, query = url.partition("?")
+    return base, f"{mark}{query}"
 
 
 def _path(rest: str) -> str:

@@ -15,7 +15,7 @@ from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
-from asyncexec.storage.workspace.preparation import Preparation, check_places
+from asyncexec.storage.workspace.preparation import Preparation, check_places, sources_of
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
 from asyncexec.storage.workspace.targets import RunTargets, Target
 from asyncexec.storage.workspace.work_dir import make_work_place
@@ -113,7 +113,9 @@ class ArrayWorkspace:
         blocks: Mapping[str, BlockIO],
         writes: OpenWrites | None,
     ) -> OpenArrayWorkspace:
-        place = make_work_place(self.work_dir, self.storage_options, opening)
+        arrays = [target.ref.location for target in examined]
+        arrays += [ref.location for ref in sources_of(self.blocks)]
+        place = make_work_place(self.work_dir, self.storage_options, opening, arrays=arrays)
         preparation = Preparation(opening.stop)
         try:
             examined = targets.settle(examined, resumed=place.found)

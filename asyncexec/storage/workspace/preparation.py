@@ -56,7 +56,7 @@ def check_places(
     for ref in written:
         check_target(ref.location)
     if locality is not Locality.SAME_PROCESS:
-        for ref in [*written, *_sources(blocks)]:
+        for ref in [*written, *sources_of(blocks)]:
             check_travels(ref.location)
     targets = _apart([ref.location for ref in written])
     read = [
@@ -223,7 +223,8 @@ def _targets(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
     return [ref for ref in written if not ref.location.run_scoped]
 
 
-def _sources(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
+def sources_of(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
+    """Return the arrays that are read by ``blocks``, without those of the run's own."""
     read = [source.array for io in blocks.values() for source in io.sources]
     found = {
         identity(a.location): a

@@ -29,6 +29,7 @@ from asyncexec.storage.places.metadata import documents, exists
 from asyncexec.storage.places.removal import remove_own, remove_partial
 from asyncexec.storage.places.restoration import is_unreadable
 from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of, stamped
+from asyncexec.storage.places.urls import split_query
 from asyncexec.storage.workspace.presence import partial_files
 
 if TYPE_CHECKING:
@@ -259,9 +260,7 @@ def _by_group(
 
 def _path_in(group: Location, place: Location) -> str:
     """Return the path of ``place`` in ``group``; empty where it is elsewhere."""
-    above, below = (
-        str(p.local_path or p.url).partition("?")[0].rstrip("/") for p in (group, place)
-    )
+    above, below = (split_query(str(p.local_path or p.url))[0].rstrip("/") for p in (group, place))
     prefix = f"{above}/" if above else ""
     return below.removeprefix(prefix) if below.startswith(prefix) and below != above else ""
 

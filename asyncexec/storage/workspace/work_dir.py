@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.places.errors import safe_message
+from asyncexec.storage.places.identity import contains, overlaps
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import remove
@@ -22,7 +23,7 @@ from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder, mark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from asyncexec.plan.workspace import Opening
 
@@ -83,21 +84,23 @@ def make_work_place(
     opening: Opening,
     *,
     kind: str = "",
+    arrays: Iterable[Location] = (),
 ) -> WorkPlace:
     """Create the directory of a run under ``work_dir`` (by default, that for temporary files), and check it by a write.
 
     Its name begins with ``asyncexec-`` and the ``kind`` of what is in it.
 
     With ``resume``, the directory is named by the plan's fingerprint, so that the next run finds it; without, its name
-    is unique.
+    is unique. ``arrays`` are the places of what the run reads and of its targets.
 
     Raises
     ------
     WorkDirError
-        If it cannot be made or written to.
+        If it cannot be made or written to, or would be inside of an array, or have one inside of it.
     """
     parent = locate(tempfile.gettempdir() if work_dir is None else work_dir, storage_options)
     place = parent.join(f"{PREFIX}{kind}{_name(opening)}")
+    _check_apart(parent, place, arrays)
     try:
         check_target(parent)
         if opening.locality is not Locality.SAME_PROCESS:
@@ -120,6 +123,19 @@ def make_work_place(
             f"Give another work_dir, or the rights"
         ) from None
     return WorkPlace(place, found, hold)
+
+
+def _check_apart(parent: Location, place: Location, arrays: Iterable[Location]) -> None:
+    for array in arrays:
+        if contains(array, parent):
+            raise WorkDirError(
+                f"work_dir {parent.spelling} is at the array {array.spelling}, or inside of it: give another work_dir"
+            )
+        if overlaps(place, array):
+            raise WorkDirError(
+                f"{array.spelling} is inside of {place}, which is the run's own and is removed when it ends: give "
+                f"another work_dir, or store elsewhere"
+            )
 
 
 def _name(opening: Opening) -> str:
