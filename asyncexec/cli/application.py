@@ -21,6 +21,7 @@ from asyncexec.cli.plan import show_plan
 from asyncexec.cli.run import run_target
 from asyncexec.cli.runs import delete_runs, list_runs, show_run
 from asyncexec.cli.simulate import simulate
+from asyncexec.cli.verify import verify_place
 
 
 def run_command(arguments: Sequence[str] | None = None) -> int:
@@ -66,6 +67,7 @@ def application() -> typer.Typer:
     commands.command()(executors)
     commands.command()(simulate)
     commands.command("clean")(clean_work_dir)
+    commands.command("verify")(verify_place)
     for name, words, members in _GROUPS:
         commands.add_typer(_group(members), name=name, help=words)
     return commands

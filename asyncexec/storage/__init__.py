@@ -35,14 +35,24 @@ if TYPE_CHECKING:
     from asyncexec.storage.places.urls import join as join
     from asyncexec.storage.values.cache import clear_cache as clear_cache
     from asyncexec.storage.workspace.array_workspace import ArrayWorkspace as ArrayWorkspace
+    from asyncexec.storage.workspace.checking import verify as verify
     from asyncexec.storage.workspace.cleaning import Leftover as Leftover, clean as clean
+    from asyncexec.storage.workspace.verification_report import (
+        ArrayReport as ArrayReport,
+        ChunksFound as ChunksFound,
+        Verification as Verification,
+    )
 else:
     __getattr__, __dir__ = names_of(
         __name__,
         {
             "RUN_SCOPED": "places.locations",
+            "ArrayReport": "workspace.verification_report",
             "ArrayWorkspace": "workspace.array_workspace",
             "BlockIO": "chunks.block_io",
+            "ChunksFound": "workspace.verification_report",
+            "Verification": "workspace.verification_report",
+            "verify": "workspace.checking",
             "Leftover": "workspace.cleaning",
             "clean": "workspace.cleaning",
             "InMemory": "chunks.block_io",

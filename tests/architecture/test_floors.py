@@ -217,6 +217,10 @@ ON_USE = {
         "asyncexec.storage.places.array_documents",
     ): "chunks may all stay in memory",
     (
+        "asyncexec.storage.places.listing",
+        "asyncexec.storage.places.stores",
+    ): "most places are on a disk",
+    (
         "asyncexec.storage.places.objects",
         "asyncexec.storage.places.store_objects",
     ): "most work directories are on a disk",

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import queue
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from typing import Any
 
 WIDTH = 16
 """The places that are looked at, or made, at the same time."""
+_POLL_SECONDS = 0.1
+_NO_MORE: Any = object()
 
 
 def for_each[T, R](
@@ -36,3 +42,63 @@ def for_each[T, R](
             threads.shutdown(wait=False, cancel_futures=True)
             raise
         return [future.result() for future in futures]
+
+
+def in_threads[T, R](function: Callable[[T], R], items: Iterable[T], *, width: int) -> Iterator[R]:
+    """Yield what ``function`` returns for each of ``items``, as they are done, in ``width`` threads.
+
+    Few items are taken ahead. The first exception is raised. Where the caller stops, as by Ctrl-C, no more are begun,
+    and those that have begun are not waited for.
+    """
+    work = _Work(function, items, width)
+    for number in range(width):
+        # Daemons: a store that says nothing must not hold the end of the program.
+        threading.Thread(target=work.run, name=f"asyncexec-read-{number}", daemon=True).start()
+    try:
+        running = width
+        while running:
+            what = work.done.get()
+            if isinstance(what, _Raised):
+                raise what.error
+            if what is _NO_MORE:
+                running -= 1
+            else:
+                yield what
+    finally:
+        work.ended.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _Raised:
+    error: BaseException
+
+
+class _Work:
+    """The work of several threads, and the queue by which results come back."""
+
+    def __init__(self, function: Callable[[Any], Any], items: Iterable[Any], ahead: int) -> None:
+        self.ended = threading.Event()
+        self.done: queue.Queue[Any] = queue.Queue(2 * ahead)
+        self._function = function
+        self._items = iter(items)
+        self._lock = threading.Lock()
+
+    def run(self) -> None:
+        try:
+            while (item := self._next()) is not _NO_MORE:
+                self._hand_in(self._function(item))
+            self._hand_in(_NO_MORE)
+        except BaseException as error:  # noqa: BLE001 - raised where the results are taken
+            self._hand_in(_Raised(error))
+
+    def _next(self) -> Any:
+        with self._lock:
+            return _NO_MORE if self.ended.is_set() else next(self._items, _NO_MORE)
+
+    def _hand_in(self, what: Any) -> None:
+        while not self.ended.is_set():
+            try:
+                return self.done.put(what, timeout=_POLL_SECONDS)
+            except queue.Full:
+                continue
+        return None
