@@ -184,7 +184,7 @@ def _opened(location: Location) -> Any:
 def _reference(location: Location) -> StoredArray | None:
     """Return a reference by which chunks are read directly; None for elements and grids that only Zarr reads."""
     try:
-        return open_array(location)
+        return open_array(location, unfinished=True)
     except CorruptArrayError:
         raise
     except StorageError:
