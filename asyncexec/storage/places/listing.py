@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import StorageError
 from asyncexec.storage.places.errors import storage_error
-from asyncexec.storage.places.locations import join
+from asyncexec.storage.places.urls import join
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
