@@ -22,6 +22,10 @@
     │   ├── MissingExtraError (also ImportError)
     │   └── ResourceError
     ├── StorageError (OSError)
+    │   ├── StorageRefusedError         a store refuses a request, and will again; nothing is tried again
+    │   │   └── StorageAccessError (also PermissionError)  a right or credentials are missing
+    │   ├── StorageUnavailableError (also ConnectionError)  a store was out of reach or overloaded for long
+    │   ├── StorageTimeoutError (also TimeoutError)  a store does not answer
     │   ├── ArrayNotFoundError
     │   ├── CorruptArrayError
     │   │   └── CorruptChunkError       chunks of an array are damaged or missing; says which, and where
@@ -108,7 +112,11 @@ __all__ = [
     "StageSizeError",
     "StageTimeoutError",
     "StalledError",
+    "StorageAccessError",
     "StorageError",
+    "StorageRefusedError",
+    "StorageTimeoutError",
+    "StorageUnavailableError",
     "TargetExistsError",
     "TargetReplacedError",
     "TaskError",
@@ -256,11 +264,44 @@ class ResourceError(ConfigurationError):
 
 
 class StorageError(AsyncexecError, OSError):
-    """Reading or writing arrays went wrong."""
+    """Reading or writing arrays went wrong.
+
+    Attributes
+    ----------
+    permanent : bool or None
+        Whether the same request would fail alike a moment later, so that a task that met it is not tried again. None
+        where that is not known.
+    """
+
+    permanent: bool | None = None
+
+
+class StorageRefusedError(StorageError):
+    """A store refuses a request, and would again: a name, an option or the request itself is wrong."""
+
+    permanent = True
+
+
+class StorageAccessError(StorageRefusedError, PermissionError):
+    """A store refuses a request because a right or credentials are missing; the message says which."""
+
+
+class StorageUnavailableError(StorageError, ConnectionError):
+    """A store was out of reach or overloaded, also when asked again for a while."""
+
+    permanent = False
+
+
+class StorageTimeoutError(StorageError, TimeoutError):
+    """A store does not answer, also on fresh connections. It has been waited for long enough: it is not tried again."""
+
+    permanent = True
 
 
 class ArrayNotFoundError(StorageError):
     """There is no Zarr array at that place."""
+
+    permanent = True
 
 
 class ArrayReplacedError(ArrayNotFoundError):
@@ -273,6 +314,8 @@ class UnfinishedArrayError(StorageError):
 
 class CorruptArrayError(StorageError):
     """There is something at that place, and it cannot be read as a Zarr array."""
+
+    permanent = True
 
 
 class CorruptChunkError(CorruptArrayError):
@@ -318,9 +361,13 @@ class CorruptChunkError(CorruptArrayError):
 class WorkDirError(StorageError):
     """The work directory cannot be made or written to."""
 
+    permanent = True
+
 
 class TargetExistsError(StorageError):
     """The target holds an array already, and ``overwrite=True`` was not given."""
+
+    permanent = True
 
 
 class TargetReplacedError(TargetExistsError):
@@ -337,6 +384,8 @@ class ArtifactNotFoundError(StorageError, FileNotFoundError):
 
 class OutOfSpaceError(StorageError):
     """The disk (or quota) under an array is full."""
+
+    permanent = True
 
 
 class RunStoreError(StorageError):

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING
 from asyncexec.errors import UsageError
 from asyncexec.events.outcome import Status
 from asyncexec.policies.responses import errno_of, http_status_of, service_code_of
+from asyncexec.request_failures.reading import failure_in
+from asyncexec.request_failures.reasons import Nature
+from asyncexec.request_failures.tables import reason_of_code, reason_of_status
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,75 +102,22 @@ def _by_response(error: ErrorInfo) -> FailureKind | None:
     errno = errno_of(error)
     if errno is not None and errno in _ERRNOS:
         return _ERRNOS[errno]
-    status = http_status_of(error)
-    if status is not None and status >= 400:
-        return (
-            FailureKind.TRANSIENT
-            if status in _RETRIED_STATUSES or status >= 500
-            else FailureKind.PERMANENT
-        )
-    code = service_code_of(error)
-    return None if code is None else _service_kind(code)
+    names = (error.type, *error.bases)
+    status, code = http_status_of(error), service_code_of(error)
+    said = failure_in(names, error.message)
+    reason = said.reason if said is not None else None
+    if reason is None and status is not None:
+        reason = reason_of_status(status)
+    if reason is None and code is not None:
+        reason = reason_of_code(code)
+    return None if reason is None else _BY_NATURE[reason.nature]
 
 
-def _service_kind(code: str) -> FailureKind | None:
-    if code.isdigit():
-        return (
-            FailureKind.TRANSIENT
-            if int(code) in _RETRIED_STATUSES or int(code) >= 500
-            else FailureKind.PERMANENT
-        )
-    if code in _RETRIED_CODES or "Throttl" in code or "Timeout" in code:
-        return FailureKind.TRANSIENT
-    # "AccessDenied", "NoSuchKey", "InvalidBucketName": services use the same few openings and endings.
-    return (
-        FailureKind.PERMANENT
-        if code.startswith(_REFUSED_PREFIXES) or code.endswith(_REFUSED_SUFFIXES)
-        else None
-    )
-
-
-# 408 Request Timeout, 425 Too Early, 429 Too Many Requests.
-_RETRIED_STATUSES = frozenset({408, 425, 429})
-
-_RETRIED_CODES = frozenset(
-    {
-        "BandwidthLimitExceeded",
-        "EC2ThrottledException",
-        "InternalError",
-        "InternalFailure",
-        "LimitExceededException",
-        "OperationAborted",
-        "PriorRequestNotComplete",
-        "ProvisionedThroughputExceededException",
-        "RequestLimitExceeded",
-        "RequestTimeTooSkewed",
-        "ServiceException",
-        "ServiceUnavailable",
-        "SlowDown",
-        "TooManyRequests",
-        "TooManyRequestsException",
-        "TransactionInProgressException",
-    }
-)
-_REFUSED_PREFIXES = (
-    "AccessDenied",
-    "Auth",
-    "Expired",
-    "Forbidden",
-    "Invalid",
-    "Malformed",
-    "NoSuch",
-    "Unauthorized",
-)
-_REFUSED_SUFFIXES = (
-    "Denied",
-    "DeniedException",
-    "DoesNotMatch",
-    "NotFound",
-    "NotFoundException",
-    "NotSupported",
-)
+_BY_NATURE: dict[Nature, FailureKind] = {
+    Nature.PERMANENT: FailureKind.PERMANENT,
+    Nature.TRANSIENT: FailureKind.TRANSIENT,
+    Nature.SILENCE: FailureKind.TRANSIENT,
+}
 
 # By number, for Linux: errors that Python has a class for are in the table below.
 _ERRNOS: dict[int, FailureKind] = {
@@ -191,8 +141,9 @@ builtins.PermissionError
 _pickle.PickleError pickle.PickleError
 ssl.SSLCertVerificationError
 asyncexec.errors.ArrayNotFoundError asyncexec.errors.CorruptArrayError asyncexec.errors.OutOfSpaceError
-asyncexec.errors.TargetExistsError asyncexec.errors.UsageError asyncexec.errors.ValueLostError
-asyncexec.errors.WorkDirError asyncexec.errors.WorkerInitializerError
+asyncexec.errors.StorageRefusedError asyncexec.errors.StorageTimeoutError asyncexec.errors.TargetExistsError
+asyncexec.errors.UsageError asyncexec.errors.ValueLostError asyncexec.errors.WorkDirError
+asyncexec.errors.WorkerInitializerError
 botocore.exceptions.NoCredentialsError botocore.exceptions.NoRegionError botocore.exceptions.ParamValidationError
 botocore.exceptions.PartialCredentialsError botocore.exceptions.ProfileNotFound
 botocore.exceptions.TokenRetrievalError botocore.exceptions.UnauthorizedSSOTokenError

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,6 @@ from asyncexec.errors import (
     AsyncexecError,
     CorruptChunkError,
     OutOfSpaceError,
-    StorageError,
     TargetReplacedError,
 )
 from asyncexec.storage.places.options import shown
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from asyncexec.plan.box import Index
     from asyncexec.storage.places.locations import Location
+
+logger = logging.getLogger("asyncexec.storage")
 
 _FULL = {
     errno.ENOSPC: "the disk is full",
@@ -31,10 +33,11 @@ _FULL = {
 def storage_error(
     error: Exception, location: Location, what: str, *, chunk: Index | None = None, path: str = ""
 ) -> AsyncexecError:
-    """Return ``error`` as one that names the array, the chunk and the path, without secrets.
+    """Return ``error`` as one that names the array, the chunk and the path, without secrets, in one line.
 
     ``what`` is the end of the sentence (``"cannot be written"``). Errors of asyncexec are returned unchanged. The
-    number of an ``OSError`` is kept, because it decides whether the task is retried.
+    class says whether the same may succeed later, and so does the number of an ``OSError``, which is kept. The text of
+    the store itself goes to the debug log of ``asyncexec.storage``.
     """
     if isinstance(error, AsyncexecError):
         return error
@@ -48,10 +51,11 @@ def storage_error(
             ),
             number,
         )
-    return _numbered(
-        StorageError(f"{where} {what}: {type(error).__name__}: {safe_message(error, location)}"),
-        number,
-    )
+    from asyncexec.storage.places.request_errors import failed_request  # noqa: PLC0415 - only for what fails
+
+    logger.debug("%s %s: %s: %s", where, what, type(error).__name__, safe_message(error, location))
+    kind, text = failed_request(error, location, what)
+    return _numbered(kind(f"{where} {what}: {text}"), number)
 
 
 def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptChunkError:
@@ -100,7 +104,7 @@ def replaced(location: Location) -> TargetReplacedError:
 
 def safe_message(error: Exception, location: Location) -> str:
     """Return the message of ``error``, without secrets of ``location``."""
-    return location.options.hide_in(str(error)).replace(location.url or "\0", shown(location.url))
+    return location.hide_in(str(error))
 
 
 def cause(error: Exception, location: Location) -> Exception | None:

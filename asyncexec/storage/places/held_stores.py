@@ -41,11 +41,11 @@ def in_memory(store: Store) -> bool:
     return (
         isinstance(inner, MemoryStore)
         or type(getattr(inner, "store", None)).__name__ == "MemoryStore"
-        or "memory" in _protocols(getattr(inner, "fs", None))
+        or "memory" in protocols(getattr(inner, "fs", None))
     )
 
 
-def _protocols(filesystem: Any) -> set[str]:
+def protocols(filesystem: Any) -> set[str]:
     """Return the protocols of a file system of fsspec, and of those inside of it."""
     found: set[str] = set()
     # Adapters and caches hold another file system.

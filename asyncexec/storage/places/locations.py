@@ -103,6 +103,10 @@ class Location:
         """The place as the caller has spelt it, without secrets."""
         return shown(self.spelt) if self.spelt else str(self)
 
+    def hide_in(self, text: str) -> str:
+        """Return ``text``, which may repeat the options or the URL, without secrets."""
+        return self.options.hide_in(text).replace(self.url or "\0", shown(self.url))
+
     def __str__(self) -> str:
         if self.store is None:
             return shown(self.url)

@@ -23,7 +23,8 @@ from asyncexec.storage.places.urls import join
 
 async def _create(place: StorePath, data: bytes) -> None:
     """Write ``data`` where there is nothing; else, or where somebody else was first, do nothing."""
-    buffer, store = default_buffer_prototype().buffer.from_bytes(data), place.store
+    buffer = default_buffer_prototype().buffer.from_bytes(data)
+    store: Any = innermost(place.store)
     if isinstance(store, FsspecStore):
         # Zarr looks first and writes then; file systems can do better.
         with contextlib.suppress(TypeError):  # Of one that knows no modes.
@@ -31,7 +32,7 @@ async def _create(place: StorePath, data: bytes) -> None:
                 path = join(store.path, place.path)
                 await store.fs._pipe_file(path, data, mode="create")  # noqa: SLF001 - there is no other
             return
-    await store.set_if_not_exists(place.path, buffer)
+    await place.store.set_if_not_exists(place.path, buffer)
 
 
 _VERSION = (

@@ -23,6 +23,8 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_files import WholeFiles
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.options import shown
+from asyncexec.storage.places.repeating_store import repeating
+from asyncexec.storage.places.store_clients import client_defaults
 from asyncexec.storage.places.suitability import check_spelling, check_writable
 from asyncexec.storage.places.urls import object_url
 
@@ -53,7 +55,7 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
     if not read_only:
         check_writable(location)
     if location.store is not None:
-        store = location.store
+        store = repeating(location.store)
         # A copy by with_read_only would not be the caller's: wrappers lose what else they were given, some cannot.
         return StorePath(
             _ReadOnlyView(store) if read_only and not store.read_only else store, location.url
@@ -65,7 +67,7 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
         name, _, inner = location.url.removeprefix("memory://").strip("/").partition("/")
         return StorePath(_memory_store(name).with_read_only(read_only), inner)
     try:
-        return StorePath(_remote_store(location, read_only=read_only), "")
+        return StorePath(repeating(_remote_store(location, read_only=read_only)), "")
     except (MissingExtraError, *_ENDS):
         raise
     except BaseException as error:  # noqa: BLE001 - as the store puts it; obstore panics at options that it does not know
@@ -102,7 +104,9 @@ def _obstore_store(location: Location, *, read_only: bool) -> Store:
     assert parts is not None  # noqa: S101 - its scheme is one of these
     # Encoded as a whole, as obstore takes # and ? for the end of the name.
     url = f"{parts.family}://{parts.host}/{quote(parts.key)}"
-    return ObjectStore(obstore.from_url(url, **location.options), read_only=read_only)
+    return ObjectStore(
+        obstore.from_url(url, **client_defaults(location.options)), read_only=read_only
+    )
 
 
 def _fsspec_store(location: Location, *, read_only: bool) -> Store:

@@ -1,0 +1,243 @@
+"""Requests to stores, repeated where that helps: transient failures with backoff, silence on a fresh connection.
+
+The table in :mod:`asyncexec.request_failures` says what is permanent, transient or silence. What is answered at once
+(refused, reset, 429, 5xx) is repeated for up to two minutes; silence ends within one. The clock of an outage is that of
+the endpoint: where others have waited for it already, a request waits for what is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from asyncexec.request_failures.reading import Failure, failure_of
+from asyncexec.request_failures.reasons import SILENT, Nature
+from asyncexec.storage.places.request_budget import shared_budget
+from asyncexec.storage.places.rights import TRIED
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+SILENCE_SECONDS = 45.0
+"""For how long an endpoint may be silent, over all tries of a request."""
+TRY_SECONDS = 20.0
+"""For how long one try waits for an answer."""
+KNOWN_SILENT_SECONDS = 3.0
+"""For how long one try waits where the endpoint was silent to the last ones."""
+LEAST_SECONDS = 5.0
+"""For how long a request is repeated, however long others have waited for the endpoint."""
+BYTES_A_SECOND = 256 * 1024
+"""The rate at which data that are sent or received get through the slowest link that is not taken for silence."""
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0
+_FORGOTTEN_SECONDS = 60.0
+
+
+@dataclass(slots=True)
+class EndpointState:
+    """The outage of an endpoint, as the requests of this process have met it.
+
+    Attributes
+    ----------
+    failing_since : float or None
+        The time of the first failure after the last answer; None while it answers.
+    silent : bool
+        Whether a request has been given up because the endpoint was silent, and none was answered since.
+    """
+
+    failing_since: float | None = None
+    silent: bool = False
+    _last: float = 0.0
+    _lock: Lock = field(default_factory=Lock)
+
+    def answered(self) -> None:
+        """Note that the endpoint has answered a request, be it by a refusal."""
+        if self.failing_since is not None or self.silent:
+            with self._lock:
+                self.failing_since, self.silent = None, False
+
+    def failed(self, began: float, now: float) -> float:
+        """Note that a try, which began at a time, has failed by the outage; return when the outage began."""
+        with self._lock:
+            if self.failing_since is None or now - self._last > _FORGOTTEN_SECONDS:
+                self.failing_since = began
+            self._last = now
+            return self.failing_since
+
+    def try_seconds(self, now: float, nbytes: int = 0) -> float:
+        """Return for how long one try may take that moves so many bytes."""
+        if self.silent and now - self._last <= _FORGOTTEN_SECONDS:
+            return KNOWN_SILENT_SECONDS
+        return TRY_SECONDS + nbytes / BYTES_A_SECOND
+
+
+def state_of(endpoint: str) -> EndpointState:
+    """Return what this process knows of an endpoint."""
+    # The process is part of the key, as a lock may be held while a process is copied by a fork.
+    return _state(endpoint, os.getpid())
+
+
+@lru_cache(maxsize=1024)
+def _state(_endpoint: str, _process: int) -> EndpointState:
+    return EndpointState()
+
+
+class Tries:
+    """The decisions about one request: whether it is tried again, and after which wait.
+
+    Parameters
+    ----------
+    state : EndpointState
+    now : float
+        The time, by any steady clock.
+    rng : random.Random, optional
+        Source of the jitter.
+    """
+
+    def __init__(
+        self, state: EndpointState, now: float, *, rng: random.Random | None = None
+    ) -> None:
+        self.failure: Failure | None = None
+        self._state = state
+        self._rng = rng or random
+        self._start = self._began = now
+        self._silent_since: float | None = None
+        self._count = self._tried = 0
+
+    def begin(self, now: float) -> None:
+        """Note that the next try begins."""
+        self._began = now
+        self._tried += 1
+
+    def after(self, failure: Failure, now: float) -> float | None:
+        """Return the wait before the next try; None if there is none."""
+        self.failure = failure
+        reason = failure.reason
+        if reason.nature is Nature.PERMANENT:
+            self._state.answered()
+            return None
+        since = self._state.failed(self._began, now)
+        if reason.nature is Nature.SILENCE:
+            return self._after_silence(now)
+        self._silent_since = None
+        self._count += 1
+        waited = now - min(since, self._start)
+        if now - self._start < LEAST_SECONDS:
+            waited = min(waited, reason.patience_seconds - LEAST_SECONDS)
+        longest = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(self._count, 16))
+        wait = self._rng.uniform(longest / 2, longest)
+        return wait if waited + wait < reason.patience_seconds else None
+
+    def told(self, now: float) -> str:
+        """Return how often the request was tried, and for how long, for messages."""
+        tries = "1 try" if self._tried == 1 else f"{self._tried} tries"
+        return f"{tries} in {now - self._start:.0f} s"
+
+    def _after_silence(self, now: float) -> float | None:
+        took = now - self._began
+        self._silent_since = self._began if self._silent_since is None else self._silent_since
+        if self._state.silent or now - self._silent_since + took > SILENCE_SECONDS:
+            self._state.silent = True
+            return None
+        return 0.0
+
+
+async def arequest[T](
+    call: Callable[[], Awaitable[T]],
+    endpoint: str,
+    *,
+    nbytes: int = 0,
+    once: bool = False,
+    budget: AbstractAsyncContextManager[object] | None = None,
+) -> T:
+    """Return what ``call`` returns, after as many tries as make sense; each is a new call.
+
+    Parameters
+    ----------
+    call : callable
+        Makes the request; may be called several times.
+    endpoint : str
+        Names the service (and bucket) that is asked; requests to one share the clock of an outage.
+    nbytes : int
+        How much it sends or receives at most: it has more time for that.
+    once : bool
+        Whether the client repeats requests by itself, so that there is one try here, without an end.
+    budget : async context manager, optional
+        Held during each try; the budget of requests of this process by default.
+
+    Raises
+    ------
+    Exception
+        What the last try raised.
+    """
+    state = state_of(endpoint)
+    tries = Tries(state, time.monotonic())
+    while True:
+        async with shared_budget() if budget is None else budget:
+            now = time.monotonic()
+            tries.begin(now)
+            seconds = None if once else state.try_seconds(now, nbytes)
+            try:
+                async with asyncio.timeout(seconds):
+                    found = await call()
+            except Exception as error:
+                wait = _wait(error, tries, state)
+                if wait is None or once:
+                    raise
+            else:
+                state.answered()
+                return found
+        await asyncio.sleep(wait)
+
+
+def request[T](
+    call: Callable[[], T], endpoint: str, *, stop: Callable[[float], object] = time.sleep
+) -> T:
+    """Return what ``call`` returns, after as many tries as make sense, for threads that may block.
+
+    A try ends by itself: the client that it uses must have timeouts, as :func:`client_defaults` sets them. ``stop``
+    waits so many seconds, and may raise to end the tries.
+
+    Raises
+    ------
+    Exception
+        What the last try raised.
+    """
+    state = state_of(endpoint)
+    tries = Tries(state, time.monotonic())
+    while True:
+        with shared_budget():
+            tries.begin(time.monotonic())
+            try:
+                found = call()
+            except Exception as error:
+                wait = _wait(error, tries, state)
+                if wait is None:
+                    raise
+            else:
+                state.answered()
+                return found
+        stop(wait)
+
+
+def _wait(error: Exception, tries: Tries, state: EndpointState) -> float | None:
+    """Return the wait before the next try after ``error``; None if there is none."""
+    failure = Failure(SILENT) if isinstance(error, TimeoutError) else failure_of(error)
+    if failure is None:
+        # Of no request: a mistake in the call, or data that cannot be decoded.
+        state.answered()
+        return None
+    now = time.monotonic()
+    wait = tries.after(failure, now)
+    if wait is None and failure.reason.nature is not Nature.PERMANENT:
+        with suppress(AttributeError):
+            setattr(error, TRIED, tries.told(now))
+    return wait

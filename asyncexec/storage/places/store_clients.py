@@ -1,0 +1,116 @@
+"""The clients of object stores: their timeouts and retries, unless storage_options have others, and their endpoints."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from asyncexec.masking import masked_logins
+from asyncexec.storage.places.requests import BYTES_A_SECOND, TRY_SECONDS
+
+CLIENT_OPTIONS = frozenset(
+    """
+    allow_http allow_invalid_certificates connect_timeout default_content_type default_headers http1_only
+    http2_keep_alive_interval http2_keep_alive_timeout http2_keep_alive_while_idle http2_only pool_idle_timeout
+    pool_max_idle_per_host proxy_ca_certificate proxy_excludes proxy_url randomize_addresses read_timeout
+    root_certificate timeout user_agent
+    """.split()  # noqa: SIM905 - a list of so many strings is harder to read
+)
+"""The options of obstore that belong into ``client_options``."""
+
+_CONNECT = "5s"
+_NEVER = "1 day"
+_NO_RETRIES = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+_ENDPOINTS = (
+    "endpoint",
+    "endpoint_url",
+    "aws_endpoint",
+    "aws_endpoint_url",
+    "azure_storage_endpoint",
+    "azure_endpoint",
+    "base_url",
+)
+_BUCKETS = ("bucket", "container_name", "bucket_name")
+
+
+def client_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``options`` of obstore, with the timeouts and retries that go with :mod:`.requests` where they have none.
+
+    A request is not repeated by the client, which would hide why it fails. It ends when no data come for a while,
+    however long it takes as a whole.
+    """
+    found = dict(options)
+    client = found.get("client_options")
+    if client is None or isinstance(client, Mapping):
+        given = dict(client or {})
+        found["client_options"] = {
+            "connect_timeout": _CONNECT,
+            # Where a user gives a time for the whole, it holds.
+            **({} if "timeout" in given else {"timeout": _NEVER}),
+            "read_timeout": f"{TRY_SECONDS:g}s",
+            **given,
+        }
+    if found.get("retry_config") is None:
+        found["retry_config"] = _NO_RETRIES
+    return found
+
+
+def repeats_itself(store: Any) -> bool:
+    """Return whether obstore's ``store`` was given retries by its user, or none on purpose: then those are all."""
+    retries: Any = getattr(store, "retry_config", None)
+    return bool(retries) and retries.get("retry_timeout") != _NO_RETRIES["retry_timeout"]
+
+
+def for_writing(store: Any, nbytes: int) -> Any:
+    """Return obstore's ``store`` as it is to write so many bytes with: the answer comes only after they are through."""
+    if nbytes <= BYTES_A_SECOND or not hasattr(store, "config"):
+        return store
+    if (store.client_options or {}).get("read_timeout") != f"{TRY_SECONDS:g}s":
+        return store  # As the caller wants it.
+    seconds, needed = TRY_SECONDS, TRY_SECONDS + nbytes / BYTES_A_SECOND
+    while seconds < needed:
+        seconds *= 2
+    return _patient(store, seconds)
+
+
+def _patient(store: Any, seconds: float) -> Any:
+    return type(store)(
+        prefix=store.prefix,
+        config=store.config,
+        client_options={**store.client_options, "read_timeout": f"{seconds:g}s"},
+        retry_config=store.retry_config,
+        credential_provider=store.credential_provider,
+    )
+
+
+def endpoint_of(inner: Any, *, scheme: str = "", url: str = "") -> str:
+    """Return a name of the service and bucket that a store of Zarr asks, without secrets.
+
+    Parameters
+    ----------
+    inner : Store
+        The innermost one.
+    scheme, url : str
+        Of the place, where the store does not say more.
+    """
+    client: Any = getattr(inner, "store", None)
+    said: Any = getattr(client, "config", None)
+    if isinstance(said, Mapping):
+        bucket = next((str(said[name]) for name in _BUCKETS if name in said), "")
+        found = endpoint_in(said)
+        kind = type(client).__name__.removesuffix("Store").lower()
+        return f"{kind} {bucket} at {found}" if found else f"{kind} {bucket}"
+    filesystem: Any = getattr(inner, "fs", None)
+    if filesystem is not None:
+        found = getattr(filesystem, "endpoint_url", None) or ""
+        bucket = str(getattr(inner, "path", "")).strip("/").partition("/")[0]
+        return masked_logins(f"{filesystem.protocol} {bucket} {found}".strip())
+    return f"{type(inner).__name__} {scheme} {masked_logins(url).partition('?')[0]}".strip()
+
+
+def endpoint_in(options: Mapping[str, Any]) -> str:
+    """Return the endpoint that options of a store have, or the environment; ``""`` where the service's own is used."""
+    given = next((str(options[name]) for name in _ENDPOINTS if options.get(name)), "")
+    return masked_logins(given or os.environ.get("AWS_ENDPOINT_URL", ""))
