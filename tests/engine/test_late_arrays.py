@@ -11,13 +11,20 @@ import pytest
 import zarr
 
 import asyncexec as ax
-from asyncexec.errors import TargetExistsError, TaskFailedError
+from asyncexec.errors import TargetExistsError, TaskFailedError, UnfinishedArrayError
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.relations import identity
 from asyncexec.plan.stage import LateSize
 from asyncexec.plan.workspace import Opening
-from asyncexec.storage import ArrayWorkspace, BlockIO, TaskInput, TaskOutput, planned_array
+from asyncexec.storage import (
+    ArrayWorkspace,
+    BlockIO,
+    TaskInput,
+    TaskOutput,
+    open_array,
+    planned_array,
+)
 
 CHUNK = 2
 
@@ -163,6 +170,19 @@ def test_what_is_kept_in_memory_is_let_go_when_it_is_read(tmp_path: Path) -> Non
     opened.release("fill", [0])
     assert not held
     opened.close(succeeded=True)
+
+
+def test_a_late_target_says_that_it_is_unfinished_until_it_is_complete(tmp_path: Path) -> None:
+    plan = plan_in(tmp_path)
+    assert plan.workspace is not None
+    opening = Opening(plan="p", fingerprint="", execution="r", locality=Locality.SAME_PROCESS)
+    opened = plan.workspace.open(plan.stages, opening)
+    for name in ("fill", "double"):
+        opened.size(extent_of(plan.stage(name), {"count": 9}, {}))
+    with pytest.raises(UnfinishedArrayError):
+        open_array(tmp_path / "target")
+    opened.close(succeeded=True)
+    assert open_array(tmp_path / "target").shape == (9,)
 
 
 async def test_a_run_that_failed_removes_its_late_targets(tmp_path: Path) -> None:

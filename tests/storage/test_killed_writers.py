@@ -14,7 +14,7 @@ import zarr
 from asyncexec.storage import TaskOutput, create_array, planned_array, read, write
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.workspace.presence import blocks_present, partial_files
-from asyncexec.storage.workspace.targets import sweep_partial
+from asyncexec.storage.workspace.target import sweep_partial
 
 WRITER = """
 import pickle, sys

@@ -197,7 +197,8 @@ class WholeFiles:
     def __init__(self, ref: StoredArray) -> None:
         self._location = ref.location
         self._fenced = bool(ref.generation)
-        self._partial = f"{ref.location.local_path}/{partial_folder(ref)}"
+        self._root = f"{ref.location.local_path}"
+        self._partial = f"{self._root}/{partial_folder(ref)}"
 
     def write(self, path: str, data: Any, trailer: bytes = b"") -> None:
         """Write ``data`` and ``trailer`` to ``path``, in place of another file or not.
@@ -239,8 +240,8 @@ class WholeFiles:
                 # It was renamed: a network file system that lost its answer asks again, and finds no such file.
                 return
             raise replaced(self._location)
-        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 - the same
         try:
+            _make_folders(os.path.dirname(path), self._root)  # noqa: PTH120 - the same
             os.replace(temporary, path)  # noqa: PTH105 - the same
         except FileNotFoundError:
             if self._fenced:
@@ -269,6 +270,26 @@ def codec(compressor: str) -> Any:
 def _crc32c(data: np.ndarray) -> bytes:
     """Return the checksum of ``data`` as it is stored; the library takes arrays of bytes, and no memoryview."""
     return int(google_crc32c.value(data)).to_bytes(CHECKSUM_BYTES, "little")
+
+
+def _make_folders(folder: str, root: str) -> None:
+    """Make ``folder`` and those above it that are missing below ``root``, which is never made again.
+
+    Raises
+    ------
+    FileNotFoundError
+        If ``root`` is gone.
+    """
+    if len(folder) <= len(root):
+        os.stat(root)  # noqa: PTH116 - strings, as above
+        return
+    try:
+        os.mkdir(folder)  # noqa: PTH102 - the same
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        _make_folders(os.path.dirname(folder), root)  # noqa: PTH120 - the same
+        _make_folders(folder, root)
 
 
 def _write_file(path: str, data: Any, trailer: bytes) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import AsyncexecError
@@ -21,9 +23,11 @@ from asyncexec.storage.places.suitability import check_writable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.places.locations import Location
 
 REMOVED = "removed"
+_METADATA = (*NAMES, ".zattrs")
 
 
 def check_takes_objects(location: Location, run: str) -> None:
@@ -88,19 +92,82 @@ def remove_array(location: Location, run: str) -> None:
         raise storage_error(error, location, "cannot be removed") from None
 
 
-def remove_own(location: Location, run: str) -> bool:
-    """Remove the array at ``location`` if its stamp says that ``run`` made it; return whether it was so.
+def remove_own(ref: StoredArray, run: str) -> bool:
+    """Remove the array ``ref`` if its stamp says that ``run`` made it; return whether it was so.
+
+    What is there besides its metadata and chunks is of others, and stays.
 
     Raises
     ------
     StorageError
         If it cannot be read or removed.
     """
+    location = ref.location
     stamp = stamp_of(documents(location))
     if stamp is None or stamp.run != run:
         return False
-    remove_array(location, run)
+    check_writable(location)
+    path = location.local_path
+    try:
+        if path is None:
+            _remove_objects(ref)
+        else:
+            _remove_files(path, run, ref)
+    except AsyncexecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be removed") from None
     return True
+
+
+def _remove_objects(ref: StoredArray) -> None:
+    objects = objects_at(ref.location)
+    objects.remove_all([name for name in objects.names() if is_of(ref, name) and name not in NAMES])
+    # The one that makes it an array is the last, so that what a kill leaves says whose it is.
+    for name in NAMES:
+        objects.remove(name)
+
+
+def _remove_files(path: Path, run: str, ref: StoredArray) -> None:
+    """Remove the files of an array, under another name, by which a later run finds what a killed one has left."""
+    if any(not is_of(ref, name) for name in _names_below(path)):
+        # Where there is more than the array, the folder keeps its name.
+        _prune(path, ref)
+        return
+    aside = path.with_name(f"{path.name}.{REMOVED}-{run}")
+    path.rename(aside)
+    _prune(aside, ref)
+    if aside.exists():  # Somebody was quick.
+        aside.rename(path)
+
+
+def _prune(root: Path, ref: StoredArray) -> None:
+    """Remove the files of the array ``ref`` from ``root``, and the folders that are empty then."""
+    for name in NAMES:
+        (root / name).unlink(missing_ok=True)
+    for folder, _, names in os.walk(root, topdown=False):
+        above = os.path.relpath(folder, root)
+        for name in names:
+            if is_of(ref, name if above == "." else f"{above}/{name}"):
+                os.unlink(f"{folder}/{name}")  # noqa: PTH108 - one object less for every chunk
+        with suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106 - the same
+
+
+def _names_below(root: Path) -> Iterator[str]:
+    for folder, _, names in os.walk(root):
+        above = os.path.relpath(folder, root)
+        yield from (name if above == "." else f"{above}/{name}" for name in names)
+
+
+def is_of(ref: StoredArray, name: str) -> bool:
+    """Return whether ``name`` is of the array ``ref``: metadata, a chunk of its grid, or unfinished."""
+    return (
+        name in _METADATA
+        or name.startswith(PARTIAL)
+        or ref.keys.index(name, ref.blocks) is not None
+        or name.endswith(".partial")
+    )
 
 
 def discard(path: Path, run: str, *, of: Path | None = None) -> None:

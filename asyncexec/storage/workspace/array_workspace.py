@@ -17,7 +17,8 @@ from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.preparation import Preparation, check_places, sources_of
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
-from asyncexec.storage.workspace.targets import RunTargets, Target
+from asyncexec.storage.workspace.target import Target
+from asyncexec.storage.workspace.targets import RunTargets
 from asyncexec.storage.workspace.work_dir import make_work_place
 
 if TYPE_CHECKING:
@@ -123,8 +124,8 @@ class ArrayWorkspace:
             if not same_process:
                 blocks = stage_inputs(blocks, place, stop=opening.stop)
             tier = self._tier(opening)
-            mine = {str(target.ref.location): target.ref for target in examined}
-            binding = bind(blocks, place, tier, mine)
+            mine = {str(target.place): target.ref for target in examined}
+            binding = bind(blocks, place, tier, targets.generation, mine)
             if same_process:
                 preparation.make_targets(examined)
             else:

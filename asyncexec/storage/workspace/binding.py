@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.tiers.process import MemoryTier, TierArray
@@ -51,16 +51,20 @@ def bind(
     templates: Mapping[str, BlockIO],
     place: WorkPlace,
     tier: MemoryTier | None,
+    generation: str,
     targets: Mapping[str, StoredArray],
 ) -> Binding:
-    """Return a place for every run-scoped array that a stage writes: in ``tier``, or in ``place`` without a tier."""
+    """Return a place for every run-scoped array that a stage writes: in ``tier``, or in ``place`` without a tier.
+
+    They have the run's ``generation``, so that an attempt that ends late does not make again what was removed.
+    """
     tiered: dict[str, TierArray] = {}
     stored: dict[str, StoredArray] = {}
     for target in (target for io in templates.values() for target in io.targets):
         ref = target.ref
         if not ref.location.run_scoped:
             continue
-        real = ref.at(place.bind(ref.location))
+        real = replace(ref.at(place.bind(ref.location)), generation=generation)
         if tier is None:
             stored[ref.location.url] = real
         else:

@@ -13,18 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.folder_locks import LOCK, FolderLock, lock_file, lock_folder
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import remove
 from asyncexec.storage.values.cache import CACHE
-from asyncexec.storage.workspace.leases import (
-    LOCK,
-    MARKER,
-    FolderLock,
-    lock_file,
-    lock_folder,
-    read_lease,
-)
+from asyncexec.storage.workspace.leases import MARKER, read_lease
 from asyncexec.storage.workspace.work_dir import PREFIX
 
 if TYPE_CHECKING:

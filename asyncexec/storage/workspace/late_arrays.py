@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ArrayNotFoundError, CorruptArrayError
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.block_io import BlockIO
     from asyncexec.storage.tiers.process import MemoryTier
-    from asyncexec.storage.workspace.targets import RunTargets, Target
+    from asyncexec.storage.workspace.target import Target
+    from asyncexec.storage.workspace.targets import RunTargets
 
 type LateBlocks = Callable[[Stage, Mapping[str, BlockIO]], BlockIO]
 """Returns the blocks of a stage whose size is known now, from the stage and the blocks of other stages."""
@@ -79,8 +79,10 @@ class LateArrays:
         refs = [ref for ref in written if ref in mine]
         preparation = Preparation()
         try:
-            # What an earlier run has made may have had another size: of one that cannot be read nothing is kept.
-            targets = self._targets.settle(self._targets.examine(refs), resumed=False)
+            # The stages that give the size have run again: what an earlier run has made may have had another. Of one
+            # that cannot be read nothing is kept.
+            examined = self._targets.examine(refs)
+            targets = self._targets.settle(examined, resumed=False, fits=_is_there)
             bound = self._prepared(stage, blocks, targets, preparation)
             self._targets.all.extend(preparation.commit())
             self._targets.groups.extend(preparation.groups)
@@ -96,20 +98,20 @@ class LateArrays:
         given = {stage.name: blocks}
         if self._locality is not Locality.SAME_PROCESS:
             given = stage_inputs(given, place, f"for-{len(self._blocks)}")
-        more = bind(given, place, self._tier, {str(t.ref.location): t.ref for t in targets})
+        more = bind(
+            given,
+            place,
+            self._tier,
+            self._targets.generation,
+            {str(t.place): t.ref for t in targets},
+        )
         self._binding = Binding(
             place=place,
             tiered={**self._binding.tiered, **more.tiered},
             stored={**self._binding.stored, **more.stored},
             targets={**self._binding.targets, **more.targets},
         )
-        # The stages that give the size have run again: an earlier run may have had another.
-        preparation.make_targets(
-            [
-                t if _is_there(t.ref) else replace(t, kept=False, stamp=self._targets.stamp)
-                for t in targets
-            ]
-        )
+        preparation.make_targets(targets)
         for ref in more.stored.values():
             if exists(ref.location) and not _is_there(ref):
                 remove(ref.location)

@@ -7,20 +7,14 @@ that was killed it runs out.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
-import os
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from asyncexec.storage.places.objects import Objects
 
-LOCK = "lock"
-"""The file that a run holds locked whose folder can be found by another run."""
 MARKER = ".asyncexec"
 """The object that is in every folder of a run in an object store."""
 LEASE_SECONDS = 120.0
@@ -32,39 +26,6 @@ class Hold(Protocol):
     def close(self) -> None:
         """Let go of it; more than once does no harm."""
         ...
-
-
-class FolderLock:
-    """A lock on a directory of this machine, which the system takes back with the process."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor: int | None = descriptor
-
-    def close(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def lock_folder(path: Path) -> FolderLock | None:
-    """Return a lock on the directory itself; None where somebody has it, or the file system has no such locks."""
-    # Without following links: another user may have put one in a shared folder.
-    return _locked(os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
-
-
-def lock_file(path: Path) -> FolderLock | None:
-    """Return a lock on the file in a directory that another run may look for; None where somebody has it."""
-    return _locked(os.open(path / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-
-
-def _locked(descriptor: int) -> FolderLock | None:
-    try:
-        # Of the open file, not of the process: a second run in the same process is refused as well.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return FolderLock(descriptor)
 
 
 class Lease:

@@ -88,7 +88,7 @@ class OpenArrayWorkspace:
         self._tiered[stage.name] = _tiered(blocks)
         for target in blocks.targets:
             for number, result in enumerate(self.results):
-                if _place(result) == str(target.ref.location):
+                if _place(result) == str(self.targets.place_of(target.ref)):
                     self.results[number] = target.array
 
     def io(self, stage: Stage) -> BlockIO | ForkIO | None:
@@ -168,7 +168,7 @@ class OpenArrayWorkspace:
         """Return the results as writable NumPy arrays; the values by stage where there are no result arrays.
 
         What was written into a session is merged there before; then, without result arrays, the snapshot of its commit
-        is returned.
+        is returned. From here on, targets are complete and at their places.
 
         Raises
         ------
@@ -179,8 +179,11 @@ class OpenArrayWorkspace:
         StorageError
             If a result cannot be read.
         """
-        self.targets.check()
+        if self.results:
+            self.targets.check()
         arrays = tuple(_whole(result) for result in self.results)
+        # After everything that may fail but a commit: what has been replaced is kept until the run is closed.
+        self.targets.publish()
         if self.writes is not None:
             snapshot = self.writes.finish(values)
             if not arrays:
@@ -197,8 +200,15 @@ class OpenArrayWorkspace:
         Raises
         ------
         StorageError
-            If something cannot be removed after a failure; everything else is removed nevertheless.
+            If something cannot be removed after a failure, everything else is removed nevertheless. If a target cannot
+            be put in its place; then the run has failed.
         """
+        if succeeded:
+            try:
+                self.targets.publish()
+            except BaseException:
+                self.close(succeeded=False)
+                raise
         # Called in reverse order, each whatever the others raise: memory is freed first, the directory removed last.
         with complete(succeeded=succeeded), ExitStack() as stack:
             stack.callback(self.targets.release)

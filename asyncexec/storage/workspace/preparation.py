@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import shutil
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ArrayNotFoundError, OptionError, TargetExistsError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.chunks.chunk_files import partial_folder
-from asyncexec.storage.places.asides import aside_of, put_back, set_aside, sweep
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
 from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.identity import Places, identity
 from asyncexec.storage.places.locations import Location
-from asyncexec.storage.places.metadata import documents, exists, is_array
+from asyncexec.storage.places.metadata import documents, is_array
 from asyncexec.storage.places.opening import check_unchanged
-from asyncexec.storage.places.removal import check_takes_objects, discard, remove, remove_own
+from asyncexec.storage.places.removal import check_takes_objects, remove
 from asyncexec.storage.places.restoration import restore
-from asyncexec.storage.places.sharing import check_shared
 from asyncexec.storage.places.suitability import check_target, check_travels
-from asyncexec.storage.workspace.targets import Target, adopt, announce_all, withdraw_all
+from asyncexec.storage.workspace.group_entries import withdraw_all
+from asyncexec.storage.workspace.target import Replacing, Target, adopt, remove_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO
-
-_log = logging.getLogger(__name__)
 
 
 def check_places(
@@ -57,9 +50,8 @@ def check_places(
     for ref in written:
         check_target(ref.location)
     if locality is not Locality.SAME_PROCESS:
-        for ref in sources_of(blocks):
+        for ref in [*written, *sources_of(blocks)]:
             check_travels(ref.location)
-        check_shared(ref.location for ref in written)
     targets = _apart([ref.location for ref in written])
     read = [
         (ref, stage.name)
@@ -76,7 +68,7 @@ def check_places(
 
 
 class Preparation:
-    """The arrays that have been created for a run at once; :meth:`undo` removes them and restores those they replaced.
+    """The arrays that have been created for a run at once; :meth:`undo` removes them.
 
     Parameters
     ----------
@@ -88,7 +80,6 @@ class Preparation:
         self._stop = stop
         self._made: list[Target] = []
         self._kept: list[Target] = []
-        self._aside: list[tuple[Path, Path, str]] = []
         self.groups: list[Location] = []
         """The groups that have been made around targets."""
 
@@ -106,7 +97,7 @@ class Preparation:
             _check_shared(location, travelled)
 
     def make_targets(self, targets: Sequence[Target]) -> None:
-        """Create ``targets``, or take over those that are kept; what is replaced is renamed until :meth:`commit`.
+        """Create ``targets``, or take over those that are kept.
 
         Raises
         ------
@@ -116,7 +107,6 @@ class Preparation:
             If one cannot be created.
         """
         for_each(self._make_target, targets, stop=self._stop)
-        announce_all(targets, self.groups)
 
     def make_intermediates(self, refs: Sequence[StoredArray]) -> None:
         """Create ``refs`` in the run's own place, where an earlier run may have left them.
@@ -129,64 +119,46 @@ class Preparation:
         for_each(_make_intermediate, refs, stop=self._stop)
 
     def commit(self) -> list[Target]:
-        """Remove the arrays that were replaced, as all new ones have been created; return the targets."""
-        for path, aside, run in self._aside:
-            try:
-                discard(aside, run, of=path)
-            except OSError as error:
-                _log.warning(
-                    "what was at %s is now at %s, and cannot be removed: %s", path, aside, error
-                )
-        self._aside.clear()
+        """Return the targets, as everything has been created."""
         return [*self._made, *self._kept]
 
     def undo(self) -> None:
-        """Remove the new arrays and restore those they replaced, ignoring what cannot be removed."""
+        """Remove the new arrays, ignoring what cannot be removed; those that they were to replace are as they were."""
         for target in self._made:
             with suppress(Exception):
-                _undo(target)
-        for path, aside, _ in self._aside:
-            put_back(path, aside)
+                remove_made(target, target.stamp.run)
         with suppress(Exception):
             withdraw_all(self._made, self.groups)
-            announce_all([target for target in self._made if exists(target.ref.location)], ())
         self._made.clear()
-        self._aside.clear()
 
     def _make_target(self, target: Target) -> None:
-        location = target.ref.location
-        sweep(location)
-        files = described(target.ref, grouped=target.around.is_grouped, found=target.found)
+        # Names of axes are those that it has at its place.
+        files = described(
+            target.ref.at(target.place), grouped=target.around.is_grouped, found=target.found
+        )
         if target.kept:
-            restore(location, target.found, files, target.stamp)
+            restore(target.ref.location, target.standing, files, target.stamp)
             adopt(target.ref)
             self._kept.append(target)
             return
         for group in target.around.missing:
             if make_group(group, target.around.zarr_format):
                 self.groups.append(group)
-        if target.found:
-            self._take_away(target)
+        if target.replacing is Replacing.AT_ONCE:
+            _take_away(target)
         # Before it is created, so that one that fails half-way is removed too.
         self._made.append(target)
         make_array(target.ref, files, stamp=target.stamp)
 
-    def _take_away(self, target: Target) -> None:
-        location, run = target.ref.location, target.stamp.run
-        if documents(location) != target.found:
-            raise TargetExistsError(
-                f"{location} is being replaced by another run at the same time. Let one run at a time store there"
-            )
-        paths = aside_of(location, run)
-        if paths is None:
-            check_takes_objects(location, run)
-            remove(location)
-            return
-        # Before it is renamed, so that whatever is raised from then on, it is put back.
-        moved = (*paths, run)
-        self._aside.append(moved)
-        if set_aside(location, run) is None:
-            self._aside.remove(moved)
+
+def _take_away(target: Target) -> None:
+    location = target.place
+    if documents(location) != target.found:
+        raise TargetExistsError(
+            f"{location} is being replaced by another run at the same time. Let one run at a time store there"
+        )
+    check_takes_objects(location, target.stamp.run)
+    remove(location)
 
 
 def _check_shared(location: Location, travelled: Location) -> None:
@@ -206,18 +178,10 @@ def _check_shared(location: Location, travelled: Location) -> None:
         )
 
 
-def _undo(target: Target) -> None:
-    """Remove what this run has made at a target's place: the array, or what there was of it."""
-    path = target.ref.location.local_path
-    if remove_own(target.ref.location, target.stamp.run) or path is None:
-        return
-    shutil.rmtree(path / partial_folder(target.ref), ignore_errors=True)
-    path.rmdir()
-
-
 def _make_intermediate(ref: StoredArray) -> None:
     # Also where an earlier run has left them, as they may have been damaged since; chunks stay.
     renew_array(ref)
+    adopt(ref)
 
 
 def _targets(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:

@@ -3,68 +3,40 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import StorageError
-from asyncexec.storage.chunks.chunk_files import partial_folder
-from asyncexec.storage.places.asides import recover
+from asyncexec.errors import AsyncexecError, StorageError
+from asyncexec.storage.places.asides import check_can_be_exchanged, next_to, recover, sweep
 from asyncexec.storage.places.claims import claim, release
 from asyncexec.storage.places.concurrently import for_each
-from asyncexec.storage.places.consolidated import (
-    announce,
-    is_consolidated,
-    node_files,
-    withdraw,
-)
 from asyncexec.storage.places.creation import check_free
-from asyncexec.storage.places.errors import replaced
-from asyncexec.storage.places.exclusive import replace_file
-from asyncexec.storage.places.groups import Surroundings, remove_group, surroundings
-from asyncexec.storage.places.metadata import documents, exists
-from asyncexec.storage.places.removal import remove_own, remove_partial
+from asyncexec.storage.places.groups import surroundings
+from asyncexec.storage.places.identity import identity
+from asyncexec.storage.places.metadata import documents
+from asyncexec.storage.places.removal import remove_partial
 from asyncexec.storage.places.restoration import is_unreadable
-from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of, stamped
-from asyncexec.storage.places.urls import split_query
-from asyncexec.storage.workspace.presence import partial_files
+from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of
+from asyncexec.storage.workspace.group_entries import announce_all, withdraw_all
+from asyncexec.storage.workspace.holding import hold_target
+from asyncexec.storage.workspace.publication import (
+    check_own,
+    clear_replaced,
+    publish,
+    take_back,
+    unstamp,
+)
+from asyncexec.storage.workspace.target import Replacing, Target, remove_made, sweep_partial
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.places.locations import Location
+    from asyncexec.storage.workspace.leases import Hold
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An array that a run makes, or that an earlier run of the same plan has made.
-
-    Attributes
-    ----------
-    ref : StoredArray
-        As this run writes it.
-    stamp : Stamp
-        The stamp that it has, or gets.
-    found : mapping of str to bytes
-        The metadata that were at its place before.
-    kept : bool
-        Whether it is there already, from an earlier run of the plan.
-    damaged : bool
-        Whether there is an array whose metadata cannot be read, so that they do not say whose it is.
-    around : Surroundings
-        The groups that it is in.
-    """
-
-    ref: StoredArray
-    stamp: Stamp
-    found: Mapping[str, bytes]
-    kept: bool
-    damaged: bool = False
-    around: Surroundings
 
 
 class RunTargets:
@@ -81,17 +53,24 @@ class RunTargets:
     """
 
     def __init__(self, *, plan: str, overwrite: bool, stop: Callable[[], None]) -> None:
-        self.stamp = Stamp(run=new_run(), plan=plan)
+        self.stamp = Stamp(run=new_run(), plan=plan, unfinished=True)
         self.overwrite = overwrite
         self.stop = stop
         self.all: list[Target] = []
         """Those that have been made, or kept, so far."""
         self.groups: list[Location] = []
         """The groups that have been made around them."""
+        self._published = False
         self._claimed: list[Location] = []
+        self._holds: list[Hold] = []
         self._above: dict[str, Mapping[str, bytes]] = {}
         # Of a run that has gone without an end, places are not claimed for good.
-        weakref.finalize(self, _release, self._claimed, self.stamp).atexit = False
+        weakref.finalize(self, _release, self._claimed, self._holds, self.stamp).atexit = False
+
+    @property
+    def generation(self) -> str:
+        """The name that the run's writes have, so that late ones of earlier runs are known."""
+        return f"{self.stamp.plan[:16]}-{self.stamp.run}" if self.stamp.plan else self.stamp.run
 
     def examine(self, refs: Sequence[StoredArray]) -> list[Target]:
         """Claim the places of ``refs`` for this run, and return what is to be done there; nothing is made yet.
@@ -108,23 +87,52 @@ class RunTargets:
             self._claimed.append(ref.location)
         return for_each(self._examined, refs, stop=self.stop)
 
-    def settle(self, examined: Sequence[Target], *, resumed: bool) -> list[Target]:
-        """Return what was examined, now that it is known whether the run is ``resumed``.
+    def settle(
+        self,
+        examined: Sequence[Target],
+        *,
+        resumed: bool,
+        fits: Callable[[StoredArray], bool] = lambda _: True,
+    ) -> list[Target]:
+        """Hold the places that were examined against other drivers, and return what is to be done there.
 
-        Then targets with damaged metadata are those of the run that is resumed, which made them when their places were
-        free, and are kept.
+        Now it is known whether the run is ``resumed``. Then targets with damaged metadata are those of the run that is
+        resumed, which made them when their places were free, and are kept. Of an earlier run of the plan an array is
+        kept if it ``fits``.
 
         Raises
         ------
         TargetExistsError
-            If there is such an array, the run is not resumed, and ``overwrite`` is off.
+            If another driver holds one, or there is such an array, the run is not resumed, and ``overwrite`` is off.
         """
-        return [self._settled(t, resumed=resumed) if t.damaged else t for t in examined]
+        # One after another in one order, so that of runs with several targets in common one gets them all.
+        for target in sorted(examined, key=lambda target: identity(target.place)):
+            self.stop()
+            self._holds.append(hold_target(target.place))
+        return for_each(
+            lambda t: self._settled(t, resumed=resumed, fits=fits), examined, stop=self.stop
+        )
 
-    def _settled(self, target: Target, *, resumed: bool) -> Target:
-        if not resumed:
-            check_free(target.ref.location, overwrite=self.overwrite, found=target.found)
-        return replace(target, kept=resumed)
+    def publish(self) -> None:
+        """Let all targets be complete, and at their places; if one cannot be, none is.
+
+        Raises
+        ------
+        TargetReplacedError
+            If another run has replaced one.
+        StorageError
+            If one cannot be written, or exchanged with the array that it replaces.
+        """
+        if self._published:
+            return
+        for_each(check_own, self.all, stop=_go_on)
+        try:
+            for_each(publish, self.all, stop=_go_on)
+            announce_all(self.all, self.groups)
+        except BaseException:
+            self._take_back()
+            raise
+        self._published = True
 
     def check(self) -> None:
         """Check that every target is still this run's.
@@ -134,27 +142,34 @@ class RunTargets:
         TargetReplacedError
             If another run has replaced one.
         """
-        for_each(_check_own, self.all, stop=_go_on)
+        if not self._published:
+            for_each(check_own, self.all, stop=_go_on)
 
     def finish(self) -> None:
-        """Let the arrays be everybody's, as they are complete: of a run that cannot be resumed, the stamps go."""
+        """Let the arrays be everybody's, and remove those that they have replaced.
+
+        Of a run that cannot be resumed, the stamps go.
+        """
         if not self.stamp.plan:
-            for_each(self._unstamp, self.all, stop=_go_on)
-        self._sweep()
+            for_each(unstamp, self.all, stop=_go_on)
         for target in self.all:
-            root = target.ref.location.local_path
+            sweep_partial(target.ref.at(target.place))
+            root = target.place.local_path
             if root is not None:
                 # They are whole, and nobody else's: what is unfinished there is of runs that were killed.
                 remove_partial(root)
+        for_each(_cleared, self.all, stop=_go_on)
 
     def discard(self) -> None:
-        """Remove what this run has made, as far as it is still its own.
+        """Remove what this run has made, as far as it is still its own; what it has replaced is there again.
 
         Raises
         ------
         StorageError
             If something cannot be removed; everything else is removed nevertheless.
         """
+        if self._published:
+            self._take_back()
         errors = for_each(self._removed, self.all, stop=_go_on)
         self._sweep()
         withdraw_all(self.all, self.groups)
@@ -164,29 +179,91 @@ class RunTargets:
 
     def keep(self) -> None:
         """Leave everything to a run that is resumed."""
+        if self._published:
+            self._take_back()
         self._sweep()
 
     def release(self) -> None:
         """Let go of the places."""
-        _release(self._claimed, self.stamp)
+        _release(self._claimed, self._holds, self.stamp)
+
+    def place_of(self, ref: StoredArray) -> Location:
+        """Return the place that ``ref``, as the run writes it, is at in the end."""
+        return next((t.place for t in self.all if t.ref.location == ref.location), ref.location)
 
     def _examined(self, ref: StoredArray) -> Target:
-        recover(ref.location)
-        found = documents(ref.location)
+        location = ref.location
+        recover(location)
+        found = documents(location)
         stamp = stamp_of(found)
-        damaged = bool(self.stamp.plan) and is_unreadable(ref.location, found)
-        ours = stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
-        around = surroundings(ref.location, self._documents_above)
-        there = damaged or check_free(ref.location, overwrite=self.overwrite or ours, found=found)
+        damaged = bool(self.stamp.plan) and is_unreadable(location, found)
+        ours = self._is_ours(stamp)
+        around = surroundings(location, self._documents_above)
+        there = damaged or check_free(location, overwrite=self.overwrite or ours, found=found)
         kept = there and ours
-        return Target(
-            ref=replace(ref.in_format(around.zarr_format), generation=self.stamp.run),
+        target = Target(
+            planned=ref,
+            ref=replace(ref.in_format(around.zarr_format), generation=self.generation),
             stamp=stamp if kept and stamp is not None else self.stamp,
             found=found,
+            standing=found,
             kept=kept,
             damaged=damaged,
             around=around,
         )
+        return target if kept or damaged or not there else self._next_to(target)
+
+    def _next_to(self, target: Target) -> Target:
+        """Return ``target`` as it is made without touching the array that it replaces, if that can be."""
+        new = next_to(target.place, self.stamp)
+        if new is None:
+            return replace(target, replacing=Replacing.AT_ONCE)
+        check_can_be_exchanged(target.place)
+        standing = documents(new)
+        stamp = stamp_of(standing)
+        kept = self._is_ours(stamp)
+        return replace(
+            target,
+            ref=target.ref.at(new),
+            stamp=stamp if kept and stamp is not None else self.stamp,
+            standing=standing,
+            kept=kept,
+            damaged=bool(self.stamp.plan) and is_unreadable(new, standing),
+            replacing=Replacing.NEXT_TO,
+        )
+
+    def _is_ours(self, stamp: Stamp | None) -> bool:
+        return stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
+
+    def _settled(
+        self, target: Target, *, resumed: bool, fits: Callable[[StoredArray], bool]
+    ) -> Target:
+        if documents(target.place) != target.found:
+            # Another run has ended here since it was examined.
+            target = self._examined(target.planned)
+        if target.damaged:
+            target = self._with_damage(target, resumed=resumed)
+        target = self._fitting(target, fits)
+        sweep(target.place, but=target.ref.location if target.kept else target.place)
+        if target.replacing is Replacing.NEXT_TO:
+            self._holds.append(hold_target(target.ref.location))
+        return target
+
+    def _with_damage(self, target: Target, *, resumed: bool) -> Target:
+        if resumed:
+            return replace(target, kept=True)
+        if target.replacing is Replacing.NEXT_TO:
+            return target
+        check_free(target.place, overwrite=self.overwrite, found=target.found)
+        return self._next_to(replace(target, damaged=False))
+
+    def _fitting(self, target: Target, fits: Callable[[StoredArray], bool]) -> Target:
+        if not target.kept or fits(target.ref):
+            return target
+        other = replace(target, kept=False, stamp=self.stamp)
+        if target.replacing is not Replacing.NOTHING:
+            return other
+        return self._fitting(self._next_to(other), fits)
 
     def _documents_above(self, location: Location) -> Mapping[str, bytes]:
         """Return the metadata of what is above targets, read once for all of them."""
@@ -195,20 +272,19 @@ class RunTargets:
             self._above[name] = documents(location)
         return self._above[name]
 
-    def _unstamp(self, target: Target) -> None:
-        found = documents(target.ref.location)
-        if stamp_of(found) != target.stamp:
-            return
-        for name, data in stamped(found, None).items():
-            if data != found[name]:
-                try:
-                    replace_file(target.ref.location, name, data)
-                except (OSError, StorageError) as error:
-                    _log.warning("%s has the run's stamp still: %s", target.ref.location, error)
+    def _take_back(self) -> None:
+        self._published = False
+        for target in self.all:
+            try:
+                take_back(target)
+            except StorageError as error:
+                _log.warning("%s cannot be taken back: %s", target.place, error)
+        with suppress(AsyncexecError):
+            announce_all([t for t in self.all if t.replacing is not Replacing.NOTHING], ())
 
     def _removed(self, target: Target) -> StorageError | None:
         try:
-            remove_own(target.ref.location, self.stamp.run)
+            remove_made(target, self.stamp.run)
         except StorageError as error:
             return error
         return None
@@ -218,82 +294,23 @@ class RunTargets:
             sweep_partial(target.ref)
 
 
-def announce_all(targets: Iterable[Target], groups: Iterable[Location]) -> None:
-    """Enter ``targets``, and the ``groups`` made around them, in the consolidated metadata of the groups above.
-
-    Raises
-    ------
-    StorageError
-        If these cannot be read or written.
-    """
-    for group, places in _by_group(targets, groups).items():
-        if is_consolidated(group):
-            announce(group, {path: node_files(place) for path, place in places.items()})
-
-
-def withdraw_all(targets: Sequence[Target], groups: Sequence[Location]) -> None:
-    """Take ``targets`` that are gone, and ``groups`` that are empty then, out of the groups above."""
-    formats = {target.around.zarr_format for target in targets}
-    for group in sorted(groups, key=lambda place: -len(place.url)):
-        for zarr_format in formats:
-            remove_group(group, zarr_format)
-    for group, places in _by_group(targets, groups).items():
-        gone = [path for path, place in places.items() if not exists(place)]
-        if gone and exists(group) and is_consolidated(group):
-            withdraw(group, gone)
-
-
-def _by_group(
-    targets: Iterable[Target], groups: Iterable[Location]
-) -> dict[Location, dict[str, Location]]:
-    """Return what is in each group around ``targets``, by its path there."""
-    made = list(groups)
-    found: dict[Location, dict[str, Location]] = {}
-    for target in targets:
-        for group in target.around.groups:
-            for place in [*made, target.ref.location]:
-                path = _path_in(group, place)
-                if path:
-                    found.setdefault(group, {})[path] = place
-    return found
-
-
-def _path_in(group: Location, place: Location) -> str:
-    """Return the path of ``place`` in ``group``; empty where it is elsewhere."""
-    above, below = (split_query(str(p.local_path or p.url))[0].rstrip("/") for p in (group, place))
-    prefix = f"{above}/" if above else ""
-    return below.removeprefix(prefix) if below.startswith(prefix) and below != above else ""
-
-
-def adopt(ref: StoredArray) -> None:
-    """Make ``ref``, of an earlier run, this run's: late attempts of the earlier one find nowhere to write."""
-    root = ref.location.local_path
-    if root is None:
-        return
-    (root / partial_folder(ref)).mkdir(exist_ok=True)
-    remove_partial(root, but=partial_folder(ref))
-
-
-def _release(claimed: list[Location], stamp: Stamp) -> None:
+def _release(claimed: list[Location], holds: list[Hold], stamp: Stamp) -> None:
+    while holds:
+        holds.pop().close()
     while claimed:
         release(claimed.pop(), stamp)
 
 
-def _check_own(target: Target) -> None:
-    if stamp_of(documents(target.ref.location)) != target.stamp:
-        raise replaced(target.ref.location)
-
-
-def sweep_partial(ref: StoredArray) -> None:
-    """Remove the unfinished chunks of this run's killed writers."""
-    root = ref.location.local_path
-    if root is None:
-        return
-    shutil.rmtree(root / partial_folder(ref), ignore_errors=True)
-    if ref.encoding is None:
-        for path in partial_files(str(root)):
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
+def _cleared(target: Target) -> None:
+    try:
+        clear_replaced(target)
+    except OSError as error:
+        _log.warning(
+            "what was at %s is now at %s, and cannot be removed: %s",
+            target.place,
+            target.ref.location,
+            error,
+        )
 
 
 def _go_on() -> None:

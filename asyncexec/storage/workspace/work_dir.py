@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.errors import AsyncexecError, WorkDirError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.places.errors import safe_message
+from asyncexec.storage.places.folder_locks import lock_file, lock_folder
 from asyncexec.storage.places.identity import contains, overlaps
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import remove
-from asyncexec.storage.places.sharing import check_shared
-from asyncexec.storage.places.suitability import check_target
-from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, lock_file, lock_folder, mark
+from asyncexec.storage.places.suitability import check_target, check_travels
+from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -105,7 +105,7 @@ def make_work_place(
     try:
         check_target(parent)
         if opening.locality is not Locality.SAME_PROCESS:
-            check_shared([parent])
+            check_travels(parent)
     except AsyncexecError as error:
         raise WorkDirError(f"work_dir {error}") from None
     try:

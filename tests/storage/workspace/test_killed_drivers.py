@@ -53,8 +53,15 @@ print(sum(stage.tasks - stage.resumed for stage in result.stages))
 
 POINTS = [
     "workspace.array_workspace:make_work_place!#1",
-    "workspace.preparation:set_aside#1",
-    "workspace.preparation:set_aside!#2",
+    "workspace.targets:hold_target!#1",
+    "workspace.targets:hold_target!#3",
+    "workspace.publication:put_in_place#1",
+    "workspace.publication:put_in_place!#1",
+    "workspace.publication:put_in_place!#2",
+    "workspace.targets:publish#1",
+    "workspace.targets:publish!#2",
+    "workspace.targets:announce_all#1",
+    "workspace.targets:clear_replaced!#1",
     "workspace.preparation:make_array#1",
     "workspace.preparation:make_array!#2",
     "places.exclusive:os.link#1",
@@ -101,7 +108,10 @@ def check_whole(folder):
 
 @pytest.mark.parametrize(
     "point,overwrite",
-    [*((point, True) for point in POINTS), *((point, False) for point in POINTS[3:7])],
+    [
+        *((point, True) for point in POINTS),
+        *((point, False) for point in POINTS if "make_array" in point or "os.link" in point),
+    ],
 )
 def test_a_driver_killed_at_a_step_is_resumed(tmp_path, point, overwrite):
     begin(tmp_path, overwrite=overwrite)

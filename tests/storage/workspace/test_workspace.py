@@ -186,10 +186,11 @@ def test_overwrite_replaces_the_target(made, tmp_path, data):
     stored(tmp_path / "target", data + 100)
     plan = made(overwrite=True)
     opened = plan.workspace.open(plan.stages, opening())
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target", "work"]
     plan.run(opened)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "target")[:], data + 100)
     opened.close(succeeded=True)
     np.testing.assert_array_equal(zarr.open_array(tmp_path / "target")[:], data * 4)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["source", "target", "work"]
 
 
 @pytest.mark.parametrize("resume", [False, True])
@@ -307,10 +308,10 @@ def test_closing_removes_what_it_can_and_then_tells(made, tmp_path, monkeypatch)
     plan = made()
     opened = plan.workspace.open(plan.stages, opening())
 
-    def failing(location, run):
+    def failing(target, run):
         raise StorageError("cannot be removed")
 
-    monkeypatch.setattr(targets, "remove_own", failing)
+    monkeypatch.setattr(targets, "remove_made", failing)
     with pytest.raises(StorageError, match="cannot be removed"):
         opened.close(succeeded=False)
     assert everything_below(tmp_path / "work") == []
@@ -406,6 +407,7 @@ def test_no_chunk_that_is_there_is_lost_whenever_the_driver_is_killed(made):
     inputs, _ = io.load((1, 1))
     io.save((1, 1), inputs[0] * 2)
     opened.place.release()
+    opened.targets.release()
     opened = plan.workspace.open(plan.stages, opening(resume=True))
     assert opened.done(plan.stages[0]) == [range(4, 5)]
     assert len(plan.run(opened)) == 17

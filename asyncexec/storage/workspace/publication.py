@@ -1,0 +1,120 @@
+"""The end of writing a target: it is said to be complete, and takes the place of the array that it replaces.
+
+Until then that array is as it was; and it still is there afterwards, under the other name, until the run has ended, so
+that everything can be taken back.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from asyncexec.storage.chunks.chunk_files import PARTIAL
+from asyncexec.storage.places.asides import put_in_place
+from asyncexec.storage.places.errors import replaced
+from asyncexec.storage.places.exclusive import replace_file
+from asyncexec.storage.places.metadata import NAMES, documents
+from asyncexec.storage.places.removal import discard
+from asyncexec.storage.places.stamps import stamp_of, stamped
+from asyncexec.storage.workspace.target import Replacing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from asyncexec.storage.places.locations import Location
+    from asyncexec.storage.places.stamps import Stamp
+    from asyncexec.storage.workspace.target import Target
+
+_log = logging.getLogger(__name__)
+_CHUNKS = re.compile(r"c|c?[./]?\d+([./]\d+)*")
+
+
+def check_own(target: Target) -> None:
+    """Check that ``target`` is still the run's, and what it replaces as it was found.
+
+    Raises
+    ------
+    TargetReplacedError
+        If another run has replaced it.
+    """
+    if stamp_of(documents(target.ref.location)) not in (target.stamp, target.complete):
+        raise replaced(target.place)
+    if target.replacing is Replacing.NEXT_TO and documents(target.place) != target.found:
+        raise replaced(target.place)
+
+
+def publish(target: Target) -> None:
+    """Let ``target`` be complete, and at its place.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written, or is not the run's any more.
+    """
+    _restamp(target.ref.location, target.stamp, target.complete)
+    if target.replacing is Replacing.NEXT_TO:
+        put_in_place(target.place, target.ref.location, target.stamp.run)
+
+
+def take_back(target: Target) -> None:
+    """Undo :func:`publish`, or what there is of it: what was replaced is at its place again.
+
+    Raises
+    ------
+    StorageError
+        If it cannot be written.
+    """
+    if (
+        target.replacing is Replacing.NEXT_TO
+        and stamp_of(documents(target.place)) == target.complete
+    ):
+        put_in_place(target.place, target.ref.location, target.stamp.run)
+    with suppress(FileNotFoundError):
+        _restamp(target.ref.location, target.complete, target.stamp)
+
+
+def clear_replaced(target: Target) -> None:
+    """Remove the array that ``target`` has replaced; what of others is in its folder goes to the new one.
+
+    Raises
+    ------
+    OSError
+        If it cannot be removed.
+    """
+    path, left = target.place.local_path, target.ref.location.local_path
+    if target.replacing is not Replacing.NEXT_TO or path is None or left is None:
+        return
+    if not left.is_symlink():
+        _carry_over(left, path)
+    discard(left, target.stamp.run, of=path)
+
+
+def unstamp(target: Target) -> None:
+    """Remove the stamp of a target that is everybody's now."""
+    try:
+        _restamp(target.place, target.complete, None)
+    except OSError as error:
+        _log.warning("%s has the run's stamp still: %s", target.place, error)
+
+
+def _restamp(location: Location, before: Stamp, after: Stamp | None) -> None:
+    if before == after:
+        return
+    found = documents(location)
+    if stamp_of(found) == after:
+        return
+    if stamp_of(found) != before:
+        raise replaced(location)
+    for name, data in stamped(found, after).items():
+        if data != found[name]:
+            replace_file(location, name, data)
+
+
+def _carry_over(old: Path, new: Path) -> None:
+    for entry in old.iterdir():
+        name = entry.name
+        ours = name in (*NAMES, ".zattrs") or name.startswith(PARTIAL) or _CHUNKS.fullmatch(name)
+        if not ours and not (new / name).exists():
+            entry.rename(new / name)

@@ -1,0 +1,286 @@
+"""A target says that it is unfinished until it is complete, and what it replaces is as it was until then."""
+
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import MemoryStore, ObjectStore
+
+import asyncexec as ax
+import asyncexec.array as xp
+from asyncexec.errors import (
+    StorageError,
+    TargetExistsError,
+    TargetReplacedError,
+    UnfinishedArrayError,
+)
+from asyncexec.plan.locality import Locality
+from asyncexec.storage import locate, open_array, read, write
+from asyncexec.storage.places import asides
+from asyncexec.storage.places.metadata import documents
+from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.stamps import stamp_of
+from asyncexec.storage.workspace import publication
+from tests.storage.pipelines import DATA, WHOLE, opened_by, run_of, stored
+
+RESULT = (DATA + 1) * 4
+
+
+def place_of(kind, folder):
+    if kind == "local":
+        return folder / "y.zarr"
+    if kind == "obstore":
+        store = ObjectStore(pytest.importorskip("obstore.store").MemoryStore())
+        return locate(store, path="y.zarr")
+    return locate(MemoryStore(), path="y.zarr")
+
+
+def files_below(folder):
+    return {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def put(place, name, data):
+    """Put a file or object of somebody else below a place."""
+    location = locate(place)
+    if location.local_path is None:
+        objects_at(location).put(name, data)
+    else:
+        path = location.local_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def names_below(place):
+    location = locate(place)
+    if location.local_path is None:
+        return sorted(objects_at(location).names())
+    path = location.local_path
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
+
+
+@pytest.mark.parametrize("kind", ["local", "memory", "obstore"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_target_is_refused_by_readers_until_it_is_complete(tmp_path, kind, resume):
+    place = place_of(kind, tmp_path)
+    plan = run_of(tmp_path, place, 1)
+    opened = opened_by(plan, resume=resume)
+    assert stamp_of(documents(locate(place))).unfinished
+    with pytest.raises(UnfinishedArrayError, match="unfinished=True"):
+        xp.from_zarr(place)
+    assert open_array(place, unfinished=True).shape == DATA.shape
+    plan.run(opened)
+    np.testing.assert_array_equal(opened.collect({}), RESULT)
+    assert not stamp_of(documents(locate(place))).unfinished
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+    opened.close(succeeded=True)
+    left = stamp_of(documents(locate(place)))
+    assert (left is not None and not left.unfinished) if resume else left is None
+
+
+@pytest.mark.parametrize("resume", [False, True])
+@pytest.mark.parametrize("at_once", [True, False], ids=["exchanged", "renamed twice"])
+def test_what_is_replaced_stays_until_the_new_array_is_complete(
+    tmp_path, monkeypatch, resume, at_once
+):
+    if not at_once:
+        monkeypatch.setattr(asides, "exchange", lambda *_: False)
+    stored(tmp_path / "y", DATA + 100)
+    before = files_below(tmp_path / "y")
+    plan = run_of(tmp_path, tmp_path / "y", 1, overwrite=True)
+    opened = opened_by(plan, resume=resume)
+    plan.run(opened)
+    assert files_below(tmp_path / "y") == before
+    np.testing.assert_array_equal(opened.collect({}), RESULT)
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), RESULT)
+    # The run may still be cancelled, and then fails.
+    opened.close(succeeded=False)
+    assert files_below(tmp_path / "y") == before
+    assert len(list(tmp_path.glob("y*"))) == 1 + resume
+    opened = opened_by(plan, resume=resume)
+    ran = [name for name, _ in plan.run(opened)]
+    assert ran.count("second") == (0 if resume else 9)
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), RESULT)
+    assert [p.name for p in tmp_path.glob("y*")] == ["y"]
+
+
+def test_a_run_that_replaces_is_resumed_where_it_was(tmp_path):
+    stored(tmp_path / "y", DATA + 100)
+    plan = run_of(tmp_path, tmp_path / "y", 1, overwrite=True)
+    opened = opened_by(plan, resume=True)
+    plan.run(opened, name="first", tasks=range(9))
+    plan.run(opened, name="second", tasks=range(4))
+    late = opened.blocks["second"].targets[0].ref
+    opened.place.release()
+    opened.targets.release()
+    again = opened_by(plan, resume=True)
+    with pytest.raises(TargetReplacedError):
+        write(late, (slice(0, 4), slice(0, 3)), np.zeros((4, 3)))
+    assert plan.run(again) == [("second", n) for n in range(4, 9)]
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), DATA + 100)
+    again.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), RESULT)
+    assert [p.name for p in tmp_path.glob("y*")] == ["y"]
+
+
+KILLED = """
+import os, signal, sys
+import asyncexec as ax, asyncexec.array as xp
+def kill(block):
+    os.kill(os.getpid(), signal.SIGKILL)
+x = xp.ones((4, 4), chunks=2)
+ax.sync.execute(xp.store([xp.map_blocks(kill, x, dtype="f8")], [sys.argv[1]], overwrite=True), executor="serial")
+"""
+
+
+def test_a_driver_that_is_killed_leaves_what_it_was_to_replace(tmp_path):
+    data = np.arange(16.0).reshape(4, 4)
+    zarr.create_array(tmp_path / "y.zarr", data=data, chunks=(3, 3))
+    before = files_below(tmp_path / "y.zarr")
+    driver = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "y.zarr"], check=False)
+    assert driver.returncode == -signal.SIGKILL
+    assert files_below(tmp_path / "y.zarr") == before
+    assert len(list(tmp_path.iterdir())) == 2
+    xp.to_zarr(xp.ones((2, 2), chunks=1), tmp_path / "y.zarr", overwrite=True)
+    assert [p.name for p in tmp_path.iterdir()] == ["y.zarr"]
+    assert zarr.open_array(tmp_path / "y.zarr", mode="r")[:].tolist() == [[1.0, 1.0], [1.0, 1.0]]
+
+
+def test_of_two_targets_of_which_one_cannot_be_replaced_both_are_as_they_were(
+    tmp_path, monkeypatch
+):
+    for name in "ab":
+        zarr.create_array(tmp_path / name, data=np.arange(4.0), chunks=2)
+    before = files_below(tmp_path)
+    put_in_place = publication.put_in_place
+
+    def failing(place, beside, run):
+        if place.local_path.name == "b":
+            raise StorageError("forbidden")
+        put_in_place(place, beside, run)
+
+    monkeypatch.setattr(publication, "put_in_place", failing)
+    storing = xp.store([xp.ones(6, chunks=3)] * 2, [tmp_path / "a", tmp_path / "b"], overwrite=True)
+    with pytest.raises(StorageError, match="forbidden"):
+        ax.sync.execute(storing, executor="threads")
+    assert files_below(tmp_path) == before
+
+
+def test_what_others_have_put_into_an_array_is_in_the_new_one(tmp_path):
+    zarr.create_array(tmp_path / "y", data=np.arange(4.0), chunks=2)
+    (tmp_path / "y/notes").mkdir()
+    (tmp_path / "y/notes/a.txt").write_text("years of work")
+    xp.to_zarr(xp.ones(2, chunks=1), tmp_path / "y", overwrite=True)
+    assert names_below(tmp_path / "y") == ["c/0", "c/1", "notes/a.txt", "zarr.json"]
+
+
+# Undo.
+
+
+@pytest.mark.parametrize("kind", ["local", "memory", "obstore"])
+@pytest.mark.parametrize("name", ["notes.txt", "c/7/7", "c/0/x", "deep/er/notes.txt"])
+def test_a_run_that_fails_leaves_what_others_have_put_at_its_place(tmp_path, kind, name):
+    place = place_of(kind, tmp_path)
+    plan = run_of(tmp_path, place, 1)
+    opened = opened_by(plan)
+    plan.run(opened)
+    put(place, name, b"years of work")
+    opened.close(succeeded=False)
+    assert names_below(place) == [name]
+
+
+@pytest.mark.parametrize("kind", ["local", "memory", "obstore"])
+def test_what_appears_before_an_array_is_made_stays_also_if_it_cannot_be_made(
+    tmp_path, monkeypatch, kind
+):
+    from asyncexec.storage.workspace import preparation
+
+    place = place_of(kind, tmp_path)
+    plan = run_of(tmp_path, place, 1)
+
+    def quick(ref, files, *, stamp):
+        put(place, "notes.txt", b"years of work")
+        put(place, "zarr.json", b"{}")
+        make_array(ref, files, stamp=stamp)
+
+    make_array = preparation.make_array
+    monkeypatch.setattr(preparation, "make_array", quick)
+    with pytest.raises(TargetExistsError):
+        opened_by(plan)
+    assert names_below(place) == ["notes.txt", "zarr.json"]
+
+
+# Late attempts.
+
+
+def test_a_late_attempt_does_not_make_an_intermediate_again_that_was_removed(tmp_path):
+    plan = run_of(tmp_path, tmp_path / "y", 1)
+    opened = opened_by(plan, locality=Locality.SAME_HOST)
+    late = opened.blocks["first"].targets[0].ref
+    block = np.zeros((4, 3))
+    write(late, (slice(0, 4), slice(0, 3)), block)
+    opened.close(succeeded=False)
+    with pytest.raises(TargetReplacedError):
+        write(late, (slice(4, 8), slice(0, 3)), block)
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+# Two drivers.
+
+HOLDING = """
+import sys
+import asyncexec as ax, asyncexec.array as xp
+def wait(block):
+    print("writing", flush=True)
+    sys.stdin.readline()
+    return block
+x = xp.map_blocks(wait, xp.ones(2, chunks=2), dtype="f8")
+ax.sync.execute(xp.store([x], [sys.argv[1]], overwrite=True), executor="serial")
+"""
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_second_driver_is_refused_before_it_touches_anything(tmp_path, existing):
+    if existing:
+        zarr.create_array(tmp_path / "y", data=np.arange(4.0), chunks=2)
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDING, tmp_path / "y"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as driver:
+        assert driver.stdout.readline() == "writing\n"
+        before = files_below(tmp_path)
+        for overwrite in (False, True):
+            storing = xp.store([xp.zeros(4, chunks=2)], [tmp_path / "y"], overwrite=overwrite)
+            with pytest.raises(TargetExistsError):
+                ax.sync.execute(storing, executor="serial")
+        assert files_below(tmp_path) == before
+        driver.communicate("go\n")
+    assert driver.returncode == 0
+    assert zarr.open_array(tmp_path / "y", mode="r")[:].tolist() == [1.0, 1.0]
+    assert [p.name for p in tmp_path.iterdir()] == ["y"]
+
+
+def test_a_place_that_was_freed_while_a_run_waited_is_looked_at_again(tmp_path, monkeypatch):
+    from asyncexec.storage.workspace import targets
+
+    hold_target = targets.hold_target
+
+    def slow(location):
+        if not (tmp_path / "y").exists():
+            stored(tmp_path / "y", DATA)
+        return hold_target(location)
+
+    monkeypatch.setattr(targets, "hold_target", slow)
+    with pytest.raises(TargetExistsError, match="overwrite=True"):
+        opened_by(run_of(tmp_path, tmp_path / "y", 1))
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), DATA)
+    shutil.rmtree(tmp_path / "y")
+    opened = opened_by(run_of(tmp_path, tmp_path / "y", 1, overwrite=True))
+    opened.close(succeeded=False)
+    np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), DATA)
