@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index, Shape
+    from asyncexec.plan.stage import InThread
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.block_io import BlockIO, TaskOutput
 
@@ -187,6 +188,20 @@ class ForkIO:
         with _fork_of(self.source) as fork:
             written = fork.outputs(self).save(index, result)
             return written, pickle.dumps(fork.session)
+
+    @property
+    def requests(self) -> int:
+        """The number of tasks that one process loads and saves at once: 1 for a repository in its memory."""
+        return 1 if self.source.here is not None else self.blocks.most_requests
+
+    async def aload(self, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
+        """Do what :meth:`load` does, without blocking the event loop."""
+        return await self.blocks.aload(index, in_thread)
+
+    async def asave(self, index: Index, result: Any, in_thread: InThread) -> tuple[int, bytes]:
+        """Do what :meth:`save` does, without blocking the event loop."""
+        saved: tuple[int, bytes] = await in_thread(self.save, index, result)
+        return saved
 
     def nbytes(self, index: Index) -> int:
         """Return the bytes (uncompressed) that the task reads and writes."""
