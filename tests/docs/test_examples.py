@@ -31,6 +31,8 @@ def page_to_run(page):
     marks = [pytest.mark.leaks("Dask keeps a thread for large messages")] if on_dask else []
     if page.stem == "web-services":
         marks.append(pytest.mark.skipif(find_spec("fastapi") is None, reason="needs FastAPI"))
+    if page.stem == "use-icechunk":
+        marks.append(pytest.mark.skipif(find_spec("icechunk") is None, reason="needs Icechunk"))
     return pytest.param(page, marks=marks, id=str(page.relative_to(REPOSITORY)))
 
 
