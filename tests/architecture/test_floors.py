@@ -215,7 +215,7 @@ ON_USE = {
     ): "workers in the driver's process pass nothing on",
     (
         "asyncexec.storage.chunks.access",
-        "asyncexec.storage.chunks.zarr_chunks",
+        "asyncexec.storage.chunks.remote_chunks",
     ): "the chunks of most arrays are files",
     (
         "asyncexec.storage.places.creation",
@@ -225,6 +225,18 @@ ON_USE = {
         "asyncexec.storage.places.listing",
         "asyncexec.storage.places.stores",
     ): "most places are on a disk",
+    (
+        "asyncexec.storage.chunks.still_there",
+        "asyncexec.storage.places.unchanged",
+    ): "where a chunk is missing or damaged",
+    (
+        "asyncexec.storage.chunks.remote_chunks",
+        "asyncexec.storage.chunks.object_chunks",
+    ): "brings obstore, which is optional",
+    (
+        "asyncexec.storage.chunks.zarr_chunks",
+        "asyncexec.storage.chunks.generation_store",
+    ): "brings obstore, which is optional",
     (
         "asyncexec.storage.places.objects",
         "asyncexec.storage.places.store_objects",

@@ -57,9 +57,11 @@ asyncexec.storage.places
 asyncexec.storage.chunks.access
 asyncexec.storage.chunks.arrays
 asyncexec.storage.chunks.block_io
+asyncexec.storage.chunks.chunk_codec
 asyncexec.storage.chunks.chunk_files
 asyncexec.storage.chunks.chunk_keys
 asyncexec.storage.chunks.chunk_slices
+asyncexec.storage.chunks.still_there
 asyncexec.storage.places.errors
 asyncexec.storage.places.locations
 asyncexec.storage.places.urls

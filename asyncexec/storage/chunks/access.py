@@ -29,6 +29,14 @@ class Chunks(Protocol):
         """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
         ...
 
+    async def aread(self, region: Region) -> np.ndarray:
+        """Do what :meth:`read` does, without blocking the event loop."""
+        ...
+
+    async def awrite(self, region: Region, block: np.ndarray) -> None:
+        """Do what :meth:`write` does, without blocking the event loop."""
+        ...
+
 
 def opened(ref: StoredArray) -> Chunks:
     """Return the array that ``ref`` refers to, opened at most once in this process.
@@ -46,9 +54,9 @@ def opened(ref: StoredArray) -> Chunks:
 def _opened(ref: StoredArray, _process: int) -> Chunks:
     if ref.encoding is not None and ref.location.local_path is not None:
         return ChunkFiles(ref, ref.encoding)
-    from asyncexec.storage.chunks.zarr_chunks import ZarrChunks  # noqa: PLC0415 - brings Zarr, and most arrays are files
+    from asyncexec.storage.chunks.remote_chunks import remote_chunks  # noqa: PLC0415 - brings Zarr, and most arrays are files
 
-    return ZarrChunks(ref)
+    return remote_chunks(ref)
 
 
 def forget_opened() -> None:
@@ -87,3 +95,16 @@ def write(ref: StoredArray, region: Region, block: np.ndarray) -> None:
 
     check_writable(ref.location)
     opened(ref).write(region, block)
+
+
+async def aread(ref: StoredArray, region: Region) -> np.ndarray:
+    """Do what :func:`read` does, without blocking the event loop."""
+    return await opened(ref).aread(region)
+
+
+async def awrite(ref: StoredArray, region: Region, block: np.ndarray) -> None:
+    """Do what :func:`write` does, without blocking the event loop."""
+    from asyncexec.storage.places.suitability import check_writable  # noqa: PLC0415 - the same
+
+    check_writable(ref.location)
+    await opened(ref).awrite(region, block)

@@ -13,17 +13,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import uuid
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-import google_crc32c
-import numcodecs
 import numpy as np
 
 from asyncexec.errors import CorruptChunkError
+from asyncexec.storage.chunks.chunk_codec import ChunkCodec
 from asyncexec.storage.chunks.chunk_slices import (
     ChunkSlice,
     assign,
@@ -31,9 +29,8 @@ from asyncexec.storage.chunks.chunk_slices import (
     shape_of,
     within_one_chunk,
 )
+from asyncexec.storage.chunks.still_there import StillThere
 from asyncexec.storage.places.errors import (
-    damaged_chunk,
-    missing_chunk,
     replaced,
     storage_error,
     together,
@@ -47,11 +44,6 @@ if TYPE_CHECKING:
 PARTIAL = ".asyncexec-partial"
 """The folder in an array for chunks that are being written; on the same file system, so that a rename is atomic."""
 
-CHECKSUM_BYTES = 4
-"""The room that a checksum takes behind a chunk."""
-
-_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
-
 
 class ChunkFiles:
     """A Zarr array in the local file system, read and written without Zarr.
@@ -63,13 +55,11 @@ class ChunkFiles:
         self._ref = ref
         self._root = str(ref.location.local_path)
         self._key = ref.keys.key
-        self._stored = np.dtype(encoding.dtype)
         self._dtype = ref.numpy_dtype
-        self._codec = codec(encoding.compressor)
-        self._checksum = encoding.checksum
+        self._codec = ChunkCodec(ref, encoding)
         self._files = WholeFiles(ref)
+        self._there = StillThere(ref)
         self._chunks = ref.chunks
-        self._chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
 
     def read(self, region: Region) -> np.ndarray:
         """Return the elements in ``region``, read-only; within one chunk without copying it."""
@@ -92,7 +82,19 @@ class ChunkFiles:
         ]
         for combination in product(*pieces):
             part = block[(*[piece.in_result for piece in combination], ...)]
-            self._store(tuple([piece.chunk for piece in combination]), self._encoded(part))
+            self._store(tuple([piece.chunk for piece in combination]), self._codec.encoded(part))
+
+    async def aread(self, region: Region) -> np.ndarray:
+        """Do what :meth:`read` does, without blocking the event loop."""
+        import asyncio  # noqa: PLC0415 - dear, and most workers await nothing
+
+        return await asyncio.to_thread(self.read, region)
+
+    async def awrite(self, region: Region, block: np.ndarray) -> None:
+        """Do what :meth:`write` does, without blocking the event loop."""
+        import asyncio  # noqa: PLC0415 - the same
+
+        await asyncio.to_thread(self.write, region, block)
 
     def path(self, chunk: Index) -> str:
         """Return the file of ``chunk``."""
@@ -118,67 +120,25 @@ class ChunkFiles:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one object less for every chunk
                 data: Any = file.readall()
         except (FileNotFoundError, NotADirectoryError):
-            return self._missing(chunk, path)
+            self._there.check()
+            return self._codec.missing(chunk, path)
         except OSError as error:
             if error.errno == errno.EIO:  # A block of the disk that cannot be read any more.
-                raise self._corrupt(chunk, path, f"it cannot be read ({error})") from error
+                raise self._codec.corrupt(chunk, path, f"it cannot be read ({error})") from error
             raise storage_error(
                 error, self._ref.location, "cannot be read", chunk=chunk, path=path
             ) from error
-        if self._checksum:
-            data = self._checked(data, chunk, path)
-        if self._codec is not None:
-            data = self._decompressed(data, chunk, path)
-        if len(data) != self._chunk_bytes:
-            raise self._corrupt(
-                chunk, path, f"it holds {len(data)} bytes of data instead of {self._chunk_bytes}"
-            )
-        block = np.frombuffer(data, self._stored).reshape(self._chunks)
-        return block if self._stored == self._dtype else block.astype(self._dtype)
-
-    def _checked(self, data: bytes, chunk: Index, path: str) -> memoryview:
-        """Return ``data`` without the checksum behind it."""
-        size = len(data) - CHECKSUM_BYTES
-        if size <= 0:
-            raise self._corrupt(chunk, path, f"it holds {len(data)} bytes")
-        if _crc32c(np.frombuffer(data, np.uint8, size)) != data[size:]:
-            raise self._corrupt(chunk, path, "its checksum does not match")
-        return memoryview(data)[:size]
-
-    def _decompressed(self, data: Any, chunk: Index, path: str) -> Any:
         try:
-            decoded = self._codec.decode(data)
-        except Exception as error:
-            raise self._corrupt(chunk, path, f"it cannot be decompressed ({error})") from error
-        return decoded if isinstance(decoded, bytes) else memoryview(decoded).cast("B")
-
-    def _missing(self, chunk: Index, path: str) -> np.ndarray:
-        if self._ref.dense:
-            raise missing_chunk(self._ref.location, chunk, path)
-        # A view of one element: a chunk that was never written takes no memory.
-        return np.broadcast_to(self._ref.fill_element, self._chunks)
-
-    def _corrupt(self, chunk: Index, path: str, what: str) -> CorruptChunkError:
-        return damaged_chunk(self._ref.location, chunk, path, what)
-
-    def _encoded(self, part: np.ndarray) -> Any:
-        if part.shape != self._chunks:
-            # Zarr stores chunks at the array's edge in full size.
-            padded = np.full(self._chunks, self._ref.fill_element, self._stored)
-            padded[tuple(slice(0, n) for n in part.shape)] = part
-            part = padded
-        part = np.ascontiguousarray(part, self._stored)
-        return (
-            part.reshape(-1).view(np.uint8).data
-            if self._codec is None
-            else self._codec.encode(part)
-        )
+            return self._codec.decoded(data, chunk, path)
+        except CorruptChunkError:
+            # Of another array, it would look the same.
+            self._there.check()
+            raise
 
     def _store(self, chunk: Index, data: Any) -> None:
         path = self.path(chunk)
         try:
-            trailer = _crc32c(np.frombuffer(data, np.uint8)) if self._checksum else b""
-            self._files.write(path, data, trailer)
+            self._files.write(path, data, self._codec.trailer(data))
         except OSError as error:
             raise storage_error(
                 error, self._ref.location, "cannot be written", chunk=chunk, path=path
@@ -252,24 +212,6 @@ class WholeFiles:
 def partial_folder(ref: StoredArray) -> str:
     """Return the name of the folder in ``ref`` for chunks that are being written."""
     return f"{PARTIAL}-{ref.generation}" if ref.generation else PARTIAL
-
-
-def codec(compressor: str) -> Any:
-    """Return the codec that ``compressor`` (JSON in Zarr 3's terms, ``""`` for none) describes, or None."""
-    if not compressor:
-        return None
-    document = json.loads(compressor)
-    options = dict(document.get("configuration", {}))
-    if document["name"] == "blosc":
-        options["shuffle"] = _SHUFFLES[options["shuffle"]]
-        options.pop("typesize", None)  # numcodecs takes it from the buffer
-        return numcodecs.Blosc(**options)
-    return {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[document["name"]](**options)
-
-
-def _crc32c(data: np.ndarray) -> bytes:
-    """Return the checksum of ``data`` as it is stored; the library takes arrays of bytes, and no memoryview."""
-    return int(google_crc32c.value(data)).to_bytes(CHECKSUM_BYTES, "little")
 
 
 def _make_folders(folder: str, root: str) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from dataclasses import fields
 from itertools import product
 from typing import TYPE_CHECKING, Any, cast
@@ -13,11 +14,14 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import zarr
 from zarr.core.array_spec import ArrayConfig, ArrayConfigParams
+from zarr.core.sync import _get_loop, sync
 from zarr.errors import BaseZarrError
 from zarr.storage import StorePath
 
-from asyncexec.errors import AsyncexecError, CorruptChunkError
+from asyncexec.errors import AsyncexecError, CorruptChunkError, StorageError
 from asyncexec.storage.chunks.chunk_slices import chunk_slices
+from asyncexec.storage.chunks.fenced_store import FencedStore
+from asyncexec.storage.chunks.still_there import StillThere
 from asyncexec.storage.places.array_documents import array_metadata
 from asyncexec.storage.places.errors import (
     cause,
@@ -27,7 +31,8 @@ from asyncexec.storage.places.errors import (
     storage_error,
     together,
 )
-from asyncexec.storage.places.stores import FencedStore, open_place
+from asyncexec.storage.places.objects import client_of
+from asyncexec.storage.places.stores import open_place
 from asyncexec.storage.places.suitability import check_writable
 
 if TYPE_CHECKING:
@@ -52,21 +57,41 @@ _DAMAGE = (
 """What codecs raise, and what decoding makes of bytes that are not what they should be."""
 
 
+_MISSING = "ChunkNotFoundError"
+"""What Zarr raises for a missing chunk, where it is asked to; by name, as Zarr 3.1 has no such error."""
+
+
 class ZarrChunks:
     """A Zarr array in any store."""
 
     def __init__(self, ref: StoredArray) -> None:
         self._ref = ref
         self._dtype = ref.numpy_dtype
-        self._array = self._opened()
+        self._there = StillThere(ref)
+        self._array, self._strict = self._opened()
 
     def read(self, region: Region) -> np.ndarray:
         """Return the elements in ``region``, read-only."""
+        return sync(self._read(region))
+
+    async def aread(self, region: Region) -> np.ndarray:
+        """Do what :meth:`read` does, without blocking the event loop."""
+        return await _on_zarrs_loop(self._read(region))
+
+    def write(self, region: Region, block: np.ndarray) -> None:
+        """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
+        sync(self._write(region, block))
+
+    async def awrite(self, region: Region, block: np.ndarray) -> None:
+        """Do what :meth:`write` does, without blocking the event loop."""
+        await _on_zarrs_loop(self._write(region, block))
+
+    async def _read(self, region: Region) -> np.ndarray:
         forward, flips = _forwards(region)
         try:
-            found = self._selected(forward)
+            found = await self._selected(forward)
         except Exception as error:  # noqa: BLE001 - as the store puts it
-            raise self._unread(error, region) from cause(error, self._ref.location)
+            raise await self._unread(error, region) from cause(error, self._ref.location)
         # The ellipsis keeps an array without axes an array.
         turned: Any = (*flips, ...)
         block: np.ndarray = np.asarray(found)[turned]
@@ -74,47 +99,74 @@ class ZarrChunks:
         block.flags.writeable = False
         return block
 
-    def write(self, region: Region, block: np.ndarray) -> None:
-        """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
+    async def _write(self, region: Region, block: np.ndarray) -> None:
         check_writable(self._ref.location)
         try:
-            self._array[region] = block
+            await self._array.setitem(region, block)
         except Exception as error:  # noqa: BLE001 - as the store puts it
             first = next(self._units(region), (0,) * self._ref.ndim)
             raise storage_error(
                 error, self._ref.location, "cannot be written", chunk=first
             ) from cause(error, self._ref.location)
 
-    def _selected(self, forward: Any) -> Any:
-        if all(isinstance(along, slice) for along in forward):
-            return self._array[forward]
-        return self._array.oindex[forward]
+    async def _selected(self, forward: Any) -> Any:
+        if not self._there.is_due:
+            return await _selected(self._array, forward)
+        try:
+            return await _selected(self._strict, forward)
+        except Exception as error:
+            if type(error).__name__ != _MISSING or self._ref.dense:
+                raise
+        # What is missing reads as fill values, unless the array itself is gone.
+        await asyncio.to_thread(self._there.check)
+        return await _selected(self._array, forward)
 
-    def _opened(self) -> Any:
-        """Return Zarr's array of the metadata that ``ref`` has: its place is not asked."""
+    def _opened(self) -> tuple[Any, Any]:
+        """Return Zarr's array of the metadata that ``ref`` has, and one that takes missing chunks for errors.
+
+        Its place is not asked.
+        """
         ref = self._ref
         try:
-            place = (
-                StorePath(FencedStore(ref), "")
-                if ref.generation and ref.location.local_path is not None
-                else open_place(ref.location, read_only=ref.location.read_only)
-            )
-            return _configured(array_metadata(ref), place, dense=ref.dense)
+            place = self._place()
+            metadata = array_metadata(ref)
+            strict = _configured(metadata, place, dense=True)
+            return strict if ref.dense else _configured(metadata, place, dense=False), strict
         except AsyncexecError:
             raise
         except Exception as error:  # noqa: BLE001 - as the store puts it
             raise storage_error(error, ref.location, "cannot be opened") from None
 
-    def _unread(self, error: Exception, region: Region) -> AsyncexecError:
+    def _place(self) -> StorePath:
+        """Return the place of the array, where only its own run writes."""
+        ref = self._ref
+        if ref.generation and ref.location.local_path is not None:
+            return StorePath(FencedStore(ref), "")
+        place = open_place(ref.location, read_only=ref.location.read_only)
+        client = client_of(place.store) if ref.generation else None
+        if client is None:
+            return place
+        from asyncexec.storage.chunks.generation_store import GenerationStore  # noqa: PLC0415 - brings obstore, which is optional
+
+        return StorePath(GenerationStore(place.store, ref, client, place.path), place.path)
+
+    async def _unread(self, error: Exception, region: Region) -> AsyncexecError:
         """Return the error for a region that cannot be read: Zarr does not say which of its units is to blame."""
         units = list(self._units(region))
         first = units[0] if units else (0,) * self._ref.ndim
+        if isinstance(error, AsyncexecError):
+            return error
         if not _is_damage(error):
             return storage_error(error, self._ref.location, "cannot be read", chunk=first)
+        try:
+            # Of another array, chunks would look damaged.
+            await asyncio.to_thread(self._there.check)
+        except StorageError as why:
+            return why
         damaged: list[CorruptChunkError] = []
         for unit in units:
             try:
-                self._selected(self._region(unit))
+                await self._selected(self._region(unit))
             except Exception as fault:  # noqa: BLE001 - as the store puts it
                 if _is_damage(fault):
                     damaged.append(self._corrupt(fault, unit))
@@ -123,7 +175,7 @@ class ZarrChunks:
     def _corrupt(self, error: Exception, unit: Index) -> CorruptChunkError:
         location = self._ref.location
         key = self._array.metadata.encode_chunk_key(unit)
-        if type(error).__name__ == "ChunkNotFoundError":  # By name: Zarr 3.1 has no such error.
+        if type(error).__name__ == _MISSING:
             return missing_chunk(location, unit, key)
         message = f"{type(error).__name__}: {safe_message(error, location)}"
         return damaged_chunk(location, unit, key, f"it cannot be decoded ({message})")
@@ -145,7 +197,7 @@ def _is_damage(error: Exception) -> bool:
     """Return whether an error says that what is stored cannot be decoded, rather than that it cannot be fetched."""
     if isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile):
         return False
-    return type(error).__name__ == "ChunkNotFoundError" or isinstance(error, _DAMAGE)
+    return type(error).__name__ == _MISSING or isinstance(error, _DAMAGE)
 
 
 def _configured(metadata: Any, place: StorePath, *, dense: bool) -> Any:
@@ -156,7 +208,18 @@ def _configured(metadata: Any, place: StorePath, *, dense: bool) -> Any:
     config: Any = ArrayConfig.from_dict(
         cast("ArrayConfigParams", {name: on for name, on in wanted.items() if name in known})
     )
-    return zarr.Array(zarr.AsyncArray(metadata=metadata, store_path=place, config=config))
+    return zarr.AsyncArray(metadata=metadata, store_path=place, config=config)
+
+
+async def _selected(array: Any, forward: Any) -> Any:
+    if all(isinstance(along, slice) for along in forward):
+        return await array.getitem(forward)
+    return await array.oindex.getitem(forward)
+
+
+async def _on_zarrs_loop[T](coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns that Zarr's own event loop runs: some stores live on that one only."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, _get_loop()))
 
 
 def _forwards(region: Region) -> tuple[Any, tuple[slice, ...]]:

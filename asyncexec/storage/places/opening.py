@@ -12,7 +12,6 @@ from zarr.errors import BaseZarrError
 
 from asyncexec.errors import (
     ArrayNotFoundError,
-    ArrayReplacedError,
     AsyncexecError,
     CorruptArrayError,
     StorageError,
@@ -79,41 +78,6 @@ def open_array(
     except Exception as error:  # noqa: BLE001 - whatever Zarr or a store makes of what it finds there
         raise _unreadable(location, found, error) from None
     return _reference(location, array, document)
-
-
-def check_unchanged(ref: StoredArray, found: Mapping[str, bytes] | None = None) -> None:
-    """Check that the array that ``ref`` was opened as is still at its place; its values may have changed.
-
-    ``found`` is the metadata there, where it has been read.
-
-    Raises
-    ------
-    ArrayNotFoundError
-        If there is no array any more.
-    ArrayReplacedError
-        If there is another one.
-    StorageError
-        If the place cannot be read.
-    """
-    location = ref.location
-    found = documents(location) if found is None else found
-    if not is_array(found):
-        raise ArrayNotFoundError(
-            f"there is no Zarr array at {location} any more: somebody removed it"
-        )
-    now = array_document(found)
-    if ref.metadata and now != ref.metadata:
-        raise ArrayReplacedError(
-            f"{location} was replaced since it was opened, by an array with other {_differences(ref.metadata, now)}: "
-            f"open it again, and build what reads it anew"
-        )
-
-
-def _differences(before: str, now: str) -> str:
-    """Return the names of the fields in which two metadata documents differ, for a message."""
-    old, new = (json.loads(text or "{}") for text in (before, now))
-    names = sorted(name for name in {*old, *new} if old.get(name) != new.get(name))
-    return ", ".join(names)
 
 
 def _check_finished(location: Location, found: Mapping[str, bytes]) -> None:

@@ -12,6 +12,7 @@ attributes are a file of their own there.
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ class Stamp:
 
 
 def new_run() -> str:
-    """Return a name for a run, which no other has."""
-    return uuid.uuid4().hex[:16]
+    """Return a name for a run, which no other has; names of runs that begin later are greater."""
+    hundredths = time.time_ns() // 10**7
+    return f"{hundredths:010x}{uuid.uuid4().hex[:6]}"
 
 
 def stamp_of(documents: Mapping[str, bytes]) -> Stamp | None:

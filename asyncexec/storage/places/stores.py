@@ -8,7 +8,6 @@ from functools import cache
 from urllib.parse import quote
 
 from zarr.abc.store import Store
-from zarr.core.buffer import Buffer
 from zarr.storage import (
     FsspecStore,
     LocalStore,
@@ -19,8 +18,6 @@ from zarr.storage import (
 )
 
 from asyncexec.errors import MissingExtraError, StorageError
-from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.chunks.chunk_files import WholeFiles
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.options import shown
 from asyncexec.storage.places.repeating_store import repeating
@@ -119,22 +116,6 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
     return FsspecStore.from_url(
         location.url, storage_options=dict(location.options), read_only=read_only
     )
-
-
-class FencedStore(LocalStore):
-    """The files of a target: written only as long as it is the run's that ``ref`` is of, each whole or not at all."""
-
-    def __init__(self, ref: StoredArray) -> None:
-        root = ref.location.local_path
-        assert root is not None  # noqa: S101 - it is made of local arrays
-        super().__init__(root)
-        self._files = WholeFiles(ref)
-
-    async def set(self, key: str, value: Buffer) -> None:
-        await asyncio.to_thread(self.set_sync, key, value)
-
-    def set_sync(self, key: str, value: Buffer) -> None:
-        self._files.write(f"{self.root}/{key}", value.as_buffer_like())
 
 
 class _ReadOnlyView(WrapperStore[Store]):

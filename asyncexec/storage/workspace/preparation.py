@@ -14,10 +14,10 @@ from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.identity import Places, identity
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, is_array
-from asyncexec.storage.places.opening import check_unchanged
 from asyncexec.storage.places.removal import check_takes_objects, remove
 from asyncexec.storage.places.restoration import restore
 from asyncexec.storage.places.suitability import check_target, check_travels
+from asyncexec.storage.places.unchanged import check_unchanged
 from asyncexec.storage.workspace.group_entries import withdraw_all
 from asyncexec.storage.workspace.target import Replacing, Target, adopt, remove_made
 

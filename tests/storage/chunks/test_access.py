@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+import shutil
 import threading
 
 import numpy as np
@@ -12,7 +13,12 @@ from hypothesis import given, strategies as st
 from hypothesis.extra import numpy as hnp
 from zarr.storage import LocalStore, MemoryStore
 
-from asyncexec.errors import ArrayNotFoundError, CorruptArrayError, StorageError
+from asyncexec.errors import (
+    ArrayNotFoundError,
+    ArrayReplacedError,
+    CorruptArrayError,
+    StorageError,
+)
 from asyncexec.storage import create_array, locate, open_array, planned_array, read, write
 from asyncexec.storage.chunks.access import OPENED_LIMIT, forget_opened, opened
 from asyncexec.storage.chunks.chunk_files import PARTIAL, ChunkFiles
@@ -231,19 +237,24 @@ def test_a_chunk_that_is_a_folder_cannot_be_read_or_written(tmp_path):
     assert list((tmp_path / "x" / PARTIAL).iterdir()) == []
 
 
-def test_an_array_that_went_away_says_so(tmp_path):
-    ref = made(tmp_path / "x", shards=(8, 6))
-    (tmp_path / "x/zarr.json").unlink()
+@pytest.mark.parametrize("shards", [None, (8, 6)], ids=["chunks", "shards"])
+def test_an_array_that_went_away_says_so(tmp_path, shards):
+    made(tmp_path / "x", shards=shards)
+    ref = open_array(tmp_path / "x")
+    shutil.rmtree(tmp_path / "x")
     with pytest.raises(ArrayNotFoundError, match="somebody removed it"):
         read(ref, whole(ref.shape))
 
 
-def test_an_array_that_was_replaced_says_so(tmp_path):
-    ref = made(tmp_path / "x", shards=(8, 6))
-    create_array(
-        planned_array(tmp_path / "x", shape=(3, 3), dtype="f8", chunks=(1, 1)), overwrite=True
-    )
-    with pytest.raises(CorruptArrayError, match="was replaced"):
+@pytest.mark.parametrize("chunks", [(1, 1), (4, 3)], ids=["others", "same"])
+@pytest.mark.parametrize("shards", [None, (8, 6)], ids=["chunks", "shards"])
+def test_an_array_that_was_replaced_says_so(tmp_path, shards, chunks):
+    made(tmp_path / "x", shards=shards)
+    ref = open_array(tmp_path / "x")
+    other = planned_array(tmp_path / "x", shape=(3, 3), dtype="u1", chunks=chunks)
+    create_array(other, overwrite=True)
+    write(other, whole((3, 3)), np.ones((3, 3), "u1"))
+    with pytest.raises(ArrayReplacedError, match="was replaced"):
         read(ref, whole(ref.shape))
 
 

@@ -118,6 +118,6 @@ def test_a_damaged_chunk_of_an_input_is_an_error_that_names_the_object(bucket, t
     for part in (
         "CorruptChunkError",
         "chunk (1, 0) of s3://bucket/x",
-        "c/1/0: it cannot be decoded",
+        "c/1/0: it cannot be decompressed",
     ):
         assert part in message

@@ -1,0 +1,51 @@
+"""Decisions about chunks that another attempt has written before: whose they are, and whether they may be replaced."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asyncexec.storage.places.stamps import Stamp
+
+
+class Verdict(Enum):
+    """The fate of a chunk that an attempt finds where it is to write one."""
+
+    OWN = "an attempt of this run has written it, or of an earlier run of the plan that is gone on with"
+    LATE = "an attempt of another run has written it too late: it is replaced"
+    LOST = "the array is another run's by now, or somebody else's: nothing is written"
+
+
+def is_own(found: str, generation: str) -> bool:
+    """Return whether ``found`` is the generation of a run's own chunks: of the same run, or of one of the same plan.
+
+    >>> is_own("plan-2", "plan-3"), is_own("2", "3"), is_own("", "plan-3")
+    (True, False, False)
+    """
+    plan, _, _ = generation.rpartition("-")
+    return found == generation or (bool(plan) and found.rpartition("-")[0] == plan)
+
+
+def owns(stamp: Stamp | None, generation: str) -> bool:
+    """Return whether the run of ``generation`` is the one whose ``stamp`` is on the array, or one of the same plan."""
+    if stamp is None:
+        return False
+    plan, _, run = generation.rpartition("-")
+    return stamp.run == run or (bool(plan) and stamp.plan.startswith(plan))
+
+
+def verdict(found: str, generation: str, stamp: Stamp | None) -> Verdict:
+    """Return whether a chunk of the generation ``found`` is in the way of one of ``generation``.
+
+    ``stamp`` is the one on the array's metadata. Where it is of neither run, the one that began later has the place:
+    names of runs begin with the time.
+    """
+    if is_own(found, generation):
+        return Verdict.OWN
+    if owns(stamp, generation):
+        return Verdict.LATE
+    if not found or owns(stamp, found):
+        return Verdict.LOST
+    earlier = found.rpartition("-")[2] < generation.rpartition("-")[2]
+    return Verdict.LATE if earlier else Verdict.LOST

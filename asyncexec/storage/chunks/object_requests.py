@@ -1,0 +1,98 @@
+"""Requests for chunks to a store of obstore's, in two forms: by calls that block, and by awaited ones.
+
+Both are coroutine functions, so that what is made of them is written once. Those of :class:`BlockingRequests` never
+wait for an event loop: :func:`run_blocking` runs them where they are called.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Coroutine, Mapping
+from typing import Any, NamedTuple, Protocol
+
+import obstore
+
+from asyncexec.storage.places.object_records import GENERATION
+from asyncexec.storage.places.obstore_objects import version_of
+
+SINGLE_PUT_BYTES = 64 * 2**20
+"""Up to this size an object is written by one request."""
+
+
+class FetchedChunk(NamedTuple):
+    """A chunk as it is stored, with its version and the generation that it was written by (empty if none is known)."""
+
+    data: Any
+    version: str
+    generation: str
+
+
+class Requests(Protocol):
+    """The requests that chunks need."""
+
+    async def get(self, key: str) -> FetchedChunk:
+        """Return the object; raise FileNotFoundError where there is none."""
+        ...
+
+    async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
+        """Write the object: if there is none (``mode="create"``), if it has a version (``mode``), or in any case."""
+        ...
+
+
+class BlockingRequests:
+    """Requests that block the calling thread."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def get(self, key: str) -> FetchedChunk:
+        """Return the object; raise FileNotFoundError where there is none."""
+        answer = obstore.get(self._client, key)
+        return _fetched(answer, answer.bytes())
+
+    async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
+        """Write the object; see :class:`Requests`."""
+        obstore.put(self._client, key, data, **_options(data, mode, generation))
+
+
+class AwaitedRequests:
+    """Requests that are awaited on the running event loop."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    async def get(self, key: str) -> FetchedChunk:
+        """Return the object; raise FileNotFoundError where there is none."""
+        answer = await obstore.get_async(self._client, key)
+        return _fetched(answer, await answer.bytes_async())
+
+    async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
+        """Write the object; see :class:`Requests`."""
+        await obstore.put_async(self._client, key, data, **_options(data, mode, generation))
+
+
+def run_blocking[T](coroutine: Coroutine[Any, Any, T]) -> T:
+    """Return what a coroutine returns that awaits nothing but :class:`BlockingRequests`."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        found: T = end.value
+        return found
+    coroutine.close()
+    raise RuntimeError("a request that blocks has waited for an event loop")
+
+
+def _fetched(answer: Any, data: Any) -> FetchedChunk:
+    written_by = answer.attributes.get(GENERATION, "")
+    return FetchedChunk(memoryview(data), version_of(answer.meta), str(written_by))
+
+
+def _options(data: Any, mode: str, generation: str) -> Mapping[str, Any]:
+    options: dict[str, Any] = {}
+    if mode:
+        options["mode"] = mode if mode == "create" else json.loads(mode)
+    if generation:
+        options["attributes"] = {GENERATION: generation}
+    if len(data) <= SINGLE_PUT_BYTES:
+        options["use_multipart"] = False
+    return options

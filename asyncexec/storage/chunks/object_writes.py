@@ -1,0 +1,117 @@
+"""Writing chunks of a run to an object store, so that what another run writes too late does no harm.
+
+A chunk is created where there is none, with its run's generation as an attribute: one request. Where there is one
+already, it is looked at. A late attempt of another run can thus write only where nothing is yet, and the run whose
+array it is replaces that, as it was seen. Stores that know no such conditions, or no attributes, are written plainly.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+from asyncexec.storage.chunks.generations import Verdict, verdict
+from asyncexec.storage.places.errors import replaced
+from asyncexec.storage.places.obstore_objects import (
+    can_condition,
+    forget_conditions,
+    is_unconditional,
+)
+from asyncexec.storage.places.stamps import stamp_of
+
+if TYPE_CHECKING:
+    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.object_requests import FetchedChunk, Requests
+
+_log = logging.getLogger(__name__)
+
+_TRIES = 8
+"""How often a chunk that changes all the time is looked at before it is given up."""
+_DOCUMENTS = ("zarr.json", ".zarray")
+
+
+class ObjectWrites:
+    """The writing of the chunks of ``ref``, which is at ``path`` in ``client``, a store of obstore's."""
+
+    def __init__(self, ref: StoredArray, client: Any, path: str) -> None:
+        self._location = ref.location
+        self._generation = ref.generation
+        self._client = client
+        self._prefix = f"{path}/" if path else ""
+
+    async def put(self, requests: Requests, key: str, data: Any) -> None:
+        """Write the chunk with this key, whole or not at all.
+
+        Raises
+        ------
+        TargetReplacedError
+            If the array is another run's by now.
+        Exception
+            As the store has it.
+        """
+        if not self._generation or not can_condition(self._client):
+            await requests.put(key, data)
+            return
+        try:
+            await self._put_as_own(requests, key, data)
+        except Exception as error:
+            if not is_unconditional(error):
+                raise
+            forget_conditions(self._client)
+            await requests.put(key, data)
+
+    async def _put_as_own(self, requests: Requests, key: str, data: Any) -> None:
+        mode = "create"
+        for _ in range(_TRIES):
+            try:
+                await requests.put(key, data, mode=mode, generation=self._generation)
+            except (AlreadyExistsError, PreconditionError):
+                found = await self._found(requests, key)
+            except FileNotFoundError:
+                if mode == "create":  # Of a bucket that is not there.
+                    raise
+                found = None
+            else:
+                return
+            if found is None:
+                mode = "create"
+                continue
+            if await self._is_done(requests, found, data):
+                return
+            mode = found.version
+        raise replaced(self._location)
+
+    async def _found(self, requests: Requests, key: str) -> FetchedChunk | None:
+        try:
+            return await requests.get(key)
+        except FileNotFoundError:
+            return None
+
+    async def _is_done(self, requests: Requests, found: FetchedChunk, data: Any) -> bool:
+        """Return whether the chunk that was ``found`` is as good as ``data``; else it is to be replaced.
+
+        Raises
+        ------
+        TargetReplacedError
+            If it is in the array of another run.
+        """
+        fate = verdict(found.generation, self._generation, None)
+        if fate is not Verdict.OWN:
+            stamp = stamp_of(await self._documents(requests))
+            fate = verdict(found.generation, self._generation, stamp)
+        if fate is Verdict.LOST:
+            raise replaced(self._location)
+        if fate is Verdict.LATE:
+            _log.info("a chunk of %s that another run had written is replaced", self._location)
+            return False
+        # One that was damaged since is made again.
+        return bytes(found.data) == bytes(data)
+
+    async def _documents(self, requests: Requests) -> dict[str, bytes]:
+        for name in _DOCUMENTS:
+            found = await self._found(requests, f"{self._prefix}{name}")
+            if found is not None:
+                return {name: bytes(found.data)}
+        return {}
