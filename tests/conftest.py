@@ -1,5 +1,6 @@
 """What every test gets: settings, seeds that are told, leaks caught, loops watched."""
 
+import asyncio
 import gc
 import os
 import random
@@ -16,7 +17,10 @@ import psutil
 import pytest
 import zarr
 
+from asyncexec.straggler import TwoPhase
+from asyncexec.straggler.rule import StageView
 from asyncexec.testing.patience import scaled
+from asyncexec.testing.virtual_clock import VirtualClockLoop
 from tests.loopwatch import BlockedLoopWatch
 
 # No deadline: the machine is shared, and a slow example is not a wrong one.
@@ -42,6 +46,8 @@ LIBRARY_PROCESSES = (
 # Unless it is told a size, Zarr uses a pool of asyncio's, whose threads do not bear Zarr's name.
 zarr.config.set({"threading.max_workers": 8})
 GRACE_SECONDS = 3.0
+# Longer than any stall of a busy machine, and shorter than the wait for a hang.
+BACKUP_SECONDS = 60.0
 
 
 def pytest_collection_finish() -> None:
@@ -120,6 +126,26 @@ def command_of(process: psutil.Process) -> str:
         return " ".join(process.cmdline()) or process.name()
     except psutil.Error:
         return "gone"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def patient_backups():
+    """Start no backup because this machine is slow: on a real clock, tests that want any set a floor of their own."""
+    threshold = TwoPhase.threshold
+
+    def patient(rule: TwoPhase, view: StageView) -> float | None:
+        age = threshold(rule, view)
+        usual = age is None or rule.floor_seconds != TwoPhase().floor_seconds
+        return age if usual or not on_real_clock() else max(age, BACKUP_SECONDS)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TwoPhase, "threshold", patient)
+        yield
+
+
+def on_real_clock() -> bool:
+    loop = asyncio._get_running_loop()
+    return loop is not None and not isinstance(loop, VirtualClockLoop)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from asyncexec.plan import Plan
 from asyncexec.policies.retry import Retry
 from asyncexec.testing.faults import Die, Fail, Faults, Hang, Moment, Slow
 from asyncexec.testing.injection import inject
+from asyncexec.testing.patience import scaled
 
 QUICK = Retry(attempts=4, base_seconds=0.0, cap_seconds=0.0)
 
@@ -134,7 +135,7 @@ async def test_a_plan_survives_death_and_hanging_on_processes(tmp_path):
     )
     async with Engine(executor="processes", executor_options={"max_workers": 2}) as engine:
         plan = inject(Plan.map(double, range(10)), faults)
-        result = await engine.execute(plan, retry=QUICK, timeout=2.0)
+        result = await engine.execute(plan, retry=QUICK, timeout=scaled(2.0))
     assert result.value == [2 * i for i in range(10)]
     assert [faults.attempts("double", i) >= 2 for i in (3, 4, 7)] == [True] * 3
 

@@ -11,6 +11,7 @@ import asyncexec as ax
 from asyncexec.backends.asyncio import AsyncioBackend
 from asyncexec.errors import OptionError, TaskTimeoutError
 from asyncexec.plan.coroutine_functions import is_coroutine_function
+from asyncexec.testing.patience import scaled
 from asyncexec.testing.virtual_time import run
 
 CALLER = contextvars.ContextVar("CALLER", default="nobody")
@@ -75,7 +76,7 @@ async def test_a_task_that_is_cancelled_gets_the_error_where_it_awaits_and_other
 
     async with engine() as e:
         with pytest.raises(TaskTimeoutError, match="longer than its timeout"):
-            await e.execute(ax.Plan.map(work, range(10)), timeout=0.05, retry=False)
+            await e.execute(ax.Plan.map(work, range(10)), timeout=scaled(0.2), retry=False)
         assert (await e.execute(ax.Plan.map(work, range(3)))).value == [0, 1, 2]
     assert (crowd.cancelled, crowd.now) == (1, 0)
 
@@ -124,7 +125,7 @@ async def test_a_cancelled_coroutine_is_not_counted_as_abandoned():
 
     async with engine() as e:
         result = await e.execute(
-            ax.Plan.map(work, [1]), timeout=0.05, retry=ax.Retry(base_seconds=0)
+            ax.Plan.map(work, [1]), timeout=scaled(0.2), retry=ax.Retry(base_seconds=0)
         )
     assert (result.value, result.abandoned, len(tries)) == ([1], 0, 2)
 

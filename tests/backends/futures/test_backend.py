@@ -368,7 +368,9 @@ async def test_a_task_that_hangs_in_a_batch_costs_only_itself(pool, tmp_path):
     options = {"executor": pool, "patience": 10.0}
     async with ax.Engine("futures", executor_options=options, straggler=False) as engine:
         with pytest.raises(ax.errors.TaskTimeoutError) as caught:
-            await engine.execute(plan, timeout=2.0, retry=ax.Retry(attempts=2, base_seconds=0.0))
+            await engine.execute(
+                plan, timeout=scaled(2.0), retry=ax.Retry(attempts=2, base_seconds=0.0)
+            )
         held.release()
     assert caught.value.index == (70,)
 

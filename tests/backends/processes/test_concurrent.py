@@ -14,6 +14,7 @@ from asyncexec.backends.processes.assignment import Assignment, WorkerExit
 from asyncexec.backends.processes.concurrent_work import STOP_SECONDS, ConcurrentWork
 from asyncexec.errors import PoisonTaskError, TaskTimeoutError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
+from asyncexec.testing.patience import scaled
 from asyncexec.worker.awaited_attempt import CANCELLED
 
 AT_ONCE = ax.Retry(base_seconds=0.0)
@@ -41,14 +42,14 @@ async def hang_once(folder, item):
     if item == 0 and not (folder / "tried").exists():
         (folder / "tried").touch()
         await asyncio.sleep(120)
-    await asyncio.sleep(0.5)
+    await asyncio.sleep(0.1)
     return os.getpid()
 
 
 async def test_a_task_that_obeys_does_not_cost_its_worker(tmp_path):
     plan = ax.Plan.map(partial(hang_once, tmp_path), range(20), concurrency=20)
     async with engine() as e:
-        result = await e.execute(plan, timeout=3.0, retry=AT_ONCE)
+        result = await e.execute(plan, timeout=scaled(1.5), retry=AT_ONCE)
     assert len({*result.value}) == 1
     assert result.attempts == 21
 
@@ -72,7 +73,7 @@ async def ignore_once(folder, blocking, item):
 async def test_a_worker_whose_task_ignores_being_cancelled_is_killed(tmp_path, blocking):
     plan = ax.Plan.map(partial(ignore_once, tmp_path, blocking), range(5), concurrency=5)
     async with engine() as e:
-        result = await e.execute(plan, timeout=1.0, retry=AT_ONCE)
+        result = await e.execute(plan, timeout=scaled(1.0), retry=AT_ONCE)
         assert result.abandoned == 0
     assert result.value == list(range(5))
 

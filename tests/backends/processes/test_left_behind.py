@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import asyncexec as ax
+from asyncexec.testing.patience import scaled
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc")
 
@@ -180,7 +181,7 @@ async def test_what_a_task_has_started_ends_with_its_timeout(how: str, tmp_path:
 
     async with ax.Engine("processes", executor_options={"max_workers": 1}) as engine:
         with pytest.raises(ax.errors.TaskTimeoutError):
-            await engine.execute(ax.Plan.map(hangs, [0]), timeout=1.0, retry=False)
+            await engine.execute(ax.Plan.map(hangs, [0]), timeout=scaled(1.0), retry=False)
         assert await gone(noted(path))
 
 
