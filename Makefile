@@ -14,7 +14,7 @@ SPREAD  := -n logical --maxprocesses 4 --dist loadfile
 ARGS    ?=
 DEMO    ?=
 
-.PHONY: help demo test test-all test-faults test-matrix test-backends lint format types build bench clean
+.PHONY: help demo test test-slow test-all test-faults test-matrix test-backends lint format types build bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 18
@@ -24,6 +24,9 @@ demo: $(VENV)/.has-demo  ## set up, run the demo (DEMO="--executor threads ..." 
 
 test: $(VENV)/.has-test  ## set up, run the test suite (ARGS="-k plan ..." for pytest's options)
 	$(PYTHON3) -m pytest $(SPREAD) $(ARGS)
+
+test-slow: $(VENV)/.has-test  ## the slow tests alone
+	$(PYTHON3) -m pytest $(SPREAD) -m "slow and not backend and not faults" $(ARGS)
 
 test-all: $(VENV)/.has-test  ## the test suite with the slow tests
 	$(PYTHON3) -m pytest $(SPREAD) -m "not backend and not faults" $(ARGS)

@@ -5,6 +5,7 @@ from tests.backends.brief import Brief
 from tests.backends.subprocess_pool import SubprocessPool
 
 
+@pytest.mark.slow  # A process a call; `TestBlockingCalls` has the same rules in threads.
 class TestAsyncSubprocesses(Brief):
     runs_at_once = False
 

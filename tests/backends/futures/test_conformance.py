@@ -5,6 +5,7 @@ from asyncexec.backends.futures import FuturesBackend
 from tests.backends.brief import Brief
 
 
+@pytest.mark.slow  # Each test starts a pool: its tests on real systems, and those of other pools, are quicker.
 class TestLoky(Brief):
     many = 1_000
 
