@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import StorageError
 from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.held_stores import innermost
 from asyncexec.storage.places.urls import join
 
 if TYPE_CHECKING:
@@ -86,8 +87,8 @@ def _objects(location: Location) -> Iterator[ListedFile]:
     from asyncexec.storage.places.stores import open_place  # noqa: PLC0415 - the same
 
     place = open_place(location, read_only=True)
-    store: Any = place.store
-    if not store.supports_listing:
+    store: Any = innermost(place.store)
+    if not place.store.supports_listing:
         raise StorageError(
             f"{location} cannot be listed: a {type(store).__name__} does not say what is in it"
         )
