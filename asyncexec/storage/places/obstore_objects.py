@@ -11,9 +11,9 @@ from itertools import batched
 from threading import Lock
 from typing import Any
 
-import obstore
 from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
+from asyncexec.storage.places import object_client
 from asyncexec.storage.places.object_records import FetchedObject, ListedObject
 
 _AT_ONCE = 16
@@ -43,23 +43,23 @@ class ObstoreObjects:
     def fetch(self, name: str) -> FetchedObject | None:
         """Return the object's data with its version and attributes; None where there is no such object."""
         try:
-            answer = obstore.get(self._client, self._key(name))
-            data = bytes(answer.bytes())
+            answer, found = object_client.get(self._client, self._key(name))
         except FileNotFoundError:
             return None
+        data = bytes(found)
         attributes = {str(k): str(v) for k, v in answer.attributes.items()}
         return FetchedObject(data, version_of(answer.meta), attributes)
 
     def put(self, name: str, data: bytes) -> None:
         """Create the object, or replace it."""
-        obstore.put(self._client, self._key(name), data, use_multipart=False)
+        object_client.put(self._client, self._key(name), data, use_multipart=False)
 
     def create(self, name: str, data: bytes) -> bool:
         """Create the object; return whether there was none, so that it is this caller's."""
         if not can_condition(self._client):
             return self._looked_first(name, None, data)
         try:
-            obstore.put(self._client, self._key(name), data, mode="create")
+            object_client.put(self._client, self._key(name), data, mode="create")
         except AlreadyExistsError:
             # An answer may have been lost, after which the client has asked again: no two runs write the same.
             return self.get(name) == data
@@ -76,7 +76,7 @@ class ObstoreObjects:
         if not can_condition(self._client):
             return self._looked_first(name, version, data)
         try:
-            obstore.put(self._client, self._key(name), data, mode=json.loads(version))
+            object_client.put(self._client, self._key(name), data, mode=json.loads(version))
         except (PreconditionError, FileNotFoundError):
             return self.get(name) == data
         except Exception as error:
@@ -94,7 +94,7 @@ class ObstoreObjects:
         """Yield the objects whose names begin with ``prefix``."""
         # Obstore lists what is in a folder, and takes no part of a name.
         folder = f"{self._prefix}{prefix}".rpartition("/")[0]
-        for batch in obstore.list(self._client, folder or None):
+        for batch in object_client.listed(self._client, folder):
             for meta in batch:
                 name = meta["path"].removeprefix(self._prefix)
                 if name.startswith(prefix):
@@ -126,7 +126,7 @@ class ObstoreObjects:
 
     def _deleted(self, keys: list[str]) -> None:
         try:
-            obstore.delete(self._client, keys)
+            object_client.delete(self._client, keys)
         except FileNotFoundError:
             # Of several, some may not have been tried; stores that say what was not there take one at a time anyway.
             if len(keys) > 1:

@@ -13,8 +13,8 @@ from zarr.core.config import config
 from zarr.storage import FsspecStore, ObjectStore, WrapperStore
 
 from asyncexec.storage.places.held_stores import innermost, protocols
-from asyncexec.storage.places.requests import arequest
-from asyncexec.storage.places.store_clients import endpoint_of, for_writing, repeats_itself
+from asyncexec.storage.places.requests import arequest, try_seconds
+from asyncexec.storage.places.store_clients import endpoint_of, repeats_itself, timed
 
 _DOCUMENTS = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 _UNKNOWN_BYTES = 8 * 1024 * 1024
@@ -75,7 +75,7 @@ class RepeatingStore(WrapperStore[Store]):
         return repr(self._store)
 
     async def _request[T](self, call: Callable[[], Awaitable[T]], nbytes: int = 0) -> T:
-        return await arequest(call, self.endpoint, nbytes=nbytes, once=self._once)
+        return await arequest(lambda _: call(), self.endpoint, nbytes=nbytes, once=self._once)
 
     def _size(self, key: str) -> int:
         return 0 if key.rpartition("/")[2] in _DOCUMENTS else self._nbytes
@@ -175,7 +175,7 @@ class RepeatingStore(WrapperStore[Store]):
         """Return the store inside as it has the time to write so many bytes."""
         if type(self._store) is not ObjectStore or self._store.read_only:
             return self._store
-        client = for_writing(self._store.store, nbytes)
+        client = timed(self._store.store, try_seconds(nbytes))
         return self._store if client is self._store.store else ObjectStore(client)
 
     async def _set_many(self, values: Iterable[tuple[str, Buffer]]) -> None:

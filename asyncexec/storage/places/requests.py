@@ -76,7 +76,12 @@ class EndpointState:
         """Return for how long one try may take that moves so many bytes."""
         if self.silent and now - self._last <= _FORGOTTEN_SECONDS:
             return KNOWN_SILENT_SECONDS
-        return TRY_SECONDS + nbytes / BYTES_A_SECOND
+        return try_seconds(nbytes)
+
+
+def try_seconds(nbytes: int) -> float:
+    """Return for how long one try may take that moves so many bytes."""
+    return TRY_SECONDS + nbytes / BYTES_A_SECOND
 
 
 def state_of(endpoint: str) -> EndpointState:
@@ -151,11 +156,12 @@ class Tries:
 
 
 async def arequest[T](
-    call: Callable[[], Awaitable[T]],
+    call: Callable[[float], Awaitable[T]],
     endpoint: str,
     *,
     nbytes: int = 0,
     once: bool = False,
+    limited: bool = True,
     budget: AbstractAsyncContextManager[object] | None = None,
 ) -> T:
     """Return what ``call`` returns, after as many tries as make sense; each is a new call.
@@ -163,13 +169,15 @@ async def arequest[T](
     Parameters
     ----------
     call : callable
-        Makes the request; may be called several times.
+        Makes the request, which is to be answered in so many seconds; may be called several times.
     endpoint : str
         Names the service (and bucket) that is asked; requests to one share the clock of an outage.
     nbytes : int
         How much it sends or receives at most: it has more time for that.
     once : bool
         Whether the client repeats requests by itself, so that there is one try here, without an end.
+    limited : bool
+        Whether a try is ended after that time; False where the client itself ends one to which nothing comes.
     budget : async context manager, optional
         Held during each try; the budget of requests of this process by default.
 
@@ -184,10 +192,10 @@ async def arequest[T](
         async with shared_budget() if budget is None else budget:
             now = time.monotonic()
             tries.begin(now)
-            seconds = None if once else state.try_seconds(now, nbytes)
+            seconds = state.try_seconds(now, nbytes)
             try:
-                async with asyncio.timeout(seconds):
-                    found = await call()
+                async with asyncio.timeout(seconds if limited and not once else None):
+                    found = await call(seconds)
             except Exception as error:
                 wait = _wait(error, tries, state)
                 if wait is None or once:
@@ -199,12 +207,11 @@ async def arequest[T](
 
 
 def request[T](
-    call: Callable[[], T], endpoint: str, *, stop: Callable[[float], object] = time.sleep
+    call: Callable[[float], T], endpoint: str, *, nbytes: int = 0, once: bool = False
 ) -> T:
     """Return what ``call`` returns, after as many tries as make sense, for threads that may block.
 
-    A try ends by itself: the client that it uses must have timeouts, as :func:`client_defaults` sets them. ``stop``
-    waits so many seconds, and may raise to end the tries.
+    The parameters are those of :func:`arequest`. A try ends by itself: the client must end one to which nothing comes.
 
     Raises
     ------
@@ -215,17 +222,18 @@ def request[T](
     tries = Tries(state, time.monotonic())
     while True:
         with shared_budget():
-            tries.begin(time.monotonic())
+            now = time.monotonic()
+            tries.begin(now)
             try:
-                found = call()
+                found = call(state.try_seconds(now, nbytes))
             except Exception as error:
                 wait = _wait(error, tries, state)
-                if wait is None:
+                if wait is None or once:
                     raise
             else:
                 state.answered()
                 return found
-        stop(wait)
+        time.sleep(wait)
 
 
 def _wait(error: Exception, tries: Tries, state: EndpointState) -> float | None:

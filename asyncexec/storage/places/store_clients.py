@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from datetime import timedelta
+from threading import Lock
 from typing import Any
 
 from asyncexec.masking import masked_logins
-from asyncexec.storage.places.requests import BYTES_A_SECOND, TRY_SECONDS
+from asyncexec.storage.places.requests import TRY_SECONDS
 
 CLIENT_OPTIONS = frozenset(
     """
@@ -22,6 +24,8 @@ CLIENT_OPTIONS = frozenset(
 
 _CONNECT = "5s"
 _NEVER = "1 day"
+_READ = f"{TRY_SECONDS:g}s"
+_NEARLY = 1.25
 _NO_RETRIES = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
 _ENDPOINTS = (
     "endpoint",
@@ -49,7 +53,7 @@ def client_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
             "connect_timeout": _CONNECT,
             # Where a user gives a time for the whole, it holds.
             **({} if "timeout" in given else {"timeout": _NEVER}),
-            "read_timeout": f"{TRY_SECONDS:g}s",
+            "read_timeout": _READ,
             **given,
         }
     if found.get("retry_config") is None:
@@ -63,26 +67,62 @@ def repeats_itself(store: Any) -> bool:
     return bool(retries) and retries.get("retry_timeout") != _NO_RETRIES["retry_timeout"]
 
 
-def for_writing(store: Any, nbytes: int) -> Any:
-    """Return obstore's ``store`` as it is to write so many bytes with: the answer comes only after they are through."""
-    if nbytes <= BYTES_A_SECOND or not hasattr(store, "config"):
-        return store
-    if (store.client_options or {}).get("read_timeout") != f"{TRY_SECONDS:g}s":
-        return store  # As the caller wants it.
-    seconds, needed = TRY_SECONDS, TRY_SECONDS + nbytes / BYTES_A_SECOND
-    while seconds < needed:
-        seconds *= 2
-    return _patient(store, seconds)
+def timed(client: Any, seconds: float) -> Any:
+    """Return obstore's ``client`` as one that waits about so long for an answer, unless its user wants another time.
+
+    An answer comes only after what was sent, so that a large object needs more.
+    """
+    if repeats_itself(client) or not hasattr(client, "config"):
+        return client
+    given: Mapping[str, Any] = client.client_options or {}
+    if given.get("read_timeout", _READ) != _READ or given.get("timeout", _NEVER) != _NEVER:
+        return client  # As its user wants it.
+    limit = _rounded(seconds)
+    if limit == TRY_SECONDS and "read_timeout" in given:
+        return client
+    number = id(client)
+    with _LOCK:
+        if number not in _CLONES:
+            _CLONES[number] = {}
+            weakref.finalize(client, _CLONES.pop, number, None)
+        clones = _CLONES[number]
+        if limit not in clones:
+            clones[limit] = _clone(client, limit)
+        return clones[limit]
 
 
-def _patient(store: Any, seconds: float) -> Any:
-    return type(store)(
-        prefix=store.prefix,
-        config=store.config,
-        client_options={**store.client_options, "read_timeout": f"{seconds:g}s"},
-        retry_config=store.retry_config,
-        credential_provider=store.credential_provider,
+def _rounded(seconds: float) -> float:
+    """Return one of few times, as each client has connections of its own."""
+    if seconds < TRY_SECONDS:
+        return seconds
+    limit = TRY_SECONDS
+    while limit * _NEARLY < seconds:
+        limit *= 2
+    return limit
+
+
+_CLONES: dict[int, dict[float, Any]] = {}
+_LOCK = Lock()
+
+
+def _clone(client: Any, seconds: float) -> Any:
+    options = client_defaults({"client_options": client.client_options})
+    options["client_options"]["read_timeout"] = f"{seconds:g}s"
+    return type(client)(
+        prefix=client.prefix,
+        config=client.config,
+        credential_provider=client.credential_provider,
+        **options,
     )
+
+
+def endpoint_of_client(client: Any) -> str:
+    """Return a name of the service and bucket that obstore's ``client`` asks, without secrets."""
+    said: Mapping[str, Any] = client.config
+    bucket = next((str(said[name]) for name in _BUCKETS if name in said), "")
+    found = endpoint_in(said)
+    kind = type(client).__name__.removesuffix("Store").lower()
+    return f"{kind} {bucket} at {found}" if found else f"{kind} {bucket}"
 
 
 def endpoint_of(inner: Any, *, scheme: str = "", url: str = "") -> str:
@@ -96,12 +136,8 @@ def endpoint_of(inner: Any, *, scheme: str = "", url: str = "") -> str:
         Of the place, where the store does not say more.
     """
     client: Any = getattr(inner, "store", None)
-    said: Any = getattr(client, "config", None)
-    if isinstance(said, Mapping):
-        bucket = next((str(said[name]) for name in _BUCKETS if name in said), "")
-        found = endpoint_in(said)
-        kind = type(client).__name__.removesuffix("Store").lower()
-        return f"{kind} {bucket} at {found}" if found else f"{kind} {bucket}"
+    if isinstance(getattr(client, "config", None), Mapping):
+        return endpoint_of_client(client)
     filesystem: Any = getattr(inner, "fs", None)
     if filesystem is not None:
         found = getattr(filesystem, "endpoint_url", None) or ""

@@ -1,0 +1,133 @@
+"""Requests to a store of obstore's that are repeated where that helps, in two forms: blocking, and awaited."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import obstore
+
+from asyncexec.request_failures.reading import failure_of
+from asyncexec.request_failures.reasons import NO_BUCKET
+from asyncexec.storage.places.requests import arequest, request
+from asyncexec.storage.places.store_clients import endpoint_of_client, repeats_itself, timed
+
+
+class MissingBucketError(Exception):
+    """The bucket is not there: no object of it can be missing. The message is the store's."""
+
+
+def get(client: Any, key: str) -> tuple[Any, Any]:
+    """Return what obstore says of an object, and its data.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    Exception
+        As the store has it, after as many tries as make sense.
+    """
+
+    def one(timed_client: Any) -> tuple[Any, Any]:
+        answer = obstore.get(timed_client, key)
+        return answer, answer.bytes()
+
+    return _request(client, one)
+
+
+async def aget(client: Any, key: str) -> tuple[Any, Any]:
+    """Do what :func:`get` does, without blocking the event loop."""
+
+    async def one(timed_client: Any) -> tuple[Any, Any]:
+        answer = await obstore.get_async(timed_client, key)
+        return answer, await answer.bytes_async()
+
+    return await _arequest(client, one)
+
+
+def put(client: Any, key: str, data: Any, **options: Any) -> Any:
+    """Write an object; ``options`` are obstore's. A try that was carried out, and whose answer was lost, is repeated.
+
+    Raises
+    ------
+    Exception
+        As the store has it, after as many tries as make sense: with ``mode="create"``, an ``AlreadyExistsError`` may
+        be of an object that an earlier try has made.
+    """
+    return _request(client, lambda c: obstore.put(c, key, data, **options), sent=len(data))
+
+
+async def aput(client: Any, key: str, data: Any, **options: Any) -> Any:
+    """Do what :func:`put` does, without blocking the event loop."""
+    return await _arequest(
+        client, lambda c: obstore.put_async(c, key, data, **options), sent=len(data)
+    )
+
+
+def listed(client: Any, folder: str | None) -> Iterator[Sequence[Any]]:
+    """Yield what is in a folder, in parts; a listing that breaks off begins again, without what was yielded."""
+    given: set[str] = set()
+    left: list[Any] = []
+
+    def page(timed_client: Any) -> Sequence[Any]:
+        batches = left.pop() if left else iter(obstore.list(timed_client, folder or None))
+        found: Sequence[Any] = next(batches, ())
+        if found:
+            left.append(batches)
+        return found
+
+    while True:
+        found = [meta for meta in _request(client, page) if meta["path"] not in given]
+        if found:
+            yield found
+        if not left:
+            return
+        given.update(meta["path"] for meta in found)
+
+
+def delete(client: Any, keys: Sequence[str]) -> None:
+    """Delete objects by one request, where the store can.
+
+    Raises
+    ------
+    Exception
+        As the store has it, after as many tries as make sense; some stores raise ``FileNotFoundError`` for one that is
+        not there.
+    """
+    _request(client, lambda c: obstore.delete(c, list(keys)))
+
+
+def _request[T](client: Any, call: Callable[[Any], T], sent: int = 0) -> T:
+    if not hasattr(client, "config"):
+        return call(client)  # On this machine, or a web server.
+    endpoint, once = endpoint_of_client(client), repeats_itself(client)
+    with _told_bucket():
+        return request(
+            lambda seconds: call(timed(client, seconds)), endpoint, nbytes=sent, once=once
+        )
+
+
+async def _arequest[T](client: Any, call: Callable[[Any], Awaitable[T]], sent: int = 0) -> T:
+    if not hasattr(client, "config"):
+        return await call(client)
+    endpoint, once = endpoint_of_client(client), repeats_itself(client)
+    with _told_bucket():
+        return await arequest(
+            lambda seconds: call(timed(client, seconds)),
+            endpoint,
+            nbytes=sent,
+            once=once,
+            limited=False,
+        )
+
+
+@contextmanager
+def _told_bucket() -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        failure = failure_of(error)
+        if failure is not None and failure.reason is NO_BUCKET:
+            raise MissingBucketError(str(error)) from None
+        raise
