@@ -15,6 +15,7 @@ class Bucket:
 
     def __init__(self):
         self.objects = {}
+        self.attributes = {}
         self.requests = []
         self.failing = None
         self.lock = threading.Lock()
@@ -42,9 +43,17 @@ class _Handler(BaseHTTPRequestHandler):
         _, key = self._asked()
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         with self.bucket.lock:
-            taken = self.headers.get("If-None-Match") == "*" and key in self.bucket.objects
+            there = self.bucket.objects.get(key)
+            wanted = self.headers.get("If-Match")
+            taken = self.headers.get("If-None-Match") == "*" and there is not None
+            taken = taken or (wanted is not None and (there is None or _tag(there) != wanted))
             if not taken:
                 self.bucket.objects[key] = body
+                self.bucket.attributes[key] = {
+                    name: value
+                    for name, value in self.headers.items()
+                    if name.lower().startswith("x-amz-meta-")
+                }
         if taken:
             self._answer(412, b"<Error><Code>PreconditionFailed</Code></Error>")
         else:
@@ -87,6 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             stop = min(int(last) + 1, len(body)) if first and last else len(body)
             headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(body)}"
             status, body = 206, body[start:stop]
+        headers |= self.bucket.attributes.get(key, {})
         self._answer(status, body, headers, with_body=with_body)
 
     def _listing(self, query):
