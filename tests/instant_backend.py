@@ -69,7 +69,7 @@ def _succeed(batch: Batch) -> Sequence[Report]:
     # Past the named tuple's own constructor, which takes three times as long as everything else here.
     new, kind, succeeded = tuple.__new__, Outcome, Status.SUCCEEDED
     return [
-        new(kind, (job[0], succeeded, _WORKER, started_at, 0.0, 0, 0, 0, None, None, False))
+        new(kind, (job[0], succeeded, _WORKER, started_at, 0.0, 0, 0, 0, None, None, False, 0))
         for job in batch.jobs
     ]
 

@@ -81,6 +81,9 @@ class Outcome(NamedTuple):
     error : ErrorInfo or None
     cached : bool
         Whether the value was found in the cache of the stage's results, so that the function was not called.
+    width : int
+        The number of attempts like it that a slot should run at once, by the times of loading, computing and saving; 0
+        where that was not measured.
     """
 
     attempt: int
@@ -94,6 +97,7 @@ class Outcome(NamedTuple):
     value: Any = None
     error: ErrorInfo | None = None
     cached: bool = False
+    width: int = 0
 
     @property
     def started(self) -> bool:

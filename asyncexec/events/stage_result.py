@@ -146,7 +146,9 @@ class StageResult:
     def add(self, outcome: Outcome) -> None:
         """Add an attempt that has ended."""
         # Unpacked at once, which costs what reading one of these by its name does.
-        _, status, _, _, seconds, peak_bytes, read_bytes, written_bytes, value, _, cached = outcome
+        _, status, _, _, seconds, peak_bytes, read_bytes, written_bytes, value, _, cached, _ = (
+            outcome
+        )
         self.attempts += 1
         self.busy_seconds += seconds
         self.read_bytes += read_bytes

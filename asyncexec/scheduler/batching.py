@@ -22,6 +22,9 @@ CALL_SHARE = 0.1
 MANY_ROUNDS = 8
 """The number of times that a slot with many tasks at once is filled by one batch, where nothing else fills it up."""
 
+FIRST_AT_ONCE = 8
+"""The tasks that a slot is sent to run at once, until one has ended and said how many keep its kernel busy."""
+
 _SMOOTHING = 0.05
 _SHORTEST = 2e-6
 
@@ -42,6 +45,8 @@ class BatchSize:
         The number of tasks that a slot runs at once.
     rounds : int
         The number of times that a batch fills the slot, however long its tasks are, if it runs several at once.
+    first : int, optional
+        The number of tasks that a slot runs at once before one has said how many it should be; by default ``at_once``.
     """
 
     __slots__ = (
@@ -49,6 +54,8 @@ class BatchSize:
         "_call_seconds",
         "_least",
         "_mean",
+        "_most_at_once",
+        "_rounds",
         "_target",
         "_worth",
         "limit",
@@ -56,17 +63,38 @@ class BatchSize:
     )
 
     def __init__(
-        self, most: int, call_seconds: float = 0.0, *, at_once: int = 1, rounds: int = 1
+        self,
+        most: int,
+        call_seconds: float = 0.0,
+        *,
+        at_once: int = 1,
+        rounds: int = 1,
+        first: int | None = None,
     ) -> None:
         self.most = most
         self._call_seconds = call_seconds
-        self._at_once = at_once
+        self._most_at_once = at_once
+        self._rounds = rounds
+        at_once = self._at_once = at_once if first is None else min(at_once, first)
         # What one message is worth, in seconds of one task after another.
         self._target = max(TARGET_SECONDS, call_seconds / CALL_SHARE) * at_once
         self._least = 1 if at_once == 1 else min(most, at_once * rounds)
         self.limit = self._least
         self._worth = 0
         self._mean = 0.0
+
+    @property
+    def at_once(self) -> int:
+        """The number of tasks that a slot runs at once now."""
+        return self._at_once
+
+    def widen(self, width: int) -> None:
+        """Let a slot run ``width`` tasks at once, as one that has ended says; no more than there may be."""
+        width = max(1, min(width, self._most_at_once))
+        if width != self._at_once:
+            self._target *= width / self._at_once
+            self._least = min(self.most, width * self._rounds)
+            self._at_once = width
 
     def measured(self, seconds: float) -> None:
         """Record a task's duration on its worker."""
@@ -93,13 +121,19 @@ class BatchSize:
         return min(self.limit, max(share, self._worth))
 
 
-def batch_size(stage: Stage, capabilities: Capabilities, *, at_once: int) -> BatchSize:
-    """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once."""
+def batch_size(
+    stage: Stage, capabilities: Capabilities, *, at_once: int, overlaps: bool = False
+) -> BatchSize:
+    """Return the batch size of a stage on a backend, a slot of which runs ``at_once`` of its tasks at once.
+
+    Where it ``overlaps`` their input and output with kernels, it begins with a few.
+    """
     return BatchSize(
         _batch_limit(stage, capabilities),
         capabilities.call_seconds,
         at_once=at_once,
         rounds=_rounds(capabilities),
+        first=FIRST_AT_ONCE if overlaps else None,
     )
 
 

@@ -342,6 +342,8 @@ class Run:
             self._unsuccessful(attempt, stage, outcome, now)
             return
         stage.batch.measured(outcome[4])
+        if outcome[11]:
+            stage.batch.widen(outcome[11])
         seconds = monitor.succeeded(outcome, attempt.task)
         if seconds >= LEAST_SECONDS:
             self.slow_workers.ran(outcome.worker, seconds, monitor.typical_seconds(), now)

@@ -319,7 +319,6 @@ class RunState:
             stored = workspace if not stage.is_late else None
             io = stored.io(stage) if stored is not None else None
             width = overlap_width(stage, io, capabilities, self.slots())
-            allowed = stage.memory.allowed_bytes or slot_bytes(stage.memory, width)
             program = StageProgram(
                 key=f"{self._name}/{stage.name}",
                 plan=self.plan.name,
@@ -327,7 +326,7 @@ class RunState:
                 kernel=stage.kernel,
                 shape=stage.shape,
                 io=io,
-                memory_bytes=allowed or None,
+                memory_bytes=stage.memory.allowed_bytes or slot_bytes(stage.memory, width) or None,
                 resources=stage.resources,
                 scope=self._scope,
                 context=self._context,
@@ -355,7 +354,9 @@ class RunState:
                 policies=policies,
                 inputs=self.values.reader(stage, graph.inputs[position]),
                 references=self._references(stage, graph.outputs[position]),
-                batch=batch_size(stage, capabilities, at_once=program.concurrency),
+                batch=batch_size(
+                    stage, capabilities, at_once=program.concurrency, overlaps=program.overlaps
+                ),
                 figures=figures,
                 monitor=self._monitor(policies, program, figures, stage),
             )

@@ -196,7 +196,7 @@ class Sender:
             or (not self._tells_progress and stage.is_suspect(queue.first))
         )
         most = 1 if one else stage.batch.size(queue.count, slots)
-        if (at_once := stage.program.concurrency) > 1:
+        if (at_once := stage.batch.at_once) > 1:
             needs, resources = stage.task_bytes, stage.stage.resources
             room = self._budget.room(needs, resources, at_once)
             most = most if room >= at_once else min(most, room)
@@ -323,7 +323,7 @@ class Sender:
     def _lease(self, stage: StageState, tasks: int, *, exclusive: bool) -> BatchLease:
         """Take from the budget what a batch needs."""
         memory_bytes, resources = stage.task_bytes, stage.stage.resources
-        limit = stage.program.concurrency
+        limit = stage.batch.at_once
         if limit == 1:
             self._budget.take(memory_bytes, resources, exclusive=exclusive)
             return BatchLease(stage, tasks, memory_bytes, exclusive=exclusive)

@@ -95,6 +95,7 @@ class Driven:
         shape: Shape = (1_000_000,),
         io: TaskIO | None = None,
         concurrency: int = 1,
+        overlaps: bool = False,
     ) -> StageProgram:
         """Return a program with a key of its own."""
         key = f"program-{next(self._numbers)}"
@@ -107,6 +108,7 @@ class Driven:
             io=io,
             values=self._values if io is None else None,
             concurrency=concurrency,
+            overlaps=overlaps,
         )
 
     def send(

@@ -10,16 +10,18 @@ from typing import Any
 
 from asyncexec.plan.box import Index
 from asyncexec.plan.plan import Plan
-from asyncexec.plan.stage import Stage, TaskIO
+from asyncexec.plan.stage import InThread, Stage, TaskIO
 from asyncexec.plan.workspace import Opening, OpenWorkspace, Workspace
 from asyncexec.testing.faults import Fault, Faults, Moment
+from asyncexec.worker.task_context import CURRENT
 
 
-def inject(plan: Plan, faults: Faults) -> Plan:
+def inject(plan: Plan, faults: Faults, *, requests: int = 1) -> Plan:
     """Return ``plan`` with ``faults`` around every task.
 
     Where a stage reads and writes chunks, faults strike at its input and output, and its kernel (and with it the
-    plan's fingerprint) stays what it is. Elsewhere they strike before and after the function.
+    plan's fingerprint) stays what it is. Elsewhere they strike before and after the function. With more ``requests``
+    than one, chunks count as being in a store elsewhere, of which one process loads and saves so many tasks at once.
 
     >>> from asyncexec.testing.faults import Fail, Faults
     >>> from asyncexec.testing.injection import inject
@@ -37,25 +39,28 @@ def inject(plan: Plan, faults: Faults) -> Plan:
     ]
     workspace = plan.workspace
     if workspace is not None:
-        workspace = _FaultyWorkspace(workspace, faults)
+        workspace = _FaultyWorkspace(workspace, faults, requests)
     return Plan(tuple(stages), plan.name, plan.returns, keeps=plan.keeps, workspace=workspace)
 
 
 class _FaultyWorkspace:
-    def __init__(self, inner: Workspace, faults: Faults) -> None:
+    def __init__(self, inner: Workspace, faults: Faults, requests: int) -> None:
         self._inner = inner
         self._faults = faults
+        self._requests = requests
 
     def open(self, stages: Sequence[Stage], opening: Opening) -> OpenWorkspace:
-        return _FaultyOpenWorkspace(self._inner.open(stages, opening), self._faults)
+        opened = self._inner.open(stages, opening)
+        return _FaultyOpenWorkspace(opened, self._faults, self._requests)
 
 
 class _FaultyOpenWorkspace:
     """Passes everything on but the tasks' input and output."""
 
-    def __init__(self, inner: OpenWorkspace, faults: Faults) -> None:
+    def __init__(self, inner: OpenWorkspace, faults: Faults, requests: int) -> None:
         self._inner = inner
         self._faults = faults
+        self._requests = requests
 
     def size(self, stage: Stage) -> None:
         self._inner.size(stage)
@@ -64,7 +69,7 @@ class _FaultyOpenWorkspace:
         io = self._inner.io(stage)
         if io is None or stage.holds_values:  # whose function is wrapped already
             return io
-        return FaultyIO(io, self._faults, stage.name)
+        return FaultyIO(io, self._faults, stage.name, self._requests)
 
     def done(self, stage: Stage) -> Sequence[range]:
         return self._inner.done(stage)
@@ -97,17 +102,18 @@ class _FaultyOpenWorkspace:
 class FaultyIO:
     """A stage's input and output with faults; an attempt begins with its load and ends with its save."""
 
-    def __init__(self, inner: TaskIO, faults: Faults, stage: str) -> None:
+    def __init__(self, inner: TaskIO, faults: Faults, stage: str, requests: int = 1) -> None:
+        self.requests = requests
         self._inner = inner
         self._faults = faults
         self._stage = stage
-        # Threads of one worker share this object: what each of them is at, by thread.
+        # The attempts of one worker share this object: what each of them is at, by its id.
         self._current: dict[int, tuple[Fault | None, float]] = {}
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Begin an attempt, and load."""
         fault = self._faults.begin(self._stage, index)
-        self._current[threading.get_ident()] = (fault, time.perf_counter())
+        self._current[_attempt()] = (fault, time.perf_counter())
         self._strike(Moment.LOAD)
         loaded = self._inner.load(index)
         self._strike(Moment.CALL)
@@ -120,10 +126,26 @@ class FaultyIO:
         self._strike(Moment.TOLD)
         return written
 
+    async def aload(self, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
+        """Begin an attempt, and load, in a thread."""
+        loaded: tuple[tuple[Any, ...], int] = await in_thread(self.load, index)
+        return loaded
+
+    async def asave(self, index: Index, result: Any, in_thread: InThread) -> int | tuple[int, Any]:
+        """Save, and end the attempt, in a thread."""
+        saved: int | tuple[int, Any] = await in_thread(self.save, index, result)
+        return saved
+
     def _strike(self, moment: Moment) -> None:
-        fault, began = self._current[threading.get_ident()]
+        fault, began = self._current[_attempt()]
         if fault is not None and fault.moment is moment:
             fault.strike(self._faults, time.perf_counter() - began)
 
-    def __reduce__(self) -> tuple[type[FaultyIO], tuple[TaskIO, Faults, str]]:
-        return FaultyIO, (self._inner, self._faults, self._stage)
+    def __reduce__(self) -> tuple[type[FaultyIO], tuple[TaskIO, Faults, str, int]]:
+        return FaultyIO, (self._inner, self._faults, self._stage, self.requests)
+
+
+def _attempt() -> int:
+    """Return the id of the attempt that runs, or of the thread, where none does."""
+    spec = CURRENT.get()
+    return threading.get_ident() if spec is None else spec.attempt

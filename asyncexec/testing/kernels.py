@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from asyncexec.plan.box import Index
+from asyncexec.plan.stage import InThread
 
 POLL_SECONDS = 0.005
 LONGEST_HOLD_SECONDS = 120.0
@@ -158,6 +159,35 @@ class Files:
     def saved(self, task: int) -> Path:
         """Return the file of a task."""
         return self.directory / f"saved-{task}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FarFiles(Files):
+    """The same in a store elsewhere, where tasks are loaded while there is no file called ``away``."""
+
+    requests: int = 4
+
+    async def aload(self, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
+        """Hand the kernel nothing but the index, when the store is there."""
+        self.asked(index[0]).touch()
+        while self.away.exists():  # noqa: ASYNC110 - a test removes it, in another process
+            await asyncio.sleep(POLL_SECONDS)
+        loaded: tuple[tuple[Any, ...], int] = await in_thread(self.load, index)
+        return loaded
+
+    async def asave(self, index: Index, result: Any, in_thread: InThread) -> int:
+        """Write the result down."""
+        written: int = await in_thread(self.save, index, result)
+        return written
+
+    @property
+    def away(self) -> Path:
+        """Return the file that holds up all loading."""
+        return self.directory / "away"
+
+    def asked(self, task: int) -> Path:
+        """Return the file that says that a task has been loading."""
+        return self.directory / f"asked-{task}"
 
 
 def same_names() -> tuple[Callable[[Index], str], Callable[[Index], str]]:

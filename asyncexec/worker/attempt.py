@@ -112,6 +112,7 @@ def attempt_runner(
             value,
             error,
             cached,
+            0,
         )
         try:
             return new(Outcome, row)

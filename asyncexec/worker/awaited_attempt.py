@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Index
     from asyncexec.plan.stage import InThread, Kernel, TaskIO
     from asyncexec.worker.control import AttemptControl
-    from asyncexec.worker.loop_threads import KernelThreads
+    from asyncexec.worker.loop_threads import PacedKernels
     from asyncexec.worker.programs import LoadedProgram
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.task_context import BatchContext
@@ -47,7 +47,7 @@ async def run_awaited(
     control: AttemptControl,
     keep_exception: bool = False,
     batch: BatchContext | None = None,
-    kernels: KernelThreads | None = None,
+    kernels: PacedKernels | None = None,
 ) -> Outcome:
     """Run one attempt in this asyncio task, and return how it ended; never raises.
 
@@ -60,13 +60,11 @@ async def run_awaited(
     process = FORKS.count
     BATCH.set(batch)
     CURRENT.set(spec)
-    started_at = time.time()
-    start = time.perf_counter()
+    started_at, start = time.time(), time.perf_counter()
     value: Any = None
     error: ErrorInfo | None = None
-    status = Status.SUCCEEDED
-    cached = False
-    read = written = 0
+    status, cached = Status.SUCCEEDED, False
+    read = written = width = 0
     try:
         index: Index = unravel(spec.task, shape)
         inputs: Any
@@ -74,10 +72,12 @@ async def run_awaited(
             inputs = await _decoded(tuple(spec.inputs), values) if spec.inputs else ()
         else:
             inputs, read = await _loaded(io, index, threads)
+        loaded = time.perf_counter()
         call = partial(_called, process, kernel, index, *inputs)
         del inputs  # the kernel's inputs need not be held while its output is written
         result = call() if kernels is None else await kernels.run(spec.attempt, call)
         del call
+        computed = time.perf_counter()
         result, cached = await _settled(result)
         end_if_copied(process)
         if not control.take():
@@ -89,6 +89,9 @@ async def run_awaited(
             del result
             saved = await finished(saving, wanted=True)
             written, value = with_receipt(saved, spec.attempt, values)
+            if kernels is not None:
+                io_seconds = loaded - start + time.perf_counter() - computed
+                width = kernels.measured(spec.attempt, io_seconds)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
         end_if_copied(process, raised)
         if control.left:
@@ -110,6 +113,7 @@ async def run_awaited(
             value,
             error,
             cached,
+            width,
         )
     finally:
         # The traceback of what was raised keeps this frame, which must not keep in turn what was raised.

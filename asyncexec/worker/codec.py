@@ -66,6 +66,7 @@ class _Row(msgspec.Struct, frozen=True, array_like=True):
     handle: tuple[str, str, int, bool] | None
     error: _Error | None
     cached: bool = False
+    width: int = 0
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -166,9 +167,9 @@ def _row(outcome: Outcome) -> tuple[_Row, bytes | bytearray]:
         except SerializationError as failure:
             status, error = Status.FAILED, describe(failure)
     told = None if error is None else _Error(*error[:4], error.record)
-    cached = outcome.cached
+    rest = outcome.cached, outcome.width
     figures = outcome[2:8]
-    return _Row(outcome.attempt, status, *figures, len(value), handle, told, cached), value
+    return _Row(outcome.attempt, status, *figures, len(value), handle, told, *rest), value
 
 
 def _encode(message: _Message) -> bytes:
@@ -213,10 +214,10 @@ def _split(data: bytes) -> tuple[_Message, list[Encoded | None]]:
 def _outcomes(message: _Message, values: Sequence[Encoded | None]) -> list[Outcome]:
     outcomes: list[Outcome] = []
     for row, value in zip(message.outcomes, values, strict=True):
-        *figures, _, handle, error, cached = astuple(row)
+        *figures, _, handle, error, cached, width = astuple(row)
         info = None if error is None else _info(error)
         kept = value if handle is None else ValueHandle(*handle)
-        outcomes.append(Outcome._make((*figures, kept, info, cached)))
+        outcomes.append(Outcome._make((*figures, kept, info, cached, width)))
     return outcomes
 
 

@@ -159,7 +159,8 @@ class ConcurrentBatchRunner:
 
     def run(self) -> bool:
         """Run the attempts, and return True when each has its outcome."""
-        from asyncexec.worker.concurrent_runner import ConcurrentRunner, Lanes
+        from asyncexec.worker.concurrent_runner import ConcurrentRunner
+        from asyncexec.worker.lanes import Lanes
 
         loop = EVENT_LOOP.get()
         lanes = Lanes().group(self._concurrency)

@@ -21,7 +21,6 @@ from asyncexec.worker.attempt import describe
 from asyncexec.worker.awaited_attempt import run_awaited
 from asyncexec.worker.event_loop import GRACE_SECONDS
 from asyncexec.worker.forks import FORKS
-from asyncexec.worker.loop_threads import KernelThreads
 from asyncexec.worker.runner import (
     batch_context,
     has_decimals,
@@ -32,109 +31,12 @@ from asyncexec.worker.runner import (
 )
 
 if TYPE_CHECKING:
+    from asyncexec.worker.lanes import LaneGroup
+    from asyncexec.worker.loop_threads import PacedKernels
     from asyncexec.worker.programs import LoadedProgram, ProgramSource
     from asyncexec.worker.records import AttemptSpec
     from asyncexec.worker.reports import ReportSink
     from asyncexec.worker.task_context import Forwards
-
-SLICE = 64
-"""Attempts that are started before others on the loop get a turn: about 1 ms of work."""
-
-
-class Lanes:
-    """The attempts that may run at once on one event loop, of all stages together and of each.
-
-    Parameters
-    ----------
-    limit : int, optional
-        How many of all stages together; as many as there may be of each by default.
-    kernels : int
-        How many kernels that are no coroutine functions run at once, in threads.
-    """
-
-    def __init__(self, limit: int | None = None, *, kernels: int = 1) -> None:
-        self.taken = 0
-        self._most_kernels = kernels
-        self._kernels: KernelThreads | None = None
-        self._limit = limit
-        self._groups: list[LaneGroup] = []
-        self._again = False
-
-    def group(self, limit: int) -> LaneGroup:
-        """Return lanes for ``limit`` attempts of one stage."""
-        group = LaneGroup(self, limit)
-        self._groups.append(group)
-        return group
-
-    def remove(self, group: LaneGroup) -> None:
-        """Forget a group of which no attempts run or wait."""
-        self._groups.remove(group)
-        if not self._groups and self._kernels is not None:
-            self._kernels.threads.close()
-            self._kernels = None
-
-    @property
-    def kernels(self) -> KernelThreads:
-        """The threads of kernels, which are there as long as there are groups."""
-        if self._kernels is None:
-            self._kernels = KernelThreads(self._most_kernels)
-        return self._kernels
-
-    def fill(self) -> None:
-        """Start the attempts for which there are lanes, a slice of them at a time."""
-        left = SLICE
-        for group in self._groups:
-            while group.runners and group.taken < group.limit:
-                if self._limit is not None and self.taken >= self._limit:
-                    return
-                if not left:
-                    self._fill_later()
-                    return
-                left -= 1
-                if group.runners[0].begin_next():
-                    group.taken += 1
-                    self.taken += 1
-                else:
-                    group.runners.popleft()
-
-    def _fill_later(self) -> None:
-        if not self._again:
-            self._again = True
-            asyncio.get_running_loop().call_soon(self._fill_again)
-
-    def _fill_again(self) -> None:
-        self._again = False
-        self.fill()
-
-
-class LaneGroup:
-    """The lanes of one stage; batches that share them have them in the order in which they came."""
-
-    def __init__(self, lanes: Lanes, limit: int) -> None:
-        self.limit = limit
-        self.taken = 0
-        self.runners: deque[ConcurrentRunner] = deque()
-        self._lanes = lanes
-
-    @property
-    def kernels(self) -> KernelThreads:
-        """The threads of kernels that are no coroutine functions."""
-        return self._lanes.kernels
-
-    def add(self, runner: ConcurrentRunner) -> None:
-        """Start the attempts of ``runner`` as lanes are free."""
-        self.runners.append(runner)
-        self._lanes.fill()
-
-    def release(self) -> None:
-        """Free a lane."""
-        self.taken -= 1
-        self._lanes.taken -= 1
-        self._lanes.fill()
-
-    def remove(self) -> None:
-        """Forget the group, of which no attempts run or wait."""
-        self._lanes.remove(self)
 
 
 class ConcurrentRunner:
@@ -184,7 +86,7 @@ class ConcurrentRunner:
         self._source = program
         self._program: LoadedProgram | ErrorInfo | None = None
         self._own_decimals = self._held = False
-        self._kernels: KernelThreads | None = None
+        self._kernels: PacedKernels | None = None
         self.saving: dict[int, threading.Event] = {}
         self._lanes = lanes
         self._sink = sink
@@ -275,7 +177,7 @@ class ConcurrentRunner:
                 self._held = hold_settings(self._program)
                 self._own_decimals = has_decimals(self._program.context)
                 if self._program.io is not None and not is_coroutine_function(self._program.kernel):
-                    self._kernels = self._lanes.kernels
+                    self._kernels = self._lanes.paced_kernels()
             except BaseException as error:  # noqa: BLE001 - whatever importing users' modules raises
                 self._program = describe(error, keep=self._keep_exception)
         return self._program

@@ -8,11 +8,14 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
+
+from asyncexec.worker.pace import Pace
 
 THREAD_NAME = "asyncexec-loop-thread"
 
@@ -113,6 +116,8 @@ class KernelThreads:
     ----------
     most : int
         The number of kernels that run at once.
+    entered : callable, optional
+        Called with the attempt whose kernel runs next, and with 0 when it has ended.
 
     Attributes
     ----------
@@ -120,20 +125,23 @@ class KernelThreads:
         Those in which kernels run, and which others block too.
     """
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, entered: Callable[[int], object] | None = None) -> None:
         self.threads = LoopThreads()
+        self._entered = entered
         self._free = most
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._running: set[int] = set()
 
     async def run(self, attempt: int, function: Callable[[], Any]) -> Any:
-        """Return what ``function`` returns, when it is its turn.
+        """Return what ``function`` returns, which is called when it is its turn.
 
         Where this is cancelled before, it is not called. After that, the cancellation waits for its end, as it cannot
         be interrupted.
         """
         await self._turn()
         self._running.add(attempt)
+        if self._entered is not None:
+            self._entered(attempt)
         try:
             return await finished(self.threads.submit(function))
         finally:
@@ -143,6 +151,8 @@ class KernelThreads:
         """Let others run their kernels, although that of ``attempt`` may go on."""
         if attempt in self._running:
             self._running.discard(attempt)
+            if self._entered is not None:
+                self._entered(0)
             self._pass_on()
 
     async def _turn(self) -> None:
@@ -165,6 +175,41 @@ class KernelThreads:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+class PacedKernels:
+    """The kernels of one program, by whose times its attempts are paced.
+
+    Parameters
+    ----------
+    kernels : KernelThreads
+    pace : Pace
+    slots : int
+        The slots that share them.
+    """
+
+    def __init__(self, kernels: KernelThreads, pace: Pace, slots: int) -> None:
+        self.threads = kernels.threads
+        self.pace = pace
+        self.leave = kernels.leave
+        self._kernels = kernels
+        self._slots = slots
+        self._seconds: dict[int, float] = {}
+
+    async def run(self, attempt: int, function: Callable[[], Any]) -> Any:
+        """Do what :meth:`KernelThreads.run` does, and note how long the kernel has taken."""
+        return await self._kernels.run(attempt, partial(self._timed, attempt, function))
+
+    def measured(self, attempt: int, io_seconds: float) -> int:
+        """Record that an attempt has loaded and saved in that time; return how many a slot should run at once."""
+        self.pace.measured(io_seconds, self._seconds.pop(attempt, 0.0))
+        return -(-self.pace.width // self._slots)
+
+    def _timed(self, attempt: int, function: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        result = function()
+        self._seconds[attempt] = time.perf_counter() - began
+        return result
 
 
 async def finished(future: asyncio.Future[Any], *, wanted: bool = False) -> Any:

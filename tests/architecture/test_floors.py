@@ -157,6 +157,10 @@ ON_USE = {
         "asyncexec.worker.concurrent_runner",
     ): "it needs asyncio, which is dear",
     (
+        "asyncexec.worker.concurrent_batch",
+        "asyncexec.worker.lanes",
+    ): "the same",
+    (
         "asyncexec.engine.nothing_kept",
         "asyncexec.engine.kept_values",
     ): "few runs keep values in places of their own, and the files that do are many",

@@ -40,6 +40,7 @@ outcomes = st.builds(
     written_bytes=numbers,
     value=st.none() | st.integers() | st.text() | st.binary() | st.lists(st.booleans()),
     error=st.none() | errors,
+    width=numbers,
 )
 
 

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.worker.concurrent_batch import START_SECONDS, ConcurrentReports
-from asyncexec.worker.concurrent_runner import ConcurrentRunner, LaneGroup, Lanes
+from asyncexec.worker.concurrent_runner import ConcurrentRunner
 from asyncexec.worker.event_loop import EVENT_LOOP, GRACE_SECONDS
+from asyncexec.worker.lanes import LaneGroup, Lanes
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Batch, Report
@@ -140,7 +141,9 @@ class LoopBatches:
         if lanes is None:
             whole = self._all_lanes.get(loop)
             if whole is None:
-                whole = self._all_lanes[loop] = Lanes(self._limit, kernels=self._kernels)
+                whole = self._all_lanes[loop] = Lanes(
+                    self._limit, slots=self._slots, kernels=self._kernels
+                )
             group = whole.group(batch.program.concurrency * self._slots)
             lanes = self._lanes[key] = _StageLanes(key, group)
         return lanes

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from asyncexec.events.outcome import Outcome
 from asyncexec.worker.codec import encode_reports
 from asyncexec.worker.concurrent_batch import START_SECONDS, ConcurrentReports
-from asyncexec.worker.concurrent_runner import ConcurrentRunner, LaneGroup, Lanes
+from asyncexec.worker.concurrent_runner import ConcurrentRunner
 from asyncexec.worker.event_loop import EVENT_LOOP
+from asyncexec.worker.lanes import LaneGroup, Lanes
 from asyncexec.worker.process_changes import CHANGES
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class ConcurrentSide:
         self._send = send
         self._worker = worker
         self._loop = EVENT_LOOP.get()
-        self._lanes = Lanes()
+        self._lanes = Lanes(entered=page.enter)
         self._groups: dict[str, _Group] = {}
         self._runners: set[ConcurrentRunner] = set()
         self._reports = _PageReports(page, worker, self._report_soon)

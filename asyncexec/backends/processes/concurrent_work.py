@@ -8,6 +8,8 @@ its outcome arrives                    it is reported
 its worker was ended, it had started   CANCELLED if that was asked for, else LOST
 its worker was ended, it had not       CANCELLED if asked for; goes back if we ended it
                                        or it was never ready; else LOST
+the same, while it loaded or saved     CANCELLED if asked for; else LOST, as if it had
+and another's kernel ran               not started: what ended the worker was not it
 =====================================  ==================================================
 """
 
@@ -95,9 +97,15 @@ class ConcurrentWork:
         return said, outcomes, goes_on
 
     def end(
-        self, exit_kind: WorkerExit, running: Collection[int], worker: str, error: ErrorInfo
+        self,
+        exit_kind: WorkerExit,
+        running: Collection[int],
+        worker: str,
+        error: ErrorInfo,
+        *,
+        kernel: int = 0,
     ) -> Iterator[tuple[Assignment, Released]]:
-        """Release all attempts, because the worker has ended while those in ``running`` ran."""
+        """Release all attempts, because the worker has ended while those in ``running`` ran, one its ``kernel``."""
         released: dict[Assignment, Released] = {}
         now = time.time()
         for attempt, job in self._jobs.items():
@@ -109,6 +117,8 @@ class ConcurrentWork:
             if attempt in self._stopping:
                 stopped = Outcome(attempt, Status.CANCELLED, name, since, seconds)
                 mine.outcomes.append(stopped)
+            elif since and assignment.program.overlaps and self._is_innocent(attempt, kernel):
+                mine.outcomes.append(Outcome(attempt, Status.LOST, error=error))
             elif since or exit_kind is WorkerExit.DIED:
                 lost = Outcome(attempt, Status.LOST, name, since, seconds, error=error)
                 mine.outcomes.append(lost)
@@ -117,6 +127,10 @@ class ConcurrentWork:
         for table in (self._jobs, self._assignments, self._started, self._stopping):
             table.clear()
         yield from released.items()
+
+    def _is_innocent(self, attempt: int, kernel: int) -> bool:
+        """Return whether the worker has not ended because of an attempt: another was stopped, or ran its kernel."""
+        return attempt != kernel if kernel and not self._stopping else bool(self._stopping)
 
     def _forget(self, attempt: int) -> None:
         del self._jobs[attempt], self._assignments[attempt]

@@ -80,7 +80,7 @@ class Row(NamedTuple):
         code, *figures = self
         cached = code >= CACHED
         status = STATUSES[code - CACHED if cached else code]
-        return new(Outcome, (attempt, status, worker, *figures, cached))
+        return new(Outcome, (attempt, status, worker, *figures, cached, 0))
 
 
 def head(kind: FrameKind, header_bytes: int, body_bytes: int) -> bytes:

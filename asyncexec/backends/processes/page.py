@@ -35,6 +35,7 @@ _PAGE_BYTES = _LANES_AT + 8 * MOST_LANES
 
 _RUN, _LEFT = 0, 1
 _STARTED_AT, _SINCE = 0, 1
+_KERNEL_AT = 32
 
 
 class PageSnapshot(NamedTuple):
@@ -75,6 +76,7 @@ class Page:
             self._whole[_FORBIDDEN_AT + n * MOST_JOBS : _FORBIDDEN_AT + (n + 1) * MOST_JOBS]
             for n in range(2)
         )
+        self._kernel = self._whole[_KERNEL_AT : _KERNEL_AT + 8].cast("q")
         self.table = self._whole[_ROWS_AT:_PAYLOAD_AT]
         self.payload = self._whole[_PAYLOAD_AT:_LANES_AT]
         """``table`` and ``payload``: where outcomes are left: their rows, and the bytes of their values and errors."""
@@ -94,8 +96,8 @@ class Page:
 
     def close(self) -> None:
         """Unmap the page."""
-        self._cells.release()
-        self._times.release()
+        for cells in (self._cells, self._times, self._kernel):
+            cells.release()
         for view in (*self._forbidden, self.table, self.payload, self.lanes, self._whole):
             view.release()
         self._map.close()
@@ -111,6 +113,10 @@ class Page:
         self._times[_STARTED_AT] = time.time()
         self._times[_SINCE] = time.monotonic()
         self._cells[_RUN] = number << 32 | position
+
+    def enter(self, attempt: int) -> None:
+        """Note whose kernel runs now, of the attempts that run at once; 0 for none."""
+        self._kernel[0] = attempt
 
     def left(self, number: int, first: int, count: int) -> None:
         """Note that the table holds ``count`` outcomes, from position ``first``."""
@@ -137,6 +143,11 @@ class Page:
             first,
             count,
         )
+
+    @property
+    def kernel(self) -> int:
+        """The attempt whose kernel runs, of those that run at once; 0 for none."""
+        return self._kernel[0]
 
     def allow(self, number: int) -> None:
         """Allow every attempt of a batch to start; a batch of the same parity must have ended."""

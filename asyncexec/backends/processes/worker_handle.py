@@ -375,7 +375,10 @@ class ProcessWorker:
         self.assignments.clear()
         at_once = frozenset(self._page.lanes) - {0}
         self._owner.discard(at_once)
-        for assignment, released in self.concurrent.end(exit_kind, at_once, self.name, error):
+        lost_by = self.concurrent.end(
+            exit_kind, at_once, self.name, error, kernel=self._page.kernel
+        )
+        for assignment, released in lost_by:
             self._release(assignment, released)
 
 

@@ -23,6 +23,7 @@ _PARTS = (
     "keeping",
     "leaving",
     "outcomes",
+    "overlapping",
     "placement",
     "runs",
     "sameness",
@@ -40,6 +41,7 @@ from asyncexec.testing.conformance.demands import DemandRules  # noqa: E402
 from asyncexec.testing.conformance.keeping import KeepingRules  # noqa: E402
 from asyncexec.testing.conformance.leaving import EndRules  # noqa: E402
 from asyncexec.testing.conformance.outcomes import OutcomeRules  # noqa: E402
+from asyncexec.testing.conformance.overlapping import OverlapRules  # noqa: E402
 from asyncexec.testing.conformance.placement import PlacementRules  # noqa: E402
 from asyncexec.testing.conformance.runs import RunRules  # noqa: E402
 from asyncexec.testing.conformance.sameness import SamenessRules  # noqa: E402
@@ -58,6 +60,7 @@ class BackendConformance(
     StartRules,
     CancelRules,
     CoroutineRules,
+    OverlapRules,
     EndRules,
     RunRules,
     SamenessRules,

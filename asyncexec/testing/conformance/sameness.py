@@ -53,10 +53,10 @@ class SamenessRules(Suite):
         """Elementwise, reduced, rechunked, multiplied and stored, chunk by chunk."""
         async with Engine(executor=backend()) as engine, Engine("serial") as serial:
             for each, name in ((engine, "ours"), (serial, "theirs")):
-                await each.execute(_job(files, name))
+                await each.execute(array_job(files, name))
         for part in range(4):
-            ours = _stored(files, "ours", part)
-            theirs = _stored(files, "theirs", part)
+            ours = stored_files(files, "ours", part)
+            theirs = stored_files(files, "theirs", part)
             assert ours.keys() == theirs.keys()
             assert ours == theirs, f"array {part} differs"
 
@@ -88,11 +88,11 @@ class SamenessRules(Suite):
         rates = [(0.1, Fail()), (0.1, Fail(moment=WRITES)), (0.1, Fail(moment=Moment.LOAD))]
         faults = Faults(folder=files / "faults", rates=rates, seed=2)
         async with Engine(executor=backend(), straggler=False) as engine:
-            await engine.execute(inject(_job(files, "ours"), faults), retry=AT_ONCE)
+            await engine.execute(inject(array_job(files, "ours"), faults), retry=AT_ONCE)
         async with Engine("serial") as serial:
-            await serial.execute(_job(files, "theirs"))
+            await serial.execute(array_job(files, "theirs"))
         for part in range(4):
-            assert _stored(files, "ours", part) == _stored(files, "theirs", part)
+            assert stored_files(files, "ours", part) == stored_files(files, "theirs", part)
 
 
 def _value(item: int) -> Any:
@@ -113,7 +113,7 @@ def _value(item: int) -> Any:
     return values[item]
 
 
-def _job(folder: Path, name: str) -> Plan:
+def array_job(folder: Path, name: str) -> Plan:
     """Return a plan that stores four arrays under ``folder``: what users of arrays do, in small."""
     spec = xp.Spec(work_dir=str(folder / f"work-{name}"), allowed_mem="200MB")
     x = xp.asarray(np.sin(np.arange(480.0)).reshape(24, 20), chunks=(7, 6), spec=spec)
@@ -128,7 +128,7 @@ def _job(folder: Path, name: str) -> Plan:
     return xp.store(arrays, targets).to_plan()
 
 
-def _stored(folder: Path, name: str, part: int) -> dict[str, bytes]:
+def stored_files(folder: Path, name: str, part: int) -> dict[str, bytes]:
     """Return every file of a stored array by its place in it."""
     root = folder / name / f"{part}.zarr"
     return {
