@@ -9,8 +9,10 @@ from __future__ import annotations
 import json
 import pickle
 import uuid
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OptionError, StorageError, TargetExistsError
@@ -108,13 +110,10 @@ class SessionWrites:
         check_session(session)
         stop()
         fork = session.fork()
-        changes = Changes.of(session)
-        replaced = [
-            path
-            for target in targets
-            if target.within is None
-            and (path := _make(target, fork.store, changes, overwrite=self.overwrite))
-        ]
+        making = _Making(fork.store, Changes.of(session), overwrite=self.overwrite)
+        for target in targets:
+            if target.within is None:
+                making.make(target)
         stop()
         # Of what was made it holds a snapshot, so that forks of it are small: what a task has written, and no more.
         base = fork.fork()
@@ -123,9 +122,17 @@ class SessionWrites:
             if not same_process:
                 raise unreachable(targets[0].ref.location)
             source = ForkSource(source.key, source.pickled, base)
-        return OpenWrites(
-            writes=self, session=session, fork=fork, source=source, replaced=replaced, stop=stop
+        found = OpenWrites(
+            writes=self,
+            session=session,
+            fork=fork,
+            source=source,
+            made=frozenset(making.made),
+            replaced=making.replaced,
+            stop=stop,
         )
+        _take_turn(found)
+        return found
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -140,8 +147,10 @@ class OpenWrites:
         Has the new arrays, and at the end all that tasks have written.
     source : ForkSource
         What attempts begin with.
+    made : frozenset of str
+        The arrays and groups that are new.
     replaced : list of str
-        The arrays that only the session has, and that new ones replace.
+        Those of them that replace arrays which only the session has.
     stop : callable
         Raises once the run has been cancelled.
     """
@@ -150,6 +159,7 @@ class OpenWrites:
     session: Any
     fork: Any
     source: ForkSource
+    made: frozenset[str]
     replaced: Sequence[str]
     stop: Callable[[], None]
 
@@ -191,7 +201,9 @@ class OpenWrites:
         return None if self.writes.commit is None else committed(self.session, self.writes.commit)
 
     def close(self) -> None:
-        """Let go of the forks that this process keeps."""
+        """Let other runs make what this one has made, and let go of the forks that this process keeps."""
+        with _lock:
+            _running.discard(self)
         forget_forks(self.source)
 
     def _receipts(self, values: Mapping[str, list[Any]]) -> list[list[bytes]]:
@@ -205,6 +217,29 @@ class OpenWrites:
                 )
             found.append(list(map(bytes, whole)))
         return found
+
+
+_lock = Lock()
+_running: weakref.WeakSet[OpenWrites] = weakref.WeakSet()
+
+
+def _take_turn(writes: OpenWrites) -> None:
+    """Note that a run makes arrays and groups in its session; of two that make the same, Icechunk merges one.
+
+    Raises
+    ------
+    TargetExistsError
+        If another run of this process is making some of them.
+    """
+    with _lock:
+        for other in _running:
+            shared = other.made & writes.made if other.session == writes.session else ()
+            if shared:
+                raise TargetExistsError(
+                    f"another run is making /{min(shared)} in the same Icechunk session at the same time, and Icechunk "
+                    f"merges one of the two: wait for that run, or store by one plan"
+                )
+        _running.add(writes)
 
 
 def _without_store(ref: StoredArray) -> StoredArray:
@@ -226,30 +261,60 @@ def _session_at(location: Location) -> Any:
     return session_of(location.store)
 
 
-def _make(target: SessionTarget, store: Any, changes: Changes, *, overwrite: bool) -> str:
-    """Make an array in a fork; return its path if it replaces one that only the session has, else nothing."""
-    ref = target.ref
-    place = replace(ref.location, store=store)
-    objects = objects_at(place)
-    found = objects.get(DOCUMENT)
-    there = {} if found is None else {DOCUMENT: found}
-    if found is not None and is_group(there):
-        raise TargetExistsError(
-            f"{ref.location} is a Zarr group, which is not replaced by an array. Store inside of it, or elsewhere"
-        )
-    if found is not None and not overwrite:
-        raise TargetExistsError(
-            f"{ref.location} holds a Zarr array already. Pass overwrite=True to replace it, or store elsewhere"
-        )
-    for group in surroundings(place).missing:
-        changes.check_new(group)
-        objects_at(group).put(DOCUMENT, _GROUP)
-    only_here = changes.check_new(ref.location, replaces=found is not None)
-    if found is not None:
-        objects.delete()
-    document = array_documents(ref, dimension_names(ref, there))[DOCUMENT]
-    objects.put(DOCUMENT, _with_attributes(document, target.attributes))
-    return ref.location.url if only_here else ""
+class _Making:
+    """Makes arrays in a fork of a session.
+
+    Parameters
+    ----------
+    store : IcechunkStore
+        That of the fork.
+    changes : Changes
+        Those of the session.
+    overwrite : bool
+    """
+
+    def __init__(self, store: Any, changes: Changes, *, overwrite: bool) -> None:
+        self._store = store
+        self._changes = changes
+        self._overwrite = overwrite
+        self.made: list[str] = []
+        self.replaced: list[str] = []
+
+    def make(self, target: SessionTarget) -> None:
+        """Make the array of ``target``, and the groups around it.
+
+        Raises
+        ------
+        TargetExistsError, StorageError
+            If something is in the way.
+        """
+        ref = target.ref
+        place = replace(ref.location, store=self._store)
+        objects = objects_at(place)
+        found = objects.get(DOCUMENT)
+        there = {} if found is None else {DOCUMENT: found}
+        self._check_free(ref.location, there)
+        for group in surroundings(place).missing:
+            self._changes.check_new(group)
+            objects_at(group).put(DOCUMENT, _GROUP)
+            self.made.append(group.url)
+        if self._changes.check_new(ref.location, replaces=found is not None):
+            self.replaced.append(ref.location.url)
+        if found is not None:
+            objects.delete()
+        document = array_documents(ref, dimension_names(ref, there))[DOCUMENT]
+        objects.put(DOCUMENT, _with_attributes(document, target.attributes))
+        self.made.append(ref.location.url)
+
+    def _check_free(self, location: Location, there: Mapping[str, bytes]) -> None:
+        if there and is_group(there):
+            raise TargetExistsError(
+                f"{location} is a Zarr group, which is not replaced by an array. Store inside of it, or elsewhere"
+            )
+        if there and not self._overwrite:
+            raise TargetExistsError(
+                f"{location} holds a Zarr array already. Pass overwrite=True to replace it, or store elsewhere"
+            )
 
 
 def _with_attributes(document: bytes, attributes: Mapping[str, Any]) -> bytes:
