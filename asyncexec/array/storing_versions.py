@@ -16,9 +16,10 @@ from asyncexec.array.wrapping import as_nodes
 from asyncexec.errors import OptionError, WriteConflictError
 from asyncexec.plan.box import Shape
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.held_stores import is_of_icechunk
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.versions.commits import Commit
-from asyncexec.storage.versions.sessions import check_session, is_of_icechunk, session_of
+from asyncexec.storage.versions.sessions import check_session, session_of
 
 COMPUTATION_OPTIONS = (
     "regions",

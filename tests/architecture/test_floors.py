@@ -110,10 +110,6 @@ ON_USE = {
         "asyncexec.storage.places.opening",
     ): "the same",
     (
-        "asyncexec.storage.versions.sessions",
-        "asyncexec.storage.places.held_stores",
-    ): "most places are paths and URLs",
-    (
         "asyncexec.storage.places.locations",
         "asyncexec.storage.places.held_stores",
     ): "most places are paths and URLs, and workers load little",

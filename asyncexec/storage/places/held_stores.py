@@ -18,6 +18,11 @@ def innermost(store: Store) -> Store:
     return store
 
 
+def is_of_icechunk(value: object) -> bool:
+    """Return whether a store or a session is Icechunk's; it is not imported for that."""
+    return type(value).__module__.partition(".")[0] == "icechunk"
+
+
 def local_root(store: Store) -> str | None:
     """Return the directory of a local store, absolute; None for other stores.
 

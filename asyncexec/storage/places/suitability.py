@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 from asyncexec.errors import OptionError, StorageError
+from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
 from asyncexec.storage.places.urls import FAMILIES, is_signed, object_url
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def check_target(location: Location) -> None:
     store = location.store
     if store is None:
         return
+    if is_of_icechunk(innermost(store)):
+        raise StorageError(
+            f"{location} is in an Icechunk session, which holds arrays that stay, and nothing that only a run needs: "
+            f"give a directory or bucket"
+        )
     able = {
         "write": store.supports_writes,
         "delete": store.supports_deletes,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OptionError, StorageError
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
 from asyncexec.storage.places.objects import objects_at
 
 if TYPE_CHECKING:
@@ -19,11 +20,6 @@ if TYPE_CHECKING:
 
 DOCUMENT = "zarr.json"
 """The name of the metadata of arrays and groups; Icechunk has format 3 only."""
-
-
-def is_of_icechunk(value: object) -> bool:
-    """Return whether a store or a session is Icechunk's."""
-    return type(value).__module__.partition(".")[0] == "icechunk"
 
 
 def in_session(location: Location) -> bool:
@@ -37,8 +33,6 @@ def in_session(location: Location) -> bool:
     store = location.store
     if store is None or is_of_icechunk(store):
         return store is not None
-    from asyncexec.storage.places.held_stores import innermost  # noqa: PLC0415 - most places are paths and URLs
-
     if is_of_icechunk(innermost(store)):
         raise OptionError(
             f"{location} is an Icechunk store inside of a {type(store).__name__}, which several tasks cannot write to: "

@@ -16,6 +16,7 @@ from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, is_array
 from asyncexec.storage.places.removal import check_takes_objects, remove
 from asyncexec.storage.places.restoration import restore
+from asyncexec.storage.places.sharing import check_shared
 from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.places.unchanged import check_unchanged
 from asyncexec.storage.workspace.group_entries import withdraw_all
@@ -50,8 +51,9 @@ def check_places(
     for ref in written:
         check_target(ref.location)
     if locality is not Locality.SAME_PROCESS:
-        for ref in [*written, *sources_of(blocks)]:
+        for ref in sources_of(blocks):
             check_travels(ref.location)
+        check_shared(ref.location for ref in written)
     targets = _apart([ref.location for ref in written])
     read = [
         (ref, stage.name)

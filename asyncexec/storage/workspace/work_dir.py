@@ -20,7 +20,8 @@ from asyncexec.storage.places.identity import contains, overlaps
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import remove
-from asyncexec.storage.places.suitability import check_target, check_travels
+from asyncexec.storage.places.sharing import check_shared
+from asyncexec.storage.places.suitability import check_target
 from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, mark
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def make_work_place(
     try:
         check_target(parent)
         if opening.locality is not Locality.SAME_PROCESS:
-            check_travels(parent)
+            check_shared([parent])
     except AsyncexecError as error:
         raise WorkDirError(f"work_dir {error}") from None
     try:
