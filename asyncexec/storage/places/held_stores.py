@@ -23,6 +23,14 @@ def is_of_icechunk(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "icechunk"
 
 
+def store_text(store: Store) -> str:
+    """Return ``store`` as messages and fingerprints have it, in one line."""
+    if is_of_icechunk(store):
+        session = getattr(store, "session")  # noqa: B009 - Zarr's stores have none
+        return f"icechunk:{session.branch or ''}@{session.snapshot_id}"
+    return " ".join(str(store).split())
+
+
 def local_root(store: Store) -> str | None:
     """Return the directory of a local store, absolute; None for other stores.
 

@@ -110,7 +110,7 @@ class Location:
     def __str__(self) -> str:
         if self.store is None:
             return shown(self.url)
-        return f"{shown(str(self.store))}/{self.url}".rstrip("/")
+        return f"{shown(_text(self.store))}/{self.url}".rstrip("/")
 
     def __repr__(self) -> str:
         options = f", options={self.options!r}" if self.options else ""
@@ -193,6 +193,12 @@ def _in_store(place: object, options: StorageOptions) -> Location:
     raise OptionError(
         f"{type(place).__name__} is no place for an array: give a path, a URL, or a Zarr store, array or group"
     )
+
+
+def _text(store: Store) -> str:
+    from asyncexec.storage.places.held_stores import store_text  # noqa: PLC0415 - most places are paths and URLs
+
+    return store_text(store)
 
 
 def _in_memory(store: Store) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
@@ -16,7 +17,7 @@ from zarr.core.config import config
 from zarr.core.sync import collect_aiterator, sync
 from zarr.storage import FsspecStore, ObjectStore, StorePath
 
-from asyncexec.storage.places.held_stores import innermost
+from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
 from asyncexec.storage.places.object_records import FetchedObject, ListedObject
 from asyncexec.storage.places.urls import join
 
@@ -143,6 +144,10 @@ class StoreObjects:
             place = join(store.path, self._place.path) if self._place.path else store.path
             for name, found in sync(_found(store.fs, place)).items():
                 yield f"{name} {[str(found[key]) for key in _VERSION if found.get(key) is not None]}"
+        elif is_of_icechunk(store):
+            changed = store.session.has_uncommitted_changes
+            # What is not committed has no name, and is never taken for what was there before.
+            yield uuid.uuid4().hex if changed else store.session.snapshot_id
 
     def remove(self, name: str) -> None:
         """Delete the object, if there is one."""

@@ -7,6 +7,7 @@ import zarr
 import asyncexec as ax
 import asyncexec.array as xp
 from asyncexec.errors import (
+    ArrayNotFoundError,
     CommitConflictError,
     OptionError,
     StorageError,
@@ -305,3 +306,30 @@ def test_conflicts_that_a_solver_does_not_decide_are_told(x, repo, session):
     mine.rebase(icechunk.BasicConflictSolver(on_chunk_conflict=icechunk.VersionSelection.UseOurs))
     mine.commit("mine after all")
     np.testing.assert_array_equal(committed(repo, "x"), DATA * 3)
+
+
+def test_places_in_sessions_have_one_line_that_names_branch_and_snapshot(x, repo, session):
+    snapshot = xp.store_icechunk(x, "g/x", session, commit="first")
+    there = repo.writable_session("main")
+    with pytest.raises(TargetExistsError, match=rf"^icechunk:main@{snapshot}/g/x holds"):
+        xp.store_icechunk(x, "g/x", there)
+    with pytest.raises(ArrayNotFoundError, match=rf"icechunk:@{snapshot}/g/y\. "):
+        xp.from_zarr(repo.readonly_session("main").store, path="g/y")
+
+
+def test_a_plan_that_reads_another_snapshot_is_another_plan(x, repo, session):
+    def fingerprint(session):
+        return xp.sum(xp.from_zarr(session.store, path="x")).to_plan().fingerprint
+
+    xp.store_icechunk(x, "x", session, commit="first")
+    first, again = (fingerprint(repo.readonly_session("main")) for _ in range(2))
+    session = repo.writable_session("main")
+    zarr.open_array(session.store, path="x")[0, 0] = 5
+    changed = fingerprint(session)
+    session.commit("second")
+    assert first == again
+    assert len({first, changed, fingerprint(repo.readonly_session("main"))}) == 3
+    # Of what is not committed, nothing is resumed.
+    session = repo.writable_session("main")
+    zarr.open_array(session.store, path="x")[0, 0] = 6
+    assert fingerprint(session) != fingerprint(session)
