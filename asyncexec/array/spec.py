@@ -10,6 +10,7 @@ from typing import Any, Literal
 from asyncexec.errors import OptionError
 from asyncexec.plan.memory import format_bytes, parse_bytes
 from asyncexec.storage.chunks.arrays import compressor_json
+from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.options import StorageOptions
 
 type Size = int | float | str
@@ -32,7 +33,7 @@ class Spec:
 
     Parameters
     ----------
-    work_dir : path or URL, optional
+    work_dir : path, URL or Zarr store, optional
         Where intermediate arrays go; by default a temporary directory of this machine.
     allowed_mem : int or str
         What a worker may hold, reserved memory included: a number of bytes, or text such as ``"2GB"``.
@@ -53,7 +54,7 @@ class Spec:
         If a value cannot be.
     """
 
-    work_dir: str | os.PathLike[str] | None = None
+    work_dir: PlaceLike | None = None
     allowed_mem: Size = "2GB"
     reserved_mem: Size = "100MB"
     executor: Any = None
@@ -64,7 +65,12 @@ class Spec:
     reserved_bytes: int = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        work_dir = None if self.work_dir is None else os.fspath(self.work_dir)
+        work_dir = self.work_dir
+        if isinstance(work_dir, str | os.PathLike):
+            work_dir = os.fspath(work_dir)
+        elif work_dir is not None:
+            # Stores compare by what they hold, and locations by their place.
+            work_dir = locate(work_dir, self.storage_options)
         allowed = parse_bytes(self.allowed_mem, what="allowed_mem")
         reserved = parse_bytes(self.reserved_mem, what="reserved_mem")
         if reserved >= allowed:

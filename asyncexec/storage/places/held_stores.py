@@ -36,9 +36,26 @@ def local_root(store: Store) -> str | None:
 
     A wrapper or a subclass may do other things with the files, so it is used as the store that it is.
     """
-    from zarr.storage import LocalStore  # noqa: PLC0415 - the same
+    from zarr.storage import FsspecStore, LocalStore, ObjectStore  # noqa: PLC0415 - the same
 
-    return os.path.abspath(store.root) if type(store) is LocalStore else None  # noqa: PTH100 - as text
+    root: str | None = None
+    if type(store) is LocalStore:
+        root = str(store.root)
+    elif type(store) is FsspecStore:
+        root = _local_path(store.fs, store.path)
+    elif type(store) is ObjectStore and type(store.store).__name__ == "LocalStore":
+        root = str(store.store.prefix or "/")
+    return None if root is None else os.path.abspath(root)  # noqa: PTH100 - as text
+
+
+def _local_path(filesystem: Any, path: str) -> str | None:
+    """Return the path on this machine that a file system of fsspec has ``path`` at; None of others."""
+    name = type(filesystem).__name__
+    if name == "AsyncFileSystemWrapper":
+        return _local_path(filesystem.sync_fs, path)
+    if name == "DirFileSystem":
+        return _local_path(filesystem.fs, f"{str(filesystem.path).rstrip('/')}/{path.strip('/')}")
+    return path if name == "LocalFileSystem" else None
 
 
 def in_memory(store: Store) -> bool:
@@ -51,6 +68,17 @@ def in_memory(store: Store) -> bool:
         or type(getattr(inner, "store", None)).__name__ == "MemoryStore"
         or "memory" in protocols(getattr(inner, "fs", None))
     )
+
+
+def layers(store: Store) -> list[str]:
+    """Return the names of the stores around the innermost, and the protocols of its file systems, if it has some."""
+    from zarr.abc.store import Store  # noqa: PLC0415 - the same
+
+    found: list[str] = []
+    while isinstance(inner := getattr(store, "_store", None), Store):
+        found.append(type(store).__name__)
+        store = inner
+    return [*found, *sorted(protocols(getattr(store, "fs", None)))]
 
 
 def protocols(filesystem: Any) -> set[str]:

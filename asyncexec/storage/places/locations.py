@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from asyncexec.errors import OptionError
 from asyncexec.storage.places.options import StorageOptions, shown
-from asyncexec.storage.places.urls import join, normal_url, object_url
+from asyncexec.storage.places.urls import join, normal_url, object_url, schemes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,9 @@ class Location:
     @property
     def process_bound(self) -> bool:
         """True for a place in this process's memory, where no other process can reach it."""
-        return self.scheme == "memory" or (self.store is not None and _in_memory(self.store))
+        if self.store is not None:
+            return _in_memory(self.store)
+        return "memory" in schemes(self.url)
 
     def __hash__(self) -> int:
         return hash((self.url, self.options, self.read_only))

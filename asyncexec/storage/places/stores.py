@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import re
 from functools import cache
 from urllib.parse import quote
 
@@ -65,7 +66,7 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
         return StorePath(_memory_store(name).with_read_only(read_only), inner)
     try:
         return StorePath(repeating(_remote_store(location, read_only=read_only)), "")
-    except (MissingExtraError, *_ENDS):
+    except (MissingExtraError, StorageError, *_ENDS):
         raise
     except BaseException as error:  # noqa: BLE001 - as the store puts it; obstore panics at options that it does not know
         message = location.options.hide_in(str(error)).replace(location.url, shown(location.url))
@@ -113,9 +114,16 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
         raise MissingExtraError(
             f"{location} needs the package fsspec, which is not installed. Install it with: pip install fsspec"
         ) from error
-    return FsspecStore.from_url(
+    store = FsspecStore.from_url(
         location.url, storage_options=dict(location.options), read_only=read_only
     )
+    mark = re.search(r"[?#].*", location.url, re.DOTALL)
+    if mark is not None and not store.path.rstrip("/").endswith(mark[0].rstrip("/")):
+        raise StorageError(
+            f"{location} cannot be opened: its URL has a '?' or '#', which {type(store.fs).__name__} does not take for "
+            f"a part of the name. Give it another name"
+        )
+    return store
 
 
 class _ReadOnlyView(WrapperStore[Store]):

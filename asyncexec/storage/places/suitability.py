@@ -9,11 +9,26 @@ from typing import TYPE_CHECKING
 import cloudpickle
 
 from asyncexec.errors import OptionError, StorageError
-from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
-from asyncexec.storage.places.urls import FAMILIES, is_signed, object_url
+from asyncexec.storage.places.held_stores import innermost, is_of_icechunk, layers
+from asyncexec.storage.places.urls import FAMILIES, is_signed, object_url, schemes
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
+
+
+_CACHES = {"simplecache", "filecache", "blockcache", "cached", "readahead", "CacheStore"}
+_READ = {
+    "http": "a web server",
+    "https": "a web server",
+    "reference": "a list of references",
+    "zip": "a zip file behind a URL",
+    "tar": "a tar file",
+    "libarchive": "an archive",
+    "github": "GitHub",
+    "git": "a repository of git",
+    "data": "a data URL",
+}
+"""Schemes of what is only read, and what each stands for."""
 
 
 def check_target(location: Location) -> None:
@@ -24,7 +39,9 @@ def check_target(location: Location) -> None:
     StorageError
         If the store was opened read-only, or is of a kind that cannot do one of these.
     """
+    check_spelling(location)
     check_writable(location)
+    _check_protocols(location)
     store = location.store
     if store is None:
         return
@@ -45,6 +62,21 @@ def check_target(location: Location) -> None:
             f"is needed to fill an array and to remove that of a run that fails. Store it in a directory, a bucket or "
             f"another Zarr store, and copy it from there"
         )
+
+
+def _check_protocols(location: Location) -> None:
+    used = schemes(location.url) if location.store is None else layers(location.store)
+    for scheme in used:
+        if scheme in _CACHES:
+            raise StorageError(
+                f"{location} is read through a cache ({scheme}), which would show what was there before, so nothing is "
+                f"written and what is there is kept. Store at the place itself, without the cache"
+            )
+        if scheme in _READ:
+            raise StorageError(
+                f"{location} cannot be written to: {_READ[scheme]} ({scheme}) is for reading only. Store in a "
+                f"directory, a bucket or another Zarr store, and put it there afterwards"
+            )
 
 
 def check_travels(location: Location) -> Location:

@@ -84,6 +84,13 @@ def is_signed(url: str) -> bool:
     return _SIGNED.search(url) is not None
 
 
+def schemes(url: str) -> list[str]:
+    """Return the scheme of ``url``, or those of a chain of fsspec's, in lower case; none of a path."""
+    if "://" not in url:
+        return []
+    return [link.partition("://")[0].lower() for link in url.split("::")]
+
+
 def normal_url(url: str) -> str:
     """Return ``url`` in the spelling that all others of its place have as well; a local file's is its path.
 
@@ -92,42 +99,56 @@ def normal_url(url: str) -> str:
     OptionError
         If the name in it cannot be one.
     """
+    first, chained, others = url.partition("::")
+    if chained and "://" in others and first.partition("://")[0].lower() == "dir":
+        # A folder of what follows is a place there.
+        folder = first.partition("://")[2].strip("/")
+        inner = normal_url(others)
+        return join(inner, folder) if folder else inner
     scheme, _, rest = url.partition("://")
     scheme = scheme.lower()
     if scheme in ("file", "local"):
         return _path(rest)
     if scheme in FAMILIES:
-        if is_signed(url):
-            # Refused when it is opened; until then it is kept as it is, and never shown.
-            return f"{FAMILIES[scheme]}://{rest}"
-        parts = object_url(url)
-        return parts.url if parts is not None else url
+        parts = None if is_signed(url) else object_url(url)
+        # Signed, it is refused when it is opened; until then it is kept as it is, and never shown.
+        return f"{FAMILIES[scheme]}://{rest}" if parts is None else parts.url
     if scheme == "memory":
         return f"memory://{'/'.join(_plain(rest, 'memory'))}"
-    host, slash, path = rest.partition("/")
     if scheme in _QUERIED:
-        path, mark, query = path.partition("?")
-        login, at, host = host.rpartition("@")
-        return f"{scheme}://{login}{at}{host.lower()}{slash}{path}{mark}{query}"
+        return _web_url(scheme, rest)
     return f"{scheme}://{rest}" if "::" not in scheme else url
 
 
 def join(url: str, name: str) -> str:
     """Return the URL (or path) of ``name`` inside ``url``; the query of a web server's stays at the end."""
-    base, query = split_query(url)
-    if url.partition("://")[0].lower() in FAMILIES:
+    links = url.split("::") if "://" in url else [url]
+    # Of a chain of fsspec's, the path is in the first link that has one: before it are caches, after it archives.
+    place = next((n for n, link in enumerate(links) if "://" in link), 0)
+    base, query = split_query(links[place])
+    if links[place].partition("://")[0].lower() in FAMILIES and len(links) == 1:
         name = name.replace("%", "%25")
-    joined = f"{base.rstrip('/')}/{name}" if base.strip("/") else f"{base}{name}"
-    return f"{joined}{query}"
+    joined = (
+        f"{base.rstrip('/')}/{name}"
+        if base.strip("/") and not base.endswith("://")
+        else f"{base}{name}"
+    )
+    links[place] = f"{joined}{query}"
+    return "::".join(links)
 
 
 def split_query(url: str) -> tuple[str, str]:
     """Return ``url`` without the query of a web server's, and the query, with its mark."""
-    scheme, found, _ = url.partition("://")
-    if not found or scheme.rpartition("::")[2].lower() not in _QUERIED:
+    if not {*schemes(url)} & {*_QUERIED}:
         return url, ""
     base, mark, query = url.partition("?")
     return base, f"{mark}{query}"
+
+
+def _web_url(scheme: str, rest: str) -> str:
+    host, slash, path = rest.partition("/")
+    login, at, host = host.rpartition("@")
+    return f"{scheme}://{login}{at}{host.lower()}{slash}{path}"
 
 
 def _path(rest: str) -> str:

@@ -14,6 +14,7 @@ from asyncexec.storage.places.groups import make_group
 from asyncexec.storage.places.identity import Places, identity
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, is_array
+from asyncexec.storage.places.probing import probed
 from asyncexec.storage.places.removal import check_takes_objects, remove
 from asyncexec.storage.places.restoration import restore
 from asyncexec.storage.places.sharing import check_shared
@@ -61,6 +62,7 @@ def check_places(
         if stage.name in blocks
         for ref in _read_from_elsewhere(stage, blocks, targets)
     ]
+    _check_probed(written, read)
     for_each(
         _check_there,
         list({identity(ref.location): (ref, by) for ref, by in read}.values()),
@@ -235,6 +237,17 @@ def _read_from_elsewhere(
             )
         found.append(ref)
     return found
+
+
+def _check_probed(written: Sequence[StoredArray], read: Sequence[tuple[StoredArray, str]]) -> None:
+    targets = [ref.location for ref in written]
+    sources = [ref.location for ref, _ in read]
+    found = probed(targets, [*targets, *sources])
+    if found is not None:
+        raise OptionError(
+            f"{found[0].spelling} is the same place as {found[1].spelling}, which the plan writes or reads as well: "
+            f"store the result elsewhere"
+        )
 
 
 def _check_there(read: tuple[StoredArray, str]) -> None:

@@ -37,6 +37,11 @@ def test_file_urls_are_local_paths():
         ("s3://bucket/a/", "s3://bucket/a/x"),
         ("https://host/a?sig=1", "https://host/a/x?sig=1"),
         ("run://a", "run://a/x"),
+        ("s3://bucket/a?b#c", "s3://bucket/a?b#c/x"),
+        ("simplecache::s3://bucket/a", "simplecache::s3://bucket/a/x"),
+        ("zip://a::file:///b.zip", "zip://a/x::file:///b.zip"),
+        ("reference://::file:///b.json", "reference://x::file:///b.json"),
+        ("simplecache::https://host/a?b=c", "simplecache::https://host/a/x?b=c"),
     ],
 )
 def test_join(base, joined):
