@@ -33,6 +33,10 @@ def page_to_run(page):
         marks.append(pytest.mark.skipif(find_spec("fastapi") is None, reason="needs FastAPI"))
     if page.stem == "use-icechunk":
         marks.append(pytest.mark.skipif(find_spec("icechunk") is None, reason="needs Icechunk"))
+    if page.stem == "store-in-object-stores":
+        modules = ("moto", "flask_cors", "obstore")
+        missing = any(find_spec(module) is None for module in modules)
+        marks.append(pytest.mark.skipif(missing, reason="needs moto and obstore"))
     return pytest.param(page, marks=marks, id=str(page.relative_to(REPOSITORY)))
 
 

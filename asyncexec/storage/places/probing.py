@@ -28,7 +28,7 @@ def probed(
 ) -> tuple[Location, Location] | None:
     """Return the first of ``written`` that is one place with another of ``others``; None without any.
 
-    Nothing is written where that can be told from names, or where nothing is yet.
+    Nothing is written where names decide, or where nothing is yet.
 
     Raises
     ------
