@@ -112,9 +112,15 @@ def _restamp(location: Location, before: Stamp, after: Stamp | None) -> None:
             replace_file(location, name, data)
 
 
-def _carry_over(old: Path, new: Path) -> None:
+def _carry_over(old: Path, new: Path, *, within: bool = False) -> None:
+    """Move what is no array's from one folder to another, also what is ``within`` folders of chunks."""
     for entry in old.iterdir():
         name = entry.name
-        ours = name in (*NAMES, ".zattrs") or name.startswith(PARTIAL) or _CHUNKS.fullmatch(name)
-        if not ours and not (new / name).exists():
+        if not within and (name in (*NAMES, ".zattrs") or name.startswith(PARTIAL)):
+            continue
+        if _CHUNKS.fullmatch(name):
+            if entry.is_dir():
+                _carry_over(entry, new / name, within=True)
+        elif not (new / name).exists():
+            new.mkdir(parents=True, exist_ok=True)
             entry.rename(new / name)

@@ -48,7 +48,9 @@ class Cell:
 
     @property
     def must_end(self) -> bool:
-        """Whether the run cannot be right; what has been stored before it was forbidden is stored."""
+        """Whether the run cannot be right: nothing had been stored, and no other attempt could be the one that is."""
+        if self.attempt == "backup" and self.moment != "before PUT":
+            return False
         return self.fault in PERMANENT and self.moment in MOMENTS[:3]
 
     @property

@@ -47,7 +47,8 @@ class Kernel:
         if call == 1 and self.attempt == "backup":
             time.sleep(self.slow_seconds)
         first = 1 if self.attempt == "first" else 2
-        if self.fault and first <= call < first + (BURST if self.fault == "429 burst" else 1):
+        # With the first attempt of a retry, a burst is as long as the attempts of a task allow.
+        if self.fault and first <= call < first + (2 if self.fault == "429 burst" else 1):
             harm(self.fault, self.control)
 
 

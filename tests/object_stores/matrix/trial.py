@@ -58,6 +58,14 @@ def run_here(told: dict) -> dict:
     return program.run(told)
 
 
+def check_came(cell: Cell, folder) -> None:
+    """Assert that the fault came, of those that are not in requests."""
+    names = {"before read": "open", "mid-compute": "kernel", "ack lost": "lost"}
+    name = names.get(cell.moment, "replace")
+    second = cell.attempt != "first" and cell.moment in ("before read", "mid-compute")
+    assert (folder / "calls" / f"{name}~{2 if second else 1}").exists(), "the fault did not come"
+
+
 def check(cell: Cell, place, before, said: dict, *, reference=None) -> str:
     """Assert that the result is right, or that there is a clear error and nothing was made; return which."""
     if "error" in said:

@@ -174,8 +174,15 @@ def test_what_others_have_put_into_an_array_is_in_the_new_one(tmp_path):
     zarr.create_array(tmp_path / "y", data=np.arange(4.0), chunks=2)
     (tmp_path / "y/notes").mkdir()
     (tmp_path / "y/notes/a.txt").write_text("years of work")
+    (tmp_path / "y/c/among-chunks.txt").write_text("more of it")
     xp.to_zarr(xp.ones(2, chunks=1), tmp_path / "y", overwrite=True)
-    assert names_below(tmp_path / "y") == ["c/0", "c/1", "notes/a.txt", "zarr.json"]
+    assert names_below(tmp_path / "y") == [
+        "c/0",
+        "c/1",
+        "c/among-chunks.txt",
+        "notes/a.txt",
+        "zarr.json",
+    ]
 
 
 # Undo.
