@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +15,7 @@ import numpy as np
 from asyncexec.errors import ChunkMismatchError, WriteConflictError
 from asyncexec.plan.access_map import Needed, ReadRegion
 from asyncexec.plan.masked import unmasked
-from asyncexec.storage.chunks.access import opened
+from asyncexec.storage.chunks.access import OPENED_LIMIT, opened
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
 
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.stage import InThread
+    from asyncexec.storage.chunks.access import Chunks
 
+
+type Part = tuple[TaskOutput, tuple[slice, ...], np.ndarray]
+"""A block that a task has made, and where it is to be written."""
 
 MOST_REQUESTS = 64
 """The requests to stores elsewhere that one process has in flight, unless somebody says another number."""
@@ -205,11 +211,8 @@ class BlockIO:
         TypeError
             If it returned a masked array with masked elements.
         """
-        blocks = (result,) if len(self.targets) == 1 else self._several(index, result)
         total = 0
-        for target, given in zip(self.targets, blocks, strict=True):
-            region = target.region(index)
-            block = self._checked(index, target, region, given)
+        for target, region, block in self._parts(index, result):
             array = target.array
             (opened(array) if isinstance(array, StoredArray) else array).write(region, block)
             total += block.nbytes
@@ -217,23 +220,21 @@ class BlockIO:
 
     async def aload(self, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:
         """Do what :meth:`load` does, without blocking the event loop; the inputs are fetched at the same time."""
-        import asyncio  # noqa: PLC0415 - workers that await nothing need none
-
         numbers = tuple(self._needed(index))
-        if len(numbers) < 2:
-            loaded: tuple[tuple[Any, ...], int] = await in_thread(self.load, index)
-            return loaded
-        reads = (in_thread(self._read, self.sources[number], index) for number in numbers)
-        blocks = await asyncio.gather(*reads)
+        reads = [self._aread(self.sources[number], index, in_thread) for number in numbers]
         inputs: list[Any] = [None] * len(self.sources)
-        for number, block in zip(numbers, blocks, strict=True):
+        total = 0
+        for number, block in zip(numbers, await _all_of(reads), strict=True):
+            total += block.nbytes
             inputs[number] = block
-        return tuple(inputs), sum(block.nbytes for block in blocks)
+        return tuple(inputs), total
 
     async def asave(self, index: Index, result: Any, in_thread: InThread) -> int:
-        """Do what :meth:`save` does, without blocking the event loop."""
-        written: int = await in_thread(self.save, index, result)
-        return written
+        """Do what :meth:`save` does, without blocking the event loop; the outputs are written at the same time."""
+        parts = self._parts(index, result)
+        del result
+        await _all_of([_awrite(target, region, b, in_thread) for target, region, b in parts])
+        return sum(block.nbytes for _, _, block in parts)
 
     def nbytes(self, index: Index) -> int:
         """Return the bytes (uncompressed) that the task reads and writes, as ``load`` and ``save`` will count them."""
@@ -278,6 +279,21 @@ class BlockIO:
         readable = opened(array) if isinstance(array, StoredArray) else array
         return readable.read(source.select(index))
 
+    async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
+        array, region = source.array, source.select(index)
+        if isinstance(array, StoredArray):
+            return await (await _aopened(array, in_thread)).aread(region)
+        return array.read(region)
+
+    def _parts(self, index: Index, result: Any) -> list[Part]:
+        """Return the blocks that a task has made, as they are to be written, and where."""
+        blocks = (result,) if len(self.targets) == 1 else self._several(index, result)
+        parts: list[Part] = []
+        for target, given in zip(self.targets, blocks, strict=True):
+            region = target.region(index)
+            parts.append((target, region, self._checked(index, target, region, given)))
+        return parts
+
     def _several(self, index: Index, result: Any) -> tuple[Any, ...]:
         if not isinstance(result, tuple) or len(result) != len(self.targets):
             returned = (
@@ -309,6 +325,50 @@ class BlockIO:
 
     def _task(self, index: Index) -> str:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
+
+
+_OPENED: set[tuple[StoredArray, int]] = set()
+_OPENING = threading.Lock()
+
+
+async def _aopened(array: StoredArray, in_thread: InThread) -> Chunks:
+    """Return an opened array; it is opened in a thread, by one of those that need it, where it may not be yet."""
+    key = array, os.getpid()
+    if key in _OPENED:
+        return opened(array)
+    chunks: Chunks = await in_thread(_opened_once, array)
+    if len(_OPENED) >= OPENED_LIMIT:
+        _OPENED.clear()
+    _OPENED.add(key)
+    return chunks
+
+
+def _opened_once(array: StoredArray) -> Chunks:
+    with _OPENING:
+        return opened(array)
+
+
+async def _awrite(
+    target: TaskOutput, region: tuple[slice, ...], block: np.ndarray, in_thread: InThread
+) -> None:
+    array = target.array
+    if isinstance(array, StoredArray):
+        await (await _aopened(array, in_thread)).awrite(region, block)
+    else:
+        await in_thread(array.write, region, block)
+
+
+async def _all_of[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """Return what ``calls`` return; what one of them raises, when all have ended."""
+    if len(calls) == 1:
+        return [await calls[0]]
+    import asyncio  # noqa: PLC0415 - workers that await nothing need none
+
+    found = await asyncio.gather(*calls, return_exceptions=True)
+    for each in found:
+        if isinstance(each, BaseException):
+            raise each
+    return [each for each in found if not isinstance(each, BaseException)]
 
 
 def _is_elsewhere(array: StoredArray) -> bool:
