@@ -37,6 +37,15 @@ class DiesFirst(Once):
         return block * 2
 
 
+class SleepsFirst(Once):
+    """Sleeps in the first attempt at one block until it is killed."""
+
+    def __call__(self, block):
+        if block.flat[0] == 0 and self.first(block):
+            threading.Event().wait(60)
+        return block * 2
+
+
 WAITING, GO_ON = threading.Event(), threading.Event()
 
 

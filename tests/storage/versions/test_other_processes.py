@@ -84,13 +84,15 @@ def test_what_travels_is_opened_anew_and_each_attempt_has_a_fork_of_its_own(x, r
 
 
 @pytest.mark.slow
-async def test_workers_in_processes_read_write_fail_and_die_and_one_fork_a_task_is_merged(
-    x, repo, folder, monkeypatch
+@pytest.mark.leaks("Dask keeps a thread for large messages")
+@pytest.mark.parametrize("executor", ["processes", "dask"])
+async def test_workers_elsewhere_read_write_fail_and_die_and_one_fork_a_task_is_merged(
+    x, repo, folder, monkeypatch, executor
 ):
     merges = Merges(monkeypatch)
     session = repo.writable_session("main")
     async with ax.Engine(
-        "processes", executor_options={"max_workers": 2}, retry=AT_ONCE, straggler=False
+        executor, executor_options={"max_workers": 2}, retry=AT_ONCE, straggler=False
     ) as engine:
         # What the session has not committed is read, from a fork that travels.
         await engine.execute(xp.store_icechunk(x, "a/x", session, compute=False))
@@ -135,6 +137,21 @@ async def test_a_repository_in_memory_is_refused_where_workers_are_elsewhere(x):
         with pytest.raises(OptionError, match="in this process's memory"):
             await engine.execute(there)
     assert paths(session) == ["there"]
+
+
+@pytest.mark.slow
+async def test_of_a_task_and_its_backup_in_processes_one_fork_is_merged(
+    x, repo, folder, monkeypatch
+):
+    merges = Merges(monkeypatch)
+    session = repo.writable_session("main")
+    slow = xp.map_blocks(kernels.SleepsFirst(folder), x, dtype="f8")
+    storing = xp.store_icechunk(slow, "x", session, commit="x", compute=False)
+    async with ax.Engine("processes", executor_options={"max_workers": 3}) as engine:
+        result = await engine.execute(storing, straggler=Eager())
+    assert result.backups >= 1
+    assert (merges.into_forks, merges.into_sessions) == (3, 1)
+    np.testing.assert_array_equal(committed(repo, "x"), DATA * 2)
 
 
 @pytest.mark.parametrize("where", ["memory", "folder"])
