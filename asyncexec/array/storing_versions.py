@@ -193,7 +193,7 @@ def session_computation(
     commit: Commit | None,
 ) -> Computation:
     """Return what stores ``sources`` at ``targets`` in ``session``; ``place`` says how new arrays are stored."""
-    _check_session(session)
+    _check_session(session, commits=commit is not None)
     single = not isinstance(sources, list | tuple)
     given: list[Any] = [sources] if single else list(sources)
     places: list[Any] = [targets] if single else list(targets)
@@ -212,12 +212,12 @@ def session_computation(
     return Computation(results=results, spec=spec or Spec(), overwrite=overwrite, commit=commit)
 
 
-def _check_session(session: Any) -> None:
+def _check_session(session: Any, *, commits: bool) -> None:
     if not is_of_icechunk(session) or not hasattr(session, "fork"):
         raise OptionError(
             f"a {type(session).__name__} is no session of Icechunk: give repo.writable_session('main')"
         )
-    check_session(session)
+    check_session(session, commits=commits)
 
 
 def _parts(regions: Any, *, single: bool, count: int) -> Sequence[Region | None]:

@@ -46,14 +46,21 @@ def session_of(store: Store) -> Any:
     return getattr(store, "session")  # noqa: B009 - Zarr's stores have none
 
 
-def check_session(session: Any) -> None:
-    """Check that a plan can store into ``session``.
+def check_session(session: Any, *, commits: bool = False) -> None:
+    """Check that a plan can store into ``session``, and commit it.
 
     Raises
     ------
     StorageError
         If it is read-only, or one that only moves what is there.
+    OptionError
+        If it is a fork, which is not committed.
     """
+    if commits and _is_fork(session):
+        raise OptionError(
+            "a fork of an Icechunk session is not committed: leave out commit, merge the fork into its session, and "
+            "commit that"
+        )
     if session.read_only:
         raise StorageError(
             "this Icechunk session is read-only: it was opened so, or has been committed. Open another one with "

@@ -21,6 +21,7 @@ from asyncexec.storage.places.groups import surroundings
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import is_group
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.suitability import check_writable
 from asyncexec.storage.versions.changes import Changes
 from asyncexec.storage.versions.commits import Commit, committed
 from asyncexec.storage.versions.forks import ForkIO, ForkSource, PartOfArray, forget_forks
@@ -107,7 +108,9 @@ class SessionWrites:
                 "a run that stores into an Icechunk session cannot be resumed: what the session has not committed goes "
                 "with this process. Leave out resume=True"
             )
-        check_session(session)
+        check_session(session, commits=self.commit is not None)
+        for target in targets:
+            check_writable(target.ref.location)
         stop()
         fork = session.fork()
         making = _Making(fork.store, Changes.of(session), overwrite=self.overwrite)

@@ -224,6 +224,10 @@ def test_what_is_no_session_or_none_to_write_to_is_refused(x, repo, session, tmp
         xp.store_icechunk(x, "x", repo)
     with pytest.raises(StorageError, match="read-only"):
         xp.store_icechunk(x, "x", repo.readonly_session("main"))
+    with pytest.raises(OptionError, match="merge the fork"):
+        xp.store_icechunk(x, "x", session.fork(), commit="of a fork")
+    with pytest.raises(StorageError, match="read-only"):
+        xp.to_zarr(x, session.store.with_read_only(True), path="x")
     with pytest.raises(OptionError, match="2 targets"):
         xp.store_icechunk([x], ["x", "y"], session)
     with pytest.raises(OptionError, match="a place of its own"):
@@ -243,6 +247,42 @@ def test_such_a_run_is_not_resumed(x, session, tmp_path):
     with pytest.raises(OptionError, match="cannot be resumed"):
         xp.store_icechunk(x, "x", session, resume=True, work_dir=tmp_path)
     assert not session.has_uncommitted_changes
+
+
+@pytest.mark.parametrize(
+    "data", [np.zeros((0, 3)), np.array(7), np.array([True, False]), np.array([1 + 2j])],
+    ids=["empty", "no axes", "bool", "complex"],
+)  # fmt: skip
+def test_arrays_of_every_kind(repo, session, data):
+    xp.store_icechunk(xp.asarray(data), "x", session, commit="one")
+    found = committed(repo, "x")
+    assert (found.shape, found.dtype) == (data.shape, data.dtype)
+    np.testing.assert_array_equal(found, data)
+
+
+async def test_what_others_do_in_the_session_meanwhile_stays(x, session):
+    def kernel(block):
+        if block.flat[0] == 0:
+            zarr.create_array(session.store, name="theirs", data=np.arange(3))
+        return block * 2
+
+    zarr.create_group(session.store)
+    doubled = xp.map_blocks(kernel, x, dtype="f8")
+    await ax.store_icechunk(doubled, "x", session, executor="serial")
+    assert read(session, "theirs").tolist() == [0, 1, 2]
+    np.testing.assert_array_equal(read(session, "x"), DATA * 2)
+
+
+async def test_a_session_that_was_committed_meanwhile_is_told(x, repo, session):
+    def kernel(block):
+        if block.flat[0] == 0:
+            session.commit("meanwhile", allow_empty=True)
+        return block * 2
+
+    doubled = xp.map_blocks(kernel, x, dtype="f8")
+    with pytest.raises(StorageError, match="changed while the plan ran"):
+        await ax.store_icechunk(doubled, "x", session, executor="serial")
+    assert paths(repo.readonly_session("main")) == []
 
 
 def test_many_forks_are_merged_in_groups_by_tasks(session, monkeypatch):
