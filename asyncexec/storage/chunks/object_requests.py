@@ -10,8 +10,7 @@ import json
 from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple, Protocol
 
-import obstore
-
+from asyncexec.storage.places import object_client
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.obstore_objects import version_of
 
@@ -47,12 +46,11 @@ class BlockingRequests:
 
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
-        answer = obstore.get(self._client, key)
-        return _fetched(answer, answer.bytes())
+        return _fetched(*object_client.get(self._client, key))
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
         """Write the object; see :class:`Requests`."""
-        obstore.put(self._client, key, data, **_options(data, mode, generation))
+        object_client.put(self._client, key, data, **_options(data, mode, generation))
 
 
 class AwaitedRequests:
@@ -63,12 +61,11 @@ class AwaitedRequests:
 
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
-        answer = await obstore.get_async(self._client, key)
-        return _fetched(answer, await answer.bytes_async())
+        return _fetched(*await object_client.aget(self._client, key))
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
         """Write the object; see :class:`Requests`."""
-        await obstore.put_async(self._client, key, data, **_options(data, mode, generation))
+        await object_client.aput(self._client, key, data, **_options(data, mode, generation))
 
 
 def run_blocking[T](coroutine: Coroutine[Any, Any, T]) -> T:

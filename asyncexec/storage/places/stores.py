@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import os
 import re
-from functools import cache
-from urllib.parse import quote
+from functools import cache, lru_cache
+from typing import Any
 
 from zarr.abc.store import Store
 from zarr.storage import (
@@ -20,7 +21,7 @@ from zarr.storage import (
 
 from asyncexec.errors import MissingExtraError, StorageError
 from asyncexec.storage.places.locations import Location
-from asyncexec.storage.places.options import shown
+from asyncexec.storage.places.options import StorageOptions, shown
 from asyncexec.storage.places.repeating_store import repeating
 from asyncexec.storage.places.store_clients import client_defaults
 from asyncexec.storage.places.suitability import check_spelling, check_writable
@@ -65,7 +66,8 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
         name, _, inner = location.url.removeprefix("memory://").strip("/").partition("/")
         return StorePath(_memory_store(name).with_read_only(read_only), inner)
     try:
-        return StorePath(repeating(_remote_store(location, read_only=read_only)), "")
+        store, inner = _remote_store(location, read_only=read_only)
+        return StorePath(repeating(store), inner)
     except (MissingExtraError, StorageError, *_ENDS):
         raise
     except BaseException as error:  # noqa: BLE001 - as the store puts it; obstore panics at options that it does not know
@@ -86,25 +88,34 @@ def _memory_store(_name: str) -> MemoryStore:
     return MemoryStore()
 
 
-def _remote_store(location: Location, *, read_only: bool) -> Store:
+def _remote_store(location: Location, *, read_only: bool) -> tuple[Store, str]:
+    """Return the store, and the path in it."""
     if location.scheme in EXTRAS:
         return _obstore_store(location, read_only=read_only)
-    return _fsspec_store(location, read_only=read_only)
+    return _fsspec_store(location, read_only=read_only), ""
 
 
-def _obstore_store(location: Location, *, read_only: bool) -> Store:
+def _obstore_store(location: Location, *, read_only: bool) -> tuple[Store, str]:
+    parts = object_url(location.url)
+    assert parts is not None  # noqa: S101 - its scheme is one of these
+    told = tuple(sorted(item for item in os.environ.items() if item[0].startswith(_TOLD_BY)))
     try:
-        obstore = importlib.import_module("obstore.store")
+        client = _client(f"{parts.family}://{parts.host}", location.options, told, os.getpid())
     except ImportError as error:
         extra = EXTRAS[location.scheme]
         raise MissingExtraError.of(str(location), "obstore", extra=extra) from error
-    parts = object_url(location.url)
-    assert parts is not None  # noqa: S101 - its scheme is one of these
-    # Encoded as a whole, as obstore takes # and ? for the end of the name.
-    url = f"{parts.family}://{parts.host}/{quote(parts.key)}"
-    return ObjectStore(
-        obstore.from_url(url, **client_defaults(location.options)), read_only=read_only
-    )
+    return ObjectStore(client, read_only=read_only), parts.key.strip("/")
+
+
+_TOLD_BY = ("AWS_", "AZURE_", "GOOGLE_")
+"""The beginnings of the names of variables that hold keys and endpoints."""
+
+
+@lru_cache(maxsize=32)
+def _client(bucket: str, options: StorageOptions, _told: object, _process: int) -> Any:
+    """Return obstore's client of a bucket: one, so that requests for all that is in it share their connections."""
+    obstore = importlib.import_module("obstore.store")
+    return obstore.from_url(f"{bucket}/", **client_defaults(options))
 
 
 def _fsspec_store(location: Location, *, read_only: bool) -> Store:
