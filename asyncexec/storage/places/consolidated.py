@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from asyncexec.errors import StorageError
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import replace_file
+from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.metadata import read_file
 from asyncexec.storage.places.stamps import stamped
 
@@ -118,7 +119,7 @@ def node_files(location: Location) -> dict[str, bytes]:
 @contextmanager
 def _lock_of(group: Location) -> Generator[None]:
     """Keep out other writers to the same list: of this process, and on a disk of this machine."""
-    with _locks()[hash(str(group)) % 16]:
+    with _locks()[hash(identity(group)) % 16]:
         path = group.local_path
         if path is None:
             yield

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.locations import PlaceLike
 from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.versions.sessions import sent_sources
@@ -124,7 +125,7 @@ class ArrayWorkspace:
             if not same_process:
                 blocks = stage_inputs(blocks, place, stop=opening.stop)
             tier = self._tier(opening)
-            mine = {str(target.place): target.ref for target in examined}
+            mine = {identity(target.place): target.ref for target in examined}
             binding = bind(blocks, place, tier, targets.generation, mine)
             if same_process:
                 preparation.make_targets(examined)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from asyncexec.storage.places.identity import identity
 from asyncexec.storage.tiers.process import MemoryTier, TierArray
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Binding:
     stored : mapping of str to StoredArray
         The other run-scoped arrays, at their place in the run's directory.
     targets : mapping of str to StoredArray
-        The arrays that stay, by their place, as this run writes them.
+        The arrays that stay, by the :func:`identity` of their place, as this run writes them.
     """
 
     place: WorkPlace
@@ -39,7 +40,7 @@ class Binding:
         """Return the array that is read and written for ``ref`` during the run."""
         url = ref.location.url
         if not ref.location.run_scoped:
-            return self.targets.get(str(ref.location), ref)
+            return self.targets.get(identity(ref.location), ref)
         return self.tiered.get(url) or self.stored.get(url) or ref.at(self.place.bind(ref.location))
 
     def blocks(self, templates: Mapping[str, BlockIO]) -> dict[str, BlockIO]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.errors import ArrayNotFoundError, CorruptArrayError
 from asyncexec.plan.locality import Locality
+from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.metadata import exists
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.removal import remove
@@ -103,7 +104,7 @@ class LateArrays:
             place,
             self._tier,
             self._targets.generation,
-            {str(t.place): t.ref for t in targets},
+            {identity(t.place): t.ref for t in targets},
         )
         self._binding = Binding(
             place=place,

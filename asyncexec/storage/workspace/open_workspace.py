@@ -12,6 +12,7 @@ import numpy as np
 from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.identity import identity
 from asyncexec.storage.tiers.process import TierArray
 from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.presence import blocks_present, by_task, runs, writers_of
@@ -88,7 +89,7 @@ class OpenArrayWorkspace:
         self._tiered[stage.name] = _tiered(blocks)
         for target in blocks.targets:
             for number, result in enumerate(self.results):
-                if _place(result) == str(self.targets.place_of(target.ref)):
+                if _place(result) == identity(self.targets.place_of(target.ref)):
                     self.results[number] = target.array
 
     def io(self, stage: Stage) -> BlockIO | ForkIO | None:
@@ -110,8 +111,8 @@ class OpenArrayWorkspace:
         damaged = np.zeros(stage.shape, np.bool_)
         for target in io.targets:
             blocks = blocks_present(target)
-            if str(target.ref.location) in {
-                str(target.ref.location) for target in self.targets.all
+            if identity(target.ref.location) in {
+                identity(target.ref.location) for target in self.targets.all
             }:
                 bad = np.zeros_like(blocks)
                 for number in damaged_blocks(target.ref, target.block, blocks, self.stop):
@@ -130,10 +131,10 @@ class OpenArrayWorkspace:
         io = self.blocks.get(stage.name)
         if io is None or not io.targets:
             return False
-        stays = {str(target.ref.location) for target in self.targets.all} | {
+        stays = {identity(target.ref.location) for target in self.targets.all} | {
             _place(r) for r in self.results
         }
-        return not any(str(target.ref.location) in stays for target in io.targets)
+        return not any(identity(target.ref.location) in stays for target in io.targets)
 
     def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
         """Return the tasks, by stage and flat index, that write these chunks of the array at a place."""
@@ -235,7 +236,7 @@ def _tiered(io: BlockIO) -> tuple[tuple[TaskOutput, TierArray], ...]:
 
 
 def _place(result: StoredArray | Readable) -> str:
-    return str(result.location) if isinstance(result, StoredArray) else ""
+    return identity(result.location) if isinstance(result, StoredArray) else ""
 
 
 def _whole(result: StoredArray | Readable) -> np.ndarray:

@@ -267,7 +267,7 @@ class RunTargets:
 
     def _documents_above(self, location: Location) -> Mapping[str, bytes]:
         """Return the metadata of what is above targets, read once for all of them."""
-        name = str(location)
+        name = identity(location)
         if name not in self._above:
             self._above[name] = documents(location)
         return self._above[name]

@@ -229,6 +229,15 @@ def test_equal_arrays_in_two_wrappers_of_others_are_two_places(tmp_path):
     np.testing.assert_array_equal(zarr.open_array(two)[:], DATA + 1)
 
 
+def test_a_copy_between_stores_that_look_the_same_is_no_copy_of_its_own_target(tmp_path):
+    one, two = (StorePath(Prefixed(LocalStore(tmp_path), name), "x") for name in ("one", "two"))
+    xp.to_zarr(xp.asarray(DATA, chunks=3), one)
+    assert str(one.store) == str(two.store)
+    xp.to_zarr(xp.from_zarr(one) + 1, two)
+    np.testing.assert_array_equal(zarr.open_array(two)[:], DATA + 1)
+    np.testing.assert_array_equal(zarr.open_array(one)[:], DATA)
+
+
 def test_a_fragment_that_a_web_server_would_not_be_told_of_is_refused():
     with pytest.raises(StorageError, match="has a '#'"):
         xp.from_zarr("http://127.0.0.1:9/a#b")
