@@ -22,10 +22,11 @@ from zarr.storage import (
 from asyncexec.errors import MissingExtraError, StorageError
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.options import StorageOptions, shown
+from asyncexec.storage.places.queried_store import QueriedStore
 from asyncexec.storage.places.repeating_store import repeating
 from asyncexec.storage.places.store_clients import client_defaults
 from asyncexec.storage.places.suitability import check_spelling, check_writable
-from asyncexec.storage.places.urls import object_url
+from asyncexec.storage.places.urls import object_url, split_query
 
 EXTRAS = {
     "s3": "s3",
@@ -125,16 +126,15 @@ def _fsspec_store(location: Location, *, read_only: bool) -> Store:
         raise MissingExtraError(
             f"{location} needs the package fsspec, which is not installed. Install it with: pip install fsspec"
         ) from error
-    store = FsspecStore.from_url(
-        location.url, storage_options=dict(location.options), read_only=read_only
-    )
-    mark = re.search(r"[?#].*", location.url, re.DOTALL)
+    url, query = split_query(location.url)
+    store = FsspecStore.from_url(url, storage_options=dict(location.options), read_only=read_only)
+    mark = re.search(r"[?#].*", url, re.DOTALL)
     if mark is not None and not store.path.rstrip("/").endswith(mark[0].rstrip("/")):
         raise StorageError(
             f"{location} cannot be opened: its URL has a '?' or '#', which {type(store.fs).__name__} does not take for "
             f"a part of the name. Give it another name"
         )
-    return store
+    return QueriedStore(store, query) if query else store
 
 
 class _ReadOnlyView(WrapperStore[Store]):

@@ -115,7 +115,7 @@ class ArrayWorkspace:
         blocks: Mapping[str, BlockIO],
         writes: OpenWrites | None,
     ) -> OpenArrayWorkspace:
-        arrays = [target.ref.location for target in examined]
+        arrays = [target.place for target in examined]
         arrays += [ref.location for ref in sources_of(self.blocks)]
         place = make_work_place(self.work_dir, self.storage_options, opening, arrays=arrays)
         preparation = Preparation(opening.stop)

@@ -1,6 +1,8 @@
 """Every kind of store works, end to end and on every executor of this machine, or is refused by its name."""
 
 import json
+import threading
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -236,6 +238,42 @@ def test_a_copy_between_stores_that_look_the_same_is_no_copy_of_its_own_target(t
     xp.to_zarr(xp.from_zarr(one) + 1, two)
     np.testing.assert_array_equal(zarr.open_array(two)[:], DATA + 1)
     np.testing.assert_array_equal(zarr.open_array(one)[:], DATA)
+
+
+@pytest.fixture
+def web_server(tmp_path):
+    """The URL of a server of files that asks for a token in every request."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=tmp_path)
+
+        def log_message(self, *args):
+            pass
+
+        def send_head(self):
+            if not self.path.endswith("?token=canary"):
+                self.send_error(403)
+                return None
+            return super().send_head()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def test_the_query_of_a_web_server_is_sent_with_every_request_and_never_shown(tmp_path, web_server):
+    group = zarr.create_group(tmp_path / "group")
+    group.create_array("a/x", data=DATA, chunks=3)
+    x = xp.from_zarr(f"{web_server}/group?token=canary", path="a/x")
+    np.testing.assert_array_equal((x + 1).compute(), DATA + 1)
+    assert "canary" not in repr(xp.plan_of(x + 1))
+    with pytest.raises(AsyncexecError) as caught:
+        xp.from_zarr(f"{web_server}/group/a/y?token=canary")
+    assert "canary" not in str(caught.value)
 
 
 def test_a_fragment_that_a_web_server_would_not_be_told_of_is_refused():
