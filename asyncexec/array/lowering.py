@@ -179,6 +179,7 @@ class _Lowering:
             ),
             targets=() if in_session else outputs,
             label=f"{operation} ({name})",
+            most_requests=self.spec.requests,
         )
         reads = [
             self._read(node, access, found.grid)

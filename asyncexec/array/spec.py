@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.memory import format_bytes, parse_bytes
 from asyncexec.storage.chunks.arrays import compressor_json
+from asyncexec.storage.chunks.block_io import MOST_REQUESTS
 from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.options import StorageOptions
 
@@ -47,6 +49,9 @@ class Spec:
         What stores of ``work_dir``, sources and targets are opened with (keys, endpoints); never shown.
     zarr_compressor : "default", None, mapping or codec
         How chunks are compressed; ``"default"`` is Zarr's own.
+    requests : int
+        How many tasks one process loads and saves at once (64), where arrays are in stores elsewhere; fewer where more
+        would not fit in ``allowed_mem``.
 
     Raises
     ------
@@ -61,6 +66,7 @@ class Spec:
     executor_options: Mapping[str, Any] | None = field(default=None, repr=False)
     storage_options: Mapping[str, Any] | None = None
     zarr_compressor: Compressor = "default"
+    requests: int = MOST_REQUESTS
     allowed_bytes: int = field(init=False, repr=False)
     reserved_bytes: int = field(init=False, repr=False)
 
@@ -82,6 +88,10 @@ class Spec:
             if not isinstance(getattr(self, name), Mapping | None):
                 kind = type(getattr(self, name)).__name__
                 raise OptionError(f"{name} must map names to values, not be a {kind}")
+        requests = as_whole_number(self.requests)
+        if requests is None or requests < 1:
+            raise OptionError(f"requests={self.requests!r} must be a whole number from 1 on")
+        object.__setattr__(self, "requests", requests)
         object.__setattr__(self, "work_dir", work_dir)
         object.__setattr__(self, "executor_options", dict(self.executor_options or {}))
         object.__setattr__(self, "storage_options", StorageOptions(self.storage_options))

@@ -29,6 +29,8 @@ def test_defaults_are_cubeds():
     [
         ({"allowed_mem": "much"}, "allowed_mem='much' is not a size"),
         ({"reserved_mem": -1}, "reserved_mem"),
+        ({"requests": 0}, "requests=0 must be"),
+        ({"requests": 2.5}, "requests=2.5 must be"),
         ({"allowed_mem": "100MB"}, "leaves nothing of allowed_mem"),
         ({"executor_options": ["max_workers"]}, "executor_options must map names to values"),
         ({"storage_options": "key"}, "storage_options must map names to values"),

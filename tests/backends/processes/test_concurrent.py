@@ -137,15 +137,17 @@ async def test_a_timeout_that_no_retry_helps_fails_the_plan_and_leaves_the_worke
         assert (await e.execute(ax.Plan.map(pid, [1]))).value[0][0] == before
 
 
-def work(*attempts):
+def work(*attempts, overlaps=False):
     made = ConcurrentWork()
-    program = StageProgram(key="k", plan="p", stage="s", kernel=pid, shape=(9,), concurrency=3)
+    program = StageProgram(
+        key="k", plan="p", stage="s", kernel=pid, shape=(9,), concurrency=3, overlaps=overlaps
+    )
     made.add(Assignment(program, [AttemptSpec(attempt, attempt) for attempt in attempts]))
     return made
 
 
-def ends(made, kind, running):
-    (released,) = [released for _, released in made.end(kind, running, "w", LOST)]
+def ends(made, kind, running, kernel=0):
+    (released,) = [released for _, released in made.end(kind, running, "w", LOST, kernel=kernel)]
     return (
         [(o.attempt, o.status, o.started) for o in released.outcomes],
         [job.attempt for job in released.requeued],
@@ -167,6 +169,23 @@ def test_what_had_not_started_in_a_worker_that_was_killed_goes_back():
         [3],
     )
     assert len(made) == 0
+
+
+def test_what_loads_or_saves_is_not_charged_with_the_end_of_its_worker():
+    """Another ran its kernel when the worker died, or was stopped, for which the worker was killed."""
+    died = work(1, 2, overlaps=True)
+    assert ends(died, WorkerExit.DIED, {1, 2}, kernel=2) == (
+        [(1, Status.LOST, False), (2, Status.LOST, True)],
+        [],
+    )
+    killed = work(1, 2, 3, overlaps=True)
+    killed.stop([2], 0.0)
+    assert ends(killed, WorkerExit.KILLED, {1, 2, 3}, kernel=3) == (
+        [(1, Status.LOST, False), (2, Status.CANCELLED, True), (3, Status.LOST, False)],
+        [],
+    )
+    unknown = work(1, overlaps=True)
+    assert ends(unknown, WorkerExit.DIED, {1}) == ([(1, Status.LOST, True)], [])
 
 
 def test_an_attempt_that_does_not_end_in_time_makes_the_work_overdue():
