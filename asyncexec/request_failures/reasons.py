@@ -130,6 +130,7 @@ TOO_MANY_FILES = _transient(
     "this process has too many files and connections open",
     "Raise the limit (ulimit -n), or use fewer workers",
 )
+OTHER = _transient("other", "the request failed", seconds=30.0)
 DEVICE = _transient("device", "the device failed")
 
 SILENT = Reason(

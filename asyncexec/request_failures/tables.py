@@ -149,16 +149,15 @@ _CLASSES: dict[Reason, str] = {
         google.auth.exceptions.TransportError""",
     reasons.DNS: "socket.gaierror aiohttp.client_exceptions.ClientConnectorDNSError",
     reasons.THROTTLED: "google.api_core.exceptions.TooManyRequests",
+    reasons.OTHER: """aiohttp.client_exceptions.ClientError azure.core.exceptions.AzureError
+        botocore.exceptions.BotoCoreError botocore.exceptions.ClientError google.api_core.exceptions.GoogleAPIError
+        httpx.HTTPError obstore.exceptions.BaseError requests.exceptions.RequestException
+        urllib3.exceptions.HTTPError""",
     reasons.BROKEN: """builtins.ConnectionError builtins.EOFError http.client.HTTPException
         botocore.exceptions.ConnectionClosedError botocore.exceptions.ResponseStreamingError
-        botocore.exceptions.IncompleteReadError botocore.exceptions.HTTPClientError botocore.exceptions.BotoCoreError
-        botocore.exceptions.ClientError
+        botocore.exceptions.IncompleteReadError botocore.exceptions.HTTPClientError
         aiohttp.client_exceptions.ClientPayloadError aiohttp.client_exceptions.ServerDisconnectedError
-        aiohttp.client_exceptions.ClientError
-        azure.core.exceptions.ServiceResponseError azure.core.exceptions.IncompleteReadError
-        azure.core.exceptions.AzureError google.api_core.exceptions.GoogleAPIError
-        httpx.HTTPError httpx.StreamError obstore.exceptions.BaseError requests.exceptions.RequestException
-        urllib3.exceptions.HTTPError""",
+        azure.core.exceptions.ServiceResponseError azure.core.exceptions.IncompleteReadError httpx.StreamError""",
 }
 BY_CLASS: dict[str, Reason] = {
     name: reason for reason, names in _CLASSES.items() for name in names.split()
@@ -172,6 +171,7 @@ BY_PHRASE: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"invalid peer certificate|[Cc]ertificate[ _]verify[ _]failed", reasons.CERTIFICATE),
         (r"InvalidContentType|[Ww]rong[ _]version[ _]number", reasons.NOT_TLS),
         (r"\b169\.254\.169\.254\b|metadata\.google\.internal", reasons.NO_CREDENTIALS),
+        (r"Generic Config error|store: .Config.", reasons.BAD_OPTION),
         (r"Missing(SecretAccessKey|AccessKeyId|AccessKey\b|Account\b)", reasons.NO_CREDENTIALS),
         (r"BareRedirect|redirect without LOCATION", reasons.REGION),
         (r"Name or service not known|nodename nor servname|No address associated", reasons.NO_NAME),

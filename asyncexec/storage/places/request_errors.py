@@ -15,7 +15,7 @@ from asyncexec.errors import (
 from asyncexec.request_failures import reasons
 from asyncexec.request_failures.reading import Failure, failure_of
 from asyncexec.request_failures.reasons import Nature, Reason
-from asyncexec.storage.places.rights import TRIED, asked_endpoint, missing_right
+from asyncexec.storage.places.rights import TRIED, asked_endpoint, bucket_of, missing_right
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -82,8 +82,13 @@ def _told(failure: Failure, error: Exception, location: Location, what: str) -> 
     reason = failure.reason
     said = " ".join(filter(None, (str(failure.status or ""), failure.code)))
     text = reason.text
-    if reason in _OF_ENDPOINT:
+    if reason is reasons.NO_BUCKET and (bucket := bucket_of(location)):
+        text = f"the bucket {bucket} does not exist"
+    if reason in _OF_ENDPOINT or reason is reasons.NO_BUCKET:
         text = f"{text}: {asked_endpoint(error, location)}"
+    if reason in (reasons.OTHER, reasons.BAD_OPTION):
+        first = location.hide_in(str(error)).strip().partition("\n")[0]
+        text = f"{type(error).__name__}: {first}"
     tried = getattr(error, TRIED, None)
     text += f" ({said})" if said else ""
     text += f", after {tried}" if tried else ""

@@ -97,6 +97,15 @@ def asked_endpoint(error: BaseException, location: Location) -> str:
     return shown(str(location))
 
 
+def bucket_of(location: Location) -> str:
+    """Return the bucket of a place in an object store; ``""`` where the place does not say."""
+    if location.store is None:
+        return urlsplit(location.url).netloc.rpartition("@")[2] if _family(location) else ""
+    config = getattr(_client(location), "config", None)
+    told = config if isinstance(config, Mapping) else {}
+    return next((str(told[name]) for name in ("bucket", "container_name") if name in told), "")
+
+
 def _origin(url: str) -> str:
     parts = urlsplit(url)
     return masked_logins(f"{parts.scheme}://{parts.netloc}") if parts.netloc else masked_logins(url)

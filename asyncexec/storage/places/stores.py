@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import os
 import re
 from functools import cache, lru_cache
@@ -19,9 +20,17 @@ from zarr.storage import (
     WrapperStore,
 )
 
-from asyncexec.errors import MissingExtraError, StorageError
+from asyncexec.errors import (
+    MissingExtraError,
+    StorageAccessError,
+    StorageError,
+    StorageRefusedError,
+)
+from asyncexec.request_failures.reading import failure_of
+from asyncexec.request_failures.reasons import NO_CREDENTIALS
 from asyncexec.storage.places.locations import Location
-from asyncexec.storage.places.options import StorageOptions, shown
+from asyncexec.storage.places.option_problems import misplaced_option, option_problem
+from asyncexec.storage.places.options import StorageOptions
 from asyncexec.storage.places.queried_store import QueriedStore
 from asyncexec.storage.places.repeating_store import repeating
 from asyncexec.storage.places.store_clients import client_defaults
@@ -72,15 +81,31 @@ def open_place(location: Location, *, read_only: bool = False) -> StorePath:
     except (MissingExtraError, StorageError, *_ENDS):
         raise
     except BaseException as error:  # noqa: BLE001 - as the store puts it; obstore panics at options that it does not know
-        message = location.options.hide_in(str(error)).replace(location.url, shown(location.url))
-        raise StorageError(
-            f"{location} cannot be opened: {type(error).__name__}: {message}. "
-            f"Check the URL and storage_options"
-        ) from None
+        raise _unopened(location, error) from None
 
 
 _ENDS = (KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError)
 """What ends a program or a task, and is nobody's message about a place."""
+
+
+def _unopened(location: Location, error: BaseException) -> StorageError:
+    """Return the error for a store that cannot be made of its URL and options, in one line."""
+    text = location.hide_in(str(error))
+    _log.debug("%s cannot be opened: %s: %s", location, type(error).__name__, text)
+    problem = option_problem(error, location.options)
+    if problem is None:
+        failure = failure_of(error)
+        if failure is not None and failure.reason is NO_CREDENTIALS:
+            return StorageAccessError(
+                f"{location} cannot be opened: {text.partition(chr(10))[0]}. {NO_CREDENTIALS.advice}"
+            )
+        problem = f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
+    return StorageRefusedError(
+        f"{location} cannot be opened: {problem}. Check the URL and storage_options"
+    )
+
+
+_log = logging.getLogger("asyncexec.storage")
 
 
 @cache
@@ -97,6 +122,8 @@ def _remote_store(location: Location, *, read_only: bool) -> tuple[Store, str]:
 
 
 def _obstore_store(location: Location, *, read_only: bool) -> tuple[Store, str]:
+    if (problem := misplaced_option(location.options)) is not None:
+        raise StorageRefusedError(f"{location} cannot be opened: {problem}")
     parts = object_url(location.url)
     assert parts is not None  # noqa: S101 - its scheme is one of these
     told = tuple(sorted(item for item in os.environ.items() if item[0].startswith(_TOLD_BY)))
