@@ -94,6 +94,11 @@ def check_travels(location: Location) -> Location:
         )
     if location.store is None:
         return location
+    if type(innermost(location.store)).__name__ == "ZipStore" and not location.read_only:
+        raise OptionError(
+            f"{location} is in a zip file that is open for writing, which workers of this executor cannot read: close "
+            f"it, and open it with mode='r'; or use executor='threads'"
+        )
     try:
         travelled = pickle.loads(cloudpickle.dumps(location.store))  # noqa: S301 - made here
     except Exception as error:  # noqa: BLE001 - whatever a store raises

@@ -16,6 +16,7 @@ from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
+from asyncexec.storage.workspace.packing import is_packed, pack_targets
 from asyncexec.storage.workspace.preparation import Preparation, check_places, sources_of
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
 from asyncexec.storage.workspace.target import Target
@@ -99,8 +100,11 @@ class ArrayWorkspace:
         plan = opening.fingerprint if opening.resume else ""
         targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
         try:
-            examined = targets.examine(refs)
-            return self._opened(stages, opening, targets, examined, blocks=blocks, writes=writes)
+            zipped = [ref for ref in refs if is_packed(ref.location)]
+            examined = targets.examine([ref for ref in refs if ref not in zipped])
+            return self._opened(
+                stages, opening, targets, examined, zipped, blocks=blocks, writes=writes
+            )
         except BaseException:
             targets.release()
             raise
@@ -111,6 +115,7 @@ class ArrayWorkspace:
         opening: Opening,
         targets: RunTargets,
         examined: Sequence[Target],
+        zipped: Sequence[StoredArray],
         *,
         blocks: Mapping[str, BlockIO],
         writes: OpenWrites | None,
@@ -125,13 +130,16 @@ class ArrayWorkspace:
             if not same_process:
                 blocks = stage_inputs(blocks, place, stop=opening.stop)
             tier = self._tier(opening)
+            packed = pack_targets(zipped, place, targets.generation)
             mine = {identity(target.place): target.ref for target in examined}
+            mine |= {identity(target.location): target.ref for target in packed}
             binding = bind(blocks, place, tier, targets.generation, mine)
             if same_process:
                 preparation.make_targets(examined)
             else:
                 preparation.make_shared_targets(examined)
-            preparation.make_intermediates(list(binding.stored.values()))
+            own = [*binding.stored.values(), *(target.ref for target in packed)]
+            preparation.make_intermediates(own)
             opening.stop()
             targets.all.extend(preparation.commit())
             targets.groups.extend(preparation.groups)
@@ -158,6 +166,7 @@ class ArrayWorkspace:
             targets=targets,
             place=place,
             writes=writes,
+            packed=packed,
             resumable=opening.resume,
             stop=opening.stop,
         )

@@ -15,6 +15,7 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.identity import identity
 from asyncexec.storage.tiers.process import TierArray
 from asyncexec.storage.workspace.completion import complete
+from asyncexec.storage.workspace.packing import PackedTarget
 from asyncexec.storage.workspace.presence import blocks_present, by_task, runs, writers_of
 from asyncexec.storage.workspace.verification import damaged_blocks
 
@@ -50,6 +51,8 @@ class OpenArrayWorkspace:
     place : WorkPlace
     writes : OpenWrites or None
         What stages write into a session with versions.
+    packed : list of PackedTarget
+        The targets in zip files, until they are there.
     resumable : bool
         Whether complete chunks are kept when the run fails, and counted when it is run again.
     stop : callable
@@ -64,6 +67,7 @@ class OpenArrayWorkspace:
     stages: dict[str, Stage]
     place: WorkPlace
     writes: OpenWrites | None = None
+    packed: list[PackedTarget] = field(default_factory=list[PackedTarget])
     resumable: bool = False
     stop: Callable[[], None] = lambda: None
     _damaged: dict[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
@@ -184,7 +188,7 @@ class OpenArrayWorkspace:
             self.targets.check()
         arrays = tuple(_whole(result) for result in self.results)
         # After everything that may fail but a commit: what has been replaced is kept until the run is closed.
-        self.targets.publish()
+        self._publish()
         if self.writes is not None:
             snapshot = self.writes.finish(values)
             if not arrays:
@@ -206,7 +210,7 @@ class OpenArrayWorkspace:
         """
         if succeeded:
             try:
-                self.targets.publish()
+                self._publish()
             except BaseException:
                 self.close(succeeded=False)
                 raise
@@ -226,6 +230,12 @@ class OpenArrayWorkspace:
                 stack.callback(self.targets.discard)
             for array in (array for arrays in self._tiered.values() for _, array in arrays):
                 stack.callback(array.clear)
+
+    def _publish(self) -> None:
+        while self.packed:
+            self.packed[0].publish()
+            del self.packed[0]
+        self.targets.publish()
 
     def _is_result(self, array: TierArray) -> bool:
         return any(array is result for result in self.results)

@@ -21,6 +21,7 @@ from asyncexec.storage.places.sharing import check_shared
 from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.places.unchanged import check_unchanged
 from asyncexec.storage.workspace.group_entries import withdraw_all
+from asyncexec.storage.workspace.packing import is_packed
 from asyncexec.storage.workspace.target import Replacing, Target, adopt, remove_made
 
 if TYPE_CHECKING:
@@ -49,12 +50,13 @@ def check_places(
         If the store of a target was opened read-only, or cannot do what is needed.
     """
     written = _targets(blocks)
-    for ref in written:
-        check_target(ref.location)
+    shared = [ref.location for ref in written if not is_packed(ref.location)]
+    for location in shared:
+        check_target(location)
     if locality is not Locality.SAME_PROCESS:
         for ref in sources_of(blocks):
             check_travels(ref.location)
-        check_shared(ref.location for ref in written)
+        check_shared(shared)
     targets = _apart([ref.location for ref in written])
     read = [
         (ref, stage.name)
