@@ -234,6 +234,10 @@ ON_USE = {
         "asyncexec.storage.chunks.object_chunks",
     ): "brings obstore, which is optional",
     (
+        "asyncexec.storage.chunks.written_by",
+        "asyncexec.storage.places.object_client",
+    ): "brings obstore, which is optional",
+    (
         "asyncexec.storage.chunks.zarr_chunks",
         "asyncexec.storage.chunks.generation_store",
     ): "brings obstore, which is optional",

@@ -115,20 +115,6 @@ class ObjectChunks:
 
         await asyncio.gather(*(one(chunk, part) for chunk, part in self._parts(region, block)))
 
-    def generation_of(self, chunk: Index) -> str:
-        """Return the generation that ``chunk`` was written by; empty where none is known.
-
-        Raises
-        ------
-        CorruptChunkError
-            If it is missing or cannot be decoded.
-        StorageError
-            If the store fails.
-        """
-        found = run_blocking(self._fetched(self._blocking, chunk))
-        self._decoded(chunk, found)
-        return "" if found is None else found.generation
-
     def key(self, chunk: Index) -> str:
         """Return the object of ``chunk``."""
         return f"{self._prefix}{self._ref.keys.key(chunk)}"

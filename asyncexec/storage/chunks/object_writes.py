@@ -15,9 +15,9 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 from asyncexec.storage.chunks.generations import Verdict, is_own, verdict
 from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.obstore_objects import (
-    can_condition,
     forget_conditions,
     is_unconditional,
+    keeps_attributes,
 )
 from asyncexec.storage.places.stamps import stamp_of
 
@@ -53,7 +53,7 @@ class ObjectWrites:
         Exception
             As the store has it.
         """
-        if not self._generation or not can_condition(self._client):
+        if not self._generation or not keeps_attributes(self._client):
             await requests.put(key, data)
             return
         try:

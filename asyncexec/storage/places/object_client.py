@@ -36,6 +36,21 @@ def get(client: Any, key: str) -> tuple[Any, Any]:
     return _request(client, one)
 
 
+def attributes(client: Any, key: str) -> dict[str, str]:
+    """Return the attributes of an object, without its data; those of an object that is not there are empty.
+
+    Raises
+    ------
+    Exception
+        As the store has it, after as many tries as make sense.
+    """
+    try:
+        answer = _request(client, lambda c: obstore.get(c, key, options={"head": True}))
+    except FileNotFoundError:
+        return {}
+    return {str(name): str(value) for name, value in answer.attributes.items()}
+
+
 async def aget(client: Any, key: str) -> tuple[Any, Any]:
     """Do what :func:`get` does, without blocking the event loop."""
 

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 GENERATION = "asyncexecgeneration"
 """The attribute of an object that names the run that wrote it; of letters only, as services differ there."""
+METADATA = "metadata"
+"""That attribute of what is no chunk: a store that has lost it keeps no attributes."""
 
 
 class FetchedObject(NamedTuple):

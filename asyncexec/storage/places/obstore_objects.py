@@ -14,7 +14,12 @@ from typing import Any
 from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
 from asyncexec.storage.places import object_client
-from asyncexec.storage.places.object_records import FetchedObject, ListedObject
+from asyncexec.storage.places.object_records import (
+    GENERATION,
+    METADATA,
+    FetchedObject,
+    ListedObject,
+)
 
 _AT_ONCE = 16
 """The requests under way at the same time for one call."""
@@ -52,14 +57,20 @@ class ObstoreObjects:
 
     def put(self, name: str, data: bytes) -> None:
         """Create the object, or replace it."""
-        object_client.put(self._client, self._key(name), data, use_multipart=False)
+        try:
+            self._put(name, data)
+        except Exception as error:
+            if not keeps_attributes(self._client) or not is_unconditional(error):
+                raise
+            forget_conditions(self._client)
+            self._put(name, data)
 
     def create(self, name: str, data: bytes) -> bool:
         """Create the object; return whether there was none, so that it is this caller's."""
         if not can_condition(self._client):
             return self._looked_first(name, None, data)
         try:
-            object_client.put(self._client, self._key(name), data, mode="create")
+            self._put(name, data, mode="create")
         except AlreadyExistsError:
             # An answer may have been lost, after which the client has asked again: no two runs write the same.
             return self.get(name) == data
@@ -76,7 +87,7 @@ class ObstoreObjects:
         if not can_condition(self._client):
             return self._looked_first(name, version, data)
         try:
-            object_client.put(self._client, self._key(name), data, mode=json.loads(version))
+            self._put(name, data, mode=json.loads(version))
         except (PreconditionError, FileNotFoundError):
             return self.get(name) == data
         except Exception as error:
@@ -142,6 +153,12 @@ class ObstoreObjects:
             self.put(name, data)
             return True
 
+    def _put(self, name: str, data: bytes, **options: Any) -> None:
+        # By the attribute it is known later whether this store keeps any.
+        if keeps_attributes(self._client):
+            options["attributes"] = {GENERATION: METADATA}
+        object_client.put(self._client, self._key(name), data, use_multipart=False, **options)
+
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}" if name else self._path
 
@@ -155,6 +172,11 @@ def version_of(meta: Any) -> str:
 def can_condition(client: Any) -> bool:
     """Return whether ``client`` is not known to refuse conditional writes."""
     return id(client) not in _UNCONDITIONAL
+
+
+def keeps_attributes(client: Any) -> bool:
+    """Return whether ``client`` is not known to refuse attributes of objects: files have none."""
+    return type(client).__name__ not in ("LocalStore", "HTTPStore") and can_condition(client)
 
 
 def forget_conditions(client: Any) -> None:

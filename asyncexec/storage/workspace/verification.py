@@ -1,4 +1,4 @@
-"""The chunks of a target that an earlier run has written, and that cannot be read: found by reading them all.
+"""The chunks of a target that are not what an earlier run has written: found by reading them all.
 
 Intermediates need no such search, for each chunk of them is checked by the task that reads it. Nothing reads a target
 again, so damage there would pass for a complete task.
@@ -18,6 +18,7 @@ import numpy as np
 
 from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
+from asyncexec.storage.chunks.written_by import written_by_plan
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
@@ -32,7 +33,9 @@ _AT_ONCE = 16
 def damaged_blocks(
     ref: StoredArray, block: tuple[int, ...], present: np.ndarray, stop: Callable[[], None]
 ) -> list[Index]:
-    """Return the blocks among those ``present`` (an array of booleans) of which a chunk cannot be decoded.
+    """Return the blocks among those ``present`` (an array of booleans) that are to be made again.
+
+    A chunk of them cannot be decoded, or somebody else than a run of the plan has written it.
 
     Parameters
     ----------
@@ -52,7 +55,8 @@ def damaged_blocks(
     blocks = (tuple(int(i) for i in index) for index in np.argwhere(present))
     local = ref.location.local_path is not None
     at_once = min(4, os.cpu_count() or 1) if local else _AT_ONCE
-    check = partial(_is_damaged, ref, block)
+    is_of_plan = written_by_plan(ref)
+    check = partial(_is_damaged, ref, block, is_of_plan)
     damaged: list[Index] = []
     with ThreadPoolExecutor(at_once, thread_name_prefix="asyncexec-check") as pool:
         while some := list(islice(blocks, 4 * at_once)):
@@ -61,13 +65,24 @@ def damaged_blocks(
     return damaged
 
 
-def _is_damaged(ref: StoredArray, block: tuple[int, ...], number: Index) -> bool:
+def _is_damaged(
+    ref: StoredArray,
+    block: tuple[int, ...],
+    is_of_plan: Callable[[Index], bool],
+    number: Index,
+) -> bool:
     region = tuple(
         slice(i * size, min((i + 1) * size, n))
         for i, size, n in zip(number, block, ref.shape, strict=True)
     )
     try:
         for part in _parts(region, ref.unit):
+            unit = tuple(along.start // size for along, size in zip(part, ref.unit, strict=True))
+            if not is_of_plan(unit):
+                _log.warning(
+                    "chunk %s of %s was written by others. It is made again", unit, ref.location
+                )
+                return True
             opened(ref).read(part)
     except CorruptChunkError as error:
         _log.warning("%s. It is made again", error)
