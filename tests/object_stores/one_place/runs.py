@@ -1,6 +1,8 @@
 """Runs that store at the one place: they succeed, fail, are cancelled, or stop so that they can be resumed."""
 
 import asyncio
+import sys
+import threading
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +25,24 @@ class Adds:
     amount: float
 
     def __call__(self, block):
+        # Found where it does not count as code of the plan, which is the same with and without it.
+        if (gate := getattr(sys, "one_place_gate", None)) is not None:
+            gate.enter()
         return block + self.amount
+
+
+class Gate:
+    """Lets so many calls of kernels through; the others wait until the run has been cancelled, and store nothing."""
+
+    def __init__(self, calls):
+        self.left = calls
+        self.cancelled = threading.Event()
+
+    def enter(self):
+        self.left -= 1
+        if self.left < 0:
+            self.cancelled.wait()
+            raise RuntimeError("too late")
 
 
 @dataclass(frozen=True)
@@ -53,12 +72,21 @@ def run(what, *, resume=False, stop_after=0, visit=None):
 
     It is cancelled once ``stop_after`` tasks have succeeded, after a visitor has done something.
     """
-    return asyncio.run(_run(what, resume, stop_after, visit))
+    gate = Gate(stop_after) if stop_after else None
+    sys.one_place_gate = gate
+    try:
+        return asyncio.run(_run(what, resume, gate, stop_after, visit))
+    finally:
+        del sys.one_place_gate
 
 
-async def _run(what, resume, stop_after, visit):
+async def _run(what, resume, gate, stop_after, visit):
     loop = asyncio.get_running_loop()
     succeeded = 0
+
+    def cancel():
+        task.cancel()
+        gate.cancelled.set()
 
     def observe(event):
         nonlocal succeeded
@@ -66,7 +94,7 @@ async def _run(what, resume, stop_after, visit):
         if succeeded == stop_after and isinstance(event, TaskSucceeded):
             if visit is not None:
                 visit()
-            loop.call_soon_threadsafe(task.cancel)
+            loop.call_soon_threadsafe(cancel)
 
     task = loop.create_task(
         ax.execute(
@@ -75,8 +103,9 @@ async def _run(what, resume, stop_after, visit):
             # One after another, so that some are left when the run stops.
             executor_options={"max_workers": 1},
             resume=resume,
-            observers=[observe] if stop_after else [],
+            observers=[observe] if gate else [],
             straggler="off",
+            retry=False,
         )
     )
     try:
