@@ -18,10 +18,13 @@ from asyncexec.request_failures.tables import (
 )
 
 _OBSTORE = "obstore.exceptions."
+_ICECHUNK = "icechunk.StorageError"
 # It raises built-in classes too, with its own text.
 _DEBUG = "\nDebug source:\n"
 _STATUS = re.compile(r"status code: (\d{3})\b|\bstatus: (\d{3})\b")
 _CODE = re.compile(r"<Code>\s*([A-Za-z0-9_.]+)\s*</Code>")
+# As Icechunk has it from the AWS SDK.
+_CODE_OF_SDK = re.compile(r'\bcode: "([A-Za-z0-9_.]+)"|\bservice error: ([A-Z][A-Za-z0-9_.]+): ')
 _DEEPEST = 8
 # What a library of the operating system or of Python says is told by the class alone; services say more.
 _GENERAL = frozenset(
@@ -98,7 +101,7 @@ def _read(error: BaseException) -> tuple[Failure | None, bool]:
 
 
 def failure_in(names: tuple[str, ...], text: str) -> Failure | None:
-    """Return what the text of one of obstore's exceptions says; None for others, and where it says nothing.
+    """Return what the text of an exception of obstore's or Icechunk's says; None for others, and where it says nothing.
 
     Parameters
     ----------
@@ -106,16 +109,19 @@ def failure_in(names: tuple[str, ...], text: str) -> Failure | None:
         The qualified names of its class and bases.
     text : str
     """
-    if not (any(name.startswith(_OBSTORE) for name in names) or _DEBUG in text):
+    if _ICECHUNK in names:
+        # Lines of the place in its own code follow.
+        text = text.partition("\n")[0]
+    elif not (any(name.startswith(_OBSTORE) for name in names) or _DEBUG in text):
         return None
-    found, coded = _STATUS.search(text), _CODE.search(text)
+    found, coded = _STATUS.search(text), _CODE.search(text) or _CODE_OF_SDK.search(text)
     status = int(found[1] or found[2]) if found else None
     for pattern, reason in BY_PHRASE:
         # A service may say anything in the body of its answer. That of a machine's own credentials is another one.
         before = reason is reasons.NO_CREDENTIALS and status not in _PASSING
         if (status is None or before) and pattern.search(text):
             return Failure(reason, status)
-    return _answered(status, coded[1] if coded else "")
+    return _answered(status, next(filter(None, coded.groups()), "") if coded else "")
 
 
 def _answered(status: int | None, code: str) -> Failure | None:

@@ -180,13 +180,13 @@ BY_PHRASE: tuple[tuple[re.Pattern[str], Reason], ...] = tuple(
         (r"Too many open files", reasons.TOO_MANY_FILES),
         (r"ConnectionRefused|[Cc]onnection refused|tcp connect error", reasons.UNREACHABLE),
         (
-            r"ConnectionReset|IncompleteBody|IncompleteMessage|UnexpectedEof|BrokenPipe",
+            r"Connection ?[Rr]eset|Incomplete(Body|Message)|UnexpectedEof|BrokenPipe|dispatch failure",
             reasons.BROKEN,
         ),
         (r"\bParse\(", reasons.NOT_A_STORE),
     )
 )
-"""By words in the text of obstore's errors, which have neither attributes nor a class for each reason."""
+"""By words in the text of errors of obstore and Icechunk, which have neither attributes nor a class for each reason."""
 
 
 def reason_of_code(code: str) -> Reason | None:

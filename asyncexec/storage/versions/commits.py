@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.errors import CommitConflictError, StorageError
+from asyncexec.request_failures.reading import failure_of
+from asyncexec.storage.places.requests import request
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -44,7 +46,11 @@ def committed(session: Any, commit: Commit) -> str:
         If the repository fails.
     """
     branch = session.branch
-    try:
+    tries = 0
+
+    def try_it(_: float) -> str:
+        nonlocal tries
+        tries += 1
         snapshot: str = session.commit(
             commit.message,
             None if commit.metadata is None else dict(commit.metadata),
@@ -52,18 +58,29 @@ def committed(session: Any, commit: Commit) -> str:
             rebase_tries=commit.rebase_tries,
             allow_empty=commit.allow_empty,
         )
+        return snapshot
+
+    try:
+        return request(try_it, "icechunk")
     except Exception as error:
-        raise _not_committed(error, branch, rebased=commit.rebase_with is not None) from error
-    return snapshot
+        rebased = commit.rebase_with is not None
+        raise _not_committed(error, branch, rebased=rebased, again=tries > 1) from error
 
 
-def _not_committed(error: Exception, branch: str | None, *, rebased: bool) -> StorageError:
+def _not_committed(
+    error: Exception, branch: str | None, *, rebased: bool, again: bool
+) -> StorageError:
     kept = (
         "Nothing was committed, and nothing is lost: the session has all that the plan has computed"
     )
+    if again:
+        kept = (
+            f"Nothing is lost: the session has all that the plan has computed; but look at "
+            f"repo.ancestry(branch={branch!r}) first, as an answer was lost, and that may have been of this very commit"
+        )
     if not _is_conflict(error):
         return StorageError(
-            f"the Icechunk session cannot be committed to branch {branch!r}: {_first_line(error)}. {kept}: mend the "
+            f"the Icechunk session cannot be committed to branch {branch!r}: {_said(error)}. {kept}: mend the "
             f"cause, and call session.commit(...)"
         )
     if rebased:
@@ -82,6 +99,11 @@ def _not_committed(error: Exception, branch: str | None, *, rebased: bool) -> St
 
 def _is_conflict(error: Exception) -> bool:
     return any(kind.__name__ == "ConflictError" for kind in type(error).__mro__)
+
+
+def _said(error: Exception) -> str:
+    failure = failure_of(error)
+    return _first_line(error) if failure is None else f"{failure.reason.text} ({failure.code})"
 
 
 def _first_line(error: Exception) -> str:

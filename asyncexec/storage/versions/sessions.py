@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import OptionError, StorageError
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.held_stores import innermost, is_of_icechunk
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.requests import request
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -72,6 +74,20 @@ def check_session(session: Any, *, commits: bool = False) -> None:
         )
 
 
+def asked[T](call: Callable[[], T], location: Location, what: str) -> T:
+    """Return what ``call`` returns, which asks the repository of ``location``; repeated where that helps.
+
+    Raises
+    ------
+    StorageError
+        If it fails for good; ``what`` is the end of the sentence (``"cannot be forked"``).
+    """
+    try:
+        return request(lambda _: call(), "icechunk")
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, what) from None
+
+
 def unreachable(location: Location) -> OptionError:
     """Return the error for a repository that other processes do not see."""
     return OptionError(
@@ -93,10 +109,10 @@ def sent_sources(blocks: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
     """
     forks: list[tuple[Any, Store]] = []
 
-    def fork_of(session: Any) -> Store:
+    def fork_of(session: Any, location: Location) -> Store:
         known = next((store for of, store in forks if of == session), None)
         if known is None:
-            store: Store = session.fork().store
+            store: Store = asked(session.fork, location, "cannot be sent to workers").store
             forks.append((session, store))
             return store
         return known
@@ -109,7 +125,7 @@ def sent_sources(blocks: Mapping[str, BlockIO]) -> dict[str, BlockIO]:
         assert store is not None  # noqa: S101 - it is Icechunk's
         session = session_of(store)
         if not session.read_only and not _is_fork(session):
-            location = replace(location, store=fork_of(session))
+            location = replace(location, store=fork_of(session, location))
         _check_reachable(location)
         return replace(source, array=array.at(location))
 

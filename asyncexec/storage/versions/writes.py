@@ -25,7 +25,13 @@ from asyncexec.storage.places.suitability import check_writable
 from asyncexec.storage.versions.changes import Changes
 from asyncexec.storage.versions.commits import Commit, committed
 from asyncexec.storage.versions.forks import ForkIO, ForkSource, PartOfArray, forget_forks
-from asyncexec.storage.versions.sessions import DOCUMENT, check_session, session_of, unreachable
+from asyncexec.storage.versions.sessions import (
+    DOCUMENT,
+    asked,
+    check_session,
+    session_of,
+    unreachable,
+)
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -112,18 +118,19 @@ class SessionWrites:
         for target in targets:
             check_writable(target.ref.location)
         stop()
-        fork = session.fork()
+        place = replace(targets[0].ref.location, url="")
+        fork = asked(session.fork, place, "cannot be forked")
         making = _Making(fork.store, Changes.of(session), overwrite=self.overwrite)
         for target in targets:
             if target.within is None:
                 making.make(target)
         stop()
         # Of what was made it holds a snapshot, so that forks of it are small: what a task has written, and no more.
-        base = fork.fork()
+        base = asked(fork.fork, place, "cannot be forked")
         source = ForkSource(uuid.uuid4().hex, pickle.dumps(base))
         if not _is_reachable(source, base):
             if not same_process:
-                raise unreachable(targets[0].ref.location)
+                raise unreachable(place)
             source = ForkSource(source.key, source.pickled, base)
         found = OpenWrites(
             writes=self,

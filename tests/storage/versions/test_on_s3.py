@@ -5,6 +5,7 @@ import pytest
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.errors import StorageError, TaskFailedError
 from tests.object_stores.servers import KEYS
 from tests.storage.versions.repositories import committed, icechunk
 
@@ -55,4 +56,33 @@ async def test_a_slot_writes_many_chunks_at_once(repo, proxy):
     # Each chunk is put once.
     assert proxy.count("PUT", "*/chunks/*") == 64
     assert proxy.most_in_flight > 8
+    np.testing.assert_array_equal(committed(repo, "x"), DATA)
+
+
+@pytest.mark.parametrize("key", ["chunks", "snapshots", "manifests"])
+async def test_what_is_forbidden_fails_at_the_first_attempt_and_in_one_line(repo, proxy, key):
+    session = repo.writable_session("main")
+    x = xp.asarray(DATA, chunks=(32, 32))
+    rule = proxy.on("PUT", f"*/{key}/*", does="answer", status=403, times=None)
+    async with ax.Engine("threads", executor_options={"max_workers": 2}) as engine:
+        with pytest.raises((StorageError, TaskFailedError), match="access is denied") as caught:
+            await engine.execute(xp.store_icechunk(x, "x", session, commit="x", compute=False))
+    assert "\n" not in str(caught.value)
+    assert rule.hits <= 4  # Once for each chunk.
+    proxy.clear()
+    assert len(list(repo.ancestry(branch="main"))) == 1
+    # Of what only the commit was refused, nothing is lost.
+    assert session.has_uncommitted_changes == (key == "manifests")
+
+
+@pytest.mark.parametrize("key", ["*/chunks/*", "*/snapshots/*", "*/manifests/*", "*/repo/repo"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_one_commit_is_made_whatever_answers_are_lost(repo, proxy, key, when):
+    session = repo.writable_session("main")
+    x = xp.asarray(DATA, chunks=(32, 32))
+    rule = proxy.on("PUT", key, does="reset", when=when)
+    async with ax.Engine("threads", executor_options={"max_workers": 2}) as engine:
+        await engine.execute(xp.store_icechunk(x, "x", session, commit="x", compute=False))
+    assert rule.hits == 1
+    assert [c.message for c in repo.ancestry(branch="main")][:-1] == ["x"]
     np.testing.assert_array_equal(committed(repo, "x"), DATA)
