@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from asyncexec.cli.clean import clean_work_dir
+from asyncexec.cli.clean import clean_place
 from asyncexec.cli.complaints import complain, complain_of
 from asyncexec.cli.config import check, show
 from asyncexec.cli.executors import executors
@@ -66,7 +66,7 @@ def application() -> typer.Typer:
     commands.command("plan")(show_plan)
     commands.command()(executors)
     commands.command()(simulate)
-    commands.command("clean")(clean_work_dir)
+    commands.command("clean")(clean_place)
     commands.command("verify")(verify_place)
     for name, words, members in _GROUPS:
         commands.add_typer(_group(members), name=name, help=words)

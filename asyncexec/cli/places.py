@@ -53,6 +53,20 @@ def check_there(place: str, *, what: str) -> None:
 
 
 @contextmanager
+def counter(what: str, *, shown: bool) -> Generator[Callable[[str], None]]:
+    """Count on standard error, where that is a terminal, how often the function is called that it gives."""
+    with bar(shown=shown) as progress:
+        count = 0
+
+        def looked_at(_name: str) -> None:
+            nonlocal count
+            count += 1
+            progress(what, count, 0)
+
+        yield looked_at
+
+
+@contextmanager
 def bar(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
     """Show a bar on standard error, where that is a terminal; what it gives takes a name, how many, and of how many."""
     console = Console(stderr=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import StorageError
 from asyncexec.storage.places.errors import storage_error
-from asyncexec.storage.places.held_stores import innermost
+from asyncexec.storage.places.objects import client_of
 from asyncexec.storage.places.urls import join
 
 if TYPE_CHECKING:
@@ -82,19 +82,22 @@ def _files(root: str) -> Iterator[ListedFile]:
 
 def _objects(location: Location) -> Iterator[ListedFile]:
     from zarr.core.sync import collect_aiterator, sync  # noqa: PLC0415 - brings Zarr, which is dear
-    from zarr.storage import FsspecStore, MemoryStore, ObjectStore  # noqa: PLC0415 - the same
+    from zarr.storage import FsspecStore, MemoryStore  # noqa: PLC0415 - the same
 
     from asyncexec.storage.places.stores import open_place  # noqa: PLC0415 - the same
 
     place = open_place(location, read_only=True)
-    store: Any = innermost(place.store)
-    if not place.store.supports_listing:
+    store: Any = place.store
+    if not store.supports_listing:
         raise StorageError(
             f"{location} cannot be listed: a {type(store).__name__} does not say what is in it"
         )
     prefix = f"{place.path}/" if place.path else ""
-    if isinstance(store, ObjectStore):
-        for batch in store.store.list(place.path or None):
+    client: Any = client_of(store)
+    while type(store).__module__.startswith("asyncexec."):
+        store = store._store  # noqa: SLF001 - wrappers of our own, which change neither keys nor sizes
+    if client is not None:
+        for batch in client.list(place.path or None):
             for found in batch:
                 yield ListedFile(
                     found["path"].removeprefix(prefix),

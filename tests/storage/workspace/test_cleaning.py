@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -10,12 +11,17 @@ from pathlib import Path
 import pytest
 
 import asyncexec as ax
+import asyncexec.array as xp
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
 from asyncexec.storage import clean
+from asyncexec.storage.places.folder_locks import lock_folder
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.stamps import Stamp, stamped
+from asyncexec.storage.workspace import cleaning
 from asyncexec.storage.workspace.leases import MARKER, Lease, read_lease
+from asyncexec.storage.workspace.leftovers import find
 from asyncexec.storage.workspace.work_dir import make_work_place
 from asyncexec.testing.patience import scaled
 
@@ -28,6 +34,7 @@ def opening(**changes: object) -> Opening:
 KILLED = """
 import os, signal, sys
 from asyncexec.plan.workspace import Opening
+from asyncexec.storage.workspace.leftovers import find
 from asyncexec.storage.workspace.work_dir import make_work_place
 opening = Opening(plan="p", fingerprint="cd" * 16, execution="killed", resume=sys.argv[2] == "resume")
 place = make_work_place(sys.argv[1], None, opening)
@@ -45,7 +52,7 @@ def test_what_killed_runs_have_left_is_removed_when_it_is_old(tmp_path: Path, ki
     assert abs(listed.used_at - time.time()) < scaled(60)
     (listed,) = clean(tmp_path, older_than=0, dry_run=True)
     assert not listed.removed
-    (listed,) = clean(tmp_path, older_than=0)
+    (listed,) = clean(tmp_path, older_than=0, remove=True)
     assert listed.removed
     assert list(tmp_path.iterdir()) == []
 
@@ -53,10 +60,10 @@ def test_what_killed_runs_have_left_is_removed_when_it_is_old(tmp_path: Path, ki
 @pytest.mark.parametrize("resume", [False, True])
 def test_what_a_living_run_uses_stays(tmp_path: Path, resume: bool) -> None:
     place = make_work_place(tmp_path, None, opening(resume=resume))
-    (listed,) = clean(tmp_path, older_than=-1)
+    (listed,) = clean(tmp_path, older_than=-1, remove=True)
     assert (listed.in_use, listed.removed) == (True, False)
     place.release()
-    (listed,) = clean(tmp_path, older_than=-1)
+    (listed,) = clean(tmp_path, older_than=-1, remove=True)
     assert (listed.in_use, listed.removed) == (False, True)
 
 
@@ -69,9 +76,9 @@ def test_a_run_in_another_process_is_seen(tmp_path: Path) -> None:
     ) as run:
         assert run.stdout is not None
         run.stdout.readline()
-        assert [(left.in_use, left.removed) for left in clean(tmp_path, older_than=-1)] == [
-            (True, False)
-        ]
+        assert [
+            (left.in_use, left.removed) for left in clean(tmp_path, older_than=-1, remove=True)
+        ] == [(True, False)]
         run.communicate(b"\n")
 
 
@@ -82,7 +89,7 @@ def test_what_is_not_ours_stays(tmp_path: Path) -> None:
     plan = ax.Plan.map(abs, [-1], cache="inputs")
     ax.sync.execute(plan, work_dir=tmp_path)
     before = sorted(tmp_path.iterdir())
-    assert clean(tmp_path, older_than=-1) == []
+    assert clean(tmp_path, older_than=-1, remove=True) == []
     assert sorted(tmp_path.iterdir()) == before
     assert clean(tmp_path / "nowhere") == []
 
@@ -91,18 +98,17 @@ def test_a_run_can_begin_again_after_its_folder_was_removed(tmp_path: Path) -> N
     plan = ax.Plan.map(abs, [-1, 2])
     with ax.sync.SyncEngine("serial", work_dir=tmp_path) as engine:
         engine.execute(plan, resume=True, keep_values=True)
-        assert [left.removed for left in clean(tmp_path, older_than=-1)] == [True]
+        assert [left.removed for left in clean(tmp_path, older_than=-1, remove=True)] == [True]
         assert engine.execute(plan, resume=True).attempts == 2
 
 
 def test_a_lease_holds_as_long_as_it_is_renewed(tmp_path: Path) -> None:
     objects = objects_at(locate(f"memory://lease-{tmp_path.name}/asyncexec-x"))
-    lease = Lease(objects, seconds=0.02)
-    first = read_lease(objects.get(MARKER))
-    deadline = time.monotonic() + scaled(20)
-    while read_lease(objects.get(MARKER)) == first:
-        assert time.monotonic() < deadline
-    lease.close()
+    with contextlib.closing(Lease(objects, seconds=0.02)) as lease:
+        first = read_lease(objects.get(MARKER))
+        deadline = time.monotonic() + scaled(20)
+        while read_lease(objects.get(MARKER)) == first:
+            assert time.monotonic() < deadline
     lease.close()
     assert read_lease(objects.get(MARKER))[1] == 0.0
     assert read_lease(b"asyncexec") == (0.0, 0.0)
@@ -112,13 +118,155 @@ def test_a_lease_holds_as_long_as_it_is_renewed(tmp_path: Path) -> None:
 def test_in_an_object_store_leases_say_what_is_in_use(tmp_path: Path) -> None:
     url = f"memory://clean-{tmp_path.name}/work"
     objects = objects_at(locate(url))
-    lease = Lease(objects_at(locate(f"{url}/asyncexec-used")))
-    make_work_place(url, None, opening(locality=Locality.SAME_PROCESS))
-    objects.put("asyncexec-cache/aa/bb", b"1")
-    objects.put("other/x", b"1")
-    assert [left.in_use for left in clean(url, older_than=0)] == [False, True]
-    assert [left.name for left in clean(url)] == ["asyncexec-used"]
-    lease.close()
+    with contextlib.closing(Lease(objects_at(locate(f"{url}/asyncexec-used")))):
+        make_work_place(url, None, opening(locality=Locality.SAME_PROCESS))
+        objects.put("asyncexec-cache/aa/bb", b"1")
+        objects.put("other/x", b"1")
+        found = clean(url, older_than=0, remove=True)
+        assert [(left.in_use, left.removed) for left in found] == [(False, True), (True, False)]
+        assert [left.name for left in clean(url)] == ["asyncexec-used"]
     assert [left.removed for left in clean(url)] == [False]
-    assert [left.removed for left in clean(url, older_than=-1)] == [True]
+    assert [left.removed for left in clean(url, older_than=-1, remove=True)] == [True]
     assert sorted(objects.names()) == ["asyncexec-cache/aa/bb", "other/x"]
+
+
+RUN = "ab" * 8
+
+
+def stored(place: Path, stamp: Stamp | None = None) -> Path:
+    xp.to_zarr(xp.ones((4,), chunks=2), str(place))
+    if stamp is not None:
+        file = place / "zarr.json"
+        file.write_bytes(stamped({"zarr.json": file.read_bytes()}, stamp)["zarr.json"])
+    return place
+
+
+def files(place: Path) -> list[str]:
+    return sorted(str(path) for path in place.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("plan", ["", "cd" * 16])
+def test_unfinished_arrays_are_found_below_a_place(tmp_path: Path, plan: str) -> None:
+    stored(tmp_path / "data" / "whole")
+    stored(tmp_path / "data" / "begun", Stamp(run=RUN, plan=plan, unfinished=True))
+    stored(tmp_path / "data" / "resumable", Stamp(run=RUN, plan="cd" * 16))
+    before = files(tmp_path / "data" / "whole") + files(tmp_path / "data" / "resumable")
+    (left,) = clean(tmp_path)
+    assert (left.kind, left.name, left.run, left.plan) == (
+        "unfinished array",
+        "data/begun",
+        RUN,
+        plan,
+    )
+    assert bool(left.resume) == bool(plan)
+    assert left.nbytes > 0
+    assert clean(tmp_path / "data" / "begun")[0].name == "."
+    assert [one.removed for one in clean(tmp_path, older_than=-1, remove=True)] == [True]
+    assert clean(tmp_path) == []
+    assert files(tmp_path) == sorted(before)
+
+
+def test_an_unfinished_array_that_a_run_holds_stays(tmp_path: Path) -> None:
+    place = stored(tmp_path / "u", Stamp(run=RUN, unfinished=True))
+    lock = lock_folder(place)
+    assert lock is not None
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert (left.in_use, left.removed) == (True, False)
+    lock.close()
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert (left.in_use, left.removed) == (False, True)
+
+
+def test_what_is_next_to_an_array_is_removed_and_the_array_stays(tmp_path: Path) -> None:
+    stored(tmp_path / "u")
+    for kind in ("new", "replaced", "removed"):
+        stored(tmp_path / f"u.{kind}-{RUN}")
+    stored(tmp_path / "u.new-x")  # Somebody else's name.
+    before = files(tmp_path / "u") + files(tmp_path / "u.new-x")
+    found = clean(tmp_path, older_than=-1, remove=True)
+    assert [(left.kind, left.run, left.removed) for left in found] == [
+        ("new array", RUN, True),
+        ("removed array", RUN, True),
+        ("replaced array", RUN, True),
+    ]
+    assert files(tmp_path) == sorted(before)
+
+
+def test_an_array_that_was_set_aside_and_has_no_successor_is_put_back(tmp_path: Path) -> None:
+    stored(tmp_path / "u")
+    before = files(tmp_path)
+    (tmp_path / "u").rename(tmp_path / f"u.replaced-{RUN}")
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert (left.puts_back, left.removed) == (True, True)
+    assert files(tmp_path) == before
+
+
+def test_unfinished_chunks_are_removed_from_arrays_that_are_whole(tmp_path: Path) -> None:
+    stored(tmp_path / "u")
+    before = files(tmp_path)
+    partial = tmp_path / "u" / f".asyncexec-partial-{RUN}"
+    partial.mkdir()
+    (partial / "begun").write_bytes(bytes(100))
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert (left.kind, left.nbytes, left.removed) == ("unfinished chunks", 100, True)
+    assert files(tmp_path) == before
+
+
+def test_folders_whose_names_only_begin_as_those_of_runs_stay(tmp_path: Path) -> None:
+    for name in ("asyncexec-demo", "asyncexec-docs/asyncexec-x", "asyncexec"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "file").write_text("mine")
+    before = files(tmp_path)
+    assert clean(tmp_path, older_than=-1, remove=True) == []
+    assert files(tmp_path) == before
+
+
+def test_work_directories_are_found_at_any_depth(tmp_path: Path) -> None:
+    work = tmp_path / "project" / "work"
+    make_work_place(work, None, opening(resume=True)).release()
+    (left,) = clean(tmp_path)
+    assert left.name == f"project/work/asyncexec-{'ab' * 16}"
+    assert left.plan == "ab" * 16
+    assert left.resume == f"its plan, with resume=True and work_dir={str(work)!r}"
+    (left,) = clean(work / f"asyncexec-{'ab' * 16}", older_than=-1, remove=True)
+    assert left.removed
+    assert list(work.iterdir()) == []
+
+
+def test_an_array_that_was_completed_since_it_was_listed_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = stored(tmp_path / "u", Stamp(run=RUN, unfinished=True))
+    (found,) = find(locate(tmp_path), lambda name: None)
+    for lock in found.locks:
+        lock.close()
+    file = place / "zarr.json"
+    file.write_bytes(stamped({"zarr.json": file.read_bytes()}, None)["zarr.json"])
+    monkeypatch.setattr(cleaning, "find", lambda place, progress: iter([found]))
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert not left.removed
+    assert "is kept" in left.problem
+    assert file.exists()
+
+
+def test_in_an_object_store_unfinished_arrays_are_found_too(tmp_path: Path) -> None:
+    url = f"memory://unfinished-{tmp_path.name}/data"
+    for name in ("whole", "begun"):
+        xp.to_zarr(xp.ones((4,), chunks=2), f"{url}/{name}")
+    objects = objects_at(locate(url))
+    document = objects.get("begun/zarr.json")
+    assert document is not None
+    stamp = Stamp(run=RUN, plan="cd" * 16, unfinished=True)
+    objects.put("begun/zarr.json", stamped({"zarr.json": document}, stamp)["zarr.json"])
+    before = sorted(name for name in objects.names() if name.startswith("whole/"))
+    (left,) = clean(url)
+    assert (left.kind, left.name, left.run) == ("unfinished array", "begun", RUN)
+    assert left.nbytes > 0
+    assert [one.removed for one in clean(url, older_than=-1, remove=True)] == [True]
+    assert sorted(objects.names()) == before
+
+
+def test_the_earlier_name_of_the_option_answers(tmp_path: Path) -> None:
+    make_work_place(tmp_path, None, opening(resume=True)).release()
+    assert [left.removed for left in clean(tmp_path, older_than=-1, dry_run=True)] == [False]
+    assert [left.removed for left in clean(tmp_path, older_than=-1, dry_run=False)] == [True]
