@@ -8,10 +8,10 @@ been cancelled, each of these calls has ``GRACE_SECONDS`` to come back; then the
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.outlet import Outlet
     from asyncexec.scheduler.result_store import ResultStore
     from asyncexec.scheduler.run_policies import RunPolicies
+
+
+logger = logging.getLogger("asyncexec")
 
 
 class RunStoppedError(Exception):
@@ -134,6 +137,7 @@ class RunSteps:
         """
         start = time.perf_counter()
         self._driver = driver
+        failed = True
         try:
             if self._fanout:
                 await self._announce()
@@ -144,10 +148,11 @@ class RunSteps:
             finally:
                 await self._hand_over_rest()
             value, values = await self._collect(driver, handle)
+            failed = False
         except (AbandonedCallError, OpeningStoppedError):
             raise RunStoppedError from None
         finally:
-            await self._close()
+            await self._close(failed=failed)
         return result_of(
             handle.run,
             value=value,
@@ -343,16 +348,29 @@ class RunSteps:
             driver.reopen(handle)
             await self._finish(driver, handle)
 
-    async def _close(self) -> None:
-        """Close the workspace, if that was not done with success; after a call that was given up, its thread does."""
+    async def _close(self, *, failed: bool) -> None:
+        """Close the workspace, if that was not done with success; after a call that was given up, its thread does.
+
+        Where the run has ``failed``, what fails here too is logged: the first error says more.
+        """
         if self.handle is not None:
             self._late_saves = self.handle.late_saves
         if self._calls.busy or (self._prepared is not None and not self._prepared.closed):
             if self._late_saves:
                 self._hurry()
-            with suppress(AbandonedCallError):
+            try:
                 await self._calls.wait_for(
                     "the closing of its storage", self._close_prepared, self._interrupted
+                )
+            except AbandonedCallError:
+                return
+            except Exception as error:
+                if not failed:
+                    raise
+                logger.warning(
+                    "execution %s has not succeeded, and not all that it had made could be removed: %s",
+                    self._name,
+                    error,
                 )
 
     def _collect_prepared(self) -> tuple[Any, StageValues]:

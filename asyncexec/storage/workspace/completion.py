@@ -18,11 +18,13 @@ def complete(*, succeeded: bool) -> Generator[None]:
     """
     try:
         yield
-    except BaseException:
+    except BaseException as error:
         if not succeeded:
             raise
         _log.warning(
             "a run is complete, and its result is right; but not all that only the run needed could be removed: "
-            "asyncexec.storage.clean removes what is left in work_dir",
-            exc_info=True,
+            "%s: %s. asyncexec.storage.clean removes what is left in work_dir",
+            type(error).__name__,
+            error,
         )
+        _log.debug("not removed", exc_info=True)
