@@ -245,11 +245,8 @@ def _check_distinct(places: Sequence[Location]) -> None:
     for place in places:
         other = taken.find(place)
         if other is not None:
-            also = (
-                "" if other.spelling == place.spelling else f" (which is {other.spelling} as well)"
-            )
             raise OptionError(
-                f"two arrays are to be stored at {place.spelling}{also}, or one inside of the other: give each a place "
-                f"of its own"
+                f"two arrays are to be stored at {other.spelling} and {place.spelling}, which is one place, or one "
+                f"inside of the other: give each a place of its own"
             )
         taken.add(place)

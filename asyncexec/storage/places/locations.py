@@ -139,13 +139,18 @@ def locate(
         url = os.fspath(place)
         if not url:
             raise OptionError("an empty string is no place for an array: give a path or a URL")
-        found = _of_url(url, options) if "://" in url else Location(os.path.abspath(url), options)  # noqa: PTH100 - as text
+        found = _of_url(url, options) if "://" in url else _of_path(url, options)
     else:
         found = _in_store(place, options)
     path = _normal(path)
     if not path:
         return found
     return replace(found.join(path), inner=join(found.inner, path) if found.inner else path)
+
+
+def _of_path(path: str, options: StorageOptions) -> Location:
+    absolute = os.path.abspath(path)  # noqa: PTH100 - as text
+    return Location(absolute, options, spelt="" if absolute == path else path)
 
 
 def _of_url(url: str, options: StorageOptions) -> Location:

@@ -39,11 +39,12 @@ _ENDPOINTS = (
 _BUCKETS = ("bucket", "container_name", "bucket_name")
 
 
-def client_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+def client_defaults(options: Mapping[str, Any], kind: str = "") -> dict[str, Any]:
     """Return ``options`` of obstore, with the timeouts and retries that go with :mod:`.requests` where they have none.
 
     A request is not repeated by the client, which would hide why it fails. It ends when no data come for a while,
-    however long it takes as a whole.
+    however long it takes as a whole. ``kind`` is the store's scheme: what the environment has for its clients holds
+    where the options have nothing.
     """
     found = dict(options)
     client = found.get("client_options")
@@ -54,11 +55,24 @@ def client_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
             # Where a user gives a time for the whole, it holds.
             **({} if "timeout" in given else {"timeout": _NEVER}),
             "read_timeout": _READ,
+            **_of_environment(kind),
             **given,
         }
     if found.get("retry_config") is None:
         found["retry_config"] = _NO_RETRIES
     return found
+
+
+def _of_environment(kind: str) -> dict[str, str]:
+    """Return the options of clients that variables have, which obstore forgets when it is given others."""
+    beginning = _VARIABLES.get(kind)
+    if beginning is None:
+        return {}
+    names = {name: f"{beginning}{name.upper()}" for name in CLIENT_OPTIONS}
+    return {name: os.environ[known] for name, known in names.items() if known in os.environ}
+
+
+_VARIABLES = {"s3": "AWS_", "gs": "GOOGLE_", "gcs": "GOOGLE_", "az": "AZURE_", "azure": "AZURE_"}
 
 
 def repeats_itself(store: Any) -> bool:
@@ -106,7 +120,8 @@ _LOCK = Lock()
 
 
 def _clone(client: Any, seconds: float) -> Any:
-    options = client_defaults({"client_options": client.client_options})
+    kind = type(client).__name__.removesuffix("Store").lower()
+    options = client_defaults({"client_options": client.client_options}, kind)
     options["client_options"]["read_timeout"] = f"{seconds:g}s"
     return type(client)(
         prefix=client.prefix,

@@ -143,7 +143,7 @@ _TOLD_BY = ("AWS_", "AZURE_", "GOOGLE_")
 def _client(bucket: str, options: StorageOptions, _told: object, _process: int) -> Any:
     """Return obstore's client of a bucket: one, so that requests for all that is in it share their connections."""
     obstore = importlib.import_module("obstore.store")
-    return obstore.from_url(f"{bucket}/", **client_defaults(options))
+    return obstore.from_url(f"{bucket}/", **client_defaults(options, bucket.partition(":")[0]))
 
 
 def _fsspec_store(location: Location, *, read_only: bool) -> Store:

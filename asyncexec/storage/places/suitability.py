@@ -133,9 +133,9 @@ def check_spelling(location: Location) -> None:
             f"storage_options"
         )
     parts = object_url(location.url)
-    if parts is not None and parts.family == "az" and "\\" in parts.key:
+    if parts is not None and "\\" in parts.key:
         raise StorageError(
-            f"{location} cannot be opened: its name has a backslash, for which Azure puts a slash. Give it another name"
+            f"{location} cannot be opened: its name has a backslash, which Zarr takes for a slash. Give it another name"
         )
     if parts is None or parts.login or ":" in parts.host or not parts.host:
         wrong = "no bucket" if parts is None or not parts.host else "a login or a port"
