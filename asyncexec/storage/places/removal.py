@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from asyncexec.errors import AsyncexecError
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.held_stores import is_of_icechunk
 from asyncexec.storage.places.metadata import NAMES, documents
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import stamp_of
@@ -40,7 +41,8 @@ def check_takes_objects(location: Location, run: str) -> None:
     StorageError
         If no object can be made and removed there.
     """
-    if location.local_path is not None:
+    if location.local_path is not None or is_of_icechunk(location.store):
+        # A session of Icechunk takes arrays and groups only, and what is removed there can be had back.
         return
     # As deep as chunks are: some file systems make no folders.
     name = f"{PARTIAL}-{run}/c/0"

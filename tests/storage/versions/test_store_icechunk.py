@@ -6,6 +6,7 @@ import zarr
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec import storage
 from asyncexec.errors import (
     ArrayNotFoundError,
     CommitConflictError,
@@ -373,3 +374,14 @@ def test_a_plan_that_reads_another_snapshot_is_another_plan(x, repo, session):
     session = repo.writable_session("main")
     zarr.open_array(session.store, path="x")[0, 0] = 6
     assert fingerprint(session) != fingerprint(session)
+
+
+def test_single_arrays_are_made_written_and_replaced_in_a_session(session):
+    ref = storage.planned_array(session.store, path="x", shape=(6, 4), dtype="f8", chunks=(2, 4))
+    storage.create_array(ref)
+    storage.write(ref, (slice(0, 6), slice(0, 4)), DATA)
+    np.testing.assert_array_equal(read(session, "x"), DATA)
+    with pytest.raises(TargetExistsError, match="overwrite=True"):
+        storage.create_array(ref)
+    storage.create_array(ref, overwrite=True)
+    assert not read(session, "x").any()
