@@ -65,8 +65,9 @@ class ObjectChunks:
         self._dtype = ref.numpy_dtype
         self._codec = ChunkCodec(ref, encoding)
         self._writes = ObjectWrites(ref, client, path)
-        self._blocking = BlockingRequests(client)
-        self._awaited = AwaitedRequests(client)
+        self._awaited = AwaitedRequests(client, self._codec.chunk_bytes)
+        self._rule = self._awaited.rule
+        self._blocking = BlockingRequests(client, self._rule)
         self._there = StillThere(ref)
 
     def read(self, region: Region) -> np.ndarray:
@@ -74,7 +75,7 @@ class ObjectChunks:
         pieces = self._pieces(region)
         if (one := within_one_chunk(pieces)) is not None:
             chunk, inner = one
-            found = run_blocking(self._fetched(self._blocking, chunk))
+            found = self._one(chunk)
             return _read_only(self._decoded(chunk, found)[inner])
         # Each is decoded here while others are under way.
         fetches = [self._fetched(self._awaited, chunk) for chunk in _chunks(pieces)]
@@ -130,6 +131,12 @@ class ObjectChunks:
             )
             for combination in product(*self._pieces(region))
         ]
+
+    def _one(self, chunk: Index) -> FetchedChunk | None:
+        """Return one chunk as it is stored; asked again if it is known by now what is slow."""
+        if self._rule is None or self._rule.delay() is None:
+            return run_blocking(self._fetched(self._blocking, chunk))
+        return next(run_on_loop([self._fetched(self._awaited, chunk)], 1))
 
     async def _fetched(self, requests: Requests, chunk: Index) -> FetchedChunk | None:
         """Return the chunk as it is stored; None where there is none."""

@@ -7,12 +7,16 @@ wait for an event loop: :func:`run_blocking` runs them where they are called.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Coroutine, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
+from asyncexec.storage.chunks.hedging import HedgeRule, hedged, rule_for
 from asyncexec.storage.places import object_client
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.obstore_objects import version_of
+from asyncexec.storage.places.store_clients import endpoint_of_client, fresh_client
 
 SINGLE_PUT_BYTES = 64 * 2**20
 """Up to this size an object is written by one request."""
@@ -39,14 +43,21 @@ class Requests(Protocol):
 
 
 class BlockingRequests:
-    """Requests that block the calling thread."""
+    """Requests that block the calling thread; their times are taken in by ``rule``."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Any, rule: HedgeRule | None = None) -> None:
         self._client = client
+        self._rule = rule
 
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
-        return _fetched(*object_client.get(self._client, key))
+        if self._rule is None:
+            return _fetched(*object_client.get(self._client, key))
+        self._rule.begin()
+        began = time.monotonic()
+        found = _fetched(*object_client.get(self._client, key))
+        self._rule.end(time.monotonic() - began)
+        return found
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
         """Write the object; see :class:`Requests`."""
@@ -54,14 +65,32 @@ class BlockingRequests:
 
 
 class AwaitedRequests:
-    """Requests that are awaited on the running event loop."""
+    """Requests that are awaited on the running event loop; slow reads of ``nbytes`` are asked again.
 
-    def __init__(self, client: Any) -> None:
+    What is on this machine is asked once.
+    """
+
+    def __init__(self, client: Any, nbytes: int = 0) -> None:
         self._client = client
+        self._remote = hasattr(client, "config") and nbytes > 0
+        self.rule = (
+            rule_for(endpoint_of_client(client), nbytes.bit_length()) if self._remote else None
+        )
 
     async def get(self, key: str) -> FetchedChunk:
         """Return the object; raise FileNotFoundError where there is none."""
-        return _fetched(*await object_client.aget(self._client, key))
+        if self.rule is None:
+            return _fetched(*await object_client.aget(self._client, key))
+        answer, data = await hedged(
+            lambda: object_client.aget(self._client, key),
+            lambda: object_client.aget(self._other, key),
+            self.rule,
+        )
+        return _fetched(answer, data)
+
+    @cached_property
+    def _other(self) -> Any:
+        return fresh_client(self._client)
 
     async def put(self, key: str, data: Any, *, mode: str = "", generation: str = "") -> None:
         """Write the object; see :class:`Requests`."""

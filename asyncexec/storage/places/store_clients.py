@@ -101,7 +101,7 @@ def timed(client: Any, seconds: float) -> Any:
             weakref.finalize(client, _CLONES.pop, number, None)
         clones = _CLONES[number]
         if limit not in clones:
-            clones[limit] = _clone(client, limit)
+            clones[limit] = fresh_client(client, limit)
         return clones[limit]
 
 
@@ -119,7 +119,8 @@ _CLONES: dict[int, dict[float, Any]] = {}
 _LOCK = Lock()
 
 
-def _clone(client: Any, seconds: float) -> Any:
+def fresh_client(client: Any, seconds: float = TRY_SECONDS) -> Any:
+    """Return another client like obstore's, with connections of its own, that waits so long for an answer."""
     kind = type(client).__name__.removesuffix("Store").lower()
     options = client_defaults({"client_options": client.client_options}, kind)
     options["client_options"]["read_timeout"] = f"{seconds:g}s"

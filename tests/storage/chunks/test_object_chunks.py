@@ -235,3 +235,17 @@ def test_a_late_attempt_is_told_by_a_server_too(s3, proxy):
     with pytest.raises(TargetReplacedError):
         write(replace(ref, generation="1"), ONE, DATA[ONE] + 1)
     assert np.array_equal(read(ref, ONE), DATA[ONE])
+
+
+@pytest.mark.parametrize("region", [ONE, WHOLE], ids=["one-chunk", "many"])
+def test_a_read_that_hangs_is_asked_again_once_it_is_known_what_is_slow(s3, proxy, region):
+    ref = remote(proxy, s3, f"hangs-{region[0].stop}")
+    write(ref, WHOLE, DATA)
+    rule = opened(ref)._rule
+    for _ in range(200):
+        rule.begin()
+        rule.end(0.05)
+    hangs = proxy.on("GET", "*c/0/0", does="silence", seconds=60)
+    assert np.array_equal(read(ref, region), DATA[region])
+    assert hangs.hits == 1
+    assert rule.asked_again >= 1
