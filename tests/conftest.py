@@ -47,7 +47,7 @@ LIBRARY_PROCESSES = (
 zarr.config.set({"threading.max_workers": 8})
 GRACE_SECONDS = 3.0
 # Longer than any stall of a busy machine, and shorter than the wait for a hang.
-BACKUP_SECONDS = 60.0
+BACKUPS = {"after_seconds": 60.0}
 
 
 def pytest_collection_finish() -> None:
@@ -136,11 +136,17 @@ def patient_backups():
     def patient(rule: TwoPhase, view: StageView) -> float | None:
         age = threshold(rule, view)
         usual = age is None or rule.floor_seconds != TwoPhase().floor_seconds
-        return age if usual or not on_real_clock() else max(age, BACKUP_SECONDS)
+        return age if usual or not on_real_clock() else max(age, BACKUPS["after_seconds"])
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TwoPhase, "threshold", patient)
         yield
+
+
+@pytest.fixture
+def quick_backups(monkeypatch: pytest.MonkeyPatch):
+    """Start backups as early as they are started by default."""
+    monkeypatch.setitem(BACKUPS, "after_seconds", 0.0)
 
 
 def on_real_clock() -> bool:

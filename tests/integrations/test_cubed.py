@@ -314,7 +314,7 @@ def hanging_first_time(folder):
 
 
 @pytest.mark.parametrize("backend", ["threads", "processes"])
-def test_a_task_that_hangs_gets_a_backup_and_counts_once(spec, tmp_path, backend):
+def test_a_task_that_hangs_gets_a_backup_and_counts_once(spec, tmp_path, backend, quick_backups):
     a = xp.asarray(np.arange(400.0).reshape(20, 20), chunks=(2, 2), spec=spec)
     b = cubed.map_blocks(hanging_first_time(tmp_path), a, dtype=a.dtype)
     told, events = Told(), []
