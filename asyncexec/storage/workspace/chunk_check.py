@@ -20,6 +20,7 @@ from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
 from asyncexec.storage.places.errors import safe_message, storage_error
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.stores import open_place
+from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE
 from asyncexec.storage.workspace.verification_report import ChunksFound
 
 if TYPE_CHECKING:
@@ -85,13 +86,13 @@ class ChunkCheck:
 
     def note(self, name: str, nbytes: int) -> None:
         """Count the file or object ``name`` of the array."""
-        if name in METADATA:
+        if name in METADATA or name == TARGET_LEASE:
             return
         number = self.number(name)
         if number is not None:
             self.tally.stored.append(number)
             self.tally.nbytes += nbytes
-        elif name.startswith(PARTIAL) or name.endswith(".partial"):
+        elif name.startswith((PARTIAL, STAGED)) or name.endswith(".partial"):
             self.tally.partial = self.tally.partial.with_one(name)
         else:
             self.tally.stray = self.tally.stray.with_one(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import uuid
@@ -11,20 +12,26 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError, StorageError
 from asyncexec.storage.places.errors import storage_error
+from asyncexec.storage.places.listing import listed_files
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.metadata import documents
-from asyncexec.storage.places.removal import remove, remove_array, remove_partial
+from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.opening import open_array
+from asyncexec.storage.places.removal import remove, remove_own, remove_partial
 from asyncexec.storage.places.stamps import stamp_of
-from asyncexec.storage.workspace.leftovers import Found, Leftover, find
+from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE, Found, Leftover, find
 from asyncexec.storage.workspace.work_dir import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from asyncexec.storage.places.locations import PlaceLike
+    from asyncexec.storage.places.locations import Location, PlaceLike
 
 DAY_SECONDS = 86_400.0
+
+_CHUNK = re.compile(r"c|(c[./])?\d+([./]\d+)*|.*\.partial")
+_METADATA = re.compile(r"zarr\.json|\.zarray|\.zattrs|\.asyncexec.*")
 
 
 def clean(
@@ -103,27 +110,40 @@ def _cleaned(found: Found, before: float, *, removes: bool) -> Leftover:
 
 def _remove(found: Found) -> None:
     leftover, path = found.leftover, found.place.local_path
+    if leftover.kind == "unfinished array":
+        _check_unchanged(found)
+        remove_own(open_array(found.place, unfinished=True), leftover.run)
     if path is None:
-        if leftover.kind == "unfinished array":
-            _check_unchanged(found)
-        remove(found.place)
+        _remove_objects(found)
     elif leftover.kind == "unfinished chunks":
         remove_partial(path)
     elif leftover.puts_back:
         path.rename(path.with_name(path.name.rpartition(".")[0]))
-    elif leftover.kind == "unfinished array":
-        _check_unchanged(found)
-        remove_array(found.place, leftover.run)
     elif leftover.kind == "work directory":
         # Under another name first: a run that begins meanwhile makes a folder of its own.
-        _remove_folder(path, path.with_name(f"{PREFIX}removed-{uuid.uuid4().hex[:8]}"))
-    else:
+        aside = path.with_name(f"{PREFIX}removed-{uuid.uuid4().hex[:8]}")
+        path.rename(aside)
+        shutil.rmtree(aside)
+    elif leftover.kind != "unfinished array":
+        _check_only_array(path)
         shutil.rmtree(path)
 
 
-def _remove_folder(path: Path, aside: Path) -> None:
-    path.rename(aside)
-    shutil.rmtree(aside)
+def _remove_objects(found: Found) -> None:
+    if found.leftover.kind == "work directory":
+        remove(found.place)
+        return
+    objects = objects_at(found.place)
+    if found.leftover.kind == "new array":
+        objects.remove_all(_staged_chunks(found.place))
+    objects.remove_all([STAGED, TARGET_LEASE])
+
+
+def _staged_chunks(place: Location) -> list[str]:
+    """Return the names of chunks that are not of the array at ``place``, but of a new one, or of one replaced."""
+    ref = open_array(place, unfinished=True)
+    names = objects_at(place).names()
+    return [n for n in names if _CHUNK.fullmatch(n) and ref.keys.index(n, ref.blocks) is None]
 
 
 def _check_unchanged(found: Found) -> None:
@@ -137,6 +157,21 @@ def _check_unchanged(found: Found) -> None:
     stamp = stamp_of(documents(found.place))
     if stamp is None or not stamp.unfinished or stamp.run != found.leftover.run:
         raise StorageError(f"{found.place} is another run's by now, or complete, and is kept")
+
+
+def _check_only_array(path: Path) -> None:
+    """Check that nothing else is in the directory ``path`` than an array.
+
+    Raises
+    ------
+    StorageError
+        If there is.
+    """
+    for file in listed_files(locate(path)):
+        if not (_METADATA.fullmatch(file.name) or _CHUNK.fullmatch(file.name)):
+            raise StorageError(
+                f"{path} is kept: it holds {file.name}, which is of no array. Move that elsewhere first"
+            )
 
 
 def _show_nothing(_name: str) -> None:

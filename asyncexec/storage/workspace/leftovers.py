@@ -34,6 +34,7 @@ type Kind = Literal[
     "replaced array",
     "removed array",
     "unfinished chunks",
+    "lease",
 ]
 
 RUN_FOLDER = re.compile(rf"{PREFIX}(?:[a-z]+-)?(?:([0-9a-f]{{32}})|(.+)-[0-9a-f]{{8}})")
@@ -60,7 +61,7 @@ class Leftover:
         ``"work directory"`` of a run; ``"unfinished array"`` at its place; ``"new array"`` next to the one that it was
         to replace (or, once that was done, the old one); ``"replaced array"``: an old one that was set aside;
         ``"removed array"``: one of which a part was removed; ``"unfinished chunks"``: files that killed writers had
-        begun.
+        begun; ``"lease"``: the object by which a run held an array in an object store.
     plan, run : str
         The plan's fingerprint, or the beginning of it, and the run, as far as they are known.
     resume : str
@@ -266,9 +267,16 @@ class _Prefix:
         self.written_at = max(self.written_at, written_at)
 
 
+TARGET_LEASE = ".asyncexec-lease"
+"""The object in an array in an object store by which a run holds it."""
+STAGED = ".asyncexec-new"
+"""The object with what the metadata of an array will be whose chunks are written among those of another one."""
+
+
 def _find_objects(place: Location, looked_at: Callable[[str], None]) -> Iterator[Found]:
     folders: dict[str, _Prefix] = {}
     arrays: dict[str, _Prefix] = {}
+    marks: dict[str, set[str]] = {}
     own = _last_part(place)
     for file in listed_files(place):
         looked_at(file.name)
@@ -281,10 +289,17 @@ def _find_objects(place: Location, looked_at: Callable[[str], None]) -> Iterator
         above, _, name = file.name.rpartition("/")
         if name in NAMES:
             arrays.setdefault(above, _Prefix())
+        elif name in (STAGED, TARGET_LEASE):
+            marks.setdefault(above, set()).add(name)
     for name, prefix in sorted(folders.items()):
         if prefix.marked or RUN_FOLDER.fullmatch(name.rpartition("/")[2] or own):
             yield _folder_of_objects(place, name, prefix)
-    yield from _unfinished_objects(place, arrays)
+    unfinished = list(_unfinished_objects(place, arrays, marks))
+    yield from unfinished
+    known = {found.leftover.name for found in unfinished}
+    for name, there in sorted(marks.items()):
+        if (name or ".") not in known:
+            yield _marked(place, name, there)
 
 
 def _run_prefix(name: str, own: str) -> str | None:
@@ -318,7 +333,27 @@ def _folder_of_objects(place: Location, name: str, prefix: _Prefix) -> Found:
     return Found(leftover, location, [])
 
 
-def _unfinished_objects(place: Location, arrays: dict[str, _Prefix]) -> Iterator[Found]:
+def _marked(place: Location, name: str, there: set[str]) -> Found:
+    """Return what a run has left in an array in an object store that is complete, or never began."""
+    location = place.join(name) if name else place
+    stamp = stamp_of({"zarr.json": objects_at(location, read_only=True).get(STAGED) or b"null"})
+    at, in_use = _lease_on(location) if TARGET_LEASE in there else (0.0, False)
+    kind: Kind = "new array" if STAGED in there else "lease"
+    made: _Made = {"name": "", "run": "", "plan": "", "resume": ""}
+    made = made if stamp is None else _of("", stamp)
+    made["name"] = name or "."
+    return Found(Leftover(kind=kind, used_at=at, in_use=in_use, **made), location, [])
+
+
+def _lease_on(location: Location) -> tuple[float, bool]:
+    """Return when the lease on an array was written, and whether it holds."""
+    at, until = read_lease(objects_at(location, read_only=True).get(TARGET_LEASE))
+    return at, until > time.time()
+
+
+def _unfinished_objects(
+    place: Location, arrays: dict[str, _Prefix], marks: dict[str, set[str]]
+) -> Iterator[Found]:
     """Yield the arrays whose stamps say that they are not complete."""
     stamps: dict[str, Stamp] = {}
     for name in arrays:
@@ -334,13 +369,16 @@ def _unfinished_objects(place: Location, arrays: dict[str, _Prefix]) -> Iterator
         if above in stamps:
             arrays[above].add(file.nbytes, file.written_at)
     for name, stamp in sorted(stamps.items()):
+        location = place.join(name) if name else place
+        held = TARGET_LEASE in marks.get(name, ()) and _lease_on(location)[1]
         found = Leftover(
             kind="unfinished array",
+            in_use=held,
             nbytes=arrays[name].nbytes,
             used_at=arrays[name].written_at,
             **_of(name or ".", stamp),
         )
-        yield Found(found, place.join(name) if name else place, [])
+        yield Found(found, location, [])
 
 
 def _below(folder: str, name: str) -> str:

@@ -21,7 +21,7 @@ from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import Stamp, stamped
 from asyncexec.storage.workspace import cleaning
 from asyncexec.storage.workspace.leases import MARKER, Lease, read_lease
-from asyncexec.storage.workspace.leftovers import find
+from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE, find
 from asyncexec.storage.workspace.work_dir import make_work_place
 from asyncexec.testing.patience import scaled
 
@@ -34,7 +34,7 @@ def opening(**changes: object) -> Opening:
 KILLED = """
 import os, signal, sys
 from asyncexec.plan.workspace import Opening
-from asyncexec.storage.workspace.leftovers import find
+from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE, find
 from asyncexec.storage.workspace.work_dir import make_work_place
 opening = Opening(plan="p", fingerprint="cd" * 16, execution="killed", resume=sys.argv[2] == "resume")
 place = make_work_place(sys.argv[1], None, opening)
@@ -270,3 +270,40 @@ def test_the_earlier_name_of_the_option_answers(tmp_path: Path) -> None:
     make_work_place(tmp_path, None, opening(resume=True)).release()
     assert [left.removed for left in clean(tmp_path, older_than=-1, dry_run=True)] == [False]
     assert [left.removed for left in clean(tmp_path, older_than=-1, dry_run=False)] == [True]
+
+
+def test_things_of_others_in_an_unfinished_array_stay(tmp_path: Path) -> None:
+    place = stored(tmp_path / "u", Stamp(run=RUN, unfinished=True))
+    (place / "notes.txt").write_text("mine")
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert left.removed
+    assert files(tmp_path) == [str(place / "notes.txt")]
+    aside = stored(tmp_path / f"v.new-{RUN}")
+    (aside / "notes.txt").write_text("mine")
+    before = files(tmp_path)
+    (left,) = clean(tmp_path, older_than=-1, remove=True)
+    assert "it holds notes.txt, which is of no array" in left.problem
+    assert files(tmp_path) == before
+
+
+def test_what_is_left_in_an_array_in_a_bucket_goes_and_the_array_stays(tmp_path: Path) -> None:
+    url = f"memory://marked-{tmp_path.name}/u"
+    xp.to_zarr(xp.ones((4, 4), chunks=2), url)
+    objects = objects_at(locate(url))
+    before = sorted(objects.names())
+    document = objects.get("zarr.json")
+    assert document is not None
+    new = stamped({"zarr.json": document}, Stamp(run=RUN, plan="cd" * 16, unfinished=True))
+    objects.put(STAGED, new["zarr.json"])
+    objects.put("c.0.0", b"new")
+    objects.put("notes", b"mine")
+    objects.put(TARGET_LEASE, b'{"at": 1.0, "until": 1e11}')
+    (left,) = clean(url, older_than=-1, remove=True)
+    assert (left.kind, left.run, left.in_use, left.removed) == ("new array", RUN, True, False)
+    objects.put(TARGET_LEASE, b'{"at": 1.0, "until": 1.0}')
+    assert [one.removed for one in clean(url, older_than=-1, remove=True)] == [True]
+    assert sorted(objects.names()) == sorted([*before, "notes"])
+    objects.put(TARGET_LEASE, b'{"at": 1.0, "until": 1.0}')
+    (left,) = clean(url, older_than=-1, remove=True)
+    assert (left.kind, left.name, left.removed) == ("lease", ".", True)
+    assert sorted(objects.names()) == sorted([*before, "notes"])
