@@ -97,6 +97,14 @@ def test_an_endpoint_of_the_environment_is_the_same_place(bucket, s3, monkeypatc
     assert xp.from_zarr(f"s3://{bucket}/y", storage_options=s3).compute().tolist() == [1, 2, 3, 4]
 
 
+def stored(bucket, options):
+    """The names of all objects in a bucket."""
+    from obstore.store import S3Store
+
+    found = obstore.list(S3Store(bucket, **options))
+    return [each["path"] for batch in found for each in batch]
+
+
 def spellings(bucket, options):
     """Other ways to name ``x.zarr`` in a bucket: place, and its options."""
     from obstore.store import S3Store
@@ -131,6 +139,16 @@ def test_no_spelling_of_an_input_lets_a_result_replace_it(bucket, s3):
         assert again.compute().tolist() == [0, 1, 2, 3], spelling
 
 
+def test_a_server_with_two_names_is_found_out_by_a_probe(bucket, s3, proxy):
+    other = s3 | {"endpoint": proxy.url}
+    xp.to_zarr(xp.arange(4, chunks=2), f"s3://{bucket}/x", storage_options=s3)
+    x = xp.from_zarr(f"s3://{bucket}/x", storage_options=other)
+    with pytest.raises(OptionError, match="is the same place as"):
+        xp.to_zarr(x + 1, f"s3://{bucket}/x", storage_options=s3, overwrite=True)
+    assert x.compute().tolist() == [0, 1, 2, 3]
+    assert not [name for name in stored(bucket, s3) if "probe" in name]
+
+
 def test_two_targets_at_one_place_are_refused_as_they_were_spelt(bucket, s3):
     x = xp.arange(4, chunks=2)
     with pytest.raises(OptionError) as caught:
@@ -143,13 +161,11 @@ def test_two_targets_at_one_place_are_refused_as_they_were_spelt(bucket, s3):
 
 @pytest.mark.parametrize("inside", ["", "/work"])
 async def test_a_work_directory_in_a_target_is_refused_before_anything_is_made(bucket, s3, inside):
-    from obstore.store import S3Store
-
     spec = xp.Spec(work_dir=f"s3a://{bucket}/./x{inside}", storage_options=s3)
     x = xp.arange(4, chunks=2, spec=spec)
     with pytest.raises(WorkDirError, match=f"s3a://{bucket}/./x{inside} is at the array s3://"):
         await ax.execute(xp.store([x], [f"s3://{bucket}/x"]))
-    assert not [each for batch in obstore.list(S3Store(bucket, **s3)) for each in batch]
+    assert not stored(bucket, s3)
 
 
 @pytest.mark.parametrize(
