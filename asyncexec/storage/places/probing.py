@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.places.errors import storage_error
@@ -35,28 +36,51 @@ def probed(
     StorageError
         If a place cannot be read or written.
     """
+    found = {id(place): _Named.of(place) for place in others}
+    # Of those that names decide about, none is asked for.
+    asked = [named for named in found.values() if named.path or named.unnamed]
     for place in written:
-        for other in others:
-            if other is not place and _may_be_one(place, other) and _is_one(place, other):
-                return place, other
+        mine = found.get(id(place)) or _Named.of(place)
+        for other in asked if not mine.unnamed else found.values():
+            if other.place is not place and mine.may_be(other) and _is_one(place, other.place):
+                return place, other.place
     return None
 
 
-def _may_be_one(one: Location, other: Location) -> bool:
-    if _is_unnamed(one) or _is_unnamed(other):
-        return True
-    names = [identity(location) for location in (one, other)]
-    if not all(name.startswith(OBJECTS) for name in names):
-        return False
-    # Of one bucket and key on two servers, or behind a web address.
-    paths = [name.removeprefix(OBJECTS).partition("/")[2] for name in names]
-    return names[0] != names[1] and any(
-        f"/{one}".endswith(f"/{other}") for one, other in (paths, paths[::-1])
-    )
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A place, with what its name says of others that may be it.
 
+    Attributes
+    ----------
+    place : Location
+    unnamed : bool
+        Whether its store does not say where it leads to.
+    name : str
+    path : str
+        The bucket and key of a place on a server.
+    """
 
-def _is_unnamed(location: Location) -> bool:
-    return location.store is not None and known_name(location.store) is None
+    place: Location
+    unnamed: bool
+    name: str
+    path: str
+
+    @classmethod
+    def of(cls, place: Location) -> _Named:
+        name = identity(place)
+        unnamed = place.store is not None and known_name(place.store) is None
+        path = name.removeprefix(OBJECTS).partition("/")[2] if name.startswith(OBJECTS) else ""
+        return cls(place, unnamed, name, path)
+
+    def may_be(self, other: _Named) -> bool:
+        """Return whether both may be one place: a bucket of one name on two servers, or behind a web address."""
+        if self.unnamed or other.unnamed:
+            return True
+        if not self.path or not other.path or self.name == other.name:
+            return False
+        mine, others = f"/{self.path}", f"/{other.path}"
+        return mine.endswith(others) or others.endswith(mine)
 
 
 def _is_one(written: Location, other: Location) -> bool:

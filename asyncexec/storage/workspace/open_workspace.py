@@ -12,7 +12,6 @@ import numpy as np
 from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
-from asyncexec.storage.places.identity import identity
 from asyncexec.storage.tiers.process import TierArray
 from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.packing import PackedTarget
@@ -93,7 +92,8 @@ class OpenArrayWorkspace:
         self._tiered[stage.name] = _tiered(blocks)
         for target in blocks.targets:
             for number, result in enumerate(self.results):
-                if _place(result) == identity(self.targets.place_of(target.ref)):
+                place = self.targets.place_of(target.ref)
+                if isinstance(result, StoredArray) and result.location == place:
                     self.results[number] = target.array
 
     def io(self, stage: Stage) -> BlockIO | ForkIO | None:
@@ -115,9 +115,7 @@ class OpenArrayWorkspace:
         damaged = np.zeros(stage.shape, np.bool_)
         for target in io.targets:
             blocks = blocks_present(target)
-            if identity(target.ref.location) in {
-                identity(target.ref.location) for target in self.targets.all
-            }:
+            if target.ref.location in {target.ref.location for target in self.targets.all}:
                 bad = np.zeros_like(blocks)
                 for number in damaged_blocks(target.ref, target.block, blocks, self.stop):
                     bad[number] = True
@@ -135,10 +133,9 @@ class OpenArrayWorkspace:
         io = self.blocks.get(stage.name)
         if io is None or not io.targets:
             return False
-        stays = {identity(target.ref.location) for target in self.targets.all} | {
-            _place(r) for r in self.results
-        }
-        return not any(identity(target.ref.location) in stays for target in io.targets)
+        stays = {target.ref.location for target in self.targets.all}
+        stays |= {result.location for result in self.results if isinstance(result, StoredArray)}
+        return not any(target.ref.location in stays for target in io.targets)
 
     def writers(self, array: str, chunks: Sequence[Index]) -> Sequence[tuple[str, int]]:
         """Return the tasks, by stage and flat index, that write these chunks of the array at a place."""
@@ -243,10 +240,6 @@ class OpenArrayWorkspace:
 
 def _tiered(io: BlockIO) -> tuple[tuple[TaskOutput, TierArray], ...]:
     return tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray))
-
-
-def _place(result: StoredArray | Readable) -> str:
-    return identity(result.location) if isinstance(result, StoredArray) else ""
 
 
 def _whole(result: StoredArray | Readable) -> np.ndarray:
