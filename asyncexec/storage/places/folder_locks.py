@@ -23,17 +23,21 @@ class FolderLock:
 
     def __init__(self, descriptor: int | None) -> None:
         self._descriptor = descriptor
+        self._process = os.getpid()
 
     def is_of(self, path: Path) -> bool:
         """Return whether it is on what ``path`` is now: that may have been exchanged or removed."""
-        return self._descriptor is not None and _is_at(path, self._descriptor)
+        if self._descriptor is None or self._process != os.getpid():
+            return False
+        return _is_at(path, self._descriptor)
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
-            with suppress(OSError):
-                # Processes that were forked meanwhile have the same open file.
-                fcntl.flock(descriptor, fcntl.LOCK_UN)
+            # Processes that were forked meanwhile have the same open file: they do not unlock it, and do not keep it.
+            if self._process == os.getpid():
+                with suppress(OSError):
+                    fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import TargetExistsError
+from asyncexec.errors import AsyncexecError, TargetExistsError
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.folder_locks import hold_folder
+from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.workspace.leases import TARGET_LEASE, Lease, LeaseTakenError
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -20,8 +22,8 @@ class Unheld:
         """Return, as nothing is held."""
 
 
-def hold_target(location: Location) -> Hold:
-    """Hold ``location`` for this run's target; on a disk, its folder is there then.
+def hold_target(location: Location, run: str) -> Hold:
+    """Hold ``location`` for the target of ``run``; on a disk, its folder is there then.
 
     Raises
     ------
@@ -30,12 +32,21 @@ def hold_target(location: Location) -> Hold:
     StorageError
         If the place cannot be written.
     """
-    path = location.local_path
-    if path is None:
+    if location.process_bound:
         return Unheld()
+    path = location.local_path
     try:
+        if path is None:
+            objects = objects_at(location)
+            return Lease(objects, name=TARGET_LEASE, run=run, stays=False)
         held = hold_folder(path)
-    except OSError as error:
+    except LeaseTakenError as error:
+        raise TargetExistsError(
+            f"{location} is being written by {error.holder}. Wait for that run, or store elsewhere"
+        ) from None
+    except AsyncexecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be made") from None
     if held is None:
         raise TargetExistsError(

@@ -14,6 +14,7 @@ from asyncexec.storage.places.asides import check_can_be_exchanged, next_to, rec
 from asyncexec.storage.places.claims import claim, release
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import check_free
+from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.groups import surroundings
 from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.metadata import documents
@@ -22,6 +23,7 @@ from asyncexec.storage.places.restoration import is_unreadable
 from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of
 from asyncexec.storage.workspace.group_entries import announce_all, withdraw_all
 from asyncexec.storage.workspace.holding import hold_target
+from asyncexec.storage.workspace.leases import Hold, Lease
 from asyncexec.storage.workspace.publication import (
     check_own,
     clear_replaced,
@@ -34,7 +36,6 @@ from asyncexec.storage.workspace.target import Replacing, Target, remove_made, s
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.places.locations import Location
-    from asyncexec.storage.workspace.leases import Hold
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ class RunTargets:
         """The groups that have been made around them."""
         self._published = False
         self._claimed: list[Location] = []
-        self._holds: list[Hold] = []
+        self._holds: list[tuple[Location, Hold]] = []
         self._above: dict[str, Mapping[str, bytes]] = {}
         # Of a run that has gone without an end, places are not claimed for good.
         weakref.finalize(self, _release, self._claimed, self._holds, self.stamp).atexit = False
@@ -108,7 +109,7 @@ class RunTargets:
         # One after another in one order, so that of runs with several targets in common one gets them all.
         for target in sorted(examined, key=lambda target: identity(target.place)):
             self.stop()
-            self._holds.append(hold_target(target.place))
+            self._hold(target.place)
         return for_each(
             lambda t: self._settled(t, resumed=resumed, fits=fits), examined, stop=self.stop
         )
@@ -125,7 +126,7 @@ class RunTargets:
         """
         if self._published:
             return
-        for_each(check_own, self.all, stop=_go_on)
+        self.check()
         try:
             for_each(publish, self.all, stop=_go_on)
             announce_all(self.all, self.groups)
@@ -144,6 +145,7 @@ class RunTargets:
         """
         if not self._published:
             for_each(check_own, self.all, stop=_go_on)
+            self._check_held()
 
     def finish(self) -> None:
         """Let the arrays be everybody's, and remove those that they have replaced.
@@ -246,7 +248,7 @@ class RunTargets:
         target = self._fitting(target, fits)
         sweep(target.place, but=target.ref.location if target.kept else target.place)
         if target.replacing is Replacing.NEXT_TO:
-            self._holds.append(hold_target(target.ref.location))
+            self._hold(target.ref.location)
         return target
 
     def _with_damage(self, target: Target, *, resumed: bool) -> Target:
@@ -272,6 +274,14 @@ class RunTargets:
             self._above[name] = documents(location)
         return self._above[name]
 
+    def _hold(self, location: Location) -> None:
+        self._holds.append((location, hold_target(location, self.stamp.run)))
+
+    def _check_held(self) -> None:
+        for place, hold in self._holds:
+            if isinstance(hold, Lease) and hold.lost:
+                raise replaced(place)
+
     def _take_back(self) -> None:
         self._published = False
         for target in self.all:
@@ -294,9 +304,9 @@ class RunTargets:
             sweep_partial(target.ref)
 
 
-def _release(claimed: list[Location], holds: list[Hold], stamp: Stamp) -> None:
+def _release(claimed: list[Location], holds: list[tuple[Location, Hold]], stamp: Stamp) -> None:
     while holds:
-        holds.pop().close()
+        holds.pop()[1].close()
     while claimed:
         release(claimed.pop(), stamp)
 

@@ -22,7 +22,7 @@ from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.removal import remove
 from asyncexec.storage.places.sharing import check_shared
 from asyncexec.storage.places.suitability import check_target
-from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, mark
+from asyncexec.storage.workspace.leases import MARKER, Hold, Lease, LeaseTakenError, mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -113,7 +113,7 @@ def make_work_place(
     try:
         path = place.local_path
         if path is None:
-            found, hold = _make_prefix(place)
+            found, hold = _make_prefix(place, opening.execution)
         else:
             found = _make_directory(path, keep=opening.resume)
             hold = _locked(path) if opening.resume else lock_folder(path)
@@ -186,10 +186,16 @@ def check_owner(path: Path) -> None:
         raise WorkDirError(f"{path} belongs to somebody else: give another work_dir")
 
 
-def _make_prefix(place: Location) -> tuple[bool, Hold | None]:
+def _make_prefix(place: Location, run: str) -> tuple[bool, Hold | None]:
     objects = objects_at(place)
     found = objects.get(MARKER) is not None
     if place.process_bound:
         mark(objects)
         return found, None
-    return found, Lease(objects)
+    try:
+        return found, Lease(objects, run=run)
+    except LeaseTakenError as error:
+        raise WorkDirError(
+            f"another run of the same plan with resume=True is using {place}: {error.holder}. Wait for it, or give "
+            f"another work_dir"
+        ) from None

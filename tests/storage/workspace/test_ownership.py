@@ -159,7 +159,7 @@ def test_a_run_that_has_gone_without_an_end_claims_nothing(tmp_path):
 @pytest.fixture
 def unheld(monkeypatch):
     """Have no run hold a place against others, as on file systems without locks."""
-    monkeypatch.setattr(targets, "hold_target", lambda _: Unheld())
+    monkeypatch.setattr(targets, "hold_target", lambda *_: Unheld())
 
 
 @pytest.mark.parametrize("kind", ["simple", "shards", "text"])

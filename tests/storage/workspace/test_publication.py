@@ -278,10 +278,10 @@ def test_a_place_that_was_freed_while_a_run_waited_is_looked_at_again(tmp_path, 
 
     hold_target = targets.hold_target
 
-    def slow(location):
+    def slow(location, run):
         if not (tmp_path / "y").exists():
             stored(tmp_path / "y", DATA)
-        return hold_target(location)
+        return hold_target(location, run)
 
     monkeypatch.setattr(targets, "hold_target", slow)
     with pytest.raises(TargetExistsError, match="overwrite=True"):
