@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from obstore.exceptions import AlreadyExistsError, PreconditionError
 
-from asyncexec.storage.chunks.generations import Verdict, is_own, verdict
+from asyncexec.storage.chunks.generations import Verdict, is_own, owns, verdict
 from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.obstore_objects import (
     forget_conditions,
     is_unconditional,
     keeps_attributes,
 )
-from asyncexec.storage.places.stamps import stamp_of
+from asyncexec.storage.places.stamps import STAGED, Stamp, stamp_of
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 _TRIES = 8
 """How often a chunk that changes all the time is looked at before it is given up."""
-_DOCUMENTS = ("zarr.json", ".zarray")
+_DOCUMENTS = ("zarr.json", ".zarray", STAGED)
 
 
 class ObjectWrites:
@@ -101,8 +101,7 @@ class ObjectWrites:
         """
         fate = Verdict.OWN
         if not self._is_private and not is_own(found.generation, self._generation):
-            stamp = stamp_of(await self._documents(requests))
-            fate = verdict(found.generation, self._generation, stamp)
+            fate = verdict(found.generation, self._generation, await self._stamp(requests))
         if fate is Verdict.LOST:
             raise replaced(self._location)
         if fate is Verdict.LATE:
@@ -111,9 +110,14 @@ class ObjectWrites:
         # One that was damaged since is made again.
         return bytes(found.data) == bytes(data)
 
-    async def _documents(self, requests: Requests) -> dict[str, bytes]:
+    async def _stamp(self, requests: Requests) -> Stamp | None:
+        """Return this run's stamp, if it is on the array or on what is to replace that; else the array's."""
+        stamp = None
         for name in _DOCUMENTS:
             found = await self._found(requests, f"{self._prefix}{name}")
             if found is not None:
-                return {name: bytes(found.data)}
-        return {}
+                data = bytes(found.data)
+                stamp = stamp_of({"zarr.json": data}) or stamp_of({".zarray": data}) or stamp
+                if owns(stamp, self._generation):
+                    break
+        return stamp

@@ -11,7 +11,7 @@ from asyncexec.storage.chunks.chunk_files import PARTIAL, partial_folder
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import create_file, replace_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
-from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.orphans import orphans_at
 from asyncexec.storage.places.removal import check_takes_objects, remove_array
 from asyncexec.storage.places.restoration import is_unreadable
 from asyncexec.storage.places.stamps import new_run, stamp_of, stamped
@@ -161,6 +161,6 @@ def _is_empty(location: Location) -> bool:
             return not os.path.lexists(local) or (
                 local.is_dir() and all(entry.name.startswith(PARTIAL) for entry in local.iterdir())
             )
-        return objects_at(location, read_only=True).is_empty()
+        return orphans_at(location) is not None
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be read") from None

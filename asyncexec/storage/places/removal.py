@@ -18,6 +18,7 @@ from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.held_stores import is_of_icechunk
 from asyncexec.storage.places.metadata import NAMES, documents
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.orphans import CHUNK
 from asyncexec.storage.places.stamps import stamp_of
 from asyncexec.storage.places.suitability import check_writable
 
@@ -120,6 +121,24 @@ def remove_own(ref: StoredArray, run: str) -> bool:
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be removed") from None
     return True
+
+
+def remove_array_objects(location: Location) -> None:
+    """Remove the metadata and chunks of the array at ``location`` in an object store, whatever their keys.
+
+    Raises
+    ------
+    StorageError
+        If they cannot be removed.
+    """
+    check_writable(location)
+    try:
+        objects = objects_at(location)
+        names = [name for name in objects.names() if name not in NAMES]
+        objects.remove_all([n for n in names if n in _METADATA or CHUNK.fullmatch(n)])
+        objects.remove_all(NAMES)
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be removed") from None
 
 
 def _remove_objects(ref: StoredArray) -> None:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from typing import Any
 
 FIELD = "asyncexec"
+STAGED = ".asyncexec-new"
+"""The object at an array that has what its metadata are to be when the run that replaces it is complete."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

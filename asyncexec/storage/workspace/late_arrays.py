@@ -14,13 +14,13 @@ from asyncexec.storage.places.removal import remove
 from asyncexec.storage.workspace.binding import Binding, bind
 from asyncexec.storage.workspace.preparation import Preparation, check_places
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
+from asyncexec.storage.workspace.target import Replacing, Target
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.block_io import BlockIO
     from asyncexec.storage.tiers.process import MemoryTier
-    from asyncexec.storage.workspace.target import Target
     from asyncexec.storage.workspace.targets import RunTargets
 
 type LateBlocks = Callable[[Stage, Mapping[str, BlockIO]], BlockIO]
@@ -83,7 +83,7 @@ class LateArrays:
             # The stages that give the size have run again: what an earlier run has made may have had another. Of one
             # that cannot be read nothing is kept.
             examined = self._targets.examine(refs)
-            targets = self._targets.settle(examined, resumed=False, fits=_is_there)
+            targets = self._targets.settle(examined, resumed=False, fits=_fits)
             bound = self._prepared(stage, blocks, targets, preparation)
             self._targets.all.extend(preparation.commit())
             self._targets.groups.extend(preparation.groups)
@@ -118,6 +118,11 @@ class LateArrays:
                 remove(ref.location)
         preparation.make_intermediates(list(more.stored.values()))
         return self._binding.blocks(given)[stage.name]
+
+
+def _fits(target: Target) -> bool:
+    """Return whether what an earlier run of the plan has made of ``target`` has its size."""
+    return target.replacing is not Replacing.OTHER_KEYS and _is_there(target.ref)
 
 
 def _is_there(ref: StoredArray) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,14 +16,16 @@ from asyncexec.storage.places.identity import Places, identity
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, is_array
 from asyncexec.storage.places.probing import probed
-from asyncexec.storage.places.removal import check_takes_objects, remove
+from asyncexec.storage.places.removal import check_takes_objects, remove_array_objects
 from asyncexec.storage.places.restoration import restore
 from asyncexec.storage.places.sharing import check_shared
 from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.places.unchanged import check_unchanged
 from asyncexec.storage.workspace.group_entries import withdraw_all
 from asyncexec.storage.workspace.packing import is_packed
-from asyncexec.storage.workspace.target import Replacing, Target, adopt, remove_made
+from asyncexec.storage.workspace.staging import read_staged, stage
+from asyncexec.storage.workspace.target import Replacing, Target, adopt
+from asyncexec.storage.workspace.undoing import remove_made
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +74,9 @@ def check_places(
         stop=stop,
     )
     return written
+
+
+_log = logging.getLogger(__name__)
 
 
 class Preparation:
@@ -138,6 +144,9 @@ class Preparation:
         self._made.clear()
 
     def _make_target(self, target: Target) -> None:
+        if target.replacing is Replacing.OTHER_KEYS:
+            self._stage_target(target)
+            return
         # Names of axes are those that it has at its place.
         files = described(
             target.ref.at(target.place), grouped=target.around.is_grouped, found=target.found
@@ -147,14 +156,23 @@ class Preparation:
             adopt(target.ref)
             self._kept.append(target)
             return
-        for group in target.around.missing:
-            if make_group(group, target.around.zarr_format):
-                self.groups.append(group)
+        self._make_groups(target)
         if target.replacing is Replacing.AT_ONCE:
             _take_away(target)
         # Before it is created, so that one that fails half-way is removed too.
         self._made.append(target)
         make_array(target.ref, files, stamp=target.stamp)
+
+    def _stage_target(self, target: Target) -> None:
+        self._make_groups(target)
+        # Before it is created, so that one that fails half-way is removed too.
+        (self._kept if target.kept else self._made).append(target)
+        stage(target)
+
+    def _make_groups(self, target: Target) -> None:
+        for group in target.around.missing:
+            if make_group(group, target.around.zarr_format):
+                self.groups.append(group)
 
 
 def _take_away(target: Target) -> None:
@@ -164,7 +182,13 @@ def _take_away(target: Target) -> None:
             f"{location} is being replaced by another run at the same time. Let one run at a time store there"
         )
     check_takes_objects(location, target.stamp.run)
-    remove(location)
+    _log.warning(
+        "%s is removed now, before the new array is complete: its chunks can have no other keys in a %s. "
+        "Store elsewhere to keep it until then",
+        location,
+        "format 2 array with less than two axes" if ".zarray" in target.found else "damaged array",
+    )
+    remove_array_objects(location)
 
 
 def _check_shared(location: Location, travelled: Location) -> None:
@@ -177,7 +201,10 @@ def _check_shared(location: Location, travelled: Location) -> None:
     OptionError
         If it is not.
     """
-    if location.store is not None and documents(travelled) != documents(location):
+    if location.store is not None and (
+        documents(travelled) != documents(location)
+        or read_staged(travelled) != read_staged(location)
+    ):
         raise OptionError(
             f"{location} is not shared with workers of this executor: a {type(location.store).__name__} sent to "
             f"them is another store. Use executor='threads', or a directory or bucket"

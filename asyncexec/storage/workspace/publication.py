@@ -7,7 +7,6 @@ that everything can be taken back.
 from __future__ import annotations
 
 import logging
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -16,8 +15,15 @@ from asyncexec.storage.places.asides import put_in_place
 from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.exclusive import replace_file
 from asyncexec.storage.places.metadata import NAMES, documents
+from asyncexec.storage.places.orphans import CHUNK
 from asyncexec.storage.places.removal import discard
 from asyncexec.storage.places.stamps import stamp_of, stamped
+from asyncexec.storage.workspace.staging import (
+    clear_staged,
+    publish_staged,
+    read_staged,
+    take_back_staged,
+)
 from asyncexec.storage.workspace.target import Replacing
 
 if TYPE_CHECKING:
@@ -28,7 +34,6 @@ if TYPE_CHECKING:
     from asyncexec.storage.workspace.target import Target
 
 _log = logging.getLogger(__name__)
-_CHUNKS = re.compile(r"c|c?[./]?\d+([./]\d+)*")
 
 
 def check_own(target: Target) -> None:
@@ -39,9 +44,18 @@ def check_own(target: Target) -> None:
     TargetReplacedError
         If another run has replaced it.
     """
-    if stamp_of(documents(target.ref.location)) not in (target.stamp, target.complete):
+    now = documents(target.place)
+    replaces = target.replacing in (Replacing.NEXT_TO, Replacing.OTHER_KEYS)
+    written = (
+        documents(target.ref.location)
+        if target.replacing is Replacing.NEXT_TO
+        else read_staged(target.place)
+        if target.replacing is Replacing.OTHER_KEYS
+        else now
+    )
+    if stamp_of(written) not in (target.stamp, target.complete):
         raise replaced(target.place)
-    if target.replacing is Replacing.NEXT_TO and documents(target.place) != target.found:
+    if replaces and now != target.found:
         raise replaced(target.place)
 
 
@@ -53,6 +67,9 @@ def publish(target: Target) -> None:
     StorageError
         If it cannot be written, or is not the run's any more.
     """
+    if target.replacing is Replacing.OTHER_KEYS:
+        publish_staged(target)
+        return
     _restamp(target.ref.location, target.stamp, target.complete)
     if target.replacing is Replacing.NEXT_TO:
         put_in_place(target.place, target.ref.location, target.stamp.run)
@@ -66,6 +83,9 @@ def take_back(target: Target) -> None:
     StorageError
         If it cannot be written.
     """
+    if target.replacing is Replacing.OTHER_KEYS:
+        take_back_staged(target)
+        return
     if (
         target.replacing is Replacing.NEXT_TO
         and stamp_of(documents(target.place)) == target.complete
@@ -80,9 +100,12 @@ def clear_replaced(target: Target) -> None:
 
     Raises
     ------
-    OSError
+    OSError, StorageError
         If it cannot be removed.
     """
+    if target.replacing is Replacing.OTHER_KEYS:
+        clear_staged(target)
+        return
     path, left = target.place.local_path, target.ref.location.local_path
     if target.replacing is not Replacing.NEXT_TO or path is None or left is None:
         return
@@ -118,7 +141,7 @@ def _carry_over(old: Path, new: Path, *, within: bool = False) -> None:
         name = entry.name
         if not within and (name in (*NAMES, ".zattrs") or name.startswith(PARTIAL)):
             continue
-        if _CHUNKS.fullmatch(name):
+        if CHUNK.fullmatch(name):
             if entry.is_dir():
                 _carry_over(entry, new / name, within=True)
         elif not (new / name).exists():

@@ -10,16 +10,14 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.chunks.chunk_files import partial_folder
-from asyncexec.storage.places.errors import storage_error
-from asyncexec.storage.places.metadata import documents
-from asyncexec.storage.places.removal import discard, remove_own, remove_partial
-from asyncexec.storage.places.stamps import Stamp, stamp_of
+from asyncexec.storage.places.removal import remove_partial
 from asyncexec.storage.workspace.presence import partial_files
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.places.groups import Surroundings
     from asyncexec.storage.places.locations import Location
+    from asyncexec.storage.places.stamps import Stamp
 
 
 class Replacing(Enum):
@@ -27,6 +25,7 @@ class Replacing(Enum):
 
     NOTHING = "nothing is there, or an array of the same plan"
     NEXT_TO = "it is made next to that array, and the two are exchanged at the end"
+    OTHER_KEYS = "its chunks are among those of that array, whose metadata are exchanged at the end"
     AT_ONCE = "that array is removed when the run begins"
 
 
@@ -75,32 +74,6 @@ class Target:
     def complete(self) -> Stamp:
         """The stamp that it has when nothing is missing."""
         return replace(self.stamp, unfinished=False)
-
-
-def remove_made(target: Target, run: str) -> None:
-    """Remove what ``run`` has made for ``target``, as far as it is its own; what it was to replace stays.
-
-    Raises
-    ------
-    StorageError
-        If it cannot be removed.
-    """
-    location = target.ref.location
-    path, place = location.local_path, target.place.local_path
-    if target.replacing is Replacing.NEXT_TO and path is not None and place is not None:
-        stamp = stamp_of(documents(location))
-        if stamp is None or stamp.run == run:
-            try:
-                discard(path, run, of=place)
-            except OSError as error:
-                raise storage_error(error, location, "cannot be removed") from None
-        return
-    if remove_own(target.ref, run) or path is None:
-        return
-    # What there is of an array whose metadata had not been written yet.
-    with suppress(OSError):
-        shutil.rmtree(path / partial_folder(target.ref), ignore_errors=True)
-        path.rmdir()
 
 
 def adopt(ref: StoredArray) -> None:

@@ -31,7 +31,15 @@ from asyncexec.storage.workspace.publication import (
     take_back,
     unstamp,
 )
-from asyncexec.storage.workspace.target import Replacing, Target, remove_made, sweep_partial
+from asyncexec.storage.workspace.staging import (
+    clear_left,
+    clear_orphans,
+    keys_of,
+    other_keys,
+    read_staged,
+)
+from asyncexec.storage.workspace.target import Replacing, Target, sweep_partial
+from asyncexec.storage.workspace.undoing import remove_made
 
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
@@ -93,7 +101,7 @@ class RunTargets:
         examined: Sequence[Target],
         *,
         resumed: bool,
-        fits: Callable[[StoredArray], bool] = lambda _: True,
+        fits: Callable[[Target], bool] = lambda _: True,
     ) -> list[Target]:
         """Hold the places that were examined against other drivers, and return what is to be done there.
 
@@ -203,9 +211,10 @@ class RunTargets:
         around = surroundings(location, self._documents_above)
         there = damaged or check_free(location, overwrite=self.overwrite or ours, found=found)
         kept = there and ours
+        written = replace(ref.in_format(around.zarr_format), generation=self.generation)
         target = Target(
             planned=ref,
-            ref=replace(ref.in_format(around.zarr_format), generation=self.generation),
+            ref=replace(written, keys=keys_of(written, found)) if kept else written,
             stamp=stamp if kept and stamp is not None else self.stamp,
             found=found,
             standing=found,
@@ -219,33 +228,48 @@ class RunTargets:
         """Return ``target`` as it is made without touching the array that it replaces, if that can be."""
         new = next_to(target.place, self.stamp)
         if new is None:
-            return replace(target, replacing=Replacing.AT_ONCE)
+            return self._among(target)
         check_can_be_exchanged(target.place)
         standing = documents(new)
-        stamp = stamp_of(standing)
-        kept = self._is_ours(stamp)
         return replace(
-            target,
+            self._standing(target, standing),
             ref=target.ref.at(new),
-            stamp=stamp if kept and stamp is not None else self.stamp,
-            standing=standing,
-            kept=kept,
             damaged=bool(self.stamp.plan) and is_unreadable(new, standing),
             replacing=Replacing.NEXT_TO,
         )
 
+    def _among(self, target: Target) -> Target:
+        """Return ``target`` with other chunk keys than those of the array that it replaces, if there are any."""
+        keys = other_keys(target.ref, target.found)
+        if keys is None:
+            return replace(target, replacing=Replacing.AT_ONCE)
+        return replace(
+            self._standing(target, read_staged(target.place)),
+            ref=replace(target.ref, keys=keys),
+            replacing=Replacing.OTHER_KEYS,
+        )
+
+    def _standing(self, target: Target, standing: Mapping[str, bytes]) -> Target:
+        stamp = stamp_of(standing)
+        kept = self._is_ours(stamp)
+        mine = stamp if kept and stamp is not None else self.stamp
+        return replace(target, stamp=mine, standing=standing, kept=kept)
+
     def _is_ours(self, stamp: Stamp | None) -> bool:
         return stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
 
-    def _settled(
-        self, target: Target, *, resumed: bool, fits: Callable[[StoredArray], bool]
-    ) -> Target:
+    def _settled(self, target: Target, *, resumed: bool, fits: Callable[[Target], bool]) -> Target:
         if documents(target.place) != target.found:
             # Another run has ended here since it was examined.
             target = self._examined(target.planned)
         if target.damaged:
             target = self._with_damage(target, resumed=resumed)
         target = self._fitting(target, fits)
+        if target.place.local_path is None and target.replacing is Replacing.NOTHING:
+            if target.kept:
+                clear_left(target.ref)
+            else:
+                clear_orphans(target.place)
         sweep(target.place, but=target.ref.location if target.kept else target.place)
         if target.replacing is Replacing.NEXT_TO:
             self._hold(target.ref.location)
@@ -254,13 +278,13 @@ class RunTargets:
     def _with_damage(self, target: Target, *, resumed: bool) -> Target:
         if resumed:
             return replace(target, kept=True)
-        if target.replacing is Replacing.NEXT_TO:
+        if target.replacing is not Replacing.NOTHING:
             return target
         check_free(target.place, overwrite=self.overwrite, found=target.found)
         return self._next_to(replace(target, damaged=False))
 
-    def _fitting(self, target: Target, fits: Callable[[StoredArray], bool]) -> Target:
-        if not target.kept or fits(target.ref):
+    def _fitting(self, target: Target, fits: Callable[[Target], bool]) -> Target:
+        if not target.kept or fits(target):
             return target
         other = replace(target, kept=False, stamp=self.stamp)
         if target.replacing is not Replacing.NOTHING:

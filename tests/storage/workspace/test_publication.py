@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import zarr
-from zarr.storage import MemoryStore, ObjectStore
+from zarr.storage import MemoryStore, ObjectStore, StorePath
 
 import asyncexec as ax
 import asyncexec.array as xp
@@ -18,6 +18,7 @@ from asyncexec.errors import (
     TargetReplacedError,
     UnfinishedArrayError,
 )
+from asyncexec.plan.box import unravel
 from asyncexec.plan.locality import Locality
 from asyncexec.storage import locate, open_array, read, write
 from asyncexec.storage.places import asides
@@ -183,6 +184,153 @@ def test_what_others_have_put_into_an_array_is_in_the_new_one(tmp_path):
         "notes/a.txt",
         "zarr.json",
     ]
+
+
+# In object stores.
+
+
+def run_all(plan, opened):
+    """Run every task, as where nothing is resumed."""
+    for stage in plan.stages:
+        for task in range(stage.tasks):
+            index = unravel(task, stage.shape)
+            inputs, _ = opened.io(stage).load(index)
+            opened.io(stage).save(index, stage.kernel(index, *inputs))
+
+
+def objects_of(place):
+    objects = objects_at(locate(place))
+    return {name: objects.get(name) for name in objects.names()}
+
+
+def v2(separator):
+    return {"name": "v2", "separator": separator}
+
+
+def default(separator):
+    return {"name": "default", "separator": separator}
+
+
+@pytest.mark.parametrize("kind", ["memory", "obstore"])
+@pytest.mark.parametrize("keys", [default("/"), default("."), v2("/"), v2(".")], ids=str)
+@pytest.mark.parametrize("resume", [False, True])
+def test_in_object_stores_too_what_is_replaced_stays_until_then(tmp_path, kind, keys, resume):
+    place = place_of(kind, tmp_path)
+    zarr.create_array(
+        StorePath(place.store, "y.zarr"), data=DATA + 100, chunks=(3, 3), chunk_key_encoding=keys
+    )
+    put(place, "notes.txt", b"years of work")
+    before = objects_of(place)
+    plan = run_of(tmp_path, place, 1, overwrite=True)
+    opened = opened_by(plan, resume=resume)
+    plan.run(opened)
+    now = objects_of(place)
+    assert {name: now[name] for name in before} == before
+    np.testing.assert_array_equal(opened.collect({}), RESULT)
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+    opened.close(succeeded=False)
+    left = objects_of(place)
+    assert left == before if not resume else {n: left[n] for n in before} == before
+    opened = opened_by(plan, resume=resume)
+    ran = [name for name, _ in plan.run(opened)]
+    assert ran.count("second") == (0 if resume else 9)
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+    found = zarr.open_array(StorePath(place.store, "y.zarr"), mode="r")
+    np.testing.assert_array_equal(found[:], RESULT)
+    assert len(objects_of(place)) == 9 + 2
+    # And back again.
+    again = run_of(tmp_path, place, 2, overwrite=True)
+    opened = opened_by(again, resume=resume, fingerprint="ab" * 32)
+    again.run(opened)
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), (DATA + 2) * 4)
+    assert sorted(objects_of(place))[-2:] == ["notes.txt", "zarr.json"]
+    assert len(objects_of(place)) == 9 + 2
+
+
+@pytest.mark.parametrize("kind", ["memory", "obstore"])
+@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("resume", [False, True])
+def test_what_a_killed_run_leaves_in_an_object_store_goes_with_the_next(
+    tmp_path, kind, published, resume
+):
+    place = place_of(kind, tmp_path)
+    stored(place, DATA + 100)
+    plan = run_of(tmp_path, place, 1, overwrite=True)
+    opened = opened_by(plan, resume=resume)
+    plan.run(opened)
+    if published:
+        opened.targets.publish()
+    opened.place.release()
+    opened.targets.release()
+    shown = RESULT if published else DATA + 100
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), shown)
+    opened = opened_by(plan, resume=resume)
+    assert ("second", 8) in plan.run(opened) or resume
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+    assert len(objects_of(place)) == 9 + 1
+
+
+def test_a_format_2_array_in_an_object_store_stays_too(tmp_path):
+    store = MemoryStore()
+    zarr.create_group(store, zarr_format=2)
+    place = locate(store, path="y")
+    for value in (1, 2, 3):
+        before = dict(store._store_dict)
+        plan = run_of(tmp_path, place, value, overwrite=True)
+        opened = opened_by(plan)
+        plan.run(opened)
+        assert {name: store._store_dict[name] for name in before} == before
+        opened.close(succeeded=True)
+        found = zarr.open_group(store, mode="r")["y"]
+        np.testing.assert_array_equal(found[:], (DATA + value) * 4)
+
+
+def test_what_has_no_other_keys_is_replaced_at_once_and_that_is_said(tmp_path, caplog):
+    store = MemoryStore()
+    zarr.create_group(store, zarr_format=2).create_array("y", data=np.arange(4.0), chunks=2)
+    xp.to_zarr(xp.ones(4, chunks=2), store, path="y", overwrite=True)
+    assert "removed now, before the new array is complete" in caplog.text
+    assert zarr.open_group(store, mode="r")["y"][:].tolist() == [1.0] * 4
+
+
+def test_chunks_that_a_late_attempt_has_left_do_not_keep_others_from_a_place(tmp_path):
+    place = place_of("obstore", tmp_path)
+    plan = run_of(tmp_path, place, 1)
+    opened = opened_by(plan)
+    late = opened.blocks["second"].targets[0].ref
+    opened.close(succeeded=False)
+    write(late, (slice(0, 4), slice(0, 3)), np.zeros((4, 3)))
+    assert names_below(place) == ["c/0/0"]
+    opened = opened_by(plan)
+    plan.run(opened)
+    # Another one comes while the next run writes, and is replaced.
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+    with pytest.raises(TargetReplacedError):
+        write(late, (slice(0, 4), slice(0, 3)), np.zeros((4, 3)))
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_late_attempt_that_is_quicker_is_replaced(tmp_path, overwrite):
+    place = place_of("obstore", tmp_path)
+    first = opened_by(run_of(tmp_path, place, 1))
+    late = first.blocks["second"].targets[0].ref
+    first.close(succeeded=False)
+    if overwrite:
+        stored(place, DATA)
+    plan = run_of(tmp_path, place, 2, overwrite=overwrite)
+    opened = opened_by(plan)
+    mine = opened.blocks["second"].targets[0].ref
+    if mine.keys == late.keys:
+        write(late, (slice(0, 4), slice(0, 3)), np.zeros((4, 3)))
+    run_all(plan, opened)
+    np.testing.assert_array_equal(opened.collect({}), (DATA + 2) * 4)
+    opened.close(succeeded=True)
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), (DATA + 2) * 4)
 
 
 # Undo.
