@@ -1,4 +1,4 @@
-"""What late attempts of runs that have ended leave where nothing else is; it does not keep others from the place."""
+"""Chunks that late attempts of ended runs have left where nothing else is: they keep nobody from the place."""
 
 from __future__ import annotations
 

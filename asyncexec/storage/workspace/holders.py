@@ -63,7 +63,7 @@ class Holder:
         """Return whether the lease has run out, or its process is known not to be there any more."""
         if self.until <= time.time():
             return True
-        here = this_process()
+        here = holding_process()
         if not self.machine or self.machine != here["machine"]:
             return False
         return _started(self.pid) != self.started
@@ -76,7 +76,7 @@ class Holder:
         return f"{run}{since}; if it has been killed, its lease runs out in {left} s"
 
 
-def this_process() -> dict[str, Any]:
+def holding_process() -> dict[str, Any]:
     """Return what a lease says of this process."""
     return _process(os.getpid())
 

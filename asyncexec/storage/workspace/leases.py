@@ -17,7 +17,7 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asyncexec.storage.places.concurrently import for_each
-from asyncexec.storage.workspace.holders import Holder, this_process
+from asyncexec.storage.workspace.holders import Holder, holding_process
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,7 +63,7 @@ class Lease:
     name : str
         The object's name.
     run : str
-        The run's name, for those who are refused.
+        The run's name, for the error that others get.
     stays : bool
         Whether the object stays, as one that has run out, when the lease is closed.
     seconds : float
@@ -166,7 +166,7 @@ class Lease:
                 "since": self._since,
                 "run": self._run,
                 "token": self._token,
-                **this_process(),
+                **holding_process(),
             }
         ).encode()
 

@@ -164,6 +164,7 @@ class Preparation:
         make_array(target.ref, files, stamp=target.stamp)
 
     def _stage_target(self, target: Target) -> None:
+        check_takes_objects(target.place, target.stamp.run)
         self._make_groups(target)
         # Before it is created, so that one that fails half-way is removed too.
         (self._kept if target.kept else self._made).append(target)

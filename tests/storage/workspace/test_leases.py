@@ -10,7 +10,7 @@ import pytest
 
 from asyncexec.storage import locate
 from asyncexec.storage.places.objects import objects_at
-from asyncexec.storage.workspace.holders import Holder, this_process
+from asyncexec.storage.workspace.holders import Holder, holding_process
 from asyncexec.storage.workspace.leases import TARGET_LEASE, Lease, LeaseTakenError
 from asyncexec.testing.patience import scaled
 
@@ -30,7 +30,7 @@ def lease_of(objects, **options):
 
 
 def put_lease(objects, **changes):
-    document = {"token": "other", "run": "r0", "at": 0.0, "since": time.time(), **this_process()}
+    document = {"token": "other", "run": "r0", "at": 0.0, "since": time.time(), **holding_process()}
     document |= {"until": time.time() + 40} | changes
     objects.put(TARGET_LEASE, json.dumps(document).encode())
 
