@@ -66,6 +66,7 @@ class ObjectChunks:
         self._codec = ChunkCodec(ref, encoding)
         self._writes = ObjectWrites(ref, client, path)
         self._awaited = AwaitedRequests(client, self._codec.chunk_bytes)
+        # None where the store is on this machine: there, nothing is won by asking for several chunks at a time.
         self._rule = self._awaited.rule
         self._blocking = BlockingRequests(client, self._rule)
         self._there = StillThere(ref)
@@ -77,6 +78,9 @@ class ObjectChunks:
             chunk, inner = one
             found = self._one(chunk)
             return _read_only(self._decoded(chunk, found)[inner])
+        if self._rule is None:
+            every = (run_blocking(self._fetched(self._blocking, c)) for c in _chunks(pieces))
+            return self._assembled(region, pieces, every)
         # Each is decoded here while others are under way.
         fetches = [self._fetched(self._awaited, chunk) for chunk in _chunks(pieces)]
         return self._assembled(region, pieces, run_on_loop(fetches, AT_ONCE))
@@ -96,9 +100,9 @@ class ObjectChunks:
     def write(self, region: Region, block: np.ndarray) -> None:
         """Write ``block`` to ``region``, which covers whole chunks (or reaches the array's edge)."""
         parts = self._parts(region, block)
-        if len(parts) == 1:
-            chunk, part = parts[0]
-            run_blocking(self._stored(self._blocking, chunk, self._encoded(part)))
+        if len(parts) == 1 or self._rule is None:
+            for chunk, part in parts:
+                run_blocking(self._stored(self._blocking, chunk, self._encoded(part)))
             return
         # Each is encoded here while others are under way, no more of them at a time than that.
         stores = (self._stored(self._awaited, c, self._encoded(part)) for c, part in parts)

@@ -1,0 +1,59 @@
+"""The requests that a run makes to an object store: one for each chunk read and written, and few besides."""
+
+import asyncio
+
+import numpy as np
+import pytest
+import zarr
+from zarr.storage import ObjectStore
+
+import asyncexec as ax
+import asyncexec.array as xp
+from tests.object_stores.servers import make_bucket, s3_options
+
+obstore = pytest.importorskip("obstore")
+pytest_plugins = ["tests.object_stores.fixtures"]
+
+CHUNKS = 9
+MOST_OF_THE_DRIVER = 40
+
+
+@pytest.fixture(scope="module")
+def source(moto_url):
+    """An array of some chunks."""
+    make_bucket(moto_url, "requests")
+    client = obstore.store.from_url("s3://requests/", **s3_options(moto_url))
+    zarr.create_array(ObjectStore(client), name="x", data=np.ones((6, 6)), chunks=(2, 2))
+    return moto_url
+
+
+def run(proxy, executor, name, **options):
+    keys = s3_options(proxy.url)
+
+    async def main():
+        async with ax.Engine(executor, executor_options={"max_workers": 2}) as engine:
+            doubled = xp.from_zarr("s3://requests/x", storage_options=keys) * 2
+            plan = xp.store([doubled], [f"s3://requests/{name}"], storage_options=keys)
+            proxy.clear()
+            await engine.execute(plan, **options)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("executor", ["threads", pytest.param("processes", marks=pytest.mark.slow)])
+def test_each_chunk_is_asked_for_and_written_once_and_metadata_once_a_run(source, proxy, executor):
+    run(proxy, executor, f"of-{executor}")
+    target = f"requests/of-{executor}"
+    assert proxy.count("GET", "requests/x/c/*") == CHUNKS
+    assert proxy.count("PUT", f"{target}/c/*") == CHUNKS
+    assert proxy.count("*", f"{target}/c/*") == CHUNKS
+    assert proxy.count("GET", "requests/x/zarr.json") == 1
+    assert sum(proxy.counts.values()) - 2 * CHUNKS <= MOST_OF_THE_DRIVER
+
+
+def test_a_finished_plan_that_is_resumed_reads_its_chunks_and_writes_none(source, proxy):
+    run(proxy, "threads", "resumed", resume=True)
+    run(proxy, "threads", "resumed", resume=True)
+    assert proxy.count("GET", "requests/resumed/c/*") == CHUNKS
+    assert proxy.count("PUT", "requests/resumed/c/*") == 0
+    assert proxy.count("*", "requests/x/c/*") == 0
