@@ -8,6 +8,7 @@ from typing import Any
 import anyio
 import pytest
 
+from asyncexec.backends.contract import Capabilities
 from asyncexec.engine import Engine
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.policies.retry import Retry
@@ -30,8 +31,8 @@ class OverlapRules(Suite):
     ) -> None:
         """A slot runs one kernel at a time."""
         held, io = Held(directory=files), FarFiles(directory=files)
+        self._need_overlap(backend)
         async with self.driven(backend) as driven:
-            self.need(driven.backend.capabilities.overlaps, "a slot runs one task after another")
             kernels = self._kernels(driven)
             program = driven.program(held, io=io, concurrency=8, overlaps=True)
             batch = driven.send(program, range(4 * kernels))
@@ -52,8 +53,8 @@ class OverlapRules(Suite):
         """The others go on, on the same worker."""
         io = FarFiles(directory=files)
         io.away.touch()
+        self._need_overlap(backend)
         async with self.driven(backend) as driven:
-            self.need(driven.backend.capabilities.overlaps, "a slot runs one task after another")
             program = driven.program(_nothing, io=io, concurrency=8, overlaps=True)
             batch = driven.send(program, range(2))
             await self.until(lambda: io.asked(0).exists() and io.asked(1).exists(), "two loads")
@@ -67,8 +68,8 @@ class OverlapRules(Suite):
     async def test_one_that_computes_is_cancelled(self, backend: Factory, files: Path) -> None:
         """It does not save; others of its slot go on, or are lost without a charge, and go elsewhere."""
         held, io = Held(directory=files, only=(0,)), FarFiles(directory=files)
+        self._need_overlap(backend)
         async with self.driven(backend) as driven:
-            self.need(driven.backend.capabilities.overlaps, "a slot runs one task after another")
             program = driven.program(held, io=io, concurrency=8, overlaps=True)
             batch = driven.send(program, range(3))
             await self.until(lambda: held.traced(0) > 0, "the first task's trace")
@@ -87,15 +88,14 @@ class OverlapRules(Suite):
         self, backend: Factory, files: Path, moment: Moment
     ) -> None:
         """It is tried again, and others are not charged for it."""
-        await self._need_overlap(backend)
+        kills = self._need_overlap(backend).kills
+        self.need(kills or moment is Moment.LOAD, "what saves is waited for")
         (files / "faults").mkdir()
         job = array_job(files, "ours")
         chosen: dict[Any, Any] = {(job.stages[0].name, (0, 3)): [Hang(moment=moment), None]}
         faults = Faults(folder=files / "faults", chosen=chosen)
         async with Engine(executor=backend(), straggler=False) as engine:
             plan = inject(job, faults, requests=REQUESTS)
-            kills = engine.backend.capabilities.kills
-            self.need(kills or moment is Moment.LOAD, "what saves is waited for")
             retry = Retry(attempts=2, base_seconds=0)
             result = await engine.execute(plan, timeout=scaled(0.5), retry=retry)
             assert result.failures == 1
@@ -105,7 +105,7 @@ class OverlapRules(Suite):
         self, backend: Factory, files: Path
     ) -> None:
         """Attempts fail, are slow, or (on isolated workers) take a worker with them."""
-        can = await self._need_overlap(backend)
+        can = self._need_overlap(backend)
         rates: list[tuple[float, Any]] = [
             (0.05, Fail()),
             (0.05, Fail(moment=Moment.SAVE)),
@@ -125,9 +125,9 @@ class OverlapRules(Suite):
         for part in range(4):
             assert stored_files(files, "ours", part) == stored_files(files, "theirs", part)
 
-    async def _need_overlap(self, backend: Factory) -> Any:
-        async with backend() as opened:
-            can = opened.capabilities
+    def _need_overlap(self, backend: Factory) -> Capabilities:
+        """Return the capabilities of a backend that overlaps; most do not, and need not be opened for that."""
+        can = backend().capabilities
         self.need(can.overlaps, "a slot runs one task after another")
         return can
 
