@@ -12,7 +12,7 @@ from zarr.core.common import concurrent_map
 from zarr.core.config import config
 from zarr.storage import FsspecStore, ObjectStore, WrapperStore
 
-from asyncexec.storage.places.held_stores import innermost, protocols
+from asyncexec.storage.places.held_stores import innermost, is_of_icechunk, protocols
 from asyncexec.storage.places.requests import arequest, try_seconds
 from asyncexec.storage.places.store_clients import endpoint_of, repeats_itself, timed
 
@@ -36,7 +36,8 @@ def _is_remote(inner: Any) -> bool:
         return type(inner.store).__name__ not in _HERE
     if isinstance(inner, FsspecStore):
         return not protocols(inner.fs) & _LOCAL_PROTOCOLS
-    return False
+    # Where its repository is, a session does not say.
+    return is_of_icechunk(inner)
 
 
 _HERE = frozenset({"LocalStore", "MemoryStore"})
@@ -186,6 +187,10 @@ class RepeatingStore(WrapperStore[Store]):
 
     async def delete_dir(self, prefix: str) -> None:
         """Delete what is under ``prefix``: one request after another, so that none that failed is lost in many."""
+        if is_of_icechunk(innermost(self._store)):
+            # It forgets an array as a whole.
+            await self._request(lambda: self._store.delete_dir(prefix))
+            return
         within = f"{prefix.rstrip('/')}/" if prefix else ""
         keys = [(key,) async for key in self.list_prefix(within)]
         await concurrent_map(keys, self.delete, limit=config.get("async.concurrency"))
