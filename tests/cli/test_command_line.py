@@ -93,7 +93,14 @@ def test_without_its_extra_the_command_line_says_what_to_install(missing):
     assert 'pip install "asyncexec[cli]"' in done.stderr
 
 
-@pytest.mark.parametrize("missing", ["netCDF4", "iris_sample_data", "matplotlib"])
+@pytest.mark.parametrize(
+    "missing",
+    [
+        "netCDF4",
+        pytest.param("iris_sample_data", marks=pytest.mark.slow),
+        pytest.param("matplotlib", marks=pytest.mark.slow),
+    ],
+)
 def test_without_its_extra_the_demo_says_what_to_install(missing, tmp_path):
     done = python(
         f"import sys; sys.modules[{missing!r}] = None",

@@ -92,9 +92,8 @@ def do_damage(folder, rng):
     return sum(path.parent.parent.name == "c" for path in chosen)
 
 
-@pytest.mark.parametrize(
-    "seed", [3, *[pytest.param(seed, marks=pytest.mark.slow) for seed in range(20, 40)]]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [3, *range(20, 40)])
 def test_random_damage_after_random_kills_is_mended(tmp_path, seed):
     rng = random.Random(seed)
     print(f"seed {seed}")
