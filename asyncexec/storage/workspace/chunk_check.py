@@ -19,8 +19,9 @@ from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
 from asyncexec.storage.places.errors import safe_message, storage_error
 from asyncexec.storage.places.opening import open_array
+from asyncexec.storage.places.stamps import STAGED
 from asyncexec.storage.places.stores import open_place
-from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE
+from asyncexec.storage.workspace.leases import TARGET_LEASE
 from asyncexec.storage.workspace.verification_report import ChunksFound
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from asyncexec.storage.places.metadata import documents
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.removal import remove, remove_own, remove_partial
-from asyncexec.storage.places.stamps import stamp_of
-from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE, Found, Leftover, find
+from asyncexec.storage.places.stamps import STAGED, stamp_of
+from asyncexec.storage.workspace.leases import TARGET_LEASE
+from asyncexec.storage.workspace.leftovers import Found, Leftover, find
 from asyncexec.storage.workspace.work_dir import PREFIX
 
 if TYPE_CHECKING:

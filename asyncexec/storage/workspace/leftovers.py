@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +17,11 @@ from asyncexec.storage.places.listing import listed_files
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.metadata import NAMES, documents, exists, is_array
 from asyncexec.storage.places.objects import objects_at
-from asyncexec.storage.places.stamps import stamp_of
+from asyncexec.storage.places.stamps import STAGED, stamp_of
 from asyncexec.storage.values.cache import CACHE
-from asyncexec.storage.workspace.leases import MARKER, read_lease
+from asyncexec.storage.workspace.holders import Holder
+from asyncexec.storage.workspace.leases import MARKER, TARGET_LEASE, read_lease
+from asyncexec.storage.workspace.staging import read_staged
 from asyncexec.storage.workspace.work_dir import PREFIX
 
 if TYPE_CHECKING:
@@ -267,12 +268,6 @@ class _Prefix:
         self.written_at = max(self.written_at, written_at)
 
 
-TARGET_LEASE = ".asyncexec-lease"
-"""The object in an array in an object store by which a run holds it."""
-STAGED = ".asyncexec-new"
-"""The object with what the metadata of an array will be whose chunks are written among those of another one."""
-
-
 def _find_objects(place: Location, looked_at: Callable[[str], None]) -> Iterator[Found]:
     folders: dict[str, _Prefix] = {}
     arrays: dict[str, _Prefix] = {}
@@ -317,7 +312,7 @@ def _run_prefix(name: str, own: str) -> str | None:
 
 def _folder_of_objects(place: Location, name: str, prefix: _Prefix) -> Found:
     location = place.join(name) if name else place
-    at, until = read_lease(objects_at(location, read_only=True).get(MARKER))
+    at, in_use = _held_by(objects_at(location, read_only=True).get(MARKER))
     run = RUN_FOLDER.fullmatch(name.rpartition("/")[2] or _last_part(place))
     plan = (run[1] or "") if run else ""
     above = place.join(name.rpartition("/")[0]) if "/" in name else place
@@ -325,7 +320,7 @@ def _folder_of_objects(place: Location, name: str, prefix: _Prefix) -> Found:
         name=name or ".",
         nbytes=prefix.nbytes,
         used_at=max(at, prefix.written_at),
-        in_use=until > time.time(),
+        in_use=in_use,
         plan=plan,
         run=(run[2] or "") if run else "",
         resume=resume_of_folder(plan, str(above)),
@@ -336,7 +331,7 @@ def _folder_of_objects(place: Location, name: str, prefix: _Prefix) -> Found:
 def _marked(place: Location, name: str, there: set[str]) -> Found:
     """Return what a run has left in an array in an object store that is complete, or never began."""
     location = place.join(name) if name else place
-    stamp = stamp_of({"zarr.json": objects_at(location, read_only=True).get(STAGED) or b"null"})
+    stamp = stamp_of(read_staged(location)) if STAGED in there else None
     at, in_use = _lease_on(location) if TARGET_LEASE in there else (0.0, False)
     kind: Kind = "new array" if STAGED in there else "lease"
     made: _Made = {"name": "", "run": "", "plan": "", "resume": ""}
@@ -347,8 +342,13 @@ def _marked(place: Location, name: str, there: set[str]) -> Found:
 
 def _lease_on(location: Location) -> tuple[float, bool]:
     """Return when the lease on an array was written, and whether it holds."""
-    at, until = read_lease(objects_at(location, read_only=True).get(TARGET_LEASE))
-    return at, until > time.time()
+    return _held_by(objects_at(location, read_only=True).get(TARGET_LEASE))
+
+
+def _held_by(lease: bytes | None) -> tuple[float, bool]:
+    holder = Holder.read(lease or b"{}")
+    # A process of this machine is known to be gone before its lease has run out.
+    return read_lease(lease)[0], holder is not None and not holder.is_gone()
 
 
 def _unfinished_objects(

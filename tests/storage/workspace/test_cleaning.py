@@ -18,10 +18,10 @@ from asyncexec.storage import clean
 from asyncexec.storage.places.folder_locks import lock_folder
 from asyncexec.storage.places.locations import locate
 from asyncexec.storage.places.objects import objects_at
-from asyncexec.storage.places.stamps import Stamp, stamped
+from asyncexec.storage.places.stamps import STAGED, Stamp, stamped
 from asyncexec.storage.workspace import cleaning
-from asyncexec.storage.workspace.leases import MARKER, Lease, read_lease
-from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE, find
+from asyncexec.storage.workspace.leases import MARKER, TARGET_LEASE, Lease, read_lease
+from asyncexec.storage.workspace.leftovers import find
 from asyncexec.storage.workspace.work_dir import make_work_place
 from asyncexec.testing.patience import scaled
 
@@ -34,7 +34,7 @@ def opening(**changes: object) -> Opening:
 KILLED = """
 import os, signal, sys
 from asyncexec.plan.workspace import Opening
-from asyncexec.storage.workspace.leftovers import STAGED, TARGET_LEASE, find
+from asyncexec.storage.workspace.leftovers import find
 from asyncexec.storage.workspace.work_dir import make_work_place
 opening = Opening(plan="p", fingerprint="cd" * 16, execution="killed", resume=sys.argv[2] == "resume")
 place = make_work_place(sys.argv[1], None, opening)
