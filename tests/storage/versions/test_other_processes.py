@@ -13,6 +13,8 @@ import asyncexec.array as xp
 from asyncexec.errors import OptionError, TargetExistsError
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
+from asyncexec.testing.faults import Fail, Faults
+from asyncexec.testing.injection import inject
 from tests.storage.versions import kernels
 from tests.storage.versions.repositories import (
     Merges,
@@ -137,6 +139,33 @@ async def test_a_repository_in_memory_is_refused_where_workers_are_elsewhere(x):
         with pytest.raises(OptionError, match="in this process's memory"):
             await engine.execute(there)
     assert paths(session) == ["there"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_random_faults_change_neither_values_nor_the_number_of_forks_and_commits(
+    repo, folder, monkeypatch, executor, seed
+):
+    data = np.random.default_rng(seed).random((60, 60))
+    x = xp.asarray(data, chunks=(10, 10))
+    session = repo.writable_session("main")
+    storing = xp.store_icechunk(
+        [x + 1, xp.max(x, axis=0)], ["a", "g/b"], session, commit="one", compute=False
+    )
+    faults = Faults(folder=str(folder), rates=[(0.25, Fail())], seed=seed)
+    plan = inject(storing.to_plan(), faults)
+    merges = Merges(monkeypatch)
+    options = {"max_workers": 3}
+    retry = ax.Retry(attempts=20, base_seconds=0)
+    async with ax.Engine(executor, executor_options=options, retry=retry) as engine:
+        result = await engine.execute(plan)
+    assert result.failures > 5
+    # 36 tasks write the one array, 6 the other.
+    assert (merges.into_forks, merges.into_sessions) == (42, 1)
+    assert [c.message for c in repo.ancestry(branch="main")][:-1] == ["one"]
+    np.testing.assert_array_equal(committed(repo, "a"), data + 1)
+    np.testing.assert_array_equal(committed(repo, "g/b"), data.max(axis=0))
 
 
 @pytest.mark.slow
