@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 from threading import Lock
 from typing import Any
 
+from zarr.abc.store import Store
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.common import concurrent_map
 from zarr.core.config import config
@@ -75,6 +76,17 @@ def _at_once() -> int:
     return found
 
 
+async def _keys(store: Store, prefix: str) -> AsyncIterator[str]:
+    """Yield the keys that begin with ``prefix``."""
+    try:
+        async for key in store.list_prefix(prefix):
+            yield key
+    except Exception as error:
+        # Icechunk lists groups and arrays only; what is neither is nothing.
+        if getattr(error, "kind", "") != "bad-key-prefix":
+            raise
+
+
 class StoreObjects:
     """The objects under a path of a Zarr store."""
 
@@ -123,7 +135,7 @@ class StoreObjects:
         """Yield the names that begin with ``prefix``."""
         # Some stores list what is in a folder, and take no part of a name.
         wanted, folder = f"{self._prefix}{prefix}", f"{self._prefix}{prefix}".rpartition("/")[0]
-        keys = collect_aiterator(self._place.store.list_prefix(f"{folder}/" if folder else ""))
+        keys = collect_aiterator(_keys(self._place.store, f"{folder}/" if folder else ""))
         return (key.removeprefix(self._prefix) for key in keys if key.startswith(wanted))
 
     def listed(self, prefix: str = "") -> Iterator[ListedObject]:
@@ -185,11 +197,6 @@ class StoreObjects:
         await concurrent_map([(key,) for key in keys], self._place.store.delete, limit=_at_once())
 
     async def _first_key(self) -> str:
-        try:
-            async for key in self._place.store.list_prefix(self._prefix):
-                return key
-        except Exception as error:
-            # Icechunk lists groups and arrays only; what is neither is nothing.
-            if getattr(error, "kind", "") != "bad-key-prefix":
-                raise
+        async for key in _keys(self._place.store, self._prefix):
+            return key
         return ""
