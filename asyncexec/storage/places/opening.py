@@ -85,9 +85,9 @@ def _check_finished(location: Location, found: Mapping[str, bytes]) -> None:
     if stamp is not None and stamp.unfinished:
         again = "with resume=True" if stamp.plan else "with overwrite=True"
         raise UnfinishedArrayError(
-            f"{location} is not complete: run {stamp.run} is still writing it, or was ended before it had. Wait for that "
-            f"run or run its plan again {again}, or pass unfinished=True to read what there is, where missing chunks "
-            f"read as fill values"
+            f"{location} is not complete: run {stamp.run} is still writing it, or was ended before it had. Wait for "
+            f"that run or run its plan again {again}, or pass unfinished=True to read what there is, where missing "
+            f"chunks read as fill values"
         )
 
 
