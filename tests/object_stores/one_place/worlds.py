@@ -17,8 +17,8 @@ _NUMBERS = itertools.count()
 class World:
     """A world with a folder for work, which ends with it."""
 
-    keeps_what_is_replaced = True
-    """Whether an array stays until the one that replaces it is complete."""
+    tells_whose_chunks_are = True
+    """Whether a run that is resumed knows the chunks that others have written since."""
 
     def __init__(self):
         self.root = pathlib.Path(tempfile.mkdtemp(prefix="one-place-"))
@@ -39,6 +39,8 @@ class World:
 
 class Disk(World):
     """A folder."""
+
+    tells_whose_chunks_are = False
 
     def __init__(self):
         super().__init__()
@@ -81,8 +83,6 @@ class Disk(World):
 
 class Objects(World):
     """Objects of a store of obstore's, by names."""
-
-    keeps_what_is_replaced = False
 
     def put(self, name, data):
         import obstore
