@@ -37,12 +37,13 @@ def probed(
         If a place cannot be read or written.
     """
     found = {id(place): _Named.of(place) for place in others}
+    known: dict[str, dict[str, bytes]] = {}
     # Of those that names decide about, none is asked for.
     asked = [named for named in found.values() if named.path or named.unnamed]
     for place in written:
         mine = found.get(id(place)) or _Named.of(place)
         for other in asked if not mine.unnamed else found.values():
-            if other.place is not place and mine.may_be(other) and _is_one(place, other.place):
+            if other.place is not place and mine.may_be(other) and _is_one(mine, other, known):
                 return place, other.place
     return None
 
@@ -76,24 +77,28 @@ class _Named:
     def may_be(self, other: _Named) -> bool:
         """Return whether both may be one place: a bucket of one name on two servers, or behind a web address."""
         if self.unnamed or other.unnamed:
-            return True
+            # Of one store, the paths say it.
+            return self.place.store is not other.place.store
         if not self.path or not other.path or self.name == other.name:
             return False
         mine, others = f"/{self.path}", f"/{other.path}"
         return mine.endswith(others) or others.endswith(mine)
 
 
-def _is_one(written: Location, other: Location) -> bool:
-    there = documents(written)
-    if not there or documents(other) != there:
+def _is_one(mine: _Named, other: _Named, known: dict[str, dict[str, bytes]]) -> bool:
+    """Return whether both are one place; ``known`` has the metadata that have been read, by name."""
+    for named in (mine, other):
+        if named.name not in known:
+            known[named.name] = documents(named.place)
+    if not known[mine.name] or known[other.name] != known[mine.name]:
         return False
     name, data = f".asyncexec-probe-{uuid.uuid4().hex}", b"asyncexec"
-    objects = objects_at(written)
+    objects = objects_at(mine.place)
     try:
         objects.put(name, data)
-        return objects_at(other, read_only=True).get(name) == data
+        return objects_at(other.place, read_only=True).get(name) == data
     except Exception as error:  # noqa: BLE001 - as the store puts it
-        raise storage_error(error, written, "cannot be written") from None
+        raise storage_error(error, mine.place, "cannot be written") from None
     finally:
         with suppress(Exception):
             objects.remove(name)
