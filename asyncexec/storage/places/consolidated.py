@@ -15,7 +15,7 @@ from asyncexec.errors import StorageError
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import replace_file
 from asyncexec.storage.places.identity import identity
-from asyncexec.storage.places.metadata import read_file
+from asyncexec.storage.places.metadata import read_files
 from asyncexec.storage.places.stamps import stamped
 
 if TYPE_CHECKING:
@@ -76,10 +76,9 @@ def _update(group: Location, nodes: Nodes) -> None:
 
 def _read(group: Location) -> tuple[str, Any] | None:
     """Return the file with the consolidated metadata of ``group`` and what it holds; None where there are none."""
-    for name in ("zarr.json", ".zmetadata"):
-        data = read_file(group, name)
+    for name, data in read_files(group, ("zarr.json", ".zmetadata")).items():
         try:
-            document = json.loads(data or b"null")
+            document = json.loads(data)
         except ValueError:
             continue
         if isinstance(document, dict) and isinstance(_listed(name, document), dict):
@@ -110,10 +109,7 @@ def _entered(name: str, document: Any, nodes: Nodes) -> bool:
 
 def node_files(location: Location) -> dict[str, bytes]:
     """Return the metadata files of the array or group at ``location`` as they stand in consolidated metadata."""
-    found = {
-        name: read_file(location, name) for name in ("zarr.json", ".zarray", ".zgroup", ".zattrs")
-    }
-    return stamped({name: data for name, data in found.items() if data is not None}, None)
+    return stamped(read_files(location, ("zarr.json", ".zarray", ".zgroup", ".zattrs")), None)
 
 
 @contextmanager

@@ -87,6 +87,11 @@ def surroundings(location: Location, lookup: Lookup = documents) -> Surroundings
     )
 
 
+def places_above(location: Location) -> list[Location]:
+    """Return the places at which :func:`surroundings` looks for groups."""
+    return [parent for parent, _ in _parents(location)]
+
+
 def make_group(location: Location, zarr_format: int) -> bool:
     """Create a group at ``location``; return whether there was none.
 

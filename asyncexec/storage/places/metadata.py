@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from asyncexec.storage.places.concurrently import WIDTH
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Generator, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from asyncexec.storage.places.locations import Location
@@ -26,12 +29,47 @@ def exists(location: Location) -> bool:
 
 def documents(location: Location) -> dict[str, bytes]:
     """Return the metadata files at ``location``, by name."""
-    return _read(location, NAMES)
+    ahead = _AHEAD.pop(location, None)
+    return _read(location, NAMES) if ahead is None else ahead.result()
+
+
+_AHEAD: dict[Location, Future[dict[str, bytes]]] = {}
+
+
+@contextmanager
+def documents_ahead(locations: Iterable[Location]) -> Generator[None]:
+    """Have the metadata files at ``locations`` read at the same time; the first :func:`documents` of each has them.
+
+    Every later one reads anew. What nobody has asked for by the end is forgotten.
+    """
+    remote = list(dict.fromkeys(place for place in locations if place.local_path is None))
+    remote = [place for place in remote if not place.process_bound]
+    if len(remote) < 2:
+        yield
+        return
+    threads = ThreadPoolExecutor(min(WIDTH, len(remote)), thread_name_prefix="asyncexec-documents")
+    mine = {place: threads.submit(_read, place, NAMES) for place in remote}
+    # No more are begun; those that hang end by themselves.
+    threads.shutdown(wait=False)
+    _AHEAD.update(mine)
+    try:
+        yield
+    finally:
+        for place, future in mine.items():
+            if _AHEAD.get(place) is future:
+                _AHEAD.pop(place, None)
+            future.cancel()
 
 
 def read_file(location: Location, name: str) -> bytes | None:
     """Return a small file at ``location``; None where there is no such file."""
     return _read(location, (name,)).get(name)
+
+
+def read_files(location: Location, names: Sequence[str]) -> dict[str, bytes]:
+    """Return those small files at ``location`` that there are, by name, in this order; read at the same time."""
+    found = _read(location, names)
+    return {name: found[name] for name in names if name in found}
 
 
 _OF_OTHERS = ("attributes", "dimension_names", "consolidated_metadata")

@@ -11,13 +11,14 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.locations import PlaceLike
+from asyncexec.storage.places.metadata import documents_ahead
 from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.packing import is_packed, pack_targets
-from asyncexec.storage.workspace.preparation import Preparation, check_places, sources_of
+from asyncexec.storage.workspace.preparation import Preparation, check_places, looked_at, sources_of
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
 from asyncexec.storage.workspace.target import Target
 from asyncexec.storage.workspace.targets import RunTargets
@@ -95,13 +96,14 @@ class ArrayWorkspace:
         stop = opening.stop
         same_process = opening.locality is Locality.SAME_PROCESS
         blocks = self.blocks if same_process else sent_sources(self.blocks)
-        refs = check_places(stages, blocks, locality=opening.locality, stop=stop)
-        writes = self._writes(opening)
         plan = opening.fingerprint if opening.resume else ""
         targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
         try:
-            zipped = [ref for ref in refs if is_packed(ref.location)]
-            examined = targets.examine([ref for ref in refs if ref not in zipped])
+            with documents_ahead(looked_at(blocks)):
+                refs = check_places(stages, blocks, locality=opening.locality, stop=stop)
+                writes = self._writes(opening)
+                zipped = [ref for ref in refs if is_packed(ref.location)]
+                examined = targets.examine([ref for ref in refs if ref not in zipped])
             return self._opened(
                 stages, opening, targets, examined, zipped, blocks=blocks, writes=writes
             )

@@ -11,7 +11,7 @@ from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.creation import described, make_array, renew_array
-from asyncexec.storage.places.groups import make_group
+from asyncexec.storage.places.groups import make_group, places_above
 from asyncexec.storage.places.identity import Places, identity
 from asyncexec.storage.places.locations import Location
 from asyncexec.storage.places.metadata import documents, is_array
@@ -221,6 +221,13 @@ def _make_intermediate(ref: StoredArray) -> None:
 def _targets(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
     written = [target.ref for io in blocks.values() for target in io.targets]
     return [ref for ref in written if not ref.location.run_scoped]
+
+
+def looked_at(blocks: Mapping[str, BlockIO]) -> list[Location]:
+    """Return the places whose metadata a run reads as it begins: those of its arrays, and groups around targets."""
+    targets = [ref.location for ref in _targets(blocks) if not is_packed(ref.location)]
+    around = [place for location in targets for place in places_above(location)]
+    return [*(ref.location for ref in sources_of(blocks)), *targets, *around]
 
 
 def sources_of(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
