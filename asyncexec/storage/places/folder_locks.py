@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import resource
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,8 @@ def lock_file(path: Path) -> FolderLock | None:
 def hold_folder(path: Path) -> HeldFolder | None:
     """Return the directory ``path``, held for the caller's array; None where another run holds it.
 
-    Where the file system has no locks on directories, as some of networks, it is held against nobody.
+    Where the file system has no locks on directories, as some of networks, or where half of the files are open that the
+    process may have, it is held against nobody.
 
     Raises
     ------
@@ -84,6 +86,10 @@ def hold_folder(path: Path) -> HeldFolder | None:
             descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
         except FileNotFoundError:
             continue  # Removed by the run that had made it; or a link that leads nowhere.
+        if descriptor > resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2:
+            # A plan with thousands of targets needs its open files for other things.
+            os.close(descriptor)
+            return HeldFolder(path, FolderLock(None), made=made)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -183,7 +183,7 @@ class OpenArrayWorkspace:
         """
         if self.results:
             self.targets.check()
-        arrays = tuple(_whole(result) for result in self.results)
+        arrays = tuple(_whole(self._now(result)) for result in self.results)
         # After everything that may fail but a commit: what has been replaced is kept until the run is closed.
         self._publish()
         if self.writes is not None:
@@ -233,6 +233,12 @@ class OpenArrayWorkspace:
             self.packed[0].publish()
             del self.packed[0]
         self.targets.publish()
+
+    def _now(self, result: StoredArray | Readable) -> StoredArray | Readable:
+        """Return a result where it is now: one that has taken the place of another array is there."""
+        if isinstance(result, StoredArray) and self.targets.published:
+            return result.at(self.targets.place_of(result))
+        return result
 
     def _is_result(self, array: TierArray) -> bool:
         return any(array is result for result in self.results)

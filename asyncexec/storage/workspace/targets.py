@@ -69,7 +69,8 @@ class RunTargets:
         """Those that have been made, or kept, so far."""
         self.groups: list[Location] = []
         """The groups that have been made around them."""
-        self._published = False
+        self.published = False
+        """Whether they are complete, and at their places."""
         self._claimed: list[Location] = []
         self._holds: list[tuple[Location, Hold]] = []
         self._above: dict[str, Mapping[str, bytes]] = {}
@@ -132,7 +133,7 @@ class RunTargets:
         StorageError
             If one cannot be written, or exchanged with the array that it replaces.
         """
-        if self._published:
+        if self.published:
             return
         self.check()
         try:
@@ -141,7 +142,7 @@ class RunTargets:
         except BaseException:
             self._take_back()
             raise
-        self._published = True
+        self.published = True
 
     def check(self) -> None:
         """Check that every target is still this run's.
@@ -151,7 +152,7 @@ class RunTargets:
         TargetReplacedError
             If another run has replaced one.
         """
-        if not self._published:
+        if not self.published:
             for_each(check_own, self.all, stop=_go_on)
             self._check_held()
 
@@ -178,7 +179,7 @@ class RunTargets:
         StorageError
             If something cannot be removed; everything else is removed nevertheless.
         """
-        if self._published:
+        if self.published:
             self._take_back()
         errors = for_each(self._removed, self.all, stop=_go_on)
         self._sweep()
@@ -189,7 +190,7 @@ class RunTargets:
 
     def keep(self) -> None:
         """Leave everything to a run that is resumed."""
-        if self._published:
+        if self.published:
             self._take_back()
         self._sweep()
 
@@ -307,7 +308,7 @@ class RunTargets:
                 raise replaced(place)
 
     def _take_back(self) -> None:
-        self._published = False
+        self.published = False
         for target in self.all:
             try:
                 take_back(target)

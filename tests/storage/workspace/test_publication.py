@@ -21,7 +21,7 @@ from asyncexec.errors import (
 from asyncexec.plan.box import unravel
 from asyncexec.plan.locality import Locality
 from asyncexec.storage import locate, open_array, read, write
-from asyncexec.storage.places import asides
+from asyncexec.storage.places import asides, folder_locks
 from asyncexec.storage.places.metadata import documents
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import stamp_of
@@ -95,7 +95,8 @@ def test_what_is_replaced_stays_until_the_new_array_is_complete(
     opened = opened_by(plan, resume=resume)
     plan.run(opened)
     assert files_below(tmp_path / "y") == before
-    np.testing.assert_array_equal(opened.collect({}), RESULT)
+    for _ in range(2):
+        np.testing.assert_array_equal(opened.collect({}), RESULT)
     np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), RESULT)
     # The run may still be cancelled, and then fails.
     opened.close(succeeded=False)
@@ -419,6 +420,14 @@ def test_a_second_driver_is_refused_before_it_touches_anything(tmp_path, existin
     assert driver.returncode == 0
     assert zarr.open_array(tmp_path / "y", mode="r")[:].tolist() == [1.0, 1.0]
     assert [p.name for p in tmp_path.iterdir()] == ["y"]
+
+
+def test_where_many_files_are_open_already_places_are_not_locked(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_locks.resource, "getrlimit", lambda _: (6, 6))
+    held = [folder_locks.hold_folder(tmp_path / "y") for _ in range(2)]
+    assert None not in held
+    for one in held:
+        one.close()
 
 
 def test_a_place_that_was_freed_while_a_run_waited_is_looked_at_again(tmp_path, monkeypatch):
