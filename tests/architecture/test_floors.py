@@ -122,6 +122,10 @@ ON_USE = {
         "asyncexec.storage.places.request_errors",
     ): "only for requests that fail",
     (
+        "asyncexec.storage.chunks.block_io",
+        "asyncexec.storage.places.request_budget",
+    ): "it needs asyncio, which is dear",
+    (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.places.suitability",
     ): "tasks write to places that the driver has checked",

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import asyncexec as ax
@@ -15,7 +16,7 @@ from asyncexec.plan.memory import Memory
 from asyncexec.scheduler.batching import FIRST_AT_ONCE, BatchSize
 from asyncexec.scheduler.overlap import overlap_width, share_bytes, slot_bytes
 from asyncexec.storage.chunks.arrays import planned_array
-from asyncexec.storage.chunks.block_io import BlockIO, TaskOutput
+from asyncexec.storage.chunks.block_io import BlockIO, TaskInput, TaskOutput
 from asyncexec.testing.kernels import FarFiles
 
 MB = 10**6
@@ -43,6 +44,10 @@ def stage(projected=0, allowed=None, **options):
         memory=memory,
         **{"kernel": kernel, **options},
     )
+
+
+def block_of(index):
+    return (slice(index[0], index[0] + 1),)
 
 
 def far(requests=64):
@@ -186,3 +191,34 @@ async def test_tasks_in_flight_hold_no_more_than_a_worker_may(tmp_path, fitting)
     assert result.attempts == 80
     assert counts["held"] == 0
     assert min(fitting, 2) <= counts["peak"] <= fitting
+
+
+async def test_what_a_spec_says_of_requests_reaches_the_budget_of_the_process():
+    """Inputs and outputs of a task are awaited together, and more requests than usual may be in flight."""
+    pytest.importorskip("obstore")
+    from obstore.store import MemoryStore
+    from zarr.storage import ObjectStore
+
+    from asyncexec.storage import create_array, open_array
+    from asyncexec.storage.places.request_budget import RequestBudget, shared_budget
+
+    async def in_thread(function, *arguments):
+        return function(*arguments)
+
+    planned = planned_array(
+        ObjectStore(MemoryStore()), path="y", shape=(4,), dtype="f8", chunks=(1,)
+    )
+    create_array(planned)
+    array = open_array(planned.location)
+    io = BlockIO(
+        sources=(TaskInput(array=array, select=block_of),) * 2,
+        targets=(TaskOutput(array=array, block=(1,)),),
+        most_requests=70,
+    )
+    assert await io.asave((2,), np.full(1, 7.0), in_thread) == 8
+    (one, other), nbytes = await io.aload((2,), in_thread)
+    assert (one[0], other[0], nbytes) == (7.0, 7.0, 16)
+    assert shared_budget().width >= 70
+    budget = RequestBudget(5)
+    budget.widen(3)
+    assert budget.width == 5

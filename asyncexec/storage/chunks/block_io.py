@@ -233,7 +233,7 @@ class BlockIO:
         """Do what :meth:`save` does, without blocking the event loop; the outputs are written at the same time."""
         parts = self._parts(index, result)
         del result
-        await _all_of([_awrite(target, region, b, in_thread) for target, region, b in parts])
+        await _all_of([self._awrite(part, in_thread) for part in parts])
         return sum(block.nbytes for _, _, block in parts)
 
     def nbytes(self, index: Index) -> int:
@@ -282,8 +282,17 @@ class BlockIO:
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
         array, region = source.array, source.select(index)
         if isinstance(array, StoredArray):
-            return await (await _aopened(array, in_thread)).aread(region)
+            return await (await _aopened(array, self.most_requests, in_thread)).aread(region)
         return array.read(region)
+
+    async def _awrite(self, part: Part, in_thread: InThread) -> None:
+        target, region, block = part
+        array = target.array
+        if isinstance(array, StoredArray):
+            chunks = await _aopened(array, self.most_requests, in_thread)
+            await chunks.awrite(region, block)
+        else:
+            await in_thread(array.write, region, block)
 
     def _parts(self, index: Index, result: Any) -> list[Part]:
         """Return the blocks that a task has made, as they are to be written, and where."""
@@ -327,35 +336,28 @@ class BlockIO:
         return f"the function of {self.label or 'a stage'}, for chunk {index},"
 
 
-_OPENED: set[tuple[StoredArray, int]] = set()
+_OPENED: set[tuple[StoredArray, int, int]] = set()
 _OPENING = threading.Lock()
 
 
-async def _aopened(array: StoredArray, in_thread: InThread) -> Chunks:
+async def _aopened(array: StoredArray, requests: int, in_thread: InThread) -> Chunks:
     """Return an opened array; it is opened in a thread, by one of those that need it, where it may not be yet."""
-    key = array, os.getpid()
+    key = array, requests, os.getpid()
     if key in _OPENED:
         return opened(array)
-    chunks: Chunks = await in_thread(_opened_once, array)
+    chunks: Chunks = await in_thread(_opened_once, array, requests)
     if len(_OPENED) >= OPENED_LIMIT:
         _OPENED.clear()
     _OPENED.add(key)
     return chunks
 
 
-def _opened_once(array: StoredArray) -> Chunks:
+def _opened_once(array: StoredArray, requests: int) -> Chunks:
+    from asyncexec.storage.places.request_budget import shared_budget  # noqa: PLC0415 - brings asyncio, as above
+
+    shared_budget().widen(requests)
     with _OPENING:
         return opened(array)
-
-
-async def _awrite(
-    target: TaskOutput, region: tuple[slice, ...], block: np.ndarray, in_thread: InThread
-) -> None:
-    array = target.array
-    if isinstance(array, StoredArray):
-        await (await _aopened(array, in_thread)).awrite(region, block)
-    else:
-        await in_thread(array.write, region, block)
 
 
 async def _all_of[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

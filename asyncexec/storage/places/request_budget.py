@@ -31,6 +31,10 @@ class RequestBudget:
         self._lock = threading.Lock()
         self._waiting: deque[_Turn] = deque()
 
+    def widen(self, width: int) -> None:
+        """Let so many be held at a time, unless it is more already."""
+        self.width = max(self.width, width)
+
     def __enter__(self) -> None:
         turn = self._turn()
         if turn is not None:

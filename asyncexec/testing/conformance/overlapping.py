@@ -83,6 +83,7 @@ class OverlapRules(Suite):
             await driven.finish()
         assert not io.saved(0).exists()
 
+    @pytest.mark.slow  # A timeout has to pass, and a worker to be killed.
     @pytest.mark.parametrize("moment", [Moment.LOAD, Moment.SAVE])
     async def test_one_that_hangs_in_a_store_is_stopped_by_its_timeout(
         self, backend: Factory, files: Path, moment: Moment
