@@ -92,8 +92,11 @@ def clear_orphans(location: Location) -> None:
     """
 
     def clear(objects: Objects) -> None:
-        objects.remove_all([*(orphans_at(location) or ())])
-        objects.remove(STAGED)
+        if orphans := orphans_at(location):
+            objects.remove_all(orphans)
+        # Who may not delete can write where nothing has been left.
+        if objects.get(STAGED) is not None:
+            objects.remove(STAGED)
 
     with_errors(location, clear)
 
