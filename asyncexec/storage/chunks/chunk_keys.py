@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 class ChunkKeys:
     """The keys of the chunks of an array: Zarr 3's ``chunk_key_encoding``, format 2's ``dimension_separator``.
 
+    >>> from asyncexec.storage.chunks.chunk_keys import ChunkKeys
     >>> ChunkKeys().key((0, 1)), ChunkKeys("v2", ".").key((0, 1))
     ('c/0/1', '0.1')
     >>> ChunkKeys().index("c/0/1", grid=(2, 2))

@@ -20,6 +20,7 @@ class Verdict(Enum):
 def is_own(found: str, generation: str) -> bool:
     """Return whether ``found`` is the generation of a run's own chunks: of the same run, or of one of the same plan.
 
+    >>> from asyncexec.storage.chunks.generations import is_own
     >>> is_own("plan-2", "plan-3"), is_own("2", "3"), is_own("", "plan-3")
     (True, False, False)
     """

@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 class HedgeRule:
     """The decision when a read is asked again, from the times that reads of the same size have taken.
 
+    >>> from asyncexec.storage.chunks.hedging import HedgeRule
     >>> rule = HedgeRule()
     >>> for number in range(200):
     ...     rule.begin()
