@@ -1,14 +1,17 @@
 """Which blocks are stored: a listing, not a belief."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
+from zarr.storage import ObjectStore
 
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import AccessMap
-from asyncexec.storage import TaskOutput, create_array, planned_array, write
+from asyncexec.storage import TaskOutput, create_array, locate, planned_array, write
+from asyncexec.storage.chunks.chunk_keys import ChunkKeys
 from asyncexec.storage.workspace.presence import blocks_present, by_task, runs
 
 
@@ -37,6 +40,27 @@ def test_a_block_is_present_once_all_its_chunks_are(tmp_path, where, options, bl
     present = blocks_present(target)
     assert np.argwhere(present).tolist() == [[0, 1], [1, 0]]
     assert present.shape == tuple(-(-n // b) for n, b in zip((10, 7), block, strict=True))
+
+
+@pytest.mark.parametrize("where", ["local", "memory", "obstore"])
+@pytest.mark.parametrize(
+    "keys", [ChunkKeys(kind, mark) for kind in ("default", "v2") for mark in "/."], ids=repr
+)
+@pytest.mark.parametrize("shape", [(10, 7), (10,), ()], ids=["two-axes", "one-axis", "no-axes"])
+def test_chunks_are_found_however_their_keys_are_spelt(tmp_path, where, keys, shape, request):
+    if where == "obstore":
+        obstore = pytest.importorskip("obstore")
+        place = locate(ObjectStore(obstore.store.MemoryStore()), path="x")
+    else:
+        place = tmp_path / "x" if where == "local" else f"memory://keys-{id(request)}/x"
+    planned = planned_array(place, shape=shape, dtype="f8", chunks=(2, 3)[: len(shape)])
+    ref = replace(planned, keys=keys)
+    create_array(ref)
+    target = TaskOutput(array=ref, block=ref.chunks)
+    assert not blocks_present(target).any()
+    index = (1, 2)[: len(shape)]
+    put(ref, target, index)
+    assert np.argwhere(blocks_present(target)).tolist() == [list(index)]
 
 
 def test_a_block_of_which_a_chunk_was_removed_is_not_present(tmp_path):
