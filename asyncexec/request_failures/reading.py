@@ -26,7 +26,8 @@ _CODE = re.compile(r"<Code>\s*([A-Za-z0-9_.]+)\s*</Code>")
 # As Icechunk has it from the AWS SDK.
 _CODE_OF_SDK = re.compile(r'\bcode: "([A-Za-z0-9_.]+)"|\bservice error: ([A-Z][A-Za-z0-9_.]+): ')
 _DEEPEST = 8
-# What a library of the operating system or of Python says is told by the class alone; services say more.
+_NO_NAME = -2  # EAI_NONAME
+# A library that translates a service's answer to one of these says less than the answer does.
 _GENERAL = frozenset(
     {
         "builtins.FileNotFoundError",
@@ -67,6 +68,8 @@ def failure_of(error: BaseException) -> Failure | None:
         if found is not None and exact:
             return found
         general = general or found
+    if general is None and error.__context__ is not None and not error.__suppress_context__:
+        return failure_of(error.__context__)
     return general
 
 
@@ -83,7 +86,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield one
         if isinstance(one, BaseExceptionGroup):
             yield from one.exceptions
-        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+        one = one.__cause__
 
 
 def _read(error: BaseException) -> tuple[Failure | None, bool]:
@@ -92,8 +95,12 @@ def _read(error: BaseException) -> tuple[Failure | None, bool]:
     said = failure_in(names, _text(error)) or _answered(_status(error), _code(error))
     if said is not None:
         return said, True
-    if isinstance(error, OSError) and error.errno in BY_ERRNO:
-        return Failure(BY_ERRNO[error.errno]), True
+    if isinstance(error, OSError) and "ssl.SSLError" not in names:
+        # Those of ssl and of looking up names are numbers of their own.
+        if "socket.gaierror" in names:
+            return Failure(reasons.NO_NAME if error.errno == _NO_NAME else reasons.DNS), True
+        if error.errno in BY_ERRNO:
+            return Failure(BY_ERRNO[error.errno]), False
     for name in names:
         if name in BY_CLASS:
             return Failure(BY_CLASS[name]), name not in _GENERAL

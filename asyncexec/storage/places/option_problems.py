@@ -46,7 +46,7 @@ def misplaced_option(options: Mapping[str, Any]) -> str | None:
         if name in CLIENT_OPTIONS:
             return f"{name} is an option of the client: give client_options={{{name!r}: …}} in storage_options"
         if name in _MAPPINGS and value is not None and not isinstance(value, Mapping):
-            return f"{name} must be a mapping, not {type(value).__name__}"
+            return f"{name} in storage_options must be a mapping, not {type(value).__name__}"
     return None
 
 

@@ -97,7 +97,8 @@ def _unopened(location: Location, error: BaseException) -> StorageError:
         failure = failure_of(error)
         if failure is not None and failure.reason is NO_CREDENTIALS:
             return StorageAccessError(
-                f"{location} cannot be opened: {text.partition(chr(10))[0]}. {NO_CREDENTIALS.advice}"
+                f"{location} cannot be opened: {NO_CREDENTIALS.text} ({text.strip().partition(chr(10))[0]}). "
+                f"{NO_CREDENTIALS.advice}"
             )
         problem = f"{type(error).__name__}: {text.strip().partition(chr(10))[0]}"
     return StorageRefusedError(
