@@ -5,7 +5,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,12 +15,16 @@ _NO_MORE: Any = object()
 
 
 def for_each[T, R](
-    function: Callable[[T], R], items: Sequence[T], *, stop: Callable[[], None]
+    function: Callable[[T], R],
+    items: Sequence[T],
+    *,
+    stop: Callable[[], None] = lambda: None,
+    width: int = WIDTH,
 ) -> list[R]:
     """Return what ``function`` returns for each of ``items``, after calling it for several at the same time.
 
     The first exception, of whatever kind, is raised when those that had begun have ended; the others do not begin.
-    ``stop`` is called before each, and may raise.
+    ``stop`` is called before each, and may raise. ``width`` of them are under way at most.
     """
 
     def one(item: T) -> R:
@@ -31,17 +34,33 @@ def for_each[T, R](
     if len(items) <= 2:
         # Threads cost more than one or two places do.
         return [one(item) for item in items]
-    with ThreadPoolExecutor(
-        min(WIDTH, len(items)), thread_name_prefix="asyncexec-places"
-    ) as threads:
-        futures = [threads.submit(one, item) for item in items]
+    left = iter(range(len(items)))
+    results: dict[int, R] = {}
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        # One step of an iterator of range is one step for all threads.
+        while not raised and (number := next(left, None)) is not None:
+            try:
+                results[number] = one(items[number])
+            except BaseException as error:  # noqa: BLE001 - raised below
+                raised.append(error)
+
+    # Daemons: a store that says nothing must not hold the end of the program, as threads of a pool do.
+    threads = [
+        threading.Thread(target=work, name=f"asyncexec-places-{number}", daemon=True)
+        for number in range(min(width, len(items)))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if raised:
         try:
-            for future in as_completed(futures):
-                future.result()
-        except BaseException:
-            threads.shutdown(wait=False, cancel_futures=True)
-            raise
-        return [future.result() for future in futures]
+            raise raised[0]
+        finally:
+            raised.clear()  # or the traceback would hold itself
+    return [results[number] for number in range(len(items))]
 
 
 def in_threads[T, R](function: Callable[[T], R], items: Iterable[T], *, width: int) -> Iterator[R]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import batched
 from threading import Lock
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
 from asyncexec.storage.places import object_client
+from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.object_records import (
     GENERATION,
     METADATA,
@@ -21,8 +21,6 @@ from asyncexec.storage.places.object_records import (
     ListedObject,
 )
 
-_AT_ONCE = 16
-"""The requests under way at the same time for one call."""
 _DELETED_AT_ONCE = 1000
 """As many as S3 takes in one request."""
 
@@ -42,7 +40,7 @@ class ObstoreObjects:
 
     def read(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return the data of those objects that there are, by name, asked for at the same time."""
-        found = _each(self.get, names)
+        found = for_each(self.get, names)
         return {name: data for name, data in zip(names, found, strict=True) if data is not None}
 
     def fetch(self, name: str) -> FetchedObject | None:
@@ -123,7 +121,7 @@ class ObstoreObjects:
     def remove_all(self, names: Iterable[str]) -> None:
         """Delete those of the objects that there are, by as few requests as the store takes."""
         groups = [[self._key(name) for name in some] for some in batched(names, _DELETED_AT_ONCE)]
-        _each(self._deleted, groups)
+        for_each(self._deleted, groups)
 
     def is_empty(self) -> bool:
         """Return whether there are no objects."""
@@ -194,15 +192,6 @@ def is_unconditional(error: Exception) -> bool:
         return True
     text = str(error)
     return "status code: 501" in text or "<Code>NotImplemented</Code>" in text
-
-
-def _each[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[R]:
-    if len(items) <= 1:
-        return [function(item) for item in items]
-    with ThreadPoolExecutor(
-        min(_AT_ONCE, len(items)), thread_name_prefix="asyncexec-objects"
-    ) as threads:
-        return list(threads.map(function, items))
 
 
 _log = logging.getLogger(__name__)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice, product
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ import numpy as np
 from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.written_by import written_by_plan
+from asyncexec.storage.places.concurrently import for_each
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
@@ -58,10 +58,10 @@ def damaged_blocks(
     is_of_plan = written_by_plan(ref)
     check = partial(_is_damaged, ref, block, is_of_plan)
     damaged: list[Index] = []
-    with ThreadPoolExecutor(at_once, thread_name_prefix="asyncexec-check") as pool:
-        while some := list(islice(blocks, 4 * at_once)):
-            stop()
-            damaged += [b for b, bad in zip(some, pool.map(check, some), strict=True) if bad]
+    while some := list(islice(blocks, 4 * at_once)):
+        stop()
+        bad = for_each(check, some, width=at_once)
+        damaged += [block for block, is_bad in zip(some, bad, strict=True) if is_bad]
     return damaged
 
 
