@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from asyncexec.errors import StorageError
 from asyncexec.plan.locality import Locality
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.identity import identity
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 TIER_BYTES = 2**30
 """The default for the bytes of intermediates that stay in memory (at most a quarter of the machine's)."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -149,7 +153,11 @@ class ArrayWorkspace:
             preparation.undo()
             place.release()
             if not place.found:
-                place.remove()
+                try:
+                    place.remove()
+                except StorageError as left:
+                    # What has ended the opening says more.
+                    _log.warning("not all that the opening of a run had made is removed: %s", left)
             raise
         late = LateArrays(
             late=self.late,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import threading
 import time
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from asyncexec.storage.places.objects import Objects
+
+_log = logging.getLogger(__name__)
 
 MARKER = ".asyncexec"
 """The object that is in every folder of a run in an object store."""
@@ -147,7 +150,17 @@ class Lease:
         if time.monotonic() - self._renewed < self.seconds / 2 or self._replaced(
             time.time() + self.seconds
         ):
-            self._objects.remove(self._name)
+            try:
+                self._objects.remove(self._name)
+            except Exception as error:  # noqa: BLE001 - as the store puts it
+                # Without the right to delete, or in an outage: others need not wait until it runs out.
+                self._replaced(0.0)
+                _log.warning(
+                    "the lease %s is over, but its object could not be removed: %s: %s",
+                    self._name,
+                    type(error).__name__,
+                    str(error).partition("\n")[0],
+                )
 
     def _replaced(self, until: float) -> bool:
         """Write when it ends, if it still is this run's; return whether it is."""
