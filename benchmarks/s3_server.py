@@ -307,7 +307,9 @@ class Connection(asyncio.Protocol):
         if method == "HEAD" or not content:
             self._transport.write(head)
         else:
-            self._transport.writelines((head, content))
+            # Not by `writelines`, which fails in some versions where the client has gone.
+            self._transport.write(head)
+            self._transport.write(content)
 
 
 def _error(status: int, code: str) -> Answer:
