@@ -109,7 +109,7 @@ def test_a_lease_that_may_have_run_out_is_removed_only_if_it_has_not(objects):
 
 
 def test_one_thread_renews_all_leases_and_ends_with_them(objects):
-    leases = [lease_of(objects, name=f"lease-{n}", seconds=0.04) for n in range(3)]
+    leases = [lease_of(objects, name=f"lease-{n}", seconds=0.4) for n in range(3)]
     threads = [t for t in threading.enumerate() if t.name == "asyncexec-leases"]
     assert len(threads) == 1
     first = [objects.get(f"lease-{n}") for n in range(3)]
