@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 
 import pytest
 
@@ -18,7 +19,7 @@ from asyncexec.testing.patience import scaled
 @pytest.fixture(params=["obstore", "zarr"])
 def objects(request):
     if request.param == "zarr":
-        return objects_at(locate(f"memory://lease-{id(request)}/y"))
+        return objects_at(locate(f"memory://lease-{uuid.uuid4().hex}/y"))
     from zarr.storage import ObjectStore
 
     store = ObjectStore(pytest.importorskip("obstore.store").MemoryStore())
