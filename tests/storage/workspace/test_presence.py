@@ -1,5 +1,6 @@
 """Which blocks are stored: a listing, not a belief."""
 
+import uuid
 from dataclasses import replace
 from itertools import pairwise
 
@@ -52,7 +53,7 @@ def test_chunks_are_found_however_their_keys_are_spelt(tmp_path, where, keys, sh
         obstore = pytest.importorskip("obstore")
         place = locate(ObjectStore(obstore.store.MemoryStore()), path="x")
     else:
-        place = tmp_path / "x" if where == "local" else f"memory://keys-{id(request)}/x"
+        place = tmp_path / "x" if where == "local" else f"memory://keys-{uuid.uuid4().hex}/x"
     planned = planned_array(place, shape=shape, dtype="f8", chunks=(2, 3)[: len(shape)])
     ref = replace(planned, keys=keys)
     create_array(ref)
