@@ -63,7 +63,12 @@ class Lanes:
     def remove(self, group: LaneGroup) -> None:
         """Forget a group of which no attempts run or wait."""
         self._groups.remove(group)
-        if not self._groups and self._kernels is not None:
+        if not self._groups:
+            self.close()
+
+    def close(self) -> None:
+        """End the threads of kernels; those that are left behind end when what they run has ended."""
+        if self._kernels is not None:
             self._kernels.threads.close()
             self._kernels = None
 

@@ -27,8 +27,7 @@ class LoopThreads:
 
     def __init__(self) -> None:
         self._idle: list[queue.SimpleQueue[_Job | None]] = []
-        self._started = 0
-        self._open = True
+        self._all: list[queue.SimpleQueue[_Job | None]] = []
 
     async def run(self, function: Callable[..., Any], /, *arguments: Any) -> Any:
         """Return what ``function`` returns, which is called in a thread and in the context of the caller.
@@ -48,15 +47,16 @@ class LoopThreads:
 
     def close(self) -> None:
         """End the threads that are idle, and each other one after what it runs."""
-        self._open = False
-        for jobs in self._idle:
+        # Those that are busy are told now, as the loop may not live until they have ended.
+        for jobs in self._all:
             jobs.put(None)
+        self._all.clear()
         self._idle.clear()
 
     def _start(self) -> queue.SimpleQueue[_Job | None]:
         jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._started += 1
-        name = f"{THREAD_NAME}-{self._started}"
+        self._all.append(jobs)
+        name = f"{THREAD_NAME}-{len(self._all)}"
         threading.Thread(target=_serve, args=(jobs,), name=name, daemon=True).start()
         return jobs
 
@@ -89,10 +89,8 @@ class LoopThreads:
         error: BaseException | None,
         jobs: queue.SimpleQueue[_Job | None],
     ) -> None:
-        if self._open:
+        if self._all:  # else they were closed meanwhile
             self._idle.append(jobs)
-        else:
-            jobs.put(None)
         if future.done():
             return
         if error is None:

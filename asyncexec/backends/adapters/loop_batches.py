@@ -132,6 +132,9 @@ class LoopBatches:
         while self._where:
             self._idle.clear()
             await self._idle.wait()
+        for loop, lanes in self._all_lanes.items():
+            # Groups of attempts that were given up are there still.
+            self._call(loop, lanes.close)
         if self._timer is not None:
             self._timer.cancel()
 
