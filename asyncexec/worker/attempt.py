@@ -93,7 +93,11 @@ def attempt_runner(
             elif io is None:
                 value = result if put is None else put(attempt, result)
             else:
-                written, value = with_receipt(io.save(index, result), attempt, values)
+                saved = io.save(index, result)
+                if type(saved) is int:
+                    written = saved
+                else:
+                    written, value = with_receipt(saved, attempt, values)
         except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
             end_if_copied(process, raised)
             status, error = Status.FAILED, describe(raised, keep=keep_exception)

@@ -196,7 +196,10 @@ class BlockIO:
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
         for number in self._needed(index):
-            block = self._read(self.sources[number], index)
+            source = self.sources[number]
+            array = source.array
+            readable = opened(array) if isinstance(array, StoredArray) else array
+            block = readable.read(source.select(index))
             total += block.nbytes
             inputs[number] = block
         return tuple(inputs), total
@@ -273,11 +276,6 @@ class BlockIO:
         arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
         is_elsewhere = any(isinstance(a, StoredArray) and _is_elsewhere(a) for a in arrays)
         return self.most_requests if is_elsewhere else 1
-
-    def _read(self, source: TaskInput, index: Index) -> np.ndarray:
-        array = source.array
-        readable = opened(array) if isinstance(array, StoredArray) else array
-        return readable.read(source.select(index))
 
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
         array, region = source.array, source.select(index)

@@ -32,7 +32,7 @@ class ChunkCodec:
         self._stored = np.dtype(encoding.dtype)
         self._dtype = ref.numpy_dtype
         self._codec = codec(encoding.compressor)
-        self._checksum = encoding.checksum
+        self.has_checksum = encoding.checksum
         self._chunks = ref.chunks
         self.chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
 
@@ -44,7 +44,7 @@ class ChunkCodec:
         CorruptChunkError
             If it cannot be decoded.
         """
-        if self._checksum:
+        if self.has_checksum:
             data = self._checked(data, chunk, path)
         if self._codec is not None:
             data = self._decompressed(data, chunk, path)
@@ -84,7 +84,7 @@ class ChunkCodec:
 
     def trailer(self, data: Any) -> bytes:
         """Return what is stored behind ``data``: its checksum, if there is one."""
-        return _crc32c(np.frombuffer(data, np.uint8)) if self._checksum else b""
+        return _crc32c(np.frombuffer(data, np.uint8)) if self.has_checksum else b""
 
     def corrupt(self, chunk: Index, path: str, what: str) -> CorruptChunkError:
         """Return the error for a chunk of which ``what`` is wrong."""

@@ -54,7 +54,9 @@ class ChunkFiles:
     def __init__(self, ref: StoredArray, encoding: Encoding) -> None:
         self._ref = ref
         self._root = str(ref.location.local_path)
-        self._key = ref.keys.key
+        # Kept apart, as a call less counts for small chunks.
+        self._prefix, self._separator = ref.keys.prefix, ref.keys.separator
+        self._only = ref.keys.key(())
         self._dtype = ref.numpy_dtype
         self._codec = ChunkCodec(ref, encoding)
         self._files = WholeFiles(ref)
@@ -98,7 +100,9 @@ class ChunkFiles:
 
     def path(self, chunk: Index) -> str:
         """Return the file of ``chunk``."""
-        return f"{self._root}/{self._key(chunk)}"
+        if not chunk:
+            return f"{self._root}/{self._only}"
+        return f"{self._root}/{self._prefix}{self._separator.join(map(str, chunk))}"
 
     def _assembled(self, region: Region, pieces: list[list[ChunkSlice]]) -> np.ndarray:
         out = np.empty(shape_of(region), self._dtype)
@@ -138,7 +142,8 @@ class ChunkFiles:
     def _store(self, chunk: Index, data: Any) -> None:
         path = self.path(chunk)
         try:
-            self._files.write(path, data, self._codec.trailer(data))
+            trailer = self._codec.trailer(data) if self._codec.has_checksum else b""
+            self._files.write(path, data, trailer)
         except OSError as error:
             raise storage_error(
                 error, self._ref.location, "cannot be written", chunk=chunk, path=path
