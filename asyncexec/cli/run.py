@@ -158,6 +158,8 @@ def _runs(configured: Configured, history: History | None, source: dict[str, Any
 def _tell(result: Result, *, as_json: bool, quiet: bool) -> None:
     if not quiet and not as_json:
         Console(stderr=True, highlight=False).print(short_table(result))
+        for note in result.notes:
+            typer.echo(f"note: {note}", err=True)
     if as_json:
         typer.echo(json.dumps(result_json(result), indent=2))
     elif result.value is not None:
@@ -185,6 +187,7 @@ def result_json(result: Result) -> dict[str, Any]:
         "failures": result.failures,
         "failed_tasks": result.failed_tasks,
         "skipped_tasks": result.skipped_tasks,
+        "notes": list(result.notes),
         "stages": [stage.as_json() for stage in result.stages],
     }
 

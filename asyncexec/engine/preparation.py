@@ -49,6 +49,11 @@ class Prepared:
         self._kept = kept
         self._held: list[Any] = []
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences for users on how the run was done, so far."""
+        return () if self._workspace is None else tuple(self._workspace.notes)
+
     def collect(self) -> tuple[Any, StageValues]:
         """Return the value of the run, which has succeeded, and those of its stages; then close the workspace.
 

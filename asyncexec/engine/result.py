@@ -42,6 +42,9 @@ class Result:
     slow_workers : mapping of str to float
         Workers on which every stage took longer than on others, and how many times as long. Backends that can choose
         a worker leave them idle for two minutes.
+    notes : tuple of str
+        What was done otherwise than is usual, a sentence or two each; logged as warnings, too, before it is done: an
+        array, say, that ``overwrite=True`` could not keep until the new one was complete.
     """
 
     value: Any = field(repr=False)
@@ -53,6 +56,7 @@ class Result:
     abandoned: int = 0
     wall_seconds: float
     slow_workers: Mapping[str, float] = field(default_factory=dict[str, float])
+    notes: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> int:
@@ -122,16 +126,23 @@ class Result:
     def __repr__(self) -> str:
         peak = f", peak {format_bytes(self.peak_bytes)}" if self.peak_bytes else ""
         missing = {"failed": self.failed_tasks, "skipped": self.skipped_tasks}
+        notes = "".join(f"; {note}" for note in self.notes)
         some = ", ".join(f"{count} {what}" for what, count in missing.items() if count)
         return (
             f"<Result of plan {self.plan!r} on {self.executor}: {self.tasks} tasks{some and f' ({some})'} "
             f"in {self.wall_seconds:.3g} s, "
-            f"{self.attempts} attempts, {self.retries} retries, {self.backups} backups{peak}>"
+            f"{self.attempts} attempts, {self.retries} retries, {self.backups} backups{peak}{notes}>"
         )
 
 
 def result_of(
-    run: Run, *, value: Any, values: StageValues, executor: str, wall_seconds: float
+    run: Run,
+    *,
+    value: Any,
+    values: StageValues,
+    executor: str,
+    wall_seconds: float,
+    notes: tuple[str, ...] = (),
 ) -> Result:
     """Return the result of a run that has succeeded."""
     return Result(
@@ -144,4 +155,5 @@ def result_of(
         abandoned=run.abandoned,
         wall_seconds=wall_seconds,
         slow_workers=dict(run.slow_workers.found),
+        notes=notes,
     )

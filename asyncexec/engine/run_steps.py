@@ -159,6 +159,7 @@ class RunSteps:
             values=values,
             executor=self._backend.capabilities.name,
             wall_seconds=time.perf_counter() - start,
+            notes=() if self._prepared is None else self._prepared.notes,
         )
 
     async def end(self, event: AnyEvent, value: Any, error: BaseException | None) -> None:

@@ -58,6 +58,11 @@ class Opening:
 class OpenWorkspace(Protocol):
     """A workspace during one run."""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences for users on how the storage of the run was made."""
+        ...
+
     def size(self, stage: Stage) -> None:
         """Prepare the storage of a late stage, now that its size is known; called first of all for that stage.
 

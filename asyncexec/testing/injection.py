@@ -62,6 +62,10 @@ class _FaultyOpenWorkspace:
         self._faults = faults
         self._requests = requests
 
+    @property
+    def notes(self) -> Sequence[str]:
+        return self._inner.notes
+
     def size(self, stage: Stage) -> None:
         self._inner.size(stage)
 

@@ -46,6 +46,8 @@ async def test_an_opening_is_stopped_when_its_run_is_cancelled():
 class Hung:
     """A workspace that hangs in one of its methods until it is let go, and notes what it was asked for."""
 
+    notes = ()
+
     def __init__(self, where: str) -> None:
         self.where = where
         self.hangs = threading.Event()

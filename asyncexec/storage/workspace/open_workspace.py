@@ -76,6 +76,11 @@ class OpenArrayWorkspace:
         tiered = {stage: _tiered(io) for stage, io in self.blocks.items()}
         object.__setattr__(self, "_tiered", tiered)
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """Sentences for users on how the targets were made."""
+        return self.targets.notes
+
     def size(self, stage: Stage) -> None:
         """Create the arrays that a late stage writes, now that its size is known.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -74,9 +73,6 @@ def check_places(
         stop=stop,
     )
     return written
-
-
-_log = logging.getLogger(__name__)
 
 
 class Preparation:
@@ -183,12 +179,6 @@ def _take_away(target: Target) -> None:
             f"{location} is being replaced by another run at the same time. Let one run at a time store there"
         )
     check_takes_objects(location, target.stamp.run)
-    _log.warning(
-        "%s is removed now, before the new array is complete: its chunks can have no other keys in a %s. "
-        "Store elsewhere to keep it until then",
-        location,
-        "format 2 array with less than two axes" if ".zarray" in target.found else "damaged array",
-    )
     remove_array_objects(location)
 
 

@@ -48,6 +48,20 @@ def other_keys(ref: StoredArray, found: Mapping[str, bytes]) -> ChunkKeys | None
     return ChunkKeys("default", "." if old.separator == "/" else "/")
 
 
+def removal_notice(target: Target) -> str:
+    """Return that the array that ``target`` replaces is not kept until the new one is complete, and why."""
+    damaged = _document(target.found) is None
+    why = (
+        "its metadata are damaged, and do not say where its chunks are"
+        if damaged
+        else "in format 2, chunks can have other keys only where both arrays have two axes or more"
+    )
+    return (
+        f"{target.place}: the old array is removed before the new one is complete, as {why}. "
+        f"Store elsewhere to keep it until then"
+    )
+
+
 def read_staged(location: Location) -> dict[str, bytes]:
     """Return the metadata of the array that is to replace the one at ``location``, by the name that they will have."""
     data = read_file(location, STAGED)

@@ -37,6 +37,7 @@ from asyncexec.storage.workspace.staging import (
     keys_of,
     other_keys,
     read_staged,
+    removal_notice,
 )
 from asyncexec.storage.workspace.target import Replacing, Target, sweep_partial
 from asyncexec.storage.workspace.undoing import remove_made
@@ -69,6 +70,8 @@ class RunTargets:
         """Those that have been made, or kept, so far."""
         self.groups: list[Location] = []
         """The groups that have been made around them."""
+        self.notes: list[str] = []
+        """Sentences for users on how they are made; logged as well, before it is done."""
         self.published = False
         """Whether they are complete, and at their places."""
         self._claimed: list[Location] = []
@@ -119,9 +122,14 @@ class RunTargets:
         for target in sorted(examined, key=lambda target: identity(target.place)):
             self.stop()
             self._hold(target.place)
-        return for_each(
+        settled = for_each(
             lambda t: self._settled(t, resumed=resumed, fits=fits), examined, stop=self.stop
         )
+        # Before anything of any of them is removed.
+        for target in settled:
+            if target.replacing is Replacing.AT_ONCE:
+                self._tell(removal_notice(target))
+        return settled
 
     def publish(self) -> None:
         """Let all targets be complete, and at their places; if one cannot be, none is.
@@ -291,6 +299,10 @@ class RunTargets:
         if target.replacing is not Replacing.NOTHING:
             return other
         return self._fitting(self._next_to(other), fits)
+
+    def _tell(self, note: str) -> None:
+        self.notes.append(note)
+        _log.warning("%s", note)
 
     def _documents_above(self, location: Location) -> Mapping[str, bytes]:
         """Return the metadata of what is above targets, read once for all of them."""

@@ -25,7 +25,7 @@ from asyncexec.storage.places import asides, folder_locks
 from asyncexec.storage.places.metadata import documents
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import stamp_of
-from asyncexec.storage.workspace import publication
+from asyncexec.storage.workspace import publication, targets
 from tests.storage.pipelines import DATA, WHOLE, opened_by, run_of, stored
 
 RESULT = (DATA + 1) * 4
@@ -293,7 +293,7 @@ def test_what_has_no_other_keys_is_replaced_at_once_and_that_is_said(tmp_path, c
     store = MemoryStore()
     zarr.create_group(store, zarr_format=2).create_array("y", data=np.arange(4.0), chunks=2)
     xp.to_zarr(xp.ones(4, chunks=2), store, path="y", overwrite=True)
-    assert "removed now, before the new array is complete" in caplog.text
+    assert "removed before the new one is complete" in caplog.text
     assert zarr.open_group(store, mode="r")["y"][:].tolist() == [1.0] * 4
 
 
@@ -431,8 +431,6 @@ def test_where_many_files_are_open_already_places_are_not_locked(tmp_path, monke
 
 
 def test_a_place_that_was_freed_while_a_run_waited_is_looked_at_again(tmp_path, monkeypatch):
-    from asyncexec.storage.workspace import targets
-
     hold_target = targets.hold_target
 
     def slow(location, run):
@@ -448,3 +446,40 @@ def test_a_place_that_was_freed_while_a_run_waited_is_looked_at_again(tmp_path, 
     opened = opened_by(run_of(tmp_path, tmp_path / "y", 1, overwrite=True))
     opened.close(succeeded=False)
     np.testing.assert_array_equal(read(open_array(tmp_path / "y"), WHOLE), DATA)
+
+
+@pytest.mark.parametrize("what", ["one axis in format 2", "damaged metadata"])
+def test_an_old_array_that_cannot_be_kept_is_told_of_before_it_goes_and_in_the_result(
+    monkeypatch, what
+):
+    place = place_of("obstore", None)
+    old = zarr.create_array(
+        StorePath(place.store, place.inner),
+        shape=(4,),
+        chunks=(2,),
+        dtype="f8",
+        zarr_format=2 if what == "one axis in format 2" else 3,
+    )
+    old[:] = 7.0
+    if what == "damaged metadata":
+        put(place, "zarr.json", b"{")
+    before, there = names_below(place), []
+    monkeypatch.setattr(
+        targets._log,
+        "warning",
+        lambda *said: there.append((said[0] % said[1:], names_below(place))),
+    )
+    storing = xp.store([xp.ones(4, chunks=2)], [place], overwrite=True)
+    result = ax.sync.execute(storing, executor="serial")
+    ((said, names),) = there
+    assert set(before) <= set(names)
+    assert result.notes == (said,)
+    assert ("format 2" if what == "one axis in format 2" else "damaged") in said
+    assert said in repr(result)
+    assert read(open_array(place), (slice(0, 4),)).tolist() == [1.0] * 4
+    # The new one can be kept, of format 3; so nothing is said.
+    if what == "damaged metadata":
+        again = ax.sync.execute(
+            xp.store([xp.zeros(4, chunks=2)], [place], overwrite=True), executor="serial"
+        )
+        assert again.notes == ()
