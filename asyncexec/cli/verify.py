@@ -94,6 +94,11 @@ def _problems(array: ArrayReport) -> Iterator[str]:
         yield f"not complete: run {array.run} is writing it, or was ended in it{resumed}"
     if array.fill:
         yield f"{array.fill:,} chunks not stored (fill value)"
+    if array.staged:
+        yield (
+            f"an overwrite is under way, or was left: {array.staged.count:,} files of a new array among the chunks; "
+            f"asyncexec clean lists it"
+        )
     yield from _listed("missing", array.missing)
     yield from _listed("damaged", array.damaged)
     yield from _listed("unfinished files", array.partial)

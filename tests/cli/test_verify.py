@@ -6,6 +6,9 @@ import pytest
 
 import asyncexec.array as xp
 from asyncexec.cli import main
+from asyncexec.storage import locate
+from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.places.stamps import STAGED, Stamp, stamped
 
 
 @pytest.fixture
@@ -53,3 +56,23 @@ def test_a_place_that_is_not_there_is_an_error(tmp_path, capsys):
 def test_options_of_the_store_are_given_to_it(place, capsys):
     assert main(["verify", "s3://nowhere/u", "--option", "region"]) == 2
     assert "--option 'region' is not of the form NAME=VALUE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_overwrite_beside_a_whole_array_is_said_and_no_error(capsys, tmp_path, whole):
+    url = f"memory://staged-{tmp_path.name}-{whole}/u"
+    xp.to_zarr(xp.ones((4, 4), chunks=(2, 2)), url)
+    objects = objects_at(locate(url))
+    document = json.loads(objects.get("zarr.json"))
+    document["chunk_key_encoding"] = {"name": "default", "configuration": {"separator": "."}}
+    new = stamped(
+        {"zarr.json": json.dumps(document).encode()}, Stamp(run="ab" * 8, unfinished=True)
+    )
+    objects.put(STAGED, new["zarr.json"])
+    objects.put("c.0.0", b"begun")
+    if not whole:
+        objects.put("c/0/0", b"damaged")
+    assert main(["verify", url]) == (0 if whole else 1)
+    out = capsys.readouterr().out
+    assert "an overwrite is under way, or was left: 2 files" in out
+    assert "other files" not in out

@@ -190,6 +190,7 @@ def _report(
         damaged=damaged,
         partial=tally.partial,
         stray=tally.stray,
+        staged=tally.staged,
         run=stamp.run if stamp is not None and stamp.unfinished else "",
         plan=stamp.plan if stamp is not None and stamp.unfinished else "",
         unfinished=stamp is not None and stamp.unfinished,

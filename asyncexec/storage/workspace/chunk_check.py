@@ -19,13 +19,15 @@ from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
 from asyncexec.storage.places.errors import safe_message, storage_error
 from asyncexec.storage.places.opening import open_array
+from asyncexec.storage.places.orphans import CHUNK
 from asyncexec.storage.places.stamps import STAGED
 from asyncexec.storage.places.stores import open_place
 from asyncexec.storage.workspace.leases import TARGET_LEASE
+from asyncexec.storage.workspace.staging import is_chunk_of, read_staged
 from asyncexec.storage.workspace.verification_report import ChunksFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from asyncexec.plan.box import Index, Shape
     from asyncexec.storage.chunks.arrays import StoredArray
@@ -47,6 +49,7 @@ class ListedChunks:
     nbytes: int = 0
     partial: ChunksFound = field(default_factory=ChunksFound)
     stray: ChunksFound = field(default_factory=ChunksFound)
+    staged: ChunksFound = field(default_factory=ChunksFound)
 
 
 class ChunkCheck:
@@ -65,6 +68,7 @@ class ChunkCheck:
     def __init__(self, location: Location) -> None:
         self.location = location
         self.tally = ListedChunks()
+        self._staged: Mapping[str, bytes] | None = None
         self._ref = _reference(location)
         self._array = _opened(location)
         self._keys = chunk_keys_of(dict(self._array.metadata.to_dict()))
@@ -93,8 +97,10 @@ class ChunkCheck:
         if number is not None:
             self.tally.stored.append(number)
             self.tally.nbytes += nbytes
-        elif name.startswith((PARTIAL, STAGED)) or name.endswith(".partial"):
+        elif name.startswith(PARTIAL) or name.endswith(".partial"):
             self.tally.partial = self.tally.partial.with_one(name)
+        elif name == STAGED or self._is_staged(name):
+            self.tally.staged = self.tally.staged.with_one(name)
         else:
             self.tally.stray = self.tally.stray.with_one(name)
 
@@ -102,6 +108,14 @@ class ChunkCheck:
         """Return the number in the grid of the chunk that is stored as ``name``; None of a name that is no chunk's."""
         index = self._keys.index(name, self.grid)
         return None if index is None else ravel(index, self.grid)
+
+    def _is_staged(self, name: str) -> bool:
+        """Return whether ``name`` is a chunk of an array that is to replace this one, and lies among its chunks."""
+        if not CHUNK.fullmatch(name):
+            return False
+        if self._staged is None:
+            self._staged = read_staged(self.location)
+        return is_chunk_of(self._staged, name)
 
     def key(self, number: int) -> str:
         """Return the name of a chunk by its number in the grid."""

@@ -76,6 +76,12 @@ def keys_of(ref: StoredArray, found: Mapping[str, bytes]) -> ChunkKeys:
     return ref.keys if document is None else chunk_keys_of(document)
 
 
+def is_chunk_of(found: Mapping[str, bytes], name: str) -> bool:
+    """Return whether ``name`` is that of a chunk of the array with the metadata ``found``."""
+    document = _document(found)
+    return document is not None and chunk_keys_of(document).index(name, _grid(document)) is not None
+
+
 def clear_left(ref: StoredArray) -> None:
     """Remove what killed runs have left at the array ``ref``, which is the run's own, or at its place.
 

@@ -55,6 +55,9 @@ class ArrayReport:
         Files that a writer has begun and not finished: it was killed, or is writing now.
     stray : ChunksFound
         Other files and objects: of another grid or another naming of chunks, or of something else.
+    staged : ChunksFound
+        Files of an array that is to replace this one and lies among its chunks: ``overwrite=True`` is under way, or was
+        ended in that. They do no harm.
     run, plan : str
         Of an array that is not complete: the run that made it, and its plan, if that can be resumed.
     unfinished : bool
@@ -72,6 +75,7 @@ class ArrayReport:
     damaged: ChunksFound = ChunksFound()
     partial: ChunksFound = ChunksFound()
     stray: ChunksFound = ChunksFound()
+    staged: ChunksFound = ChunksFound()
     run: str = ""
     plan: str = ""
     unfinished: bool = False
