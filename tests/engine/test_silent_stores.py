@@ -36,8 +36,12 @@ PROGRAM = """
         late, error = [], None
         watch = asyncio.create_task(beat(late))
         async with ax.Engine(executor) as engine:
-            # The plan reads its input in a thread, which a silent store holds up too.
-            await engine.execute(ax.Plan.map(abs, [-1]))
+            # What is loaded once is loaded before: importing Zarr holds the loop, whatever the store does.
+            warm = f"{sys.argv[0]}-{number}.zarr"
+            await engine.execute(xp.store([xp.ones((2, 2), chunks=(2, 2)) + 1], [warm]))
+            import obstore.store
+
+            late.clear()
             start = time.monotonic()
             try:
                 async with asyncio.timeout(float(limit) or None):
