@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.workspace.array_workspace import ArrayWorkspace as ArrayWorkspace
     from asyncexec.storage.workspace.checking import verify as verify
     from asyncexec.storage.workspace.cleaning import clean as clean
-    from asyncexec.storage.workspace.leftovers import Leftover as Leftover
+    from asyncexec.storage.workspace.leftover import Leftover as Leftover
     from asyncexec.storage.workspace.verification_report import (
         ArrayReport as ArrayReport,
         ChunksFound as ChunksFound,
@@ -54,7 +54,7 @@ else:
             "ChunksFound": "workspace.verification_report",
             "Verification": "workspace.verification_report",
             "verify": "workspace.checking",
-            "Leftover": "workspace.leftovers",
+            "Leftover": "workspace.leftover",
             "clean": "workspace.cleaning",
             "InMemory": "chunks.block_io",
             "Location": "places.locations",

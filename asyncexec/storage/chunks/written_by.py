@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from asyncexec.storage.chunks.generations import is_own
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.objects import client_of
+from asyncexec.storage.places.stamps import STAGED
 from asyncexec.storage.places.stores import open_place
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from asyncexec.plan.box import Index
     from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.places.locations import Location
 
-_DOCUMENTS = ("zarr.json", ".zarray")
+_DOCUMENTS = ("zarr.json", ".zarray", STAGED)
 
 
 def written_by_plan(ref: StoredArray) -> Callable[[Index], bool]:
@@ -28,23 +30,36 @@ def written_by_plan(ref: StoredArray) -> Callable[[Index], bool]:
     StorageError
         If the store cannot be opened.
     """
-    if not ref.generation or ref.location.local_path is not None:
+    if not ref.generation:
         return _is_taken
-    place = open_place(ref.location, read_only=True)
+    written_by = generations_at(ref.location)
+    if written_by is None:
+        return _is_taken
+    return lambda unit: is_own(written_by(ref.keys.key(unit)), ref.generation)
+
+
+def generations_at(location: Location) -> Callable[[str], str] | None:
+    """Return a function that returns the generation of an object below ``location``, empty where it has none.
+
+    None where the store keeps no attributes of objects.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be opened.
+    """
+    if location.local_path is not None:
+        return None
+    place = open_place(location, read_only=True)
     client = client_of(place.store)
     if client is None:
-        return _is_taken
+        return None
     from asyncexec.storage.places.object_client import attributes  # noqa: PLC0415 - brings obstore, which is optional
 
     prefix = f"{place.path.strip('/')}/" if place.path.strip("/") else ""
     if not any(GENERATION in attributes(client, f"{prefix}{name}") for name in _DOCUMENTS):
-        return _is_taken
-
-    def is_of_plan(unit: Index) -> bool:
-        found = attributes(client, f"{prefix}{ref.keys.key(unit)}").get(GENERATION, "")
-        return is_own(found, ref.generation)
-
-    return is_of_plan
+        return None
+    return lambda name: attributes(client, f"{prefix}{name}").get(GENERATION, "")
 
 
 def _is_taken(_unit: Index) -> bool:

@@ -11,6 +11,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import AsyncexecError, StorageError
+from asyncexec.storage.chunks.generations import owns
+from asyncexec.storage.chunks.written_by import generations_at
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.listing import listed_files
 from asyncexec.storage.places.locations import locate
@@ -19,8 +21,11 @@ from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.removal import remove, remove_own, remove_partial
 from asyncexec.storage.places.stamps import STAGED, stamp_of
+from asyncexec.storage.workspace.late_chunks import having, late_chunks_at
 from asyncexec.storage.workspace.leases import TARGET_LEASE
-from asyncexec.storage.workspace.leftovers import Found, Leftover, find
+from asyncexec.storage.workspace.leftover import Found, Leftover
+from asyncexec.storage.workspace.leftovers import find
+from asyncexec.storage.workspace.staging import is_chunk_of, keys_of, read_staged
 from asyncexec.storage.workspace.work_dir import PREFIX
 
 if TYPE_CHECKING:
@@ -135,16 +140,33 @@ def _remove_objects(found: Found) -> None:
         remove(found.place)
         return
     objects = objects_at(found.place)
+    if found.leftover.kind == "orphan chunks":
+        objects.remove_all(late_chunks_at(found.place))
+        return
     if found.leftover.kind == "new array":
         objects.remove_all(_staged_chunks(found.place))
     objects.remove_all([STAGED, TARGET_LEASE])
 
 
 def _staged_chunks(place: Location) -> list[str]:
-    """Return the names of chunks that are not of the array at ``place``, but of a new one, or of one replaced."""
-    ref = open_array(place, unfinished=True)
-    names = objects_at(place).names()
-    return [n for n in names if _CHUNK.fullmatch(n) and ref.keys.index(n, ref.blocks) is None]
+    """Return the names of chunks of the array that was to replace the one at ``place``, or that was replaced by it.
+
+    Where the store says what was written by which run, those of other runs are left out.
+    """
+    staged, ref = read_staged(place), open_array(place, unfinished=True)
+    stamp = stamp_of(staged)
+    if stamp is None:
+        return []
+    names = [
+        name
+        for name in objects_at(place).names()
+        if _CHUNK.fullmatch(name) and ref.keys.index(name, ref.blocks) is None
+    ]
+    if keys_of(ref, staged) == ref.keys:
+        # The new array is at its place: what is left is of the old one.
+        return names
+    names, written_by = [n for n in names if is_chunk_of(staged, n)], generations_at(place)
+    return names if written_by is None else having(names, lambda n: owns(stamp, written_by(n)))
 
 
 def _check_unchanged(found: Found) -> None:

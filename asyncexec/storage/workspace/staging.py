@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 def other_keys(ref: StoredArray, found: Mapping[str, bytes]) -> ChunkKeys | None:
     """Return keys for the chunks of ``ref`` that the array of the metadata ``found`` has not; None without any."""
-    document = _document(found)
+    document = document_of(found)
     if document is None:
         return None
     old = chunk_keys_of(document)
@@ -50,7 +50,7 @@ def other_keys(ref: StoredArray, found: Mapping[str, bytes]) -> ChunkKeys | None
 
 def removal_notice(target: Target) -> str:
     """Return that the array that ``target`` replaces is not kept until the new one is complete, and why."""
-    damaged = _document(target.found) is None
+    damaged = document_of(target.found) is None
     why = (
         "its metadata are damaged, and do not say where its chunks are"
         if damaged
@@ -72,13 +72,13 @@ def read_staged(location: Location) -> dict[str, bytes]:
 
 def keys_of(ref: StoredArray, found: Mapping[str, bytes]) -> ChunkKeys:
     """Return the keys that the chunks of an array with the metadata ``found`` have, or else those of ``ref``."""
-    document = _document(found)
+    document = document_of(found)
     return ref.keys if document is None else chunk_keys_of(document)
 
 
 def is_chunk_of(found: Mapping[str, bytes], name: str) -> bool:
     """Return whether ``name`` is that of a chunk of the array with the metadata ``found``."""
-    document = _document(found)
+    document = document_of(found)
     return document is not None and chunk_keys_of(document).index(name, _grid(document)) is not None
 
 
@@ -233,7 +233,7 @@ def _take_back(target: Target, objects: Objects) -> None:
 
 
 def _clear(target: Target, objects: Objects) -> None:
-    document = _document(target.found)
+    document = document_of(target.found)
     if document is not None:
         _remove_chunks(objects, chunk_keys_of(document), _grid(document))
     files = _files(target)
@@ -260,7 +260,7 @@ def _files(target: Target) -> dict[str, bytes]:
     return described(ref, grouped=target.around.is_grouped, found=target.found)
 
 
-def _document(found: Mapping[str, bytes]) -> Any:
+def document_of(found: Mapping[str, bytes]) -> Any:
     """Return the metadata of an array, if they say where its chunks are; else None."""
     for name in ("zarr.json", ".zarray"):
         try:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from zarr.storage import ObjectStore
 
 import asyncexec as ax
 import asyncexec.array as xp
@@ -17,6 +20,7 @@ from asyncexec.plan.workspace import Opening
 from asyncexec.storage import clean
 from asyncexec.storage.places.folder_locks import lock_folder
 from asyncexec.storage.places.locations import locate
+from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import STAGED, Stamp, stamped
 from asyncexec.storage.workspace import cleaning
@@ -307,3 +311,62 @@ def test_what_is_left_in_an_array_in_a_bucket_goes_and_the_array_stays(tmp_path:
     (left,) = clean(url, older_than=-1, remove=True)
     assert (left.kind, left.name, left.removed) == ("lease", ".", True)
     assert sorted(objects.names()) == sorted([*before, "notes"])
+
+
+def bucket(path: str) -> Any:
+    obstore = pytest.importorskip("obstore.store")
+    return locate(ObjectStore(obstore.MemoryStore()), path=path)
+
+
+def put_chunk(place: Any, name: str, generation: str) -> None:
+    """Put a chunk as a run of that generation writes it; without one, as somebody else does."""
+    attributes = {"attributes": {GENERATION: generation}} if generation else {}
+    place.store.store.put(f"{place.inner}/{name}", b"late", **attributes)
+
+
+@pytest.mark.parametrize("left", ["staged", "late"])
+def test_of_chunks_among_those_of_an_array_only_those_of_ended_runs_go(left: str) -> None:
+    place = bucket("u")
+    xp.to_zarr(xp.ones((4, 4), chunks=2), place)
+    objects = objects_at(place)
+    before = sorted(objects.names())
+    data = objects.get("zarr.json")
+    assert data is not None
+    document = json.loads(data)
+    document["chunk_key_encoding"] = {"name": "default", "configuration": {"separator": "."}}
+    stamp = Stamp(run=RUN, plan="cd" * 16, unfinished=True)
+    if left == "staged":
+        new = stamped({"zarr.json": json.dumps(document).encode()}, stamp)
+        objects.put(STAGED, new["zarr.json"])
+    put_chunk(place, "c.0.0", f"{'cd' * 8}-{RUN}")
+    put_chunk(place, "c.0.1", "ef" * 8)
+    put_chunk(place, "c.1.0", "")
+    (found,) = clean(place, older_than=-1, remove=True)
+    assert (found.kind, found.removed) == (
+        "new array" if left == "staged" else "orphan chunks",
+        True,
+    )
+    stays = ["c.0.1", "c.1.0"] if left == "staged" else ["c.1.0"]
+    assert sorted(objects.names()) == sorted([*before, *stays])
+    # Those that the staged run has not written are of late attempts.
+    kinds = [one.kind for one in clean(place, older_than=-1, remove=True)]
+    assert kinds == (["orphan chunks"] if left == "staged" else [])
+    assert sorted(objects.names()) == sorted([*before, "c.1.0"])
+    assert xp.from_zarr(place).compute(executor="serial").tolist() == [[1.0] * 4] * 4
+
+
+def test_late_chunks_at_an_empty_place_are_found_and_those_in_use_or_of_others_stay() -> None:
+    place = bucket("folder")
+    for name, generation in (("late", RUN), ("held", RUN), ("theirs", ""), ("mixed", RUN)):
+        put_chunk(place, f"{name}/c/0/0", generation)
+    objects = objects_at(place)
+    objects.put("mixed/notes", b"mine")
+    objects.put(f"held/{TARGET_LEASE}", b'{"at": 1.0, "until": 1e11}')
+    found = {(one.name, one.kind): one for one in clean(place, older_than=-1, remove=True)}
+    assert {key: one.removed for key, one in found.items()} == {
+        ("late", "orphan chunks"): True,
+        ("held", "orphan chunks"): False,
+        ("held", "lease"): False,
+    }
+    assert "late/c/0/0" not in set(objects.names())
+    assert {"held/c/0/0", "theirs/c/0/0", "mixed/c/0/0"} <= set(objects.names())
