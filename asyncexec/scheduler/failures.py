@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from asyncexec.errors import (
@@ -37,6 +37,13 @@ _LOSS_ADVICE = (
 # nothing but lose attempts is as bad as one that fails them; while it completes others it is only busy: a service that
 # refuses calls over its limit may refuse the same task many times.
 _UNSTARTED_LOSSES = 20
+
+# Of the losses of a worker whose slot tasks shared: one while another's kernel ran weighs 1, as that most likely ended
+# the worker, and one while no kernel ran weighs more, as any of those that loaded and saved may have done it.
+_UNKNOWN_CAUSE = 4
+# From this sum on a task runs alone, where a loss is its own.
+_SUSPICIOUS = 8
+_DEATHS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +112,7 @@ def decide_retry(
     plan : str
         The plan's name, for messages.
     tasks_left : int
-        The tasks of the run that are not complete.
+        The tasks of the run that are not complete, or any number that changes whenever one is completed.
     is_outage : bool
         Whether the backend fails everything now, which does not count against the task.
     rng : random.Random
@@ -117,9 +124,11 @@ def decide_retry(
     charged = charge(
         attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage, is_last=True
     )
+    alone = attempt.lease.exclusive
     if charged is None:
-        return _LOST_UNSTARTED
-    poisonous, alone = is_proven_poison(charged, attempt), attempt.lease.exclusive
+        suspicious = alone or record.shared_losses >= _SUSPICIOUS
+        return replace(_LOST_UNSTARTED, exclusive=True) if suspicious else _LOST_UNSTARTED
+    poisonous = is_proven_poison(charged, attempt, record)
     if not poisonous and (stage.stage.idempotent or not outcome.started):
         retry = stage.policies.retry
         delay = retry.delay_seconds(kind, record.failures, rng, exclusive=alone)
@@ -127,7 +136,9 @@ def decide_retry(
             return RetryDecision(
                 delay_seconds=delay,
                 # A task that once had to run while nothing else does keeps doing so; one that may be poison has to.
-                exclusive=alone or charged.poisonous or _must_be_exclusive(kind, outcome),
+                exclusive=alone
+                or charged.poisonous
+                or _must_be_exclusive(kind, outcome, overlaps=stage.program.overlaps),
                 counts_as_failure=charged.counts,
                 reason=_reason(kind, outcome),
                 info=outcome.error,
@@ -143,13 +154,15 @@ class Charge(NamedTuple):
     poisonous: bool
 
 
-def is_proven_poison(charged: Charge | None, attempt: AttemptRecord) -> bool:
+def is_proven_poison(charged: Charge | None, attempt: AttemptRecord, record: TaskRecord) -> bool:
     """Return whether the task of a charged attempt is poison.
 
-    Where several ran at once on the worker, any of them may be the one: it must have killed a worker by itself.
+    Where a slot runs several tasks at once, any of them may be the one, whichever was charged: it must have killed as
+    many workers by itself.
     """
-    alone = attempt.lease.at_once == 1 or attempt.lease.exclusive
-    return charged is not None and charged.poisonous and alone
+    if charged is None or not charged.poisonous:
+        return False
+    return attempt.lease.stage.program.concurrency == 1 or len(record.killed) >= _DEATHS
 
 
 def charge(
@@ -167,9 +180,16 @@ def charge(
     Each is added as it ends, whether others of its task still run or it was the last of them (``is_last``).
     """
     stage = attempt.lease.stage
-    if not stage.policies.retry.counts_as_failure(outcome) and _is_forgiven(record, tasks_left):
+    lost, overlaps = kind is FailureKind.WORKER_LOST, stage.program.overlaps
+    is_unknown = lost and overlaps and outcome.started and not outcome.worker
+    if lost and overlaps and not outcome.worker:
+        record.shared_losses += _UNKNOWN_CAUSE if is_unknown else 1
+    counts_by_policy = stage.policies.retry.counts_as_failure(outcome) and not is_unknown
+    if not counts_by_policy and _is_forgiven(record, tasks_left):
         return None
-    poisonous = kind is FailureKind.WORKER_LOST and stage.poison.lost(attempt.task, outcome.worker)
+    if lost and outcome.worker and attempt.lease.exclusive:
+        record.killed |= {outcome.worker}
+    poisonous = lost and stage.poison.lost(attempt.task, outcome.worker)
     counts = poisonous or not is_outage
     # At least the first failure counts, or "no retries" would not mean none.
     record.failures += counts or (is_last and not record.failures)
@@ -190,13 +210,15 @@ def _is_forgiven(record: TaskRecord, tasks_left: int) -> bool:
     return record.unstarted_losses <= _UNSTARTED_LOSSES
 
 
-def _must_be_exclusive(kind: FailureKind, outcome: Outcome) -> bool:
+def _must_be_exclusive(kind: FailureKind, outcome: Outcome, *, overlaps: bool) -> bool:
     """Return whether the next attempt must run while nothing else does: for memory, or to find a poison task.
 
     Of the tasks that shared a worker when it was lost, one may have killed it: the one that is lost again when it runs
-    by itself.
+    by itself. Of those that overlap one is charged at most, the one whose kernel ran: it does so at once.
     """
-    lost_among_others = kind is FailureKind.WORKER_LOST and outcome.started and not outcome.worker
+    lost_among_others = (
+        kind is FailureKind.WORKER_LOST and outcome.started and (overlaps or not outcome.worker)
+    )
     return kind is FailureKind.OUT_OF_MEMORY or lost_among_others
 
 

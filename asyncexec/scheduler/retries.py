@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from asyncexec.errors import WorkerInitializerError
 from asyncexec.events.missing import failed
+from asyncexec.events.outcome import Status
 from asyncexec.policies.circuit import COUNTED, CircuitBreaker, State
 from asyncexec.scheduler.failures import (
     FailDecision,
@@ -67,6 +68,7 @@ class Retries:
         self._event_buffer = event_buffer
         self._keep = keep
         self._random = random.Random(seed)
+        self._charged = 0
         self._waiting: list[tuple[float, int, StageState, int, bool]] = []
 
     # -- the wait
@@ -105,8 +107,9 @@ class Retries:
         """
         kind = self._kind(attempt.lease.stage, outcome)
         is_outage = self.circuit.is_outage(kind)
-        charged = charge(attempt, record, outcome, kind, tasks_left=tasks_left, is_outage=is_outage)
-        return is_proven_poison(charged, attempt)
+        left = self._left(outcome, tasks_left)
+        charged = charge(attempt, record, outcome, kind, tasks_left=left, is_outage=is_outage)
+        return is_proven_poison(charged, attempt, record)
 
     def decide(
         self,
@@ -131,7 +134,7 @@ class Retries:
                 outcome,
                 kind,
                 plan=self._plan,
-                tasks_left=tasks_left,
+                tasks_left=self._left(outcome, tasks_left),
                 is_outage=is_outage,
                 rng=self._random,
             )
@@ -155,6 +158,14 @@ class Retries:
         if gave_up is None and spent is None:
             self._try_again(attempt, decision, now)
         return gave_up or spent
+
+    def _left(self, outcome: Outcome, tasks_left: int) -> int:
+        """Return the tasks that are left, less the losses of workers that some task was charged with.
+
+        Those whose workers were lost with it are forgiven for each of them, and not for a few in a row only.
+        """
+        self._charged += outcome.status is Status.LOST and outcome.started and bool(outcome.worker)
+        return tasks_left - self._charged
 
     def _kind(self, stage: StageState, outcome: Outcome) -> FailureKind:
         retry = stage.policies.retry

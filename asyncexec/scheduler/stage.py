@@ -43,6 +43,10 @@ class TaskRecord:
         The attempts that were lost before they started, since a task of the run was last completed.
     tasks_left : int
         The tasks of the run that were not complete at the last such loss.
+    shared_losses : int
+        The losses of its worker while others ran there at once, each by how likely it is that this task caused it.
+    killed : frozenset of str
+        The workers that died while nothing but this task ran on them.
     complete : bool
         Whether an attempt has succeeded.
     """
@@ -53,6 +57,8 @@ class TaskRecord:
     hangs: int = 0
     unstarted_losses: int = 0
     tasks_left: int = -1
+    shared_losses: int = 0
+    killed: frozenset[str] = frozenset()
     complete: bool = False
 
 

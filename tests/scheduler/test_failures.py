@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -34,9 +35,12 @@ def decide(
     is_outage: bool = False,
     tasks_left: int = 1,
     retry: Retry | None = None,
+    overlaps: bool = False,
 ) -> RetryDecision | FailDecision:
     bench = Workbench(Plan.map(abs, range(4)), retry=retry or Retry(base_seconds=1.0))
     stage = bench.run.stages[0]
+    if overlaps:
+        stage.program = replace(stage.program, concurrency=8, overlaps=True)
     attempt = AttemptRecord(1, 0, BatchLease(stage, 1, 0, exclusive=exclusive), 0.0)
     return decide_retry(
         attempt,
@@ -100,6 +104,23 @@ def test_losses_before_the_start_are_forgiven_while_other_tasks_are_completed() 
         assert (decision.failed, decision.counts_as_failure) == (False, False)
     assert again(UNSTARTED, record).counts_as_failure
     assert not again(UNSTARTED, record, tasks_left=0).counts_as_failure
+
+
+@pytest.mark.parametrize("outcome, losses", [(UNSTARTED, 8), (LOST._replace(worker=""), 2)])
+def test_a_task_that_shared_lost_workers_is_not_charged_and_runs_alone_after_some(
+    outcome: Outcome, losses: int
+) -> None:
+    record = TaskRecord()
+    decisions = [again(outcome, record, overlaps=True) for _ in range(losses)]
+    assert [d.exclusive for d in decisions] == [False] * (losses - 1) + [True]
+    assert record.failures == 0
+
+
+def test_of_tasks_that_overlap_the_one_charged_is_poison_when_it_has_killed_two_by_itself() -> None:
+    watch = {"record": TaskRecord(), "overlaps": True}
+    assert again(LOST, **watch).exclusive
+    assert again(LOST, exclusive=True, **watch).exclusive
+    assert watch["record"].killed == {"w"}
 
 
 def test_in_an_outage_only_the_first_failure_of_a_task_is_counted() -> None:

@@ -9,7 +9,10 @@ its worker was ended, it had started   CANCELLED if that was asked for, else LOS
 its worker was ended, it had not       CANCELLED if asked for; goes back if we ended it
                                        or it was never ready; else LOST
 the same, while it loaded or saved     CANCELLED if asked for; else LOST, as if it had
-and another's kernel ran               not started: what ended the worker was not it
+and another's kernel ran, or we        not started: what ended the worker was not it
+ended the worker
+the same, and no kernel ran            CANCELLED if asked for; else LOST with no worker's
+                                       name: any of those that ran may have ended it
 =====================================  ==================================================
 """
 
@@ -30,6 +33,9 @@ if TYPE_CHECKING:
 
 STOP_SECONDS = 1.5 * GRACE_SECONDS
 """The time from a request to stop an attempt to its outcome, after which the worker's event loop counts as blocked."""
+
+STOP_ALL_SECONDS = 0.6 * GRACE_SECONDS
+"""The same where all that a worker has is to be stopped and overlaps: its end costs no other attempt, and is sooner."""
 
 
 class ConcurrentWork:
@@ -68,7 +74,12 @@ class ConcurrentWork:
 
     def is_overdue(self, now: float) -> bool:
         """Return whether an attempt that is to be stopped has not ended in time."""
-        return bool(self._stopping) and now > min(self._stopping.values())
+        if not self._stopping:
+            return False
+        due = min(self._stopping.values())
+        if len(self._stopping) == len(self._jobs) and self._all_overlap():
+            due = max(self._stopping.values()) - STOP_SECONDS + STOP_ALL_SECONDS
+        return now > due
 
     def take(self, reports: Iterable[Report]) -> tuple[list[Report], list[Outcome], bool]:
         """Return what is said of attempts that are here, their outcomes, and whether one of them goes on.
@@ -108,6 +119,7 @@ class ConcurrentWork:
         """Release all attempts, because the worker has ended while those in ``running`` ran, one its ``kernel``."""
         released: dict[Assignment, Released] = {}
         now = time.time()
+        together = sum(attempt in running or attempt in self._started for attempt in self._jobs) > 1
         for attempt, job in self._jobs.items():
             assignment = self._assignments[attempt]
             mine = released.setdefault(assignment, Released())
@@ -117,8 +129,14 @@ class ConcurrentWork:
             if attempt in self._stopping:
                 stopped = Outcome(attempt, Status.CANCELLED, name, since, seconds)
                 mine.outcomes.append(stopped)
-            elif since and assignment.program.overlaps and self._is_innocent(attempt, kernel):
+            elif (
+                since
+                and assignment.program.overlaps
+                and self._is_innocent(attempt, exit_kind, kernel)
+            ):
                 mine.outcomes.append(Outcome(attempt, Status.LOST, error=error))
+            elif since and assignment.program.overlaps and together and not kernel:
+                mine.outcomes.append(Outcome(attempt, Status.LOST, "", since, seconds, error=error))
             elif since or exit_kind is WorkerExit.DIED:
                 lost = Outcome(attempt, Status.LOST, name, since, seconds, error=error)
                 mine.outcomes.append(lost)
@@ -128,9 +146,14 @@ class ConcurrentWork:
             table.clear()
         yield from released.items()
 
-    def _is_innocent(self, attempt: int, kernel: int) -> bool:
-        """Return whether the worker has not ended because of an attempt: another was stopped, or ran its kernel."""
-        return attempt != kernel if kernel and not self._stopping else bool(self._stopping)
+    def _all_overlap(self) -> bool:
+        return all(assignment.program.overlaps for assignment in self._assignments.values())
+
+    def _is_innocent(self, attempt: int, exit_kind: WorkerExit, kernel: int) -> bool:
+        """Return whether the worker has not ended because of an attempt: we ended it, or another ran its kernel."""
+        if exit_kind is WorkerExit.KILLED or self._stopping:
+            return True
+        return kernel not in {0, attempt}
 
     def _forget(self, attempt: int) -> None:
         del self._jobs[attempt], self._assignments[attempt]

@@ -343,7 +343,8 @@ class ProcessWorker:
         exit_kind = WorkerExit.KILLED if self._killed else WorkerExit.DIED
         if not self.is_ready:
             exit_kind = WorkerExit.NEVER_READY
-        self.failed_at_start = self._page.snapshot().number == 0 and self.age() < EARLY_EXIT_SECONDS
+        has_begun = self._page.snapshot().number > 0 or any(self._page.lanes)
+        self.failed_at_start = not has_begun and self.age() < EARLY_EXIT_SECONDS
         self._free_all(exit_kind, how)
         self._channel.close()
         self._page.close()

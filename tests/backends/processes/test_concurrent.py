@@ -11,7 +11,11 @@ import asyncexec as ax
 from asyncexec.backends.contract import AttemptSpec, StageProgram, Started
 from asyncexec.backends.processes import ProcessesBackend
 from asyncexec.backends.processes.assignment import Assignment, WorkerExit
-from asyncexec.backends.processes.concurrent_work import STOP_SECONDS, ConcurrentWork
+from asyncexec.backends.processes.concurrent_work import (
+    STOP_ALL_SECONDS,
+    STOP_SECONDS,
+    ConcurrentWork,
+)
 from asyncexec.errors import PoisonTaskError, TaskTimeoutError
 from asyncexec.events.outcome import ErrorInfo, Outcome, Status
 from asyncexec.testing.patience import scaled
@@ -184,8 +188,13 @@ def test_what_loads_or_saves_is_not_charged_with_the_end_of_its_worker():
         [(1, Status.LOST, False), (2, Status.CANCELLED, True), (3, Status.LOST, False)],
         [],
     )
-    unknown = work(1, overlaps=True)
-    assert ends(unknown, WorkerExit.DIED, {1}) == ([(1, Status.LOST, True)], [])
+    alone = work(1, overlaps=True)
+    assert ends(alone, WorkerExit.DIED, {1}) == ([(1, Status.LOST, True)], [])
+    ended_by_us = work(1, 2, overlaps=True)
+    assert ends(ended_by_us, WorkerExit.KILLED, {1, 2}, kernel=2) == (
+        [(1, Status.LOST, False), (2, Status.LOST, False)],
+        [],
+    )
 
 
 def test_an_attempt_that_does_not_end_in_time_makes_the_work_overdue():
@@ -196,6 +205,15 @@ def test_an_attempt_that_does_not_end_in_time_makes_the_work_overdue():
     assert made.is_overdue(10.1 + STOP_SECONDS)
     made.take([Outcome(1, Status.CANCELLED, "w", 1.0, error=CANCELLED)])
     assert not made.is_overdue(99.0)
+
+
+def test_a_worker_all_of_whose_overlapping_attempts_are_stopped_is_overdue_sooner():
+    made = work(1, 2, overlaps=True)
+    made.stop([1], 10.0)
+    assert not made.is_overdue(10.0 + STOP_SECONDS)
+    made.stop([2], 10.0)
+    assert not made.is_overdue(10.0 + STOP_ALL_SECONDS)
+    assert made.is_overdue(10.1 + STOP_ALL_SECONDS)
 
 
 def test_an_attempt_that_was_left_behind_is_told_from_one_that_has_ended():
