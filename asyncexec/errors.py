@@ -27,6 +27,8 @@
     │   ├── StorageUnavailableError (also ConnectionError)  a store was out of reach or overloaded for long
     │   ├── StorageTimeoutError (also TimeoutError)  a store does not answer
     │   ├── ArrayNotFoundError
+    │   │   └── ArrayReplacedError      an array was replaced by another one since it was opened
+    │   ├── UnfinishedArrayError        a run is still writing an array, or has left it incomplete
     │   ├── CorruptArrayError
     │   │   └── CorruptChunkError       chunks of an array are damaged or missing; says which, and where
     │   ├── WorkDirError
@@ -76,6 +78,7 @@ from asyncexec.masking import masked_logins
 
 __all__ = [
     "ArrayNotFoundError",
+    "ArrayReplacedError",
     "ArtifactNotFoundError",
     "AsyncexecError",
     "BackendError",
@@ -123,6 +126,7 @@ __all__ = [
     "TaskFailedError",
     "TaskMemoryError",
     "TaskTimeoutError",
+    "UnfinishedArrayError",
     "UnknownExecutorError",
     "UnknownInputError",
     "UnknownOptionError",
