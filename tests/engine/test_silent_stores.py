@@ -125,9 +125,16 @@ def test_whoever_cancels_is_let_go_at_once_and_the_process_ends(proxy, executor,
     assert found["late"] < scaled(0.5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("executor", ["threads", "processes"])
-@pytest.mark.parametrize("when", ["opening", "reading", "writing", "all"])
+@pytest.mark.slow  # Each takes the better part of a minute, so not every pair is tried.
+@pytest.mark.parametrize(
+    "when, executor",
+    [
+        ("opening", "threads"),
+        ("reading", "threads"),
+        ("writing", "processes"),
+        ("all", "processes"),
+    ],
+)
 def test_silence_ends_within_a_minute_with_the_name_of_the_endpoint(
     proxy, executor, when, tmp_path
 ):

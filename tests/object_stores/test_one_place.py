@@ -37,7 +37,7 @@ def test_what_is_there_is_what_the_model_says(world):
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [Disk, Memory])
 def test_what_is_there_is_what_the_model_says_after_long_histories(world):
-    try_out(world, examples=10, steps=16)
+    try_out(world, examples=30, steps=20)
 
 
 @pytest.mark.faults  # The server may take minutes for a request in the midst of a history.

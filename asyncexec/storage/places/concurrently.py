@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +62,24 @@ def for_each[T, R](
         finally:
             raised.clear()  # or the traceback would hold itself
     return [results[number] for number in range(len(items))]
+
+
+def futures_of[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[Future[R]]:
+    """Return futures of what ``function`` returns for each of ``items``; several calls of it are under way at once."""
+    futures: list[Future[R]] = [Future() for _ in items]
+    left = iter(range(len(items)))
+
+    def work() -> None:
+        while (number := next(left, None)) is not None:
+            try:
+                futures[number].set_result(function(items[number]))
+            except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
+                futures[number].set_exception(error)
+
+    for number in range(min(WIDTH, len(items))):
+        # Daemons: a store that says nothing must not hold the end of the program.
+        threading.Thread(target=work, name=f"asyncexec-ahead-{number}", daemon=True).start()
+    return futures
 
 
 def in_threads[T, R](function: Callable[[T], R], items: Iterable[T], *, width: int) -> Iterator[R]:

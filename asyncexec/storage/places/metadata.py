@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from asyncexec.storage.places.concurrently import WIDTH
+from asyncexec.storage.places.concurrently import futures_of
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping, Sequence
+    from concurrent.futures import Future
     from pathlib import Path
 
     from asyncexec.storage.places.locations import Location
@@ -47,10 +47,7 @@ def documents_ahead(locations: Iterable[Location]) -> Generator[None]:
     if len(remote) < 2:
         yield
         return
-    threads = ThreadPoolExecutor(min(WIDTH, len(remote)), thread_name_prefix="asyncexec-documents")
-    mine = {place: threads.submit(_read, place, NAMES) for place in remote}
-    # No more are begun; those that hang end by themselves.
-    threads.shutdown(wait=False)
+    mine = dict(zip(remote, futures_of(lambda place: _read(place, NAMES), remote), strict=True))
     _AHEAD.update(mine)
     try:
         yield
