@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 import psutil
 
 from tests.object_stores import messages
+from tests.object_stores.waves import Waves
 
 CODES = {
     400: "InvalidRequest",
@@ -116,6 +117,7 @@ class FaultProxy:
         self.rules: list[Rule] = []
         self.requests: list[Seen] = []
         self.latency = 0.0
+        self.waves: Waves | None = None
         self.in_flight = 0
         self.most_in_flight = 0
 
@@ -144,6 +146,7 @@ class FaultProxy:
     def clear(self) -> None:
         """Forget rules and requests; what is silent stays silent."""
         self.rules, self.requests, self.latency, self.most_in_flight = [], [], 0.0, 0
+        self.waves = None
 
     def refuse(self) -> None:
         """Refuse connections from now on, and reset those that are open."""
@@ -228,6 +231,8 @@ class FaultProxy:
         self.most_in_flight = max(self.most_in_flight, self.in_flight)
         try:
             rule = next((rule for rule in list(self.rules) if rule.takes(seen)), None)
+            if self.waves is not None:
+                await self.waves.enter(f"{seen.method} {seen.key}")
             if self.latency:
                 await asyncio.sleep(self.latency)
             if rule is None:

@@ -21,19 +21,20 @@ def for_each[T, R](
     *,
     stop: Callable[[], None] = lambda: None,
     width: int = WIDTH,
+    alone: int = 2,
 ) -> list[R]:
     """Return what ``function`` returns for each of ``items``, after calling it for several at the same time.
 
     The first exception, of whatever kind, is raised when those that had begun have ended; the others do not begin.
-    ``stop`` is called before each, and may raise. ``width`` of them are under way at most.
+    ``stop`` is called before each, and may raise. ``width`` of them are under way at most; up to
+    ``alone`` are done one after another, as threads cost more than one or two places do.
     """
 
     def one(item: T) -> R:
         stop()
         return function(item)
 
-    if len(items) <= 2:
-        # Threads cost more than one or two places do.
+    if len(items) <= alone:
         return [one(item) for item in items]
     left = iter(range(len(items)))
     results: dict[int, R] = {}
@@ -71,6 +72,8 @@ def futures_of[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[Fut
 
     def work() -> None:
         while (number := next(left, None)) is not None:
+            if not futures[number].set_running_or_notify_cancel():
+                continue
             try:
                 futures[number].set_result(function(items[number]))
             except BaseException as error:  # noqa: BLE001 - raised where the result is asked for
@@ -80,6 +83,11 @@ def futures_of[T, R](function: Callable[[T], R], items: Sequence[T]) -> list[Fut
         # Daemons: a store that says nothing must not hold the end of the program.
         threading.Thread(target=work, name=f"asyncexec-ahead-{number}", daemon=True).start()
     return futures
+
+
+def at_once[R](functions: Sequence[Callable[[], R]]) -> list[R]:
+    """Return what ``functions`` return, after calling all of them at the same time."""
+    return for_each(lambda function: function(), functions, width=len(functions), alone=1)
 
 
 def in_threads[T, R](function: Callable[[T], R], items: Iterable[T], *, width: int) -> Iterator[R]:

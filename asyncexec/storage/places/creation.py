@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import TargetExistsError
@@ -11,6 +11,7 @@ from asyncexec.storage.chunks.chunk_files import PARTIAL, partial_folder
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import create_file, replace_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
+from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.orphans import orphans_at
 from asyncexec.storage.places.removal import check_takes_objects, remove_array
 from asyncexec.storage.places.restoration import is_unreadable
@@ -24,11 +25,15 @@ if TYPE_CHECKING:
 
 
 def check_free(
-    location: Location, *, overwrite: bool, found: Mapping[str, bytes] | None = None
+    location: Location,
+    *,
+    overwrite: bool,
+    found: Mapping[str, bytes] | None = None,
+    names: Sequence[str] | None = None,
 ) -> bool:
     """Return whether there is an array at ``location``, which may be replaced.
 
-    ``found`` is its metadata, where it has been read.
+    ``found`` is its metadata, and ``names`` are those of all objects there, where these have been read.
 
     Raises
     ------
@@ -47,7 +52,7 @@ def check_free(
         raise TargetExistsError(
             f"{location} is a Zarr group, which is not replaced by an array. Store inside of it, or elsewhere"
         )
-    if not _is_empty(location):
+    if not _is_empty(location, names):
         raise TargetExistsError(
             f"{location} holds something that is no Zarr array, so it is not replaced. Remove it, or store elsewhere"
         )
@@ -77,8 +82,10 @@ def create_array(ref: StoredArray, *, overwrite: bool = False) -> None:
     make_array(ref, files)
 
 
-def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | None = None) -> None:
+def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | None = None) -> str:
     """Write the metadata ``files`` of an array that is not there yet, with ``stamp``.
+
+    Return the version that the first of them has then, in an object store; on a disk nothing.
 
     Raises
     ------
@@ -89,9 +96,15 @@ def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | N
     """
     location = ref.location
     first, *others = stamped(files, stamp).items()
-    partial = partial_folder(ref) if ref.generation else ""
+    version = ""
     try:
-        won = create_file(location, *first, partial=partial)
+        if location.local_path is None:
+            version = objects_at(location).create(*first)
+            won = bool(version)
+        else:
+            won = create_file(
+                location, *first, partial=partial_folder(ref) if ref.generation else ""
+            )
         if won:
             for name, data in others:
                 replace_file(location, name, data)
@@ -102,6 +115,7 @@ def make_array(ref: StoredArray, files: Mapping[str, bytes], *, stamp: Stamp | N
             f"{location} holds a Zarr array already: another run made it at the same time. Wait for that run, "
             f"or store elsewhere"
         )
+    return version
 
 
 def renew_array(ref: StoredArray) -> None:
@@ -153,7 +167,7 @@ def _whose(location: Location, found: Mapping[str, bytes]) -> str:
     return ", which a run is writing, or one that was killed has left unfinished"
 
 
-def _is_empty(location: Location) -> bool:
+def _is_empty(location: Location, names: Sequence[str] | None) -> bool:
     """Return whether there is nothing at ``location``, apart from what a run that was killed had not begun to use."""
     local = location.local_path
     try:
@@ -161,6 +175,6 @@ def _is_empty(location: Location) -> bool:
             return not os.path.lexists(local) or (
                 local.is_dir() and all(entry.name.startswith(PARTIAL) for entry in local.iterdir())
             )
-        return orphans_at(location) is not None
+        return orphans_at(location, names) is not None
     except Exception as error:  # noqa: BLE001 - as the store puts it
         raise storage_error(error, location, "cannot be read") from None

@@ -23,7 +23,7 @@ def create_file(location: Location, name: str, data: bytes, *, partial: str = ""
     """
     root = location.local_path
     if root is None:
-        return objects_at(location).create(name, data)
+        return bool(objects_at(location).create(name, data))
     (root / partial).mkdir(parents=True, exist_ok=True)
     temporary = root / f"{PARTIAL}-{uuid.uuid4().hex}"
     try:

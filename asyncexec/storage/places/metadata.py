@@ -37,14 +37,15 @@ _AHEAD: dict[Location, Future[dict[str, bytes]]] = {}
 
 
 @contextmanager
-def documents_ahead(locations: Iterable[Location]) -> Generator[None]:
+def documents_ahead(locations: Iterable[Location], *, least: int = 2) -> Generator[None]:
     """Have the metadata files at ``locations`` read at the same time; the first :func:`documents` of each has them.
 
-    Every later one reads anew. What nobody has asked for by the end is forgotten.
+    Every later one reads anew. What nobody has asked for by the end is forgotten. Of fewer than ``least``, none is read
+    ahead.
     """
     remote = list(dict.fromkeys(place for place in locations if place.local_path is None))
     remote = [place for place in remote if not place.process_bound]
-    if len(remote) < 2:
+    if len(remote) < least:
         yield
         return
     mine = dict(zip(remote, futures_of(lambda place: _read(place, NAMES), remote), strict=True))

@@ -33,12 +33,12 @@ class Objects(Protocol):
         """Create the object, or replace it."""
         ...
 
-    def create(self, name: str, data: bytes) -> bool:
-        """Create the object; return whether there was none, so that it is this caller's."""
+    def create(self, name: str, data: bytes) -> str:
+        """Create the object; return the version that it has then, empty where there was one already."""
         ...
 
-    def replace(self, name: str, data: bytes, version: str) -> bool:
-        """Replace the object if it has this version (of :meth:`fetch`); return whether it was so.
+    def replace(self, name: str, data: bytes, version: str) -> str:
+        """Replace the object if it has this version (of :meth:`fetch`); return its new one, empty if it had not.
 
         In object stores one of several callers succeeds, in whatever process; in other stores, and in those that know
         no conditional writes, one of several callers of this process.

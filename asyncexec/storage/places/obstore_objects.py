@@ -13,7 +13,7 @@ from typing import Any
 from obstore.exceptions import AlreadyExistsError, NotSupportedError, PreconditionError
 
 from asyncexec.storage.places import object_client
-from asyncexec.storage.places.concurrently import for_each
+from asyncexec.storage.places.concurrently import at_once, for_each
 from asyncexec.storage.places.object_records import (
     GENERATION,
     METADATA,
@@ -40,7 +40,7 @@ class ObstoreObjects:
 
     def read(self, names: Sequence[str]) -> dict[str, bytes]:
         """Return the data of those objects that there are, by name, asked for at the same time."""
-        found = for_each(self.get, names)
+        found = for_each(self.get, names, alone=1)
         return {name: data for name, data in zip(names, found, strict=True) if data is not None}
 
     def fetch(self, name: str) -> FetchedObject | None:
@@ -63,37 +63,36 @@ class ObstoreObjects:
             forget_conditions(self._client)
             self._put(name, data)
 
-    def create(self, name: str, data: bytes) -> bool:
-        """Create the object; return whether there was none, so that it is this caller's."""
+    def create(self, name: str, data: bytes) -> str:
+        """Create the object; return the version that it has then, empty where there was one already."""
         if not can_condition(self._client):
             return self._looked_first(name, None, data)
         try:
-            self._put(name, data, mode="create")
+            if keeps_conditions(self._client):
+                return version_of(self._put(name, data, mode="create"))
+            return self._created_twice(name, data)
         except AlreadyExistsError:
             # An answer may have been lost, after which the client has asked again: no two runs write the same.
-            return self.get(name) == data
+            return self._version_if(name, data)
         except Exception as error:
             if not is_unconditional(error):
                 raise
             forget_conditions(self._client)
             return self._looked_first(name, None, data)
-        # Some servers ignore the condition; there, whoever was last has it.
-        return self.get(name) == data
 
-    def replace(self, name: str, data: bytes, version: str) -> bool:
-        """Replace the object if it has this version (of :meth:`fetch`); return whether it was so."""
+    def replace(self, name: str, data: bytes, version: str) -> str:
+        """Replace the object if it has this version (of :meth:`fetch`); return its new one, empty if it had not."""
         if not can_condition(self._client):
             return self._looked_first(name, version, data)
         try:
-            self._put(name, data, mode=json.loads(version))
+            return version_of(self._put(name, data, mode=json.loads(version)))
         except (PreconditionError, FileNotFoundError):
-            return self.get(name) == data
+            return self._version_if(name, data)
         except Exception as error:
             if not is_unconditional(error):
                 raise
             forget_conditions(self._client)
             return self._looked_first(name, version, data)
-        return True
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with ``prefix``."""
@@ -142,20 +141,48 @@ class ObstoreObjects:
                 for key in keys:
                     self._deleted([key])
 
-    def _looked_first(self, name: str, version: str | None, data: bytes) -> bool:
+    def _created_twice(self, name: str, data: bytes) -> str:
+        """Create the object by two requests at once, of which a store that keeps conditions refuses one.
+
+        That is asked for once of each store, and costs no time, as reading the object again would. Stores that ignore
+        conditions take both; there, whoever was last has the object.
+        """
+        first, second = at_once([lambda: self._version_of_new(name, data)] * 2)
+        if first and second:
+            return self._version_if(name, data)
+        remember_conditions(self._client)
+        return first or second or self._version_if(name, data)
+
+    def _version_of_new(self, name: str, data: bytes) -> str:
+        try:
+            return version_of(self._put(name, data, mode="create"))
+        except AlreadyExistsError:
+            return ""
+
+    def _version_if(self, name: str, data: bytes) -> str:
+        """Return the version of the object if it is ``data``, and not written by another library; else nothing."""
+        found = self.fetch(name)
+        if found is None or found.data != data:
+            return ""
+        # Others write the same metadata for the same array.
+        marked = not keeps_attributes(self._client) or GENERATION in found.attributes
+        return found.version if marked else ""
+
+    def _looked_first(self, name: str, version: str | None, data: bytes) -> str:
         """Write the object if it has this version, in a store that cannot say so itself."""
         with _LOCK:
             found = self.fetch(name)
             if (found and found.version) != version:
-                return found is not None and found.data == data
+                return found.version if found is not None and found.data == data else ""
             self.put(name, data)
-            return True
+            return self._version_if(name, data)
 
-    def _put(self, name: str, data: bytes, **options: Any) -> None:
+    def _put(self, name: str, data: bytes, **options: Any) -> Any:
         # By the attribute it is known later whether this store keeps any.
         if keeps_attributes(self._client):
             options["attributes"] = {GENERATION: METADATA}
-        object_client.put(self._client, self._key(name), data, use_multipart=False, **options)
+        key = self._key(name)
+        return object_client.put(self._client, key, data, use_multipart=False, **options)
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}" if name else self._path
@@ -185,6 +212,17 @@ def forget_conditions(client: Any) -> None:
     _log.info("%s takes no conditional writes: what is there is looked at first", client)
 
 
+def keeps_conditions(client: Any) -> bool:
+    """Return whether ``client`` has been seen to refuse a write whose condition did not hold."""
+    return id(client) in _CONDITIONAL
+
+
+def remember_conditions(client: Any) -> None:
+    """Remember that ``client`` has refused a write whose condition did not hold."""
+    number = id(client)
+    _CONDITIONAL[number] = weakref.ref(client, lambda _: _CONDITIONAL.pop(number, None))
+
+
 def is_unconditional(error: Exception) -> bool:
     """Return whether ``error`` says that a store knows no conditional writes, or no attributes."""
     # Services that know them not answer 501, and obstore does for its own.
@@ -197,3 +235,4 @@ def is_unconditional(error: Exception) -> bool:
 _log = logging.getLogger(__name__)
 _LOCK = Lock()
 _UNCONDITIONAL: dict[int, weakref.ref[Any]] = {}
+_CONDITIONAL: dict[int, weakref.ref[Any]] = {}

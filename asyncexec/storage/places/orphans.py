@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from asyncexec.errors import AsyncexecError
+from asyncexec.storage.places.concurrently import futures_of
+from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.objects import Objects, objects_at
 
 if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Sequence
+    from concurrent.futures import Future
+
     from asyncexec.storage.places.locations import Location
 
 CHUNK = re.compile(r"c|(c[./])?\d+([./]\d+)*")
@@ -17,18 +24,66 @@ CHUNK = re.compile(r"c|(c[./])?\d+([./]\d+)*")
 OWN = ".asyncexec"
 """What the names of objects begin with that only runs make."""
 _MOST = 1_000
+_AHEAD: dict[Location, Future[list[str]]] = {}
 
 
-def orphans_at(location: Location) -> list[str] | None:
+def names_at(location: Location) -> list[str]:
+    """Return the names of the objects at ``location``, and of many the first ones.
+
+    Raises
+    ------
+    StorageError
+        If they cannot be listed.
+    """
+    ahead = _AHEAD.pop(location, None)
+    return _names(location) if ahead is None else ahead.result()
+
+
+@contextmanager
+def names_ahead(locations: Iterable[Location]) -> Generator[None]:
+    """Have the objects at ``locations`` listed at the same time; the first :func:`names_at` of each has the names.
+
+    What nobody has asked for by the end is forgotten.
+    """
+    remote = list(dict.fromkeys(place for place in locations if place.local_path is None))
+    remote = [place for place in remote if not place.process_bound]
+    if not remote:
+        yield
+        return
+    mine = dict(zip(remote, futures_of(_names, remote), strict=True))
+    _AHEAD.update(mine)
+    try:
+        yield
+    finally:
+        for place, future in mine.items():
+            if _AHEAD.get(place) is future:
+                _AHEAD.pop(place, None)
+            future.cancel()
+
+
+def orphans_at(location: Location, names: Sequence[str] | None = None) -> list[str] | None:
     """Return the names of what runs have left at ``location``; None if anything else is there.
 
-    A chunk is known by the generation that it was written with. Of stores that keep none, nothing is known.
+    A chunk is known by the generation that it was written with. Of stores that keep none, nothing is known. ``names``
+    are those of :func:`names_at`, where they have been read.
     """
+    if names is None:
+        names = names_at(location)
+    if not names:
+        return []
     objects = objects_at(location, read_only=True)
-    names = list(islice(objects.names(), _MOST + 1))
     if len(names) > _MOST or not all(_is_left(objects, name) for name in names):
         return None
     return [name for name in names if not name.startswith(OWN)]
+
+
+def _names(location: Location) -> list[str]:
+    try:
+        return list(islice(objects_at(location, read_only=True).names(), _MOST + 1))
+    except AsyncexecError:
+        raise
+    except Exception as error:  # noqa: BLE001 - as the store puts it
+        raise storage_error(error, location, "cannot be read") from None
 
 
 def _is_left(objects: Objects, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.storage.places.exclusive import replace_file
@@ -19,16 +19,20 @@ _OF_OTHERS = ("attributes", "dimension_names", "consolidated_metadata")
 """The parts of the metadata that do not say how chunks are stored, and that users change."""
 
 
-def is_unreadable(location: Location, found: Mapping[str, bytes]) -> bool:
+def is_unreadable(
+    location: Location, found: Mapping[str, bytes], names: Sequence[str] | None = None
+) -> bool:
     """Return whether there is an array of format 3 at ``location`` whose metadata (``found``) are damaged or gone.
 
-    It does not say whose it is.
+    It does not say whose it is. ``names`` are those of the objects there, where they have been read.
     """
     if found:
         return set(found) == {_NAME} and not isinstance(_parsed(found[_NAME]), dict)
     path = location.local_path
     if path is not None:
         return (path / "c").is_dir()
+    if names is not None:
+        return any(name.startswith("c") for name in names)
     return any(True for _ in objects_at(location, read_only=True).names("c"))
 
 

@@ -111,8 +111,8 @@ class StoreObjects:
         """Create the object, or replace it."""
         sync((self._place / name).set(default_buffer_prototype().buffer.from_bytes(data)))
 
-    def create(self, name: str, data: bytes) -> bool:
-        """Create the object; return whether there was none, so that it is this caller's.
+    def create(self, name: str, data: bytes) -> str:
+        """Create the object; return the version that it has then, empty where there was one already.
 
         Of object stores, memory and local files, one of several runs succeeds, in whatever process. Other stores look
         first and write then; there, one of several runs of this process does.
@@ -120,16 +120,19 @@ class StoreObjects:
         # Whoever finds its own bytes has won: no two runs write the same ones.
         with _lock_of(f"{self._prefix}{name}"):
             sync(_create(self._place / name, data))
-            return self.get(name) == data
+            return _version(data) if self.get(name) == data else ""
 
-    def replace(self, name: str, data: bytes, version: str) -> bool:
-        """Replace the object if it has this version; return whether it was so: in this process, nobody is between."""
+    def replace(self, name: str, data: bytes, version: str) -> str:
+        """Replace the object if it has this version; return its new one, empty if it had not.
+
+        In this process, nobody is between.
+        """
         with _lock_of(f"{self._prefix}{name}"):
             found = self.get(name)
             if found is None or _version(found) != version:
-                return False
+                return ""
             self.put(name, data)
-            return True
+            return _version(data)
 
     def names(self, prefix: str = "") -> Iterator[str]:
         """Yield the names that begin with ``prefix``."""

@@ -14,13 +14,20 @@ from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.locations import PlaceLike
 from asyncexec.storage.places.metadata import documents_ahead
+from asyncexec.storage.places.orphans import names_ahead
 from asyncexec.storage.tiers.process import MemoryTier
 from asyncexec.storage.versions.sessions import sent_sources
 from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.packing import is_packed, pack_targets
-from asyncexec.storage.workspace.preparation import Preparation, check_places, looked_at, sources_of
+from asyncexec.storage.workspace.preparation import (
+    Preparation,
+    check_places,
+    looked_at,
+    sources_of,
+    written_places,
+)
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
 from asyncexec.storage.workspace.target import Target
 from asyncexec.storage.workspace.targets import RunTargets
@@ -103,7 +110,7 @@ class ArrayWorkspace:
         plan = opening.fingerprint if opening.resume else ""
         targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
         try:
-            with documents_ahead(looked_at(blocks)):
+            with documents_ahead(looked_at(blocks)), names_ahead(written_places(blocks)):
                 refs = check_places(stages, blocks, locality=opening.locality, stop=stop)
                 writes = self._writes(opening)
                 zipped = [ref for ref in refs if is_packed(ref.location)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from asyncexec.storage.places.concurrently import for_each
 from asyncexec.storage.places.consolidated import announce, is_consolidated, node_files, withdraw
 from asyncexec.storage.places.groups import remove_group
 from asyncexec.storage.places.metadata import exists
@@ -15,16 +16,34 @@ if TYPE_CHECKING:
     from asyncexec.storage.workspace.target import Target
 
 
-def announce_all(targets: Iterable[Target], groups: Iterable[Location]) -> None:
+def listed_in(targets: Iterable[Target], groups: Iterable[Location]) -> list[Location]:
+    """Return the groups with consolidated metadata around ``targets``, and around the ``groups`` made for them.
+
+    Raises
+    ------
+    StorageError
+        If these cannot be read.
+    """
+    around = list(_by_group(targets, groups))
+    found = for_each(is_consolidated, around)
+    return [group for group, listed in zip(around, found, strict=True) if listed]
+
+
+def announce_all(
+    targets: Iterable[Target], groups: Iterable[Location], among: Iterable[Location]
+) -> None:
     """Enter ``targets``, and the ``groups`` made around them, in the consolidated metadata of the groups above.
+
+    Those with such metadata are ``among`` (of :func:`listed_in`).
 
     Raises
     ------
     StorageError
         If these cannot be read or written.
     """
+    consolidated = set(among)
     for group, places in _by_group(targets, groups).items():
-        if is_consolidated(group):
+        if group in consolidated:
             announce(group, {path: node_files(place) for path, place in places.items()})
 
 

@@ -169,7 +169,7 @@ class Lease:
         if found is None or not holder or holder.token != self._token:
             self.lost = True
             return False
-        return self._objects.replace(self._name, self._document(until), found.version)
+        return bool(self._objects.replace(self._name, self._document(until), found.version))
 
     def _document(self, until: float) -> bytes:
         return json.dumps(

@@ -18,6 +18,7 @@ from asyncexec.storage.places.probing import probed
 from asyncexec.storage.places.removal import check_takes_objects, remove_array_objects
 from asyncexec.storage.places.restoration import restore
 from asyncexec.storage.places.sharing import check_shared
+from asyncexec.storage.places.stamps import stamped
 from asyncexec.storage.places.suitability import check_target, check_travels
 from asyncexec.storage.places.unchanged import check_unchanged
 from asyncexec.storage.workspace.group_entries import withdraw_all
@@ -157,7 +158,8 @@ class Preparation:
             _take_away(target)
         # Before it is created, so that one that fails half-way is removed too.
         self._made.append(target)
-        make_array(target.ref, files, stamp=target.stamp)
+        target.written.version = make_array(target.ref, files, stamp=target.stamp)
+        target.written.data = next(iter(stamped(files, target.stamp).values()))
 
     def _stage_target(self, target: Target) -> None:
         check_takes_objects(target.place, target.stamp.run)
@@ -213,9 +215,14 @@ def _targets(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
     return [ref for ref in written if not ref.location.run_scoped]
 
 
+def written_places(blocks: Mapping[str, BlockIO]) -> list[Location]:
+    """Return the places of the arrays that stay, without those in zip files."""
+    return [ref.location for ref in _targets(blocks) if not is_packed(ref.location)]
+
+
 def looked_at(blocks: Mapping[str, BlockIO]) -> list[Location]:
     """Return the places whose metadata a run reads as it begins: those of its arrays, and groups around targets."""
-    targets = [ref.location for ref in _targets(blocks) if not is_packed(ref.location)]
+    targets = written_places(blocks)
     around = [place for location in targets for place in places_above(location)]
     return [*(ref.location for ref in sources_of(blocks)), *targets, *around]
 

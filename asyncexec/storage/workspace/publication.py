@@ -18,6 +18,7 @@ from asyncexec.storage.places.metadata import NAMES, documents
 from asyncexec.storage.places.orphans import CHUNK
 from asyncexec.storage.places.removal import discard
 from asyncexec.storage.places.stamps import stamp_of, stamped
+from asyncexec.storage.workspace.documents import publish_document, take_back_document
 from asyncexec.storage.workspace.staging import (
     clear_staged,
     publish_staged,
@@ -70,6 +71,9 @@ def publish(target: Target) -> None:
     if target.replacing is Replacing.OTHER_KEYS:
         publish_staged(target)
         return
+    if target.exchanges_document:
+        publish_document(target)
+        return
     _restamp(target.ref.location, target.stamp, target.complete)
     if target.replacing is Replacing.NEXT_TO:
         put_in_place(target.place, target.ref.location, target.stamp.run)
@@ -85,6 +89,9 @@ def take_back(target: Target) -> None:
     """
     if target.replacing is Replacing.OTHER_KEYS:
         take_back_staged(target)
+        return
+    if target.exchanges_document:
+        take_back_document(target)
         return
     if (
         target.replacing is Replacing.NEXT_TO
@@ -115,7 +122,9 @@ def clear_replaced(target: Target) -> None:
 
 
 def unstamp(target: Target) -> None:
-    """Remove the stamp of a target that is everybody's now."""
+    """Remove the stamp of a target that is everybody's now, unless it went as the target was published."""
+    if target.exchanges_document and target.written.complete:
+        return
     try:
         _restamp(target.place, target.complete, None)
     except OSError as error:

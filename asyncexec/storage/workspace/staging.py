@@ -18,7 +18,7 @@ from asyncexec.storage.places.creation import described
 from asyncexec.storage.places.errors import replaced, storage_error
 from asyncexec.storage.places.metadata import NAMES, read_file
 from asyncexec.storage.places.objects import Objects, objects_at
-from asyncexec.storage.places.orphans import CHUNK, orphans_at
+from asyncexec.storage.places.orphans import CHUNK, names_at, orphans_at
 from asyncexec.storage.places.stamps import STAGED, stamp_of, stamped
 
 if TYPE_CHECKING:
@@ -112,11 +112,11 @@ def clear_orphans(location: Location) -> None:
     """
 
     def clear(objects: Objects) -> None:
-        if orphans := orphans_at(location):
-            objects.remove_all(orphans)
+        names = names_at(location)
         # Who may not delete can write where nothing has been left.
-        if objects.get(STAGED) is not None:
-            objects.remove(STAGED)
+        left = [*(orphans_at(location, names) or ()), *(n for n in names if n == STAGED)]
+        if left:
+            objects.remove_all(left)
 
     with_errors(location, clear)
 
@@ -245,7 +245,7 @@ def _exchanged(objects: Objects, name: str, before: bytes, after: bytes) -> bool
     found = objects.fetch(name)
     if found is None or found.data != before:
         return found is not None and found.data == after
-    return objects.replace(name, after, found.version)
+    return bool(objects.replace(name, after, found.version))
 
 
 def _remove_chunks(objects: Objects, keys: ChunkKeys, grid: Shape) -> None:

@@ -29,6 +29,25 @@ class Replacing(Enum):
     AT_ONCE = "that array is removed when the run begins"
 
 
+@dataclass(slots=True)
+class WrittenDocument:
+    """The metadata of a target in an object store as this run wrote them last.
+
+    Attributes
+    ----------
+    data : bytes
+        Empty before it wrote any.
+    version : str
+        The version that they have then; empty where it is not known.
+    complete : bool
+        Whether they say that the target is complete, or would if the write succeeded.
+    """
+
+    data: bytes = b""
+    version: str = ""
+    complete: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """An array that a run makes, or that an earlier run of the same plan has made.
@@ -51,8 +70,11 @@ class Target:
         Whether there is an array whose metadata cannot be read, so that they do not say whose it is.
     replacing : Replacing
         The way in which it takes the place of what was ``found``.
+    bare : bool
+        Whether its place is in an object store that had no object at all there.
     around : Surroundings
         The groups that it is in.
+    written : WrittenDocument
     """
 
     planned: StoredArray
@@ -63,7 +85,9 @@ class Target:
     kept: bool = False
     damaged: bool = False
     replacing: Replacing = Replacing.NOTHING
+    bare: bool = False
     around: Surroundings
+    written: WrittenDocument = field(default_factory=WrittenDocument, compare=False)
 
     @property
     def place(self) -> Location:
@@ -74,6 +98,14 @@ class Target:
     def complete(self) -> Stamp:
         """The stamp that it has when nothing is missing."""
         return replace(self.stamp, unfinished=False)
+
+    @property
+    def exchanges_document(self) -> bool:
+        """True where one conditional write of its metadata makes it complete, at its place."""
+        return self.place.local_path is None and self.replacing in (
+            Replacing.NOTHING,
+            Replacing.AT_ONCE,
+        )
 
 
 def adopt(ref: StoredArray) -> None:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from asyncexec.errors import AsyncexecError, StorageError
 from asyncexec.storage.places.asides import check_can_be_exchanged, next_to, recover, sweep
 from asyncexec.storage.places.claims import claim, release
-from asyncexec.storage.places.concurrently import for_each
+from asyncexec.storage.places.concurrently import at_once, for_each
 from asyncexec.storage.places.creation import check_free
 from asyncexec.storage.places.errors import replaced
 from asyncexec.storage.places.groups import surroundings
 from asyncexec.storage.places.identity import identity
-from asyncexec.storage.places.metadata import documents
+from asyncexec.storage.places.metadata import documents, documents_ahead
+from asyncexec.storage.places.orphans import names_ahead, names_at
 from asyncexec.storage.places.removal import remove_partial
 from asyncexec.storage.places.restoration import is_unreadable
 from asyncexec.storage.places.stamps import Stamp, new_run, stamp_of
-from asyncexec.storage.workspace.group_entries import announce_all, withdraw_all
+from asyncexec.storage.workspace.group_entries import announce_all, listed_in, withdraw_all
 from asyncexec.storage.workspace.holding import hold_target
 from asyncexec.storage.workspace.leases import Hold, Lease
 from asyncexec.storage.workspace.publication import (
@@ -122,9 +123,11 @@ class RunTargets:
         for target in sorted(examined, key=lambda target: identity(target.place)):
             self.stop()
             self._hold(target.place)
-        settled = for_each(
-            lambda t: self._settled(t, resumed=resumed, fits=fits), examined, stop=self.stop
-        )
+        again = [target.place for target in examined if not self._surely_free(target)]
+        with documents_ahead(again, least=1), names_ahead(again):
+            settled = for_each(
+                lambda t: self._settled(t, resumed=resumed, fits=fits), examined, stop=self.stop
+            )
         # Before anything of any of them is removed.
         for target in settled:
             if target.replacing is Replacing.AT_ONCE:
@@ -143,10 +146,12 @@ class RunTargets:
         """
         if self.published:
             return
-        self.check()
+        self._check_held()
+        # What one conditional write makes complete is looked at by that.
+        looked_at = [target for target in self.all if not target.exchanges_document]
+        for_each(check_own, looked_at, stop=_go_on)
         try:
-            for_each(publish, self.all, stop=_go_on)
-            announce_all(self.all, self.groups)
+            self._publish_all()
         except BaseException:
             self._take_back()
             raise
@@ -215,10 +220,13 @@ class RunTargets:
         recover(location)
         found = documents(location)
         stamp = stamp_of(found)
-        damaged = bool(self.stamp.plan) and is_unreadable(location, found)
+        names = None if found or location.local_path is not None else names_at(location)
+        damaged = bool(self.stamp.plan) and is_unreadable(location, found, names)
         ours = self._is_ours(stamp)
         around = surroundings(location, self._documents_above)
-        there = damaged or check_free(location, overwrite=self.overwrite or ours, found=found)
+        there = damaged or check_free(
+            location, overwrite=self.overwrite or ours, found=found, names=names
+        )
         kept = there and ours
         written = replace(ref.in_format(around.zarr_format), generation=self.generation)
         target = Target(
@@ -229,6 +237,7 @@ class RunTargets:
             standing=found,
             kept=kept,
             damaged=damaged,
+            bare=names == [],
             around=around,
         )
         return target if kept or damaged or not there else self._next_to(target)
@@ -268,6 +277,8 @@ class RunTargets:
         return stamp is not None and bool(stamp.plan) and stamp.plan == self.stamp.plan
 
     def _settled(self, target: Target, *, resumed: bool, fits: Callable[[Target], bool]) -> Target:
+        if self._surely_free(target):
+            return target
         if documents(target.place) != target.found:
             # Another run has ended here since it was examined.
             target = self._examined(target.planned)
@@ -283,6 +294,14 @@ class RunTargets:
         if target.replacing is Replacing.NEXT_TO:
             self._hold(target.ref.location)
         return target
+
+    def _surely_free(self, target: Target) -> bool:
+        """Return whether ``target`` is made, or refused, without another look at its place, where nothing was.
+
+        If another run has ended there since, the creation finds its array; and there is nothing else to do then than to
+        refuse this one.
+        """
+        return target.bare and not self.stamp.plan and not self.overwrite
 
     def _with_damage(self, target: Target, *, resumed: bool) -> Target:
         if resumed:
@@ -319,6 +338,19 @@ class RunTargets:
             if isinstance(hold, Lease) and hold.lost:
                 raise replaced(place)
 
+    def _publish_all(self) -> None:
+        def publish_each() -> list[Location]:
+            for_each(publish, self.all, stop=_go_on)
+            return []
+
+        def listed() -> list[Location]:
+            return listed_in(self.all, self.groups)
+
+        # The groups are read at the same time where that takes a round trip.
+        remote = any(target.place.local_path is None for target in self.all)
+        _, among = at_once([publish_each, listed]) if remote else (publish_each(), listed())
+        announce_all(self.all, self.groups, among)
+
     def _take_back(self) -> None:
         self.published = False
         for target in self.all:
@@ -327,7 +359,8 @@ class RunTargets:
             except StorageError as error:
                 _log.warning("%s cannot be taken back: %s", target.place, error)
         with suppress(AsyncexecError):
-            announce_all([t for t in self.all if t.replacing is not Replacing.NOTHING], ())
+            back = [t for t in self.all if t.replacing is not Replacing.NOTHING]
+            announce_all(back, (), listed_in(back, ()))
 
     def _removed(self, target: Target) -> StorageError | None:
         try:

@@ -1,5 +1,6 @@
 """A target says that it is unfinished until it is complete, and what it replaces is as it was until then."""
 
+import json
 import shutil
 import signal
 import subprocess
@@ -75,7 +76,8 @@ def test_a_target_is_refused_by_readers_until_it_is_complete(tmp_path, kind, res
     assert open_array(place, unfinished=True).shape == DATA.shape
     plan.run(opened)
     np.testing.assert_array_equal(opened.collect({}), RESULT)
-    assert not stamp_of(documents(locate(place))).unfinished
+    stamp = stamp_of(documents(locate(place)))
+    assert stamp is None or not stamp.unfinished
     np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
     opened.close(succeeded=True)
     left = stamp_of(documents(locate(place)))
@@ -483,3 +485,55 @@ def test_an_old_array_that_cannot_be_kept_is_told_of_before_it_goes_and_in_the_r
             xp.store([xp.zeros(4, chunks=2)], [place], overwrite=True), executor="serial"
         )
         assert again.notes == ()
+
+
+@pytest.mark.parametrize("kind", ["memory", "obstore"])
+@pytest.mark.parametrize("resume", [False, True])
+def test_attributes_that_a_user_sets_while_an_array_is_written_stay(tmp_path, kind, resume):
+    place = place_of(kind, tmp_path)
+    plan = run_of(tmp_path, place, 1)
+    opened = opened_by(plan, resume=resume)
+    found = json.loads(documents(place)["zarr.json"])
+    found["attributes"]["units"] = "m"
+    put(place, "zarr.json", json.dumps(found).encode())
+    plan.run(opened)
+    opened.close(succeeded=True)
+    attributes = json.loads(documents(place)["zarr.json"])["attributes"]
+    assert attributes["units"] == "m"
+    assert ("asyncexec" in attributes) == resume
+    np.testing.assert_array_equal(read(open_array(place), WHOLE), RESULT)
+
+
+@pytest.mark.parametrize("kind", ["memory", "obstore"])
+def test_a_published_array_in_an_object_store_is_taken_back_when_its_run_fails_then(tmp_path, kind):
+    place = place_of(kind, tmp_path)
+    plan = run_of(tmp_path, place, 1)
+    opened = opened_by(plan)
+    plan.run(opened)
+    opened.targets.publish()
+    assert stamp_of(documents(place)) is None
+    opened.close(succeeded=False)
+    assert not names_below(place)
+
+
+@pytest.mark.parametrize("kind", ["memory", "obstore"])
+def test_the_same_array_made_by_another_library_meanwhile_stays(tmp_path, kind):
+    place = place_of(kind, tmp_path)
+    plan = run_of(tmp_path, place, 1)
+    opened = opened_by(plan)
+    plan.run(opened)
+    found = json.loads(documents(place)["zarr.json"])
+    del found["attributes"]["asyncexec"]
+    # To the byte what the run is about to write.
+    theirs = json.dumps(found, indent=2).encode()
+    (place.store.store.put if kind == "obstore" else put_plainly(place))("y.zarr/zarr.json", theirs)
+    with pytest.raises(TargetReplacedError):
+        opened.close(succeeded=True)
+    assert documents(place) == {"zarr.json": theirs}
+
+
+def put_plainly(place):
+    def put(key, data):
+        place.store._store_dict[key] = zarr.core.buffer.cpu.Buffer.from_bytes(data)
+
+    return put

@@ -9,13 +9,16 @@ from zarr.storage import ObjectStore
 
 import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.storage.places.locations import locate
+from asyncexec.storage.places.objects import objects_at
 from tests.object_stores.servers import make_bucket, s3_options
+from tests.object_stores.waves import Waves
 
 obstore = pytest.importorskip("obstore")
 pytest_plugins = ["tests.object_stores.fixtures"]
 
 CHUNKS = 9
-MOST_OF_THE_DRIVER = 40
+MOST_OF_THE_DRIVER = 20
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +27,24 @@ def source(moto_url):
     make_bucket(moto_url, "requests")
     client = obstore.store.from_url("s3://requests/", **s3_options(moto_url))
     zarr.create_array(ObjectStore(client), name="x", data=np.ones((6, 6)), chunks=(2, 2))
+    zarr.create_array(ObjectStore(client), name="one", data=np.ones((6, 6)), chunks=(6, 6))
     return moto_url
 
 
-def run(proxy, executor, name, **options):
+def run(proxy, executor, name, *, waves=None, overwrite=False, source="x", **options):
     keys = s3_options(proxy.url)
 
     async def main():
         async with ax.Engine(executor, executor_options={"max_workers": 2}) as engine:
-            doubled = xp.from_zarr("s3://requests/x", storage_options=keys) * 2
-            plan = xp.store([doubled], [f"s3://requests/{name}"], storage_options=keys)
+            doubled = xp.from_zarr(f"s3://requests/{source}", storage_options=keys) * 2
+            plan = xp.store(
+                [doubled],
+                [f"s3://requests/{name}"],
+                storage_options=keys,
+                overwrite=overwrite,
+            )
             proxy.clear()
+            proxy.waves = waves
             await engine.execute(plan, **options)
 
     asyncio.run(main())
@@ -57,3 +67,33 @@ def test_a_finished_plan_that_is_resumed_reads_its_chunks_and_writes_none(source
     assert proxy.count("GET", "requests/resumed/c/*") == CHUNKS
     assert proxy.count("PUT", "requests/resumed/c/*") == 0
     assert proxy.count("*", "requests/x/c/*") == 0
+
+
+# The metadata of source, target and bucket with the names at the target; the lease; the target's metadata; the chunk
+# read; the chunk written; the metadata again, with the consolidated ones of the bucket; the lease removed.
+FRESH = (10, 1, 1, 1, 1, 3, 1)
+# What may be replaced, or gone on with, is looked at again when the lease is had.
+LOOKED_AT_AGAIN = (10, 1, 4, 1, 1, 1, 3, 1)
+# And the source's objects before, for the fingerprint; the target's chunks, and whether its store keeps generations.
+RESUMABLE = (1, 10, 1, 4, 1, 1, 1, 1, 1, 3, 1)
+
+
+@pytest.mark.parametrize(
+    "name, options, sizes",
+    [
+        ("fresh", {}, FRESH),
+        ("replaceable", {"overwrite": True}, LOOKED_AT_AGAIN),
+        ("resumable", {"resume": True}, RESUMABLE),
+    ],
+    ids=["fresh", "replaceable", "resumable"],
+)
+def test_one_chunk_takes_few_round_trips_one_after_another(source, proxy, name, options, sizes):
+    # Of each store it is asked for once whether it keeps conditions, by two requests of which none may succeed here.
+    objects = objects_at(locate("s3://requests/asked", s3_options(proxy.url)))
+    for _ in range(2):
+        objects.create("name", b"one")
+    waves = Waves(*sizes)
+    run(proxy, "threads", name, waves=waves, source="one", **options)
+    assert not waves.alone
+    assert [len(come) for come in waves.seen] == list(sizes), waves.seen
+    assert proxy.count("PUT", f"requests/{name}/zarr.json") == 2
