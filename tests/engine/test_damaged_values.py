@@ -12,6 +12,7 @@ import pytest
 import asyncexec as ax
 from asyncexec.errors import TaskFailedError, ValueLostError
 from asyncexec.storage.values.records import LEAST_BYTES, records
+from asyncexec.worker import value_files
 from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.values import LargeValues
 from tests.storage.damage.chains import CASES, KINDS, damage, recomputed
@@ -176,8 +177,10 @@ def test_a_value_that_went_to_disk_and_is_damaged_there_is_lost(kind: str, tmp_p
 
 @pytest.mark.parametrize("kind", ["truncated", "empty", "longer", "deleted"])
 def test_a_value_in_memory_is_lost_when_its_file_has_another_size(
-    kind: str, tmp_path: Path
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However full the disk is that stands for memory here.
+    monkeypatch.setattr(value_files, "LEAST_FREE", 0.0)
     (tmp_path / "disk").mkdir()
     files = ValueFiles(tmp_path, tmp_path / "disk")
     handle = LargeValues(files, 100).put(7, np.arange(1000))
