@@ -101,7 +101,12 @@ def leftovers(threads: set[threading.Thread], processes: set[psutil.Process]) ->
 
 
 def living_threads() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if not t.name.startswith(LIBRARY_THREADS)]
+    return [
+        t
+        for t in threading.enumerate()
+        # Py4J's have no name, and one of theirs goes on where a JVM was ended before it was connected.
+        if not t.name.startswith(LIBRARY_THREADS) and not type(t).__module__.startswith("py4j.")
+    ]
 
 
 def living_processes() -> list[psutil.Process]:
