@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -57,7 +57,7 @@ def verify_place(
     return 0 if report.ok else EXIT_FAILURE
 
 
-def report_json(report: Verification) -> dict[str, object]:
+def report_json(report: Verification) -> dict[str, Any]:
     """Return a report in plain types."""
     arrays = [asdict(array) | {"ok": array.ok} for array in report.arrays]
     return asdict(report) | {"ok": report.ok, "arrays": arrays}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -138,7 +138,7 @@ async def _arequest[T](client: Any, call: Callable[[Any], Awaitable[T]], sent: i
 
 
 @contextmanager
-def _told_bucket() -> Iterator[None]:
+def _told_bucket() -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
