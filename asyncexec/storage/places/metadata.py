@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
-from asyncexec.storage.places.concurrently import futures_of
+from asyncexec.storage.places.ahead import Ahead
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.objects import objects_at
 from asyncexec.storage.places.stamps import FIELD
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from asyncexec.storage.places.locations import Location
@@ -29,34 +29,18 @@ def exists(location: Location) -> bool:
 
 def documents(location: Location) -> dict[str, bytes]:
     """Return the metadata files at ``location``, by name."""
-    ahead = _AHEAD.pop(location, None)
-    return _read(location, NAMES) if ahead is None else ahead.result()
+    return _DOCUMENTS.answer(location)
 
 
-_AHEAD: dict[Location, Future[dict[str, bytes]]] = {}
-
-
-@contextmanager
-def documents_ahead(locations: Iterable[Location], *, least: int = 2) -> Generator[None]:
+def documents_ahead(
+    locations: Iterable[Location], *, least: int = 2
+) -> AbstractContextManager[None]:
     """Have the metadata files at ``locations`` read at the same time; the first :func:`documents` of each has them.
 
     Every later one reads anew. What nobody has asked for by the end is forgotten. Of fewer than ``least``, none is read
     ahead.
     """
-    remote = list(dict.fromkeys(place for place in locations if place.local_path is None))
-    remote = [place for place in remote if not place.process_bound]
-    if len(remote) < least:
-        yield
-        return
-    mine = dict(zip(remote, futures_of(lambda place: _read(place, NAMES), remote), strict=True))
-    _AHEAD.update(mine)
-    try:
-        yield
-    finally:
-        for place, future in mine.items():
-            if _AHEAD.get(place) is future:
-                _AHEAD.pop(place, None)
-            future.cancel()
+    return _DOCUMENTS.asked(locations, least=least)
 
 
 def read_file(location: Location, name: str) -> bytes | None:
@@ -127,3 +111,6 @@ def _data(path: Path) -> bytes | None:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+_DOCUMENTS = Ahead(partial(_read, names=NAMES))

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import AsyncexecError
-from asyncexec.storage.places.concurrently import futures_of
+from asyncexec.storage.places.ahead import Ahead
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.object_records import GENERATION
 from asyncexec.storage.places.objects import Objects, objects_at
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Sequence
-    from concurrent.futures import Future
+    from collections.abc import Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from asyncexec.storage.places.locations import Location
 
@@ -24,7 +23,6 @@ CHUNK = re.compile(r"c|(c[./])?\d+([./]\d+)*")
 OWN = ".asyncexec"
 """What the names of objects begin with that only runs make."""
 _MOST = 1_000
-_AHEAD: dict[Location, Future[list[str]]] = {}
 
 
 def names_at(location: Location) -> list[str]:
@@ -35,30 +33,15 @@ def names_at(location: Location) -> list[str]:
     StorageError
         If they cannot be listed.
     """
-    ahead = _AHEAD.pop(location, None)
-    return _names(location) if ahead is None else ahead.result()
+    return _NAMES.answer(location)
 
 
-@contextmanager
-def names_ahead(locations: Iterable[Location]) -> Generator[None]:
+def names_ahead(locations: Iterable[Location]) -> AbstractContextManager[None]:
     """Have the objects at ``locations`` listed at the same time; the first :func:`names_at` of each has the names.
 
     What nobody has asked for by the end is forgotten.
     """
-    remote = list(dict.fromkeys(place for place in locations if place.local_path is None))
-    remote = [place for place in remote if not place.process_bound]
-    if not remote:
-        yield
-        return
-    mine = dict(zip(remote, futures_of(_names, remote), strict=True))
-    _AHEAD.update(mine)
-    try:
-        yield
-    finally:
-        for place, future in mine.items():
-            if _AHEAD.get(place) is future:
-                _AHEAD.pop(place, None)
-            future.cancel()
+    return _NAMES.asked(locations, least=1)
 
 
 def orphans_at(location: Location, names: Sequence[str] | None = None) -> list[str] | None:
@@ -93,3 +76,6 @@ def _is_left(objects: Objects, name: str) -> bool:
         return False
     found = objects.fetch(name)
     return found is None or bool(found.attributes.get(GENERATION))
+
+
+_NAMES = Ahead(_names)
