@@ -297,9 +297,16 @@ class StorageUnavailableError(StorageError, ConnectionError):
 
 
 class StorageTimeoutError(StorageError, TimeoutError):
-    """A store does not answer, also on fresh connections. It has been waited for long enough: it is not tried again."""
+    """A store does not answer, also on fresh connections. It has been waited for long enough: it is not tried again.
+
+    Attributes
+    ----------
+    endpoint : str
+        The service that does not answer; ``""`` where that is not known.
+    """
 
     permanent = True
+    endpoint = ""
 
 
 class ArrayNotFoundError(StorageError):

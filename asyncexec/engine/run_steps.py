@@ -27,7 +27,7 @@ from asyncexec.engine.run_calls import GRACE_SECONDS, RunCalls
 from asyncexec.engine.run_scope import RunIdentity, callers_context, scope_of
 from asyncexec.engine.started import plan_started
 from asyncexec.engine.worker_logs import WorkerLogs, log_settings
-from asyncexec.errors import CorruptChunkError, ValueLostError
+from asyncexec.errors import CorruptChunkError, TaskFailedError, ValueLostError
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import OpeningStoppedError
 from asyncexec.scheduler.dispatch import RUN_BITS
@@ -137,7 +137,6 @@ class RunSteps:
         """
         start = time.perf_counter()
         self._driver = driver
-        failed = True
         try:
             if self._fanout:
                 await self._announce()
@@ -148,11 +147,12 @@ class RunSteps:
             finally:
                 await self._hand_over_rest()
             value, values = await self._collect(driver, handle)
-            failed = False
-        except (AbandonedCallError, OpeningStoppedError):
-            raise RunStoppedError from None
-        finally:
-            await self._close(failed=failed)
+        except BaseException as error:
+            await self._close(error)
+            if isinstance(error, AbandonedCallError | OpeningStoppedError):
+                raise RunStoppedError from None
+            raise
+        await self._close(None)
         return result_of(
             handle.run,
             value=value,
@@ -349,10 +349,10 @@ class RunSteps:
             driver.reopen(handle)
             await self._finish(driver, handle)
 
-    async def _close(self, *, failed: bool) -> None:
+    async def _close(self, failure: BaseException | None) -> None:
         """Close the workspace, if that was not done with success; after a call that was given up, its thread does.
 
-        Where the run has ``failed``, what fails here too is logged: the first error says more.
+        After a ``failure`` of the run, what fails here too is logged: the first error says more.
         """
         if self.handle is not None:
             self._late_saves = self.handle.late_saves
@@ -361,12 +361,14 @@ class RunSteps:
                 self._hurry()
             try:
                 await self._calls.wait_for(
-                    "the closing of its storage", self._close_prepared, self._interrupted
+                    "the closing of its storage",
+                    partial(self._close_prepared, failure),
+                    self._interrupted,
                 )
             except AbandonedCallError:
                 return
             except Exception as error:
-                if not failed:
+                if failure is None:
                     raise
                 logger.warning(
                     "execution %s has not succeeded, and not all that it had made could be removed: %s",
@@ -379,7 +381,11 @@ class RunSteps:
             raise RunStoppedError
         return self._prepared.collect()
 
-    def _close_prepared(self) -> None:
+    def _close_prepared(self, failure: BaseException | None = None) -> None:
+        if isinstance(failure, TaskFailedError):
+            from asyncexec.storage.places.requests import note_silence  # noqa: PLC0415 - only for what fails
+
+            note_silence(failure)
         for saved in self._late_saves:  # What a late write puts there is removed after it.
             saved.wait()
         if self._prepared is not None:

@@ -90,6 +90,10 @@ DEAR = {"anyio", "asyncio", "numpy", "zarr"}
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {
     (
+        "asyncexec.engine.run_steps",
+        "asyncexec.storage.places.requests",
+    ): "only for a run that fails; most runs make no requests",
+    (
         "asyncexec.array.blocking",
         "asyncexec.engine.blocking_calls",
     ): "arrays meet the engine at the plan; only methods that block need a loop and an engine",

@@ -54,8 +54,7 @@ def storage_error(
     from asyncexec.storage.places.request_errors import failed_request  # noqa: PLC0415 - only for what fails
 
     logger.debug("%s %s: %s: %s", where, what, type(error).__name__, safe_message(error, location))
-    kind, text = failed_request(error, location, what)
-    return _numbered(kind(f"{where} {what}: {text}"), number)
+    return _numbered(failed_request(error, location, f"{where} {what}", what), number)
 
 
 def missing_chunk(location: Location, chunk: Index, path: str = "") -> CorruptChunkError:

@@ -15,7 +15,7 @@ from asyncexec.errors import (
 from asyncexec.request_failures import reasons
 from asyncexec.request_failures.reading import Failure, failure_of
 from asyncexec.request_failures.reasons import Nature, Reason
-from asyncexec.storage.places.rights import TRIED, asked_endpoint, bucket_of, missing_right
+from asyncexec.storage.places.rights import ASKED, TRIED, asked_endpoint, bucket_of, missing_right
 
 if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
@@ -48,16 +48,17 @@ _OF_ENDPOINT = frozenset(
 """The reasons that are of an endpoint rather than of an object."""
 
 
-def failed_request(
-    error: Exception, location: Location, what: str
-) -> tuple[type[StorageError], str]:
-    """Return the class of the error that ``error`` becomes, and what happened in one line, without secrets."""
+def failed_request(error: Exception, location: Location, begin: str, what: str) -> StorageError:
+    """Return what ``error`` becomes: ``begin`` and what happened, in one line, without secrets."""
     failure = failure_of(error)
     if failure is None or location.local_path is not None:
         first = location.hide_in(str(error)).strip().partition("\n")[0]
         kind = StorageError if failure is None else _LOCAL.get(failure.reason, StorageError)
-        return kind, f"{type(error).__name__}: {first}"
-    return _kind(failure.reason), _told(failure, error, location, what)
+        return kind(f"{begin}: {type(error).__name__}: {first}")
+    made = _kind(failure.reason)(f"{begin}: {_told(failure, error, location, what)}")
+    if isinstance(made, StorageTimeoutError):
+        made.endpoint = getattr(error, ASKED, "")
+    return made
 
 
 _LOCAL: dict[Reason, type[StorageError]] = {

@@ -18,10 +18,11 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from asyncexec.errors import StorageTimeoutError
 from asyncexec.request_failures.reading import Failure, failure_of
 from asyncexec.request_failures.reasons import SILENT, Nature
 from asyncexec.storage.places.request_budget import shared_budget
-from asyncexec.storage.places.rights import TRIED
+from asyncexec.storage.places.rights import ASKED, TRIED
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -47,12 +48,15 @@ class EndpointState:
 
     Attributes
     ----------
+    endpoint : str
+        Its name.
     failing_since : float or None
         The time of the first failure after the last answer; None while it answers.
     silent : bool
         Whether a request has been given up because the endpoint was silent, and none was answered since.
     """
 
+    endpoint: str = ""
     failing_since: float | None = None
     silent: bool = False
     _last: float = 0.0
@@ -71,6 +75,11 @@ class EndpointState:
                 self.failing_since = began
             self._last = now
             return self.failing_since
+
+    def was_silent(self, now: float) -> None:
+        """Note that another process has given up a request because the endpoint was silent."""
+        with self._lock:
+            self.silent, self._last = True, now
 
     def try_seconds(self, now: float, nbytes: int = 0) -> float:
         """Return for how long one try may take that moves so many bytes."""
@@ -91,8 +100,20 @@ def state_of(endpoint: str) -> EndpointState:
 
 
 @lru_cache(maxsize=1024)
-def _state(_endpoint: str, _process: int) -> EndpointState:
-    return EndpointState()
+def _state(endpoint: str, _process: int) -> EndpointState:
+    return EndpointState(endpoint)
+
+
+def note_silence(error: BaseException) -> None:
+    """Note the endpoint that has been silent to a worker, if ``error`` or one of its causes says so.
+
+    So what is undone then does not wait as long again for an endpoint that says nothing.
+    """
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, StorageTimeoutError) and seen.endpoint:
+            state_of(seen.endpoint).was_silent(time.monotonic())
+        seen = seen.__cause__
 
 
 class Tries:
@@ -248,4 +269,5 @@ def _wait(error: Exception, tries: Tries, state: EndpointState) -> float | None:
     if wait is None and failure.reason.nature is not Nature.PERMANENT:
         with suppress(AttributeError):
             setattr(error, TRIED, tries.told(now))
+            setattr(error, ASKED, state.endpoint)
     return wait

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.places.locations import Location
 
 TRIED = "asyncexec_tried"
+ASKED = "asyncexec_asked"
 """The attribute of an exception that says how often a request was tried, and for how long."""
 
 _READ, _WRITE, _LIST, _DELETE = "read", "write", "list", "delete"

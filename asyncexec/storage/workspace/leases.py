@@ -32,6 +32,8 @@ MARKER = ".asyncexec"
 TARGET_LEASE = ".asyncexec-lease"
 """The object in an array that a run is writing."""
 LEASE_SECONDS = 60.0
+_RENEWAL_SECONDS = 3.0
+"""The time for which a renewal that is under way is waited for at the end."""
 _ATTEMPTS = 3
 
 
@@ -95,7 +97,7 @@ class Lease:
         self._token = uuid.uuid4().hex
         self._since = time.time()
         self._lock = threading.Lock()
-        self._closed = False
+        self._closing = self._closed = False
         self._process = os.getpid()
         self.lost = False
         """Whether another run has taken it over, as it had run out."""
@@ -105,14 +107,27 @@ class Lease:
         RENEWALS.add(self)
 
     def close(self) -> None:
-        """Let go of it, unless it is another run's by now; then that keeps it."""
+        """Let go of it, unless it is another run's by now; then that keeps it.
+
+        A renewal to which the store does not answer is not waited for: the thread that renews lets go afterwards.
+        """
         RENEWALS.remove(self)
-        with self._lock:
-            if self._closed or self._process != os.getpid():
-                return
-            self._closed = True
-            with contextlib.suppress(Exception):  # It runs out by itself.
-                self._let_go()
+        if self._process != os.getpid():
+            return
+        self._closing = True
+        if self._lock.acquire(timeout=_RENEWAL_SECONDS):
+            try:
+                self._end()
+            finally:
+                self._lock.release()
+
+    def _end(self) -> None:
+        """Let go of it, once; called under the lock."""
+        if self._closed:
+            return
+        self._closed = True
+        with contextlib.suppress(Exception):  # It runs out by itself.
+            self._let_go()
 
     def renew(self) -> None:
         """Let it hold from now on again."""
@@ -123,6 +138,8 @@ class Lease:
             with contextlib.suppress(Exception):  # The next time it may be there again.
                 if self._replaced(time.time() + self.seconds):
                     self._renewed = before
+            if self._closing:
+                self._end()
 
     def _take(self) -> None:
         for _ in range(_ATTEMPTS):

@@ -1,13 +1,20 @@
 """The decisions about one request: whether it is tried again, and when; no test here waits for any time to pass."""
 
 import random
+import time
 from itertools import pairwise
 
 import pytest
 
+from asyncexec.errors import StorageTimeoutError, TaskFailedError
 from asyncexec.request_failures import reasons
 from asyncexec.request_failures.reading import Failure
-from asyncexec.storage.places.requests import EndpointState, Tries
+from asyncexec.storage.places.requests import (
+    EndpointState,
+    Tries,
+    note_silence,
+    state_of,
+)
 
 
 def outage(state: EndpointState, reason, *, took: float, start: float = 0.0, seed: int = 1):
@@ -90,6 +97,16 @@ def test_a_refusal_is_an_answer():
     assert state.silent
     outage(state, reasons.DENIED, took=0.01, start=100.0)
     assert not state.silent
+
+
+def test_what_was_silent_to_a_worker_is_waited_for_a_moment_only():
+    endpoint = "http://silent.example"
+    error = TaskFailedError("task failed")
+    error.__cause__ = StorageTimeoutError("it does not answer")
+    error.__cause__.endpoint = endpoint
+    note_silence(error)
+    assert state_of(endpoint).try_seconds(time.monotonic()) <= 5
+    assert state_of("http://other.example").try_seconds(time.monotonic()) == 20.0
 
 
 def test_what_is_known_to_be_silent_is_waited_for_a_moment_only():

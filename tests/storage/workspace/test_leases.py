@@ -11,6 +11,7 @@ import pytest
 
 from asyncexec.storage import locate
 from asyncexec.storage.places.objects import objects_at
+from asyncexec.storage.workspace import leases
 from asyncexec.storage.workspace.holders import Holder, holding_process
 from asyncexec.storage.workspace.leases import TARGET_LEASE, Lease, LeaseTakenError
 from asyncexec.testing.patience import scaled
@@ -122,6 +123,30 @@ def test_one_thread_renews_all_leases_and_ends_with_them(objects):
     threads[0].join(scaled(20))
     assert not threads[0].is_alive()
     assert list(objects.names()) == []
+
+
+def test_a_renewal_without_an_answer_does_not_hold_up_its_end_and_lets_go_once_there_is_one(
+    objects, monkeypatch
+):
+    monkeypatch.setattr(leases, "_RENEWAL_SECONDS", 0.01)
+    lease = lease_of(objects)
+    asked, answered = threading.Event(), threading.Event()
+    fetch = objects.fetch
+
+    def fetch_late(name):
+        asked.set()
+        assert answered.wait(scaled(30))
+        return fetch(name)
+
+    monkeypatch.setattr(type(objects), "fetch", lambda _, name: fetch_late(name))
+    renewing = threading.Thread(target=lease.renew)
+    renewing.start()
+    assert asked.wait(scaled(30))
+    lease.close()
+    assert not answered.is_set()
+    answered.set()
+    renewing.join()
+    assert objects.get(TARGET_LEASE) is None
 
 
 def test_what_cannot_be_read_is_nobodys(objects):
