@@ -80,7 +80,7 @@ class TaskMemoryLimit:
         layout = self.layout(node)
         itemsize = node.dtype.itemsize
         region = math.prod(access.most) * itemsize
-        scattered = [axis.most for axis in access.axes if axis.positions is not None]
+        scattered = [axis.most for axis in access.axes if axis.scattered]
         # Scattered elements are copied out of their chunks, by lists of positions.
         picked = region + POSITION_BYTES * sum(scattered) if scattered else 0
         if layout.resident_bytes is not None:
@@ -102,7 +102,7 @@ def _positions_bytes(group: FusionGroup) -> int:
         for axis in access.axes
         if axis.positions is not None
     }
-    return sum(2 * positions.array.nbytes for positions in found)
+    return sum(2 * positions.nbytes for positions in found)
 
 
 def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
-    from asyncexec.plan.positions import Positions
+    from asyncexec.plan.positions import Listing
 
 type Along = slice | Any
 """A part of one axis, in elements: a slice, or an array of positions."""
@@ -70,7 +70,7 @@ class AxisAccess:
         The numbers there are: positions beyond them need nothing.
     step, offset : int
         Number ``e`` stands for element ``e * step + offset``. A step of 0 is one single element.
-    via : Overlap, Positions or None
+    via : Overlap, Positions, Runs or None
         Where that is not the element itself that is needed: everything around it, or the element whose number stands
         there in a list of positions.
     """
@@ -81,7 +81,7 @@ class AxisAccess:
     hi: int
     step: int = 1
     offset: int = 0
-    via: Overlap | Positions | None = None
+    via: Overlap | Listing | None = None
 
     @classmethod
     def constant(cls, start: int, stop: int) -> Self:
@@ -99,7 +99,7 @@ class AxisAccess:
         return cls(axis, 1, 0, extent, step, offset)
 
     @classmethod
-    def taken(cls, axis: int, positions: Positions) -> Self:
+    def taken(cls, axis: int, positions: Listing) -> Self:
         """Return the access of axis ``axis`` of what is taken at ``positions``, one after another."""
         return cls(axis, 1, 0, len(positions), 1, 0, positions)
 
@@ -132,7 +132,7 @@ class AxisAccess:
         first = start * self.step + self.offset
         if isinstance(self.via, Overlap):
             return slice(*self.via.ends(first, first + (stop - start - 1) * self.step), 1)
-        return self.via.taken(first, self.step, stop - start)  # type: ignore[union-attr]  # asked where it is not None
+        return self.via.along(first, self.step, stop - start)  # type: ignore[union-attr]  # asked where it is not None
 
     def numbers(self, index: Index) -> Any:
         """Return the numbers of the elements that the task at ``index`` needs, in its order: a range, or an array."""
@@ -165,9 +165,21 @@ class AxisAccess:
         return most if self.step else min(most, 1)
 
     @property
-    def positions(self) -> Positions | None:
+    def positions(self) -> Listing | None:
         """The list of positions, if the access has one."""
         return None if self.via is None or isinstance(self.via, Overlap) else self.via
+
+    @property
+    def scattered(self) -> bool:
+        """True if some task needs elements that are no slice of the axis."""
+        listed = self.positions
+        if listed is None:
+            return False
+        return (
+            self.step != 1
+            or self.offset != 0
+            or not listed.in_one_run(self.block, self.lo, self.hi)
+        )
 
     @property
     def distinct(self) -> bool:
@@ -287,7 +299,7 @@ class AxisAccess:
         )
         return replace(some, via=around)
 
-    def looked_up(self, positions: Positions) -> AxisAccess | None:
+    def looked_up(self, positions: Listing) -> AxisAccess | None:
         """Return the access where each element becomes the one whose number stands there in ``positions``."""
         if isinstance(self.via, Overlap):
             return None

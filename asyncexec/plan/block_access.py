@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from asyncexec.plan.box import Span
-    from asyncexec.plan.positions import Positions
+    from asyncexec.plan.positions import Listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,11 +216,16 @@ class _Listing:
     """The blocks of elements at positions of a list."""
 
     access: AxisAccess
-    positions: Positions
+    positions: Listing
     chunk: int
 
     def reads(self, out: int) -> Span:
         taken = self.access.numbers((out,))
+        if isinstance(taken, range):
+            ends = (taken[0], taken[-1]) if taken else ()
+            near = abs(taken.step) <= self.chunk and ends
+            found = [e // self.chunk for e in ((min(ends), max(ends)) if near else taken)]
+            return range(found[0], found[1] + 1) if near else _span(sorted(set(found)))
         return _span(sorted(set((taken // self.chunk).tolist())))
 
     def consumers(self, position: int) -> Span:

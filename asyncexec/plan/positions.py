@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +13,31 @@ from asyncexec.errors import RelationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Listing(Protocol):
+    """A list of numbers of elements: positions one by one, or runs of them."""
+
+    def __len__(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    @property
+    def digest(self) -> str: ...
+    @property
+    def least(self) -> int: ...
+    @property
+    def greatest(self) -> int: ...
+    @property
+    def distinct(self) -> bool: ...
+    def one(self, number: int) -> int: ...
+    def taken(self, first: int, step: int, count: int) -> NDArray[np.int64]: ...
+    def along(self, first: int, step: int, count: int) -> Any: ...
+    def in_one_run(self, block: int, lo: int, hi: int) -> bool: ...
+    def affine(self, step: int, offset: int) -> Listing: ...
+    def at(self, numbers: Listing) -> Listing: ...
+    def pairs(
+        self, first: int, step: int, numbers: range, *, block: int, chunk: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,6 +74,11 @@ class Positions:
     def __repr__(self) -> str:
         return f"Positions({len(self.array)}, {self.digest})"
 
+    @property
+    def nbytes(self) -> int:
+        """Its size in memory."""
+        return int(self.array.nbytes)
+
     @cached_property
     def digest(self) -> str:
         """A hash of the content."""
@@ -80,6 +110,14 @@ class Positions:
         end = first + count * step
         return self.array[first : (end if end >= 0 else None) : step].astype(np.int64)
 
+    def along(self, first: int, step: int, count: int) -> NDArray[np.int64]:
+        """Return :meth:`taken`; a list of runs may have a slice instead."""
+        return self.taken(first, step, count)
+
+    def in_one_run(self, block: int, lo: int, hi: int) -> bool:
+        """Return False: nothing is known of neighbours."""
+        return False
+
     def affine(self, step: int, offset: int) -> Positions:
         """Return the positions ``p * step + offset``."""
         return Positions(self.array.astype(np.int64) * step + offset)
@@ -96,6 +134,8 @@ class Positions:
         width = numbers.stop // block + 1
         return np.divmod(np.unique(elements // chunk * width + tasks), width)
 
-    def at(self, numbers: Positions) -> Positions:
+    def at(self, numbers: Listing) -> Listing:
         """Return the positions that stand at ``numbers``, one after another."""
-        return Positions(self.array[numbers.array])
+        if isinstance(numbers, Positions):
+            return Positions(self.array[numbers.array])
+        return Positions(self.array[numbers.taken(0, 1, len(numbers))])

@@ -11,6 +11,7 @@ from asyncexec.plan.access_map import AccessMap, Needed, ReadRegion, of_blocks
 from asyncexec.plan.box import indices, point
 from asyncexec.plan.positions import Positions
 from asyncexec.plan.relations import of_access
+from asyncexec.plan.runs import Runs
 from tests.array.direct import check_inverse
 
 SMALL = st.integers(1, 8)
@@ -43,11 +44,29 @@ def lists(draw, extent):
 
 
 @st.composite
+def runs(draw, extent):
+    """An access to runs of neighbours, some of them backwards."""
+    stride = draw(st.sampled_from([1, 1, -1]))
+    ends = (
+        draw(
+            st.lists(st.tuples(st.integers(0, extent - 1), st.integers(0, extent - 1)), max_size=4)
+        )
+        if extent
+        else []
+    )
+    pairs = [
+        (min(p) if stride > 0 else max(p), abs(p[1] - p[0]) + draw(st.integers(0, 1))) for p in ends
+    ]
+    listed = Runs([s for s, _ in pairs], [n for _, n in pairs], stride)
+    return AxisAccess(0, draw(SMALL), 0, len(listed), 1, 0, listed)
+
+
+@st.composite
 def accesses(draw, extent):
     """Any access to an axis of `extent` elements."""
-    kind = draw(st.sampled_from(["slice", "slice", "list", "overlap"]))
-    if kind == "list":
-        return draw(lists(extent))
+    kind = draw(st.sampled_from(["slice", "slice", "list", "runs", "overlap"]))
+    if kind in ("list", "runs"):
+        return draw(lists(extent) if kind == "list" else runs(extent))
     found = draw(slices(extent))
     if kind == "overlap" and found.lo < found.hi:
         around = draw(overlaps())
@@ -73,7 +92,7 @@ def read_by(inner, element):
             around = inner.via
             found += range(max(x - around.before, around.lo), min(x + around.after + 1, around.hi))
         else:
-            found.append(x if inner.via is None else int(inner.via.array[x]))
+            found.append(x if inner.via is None else inner.via.one(x))
     return found
 
 
@@ -92,12 +111,12 @@ def test_regions_are_the_elements_in_order(extent, data):
 @given(st.integers(0, 20), st.integers(0, 24), st.data())
 def test_one_access_through_another_needs_what_its_elements_need(extent, below, data):
     outer = data.draw(accesses(extent))
-    inner = data.draw(slices(below, axis=0) | lists(below))
+    inner = data.draw(slices(below, axis=0) | lists(below) | runs(below))
     if data.draw(st.booleans()):
         inner = inner.around(data.draw(overlaps())) or inner
     assume(inner.axis is not None)
     # Lists end where the axis that they are read by does.
-    assume(not isinstance(inner.via, Positions) or extent <= len(inner.via))
+    assume(not isinstance(inner.via, Positions | Runs) or extent <= len(inner.via))
     found = outer.through(inner)
     if found is None:
         return
@@ -129,11 +148,26 @@ def test_a_view_of_a_view_has_a_closed_form_whatever_the_steps(extent, data):
 
 @given(st.integers(1, 20), st.data())
 def test_positions_of_what_shows_positions_are_positions(extent, data):
-    outer = data.draw(slices(extent) | lists(extent))
-    inner = np.array(data.draw(st.lists(st.integers(0, 50), min_size=extent, max_size=extent)))
-    below = outer.through(AxisAccess(0, 1, 0, extent, 1, 0, Positions(inner)))
+    outer = data.draw(slices(extent) | lists(extent) | runs(extent))
+    if data.draw(st.booleans()):
+        inner = np.array(data.draw(st.lists(st.integers(0, 50), min_size=extent, max_size=extent)))
+        listed = Positions(inner)
+    else:
+        first = data.draw(st.integers(0, extent))
+        listed = Runs([30, 7], [first, extent - first])
+        inner = np.concatenate([np.arange(30, 30 + first), np.arange(7, 7 + extent - first)])
+    below = outer.through(AxisAccess(0, 1, 0, extent, 1, 0, listed))
     for position in range(POSITIONS):
         assert needed(below, position) == [inner[e] for e in needed(outer, position)]
+
+
+def test_runs_take_as_little_as_they_are_few_and_a_task_of_one_run_takes_a_slice():
+    turned = Runs(np.arange(1_000_000)[::-1] * 1_000_000, np.full(1_000_000, 1_000_000))
+    access = AxisAccess(0, 1_000_000, 0, len(turned), 1, 0, turned)
+    assert turned.nbytes == 16_000_000
+    assert access.region((3,)) == slice(999_996_000_000, 999_997_000_000, 1)
+    assert not access.scattered
+    assert AxisAccess(0, 1_500_000, 0, len(turned), 1, 0, turned).scattered
 
 
 @given(st.integers(1, 20), st.data())
@@ -143,7 +177,7 @@ def test_parts_are_what_falls_into_them(extent, data):
     length = data.draw(st.integers(0, extent - begin))
     part = access.part(begin, length)
     if part is None:
-        assert isinstance(access.via, Positions)
+        assert isinstance(access.via, Positions | Runs)
         return
     for position in range(POSITIONS):
         inside = [e - begin for e in needed(access, position) if begin <= e < begin + length]
