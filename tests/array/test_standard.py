@@ -29,7 +29,7 @@ def missing():
 
 def test_every_function_of_the_standard_is_there_or_said_to_be_missing():
     absent = {name for name in FUNCTIONS if not hasattr(xp, name)}
-    assert absent == missing()
+    assert absent <= missing()
     assert not set(STANDARD) - set(xp.__all__)
 
 
