@@ -18,11 +18,12 @@ from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.namespace import namespace
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import SCALARS, chunk_limit, common_spec, constant_or_node
+from asyncexec.array.operators import Operators
 from asyncexec.array.spec import Spec
 from asyncexec.plan import Plan
 
 
-class Array:
+class Array(Operators):
     """A chunked array whose elements are computed when they are asked for.
 
     Made by the functions of :mod:`asyncexec.array`. Operations return other arrays at once, whatever the size; nothing
@@ -195,7 +196,7 @@ class Array:
     def _make(self, node: Node) -> Self:
         return self if node is self._node else type(self)(node, self._spec)
 
-    def _binary(
+    def _with(
         self, name: str, function: Callable[..., Any], other: Any, *, swap: bool = False
     ) -> Self:
         if isinstance(other, Array):
@@ -208,7 +209,7 @@ class Array:
         limit = chunk_limit(spec)
         return type(self)(build.apply_elementwise(name, function, operands, limit=limit), spec)
 
-    def _unary(self, name: str, function: Callable[..., Any]) -> Self:
+    def _of(self, name: str, function: Callable[..., Any]) -> Self:
         return type(self)(build.apply_elementwise(name, function, (self._node,)), self._spec)
 
     def _compute(
@@ -277,110 +278,6 @@ class Array:
             )
         index: SupportsIndex = self._scalar("an index", "operator.index(x)")
         return index.__index__()
-
-    def __abs__(self) -> Self:
-        return self._unary("abs", np.abs)
-
-    def __neg__(self) -> Self:
-        return self._unary("negative", np.negative)
-
-    def __pos__(self) -> Self:
-        return self._unary("positive", np.positive)
-
-    def __invert__(self) -> Self:
-        return self._unary("bitwise_invert", np.invert)
-
-    def __add__(self, other: Any) -> Self:
-        return self._binary("add", np.add, other)
-
-    def __radd__(self, other: Any) -> Self:
-        return self._binary("add", np.add, other, swap=True)
-
-    def __sub__(self, other: Any) -> Self:
-        return self._binary("subtract", np.subtract, other)
-
-    def __rsub__(self, other: Any) -> Self:
-        return self._binary("subtract", np.subtract, other, swap=True)
-
-    def __mul__(self, other: Any) -> Self:
-        return self._binary("multiply", np.multiply, other)
-
-    def __rmul__(self, other: Any) -> Self:
-        return self._binary("multiply", np.multiply, other, swap=True)
-
-    def __truediv__(self, other: Any) -> Self:
-        return self._binary("divide", np.divide, other)
-
-    def __rtruediv__(self, other: Any) -> Self:
-        return self._binary("divide", np.divide, other, swap=True)
-
-    def __floordiv__(self, other: Any) -> Self:
-        return self._binary("floor_divide", np.floor_divide, other)
-
-    def __rfloordiv__(self, other: Any) -> Self:
-        return self._binary("floor_divide", np.floor_divide, other, swap=True)
-
-    def __mod__(self, other: Any) -> Self:
-        return self._binary("remainder", np.remainder, other)
-
-    def __rmod__(self, other: Any) -> Self:
-        return self._binary("remainder", np.remainder, other, swap=True)
-
-    def __pow__(self, other: Any) -> Self:
-        return self._binary("pow", np.power, other)
-
-    def __rpow__(self, other: Any) -> Self:
-        return self._binary("pow", np.power, other, swap=True)
-
-    def __and__(self, other: Any) -> Self:
-        return self._binary("bitwise_and", np.bitwise_and, other)
-
-    def __rand__(self, other: Any) -> Self:
-        return self._binary("bitwise_and", np.bitwise_and, other, swap=True)
-
-    def __or__(self, other: Any) -> Self:
-        return self._binary("bitwise_or", np.bitwise_or, other)
-
-    def __ror__(self, other: Any) -> Self:
-        return self._binary("bitwise_or", np.bitwise_or, other, swap=True)
-
-    def __xor__(self, other: Any) -> Self:
-        return self._binary("bitwise_xor", np.bitwise_xor, other)
-
-    def __rxor__(self, other: Any) -> Self:
-        return self._binary("bitwise_xor", np.bitwise_xor, other, swap=True)
-
-    def __lshift__(self, other: Any) -> Self:
-        return self._binary("bitwise_left_shift", np.left_shift, other)
-
-    def __rlshift__(self, other: Any) -> Self:
-        return self._binary("bitwise_left_shift", np.left_shift, other, swap=True)
-
-    def __rshift__(self, other: Any) -> Self:
-        return self._binary("bitwise_right_shift", np.right_shift, other)
-
-    def __rrshift__(self, other: Any) -> Self:
-        return self._binary("bitwise_right_shift", np.right_shift, other, swap=True)
-
-    def __eq__(self, other: object) -> Self:  # type: ignore[override]  # elementwise, as the standard says
-        return self._binary("equal", np.equal, other)
-
-    def __ne__(self, other: object) -> Self:  # type: ignore[override]  # elementwise, as the standard says
-        return self._binary("not_equal", np.not_equal, other)
-
-    def __lt__(self, other: Any) -> Self:
-        return self._binary("less", np.less, other)
-
-    def __le__(self, other: Any) -> Self:
-        return self._binary("less_equal", np.less_equal, other)
-
-    def __gt__(self, other: Any) -> Self:
-        return self._binary("greater", np.greater, other)
-
-    def __ge__(self, other: Any) -> Self:
-        return self._binary("greater_equal", np.greater_equal, other)
-
-    __hash__ = None  # type: ignore[assignment]  # equality is elementwise
 
 
 def _from_rows(kind: type[Array], rows: list[Row], spec: Spec | None) -> Array:
