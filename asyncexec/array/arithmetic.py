@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from asyncexec.array.array import Array
+from asyncexec.array.integers import integer
 from asyncexec.array.kernels import clip_above, clip_below
 from asyncexec.array.wrapping import elementwise
 
@@ -214,12 +215,24 @@ def remainder(x1: Array | Any, x2: Array | Any, /) -> Array:
     return elementwise("remainder", np.remainder, x1, x2)
 
 
-def round(x: Array, /) -> Array:
+def round(x: Array, /, *, decimals: int = 0) -> Array:
     """Return the nearest integer, halves to the even one; integers stay.
 
     >>> xp.round(xp.asarray([0.5, 1.5, 2.4])).compute()
     array([0., 2., 2.])
+    >>> xp.round(xp.asarray([1.234, 5.678]), decimals=1).compute()
+    array([1.2, 5.7])
+
+    Parameters
+    ----------
+    x : Array
+    decimals : int
+        Places after the point that are kept; negative ones count before it.
     """
+    if decimals:
+        return elementwise(
+            "round", np.round, x, keywords={"decimals": integer(decimals, "decimals")}
+        )
     return _rounded("round", np.round, x)
 
 

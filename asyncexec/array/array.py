@@ -15,15 +15,22 @@ from asyncexec.array.blocking import run
 from asyncexec.array.display import as_html, as_text
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.lowering import RequestedArray, lower
+from asyncexec.array.methods import Methods
 from asyncexec.array.namespace import namespace
 from asyncexec.array.nodes import Node
-from asyncexec.array.operands import SCALARS, chunk_limit, common_spec, constant_or_node
+from asyncexec.array.operands import (
+    SCALARS,
+    check_device,
+    chunk_limit,
+    common_spec,
+    constant_or_node,
+)
 from asyncexec.array.operators import Operators
 from asyncexec.array.spec import Spec
 from asyncexec.plan import Plan
 
 
-class Array(Operators):
+class Array(Methods, Operators):
     """A chunked array whose elements are computed when they are asked for.
 
     Made by the functions of :mod:`asyncexec.array`. Operations return other arrays at once, whatever the size; nothing
@@ -143,9 +150,40 @@ class Array(Operators):
         )
         return self._make(build.with_chunks(self._node, settled))
 
-    def astype(self, dtype: Any) -> Self:
-        """Return the same with elements of another type."""
-        return self._make(build.cast(self._node, np.dtype(dtype)))
+    def astype(self, dtype: Any, /, *, copy: bool = True, device: str | None = None) -> Self:
+        """Return it with elements of another type; see :func:`asyncexec.array.astype`.
+
+        With ``copy=False`` it may be this very array, where the type is the same.
+        """
+        check_device(device)
+        found = self._make(build.cast(self._node, np.dtype(dtype)))
+        return found.copy() if copy and found is self else found
+
+    def copy(self) -> Self:
+        """Return another array of the same elements; assignments to one of them leave the other as it is."""
+        return type(self)(self._node, self._spec)
+
+    def item(self, *index: int) -> Any:
+        """Compute one element, and return it as a Python scalar: the only one, or the one at ``index``.
+
+        Raises
+        ------
+        ValueError
+            If there are several, and no index is given.
+        """
+        if not index and self.size != 1:
+            raise ValueError(
+                f"only one element can become a scalar, and the shape is {self.shape}: give an index"
+            )
+        place = np.unravel_index(index[0], self.shape) if len(index) == 1 != self.ndim else index
+        chosen = self if not index else self[tuple(map(int, place))]
+        instead = "(value,) = await ax.compute(x), and then value.item()"
+        return run(chosen, {}, called="x.item()", instead=instead).item()
+
+    def tolist(self) -> Any:
+        """Compute it, and return its elements as nested lists of Python scalars."""
+        instead = "(value,) = await ax.compute(x), and then value.tolist()"
+        return self._compute({}, "x.tolist()", instead).tolist()
 
     def to_device(self, device: str, /, *, stream: Any = None) -> Self:
         """Return itself, for ``"cpu"``.
@@ -208,6 +246,21 @@ class Array(Operators):
         operands = (operand, self._node) if swap else (self._node, operand)
         limit = chunk_limit(spec)
         return type(self)(build.apply_elementwise(name, function, operands, limit=limit), spec)
+
+    def _assigned(self, name: str, function: Callable[..., Any], other: Any) -> Self:
+        found = self._with(name, function, other)
+        if found is NotImplemented:
+            return found
+        if found.shape != self.shape:
+            raise ValueError(
+                f"{name} in place would change the shape from {self.shape} to {found.shape}: write x = x + y"
+            )
+        if not np.can_cast(found.dtype, self.dtype, "same_kind"):
+            raise TypeError(
+                f"{name} in place would make {self.dtype} of {found.dtype}, which is another kind: "
+                f"write x = x + y, or x = (x + y).astype({self.dtype.name!r})"
+            )
+        return found.astype(self.dtype)
 
     def _of(self, name: str, function: Callable[..., Any]) -> Self:
         return type(self)(build.apply_elementwise(name, function, (self._node,)), self._spec)

@@ -27,6 +27,10 @@ class Operators:
     ) -> Self:
         """Return ``function`` of the elements of both; ``other`` is the first operand where ``swap`` says so."""
 
+    @abstractmethod
+    def _assigned(self, name: str, function: Callable[..., Any], other: Any) -> Self:
+        """Return ``function`` of both with the shape and element type of this one, whose name takes the result."""
+
     def __abs__(self) -> Self:
         return self._of("abs", np.abs)
 
@@ -128,5 +132,41 @@ class Operators:
 
     def __ge__(self, other: Any) -> Self:
         return self._with("greater_equal", np.greater_equal, other)
+
+    def __iadd__(self, other: Any) -> Self:
+        return self._assigned("add", np.add, other)
+
+    def __isub__(self, other: Any) -> Self:
+        return self._assigned("subtract", np.subtract, other)
+
+    def __imul__(self, other: Any) -> Self:
+        return self._assigned("multiply", np.multiply, other)
+
+    def __itruediv__(self, other: Any) -> Self:
+        return self._assigned("divide", np.divide, other)
+
+    def __ifloordiv__(self, other: Any) -> Self:
+        return self._assigned("floor_divide", np.floor_divide, other)
+
+    def __imod__(self, other: Any) -> Self:
+        return self._assigned("remainder", np.remainder, other)
+
+    def __ipow__(self, other: Any) -> Self:
+        return self._assigned("pow", np.power, other)
+
+    def __iand__(self, other: Any) -> Self:
+        return self._assigned("bitwise_and", np.bitwise_and, other)
+
+    def __ior__(self, other: Any) -> Self:
+        return self._assigned("bitwise_or", np.bitwise_or, other)
+
+    def __ixor__(self, other: Any) -> Self:
+        return self._assigned("bitwise_xor", np.bitwise_xor, other)
+
+    def __ilshift__(self, other: Any) -> Self:
+        return self._assigned("bitwise_left_shift", np.left_shift, other)
+
+    def __irshift__(self, other: Any) -> Self:
+        return self._assigned("bitwise_right_shift", np.right_shift, other)
 
     __hash__ = None  # type: ignore[assignment]  # equality is elementwise
