@@ -109,6 +109,7 @@ from asyncexec.array.manipulation import (
     unstack,
 )
 from asyncexec.array.namespace import API_VERSION
+from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
 from asyncexec.array.searching import argmax, argmin, where
 from asyncexec.array.spec import Spec
 from asyncexec.array.statistical import max, mean, min, prod, std, sum, var
@@ -185,6 +186,7 @@ __all__ = [
     "cos",
     "cosh",
     "divide",
+    "dot",
     "e",
     "empty",
     "empty_like",
@@ -209,6 +211,7 @@ __all__ = [
     "iinfo",
     "imag",
     "inf",
+    "inner",
     "int8",
     "int16",
     "int32",
@@ -230,6 +233,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "map_blocks",
+    "matmul",
     "matrix_transpose",
     "max",
     "maximum",
@@ -246,6 +250,7 @@ __all__ = [
     "not_equal",
     "ones",
     "ones_like",
+    "outer",
     "permute_dims",
     "pi",
     "plan_of",
@@ -276,6 +281,7 @@ __all__ = [
     "take",
     "tan",
     "tanh",
+    "tensordot",
     "to_zarr",
     "tril",
     "triu",
@@ -286,6 +292,7 @@ __all__ = [
     "uint64",
     "unstack",
     "var",
+    "vecdot",
     "where",
     "zeros",
     "zeros_like",

@@ -12,6 +12,7 @@ import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.blocking import run
+from asyncexec.array.contraction import matrix_product
 from asyncexec.array.display import as_html, as_text
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.lowering import RequestedArray, lower
@@ -248,7 +249,9 @@ class Array(Methods, Operators):
         return type(self)(build.apply_elementwise(name, function, operands, limit=limit), spec)
 
     def _assigned(self, name: str, function: Callable[..., Any], other: Any) -> Self:
-        found = self._with(name, function, other)
+        return self._in_place(name, self._with(name, function, other))
+
+    def _in_place(self, name: str, found: Self) -> Self:
         if found is NotImplemented:
             return found
         if found.shape != self.shape:
@@ -261,6 +264,28 @@ class Array(Methods, Operators):
                 f"write x = x + y, or x = (x + y).astype({self.dtype.name!r})"
             )
         return found.astype(self.dtype)
+
+    def __matmul__(self, other: Any) -> Self:
+        return self._product(other)
+
+    def __rmatmul__(self, other: Any) -> Self:
+        return self._product(other, swap=True)
+
+    def __imatmul__(self, other: Any) -> Self:
+        return self._in_place("matmul", self._product(other))
+
+    def _product(self, other: Any, *, swap: bool = False) -> Self:
+        if isinstance(other, Array):
+            operand, spec = other.node, common_spec((self._spec, other.own_spec))
+        elif isinstance(other, np.ndarray):
+            operand, spec = constant_or_node(other), self._spec
+        else:
+            return NotImplemented  # type: ignore[no-any-return]  # Python asks the other operand
+        left, right = (operand, self._node) if swap else (self._node, operand)
+        free = (spec or Spec()).free_bytes
+        return type(self)(
+            matrix_product(left, right, limit=chunk_limit(spec), free_bytes=free), spec
+        )
 
     def _of(self, name: str, function: Callable[..., Any]) -> Self:
         return type(self)(build.apply_elementwise(name, function, (self._node,)), self._spec)
