@@ -13,16 +13,21 @@ A node that makes several arrays is computed once too, and those of its arrays t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 
 from asyncexec.array.chunks import grid
 from asyncexec.array.expansion import topological
 from asyncexec.array.nodes import ArraySource, Copy, Node
+from asyncexec.array.optimizer import elementwise, reductions, views
+from asyncexec.array.optimizer.joining import joining_rule
 from asyncexec.array.outputs import OutputOf
 from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.box import Shape
+
+EVERY_JOINING = frozenset({elementwise.NAME, reductions.NAME, views.NAME})
+"""The rules by which a node is computed on the way of another."""
 
 MOST_SOURCES = 8
 """How many arrays a fused stage may read; an operation that has more of its own may."""
@@ -45,6 +50,8 @@ class FusionGroup:
         How many reads from storage there are: nodes that are not computed here, times what is needed of each.
     grid : tuple of int
         The stage's index space.
+    apart : str
+        The reason why its result is stored, rather than computed by whom it is read; empty if it is asked for.
     """
 
     roots: tuple[Node, ...]
@@ -52,6 +59,7 @@ class FusionGroup:
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = field(init=False)
     grid: Shape = field(init=False)
+    apart: str = ""
 
     def __post_init__(self) -> None:
         first = self.roots[0]
@@ -77,8 +85,20 @@ class FusionGroup:
 
     def accepts(self, node: Node) -> bool:
         """Return whether ``node`` can be computed here, once for each task."""
+        return not self.refusal(node)
+
+    def refusal(self, node: Node) -> str:
+        """Return the reason why ``node`` cannot be computed here, once for each task; empty if it can."""
         accesses = tuple(self.accesses[node])
-        return len(accesses) == 1 and node.accepts(accesses[0], self.grid)
+        if len(accesses) != 1:
+            return f"the stage that reads it needs it in {len(accesses)} places of each task"
+        if node.accepts(accesses[0], self.grid):
+            return ""
+        if isinstance(node, Copy):
+            return "it is put into other chunks"
+        if not accesses[0].once(self.grid):
+            return "several tasks of the stage that reads it need the same of it"
+        return "the tasks of the stage that reads it need other parts than whole chunks of it"
 
     def copied(self) -> FusionGroup:
         """Return the same, to be changed."""
@@ -117,67 +137,109 @@ def access_of(root: Node) -> AccessMap | None:
     return root.output.access if isinstance(root, OutputOf) else None
 
 
-def fuse(roots: Sequence[Node], fits: Callable[[FusionGroup], bool]) -> list[FusionGroup]:
+def fuse(
+    roots: Sequence[Node],
+    fits: Callable[[FusionGroup], bool],
+    rules: Collection[str] = EVERY_JOINING,
+) -> list[FusionGroup]:
     """Return the groups that ``roots`` are computed in, producers first.
 
     ``fits`` says whether a group fits into memory. All groups are first made as large as they can be; only if one of
-    them does not fit, they are made step by step, with a look at the memory of each step.
+    them does not fit, they are made step by step, with a look at the memory of each step. ``rules`` are those of
+    :mod:`asyncexec.array.optimizer` that are followed.
     """
-    groups = _grouped(roots, None)
+    groups = _Grouping(roots, None, rules).groups()
     if not all(fits(g) for g in groups):
-        groups = _grouped(roots, fits)
+        groups = _Grouping(roots, fits, rules).groups()
     return groups
 
 
-def _grouped(
-    roots: Sequence[Node], fits: Callable[[FusionGroup], bool] | None
-) -> list[FusionGroup]:
-    stored = set(roots)
-    wanted_by: dict[Node, list[FusionGroup]] = {}
-    outputs: dict[Node, list[OutputOf]] = {}
-    groups: list[FusionGroup] = []
+class _Grouping:
+    """One division of an expression into groups."""
 
-    def note(found: FusionGroup, node: Node) -> None:
+    def __init__(
+        self,
+        roots: Sequence[Node],
+        fits: Callable[[FusionGroup], bool] | None,
+        rules: Collection[str],
+    ) -> None:
+        self._fits = fits
+        self._rules = rules
+        self._stored = set(roots)
+        self._order = list(topological(roots))
+        self._readers: dict[Node, list[Node]] = {node: [] for node in self._order}
+        for node in self._order:
+            for below in node.inputs:
+                self._readers[below].append(node)
+        self._wanted_by: dict[Node, list[FusionGroup]] = {}
+        self._outputs: dict[Node, list[OutputOf]] = {}
+        self._groups: list[FusionGroup] = []
+
+    def groups(self) -> list[FusionGroup]:
+        """Return the groups, producers first."""
+        for node in reversed(self._order):
+            wanting = self._wanted_by.get(node, [])
+            needed = wanting or node in self._stored or node in self._outputs
+            if needed and not isinstance(node, ArraySource):
+                self._place(node, wanting)
+        return self._groups[::-1]
+
+    def _place(self, node: Node, wanting: Sequence[FusionGroup]) -> None:
+        """Put ``node`` into a group that wants it, or into one of its own."""
+        if isinstance(node, OutputOf):
+            # Its stage begins once all are known that are read.
+            self._outputs.setdefault(node.maker, []).append(node)
+            return
+        if node.inline and node not in self._stored:
+            for found in wanting:
+                found.join(node)
+                self._note(found, node)
+            return
+        apart = "" if node in self._stored else self._apart(node, wanting)
+        if not apart and node not in self._stored:
+            self._note(wanting[0], node)
+            return
+        several = sorted(self._outputs.get(node, ()), key=_number)
+        made = FusionGroup(tuple(several) if several else (node,), apart=apart)
+        self._groups.append(made)
+        self._note(made, node)
+
+    def _note(self, found: FusionGroup, node: Node) -> None:
+        """Note what ``found`` wants, as it computes ``node``."""
         for below in node.inputs:
-            wanting = wanted_by.setdefault(below, [])
+            wanting = self._wanted_by.setdefault(below, [])
             if found.accesses.get(below) and found not in wanting:
                 wanting.append(found)
 
-    for node in reversed(list(topological(roots))):
-        wanting = wanted_by.get(node, [])
-        if isinstance(node, ArraySource) or not (wanting or node in stored or node in outputs):
-            continue
-        if isinstance(node, OutputOf):
-            # Its stage begins once all are known that are read.
-            outputs.setdefault(node.maker, []).append(node)
-            continue
-        if node.inline and node not in stored:
-            for found in wanting:
-                found.join(node)
-                note(found, node)
-            continue
-        if node not in stored and len(wanting) == 1 and _joins(wanting[0], node, fits):
-            note(wanting[0], node)
-            continue
-        several = sorted(outputs.get(node, ()), key=_number)
-        made = FusionGroup(tuple(several) if several else (node,))
-        groups.append(made)
-        note(made, node)
-    return groups[::-1]
+    def _apart(self, node: Node, wanting: Sequence[FusionGroup]) -> str:
+        """Compute ``node`` in the one group that needs it, if it can be; else return the reason why it cannot."""
+        if not wanting:
+            return "it makes several arrays, and each that is read is stored"
+        if len(wanting) > 1:
+            return f"{len(wanting)} stages read it"
+        (found,) = wanting
+        reason = found.refusal(node)
+        if reason:
+            return reason
+        rule = joining_rule([reader for reader in self._readers[node] if reader in found.members])
+        if rule not in self._rules:
+            return f"the rule {rule!r} is off"
+        return self._joined(node, found)
+
+    def _joined(self, node: Node, found: FusionGroup) -> str:
+        """Compute ``node`` in ``found``, unless that would be too much; return the reason why not."""
+        reads = found.reading
+        before = {below: len(found.accesses.get(below, ())) for below in node.inputs}
+        found.join(node)
+        reason = ""
+        if found.reading > max(MOST_SOURCES, reads):
+            reason = f"the stage that reads it would read {found.reading} arrays, more than {MOST_SOURCES}"
+        elif self._fits is not None and not self._fits(found):
+            reason = "a task that computed it on the way would need more memory than it may have"
+        if reason:
+            found.leave(node, before)
+        return reason
 
 
 def _number(output: OutputOf) -> int:
     return output.number
-
-
-def _joins(found: FusionGroup, node: Node, fits: Callable[[FusionGroup], bool] | None) -> bool:
-    """Compute ``node`` in ``found`` if that is possible, and return whether it is."""
-    if not found.accepts(node):
-        return False
-    reads = found.reading
-    before = {below: len(found.accesses.get(below, ())) for below in node.inputs}
-    found.join(node)
-    if found.reading > max(MOST_SOURCES, reads) or (fits is not None and not fits(found)):
-        found.leave(node, before)
-        return False
-    return True

@@ -12,6 +12,8 @@ from asyncexec.array.expansion import expand, storable
 from asyncexec.array.fusion import FusionGroup, access_of, block_of, fuse
 from asyncexec.array.kernel_builder import kernel_builder
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
+from asyncexec.array.optimizer.choice import SHARED_READS
+from asyncexec.array.optimizer.rewriting import rewrite
 from asyncexec.array.outputs import OutputOf
 from asyncexec.array.projection import StorageLayout, TaskMemoryLimit
 from asyncexec.array.session_writes import (
@@ -71,7 +73,8 @@ def lower(
         If it cannot run, such as for lack of memory.
     """
     most = min(spec.free_bytes // _RECHUNK_COPIES, MOST_RECHUNK_BYTES)
-    expanded = expand([result.node for result in results], most_bytes=max(most, 1))
+    rewritten = rewrite([result.node for result in results], spec.rules)
+    expanded = expand(rewritten, most_bytes=max(most, 1))
     roots = apart(_distinct(expanded), [result.session for result in results])
     limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes, reserved_bytes=spec.reserved_bytes, layout=_layout
@@ -86,7 +89,9 @@ def lower(
     def fits(group: FusionGroup) -> bool:
         return limit.fits(group) and not is_mixed(group, in_session)
 
-    groups = share_reads(fuse(roots, limit.fits), roots, fits)
+    groups = fuse(roots, limit.fits, spec.rules)
+    if SHARED_READS in spec.rules:
+        groups = share_reads(groups, roots, fits)
     writer = _Lowering(spec=spec, limit=limit, places=places, in_session=in_session)
     for number, found in enumerate(groups, start=1):
         writer.add(found, number)
@@ -195,6 +200,7 @@ class _Lowering:
             # What is written into a session is a value: the fork that a task has written into.
             outputs=() if in_session else tuple(self.outputs[root] for root in found.roots),
             operation=operation,
+            notes=_notes(found, operation),
             memory=self.limit.memory(found),
             identity=SourceIdentity(
                 tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
@@ -252,6 +258,20 @@ def _output(root: Node, array: StoredArray) -> ChunkedOutput:
 
 def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+
+
+def _notes(found: FusionGroup, operation: str) -> tuple[str, ...]:
+    """Return what the optimizer has done, in sentences for users."""
+    notes: list[str] = []
+    if "+" in operation:
+        notes.append(
+            f"computes {operation.replace('+', ', ')} in one pass, and stores the last alone"
+        )
+    if len(found.roots) > 1:
+        notes.append(f"makes {len(found.roots)} arrays of what it reads once")
+    if found.apart:
+        notes.append(f"is stored, as {found.apart}")
+    return tuple(notes)
 
 
 def _operation(found: FusionGroup) -> str:

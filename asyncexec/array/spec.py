@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from asyncexec.array.optimizer.choice import EVERY_RULE, chosen_rules
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.memory import format_bytes, parse_bytes
@@ -52,6 +53,10 @@ class Spec:
     requests : int
         How many tasks one process loads and saves at once (64), where arrays are in stores elsewhere; fewer where more
         would not fit in ``allowed_mem``.
+    optimize : bool or names of rules
+        The rules of the optimizer that are followed: all (True), none (False), or some of ``"elementwise"``,
+        ``"reductions"``, ``"views"``, ``"rechunks"``, ``"subexpressions"``, ``"branches"`` and ``"shared-reads"``.
+        ``x.to_plan().explain()`` says what they did. No result depends on them.
 
     Raises
     ------
@@ -67,6 +72,8 @@ class Spec:
     storage_options: Mapping[str, Any] | None = None
     zarr_compressor: Compressor = "default"
     requests: int = MOST_REQUESTS
+    optimize: bool | str | Collection[str] = True
+    rules: frozenset[str] = field(init=False, repr=False, compare=False)
     allowed_bytes: int = field(init=False, repr=False)
     reserved_bytes: int = field(init=False, repr=False)
 
@@ -91,6 +98,9 @@ class Spec:
         requests = as_whole_number(self.requests)
         if requests is None or requests < 1:
             raise OptionError(f"requests={self.requests!r} must be a whole number from 1 on")
+        rules = chosen_rules(self.optimize)
+        object.__setattr__(self, "rules", rules)
+        object.__setattr__(self, "optimize", rules == EVERY_RULE or (bool(rules) and rules))
         object.__setattr__(self, "requests", requests)
         object.__setattr__(self, "work_dir", work_dir)
         object.__setattr__(self, "executor_options", dict(self.executor_options or {}))

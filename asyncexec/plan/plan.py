@@ -290,10 +290,12 @@ class Plan:
         return fingerprint(self, self.context.get("fingerprint"))
 
     def explain(self) -> Explanation:
-        """Return what the fingerprint takes in of the code of each stage, to read or to print.
+        """Return how each stage was made and what the fingerprint takes in of its code, to read or to print.
 
-        Functions and classes that are followed, installed packages with their versions, modules that count as a whole
-        as some code uses them in a way that cannot be followed, variables of the environment, and what cannot be seen.
+        For stages of arrays: the operations that were put together in one stage, and those that were not, with the
+        reason. Of the code: functions and classes that are followed, installed packages with their versions, modules
+        that count as a whole as some code uses them in a way that cannot be followed, variables of the environment, and
+        what cannot be seen.
 
         >>> def halve(x):
         ...     return x / 2

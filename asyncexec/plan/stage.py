@@ -238,6 +238,9 @@ class Stage:
     concurrency : int or None
         How many of its tasks one slot of an executor runs at once, on one event loop, while they await; their kernel
         is then a coroutine function. None is 1, and as many as there may be on executor ``asyncio``.
+    notes : tuple of str
+        What the front end has to say of the way it made the stage, for :meth:`asyncexec.Plan.explain`: ends of
+        sentences that begin with the stage.
     """
 
     name: str
@@ -259,6 +262,7 @@ class Stage:
     takes_missing: bool = False
     late: LateSize | None = None
     concurrency: int | None = None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         # Numbers of NumPy become Python's here; what is no number is refused where the plan is checked.

@@ -11,7 +11,7 @@ from asyncexec.plan.stage import Stage, Stages
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageExplanation:
-    """All that the fingerprint takes in of the code of one stage.
+    """The making of one stage, and all that the fingerprint takes in of its code.
 
     Attributes
     ----------
@@ -30,6 +30,8 @@ class StageExplanation:
         All that the function uses and no fingerprint can see.
     refused : str
         The reason why the stage can be neither resumed nor cached; empty if it can.
+    notes : tuple of str
+        What was put together in the stage and what was not, and why; of stages of arrays.
     """
 
     stage: str
@@ -40,11 +42,13 @@ class StageExplanation:
     environment: tuple[str, ...]
     unseen: tuple[str, ...]
     refused: str = ""
+    notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return "\n".join([f"stage {self.stage!r}", *(f"  {line}" for line in self._lines())])
 
     def _lines(self) -> Iterator[str]:
+        yield from self.notes
         packages = [f"{name} {version}" for name, version in self.packages.items()]
         for title, named in (
             ("functions", self.functions),
@@ -103,4 +107,5 @@ def explain_stage(stage: Stage) -> StageExplanation:
         environment=tuple(sorted(found.variables)),
         unseen=tuple(found.unseen),
         refused=digest.refused,
+        notes=stage.notes,
     )
