@@ -14,7 +14,7 @@ from typing import Any
 type _Getattr = Callable[[str], Any]
 type _Dir = Callable[[], list[str]]
 
-_DUNDERS = frozenset({"__all__", "__array_api_version__"})
+_DUNDERS = frozenset({"__all__", "__array_api_version__", "__array_namespace_info__"})
 """The names with double underscores that a package offers; Python asks modules for others of its own."""
 
 

@@ -80,8 +80,10 @@ from asyncexec.array.data_types import (
     uint32,
     uint64,
 )
+from asyncexec.array.dlpack import from_dlpack
 from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.indexing import take
+from asyncexec.array.inspection import __array_namespace_info__
 from asyncexec.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -159,6 +161,7 @@ __all__ = [
     "Computation",
     "Spec",
     "__array_api_version__",
+    "__array_namespace_info__",
     "abs",
     "acos",
     "acosh",
@@ -220,6 +223,7 @@ __all__ = [
     "floor",
     "floor_divide",
     "from_array",
+    "from_dlpack",
     "from_zarr",
     "full",
     "full_like",

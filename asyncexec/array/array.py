@@ -6,13 +6,14 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Self, SupportsIndex
+from typing import Any, Self
 
 import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.blocking import run
 from asyncexec.array.contraction import matrix_product
+from asyncexec.array.conversions import Conversions
 from asyncexec.array.display import as_html, as_text
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.lowering import RequestedArray, lower
@@ -31,7 +32,7 @@ from asyncexec.array.spec import Spec
 from asyncexec.plan import Plan
 
 
-class Array(Methods, Operators):
+class Array(Conversions, Methods, Operators):
     """A chunked array whose elements are computed when they are asked for.
 
     Made by the functions of :mod:`asyncexec.array`. Operations return other arrays at once, whatever the size; nothing
@@ -164,28 +165,6 @@ class Array(Methods, Operators):
         """Return another array of the same elements; assignments to one of them leave the other as it is."""
         return type(self)(self._node, self._spec)
 
-    def item(self, *index: int) -> Any:
-        """Compute one element, and return it as a Python scalar: the only one, or the one at ``index``.
-
-        Raises
-        ------
-        ValueError
-            If there are several, and no index is given.
-        """
-        if not index and self.size != 1:
-            raise ValueError(
-                f"only one element can become a scalar, and the shape is {self.shape}: give an index"
-            )
-        place = np.unravel_index(index[0], self.shape) if len(index) == 1 != self.ndim else index
-        chosen = self if not index else self[tuple(map(int, place))]
-        instead = "(value,) = await ax.compute(x), and then value.item()"
-        return run(chosen, {}, called="x.item()", instead=instead).item()
-
-    def tolist(self) -> Any:
-        """Compute it, and return its elements as nested lists of Python scalars."""
-        instead = "(value,) = await ax.compute(x), and then value.tolist()"
-        return self._compute({}, "x.tolist()", instead).tolist()
-
     def to_device(self, device: str, /, *, stream: Any = None) -> Self:
         """Return itself, for ``"cpu"``.
 
@@ -296,14 +275,6 @@ class Array(Methods, Operators):
         value: np.ndarray[Any, Any] = run(self, options, called=called, instead=instead)
         return value
 
-    def _scalar(self, kind: str, called: str) -> Any:
-        if self.size != 1 or self.ndim:
-            raise TypeError(
-                f"only an array without axes converts to {kind}; the shape is {self.shape}"
-            )
-        instead = f"(value,) = await ax.compute(x), and then {called.replace('(x)', '(value)')}"
-        return self._compute({}, called, instead)[()]
-
     def __getitem__(self, key: Any) -> Self:
         return self._make(build.index(self._node, key, limit=chunk_limit(self._spec)))
 
@@ -317,14 +288,6 @@ class Array(Methods, Operators):
             raise TypeError("an array without axes has no length")
         return self.shape[0]
 
-    def __array__(self, dtype: Any = None, *, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        if copy is False:
-            raise ValueError(
-                "a lazy array must be computed to become a NumPy array: use copy=None or True"
-            )
-        value = self._compute({}, "numpy.asarray(x)", "(value,) = await ax.compute(x)")
-        return value.astype(dtype or self.dtype, copy=False)
-
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return namespace(api_version)
 
@@ -336,26 +299,6 @@ class Array(Methods, Operators):
 
     def _repr_html_(self) -> str:
         return as_html(self.shape, self.dtype, self.chunks, self._node.operation)
-
-    def __bool__(self) -> bool:
-        return bool(self._scalar("bool", "bool(x)"))
-
-    def __int__(self) -> int:
-        return int(self._scalar("int", "int(x)"))
-
-    def __float__(self) -> float:
-        return float(self._scalar("float", "float(x)"))
-
-    def __complex__(self) -> complex:
-        return complex(self._scalar("complex", "complex(x)"))
-
-    def __index__(self) -> int:
-        if self.dtype.kind not in "iu":
-            raise TypeError(
-                f"only an integer array converts to an index; the elements are {self.dtype}"
-            )
-        index: SupportsIndex = self._scalar("an index", "operator.index(x)")
-        return index.__index__()
 
 
 def _from_rows(kind: type[Array], rows: list[Row], spec: Spec | None) -> Array:

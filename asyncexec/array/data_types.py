@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -24,19 +25,39 @@ from numpy import (
 
 from asyncexec.array.array import Array
 from asyncexec.array.dtypes import KINDS
-from asyncexec.array.operands import check_device
 from asyncexec.array.wrapping import as_array
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FloatingLimits:
+    """The limits of a floating type; of a complex one, those of its real parts.
+
+    Attributes
+    ----------
+    bits : int
+        Bits that an element takes.
+    eps : float
+        The distance of 1 to the next larger number.
+    max, min : float
+        The largest and the smallest finite number.
+    smallest_normal : float
+        The smallest positive number of full precision.
+    dtype : dtype
+        The (real) type.
+    """
+
+    bits: int
+    eps: float
+    max: float
+    min: float
+    smallest_normal: float
+    dtype: np.dtype[Any]
+
+
 def astype(
-    x: Array,
-    dtype: Any,
-    /,
-    *,
-    copy: builtins.bool = True,  # noqa: ARG001 - the standard has it
-    device: str | None = None,
+    x: Array, dtype: Any, /, *, copy: builtins.bool = True, device: str | None = None
 ) -> Array:
-    """Return ``x`` with elements of ``dtype``; ``copy`` changes nothing, because arrays cannot be written to.
+    """Return ``x`` with elements of ``dtype``; with ``copy=False`` it may be ``x`` itself, where the type is the same.
 
     >>> xp.astype(xp.asarray([1.7, -1.7]), xp.int32).compute()
     array([ 1, -1], dtype=int32)
@@ -46,26 +67,47 @@ def astype(
     ValueError
         For a device other than ``"cpu"``.
     """
-    check_device(device)
-    return as_array(x, "astype").astype(dtype)
+    return as_array(x, "astype").astype(dtype, copy=copy, device=device)
 
 
 def can_cast(from_: Any, to: Any, /) -> builtins.bool:
     """Return whether a type (or that of an array) becomes another without loss, by type promotion.
 
-    >>> xp.can_cast(xp.int32, xp.float64), xp.can_cast(xp.int64, xp.int32)
-    (True, False)
+    A Python scalar is weak: it becomes each type of its kind that has its value, and of the kinds above.
+
+    >>> xp.can_cast(xp.int32, xp.float64), xp.can_cast(xp.int64, xp.int32), xp.can_cast(300, xp.int8)
+    (True, False, False)
     """
-    return np.can_cast(_type_of(from_), np.dtype(to))
+    wanted = np.dtype(to)
+    if isinstance(from_, int | float | complex) and not isinstance(from_, np.generic):
+        if np.result_type(wanted, from_) != wanted:
+            return False
+        return wanted.kind not in "iu" or np.iinfo(wanted).min <= from_ <= np.iinfo(wanted).max  # type: ignore[operator]  # a complex number is no integer
+    return np.can_cast(_type_of(from_), wanted)
 
 
-def finfo(type: Any, /) -> np.finfo[Any]:
-    """Return the limits of a floating type.
+def finfo(type: Any, /) -> FloatingLimits:
+    """Return the limits of a floating type, or of that of an array.
 
-    >>> float(xp.finfo(xp.float32).max)
+    >>> xp.finfo(xp.float32).max
     3.4028234663852886e+38
+    >>> xp.finfo(xp.ones(2, dtype=xp.complex64)).bits
+    32
+
+    Raises
+    ------
+    ValueError
+        If it is no floating or complex type.
     """
-    return np.finfo(_type_of(type))
+    found = np.finfo(_type_of(type))
+    return FloatingLimits(
+        bits=found.bits,
+        eps=float(found.eps),
+        max=float(found.max),
+        min=float(found.min),
+        smallest_normal=float(found.smallest_normal),
+        dtype=np.dtype(found.dtype),
+    )
 
 
 def iinfo(type: Any, /) -> np.iinfo[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,10 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.manipulation import stack
 from asyncexec.array.operands import check_device, common_spec, elements_of, own_source
 from asyncexec.array.spec import Spec
+from asyncexec.array.storing import from_zarr
 
 
 def asarray(
@@ -26,7 +29,9 @@ def asarray(
     """Return ``obj`` (an array, a NumPy array, a scalar or nested sequences of scalars) as an array.
 
     Data in memory is copied, so that changing it later changes nothing. With ``copy=False`` a NumPy array is shared
-    instead, and must not be changed before everything made of it is computed.
+    instead, and must not be changed before everything made of it is computed. Lazy arrays pass through, and a sequence
+    of them is stacked. An array of Zarr is read chunk by chunk when it is needed, as by :func:`from_zarr`, unless
+    ``copy=True`` reads it at once. Lazy arrays of other libraries (Dask's, Cubed's) are computed, into memory.
 
     >>> x = xp.asarray([[1, 2], [3, 4]], dtype=xp.float32)
     >>> x
@@ -47,15 +52,37 @@ def asarray(
         If ``obj`` is an array of another spec.
     """
     check_device(device)
-    if isinstance(obj, Array):
-        found = obj if dtype is None else obj.astype(dtype)
-        found = Array(found.node, common_spec((found.own_spec, spec)))
+    lazy = _as_lazy(obj, spec, copy=copy)
+    if lazy is not None:
+        found = lazy if dtype is None else lazy.astype(dtype, copy=False)
+        chosen = common_spec((found.own_spec, spec))
+        if copy or chosen is not found.own_spec:
+            found = Array(found.node, chosen)
         return found if chunks == "auto" else found.rechunk(chunks)
     if copy is False and not isinstance(obj, np.ndarray):
         raise ValueError(f"{type(obj).__name__} must be copied to become an array; use copy=None")
     wanted = None if dtype is None else checked_dtype(dtype)
     data = elements_of(obj, wanted, copy=copy)
     return Array(own_source(data, chunks, spec, copy=copy is not False), spec)
+
+
+def _as_lazy(obj: Any, spec: Spec | None, *, copy: bool | None) -> Array | None:
+    """Return ``obj`` as an array where nothing must be read for it; else None."""
+    if isinstance(obj, Array):
+        return obj
+    if isinstance(obj, list | tuple) and obj and all(isinstance(each, Array) for each in obj):
+        return stack(obj)
+    if not copy and _is_stored(obj):
+        return from_zarr(obj.store, path=obj.path, spec=spec)
+    return None
+
+
+def _is_stored(obj: Any) -> bool:
+    """Return True for an array of Zarr that every worker can read."""
+    zarr = sys.modules.get("zarr")
+    if zarr is None or not isinstance(obj, zarr.Array):
+        return False
+    return not isinstance(obj.store, zarr.storage.MemoryStore)
 
 
 def from_array(
@@ -68,8 +95,9 @@ def from_array(
 ) -> Array:
     """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one.
 
-    That is, by ``numpy.asarray`` or by ``x[...]`` (a dataset in a file). All of it is read into memory; what does not
-    fit there belongs into Zarr (see :func:`from_zarr`). ``copy`` as for :func:`asarray`.
+    That is, by ``numpy.asarray`` or ``x[...]`` (a dataset in a file). All of it is read into memory, but for an array
+    of Zarr, whose chunks are read when they are needed; what does not fit belongs there. ``copy`` as for
+    :func:`asarray`.
 
     >>> x = xp.from_array(np.arange(6.0).reshape(2, 3), chunks=(1, 3))
     >>> x.numblocks

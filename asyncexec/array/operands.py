@@ -78,6 +78,8 @@ def elements_of(obj: Any, dtype: np.dtype[Any] | None, *, copy: bool | None) -> 
         If something is masked, also on its way through ``__array__`` or within a sequence.
     """
     unmasked(obj, "the array")
+    if dtype is None and isinstance(obj, int) and not -(2**63) <= obj < 2**64:
+        raise OverflowError(f"{obj} is out of range for integers of 64 bits: give a floating dtype")
     for value in _numpy_values(obj):
         unmasked(value, "the array")
         if dtype is not None and not value.ndim and value.dtype.kind in "biufc":
