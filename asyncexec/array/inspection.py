@@ -16,7 +16,7 @@ _BEYOND = frozenset({"float16"})
 
 
 class NamespaceInfo:
-    """What the namespace can do, and which devices and element types it has; made by ``__array_namespace_info__()``."""
+    """Capabilities, devices and element types of the namespace; made by ``__array_namespace_info__()``."""
 
     __slots__ = ()
 
@@ -77,7 +77,7 @@ class NamespaceInfo:
 
 
 def __array_namespace_info__() -> NamespaceInfo:  # noqa: N807 - the standard's name
-    """Return what the namespace can do, and which devices and element types it has.
+    """Return the description of the namespace: its capabilities, devices and element types.
 
     >>> info = xp.__array_namespace_info__()
     >>> info.default_dtypes()["integral"], info.devices()
