@@ -124,6 +124,7 @@ from asyncexec.array.manipulation import (
 from asyncexec.array.namespace import API_VERSION
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
 from asyncexec.array.searching import argmax, argmin, where
+from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spec import Spec
 from asyncexec.array.statistical import max, mean, min, prod, std, sum, var
 from asyncexec.array.storing import Computation, compute, from_zarr, plan_of, store, to_zarr
@@ -171,6 +172,7 @@ __all__ = [
     "arange",
     "argmax",
     "argmin",
+    "argsort",
     "asarray",
     "asin",
     "asinh",
@@ -293,6 +295,7 @@ __all__ = [
     "signbit",
     "sin",
     "sinh",
+    "sort",
     "sqrt",
     "square",
     "squeeze",

@@ -128,6 +128,13 @@ EVERY = {
     "unstack": lambda a, b: xp.unstack(a[:2])[1],
     "triu": lambda a, b: xp.triu(a),
     "full": lambda a, b: xp.full_like(a, 3.0),
+    "sort": lambda a, b: xp.sort(a, axis=0),
+    "sort of long lines": lambda a, b: xp.sort(xp.reshape(a, (-1,))),
+    "argsort": lambda a, b: xp.argsort(a, descending=True),
+    "argsort of long lines": lambda a, b: xp.argsort(xp.reshape(a, (-1,))),
+    "argsort of long lines of few values": lambda a, b: xp.argsort(
+        xp.reshape(xp.astype(a * 4, xp.int8), (-1,))
+    ),
     "drop_axis": lambda a, b: xp.map_blocks(total, a, drop_axis=0, dtype=a.dtype),
 }
 
