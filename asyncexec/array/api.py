@@ -82,6 +82,7 @@ from asyncexec.array.data_types import (
 )
 from asyncexec.array.dlpack import from_dlpack
 from asyncexec.array.from_memory import asarray, from_array
+from asyncexec.array.gufuncs import apply_gufunc
 from asyncexec.array.indexing import take
 from asyncexec.array.inspection import __array_namespace_info__
 from asyncexec.array.logic import (
@@ -169,6 +170,7 @@ __all__ = [
     "add",
     "all",
     "any",
+    "apply_gufunc",
     "arange",
     "argmax",
     "argmin",

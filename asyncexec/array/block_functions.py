@@ -10,9 +10,9 @@ import numpy as np
 
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
-from asyncexec.array.block_lengths import Along, Probe, UserCall, settled_lengths
-from asyncexec.array.block_nodes import Blocks
-from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.block_building import BlockFunctionCall
+from asyncexec.array.block_calls import UserCall
+from asyncexec.array.block_lengths import Along, settled_lengths
 from asyncexec.array.integers import integer, integers
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import chunk_limit
@@ -27,7 +27,7 @@ type Labels = Sequence[Any]
 def map_blocks(
     function: Callable[..., Any],
     /,
-    *arrays: Array,
+    *args: Any,
     dtype: Any = None,
     chunks: Any = None,
     drop_axis: int | Sequence[int] = (),
@@ -44,6 +44,12 @@ def map_blocks(
     ...     return block[:1] + 100 * block_id[0]
     >>> xp.map_blocks(first, x, chunks=(1,)).compute()
     array([  0., 103.])
+    >>> def number(block, block_info):
+    ...     return block + block_info[0]["array-location"][0][0]
+    >>> xp.map_blocks(number, xp.zeros(4, chunks=2)).compute()
+    array([0., 0., 2., 2.])
+    >>> xp.map_blocks(lambda block: block[block > 1], xp.arange(4, chunks=2), chunks=((0, 2),)).compute()
+    array([2, 3])
     >>> twice = xp.map_blocks(np.repeat, xp.arange(5, chunks=2), chunks=(4,), repeats=2)
     >>> twice.shape, twice.chunks
     ((10,), (4,))
@@ -52,16 +58,21 @@ def map_blocks(
     ----------
     function : callable
         ``function(*blocks, **keywords) -> block``, on NumPy arrays that must not be changed in place. One that has a
-        parameter ``block_id`` gets the number of the result's chunk, a tuple. It may run more than once.
-    *arrays : Array
-        Broadcast against each other, chunk by chunk; what is chunked differently is rechunked.
+        parameter ``block_id`` gets the number of the result's chunk, a tuple. One that has a parameter ``block_info``
+        gets a mapping of the place of each array among ``args``, and of None for the result, to a mapping with
+        ``"shape"``, ``"num-chunks"``, ``"chunk-location"`` (the chunk's number), ``"array-location"`` (a pair of first
+        and last, exclusive, element along each axis), ``"chunk-shape"`` and ``"dtype"``. It may run more than once.
+    *args : Array or other
+        Arrays are broadcast against each other, chunk by chunk; what is chunked differently is rechunked. What is
+        no array is passed on as it is.
     dtype : dtype, optional
         Of the result; found out by calling the function with arrays of one element if not given.
     chunks : tuple or mapping, optional
         The result's chunk lengths, if the function changes the shape of blocks: one for each axis, or a mapping of the
         axes that change. An integer is the length of every block; where the last chunk that goes in is shorter, the
         function is tried on ones of that length to find out whether the last that comes out is. A tuple has the length
-        of each block; all but the last are equal.
+        of each block; where those before the last differ, blocks are stored with padding, and read without. A function
+        maps the length of blocks that go in to one of these.
     drop_axis : int or sequence of int
         Axes that the result lacks. The function gets them whole.
     new_axis : int or sequence of int
@@ -78,35 +89,33 @@ def map_blocks(
     -----
     A block of a shape or type other than promised fails the task, with an error that names the chunk.
     """
+    arrays = [a for a in args if isinstance(a, Array | np.ndarray)]
     nodes, spec = as_nodes(arrays, "map_blocks")
     if not nodes:
         raise OptionError("map_blocks takes at least one array; without any, use full() and such")
     shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
     ndim = len(shape)
     dropped = build.normalized_axes(drop_axis, ndim)
-    layout = _unified(nodes, shape, dropped, chunk_limit(spec))
-    kept = [axis for axis in range(ndim) if axis not in dropped]
-    count = len(integers(new_axis, "new_axis"))
-    added = build.normalized_axes(new_axis, len(kept) + count)
-    outer = iter(kept)
-    labels: list[Any] = [
-        f"new{axis}" if axis in added else next(outer) for axis in range(len(kept) + count)
-    ]
-    operands = [
-        (build.aligned(node, shape, layout), tuple(range(ndim - len(node.shape), ndim)))
-        for node in nodes
-    ]
-    sizes = {axis: Along(n, c) for axis, (n, c) in enumerate(zip(shape, layout, strict=True))} | {
-        f"new{axis}": Along(1, 1) for axis in added
-    }
-    call = UserCall(function, keywords, _takes_block_id(function))
-    probe = Probe(call, operands, labels)
-    settled = settled_lengths([sizes[label] for label in labels], chunks, probe)
-    extra = parse_bytes(extra_memory, what="extra_memory")
-    node = _blocks(
-        "map_blocks", call, operands, labels, settled=settled, dtype=dtype, extra_bytes=extra
+    layout = unified_chunks(nodes, shape, dropped, chunk_limit(spec))
+    labels = result_labels(ndim, dropped, new_axis)
+    sizes = {axis: Along(n, c) for axis, (n, c) in enumerate(zip(shape, layout, strict=True))}
+    along = [sizes.get(label, Along(1, 1)) for label in labels]
+    call = BlockFunctionCall(
+        operation="map_blocks",
+        call=user_call(
+            function,
+            keywords,
+            tuple((k, a) for k, a in enumerate(args) if not isinstance(a, Array | np.ndarray)),
+        ),
+        operands=[
+            (build.aligned(node, shape, layout), tuple(range(ndim - len(node.shape), ndim)))
+            for node in nodes
+        ],
+        labels=labels,
+        dtype=dtype,
+        extra_bytes=parse_bytes(extra_memory, what="extra_memory"),
     )
-    return Array(node, spec)
+    return Array(call.node(settled_lengths(along, chunks, call.probe(along))), spec)
 
 
 def blockwise(
@@ -116,7 +125,7 @@ def blockwise(
     *args: Any,
     dtype: Any = None,
     new_axes: Mapping[Any, int] | None = None,
-    adjust_chunks: Mapping[Any, int] | None = None,
+    adjust_chunks: Mapping[Any, Any] | None = None,
     align_arrays: bool = True,
     extra_memory: int | str = 0,
     **keywords: Any,
@@ -143,7 +152,7 @@ def blockwise(
         Of the result; found out by calling the function with arrays of one element if not given.
     new_axes : mapping of index to int, optional
         Lengths of indices that no array has; one chunk each.
-    adjust_chunks : mapping of index to int or tuple, optional
+    adjust_chunks : mapping of index to int, tuple or callable, optional
         The result's chunk lengths along indices where the function changes them, as ``chunks`` of :func:`map_blocks`.
     align_arrays : bool
         Whether to rechunk arrays that are chunked differently along one index; else that is an error.
@@ -187,49 +196,49 @@ def blockwise(
         )
         for node, (_, own) in zip(nodes, arrays, strict=True)
     ]
-    constants = tuple((k, a) for k, (a, own) in enumerate(pairs) if own is None)
-    call = UserCall(function, keywords, _takes_block_id(function), constants)
-    probe = Probe(call, operands, labels)
-    settled = settled_lengths([(sizes | new)[label] for label in labels], adjust, probe)
-    extra = parse_bytes(extra_memory, what="extra_memory")
-    return Array(
-        _blocks(
-            "blockwise", call, operands, labels, settled=settled, dtype=dtype, extra_bytes=extra
+    call = BlockFunctionCall(
+        operation="blockwise",
+        call=user_call(
+            function,
+            keywords,
+            tuple((k, a) for k, (a, own) in enumerate(pairs) if own is None),
         ),
-        spec,
+        operands=operands,
+        labels=labels,
+        dtype=dtype,
+        extra_bytes=parse_bytes(extra_memory, what="extra_memory"),
+    )
+    along = [(sizes | new)[label] for label in labels]
+    return Array(call.node(settled_lengths(along, adjust, call.probe(along))), spec)
+
+
+def user_call(
+    function: Callable[..., Any],
+    keywords: Mapping[str, Any],
+    constants: tuple[tuple[int, Any], ...],
+) -> UserCall:
+    """Return the call of a user's function, with what it asks for by the names of its parameters."""
+    return UserCall(
+        function,
+        keywords,
+        _has_parameter(function, "block_id"),
+        constants,
+        _has_parameter(function, "block_info"),
     )
 
 
-def _blocks(
-    operation: str,
-    call: UserCall,
-    operands: Sequence[tuple[Node, Sequence[Any]]],
-    labels: Sequence[Any],
-    *,
-    settled: tuple[Shape, Shape],
-    dtype: Any,
-    extra_bytes: int,
-) -> Node:
-    shape, chunks = settled
-    places = {label: axis for axis, label in enumerate(labels)}
-    wanted = Probe(call, operands, labels).dtype() if dtype is None else dtype
-    function = call if call.constants else call.function
-    name = getattr(call.function, "__name__", operation)
-    return Blocks(
-        operation=operation if name == "<lambda>" else f"{operation}({name})",
-        call=function,
-        keywords=dict(call.keywords),
-        inputs=tuple(node for node, _ in operands),
-        axes=tuple(tuple(places.get(label) for label in own) for _, own in operands),
-        shape=shape,
-        chunks=chunks,
-        dtype=checked_dtype(wanted, what=f"the result of {name}"),
-        wants_block_id=call.wants_block_id,
-        extra_bytes=extra_bytes,
-    )
+def result_labels(ndim: int, dropped: Sequence[int], new_axis: int | Sequence[int]) -> list[Any]:
+    """Return an index for each axis of a result: the number of the axis that it is of, or a name for a new one."""
+    kept = [axis for axis in range(ndim) if axis not in dropped]
+    count = len(integers(new_axis, "new_axis"))
+    added = build.normalized_axes(new_axis, len(kept) + count)
+    outer = iter(kept)
+    return [f"new{axis}" if axis in added else next(outer) for axis in range(len(kept) + count)]
 
 
-def _unified(nodes: Sequence[Node], shape: Shape, dropped: Sequence[int], limit: int) -> Shape:
+def unified_chunks(
+    nodes: Sequence[Node], shape: Shape, dropped: Sequence[int], limit: int
+) -> Shape:
     """Return the chunks in which arrays are read together; dropped axes are read whole."""
     known = [(node.shape, node.chunks, node.dtype.itemsize) for node in nodes]
     unified = chunking.unify_chunks(shape, known, 1, limit=limit)
@@ -270,8 +279,8 @@ def _own(n: int, along: Along) -> int:
     return along.chunk if n == along.length else max(n, 1)
 
 
-def _takes_block_id(function: Callable[..., Any]) -> bool:
+def _has_parameter(function: Callable[..., Any], name: str) -> bool:
     try:
-        return "block_id" in inspect.signature(function).parameters
+        return name in inspect.signature(function).parameters
     except (TypeError, ValueError):
         return False

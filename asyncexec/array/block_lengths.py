@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from asyncexec.array.block_calls import UserCall
 from asyncexec.array.nodes import Node
 from asyncexec.errors import OptionError
-from asyncexec.plan.box import Shape
 from asyncexec.plan.given_numbers import as_whole_number
 
 
@@ -23,19 +23,27 @@ class Along:
 
 
 @dataclass(frozen=True, slots=True)
-class UserCall:
-    """A user's function with its keywords, and constants at their places among the blocks."""
+class BlockLengths:
+    """The lengths of the result's blocks along one axis.
 
-    function: Callable[..., Any]
-    keywords: Mapping[str, Any]
-    wants_block_id: bool
-    constants: tuple[tuple[int, Any], ...] = ()
+    Attributes
+    ----------
+    total : int
+        Length of the axis.
+    longest : int
+        Length of all blocks but the last, or of the longest where they differ.
+    each : tuple of int or None
+        Of each block, where they differ.
+    """
 
-    def __call__(self, *blocks: Any, **more: Any) -> Any:
-        arguments = list(blocks)
-        for place, constant in self.constants:
-            arguments.insert(place, constant)
-        return self.function(*arguments, **more)
+    total: int
+    longest: int
+    each: tuple[int, ...] | None = None
+
+    @property
+    def padded(self) -> int:
+        """Length of the axis where every block has that of the longest."""
+        return self.total if self.each is None else len(self.each) * self.longest
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +57,17 @@ class Probe:
         The arrays, with an index for each of their axes.
     labels : sequence
         The indices of the result.
+    least : mapping of index to int
+        The least length that the function must get along an index, where that is more than 1.
+    info : mapping or None
+        ``block_info`` of the first block, where the function asks for it.
     """
 
     call: UserCall
     operands: Sequence[tuple[Node, Sequence[Any]]]
     labels: Sequence[Any]
+    least: Mapping[Any, int] = field(default_factory=dict)
+    info: Mapping[int | None, Any] | None = None
 
     def dtype(self) -> np.dtype[Any]:
         """Return the element type that the function makes of blocks of one element.
@@ -89,25 +103,31 @@ class Probe:
 
     def _result(self, lengths: Mapping[Any, int]) -> np.ndarray[Any, Any]:
         blocks = [
-            np.ones(tuple(lengths.get(label, 1) if n > 1 else 1 for label, n in along), node.dtype)
+            np.ones(tuple(self._length(lengths, label, n) for label, n in along), node.dtype)
             for node, own in self.operands
             for along in [list(zip(own, node.shape, strict=True))]
         ]
-        more = {"block_id": (0,) * len(self.labels)} if self.call.wants_block_id else {}
+        more: dict[str, Any] = (
+            {"block_id": (0,) * len(self.labels)} if self.call.wants_block_id else {}
+        )
+        if self.call.wants_block_info:
+            more["block_info"] = self.info
         with np.errstate(all="ignore"):
             return np.asarray(self.call(*blocks, **self.call.keywords, **more))
 
+    def _length(self, lengths: Mapping[Any, int], label: Any, n: int) -> int:
+        return max(lengths.get(label, 1) if n > 1 else 1, self.least.get(label, 1))
 
-def settled_lengths(along: Sequence[Along], chunks: Any, probe: Probe) -> tuple[Shape, Shape]:
-    """Return the result's shape and chunks, where ``chunks`` says how the function changes the lengths of blocks.
+
+def settled_lengths(along: Sequence[Along], chunks: Any, probe: Probe) -> list[BlockLengths]:
+    """Return the lengths of the result's blocks, where ``chunks`` says how the function changes those of its blocks.
 
     Raises
     ------
     OptionError
-        If they do not fit the result's axes and blocks, or are not regular.
+        If they do not fit the result's axes and blocks.
     """
-    lengths = [each.length for each in along]
-    settled = [each.chunk for each in along]
+    settled = [BlockLengths(each.length, each.chunk) for each in along]
     for axis, wanted in _named(chunks, len(along)).items():
         number = as_whole_number(axis)
         if number is None or not -len(along) <= number < len(along):
@@ -115,14 +135,23 @@ def settled_lengths(along: Sequence[Along], chunks: Any, probe: Probe) -> tuple[
                 f"chunks are given for axis {axis}, and the result has {len(along)} axes"
             )
         a = number % len(along)
-        blocks = -(-along[a].length // along[a].chunk)
-        first, last = _first_and_last(wanted, a, blocks)
-        if last is None:
-            if first == along[a].chunk:
-                continue
-            last = _shorter(along[a], first, a, probe)
-        lengths[a], settled[a] = first * max(blocks - 1, 0) + (last if blocks else 0), max(1, first)
-    return tuple(lengths), tuple(settled)
+        said = wanted(along[a].chunk) if callable(wanted) else wanted
+        settled[a] = _settled(along[a], said, a, probe)
+    return settled
+
+
+def _settled(along: Along, wanted: Any, axis: int, probe: Probe) -> BlockLengths:
+    blocks = -(-along.length // along.chunk)
+    lengths = _block_lengths(wanted, axis, blocks)
+    if len(lengths) == 1 and blocks != 1:
+        (first,) = lengths
+        if first == along.chunk:
+            return BlockLengths(along.length, first)
+        last = _shorter(along, first, axis, probe)
+        return BlockLengths(first * max(blocks - 1, 0) + (last if blocks else 0), max(1, first))
+    total, longest = sum(lengths), max(1, *lengths)
+    regular = len(set(lengths[:-1])) <= 1 and lengths[-1] <= lengths[0]
+    return BlockLengths(total, longest, None if regular else tuple(lengths))
 
 
 def _named(chunks: Any, ndim: int) -> Mapping[Any, Any]:
@@ -137,24 +166,20 @@ def _named(chunks: Any, ndim: int) -> Mapping[Any, Any]:
     return dict(enumerate(given))
 
 
-def _first_and_last(wanted: Any, axis: int, blocks: int) -> tuple[int, int | None]:
-    """Return the length of all blocks but the last, and that of the last; None where it is not said."""
+def _block_lengths(wanted: Any, axis: int, blocks: int) -> list[int]:
+    """Return the one length of blocks, or that of each."""
     said = as_whole_number(wanted)
     lengths = [said] if said is not None else _lengths(wanted)
     found = [n for n in lengths if n is not None and n >= 0]
-    regular = bool(found) and len(found) == len(lengths)
-    if not regular or set(found[:-1]) - {found[0]} or found[-1] > found[0]:
+    if not found or len(found) != len(lengths):
         raise OptionError(
-            f"chunks {wanted!r} along axis {axis}: give the one length of the result's blocks, or that of each block, "
-            f"all but the last of them equal, and the last not longer"
+            f"chunks {wanted!r} along axis {axis}: give the one length of the result's blocks, or that of each block"
         )
-    if len(found) == 1:
-        return found[0], None
-    if len(found) != blocks:
+    if len(found) not in (1, blocks):
         raise OptionError(
             f"chunks {wanted!r} along axis {axis} are {len(found)}, and there are {blocks} blocks: give each a length"
         )
-    return found[0], found[-1]
+    return found
 
 
 def _lengths(wanted: Any) -> list[int | None]:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from asyncexec.array.block_calls import CallForOutputs
 from asyncexec.array.kernels import BlockFunction, CallFunction, MakeOutputs
 from asyncexec.array.nodes import DType, Node, elements
 from asyncexec.array.outputs import ArrayOutput
-from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access import AxisAccess, Overlap
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
+
+type Border = tuple[int, int]
+"""The numbers of elements before and after a block."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -19,7 +23,8 @@ class Blocks:
     """A user's function of whole blocks.
 
     ``axes[i][p]`` is the axis of the result that axis ``p`` of input ``i`` follows block by block; None where the
-    function gets the whole axis.
+    function gets the whole axis. ``borders[i][p]`` is how many elements before and after its block it gets, as far as
+    there are so many; without any, blocks alone.
     """
 
     operation: str
@@ -32,15 +37,20 @@ class Blocks:
     dtype: DType
     wants_block_id: bool = False
     extra_bytes: int = 0
+    borders: tuple[tuple[Border, ...], ...] = ()
     inline: bool = field(default=False, init=False)
     aliases: bool = field(default=False, init=False)
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         numbers = self._numbers(out)
-        return tuple(
-            self._input_access(node, axes, numbers, out)
+        found = [
+            input_access(node, axes, numbers, out)
             for node, axes in zip(self.inputs, self.axes, strict=True)
-        )
+        ]
+        if not self.borders:
+            return tuple(found)
+        pairs = zip(found, self.inputs, self.borders, strict=True)
+        return tuple(with_borders(access, node.shape, borders) for access, node, borders in pairs)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
         pairs = zip(out.axes, self.chunks, self.shape, strict=True)
@@ -65,20 +75,28 @@ class Blocks:
         along = zip(out.axes, self.chunks, self.shape, strict=True)
         return tuple(d.block_number(c, n) for d, c, n in along)
 
-    def _input_access(
-        self,
-        node: Node,
-        axes: tuple[int | None, ...],
-        numbers: tuple[AxisAccess, ...],
-        out: AccessMap,
-    ) -> AccessMap:
-        accesses: list[AxisAccess] = []
-        for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
-            if axis is None or n <= chunk:
-                accesses.append(AxisAccess.constant(0, n))
-            else:
-                accesses.append(numbers[axis].grouped(chunk, n))
-        return AccessMap(tuple(accesses), out.guards)
+
+def input_access(
+    node: Node, axes: tuple[int | None, ...], numbers: Sequence[AxisAccess], out: AccessMap
+) -> AccessMap:
+    """Return the access to ``node`` in whole blocks, of the numbers that those of the result have along ``axes``."""
+    accesses: list[AxisAccess] = []
+    for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
+        if axis is None or n <= chunk:
+            accesses.append(AxisAccess.constant(0, n))
+        else:
+            accesses.append(numbers[axis].grouped(chunk, n))
+    return AccessMap(tuple(accesses), out.guards)
+
+
+def with_borders(access: AccessMap, shape: Shape, borders: Sequence[Border]) -> AccessMap:
+    """Return ``access`` to blocks with ``borders`` around them, within ``shape``."""
+    axes: list[AxisAccess] = []
+    for along, n, (before, after) in zip(access.axes, shape, borders, strict=True):
+        wider = Overlap(before, after, 0, n) if along.axis is not None else None
+        found = None if wider is None or not (before or after) else along.around(wider)
+        axes.append(found or along)
+    return AccessMap(tuple(axes), access.guards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -117,3 +135,49 @@ class SeveralOfBlock:
 
     def working_bytes(self, out: AccessMap) -> int:
         return self.working_bytes_each * elements(out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class SeveralOfBlocks:
+    """A function of blocks of several arrays that returns several blocks.
+
+    ``shape`` and ``chunks`` are those of the axes that are followed block by block: a block of them is a task.
+    ``axes`` is as for :class:`Blocks`; outputs have these axes first, and then others of one block each.
+    """
+
+    operation: str
+    call: Callable[..., tuple[Any, ...]]
+    inputs: tuple[Node, ...]
+    axes: tuple[tuple[int | None, ...], ...]
+    outputs: tuple[ArrayOutput, ...]
+    shape: Shape
+    chunks: Shape
+    extra_bytes: int = 0
+    inline: bool = field(default=False, init=False)
+    aliases: bool = field(default=False, init=False)
+
+    @property
+    def dtype(self) -> DType:
+        return self.outputs[0].dtype
+
+    def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
+        along = zip(out.axes, self.chunks, self.shape, strict=True)
+        numbers = tuple(d.block_number(c, n) for d, c, n in along)
+        pairs = zip(self.inputs, self.axes, strict=True)
+        return tuple(input_access(node, axes, numbers, out) for node, axes in pairs)
+
+    def accepts(self, out: AccessMap, grid: Shape) -> bool:
+        return False
+
+    def function(self, out: AccessMap) -> BlockFunction:
+        return CallForOutputs(
+            name=self.operation,
+            function=self.call,
+            access=out,
+            rests=tuple(o.shape[len(self.shape) :] for o in self.outputs),
+            dtypes=tuple(o.dtype for o in self.outputs),
+        )
+
+    def working_bytes(self, out: AccessMap) -> int:
+        # What the function does is unknown; one temporary of the size of its results is common.
+        return self.extra_bytes + sum(output.block_bytes for output in self.outputs)

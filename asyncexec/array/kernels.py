@@ -213,7 +213,7 @@ class CallFunction:
         keywords = dict(self.keywords)
         if self.wants_block_id:
             keywords["block_id"] = chunk
-        returned = self.function(*map(_read_only, values), **keywords)
+        returned = self.function(*map(read_only, values), **keywords)
         result = np.asarray(unmasked(returned, f"what {self.name} returned for chunk {chunk}"))
         self._check(result, chunk, self.access.counts(index))
         return result
@@ -232,7 +232,7 @@ class CallFunction:
             )
 
 
-def _read_only(value: Any) -> Any:
+def read_only(value: Any) -> Any:
     """Return ``value`` so that changing it in place is an error: others may use the same block."""
     block = np.asarray(value).view()
     block.setflags(write=False)

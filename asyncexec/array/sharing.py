@@ -13,7 +13,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from asyncexec.array.block_nodes import Blocks, SeveralOfBlock
+from asyncexec.array.block_nodes import Blocks, SeveralOfBlock, SeveralOfBlocks
 from asyncexec.array.expansion import topological
 from asyncexec.array.fusion import MOST_SOURCES, FusionGroup
 from asyncexec.array.nodes import Node
@@ -22,6 +22,8 @@ from asyncexec.plan.box import Shape
 
 MOST_RESULTS = 16
 """The number of arrays that a stage may write because it reads the same for them."""
+
+_OF_WHOLE_BLOCKS = (Blocks, SeveralOfBlock, SeveralOfBlocks)
 
 type _Shared = tuple[int, Shape, Node]
 """A level of the plan, a grid, and a node that is read there."""
@@ -63,7 +65,7 @@ def _shared_once(
                 found[number] = both
                 readers.update(dict.fromkeys(keys, number))
                 continue
-        if not any(isinstance(node, Blocks | SeveralOfBlock) for node in group.members):
+        if not any(isinstance(node, _OF_WHOLE_BLOCKS) for node in group.members):
             readers.update(dict.fromkeys(keys, len(found)))
         found.append(group)
     return found if len(found) == len(groups) else list(_producers_first(found))
@@ -124,7 +126,7 @@ def _in_order(members: Iterable[Node], position: dict[Node, int]) -> dict[Node, 
 def _alike(one: FusionGroup, other: FusionGroup) -> bool:
     """Return True if half of what one group reads, or more, is read by the other too, and results are not too many."""
     if len(one.roots) + len(other.roots) > MOST_RESULTS or any(
-        isinstance(node, Blocks | SeveralOfBlock) for node in other.members
+        isinstance(node, _OF_WHOLE_BLOCKS) for node in other.members
     ):
         return False
     reads = set(one.reads), set(other.reads)

@@ -122,7 +122,7 @@ def test_a_type_that_cannot_be_found_out(x):
         (lambda x: xp.map_blocks(np.sort), "at least one array"),
         (lambda x: xp.map_blocks(np.sort, x, chunks=(1, 2, 3)), "3 entries for a result of 2 axes"),
         (lambda x: xp.map_blocks(np.sort, x, chunks={5: 1}), "axis 5"),
-        (lambda x: xp.map_blocks(np.sort, x, chunks={0: (1, 2, 1)}), "but the last of them equal"),
+        (lambda x: xp.map_blocks(np.sort, x, chunks={0: (1, 2)}), "give each a length"),
         (lambda x: xp.blockwise(np.add, "ij", x), "in turn"),
         (lambda x: xp.blockwise(np.add, "ij", x, "i"), "one for each axis"),
         (lambda x: xp.blockwise(np.add, "ik", x, "ij"), "new_axes"),
@@ -206,3 +206,72 @@ def test_memory_of_ones_own_is_counted(x):
         for extra in (0, "5MB")
     )
     assert more - plain == 5_000_000
+
+
+def test_block_info_has_the_place_of_each_array_and_of_the_result(x):
+    seen = {}
+
+    def noted(block, scale, row, block_info):
+        seen[block_info[None]["chunk-location"]] = block_info
+        return block * scale + row
+
+    row = xp.asarray(np.zeros(8), chunks=4)
+    y = xp.map_blocks(noted, x, 2.0, row, dtype=float)
+    run(y)
+    info = seen[1, 2]
+    assert list(info) == [0, 2, None]
+    assert info[0] == {
+        "shape": (6, 8),
+        "num-chunks": (3, 3),
+        "array-location": [(2, 4), (6, 8)],
+        "chunk-location": (1, 2),
+        "chunk-shape": (2, 2),
+        "dtype": np.dtype(float),
+    }
+    assert info[2]["array-location"] == [(6, 8)]
+    assert info[None]["array-location"] == [(2, 4), (6, 8)]
+
+
+def test_block_info_of_an_axis_that_comes_whole_and_of_blocks_that_differ(x):
+    seen = []
+
+    def first(block, block_info):
+        seen.append(block_info)
+        return block[0, : block_info[None]["chunk-shape"][0]]
+
+    y = xp.map_blocks(first, x, drop_axis=0, chunks=((1, 3, 2),), dtype=float)
+    assert y.shape == (6,)
+    run(y)
+    assert [info[0]["array-location"][0] for info in seen[-3:]] == [(0, 6)] * 3
+    assert [info[None]["array-location"] for info in seen[-3:]] == [[(0, 1)], [(1, 4)], [(4, 6)]]
+
+
+@pytest.mark.parametrize("lengths", [(1, 3, 2), (0, 0, 4), (2, 0, 2), (0, 0, 0), (3, 1, 0)])
+def test_blocks_that_differ_in_length_are_put_together_without_padding(lengths):
+    def counted(block, block_id):
+        return np.full(lengths[block_id[0]], block_id[0], np.int64)
+
+    y = xp.map_blocks(counted, xp.zeros(6, chunks=2), chunks=(lengths,), dtype=np.int64)
+    expected = np.repeat(np.arange(3), lengths)
+    assert y.shape == expected.shape
+    np.testing.assert_array_equal(run(y), expected)
+    np.testing.assert_array_equal(run(y[::-1] + 1), expected[::-1] + 1)
+
+
+def test_blockwise_adjusts_lengths_by_a_function_or_one_by_one(x, data):
+    y = xp.blockwise(
+        np.repeat, "ij", x, "ij", 2, None, 1, None, adjust_chunks={"j": lambda n: 2 * n}
+    )
+    np.testing.assert_array_equal(run(y), np.repeat(data, 2, axis=1))
+    y = xp.blockwise(
+        lambda b: b[:, b[0] > 0.5], "ij", x, "ij", dtype=float, adjust_chunks={"j": (0, 0, 0)}
+    )
+    with pytest.raises(ValueError, match=r"for chunk \(0, 1\).*promised the lengths"):
+        run(xp.map_blocks(lambda b: b[:, :1], x, chunks={1: (1, 2, 1)}, dtype=float))
+    assert y.shape == (6, 0)
+
+
+def test_no_array_among_the_arguments_is_passed_on_as_it_is(x, data):
+    y = xp.map_blocks(lambda a, block, b: block * a["k"] + len(b), {"k": 2}, x, "abc", dtype=float)
+    np.testing.assert_allclose(run(y), data * 2 + 3)
+    np.testing.assert_allclose(y.compute(executor="threads"), data * 2 + 3)
