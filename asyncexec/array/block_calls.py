@@ -145,7 +145,7 @@ class CallForOutputs:
     ----------
     access : AccessMap
         The part of the axes that are followed block by block; each result has these first.
-    rests : tuple of tuple of int
+    core_shapes : tuple of tuple of int
         The lengths of the other axes of each result.
     dtypes : tuple of dtype
         What each result must have.
@@ -154,13 +154,13 @@ class CallForOutputs:
     name: str
     function: Callable[..., tuple[Any, ...]]
     access: AccessMap
-    rests: tuple[Shape, ...]
+    core_shapes: tuple[Shape, ...]
     dtypes: tuple[np.dtype[Any], ...]
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         results = self.function(*map(read_only, values))
         counts = self.access.counts(index)
-        triples = zip(results, self.rests, self.dtypes, strict=True)
+        triples = zip(results, self.core_shapes, self.dtypes, strict=True)
         return tuple([self._checked(r, (*counts, *rest), d) for r, rest, d in triples])
 
     def _checked(self, result: Any, expected: Shape, dtype: np.dtype[Any]) -> Any:

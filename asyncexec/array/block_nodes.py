@@ -174,7 +174,7 @@ class SeveralOfBlocks:
             name=self.operation,
             function=self.call,
             access=out,
-            rests=tuple(o.shape[len(self.shape) :] for o in self.outputs),
+            core_shapes=tuple(o.shape[len(self.shape) :] for o in self.outputs),
             dtypes=tuple(o.dtype for o in self.outputs),
         )
 
