@@ -33,7 +33,9 @@ from asyncexec.array.arithmetic import (
     trunc,
 )
 from asyncexec.array.array import Array
+from asyncexec.array.averages import average, count_nonzero, ptp
 from asyncexec.array.block_functions import blockwise, map_blocks
+from asyncexec.array.comparisons import allclose, array_equal, isclose, nan_to_num
 from asyncexec.array.creation import (
     arange,
     empty,
@@ -123,6 +125,17 @@ from asyncexec.array.manipulation import (
     unstack,
 )
 from asyncexec.array.namespace import API_VERSION
+from asyncexec.array.nan_reductions import (
+    nanargmax,
+    nanargmin,
+    nanmax,
+    nanmean,
+    nanmin,
+    nanprod,
+    nanstd,
+    nansum,
+    nanvar,
+)
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
 from asyncexec.array.searching import argmax, argmin, where
 from asyncexec.array.sorting import argsort, sort
@@ -153,6 +166,7 @@ from asyncexec.array.transcendental import (
     tanh,
 )
 from asyncexec.array.triangles import tril, triu
+from asyncexec.array.user_reductions import reduction
 from asyncexec.array.utility import all, any
 
 newaxis = None
@@ -169,12 +183,14 @@ __all__ = [
     "acosh",
     "add",
     "all",
+    "allclose",
     "any",
     "apply_gufunc",
     "arange",
     "argmax",
     "argmin",
     "argsort",
+    "array_equal",
     "asarray",
     "asin",
     "asinh",
@@ -182,6 +198,7 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
+    "average",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -203,6 +220,7 @@ __all__ = [
     "copysign",
     "cos",
     "cosh",
+    "count_nonzero",
     "cummax",
     "cummin",
     "cumprod",
@@ -242,6 +260,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "isclose",
     "isdtype",
     "isfinite",
     "isinf",
@@ -270,8 +289,18 @@ __all__ = [
     "moveaxis",
     "multiply",
     "nan",
+    "nan_to_num",
+    "nanargmax",
+    "nanargmin",
     "nancumprod",
     "nancumsum",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nanprod",
+    "nanstd",
+    "nansum",
+    "nanvar",
     "negative",
     "newaxis",
     "nextafter",
@@ -285,9 +314,11 @@ __all__ = [
     "positive",
     "pow",
     "prod",
+    "ptp",
     "real",
     "rechunk",
     "reciprocal",
+    "reduction",
     "remainder",
     "reshape",
     "result_type",

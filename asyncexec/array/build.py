@@ -294,6 +294,7 @@ def reduce(
     *,
     keepdims: bool,
     split_every: int | None = None,
+    last_reducer: Reducer | None = None,
 ) -> Node:
     """Return the reduction of ``node`` along ``axes``; without any axis, each element by itself."""
     found: Node = Reduction(
@@ -302,6 +303,7 @@ def reduce(
         inputs=(node,),
         axes=tuple(sorted(axes)),
         split_every=split_every,
+        last_reducer=last_reducer,
     )
     return found if keepdims or not axes else drop_axes(found, axes)
 

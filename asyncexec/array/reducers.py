@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 _DOUBLE = np.dtype(np.float64)
+_NOWHERE = np.iinfo(np.int64).max
+"""The position of an extreme where there is none."""
 
 type Part = NDArray[Any]
 type Axes = tuple[int, ...]
@@ -127,7 +129,7 @@ class Variance:
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
         count = int(np.prod([block.shape[a] for a in axes], dtype=np.int64))
         mean = np.add.reduce(block, axis=axes, keepdims=True, dtype=self.through) / max(count, 1)
-        return mean, _squares(block, mean, axes)
+        return mean, squares_of_deviations(block, mean, axes)
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         means, squares = parts
@@ -155,19 +157,24 @@ def _squared(deviations: Part) -> Part:
     return np.asarray(np.add(np.square(real, out=real), imaginary, out=real))
 
 
-def _squares(block: Part, mean: Part, axes: Axes) -> Part:
-    """Return the sums of squared deviations, slab by slab, so that no second block is made."""
+def squares_of_deviations(block: Part, mean: Part, axes: Axes, there: Part | None = None) -> Part:
+    """Return the sums of squared deviations, slab by slab, so that no second block is made.
+
+    Elements that are not ``there`` (a boolean for each) are left out.
+    """
     total = np.zeros(mean.shape)
     axis = max(range(block.ndim), key=lambda a: block.shape[a], default=None)
     if axis is None:
-        return _squared(np.asarray(block - mean))
+        alone = _squared(np.asarray(np.subtract(block, mean, dtype=mean.dtype)))
+        return alone if there is None or there else np.zeros_like(alone)
     rest = max(block.size // max(block.shape[axis], 1), 1)
     width = max(1, SLAB_BYTES // (mean.itemsize * rest))
     for start in range(0, block.shape[axis], width):
         slab = (slice(None),) * axis + (slice(start, start + width),)
         own = slab if axis not in axes else (...,)
         deviations = np.subtract(block[slab], mean[own], dtype=mean.dtype)
-        total[own] += np.add.reduce(_squared(deviations), axis=axes, keepdims=True)
+        counted: Any = True if there is None else there[slab]
+        total[own] += np.add.reduce(_squared(deviations), axis=axes, keepdims=True, where=counted)
     return total
 
 
@@ -175,12 +182,13 @@ def _squares(block: Part, mean: Part, axes: Axes) -> Part:
 class ArgExtreme:
     """Position of the first minimum or maximum: its value, and its number among the reduced elements.
 
-    ``extents`` are the lengths of the array; with ``flat`` numbers count all elements, in C order.
+    ``extents`` are the lengths of the array. With ``skips_nan``, NaN is left out, and nothing else is an error.
     """
 
     value: np.dtype[Any]
     extents: tuple[int, ...]
     largest: bool
+    skips_nan: bool = False
 
     @property
     def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
@@ -203,16 +211,53 @@ class ArgExtreme:
         return self._first(parts[0], parts[1], axes)
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
+        if self.skips_nan and (parts[1] == _NOWHERE).any():
+            name = "nanargmax" if self.largest else "nanargmin"
+            raise ValueError(f"{name} of elements that are all NaN: fill them before")
         return parts[1]
 
     def working_bytes(self, elements: int) -> int:
         return elements * (8 + 8 + 2)
 
     def _first(self, values: Part, numbers: Part, axes: Axes) -> tuple[Part, ...]:
-        ufunc = np.maximum if self.largest else np.minimum
-        extreme = np.asarray(ufunc.reduce(values, axis=axes, keepdims=True))
-        # NaN counts as the extreme, as in NumPy, and is not equal to itself.
-        found = (values == extreme) | (np.isnan(values) & np.isnan(extreme))
-        far = np.iinfo(np.int64).max
-        first = np.minimum.reduce(np.where(found, numbers, far), axis=axes, keepdims=True)
+        extreme = np.asarray(self._ufunc().reduce(values, axis=axes, keepdims=True))
+        found = values == extreme
+        if not self.skips_nan:
+            # NaN counts as the extreme, as in NumPy, and is not equal to itself.
+            found |= np.isnan(values) & np.isnan(extreme)
+        first = np.minimum.reduce(np.where(found, numbers, _NOWHERE), axis=axes, keepdims=True)
         return extreme, np.asarray(first)
+
+    def _ufunc(self) -> np.ufunc:
+        if self.skips_nan:
+            return np.fmax if self.largest else np.fmin
+        return np.maximum if self.largest else np.minimum
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """The maximum less the minimum."""
+
+    value: np.dtype[Any]
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (self.value, self.value)
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return self.value
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        return self.merge((block, block), axes, block)
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        low, high = parts
+        least = np.minimum.reduce(low, axis=axes, keepdims=True)
+        return np.asarray(least), np.asarray(np.maximum.reduce(high, axis=axes, keepdims=True))
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        return np.asarray(np.subtract(parts[1], parts[0]))
+
+    def working_bytes(self, elements: int) -> int:
+        return 0

@@ -21,13 +21,17 @@ SPLIT_EVERY = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Reduction:
-    """A reduction along ``axes`` (which stay, with length 1); lowering makes passes of it."""
+    """A reduction along ``axes`` (which stay, with length 1); lowering makes passes of it.
+
+    The last pass is that of ``last_reducer``, if that is given: it takes the same partial results.
+    """
 
     operation: str
     reducer: Reducer
     inputs: tuple[Node]
     axes: tuple[int, ...]
     split_every: int | None = None
+    last_reducer: Reducer | None = None
     shape: Shape = field(init=False)
     chunks: Shape = field(init=False)
     inline: bool = field(default=False, init=False)
@@ -40,7 +44,7 @@ class Reduction:
 
     @property
     def dtype(self) -> DType:
-        return self.reducer.result_dtype
+        return (self.last_reducer or self.reducer).result_dtype
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         raise AssertionError("a reduction is computed in passes")
@@ -156,9 +160,10 @@ def reduction_tree(
     lengths = tuple(source.shape[a] for a in axes)
     counts = grid(source.shape, source.chunks)
     single = all(counts[a] <= 1 for a in axes)
+    last_reducer = reduction.last_reducer or reduction.reducer
     step = PartialReduction(
         operation=reduction.operation,
-        reducer=reduction.reducer,
+        reducer=last_reducer if single else reduction.reducer,
         inputs=(source,),
         axes=axes,
         widths=tuple(source.chunks[a] for a in axes),
@@ -171,16 +176,17 @@ def reduction_tree(
     while not step.last:
         widths = _widths(step, reduction.split_every, most_bytes)
         groups = tuple(step.shape[a] for a in axes)
+        last = all(n <= w for n, w in zip(groups, widths, strict=True))
         step = PartialReduction(
             operation=reduction.operation,
-            reducer=reduction.reducer,
+            reducer=last_reducer if last else reduction.reducer,
             inputs=outputs_of(step) if len(step.outputs) > 1 else (step,),
             axes=axes,
             widths=widths,
             units=units,
             extents=lengths,
             first=False,
-            last=all(n <= w for n, w in zip(groups, widths, strict=True)),
+            last=last,
         )
         units = tuple(u * w for u, w in zip(units, widths, strict=True))
     return step

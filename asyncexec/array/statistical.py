@@ -182,8 +182,9 @@ def reduced(
     *,
     keepdims: bool,
     split_every: int | None = None,
+    last_reducer: Reducer | None = None,
 ) -> Array:
-    """Return the reduction of ``x`` along ``axis`` by ``reducer``.
+    """Return the reduction of ``x`` along ``axis`` by ``reducer``, in its last pass by ``last_reducer`` if given.
 
     Raises
     ------
@@ -196,7 +197,15 @@ def reduced(
             f"split_every={split_every!r}: a task must merge at least 2 partial results"
         )
     axes = build.normalized_axes(axis, x.ndim)
-    node = build.reduce(operation, reducer, x.node, axes, keepdims=keepdims, split_every=merged)
+    node = build.reduce(
+        operation,
+        reducer,
+        x.node,
+        axes,
+        keepdims=keepdims,
+        split_every=merged,
+        last_reducer=last_reducer,
+    )
     return Array(node, x.own_spec)
 
 

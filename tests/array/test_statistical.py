@@ -187,3 +187,15 @@ def test_a_single_chunk_is_reduced_by_one_stage():
     assert [
         s.tasks for s in xp.sum(xp.ones((10, 10), chunks=(5, 10)), axis=1).to_plan().stages
     ] == [2]
+
+
+@pytest.mark.parametrize("dtype", ["bool", "int8", "uint64", "float16", "complex64", "complex128"])
+@pytest.mark.parametrize("name", ["min", "max", "argmin", "argmax", "any", "all"])
+@pytest.mark.parametrize("axis", [None, 0, -1])
+def test_every_type_that_numpy_orders_or_tests_is_taken(name, dtype, axis):
+    data = values((5, 3), dtype, 11)
+    data[1] = 0
+    found = run(getattr(xp, name)(xp.asarray(data, chunks=2), axis=axis))
+    expected = np.asarray(getattr(np, name)(data, axis=axis))
+    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    np.testing.assert_array_equal(found, expected)

@@ -1,0 +1,126 @@
+"""Reducers that leave out NaN: sums and products, means, variances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.reducers import SLAB_BYTES, Axes, Part, squares_of_deviations
+
+_DOUBLE = np.dtype(np.float64)
+_COUNT = np.dtype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class NanAccumulate:
+    """Sum or product of what is not NaN, kept in ``through`` on the way."""
+
+    ufunc: np.ufunc
+    through: np.dtype[Any]
+    result: np.dtype[Any]
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (self.through,)
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return self.result
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        return (_reduced(self.ufunc, block, axes, self.through, there=~np.isnan(block)),)
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        return (_reduced(self.ufunc, parts[0], axes, self.through),)
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        return parts[0].astype(self.result, copy=False)
+
+    def working_bytes(self, elements: int) -> int:
+        return 2 * elements
+
+
+@dataclass(frozen=True, slots=True)
+class NanMean:
+    """Sum and number of what is not NaN."""
+
+    through: np.dtype[Any]
+    result: np.dtype[Any]
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (self.through, _COUNT)
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return self.result
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        there = ~np.isnan(block)
+        total = _reduced(np.add, block, axes, self.through, there=there)
+        return total, _reduced(np.add, there, axes, _COUNT)
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        totals, numbers = parts
+        return _reduced(np.add, totals, axes, self.through), _reduced(np.add, numbers, axes, _COUNT)
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        return np.asarray(np.divide(parts[0], parts[1])).astype(self.result, copy=False)
+
+    def working_bytes(self, elements: int) -> int:
+        return 2 * elements
+
+
+@dataclass(frozen=True, slots=True)
+class NanVariance:
+    """Mean, sum of squared deviations and number of what is not NaN, merged as by Chan, Golub, LeVeque (1983)."""
+
+    result: np.dtype[Any]
+    correction: float = 0.0
+    root: bool = False
+    through: np.dtype[Any] = _DOUBLE
+
+    @property
+    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        return (self.through, _DOUBLE, _COUNT)
+
+    @property
+    def result_dtype(self) -> np.dtype[Any]:
+        return self.result
+
+    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        there = ~np.isnan(block)
+        number = _reduced(np.add, there, axes, _COUNT)
+        total = _reduced(np.add, block, axes, self.through, there=there)
+        mean = np.asarray(total / np.maximum(number, 1))
+        return mean, squares_of_deviations(block, mean, axes, there=there), number
+
+    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
+        means, squares, numbers = parts
+        number = _reduced(np.add, numbers, axes, _COUNT)
+        mean = _reduced(np.add, means * (numbers / np.maximum(number, 1)), axes, self.through)
+        between = numbers * np.square(np.abs(means - mean))
+        return mean, _reduced(np.add, squares + between, axes, _DOUBLE), number
+
+    def finish(self, parts: Sequence[Part], count: int) -> Part:
+        divisor = parts[2] - self.correction
+        variance = np.divide(parts[1], np.where(divisor > 0, divisor, np.nan))
+        found = np.sqrt(variance) if self.root else variance
+        return np.asarray(found).astype(self.result, copy=False)
+
+    def working_bytes(self, elements: int) -> int:
+        return 2 * elements + min(elements * self.through.itemsize, 2 * SLAB_BYTES)
+
+
+def _reduced(
+    ufunc: np.ufunc,
+    block: Part,
+    axes: Axes,
+    through: np.dtype[Any],
+    there: Part | None = None,
+) -> Part:
+    where: Any = True if there is None else there
+    return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=through, where=where))
