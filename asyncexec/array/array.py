@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -20,6 +20,8 @@ from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.methods import Methods
 from asyncexec.array.namespace import namespace
 from asyncexec.array.nodes import Node
+from asyncexec.array.numpy_functions import call_function
+from asyncexec.array.numpy_ufuncs import call_ufunc
 from asyncexec.array.operands import (
     SCALARS,
     check_device,
@@ -47,9 +49,6 @@ class Array(Conversions, Methods, Operators):
     """
 
     __slots__ = ("_node", "_spec")
-
-    # NumPy's operators leave it to ours.
-    __array_ufunc__ = None
 
     def __init__(self, node: Node, spec: Spec | None = None) -> None:
         self._node = node
@@ -290,6 +289,18 @@ class Array(Conversions, Methods, Operators):
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return namespace(api_version)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+        return call_ufunc(ufunc, method, inputs, keywords)
+
+    def __array_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any],
+        keywords: Mapping[str, Any],
+    ) -> Any:
+        return call_function(func, types, args, keywords)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
         return _from_rows, (type(self), as_rows(self._node), self._spec)

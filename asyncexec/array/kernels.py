@@ -58,6 +58,17 @@ class ElementwiseStep:
         return self.function(*filled, **self.keywords)
 
 
+@dataclass(frozen=True, slots=True)
+class NthResult:
+    """The function that returns one of the several arrays that ``function`` returns."""
+
+    function: Callable[..., tuple[Any, ...]]
+    number: int
+
+    def __call__(self, *blocks: Any, **keywords: Any) -> Any:
+        return self.function(*blocks, **keywords)[self.number]
+
+
 def convert(block: Any, *, dtype: np.dtype[Any]) -> Any:
     """Return ``block`` with elements of ``dtype``; of a complex number the real part."""
     return real_part(np.asarray(block), dtype).astype(dtype)

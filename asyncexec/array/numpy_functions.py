@@ -1,0 +1,110 @@
+"""NumPy's functions of arrays, which stay lazy: each is the function of the namespace that has its name or its task.
+
+The namespace is asked for a name when NumPy's function is called. Arguments go by NumPy's signature: those that are
+needed in their order, others by their names, where the namespace's function has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.namespace import namespace
+from asyncexec.array.numpy_arguments import BoundArguments, bind
+from asyncexec.array.numpy_compositions import COMPOSED, OWN
+from asyncexec.array.numpy_ufuncs import REDUCTIONS, apply_to_elements, numpy_reduction
+from asyncexec.array.operators import Operators
+
+OTHER_NAMES = {
+    "amax": "max",
+    "amin": "min",
+    "around": "round",
+    "concatenate": "concat",
+    "cumsum": "cumulative_sum",
+    "cumprod": "cumulative_prod",
+}
+"""The namespace's names of functions that NumPy calls otherwise."""
+
+ELEMENTWISE = frozenset({
+    "angle",
+    "fix",
+    "i0",
+    "imag",
+    "isclose",
+    "iscomplex",
+    "isneginf",
+    "isposinf",
+    "isreal",
+    "nan_to_num",
+    "real",
+    "sinc",
+})  # fmt: skip
+"""Functions of single elements that are no universal functions."""
+
+IN_PLACE = frozenset({"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"})
+_SUBMODULES = {"numpy.linalg": "linalg", "numpy.fft": "fft"}
+_REDUCED = frozenset(REDUCTIONS.values())
+
+
+def call_function(
+    func: Callable[..., Any],
+    types: Sequence[type],
+    args: Sequence[Any],
+    keywords: Mapping[str, Any],
+) -> Any:
+    """Return what NumPy's function ``func`` makes of arguments of which one is an array at least.
+
+    Returns
+    -------
+    Any
+        NotImplemented where an argument belongs to another library, which is asked then.
+
+    Raises
+    ------
+    TypeError
+        If the namespace has nothing that does it, or lacks one of the arguments; the message has another way.
+    """
+    if not all(issubclass(t, Operators | np.ndarray) for t in types):
+        return NotImplemented
+    name, module = func.__name__, func.__module__
+    called = f"{module}.{name}"
+    if name in IN_PLACE:
+        raise TypeError(f"{called}() changes an array in place: write y = xp.where(mask, value, x)")
+    plain = module not in _SUBMODULES
+    if plain and name in OWN:
+        return OWN[name](*args, **keywords)
+    bound = bind(func, called, args, keywords)
+    function = _counterpart(name, module)
+    if function is not None and {"where", "initial"} & bound.named.keys() and plain:
+        return _reduced(function, bound)
+    if function is not None:
+        return bound.call(function)
+    if plain and name in COMPOSED:
+        return COMPOSED[name](*args, **keywords)
+    if plain and name in ELEMENTWISE:
+        options = {k: v for k, v in bound.named.items() if k != "copy"}
+        return apply_to_elements(name, func, list(bound.needed.values()), options)
+    raise TypeError(
+        f"{called}() is not known for lazy arrays: apply it chunk by chunk with xp.map_blocks(), or to computed "
+        f"elements: {called}(x.compute())"
+    )
+
+
+def _counterpart(name: str, module: str) -> Callable[..., Any] | None:
+    """Return the namespace's function for NumPy's function ``name`` of ``module``; None where there is none."""
+    home: Any = namespace()
+    if module in _SUBMODULES:
+        home = getattr(home, _SUBMODULES[module], None)
+    found: Callable[..., Any] | None = getattr(home, name, None)
+    return found if found is not None else getattr(home, OTHER_NAMES.get(name, name), None)
+
+
+def _reduced(function: Callable[..., Any], bound: BoundArguments) -> Any:
+    """Return a reduction of some of the elements, or one with a value to begin with."""
+    named = dict(bound.named)
+    if function.__name__ not in _REDUCED:
+        return bound.call(function)
+    (x,) = bound.needed.values()
+    return numpy_reduction(function, bound.called, x, named.pop("axis", None), named)

@@ -1,0 +1,169 @@
+"""NumPy's universal functions of arrays, which stay lazy: any that works element by element, and some of their methods.
+
+A universal function of NumPy (or of ``scipy.special``) is called on the blocks as it is. Results of several arrays
+(``numpy.modf``) are taken from one call each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array import build
+from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.kernels import NthResult
+from asyncexec.array.namespace import namespace
+from asyncexec.array.operands import SCALARS, chunk_limit, common_spec, constant_or_node
+from asyncexec.array.operators import Operators
+
+WHOLE = frozenset({"matmul", "vecdot", "matvec", "vecmat"})
+"""Universal functions of whole axes, which the namespace may have by their names."""
+
+REDUCTIONS = {
+    "add": "sum",
+    "multiply": "prod",
+    "maximum": "max",
+    "minimum": "min",
+    "logical_and": "all",
+    "logical_or": "any",
+    "fmax": "nanmax",
+    "fmin": "nanmin",
+}
+ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
+_IGNORED = frozenset({"order", "subok"})
+_OPERANDS = (Operators, *SCALARS, str, bytes, np.ndarray, list, tuple, datetime, timedelta)
+
+
+def call_ufunc(
+    ufunc: np.ufunc, method: str, inputs: Sequence[Any], keywords: Mapping[str, Any]
+) -> Any:
+    """Return what NumPy's ``ufunc`` makes of ``inputs``, of which one is an array at least.
+
+    Returns
+    -------
+    Array, tuple of Array or NotImplemented
+        NotImplemented where an input belongs to another library, which is asked then.
+
+    Raises
+    ------
+    TypeError
+        If it is to write to an array that exists (``out=``), or works on more than single elements.
+    """
+    called = f"numpy.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    if not all(isinstance(x, _OPERANDS) for x in inputs):
+        return NotImplemented
+    given = {k: v for k, v in keywords.items() if k not in _IGNORED and v is not None}
+    if "out" in given:
+        raise TypeError(
+            f"{called}(out=...) would change an array in place: write y = {called}(...), and compute or store y"
+        )
+    if method == "__call__":
+        return _called(ufunc, called, inputs, given)
+    if method == "outer" and len(inputs) == 2:
+        return _outer(ufunc, inputs, given)
+    names = {"reduce": REDUCTIONS, "accumulate": ACCUMULATIONS}.get(method, {})
+    function = getattr(namespace(), names.get(ufunc.__name__, ""), None)
+    if function is None:
+        raise TypeError(
+            f"{called}() is not known for lazy arrays: use xp.reduction() or xp.map_blocks(), or compute before: "
+            f"{called}(x.compute())"
+        )
+    axis = given.pop("axis", None) if "axis" in keywords else 0
+    if method == "reduce":
+        return numpy_reduction(function, called, inputs[0], axis, given)
+    return function(_operand(inputs[0]), axis=axis, **given)
+
+
+def numpy_reduction(function: Any, called: str, x: Any, axis: Any, given: Mapping[str, Any]) -> Any:
+    """Return the reduction of ``x`` by the namespace's ``function`` with NumPy's options ``where`` and ``initial``.
+
+    Raises
+    ------
+    TypeError
+        If the function has no value for what ``where`` leaves out.
+    """
+    options = dict(given)
+    initial = options.pop("initial", None)
+    chosen = options.pop("where", True)
+    array = _operand(x)
+    name = function.__name__
+    if chosen is not True:
+        neutral = {"sum": 0, "prod": 1, "all": True, "any": False}.get(name, initial)
+        if neutral is None:
+            raise TypeError(
+                f"{called}(where=...) needs initial=, the value of no elements; or write xp.where(mask, x, value)"
+            )
+        array = namespace().where(_operand(chosen), array, neutral)
+    if initial is not None and name in ("max", "min") and not array.size:
+        rest = namespace().any(array, axis=axis, **options)
+        return namespace().full(
+            rest.shape, initial, dtype=np.result_type(array.dtype, initial), spec=rest.own_spec
+        )
+    found = function(array, axis=axis, **options)
+    combine = {"sum": np.add, "prod": np.multiply, "max": np.maximum, "min": np.minimum}.get(name)
+    if initial is None or combine is None:
+        return found
+    return combine(found, initial)
+
+
+def apply_to_elements(
+    name: str, function: Any, inputs: Sequence[Any], keywords: Mapping[str, Any]
+) -> Any:
+    """Return the array of ``function`` of the elements of ``inputs``, after broadcasting.
+
+    Raises
+    ------
+    TypeError
+        If the result would have elements of an unsupported type.
+    """
+    operands = [_operand(x) for x in inputs]
+    arrays: list[Any] = [x for x in operands if isinstance(x, Operators)]
+    spec = common_spec(a.own_spec for a in arrays)
+    nodes = [x.node if isinstance(x, Operators) else constant_or_node(x) for x in operands]  # type: ignore[attr-defined]  # only arrays have these operators
+    dtype = checked_dtype(
+        build.result_dtype(function, nodes, keywords), what=f"the result of {name}()"
+    )
+    node = build.apply_elementwise(
+        name, function, nodes, keywords=keywords, dtype=dtype, limit=chunk_limit(spec)
+    )
+    return type(arrays[0])(node, spec)
+
+
+def _called(ufunc: np.ufunc, called: str, inputs: Sequence[Any], given: Mapping[str, Any]) -> Any:
+    name = ufunc.__name__
+    if ufunc.signature is not None:
+        function = getattr(namespace(), name, None) if name in WHOLE else None
+        if function is None or given:
+            raise TypeError(
+                f"{called}() works on whole axes, and is not known so for lazy arrays: use xp.matmul(), "
+                f"xp.apply_gufunc() or xp.map_blocks()"
+            )
+        return function(*map(_operand, inputs))
+    if given.get("where", True) is not True:
+        raise TypeError(
+            f"{called}(where=...) leaves elements undefined: write xp.where(mask, {called}(x), y)"
+        )
+    keywords = {k: v for k, v in given.items() if k != "where"}
+    if ufunc.nout == 1:
+        return apply_to_elements(name, ufunc, inputs, keywords)
+    return tuple(
+        apply_to_elements(f"{name}[{n}]", NthResult(ufunc, n), inputs, keywords)
+        for n in range(ufunc.nout)
+    )
+
+
+def _outer(ufunc: np.ufunc, inputs: Sequence[Any], given: Mapping[str, Any]) -> Any:
+    first, second = (_operand(x) for x in inputs)
+    ndim = getattr(second, "ndim", 0)
+    left = first[(..., *(None,) * ndim)] if ndim and hasattr(first, "ndim") else first
+    return _called(ufunc, f"numpy.{ufunc.__name__}.outer", (left, second), given)
+
+
+def _operand(value: Any) -> Any:
+    """Return ``value``, of a sequence or a date of Python what NumPy makes of it."""
+    if isinstance(value, list | tuple):
+        return np.asarray(value)
+    return np.asarray(value)[()] if isinstance(value, datetime | timedelta) else value
