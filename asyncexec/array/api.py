@@ -87,6 +87,7 @@ from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.gufuncs import apply_gufunc
 from asyncexec.array.indexing import take
 from asyncexec.array.inspection import __array_namespace_info__
+from asyncexec.array.largest import argtopk, topk
 from asyncexec.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -124,6 +125,7 @@ from asyncexec.array.manipulation import (
     stack,
     unstack,
 )
+from asyncexec.array.membership import isin
 from asyncexec.array.namespace import API_VERSION
 from asyncexec.array.nan_reductions import (
     nanargmax,
@@ -137,7 +139,7 @@ from asyncexec.array.nan_reductions import (
     nanvar,
 )
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
-from asyncexec.array.searching import argmax, argmin, where
+from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spec import Spec
 from asyncexec.array.statistical import max, mean, min, prod, std, sum, var
@@ -191,6 +193,7 @@ __all__ = [
     "argmin",
     "argsort",
     "array_equal",
+    "argtopk",
     "asarray",
     "asin",
     "asinh",
@@ -228,6 +231,7 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
+    "digitize",
     "divide",
     "dot",
     "e",
@@ -263,6 +267,7 @@ __all__ = [
     "isclose",
     "isdtype",
     "isfinite",
+    "isin",
     "isinf",
     "isnan",
     "less",
@@ -324,6 +329,7 @@ __all__ = [
     "result_type",
     "roll",
     "round",
+    "searchsorted",
     "sign",
     "signbit",
     "sin",
@@ -343,6 +349,7 @@ __all__ = [
     "tanh",
     "tensordot",
     "to_zarr",
+    "topk",
     "tril",
     "triu",
     "trunc",

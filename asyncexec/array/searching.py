@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import numpy as np
 
 from asyncexec.array import build
 from asyncexec.array.array import Array
+from asyncexec.array.chunk_tables import array_or_scalar, over_chunks
 from asyncexec.array.dtypes import as_element
+from asyncexec.array.evaluation import evaluated
+from asyncexec.array.operands import chunk_limit, common_spec
 from asyncexec.array.reducers import ArgExtreme
+from asyncexec.array.search_kernels import BinNumbers, CountBelow
 from asyncexec.array.statistical import reduced
 from asyncexec.array.wrapping import as_array, elementwise
 
@@ -65,6 +70,114 @@ def argmin(x: Array, /, *, axis: int | None = None, keepdims: bool = False) -> A
         If there are no elements to choose from.
     """
     return _found("argmin", x, axis, largest=False, keepdims=keepdims)
+
+
+def searchsorted(
+    x1: Array,
+    x2: Array | float,
+    /,
+    *,
+    side: Literal["left", "right"] = "left",
+    sorter: Array | np.ndarray[Any, Any] | None = None,
+) -> Array:
+    """Return the places in ``x1`` where the elements of ``x2`` would go in, so that it stays sorted; in int64.
+
+    A place is the number of elements of ``x1`` that are less; each task counts those of one chunk, and others add.
+
+    >>> x1 = xp.asarray([1, 3, 3, 5], chunks=2)
+    >>> xp.searchsorted(x1, xp.asarray([3, 9])).compute()
+    array([1, 4])
+    >>> xp.searchsorted(x1, 3, side="right").compute()
+    array(3)
+
+    Parameters
+    ----------
+    x1 : Array
+        Of one axis, in ascending order, NaN last.
+    x2 : Array, int or float
+        Of any shape, which is that of the result.
+    side : "left" or "right"
+        Whether places are before elements of ``x1`` that are equal, or behind them.
+    sorter : Array, optional
+        Numbers that sort ``x1``, as of :func:`argsort`; then ``x1`` need not be sorted. Its elements are not looked at:
+        places do not depend on them, as tasks sort each chunk by itself.
+
+    Raises
+    ------
+    ValueError
+        If ``x1`` has not one axis, ``sorter`` not its shape, or for another side.
+    TypeError
+        If the elements of ``sorter`` are no integers.
+    """
+    line = array_or_scalar(x1, x2, "searchsorted")
+    wanted = array_or_scalar(x2, line, "searchsorted")
+    if line.ndim != 1:
+        raise ValueError(
+            f"searchsorted(x1, x2) takes an x1 of one axis, and got the shape {line.shape}: flatten and sort it before"
+        )
+    if side not in ("left", "right"):
+        raise ValueError(f"searchsorted(x1, x2, side={side!r}): use side='left' or side='right'")
+    if sorter is not None:
+        _check_sorter(as_array(sorter, "searchsorted"), line)
+    spec = common_spec((line.own_spec, wanted.own_spec))
+    node = over_chunks(
+        "searchsorted",
+        partial(CountBelow, side, sorter is None),
+        line.node,
+        wanted.node,
+        ufunc=np.add,
+        dtype=np.dtype(np.int64),
+        limit=chunk_limit(spec),
+    )
+    return Array(node, spec)
+
+
+def _check_sorter(sorter: Array, line: Array) -> None:
+    if sorter.shape != line.shape:
+        raise ValueError(
+            f"searchsorted(x1, x2, sorter=...): the sorter has the shape {sorter.shape}, and x1 {line.shape}; "
+            f"they must be the same, as of argsort(x1)"
+        )
+    if sorter.dtype.kind not in "iu":
+        raise TypeError(
+            f"searchsorted(x1, x2, sorter=...) takes a sorter of integers, and got {sorter.dtype}"
+        )
+
+
+def digitize(x: Array, bins: Array | Any, /, *, right: bool = False) -> Array:
+    """Return the numbers of the bins in which elements lie, in int64, as ``numpy.digitize``.
+
+    >>> xp.digitize(xp.asarray([0.2, 6.4, 3.0]), [0.0, 1.0, 2.5, 4.0]).compute()
+    array([1, 4, 3])
+
+    Parameters
+    ----------
+    x : Array
+        Of real numbers.
+    bins : sequence of float, NumPy array or Array
+        The edges, ascending or descending. A lazy array is computed now.
+    right : bool
+        Whether the right edge of a bin belongs to it, rather than the left.
+
+    Raises
+    ------
+    ValueError
+        If ``bins`` has not one axis, or goes up and down.
+    TypeError
+        If elements are complex.
+    """
+    array = as_array(x, "digitize")
+    edges = np.array(evaluated(bins, "digitize") if isinstance(bins, Array) else bins)
+    if array.dtype.kind == "c" or edges.dtype.kind not in "biuf":
+        raise TypeError(
+            f"digitize() takes real numbers, and got elements of {array.dtype} and bins of {edges.dtype}"
+        )
+    try:
+        np.digitize(np.empty(0, array.dtype), edges, right=right)
+    except ValueError as error:
+        raise ValueError(f"digitize() with bins of shape {edges.shape}: {error}") from None
+    edges.setflags(write=False)
+    return elementwise("digitize", BinNumbers(edges, right), array, dtype=np.dtype(np.int64))
 
 
 def _found(operation: str, x: Array, axis: int | None, *, largest: bool, keepdims: bool) -> Array:

@@ -135,6 +135,15 @@ EVERY = {
     "argsort of long lines of few values": lambda a, b: xp.argsort(
         xp.reshape(xp.astype(a * 4, xp.int8), (-1,))
     ),
+    "topk": lambda a, b: xp.topk(a, 100, axis=0),
+    "topk of few": lambda a, b: xp.topk(xp.reshape(a, (-1,)), -3),
+    "argtopk": lambda a, b: xp.argtopk(a, 100, axis=0),
+    "searchsorted": lambda a, b: xp.searchsorted(xp.arange(CHUNK**2, spec=a.spec), a * CHUNK),
+    "searchsorted with a sorter": lambda a, b: xp.searchsorted(
+        xp.reshape(a, (-1,)), b[:, :CHUNK], sorter=xp.arange(2 * CHUNK**2, spec=a.spec)
+    ),
+    "isin": lambda a, b: xp.isin(xp.astype(a * 100, xp.int8), xp.reshape(b, (-1,))),
+    "digitize": lambda a, b: xp.digitize(xp.astype(a, xp.float32), np.linspace(1, 0, 100)),
     "drop_axis": lambda a, b: xp.map_blocks(total, a, drop_axis=0, dtype=a.dtype),
 }
 

@@ -29,9 +29,9 @@ def with_ties(shape, dtype, seed):
     dtype = np.dtype(dtype)
     if dtype.kind == "b":
         return rng.random(shape) < 0.5
-    data = rng.integers(0, 4, shape).astype(dtype)
+    data = np.asarray(rng.integers(0, 4, shape)).astype(dtype)
     if dtype.kind == "c":
-        data = (data + 1j * rng.integers(0, 2, shape)).astype(dtype)
+        data = np.asarray(data + 1j * rng.integers(0, 2, shape)).astype(dtype)
         data.imag[rng.random(shape) < 0.2] = np.nan
         data.real[rng.random(shape) < 0.2] = np.nan
     elif dtype.kind == "f":
