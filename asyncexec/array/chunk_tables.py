@@ -1,4 +1,4 @@
-"""What each chunk of a line says of every element of another array, merged over the chunks of the line."""
+"""Functions of every chunk of a line and every block of another array, merged over the chunks of the line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which elements are among those of another array: :func:`isin`, a set function of the array API standard."""
+"""Membership among the elements of another array: :func:`isin`, a set function of the array API standard."""
 
 from __future__ import annotations
 

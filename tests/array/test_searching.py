@@ -84,7 +84,7 @@ def test_two_large_arrays_are_searched_within_memory():
     for found in (xp.isin(x1, x2), xp.searchsorted(x1, x2)):
         stages = found.to_plan().stages
         assert all(stage.memory.fits for stage in stages)
-        assert len(stages) == 4
+        assert len(stages) <= 8
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
