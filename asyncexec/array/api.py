@@ -82,6 +82,7 @@ from asyncexec.array.data_types import (
     uint32,
     uint64,
 )
+from asyncexec.array.differences import diff, ediff1d, gradient, interp, trapezoid
 from asyncexec.array.dlpack import from_dlpack
 from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.gufuncs import apply_gufunc
@@ -232,9 +233,11 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "digitize",
+    "diff",
     "divide",
     "dot",
     "e",
+    "ediff1d",
     "empty",
     "empty_like",
     "equal",
@@ -253,6 +256,7 @@ __all__ = [
     "from_zarr",
     "full",
     "full_like",
+    "gradient",
     "greater",
     "greater_equal",
     "hypot",
@@ -264,6 +268,7 @@ __all__ = [
     "int16",
     "int32",
     "int64",
+    "interp",
     "isclose",
     "isdtype",
     "isfinite",
@@ -350,6 +355,7 @@ __all__ = [
     "tensordot",
     "to_zarr",
     "topk",
+    "trapezoid",
     "tril",
     "triu",
     "trunc",

@@ -93,8 +93,10 @@ def with_borders(access: AccessMap, shape: Shape, borders: Sequence[Border]) -> 
     """Return ``access`` to blocks with ``borders`` around them, within ``shape``."""
     axes: list[AxisAccess] = []
     for along, n, (before, after) in zip(access.axes, shape, borders, strict=True):
-        wider = Overlap(before, after, 0, n) if along.axis is not None else None
-        found = None if wider is None or not (before or after) else along.around(wider)
+        # One block that every task needs may be the whole axis, or a block among others.
+        whole = along.axis is None and along.most >= n
+        bare = whole or not (before or after)
+        found = None if bare else along.around(Overlap(before, after, 0, n))
         axes.append(found or along)
     return AccessMap(tuple(axes), access.guards)
 
