@@ -89,6 +89,7 @@ from asyncexec.array.gufuncs import apply_gufunc
 from asyncexec.array.indexing import take
 from asyncexec.array.inspection import __array_namespace_info__
 from asyncexec.array.largest import argtopk, topk
+from asyncexec.array.indexing import take, take_along_axis
 from asyncexec.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -127,6 +128,14 @@ from asyncexec.array.manipulation import (
     unstack,
 )
 from asyncexec.array.membership import isin
+from asyncexec.array.masks import (
+    argwhere,
+    compress,
+    count_nonzero,
+    extract,
+    flatnonzero,
+    nonzero,
+)
 from asyncexec.array.namespace import API_VERSION
 from asyncexec.array.nan_reductions import (
     nanargmax,
@@ -195,6 +204,7 @@ __all__ = [
     "argsort",
     "argtopk",
     "array_equal",
+    "argwhere",
     "asarray",
     "asin",
     "asinh",
@@ -218,6 +228,7 @@ __all__ = [
     "clip",
     "complex64",
     "complex128",
+    "compress",
     "compute",
     "concat",
     "conj",
@@ -244,8 +255,10 @@ __all__ = [
     "exp",
     "expand_dims",
     "expm1",
+    "extract",
     "eye",
     "finfo",
+    "flatnonzero",
     "flip",
     "float32",
     "float64",
@@ -314,6 +327,7 @@ __all__ = [
     "negative",
     "newaxis",
     "nextafter",
+    "nonzero",
     "not_equal",
     "ones",
     "ones_like",
@@ -350,6 +364,7 @@ __all__ = [
     "subtract",
     "sum",
     "take",
+    "take_along_axis",
     "tan",
     "tanh",
     "tensordot",

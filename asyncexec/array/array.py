@@ -15,6 +15,7 @@ from asyncexec.array.blocking import run
 from asyncexec.array.contraction import matrix_product
 from asyncexec.array.conversions import Conversions
 from asyncexec.array.display import as_html, as_text
+from asyncexec.array.evaluation import evaluated
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.methods import Methods
@@ -30,6 +31,7 @@ from asyncexec.array.operands import (
     constant_or_node,
 )
 from asyncexec.array.operators import Operators
+from asyncexec.array.selection import selected
 from asyncexec.array.spec import Spec
 from asyncexec.plan import Plan
 
@@ -275,7 +277,15 @@ class Array(Conversions, Methods, Operators):
         return value
 
     def __getitem__(self, key: Any) -> Self:
-        return self._make(build.index(self._node, key, limit=chunk_limit(self._spec)))
+        parts = key if isinstance(key, tuple) else (key,)
+        spec = common_spec((self._spec, *(p.own_spec for p in parts if isinstance(p, Array))))
+        found = selected(
+            self._node,
+            key,
+            limit=chunk_limit(spec),
+            evaluate=lambda node: evaluated(type(self)(node, spec), "getitem"),
+        )
+        return self if found is self._node else type(self)(found, spec)
 
     def __iter__(self) -> Any:
         if not self.ndim:

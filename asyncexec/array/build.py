@@ -11,6 +11,7 @@ import numpy as np
 from asyncexec.array import basic_indexing, chunks as chunking
 from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.dtypes import checked_dtype, warn_of_discarded
+from asyncexec.array.index_keys import checked_numbers, not_evaluated, parse_key
 from asyncexec.array.integers import integer, integers
 from asyncexec.array.kernels import convert
 from asyncexec.array.nodes import (
@@ -137,40 +138,49 @@ def _composed(inner: Sequence[AxisAccess], outer: tuple[AxisAccess, ...]) -> tup
 
 
 def index(node: Node, key: Any, *, limit: int = chunking.PREFERRED_BYTES) -> Node:
-    """Return ``node[key]``, for integers, slices, ``...``, ``None`` and a list of integers."""
-    shown = basic_indexing.parse(key, node.shape)
+    """Return ``node[key]``, for integers, slices, ``...``, ``None``, and an array of integers along one axis."""
+    parsed = parse_key(key, node.shape, not_evaluated)
+    found = shown(node, parsed.basic)
+    for axis, numbers in parsed.arrays.items():
+        found = take_positions(found, numbers, axis, limit=limit, operation="getitem")
+    return found
+
+
+def shown(node: Node, basic: Sequence[Any]) -> Node:
+    """Return what a basic key shows: one integer from 0 or slice for each axis, and None for each new one."""
+    part = basic_indexing.shown_by(basic, node.shape)
     same = tuple(AxisAccess.view(axis, n) for axis, n in enumerate(node.shape))
-    if shown.shape == node.shape and shown.axes == same:
+    if part.shape == node.shape and part.axes == same:
         return node
-    origins = enumerate(shown.origins)
-    longer = [a for a, p in origins if p is not None and shown.shape[a] > node.shape[p]]
-    chunks = tuple(1 if origin is None else node.chunks[origin] for origin in shown.origins)
-    for axis in longer:
-        chunks = _cut_anew(chunks, axis, shown.shape, node.dtype.itemsize, limit)
-    return view("getitem", node, shown.axes, shown.shape, chunks)
+    chunks = tuple(1 if origin is None else node.chunks[origin] for origin in part.origins)
+    return view("getitem", node, part.axes, part.shape, chunks)
 
 
-def take_positions(node: Node, indices: Any, axis: int, *, limit: int) -> Node:
-    """Return the elements of ``node`` at ``indices`` along ``axis``.
+def take_positions(
+    node: Node, indices: Any, axis: int, *, limit: int, operation: str = "take"
+) -> Node:
+    """Return the elements of ``node`` at ``indices`` (one-dimensional) along ``axis``.
 
     Raises
     ------
     IndexError
-        If one is out of range, or they are no integers along one axis.
+        If one is out of range.
     """
-    positions = basic_indexing.positions_of(indices, node.shape[axis], axis)
+    numbers = checked_numbers(np.asarray(indices), node.shape[axis], axis)
     views = [
-        AxisAccess.taken(axis, positions) if p == axis else AxisAccess.view(p, n)
+        AxisAccess.taken(axis, basic_indexing.listing_of(numbers))
+        if p == axis
+        else AxisAccess.view(p, n)
         for p, n in enumerate(node.shape)
     ]
-    shape = (*node.shape[:axis], len(positions), *node.shape[axis + 1 :])
-    chunks = node.chunks
-    if len(positions) > node.shape[axis]:
-        chunks = _cut_anew(chunks, axis, shape, node.dtype.itemsize, limit)
-    return view("take", node, views, shape, chunks)
+    shape = (*node.shape[:axis], len(numbers), *node.shape[axis + 1 :])
+    chunks = cut_anew(node.chunks, axis, shape, node.dtype.itemsize, limit)
+    return view(
+        operation, node, views, shape, chunks if shape[axis] > node.shape[axis] else node.chunks
+    )
 
 
-def _cut_anew(chunks: Shape, axis: int, shape: Shape, itemsize: int, limit: int) -> Shape:
+def cut_anew(chunks: Shape, axis: int, shape: Shape, itemsize: int, limit: int) -> Shape:
     """Return ``chunks`` with longer ones along ``axis``, which has become longer: a small table is one short chunk.
 
     A block of them, and its share of the list of positions, takes no more than ``limit`` bytes.

@@ -9,10 +9,10 @@ from asyncexec.array.blocking import run
 if TYPE_CHECKING:
     import numpy as np
 
-    from asyncexec.array.array import Array
+    from asyncexec.plan import Plannable
 
 
-def evaluated(array: Array, operation: str) -> np.ndarray[Any, Any]:
+def evaluated(array: Plannable, operation: str) -> np.ndarray[Any, Any]:
     """Return the elements of ``array``, on which the shape of the result of ``operation`` depends.
 
     It is computed now, on the executor of its spec, and held in memory: a few numbers for each chunk, not elements.

@@ -107,8 +107,6 @@ def test_indices_may_be_a_lazy_array_a_range_or_a_list():
         ([0, -5], 0, IndexError, "index -5 is out of range for axis 0 with 4 elements"),
         ([0.5], 0, IndexError, "list of float64 is no index"),
         ([True], 0, IndexError, "list of bool is no index"),
-        ([[0]], 0, IndexError, "one dimension, not 2"),
-        (0, 0, IndexError, "one dimension, not 0"),
         ([0], None, ValueError, r"take of 2 axes \(shape \(4, 5\)\): give an axis"),
         ([0], 2, IndexError, "axis 2"),
     ],

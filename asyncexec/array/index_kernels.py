@@ -1,0 +1,253 @@
+"""Kernels of indexing and assignment: what a task does with its blocks. They need NumPy alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.kernels import Block
+from asyncexec.plan.access_map import AccessMap
+from asyncexec.plan.box import Index, Shape
+
+
+@dataclass(frozen=True, slots=True)
+class JoinAxes:
+    """The function that returns a block with its ``count`` axes from ``first`` on as one."""
+
+    first: int
+    count: int
+
+    def __call__(self, block: Block) -> Block:
+        end = self.first + self.count
+        length = math.prod(block.shape[self.first : end])
+        return np.reshape(block, (*block.shape[: self.first], length, *block.shape[end:]))
+
+
+@dataclass(frozen=True, slots=True)
+class SplitAxis:
+    """The function that returns a block with ``axis`` as several: rows of the shape ``row``."""
+
+    axis: int
+    row: Shape
+
+    def __call__(self, block: Block) -> Block:
+        shape, axis = block.shape, self.axis
+        length = shape[axis] // math.prod(self.row)
+        return np.reshape(block, (*shape[:axis], length, *self.row, *shape[axis + 1 :]))
+
+
+@dataclass(frozen=True, slots=True)
+class TakePoints:
+    """Take single points of a block: ``numbers`` has a row for each, with its place along each of the first axes."""
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        block, numbers = values
+        return np.asarray(block)[tuple(np.asarray(numbers).T)]
+
+
+@dataclass(frozen=True, slots=True)
+class PickAlong:
+    """The function that takes elements along ``axis`` of a part of a line, which begins at ``begin``, of ``extent``.
+
+    Elements of other parts are those of ``sofar``.
+
+    Raises
+    ------
+    IndexError
+        If an index is out of range.
+    """
+
+    axis: int
+    begin: int
+    extent: int
+
+    def __call__(self, block: Block, numbers: Block, sofar: Block | None = None) -> Block:
+        n = self.extent
+        if numbers.size and (int(numbers.min()) < -n or int(numbers.max()) >= n):
+            wrong = numbers[(numbers < -n) | (numbers >= n)].flat[0]
+            raise IndexError(
+                f"take_along_axis: index {wrong} is out of range for axis {self.axis} with {n} elements"
+            )
+        places = numbers.astype(np.int64)
+        places += np.where(places < 0, n - self.begin, -self.begin)
+        length = block.shape[self.axis]
+        if length == n:
+            return np.take_along_axis(block, places, axis=self.axis)
+        here = (places >= 0) & (places < length)
+        found = np.take_along_axis(block, np.where(here, places, 0), axis=self.axis)
+        return found if sofar is None else np.where(here, found, sofar)
+
+
+def count_true(block: Block) -> Block:
+    """Return how many elements of a mask are true, as an array of one."""
+    return np.asarray([np.count_nonzero(block)], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Compact:
+    """The function that puts what a mask selects along ``axis`` in front, in a block ``length`` long; then zeros."""
+
+    axis: int
+    length: int
+
+    def __call__(self, block: Block, mask: Block) -> Block:
+        lead: tuple[Any, ...] = (slice(None),) * self.axis
+        shape = (*block.shape[: self.axis], self.length, *block.shape[self.axis + 1 :])
+        found = np.zeros(shape, block.dtype)
+        found[(*lead, slice(0, np.count_nonzero(mask)))] = block[(*lead, mask)]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class NumbersOfTrue:
+    """The function that puts the numbers of the true elements of a mask in front, in a block ``length`` long.
+
+    Numbers count from the first element of the array, which has chunks of ``chunk``.
+    """
+
+    chunk: int
+    length: int
+
+    def __call__(self, mask: Block, block_id: Index) -> Block:
+        found = np.zeros(self.length, np.int64)
+        numbers = np.flatnonzero(mask)
+        found[: len(numbers)] = numbers + block_id[0] * self.chunk
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SpreadOut:
+    """The function that puts values where a mask is true along ``axis``, one after another.
+
+    ``values`` begin ``shift`` (an array of one) elements before those of the block.
+    """
+
+    axis: int
+
+    def __call__(self, block: Block, mask: Block, values: Block, shift: Block) -> Block:
+        found = np.array(block)
+        lead: tuple[Any, ...] = (slice(None),) * self.axis
+        begin = int(shift[0])
+        found[(*lead, mask)] = values[(*lead, slice(begin, begin + np.count_nonzero(mask)))]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatAlong:
+    """The function that repeats each element ``times[axis]`` times along each axis."""
+
+    times: Shape
+
+    def __call__(self, block: Block) -> Block:
+        for axis, times in enumerate(self.times):
+            if times > 1:
+                block = np.repeat(block, times, axis=axis)
+        return block
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PutPoints:
+    """The function that sets single points of a block.
+
+    Attributes
+    ----------
+    axes : tuple of int
+        The axes that are indexed.
+    grid : tuple of int
+        Number of chunks along each of them.
+    chunk_numbers : array of int
+        Of each point, the number of its chunk in ``grid``; sorted.
+    places : tuple of array of int
+        Of each point, its place within the chunk, along each axis.
+    ranks : array of int
+        Of each point, the number of its value.
+    constant : optional
+        The value of all.
+    """
+
+    axes: tuple[int, ...]
+    grid: Shape
+    chunk_numbers: Any
+    places: tuple[Any, ...]
+    ranks: Any
+    constant: Any = None
+
+    def __call__(self, block: Block, values: Block | None = None, *, block_id: Index) -> Block:
+        own = np.ravel_multi_index([block_id[axis] for axis in self.axes], self.grid)
+        start, stop = np.searchsorted(self.chunk_numbers, (own, own + 1))
+        if start == stop:
+            return block
+        found = np.array(block)
+        moved = np.moveaxis(found, self.axes, range(len(self.axes)))
+        points = tuple(along[start:stop] for along in self.places)
+        if values is None:
+            moved[points] = self.constant
+        else:
+            moved[points] = values if len(values) == 1 else values[self.ranks[start:stop]]
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Lay:
+    """Lay values over a block, in the elements ``begin``, ``begin + step``, … of each axis, up to ``end``.
+
+    ``access`` is what the task needs of the result. Of the values it has those for all elements between ``begin`` and
+    ``end``; a ``constant`` stands for all.
+    """
+
+    begin: Shape
+    end: Shape
+    step: Shape
+    access: AccessMap
+    constant: Any = None
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        base = np.asarray(values[0])
+        laid = None if len(values) == 1 else values[1]
+        if len(values) > 1 and laid is None:
+            return base
+        targets: list[Any] = []
+        sources: list[Any] = []
+        for axis, access in enumerate(self.access.axes):
+            found = access.numbers(index)
+            numbers = (
+                np.arange(found.start, found.stop, found.step)
+                if isinstance(found, range)
+                else found
+            )
+            within = (numbers >= self.begin[axis]) & (numbers < self.end[axis])
+            hit = within & ((numbers - self.begin[axis]) % self.step[axis] == 0)
+            targets.append(_evenly(np.flatnonzero(hit)))
+            sources.append(_evenly(np.flatnonzero(hit[within])))
+        result = np.array(base)
+        if laid is None:
+            result[_region(targets)] = self.constant
+        else:
+            result[_region(targets)] = np.asarray(laid)[_region(sources)]
+        return result
+
+
+def _evenly(numbers: Any) -> Any:
+    """Return ``numbers`` as a slice where they are evenly spaced."""
+    if len(numbers) < 2:
+        first = int(numbers[0]) if len(numbers) else 0
+        return slice(first, first + len(numbers))
+    step = int(numbers[1] - numbers[0])
+    if step > 0 and (np.diff(numbers) == step).all():
+        return slice(int(numbers[0]), int(numbers[-1]) + 1, step)
+    return numbers
+
+
+def _region(along: Sequence[Any]) -> tuple[Any, ...]:
+    """Return an index of all combinations of what is selected along each axis."""
+    if all(isinstance(part, slice) for part in along):
+        return tuple(along)
+    listed = [
+        np.arange(part.start, part.stop, part.step or 1) if isinstance(part, slice) else part
+        for part in along
+    ]
+    return tuple(np.ix_(*listed))
