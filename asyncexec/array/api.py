@@ -86,10 +86,9 @@ from asyncexec.array.differences import diff, ediff1d, gradient, interp, trapezo
 from asyncexec.array.dlpack import from_dlpack
 from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.gufuncs import apply_gufunc
-from asyncexec.array.indexing import take
+from asyncexec.array.indexing import take, take_along_axis
 from asyncexec.array.inspection import __array_namespace_info__
 from asyncexec.array.largest import argtopk, topk
-from asyncexec.array.indexing import take, take_along_axis
 from asyncexec.array.logic import (
     bitwise_and,
     bitwise_invert,
@@ -127,7 +126,6 @@ from asyncexec.array.manipulation import (
     stack,
     unstack,
 )
-from asyncexec.array.membership import isin
 from asyncexec.array.masks import (
     argwhere,
     compress,
@@ -136,6 +134,7 @@ from asyncexec.array.masks import (
     flatnonzero,
     nonzero,
 )
+from asyncexec.array.membership import isin
 from asyncexec.array.namespace import API_VERSION
 from asyncexec.array.nan_reductions import (
     nanargmax,
@@ -203,8 +202,8 @@ __all__ = [
     "argmin",
     "argsort",
     "argtopk",
-    "array_equal",
     "argwhere",
+    "array_equal",
     "asarray",
     "asin",
     "asinh",
