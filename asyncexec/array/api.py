@@ -129,7 +129,6 @@ from asyncexec.array.manipulation import (
 from asyncexec.array.masks import (
     argwhere,
     compress,
-    count_nonzero,
     extract,
     flatnonzero,
     nonzero,

@@ -8,7 +8,6 @@ better stored before.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,7 @@ from asyncexec.array.evaluation import evaluated
 from asyncexec.array.index_keys import WideMask
 from asyncexec.array.mask_selection import counted, numbers_of_true
 from asyncexec.array.operands import chunk_limit, common_spec
-from asyncexec.array.reducers import Accumulate
 from asyncexec.array.reshaping import raveled
-from asyncexec.array.statistical import reduced
 from asyncexec.array.wrapping import as_array
 
 _COUNT = np.dtype(np.int64)
@@ -92,40 +89,6 @@ def argwhere(x: Array, /) -> Array:
         return flatnonzero(array)[:, None][:, :0]
     columns = [build.insert_axis(found.node, 1) for found in nonzero(array)]
     return Array(build.concatenate(columns, 1, _COUNT, "argwhere"), array.own_spec)
-
-
-def count_nonzero(
-    x: Array,
-    /,
-    *,
-    axis: int | Sequence[int] | None = None,
-    keepdims: bool = False,
-    split_every: int | None = None,
-) -> Array:
-    """Return how many elements are not zero, along ``axis`` (one, several, or all).
-
-    >>> xp.count_nonzero(xp.asarray([[3, 0], [1, 4]]), axis=1).compute()
-    array([1, 2])
-
-    Parameters
-    ----------
-    x : Array
-    axis : int, sequence of int, optional
-    keepdims : bool
-        Whether the axes stay, with length 1.
-    split_every : int, optional
-        How many partial results a task merges.
-    """
-    array = as_array(x, "count_nonzero")
-    mask = array if array.dtype.kind == "b" else array != 0
-    return reduced(
-        "count_nonzero",
-        Accumulate(np.add, _COUNT, _COUNT),
-        mask,
-        axis,
-        keepdims=keepdims,
-        split_every=split_every,
-    )
 
 
 def compress(condition: Any, x: Array, /, *, axis: int | None = None) -> Array:

@@ -122,16 +122,6 @@ def test_an_array_without_axes_has_no_places():
         same(xp.flatnonzero(xp.asarray(value)), np.flatnonzero(value))
 
 
-@given(leaves(), st.data())
-def test_counts_are_numpys(case, data):
-    x, array = case
-    axes = tuple(a for a in range(array.ndim) if data.draw(st.booleans()))
-    keepdims = data.draw(st.booleans())
-    expected = np.asarray(np.count_nonzero(array, axis=axes, keepdims=keepdims))
-    same(xp.count_nonzero(x, axis=axes, keepdims=keepdims), expected.astype(np.int64))
-    same(xp.count_nonzero(x), np.asarray(np.count_nonzero(array)))
-
-
 @some(examples=25)
 @given(masked(dtypes=[np.int64, np.float32]), st.data())
 def test_compressing_and_extracting_are_numpys(case, data):
