@@ -147,6 +147,14 @@ from asyncexec.array.nan_reductions import (
     nanvar,
 )
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
+from asyncexec.array.quantiles import (
+    median,
+    nanmedian,
+    nanpercentile,
+    nanquantile,
+    percentile,
+    quantile,
+)
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spec import Spec
@@ -304,6 +312,7 @@ __all__ = [
     "max",
     "maximum",
     "mean",
+    "median",
     "meshgrid",
     "min",
     "minimum",
@@ -317,8 +326,11 @@ __all__ = [
     "nancumsum",
     "nanmax",
     "nanmean",
+    "nanmedian",
     "nanmin",
+    "nanpercentile",
     "nanprod",
+    "nanquantile",
     "nanstd",
     "nansum",
     "nanvar",
@@ -330,6 +342,7 @@ __all__ = [
     "ones",
     "ones_like",
     "outer",
+    "percentile",
     "permute_dims",
     "pi",
     "plan_of",
@@ -337,6 +350,7 @@ __all__ = [
     "pow",
     "prod",
     "ptp",
+    "quantile",
     "real",
     "rechunk",
     "reciprocal",
