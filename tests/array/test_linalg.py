@@ -241,10 +241,31 @@ async def test_every_executor_computes_the_same_singular_values(executor):
         np.testing.assert_array_equal(one, other)
 
 
-def test_full_matrices_are_refused_but_for_squares():
-    with pytest.raises(ValueError, match="use full_matrices=False"):
-        xp.linalg.svd(xp.ones((4, 3)))
-    assert xp.linalg.svd(xp.ones((3, 3))).U.shape == (3, 3)
+@given(matrices())
+def test_full_matrices_of_singular_vectors_are_unitary(case):
+    x, a = case
+    *lead, m, n = a.shape
+    u, s, vh = run(xp.plan_of(*xp.linalg.svd(x)))
+    k, tolerance = min(m, n), TOLERANCE[a.dtype.name]
+    assert [f.shape for f in (u, s, vh)] == [(*lead, m, m), (*lead, k), (*lead, n, n)]
+    np.testing.assert_allclose(
+        (u[..., :k] * s[..., None, :]) @ vh[..., :k, :], a, atol=10 * tolerance
+    )
+    for unitary, side in ((u, m), (vh, n)):
+        identity = np.broadcast_to(np.eye(side), (*lead, side, side))
+        np.testing.assert_allclose(adjoint(unitary) @ unitary, identity, atol=tolerance)
+
+
+@given(matrices())
+def test_a_complete_q_is_unitary(case):
+    x, a = case
+    *lead, m, n = a.shape
+    q, r = run(xp.plan_of(*xp.linalg.qr(x, mode="complete")))
+    assert (q.shape, r.shape) == ((*lead, m, m), (*lead, m, n))
+    tolerance = TOLERANCE[a.dtype.name]
+    np.testing.assert_allclose(q @ r, a, atol=tolerance)
+    identity = np.broadcast_to(np.eye(m), (*lead, m, m))
+    np.testing.assert_allclose(adjoint(q) @ q, identity, atol=tolerance)
 
 
 # What is refused.
@@ -261,10 +282,23 @@ def test_a_vector_is_no_matrix():
         xp.linalg.qr(xp.ones(3))
 
 
-@pytest.mark.parametrize("mode", ["complete", "raw"])
-def test_other_modes_are_refused(mode):
-    with pytest.raises(ValueError, match=rf"mode.*{mode}.*use mode='reduced'"):
-        xp.linalg.qr(xp.ones((3, 3)), mode=mode)
+def test_other_modes_are_refused():
+    with pytest.raises(ValueError, match="mode 'raw': use mode='reduced'"):
+        xp.linalg.qr(xp.ones((3, 3)), mode="raw")
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: xp.linalg.qr(x, mode="complete"),
+        xp.linalg.svd,
+        lambda x: xp.linalg.eigh(x[:, :1] + xp.zeros(len(x), chunks=1000, spec=x.spec)),
+    ],
+)
+def test_squares_that_do_not_fit_into_memory_are_refused_with_advice(call):
+    x = xp.ones((100_000, 3), chunks=(1000, 3), spec=ax.Spec(allowed_mem="1GB"))
+    with pytest.raises(MemoryBudgetError, match=r"allow at least .* \(allowed_mem\), or take"):
+        call(x)
 
 
 def test_columns_that_do_not_fit_into_memory_are_refused_with_advice():
