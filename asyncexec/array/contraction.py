@@ -65,8 +65,7 @@ def pair_product(
         shape=(*counts, *(axes.lengths[label] for label in labels[2])),
         chunks=(*(1 for _ in groups), *(chunks[label] for label in labels[2])),
         dtype=dtype,
-        # Blocks are copied where BLAS, or the order of axes, wants it.
-        extra_bytes=axes.read_bytes(chunks),
+        extra_bytes=axes.copied_bytes(chunks),
     )
     if not groups:
         return partial

@@ -61,6 +61,17 @@ class ProductAxes:
         sides = (self.left, self.right)
         return sum(math.prod(chunks[label] for label in side) for side in sides) * self.itemsize
 
+    def copied_bytes(self, chunks: Mapping[Any, int]) -> int:
+        """Return the size of those of the two blocks whose axes are not in the order that matrix products take."""
+        both = [label for label in self.out if label in self.left and label in self.right]
+        total = 0
+        for side, other in ((self.left, self.right), (self.right, self.left)):
+            alone = [label for label in self.out if label not in other]
+            inner = self.summed
+            if list(side) not in ([*both, *alone, *inner], [*both, *inner, *alone]):
+                total += math.prod(chunks[label] for label in side) * self.itemsize
+        return total
+
     def largest_bytes(self, chunks: Mapping[Any, int]) -> int:
         """Return the size of the larger of the two blocks that a task reads."""
         sides = (self.left, self.right)

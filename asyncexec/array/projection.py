@@ -11,8 +11,10 @@ It is an upper bound: a task reads, computes and writes one after the other, and
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.fusion import FusionGroup, block_of
@@ -60,7 +62,12 @@ class TaskMemoryLimit:
         """Return what a task of ``group`` is projected to need."""
         reads = [self._read(node, access) for node, access in group.reads]
         written, encoded = _written(group)
-        needs = sum(held + passing for held, passing in reads)
+        needs = _most_at_once(
+            [
+                (held + passing, None if self._resident(node) else access)
+                for (held, passing), (node, access) in zip(reads, group.reads, strict=True)
+            ]
+        )
         needs += (
             kernel_builder(group).temporary_bytes() + written + encoded + _positions_bytes(group)
         )
@@ -74,6 +81,9 @@ class TaskMemoryLimit:
     def fits(self, group: FusionGroup) -> bool:
         """Return True if a task of ``group`` stays within what is allowed."""
         return self.memory(group).fits
+
+    def _resident(self, node: Node) -> bool:
+        return self.layout(node).resident_bytes is not None
 
     def _read(self, node: Node, access: AccessMap) -> tuple[int, int]:
         """Return what is held of an input, and what passes while it is read."""
@@ -91,6 +101,27 @@ class TaskMemoryLimit:
         at_once = min(max(scattered, default=1), ZARR_CHUNKS_AT_ONCE) if layout.copies else 1
         passing = one * (at_once + several) + layout.copies * region + picked
         return max(region, one), passing
+
+
+def _most_at_once(needs: Sequence[tuple[int, AccessMap | None]]) -> int:
+    """Return the most bytes that one task reads, where each access (None: every task's) needs that many.
+
+    Of the parts of a concatenation, each task reads few.
+    """
+    guards = [() if access is None else access.guards for _, access in needs]
+    axes = Counter(axis for each in guards for axis in {axis for axis, _, _ in each})
+    along = max(axes, key=axes.__getitem__, default=0)
+    always, changes = 0, dict[int, int]()
+    for (size, _), each in zip(needs, guards, strict=True):
+        ranges = [(start, stop) for axis, start, stop in each if axis == along]
+        if not ranges:
+            always += size
+            continue
+        start, stop = max(r[0] for r in ranges), min(r[1] for r in ranges)
+        if start < stop:
+            changes[start] = changes.get(start, 0) + size
+            changes[stop] = changes.get(stop, 0) - size
+    return always + max(accumulate(changes[place] for place in sorted(changes)), default=0)
 
 
 def _positions_bytes(group: FusionGroup) -> int:

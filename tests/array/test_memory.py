@@ -54,6 +54,17 @@ REPRESENTATIVE = {
     "qr": lambda a, b: xp.linalg.qr(a.T)[0],
     "qr of tall chunks": lambda a, b: xp.linalg.qr(xp.rechunk(a, (CHUNK, 80))[:, :160])[0],
     "svd": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : 2 * CHUNK].T, full_matrices=False)),
+    "matmul": lambda a, b: a @ b.T,
+    "matmul of strides": lambda a, b: a[:, ::2] @ b[::-1, ::2].T,
+    "matmul in groups": lambda a, b: xp.matmul(a.T[:, :20], xp.rechunk(b, (20, CHUNK))[:20]),
+    "tensordot": lambda a, b: xp.tensordot(xp.reshape(a, (40, 40, -1)), b[:40], axes=(1, 0)),
+    "vecdot": lambda a, b: xp.vecdot(a, b),
+    "inv": lambda a, b: xp.linalg.inv(a[: CHUNK // 2, : CHUNK // 2]),
+    "solve": lambda a, b: xp.linalg.solve(a[:, :CHUNK], b[:, :CHUNK]),
+    "cholesky": lambda a, b: xp.linalg.cholesky(
+        a[: CHUNK // 2, : CHUNK // 2] + xp.eye(CHUNK // 2, chunks=CHUNK, spec=a.spec) * CHUNK
+    ),
+    "diagonal": lambda a, b: xp.linalg.diagonal(a) + xp.zeros(CHUNK, spec=a.spec),
     "quadratic means": lambda a, b: tuple(xp.mean(c * d, axis=0) for c in (a, b) for d in (a, b)),
     "several of one stage": lambda a, b: (a + b, xp.astype(a - b, xp.float32), a[:, ::-1]),
     "creation": lambda a, b: xp.ones_like(a) * 2,
@@ -108,6 +119,29 @@ EVERY = {
         f"{name} of float32": lambda a, b, name=name: getattr(xp, name)(xp.astype(a, xp.float32))
         for name in REDUCTIONS
     },
+    "matmul of float32 with float64": lambda a, b: xp.astype(a, xp.float32) @ b.T,
+    "matmul of integers": lambda a, b: (
+        xp.astype(a[:200] * 8, xp.int16) @ xp.astype(b.T[:, :200] * 8, xp.int16)
+    ),
+    "det": lambda a, b: xp.linalg.det(a[: CHUNK // 2, : CHUNK // 2]),
+    "slogdet": lambda a, b: tuple(xp.linalg.slogdet(a[: CHUNK // 2, : CHUNK // 2])),
+    "eigh": lambda a, b: tuple(xp.linalg.eigh(a[: CHUNK // 2, : CHUNK // 2])),
+    "eigvalsh": lambda a, b: xp.linalg.eigvalsh(a[: CHUNK // 2, : CHUNK // 2]),
+    "eig": lambda a, b: tuple(xp.linalg.eig(a[: CHUNK // 4, : CHUNK // 4])),
+    "eigvals": lambda a, b: xp.linalg.eigvals(a[: CHUNK // 4, : CHUNK // 4]),
+    "inv of float32": lambda a, b: xp.linalg.inv(
+        xp.astype(a[: CHUNK // 2, : CHUNK // 2], xp.float32)
+    ),
+    "complete qr": lambda a, b: tuple(
+        xp.linalg.qr(a[: CHUNK // 2, : CHUNK // 4], mode="complete")
+    ),
+    "full svd": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : CHUNK // 4])),
+    "matrix_power": lambda a, b: xp.linalg.matrix_power(a[: CHUNK // 2, : CHUNK // 2], 3),
+    "matrix_norm": lambda a, b: xp.linalg.matrix_norm(a),
+    "vector_norm": lambda a, b: xp.linalg.vector_norm(a, axis=0, ord=3),
+    "cross": lambda a, b: xp.linalg.cross(
+        xp.reshape(a[:, :1200], (CHUNK, 400, 3)), xp.reshape(b[:, :1200], (CHUNK, 400, 3))
+    ),
     "svd of a square": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : CHUNK // 2])),
     "svd of float32": lambda a, b: tuple(
         xp.linalg.svd(xp.astype(a[:CHUNK:2, : CHUNK // 2], xp.float32))
@@ -209,3 +243,11 @@ async def test_a_worker_without_data_holds_less_than_is_reserved():
     async with ax.Engine(executor="processes", executor_options={"max_workers": 1}) as engine:
         result = await engine.execute(xp.sum(xp.ones(10, chunks=5)))
     assert 0 < max(stage.peak_bytes for stage in result.stages) < 100_000_000
+
+
+def test_of_many_concatenated_arrays_those_count_that_a_task_reads():
+    parts = [xp.zeros((CHUNK, CHUNK)) + k for k in range(3)]
+    stored = [xp.sum(xp.stack(parts), axis=0) + k for k in range(40)]
+    (last,) = xp.concat(stored, axis=0).to_plan().stages[-1:]
+    few = xp.concat(stored[:2], axis=0).to_plan().stages[-1]
+    assert last.memory.projected_bytes <= few.memory.projected_bytes + 1_000_000
