@@ -132,9 +132,7 @@ EVERY = {
     "inv of float32": lambda a, b: xp.linalg.inv(
         xp.astype(a[: CHUNK // 2, : CHUNK // 2], xp.float32)
     ),
-    "complete qr": lambda a, b: tuple(
-        xp.linalg.qr(a[: CHUNK // 2, : CHUNK // 4], mode="complete")
-    ),
+    "complete qr": lambda a, b: tuple(xp.linalg.qr(a[: CHUNK // 2, : CHUNK // 4], mode="complete")),
     "full svd": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : CHUNK // 4])),
     "matrix_power": lambda a, b: xp.linalg.matrix_power(a[: CHUNK // 2, : CHUNK // 2], 3),
     "matrix_norm": lambda a, b: xp.linalg.matrix_norm(a),
