@@ -58,7 +58,7 @@ REPRESENTATIVE = {
     "matmul of strides": lambda a, b: a[:, ::2] @ b[::-1, ::2].T,
     "matmul in groups": lambda a, b: xp.matmul(a.T[:, :20], xp.rechunk(b, (20, CHUNK))[:20]),
     "tensordot": lambda a, b: xp.tensordot(xp.reshape(a, (40, 40, -1)), b[:40], axes=(1, 0)),
-    "vecdot": lambda a, b: xp.vecdot(a, b),
+    "vecdot": xp.vecdot,
     "inv": lambda a, b: xp.linalg.inv(a[: CHUNK // 2, : CHUNK // 2]),
     "solve": lambda a, b: xp.linalg.solve(a[:, :CHUNK], b[:, :CHUNK]),
     "cholesky": lambda a, b: xp.linalg.cholesky(
@@ -244,8 +244,7 @@ async def test_a_worker_without_data_holds_less_than_is_reserved():
 
 
 def test_of_many_concatenated_arrays_those_count_that_a_task_reads():
-    parts = [xp.zeros((CHUNK, CHUNK)) + k for k in range(3)]
-    stored = [xp.sum(xp.stack(parts), axis=0) + k for k in range(40)]
+    stored = [xp.linalg.eigh(xp.ones((400, 400)) * k).eigenvectors for k in range(40)]
     (last,) = xp.concat(stored, axis=0).to_plan().stages[-1:]
     few = xp.concat(stored[:2], axis=0).to_plan().stages[-1]
-    assert last.memory.projected_bytes <= few.memory.projected_bytes + 1_000_000
+    assert last.memory.projected_bytes <= few.memory.projected_bytes
