@@ -40,7 +40,8 @@ def normalize_chunks(
     chunks : int, "auto", size, tuple, mapping or None
         An int is the length for every axis; -1 or None for an axis is the whole axis; "auto" (for the whole or for an
         axis) makes chunks of about ``limit`` bytes, a size such as "100MB" of about that. A mapping names axes; the
-        others keep their ``previous`` chunks.
+        others keep their ``previous`` chunks. Lengths that are listed one by one for an axis, as Dask and xarray have
+        them, give the longest of them.
     shape : tuple of int
     itemsize : int
         Bytes per element.
@@ -52,7 +53,7 @@ def normalize_chunks(
     Raises
     ------
     OptionError
-        If they do not fit the shape, or are not regular.
+        If they do not fit the shape.
     """
     if isinstance(chunks, str) and chunks != "auto":
         chunks, limit = "auto", parse_bytes(chunks, what="chunks")
@@ -199,20 +200,14 @@ def _axis_chunks(given: Any, n: int, axis: int, shape: Shape) -> int | None:
 
 
 def _regular(given: Any, n: int, axis: int) -> int:
+    """Return the one length of chunks that are listed: of irregular ones, that of the longest."""
     lengths = [integer(length, f"a chunk length along axis {axis}") for length in given]
-    if sum(lengths) != n:
+    if sum(lengths) != n or min(lengths, default=0) < 0:
         raise OptionError(
-            f"chunks {tuple(lengths)} along axis {axis} add up to {sum(lengths)}, and the axis has {n} elements"
+            f"chunks {tuple(lengths)} along axis {axis} add up to {sum(lengths)}, and the axis has {n} elements: give "
+            f"lengths of chunks that cover it, or one length for all"
         )
-    if not lengths or lengths == [0]:
-        return 1
-    first = lengths[0]
-    if any(length != first for length in lengths[:-1]) or not 0 < lengths[-1] <= first:
-        raise OptionError(
-            f"chunks {tuple(lengths)} along axis {axis} are irregular: all but the last must be equal, the last not "
-            f"longer. Give one length (such as {max(lengths)}) instead; it is reached by rechunking"
-        )
-    return first
+    return max(1, *lengths, 1)
 
 
 def _fill_auto(wanted: Sequence[int | None], shape: Shape, itemsize: int, limit: int) -> Shape:

@@ -47,11 +47,15 @@ _RECHUNK_COPIES = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestedArray:
-    """An array that a plan is to make: kept for the caller, or stored at ``place``, where ``session`` says how."""
+    """An array that a plan is to make: kept for the caller, or stored at ``place``.
+
+    There, ``array`` or ``session`` says how; without either, as the node is.
+    """
 
     node: Node
     place: Location | None = None
     session: SessionPlace | None = None
+    array: StoredArray | None = None
 
 
 def lower(
@@ -92,7 +96,14 @@ def lower(
     groups = fuse(roots, limit.fits, spec.rules)
     if SHARED_READS in spec.rules:
         groups = share_reads(groups, roots, fits)
-    writer = _Lowering(spec=spec, limit=limit, places=places, in_session=in_session)
+    planned = {
+        root: result.array
+        for root, result in zip(roots, results, strict=True)
+        if result.array is not None
+    }
+    writer = _Lowering(
+        spec=spec, limit=limit, places=places, in_session=in_session, planned=planned
+    )
     for number, found in enumerate(groups, start=1):
         writer.add(found, number)
     kept = [r for r, result in zip(roots, results, strict=True) if result.place is None]
@@ -150,6 +161,7 @@ class _Lowering:
     limit: TaskMemoryLimit
     places: dict[Node, Location | None]
     in_session: dict[Node, SessionPlace]
+    planned: dict[Node, StoredArray]
     stages: list[Stage] = field(default_factory=list)
     blocks: dict[str, BlockIO] = field(default_factory=dict)
     names: dict[Node, str] = field(default_factory=dict)
@@ -224,6 +236,8 @@ class _Lowering:
         place = self.places.get(root)
         if place is not None and root in self.in_session:
             return self.in_session[root].array(root, place, self.spec.compressor)
+        if root in self.planned:
+            return self.planned[root]
         suffix = "" if position is None else f"-{position}"
         if isinstance(root, OutputOf) and root.output.name:
             suffix += f"-{root.output.name}"

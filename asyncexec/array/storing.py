@@ -1,29 +1,28 @@
-"""Reading arrays from Zarr, storing them there, and computing several at once."""
+"""Storing arrays as Zarr, and computing several at once."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
 from asyncexec.array.lowering import RequestedArray, lower
-from asyncexec.array.session_writes import SessionPlace
-from asyncexec.array.sources import stored_source
+from asyncexec.array.reading import Place
+from asyncexec.array.regions import Align
 from asyncexec.array.spec import Spec
+from asyncexec.array.target_options import OF_SPEC, TargetOptions, one_for_each
+from asyncexec.array.targets import StoredPart, requested
 from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
 from asyncexec.plan import Plan, Plannable
 from asyncexec.storage.places.identity import Places
 from asyncexec.storage.places.locations import Location, locate
 from asyncexec.storage.versions.commits import Commit
-from asyncexec.storage.versions.sessions import in_session
-
-type Place = str | os.PathLike[str] | Any
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -69,90 +68,143 @@ class Computation:
         )
 
 
-def from_zarr(
-    place: Place,
-    /,
-    *,
-    path: str = "",
-    spec: Spec | None = None,
-    storage_options: Mapping[str, Any] | None = None,
-    unfinished: bool = False,
-) -> Array:
-    """Return the Zarr array (format 3 or 2) at ``place``, as it is now.
-
-    >>> xp.to_zarr(xp.arange(6, chunks=2), "x.zarr")
-    >>> x = xp.from_zarr("x.zarr")
-    >>> x
-    <asyncexec.Array shape=(6,) dtype=int64 chunks=(2,) (48 B)>
-    >>> x[-2:].compute()
-    array([4, 5])
-
-    Parameters
-    ----------
-    place : path, URL or Zarr store
-    path : str
-        Where in ``place``, for an array in a group.
-    spec : Spec, optional
-    storage_options : mapping, optional
-        What the store is opened with; by default the spec's.
-    unfinished : bool
-        Whether an array is taken that a run has not completed: what is missing reads as fill values.
-
-    Raises
-    ------
-    ArrayNotFoundError
-        If there is none.
-    UnfinishedArrayError
-        If a run is still writing it, or was killed, and ``unfinished`` is off.
-    CorruptArrayError
-        If there is something that cannot be read as one.
-    TypeError
-        If its elements have an unsupported type.
-    """
-    from asyncexec.storage.places.opening import open_array  # noqa: PLC0415 - brings Zarr, which is dear
-
-    options = storage_options if storage_options is not None else _options_of(spec)
-    return Array(stored_source(open_array(place, options, path=path, unfinished=unfinished)), spec)
-
-
 def store(
     arrays: Sequence[Array],
     targets: Sequence[Place],
     /,
     *,
+    region: Any = None,
+    append_dim: Any = None,
+    align: Any = "strict",
+    chunks: Any = None,
+    shards: Any = None,
+    compressors: Any = OF_SPEC,
+    filters: Any = None,
+    fill_value: Any = None,
+    attributes: Any = None,
+    dimension_names: Any = None,
+    zarr_format: Any = None,
     overwrite: bool = False,
     storage_options: Mapping[str, Any] | None = None,
 ) -> Computation:
     """Return what stores ``arrays`` as Zarr arrays at ``targets``, by one plan; nothing runs yet.
 
     ``await engine.execute(store([a, b], ["a.zarr", "b.zarr"]), resume=True)`` runs it; so does ``.compute()`` in
-    scripts and notebooks. A run that fails leaves nothing at the targets.
+    scripts and notebooks. A run that fails leaves nothing at new targets, and leaves an array to which it appends as it
+    was; elements of a ``region`` that it has written over are not restored.
+
+    Each option is for all arrays, or a list with one entry for each. What is several for one array (codecs, lengths,
+    names, slices) is a tuple.
 
     >>> x = xp.arange(4, chunks=2)
     >>> async with ax.Engine() as engine:
     ...     result = await engine.execute(xp.store([x, x + 0.5], ["a.zarr", "b.zarr"]))
     >>> xp.from_zarr("b.zarr").compute()
     array([0.5, 1.5, 2.5, 3.5])
+    >>> xp.store([-x], ["a.zarr"], region=(slice(0, 4),)).compute()
+    >>> xp.store([x[:2]], ["a.zarr"], append_dim=0).compute()
+    >>> xp.from_zarr("a.zarr").compute()
+    array([ 0, -1, -2, -3,  0,  1])
+
+    Parameters
+    ----------
+    arrays : sequence of Array
+    targets : sequence of path, URL or Zarr store
+    region : tuple of slice, or mapping of axes (names or numbers) to slices, optional
+        The part of the array at the target, which is there already, that is written. It begins and ends between chunks
+        (or shards), or at the array's end.
+    append_dim : int or str, optional
+        The axis, by number or name, along which the array at the target becomes longer, once everything is written.
+    align : "strict" or "read-write"
+        With ``"read-write"``, a region may cut through chunks, and an array end within one: each of these chunks is
+        read, filled in and written by one task.
+    chunks, shards : tuple of int, or whatever ``rechunk`` takes, optional
+        Of new arrays; by default the array's own chunks, and no shards. Each shard is written as a whole by one task,
+        for which the array is rechunked as needed.
+    compressors : codec, tuple of codecs, None or "auto", optional
+        Codecs of ``zarr.codecs``, their names or mappings; None for none, ``"auto"`` for zstd with a checksum. By
+        default what the spec says.
+    filters : codec or tuple of codecs, optional
+    fill_value : scalar, optional
+        Zero by default. In format 2, xarray takes elements that equal it for missing ones.
+    attributes : mapping, optional
+        Values that JSON can hold.
+    dimension_names : tuple of str or None, optional
+        One for each axis.
+    zarr_format : 2 or 3, optional
+        By default that of the group around the target, or 3.
+    overwrite : bool
+        Whether arrays that are at targets may be replaced.
+    storage_options : mapping, optional
+        What stores are opened with; by default the spec's.
 
     Raises
     ------
     OptionError
-        If there are not as many targets as arrays, or one is named twice.
+        If there are not as many targets as arrays, one is named twice, or options do not fit an array or its target.
+    WriteConflictError
+        If a region cuts through chunks (or shards), and ``align`` does not allow it; the error names those nearest.
+    ArrayNotFoundError
+        If there is no array to write a region of, or to append to.
     """
     if isinstance(arrays, Array) or isinstance(targets, str | os.PathLike):
         raise OptionError("store takes lists: store([x], [place])")
+    given = {
+        "chunks": chunks,
+        "shards": shards,
+        "compressors": compressors,
+        "filters": filters,
+        "fill_value": fill_value,
+        "attributes": attributes,
+        "dimension_names": dimension_names,
+        "zarr_format": zarr_format,
+    }
+    count = len(arrays)
+    each = {name: one_for_each(value, count, name) for name, value in given.items()}
+    return storing(
+        arrays,
+        targets,
+        options=[TargetOptions(**{n: v[k] for n, v in each.items()}) for k in range(count)],
+        regions=one_for_each(region, count, "region"),
+        append_dims=one_for_each(append_dim, count, "append_dim"),
+        aligns=one_for_each(align, count, "align"),
+        overwrite=overwrite,
+        storage_options=storage_options,
+    )
+
+
+def storing(
+    arrays: Sequence[Array],
+    targets: Sequence[Place],
+    *,
+    options: Sequence[TargetOptions],
+    regions: Sequence[Any],
+    append_dims: Sequence[Any],
+    aligns: Sequence[Any],
+    overwrite: bool = False,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Computation:
+    """Return what stores ``arrays`` at ``targets``, with options for each; see :func:`store`.
+
+    Raises
+    ------
+    OptionError, WriteConflictError, ArrayNotFoundError
+        As :func:`store` does.
+    """
     nodes, spec = as_nodes(list(arrays), "store")
     places = list(targets)
     if len(nodes) != len(places):
         raise OptionError(
             f"{len(nodes)} arrays cannot be stored at {len(places)} targets: give one for each"
         )
-    options = storage_options if storage_options is not None else _options_of(spec)
-    located = [locate(place, options) for place in places]
+    opened_with = storage_options if storage_options is not None else _options_of(spec)
+    located = [locate(place, opened_with) for place in places]
     _check_distinct(located)
+    parts = map(StoredPart, regions, append_dims, aligns)
+    compressor = (spec or Spec()).compressor
     results = tuple(
-        RequestedArray(node=n, place=p, session=SessionPlace() if in_session(p) else None)
-        for n, p in zip(nodes, located, strict=True)
+        requested(node, place, option, part, overwrite=overwrite, compressor=compressor)
+        for node, place, option, part in zip(nodes, located, options, parts, strict=True)
     )
     return Computation(results=results, spec=spec or Spec(), overwrite=overwrite)
 
@@ -163,29 +215,61 @@ def to_zarr(
     place: Place,
     *,
     path: str = "",
+    region: Any = None,
+    append_dim: int | str | None = None,
+    align: Align = "strict",
+    chunks: Any = None,
+    shards: Any = None,
+    compressors: Any = OF_SPEC,
+    filters: Any = None,
+    fill_value: Any = None,
+    attributes: Mapping[str, Any] | None = None,
+    dimension_names: Sequence[str | None] | None = None,
+    zarr_format: Literal[2, 3] | None = None,
     overwrite: bool = False,
     storage_options: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> None:
     """Compute ``x``, and store it as a Zarr array at ``place``; ``options`` as for :meth:`Array.compute`.
 
-    In a coroutine of a service, which it would block, write ``await ax.execute(xp.store([x], [place]))`` instead.
+    The others are those of :func:`store`. In a coroutine of a service, which it would block, write
+    ``await ax.execute(xp.store([x], [place]))`` instead.
 
     >>> xp.to_zarr(xp.ones((4, 4), chunks=(2, 4)), "ones.zarr")
     >>> xp.from_zarr("ones.zarr").chunks
     (2, 4)
-    >>> xp.to_zarr(xp.zeros(4), "ones.zarr", overwrite=True)
+    >>> xp.to_zarr(xp.zeros(4), "ones.zarr", overwrite=True, attributes={"units": "m"}, dimension_names=("x",))
 
     Raises
     ------
     TargetExistsError
         If there is an array already, and not ``overwrite``.
+    OptionError, WriteConflictError, ArrayNotFoundError
+        As :func:`store` does.
     """
     array = as_array(x, "to_zarr")
     chosen = storage_options if storage_options is not None else _options_of(array.own_spec)
     target = locate(place, chosen, path=path)
+    target_options = TargetOptions(
+        chunks=chunks,
+        shards=shards,
+        compressors=compressors,
+        filters=filters,
+        fill_value=fill_value,
+        attributes=attributes,
+        dimension_names=dimension_names,
+        zarr_format=zarr_format,
+    )
     run(
-        store([array], [target], overwrite=overwrite),
+        storing(
+            [array],
+            [target],
+            options=[target_options],
+            regions=[region],
+            append_dims=[append_dim],
+            aligns=[align],
+            overwrite=overwrite,
+        ),
         options,
         called="xp.to_zarr(x, place)",
         instead="await ax.execute(xp.store([x], [place]))",

@@ -389,4 +389,9 @@ class RunSteps:
         for saved in self._late_saves:  # What a late write puts there is removed after it.
             saved.wait()
         if self._prepared is not None:
+            known = self._prepared.notes
             self._prepared.close(succeeded=False)
+            if failure is not None:
+                # What could not be undone is known now.
+                for note in self._prepared.notes[len(known) :]:
+                    failure.add_note(note)

@@ -52,6 +52,10 @@ def opened(ref: StoredArray) -> Chunks:
 
 @lru_cache(maxsize=OPENED_LIMIT)
 def _opened(ref: StoredArray, _process: int) -> Chunks:
+    if ref.part is not None:
+        from asyncexec.storage.chunks.array_parts import PartChunks  # noqa: PLC0415 - most arrays are written whole
+
+        return PartChunks(ref.part, opened(ref.part.array), opened(ref.part.before))
     if ref.encoding is not None and ref.location.local_path is not None:
         return ChunkFiles(ref, ref.encoding)
     from asyncexec.storage.chunks.remote_chunks import remote_chunks  # noqa: PLC0415 - brings Zarr, and most arrays are files

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from asyncexec.errors import OptionError
+from asyncexec.storage.chunks.array_traits import NO_TRAITS, ArrayTraits, codec_json, codecs_json
 from asyncexec.storage.chunks.chunk_keys import DEFAULT_KEYS, ChunkKeys
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
+    from asyncexec.storage.chunks.array_parts import PartOfTarget
 
 DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
 """The compressor for ``"auto"``: Zarr's own default, with zstd's checksum, so that a flipped bit is noticed."""
@@ -99,6 +101,8 @@ class StoredArray:
     zarr_format: int = 3
     generation: str = ""
     keys: ChunkKeys = DEFAULT_KEYS
+    traits: ArrayTraits = NO_TRAITS
+    part: PartOfTarget | None = None
     metadata: str = field(default="", repr=False)
 
     @property
@@ -124,6 +128,12 @@ class StoredArray:
         )
         return stored.view(self.numpy_dtype) if self.numpy_dtype.kind in "mM" else stored
 
+    @cached_property
+    def is_irregular(self) -> bool:
+        """True for an array that was opened whose chunks differ in length; ``chunks`` are the longest then."""
+        grid = json.loads(self.metadata or "{}").get("chunk_grid")
+        return isinstance(grid, dict) and grid.get("name") == "rectilinear"
+
     @property
     def nbytes(self) -> int:
         """The size of the whole array in bytes, uncompressed."""
@@ -146,6 +156,9 @@ class StoredArray:
                 repr(self.fill_value),
                 self.compressor,
                 self.metadata,
+                # So that plans without any have the fingerprints that they had.
+                *([] if self.traits == NO_TRAITS else [repr(self.traits)]),
+                *([] if self.part is None else [self.part.description]),
             ]
         )
 
@@ -161,13 +174,14 @@ class StoredArray:
             return self
         if self.shards is not None:
             raise OptionError(
-                f"{self.location} is in a group of Zarr's format 2, which has no shards: store it without, or elsewhere"
+                f"{self.location} is to be of Zarr's format 2 (or in a group of it), which has no shards: store it "
+                f"without, or elsewhere"
             )
         name = json.loads(self.compressor)["name"] if self.compressor else "zstd"
-        if name not in IN_FORMAT_2:
+        if name not in IN_FORMAT_2 or self.traits.compressors:
             raise OptionError(
-                f"{self.location} is in a group of Zarr's format 2, for which the compressor {name!r} is not known: "
-                f"take one of {', '.join(IN_FORMAT_2)}, or store elsewhere"
+                f"{self.location} is to be of Zarr's format 2 (or in a group of it), for which the compressor {name!r} "
+                f"is not known: take one of {', '.join(IN_FORMAT_2)}, or store elsewhere"
             )
         return replace(self, zarr_format=zarr_format, keys=ChunkKeys("v2", "."))
 
@@ -179,13 +193,26 @@ class StoredArray:
         shards = f", shards={self.shards}" if self.shards else ""
         return f"StoredArray({str(self.location)!r}, {self.dtype}{list(self.shape)}, chunks={self.chunks}{shards})"
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StoredArray):
+            return NotImplemented
+        return self is other or self._key == other._key
+
     def __hash__(self) -> int:
         # Cached, as the opened array is looked up for every chunk that is read or written.
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash(tuple(getattr(self, each.name) for each in fields(self)))
+        return hash(self._key)
+
+    @cached_property
+    def _key(self) -> tuple[Any, ...]:
+        # A fill value by its text, as NaN is not equal to itself in another process.
+        return tuple(
+            repr(self.fill_value) if each.name == "fill_value" else getattr(self, each.name)
+            for each in fields(self)
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         # Without cached properties, which would make what is sent to workers larger.
@@ -205,6 +232,7 @@ def planned_array(
     shards: Sequence[int] | None = None,
     fill_value: Any = None,
     compressor: CompressorLike = "auto",
+    traits: ArrayTraits = NO_TRAITS,
     storage_options: Mapping[str, Any] | None = None,
     path: str = "",
     dense: bool = True,
@@ -222,7 +250,9 @@ def planned_array(
         Anything NumPy takes for an element type of fixed size.
     fill_value : scalar, optional
         Zero by default.
-    compressor : "auto", None, a mapping as Zarr 3 writes it, or a Zarr codec
+    compressor : "auto", None, a mapping as Zarr 3 writes it, a Zarr codec, or a tuple of several
+    traits : ArrayTraits
+        What its metadata say besides.
     storage_options : mapping, optional
     path : str
         The path in ``place``.
@@ -241,8 +271,17 @@ def planned_array(
     shape, chunks = tuple(int(n) for n in shape), tuple(int(n) for n in chunks)
     shards = tuple(int(n) for n in shards) if shards is not None else None
     _check_grid(location, shape, chunks, shards)
-    codec = compressor_json(compressor)
-    simple = shards is None and element.kind in "biufc"
+    if isinstance(compressor, list | tuple) and len(compressor) != 1:
+        codec, traits = "", replace(traits, compressors=codecs_json(compressor, "compressors"))
+    else:
+        one = compressor[0] if isinstance(compressor, list | tuple) else compressor
+        codec = compressor_json(one)
+    simple = (
+        shards is None
+        and element.kind in "biufc"
+        and not traits.has_codecs
+        and (not codec or json.loads(codec)["name"] in IN_FORMAT_2)
+    )
     checksum = location.run_scoped if checksum is None else checksum
     return StoredArray(
         location=location,
@@ -252,6 +291,7 @@ def planned_array(
         shards=shards,
         fill_value=fill_scalar(fill_value, element),
         compressor=codec,
+        traits=traits,
         encoding=Encoding(dtype=element.newbyteorder("<").str, compressor=codec, checksum=checksum)
         if simple
         else None,
@@ -267,8 +307,19 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def fill_scalar(value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return ``value`` (None for the type's zero) as a scalar that can be pickled and compared."""
-    element = np.zeros((), dtype) if value is None else np.asarray(value, dtype)
+    """Return ``value`` (None for the type's zero) as a scalar that can be pickled and compared.
+
+    Raises
+    ------
+    OptionError
+        If it is no value of the type.
+    """
+    try:
+        element = np.zeros((), dtype) if value is None else np.asarray(value, dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise OptionError(f"fill_value={value!r} is no value of type {dtype}: {error}") from None
+    if element.ndim or (dtype.kind in "iu" and value is not None and element != value):
+        raise OptionError(f"fill_value={value!r} is no value of type {dtype}: give a scalar of it")
     return (element.view("i8") if dtype.kind in "mM" else element).item()
 
 
@@ -282,17 +333,9 @@ def compressor_json(compressor: Any) -> str:
     """
     if compressor is None:
         return ""
-    to_dict = getattr(compressor, "to_dict", None)
-    if isinstance(compressor, str) and compressor == "auto":
+    if isinstance(compressor, str) and compressor in ("auto", "zstd"):
         compressor = DEFAULT_COMPRESSOR
-    elif callable(to_dict):
-        compressor = to_dict()
-    if not isinstance(compressor, Mapping) or not isinstance(compressor.get("name"), str):
-        raise OptionError(
-            f"compressor={compressor!r} is not a compressor: give 'auto', None, a codec of zarr.codecs, "
-            f"or a mapping such as {DEFAULT_COMPRESSOR}"
-        )
-    return json.dumps(compressor, sort_keys=True, default=lambda o: getattr(o, "value", str(o)))
+    return codec_json(compressor, "compressor")
 
 
 def _element(dtype: Any, location: Location) -> np.dtype[Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal
 
+import numcodecs
 import zarr
 from zarr.core.buffer import Buffer
 from zarr.core.metadata import ArrayV2Metadata, ArrayV3Metadata
@@ -20,6 +23,8 @@ from asyncexec.storage.places.urls import split_query
 if TYPE_CHECKING:
     from asyncexec.storage.chunks.arrays import StoredArray
     from asyncexec.storage.chunks.chunk_keys import ChunkKeys
+
+_configuring = Lock()
 
 DIMENSIONS = "_ARRAY_DIMENSIONS"
 """The attribute that xarray has the names of axes in, in format 2."""
@@ -44,12 +49,14 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
                 chunks=ref.chunks,
                 shards=ref.shards,
                 compressors=_compressors(ref) or None,
-                filters=None,
+                filters=_filters(ref) or None,
                 # In format 2, xarray takes elements that equal it for missing ones.
-                fill_value=None if ref.zarr_format == 2 else ref.fill_element[()],
+                fill_value=None
+                if ref.zarr_format == 2 and not ref.traits.fill_given
+                else ref.fill_element[()],
                 zarr_format=3 if ref.zarr_format == 3 else 2,
                 chunk_key_encoding={"name": ref.keys.kind, "separator": _separator(ref.keys)},
-                **_named(ref, dimension_names),
+                **_named(ref, ref.traits.dimension_names or dimension_names),
             )
     except (UnknownCodecError, ValueError, TypeError, KeyError) as error:
         raise OptionError(f"{ref.location} cannot be made as asked: {error}") from None
@@ -79,7 +86,7 @@ def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
         If it is not the document of an array that Zarr can read.
     """
     found: dict[str, Any] = json.loads(document)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _irregular_allowed(found):
         # About what was written is told when it is written.
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         return (
@@ -89,11 +96,30 @@ def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
         )
 
 
+@contextmanager
+def _irregular_allowed(document: Mapping[str, Any]) -> Generator[None]:
+    """Let Zarr read metadata with chunks of irregular lengths, which it takes for experimental."""
+    grid = document.get("chunk_grid")
+    if not isinstance(grid, Mapping) or grid.get("name") != "rectilinear":
+        yield
+        return
+    # Zarr's configuration is that of the whole process.
+    with _configuring, zarr.config.set({"array.rectilinear_chunks": True}):
+        yield
+
+
 def _separator(keys: ChunkKeys) -> Literal["/", "."]:
     return "/" if keys.separator == "/" else "."
 
 
+def _filters(ref: StoredArray) -> list[Any]:
+    found = json.loads(ref.traits.filters or "[]")
+    return [numcodecs.get_codec(each) for each in found] if ref.zarr_format == 2 else found
+
+
 def _compressors(ref: StoredArray) -> list[Any]:
+    if ref.traits.compressors:
+        return list(json.loads(ref.traits.compressors))
     if ref.zarr_format == 2:
         return [codec(ref.compressor)] if ref.compressor else []
     codecs = [json.loads(ref.compressor)] if ref.compressor else []
@@ -101,15 +127,14 @@ def _compressors(ref: StoredArray) -> list[Any]:
     return [*codecs, {"name": "crc32c"}] if ref.checksum else codecs
 
 
-def _named(ref: StoredArray, names: Sequence[str]) -> dict[str, Any]:
-    """Return the names of axes as each format has them."""
-    if not names:
-        return {}
-    return (
-        {"attributes": {DIMENSIONS: list(names)}}
-        if ref.zarr_format == 2
-        else {"dimension_names": list(names)}
-    )
+def _named(ref: StoredArray, names: Sequence[str | None]) -> dict[str, Any]:
+    """Return the attributes, and the names of axes as each format has them."""
+    attributes: dict[str, Any] = json.loads(ref.traits.attributes or "{}")
+    if names and ref.zarr_format == 2:
+        named = [f"dim_{axis}" if name is None else name for axis, name in enumerate(names)]
+        return {"attributes": {DIMENSIONS: named, **attributes}}
+    found: dict[str, Any] = {"attributes": attributes} if attributes else {}
+    return {**found, "dimension_names": list(names)} if names else found
 
 
 def dimension_names(ref: StoredArray, found: Mapping[str, bytes]) -> tuple[str, ...]:

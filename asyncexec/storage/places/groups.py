@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asyncexec.errors import StorageError, TargetExistsError
+from asyncexec.errors import OptionError, StorageError, TargetExistsError
 from asyncexec.storage.places.errors import storage_error
 from asyncexec.storage.places.exclusive import create_file
 from asyncexec.storage.places.metadata import documents, is_array, is_group
@@ -48,6 +48,23 @@ class Surroundings:
     def is_grouped(self) -> bool:
         """True for a place that is in a group, or will be."""
         return bool(self.groups or self.missing)
+
+    def in_format(self, zarr_format: int | None) -> Surroundings:
+        """Return the same for an array of which this format is asked; None for that of the groups.
+
+        Raises
+        ------
+        OptionError
+            If the groups that are there have another.
+        """
+        if zarr_format is None or zarr_format == self.zarr_format:
+            return self
+        if self.groups:
+            raise OptionError(
+                f"zarr_format={zarr_format} cannot be in {self.groups[-1]}, a group of format {self.zarr_format}: "
+                f"leave it out, or store elsewhere"
+            )
+        return replace(self, zarr_format=zarr_format)
 
 
 def surroundings(location: Location, lookup: Lookup = documents) -> Surroundings:

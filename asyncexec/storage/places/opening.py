@@ -17,13 +17,14 @@ from asyncexec.errors import (
     StorageError,
     UnfinishedArrayError,
 )
+from asyncexec.storage.chunks.array_traits import ArrayTraits, attributes_json
 from asyncexec.storage.chunks.arrays import ELEMENT_KINDS, StoredArray, dtype_name, fill_scalar
 from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
 from asyncexec.storage.chunks.encodings import encoding_of
-from asyncexec.storage.places.array_documents import read_metadata
+from asyncexec.storage.places.array_documents import DIMENSIONS, read_metadata
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
-from asyncexec.storage.places.metadata import array_document, documents, is_array
-from asyncexec.storage.places.stamps import stamp_of
+from asyncexec.storage.places.metadata import array_document, documents, is_array, read_file
+from asyncexec.storage.places.stamps import FIELD, stamp_of
 from asyncexec.storage.places.stores import open_place
 
 if TYPE_CHECKING:
@@ -62,6 +63,23 @@ def open_array(
     MissingExtraError
         If the package that serves such URLs is not installed.
     """
+    return open_described(place, storage_options, path=path, unfinished=unfinished)[0]
+
+
+def open_described(
+    place: PlaceLike,
+    storage_options: Mapping[str, Any] | None = None,
+    *,
+    path: str = "",
+    unfinished: bool = False,
+) -> tuple[StoredArray, ArrayTraits]:
+    """Return what :func:`open_array` returns, with the attributes, names of axes and fill value that the array has.
+
+    Raises
+    ------
+    ArrayNotFoundError, UnfinishedArrayError, CorruptArrayError, MissingExtraError
+        As :func:`open_array` does.
+    """
     location = locate(place, storage_options, path=path)
     found = documents(location)
     if not is_array(found):
@@ -77,7 +95,22 @@ def open_array(
         )
     except Exception as error:  # noqa: BLE001 - whatever Zarr or a store makes of what it finds there
         raise _unreadable(location, found, error) from None
-    return _reference(location, array, document)
+    return _reference(location, array, document), _traits(location, found)
+
+
+def _traits(location: Location, found: Mapping[str, bytes]) -> ArrayTraits:
+    """Return what the metadata files ``found`` say besides how chunks are stored."""
+    document = json.loads(found.get("zarr.json") or found[".zarray"])
+    if "zarr.json" in found:
+        attributes, names = document.get("attributes") or {}, document.get("dimension_names") or ()
+    else:
+        attributes = json.loads(read_file(location, ".zattrs") or b"{}")
+        names = attributes.pop(DIMENSIONS, ())
+    return ArrayTraits(
+        attributes=attributes_json({k: v for k, v in attributes.items() if k != FIELD}),
+        dimension_names=tuple(names) if len(names) == len(document["shape"]) else (),
+        fill_given=document.get("fill_value") is not None,
+    )
 
 
 def _check_finished(location: Location, found: Mapping[str, bytes]) -> None:
@@ -98,17 +131,18 @@ def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> Sto
         raise StorageError(
             f"{location} holds elements of type {dtype}, which cannot be computed with: convert it first"
         )
-    if document.get("chunk_grid", {"name": "regular"})["name"] != "regular":
+    grid = document.get("chunk_grid", {"name": "regular"})["name"]
+    if grid not in ("regular", "rectilinear"):
         raise StorageError(
-            f"{location} has chunks of irregular size, which cannot be computed with: rechunk it first"
+            f"{location} has a grid of chunks called {grid!r}, which cannot be read: rechunk it first"
         )
     encoding = encoding_of(document, dtype)
     return StoredArray(
         location=location,
         shape=tuple(array.shape),
         dtype=dtype_name(dtype),
-        chunks=tuple(array.chunks),
-        shards=tuple(array.shards) if array.shards else None,
+        chunks=_longest_chunks(array) if grid == "rectilinear" else tuple(array.chunks),
+        shards=tuple(array.shards) if grid == "regular" and array.shards else None,
         fill_value=fill_scalar(array.fill_value, dtype.newbyteorder("=")),
         compressor=encoding.compressor
         if encoding
@@ -118,6 +152,11 @@ def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> Sto
         keys=chunk_keys_of(json.loads(metadata)),
         metadata=metadata,
     )
+
+
+def _longest_chunks(array: Any) -> tuple[int, ...]:
+    """Return the length of the longest chunk (or shard) along each axis, where lengths differ."""
+    return tuple(max(lengths, default=1) for lengths in array.write_chunk_sizes)
 
 
 def _no_array(location: Location, found: Mapping[str, bytes]) -> ArrayNotFoundError:

@@ -21,6 +21,7 @@ from asyncexec.storage.workspace.binding import bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.packing import is_packed, pack_targets
+from asyncexec.storage.workspace.parts import RunParts
 from asyncexec.storage.workspace.preparation import (
     Preparation,
     check_places,
@@ -109,16 +110,27 @@ class ArrayWorkspace:
         blocks = self.blocks if same_process else sent_sources(self.blocks)
         plan = opening.fingerprint if opening.resume else ""
         targets = RunTargets(plan=plan, overwrite=self.overwrite, stop=stop)
+        parts = RunParts(targets.stamp)
         try:
             with documents_ahead(looked_at(blocks)), names_ahead(written_places(blocks)):
                 refs = check_places(stages, blocks, locality=opening.locality, stop=stop)
                 writes = self._writes(opening)
                 zipped = [ref for ref in refs if is_packed(ref.location)]
-                examined = targets.examine([ref for ref in refs if ref not in zipped])
+                parts.examine([ref for ref in refs if ref.part is not None])
+                made = [ref for ref in refs if ref not in zipped and ref.part is None]
+                examined = targets.examine(made)
             return self._opened(
-                stages, opening, targets, examined, zipped, blocks=blocks, writes=writes
+                stages,
+                opening,
+                targets,
+                examined,
+                parts=parts,
+                zipped=zipped,
+                blocks=blocks,
+                writes=writes,
             )
         except BaseException:
+            parts.release()
             targets.release()
             raise
 
@@ -128,17 +140,19 @@ class ArrayWorkspace:
         opening: Opening,
         targets: RunTargets,
         examined: Sequence[Target],
-        zipped: Sequence[StoredArray],
         *,
+        parts: RunParts,
+        zipped: Sequence[StoredArray],
         blocks: Mapping[str, BlockIO],
         writes: OpenWrites | None,
     ) -> OpenArrayWorkspace:
         arrays = [target.place for target in examined]
-        arrays += [ref.location for ref in sources_of(self.blocks)]
+        arrays += [ref.location for ref in [*parts.refs, *sources_of(self.blocks)]]
         place = make_work_place(self.work_dir, self.storage_options, opening, arrays=arrays)
         preparation = Preparation(opening.stop)
         try:
             examined = targets.settle(examined, resumed=place.found)
+            parts.settle()
             same_process = opening.locality is Locality.SAME_PROCESS
             if not same_process:
                 blocks = stage_inputs(blocks, place, stop=opening.stop)
@@ -146,6 +160,7 @@ class ArrayWorkspace:
             packed = pack_targets(zipped, place, targets.generation)
             mine = {identity(target.place): target.ref for target in examined}
             mine |= {identity(target.location): target.ref for target in packed}
+            mine |= parts.bound(targets.generation)
             binding = bind(blocks, place, tier, targets.generation, mine)
             if same_process:
                 preparation.make_targets(examined)
@@ -181,6 +196,7 @@ class ArrayWorkspace:
             results=[binding.array(r) if isinstance(r, StoredArray) else r for r in self.results],
             unpack=self.unpack,
             targets=targets,
+            parts=parts,
             place=place,
             writes=writes,
             packed=packed,

@@ -68,13 +68,13 @@ def _by_group(
     for target in targets:
         for group in target.around.groups:
             for place in [*made, target.place]:
-                path = _path_in(group, place)
+                path = path_in(group, place)
                 if path:
                     found.setdefault(group, {})[path] = place
     return found
 
 
-def _path_in(group: Location, place: Location) -> str:
+def path_in(group: Location, place: Location) -> str:
     """Return the path of ``place`` in ``group``; empty where it is elsewhere."""
     above, below = (split_query(str(p.local_path or p.url))[0].rstrip("/") for p in (group, place))
     prefix = f"{above}/" if above else ""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from asyncexec.storage.versions.forks import ForkIO
     from asyncexec.storage.versions.writes import OpenWrites
     from asyncexec.storage.workspace.late_arrays import LateArrays
+    from asyncexec.storage.workspace.parts import RunParts
     from asyncexec.storage.workspace.targets import RunTargets
     from asyncexec.storage.workspace.work_dir import WorkPlace
 
@@ -45,6 +46,8 @@ class OpenArrayWorkspace:
         Whether a single result is returned as it is.
     targets : RunTargets
         The arrays that stay.
+    parts : RunParts
+        The parts of arrays that were there before.
     stages : dict of str to Stage
         By name, with their sizes as far as these are known.
     place : WorkPlace
@@ -63,6 +66,7 @@ class OpenArrayWorkspace:
     results: list[StoredArray | Readable]
     unpack: bool
     targets: RunTargets
+    parts: RunParts
     stages: dict[str, Stage]
     place: WorkPlace
     writes: OpenWrites | None = None
@@ -78,8 +82,8 @@ class OpenArrayWorkspace:
 
     @property
     def notes(self) -> Sequence[str]:
-        """Sentences for users on how the targets were made."""
-        return self.targets.notes
+        """Sentences for users on how the targets were made, and on what could not be undone."""
+        return [*self.targets.notes, *self.parts.notes]
 
     def size(self, stage: Stage) -> None:
         """Create the arrays that a late stage writes, now that its size is known.
@@ -114,7 +118,8 @@ class OpenArrayWorkspace:
         Those of targets are read, so that none is counted that cannot be decoded.
         """
         io = self.blocks.get(stage.name)
-        if io is None or not io.targets:
+        if io is None or not io.targets or _writes_part(io):
+            # Of a part of an array it is not known which run has written its chunks.
             return []
         present = np.ones(stage.shape, np.bool_)
         damaged = np.zeros(stage.shape, np.bool_)
@@ -138,6 +143,8 @@ class OpenArrayWorkspace:
         io = self.blocks.get(stage.name)
         if io is None or not io.targets:
             return False
+        if _writes_part(io):
+            return False
         stays = {target.ref.location for target in self.targets.all}
         stays |= {result.location for result in self.results if isinstance(result, StoredArray)}
         return not any(target.ref.location in stays for target in io.targets)
@@ -148,7 +155,7 @@ class OpenArrayWorkspace:
             (stage, task)
             for stage, io in self.blocks.items()
             for target in io.targets
-            if str(target.ref.location) == array
+            if str(target.ref.location) == array and target.ref.part is None
             for task in dict.fromkeys(writers_of(target, self.stages[stage].shape, chunks))
         ]
 
@@ -219,6 +226,7 @@ class OpenArrayWorkspace:
         # Called in reverse order, each whatever the others raise: memory is freed first, the directory removed last.
         with complete(succeeded=succeeded), ExitStack() as stack:
             stack.callback(self.targets.release)
+            stack.callback(self.parts.release)
             if self.writes is not None:
                 stack.callback(self.writes.close)
             if succeeded or not self.resumable:
@@ -226,10 +234,13 @@ class OpenArrayWorkspace:
             stack.callback(self.place.release)
             if succeeded:
                 stack.callback(self.targets.finish)
+                stack.callback(self.parts.finish)
             elif self.resumable:
                 stack.callback(self.targets.keep)
+                stack.callback(self.parts.keep)
             else:
                 stack.callback(self.targets.discard)
+                stack.callback(self.parts.discard)
             for array in (array for arrays in self._tiered.values() for _, array in arrays):
                 stack.callback(array.clear)
 
@@ -238,6 +249,7 @@ class OpenArrayWorkspace:
             self.packed[0].publish()
             del self.packed[0]
         self.targets.publish()
+        self.parts.publish()
 
     def _now(self, result: StoredArray | Readable) -> StoredArray | Readable:
         """Return a result where it is now: one that has taken the place of another array is there."""
@@ -247,6 +259,10 @@ class OpenArrayWorkspace:
 
     def _is_result(self, array: TierArray) -> bool:
         return any(array is result for result in self.results)
+
+
+def _writes_part(io: BlockIO) -> bool:
+    return any(target.ref.part is not None for target in io.targets)
 
 
 def _tiered(io: BlockIO) -> tuple[tuple[TaskOutput, TierArray], ...]:

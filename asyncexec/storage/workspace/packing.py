@@ -92,7 +92,7 @@ def pack_targets(
     packed: list[PackedTarget] = []
     for number, ref in enumerate(refs):
         check_empty(ref.location)
-        around = surroundings(ref.location)
+        around = surroundings(ref.location).in_format(ref.traits.zarr_format)
         own = ref.in_format(around.zarr_format).at(place.location.join(f"packed-{number}"))
         packed.append(PackedTarget(ref.location, replace(own, generation=generation), around))
     return packed

@@ -216,15 +216,18 @@ def _targets(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:
 
 
 def written_places(blocks: Mapping[str, BlockIO]) -> list[Location]:
-    """Return the places of the arrays that stay, without those in zip files."""
-    return [ref.location for ref in _targets(blocks) if not is_packed(ref.location)]
+    """Return the places of the arrays that stay and are made, without those in zip files."""
+    return [
+        ref.location for ref in _targets(blocks) if not is_packed(ref.location) and ref.part is None
+    ]
 
 
 def looked_at(blocks: Mapping[str, BlockIO]) -> list[Location]:
     """Return the places whose metadata a run reads as it begins: those of its arrays, and groups around targets."""
     targets = written_places(blocks)
     around = [place for location in targets for place in places_above(location)]
-    return [*(ref.location for ref in sources_of(blocks)), *targets, *around]
+    parts = [ref.location for ref in _targets(blocks) if ref.part is not None]
+    return [*(ref.location for ref in sources_of(blocks)), *parts, *targets, *around]
 
 
 def sources_of(blocks: Mapping[str, BlockIO]) -> list[StoredArray]:

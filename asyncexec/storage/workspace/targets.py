@@ -223,7 +223,7 @@ class RunTargets:
         names = None if found or location.local_path is not None else names_at(location)
         damaged = bool(self.stamp.plan) and is_unreadable(location, found, names)
         ours = self._is_ours(stamp)
-        around = surroundings(location, self._documents_above)
+        around = surroundings(location, self._documents_above).in_format(ref.traits.zarr_format)
         there = damaged or check_free(
             location, overwrite=self.overwrite or ours, found=found, names=names
         )
