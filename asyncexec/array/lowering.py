@@ -217,6 +217,7 @@ class _Lowering:
             identity=SourceIdentity(
                 tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
                 self.found,
+                tuple(self.planned[r].description for r in found.roots if r in self.planned),
             ),
         )
         self.stages.append(stage)

@@ -14,8 +14,7 @@ from asyncexec.array.nodes import Node
 from asyncexec.array.placing import Placed
 from asyncexec.errors import OptionError, WriteConflictError
 from asyncexec.plan.box import Shape
-from asyncexec.storage.chunks.array_parts import PartOfTarget
-from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.arrays import PartOfTarget, StoredArray
 from asyncexec.storage.places.locations import Location
 
 type RegionLike = Sequence[slice] | Mapping[str | int, slice] | slice
@@ -76,7 +75,7 @@ def appended(
             f"for {unit - begin % unit} more: pass align='read-write', with which one task reads that chunk, fills it "
             f"in and writes it"
         )
-    return _placed(node, array, _grown(array, grown), bounds)
+    return _placed(node, array, array.resized(grown), bounds)
 
 
 def check_align(align: Any) -> None:
@@ -94,12 +93,6 @@ def _opened(place: Location) -> tuple[StoredArray, tuple[str | None, ...]]:
             f"{place} has chunks of irregular lengths, which are read, and not written in part: rechunk it first"
         )
     return array, about.dimension_names
-
-
-def _grown(array: StoredArray, shape: Shape) -> StoredArray:
-    from asyncexec.storage.workspace.parts import grown_document  # noqa: PLC0415 - the same
-
-    return replace(array, shape=shape, metadata=grown_document(array.metadata, shape))
 
 
 def _placed(

@@ -11,7 +11,6 @@ from asyncexec.array.expansion import topological
 from asyncexec.array.fusion import FusionGroup
 from asyncexec.array.nodes import Copy, Node
 from asyncexec.array.outputs import OutputOf
-from asyncexec.array.target_options import TargetOptions
 from asyncexec.plan import Read, Stage
 from asyncexec.plan.box import Shape
 from asyncexec.plan.relations import block_reduce
@@ -39,8 +38,8 @@ class SessionPlace:
         The array that is there, and of which a part is written.
     begin : tuple of int
         The first element of that part along each axis.
-    options : TargetOptions or None
-        Of a new array; they say everything then.
+    planned : StoredArray or None
+        The new array, where it is not as the other attributes say.
     """
 
     chunks: Shape | None = None
@@ -48,12 +47,12 @@ class SessionPlace:
     attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     within: StoredArray | None = None
     begin: Shape = ()
-    options: TargetOptions | None = None
+    planned: StoredArray | None = None
 
     def array(self, node: Node, location: Location, compressor: Any) -> StoredArray:
         """Return what is written of ``node``, as an array."""
-        if self.options is not None:
-            return self.options.array(node, location, compressor)
+        if self.planned is not None:
+            return self.planned
         if self.within is not None:
             chunks, shards, compressor = self.within.chunks, self.within.shards, None
         else:

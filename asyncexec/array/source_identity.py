@@ -27,10 +27,13 @@ class SourceIdentity:
         The arrays that no stage of the plan makes, and what the stage reads of each.
     known : dict
         What has been found of arrays, for all stages of a plan.
+    asked : tuple of str
+        The descriptions of targets that users have asked for in another way than the plan's own.
     """
 
     sources: tuple[tuple[StoredArray | InMemory, AccessMap], ...]
     known: dict[StoredArray | InMemory, str]
+    asked: tuple[str, ...] = ()
 
     def __call__(self) -> str:
         """Return it.
@@ -40,7 +43,8 @@ class SourceIdentity:
         StorageError
             If an array cannot be listed.
         """
-        return repr([(self._of(array), access) for array, access in self.sources])
+        found = repr([(self._of(array), access) for array, access in self.sources])
+        return f"{found} {self.asked}" if self.asked else found
 
     def _of(self, array: StoredArray | InMemory) -> str:
         found = self.known.get(array)

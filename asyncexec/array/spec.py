@@ -11,7 +11,7 @@ from asyncexec.array.optimizer.choice import EVERY_RULE, chosen_rules
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.memory import format_bytes, parse_bytes
-from asyncexec.storage.chunks.arrays import compressor_json
+from asyncexec.storage.chunks.array_traits import compressor_json
 from asyncexec.storage.chunks.block_io import MOST_REQUESTS
 from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.options import StorageOptions

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from asyncexec.array import build, chunks as chunking
+from asyncexec.array import chunks as chunking
 from asyncexec.array.nodes import Node
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
+from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.storage.chunks.array_traits import ArrayTraits, attributes_json, codecs_json
 from asyncexec.storage.chunks.arrays import StoredArray, planned_array
 from asyncexec.storage.places.locations import Location
@@ -53,7 +54,7 @@ class TargetOptions:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of the options that are asked for."""
+        """The names of the options that are given."""
         values = {
             "chunks": self.chunks,
             "shards": self.shards,
@@ -83,20 +84,13 @@ class TargetOptions:
         itemsize = node.dtype.itemsize
         chunks = node.chunks
         if self.chunks is not None:
-            chunks = chunking.normalize_chunks(
-                self.chunks, node.shape, itemsize, previous=node.chunks
-            )
+            chunks = _lengths(self.chunks, node.shape, itemsize, node.chunks)
         if self.shards is None:
             return chunks, None
-        shards = _shards(self.shards, node.shape, itemsize)
+        shards = _lengths(self.shards, node.shape, itemsize, chunks)
         if self.chunks is None:
             chunks = tuple(map(_dividing, chunks, shards))
         return chunks, shards
-
-    def arranged(self, node: Node) -> Node:
-        """Return ``node`` in chunks of which each is written as a whole: a chunk of the array, or a shard."""
-        chunks, shards = self.units(node)
-        return build.with_chunks(node, shards or chunks)
 
     def array(self, node: Node, place: Location, spec_compressor: Any) -> StoredArray:
         """Return the array that ``node`` is stored as.
@@ -159,12 +153,14 @@ def _check_regular(lengths: Any, what: str) -> None:
             )
 
 
-def _shards(given: Any, shape: Shape, itemsize: int) -> Shape:
-    """Return the shard's length along each axis; shards may reach beyond a short axis, as chunks divide them."""
+def _lengths(given: Any, shape: Shape, itemsize: int, previous: Shape) -> Shape:
+    """Return one length for each axis; numbers may go beyond the array's end, which may be appended to later."""
     several = isinstance(given, Sequence) and not isinstance(given, str)
-    if several and len(given) == len(shape) and all(isinstance(n, int) and n > 0 for n in given):
-        return tuple(given)
-    return chunking.normalize_chunks(given, shape, itemsize)
+    if several and len(given) == len(shape):
+        numbers = [as_whole_number(n) for n in given]
+        if all(n is not None and n > 0 for n in numbers):
+            return tuple(n for n in numbers if n is not None)
+    return chunking.normalize_chunks(given, shape, itemsize, previous=previous)
 
 
 def _dividing(chunk: int, shard: int) -> int:

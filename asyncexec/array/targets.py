@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from asyncexec.array import build
 from asyncexec.array.lowering import RequestedArray
 from asyncexec.array.nodes import Node
 from asyncexec.array.regions import Align, RegionLike, appended, check_align, region_of
@@ -65,12 +66,12 @@ def requested(
     if options.is_default:
         session = SessionPlace() if in_session(place) else None
         return RequestedArray(node=node, place=place, session=session)
-    arranged = options.arranged(node)
-    array = options.array(arranged, place, compressor)
-    if in_session(place):
-        return RequestedArray(node=arranged, place=place, session=SessionPlace(options=options))
+    array = options.array(node, place, compressor)
     _check_described(array)
-    return RequestedArray(node=arranged, place=place, array=array)
+    # Each chunk or shard is written as a whole, by one task.
+    arranged = build.with_chunks(node, array.unit)
+    session = SessionPlace(planned=array) if in_session(place) else None
+    return RequestedArray(node=arranged, place=place, session=session, array=array)
 
 
 def _part(

@@ -106,9 +106,13 @@ ON_USE = {
         "asyncexec.array.storing_versions",
     ): "the same",
     (
-        "asyncexec.array.storing",
+        "asyncexec.array.reading",
         "asyncexec.storage.places.opening",
     ): "Zarr is dear, as everywhere below",
+    (
+        "asyncexec.array.regions",
+        "asyncexec.storage.places.opening",
+    ): "the same",
     (
         "asyncexec.array.storing_versions",
         "asyncexec.storage.places.opening",
@@ -129,6 +133,10 @@ ON_USE = {
         "asyncexec.storage.chunks.block_io",
         "asyncexec.storage.places.request_budget",
     ): "it needs asyncio, which is dear",
+    (
+        "asyncexec.storage.chunks.access",
+        "asyncexec.storage.chunks.array_parts",
+    ): "most arrays are written whole",
     (
         "asyncexec.storage.chunks.access",
         "asyncexec.storage.places.suitability",

@@ -55,6 +55,7 @@ asyncexec.storage
 asyncexec.storage.chunks
 asyncexec.storage.places
 asyncexec.storage.chunks.access
+asyncexec.storage.chunks.array_traits
 asyncexec.storage.chunks.arrays
 asyncexec.storage.chunks.block_io
 asyncexec.storage.chunks.chunk_codec

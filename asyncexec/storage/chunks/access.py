@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,29 +13,10 @@ from asyncexec.storage.chunks.chunk_files import ChunkFiles
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.opened_chunks import Chunks
 
 OPENED_LIMIT = 256
 """The number of arrays that a process keeps opened."""
-
-
-class Chunks(Protocol):
-    """An opened array."""
-
-    def read(self, region: Region) -> np.ndarray:
-        """Return the elements in ``region``, read-only."""
-        ...
-
-    def write(self, region: Region, block: np.ndarray) -> None:
-        """Write ``block`` to ``region``, which covers whole chunks or shards (or reaches the array's edge)."""
-        ...
-
-    async def aread(self, region: Region) -> np.ndarray:
-        """Do what :meth:`read` does, without blocking the event loop."""
-        ...
-
-    async def awrite(self, region: Region, block: np.ndarray) -> None:
-        """Do what :meth:`write` does, without blocking the event loop."""
-        ...
 
 
 def opened(ref: StoredArray) -> Chunks:

@@ -8,49 +8,14 @@ one task that has it.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
-    from asyncexec.plan.box import Shape
-    from asyncexec.storage.chunks.access import Chunks
-    from asyncexec.storage.chunks.arrays import StoredArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartOfTarget:
-    """The place of a part in its array.
-
-    Attributes
-    ----------
-    before : StoredArray
-        The array as it was opened.
-    array : StoredArray
-        The same as it is when the part is written: longer, where something is appended.
-    begin : tuple of int
-        The element of the array at which the part begins: the first of a chunk or shard along each axis.
-    start, stop : tuple of int
-        The elements of the array that are written.
-    """
-
-    before: StoredArray
-    array: StoredArray
-    begin: Shape
-    start: Shape
-    stop: Shape
-
-    @property
-    def appends(self) -> bool:
-        """True where the array becomes longer."""
-        return self.array.shape != self.before.shape
-
-    @property
-    def description(self) -> list[Any]:
-        """What is written where, for a plan's fingerprint."""
-        return [self.before.description, self.array.shape, self.begin, self.start, self.stop]
+    from asyncexec.storage.chunks.arrays import PartOfTarget
+    from asyncexec.storage.chunks.opened_chunks import Chunks
 
 
 class PartChunks:

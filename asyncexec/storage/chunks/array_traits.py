@@ -1,4 +1,4 @@
-"""What the metadata of an array say besides its shape, element type, chunks and one compressor."""
+"""Attributes, names of axes and codecs of arrays that are to be created, as text that can be sent and compared."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 
 from asyncexec.errors import OptionError
+
+DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
+"""The compressor for ``"auto"``: Zarr's own default, with zstd's checksum, so that a flipped bit is noticed."""
 
 _COMPRESSOR_FORMS = (
     "give 'auto', None, a name such as 'gzip', a codec of zarr.codecs, or a mapping such as "
@@ -82,10 +85,10 @@ def _named_codec(name: str, what: str) -> Mapping[str, Any]:
 
     try:
         found: Mapping[str, Any] = get_codec_class(name)().to_dict()
-    except Exception as error:  # noqa: BLE001 - a codec that is not known, or has no defaults
+    except Exception:  # noqa: BLE001 - a codec that is not known, or has no defaults
         raise OptionError(
-            f"{what}={name!r} is no codec that Zarr knows, or one that needs a configuration ({error}): give its "
-            f"instance or mapping, or another one"
+            f"{what}={name!r} is not a {what} that Zarr knows by its name alone: give 'zstd', 'gzip' or 'blosc', or a "
+            f"codec or mapping"
         ) from None
     return found
 
@@ -101,6 +104,21 @@ def codecs_json(codecs: Any, what: str) -> str:
     several = codecs if isinstance(codecs, Sequence) and not isinstance(codecs, str) else (codecs,)
     given = [json.loads(codec_json(each, what)) for each in several if each is not None]
     return json.dumps(given) if given else ""
+
+
+def compressor_json(compressor: Any) -> str:
+    """Return ``compressor`` as JSON in Zarr 3's terms, ``""`` for none.
+
+    Raises
+    ------
+    OptionError
+        If it is not a compressor.
+    """
+    if compressor is None:
+        return ""
+    if isinstance(compressor, str) and compressor in ("auto", "zstd"):
+        compressor = DEFAULT_COMPRESSOR
+    return codec_json(compressor, "compressor")
 
 
 def attributes_json(attributes: Mapping[str, Any] | None) -> str:

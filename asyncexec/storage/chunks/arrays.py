@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from asyncexec.errors import OptionError
-from asyncexec.storage.chunks.array_traits import NO_TRAITS, ArrayTraits, codec_json, codecs_json
+from asyncexec.storage.chunks.array_traits import (
+    NO_TRAITS,
+    ArrayTraits,
+    codecs_json,
+    compressor_json,
+)
 from asyncexec.storage.chunks.chunk_keys import DEFAULT_KEYS, ChunkKeys
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
-    from asyncexec.storage.chunks.array_parts import PartOfTarget
-
-DEFAULT_COMPRESSOR = {"name": "zstd", "configuration": {"level": 0, "checksum": True}}
-"""The compressor for ``"auto"``: Zarr's own default, with zstd's checksum, so that a flipped bit is noticed."""
 
 IN_FORMAT_2 = ("zstd", "gzip", "blosc")
 """The compressors that arrays in groups of format 2 may have."""
@@ -185,6 +186,12 @@ class StoredArray:
             )
         return replace(self, zarr_format=zarr_format, keys=ChunkKeys("v2", "."))
 
+    def resized(self, shape: Shape) -> StoredArray:
+        """Return a reference to the same array, which was opened, with another shape."""
+        document = json.loads(self.metadata) | {"shape": list(shape)}
+        text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        return replace(self, shape=shape, metadata=text)
+
     def at(self, location: Location) -> StoredArray:
         """Return a reference to the same array at another place."""
         return replace(self, location=location)
@@ -221,6 +228,39 @@ class StoredArray:
             for name, value in self.__dict__.items()
             if name in self.__dataclass_fields__
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartOfTarget:
+    """The place of a part in its array.
+
+    Attributes
+    ----------
+    before : StoredArray
+        The array as it was opened.
+    array : StoredArray
+        The same as it is when the part is written: longer, where something is appended.
+    begin : tuple of int
+        The element of the array at which the part begins: the first of a chunk or shard along each axis.
+    start, stop : tuple of int
+        The elements of the array that are written.
+    """
+
+    before: StoredArray
+    array: StoredArray
+    begin: Shape
+    start: Shape
+    stop: Shape
+
+    @property
+    def appends(self) -> bool:
+        """True where the array becomes longer."""
+        return self.array.shape != self.before.shape
+
+    @property
+    def description(self) -> list[Any]:
+        """The array, and the elements that are written, for a plan's fingerprint."""
+        return [self.before.description, self.array.shape, self.begin, self.start, self.stop]
 
 
 def planned_array(
@@ -321,21 +361,6 @@ def fill_scalar(value: Any, dtype: np.dtype[Any]) -> Any:
     if element.ndim or (dtype.kind in "iu" and value is not None and element != value):
         raise OptionError(f"fill_value={value!r} is no value of type {dtype}: give a scalar of it")
     return (element.view("i8") if dtype.kind in "mM" else element).item()
-
-
-def compressor_json(compressor: Any) -> str:
-    """Return ``compressor`` as JSON in Zarr 3's terms, ``""`` for none.
-
-    Raises
-    ------
-    OptionError
-        If it is not a compressor.
-    """
-    if compressor is None:
-        return ""
-    if isinstance(compressor, str) and compressor in ("auto", "zstd"):
-        compressor = DEFAULT_COMPRESSOR
-    return codec_json(compressor, "compressor")
 
 
 def _element(dtype: Any, location: Location) -> np.dtype[Any]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.stage import InThread
-    from asyncexec.storage.chunks.access import Chunks
+    from asyncexec.storage.chunks.opened_chunks import Chunks
 
 
 type Part = tuple[TaskOutput, tuple[slice, ...], np.ndarray]

@@ -33,8 +33,7 @@ from asyncexec.storage.workspace.target import adopt, sweep_partial
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Index
-    from asyncexec.storage.chunks.array_parts import PartOfTarget
-    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.arrays import PartOfTarget, StoredArray
     from asyncexec.storage.places.locations import Location
     from asyncexec.storage.places.objects import Objects
     from asyncexec.storage.places.stamps import Stamp
@@ -209,13 +208,6 @@ def overwritten_note(location: Location, part: PartOfTarget) -> str:
     return (
         f"the run had begun to write [{region}] of {location}, and has failed: what it had written there stays, as the "
         f"elements before are not kept. Run it again to write all of the region"
-    )
-
-
-def grown_document(document: str, shape: Sequence[int]) -> str:
-    """Return the metadata document of an array (of format 3 or 2) with another shape."""
-    return json.dumps(
-        {**json.loads(document), "shape": list(shape)}, sort_keys=True, separators=(",", ":")
     )
 
 
