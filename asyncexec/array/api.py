@@ -155,10 +155,9 @@ from asyncexec.array.quantiles import (
     percentile,
     quantile,
 )
+from asyncexec.array.reading import from_zarr
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.sorting import argsort, sort
-from asyncexec.array.reading import from_zarr
-from asyncexec.array.searching import argmax, argmin, where
 from asyncexec.array.spec import Spec
 from asyncexec.array.statistical import max, mean, min, prod, std, sum, var
 from asyncexec.array.storing import Computation, compute, plan_of, store, to_zarr
