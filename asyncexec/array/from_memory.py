@@ -13,7 +13,7 @@ from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.manipulation import stack
 from asyncexec.array.operands import check_device, common_spec, elements_of, own_source
 from asyncexec.array.spec import Spec
-from asyncexec.array.storing import from_zarr
+from asyncexec.array.reading import from_zarr
 
 
 def asarray(
