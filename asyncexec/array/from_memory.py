@@ -12,8 +12,8 @@ from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.manipulation import stack
 from asyncexec.array.operands import check_device, common_spec, elements_of, own_source
-from asyncexec.array.spec import Spec
 from asyncexec.array.reading import from_zarr
+from asyncexec.array.spec import Spec
 
 
 def asarray(
