@@ -11,6 +11,8 @@ from typing import Any, Self
 import numpy as np
 
 from asyncexec.array import build, chunks as chunking
+from asyncexec.array.assigned_values import as_assigned
+from asyncexec.array.assignment import assigned
 from asyncexec.array.blocking import run
 from asyncexec.array.contraction import matrix_product
 from asyncexec.array.conversions import Conversions
@@ -48,6 +50,12 @@ class Array(Conversions, Methods, Operators):
     <asyncexec.Array shape=(800, 500) dtype=float64 chunks=(800, 100) (3.2 MB)>
     >>> xp.sum(y).compute()
     array(800000.)
+
+    Assigning to elements gives the array another expression; what was made of it before keeps the old elements.
+
+    >>> x[0] = 5
+    >>> xp.sum(x).compute(), xp.sum(y).compute()
+    (array(803200.), array(800000.))
     """
 
     __slots__ = ("_node", "_spec")
@@ -277,15 +285,30 @@ class Array(Conversions, Methods, Operators):
         return value
 
     def __getitem__(self, key: Any) -> Self:
-        parts = key if isinstance(key, tuple) else (key,)
-        spec = common_spec((self._spec, *(p.own_spec for p in parts if isinstance(p, Array))))
-        found = selected(
-            self._node,
-            key,
-            limit=chunk_limit(spec),
-            evaluate=lambda node: evaluated(type(self)(node, spec), "getitem"),
-        )
-        return self if found is self._node else type(self)(found, spec)
+        spec = self._shared_spec(key)
+        limit, evaluate = chunk_limit(spec), self._evaluating(spec)
+        return type(self)(selected(self._node, key, limit=limit, evaluate=evaluate), spec)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        # The array gets another expression: those made of it before keep the one that it had.
+        spec = self._shared_spec((key, value))
+        new = as_assigned(value, self.dtype)
+        limit, evaluate = chunk_limit(spec), self._evaluating(spec)
+        self._node = assigned(self._node, key, new, limit=limit, evaluate=evaluate)
+        self._spec = spec
+
+    def _shared_spec(self, *parts: Any) -> Spec | None:
+        """Return the spec of this array and of those among ``parts`` and within tuples of them."""
+        found = self._spec
+        for part in parts:
+            if isinstance(part, Array):
+                found = common_spec((found, part.own_spec))
+            elif isinstance(part, tuple):
+                found = common_spec((found, self._shared_spec(*part)))
+        return found
+
+    def _evaluating(self, spec: Spec | None) -> Callable[[Node], np.ndarray[Any, Any]]:
+        return lambda node: evaluated(type(self)(node, spec), "getitem")
 
     def __iter__(self) -> Any:
         if not self.ndim:

@@ -195,20 +195,21 @@ class PutPoints:
 class Lay:
     """Lay values over a block, in the elements ``begin``, ``begin + step``, … of each axis, up to ``end``.
 
-    ``access`` is what the task needs of the result. Of the values it has those for all elements between ``begin`` and
-    ``end``; a ``constant`` stands for all.
+    ``access`` is what the task needs of the result. Of the values, where there are ``several``, it has those for all
+    elements between ``begin`` and ``end``, or none; else the ``constant`` stands for all.
     """
 
     begin: Shape
     end: Shape
     step: Shape
     access: AccessMap
+    several: bool
     constant: Any = None
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         base = np.asarray(values[0])
-        laid = None if len(values) == 1 else values[1]
-        if len(values) > 1 and laid is None:
+        laid = values[1] if len(values) > 1 else None
+        if self.several and laid is None:
             return base
         targets: list[Any] = []
         sources: list[Any] = []

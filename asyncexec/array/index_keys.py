@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import EllipsisType
@@ -53,10 +55,12 @@ class ArrayKey:
     place: int
 
 
-def parse_key(key: Any, shape: Shape, evaluate: Evaluate) -> ArrayKey:
+def parse_key(
+    key: Any, shape: Shape, evaluate: Evaluate, *, most_listed: int | None = None
+) -> ArrayKey:
     """Return ``key``, an index of an array of ``shape``, in two steps.
 
-    Lazy arrays of integers, and masks of up to ``MOST_LISTED`` elements, are evaluated.
+    Lazy arrays of integers, and masks of up to ``most_listed`` elements (by default ``MOST_LISTED``), are evaluated.
 
     Raises
     ------
@@ -64,14 +68,11 @@ def parse_key(key: Any, shape: Shape, evaluate: Evaluate) -> ArrayKey:
         If an index is out of range, a mask does not fit, there are too many indices, or one is of another kind.
     """
     given = [_part(p) for p in (key if isinstance(key, tuple) else (key,))]
-    listed = sum(map(_is_array, given))
-    parts = _expanded(
-        [
-            _settled(part, evaluate, alone=listed == 1) if _is_array(part) else part
-            for part in given
-        ],
-        shape,
-    )
+    # Beside other arrays, a mask is looked at however large it is.
+    alone = sum(map(_is_array, given)) == 1
+    most = (MOST_LISTED if most_listed is None else most_listed) if alone else sys.maxsize
+    known = [_settled(part, evaluate, most) if _is_array(part) else part for part in given]
+    parts = _expanded(known, shape)
     basic: list[Any] = []
     arrays: dict[int, Numbers] = {}
     mask: WideMask | None = None
@@ -93,7 +94,7 @@ def parse_key(key: Any, shape: Shape, evaluate: Evaluate) -> ArrayKey:
         else:
             width = len(part.shape)
             _check_mask(part.shape, shape, axis)
-            if isinstance(part, np.ndarray) and (listed > 1 or part.size <= MOST_LISTED):
+            if not width or math.prod(part.shape) <= most:
                 # A mask without axes is one or no element of a new axis.
                 found = np.nonzero(part if width else part.reshape(1))
                 arrays.update({shown + k: numbers for k, numbers in enumerate(found)})
@@ -158,14 +159,14 @@ def _part(part: Any) -> Any:
         raise _no_index(part) from None
 
 
-def _settled(part: Any, evaluate: Evaluate, *, alone: bool) -> Any:
+def _settled(part: Any, evaluate: Evaluate, most: int) -> Any:
     """Return an array of a key as a NumPy array, or the node of a lazy mask that is too large."""
     if isinstance(part, np.ndarray):
         return part
     node: Node = part.node
     if node.dtype.kind not in "biu":
         raise _no_index(part, f" of {node.dtype}")
-    if node.dtype.kind == "b" and alone and part.size > MOST_LISTED:
+    if node.dtype.kind == "b" and node.shape and math.prod(node.shape) > most:
         return node
     found = np.asarray(evaluate(node))
     return int(found) if found.ndim == 0 and found.dtype.kind != "b" else found
