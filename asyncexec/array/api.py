@@ -146,6 +146,7 @@ from asyncexec.array.nan_reductions import (
     nansum,
     nanvar,
 )
+from asyncexec.array.overlaps import map_overlap
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
 from asyncexec.array.quantiles import (
     median,
@@ -187,6 +188,7 @@ from asyncexec.array.transcendental import (
 from asyncexec.array.triangles import tril, triu
 from asyncexec.array.user_reductions import reduction
 from asyncexec.array.utility import all, any
+from asyncexec.array.windows import sliding_window_view
 
 newaxis = None
 __array_api_version__ = API_VERSION
@@ -308,6 +310,7 @@ __all__ = [
     "logical_or",
     "logical_xor",
     "map_blocks",
+    "map_overlap",
     "matmul",
     "matrix_transpose",
     "max",
@@ -366,6 +369,7 @@ __all__ = [
     "signbit",
     "sin",
     "sinh",
+    "sliding_window_view",
     "sort",
     "sqrt",
     "square",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,10 @@ class BlockFunctionCall:
     extra_bytes : int
     borders : tuple
         See :class:`~asyncexec.array.block_nodes.Blocks`.
+    tried : UserCall or None
+        Called in place of ``call`` to find out what it makes.
+    least : mapping of index to int
+        See :class:`~asyncexec.array.block_lengths.Probe`.
     """
 
     operation: str
@@ -46,6 +50,8 @@ class BlockFunctionCall:
     dtype: Any = None
     extra_bytes: int = 0
     borders: tuple[tuple[Border, ...], ...] = ()
+    tried: UserCall | None = None
+    least: Mapping[Any, int] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -59,7 +65,7 @@ class BlockFunctionCall:
             known = [BlockLengths(each.length, each.chunk) for each in along]
             grids = self._grids(known, np.dtype(np.float64))
             info = {place: grid.at((0,) * len(known)) for place, grid in grids.items()}
-        return Probe(self.call, self.operands, self.labels, info=info)
+        return Probe(self.tried or self.call, self.operands, self.labels, self.least, info)
 
     def node(self, settled: Sequence[BlockLengths]) -> Node:
         """Return the node, where the result has the lengths ``settled``.

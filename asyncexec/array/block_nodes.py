@@ -43,14 +43,9 @@ class Blocks:
 
     def accesses(self, out: AccessMap) -> tuple[AccessMap | None, ...]:
         numbers = self._numbers(out)
-        found = [
-            input_access(node, axes, numbers, out)
-            for node, axes in zip(self.inputs, self.axes, strict=True)
-        ]
-        if not self.borders:
-            return tuple(found)
-        pairs = zip(found, self.inputs, self.borders, strict=True)
-        return tuple(with_borders(access, node.shape, borders) for access, node, borders in pairs)
+        borders = self.borders or ((),) * len(self.inputs)
+        triples = zip(self.inputs, self.axes, borders, strict=True)
+        return tuple(input_access(node, axes, numbers, out, own) for node, axes, own in triples)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
         pairs = zip(out.axes, self.chunks, self.shape, strict=True)
@@ -77,28 +72,28 @@ class Blocks:
 
 
 def input_access(
-    node: Node, axes: tuple[int | None, ...], numbers: Sequence[AxisAccess], out: AccessMap
+    node: Node,
+    axes: tuple[int | None, ...],
+    numbers: Sequence[AxisAccess],
+    out: AccessMap,
+    borders: Sequence[Border] = (),
 ) -> AccessMap:
-    """Return the access to ``node`` in whole blocks, of the numbers that those of the result have along ``axes``."""
+    """Return the access to ``node`` in whole blocks, of the numbers that those of the result have along ``axes``.
+
+    With ``borders``, elements around blocks are needed too, as far as there are any.
+    """
     accesses: list[AxisAccess] = []
-    for n, chunk, axis in zip(node.shape, node.chunks, axes, strict=True):
+    for p, (n, chunk, axis) in enumerate(zip(node.shape, node.chunks, axes, strict=True)):
         if axis is None or n <= chunk:
             accesses.append(AxisAccess.constant(0, n))
-        else:
-            accesses.append(numbers[axis].grouped(chunk, n))
+            continue
+        found = numbers[axis].grouped(chunk, n)
+        before, after = borders[p] if borders else (0, 0)
+        wider = found.around(Overlap(before, after, 0, n)) if before or after else found
+        if wider is None:
+            raise AssertionError("blocks have borders")
+        accesses.append(wider)
     return AccessMap(tuple(accesses), out.guards)
-
-
-def with_borders(access: AccessMap, shape: Shape, borders: Sequence[Border]) -> AccessMap:
-    """Return ``access`` to blocks with ``borders`` around them, within ``shape``."""
-    axes: list[AxisAccess] = []
-    for along, n, (before, after) in zip(access.axes, shape, borders, strict=True):
-        # One block that every task needs may be the whole axis, or a block among others.
-        whole = along.axis is None and along.most >= n
-        bare = whole or not (before or after)
-        found = None if bare else along.around(Overlap(before, after, 0, n))
-        axes.append(found or along)
-    return AccessMap(tuple(axes), access.guards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -133,10 +133,11 @@ def unify_chunks(
                 chunks[axis] = own_chunks[own]
                 break
     largest = max((chunk_bytes(s, c, i) for s, c, i in operands), default=0)
-    return _halved(clipped(chunks, shape), shape, itemsize, max(limit, largest))
+    return shortened(clipped(chunks, shape), shape, itemsize, max(limit, largest))
 
 
-def _halved(chunks: Shape, shape: Shape, itemsize: int, limit: int) -> Shape:
+def shortened(chunks: Shape, shape: Shape, itemsize: int, limit: int) -> Shape:
+    """Return ``chunks`` with the longest halved, again and again, until one takes no more than ``limit`` bytes."""
     halved = list(chunks)
     while chunk_bytes(shape, tuple(halved), itemsize) > limit and max(halved) > 1:
         axis = halved.index(max(halved))

@@ -100,6 +100,10 @@ class FusionGroup:
             return "several tasks of the stage that reads it need the same of it"
         return "the tasks of the stage that reads it need other parts than whole chunks of it"
 
+    def computes(self, node: Node) -> bool:
+        """Return whether ``node`` can be computed here for everything that is needed of it."""
+        return all(node.accepts(access, self.grid) for access in self.accesses[node])
+
     def copied(self) -> FusionGroup:
         """Return the same, to be changed."""
         found = copy(self)
@@ -190,7 +194,8 @@ class _Grouping:
             # Its stage begins once all are known that are read.
             self._outputs.setdefault(node.maker, []).append(node)
             return
-        if node.inline and node not in self._stored:
+        on_the_way = node.inline and all(found.computes(node) for found in wanting)
+        if on_the_way and node not in self._stored:
             for found in wanting:
                 found.join(node)
                 self._note(found, node)

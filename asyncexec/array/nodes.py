@@ -22,7 +22,7 @@ from asyncexec.array.kernels import (
     Generate,
     IdentityStep,
 )
-from asyncexec.plan.access import AxisAccess
+from asyncexec.plan.access import AxisAccess, Overlap
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
@@ -198,7 +198,14 @@ class View:
         return (found,)
 
     def accepts(self, out: AccessMap, grid: Shape) -> bool:
-        return True
+        # The elements around one in a list of positions, or among every other one, have no closed form; those around
+        # one come in ascending order, also where the view turns them around.
+        turned = any(
+            isinstance(out.axes[a.axis].via, Overlap)
+            for a in self.axes
+            if a.axis is not None and a.step < 0
+        )
+        return not turned and out.through(self.axes) is not None
 
     def function(self, out: AccessMap) -> BlockFunction:
         shown = {a.axis: p for p, a in enumerate(self.axes) if a.axis is not None}
@@ -236,7 +243,9 @@ class Concat:
         return out.divisible(self.axis, self.begins, extents)
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return Concatenate(self.axis, out.axes[self.axis].step < 0, self.dtype, out)
+        along = out.axes[self.axis]
+        backwards = along.step < 0 and not isinstance(along.via, Overlap)
+        return Concatenate(self.axis, backwards, self.dtype, out)
 
     def working_bytes(self, out: AccessMap) -> int:
         return 0

@@ -110,7 +110,7 @@ def _with_producer(
     """Return the group that computes ``producer`` on the way; None where it would have to do so more than once."""
     both = reader.copied()
     for node in producer.members:
-        if not node.inline and not both.accepts(node):
+        if not (both.computes(node) if node.inline else both.accepts(node)):
             return None
         both.join(node)
     both.members = _in_order(both.members, position)
