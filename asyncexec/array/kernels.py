@@ -163,13 +163,29 @@ class IdentityStep:
 
 
 @dataclass(frozen=True, slots=True)
-class Reshape:
-    """The function that returns the elements of a block, in C order, in another shape."""
+class MergeAxes:
+    """The function that merges the ``count`` axes of a block from ``place`` on to one, in C order."""
 
-    shape: Shape
+    place: int
+    count: int
 
     def __call__(self, block: Block) -> Block:
-        return np.reshape(block, self.shape)
+        end = self.place + self.count
+        merged = math.prod(block.shape[self.place : end])
+        return np.reshape(block, (*block.shape[: self.place], merged, *block.shape[end:]))
+
+
+@dataclass(frozen=True, slots=True)
+class DivideAxis:
+    """The function that divides an axis of a block into several, in C order; ``rest`` are the lengths but the first."""
+
+    place: int
+    rest: Shape
+
+    def __call__(self, block: Block) -> Block:
+        first = block.shape[self.place] // math.prod(self.rest)
+        after = block.shape[self.place + 1 :]
+        return np.reshape(block, (*block.shape[: self.place], first, *self.rest, *after))
 
 
 @dataclass(frozen=True, slots=True)
