@@ -36,6 +36,9 @@ from asyncexec.array.array import Array
 from asyncexec.array.averages import average, count_nonzero, ptp
 from asyncexec.array.block_functions import blockwise, map_blocks
 from asyncexec.array.comparisons import allclose, array_equal, isclose, nan_to_num
+from asyncexec.array.axis_order import atleast_1d, atleast_2d, atleast_3d, ravel, rot90, swapaxes
+from asyncexec.array.block_functions import blockwise, map_blocks
+from asyncexec.array.chunks import broadcast_shapes
 from asyncexec.array.creation import (
     arange,
     empty,
@@ -147,6 +150,7 @@ from asyncexec.array.nan_reductions import (
     nanvar,
 )
 from asyncexec.array.overlaps import map_overlap
+from asyncexec.array.padding import pad
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
 from asyncexec.array.quantiles import (
     median,
@@ -158,8 +162,20 @@ from asyncexec.array.quantiles import (
 )
 from asyncexec.array.reading import from_zarr
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
+from asyncexec.array.repeating import repeat, tile
+from asyncexec.array.searching import argmax, argmin, where
 from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spec import Spec
+from asyncexec.array.stacking import (
+    append,
+    block,
+    column_stack,
+    delete,
+    dstack,
+    hstack,
+    insert,
+    vstack,
+)
 from asyncexec.array.statistical import max, mean, min, prod, std, sum, var
 from asyncexec.array.storing import Computation, compute, plan_of, store, to_zarr
 from asyncexec.array.storing_versions import store_icechunk
@@ -206,6 +222,7 @@ __all__ = [
     "all",
     "allclose",
     "any",
+    "append",
     "apply_gufunc",
     "arange",
     "argmax",
@@ -222,19 +239,25 @@ __all__ = [
     "atan2",
     "atanh",
     "average",
+    "atleast_1d",
+    "atleast_2d",
+    "atleast_3d",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
     "bitwise_or",
     "bitwise_right_shift",
     "bitwise_xor",
+    "block",
     "blockwise",
     "bool",
     "broadcast_arrays",
+    "broadcast_shapes",
     "broadcast_to",
     "can_cast",
     "ceil",
     "clip",
+    "column_stack",
     "complex64",
     "complex128",
     "compress",
@@ -254,8 +277,10 @@ __all__ = [
     "cumulative_sum",
     "diff",
     "digitize",
+    "delete",
     "divide",
     "dot",
+    "dstack",
     "e",
     "ediff1d",
     "empty",
@@ -281,11 +306,13 @@ __all__ = [
     "gradient",
     "greater",
     "greater_equal",
+    "hstack",
     "hypot",
     "iinfo",
     "imag",
     "inf",
     "inner",
+    "insert",
     "int8",
     "int16",
     "int32",
@@ -347,6 +374,7 @@ __all__ = [
     "ones_like",
     "outer",
     "percentile",
+    "pad",
     "permute_dims",
     "pi",
     "plan_of",
@@ -355,14 +383,17 @@ __all__ = [
     "prod",
     "ptp",
     "quantile",
+    "ravel",
     "real",
     "rechunk",
     "reciprocal",
     "reduction",
     "remainder",
+    "repeat",
     "reshape",
     "result_type",
     "roll",
+    "rot90",
     "round",
     "searchsorted",
     "sign",
@@ -380,11 +411,13 @@ __all__ = [
     "store_icechunk",
     "subtract",
     "sum",
+    "swapaxes",
     "take",
     "take_along_axis",
     "tan",
     "tanh",
     "tensordot",
+    "tile",
     "to_zarr",
     "topk",
     "trapezoid",
@@ -398,6 +431,7 @@ __all__ = [
     "unstack",
     "var",
     "vecdot",
+    "vstack",
     "where",
     "zeros",
     "zeros_like",

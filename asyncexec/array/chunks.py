@@ -82,6 +82,9 @@ def clipped(chunks: Sequence[int], shape: Shape) -> Shape:
 def broadcast_shapes(*shapes: Shape) -> Shape:
     """Return the shape that all ``shapes`` broadcast to.
 
+    >>> xp.broadcast_shapes((8, 1, 6), (7, 1))
+    (8, 7, 6)
+
     Raises
     ------
     ValueError

@@ -13,6 +13,7 @@ from asyncexec.array.chunks import ChunksLike, broadcast_shapes
 from asyncexec.array.integers import as_shape, integers
 from asyncexec.array.operands import chunk_limit
 from asyncexec.array.reshaping import raveled, reshaped
+from asyncexec.array.segments import Segment, arranged
 from asyncexec.array.wrapping import as_array, as_nodes
 
 
@@ -253,15 +254,13 @@ def roll(
         shifts *= len(axes)
     if len(shifts) != len(axes):
         raise ValueError(f"{len(shifts)} shifts for {len(axes)} axes")
+    along: dict[int, list[Segment]] = {}
     for by, a in zip(shifts, axes, strict=True):
         n = array.shape[a]
         cut = -by % n if n else 0
         if cut:
-            before = (slice(None),) * a
-            array = concat(
-                [array[(*before, slice(cut, None))], array[(*before, slice(cut))]], axis=a
-            )
-    return array
+            along[a] = [Segment(cut, n - cut), Segment(0, cut)]
+    return Array(arranged("roll", array.node, along), array.own_spec) if along else array
 
 
 def squeeze(x: Array, /, axis: int | Sequence[int]) -> Array:
