@@ -43,7 +43,7 @@ def names(directory: str) -> set[str]:
     return {metadata.path.rpartition("/")[2] for metadata in found.metadata_list}
 
 
-def delete(paths: Sequence[str]) -> None:
+def delete_files(paths: Sequence[str]) -> None:
     """Delete objects or directories, if they exist."""
     from apache_beam.io.filesystem import BeamIOError
 

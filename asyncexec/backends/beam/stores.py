@@ -122,11 +122,11 @@ class CallFiles:
         """Delete the objects of calls that have ended."""
         wanted = {f"{name}.{kind}" for name in names for kind in _KINDS}
         there = wanted & files.names(self.directory)
-        files.delete([self._path(file) for file in there])
+        files.delete_files([self._path(file) for file in there])
 
     def close(self) -> None:
         """Delete the directory."""
-        files.delete([self.directory])
+        files.delete_files([self.directory])
 
     def _path(self, file: str) -> str:
         return f"{self.directory}/{file}"
