@@ -177,15 +177,15 @@ class MergeAxes:
 
 @dataclass(frozen=True, slots=True)
 class DivideAxis:
-    """The function that divides an axis of a block into several, in C order; ``rest`` are the lengths but the first."""
+    """The function that divides an axis of a block into several, in C order; ``others`` are their lengths but that of the first."""
 
     place: int
-    rest: Shape
+    others: Shape
 
     def __call__(self, block: Block) -> Block:
-        first = block.shape[self.place] // math.prod(self.rest)
+        first = block.shape[self.place] // math.prod(self.others)
         after = block.shape[self.place + 1 :]
-        return np.reshape(block, (*block.shape[: self.place], first, *self.rest, *after))
+        return np.reshape(block, (*block.shape[: self.place], first, *self.others, *after))
 
 
 @dataclass(frozen=True, slots=True)
