@@ -34,11 +34,10 @@ from asyncexec.array.arithmetic import (
 )
 from asyncexec.array.array import Array
 from asyncexec.array.averages import average, count_nonzero, ptp
-from asyncexec.array.block_functions import blockwise, map_blocks
-from asyncexec.array.comparisons import allclose, array_equal, isclose, nan_to_num
 from asyncexec.array.axis_order import atleast_1d, atleast_2d, atleast_3d, ravel, rot90, swapaxes
 from asyncexec.array.block_functions import blockwise, map_blocks
 from asyncexec.array.chunks import broadcast_shapes
+from asyncexec.array.comparisons import allclose, array_equal, isclose, nan_to_num
 from asyncexec.array.creation import (
     arange,
     empty,
@@ -163,7 +162,7 @@ from asyncexec.array.quantiles import (
 from asyncexec.array.reading import from_zarr
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.repeating import repeat, tile
-from asyncexec.array.searching import argmax, argmin, where
+from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spec import Spec
 from asyncexec.array.stacking import (
@@ -238,10 +237,10 @@ __all__ = [
     "atan",
     "atan2",
     "atanh",
-    "average",
     "atleast_1d",
     "atleast_2d",
     "atleast_3d",
+    "average",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -275,9 +274,9 @@ __all__ = [
     "cumsum",
     "cumulative_prod",
     "cumulative_sum",
+    "delete",
     "diff",
     "digitize",
-    "delete",
     "divide",
     "dot",
     "dstack",
@@ -373,8 +372,8 @@ __all__ = [
     "ones",
     "ones_like",
     "outer",
-    "percentile",
     "pad",
+    "percentile",
     "permute_dims",
     "pi",
     "plan_of",

@@ -177,7 +177,7 @@ class MergeAxes:
 
 @dataclass(frozen=True, slots=True)
 class DivideAxis:
-    """The function that divides an axis of a block into several, in C order; ``others`` are their lengths but that of the first."""
+    """The function that cuts an axis of a block into several, in C order, all but the first of lengths ``others``."""
 
     place: int
     others: Shape
