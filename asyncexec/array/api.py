@@ -160,7 +160,6 @@ from asyncexec.array.quantiles import (
     quantile,
 )
 from asyncexec.array.reading import from_zarr
-from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.repeating import repeat, tile
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
 from asyncexec.array.sorting import argsort, sort
