@@ -65,6 +65,8 @@ REPRESENTATIVE = {
         a[: CHUNK // 2, : CHUNK // 2] + xp.eye(CHUNK // 2, chunks=CHUNK, spec=a.spec) * CHUNK
     ),
     "diagonal": lambda a, b: xp.linalg.diagonal(a) + xp.zeros(CHUNK, spec=a.spec),
+    "fft": lambda a, b: xp.fft.fft(a[:, :CHUNK]),
+    "rfftn": lambda a, b: xp.fft.rfftn(a),
     "quadratic means": lambda a, b: tuple(xp.mean(c * d, axis=0) for c in (a, b) for d in (a, b)),
     "several of one stage": lambda a, b: (a + b, xp.astype(a - b, xp.float32), a[:, ::-1]),
     "creation": lambda a, b: xp.ones_like(a) * 2,
@@ -140,6 +142,11 @@ EVERY = {
     "cross": lambda a, b: xp.linalg.cross(
         xp.reshape(a[:, :1200], (CHUNK, 400, 3)), xp.reshape(b[:, :1200], (CHUNK, 400, 3))
     ),
+    "fft of float32": lambda a, b: xp.fft.fft(xp.astype(a, xp.float32), axis=0),
+    "fft of complex": lambda a, b: xp.fft.fft(a + b * 1j, axis=0, n=2 * CHUNK),
+    "irfft": lambda a, b: xp.fft.irfft(a + b * 1j, axis=0),
+    "rfft": lambda a, b: xp.fft.rfft(a, axis=0),
+    "fftshift": lambda a, b: xp.fft.fftshift(a),
     "svd of a square": lambda a, b: tuple(xp.linalg.svd(a[: CHUNK // 2, : CHUNK // 2])),
     "svd of float32": lambda a, b: tuple(
         xp.linalg.svd(xp.astype(a[:CHUNK:2, : CHUNK // 2], xp.float32))

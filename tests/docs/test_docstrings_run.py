@@ -16,6 +16,7 @@ EXAMPLES = {found.place: found for found in examples()}
 PUBLIC = [
     "asyncexec",
     "asyncexec.array",
+    "asyncexec.array.fft",
     "asyncexec.array.linalg",
     "asyncexec.plan",
     "asyncexec.plan.relations",
