@@ -17,6 +17,7 @@ from asyncexec.array.blocking import run
 from asyncexec.array.contraction import matrix_product
 from asyncexec.array.conversions import Conversions
 from asyncexec.array.display import as_html, as_text
+from asyncexec.array.dtypes import as_text_operand, field_of
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.lowering import RequestedArray, lower
@@ -24,7 +25,7 @@ from asyncexec.array.methods import Methods
 from asyncexec.array.namespace import namespace
 from asyncexec.array.nodes import Node
 from asyncexec.array.numpy_functions import call_function
-from asyncexec.array.numpy_ufuncs import call_ufunc
+from asyncexec.array.numpy_ufuncs import UfuncMethod
 from asyncexec.array.operands import (
     SCALARS,
     check_device,
@@ -59,6 +60,8 @@ class Array(Conversions, Methods, Operators):
     """
 
     __slots__ = ("_node", "_spec")
+
+    __array_ufunc__ = UfuncMethod()
 
     def __init__(self, node: Node, spec: Spec | None = None) -> None:
         self._node = node
@@ -226,6 +229,8 @@ class Array(Conversions, Methods, Operators):
     def _with(
         self, name: str, function: Callable[..., Any], other: Any, *, swap: bool = False
     ) -> Self:
+        if isinstance(other, str | bytes):
+            other = as_text_operand(other, self.dtype)
         if isinstance(other, Array):
             operand, spec = other.node, common_spec((self._spec, other.own_spec))
         elif isinstance(other, (*SCALARS, np.ndarray)):
@@ -285,6 +290,8 @@ class Array(Conversions, Methods, Operators):
         return value
 
     def __getitem__(self, key: Any) -> Self:
+        if isinstance(key, str):
+            return self._of(f"field {key}", field_of(self.dtype, key))
         spec = self._shared_spec(key)
         limit, evaluate = chunk_limit(spec), self._evaluating(spec)
         return type(self)(selected(self._node, key, limit=limit, evaluate=evaluate), spec)
@@ -322,9 +329,6 @@ class Array(Conversions, Methods, Operators):
 
     def __array_namespace__(self, *, api_version: str | None = None) -> ModuleType:
         return namespace(api_version)
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
-        return call_ufunc(ufunc, method, inputs, keywords)
 
     def __array_function__(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +32,11 @@ from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
 _MOST_NAMES = 8
+# NumPy compares records by operators alone.
+_OF_RECORDS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.equal: operator.eq,
+    np.not_equal: operator.ne,
+}
 
 
 def apply_elementwise(
@@ -55,6 +61,8 @@ def apply_elementwise(
     """
     keywords = keywords or {}
     nodes = [o for o in operands if is_node(o)]
+    if any(node.dtype.kind == "V" for node in nodes):
+        function = _OF_RECORDS.get(function, function)
     shape = chunking.broadcast_shapes(*(node.shape for node in nodes))
     if dtype is None:
         dtype = result_dtype(function, operands, keywords)
@@ -289,11 +297,28 @@ def creation(
 
 def cast(node: Node, dtype: DType) -> Node:
     """Return ``node`` with elements of ``dtype``."""
-    wanted = checked_dtype(dtype, what="the result")
+    wanted = checked_dtype(_with_length(node.dtype, dtype), what="the result")
     if wanted == node.dtype:
         return node
     warn_of_discarded(node.dtype, wanted)
     return apply_elementwise("astype", convert, (node,), keywords={"dtype": wanted}, dtype=wanted)
+
+
+def _with_length(dtype: DType, wanted: DType) -> DType:
+    """Return ``wanted``, of text and bytes without a length with the one that all elements of ``dtype`` fit into.
+
+    Raises
+    ------
+    TypeError
+        If their lengths are not known.
+    """
+    if wanted.itemsize or wanted.kind not in "SU":
+        return wanted
+    if dtype.kind == "T":
+        raise TypeError(
+            f"text of any length has no longest that is known: say a length, such as .astype('{wanted.kind}20')"
+        )
+    return np.empty(0, dtype).astype(wanted).dtype
 
 
 def reduce(

@@ -16,7 +16,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
 from asyncexec.array.chunks import ChunksLike
-from asyncexec.array.dtypes import as_element, checked_dtype
+from asyncexec.array.dtypes import as_element, checked_dtype, zero_of
 from asyncexec.array.generators import Diagonal, Full, Range, Spaced
 from asyncexec.array.integers import as_shape, integer
 from asyncexec.array.operands import check_device, chunk_limit
@@ -71,9 +71,8 @@ def zeros(
     (8192, 8192)
     """
     check_device(device)
-    return _constant(
-        "zeros", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
-    )
+    wanted = checked_dtype(dtype or np.float64)
+    return _constant("zeros", shape, zero_of(wanted), dtype=wanted, chunks=chunks, spec=spec)
 
 
 def ones(
@@ -110,9 +109,8 @@ def empty(
     (2, 3)
     """
     check_device(device)
-    return _constant(
-        "empty", shape, 0, dtype=checked_dtype(dtype or np.float64), chunks=chunks, spec=spec
-    )
+    wanted = checked_dtype(dtype or np.float64)
+    return _constant("empty", shape, zero_of(wanted), dtype=wanted, chunks=chunks, spec=spec)
 
 
 def full_like(
@@ -145,7 +143,8 @@ def zeros_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> 
     >>> xp.zeros_like(xp.asarray([1.5, 2.5])).compute()
     array([0., 0.])
     """
-    return full_like(x, 0, dtype=dtype, device=device)
+    wanted = np.dtype(dtype or as_array(x, "zeros_like").dtype)
+    return full_like(x, zero_of(wanted), dtype=wanted, device=device)
 
 
 def ones_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> Array:
@@ -163,7 +162,8 @@ def empty_like(x: Array, /, *, dtype: Any = None, device: str | None = None) -> 
     >>> xp.empty_like(xp.ones((4, 6), chunks=(2, 3))).chunks
     (2, 3)
     """
-    return full_like(x, 0, dtype=dtype, device=device)
+    wanted = np.dtype(dtype or as_array(x, "empty_like").dtype)
+    return full_like(x, zero_of(wanted), dtype=wanted, device=device)
 
 
 def arange(

@@ -1,14 +1,18 @@
-"""Element types: which there are, and what becomes of them. NumPy 2 decides, the standard's rules included."""
+"""Element types: those that there are, and what becomes of them. NumPy 2 decides, the standard's rules included."""
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
+from asyncexec.array.supported_types import reason_against
 from asyncexec.plan.masked import unmasked
+from asyncexec.storage.chunks.element_types import native_dtype
 
 KINDS: dict[str, tuple[str, ...]] = {
     "bool": ("bool",),
@@ -22,21 +26,59 @@ KINDS["numeric"] = KINDS["integral"] + KINDS["real floating"] + KINDS["complex f
 
 
 def checked_dtype(dtype: Any, *, what: str = "the array") -> np.dtype[Any]:
-    """Return ``dtype`` in this machine's byte order.
+    """Return ``dtype`` in this machine's byte order; text and bytes of no length get room for one character.
 
     Raises
     ------
     TypeError
-        If it is not a boolean, integer, floating or complex type.
+        If it is no boolean, integer, floating, complex, time or text type, and no record of these.
     """
     found = np.dtype(dtype)
-    if found.name not in KINDS["numeric"] and found.kind != "b":
-        raise TypeError(
-            f"{what} has elements of type {found}, which are not supported: use a boolean, integer, floating "
-            f"(up to float64) or complex type, such as by .astype('float64') before"
+    if found.itemsize == 0 and found.kind in "SU":
+        found = np.dtype(f"{found.kind}1")
+    reason = reason_against(found)
+    if reason:
+        raise TypeError(f"{what} has elements of type {found}, which are not supported: {reason}")
+    return native_dtype(found)
+
+
+def as_text_operand(value: str | bytes, dtype: np.dtype[Any]) -> Any:
+    """Return text that stands for an element of ``dtype``: a date where these are dates.
+
+    Returns
+    -------
+    str, bytes, datetime64 or NotImplemented
+        NotImplemented for elements that are no text and no times.
+
+    Raises
+    ------
+    ValueError
+        If it is no date.
+    """
+    if dtype.kind == "M" and isinstance(value, str):
+        return np.datetime64(value)
+    return value if dtype.kind in "SUT" else NotImplemented
+
+
+def field_of(dtype: np.dtype[Any], name: str) -> Callable[[Any], Any]:
+    """Return the function that returns the field ``name`` of records of ``dtype``.
+
+    Raises
+    ------
+    IndexError
+        If there is no such field.
+    """
+    if name not in (dtype.names or ()):
+        fields = (
+            f"the fields are {', '.join(dtype.names)}" if dtype.names else "there are no fields"
         )
-    native: np.dtype[Any] = found.newbyteorder("=")
-    return native
+        raise IndexError(f"elements of type {dtype} have no field {name!r}: {fields}")
+    return itemgetter(name)
+
+
+def zero_of(dtype: np.dtype[Any]) -> Any:
+    """Return the element that an array of ``dtype`` has where nothing else was said: 0, or text without characters."""
+    return 0 if dtype.kind in "biufc" else np.zeros((), dtype)[()]
 
 
 def as_element(value: Any, dtype: np.dtype[Any], *, what: str) -> Any:
@@ -56,6 +98,8 @@ def as_element(value: Any, dtype: np.dtype[Any], *, what: str) -> Any:
     given = np.asarray(unmasked(value, what))
     if given.ndim:
         raise ValueError(f"{what} must be one value, and has the shape {given.shape}")
+    if dtype.kind not in "biufc":
+        return given.astype(dtype)[()]
     plain = given.item()
     if given.dtype.kind == "c" and dtype.kind not in "cb":
         raise TypeError(f"{what} {plain!r} is complex, and {dtype} is not: use its real part")
@@ -102,8 +146,8 @@ def accumulator(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 
 def floating(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the element type of a mean: floating and complex types stay, others become float64."""
-    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+    """Return the element type of a mean: floating and complex types and durations stay, others become float64."""
+    return dtype if dtype.kind in "fcm" else np.dtype(np.float64)
 
 
 def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -59,6 +59,17 @@ class ElementwiseStep:
 
 
 @dataclass(frozen=True, slots=True)
+class TextStep:
+    """A step whose result is text, or bytes, of one length: of a single element, NumPy returns one as long as it is."""
+
+    step: BlockFunction
+    dtype: np.dtype[Any]
+
+    def __call__(self, index: Index, values: Sequence[Any]) -> Any:
+        return np.asarray(self.step(index, values), self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
 class NthResult:
     """The function that returns one of the several arrays that ``function`` returns."""
 
@@ -125,7 +136,9 @@ class Arrange:
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
         block = np.transpose(values[0], (*self.dropped, *self.order))
-        block = block[(0,) * len(self.dropped)]
+        # The ellipsis keeps an array without axes an array.
+        first: Any = (*(0,) * len(self.dropped), ...)
+        block = block[first]
         if self.new:
             block = np.expand_dims(block, self.new)
         counts = self.access.counts(index)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from asyncexec.array.reducers import SLAB_BYTES, Axes, Part, squares_of_deviations
+from asyncexec.array.reducers import SLAB_BYTES, Axes, Part, squares_of_deviations, ufunc_dtype
 
 _DOUBLE = np.dtype(np.float64)
 _COUNT = np.dtype(np.int64)
@@ -123,4 +123,5 @@ def _reduced(
     there: Part | None = None,
 ) -> Part:
     where: Any = True if there is None else there
-    return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=through, where=where))
+    dtype = ufunc_dtype(through)
+    return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype, where=where))

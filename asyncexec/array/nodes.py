@@ -21,6 +21,7 @@ from asyncexec.array.kernels import (
     ElementwiseStep,
     Generate,
     IdentityStep,
+    TextStep,
 )
 from asyncexec.plan.access import AxisAccess, Overlap
 from asyncexec.plan.access_map import AccessMap
@@ -158,7 +159,8 @@ class Elementwise:
         return True
 
     def function(self, out: AccessMap) -> BlockFunction:
-        return ElementwiseStep(self.apply, self.arguments, self.keywords)
+        step = ElementwiseStep(self.apply, self.arguments, self.keywords)
+        return TextStep(step, self.dtype) if self.dtype.kind in "SUT" else step
 
     def working_bytes(self, out: AccessMap) -> int:
         return 0

@@ -6,8 +6,7 @@ A universal function of NumPy (or of ``scipy.special``) is called on the blocks 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +33,22 @@ REDUCTIONS = {
 }
 ACCUMULATIONS = {"add": "cumsum", "multiply": "cumprod", "maximum": "cummax", "minimum": "cummin"}
 _IGNORED = frozenset({"order", "subok"})
-_OPERANDS = (Operators, *SCALARS, str, bytes, np.ndarray, list, tuple, datetime, timedelta)
+_OPERANDS = (Operators, *SCALARS, np.ndarray, list, tuple)
+
+
+class UfuncMethod:
+    """The method ``__array_ufunc__``, which NumPy takes from the class; of an instance it is None.
+
+    Masked arrays ask the instance, whether they should leave an operator to it (None) or compute it: they are refused
+    then, rather than computed with.
+    """
+
+    def __get__(self, instance: Any, owner: type) -> Callable[..., Any] | None:
+        return _ufunc_of_class if instance is None else None
+
+
+def _ufunc_of_class(_: Any, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any) -> Any:
+    return call_ufunc(ufunc, method, inputs, keywords)
 
 
 def call_ufunc(
@@ -163,7 +177,5 @@ def _outer(ufunc: np.ufunc, inputs: Sequence[Any], given: Mapping[str, Any]) -> 
 
 
 def _operand(value: Any) -> Any:
-    """Return ``value``, of a sequence or a date of Python what NumPy makes of it."""
-    if isinstance(value, list | tuple):
-        return np.asarray(value)
-    return np.asarray(value)[()] if isinstance(value, datetime | timedelta) else value
+    """Return ``value``, of a sequence what NumPy makes of it."""
+    return np.asarray(value) if isinstance(value, list | tuple) else value

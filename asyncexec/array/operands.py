@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from asyncexec.errors import OptionError
 from asyncexec.plan.masked import unmasked
 
 _PLAIN = frozenset((bool, int, float, complex))
-SCALARS = (bool, int, float, complex, np.generic)
+SCALARS = (bool, int, float, complex, str, bytes, date, timedelta, np.generic)
 
 
 def constant_or_node(value: Any) -> Any:
@@ -28,9 +29,11 @@ def constant_or_node(value: Any) -> Any:
         If it is neither, or masked.
     """
     if isinstance(value, SCALARS):
-        if isinstance(value, np.generic):
+        if isinstance(value, np.generic) and value.dtype.kind not in "mM":
             checked_dtype(value.dtype, what=repr(value))
-        return value
+        if isinstance(value, date):
+            return np.datetime64(value)
+        return np.timedelta64(value) if isinstance(value, timedelta) else value
     if isinstance(value, np.ndarray):
         return own_source(value)
     raise TypeError(

@@ -59,6 +59,30 @@ class Reducer(Protocol):
         ...
 
 
+def ufunc_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
+    """Return ``dtype`` as universal functions take it: of times they refuse one that says the unit."""
+    return dtype if dtype.kind in "biufc" else None
+
+
+def check_reducible(operation: str, reducer: Reducer, dtype: np.dtype[Any], ndim: int) -> None:
+    """Check that a reduction takes elements of ``dtype``, by trying it on one, unless they are numbers.
+
+    Raises
+    ------
+    TypeError
+        If it does not: there is no sum of dates, and no least record.
+    """
+    if dtype.kind in "biufc":
+        return
+    tried = np.zeros((1,) * ndim, dtype)
+    try:
+        reducer.finish(reducer.start(tried, tuple(range(ndim)), (0,) * ndim), 1)
+    except TypeError:
+        raise TypeError(
+            f"{operation}() does not take elements of type {dtype}: convert them before, such as by .astype('int64')"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Accumulate:
     """Sum, product, minimum, maximum, any, all: one ufunc, kept in ``through`` on the way.
@@ -97,7 +121,8 @@ class Accumulate:
 
     def _reduced(self, block: Part, axes: Axes) -> Part:
         # dtype= casts in small buffers, so that no second block is made.
-        found: Part = self.ufunc.reduce(block, axis=axes, keepdims=True, dtype=self.through)
+        dtype = ufunc_dtype(self.through)
+        found: Part = self.ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype)
         return np.asarray(found)
 
 

@@ -21,7 +21,7 @@ from asyncexec.array.dtypes import (
     sum_dtype,
     warn_of_discarded,
 )
-from asyncexec.array.reducers import Accumulate, Reducer, Variance
+from asyncexec.array.reducers import Accumulate, Reducer, Variance, check_reducible
 from asyncexec.array.wrapping import as_array
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
@@ -190,7 +190,10 @@ def reduced(
     ------
     OptionError
         If ``split_every`` is below 2.
+    TypeError
+        If elements of this type are nothing that it reduces.
     """
+    check_reducible(operation, reducer, x.dtype, x.ndim)
     merged = as_whole_number(split_every)
     if split_every is not None and (merged is None or merged < 2):
         raise OptionError(

@@ -1,10 +1,12 @@
 """What elements become: reductions with a type of their own, and values that a type cannot hold."""
 
 import warnings
+from datetime import date, timedelta
 from itertools import product
 
 import numpy as np
 import pytest
+import zarr
 
 import asyncexec.array as xp
 from tests.array.direct import run
@@ -196,3 +198,180 @@ def test_nothing_is_warned_of_where_nothing_is_lost():
         run(xp.sum(xp.asarray([1.5, np.nan]), dtype=xp.int32))
         run(xp.asarray([1.5, np.inf]).astype(xp.uint8))
         run(xp.where(xp.asarray([True]), xp.asarray([1], dtype=xp.int8), 100))
+
+
+RECORDS = np.dtype([("name", "U3"), ("x", "f4"), ("n", "i8")])
+TEXTS = ["", "a", "bcd", "a", "ef", "Ωmega", "zz", "bcd"]
+TIMES = np.array([0, 5, -3, 2**40, 7, 5, 1, 2], "i8")
+
+
+def of_kind(kind):
+    """Eight elements of a kind that are no numbers."""
+    if kind in ("M", "m"):
+        made = TIMES.astype(f"{kind}8[s]")
+        made[4] = "NaT"
+        return made
+    if kind == "U":
+        return np.array(TEXTS)
+    if kind == "S":
+        return np.array([text.encode() for text in TEXTS])
+    if kind == "T":
+        return np.array(TEXTS, np.dtypes.StringDType())
+    if kind == "raw":
+        return np.array([bytes([k, 0, k]) for k in range(8)], "V3")
+    made = np.zeros(8, RECORDS)
+    made["name"], made["x"], made["n"] = TEXTS, np.arange(8) / 4, TIMES
+    return made
+
+
+KINDS_BEYOND = ["M", "m", "U", "S", "T", "V", "raw"]
+
+
+@pytest.mark.parametrize("kind", KINDS_BEYOND)
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_elements_that_are_no_numbers_are_read_arranged_and_stored(kind, zarr_format, tmp_path):
+    values = of_kind(kind)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.UnstableSpecificationWarning)
+        stored = zarr.create_array(
+            tmp_path / "x.zarr", shape=8, chunks=3, dtype=values.dtype, zarr_format=zarr_format
+        )
+        stored[...] = values
+    for x in (xp.from_zarr(tmp_path / "x.zarr"), xp.asarray(values, chunks=3)):
+        assert x.dtype == values.dtype
+        matrix = values.reshape(2, 4)
+        for found, expected in [
+            (x, values),
+            (x[1:7:2], values[1:7:2]),
+            (x[::-1], values[::-1]),
+            (x[6], values[6:7].reshape(())),
+            (xp.take(x, [5, 0]), values[[5, 0]]),
+            (xp.concat([x, x[:2]]), np.concatenate([values, values[:2]])),
+            (xp.stack([x, x])[:, 2], np.stack([values, values])[:, 2]),
+            (xp.reshape(x, (2, 4)).T, matrix.T),
+            (xp.rechunk(x, 2), values),
+            (xp.where(x == x[1], x, x[2]), np.where(values == values[1], values, values[2])),
+            (x == x[::-1], values == values[::-1]),
+            (x != x[1], values != values[1]),
+        ]:  # fmt: skip
+            value = run(found)
+            assert value.dtype == expected.dtype
+            np.testing.assert_array_equal(value, expected)
+        xp.to_zarr(x[2:], tmp_path / "again.zarr", overwrite=True)
+        again = xp.from_zarr(tmp_path / "again.zarr")
+        np.testing.assert_array_equal(run(again), values[2:])
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_elements_that_are_no_numbers_go_through_executors(executor):
+    arrays = [xp.asarray(of_kind(kind), chunks=3) for kind in KINDS_BEYOND]
+    turned = [xp.rechunk(xp.stack([x, x]).T, (8, 1))[::-1] for x in arrays]
+    for kind, value in zip(KINDS_BEYOND, xp.compute(*turned, executor=executor), strict=True):
+        np.testing.assert_array_equal(value, np.stack([of_kind(kind)] * 2).T[::-1])
+
+
+def test_times_are_computed_with_by_numpys_rules():
+    times, spans = of_kind("M"), of_kind("m")
+    x, d = xp.asarray(times, chunks=3), xp.asarray(spans, chunks=3)
+    for found, expected in [
+        (x - x[0], times - times[0]),
+        (x + d, times + spans),
+        (d * 2, spans * 2),
+        (d / d[1], spans / spans[1]),
+        (d[:4] // np.timedelta64(2, "s"), spans[:4] // np.timedelta64(2, "s")),
+        (x - np.datetime64("1970-01-02"), times - np.datetime64("1970-01-02")),
+        (x - timedelta(days=1), times - np.timedelta64(timedelta(days=1))),
+        (x > date(1970, 1, 2), times > np.datetime64("1970-01-02")),
+        (x <= "1970-01-01T00:00:05", times <= np.datetime64("1970-01-01T00:00:05")),
+        (np.isnat(x), np.isnat(times)),
+        (xp.isnan(x), np.isnan(times)),
+        (xp.min(x[:4]), times[:4].min()),
+        (xp.max(d, axis=0), spans.max(axis=0)),
+        (xp.argmax(x[:4]), times[:4].argmax()),
+        (xp.sum(d[:4]), spans[:4].sum()),
+        (xp.mean(d[:4]), spans[:4].mean()),
+        (x.astype("datetime64[ms]"), times.astype("M8[ms]")),
+        (x.astype("int64"), times.astype("i8")),
+        (xp.asarray([3, 4]).astype("timedelta64[h]"), np.array([3, 4], "m8[h]")),
+        (np.maximum(x, x[::-1]), np.maximum(times, times[::-1])),
+    ]:
+        value = run(found)
+        assert value.dtype == expected.dtype
+        np.testing.assert_array_equal(value, expected)
+
+
+def test_text_is_compared_and_converted():
+    for kind in ("U", "T"):
+        values = of_kind(kind)
+        x = xp.asarray(values, chunks=3)
+        for found, expected in [
+            (x == "a", values == "a"),
+            (x < "bcd", values < np.str_("bcd")),
+            (x.astype("U9"), values.astype("U9")),
+            (np.strings.str_len(x), np.strings.str_len(values)),
+            (np.add(x, x), np.strings.add(values, values)),
+        ]:
+            value = run(found)
+            assert value.dtype == expected.dtype
+            np.testing.assert_array_equal(value, expected)
+    numbers = xp.asarray([7, 12], chunks=1)
+    assert run(numbers.astype("U")).tolist() == ["7", "12"]
+    assert run(numbers.astype(np.dtypes.StringDType())).tolist() == ["7", "12"]
+    assert run(xp.asarray(["1", "23"]).astype("int64")).tolist() == [1, 23]
+    assert run(xp.asarray([b"ab", b"c"]) == b"c").tolist() == [False, True]
+
+
+def test_fields_of_records_are_arrays():
+    values = of_kind("V")
+    x = xp.asarray(values, chunks=3)
+    for name in RECORDS.names:
+        np.testing.assert_array_equal(run(x[name]), values[name])
+    assert run(xp.sum(x["x"] * 2)) == values["x"].sum() * 2
+    with pytest.raises(IndexError, match="name, x, n"):
+        x["y"]
+    with pytest.raises(IndexError, match="no fields"):
+        xp.ones(2)["y"]
+
+
+@pytest.mark.parametrize("kind", KINDS_BEYOND)
+def test_arrays_of_nothing_have_numpys_zero(kind, tmp_path):
+    dtype = of_kind(kind).dtype
+    for made in (xp.zeros((2, 3), dtype=dtype), xp.zeros_like(xp.asarray(of_kind(kind))[:3])):
+        np.testing.assert_array_equal(run(made), np.zeros(made.shape, dtype))
+    full = xp.full(3, of_kind(kind)[1], dtype=dtype)
+    np.testing.assert_array_equal(run(full), np.full(3, of_kind(kind)[1], dtype))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", zarr.errors.UnstableSpecificationWarning)
+        unwritten = zarr.create_array(
+            tmp_path / "x.zarr", shape=4, chunks=2, dtype=dtype, fill_value=of_kind(kind)[1]
+        )
+    np.testing.assert_array_equal(run(xp.from_zarr(tmp_path / "x.zarr")), unwritten[...])
+
+
+@pytest.mark.parametrize(
+    "make, reason",
+    [
+        (lambda: xp.asarray(np.array([None, 1], object)), "Python"),
+        (lambda: xp.asarray(np.array(["NaT"], "M8")), "unit"),
+        (lambda: xp.asarray(np.zeros(2, [("a", "f4", (3,))])), "field of several"),
+        (lambda: xp.asarray(np.zeros(2, [("a", "O")])), "Python"),
+        (lambda: xp.asarray(np.zeros(2, np.longdouble)), "float64"),
+        (lambda: xp.asarray(np.array(["a"], np.dtypes.StringDType(na_object=None))), "missing"),
+        (lambda: xp.asarray(of_kind("T")).astype("U"), "say a length"),
+        (lambda: xp.sum(xp.asarray(of_kind("M"))), "sum.. does not take"),
+        (lambda: xp.std(xp.asarray(of_kind("m"))), "does not take"),
+        (lambda: xp.max(xp.asarray(of_kind("U"))), "does not take"),
+        (lambda: xp.mean(xp.asarray(of_kind("V"))), "does not take"),
+        (lambda: xp.asarray(of_kind("V")) + 1, "add"),
+        (lambda: xp.asarray(of_kind("M")) + xp.asarray(of_kind("M")), "add"),
+    ],
+)
+def test_what_is_refused_says_why_when_it_is_built(make, reason):
+    with pytest.raises(TypeError, match=reason):
+        make()
+
+
+def test_halves_stay():
+    x = xp.asarray([1.5, 2.5], dtype="float16")
+    for found in (x + 1, xp.mean(x), xp.sum(x), -x, x[::-1]):
+        assert run(found).dtype == np.float16

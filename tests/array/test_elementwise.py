@@ -164,7 +164,7 @@ def test_computing_nan_and_infinity_does_not_warn():
     np.testing.assert_array_equal(run(xp.sqrt(x)), [0.0, np.nan])
 
 
-@pytest.mark.parametrize("dtype", ["object", "U3", "datetime64[s]", "V4"])
+@pytest.mark.parametrize("dtype", ["object", "longdouble", [("x", "O")]])
 def test_other_element_types_are_refused(dtype):
     with pytest.raises(TypeError, match="not supported"):
         xp.asarray(np.zeros(3, dtype))

@@ -18,6 +18,13 @@ from asyncexec.storage.chunks.array_traits import (
     compressor_json,
 )
 from asyncexec.storage.chunks.chunk_keys import DEFAULT_KEYS, ChunkKeys
+from asyncexec.storage.chunks.element_types import (
+    ELEMENT_KINDS,
+    dtype_name,
+    fill_scalar,
+    named_dtype,
+    native_dtype,
+)
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
 
 if TYPE_CHECKING:
@@ -25,9 +32,6 @@ if TYPE_CHECKING:
 
 IN_FORMAT_2 = ("zstd", "gzip", "blosc")
 """The compressors that arrays in groups of format 2 may have."""
-
-ELEMENT_KINDS = "biufcmMSU"
-"""NumPy's kinds of element types that can be stored: those of fixed size, except records."""
 
 type CompressorLike = Literal["auto"] | Mapping[str, Any] | Any | None
 
@@ -119,7 +123,7 @@ class StoredArray:
     @cached_property
     def numpy_dtype(self) -> np.dtype[Any]:
         """The element type."""
-        return np.dtype(self.dtype)
+        return named_dtype(self.dtype)
 
     @property
     def fill_element(self) -> np.ndarray:
@@ -287,7 +291,7 @@ def planned_array(
     shape, chunks, shards : sequence of int
         In elements; chunks must divide shards.
     dtype
-        Anything NumPy takes for an element type of fixed size.
+        Anything NumPy takes for an element type of numbers, times, text, bytes, or records of these.
     fill_value : scalar, optional
         Zero by default.
     compressor : "auto", None, a mapping as Zarr 3 writes it, a Zarr codec, or a tuple of several
@@ -340,37 +344,13 @@ def planned_array(
     )
 
 
-def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return NumPy's name of ``dtype`` in the machine's byte order, which ``np.dtype`` takes."""
-    native = dtype.newbyteorder("=")
-    return native.str if native.kind in "SU" else native.name
-
-
-def fill_scalar(value: Any, dtype: np.dtype[Any]) -> Any:
-    """Return ``value`` (None for the type's zero) as a scalar that can be pickled and compared.
-
-    Raises
-    ------
-    OptionError
-        If it is no value of the type.
-    """
-    try:
-        element = np.zeros((), dtype) if value is None else np.asarray(value, dtype)
-    except (ValueError, TypeError, OverflowError) as error:
-        raise OptionError(f"fill_value={value!r} is no value of type {dtype}: {error}") from None
-    if element.ndim or (dtype.kind in "iu" and value is not None and element != value):
-        raise OptionError(f"fill_value={value!r} is no value of type {dtype}: give a scalar of it")
-    return (element.view("i8") if dtype.kind in "mM" else element).item()
-
-
 def _element(dtype: Any, location: Location) -> np.dtype[Any]:
     element = np.dtype(dtype)
     if element.kind not in ELEMENT_KINDS or element.itemsize == 0:
         raise OptionError(
-            f"{location}: elements of type {element} cannot be stored: use a NumPy type of fixed size"
+            f"{location}: elements of type {element} cannot be stored: use numbers, times or text, or records of these"
         )
-    native: np.dtype[Any] = element.newbyteorder("=")
-    return native
+    return native_dtype(element)
 
 
 def _check_grid(location: Location, shape: Shape, chunks: Shape, shards: Shape | None) -> None:

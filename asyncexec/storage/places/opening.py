@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import zarr
-from zarr.errors import BaseZarrError
+from zarr.errors import BaseZarrError, UnstableSpecificationWarning
 
 from asyncexec.errors import (
     ArrayNotFoundError,
@@ -18,8 +19,14 @@ from asyncexec.errors import (
     UnfinishedArrayError,
 )
 from asyncexec.storage.chunks.array_traits import ArrayTraits, attributes_json
-from asyncexec.storage.chunks.arrays import ELEMENT_KINDS, StoredArray, dtype_name, fill_scalar
+from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
+from asyncexec.storage.chunks.element_types import (
+    ELEMENT_KINDS,
+    dtype_name,
+    fill_scalar,
+    native_dtype,
+)
 from asyncexec.storage.chunks.encodings import encoding_of
 from asyncexec.storage.places.array_documents import DIMENSIONS, read_metadata
 from asyncexec.storage.places.locations import Location, PlaceLike, locate
@@ -125,7 +132,10 @@ def _check_finished(location: Location, found: Mapping[str, bytes]) -> None:
 
 
 def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> StoredArray:
-    document: dict[str, Any] = dict(array.metadata.to_dict())
+    with warnings.catch_warnings():
+        # Zarr warns of types whose names may change, as it should when they are written.
+        warnings.simplefilter("ignore", UnstableSpecificationWarning)
+        document: dict[str, Any] = dict(array.metadata.to_dict())
     dtype = np.dtype(array.dtype)
     if dtype.kind not in ELEMENT_KINDS:
         raise StorageError(
@@ -143,7 +153,7 @@ def _reference(location: Location, array: zarr.Array[Any], metadata: str) -> Sto
         dtype=dtype_name(dtype),
         chunks=_longest_chunks(array) if grid == "rectilinear" else tuple(array.chunks),
         shards=tuple(array.shards) if grid == "regular" and array.shards else None,
-        fill_value=fill_scalar(array.fill_value, dtype.newbyteorder("=")),
+        fill_value=fill_scalar(array.fill_value, native_dtype(dtype)),
         compressor=encoding.compressor
         if encoding
         else json.dumps(document.get("codecs", ""), default=str),
