@@ -62,6 +62,7 @@ asyncexec.storage.chunks.chunk_codec
 asyncexec.storage.chunks.chunk_files
 asyncexec.storage.chunks.chunk_keys
 asyncexec.storage.chunks.chunk_slices
+asyncexec.storage.chunks.element_types
 asyncexec.storage.chunks.still_there
 asyncexec.storage.places.errors
 asyncexec.storage.places.locations
