@@ -38,6 +38,7 @@ from asyncexec.array.axis_order import atleast_1d, atleast_2d, atleast_3d, ravel
 from asyncexec.array.block_functions import blockwise, map_blocks
 from asyncexec.array.chunks import broadcast_shapes
 from asyncexec.array.comparisons import allclose, array_equal, isclose, nan_to_num
+from asyncexec.array.covariances import corrcoef, cov
 from asyncexec.array.creation import (
     arange,
     empty,
@@ -86,6 +87,7 @@ from asyncexec.array.data_types import (
 )
 from asyncexec.array.differences import diff, ediff1d, gradient, interp, trapezoid
 from asyncexec.array.dlpack import from_dlpack
+from asyncexec.array.einstein_sums import einsum
 from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.gufuncs import apply_gufunc
 from asyncexec.array.indexing import take, take_along_axis
@@ -263,9 +265,11 @@ __all__ = [
     "concat",
     "conj",
     "copysign",
+    "corrcoef",
     "cos",
     "cosh",
     "count_nonzero",
+    "cov",
     "cummax",
     "cummin",
     "cumprod",
@@ -281,6 +285,7 @@ __all__ = [
     "dstack",
     "e",
     "ediff1d",
+    "einsum",
     "empty",
     "empty_like",
     "equal",
