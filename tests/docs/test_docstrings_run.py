@@ -37,6 +37,10 @@ PUBLIC = [
     "asyncexec.testing.virtual_time",
 ]
 CUBED = "asyncexec.integrations.cubed"
+XARRAY = "asyncexec.integrations.xarray"
+HAS_XARRAY = find_spec("xarray") is not None
+if HAS_XARRAY:
+    PUBLIC.append(XARRAY)
 HAS_CUBED = find_spec("cubed") is not None
 if HAS_CUBED:
     PUBLIC.append(CUBED)
@@ -106,6 +110,8 @@ PLACES = {name: place for place, name in public_names().items()}
 def test_an_example_does_what_it_shows(place, tmp_path, monkeypatch):
     if place.startswith(CUBED) and not HAS_CUBED:
         pytest.skip("Cubed is not installed")
+    if place.startswith(XARRAY) and not HAS_XARRAY:
+        pytest.skip("xarray is not installed")
     monkeypatch.chdir(tmp_path)
     run(EXAMPLES[place])
 

@@ -1,0 +1,219 @@
+"""The accessor ``.asyncexec`` of datasets and data arrays: what xarray has no way for, above all ``await``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+import asyncexec.array as xp
+from asyncexec.array.array import Array
+from asyncexec.engine.default_engine import compute, execute
+from asyncexec.errors import OptionError
+from asyncexec.integrations.xarray.duck_array import DuckArray
+from asyncexec.integrations.xarray.fills import filled_forward
+from asyncexec.integrations.xarray.grouped import Reduced, grouped_reduction
+from asyncexec.integrations.xarray.writing import Writing
+from asyncexec.plan import Plan
+
+
+class DatasetAccessor:
+    """``ds.asyncexec``: the lazy arrays of a dataset, computed and written without holding an event loop.
+
+    >>> import xarray as xr
+    >>> ds = xr.Dataset({"t": ("x", np.arange(6.0))}).chunk(x=2, chunked_array_type="asyncexec")
+    >>> loaded = await (ds * 2).asyncexec.compute()
+    >>> loaded.t.values
+    array([ 0.,  2.,  4.,  6.,  8., 10.])
+    >>> await ds.asyncexec.to_zarr("t.zarr", consolidated=False)
+    """
+
+    def __init__(self, dataset: xr.Dataset) -> None:
+        self._dataset = dataset
+
+    @property
+    def arrays(self) -> dict[Hashable, Array]:
+        """The lazy arrays, by the names of their variables."""
+        variables = self._dataset.variables.items()
+        return {k: v._data.array for k, v in variables if isinstance(v._data, DuckArray)}  # noqa: SLF001 - .data would read what xarray has not
+
+    async def compute(self, **options: Any) -> xr.Dataset:
+        """Return the dataset in memory, computed by one plan; options as for :func:`asyncexec.compute`.
+
+        What xarray has opened and not chunked is read as well, as ``load_async`` does.
+        """
+        lazy = self.arrays
+        values = await compute(*lazy.values(), **options)
+        found = self._dataset.copy(deep=False)
+        for name, value in zip(lazy, values, strict=True):
+            found.variables[name].data = value
+        return await found.load_async()
+
+    async def to_zarr(
+        self, store: Any, *, options: dict[str, Any] | None = None, **kwargs: Any
+    ) -> None:
+        """Write the dataset as ``Dataset.to_zarr`` does.
+
+        Parameters
+        ----------
+        store : path, URL or Zarr store
+        options : dict, optional
+            Those of :func:`asyncexec.execute`, such as ``executor`` or ``retry``.
+        **kwargs
+            Those of ``Dataset.to_zarr``, ``compute`` excepted.
+
+        Raises
+        ------
+        OptionError
+            If ``compute`` is given.
+        """
+        if "compute" in kwargs:
+            raise OptionError(
+                "compute has no effect here: this is a coroutine, which nothing runs before it is awaited"
+            )
+        writings: list[Writing] = []
+        more = {**(kwargs.pop("chunkmanager_store_kwargs", None) or {}), "collected": writings}
+        # xarray writes metadata, and what is in memory, by blocking calls.
+        write: Any = self._dataset.to_zarr
+        await asyncio.to_thread(write, store, chunkmanager_store_kwargs=more, **kwargs)
+        for writing in writings:
+            await execute(writing, **(options or {}))
+
+    def plan(self) -> Plan:
+        """Return the one plan that computes all lazy arrays.
+
+        Raises
+        ------
+        OptionError
+            If there are none.
+        """
+        lazy = self.arrays
+        if not lazy:
+            raise OptionError(
+                "nothing is lazy here: chunk it, by .chunk(..., chunked_array_type='asyncexec')"
+            )
+        return xp.plan_of(*lazy.values())
+
+    def visualize(self, path: str | Path | None = None) -> Any:
+        """Draw that plan; see :meth:`asyncexec.Plan.visualize`."""
+        return self.plan().visualize(path)
+
+
+class DataArrayAccessor:
+    """``da.asyncexec``: the same for a data array, and its array as :mod:`asyncexec.array` takes it.
+
+    >>> import xarray as xr
+    >>> da = xr.DataArray(np.arange(6.0), dims="x").chunk(x=2, chunked_array_type="asyncexec")
+    >>> da.asyncexec.array
+    <asyncexec.Array shape=(6,) dtype=float64 chunks=(2,) (48 B)>
+    >>> (await da.sum().asyncexec.compute()).item()
+    15.0
+    """
+
+    def __init__(self, data_array: xr.DataArray) -> None:
+        self._data_array = data_array
+
+    @property
+    def array(self) -> Array:
+        """The lazy array behind it.
+
+        Raises
+        ------
+        OptionError
+            If it is not lazy.
+        """
+        data = self._data_array.variable._data  # noqa: SLF001 - .data would read what xarray has not
+        if not isinstance(data, DuckArray):
+            raise OptionError(
+                f"the data is a {type(data).__name__}: chunk it, by .chunk(..., chunked_array_type='asyncexec')"
+            )
+        return data.array
+
+    async def compute(self, **options: Any) -> xr.DataArray:
+        """Return the data array in memory; options as for :func:`asyncexec.compute`."""
+        dataset = self._data_array._to_temp_dataset()  # noqa: SLF001 - as DataArray.load does
+        loaded = await DatasetAccessor(dataset).compute(**options)
+        return self._data_array._from_temp_dataset(loaded)  # noqa: SLF001 - as DataArray.load does
+
+    async def to_zarr(self, store: Any, **kwargs: Any) -> None:
+        """Write it as ``DataArray.to_zarr`` does; see :meth:`DatasetAccessor.to_zarr`."""
+        own = self._data_array.name
+        name = "__xarray_dataarray_variable__" if own is None else own
+        await DatasetAccessor(self._data_array.to_dataset(name=name)).to_zarr(store, **kwargs)
+
+    def groupby_reduce(
+        self, group: xr.DataArray, func: Reduced, *, skipna: bool = True, ddof: float = 0
+    ) -> xr.DataArray:
+        """Return the reduction of each group along the dimension of ``group``, by reading each chunk once.
+
+        >>> import xarray as xr
+        >>> da = xr.DataArray(np.arange(6.0), dims="x").chunk(x=2, chunked_array_type="asyncexec")
+        >>> parity = xr.DataArray([0, 1, 0, 1, 0, 1], dims="x", name="parity")
+        >>> da.asyncexec.groupby_reduce(parity, "mean").values
+        array([2., 3.])
+
+        Parameters
+        ----------
+        group : DataArray
+            Labels along one dimension, in memory, with a name. What has no label is left out.
+        func : "count", "max", "mean", "min", "std", "sum" or "var"
+        skipna : bool
+            Whether missing values are left out.
+        ddof : float
+            Of deviations: what is subtracted from the count of elements.
+
+        Raises
+        ------
+        OptionError
+            If the group has no name, or not one dimension of this array.
+        """
+        array = self._data_array
+        if group.name is None or group.ndim != 1 or group.dims[0] not in array.dims:
+            raise OptionError(
+                f"group must have a name, and one dimension of {array.dims}; it has {group.dims}: "
+                f"da.time.dt.month has both"
+            )
+        (dim,) = group.dims
+        axis = array.dims.index(dim)
+        known = np.flatnonzero(group.notnull())
+        labels, codes = np.unique(np.asarray(group)[known], return_inverse=True)
+        lazy = self.array
+        if known.size < group.size:
+            lazy = xp.take(lazy, known, axis=axis)
+        found = grouped_reduction(lazy, codes, len(labels), axis, func, skipna=skipna, ddof=ddof)
+        dims = [group.name if d == dim else d for d in array.dims]
+        coords = {k: v for k, v in array.coords.items() if dim not in v.dims}
+        coords[group.name] = xr.DataArray(labels, dims=[group.name])
+        return xr.DataArray(DuckArray(found), coords, dims, name=array.name, attrs=array.attrs)
+
+    def ffill(self, dim: Hashable, limit: int | None = None) -> xr.DataArray:
+        """Return it with missing values replaced by the last value before along ``dim``, ``limit`` in a row at most."""
+        axis = self._data_array.get_axis_num(dim)
+        return self._data_array.copy(data=DuckArray(filled_forward(self.array, axis, limit)))
+
+    def bfill(self, dim: Hashable, limit: int | None = None) -> xr.DataArray:
+        """Return it with missing values replaced by the next value along ``dim``, ``limit`` in a row at most."""
+        axis = self._data_array.get_axis_num(dim)
+        turned = filled_forward(xp.flip(self.array, axis=axis), axis, limit)
+        return self._data_array.copy(data=DuckArray(xp.flip(turned, axis=axis)))
+
+    def plan(self) -> Plan:
+        """Return the plan that computes it, with its lazy coordinates."""
+        return DatasetAccessor(self._data_array._to_temp_dataset()).plan()  # noqa: SLF001 - as DataArray.load does
+
+    def visualize(self, path: str | Path | None = None) -> Any:
+        """Draw that plan; see :meth:`asyncexec.Plan.visualize`."""
+        return self.plan().visualize(path)
+
+
+def register() -> None:
+    """Give datasets and data arrays their accessors, once."""
+    for_datasets: Any = xr.register_dataset_accessor
+    for_data_arrays: Any = xr.register_dataarray_accessor
+    if not hasattr(xr.Dataset, "asyncexec"):
+        for_datasets("asyncexec")(DatasetAccessor)
+        for_data_arrays("asyncexec")(DataArrayAccessor)

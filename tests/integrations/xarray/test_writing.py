@@ -1,0 +1,239 @@
+"""What is written into Zarr arrays and netCDF files that xarray has created."""
+
+import asyncio
+from itertools import product
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings, strategies as st
+
+xr = pytest.importorskip("xarray")
+
+import asyncexec as ax  # noqa: E402 - xarray must be there
+import asyncexec.array as xp  # noqa: E402
+from asyncexec.errors import OptionError  # noqa: E402
+from asyncexec.integrations.xarray import AsyncexecManager, DuckArray, set_options  # noqa: E402
+from asyncexec.integrations.xarray.aligned_pieces import pieces_of  # noqa: E402
+from asyncexec.integrations.xarray.block_writes import is_shared  # noqa: E402
+from asyncexec.integrations.xarray.writing import writing_of  # noqa: E402
+from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory  # noqa: E402
+
+PROCESSES = ax.Spec(executor="processes", executor_options={"max_workers": 1})
+
+
+@pytest.fixture(autouse=True)
+def options():
+    with xr.set_options(chunk_manager="asyncexec"):
+        yield
+
+
+def opened(place):
+    return xr.open_zarr(place, consolidated=False).compute(executor="threads")
+
+
+def to_zarr(ds, place, **keywords):
+    return ds.to_zarr(place, consolidated=False, **keywords)
+
+
+def test_all_variables_are_written_by_one_plan(tmp_path, monkeypatch):
+    place = str(tmp_path / "a.zarr")
+    with counted_runs(monkeypatch) as runs:
+        to_zarr(chunked() * 2, place)
+    assert len(runs) == 1
+    xr.testing.assert_allclose(opened(place), in_memory() * 2)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_either_format_with_consolidated_metadata(zarr_format, tmp_path):
+    place = str(tmp_path / "a.zarr")
+    chunked().to_zarr(place, zarr_format=zarr_format, consolidated=zarr_format == 2)
+    xr.testing.assert_allclose(
+        xr.open_zarr(place, consolidated=zarr_format == 2).compute(), in_memory()
+    )
+
+
+def test_from_other_processes(tmp_path):
+    place = str(tmp_path / "a.zarr")
+    with set_options(spec=PROCESSES):
+        to_zarr(chunked(), place)
+    xr.testing.assert_allclose(opened(place), in_memory())
+
+
+def test_a_region(tmp_path):
+    place = str(tmp_path / "a.zarr")
+    ds = chunked().drop_vars(["y", "x"])
+    to_zarr(ds, place)
+    part = (ds[["t"]] * 0 - 1).isel(time=slice(4, 8)).drop_vars("time")
+    to_zarr(part, place, region={"time": slice(4, 8)})
+    expected = in_memory().t.copy()
+    expected[4:8] = (expected[4:8] * 0) - 1
+    np.testing.assert_allclose(opened(place).t, expected)
+
+
+@pytest.mark.parametrize("length", [4, 5, 1])
+def test_appending_also_where_chunks_do_not_begin_there(length, tmp_path):
+    place = str(tmp_path / "a.zarr")
+    to_zarr(chunked().isel(time=slice(0, 6)), place)
+    rest = in_memory().isel(time=slice(6, None))
+    to_zarr(chunked(rest, time=length, y=2), place, append_dim="time", safe_chunks=False)
+    xr.testing.assert_allclose(opened(place), in_memory())
+
+
+def test_shards_are_written_whole_whatever_the_chunks_are(tmp_path):
+    place = str(tmp_path / "a.zarr")
+    encoding = {"t": {"chunks": (2, 5, 3), "shards": (8, 5, 6)}}
+    to_zarr(chunked(time=3, x=2), place, encoding=encoding, safe_chunks=False)
+    xr.testing.assert_allclose(opened(place), in_memory())
+
+
+def test_a_delayed_write_writes_nothing_before_it_is_computed(tmp_path, monkeypatch):
+    pytest.importorskip("dask")
+    place = str(tmp_path / "a.zarr")
+    with counted_runs(monkeypatch) as runs:
+        delayed = to_zarr(chunked(), place, compute=False)
+    assert not runs
+    assert opened(place).t.isnull().all()
+    delayed.compute(scheduler="synchronous")
+    xr.testing.assert_allclose(opened(place), in_memory())
+
+
+def test_what_store_returns_is_awaited_or_computed(tmp_path):
+    target = zarr.create_array(tmp_path / "a.zarr", shape=(4, 6), chunks=(2, 3), dtype="f8")
+    values = np.arange(24.0).reshape(4, 6)
+    source = AsyncexecManager().from_array(values, (2, 3))
+    writing = AsyncexecManager().store(source, target, compute=False, flush=True, lock=None)
+    assert (target[...] == 0).all()
+    result = asyncio.run(ax.execute(writing))
+    assert sum(map(int, result.value)) == 24
+    np.testing.assert_array_equal(target[...], values)
+    AsyncexecManager().store([source * 2], [target], regions=[None])
+    np.testing.assert_array_equal(target[...], values * 2)
+    AsyncexecManager().store([source[0]], [zarr.open_array(tmp_path / "a.zarr")[0]], lock=False)
+
+
+def test_a_write_is_never_taken_for_one_that_is_complete(tmp_path):
+    target = zarr.create_array(tmp_path / "a.zarr", shape=(4,), chunks=(2,), dtype="f8")
+    source = DuckArray(xp.ones(4, chunks=2))
+    prints = {writing_of([source], [target]).to_plan().fingerprint for _ in range(2)}
+    assert len(prints) == 2
+
+
+@pytest.mark.parametrize("engine", ["netcdf4", "scipy"])
+@pytest.mark.parametrize("spec", [None, PROCESSES], ids=["threads", "processes"])
+def test_netcdf_files_are_written_by_this_process(engine, spec, tmp_path):
+    pytest.importorskip({"netcdf4": "netCDF4", "scipy": "scipy"}[engine])
+    place = str(tmp_path / "a.nc")
+    with set_options(spec=spec):
+        chunked().to_netcdf(place, engine=engine)
+    with xr.open_dataset(place, engine=engine) as ds:
+        xr.testing.assert_allclose(ds.load(), in_memory())
+
+
+def test_a_delayed_netcdf_file(tmp_path):
+    pytest.importorskip("dask")
+    pytest.importorskip("netCDF4")
+    place = str(tmp_path / "a.nc")
+    chunked().to_netcdf(place, compute=False).compute(scheduler="synchronous")
+    with xr.open_dataset(place) as ds:
+        xr.testing.assert_allclose(ds.load(), in_memory())
+
+
+def test_a_store_in_memory_is_written_by_this_process():
+    store = zarr.storage.MemoryStore()
+    with set_options(spec=PROCESSES):
+        to_zarr(chunked(), store)
+    xr.testing.assert_allclose(opened(store), in_memory())
+
+
+def test_a_target_of_this_process_goes_to_no_other():
+    target = zarr.create_array(zarr.storage.MemoryStore(), shape=(4,), chunks=(2,), dtype="f8")
+    assert not is_shared(target)
+    writing = writing_of([DuckArray(xp.ones(4, chunks=2))], [target])
+    with pytest.raises(OptionError, match="use 'threads'"):
+        writing.compute(executor="processes")
+    with pytest.raises(Exception, match="executor 'threads'"):
+        asyncio.run(ax.execute(writing, executor="processes"))
+    assert (target[...] == 0).all()
+
+
+def test_a_lock_is_held_by_one_task_at_a_time():
+    class Held:
+        def __init__(self):
+            self.inside = self.most = self.times = 0
+
+        def __enter__(self):
+            self.inside += 1
+            self.times += 1
+            self.most = max(self.most, self.inside)
+
+        def __exit__(self, *_):
+            self.inside -= 1
+
+    held = Held()
+    target = np.zeros((6, 4))
+    writing_of([DuckArray(xp.ones((6, 4), chunks=(2, 4)))], [target], lock=held).compute(
+        executor="serial"
+    )
+    assert (target == 1).all()
+    assert (held.times, held.most) == (3, 1)
+
+
+def test_regions_that_do_not_fit_are_refused():
+    source = DuckArray(xp.ones(4, chunks=2))
+    target = zarr.create_array({}, shape=(6,), chunks=(2,), dtype="f8")
+    for region in [None, (slice(0, 5),), (slice(4, None),), (slice(0, 4, 2),), (3,)]:
+        with pytest.raises(OptionError, match="region"):
+            writing_of([source], [target], regions=[region])
+    with pytest.raises(OptionError, match="1 arrays cannot be written into 2 targets"):
+        writing_of([source], [target, target])
+
+
+class Target:
+    """As much of a Zarr array as says how it is written."""
+
+    store = None
+
+    def __init__(self, shape, chunks, shards):
+        self.shape, self.chunks, self.shards = shape, chunks, shards
+
+
+@st.composite
+def writes(draw):
+    ndim = draw(st.integers(0, 2))
+    shape, chunks, target, units, region = [], [], [], [], []
+    for _ in range(ndim):
+        n = draw(st.integers(0, 12))
+        before, after = draw(st.integers(0, 7)), draw(st.integers(0, 7))
+        shape.append(n)
+        chunks.append(draw(st.integers(1, max(n, 1))))
+        target.append(before + n + after)
+        units.append(draw(st.integers(1, 5)))
+        region.append(slice(before, before + n))
+    return tuple(shape), tuple(chunks), tuple(target), tuple(units), tuple(region)
+
+
+@given(writes(), st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_no_two_tasks_write_into_one_chunk_and_all_is_written(write, sharded):
+    shape, chunks, whole, units, region = write
+    target = Target(whole, units, tuple(2 * u for u in units) if sharded else None)
+    unit = target.shards or units
+    written = np.zeros(whole, int)
+    owners: dict[tuple[int, ...], object] = {}
+    for piece in pieces_of(shape, chunks, target, region):
+        lengths = [len(range(*s.indices(n))) for s, n in zip(piece.part, shape, strict=True)]
+        grid = [range(-(-n // c)) for n, c in zip(lengths, piece.chunks, strict=True)]
+        for block in product(*grid):
+            key = tuple(
+                slice(b + i * c, b + min((i + 1) * c, n))
+                for b, i, c, n in zip(piece.begin, block, piece.chunks, lengths, strict=True)
+            )
+            written[key] += 1
+            touched = [
+                range(k.start // u, (k.stop - 1) // u + 1) for k, u in zip(key, unit, strict=True)
+            ]
+            for chunk in product(*touched):
+                assert owners.setdefault(chunk, (piece.begin, block)) == (piece.begin, block)
+    assert (written[region] == 1).all()
+    assert written.sum() == np.prod(shape, dtype=int)
