@@ -90,6 +90,8 @@ from asyncexec.array.dlpack import from_dlpack
 from asyncexec.array.einstein_sums import einsum
 from asyncexec.array.from_memory import asarray, from_array
 from asyncexec.array.gufuncs import apply_gufunc
+from asyncexec.array.histograms import bincount, histogram, histogram_bin_edges
+from asyncexec.array.histograms_nd import histogram2d, histogramdd
 from asyncexec.array.indexing import take, take_along_axis
 from asyncexec.array.inspection import __array_namespace_info__
 from asyncexec.array.largest import argtopk, topk
@@ -242,6 +244,7 @@ __all__ = [
     "atleast_2d",
     "atleast_3d",
     "average",
+    "bincount",
     "bitwise_and",
     "bitwise_invert",
     "bitwise_left_shift",
@@ -310,6 +313,10 @@ __all__ = [
     "greater",
     "greater_equal",
     "hstack",
+    "histogram",
+    "histogram2d",
+    "histogram_bin_edges",
+    "histogramdd",
     "hypot",
     "iinfo",
     "imag",

@@ -187,6 +187,11 @@ EVERY = {
     "nanquantile of integers": lambda a, b: xp.nanquantile(xp.astype(a * 9, xp.int16), 0.5, axis=1),
     "nanmedian": lambda a, b: xp.nanmedian(a, axis=1),
     "quantile of long lines": lambda a, b: xp.quantile(a, [0.1, 0.5]),
+    "histogram": lambda a, b: xp.histogram(a, 100, (0, 1), weights=b)[0],
+    "histogram between edges": lambda a, b: xp.histogram(a.T, [0.0, 0.2, 1.0])[0],
+    "histogram2d": lambda a, b: xp.histogram2d(
+        xp.reshape(a, (-1,)), xp.reshape(b, (-1,)), 50, [(0, 1), (0, 1)]
+    )[0],
     "drop_axis": lambda a, b: xp.map_blocks(total, a, drop_axis=0, dtype=a.dtype),
 }
 
