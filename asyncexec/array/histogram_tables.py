@@ -22,7 +22,7 @@ from asyncexec.array.wrapping import as_array
 from asyncexec.plan.box import Shape
 
 
-def counted(
+def summed_tables(
     operation: str,
     call: Callable[..., Any],
     nodes: Sequence[Node],

@@ -13,7 +13,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.bin_widths import RULES, number_of_bins
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.histogram_kernels import CountInBins, CountNumbers
-from asyncexec.array.histogram_tables import counted, extremes, real_elements, with_weights
+from asyncexec.array.histogram_tables import summed_tables, extremes, real_elements, with_weights
 from asyncexec.array.integers import integer
 from asyncexec.array.operands import chunk_limit, own_source
 from asyncexec.array.wrapping import as_array
@@ -73,7 +73,7 @@ def histogram(
     if not array.ndim:
         nodes = [build.insert_axis(node, 0) for node in nodes]
     block = math.prod(nodes[0].chunks)
-    node = counted(
+    node = summed_tables(
         "histogram",
         CountInBins(given, ends),
         nodes,
@@ -157,7 +157,7 @@ def bincount(x: Array, /, weights: Array | None = None, minlength: int = 0) -> A
         raise ValueError(f"bincount() takes integers from 0, and the least is {low}")
     extent = max(int(high) + 1, least)
     length = max(1, min(extent, chunk_limit(spec) // 8))
-    node = counted(
+    node = summed_tables(
         "bincount",
         CountNumbers(length, extent),
         nodes,

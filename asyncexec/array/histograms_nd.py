@@ -12,7 +12,7 @@ from asyncexec.array import build, statistical
 from asyncexec.array.array import Array
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.histogram_kernels import CountInCells
-from asyncexec.array.histogram_tables import counted, extremes, real_elements
+from asyncexec.array.histogram_tables import summed_tables, extremes, real_elements
 from asyncexec.array.manipulation import stack
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import common_spec, own_source
@@ -111,7 +111,7 @@ def _in_cells(
     shape = tuple(len(each) - 1 for each in edges)
     # Places along each dimension, of the cell, and the coordinates themselves side by side.
     each_point = 8 * (2 * len(edges) + 4)
-    node = counted(
+    node = summed_tables(
         operation,
         CountInCells(edges, columns),
         nodes,
