@@ -166,6 +166,12 @@ from asyncexec.array.quantiles import (
 from asyncexec.array.reading import from_zarr
 from asyncexec.array.repeating import repeat, tile
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
+from asyncexec.array.sets import (
+    unique_all,
+    unique_counts,
+    unique_inverse,
+    unique_values,
+)
 from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spec import Spec
 from asyncexec.array.stacking import (
@@ -438,6 +444,10 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "unique_all",
+    "unique_counts",
+    "unique_inverse",
+    "unique_values",
     "unstack",
     "var",
     "vecdot",

@@ -13,7 +13,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.bin_widths import RULES, number_of_bins
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.histogram_kernels import CountInBins, CountNumbers
-from asyncexec.array.histogram_tables import summed_tables, extremes, real_elements, with_weights
+from asyncexec.array.histogram_tables import extremes, real_elements, summed_tables, with_weights
 from asyncexec.array.integers import integer
 from asyncexec.array.operands import chunk_limit, own_source
 from asyncexec.array.wrapping import as_array

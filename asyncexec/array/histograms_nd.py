@@ -12,7 +12,7 @@ from asyncexec.array import build, statistical
 from asyncexec.array.array import Array
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.histogram_kernels import CountInCells
-from asyncexec.array.histogram_tables import summed_tables, extremes, real_elements
+from asyncexec.array.histogram_tables import extremes, real_elements, summed_tables
 from asyncexec.array.manipulation import stack
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import common_spec, own_source
