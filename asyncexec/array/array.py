@@ -20,6 +20,7 @@ from asyncexec.array.display import as_html, as_text
 from asyncexec.array.dtypes import as_text_operand, field_of
 from asyncexec.array.evaluation import evaluated
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
+from asyncexec.array.inherited import inherited
 from asyncexec.array.lowering import RequestedArray, lower
 from asyncexec.array.methods import Methods
 from asyncexec.array.namespace import namespace
@@ -121,6 +122,16 @@ class Array(Conversions, Methods, Operators):
     def nbytes(self) -> int:
         """Bytes in all, once computed."""
         return self.size * self.itemsize
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The attributes of the Zarr array whose elements it has, and no others; see ``docs/reference/array.md``."""
+        return inherited(self._node).mapping
+
+    @property
+    def dimension_names(self) -> tuple[str | None, ...] | None:
+        """The names that the axes have in the Zarr arrays that it is made of; None where none has one."""
+        return inherited(self._node).names
 
     @property
     def device(self) -> str:

@@ -26,6 +26,7 @@ from asyncexec.array.kernels import (
 from asyncexec.plan.access import AxisAccess, Overlap
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
+from asyncexec.storage.chunks.array_traits import ArrayTraits
 
 type DType = np.dtype[Any]
 
@@ -83,12 +84,13 @@ class Node(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class ArraySource:
-    """An array that is there already."""
+    """An array that is there already; its ``traits`` are what its metadata say besides."""
 
     array: Any
     shape: Shape
     chunks: Shape
     dtype: DType
+    traits: ArrayTraits | None = None
     operation: str = "source"
     inputs: tuple[Node, ...] = field(default=(), init=False)
     inline: bool = field(default=False, init=False)

@@ -53,9 +53,10 @@ def from_zarr(
     TypeError
         If its elements have an unsupported type.
     """
-    from asyncexec.storage.places.opening import open_array  # noqa: PLC0415 - brings Zarr, which is dear
+    from asyncexec.storage.places.opening import open_described  # noqa: PLC0415 - brings Zarr, which is dear
 
     options = storage_options
     if options is None and spec is not None:
         options = spec.storage_options
-    return Array(stored_source(open_array(place, options, path=path, unfinished=unfinished)), spec)
+    array, traits = open_described(place, options, path=path, unfinished=unfinished)
+    return Array(stored_source(array, traits), spec)

@@ -8,12 +8,13 @@ import numpy as np
 
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.nodes import ArraySource, Node
+from asyncexec.storage.chunks.array_traits import ArrayTraits
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.block_io import InMemory
 
 
-def stored_source(array: StoredArray) -> Node:
-    """Return the node of a Zarr array."""
+def stored_source(array: StoredArray, traits: ArrayTraits | None = None) -> Node:
+    """Return the node of a Zarr array, whose metadata say ``traits`` besides."""
     dtype = checked_dtype(array.numpy_dtype, what=str(array.location))
     return ArraySource(
         array=array,
@@ -22,6 +23,7 @@ def stored_source(array: StoredArray) -> Node:
             max(1, min(c, max(n, 1))) for c, n in zip(array.unit, array.shape, strict=True)
         ),
         dtype=dtype,
+        traits=traits,
         operation="from_zarr",
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from asyncexec.array import chunks as chunking
+from asyncexec.array.inherited import Inherited, inherited
 from asyncexec.array.nodes import Node
 from asyncexec.errors import OptionError
 from asyncexec.plan.box import Shape
@@ -93,7 +94,7 @@ class TargetOptions:
         return chunks, shards
 
     def array(self, node: Node, place: Location, spec_compressor: Any) -> StoredArray:
-        """Return the array that ``node`` is stored as.
+        """Return the array that ``node`` is stored as; what is not asked for, it has from its sources.
 
         Raises
         ------
@@ -101,32 +102,43 @@ class TargetOptions:
             If an option cannot be.
         """
         chunks, shards = self.units(node)
+        source = inherited(node)
+        fill = source.fill_value if self.fill_value is None else self.fill_value
         return planned_array(
             place,
             shape=node.shape,
             dtype=node.dtype,
             chunks=chunks,
             shards=shards,
-            fill_value=self.fill_value,
+            fill_value=fill,
             compressor=spec_compressor if self._compressors_of_spec else self.compressors,
-            traits=self._traits(node),
+            traits=self._traits(node, source, fill_given=fill is not None),
             dense=True,
         )
 
-    def _traits(self, node: Node) -> ArrayTraits:
+    def _traits(self, node: Node, source: Inherited, *, fill_given: bool) -> ArrayTraits:
         if self.zarr_format not in (None, 2, 3):
             raise OptionError(f"zarr_format={self.zarr_format!r} cannot be: give 2 or 3")
         if FIELD in (self.attributes or {}):
             raise OptionError(
                 f"the attribute {FIELD!r} is this package's own, and says which run an array is of: take another name"
             )
+        own = self.attributes is not None
+        named = self.dimension_names is not None
+        names = _names(self.dimension_names, node.shape) if named else source.names or ()
         return ArrayTraits(
-            attributes=attributes_json(self.attributes),
-            dimension_names=_names(self.dimension_names, node.shape),
+            attributes=attributes_json(self.attributes) if own else source.attributes,
+            dimension_names=names,
+            resized_axes=() if named else _resized(source, node.shape),
             filters=codecs_json(self.filters, "filter"),
             zarr_format=self.zarr_format,
-            fill_given=self.fill_value is not None,
+            fill_given=fill_given,
         )
+
+
+def _resized(source: Inherited, shape: Shape) -> tuple[int, ...]:
+    pairs = enumerate(zip(source.axes, shape, strict=False))
+    return tuple(axis for axis, (name, n) in pairs if name is not None and name[1] != n)
 
 
 def _names(names: Any, shape: Shape) -> tuple[str | None, ...]:

@@ -12,6 +12,7 @@ from asyncexec.array.regions import Align, RegionLike, appended, check_align, re
 from asyncexec.array.session_writes import SessionPlace
 from asyncexec.array.target_options import TargetOptions
 from asyncexec.errors import OptionError
+from asyncexec.storage.chunks.array_traits import NO_TRAITS
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.creation import described
 from asyncexec.storage.places.locations import Location
@@ -63,11 +64,12 @@ def requested(
         return _part(node, place, options, part, overwrite=overwrite)
     if part.align != "strict":
         raise OptionError("align is for region and append_dim: leave it out, or give one of them")
-    if options.is_default:
+    array = options.array(node, place, compressor)
+    if options.is_default and array.traits == NO_TRAITS:
         session = SessionPlace() if in_session(place) else None
         return RequestedArray(node=node, place=place, session=session)
-    array = options.array(node, place, compressor)
-    _check_described(array)
+    if not options.is_default:
+        _check_described(array)
     # Each chunk or shard is written as a whole, by one task.
     arranged = build.with_chunks(node, array.unit)
     session = SessionPlace(planned=array) if in_session(place) else None

@@ -30,6 +30,9 @@ class ArrayTraits:
         JSON of the mapping; empty for none.
     dimension_names : tuple of str or None
         One for each axis; empty where nothing is said about them.
+    resized_axes : tuple of int
+        Axes whose names are those of a source that has another length there: among the arrays of a group, where a name
+        has one length, they get names of their own.
     filters : str
         JSON of the codecs that come before the chunk is made bytes; empty for none.
     compressors : str
@@ -42,6 +45,7 @@ class ArrayTraits:
 
     attributes: str = ""
     dimension_names: tuple[str | None, ...] = ()
+    resized_axes: tuple[int, ...] = ()
     filters: str = ""
     compressors: str = ""
     zarr_format: int | None = None

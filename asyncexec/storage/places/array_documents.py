@@ -56,7 +56,7 @@ def array_documents(ref: StoredArray, dimension_names: Sequence[str] = ()) -> di
                 else ref.fill_element[()],
                 zarr_format=3 if ref.zarr_format == 3 else 2,
                 chunk_key_encoding={"name": ref.keys.kind, "separator": _separator(ref.keys)},
-                **_named(ref, ref.traits.dimension_names or dimension_names),
+                **_named(ref, _names(ref, dimension_names)),
             )
     except (UnknownCodecError, ValueError, TypeError, KeyError) as error:
         raise OptionError(f"{ref.location} cannot be made as asked: {error}") from None
@@ -125,6 +125,15 @@ def _compressors(ref: StoredArray) -> list[Any]:
     codecs = [json.loads(ref.compressor)] if ref.compressor else []
     # Behind the compressor, so that damage is noticed before anything is made of it.
     return [*codecs, {"name": "crc32c"}] if ref.checksum else codecs
+
+
+def _names(ref: StoredArray, in_group: Sequence[str]) -> Sequence[str | None]:
+    """Return the names of axes: its own, and in a group one for each axis that has none."""
+    own = ref.traits.dimension_names
+    if not own or not in_group:
+        return own or in_group
+    lacking = {a for a, name in enumerate(own) if name is None} | {*ref.traits.resized_axes}
+    return [in_group[axis] if axis in lacking else name for axis, name in enumerate(own)]
 
 
 def _named(ref: StoredArray, names: Sequence[str | None]) -> dict[str, Any]:
