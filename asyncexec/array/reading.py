@@ -22,7 +22,9 @@ def from_zarr(
     storage_options: Mapping[str, Any] | None = None,
     unfinished: bool = False,
 ) -> Array:
-    """Return the Zarr array (format 3 or 2) at ``place``, as it is now.
+    """Return the Zarr array (format 3 or 2) at ``place``, as it is now, with its attributes and names of axes.
+
+    Of a grid of irregular chunks, the length of the longest along each axis becomes that of the array's chunks.
 
     >>> xp.to_zarr(xp.arange(6, chunks=2), "x.zarr")
     >>> x = xp.from_zarr("x.zarr")
@@ -33,7 +35,7 @@ def from_zarr(
 
     Parameters
     ----------
-    place : path, URL or Zarr store
+    place : path, URL, Zarr store, array or group, obstore's store, fsspec's mapping, or dictionary
     path : str
         Where in ``place``, for an array in a group.
     spec : Spec, optional

@@ -177,6 +177,10 @@ class ZarrChunks:
         key = self._array.metadata.encode_chunk_key(unit)
         if type(error).__name__ == _MISSING:
             return missing_chunk(location, unit, key)
+        if self._ref.is_irregular:
+            # Units are those of planning here.
+            region = ", ".join(f"{a.start}:{a.stop}" for a in self._region(unit))
+            key = f"chunks of irregular lengths at [{region}]"
         message = f"{type(error).__name__}: {safe_message(error, location)}"
         return damaged_chunk(location, unit, key, f"it cannot be decoded ({message})")
 

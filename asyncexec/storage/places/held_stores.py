@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -21,6 +21,19 @@ def innermost(store: Store) -> Store:
 def is_of_icechunk(value: object) -> bool:
     """Return whether a store or a session is Icechunk's; it is not imported for that."""
     return type(value).__module__.partition(".")[0] == "icechunk"
+
+
+def as_store(place: object) -> Store | None:
+    """Return a store of obstore's, a mapping of fsspec's or a dictionary as a store of Zarr's; None of other things."""
+    from zarr.storage import FsspecStore, MemoryStore, ObjectStore  # noqa: PLC0415 - the same
+
+    kind, given = type(place), cast("Any", place)
+    package = kind.__module__.partition(".")[0]
+    if package == "obstore":
+        return ObjectStore(given)
+    if package == "fsspec" and kind.__name__ == "FSMap":
+        return FsspecStore.from_mapper(given)
+    return MemoryStore(given) if kind is dict else None
 
 
 def store_text(store: Store) -> str:

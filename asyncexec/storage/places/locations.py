@@ -197,9 +197,19 @@ def _in_store(place: object, options: StorageOptions) -> Location:
         return _held(place.store, place.path, options)
     if isinstance(place, Store):
         return _held(place, "", options)
+    store = _as_store(place)
+    if store is not None:
+        return _held(store, "", options)
     raise OptionError(
-        f"{type(place).__name__} is no place for an array: give a path, a URL, or a Zarr store, array or group"
+        f"{type(place).__name__} is no place for an array: give a path, a URL, a Zarr store, array or group, or a "
+        f"store of obstore, a mapping of fsspec or a dictionary"
     )
+
+
+def _as_store(place: object) -> Store | None:
+    from asyncexec.storage.places.held_stores import as_store  # noqa: PLC0415 - most places are paths and URLs
+
+    return as_store(place)
 
 
 def _text(store: Store) -> str:
