@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from asyncexec.lazy import names_from
 
 if TYPE_CHECKING:
-    from asyncexec.array import fft as fft, linalg as linalg
+    from asyncexec.array import fft as fft, linalg as linalg, random as random
     from asyncexec.array.api import *  # noqa: F403 - that module lists the names
 else:
-    __getattr__, __dir__ = names_from(__name__, "api", frozenset({"fft", "linalg"}))
+    __getattr__, __dir__ = names_from(__name__, "api", frozenset({"fft", "linalg", "random"}))
