@@ -116,6 +116,7 @@ from asyncexec.array.logic import (
     logical_xor,
     not_equal,
 )
+from asyncexec.array.made_of_places import from_blocks, fromfunction, indices
 from asyncexec.array.manipulation import (
     broadcast_arrays,
     broadcast_to,
@@ -173,6 +174,7 @@ from asyncexec.array.sets import (
     unique_values,
 )
 from asyncexec.array.sorting import argsort, sort
+from asyncexec.array.spacing import geomspace, logspace
 from asyncexec.array.spec import Spec
 from asyncexec.array.stacking import (
     append,
@@ -209,7 +211,7 @@ from asyncexec.array.transcendental import (
     tan,
     tanh,
 )
-from asyncexec.array.triangles import tril, triu
+from asyncexec.array.triangles import diag, identity, tri, tril, triu
 from asyncexec.array.user_reductions import reduction
 from asyncexec.array.utility import all, any
 from asyncexec.array.windows import sliding_window_view
@@ -287,6 +289,7 @@ __all__ = [
     "cumulative_prod",
     "cumulative_sum",
     "delete",
+    "diag",
     "diff",
     "digitize",
     "divide",
@@ -311,10 +314,13 @@ __all__ = [
     "floor",
     "floor_divide",
     "from_array",
+    "from_blocks",
     "from_dlpack",
     "from_zarr",
+    "fromfunction",
     "full",
     "full_like",
+    "geomspace",
     "gradient",
     "greater",
     "greater_equal",
@@ -324,8 +330,10 @@ __all__ = [
     "histogramdd",
     "hstack",
     "hypot",
+    "identity",
     "iinfo",
     "imag",
+    "indices",
     "inf",
     "inner",
     "insert",
@@ -352,6 +360,7 @@ __all__ = [
     "logical_not",
     "logical_or",
     "logical_xor",
+    "logspace",
     "map_blocks",
     "map_overlap",
     "matmul",
@@ -437,6 +446,7 @@ __all__ = [
     "to_zarr",
     "topk",
     "trapezoid",
+    "tri",
     "tril",
     "triu",
     "trunc",

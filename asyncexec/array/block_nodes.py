@@ -30,7 +30,7 @@ class Blocks:
     operation: str
     call: Callable[..., Any]
     keywords: Mapping[str, Any]
-    inputs: tuple[Node, ...]
+    inputs: tuple[Node, ...] = ()
     axes: tuple[tuple[int | None, ...], ...]
     shape: Shape
     chunks: Shape
