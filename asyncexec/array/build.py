@@ -216,6 +216,8 @@ def broadcast(node: Node, shape: Shape, chunks: Shape | None = None) -> Node:
     """
     if chunking.broadcast_shapes(node.shape, shape) != shape:
         raise ValueError(f"an array of shape {node.shape} cannot be broadcast to {shape}")
+    if node.shape == shape:
+        return node
     lead = len(shape) - len(node.shape)
     views: list[AxisAccess] = []
     wanted: list[Any] = ["auto"] * len(shape) if chunks is None else list(chunks)

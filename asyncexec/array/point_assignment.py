@@ -16,12 +16,14 @@ from asyncexec.array import build
 from asyncexec.array.advanced_indexing import common_shape
 from asyncexec.array.assigned_values import fitted, is_constant
 from asyncexec.array.axis_groups import divided, joined
+from asyncexec.array.basic_indexing import listing_of
 from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.index_kernels import PutPoints
 from asyncexec.array.index_keys import Numbers
 from asyncexec.array.nodes import Node
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.box import Shape
+from asyncexec.plan.positions import Listing
 from asyncexec.plan.runs import Runs
 
 _SHARE = 8
@@ -146,13 +148,9 @@ def _behind(
     base = joined(first, 0, len(axes), limit=limit, operation="setitem")
     full = build.broadcast(values, (values.shape[0], *base.shape[1:]))
     both = build.concatenate((base, full), 0, node.dtype, "setitem")
-    n = base.shape[0]
-    gaps = np.concatenate([[0], flat + 1])
-    starts, counts = np.empty((2, 2 * len(flat) + 1), np.int64)
-    starts[::2], counts[::2] = gaps, np.append(flat, n) - gaps
-    starts[1::2], counts[1::2] = n + ranks, 1
+    listed = _with_replaced(base.shape[0], flat, ranks)
     views = [
-        AxisAccess.view(a, m) if a else AxisAccess.taken(0, Runs(starts, counts))
+        AxisAccess.view(a, m) if a else AxisAccess.taken(0, listed)
         for a, m in enumerate(base.shape)
     ]
     laid = build.view("setitem", both, views, base.shape, base.chunks)
@@ -160,3 +158,16 @@ def _behind(
     if order == sorted(order):
         return found
     return build.permute(found, [order.index(a) for a in range(len(order))], "setitem")
+
+
+def _with_replaced(n: int, at: Numbers, ranks: Numbers) -> Listing:
+    """Return the numbers up to ``n``, with those ``at`` some places replaced by ``n + ranks``."""
+    if n <= 8 * len(at):
+        numbers = np.arange(n)
+        numbers[at] = n + ranks
+        return listing_of(numbers)
+    gaps = np.concatenate([[0], at + 1])
+    starts, counts = np.empty((2, 2 * len(at) + 1), np.int64)
+    starts[::2], counts[::2] = gaps, np.append(at, n) - gaps
+    starts[1::2], counts[1::2] = n + ranks, 1
+    return Runs(starts, counts)
