@@ -12,11 +12,11 @@ from asyncexec.array import build
 from asyncexec.array.assigned_values import fitted, is_constant
 from asyncexec.array.basic_indexing import shown_by
 from asyncexec.array.block_nodes import Blocks
-from asyncexec.array.index_kernels import RepeatAlong
+from asyncexec.array.index_kernels import RepeatAlong, SetBox
 from asyncexec.array.index_keys import Evaluate, parse_key
 from asyncexec.array.mask_assignment import with_masked
 from asyncexec.array.nodes import Node
-from asyncexec.array.overlay import Overlay
+from asyncexec.array.overlay import overlaid
 from asyncexec.array.point_assignment import with_points
 
 
@@ -49,10 +49,10 @@ def assigned(node: Node, key: Any, value: Any, *, limit: int, evaluate: Evaluate
     elif parsed.arrays:
         box = build.shown(node, parsed.basic)
         changed = with_points(box, parsed.arrays, parsed.place, value, limit=limit)
-    return build.with_chunks(_laid(node, parsed.basic, changed), node.chunks)
+    return build.with_chunks(_laid(node, parsed.basic, changed, limit), node.chunks)
 
 
-def _laid(node: Node, basic: Sequence[Any], value: Any) -> Node:
+def _laid(node: Node, basic: Sequence[Any], value: Any, limit: int) -> Node:
     """Return ``node`` with ``value`` laid over what ``basic`` shows."""
     shown = shown_by(basic, node.shape)
     given = None if is_constant(value) else fitted(value, len(shown.shape), shown.shape)
@@ -68,7 +68,8 @@ def _laid(node: Node, basic: Sequence[Any], value: Any) -> Node:
     end = tuple(along[-1] + 1 for along in ordered)
     step = tuple(along.step if len(along) > 1 else 1 for along in ordered)
     if given is None:
-        return Overlay(inputs=(node,), begin=begin, end=end, step=step, constant=value)
+        box = SetBox(begin=begin, end=end, step=step, constant=value)
+        return overlaid(node, box, None, limit=limit)
     # The axes of the array: without new ones, and with those that an integer takes.
     backwards, forwards = slice(None, None, -1), slice(None)
     turned = [
@@ -84,7 +85,7 @@ def _laid(node: Node, basic: Sequence[Any], value: Any) -> Node:
     laid = _stretched(laid, step, span, node)
     if laid.shape == node.shape and set(step) <= {1}:
         return laid
-    return Overlay(inputs=(node, laid), begin=begin, end=end, step=step)
+    return overlaid(node, SetBox(begin=begin, end=end, step=step), laid, limit=limit)
 
 
 def _stretched(value: Node, step: Sequence[int], span: Sequence[int], node: Node) -> Node:

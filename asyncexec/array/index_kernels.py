@@ -191,45 +191,65 @@ class PutPoints:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Lay:
-    """Lay values over a block, in the elements ``begin``, ``begin + step``, … of each axis, up to ``end``.
-
-    ``access`` is what the task needs of the result. Of the values, where there are ``several``, it has those for all
-    elements between ``begin`` and ``end``, or none; else the ``constant`` stands for all.
-    """
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBox:
+    """The elements ``begin``, ``begin + step``, … of each axis, up to ``end``, that get other values, or a constant."""
 
     begin: Shape
     end: Shape
     step: Shape
-    access: AccessMap
-    several: bool
     constant: Any = None
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lay:
+    """Lay values over a block, in boxes, of which later ones lie over earlier ones.
+
+    ``access`` is what the task needs of the result. It gets the block, and for each box without a constant the values
+    of the elements between its ends, or None where it has no such elements.
+    """
+
+    boxes: tuple[SetBox, ...]
+    access: AccessMap
+
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
-        base = np.asarray(values[0])
-        laid = values[1] if len(values) > 1 else None
-        if self.several and laid is None:
-            return base
-        targets: list[Any] = []
-        sources: list[Any] = []
-        for axis, access in enumerate(self.access.axes):
-            found = access.numbers(index)
-            numbers = (
-                np.arange(found.start, found.stop, found.step)
-                if isinstance(found, range)
-                else found
-            )
-            within = (numbers >= self.begin[axis]) & (numbers < self.end[axis])
-            hit = within & ((numbers - self.begin[axis]) % self.step[axis] == 0)
-            targets.append(_evenly(np.flatnonzero(hit)))
-            sources.append(_evenly(np.flatnonzero(hit[within])))
-        result = np.array(base)
-        if laid is None:
-            result[_region(targets)] = self.constant
-        else:
-            result[_region(targets)] = np.asarray(laid)[_region(sources)]
+        given = iter(values)
+        result = base = np.asarray(next(given))
+        numbers = [access.numbers(index) for access in self.access.axes]
+        for box in self.boxes:
+            laid = None if box.constant is not None else next(given)
+            if box.constant is None and laid is None:
+                continue
+            parts = map(range, box.begin, box.end, box.step)
+            pairs = [_hits(along, part) for along, part in zip(numbers, parts, strict=True)]
+            if not all(_some(target) for target, _ in pairs):
+                continue
+            if result is base:
+                result = np.array(base)
+            where = _region([target for target, _ in pairs])
+            if laid is None:
+                result[where] = box.constant
+            else:
+                result[where] = np.asarray(laid)[_region([source for _, source in pairs])]
         return result
+
+
+def _hits(numbers: Any, part: range) -> tuple[Any, Any]:
+    """Return the places among ``numbers`` of those in ``part``, and their places among all within its ends."""
+    if isinstance(numbers, range) and numbers.step == 1:
+        low, high = max(numbers.start, part.start), min(numbers.stop, part.stop)
+        first = low + -(low - part.start) % part.step
+        stop = max(first, high)
+        target = slice(first - numbers.start, stop - numbers.start, part.step)
+        return target, slice(first - low, stop - low, part.step)
+    listed = np.asarray(numbers)
+    within = (listed >= part.start) & (listed < part.stop)
+    hit = within & ((listed - part.start) % part.step == 0)
+    return _evenly(np.flatnonzero(hit)), _evenly(np.flatnonzero(hit[within]))
+
+
+def _some(place: Any) -> bool:
+    return place.start < place.stop if isinstance(place, slice) else len(place) > 0
 
 
 def _evenly(numbers: Any) -> Any:

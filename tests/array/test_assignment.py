@@ -53,7 +53,7 @@ def assign(draw, x, array, key, our_key):
     same(old, before)
 
 
-@some(examples=40)
+@some(examples=30)
 @given(st.data())
 def test_any_basic_key_is_assigned_to(data):
     shape = data.draw(shapes())
@@ -62,7 +62,7 @@ def test_any_basic_key_is_assigned_to(data):
     assign(data.draw, x, array, key, key)
 
 
-@some(examples=40)
+@some(examples=30)
 @given(st.data())
 def test_any_key_is_assigned_to(data):
     shape = data.draw(shapes(side=st.integers(0, 5)))
@@ -78,7 +78,7 @@ def test_any_key_is_assigned_to(data):
     assign(data.draw, x, array, key, data.draw(spelt_ours(key)))
 
 
-@some(examples=25)
+@some(examples=30)
 @given(st.data())
 def test_masks_are_assigned_to_also_if_they_are_counted_by_chunks(monkeypatch, data):
     monkeypatch.setattr(index_keys, "MOST_LISTED", data.draw(st.sampled_from([1, 10**6])))
@@ -93,7 +93,7 @@ def test_masks_are_assigned_to_also_if_they_are_counted_by_chunks(monkeypatch, d
     assign(data.draw, x, array, (*lead, mask), (*lead, ours))
 
 
-@some(examples=25)
+@some(examples=30)
 @given(st.data())
 def test_many_values_stand_behind_the_array(monkeypatch, data):
     monkeypatch.setattr(point_assignment, "_SHARE", 10**12)
@@ -109,7 +109,7 @@ def test_many_values_stand_behind_the_array(monkeypatch, data):
     assign(data.draw, x, array, key, key)
 
 
-@some(examples=25)
+@some(examples=30)
 @given(leaves(dtypes=[np.int64, np.float32, np.bool_]), st.data())
 def test_assignments_are_fused_with_what_is_above_and_below(case, data):
     x, array = case
@@ -139,6 +139,26 @@ def test_a_loop_of_assignments_is_one_expression():
         expected[i, ::2] = i
     assert len(x.to_plan().stages) == 1
     same(x, expected)
+
+
+def test_a_loop_over_rows_is_one_stage():
+    x, y = xp.zeros((30, 4), chunks=(8, 2)), xp.asarray(counting((30, 4)), chunks=(7, 3))
+    for i in range(29):
+        x[i] = y[i] * 2
+    x[5] = 1
+    assert len(x.to_plan().stages) == 1
+    expected = counting((30, 4)) * 2.0
+    expected[29], expected[5] = 0, 1
+    same(x, expected)
+
+
+def test_rows_that_follow_from_each_other():
+    x, array = xp.ones((12, 4), chunks=(5, 2)), np.ones((12, 4))
+    for i in range(1, 12):
+        x[i] = x[i - 1] * 2 + 1
+        array[i] = array[i - 1] * 2 + 1
+    assert len(x.to_plan().stages) <= 12
+    same(x, array)
 
 
 def test_an_assignment_to_a_part_reads_the_values_where_they_go():
