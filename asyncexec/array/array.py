@@ -37,6 +37,7 @@ from asyncexec.array.operands import (
 from asyncexec.array.operators import Operators
 from asyncexec.array.selection import selected
 from asyncexec.array.spec import Spec
+from asyncexec.errors import AsyncexecError
 from asyncexec.plan import Plan
 
 
@@ -357,7 +358,16 @@ class Array(Conversions, Methods, Operators):
         return as_text(self.shape, self.dtype, self.chunks)
 
     def _repr_html_(self) -> str:
-        return as_html(self.shape, self.dtype, self.chunks, self._node.operation)
+        operation, work = self._node.operation, self._work()
+        return as_html(self.shape, self.dtype, self.chunks, operation=operation, work=work)
+
+    def _work(self) -> str:
+        """Return in words what computing it takes; nothing where it cannot run."""
+        try:
+            plan = self.to_plan()
+        except AsyncexecError:
+            return "cannot run as it is: see to_plan()"
+        return f"{plan.tasks:,} tasks in {len(plan.stages):,} stages"
 
 
 def _from_rows(kind: type[Array], rows: list[Row], spec: Spec | None) -> Array:

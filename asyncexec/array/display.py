@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from asyncexec.array.block_drawing import drawing_of
 from asyncexec.array.chunks import chunk_bytes, grid
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import format_bytes
@@ -19,8 +20,12 @@ def as_text(shape: Shape, dtype: np.dtype[Any], chunks: Shape) -> str:
     return f"<asyncexec.Array shape={shape} dtype={dtype} chunks={chunks} ({size})>"
 
 
-def as_html(shape: Shape, dtype: np.dtype[Any], chunks: Shape, operation: str) -> str:
-    """Return a table about an array and its chunks, for notebooks."""
+def as_html(shape: Shape, dtype: np.dtype[Any], chunks: Shape, *, operation: str, work: str) -> str:
+    """Return a table about an array and its chunks beside a drawing of them, for notebooks.
+
+    ``operation`` is the last one, and ``work`` says in words what computing takes.
+    """
+    blocks = grid(shape, chunks)
     rows = [
         ("", "Array", "Chunk"),
         (
@@ -29,10 +34,19 @@ def as_html(shape: Shape, dtype: np.dtype[Any], chunks: Shape, operation: str) -
             format_bytes(chunk_bytes(shape, chunks, dtype.itemsize)),
         ),
         ("Shape", str(shape), str(chunks)),
-        ("Count", operation, f"{math.prod(grid(shape, chunks))} chunks"),
+        ("Count", f"{math.prod(blocks):,} chunks", " by ".join(f"{n:,}" for n in blocks)),
         ("Type", str(dtype), ""),
+        ("Made by", operation, work),
     ]
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    body = "".join(_row(row, "th" if not number else "td") for number, row in enumerate(rows))
+    table = f'<table style="border-collapse:collapse">{body}</table>'
+    return (
+        f'<div style="display:flex;flex-wrap:wrap;gap:1.5em;align-items:center">{table}'
+        f"{drawing_of(shape, chunks)}</div>"
     )
-    return f"<table>{body}</table>"
+
+
+def _row(cells: tuple[str, str, str], kind: str) -> str:
+    first, *others = map(html.escape, cells)
+    rest = "".join(f'<{kind} style="text-align:left">{cell}</{kind}>' for cell in others)
+    return f'<tr><th style="text-align:left">{first}</th>{rest}</tr>'
