@@ -21,7 +21,7 @@ def as_text(shape: Shape, dtype: np.dtype[Any], chunks: Shape) -> str:
 
 
 def as_html(shape: Shape, dtype: np.dtype[Any], chunks: Shape, *, operation: str, work: str) -> str:
-    """Return a table about an array and its chunks beside a drawing of them, for notebooks.
+    """Return a table about an array and its chunks, and a drawing of them, for notebooks.
 
     ``operation`` is the last one, and ``work`` says in words what computing takes.
     """
