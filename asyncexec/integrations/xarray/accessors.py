@@ -17,6 +17,7 @@ from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.fills import filled_forward
 from asyncexec.integrations.xarray.grouped import Reduced, grouped_reduction
+from asyncexec.integrations.xarray.numpy_calls import unwrapped
 from asyncexec.integrations.xarray.writing import Writing
 from asyncexec.plan import Plan
 
@@ -38,8 +39,8 @@ class DatasetAccessor:
     @property
     def arrays(self) -> dict[Hashable, Array]:
         """The lazy arrays, by the names of their variables."""
-        variables = self._dataset.variables.items()
-        return {k: v._data.array for k, v in variables if isinstance(v._data, DuckArray)}  # noqa: SLF001 - .data would read what xarray has not
+        found = {k: _data_of(v) for k, v in self._dataset.variables.items()}
+        return {k: unwrapped(v) for k, v in found.items() if isinstance(v, DuckArray | Array)}
 
     async def compute(self, **options: Any) -> xr.Dataset:
         """Return the dataset in memory, computed by one plan; options as for :func:`asyncexec.compute`.
@@ -126,12 +127,13 @@ class DataArrayAccessor:
         OptionError
             If it is not lazy.
         """
-        data = self._data_array.variable._data  # noqa: SLF001 - .data would read what xarray has not
-        if not isinstance(data, DuckArray):
+        data = _data_of(self._data_array.variable)
+        if not isinstance(data, DuckArray | Array):
             raise OptionError(
                 f"the data is a {type(data).__name__}: chunk it, by .chunk(..., chunked_array_type='asyncexec')"
             )
-        return data.array
+        found: Array = unwrapped(data)
+        return found
 
     async def compute(self, **options: Any) -> xr.DataArray:
         """Return the data array in memory; options as for :func:`asyncexec.compute`."""
@@ -217,3 +219,7 @@ def register() -> None:
     if not hasattr(xr.Dataset, "asyncexec"):
         for_datasets("asyncexec")(DatasetAccessor)
         for_data_arrays("asyncexec")(DataArrayAccessor)
+
+
+def _data_of(variable: Any) -> Any:
+    return variable._data  # noqa: SLF001 - .data would read what xarray has not

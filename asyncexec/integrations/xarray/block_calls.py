@@ -10,6 +10,7 @@ import numpy as np
 import asyncexec.array as xp
 from asyncexec.array.array import Array
 from asyncexec.integrations.xarray.duck_array import DuckArray
+from asyncexec.integrations.xarray.numpy_calls import unwrapped
 
 _NAMES = ("name", "token", "meta", "concatenate", "enforce_ndim")
 """Options that are Dask's alone."""
@@ -31,7 +32,7 @@ def mapped(
     keywords: Mapping[str, Any],
 ) -> DuckArray:
     """Return what ``function`` makes of the chunks of ``args``, of which those that are no arrays go as they are."""
-    arrays = [a.array if isinstance(a, DuckArray) else a for a in args]
+    arrays = list(map(unwrapped, args))
     places = [i for i, a in enumerate(arrays) if isinstance(a, Array | np.ndarray) and np.ndim(a)]
     others = {i: a for i, a in enumerate(arrays) if i not in places}
     called = function if not others else _WithConstants(function, tuple(sorted(others.items())))
@@ -71,7 +72,7 @@ def with_core_axes(
 ) -> Any:
     """Return what a generalised ufunc makes of ``args``: a lazy array, or a tuple of them."""
     given = {name: value for name, value in without_names(options).items() if value is not None}
-    arrays = [a.array if isinstance(a, DuckArray) else a for a in args]
+    arrays = list(map(unwrapped, args))
     found = xp.apply_gufunc(function, signature, *arrays, **given)
     return tuple(map(DuckArray, found)) if isinstance(found, tuple) else DuckArray(found)
 

@@ -9,6 +9,7 @@ import numpy as np
 from xarray.namedarray.parallelcompat import ChunkManagerEntrypoint
 
 import asyncexec.array as xp
+from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
 from asyncexec.array.chunks import PREFERRED_BYTES
 from asyncexec.array.storing import computation_of
@@ -17,6 +18,7 @@ from asyncexec.integrations.xarray import accessors, block_calls, sources
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, regular_chunks
 from asyncexec.integrations.xarray.duck_array import DuckArray
 from asyncexec.integrations.xarray.duck_namespace import DuckNamespace
+from asyncexec.integrations.xarray.numpy_calls import unwrapped
 from asyncexec.integrations.xarray.settings import chosen_spec
 from asyncexec.integrations.xarray.writing import Writing, writing_of
 
@@ -44,11 +46,12 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         accessors.register()
 
     def is_chunked_array(self, data: Any) -> bool:
-        return isinstance(data, DuckArray)
+        # Arrays as they are compute, too; what xarray asks of their chunks, a DuckArray knows.
+        return isinstance(data, DuckArray | Array)
 
     def chunks(self, data: Any) -> ChunkTuples:
-        found: ChunkTuples = data.chunks
-        return found
+        array = unwrapped(data)
+        return chunk_tuples(array.shape, array.chunks)
 
     def normalize_chunks(
         self,
@@ -90,11 +93,11 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         return sources.from_data(data, chunks, spec)
 
     def rechunk(self, data: Any, chunks: Any, **kwargs: Any) -> Any:
-        return data.rechunk(chunks)
+        return DuckArray(unwrapped(data)).rechunk(chunks)
 
     def compute(self, *data: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Return ``data`` with all lazy arrays computed, by one plan; options are those of ``Array.compute``."""
-        lazy = [each.array for each in data if isinstance(each, DuckArray)]
+        lazy = [unwrapped(each) for each in data if self.is_chunked_array(each)]
         found = (
             ()
             if not lazy
@@ -106,17 +109,13 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
             )
         )
         values = iter(found)
-        return tuple(next(values) if isinstance(each, DuckArray) else each for each in data)
+        return tuple(next(values) if self.is_chunked_array(each) else each for each in data)
 
     def persist(self, *data: Any, **kwargs: Any) -> tuple[Any, ...]:
         """Return ``data`` with all lazy arrays computed, by one plan, and kept in memory in the same chunks."""
         values = self.compute(*data, **kwargs)
         return tuple(
-            DuckArray(
-                xp.asarray(value, copy=False, chunks=each.array.chunks, spec=each.array.own_spec)
-            )
-            if isinstance(each, DuckArray)
-            else each
+            _kept(unwrapped(each), value) if self.is_chunked_array(each) else each
             for each, value in zip(data, values, strict=True)
         )
 
@@ -133,7 +132,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         order = np.concatenate(
             [np.asarray(group, np.int64) for group in indexer] or [np.empty(0, np.int64)]
         )
-        taken = DuckArray(xp.take(x.array, order, axis=axis))
+        taken = DuckArray(xp.take(unwrapped(x), order, axis=axis))
         return taken if chunks in (None, "auto") else taken.rechunk(chunks)
 
     def reduction(  # noqa: PLR0917 - xarray's protocol
@@ -147,7 +146,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         keepdims: bool = False,  # noqa: FBT001, FBT002 - xarray's protocol
     ) -> Any:
         found = xp.reduction(
-            arr.array,
+            unwrapped(arr),
             func,
             aggregate_func or combine_func or func,
             combine=combine_func,
@@ -168,7 +167,9 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         **kwargs: Any,
     ) -> Any:
         return DuckArray(
-            block_calls.scanned(func, binop, ident, arr.array, axis=axis, dtype=dtype, **kwargs)
+            block_calls.scanned(
+                func, binop, ident, unwrapped(arr), axis=axis, dtype=dtype, **kwargs
+            )
         )
 
     def apply_gufunc(
@@ -210,7 +211,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
             xp.blockwise(
                 func,
                 out_ind,
-                *(a.array if isinstance(a, DuckArray) else a for a in args),
+                *map(unwrapped, args),
                 adjust_chunks=adjust_chunks,
                 new_axes=new_axes,
                 align_arrays=align_arrays,
@@ -222,10 +223,10 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         """Return the common chunks of arrays along the dimensions that they name, and the arrays in these chunks."""
         pairs = list(zip(args[::2], args[1::2], strict=True))
         lengths = block_calls.common_lengths(
-            [(a.array, tuple(dims)) for a, dims in pairs if isinstance(a, DuckArray)]
+            [(unwrapped(a), tuple(dims)) for a, dims in pairs if self.is_chunked_array(a)]
         )
         unified = [
-            a.rechunk(tuple(lengths[d][1] for d in dims)) if isinstance(a, DuckArray) else a
+            self.rechunk(a, tuple(lengths[d][1] for d in dims)) if self.is_chunked_array(a) else a
             for a, dims in pairs
         ]
         chunks = {d: chunk_tuples((n,), (c,))[0] for d, (n, c) in lengths.items()}
@@ -240,7 +241,7 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         compute = kwargs.pop("compute", True)
         collected: list[Writing] | None = kwargs.pop("collected", None)
         writing = writing_of(
-            sources if isinstance(sources, list | tuple) else [sources],
+            list(map(unwrapped, sources if isinstance(sources, list | tuple) else [sources])),
             targets if isinstance(targets, list | tuple) else [targets],
             regions=kwargs.pop("regions", None),
             lock=kwargs.pop("lock", None),
@@ -257,3 +258,9 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
     def get_auto_chunk_size(self) -> int:
         """Return the bytes that "auto" chunks aim at."""
         return PREFERRED_BYTES
+
+
+def _kept(array: Array, value: Any) -> DuckArray:
+    """Return a computed ``value`` as lazy as ``array`` was."""
+    found = xp.asarray(value, copy=False, chunks=array.chunks, spec=array.own_spec)
+    return DuckArray(found)

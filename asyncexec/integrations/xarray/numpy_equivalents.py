@@ -9,7 +9,7 @@ import numpy as np
 
 import asyncexec.array as xp
 from asyncexec.array.array import Array
-from asyncexec.integrations.xarray.sums_of_products import einsum, least_squares_fit
+from asyncexec.integrations.xarray.least_squares import least_squares_fit
 
 
 def _refused(*_: Any, **__: Any) -> Any:
@@ -29,8 +29,5 @@ def _isin(element: Any, test_elements: Any, **options: Any) -> Any:
 ALWAYS: dict[str, Callable[..., Any]] = {"array": _refused, "asarray": _refused, "isin": _isin}
 """Functions that are called so whatever the namespace has."""
 
-EQUIVALENTS: dict[str, Callable[..., Any]] = {
-    "einsum": lambda subscripts, *operands, **_: einsum(subscripts, *operands),
-    "lstsq": least_squares_fit,
-}
+EQUIVALENTS: dict[str, Callable[..., Any]] = {"lstsq": least_squares_fit}
 """Functions that are called so where the namespace has none."""

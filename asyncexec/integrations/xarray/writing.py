@@ -110,13 +110,13 @@ class Writing:
 
 
 def writing_of(
-    sources: Sequence[Any], targets: Sequence[Any], *, regions: Any = None, lock: Any = None
+    sources: Sequence[Array], targets: Sequence[Any], *, regions: Any = None, lock: Any = None
 ) -> Writing:
     """Return what writes ``sources`` into the ``regions`` (by default the whole) of ``targets``.
 
     Parameters
     ----------
-    sources : sequence of DuckArray
+    sources : sequence of Array
     targets : sequence
         Zarr arrays, or what takes ``target[slices] = block``.
     regions : sequence, optional
@@ -135,9 +135,9 @@ def writing_of(
     shared = [is_shared(target) for target in targets]
     held = lock if lock not in (None, True, False) else None
     written = [
-        _written(source.array, piece, target, held)
+        _written(source, piece, target, held)
         for source, target, region in zip(sources, targets, where, strict=True)
-        for piece in pieces_of(source.array.shape, source.array.chunks, target, region)
+        for piece in pieces_of(source.shape, source.chunks, target, region)
     ]
     here = held is not None or not all(shared)
     return Writing(computation=computation_of(*written), here=here)

@@ -50,6 +50,15 @@ def test_it_knows_its_arrays(x):
     assert MANAGER.array_cls is DuckArray
 
 
+def test_arrays_as_they_are_compute_too():
+    da = xr.DataArray(xp.asarray(VALUES, chunks=(2, 3)), dims=("y", "x")) * 2
+    assert MANAGER.chunks(da.data) == ((2, 2), (3, 3))
+    np.testing.assert_array_equal(da.compute(), 2 * VALUES)
+    again = da.chunk(y=4, chunked_array_type="asyncexec")
+    assert again.chunks == ((4,), (3, 3))
+    assert da.asyncexec.array.chunks == (2, 3)
+
+
 def test_chunks_are_normalized_as_xarray_asks():
     found = MANAGER.normalize_chunks(
         ("auto", 3), shape=(400, 6), dtype=np.dtype("f8"), limit=2400, previous_chunks=(25, 6)

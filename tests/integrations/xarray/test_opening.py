@@ -66,7 +66,7 @@ def test_what_was_selected_before_chunking_is_read_alone(store):
 
 
 def test_other_chunks_than_those_stored(store):
-    ds = xr.open_zarr(store, consolidated=False, chunks={"time": 12, "y": 3})
+    ds = xr.open_zarr(store, consolidated=False, chunks={"time": 12})
     assert ds.t.chunks == ((12,), (3, 2), (6,))
     whole = xr.open_zarr(store, consolidated=False, chunks="auto")
     assert whole.t.chunks == ((12,), (5,), (6,))

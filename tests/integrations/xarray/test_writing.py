@@ -13,7 +13,7 @@ xr = pytest.importorskip("xarray")
 import asyncexec as ax  # noqa: E402 - xarray must be there
 import asyncexec.array as xp  # noqa: E402
 from asyncexec.errors import OptionError  # noqa: E402
-from asyncexec.integrations.xarray import AsyncexecManager, DuckArray, set_options  # noqa: E402
+from asyncexec.integrations.xarray import AsyncexecManager, set_options  # noqa: E402
 from asyncexec.integrations.xarray.aligned_pieces import pieces_of  # noqa: E402
 from asyncexec.integrations.xarray.block_writes import is_shared  # noqa: E402
 from asyncexec.integrations.xarray.writing import writing_of  # noqa: E402
@@ -114,7 +114,7 @@ def test_what_store_returns_is_awaited_or_computed(tmp_path):
 
 def test_a_write_is_never_taken_for_one_that_is_complete(tmp_path):
     target = zarr.create_array(tmp_path / "a.zarr", shape=(4,), chunks=(2,), dtype="f8")
-    source = DuckArray(xp.ones(4, chunks=2))
+    source = xp.ones(4, chunks=2)
     prints = {writing_of([source], [target]).to_plan().fingerprint for _ in range(2)}
     assert len(prints) == 2
 
@@ -149,7 +149,7 @@ def test_a_store_in_memory_is_written_by_this_process():
 def test_a_target_of_this_process_goes_to_no_other():
     target = zarr.create_array(zarr.storage.MemoryStore(), shape=(4,), chunks=(2,), dtype="f8")
     assert not is_shared(target)
-    writing = writing_of([DuckArray(xp.ones(4, chunks=2))], [target])
+    writing = writing_of([xp.ones(4, chunks=2)], [target])
     with pytest.raises(OptionError, match="use 'threads'"):
         writing.compute(executor="processes")
     with pytest.raises(Exception, match="executor 'threads'"):
@@ -172,15 +172,13 @@ def test_a_lock_is_held_by_one_task_at_a_time():
 
     held = Held()
     target = np.zeros((6, 4))
-    writing_of([DuckArray(xp.ones((6, 4), chunks=(2, 4)))], [target], lock=held).compute(
-        executor="serial"
-    )
+    writing_of([xp.ones((6, 4), chunks=(2, 4))], [target], lock=held).compute(executor="serial")
     assert (target == 1).all()
     assert (held.times, held.most) == (3, 1)
 
 
 def test_regions_that_do_not_fit_are_refused():
-    source = DuckArray(xp.ones(4, chunks=2))
+    source = xp.ones(4, chunks=2)
     target = zarr.create_array({}, shape=(6,), chunks=(2,), dtype="f8")
     for region in [None, (slice(0, 5),), (slice(4, None),), (slice(0, 4, 2),), (3,)]:
         with pytest.raises(OptionError, match="region"):
