@@ -155,6 +155,7 @@ from asyncexec.array.nan_reductions import (
 )
 from asyncexec.array.overlaps import map_overlap
 from asyncexec.array.padding import pad
+from asyncexec.array.persisting import persist
 from asyncexec.array.products import dot, inner, matmul, outer, tensordot, vecdot
 from asyncexec.array.quantiles import (
     median,
@@ -173,6 +174,7 @@ from asyncexec.array.sets import (
     unique_inverse,
     unique_values,
 )
+from asyncexec.array.shuffling import shuffle
 from asyncexec.array.sorting import argsort, sort
 from asyncexec.array.spacing import geomspace, logspace
 from asyncexec.array.spec import Spec
@@ -401,6 +403,7 @@ __all__ = [
     "pad",
     "percentile",
     "permute_dims",
+    "persist",
     "pi",
     "plan_of",
     "positive",
@@ -421,6 +424,7 @@ __all__ = [
     "rot90",
     "round",
     "searchsorted",
+    "shuffle",
     "sign",
     "signbit",
     "sin",
