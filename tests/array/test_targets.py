@@ -109,6 +109,16 @@ def test_fill_values(tmp_path, zarr_format, dtype, fill):
 
 
 @pytest.mark.parametrize("zarr_format", [2, 3])
+def test_fill_values_of_times_and_text(tmp_path, zarr_format):
+    times = np.array(["2020-01-01", "2021-01-01"], "M8[s]")
+    xp.to_zarr(
+        xp.asarray(times), tmp_path / "a", fill_value=np.datetime64("NaT"), zarr_format=zarr_format
+    )
+    assert np.isnat(zarr.open_array(tmp_path / "a").fill_value)
+    np.testing.assert_array_equal(zarr.open_array(tmp_path / "a")[:], times)
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
 def test_attributes_and_names_are_those_that_xarray_reads(tmp_path, zarr_format):
     zarr.create_group(tmp_path / "g", zarr_format=zarr_format)
     data = RNG.random((4, 3))
