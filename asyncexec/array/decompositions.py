@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from asyncexec.array import build, creation
 from asyncexec.array.array import Array
+from asyncexec.array.block_orthogonal import blocked_qr, panel_width
 from asyncexec.array.dtypes import real_dtype
 from asyncexec.array.matrix_arguments import adjoint_of, matrices_of
 from asyncexec.array.matrix_kernels import complete_qr, full_svd
@@ -55,8 +56,8 @@ class SVDResult(NamedTuple):
 def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
     """Return the QR decomposition of a matrix, or of each matrix of a stack: ``Q @ R`` is ``x``.
 
-    Matrices are decomposed block of rows by block of rows, so that tasks hold one block of rows with all columns. This
-    is for tall matrices: the factor R, and a matrix that is not tall, must fit into a task's memory.
+    Matrices are decomposed block of rows by block of rows, so that tasks hold one block of rows with all columns. One
+    with too many columns for that is decomposed panel of columns by panel of columns.
 
     >>> x = xp.asarray([[3.0, 1.0], [4.0, 2.0], [0.0, 2.0]], chunks=(2, 2))
     >>> q, r = xp.linalg.qr(x)
@@ -86,7 +87,7 @@ def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
     ValueError
         If there are fewer than two axes, or for another mode.
     MemoryBudgetError
-        If no block of all columns, with as many rows, fits into memory; with ``"complete"``, if no whole Q does.
+        With ``"complete"``, if no whole Q fits into memory; otherwise if more than 100 panels would be needed.
 
     Examples
     --------
@@ -109,6 +110,9 @@ def qr(x: Array, /, *, mode: str = "reduced") -> QRResult:
             for shape in ((*lead, m, k), (*lead, k, n))
         ]
         return QRResult(*empty)
+    width = None if _row_block_bytes(array.node) <= array.spec.free_bytes else panel_width(array)
+    if width is not None:
+        return QRResult(*blocked_qr(array, width, qr))
     # A task holds about a dozen blocks, and "auto" chunks are a tenth of the memory.
     most_bytes = chunk_limit(array.own_spec) // 2
     q, r = qr_nodes(_in_row_blocks(array.node, array.spec, most_bytes, "qr"), most_bytes)
@@ -235,6 +239,12 @@ def _identities(array: Array, n: int) -> Array:
     """Return a stack of identity matrices for one of matrices without elements."""
     one = creation.eye(n, dtype=array.dtype, spec=array.own_spec)
     return Array(build.broadcast(one.node, (*array.shape[:-2], n, n)), array.own_spec)
+
+
+def _row_block_bytes(node: Node) -> int:
+    """Return what a task needs that decomposes the fewest rows of one matrix that make sense."""
+    m, n = node.shape[-2:]
+    return _BLOCKS_HELD * min(m, 2 * n) * n * wide_itemsize(node.dtype)
 
 
 def _in_row_blocks(node: Node, spec: Spec, most_bytes: int, operation: str) -> Node:

@@ -9,6 +9,9 @@ import numpy as np
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.array import Array
 from asyncexec.array.block_nodes import Blocks
+from asyncexec.array.block_orthogonal import blocked_solution, panel_width
+from asyncexec.array.decompositions import qr
+from asyncexec.array.manipulation import broadcast_to
 from asyncexec.array.matrix_arguments import floating_array, square_matrices
 from asyncexec.array.matrix_kernels import solution
 from asyncexec.array.nodes import Node
@@ -49,7 +52,12 @@ def solve(x1: Array, x2: Array, /) -> Array:
     ValueError
         If matrices are not square, or the shapes do not fit.
     MemoryBudgetError
-        If a matrix, and what is needed to compute with it, does not fit into a task's memory.
+        If a matrix does not fit into a task's memory, and has more than 100 panels of columns that do.
+
+    Notes
+    -----
+    A matrix that fits is decomposed by one task (LU, with row exchanges), for each block of right-hand sides. A larger
+    one is made orthogonal panel of columns by panel of columns, with the right-hand sides as further columns.
     """
     matrices = square_matrices(x1, "solve")
     right = floating_array(x2, "solve")
@@ -61,15 +69,30 @@ def solve(x1: Array, x2: Array, /) -> Array:
         )
     spec = common_spec((matrices.own_spec, right.own_spec))
     dtype = np.result_type(matrices.dtype, right.dtype)
-    left, other = build.cast(matrices.node, dtype), build.cast(right.node, dtype)
+    left, other = (Array(build.cast(each.node, dtype), spec) for each in (matrices, right))
     if right.ndim > 1:
-        return Array(_solved(left, other, spec or Spec()), spec)
-    column = _solved(left, build.insert_axis(other, 1), spec or Spec())
-    return Array(build.drop_axes(column, (len(column.shape) - 1,)), spec)
+        return _solved(left, other)
+    return _solved(left, other[:, None])[..., 0]
 
 
-def _solved(left: Node, right: Node, spec: Spec) -> Node:
+def _solved(left: Array, right: Array) -> Array:
     """Return the solutions with right-hand sides in columns."""
+    width = panel_width(left) if _needed_bytes(left.node) > left.spec.free_bytes else None
+    if width is None:
+        return Array(_solved_whole(left.node, right.node, left.spec), left.own_spec)
+    lead = chunking.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    one, other = (broadcast_to(each, (*lead, *each.shape[-2:])) for each in (left, right))
+    return blocked_solution(one, other, width, qr, _solved)
+
+
+def _needed_bytes(node: Node) -> int:
+    """Return what a task needs that solves one system with one right-hand side."""
+    side = node.shape[-1]
+    return side * wide_itemsize(node.dtype) * (_MATRICES * side + _COLUMNS)
+
+
+def _solved_whole(left: Node, right: Node, spec: Spec) -> Node:
+    """Return the solutions that tasks make of whole matrices."""
     lead = chunking.broadcast_shapes(left.shape[:-2], right.shape[:-2])
     side, columns = right.shape[-2:]
     together, width = _lengths(left, right, lead, spec)
@@ -113,7 +136,7 @@ def _lengths(left: Node, right: Node, lead: Shape, spec: Spec) -> tuple[Shape, i
     """
     side, columns = right.shape[-2:]
     unit = side * wide_itemsize(left.dtype)
-    needed = unit * (_MATRICES * side + _COLUMNS)
+    needed = _needed_bytes(left)
     if needed > spec.free_bytes:
         most = math.isqrt(spec.free_bytes // (_MATRICES * wide_itemsize(left.dtype)))
         raise MemoryBudgetError(

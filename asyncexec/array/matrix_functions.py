@@ -11,6 +11,7 @@ from asyncexec.array.array import Array
 from asyncexec.array.decompositions import svd, svdvals
 from asyncexec.array.dtypes import real_dtype
 from asyncexec.array.integers import integer
+from asyncexec.array.linear_systems import solve
 from asyncexec.array.matrix_arguments import adjoint_of, matrices_of, square_matrices
 from asyncexec.array.matrix_kernels import (
     MatrixPower,
@@ -24,6 +25,7 @@ from asyncexec.array.searching import where
 from asyncexec.array.statistical import max as largest, sum as total
 from asyncexec.array.tall_qr import wide_itemsize
 from asyncexec.array.whole_matrices import (
+    BESIDES,
     MatrixOutput,
     in_whole_matrices,
     one_of_matrices,
@@ -104,15 +106,22 @@ def slogdet(x: Array, /) -> SlogdetResult:
 
 
 def inv(x: Array, /) -> Array:
-    """Return the inverse of a square matrix, or of each of a stack; a task holds whole matrices.
+    """Return the inverse of a square matrix, or of each of a stack.
 
-    Parameters and errors are those of :func:`det`. Where a matrix is singular, the computation fails.
+    A task holds a whole matrix where it fits; larger ones are inverted as in :func:`solve`, whose errors it raises.
+    Where a matrix is singular, the computation fails.
 
     >>> xp.linalg.inv(xp.asarray([[2.0, 0.0], [0.0, 4.0]])).compute()
     array([[0.5 , 0.  ],
            [0.  , 0.25]])
     """
     array = square_matrices(x, "inv")
+    side = array.shape[-1]
+    copies = _COPIES["inv"] + BESIDES
+    if side * side * wide_itemsize(array.dtype) * copies > array.spec.free_bytes:
+        # One right-hand side for each column.
+        one = creation.eye(side, dtype=array.dtype, spec=array.own_spec)
+        return solve(array, one)
     return _of_each("inv", array, inverse, array.shape[-2:])
 
 

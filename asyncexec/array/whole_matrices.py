@@ -19,7 +19,7 @@ from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 from asyncexec.plan.memory import format_bytes
 
-_BESIDES = 3
+BESIDES = 3
 """The number of matrices that a task holds in addition to working memory: what is read, passes by, and is made."""
 
 
@@ -50,9 +50,9 @@ def in_whole_matrices(
         If a single matrix does not fit.
     """
     m, n = node.shape[-2:]
-    each = max(m * n, elements) * wide_itemsize(node.dtype) * (copies + _BESIDES)
+    each = max(m * n, elements) * wide_itemsize(node.dtype) * (copies + BESIDES)
     if each > spec.free_bytes:
-        side = math.isqrt(spec.free_bytes // (wide_itemsize(node.dtype) * (copies + _BESIDES)))
+        side = math.isqrt(spec.free_bytes // (wide_itemsize(node.dtype) * (copies + BESIDES)))
         raise MemoryBudgetError(
             f"{operation}() of an array of shape {node.shape} in chunks of {node.chunks} works on whole matrices of "
             f"{m} x {n} elements, for which a task needs {format_bytes(each)} and may hold "

@@ -78,9 +78,9 @@ def test_powers_are_numpys(case, n):
 
 
 def test_powers_of_large_matrices_are_products_of_blocks():
-    spec = ax.Spec(allowed_mem="101MB")
-    a = values((500, 500), "float64", 1) / 30
-    x = xp.asarray(a, chunks=50, spec=spec)
+    spec = ax.Spec(allowed_mem="103MB")
+    a = values((300, 300), "float64", 1) / 20
+    x = xp.asarray(a, chunks=100, spec=spec)
     power = xp.linalg.matrix_power(x, 5)
     assert [s.operation for s in power.to_plan().stages].count("matmul") >= 2
     close(run(power), np.linalg.matrix_power(a, 5))
@@ -310,10 +310,9 @@ def test_matrices_must_be_square(name):
 @pytest.mark.parametrize(
     "call",
     [
-        xp.linalg.inv,
+        xp.linalg.det,
         xp.linalg.eig,
         xp.linalg.slogdet,
-        lambda x: xp.linalg.solve(x, x),
     ],
 )
 def test_matrices_that_do_not_fit_are_refused_with_advice(call):
