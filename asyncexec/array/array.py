@@ -18,7 +18,6 @@ from asyncexec.array.contraction import matrix_product
 from asyncexec.array.conversions import Conversions
 from asyncexec.array.display import as_html, as_text
 from asyncexec.array.dtypes import as_text_operand, field_of
-from asyncexec.array.evaluation import evaluated
 from asyncexec.array.flat_expressions import Row, as_rows, from_rows
 from asyncexec.array.inherited import inherited
 from asyncexec.array.lowering import RequestedArray, lower
@@ -305,14 +304,16 @@ class Array(Conversions, Methods, Operators):
         if isinstance(key, str):
             return self._of(f"field {key}", field_of(self.dtype, key))
         spec = self._shared_spec(key)
-        limit, evaluate = chunk_limit(spec), self._evaluating(spec)
+        limit = chunk_limit(spec)
+        evaluate = self._evaluating(spec, "x[key]", "lambda: x[key]")
         return type(self)(selected(self._node, key, limit=limit, evaluate=evaluate), spec)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         # The array gets another expression: those made of it before keep the one that it had.
         spec = self._shared_spec((key, value))
         new = as_assigned(value, self.dtype)
-        limit, evaluate = chunk_limit(spec), self._evaluating(spec)
+        limit = chunk_limit(spec)
+        evaluate = self._evaluating(spec, "x[key] = value", "x.__setitem__, key, value")
         self._node = assigned(self._node, key, new, limit=limit, evaluate=evaluate)
         self._spec = spec
 
@@ -326,8 +327,20 @@ class Array(Conversions, Methods, Operators):
                 found = common_spec((found, self._shared_spec(*part)))
         return found
 
-    def _evaluating(self, spec: Spec | None) -> Callable[[Node], np.ndarray[Any, Any]]:
-        return lambda node: evaluated(type(self)(node, spec), "getitem")
+    def _evaluating(
+        self, spec: Spec | None, called: str, call: str
+    ) -> Callable[[Node], np.ndarray[Any, Any]]:
+        """Return a function that computes an index, or counts of one, for what users wrote as ``called``."""
+        called = f"{called} with an index that is not computed yet"
+        instead = f"await asyncio.to_thread({call})"
+
+        def evaluate(node: Node) -> np.ndarray[Any, Any]:
+            found: np.ndarray[Any, Any] = run(
+                type(self)(node, spec), {}, called=called, instead=instead
+            )
+            return found
+
+        return evaluate
 
     def __iter__(self) -> Any:
         if not self.ndim:

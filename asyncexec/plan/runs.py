@@ -33,6 +33,7 @@ class Runs:
     RelationError
         If starts and counts are not as many integers, or a count is negative.
 
+    >>> from asyncexec.plan.runs import Runs
     >>> Runs([10, 0], [2, 3]).taken(0, 1, 5)
     array([10, 11,  0,  1,  2])
     """

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings, strategies as st
 
-import asyncexec as ax
 import asyncexec.array as xp
+from asyncexec.array.axis_groups import divided, joined
+from asyncexec.array.line_indexing import picked_along
 from tests.array.direct import run
 from tests.array.index_strategies import any_keys, numbers, spelt_ours
 from tests.array.strategies import chunks_of, shapes
@@ -89,20 +90,41 @@ def test_take_along_axis_is_numpys(data):
         np.testing.assert_array_equal(run(found), expected)
 
 
-def test_take_along_axis_reads_long_lines_in_parts():
-    array = np.arange(60.0).reshape(2, 30)
-    order = np.argsort(np.sin(array), axis=1)
-    # A tenth of the free memory is two thirds of a line.
-    spec = ax.Spec(allowed_mem="1600B", reserved_mem="0B")
-    x = xp.asarray(array, chunks=(1, 3), spec=spec)
-    i = xp.asarray(order, chunks=(1, 2), spec=spec)
-    found = xp.take_along_axis(x, i, axis=1)
-    node, parts = found.node, 0
-    while len(node.inputs) > 1:
-        node, parts = node.inputs[-1] if len(node.inputs) == 3 else node.inputs[0], parts + 1
-    assert parts > 1
-    wide = xp.take_along_axis(xp.asarray(array, chunks=(1, 3)), xp.asarray(order), axis=1)
-    np.testing.assert_array_equal(run(wide), np.take_along_axis(array, order, axis=1))
+@settings(max_examples=25)
+@given(st.data())
+def test_take_along_axis_reads_lines_in_parts_where_they_are_long(data):
+    shape = data.draw(shapes(side=st.integers(1, 9)).filter(bool))
+    array = counting(shape)
+    axis = data.draw(st.integers(0, len(shape) - 1))
+    other = (*shape[:axis], data.draw(st.integers(1, 5)), *shape[axis + 1 :])
+    indices = data.draw(numbers(shape[axis], other))
+    x = xp.asarray(array, chunks=data.draw(chunks_of(shape)))
+    i = xp.asarray(indices, chunks=data.draw(chunks_of(other)))
+    found = picked_along(x.node, i.node, axis, limit=data.draw(st.integers(8, 40)))
+    expected = np.take_along_axis(array, indices, axis=axis)
+    np.testing.assert_array_equal(run(xp.Array(found)), expected)
+
+
+@settings(max_examples=40)
+@given(st.data())
+def test_axes_are_joined_and_divided_also_if_chunks_must_be_small(data):
+    shape = data.draw(shapes(most_dims=4, side=st.integers(0, 5)).filter(bool))
+    array = counting(shape)
+    first = data.draw(st.integers(0, len(shape) - 1))
+    count = data.draw(st.integers(0, len(shape) - first))
+    limit = data.draw(st.integers(8, 400))
+    x = xp.asarray(array, chunks=data.draw(chunks_of(shape)))
+    group = shape[first : first + count]
+    flat = (*shape[:first], math.prod(group), *shape[first + count :])
+    one = joined(x.node, first, count, limit=limit, operation="reshape")
+    assert one.shape == flat
+    assert not array.size or math.prod(one.chunks) * 8 <= max(
+        limit, x.itemsize * math.prod(x.chunks)
+    )
+    np.testing.assert_array_equal(run(xp.Array(one)), array.reshape(flat))
+    several = divided(one, first, group, limit=limit, operation="reshape")
+    assert several.shape == shape
+    np.testing.assert_array_equal(run(xp.Array(several)), array)
 
 
 def test_an_index_out_of_range_that_is_known_is_an_error_at_once_and_else_one_of_a_task():

@@ -1,5 +1,6 @@
 """Selection by masks is NumPy's, whether the mask is looked at as a whole or counted chunk by chunk."""
 
+import asyncio
 import math
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 import asyncexec.array as xp
 from asyncexec.array import index_keys
+from asyncexec.errors import RunningLoopError
 from tests.array.direct import run
 from tests.array.index_strategies import masks
 from tests.array.strategies import DTYPES, chunks_of, leaves, shapes, values
@@ -93,7 +95,7 @@ def test_a_selection_has_chunks_as_long_as_those_it_was_made_of(counted):
 
 def test_a_mask_in_memory_is_counted_without_a_run(counted, monkeypatch):
     x = xp.asarray(np.arange(12), chunks=5)
-    monkeypatch.setattr("asyncexec.array.array.evaluated", None)
+    monkeypatch.setattr("asyncexec.array.array.run", None)
     same(x[np.arange(12) % 5 == 1], np.array([1, 6, 11]))
 
 
@@ -145,6 +147,17 @@ def test_compressing_and_extracting_are_numpys(case, data):
 def test_conditions_that_do_not_fit_are_an_error(make, match):
     with pytest.raises(ValueError, match=match):
         make(xp.ones((2, 3)))
+
+
+async def test_in_a_coroutine_the_error_names_what_to_write_instead():
+    x = xp.arange(4)
+    with pytest.raises(RunningLoopError, match=r"await asyncio.to_thread\(lambda: x\[key\]\)"):
+        x[x > 1]
+    with pytest.raises(RunningLoopError, match=r"x.__setitem__, key, value"):
+        x[x > 1] = np.ones(2, int)
+    x[x > 1] = 9
+    found = await asyncio.to_thread(lambda: x[x > 1])
+    same(found, np.array([9, 9]))
 
 
 @pytest.mark.parametrize("executor", ["threads", "processes"])
