@@ -1,4 +1,4 @@
-"""Arrays of data in memory: :func:`asarray` of the array API standard, and :func:`from_array`."""
+"""Arrays of data that are there: :func:`asarray` of the array API standard, and :func:`from_array`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,15 @@ import numpy as np
 from asyncexec.array.array import Array
 from asyncexec.array.chunks import ChunksLike
 from asyncexec.array.dtypes import checked_dtype
+from asyncexec.array.foreign_arrays import foreign_source, is_read_by_part
 from asyncexec.array.manipulation import stack
-from asyncexec.array.operands import check_device, common_spec, elements_of, own_source
+from asyncexec.array.operands import (
+    check_device,
+    chunk_limit,
+    common_spec,
+    elements_of,
+    own_source,
+)
 from asyncexec.array.reading import from_zarr
 from asyncexec.array.spec import Spec
 
@@ -93,11 +100,13 @@ def from_array(
     copy: bool | None = None,
     spec: Spec | None = None,
 ) -> Array:
-    """Return an array of what ``x`` holds: a NumPy array, or anything that becomes one.
+    """Return an array of what ``x`` holds: a NumPy array, or anything with ``shape``, ``dtype`` and ``x[slices]``.
 
-    That is, by ``numpy.asarray`` or ``x[...]`` (a dataset in a file). All of it is read into memory, but for an array
-    of Zarr, whose chunks are read when they are needed; what does not fit belongs there. ``copy`` as for
-    :func:`asarray`.
+    What is in memory is copied, as by :func:`asarray`. Of more than 1 MB outside of memory (a variable of a netCDF
+    file, a dataset of HDF5, an array of Zarr, a lazy adapter) each task reads its part, one at a time in a process, so
+    that the file must stay open until everything is computed; "auto" chunks are multiples of its own. Where it cannot
+    be pickled, and workers are other processes, it is copied to the run's directory first, chunk by chunk.
+    ``copy=True`` reads all of it now.
 
     >>> x = xp.from_array(np.arange(6.0).reshape(2, 3), chunks=(1, 3))
     >>> x.numblocks
@@ -113,5 +122,8 @@ def from_array(
     TypeError
         If elements are masked, or have an unsupported type.
     """
-    lazily = not hasattr(x, "__array__") and hasattr(x, "shape") and hasattr(x, "dtype")
-    return asarray(x[...] if lazily else x, chunks=chunks, copy=copy, spec=spec)
+    lazily = not isinstance(x, Array) and not _is_stored(x) and is_read_by_part(x)
+    if lazily and not copy:
+        return Array(foreign_source(x, chunks, limit=chunk_limit(spec)), spec)
+    named = not hasattr(x, "__array__") and hasattr(x, "shape") and hasattr(x, "dtype")
+    return asarray(x[...] if named else x, chunks=chunks, copy=copy, spec=spec)

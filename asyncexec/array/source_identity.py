@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from asyncexec.array.foreign_arrays import PartsOf
 from asyncexec.plan.spelling import one_spelling
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.places.contents import contents
@@ -60,6 +61,8 @@ def _stored(array: StoredArray) -> str:
     return f"{one_spelling(str(where))} {array.description} {contents(where)}"
 
 
-def _in_memory(data: np.ndarray) -> str:
+def _in_memory(data: np.ndarray | PartsOf) -> str:
+    if isinstance(data, PartsOf):
+        return data.identity()
     content = blake2b(np.ascontiguousarray(data).view(np.uint8).data, digest_size=16).hexdigest()
     return f"{data.dtype.str}{data.shape}{content}"
