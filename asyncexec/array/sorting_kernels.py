@@ -42,7 +42,8 @@ def greatest_value(dtype: np.dtype[Any]) -> Any:
 def same_place(first: Block, second: Block) -> Block:
     """Return where sorted order has no preference: equal values, and NaN and NaN, part by part of complex numbers."""
     if first.dtype.kind == "c":
-        return same_place(first.real, second.real) & same_place(first.imag, second.imag)
+        real, imaginary = (same_place(part(first), part(second)) for part in (np.real, np.imag))
+        return real & imaginary
     found: Block = first == second
     if first.dtype.kind == "f":
         found |= np.isnan(first) & np.isnan(second)
