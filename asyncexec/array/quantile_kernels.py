@@ -98,8 +98,14 @@ def combined(method: str, low: Block, high: Block, share: Block) -> Block:
     if method in ("lower", "higher", "nearest", "inverted_cdf", "closest_observation"):
         return low
     # From the nearer of the two, so that the result is never beyond it.
+    low, high = _wide(low), _wide(high)
     apart = np.subtract(high, low)
     return np.asarray(np.where(share >= 0.5, high - apart * (1 - share), low + apart * share))
+
+
+def _wide(block: Block) -> Block:
+    """Return ``block`` so that differences do not overflow, which NumPy's do for short integers."""
+    return block.astype(np.float64) if block.dtype.kind == "i" and block.itemsize < 8 else block
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +138,8 @@ class Quantiles:
         if self.without_nan:
             return self._of_numbers(block).astype(self.dtype, copy=False)
         found: Any
+        if self.dtype.kind == "f":
+            block = _wide(block)
         if self.method == MEDIAN:
             found = np.median(block, axis=self.axes)[np.newaxis]
         elif self.weak:

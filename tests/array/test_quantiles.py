@@ -92,6 +92,13 @@ def test_each_method_picks_the_same_of_sorted_blocks(method, n):
     )
 
 
+@pytest.mark.parametrize("size", [4, 10**6])
+def test_differences_of_short_integers_do_not_overflow(size):
+    with blocks_of(size):
+        found = xp.quantile(xp.asarray(np.array([-128] * 4 + [127] * 4, np.int8), chunks=3), 0.5)
+    assert run(found) == -0.5
+
+
 def test_percentiles_are_a_hundred_times_quantiles():
     data = with_ties((30,), "float64", 1)
     x = xp.asarray(data, chunks=7)

@@ -1,5 +1,6 @@
 """Sorted arrays are those of NumPy, whether lines fit into a task or go through a network of merges."""
 
+import pickle
 from contextlib import contextmanager
 
 import numpy as np
@@ -161,3 +162,22 @@ def test_an_axis_must_be_there(function):
         function(xp.asarray(1.0))
     with pytest.raises(TypeError, match=r"takes an array of asyncexec\.array"):
         function([3, 1])
+
+
+def test_what_goes_through_a_network_can_be_pickled():
+    data = with_ties((50,), "float64", 1)
+    with blocks_of(160):
+        found = xp.argsort(xp.asarray(data, chunks=9))
+    again = pickle.loads(pickle.dumps(found))
+    np.testing.assert_array_equal(run(again), np.argsort(data, kind="stable"))
+
+
+def test_a_line_of_terabytes_is_planned_by_a_few_numbers_for_each_block():
+    plan = xp.sort(xp.zeros(10**12, chunks=10**7)).to_plan()
+    blocks = plan.stages[0].tasks
+    passes = list(exchanges(blocks))
+    assert [s.tasks for s in plan.stages] == [
+        blocks,
+        *[-(-blocks // 2)] * (len(passes) - 1),
+        blocks,
+    ]
