@@ -86,4 +86,6 @@ class BackendConformance(
     options : set of str
         Those of ``env_vars`` and ``resources`` that the constructor takes; with them, a fixture ``configured`` that
         returns a factory with options: ``lambda **options: MyBackend(workers=2, **options)``.
+    library_threads : tuple of str
+        The beginnings of the names of threads that the system's library starts once, and keeps.
     """

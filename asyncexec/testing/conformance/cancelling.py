@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import anyio
@@ -123,7 +122,7 @@ class CancelRules(Suite):
     ) -> None:
         """A worker that cannot be killed computes on, and its late result is thrown away."""
         held, io = Held(directory=files), Files(directory=files)
-        before = set(threading.enumerate())
+        before = self.threads()
         async with self.driven(backend) as driven:
             can = driven.backend.capabilities
             self.need(
@@ -137,7 +136,7 @@ class CancelRules(Suite):
             held.release()
             (other,) = driven.send(driven.program(held, io=io), [1])
             assert (await driven.outcome(other)).status is Status.SUCCEEDED
-        await self.until(lambda: set(threading.enumerate()) <= before, "the end of its threads")
+        await self.until_threads_end(before)
         assert io.saved(1).exists()
         assert not io.saved(0).exists()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from pathlib import Path
 
 import anyio
@@ -63,7 +62,7 @@ class EndRules(Suite):
     async def test_leaving_ends_what_it_started(self, backend: Factory, files: Path) -> None:
         """Running, queued or idle: nothing goes on, nothing starts, and its threads and processes are gone."""
         held, io = Held(directory=files), Files(directory=files)
-        before = set(threading.enumerate())
+        before = self.threads()
         async with self.driven(backend) as driven:
             can, slots = driven.backend.capabilities, driven.backend.slots
             probes = [
@@ -78,7 +77,7 @@ class EndRules(Suite):
                 driven.send(program, [slots + extra])
         if not can.kills:
             held.release()
-        await self.until(lambda: set(threading.enumerate()) <= before, "the end of its threads")
+        await self.until_threads_end(before)
         if can.locality.on_this_host and can.isolated and self.owns_workers:
             await self.until(lambda: not any(map(_alive, pids)), "the end of its processes")
         assert not any(held.began(slots + extra) for extra in range(5))
@@ -102,7 +101,7 @@ class EndRules(Suite):
     ) -> None:
         """The cancellation goes through, and its threads are gone."""
         held = Held(directory=files)
-        before = set(threading.enumerate())
+        before = self.threads()
         with anyio.CancelScope() as scope:
             async with self.driven(backend) as driven:
                 (attempt,) = driven.send(driven.program(held), [0])
@@ -111,7 +110,7 @@ class EndRules(Suite):
                 await anyio.sleep_forever()
         assert scope.cancelled_caught
         held.release()
-        await self.until(lambda: set(threading.enumerate()) <= before, "the end of its threads")
+        await self.until_threads_end(before)
 
 
 def _alive(pid: int) -> bool:

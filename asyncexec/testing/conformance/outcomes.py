@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 import pytest
@@ -29,10 +28,10 @@ class OutcomeRules(Suite):
 
     async def test_a_context_without_work_comes_and_goes(self, backend: Factory) -> None:
         """It ends when nothing was ever mapped, and leaves no thread."""
-        before = set(threading.enumerate())
+        before = self.threads()
         async with backend():
             pass
-        await self.until(lambda: set(threading.enumerate()) <= before, "the end of its threads")
+        await self.until_threads_end(before)
 
     async def test_the_map_ends_after_its_input(self, backend: Factory) -> None:
         """Without input it ends at once."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,8 @@ class Suite:
         Whether attempts of a program with ``concurrency`` run at once, rather than one after another all the same.
     options : set of str
         Those of ``env_vars`` and ``resources`` that the constructor takes.
+    library_threads : tuple of str
+        The beginnings of the names of threads that the system's library starts once, and keeps.
     """
 
     patience: ClassVar[float] = 20.0
@@ -41,6 +44,7 @@ class Suite:
     owns_workers: ClassVar[bool] = True
     runs_at_once: ClassVar[bool] = True
     options: ClassVar[frozenset[str] | set[str]] = frozenset()
+    library_threads: ClassVar[tuple[str, ...]] = ()
 
     pytestmark = pytest.mark.asyncio
 
@@ -67,6 +71,20 @@ class Suite:
         deadline = time.monotonic() + patience
         while not holds():
             assert time.monotonic() < deadline, f"{what}: not within {patience:g} s"
+            await anyio.sleep(kernels.POLL_SECONDS)
+
+    def threads(self) -> set[threading.Thread]:
+        """Return the threads of this process, without those that a library keeps for as long as it is loaded."""
+        every = threading.enumerate()
+        return {thread for thread in every if not thread.name.startswith(self.library_threads)}
+
+    async def until_threads_end(self, before: set[threading.Thread]) -> None:
+        """Wait until there are no other threads than ``before``."""
+        patience = scaled(self.patience)
+        deadline = time.monotonic() + patience
+        while left := self.threads() - before:
+            names = sorted(thread.name for thread in left)
+            assert time.monotonic() < deadline, f"threads left after {patience:g} s: {names}"
             await anyio.sleep(kernels.POLL_SECONDS)
 
     async def quiet(self, held: Held, task: int) -> None:

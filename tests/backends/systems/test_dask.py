@@ -58,6 +58,8 @@ class TestDaskProcesses(BackendConformance):
 
 class TestDaskInThisProcess(Again, CoroutineRules):
     many = 2_000
+    # Dask's own for large messages, and the event loop's, in which it looks addresses up.
+    library_threads = ("Dask-Offload", "asyncio_")
 
     @pytest.fixture
     def backend(self):
