@@ -273,12 +273,12 @@ def eye(
            [0., 0., 1.]])
     """
     check_device(device)
-    shape = (n_rows, n_rows if n_cols is None else n_cols)
+    shape = as_shape((n_rows, n_rows if n_cols is None else n_cols))
     wanted = checked_dtype(dtype or np.float64)
     node = build.creation(
         "eye",
-        Diagonal(integer(k, "k"), wanted),
-        as_shape(shape),
+        Diagonal(max(-shape[0], min(integer(k, "k"), shape[1])), wanted),
+        shape,
         chunks,
         wanted,
         limit=chunk_limit(spec),

@@ -14,6 +14,8 @@ import numpy as np
 from asyncexec.array.namespace import namespace
 from asyncexec.array.numpy_arguments import BoundArguments, bind
 from asyncexec.array.numpy_compositions import COMPOSED, OWN
+from asyncexec.array.numpy_matrices import OF_MATRICES
+from asyncexec.array.numpy_selections import OF_SELECTIONS
 from asyncexec.array.numpy_ufuncs import REDUCTIONS, apply_to_elements, numpy_reduction
 from asyncexec.array.operators import Operators
 
@@ -45,6 +47,7 @@ ELEMENTWISE = frozenset({
 
 IN_PLACE = frozenset({"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"})
 _SUBMODULES = {"numpy.linalg": "linalg", "numpy.fft": "fft"}
+_FIRST = {**OWN, **OF_MATRICES, **OF_SELECTIONS}
 _REDUCED = frozenset(REDUCTIONS.values())
 
 
@@ -73,8 +76,9 @@ def call_function(
     if name in IN_PLACE:
         raise TypeError(f"{called}() changes an array in place: write y = xp.where(mask, value, x)")
     plain = module not in _SUBMODULES
-    if plain and name in OWN:
-        return OWN[name](*args, **keywords)
+    key = name if plain else f"{_SUBMODULES[module]}.{name}"
+    if key in _FIRST:
+        return _FIRST[key](*args, **keywords)
     bound = bind(func, called, args, keywords)
     function = _counterpart(name, module)
     if function is not None and {"where", "initial"} & bound.named.keys() and plain:

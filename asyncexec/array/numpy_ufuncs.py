@@ -15,11 +15,12 @@ from asyncexec.array import build
 from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.kernels import NthResult
 from asyncexec.array.namespace import namespace
+from asyncexec.array.numpy_matrices import matrix_vector, vector_matrix
 from asyncexec.array.operands import SCALARS, chunk_limit, common_spec, constant_or_node
 from asyncexec.array.operators import Operators
 
-WHOLE = frozenset({"matmul", "vecdot", "matvec", "vecmat"})
-"""Universal functions of whole axes, which the namespace may have by their names."""
+WHOLE = {"matvec": matrix_vector, "vecmat": vector_matrix}
+"""Universal functions of whole axes, which the namespace does not have by their names."""
 
 REDUCTIONS = {
     "add": "sum",
@@ -149,7 +150,7 @@ def apply_to_elements(
 def _called(ufunc: np.ufunc, called: str, inputs: Sequence[Any], given: Mapping[str, Any]) -> Any:
     name = ufunc.__name__
     if ufunc.signature is not None:
-        function = getattr(namespace(), name, None) if name in WHOLE else None
+        function = WHOLE.get(name) or getattr(namespace(), name, None)
         if function is None or given:
             raise TypeError(
                 f"{called}() works on whole axes, and is not known so for lazy arrays: use xp.matmul(), "

@@ -155,3 +155,8 @@ def test_integers_beyond_all_types_are_refused():
         with pytest.raises(OverflowError, match="64 bits"):
             xp.asarray(value)
     assert run(xp.asarray(2**64 - 1)) == 2**64 - 1
+
+
+def test_diagonals_beyond_the_matrix_are_nowhere():
+    for k in (2**63, -(2**63) - 1, 3, -4):
+        assert not run(xp.eye(3, 2, k=k)).any()

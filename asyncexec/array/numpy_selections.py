@@ -1,0 +1,110 @@
+"""NumPy's functions that choose, split or order elements, in terms of those of the namespace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from asyncexec.array.namespace import namespace
+from asyncexec.array.operators import Operators
+
+
+def _lazy(x: Any) -> Any:
+    return x if isinstance(x, Operators) else namespace().asarray(x)
+
+
+def _isin(
+    element: Any,
+    test_elements: Any,
+    assume_unique: Any = None,  # noqa: ARG001 - it says how NumPy computes
+    invert: Any = None,
+    *,
+    kind: Any = None,  # noqa: ARG001 - so does this
+) -> Any:
+    return namespace().isin(_lazy(element), _lazy(test_elements), invert=bool(invert))
+
+
+def _select(condlist: Sequence[Any], choicelist: Sequence[Any], default: Any = 0) -> Any:
+    if len(condlist) != len(choicelist) or not condlist:
+        raise ValueError(
+            f"numpy.select of {len(condlist)} conditions and {len(choicelist)} choices: give as many of both"
+        )
+    kinds = [x.dtype if hasattr(x, "dtype") else x for x in (*choicelist, default)]
+    dtype = np.result_type(*kinds)
+    found = _lazy(np.asarray(default, dtype) if not isinstance(default, Operators) else default)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        found = namespace().where(
+            _lazy(condition), _lazy(choice).astype(dtype), found.astype(dtype)
+        )
+    return found
+
+
+def _unique(
+    ar: Any,
+    return_index: Any = None,
+    return_inverse: Any = None,
+    return_counts: Any = None,
+    axis: int | None = None,
+    *,
+    equal_nan: Any = True,
+    sorted: Any = True,  # noqa: ARG001 - they are in any case
+) -> Any:
+    if axis is not None:
+        raise TypeError(f"numpy.unique(axis={axis}) is not known for lazy arrays: compute before")
+    array = _lazy(ar)
+    if array.dtype.kind in "fc" and equal_nan:
+        raise TypeError(
+            "numpy.unique of floating elements takes NaN for one value, and lazy arrays for many: say equal_nan=False, "
+            "or use xp.unique_values()"
+        )
+    if not (return_index or return_inverse or return_counts):
+        return namespace().unique_values(array)
+    found = namespace().unique_all(array)
+    wanted = (True, return_index, return_inverse, return_counts)
+    return tuple(each for each, asked in zip(found, wanted, strict=True) if asked)
+
+
+def _ordered(method: str) -> Callable[..., Any]:
+    def ordered(a: Any, kth: Any, axis: int | None = -1, **_: Any) -> Any:  # noqa: ARG001 - all are in their places
+        array = a.ravel() if axis is None else a
+        return getattr(namespace(), method)(array, axis=-1 if axis is None else axis)
+
+    return ordered
+
+
+def _array_equiv(a1: Any, a2: Any) -> Any:
+    try:
+        return namespace().all(_lazy(a1) == _lazy(a2))
+    except ValueError:
+        return namespace().asarray(np.False_)
+
+
+def _split_along(axis: int) -> Callable[..., Any]:
+    def split(ary: Any, indices_or_sections: Any) -> Any:
+        along = 0 if axis == 1 and ary.ndim == 1 else axis
+        return np.split(ary, indices_or_sections, axis=along)
+
+    return split
+
+
+def _rollaxis(a: Any, axis: int, start: int = 0) -> Any:
+    place = axis % a.ndim
+    target = start % a.ndim if start < 0 else start
+    return namespace().moveaxis(a, place, target - 1 if place < target else target)
+
+
+OF_SELECTIONS: Mapping[str, Callable[..., Any]] = {
+    "isin": _isin,
+    "select": _select,
+    "unique": _unique,
+    "partition": _ordered("sort"),
+    "argpartition": _ordered("argsort"),
+    "array_equiv": _array_equiv,
+    "hsplit": _split_along(1),
+    "vsplit": _split_along(0),
+    "dsplit": _split_along(2),
+    "rollaxis": _rollaxis,
+}
+"""Functions that the namespace does not have by their names, or with other arguments."""
