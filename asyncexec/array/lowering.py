@@ -261,7 +261,8 @@ class _Lowering:
 
 def _output(root: Node, array: StoredArray) -> ChunkedOutput:
     return ChunkedOutput(
-        location=str(array.location),
+        # Of one array, several parts may be written.
+        location=f"{array.location}{array.part.region if array.part is not None else ''}",
         shape=array.shape,
         block=block_of(root),
         unit=array.unit,

@@ -20,8 +20,9 @@ from asyncexec.array.targets import StoredPart, requested
 from asyncexec.array.wrapping import as_array, as_nodes
 from asyncexec.errors import OptionError
 from asyncexec.plan import Plan, Plannable
+from asyncexec.storage.chunks.arrays import PartOfTarget
 from asyncexec.storage.places.identity import Places
-from asyncexec.storage.places.locations import Location, locate
+from asyncexec.storage.places.locations import locate
 from asyncexec.storage.versions.commits import Commit
 
 
@@ -199,13 +200,13 @@ def storing(
         )
     opened_with = storage_options if storage_options is not None else _options_of(spec)
     located = [locate(place, opened_with) for place in places]
-    _check_distinct(located)
     parts = map(StoredPart, regions, append_dims, aligns)
     compressor = (spec or Spec()).compressor
     results = tuple(
         requested(node, place, option, part, overwrite=overwrite, compressor=compressor)
         for node, place, option, part in zip(nodes, located, options, parts, strict=True)
     )
+    _check_distinct(results)
     return Computation(results=results, spec=spec or Spec(), overwrite=overwrite)
 
 
@@ -324,13 +325,27 @@ def _options_of(spec: Spec | None) -> Mapping[str, Any] | None:
     return None if spec is None else spec.storage_options
 
 
-def _check_distinct(places: Sequence[Location]) -> None:
-    taken = Places()
-    for place in places:
-        other = taken.find(place)
+def _check_distinct(results: Sequence[RequestedArray]) -> None:
+    """Raise an OptionError where two arrays are stored at one place, unless they are parts that share no chunk."""
+    taken, parts = Places(), list[PartOfTarget]()
+    for result in results:
+        place = result.place
+        assert place is not None  # noqa: S101 - each has one
+        part = None if result.array is None else result.array.part
+        beside: list[PartOfTarget] = []
+        if part is not None:
+            beside = [each for each in parts if each.before == part.before]
+            if any(each.appends or part.appends or each.meets(part) for each in beside):
+                raise OptionError(
+                    f"two parts of {place.spelling} are to be written by one plan, and both are appended, or have a "
+                    f"chunk in common: write one after the other, or regions that are apart"
+                )
+            parts.append(part)
+        other = None if beside else taken.find(place)
         if other is not None:
             raise OptionError(
                 f"two arrays are to be stored at {other.spelling} and {place.spelling}, which is one place, or one "
                 f"inside of the other: give each a place of its own"
             )
-        taken.add(place)
+        if not beside:
+            taken.add(place)

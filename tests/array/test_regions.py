@@ -222,3 +222,28 @@ def test_a_region_of_a_million_chunks_is_planned_without_listing_them(tmp_path):
     region = (slice(5, 3_999_995), slice(None))
     plan = xp.store([x], [tmp_path / "a"], region=region, align="read-write").to_plan()
     assert [stage.tasks for stage in plan.stages] == [999_998]
+
+
+@pytest.mark.parametrize("executor", ["threads", "processes"])
+def test_several_parts_of_one_array_are_written_by_one_plan(tmp_path, executor):
+    existing(tmp_path / "a", (8, 6), (2, 3))
+    x = xp.ones((4, 6), chunks=(2, 3))
+    regions = [(slice(0, 4), slice(None)), (slice(4, 8), slice(None))]
+    place = tmp_path / "a"
+    xp.store([x * 2, x * 3], [place, place], region=regions).compute(executor=executor)
+    found = zarr.open_array(place)[:]
+    assert (found[:4] == 2).all()
+    assert (found[4:] == 3).all()
+    assert sorted(p.name for p in place.iterdir()) == ["c", "zarr.json"]
+
+
+def test_parts_of_one_array_that_share_a_chunk_are_refused(tmp_path):
+    existing(tmp_path / "a", (8,), (4,))
+    places = [tmp_path / "a", str(tmp_path / "." / "a")]
+    x = xp.ones(2)
+    with pytest.raises(OptionError, match="a chunk in common"):
+        xp.store([x, x], places, region=[(slice(0, 2),), (slice(2, 4),)], align="read-write")
+    with pytest.raises(OptionError, match="both are appended"):
+        xp.store([x, x], places, append_dim=0)
+    with pytest.raises(OptionError, match="place of its own"):
+        xp.store([xp.ones(4), x], places, region=[(slice(0, 4),), None])

@@ -262,6 +262,23 @@ class PartOfTarget:
         return self.array.shape != self.before.shape
 
     @property
+    def region(self) -> str:
+        """The elements that are written, as a key of the array."""
+        along = zip(self.start, self.stop, strict=True)
+        return f"[{', '.join(f'{start}:{stop}' for start, stop in along)}]"
+
+    @property
+    def cover(self) -> tuple[range, ...]:
+        """The chunks (or shards) that the part touches, along each axis."""
+        along = zip(self.start, self.stop, self.array.unit, strict=True)
+        return tuple(range(start // unit, -(-stop // unit)) for start, stop, unit in along)
+
+    def meets(self, other: PartOfTarget) -> bool:
+        """Return whether some chunk (or shard) of the array is in both parts."""
+        pairs = list(zip(self.cover, other.cover, strict=True))
+        return all(max(a.start, b.start) < min(a.stop, b.stop) for a, b in pairs)
+
+    @property
     def description(self) -> list[Any]:
         """The array, and the elements that are written, for a plan's fingerprint."""
         return [self.before.description, self.array.shape, self.begin, self.start, self.stop]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import StorageError
@@ -160,8 +160,10 @@ class ArrayWorkspace:
             packed = pack_targets(zipped, place, targets.generation)
             mine = {identity(target.place): target.ref for target in examined}
             mine |= {identity(target.location): target.ref for target in packed}
-            mine |= parts.bound(targets.generation)
-            binding = bind(blocks, place, tier, targets.generation, mine)
+            binding = replace(
+                bind(blocks, place, tier, targets.generation, mine),
+                parts=parts.bound(targets.generation),
+            )
             if same_process:
                 preparation.make_targets(examined)
             else:

@@ -29,16 +29,21 @@ class Binding:
         The other run-scoped arrays, at their place in the run's directory.
     targets : mapping of str to StoredArray
         The arrays that stay, by the :func:`identity` of their place, as this run writes them.
+    parts : mapping of StoredArray to StoredArray
+        The parts of arrays that were there before, as the plan has them and as this run writes them.
     """
 
     place: WorkPlace
     tiered: Mapping[str, TierArray] = field(default_factory=dict)
     stored: Mapping[str, StoredArray] = field(default_factory=dict)
     targets: Mapping[str, StoredArray] = field(default_factory=dict)
+    parts: Mapping[StoredArray, StoredArray] = field(default_factory=dict)
 
     def array(self, ref: StoredArray) -> StoredArray | TierArray:
         """Return the array that is read and written for ``ref`` during the run."""
         url = ref.location.url
+        if ref.part is not None:
+            return self.parts.get(ref, ref)
         if not ref.location.run_scoped:
             return self.targets.get(identity(ref.location), ref)
         return self.tiered.get(url) or self.stored.get(url) or ref.at(self.place.bind(ref.location))

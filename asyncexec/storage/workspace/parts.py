@@ -85,9 +85,11 @@ class RunParts:
         """
         for ref in refs:
             assert ref.part is not None  # noqa: S101 - the caller takes these alone
-            claim(ref.location, self._stamp)
-            self._claimed.append(ref.location)
-            check_unchanged(ref.part.before)
+            # Of one array there may be several parts.
+            if identity(ref.location) not in map(identity, self._claimed):
+                claim(ref.location, self._stamp)
+                self._claimed.append(ref.location)
+                check_unchanged(ref.part.before)
             self._parts.append(_Part(ref, ref.part))
 
     def settle(self) -> None:
@@ -98,7 +100,8 @@ class RunParts:
         TargetExistsError
             If another driver holds one, or has left it unfinished.
         """
-        for part in sorted(self._parts, key=lambda part: identity(part.ref.location)):
+        each = {identity(part.ref.location): part for part in self._parts}
+        for _, part in sorted(each.items()):
             location = part.ref.location
             self._holds.append((location, hold_target(location, self._stamp.run)))
             found = documents(location)
@@ -111,12 +114,14 @@ class RunParts:
                     f"a part of it is written"
                 )
 
-    def bound(self, generation: str) -> dict[str, StoredArray]:
-        """Return the parts as the run writes them, by the :func:`identity` of their arrays.
+    def bound(self, generation: str) -> dict[StoredArray, StoredArray]:
+        """Return the parts as the run writes them, by those of the plan.
 
         On a disk, late attempts of other runs find nowhere to write to.
         """
+        found: dict[StoredArray, StoredArray] = {}
         for part in self._parts:
+            planned = found[part.ref] = part.ref
             part.began = True
             if part.ref.location.local_path is None:
                 continue
@@ -124,7 +129,8 @@ class RunParts:
             part.place = replace(part.place, array=array)
             part.ref = replace(part.ref, part=part.place)
             adopt(array)
-        return {identity(part.ref.location): part.ref for part in self._parts}
+            found[planned] = part.ref
+        return found
 
     def publish(self) -> None:
         """Let the arrays that something was appended to be longer; if one cannot be, none is.
@@ -204,10 +210,9 @@ class RunParts:
 
 def overwritten_note(location: Location, part: PartOfTarget) -> str:
     """Return that a region was written over by a run that has failed."""
-    region = ", ".join(f"{a}:{b}" for a, b in zip(part.start, part.stop, strict=True))
     return (
-        f"the run had begun to write [{region}] of {location}, and has failed: what it had written there stays, as the "
-        f"elements before are not kept. Run it again to write all of the region"
+        f"the run had begun to write {part.region} of {location}, and has failed: what it had written there stays, as "
+        f"the elements before are not kept. Run it again to write all of the region"
     )
 
 
@@ -272,9 +277,9 @@ def _remove_beyond(part: PartOfTarget) -> None:
 
 def _chunks_beyond(part: PartOfTarget) -> Iterator[Index]:
     """Iterate over the chunks (or shards) of what is appended that the array had not before."""
-    old, new, unit = part.before.blocks, part.array.blocks, part.array.unit
-    ranges: list[range] = []
-    for start, stop, size, before, after in zip(part.start, part.stop, unit, old, new, strict=True):
-        first = start // size if before == after else max(start // size, before)
-        ranges.append(range(first, -(-stop // size)))
+    old, new = part.before.blocks, part.array.blocks
+    ranges = [
+        along if before == after else range(max(along.start, before), along.stop)
+        for along, before, after in zip(part.cover, old, new, strict=True)
+    ]
     return product(*ranges) if old != new else iter(())

@@ -60,14 +60,18 @@ def check_places(
         for ref in sources_of(blocks):
             check_travels(ref.location)
         check_shared(shared)
-    targets = _apart([ref.location for ref in written])
+    # Of one array there may be several parts.
+    once = [*{(identity(ref.location), ref.part is None): ref for ref in written}.values()]
+    made = [ref for ref in written if ref.part is None]
+    once = [*made, *(ref for ref in once if ref.part is not None)]
+    targets = _apart([ref.location for ref in once])
     read = [
         (ref, stage.name)
         for stage in stages
         if stage.name in blocks
         for ref in _read_from_elsewhere(stage, blocks, targets)
     ]
-    _check_probed(written, read)
+    _check_probed(once, read)
     for_each(
         _check_there,
         list({identity(ref.location): (ref, by) for ref, by in read}.values()),
