@@ -192,11 +192,11 @@ OPERATIONS = [
 
 
 @st.composite
-def expressions(draw, most_operations=6):
-    """An expression, and its value by NumPy."""
+def expressions(draw, most_operations=6, more=()):
+    """An expression of these operations and `more` of them, and its value by NumPy."""
     x, data = draw(leaves())
     for _ in range(draw(st.integers(0, most_operations))):
-        operation = draw(st.sampled_from(OPERATIONS))
+        operation = draw(st.sampled_from([*OPERATIONS, *more]))
         with np.errstate(all="ignore"):
             y, found = operation(draw, x, data)
         if found.ndim <= 4 and found.size <= 2000:
