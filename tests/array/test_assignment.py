@@ -247,6 +247,14 @@ def test_several_masks_and_keys_that_do_not_fit_are_errors():
         x[x == 0] = np.ones(5)
 
 
+def test_planning_assignments_to_a_million_chunks_takes_a_few_stages():
+    x = xp.zeros((1000, 1000), chunks=1)
+    x[::2] = 1
+    x[np.arange(0, 1000, 3), np.arange(334)] = 5
+    x[x > 1] = 0
+    assert len(x.to_plan().stages) <= 2
+
+
 @pytest.mark.parametrize("executor", ["threads", "processes"])
 def test_assignments_run_on_executors(executor):
     array = values((20, 6), np.float64, 1)
