@@ -171,11 +171,25 @@ def insert(arr: Array, obj: Any, values: Any, /, *, axis: int | None = None) -> 
     shape = (*array.shape[:place], len(places), *array.shape[place + 1 :])
     given = broadcast_to(given, shape)
     order = np.argsort(places, kind="stable")
+    if len(places) <= _MOST_PARTS:
+        return _inserted(array, places[order].tolist(), order.tolist(), given, place)
     # The place of each element of the result among those of `arr` and, behind these, `values`.
     positions = np.insert(np.arange(n), places[order], n + order)
     both = concat([array, given], axis=place)
     node = build.take_positions(both.node, positions, place, limit=chunk_limit(both.own_spec))
     return Array(node, both.own_spec)
+
+
+def _inserted(array: Array, places: list[int], order: list[int], given: Array, axis: int) -> Array:
+    """Return ``array`` with parts of ``given``, in this ``order``, before the elements at ascending ``places``."""
+    parts: list[Array] = []
+    done = 0
+    for number, before in zip(order, places, strict=True):
+        parts += [_part(array, axis, done, before), _part(given, axis, number, number + 1)]
+        done = before
+    parts.append(_part(array, axis, done, array.shape[axis]))
+    filled = [part for part in parts if part.shape[axis]]
+    return concat(filled or parts[:1], axis=axis)
 
 
 def _constant(values: Any, like: Array) -> Array:
