@@ -1,4 +1,4 @@
-"""Array jobs through Zarr: an expression and a reduction, an expression stored, rows made columns."""
+"""Array jobs through Zarr: an expression and a reduction, an expression stored, rows made columns, a product."""
 
 from __future__ import annotations
 
@@ -64,6 +64,18 @@ def transpose_by_hand(where: Place, run: Callable[..., Any]) -> None:
     list(run(one, list(blocks(x.shape, (x.shape[0], CHUNK)))))
 
 
+def multiply_by_hand(where: Place, run: Callable[..., Any]) -> None:
+    """Whole rows by whole columns, in blocks of two chunks a side: each chunk is read as often as there are blocks."""
+    x, y = opened(where)
+    side = 2 * CHUNK
+    out = zarr.create_array(where.target, shape=x.shape, chunks=(side, side), dtype=x.dtype)
+
+    def one(block: tuple[slice, ...]) -> None:
+        out[block] = x[block[0], :] @ y[:, block[1]]
+
+    list(run(one, list(blocks(x.shape, (side, side)))))
+
+
 def column_chunks(x: Any) -> tuple[int, int]:
     return (x.shape[0], min(COLUMNS[1], x.shape[1]))
 
@@ -94,6 +106,15 @@ JOBS = (
         expression=lambda _, x, __: (x + 1).rechunk(column_chunks(x)),
         dask=lambda x, _: (x + 1).rechunk(column_chunks(x)),
         by_hand=transpose_by_hand,
+        stores=True,
+    ),
+    Job(
+        name="array_matmul",
+        about="x @ y, stored",
+        expected=lambda x, y: x @ y,
+        expression=lambda xp, x, y: xp.matmul(x, y),
+        dask=lambda x, y: x @ y,
+        by_hand=multiply_by_hand,
         stores=True,
     ),
 )

@@ -78,11 +78,11 @@ def test_powers_are_numpys(case, n):
 
 
 def test_powers_of_large_matrices_are_products_of_blocks():
-    spec = ax.Spec(allowed_mem="103MB")
+    spec = ax.Spec(allowed_mem="105MB")
     a = values((300, 300), "float64", 1) / 20
     x = xp.asarray(a, chunks=100, spec=spec)
     power = xp.linalg.matrix_power(x, 5)
-    assert [s.operation for s in power.to_plan().stages].count("matmul") >= 2
+    assert sum("matmul" in stage.operation for stage in power.to_plan().stages) >= 3
     close(run(power), np.linalg.matrix_power(a, 5))
 
 
