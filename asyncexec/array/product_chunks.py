@@ -1,7 +1,7 @@
 """Chunk lengths of products of two arrays: of the result, and of what is summed over.
 
 A task reads a block of either array and multiplies them. Blocks of the result are those of the arrays, but at least
-:data:`FEWEST` elements long on either side where memory allows it, because each element that is read is used once for
+:data:`FEWEST` elements long on either side, or more, where memory allows it: each element that is read is used once for
 each element of the other side. What is summed over is read whole where it fits, and otherwise in groups whose partial
 results are added in further stages.
 """
@@ -15,8 +15,14 @@ from typing import Any
 
 from asyncexec.array.nodes import Node
 
-FEWEST = 512
-"""The rows or columns of a block of the result that are worth reading more chunks for."""
+FEWEST, GOOD = 512, 1500
+"""The rows or columns of a block of the result that are worth reading more chunks for.
+
+Below the first, reading takes longer than multiplying. Up to the second it still pays, where there are blocks enough.
+"""
+
+_BLOCKS_ENOUGH = 32
+"""So many blocks of the result keep the workers busy."""
 
 PARTIAL_SHARE = 16
 """How much larger the blocks that are read may be than the partial result that they make, in bytes."""
@@ -60,6 +66,10 @@ class ProductAxes:
         """Return the size of the two blocks that a task reads."""
         sides = (self.left, self.right)
         return sum(math.prod(chunks[label] for label in side) for side in sides) * self.itemsize
+
+    def blocks(self, chunks: Mapping[Any, int]) -> int:
+        """Return how many blocks the result has."""
+        return math.prod(-(-self.lengths[label] // chunks[label]) for label in self.out)
 
     def copied_bytes(self, chunks: Mapping[Any, int]) -> int:
         """Return the size of those of the two blocks whose axes are not in the order that matrix products take."""
@@ -151,7 +161,8 @@ def _lengthen_sides(axes: ProductAxes, chunks: Lengths, most: int) -> None:
             for label in side
             if chunks[label] < axes.lengths[label]
         ]
-        growing = [each for each in growing if each[0] < FEWEST]
+        fewest = GOOD if axes.blocks(chunks) >= 2 * _BLOCKS_ENOUGH else FEWEST
+        growing = [each for each in growing if each[0] < fewest]
         if not growing or 2 * axes.made_bytes(chunks) > most:
             return
         label = min(growing, key=lambda each: each[0])[1]

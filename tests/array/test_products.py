@@ -178,7 +178,8 @@ def test_partial_sums_of_what_does_not_fit_are_added_in_further_stages():
 
 def test_small_chunks_are_put_together():
     x = xp.ones((10_000, 10_000), chunks=10)
-    assert (x @ x).chunks == (640, 640)
+    assert all(512 <= side <= 3000 for side in (x @ x).chunks)
+    assert (x[:700] @ x).numblocks[1] >= 4
 
 
 def test_a_product_of_a_matrix_and_a_vector_reads_chunks_as_they_are():
