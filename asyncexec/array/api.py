@@ -89,6 +89,7 @@ from asyncexec.array.differences import diff, ediff1d, gradient, interp, trapezo
 from asyncexec.array.dlpack import from_dlpack
 from asyncexec.array.einstein_sums import einsum
 from asyncexec.array.from_memory import asarray, from_array
+from asyncexec.array.grouping import groupby_reduce
 from asyncexec.array.gufuncs import apply_gufunc
 from asyncexec.array.histograms import bincount, histogram, histogram_bin_edges
 from asyncexec.array.histograms_nd import histogram2d, histogramdd
@@ -326,6 +327,7 @@ __all__ = [
     "gradient",
     "greater",
     "greater_equal",
+    "groupby_reduce",
     "histogram",
     "histogram2d",
     "histogram_bin_edges",

@@ -131,7 +131,7 @@ def gradient(
     >>> xp.gradient(x).compute()
     array([1. , 1.5, 2.5, 3.5, 4. ])
     >>> xp.gradient(x, np.array([0.0, 1.0, 1.5, 3.5, 4.0])).compute()
-    array([1.        , 3.        , 3.5       , 6.7       , 8.        ])
+    array([1. , 3. , 3.5, 6.7, 8. ])
 
     Parameters
     ----------

@@ -172,19 +172,69 @@ def reduction_tree(
         first=True,
         last=single,
     )
-    units = step.widths
-    while not step.last:
-        widths = _widths(step, reduction.split_every, most_bytes)
-        groups = tuple(step.shape[a] for a in axes)
+    return _merged(
+        step,
+        last_reducer,
+        extents=lengths,
+        split_every=reduction.split_every,
+        most_bytes=most_bytes,
+    )
+
+
+def merged_partials(
+    operation: str,
+    reducer: Reducer,
+    inputs: tuple[Node, ...],
+    axes: tuple[int, ...],
+    *,
+    split_every: int | None,
+    most_bytes: int,
+) -> Node:
+    """Return the last of the passes that merge partial results, in chunks of length 1 along ``axes``.
+
+    ``inputs`` are the arrays of a partial result. The reducer gets no numbers of elements that are of use.
+    """
+    lengths = tuple(inputs[0].shape[a] for a in axes)
+    partials = _Partials(inputs, axes, (1,) * len(axes), operation, reducer)
+    return _merged(
+        partials, reducer, extents=lengths, split_every=split_every, most_bytes=most_bytes
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Partials:
+    """Partial results to be merged."""
+
+    inputs: tuple[Node, ...]
+    axes: tuple[int, ...]
+    widths: tuple[int, ...]
+    operation: str
+    reducer: Reducer
+
+
+def _merged(
+    first: PartialReduction | _Partials,
+    last_reducer: Reducer,
+    *,
+    extents: tuple[int, ...],
+    split_every: int | None,
+    most_bytes: int | None,
+) -> PartialReduction:
+    units, axes = first.widths, first.axes
+    step: PartialReduction | _Partials = first
+    while not isinstance(step, PartialReduction) or not step.last:
+        inputs = _made_by(step)
+        groups = tuple(inputs[0].shape[a] for a in axes)
+        widths = _widths(inputs, axes, split_every, most_bytes)
         last = all(n <= w for n, w in zip(groups, widths, strict=True))
         step = PartialReduction(
-            operation=reduction.operation,
-            reducer=last_reducer if last else reduction.reducer,
-            inputs=outputs_of(step) if len(step.outputs) > 1 else (step,),
+            operation=first.operation,
+            reducer=last_reducer if last else first.reducer,
+            inputs=inputs,
             axes=axes,
             widths=widths,
             units=units,
-            extents=lengths,
+            extents=extents,
             first=False,
             last=last,
         )
@@ -192,21 +242,31 @@ def reduction_tree(
     return step
 
 
+def _made_by(step: PartialReduction | _Partials) -> tuple[Node, ...]:
+    if isinstance(step, _Partials):
+        return step.inputs
+    return outputs_of(step) if len(step.outputs) > 1 else (step,)
+
+
 def _widths(
-    step: PartialReduction, split_every: int | None, most_bytes: int | None
+    inputs: tuple[Node, ...],
+    axes: tuple[int, ...],
+    split_every: int | None,
+    most_bytes: int | None,
 ) -> tuple[int, ...]:
     """Return how many partial results are merged along each reduced axis."""
     wanted = split_every or SPLIT_EVERY
+    node = inputs[0]
     if most_bytes is not None:
-        one = math.prod(step.chunks) * sum(output.dtype.itemsize for output in step.outputs)
+        one = math.prod(node.chunks) * sum(each.dtype.itemsize for each in inputs)
         wanted = min(wanted, max(2, most_bytes // max(one, 1)))
-    widths = [1] * len(step.axes)
+    widths = [1] * len(axes)
     # Axes of few groups first, so that what they leave is used along the others.
-    order = sorted(range(len(widths)), key=lambda k: step.shape[step.axes[k]])
+    order = sorted(range(len(widths)), key=lambda k: node.shape[axes[k]])
     left = wanted
     for place, k in enumerate(order):
         share = left ** (1 / (len(order) - place))
-        widths[k] = max(1, min(step.shape[step.axes[k]], int(share + 1e-9)))
+        widths[k] = max(1, min(node.shape[axes[k]], int(share + 1e-9)))
         left = max(1, left // widths[k])
     if all(w == 1 for w in widths):
         widths[order[-1]] = 2
