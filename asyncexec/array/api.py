@@ -169,6 +169,7 @@ from asyncexec.array.quantiles import (
 from asyncexec.array.reading import from_zarr
 from asyncexec.array.repeating import repeat, tile
 from asyncexec.array.searching import argmax, argmin, digitize, searchsorted, where
+from asyncexec.array.set_operations import intersect1d, setdiff1d, setxor1d, union1d, unique
 from asyncexec.array.sets import (
     unique_all,
     unique_counts,
@@ -346,6 +347,7 @@ __all__ = [
     "int32",
     "int64",
     "interp",
+    "intersect1d",
     "isclose",
     "isdtype",
     "isfinite",
@@ -426,6 +428,8 @@ __all__ = [
     "rot90",
     "round",
     "searchsorted",
+    "setdiff1d",
+    "setxor1d",
     "shuffle",
     "sign",
     "signbit",
@@ -460,6 +464,8 @@ __all__ = [
     "uint16",
     "uint32",
     "uint64",
+    "union1d",
+    "unique",
     "unique_all",
     "unique_counts",
     "unique_inverse",

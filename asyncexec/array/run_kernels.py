@@ -16,23 +16,31 @@ from asyncexec.plan.box import Index
 type Block = NDArray[Any]
 
 
-def begins(block: Block, before: Block, block_id: Index) -> Block:
-    """Return where runs begin; NaN is not equal to NaN, so that each is a run of its own."""
+def begins(block: Block, before: Block, block_id: Index, *, equal_nan: bool) -> Block:
+    """Return where runs begin; each NaN is a run of its own, or all are one (``equal_nan``)."""
     found = np.ones(block.shape, np.bool_)
     np.not_equal(block[1:], block[:-1], out=found[1:])
     if block_id[0]:
         found[:1] = block[:1] != before
+    if equal_nan and block.dtype.kind in "fc":
+        missing = np.isnan(block)
+        found[1:] &= ~(missing[1:] & missing[:-1])
+        if block_id[0]:
+            found[:1] &= ~(missing[:1] & np.isnan(before))
     return found
 
 
-def count_runs(block: Block, before: Block, *, block_id: Index) -> Block:
+def count_runs(block: Block, before: Block, *, block_id: Index, equal_nan: bool) -> Block:
     """Return how many runs begin in ``block``, as an array of one element."""
-    return np.asarray([np.count_nonzero(begins(block, before, block_id))], np.int64)
+    found = begins(block, before, block_id, equal_nan=equal_nan)
+    return np.asarray([np.count_nonzero(found)], np.int64)
 
 
-def run_numbers(block: Block, before: Block, earlier: Block, *, block_id: Index) -> Block:
+def run_numbers(
+    block: Block, before: Block, earlier: Block, *, block_id: Index, equal_nan: bool
+) -> Block:
     """Return the number of the run of each element; ``earlier`` runs begin in blocks before."""
-    found = np.cumsum(begins(block, before, block_id), dtype=np.int64)
+    found = np.cumsum(begins(block, before, block_id, equal_nan=equal_nan), dtype=np.int64)
     found += earlier[0] - 1
     return found
 
@@ -43,8 +51,10 @@ class AtBegins:
 
     length: int
 
-    def __call__(self, block: Block, before: Block, others: Block, *, block_id: Index) -> Block:
-        chosen = others[begins(block, before, block_id)]
+    def __call__(
+        self, block: Block, before: Block, others: Block, *, block_id: Index, equal_nan: bool
+    ) -> Block:
+        chosen = others[begins(block, before, block_id, equal_nan=equal_nan)]
         found = np.zeros(self.length, others.dtype)
         found[: len(chosen)] = chosen
         return found

@@ -29,12 +29,15 @@ from asyncexec.plan.runs import Runs
 class RunsOfEqual:
     """The runs of equal elements of ``node``, which is sorted, and has one axis and elements.
 
-    How many there are in each block is computed now, for ``operation``.
+    How many there are in each block is computed now, for ``operation``. NaN is equal to NaN with ``equal_nan``.
     """
 
-    def __init__(self, node: Node, spec: Spec | None, operation: str) -> None:
+    def __init__(
+        self, node: Node, spec: Spec | None, operation: str, *, equal_nan: bool = False
+    ) -> None:
         self._node = node
         self._operation = operation
+        self._keywords = {"equal_nan": equal_nan}
         self._limit = chunk_limit(spec)
         self._length = node.chunks[0]
         self._blocks = grid(node.shape, node.chunks)[0]
@@ -76,13 +79,13 @@ class RunsOfEqual:
         return Blocks(
             operation=self._operation,
             call=call,
-            keywords={},
+            keywords=self._keywords,
             inputs=inputs,
             axes=((0,),) * len(inputs),
             shape=(extent,),
             chunks=(chunk,),
             dtype=dtype,
             wants_block_id=True,
-            # Where runs begin.
-            extra_bytes=self._length,
+            # Where runs begin, and what is compared on the way.
+            extra_bytes=4 * self._length,
         )

@@ -80,13 +80,7 @@ def unique_counts(x: Array, /) -> UniqueCountsResult:
         The namedtuple ``(values, counts)``, of one axis.
     """
     array = as_array(x, "unique_counts")
-    if not array.size:
-        return UniqueCountsResult(_empty(array), _no_numbers(array))
-    node = sorted_values(_flat(array), 0, array.spec, "unique_counts")
-    runs = RunsOfEqual(node, array.own_spec, "unique_counts")
-    return UniqueCountsResult(
-        Array(runs.at_begins(node), array.own_spec), _lengths(runs, node.shape[0], array, node)
-    )
+    return UniqueCountsResult(*distinct_with_counts(array, "unique_counts"))
 
 
 def unique_inverse(x: Array, /) -> UniqueInverseResult:
@@ -107,7 +101,7 @@ def unique_inverse(x: Array, /) -> UniqueInverseResult:
     UniqueInverseResult
         The namedtuple ``(values, inverse_indices)``: the first of one axis, the other of the shape of ``x``.
     """
-    found = _all(as_array(x, "unique_inverse"), "unique_inverse")
+    found = distinct_with_places(as_array(x, "unique_inverse"), "unique_inverse")
     return UniqueInverseResult(found.values, found.inverse_indices)
 
 
@@ -128,10 +122,25 @@ def unique_all(x: Array, /) -> UniqueAllResult:
         The namedtuple ``(values, indices, inverse_indices, counts)``: ``inverse_indices`` has the shape of ``x``, the
         others one axis; ``indices`` are numbers of elements in C order.
     """
-    return _all(as_array(x, "unique_all"), "unique_all")
+    return distinct_with_places(as_array(x, "unique_all"), "unique_all")
 
 
-def _all(array: Array, operation: str) -> UniqueAllResult:
+def distinct_with_counts(
+    array: Array, operation: str, *, equal_nan: bool = False
+) -> tuple[Array, Array]:
+    """Return the distinct elements of ``array`` in ascending order, and how often each comes."""
+    if not array.size:
+        return _empty(array), _no_numbers(array)
+    node = sorted_values(_flat(array), 0, array.spec, operation)
+    runs = RunsOfEqual(node, array.own_spec, operation, equal_nan=equal_nan)
+    values = Array(runs.at_begins(node), array.own_spec)
+    return values, _lengths(runs, node.shape[0], array, node)
+
+
+def distinct_with_places(
+    array: Array, operation: str, *, equal_nan: bool = False
+) -> UniqueAllResult:
+    """Return all of :func:`unique_all`; NaN is equal to NaN with ``equal_nan``."""
     spec = array.own_spec
     if not array.size:
         none = _no_numbers(array)
@@ -140,7 +149,7 @@ def _all(array: Array, operation: str) -> UniqueAllResult:
     flat = _flat(array)
     pair = (flat, numbers_along(flat, 0))
     values, places = sorted_together(pair, 0, array.spec, (0, 1), operation)
-    runs = RunsOfEqual(values, spec, operation)
+    runs = RunsOfEqual(values, spec, operation, equal_nan=equal_nan)
     back = (places, runs.numbers())
     (inverse_flat,) = sorted_together(back, 0, array.spec, (1,), operation)
     inverse_node = reshaped(inverse_flat, array.shape, limit=chunk_limit(spec), operation=operation)
