@@ -17,7 +17,7 @@ from asyncexec.array.generators import Full
 from asyncexec.array.integers import integer
 from asyncexec.array.nodes import DType
 from asyncexec.array.operands import chunk_limit
-from asyncexec.array.reducers import real_part
+from asyncexec.array.reducers import real_part, ufunc_dtype
 from asyncexec.array.reshaping import raveled
 from asyncexec.array.scans import ScanFunctions, scan_node
 from asyncexec.array.wrapping import as_array
@@ -254,9 +254,9 @@ class UfuncScan:
             taken = np.where(np.isnan(taken), taken.dtype.type(self.ufunc.identity), taken)
         if self.total:
             return np.asarray(
-                self.ufunc.reduce(taken, axis=axis, keepdims=True, dtype=self.through)
+                self.ufunc.reduce(taken, axis=axis, keepdims=True, dtype=ufunc_dtype(self.through))
             )
-        return np.asarray(self.ufunc.accumulate(taken, axis=axis, dtype=self.through))
+        return np.asarray(self.ufunc.accumulate(taken, axis=axis, dtype=ufunc_dtype(self.through)))
 
 
 def _standard(
@@ -297,6 +297,7 @@ def _by_ufunc(
     skips_nan: bool = False,
 ) -> Array:
     array, place = _along(as_array(x, operation), axis, operation)
+    _check_scannable(operation, ufunc, array.dtype)
     result = sum_dtype(array.dtype) if dtype is None else checked_dtype(dtype, what="the result")
     warn_of_discarded(array.dtype, result)
     through = accumulator(result)
@@ -322,6 +323,7 @@ def _by_ufunc(
 
 def _extreme_so_far(operation: str, ufunc: np.ufunc, x: Array, axis: int | None) -> Array:
     array, place = _along(as_array(x, operation), axis, operation)
+    _check_scannable(operation, ufunc, array.dtype)
     dtype = array.dtype
     functions = ScanFunctions(
         local=UfuncScan(ufunc, dtype),
@@ -332,6 +334,26 @@ def _extreme_so_far(operation: str, ufunc: np.ufunc, x: Array, axis: int | None)
         dtype=dtype,
     )
     return _scanned(operation, functions, array, dtype, each=dtype.itemsize)
+
+
+def _check_scannable(operation: str, ufunc: np.ufunc, dtype: DType) -> None:
+    """Check that there is a scan of elements that are no numbers, by trying it on one.
+
+    Raises
+    ------
+    TypeError
+        If there is none: times have no sum.
+    """
+    if dtype.kind in "biufc":
+        return
+    try:
+        same = ufunc.accumulate(np.zeros(1, dtype)).dtype == dtype
+    except TypeError:
+        same = False
+    if not same or dtype.kind not in "mM":
+        raise TypeError(
+            f"{operation}() does not take elements of type {dtype}: convert them before, such as by .astype('int64')"
+        )
 
 
 def _along(array: Array, axis: int | None, operation: str) -> tuple[Array, int]:

@@ -79,8 +79,9 @@ def _as_lazy(obj: Any, spec: Spec | None, *, copy: bool | None) -> Array | None:
         return obj
     if isinstance(obj, list | tuple) and obj and all(isinstance(each, Array) for each in obj):
         return stack(obj)
-    if not copy and _is_stored(obj):
-        return from_zarr(obj.store, path=obj.path, spec=spec)
+    stored: Any = obj
+    if not copy and _is_stored(stored):
+        return from_zarr(stored.store, path=stored.path, spec=spec)
     return None
 
 

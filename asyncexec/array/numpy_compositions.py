@@ -271,6 +271,10 @@ def _type(value: Any) -> Any:
     return getattr(value, "dtype", None) if isinstance(value, Operators) else value
 
 
+def _can_cast(from_: Any, to: Any, casting: Any = "safe") -> bool:
+    return bool(np.can_cast(_type(from_), _type(to), casting))
+
+
 def _scanned(method: str) -> Callable[..., Any]:
     def scanned(a: Any, axis: int | None = None, dtype: Any = None, out: Any = None) -> Any:
         _no_out(method, out)
@@ -288,7 +292,7 @@ OWN: Mapping[str, Callable[..., Any]] = {
     "ndim": lambda a: a.ndim,
     "size": _size,
     "result_type": lambda *values: np.result_type(*map(_type, values)),
-    "can_cast": lambda from_, to, casting="safe": np.can_cast(_type(from_), _type(to), casting),
+    "can_cast": _can_cast,
     "common_type": lambda *arrays: np.common_type(*(np.empty(0, a.dtype) for a in arrays)),
     "min_scalar_type": lambda a: a.dtype,
     "iscomplexobj": lambda x: x.dtype.kind == "c",

@@ -66,10 +66,10 @@ def _cross(  # noqa: PLR0917 - NumPy's
 
 def _kron(a: Any, b: Any) -> Any:
     first, second = _lazy(a), _lazy(b)
-    ndim = max(first.ndim, second.ndim)
-    first, second = (x[(None,) * (ndim - x.ndim)] for x in (first, second))
-    left = first[tuple(part for _ in range(ndim) for part in (slice(None), None))]
-    right = second[tuple(part for _ in range(ndim) for part in (None, slice(None)))]
+    most = max(first.ndim, second.ndim)
+    first, second = (x[(None,) * (most - x.ndim)] for x in (first, second))
+    left = first[(slice(None), None) * most]
+    right = second[(None, slice(None)) * most]
     shape = tuple(m * n for m, n in zip(first.shape, second.shape, strict=True))
     return (left * right).reshape(shape)
 

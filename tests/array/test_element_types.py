@@ -294,6 +294,13 @@ def test_times_are_computed_with_by_numpys_rules():
         (x.astype("int64"), times.astype("i8")),
         (xp.asarray([3, 4]).astype("timedelta64[h]"), np.array([3, 4], "m8[h]")),
         (np.maximum(x, x[::-1]), np.maximum(times, times[::-1])),
+        (xp.diff(x), np.diff(times)),
+        (xp.diff(x, n=9), np.diff(times, n=9)),
+        (xp.cumulative_sum(d), np.cumsum(spans)),
+        (xp.cummax(x), np.maximum.accumulate(times)),
+        (xp.cummin(x), np.minimum.accumulate(times)),
+        (xp.sort(x), np.sort(times)),
+        (xp.unique_values(x), np.unique(times)),
     ]:
         value = run(found)
         assert value.dtype == expected.dtype
@@ -360,6 +367,9 @@ def test_arrays_of_nothing_have_numpys_zero(kind, tmp_path):
         (lambda: xp.asarray(of_kind("T")).astype("U"), "say a length"),
         (lambda: xp.sum(xp.asarray(of_kind("M"))), "sum.. does not take"),
         (lambda: xp.std(xp.asarray(of_kind("m"))), "does not take"),
+        (lambda: xp.cumulative_sum(xp.asarray(of_kind("M"))), "does not take"),
+        (lambda: xp.cumulative_sum(xp.asarray(of_kind("T"))), "does not take"),
+        (lambda: xp.diff(xp.asarray(of_kind("U"))), "subtract"),
         (lambda: xp.max(xp.asarray(of_kind("U"))), "does not take"),
         (lambda: xp.mean(xp.asarray(of_kind("V"))), "does not take"),
         (lambda: xp.asarray(of_kind("V")) + 1, "add"),
