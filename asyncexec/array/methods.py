@@ -12,8 +12,6 @@ from typing import Any, NoReturn, Self
 import numpy as np
 
 from asyncexec.array.namespace import namespace
-from asyncexec.array.spec import Spec
-from asyncexec.array.temporary_places import temporary_place
 
 type Axes = int | Sequence[int] | None
 
@@ -32,11 +30,6 @@ class Methods:
     @abstractmethod
     def ndim(self) -> int:
         """Number of axes."""
-
-    @property
-    @abstractmethod
-    def own_spec(self) -> Spec | None:
-        """The spec it was made with; None where none was given."""
 
     def _by(self, function: str, *arguments: Any, **options: Any) -> Self:
         """Return what the namespace's ``function`` makes of it."""
@@ -209,6 +202,16 @@ class Methods:
         found: Self = np.dot(self, other)  # type: ignore[call-overload]  # NumPy asks the array
         return found
 
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        """Return the diagonals of the matrices that two axes make."""
+        found: Self = np.diagonal(self, offset, axis1, axis2)  # type: ignore[call-overload]  # NumPy asks the array
+        return found
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Self:
+        """Return the sums of the diagonals of the matrices that two axes make."""
+        found: Self = np.trace(self, offset, axis1, axis2)  # type: ignore[call-overload]  # NumPy asks the array
+        return found
+
     def map_blocks(self, function: Callable[..., Any], /, *arrays: Any, **options: Any) -> Self:
         """Return what ``function`` makes of each chunk; see :func:`asyncexec.array.map_blocks`."""
         found: Self = namespace().map_blocks(function, self, *arrays, **options)
@@ -228,11 +231,6 @@ class Methods:
         return namespace().store([self], [place], **options)
 
     def persist(self, place: Any = None, /, **options: Any) -> Self:
-        """Compute it now, store it at ``place``, and return the stored array, to go on with.
-
-        Without a place, it is in a directory for temporary files, which is removed when this process ends.
-        """
-        target = temporary_place() if place is None else place
-        namespace().to_zarr(self, target, **options)
-        found: Self = namespace().from_zarr(target, spec=self.own_spec)
+        """Compute it now, store it, and return the stored array, to go on with; see :func:`asyncexec.array.persist`."""
+        found: Self = namespace().persist(self, place=place, **options)[0]
         return found

@@ -74,6 +74,17 @@ def test_the_rest_is_numpys():
         (x.std(1, correction=1), numpys.std(1, ddof=1)),
         (x.conjugate(), numpys.conjugate()),
         (x.map_blocks(np.negative), -numpys),
+        (x.map_overlap(np.negative, depth=1), -numpys),
+        (x.cumsum(), numpys.cumsum()),
+        (x.cumprod(1), numpys.cumprod(1)),
+        (x.repeat(2, 0), numpys.repeat(2, 0)),
+        (x.repeat(2), numpys.repeat(2)),
+        (x.argsort(0), numpys.argsort(0)),
+        (x.dot(x.T), numpys.dot(numpys.T)),
+        (x.diagonal(1), numpys.diagonal(1)),
+        (x.trace(), numpys.trace()),
+        (x.nonzero()[1], numpys.nonzero()[1]),
+        (xp.sort(x[0]).searchsorted(x[1]), np.sort(numpys[0]).searchsorted(numpys[1])),
     ]:
         np.testing.assert_allclose(run(found), wanted)
     assert x.nbytes == numpys.nbytes
