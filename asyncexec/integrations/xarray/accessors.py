@@ -76,13 +76,14 @@ class DatasetAccessor:
             raise OptionError(
                 "compute has no effect here: this is a coroutine, which nothing runs before it is awaited"
             )
+        of_run: dict[str, Any] = options or {}
         writings: list[Writing] = []
         more = {**(kwargs.pop("chunkmanager_store_kwargs", None) or {}), "collected": writings}
         # xarray writes metadata, and what is in memory, by blocking calls.
         write: Any = self._dataset.to_zarr
         await asyncio.to_thread(write, store, chunkmanager_store_kwargs=more, **kwargs)
         for writing in writings:
-            await execute(writing, **(options or {}))
+            await execute(writing, **of_run)
 
     def plan(self) -> Plan:
         """Return the one plan that computes all lazy arrays.
@@ -150,7 +151,7 @@ class DataArrayAccessor:
     def groupby_reduce(
         self, group: xr.DataArray, func: Reduced, *, skipna: bool = True, ddof: float = 0
     ) -> xr.DataArray:
-        """Return the reduction of each group along the dimension of ``group``, by reading each chunk once.
+        """Return the reduction of each group along the dimension of ``group``, by reading the array once.
 
         >>> import xarray as xr
         >>> da = xr.DataArray(np.arange(6.0), dims="x").chunk(x=2, chunked_array_type="asyncexec")

@@ -22,7 +22,7 @@ from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.spec import Spec
 from asyncexec.array.wrapping import elementwise
-from asyncexec.errors import OptionError, StorageError
+from asyncexec.errors import OptionError
 from asyncexec.integrations.xarray.selection import selected
 from asyncexec.plan.box import Shape
 
@@ -97,7 +97,7 @@ def _from_zarr(data: Any, spec: Spec | None) -> Array | None:
 def _stored(array: Any, spec: Spec | None) -> Array | None:
     try:
         return xp.from_zarr(array.store, path=array.path, spec=spec)
-    except (OptionError, StorageError, TypeError):
+    except (OptionError, TypeError):
         # A kind of store or of elements that only Zarr itself reads.
         return None
 

@@ -30,8 +30,9 @@ def evaluated(expression, ds):
 
 
 def test_every_row_of_the_table_is_read():
-    lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
-    assert len(lines) == len(ROWS) + 1
+    table = PAGE.read_text().partition("| what | written as |")[2].partition("\n\n")[0]
+    lines = [line for line in table.splitlines() if line.startswith("| ")]
+    assert len(lines) == len(ROWS)
     assert len(ROWS) > 50
 
 

@@ -9,6 +9,7 @@ import zarr
 xr = pytest.importorskip("xarray")
 
 import asyncexec as ax  # noqa: E402 - xarray must be there
+from asyncexec.errors import UnfinishedArrayError  # noqa: E402
 from asyncexec.integrations.xarray import DuckArray, set_options  # noqa: E402
 from asyncexec.integrations.xarray.lazy_sources import ReadSlices  # noqa: E402
 from tests.integrations.xarray.datasets import chunked, counted_runs, in_memory  # noqa: E402
@@ -77,6 +78,26 @@ def test_a_dataset_is_read_on_other_processes(store):
     with set_options(spec=ax.Spec(executor="processes", executor_options={"max_workers": 1})):
         ds = xr.open_zarr(store, consolidated=False)
         xr.testing.assert_allclose(ds[["t", "n"]].sum("x").compute(), in_memory().sum("x"))
+
+
+def test_elements_that_only_zarr_reads_are_read_through_xarray(store, monkeypatch):
+    def refuse(*_, **__):
+        raise TypeError("elements of another kind")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("asyncexec.array.from_zarr", refuse)
+        ds = xr.open_zarr(store, consolidated=False)
+    assert operations(ds.t.data.array) == ["from_xarray"]
+    xr.testing.assert_allclose(ds[["t", "n"]].compute(), in_memory())
+
+
+def test_an_array_that_cannot_be_read_is_an_error_and_not_read_another_way(store, monkeypatch):
+    def refuse(*_, **__):
+        raise UnfinishedArrayError("still being written")
+
+    monkeypatch.setattr("asyncexec.array.from_zarr", refuse)
+    with pytest.raises(UnfinishedArrayError):
+        xr.open_zarr(store, consolidated=False)
 
 
 @pytest.mark.parametrize("engine", ["netcdf4", "scipy"])

@@ -146,6 +146,17 @@ def test_a_store_in_memory_is_written_by_this_process():
     xr.testing.assert_allclose(opened(store), in_memory())
 
 
+@pytest.mark.parametrize("spec", [None, PROCESSES], ids=["threads", "processes"])
+def test_a_session_of_icechunk(spec):
+    icechunk = pytest.importorskip("icechunk")
+    repo = icechunk.Repository.create(icechunk.in_memory_storage())
+    session = repo.writable_session("main")
+    with set_options(spec=spec):
+        to_zarr(chunked(), session.store, zarr_format=3)
+    session.commit("a dataset")
+    xr.testing.assert_allclose(opened(repo.readonly_session("main").store), in_memory())
+
+
 def test_a_target_of_this_process_goes_to_no_other():
     target = zarr.create_array(zarr.storage.MemoryStore(), shape=(4,), chunks=(2,), dtype="f8")
     assert not is_shared(target)
