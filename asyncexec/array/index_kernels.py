@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,32 +11,6 @@ import numpy as np
 from asyncexec.array.kernels import Block
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Index, Shape
-
-
-@dataclass(frozen=True, slots=True)
-class JoinAxes:
-    """The function that returns a block with its ``count`` axes from ``first`` on as one."""
-
-    first: int
-    count: int
-
-    def __call__(self, block: Block) -> Block:
-        end = self.first + self.count
-        length = math.prod(block.shape[self.first : end])
-        return np.reshape(block, (*block.shape[: self.first], length, *block.shape[end:]))
-
-
-@dataclass(frozen=True, slots=True)
-class SplitAxis:
-    """The function that returns a block with ``axis`` as several: rows of the shape ``row``."""
-
-    axis: int
-    row: Shape
-
-    def __call__(self, block: Block) -> Block:
-        shape, axis = block.shape, self.axis
-        length = shape[axis] // math.prod(self.row)
-        return np.reshape(block, (*shape[:axis], length, *self.row, *shape[axis + 1 :]))
 
 
 @dataclass(frozen=True, slots=True)

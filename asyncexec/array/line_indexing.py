@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from asyncexec.array import build, chunks as chunking
-from asyncexec.array.axis_groups import empty_node, shorter
+from asyncexec.array.axis_groups import empty_node
 from asyncexec.array.block_nodes import Blocks
 from asyncexec.array.index_kernels import PickAlong
 from asyncexec.array.nodes import Node
@@ -29,7 +29,8 @@ def picked_along(node: Node, numbers: Node, axis: int, *, limit: int) -> Node:
         for each in (node, numbers)
     ]
     around = chunking.unify_chunks(others, known, itemsize, limit=limit)
-    around = shorter(around, limit // max(n * itemsize, 1))
+    if others:
+        around = chunking.shortened(around, others, n * itemsize, limit)
     part = max(1, min(n, limit // max(math.prod(around) * itemsize, 1)))
     chunks = (*around[:axis], numbers.chunks[axis], *around[axis:])
     rows = (*others[:axis], n, *others[axis:])

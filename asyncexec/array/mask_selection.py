@@ -14,12 +14,16 @@ import numpy as np
 from asyncexec.array import build, chunks as chunking
 from asyncexec.array.axis_groups import empty_node, joined
 from asyncexec.array.block_nodes import Blocks
+from asyncexec.array.chunks import POSITION_BYTES
 from asyncexec.array.index_kernels import Compact, NumbersOfTrue, count_true
 from asyncexec.array.index_keys import Evaluate, Numbers, WideMask
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import own_source
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.runs import Runs
+
+_LISTS = 4
+"""Lists of positions in a task may take this many times the size of a chunk: there is room for ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +89,7 @@ def selected_by_mask(
         )
     else:
         known_mask = counted(mask, flat.chunks[axis], evaluate, limit=limit)
-        found = _compacted(flat, known_mask, axis)
+        found = _compacted(flat, known_mask, axis, limit)
     if axis == place:
         return found
     axes = [a for a in range(len(found.shape)) if a != axis]
@@ -93,7 +97,7 @@ def selected_by_mask(
     return build.permute(found, axes, "getitem")
 
 
-def _compacted(node: Node, mask: CountedMask, axis: int) -> Node:
+def _compacted(node: Node, mask: CountedMask, axis: int, limit: int) -> Node:
     blocks, most = len(mask.counts), mask.most
     shape, chunks = list(node.shape), list(node.chunks)
     shape[axis], chunks[axis] = blocks * most, most
@@ -110,10 +114,10 @@ def _compacted(node: Node, mask: CountedMask, axis: int) -> Node:
         # The mask becomes a list of positions.
         extra_bytes=16 * node.chunks[axis],
     )
-    return _in_front(padded, mask, axis, node.chunks[axis])
+    return _in_front(padded, mask, axis, _length(node.chunks[axis], limit))
 
 
-def numbers_of_true(mask: CountedMask) -> Node:
+def numbers_of_true(mask: CountedMask, *, limit: int) -> Node:
     """Return the numbers of the true elements of ``mask``, in order."""
     most, chunk = mask.most, mask.node.chunks[0]
     padded = Blocks(
@@ -128,7 +132,12 @@ def numbers_of_true(mask: CountedMask) -> Node:
         wants_block_id=True,
         extra_bytes=16 * chunk,
     )
-    return _in_front(padded, mask, 0, chunk)
+    return _in_front(padded, mask, 0, _length(chunk, limit))
+
+
+def _length(chunk: int, limit: int) -> int:
+    """Return the length of the chunks of a selection: ``chunk``, or what a list of positions allows."""
+    return min(chunk, max(1, _LISTS * limit // POSITION_BYTES))
 
 
 def _in_front(padded: Node, mask: CountedMask, axis: int, chunk: int) -> Node:

@@ -72,7 +72,7 @@ def flatnonzero(x: Array, /) -> Array:
     # Numbers take eight times the bytes of the mask.
     chunk = max(1, min(flat.chunks[0], limit // _COUNT.itemsize))
     known = counted(WideMask(elements=flat, axis=0), chunk, evaluate, limit=limit)
-    return Array(numbers_of_true(known), spec)
+    return Array(numbers_of_true(known, limit=limit), spec)
 
 
 def argwhere(x: Array, /) -> Array:
