@@ -14,6 +14,8 @@ from asyncexec.array.utility import all as all_of
 from asyncexec.array.wrapping import as_array, elementwise
 
 _TRUTH = np.dtype(np.bool_)
+_SLAB = 1 << 16
+"""How many elements are compared at a time."""
 
 
 def nan_to_num(
@@ -97,7 +99,17 @@ def array_equal(x1: Array, x2: Array, /, *, equal_nan: bool = False) -> Array:
 
 
 def _close(first: NDArray[Any], second: NDArray[Any], **keywords: Any) -> NDArray[np.bool_]:
-    return np.asarray(np.isclose(first, second, **keywords))
+    # Slab by slab, so that NumPy's temporaries of floats stay small beside the booleans that are the result.
+    pair = np.broadcast_arrays(first, second)
+    found = np.empty(pair[0].shape, np.bool_)
+    axis = max(range(found.ndim), key=lambda a: found.shape[a], default=None)
+    if axis is None:
+        return np.asarray(np.isclose(first, second, **keywords))
+    width = max(1, _SLAB * found.shape[axis] // max(found.size, 1))
+    for start in range(0, found.shape[axis], width):
+        slab = (slice(None),) * axis + (slice(start, start + width),)
+        found[slab] = np.isclose(pair[0][slab], pair[1][slab], **keywords)
+    return found
 
 
 def _same(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.bool_]:

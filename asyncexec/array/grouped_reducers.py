@@ -162,7 +162,7 @@ class GroupedVariance:
 
     @property
     def working_bytes_each(self) -> int:
-        return 2 + 3 * self.through.itemsize
+        return 4 + 3 * self.through.itemsize
 
     def start(self, elements: GroupedElements) -> tuple[Part, ...]:
         values = elements.values
@@ -173,7 +173,10 @@ class GroupedVariance:
             number = counts_of(elements)
         mean = elements.reduced(np.add, taken, self.through, 0) / np.maximum(number, 1)
         rows = np.repeat(mean[elements.slots], elements.ends - elements.starts, axis=0)
-        squares = np.square(np.abs(np.subtract(taken, rows, dtype=self.through)))
+        deviations = np.subtract(taken, rows, dtype=self.through)
+        del rows
+        real = np.abs(deviations) if deviations.dtype.kind == "c" else deviations
+        squares = np.square(real, out=real)
         if there is not None:
             squares[~there] = 0
         return mean, elements.reduced(np.add, squares, _DOUBLE, 0), number

@@ -59,6 +59,12 @@ def found_groups(labels: Labels) -> Labels:
         flat = flat[~np.isnan(flat)]
     elif flat.dtype.kind in "mM":
         flat = flat[~np.isnat(flat)]
+    if flat.dtype.kind in "iu" and flat.size:
+        low, high = int(flat.min()), int(flat.max())
+        if high - low <= 2 * flat.size:
+            # Counted, which is faster than sorting many of few.
+            present = np.flatnonzero(np.bincount((flat - flat.dtype.type(low)).astype(np.int64)))
+            return (present + low).astype(flat.dtype)
     return np.unique(flat)
 
 

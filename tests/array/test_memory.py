@@ -192,6 +192,24 @@ EVERY = {
     "histogram2d": lambda a, b: xp.histogram2d(
         xp.reshape(a, (-1,)), xp.reshape(b, (-1,)), 50, [(0, 1), (0, 1)]
     )[0],
+    "cumulative_sum": lambda a, b: xp.cumulative_sum(a, axis=1),
+    "cumulative_sum of float32": lambda a, b: xp.cumulative_sum(xp.astype(a, xp.float32), axis=0),
+    "cumreduction": lambda a, b: xp.cumreduction(np.cumsum, np.add, 0, a, axis=1),
+    "diff": lambda a, b: xp.diff(a, axis=1),
+    "gradient": lambda a, b: xp.gradient(a, np.arange(2.0 * CHUNK) ** 2, axis=1, edge_order=2),
+    "interp": lambda a, b: xp.interp(a, np.arange(10.0), np.arange(10.0) ** 2),
+    "nanvar": lambda a, b: xp.nanvar(a, axis=0),
+    "isclose": xp.isclose,
+    "reduction": lambda a, b: xp.reduction(a, np.sum, np.sum, axis=0),
+    **{
+        f"groups by {method}": lambda a, b, method=method: xp.groupby_reduce(
+            a, np.arange(2 * CHUNK) % 7, func="nanvar", method=method
+        )[0]
+        for method in ("map-reduce", "cohorts", "blockwise")
+    },
+    "medians of groups": lambda a, b: xp.groupby_reduce(
+        a, np.arange(2 * CHUNK) % 7, func="nanmedian"
+    )[0],
     "drop_axis": lambda a, b: xp.map_blocks(total, a, drop_axis=0, dtype=a.dtype),
 }
 
