@@ -31,6 +31,7 @@ def pad(
     stat_length: Any = None,
     constant_values: Any = 0,
     end_values: Any = 0,
+    reflect_type: str = "even",
 ) -> Array:
     """Return ``x`` with elements added before the first and after the last along each axis.
 
@@ -55,11 +56,14 @@ def pad(
     constant_values, end_values : scalar, pair or sequence of pairs
         In the same forms as ``pad_width``.
 
+    reflect_type : str
+        ``"even"``: what is mirrored stays as it is. NumPy's ``"odd"`` is not there.
+
     Raises
     ------
     ValueError
-        If the mode is none of these, numbers do not fit the axes, or an axis without elements is to be padded with
-        elements of itself.
+        If the mode, or the ``reflect_type``, is none of these, numbers do not fit the axes, or an axis without elements
+        is to be padded with elements of itself.
     TypeError
         If a width is no integer.
 
@@ -71,6 +75,8 @@ def pad(
     widths = _widths(pad_width, array.ndim)
     if mode not in _MIRRORS and mode not in _MAKERS:
         raise ValueError(f"mode {mode!r} is none of {', '.join(sorted({*_MIRRORS, *_MAKERS}))}")
+    if reflect_type != "even":
+        raise ValueError(f"reflect_type={reflect_type!r} is not there: use 'even'")
     padded = {axis: pair for axis, pair in enumerate(widths) if any(pair)}
     if mode not in ("constant", "empty"):
         for axis in padded:

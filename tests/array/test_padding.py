@@ -72,6 +72,7 @@ def test_padding_reads_each_part_once_and_stores_nothing():
         (lambda x: xp.pad(x, 1, "odd"), ValueError, "mode 'odd' is none of"),
         (lambda x: xp.pad(x, ((1, 1),) * 3), ValueError, "each of the 2 axes"),
         (lambda x: xp.pad(x, 1.5), TypeError, "integer"),
+        (lambda x: xp.pad(x, 1, "reflect", reflect_type="odd"), ValueError, "'even'"),
         (lambda x: xp.pad(x, 1, "mean", stat_length=0), ValueError, "at least 1"),
         (lambda x: xp.pad(xp.astype(x, xp.int8), 1, constant_values=300), OverflowError, "300"),
     ],
