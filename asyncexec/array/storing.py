@@ -160,6 +160,7 @@ def store(
         "dimension_names": dimension_names,
         "zarr_format": zarr_format,
     }
+    arrays = list(arrays)
     count = len(arrays)
     each = {name: one_for_each(value, count, name) for name, value in given.items()}
     return storing(

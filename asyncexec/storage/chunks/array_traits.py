@@ -75,10 +75,10 @@ def codec_json(codec: Any, what: str) -> str:
             break
     if isinstance(given, str) and given:
         given = _named_codec(given, what)
-    if not isinstance(given, Mapping) or not isinstance(given.get("name", given.get("id")), str):
-        forms = (
-            _COMPRESSOR_FORMS if what == "compressor" else "give codecs of zarr.codecs or numcodecs"
-        )
+    is_filter = what == "filter"
+    names = ("name", "id") if is_filter else ("name",)
+    if not isinstance(given, Mapping) or not any(isinstance(given.get(n), str) for n in names):
+        forms = "give codecs of zarr.codecs or numcodecs" if is_filter else _COMPRESSOR_FORMS
         raise OptionError(f"{what}={codec!r} is not a {what}: {forms}")
     return json.dumps(given, sort_keys=True, default=lambda o: getattr(o, "value", str(o)))
 

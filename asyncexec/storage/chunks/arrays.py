@@ -226,11 +226,12 @@ class StoredArray:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without cached properties, which would make what is sent to workers larger.
+        # Without cached properties and defaults, which would make what is sent to workers larger.
+        kind = type(self)
         return {
             name: value
             for name, value in self.__dict__.items()
-            if name in self.__dataclass_fields__
+            if name in self.__dataclass_fields__ and value is not getattr(kind, name, self)
         }
 
 
@@ -333,7 +334,7 @@ def planned_array(
     shards = tuple(int(n) for n in shards) if shards is not None else None
     _check_grid(location, shape, chunks, shards)
     if isinstance(compressor, list | tuple) and len(compressor) != 1:
-        codec, traits = "", replace(traits, compressors=codecs_json(compressor, "compressors"))
+        codec, traits = "", replace(traits, compressors=codecs_json(compressor, "compressor"))
     else:
         one = compressor[0] if isinstance(compressor, list | tuple) else compressor
         codec = compressor_json(one)
