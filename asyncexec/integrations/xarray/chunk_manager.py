@@ -11,7 +11,7 @@ from xarray.namedarray.parallelcompat import ChunkManagerEntrypoint
 import asyncexec.array as xp
 from asyncexec.array.array import Array
 from asyncexec.array.blocking import run
-from asyncexec.array.chunks import PREFERRED_BYTES
+from asyncexec.array.operands import chunk_limit
 from asyncexec.array.storing import computation_of
 from asyncexec.errors import UnknownOptionError
 from asyncexec.integrations.xarray import accessors, block_calls, sources
@@ -70,7 +70,8 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         if shape is None:
             shape = tuple(sum(along) for along in chunks)
         itemsize = 8 if dtype is None else max(np.dtype(dtype).itemsize, 1)
-        settled = regular_chunks(chunks, shape, itemsize, limit=limit, previous=previous_chunks)
+        most = self.get_auto_chunk_size() if limit is None else limit
+        settled = regular_chunks(chunks, shape, itemsize, limit=most, previous=previous_chunks)
         return chunk_tuples(shape, settled)
 
     def from_array(self, data: Any, chunks: Any, **kwargs: Any) -> Any:
@@ -256,8 +257,8 @@ class AsyncexecManager(ChunkManagerEntrypoint[Any]):
         return None
 
     def get_auto_chunk_size(self) -> int:
-        """Return the bytes that "auto" chunks aim at."""
-        return PREFERRED_BYTES
+        """Return the bytes that "auto" chunks aim at: less where little memory is allowed."""
+        return chunk_limit(chosen_spec())
 
 
 def _kept(array: Array, value: Any) -> DuckArray:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncexec.array.array import Array
+from asyncexec.array.operands import chunk_limit
 from asyncexec.integrations.xarray import numpy_calls, selection
 from asyncexec.integrations.xarray.chunk_tuples import ChunkTuples, chunk_tuples, regular_chunks
 
@@ -126,7 +127,9 @@ class DuckArray:
 
     def rechunk(self, chunks: Any) -> DuckArray:
         """Return the same array in other chunks, in any of xarray's spellings."""
-        wanted = regular_chunks(chunks, self.shape, self.itemsize, previous=self.array.chunks)
+        limit = chunk_limit(self.array.own_spec)
+        previous = self.array.chunks
+        wanted = regular_chunks(chunks, self.shape, self.itemsize, limit=limit, previous=previous)
         return DuckArray(self.array.rechunk(wanted))
 
     def compute(self, **options: Any) -> np.ndarray[Any, Any]:

@@ -207,6 +207,17 @@ def test_a_spec_is_set_once_or_for_one_dataset():
         MANAGER.from_array(VALUES, (2, 3), spec="1GB")
 
 
+def test_automatic_chunks_fit_the_memory_that_is_allowed():
+    wide = np.zeros((3000, 1000))
+    with set_options(spec=ax.Spec(allowed_mem="150MB", reserved_mem="100MB")):
+        assert MANAGER.get_auto_chunk_size() == 5_000_000
+        lengths = MANAGER.normalize_chunks("auto", shape=wide.shape, dtype=wide.dtype)
+        x = MANAGER.from_array(wide, "auto")
+    assert 8 * lengths[0][0] * lengths[1][0] <= 5_000_000
+    assert np.prod(x.chunksize) * 8 <= 5_000_000
+    assert np.prod(MANAGER.rechunk(x, "auto").chunksize) * 8 <= 5_000_000
+
+
 def test_an_array_of_ones_own_becomes_a_data_array_and_comes_back():
     array = xp.ones((4, 6), chunks=(3, 2))
     da = data_array(array, ("y", "x"), name="ones")

@@ -126,6 +126,19 @@ def test_netcdf_variables_are_read_slice_by_slice(engine, tmp_path, monkeypatch)
         )
 
 
+def test_many_files_become_one_dataset(tmp_path, monkeypatch):
+    pytest.importorskip("netCDF4")
+    places = [str(tmp_path / f"{number}.nc") for number in range(3)]
+    for number, place in enumerate(places):
+        in_memory().isel(time=slice(4 * number, 4 * number + 4)).to_netcdf(place)
+    with counted_runs(monkeypatch) as runs, xr.set_options(use_new_combine_kwarg_defaults=True):
+        ds = xr.open_mfdataset(places, chunks={"y": 3}, data_vars="minimal")
+    with ds:
+        assert not runs
+        assert ds.t.chunks == ((4, 4, 4), (3, 2), (6,))
+        xr.testing.assert_allclose(ds.t.mean("time").compute(), in_memory().t.mean("time"))
+
+
 def test_what_is_read_through_xarray_is_never_taken_from_another_run(tmp_path):
     pytest.importorskip("netCDF4")
     place = str(tmp_path / "a.nc")
