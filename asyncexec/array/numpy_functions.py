@@ -6,17 +6,20 @@ needed in their order, others by their names, where the namespace's function has
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from asyncexec.array import build
+from asyncexec.array.dtypes import checked_dtype
 from asyncexec.array.namespace import namespace
 from asyncexec.array.numpy_arguments import BoundArguments, bind
 from asyncexec.array.numpy_compositions import COMPOSED, OWN
 from asyncexec.array.numpy_matrices import OF_MATRICES
 from asyncexec.array.numpy_selections import OF_SELECTIONS
-from asyncexec.array.numpy_ufuncs import REDUCTIONS, apply_to_elements, numpy_reduction
+from asyncexec.array.numpy_ufuncs import REDUCTIONS, numpy_reduction
 from asyncexec.array.operators import Operators
 
 OTHER_NAMES = {
@@ -29,21 +32,19 @@ OTHER_NAMES = {
 }
 """The namespace's names of functions that NumPy calls otherwise."""
 
-ELEMENTWISE = frozenset({
-    "angle",
-    "fix",
-    "i0",
-    "imag",
-    "isclose",
-    "iscomplex",
-    "isneginf",
-    "isposinf",
-    "isreal",
-    "nan_to_num",
-    "real",
-    "sinc",
-})  # fmt: skip
-"""Functions of single elements that are no universal functions."""
+ELEMENTWISE = {
+    "angle": 1,
+    "fix": 1,
+    "i0": 9,
+    "iscomplex": 1,
+    "isneginf": 1,
+    "isposinf": 1,
+    "isreal": 1,
+    "nan_to_num": 1,
+    "sinc": 2,
+}
+"""Functions of single elements that are no universal functions, and how many arrays of a block's size, in double
+precision at least, they hold on the way (measured)."""
 
 IN_PLACE = frozenset({"copyto", "fill_diagonal", "place", "put", "put_along_axis", "putmask"})
 _SUBMODULES = {"numpy.linalg": "linalg", "numpy.fft": "fft"}
@@ -88,12 +89,23 @@ def call_function(
     if plain and name in COMPOSED:
         return COMPOSED[name](*args, **keywords)
     if plain and name in ELEMENTWISE:
-        options = {k: v for k, v in bound.named.items() if k != "copy"}
-        return apply_to_elements(name, func, list(bound.needed.values()), options)
+        return _of_elements(name, func, bound)
     raise TypeError(
         f"{called}() is not known for lazy arrays: apply it chunk by chunk with xp.map_blocks(), or to computed "
         f"elements: {called}(x.compute())"
     )
+
+
+def _of_elements(name: str, func: Callable[..., Any], bound: BoundArguments) -> Any:
+    """Return a function of single elements that NumPy makes of several steps, each with a temporary array."""
+    (x,) = bound.needed.values()
+    options = {k: v for k, v in bound.named.items() if k != "copy"}
+    dtype = checked_dtype(
+        build.result_dtype(func, [x.node], options), what=f"the result of {name}()"
+    )
+    block = math.prod(map(min, x.shape, x.chunks))
+    extra = ELEMENTWISE[name] * block * max(x.itemsize, dtype.itemsize, 8)
+    return namespace().map_blocks(func, x, dtype=dtype, extra_memory=extra, **options)
 
 
 def _counterpart(name: str, module: str) -> Callable[..., Any] | None:

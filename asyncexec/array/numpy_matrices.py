@@ -66,8 +66,8 @@ def _cross(  # noqa: PLR0917 - NumPy's
 
 def _kron(a: Any, b: Any) -> Any:
     first, second = _lazy(a), _lazy(b)
-    most = max(first.ndim, second.ndim)
-    first, second = (x[(None,) * (most - x.ndim)] for x in (first, second))
+    most: int = max(first.ndim, second.ndim)
+    first, second = first[(None,) * (most - first.ndim)], second[(None,) * (most - second.ndim)]
     left = first[(slice(None), None) * most]
     right = second[(None, slice(None)) * most]
     shape = tuple(m * n for m, n in zip(first.shape, second.shape, strict=True))

@@ -21,6 +21,7 @@ def native_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 def dtype_name(dtype: np.dtype[Any]) -> str:
     """Return the name of ``dtype`` in the machine's byte order, which :func:`named_dtype` takes.
 
+    >>> from asyncexec.storage.chunks.element_types import dtype_name
     >>> dtype_name(np.dtype(">f8")), dtype_name(np.dtype("M8[ns]"))
     ('float64', 'datetime64[ns]')
     >>> dtype_name(np.dtype([("x", "i2"), ("y", "f4")]))
