@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asyncexec.array.reducers import ufunc_dtype
+
 type Elements = NDArray[Any]
 
 _FEW = 32
@@ -55,13 +57,14 @@ class GroupedElements:
     ) -> Elements:
         """Return the reduction of ``values`` in each group; ``identity`` where there is no group."""
         found = self.filled(identity, dtype)
+        through = ufunc_dtype(dtype)
         if not len(self.starts):
             return found
         if values[:1].size < _FEW:
-            found[self.slots] = ufunc.reduceat(values, self.starts, axis=0, dtype=dtype)
+            found[self.slots] = ufunc.reduceat(values, self.starts, axis=0, dtype=through)
             return found
         for slot, rows in self.each():
-            found[slot] = ufunc.reduce(values[rows], axis=0, dtype=dtype)
+            found[slot] = ufunc.reduce(values[rows], axis=0, dtype=through)
         return found
 
     @property

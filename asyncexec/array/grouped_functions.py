@@ -63,9 +63,13 @@ def grouped_function(
     ------
     ValueError
         If there is none of that name.
+    TypeError
+        If it does not take these elements.
     """
     skips = func.startswith("nan")
     name = func.removeprefix("nan")
+    if func in GROUPED_FUNCTIONS and given.kind not in "biufc":
+        _check_times(func, name, given)
     if func not in GROUPED_FUNCTIONS:
         raise ValueError(
             f"func={func!r} is no grouped reduction: use one of {', '.join(GROUPED_FUNCTIONS)}, or a GroupedReducer"
@@ -78,6 +82,20 @@ def grouped_function(
         return _extreme(name, given, dtype, skips=skips)
     reducer, fill = _counted_or_chosen(name, given, dtype, skips=skips)
     return GroupedFunction(reducer, dtype or reducer.result_dtype, fill)
+
+
+def _check_times(func: str, name: str, given: DType) -> None:
+    """Check that a reduction takes elements that are no numbers: of times, ends and extremes are taken."""
+    if given.kind not in "mM" or name not in ("min", "max", "first", "last"):
+        raise TypeError(
+            f"func={func!r} of groups does not take elements of type {given}: convert them before, such as by "
+            f".astype('int64')"
+        )
+
+
+def _missing(given: DType) -> Any:
+    """Return the value that stands for no element."""
+    return np.array("NaT", given)[()] if given.kind in "mM" else np.nan
 
 
 def _counted_or_chosen(
@@ -94,7 +112,7 @@ def _counted_or_chosen(
         largest = name == "argmax"
         identity = _extreme_identity(given, largest=largest, skips=skips)
         return GroupedPosition(given, identity, largest, skips), -1
-    return GroupedEnd(given, last=name == "last", skips_nan=skips), np.nan
+    return GroupedEnd(given, last=name == "last", skips_nan=skips), _missing(given)
 
 
 def _total(name: str, given: DType, result: DType, *, skips: bool) -> GroupedFunction:
@@ -128,11 +146,11 @@ def _of_floats(
 
 def _extreme(name: str, given: DType, dtype: DType | None, *, skips: bool) -> GroupedFunction:
     largest = name == "max"
-    floats = given.kind in "fc"
+    floats = given.kind in "fcmM"
     ufunc = extreme_ufunc(largest=largest, skips_nan=skips and floats)
     identity = _extreme_identity(given, largest=largest, skips=skips)
     reducer = GroupedAccumulate(ufunc, given, given, identity)
-    return GroupedFunction(reducer, dtype or given, np.nan)
+    return GroupedFunction(reducer, dtype or given, _missing(given))
 
 
 def _extreme_identity(given: DType, *, largest: bool, skips: bool) -> Any:
@@ -142,6 +160,10 @@ def _extreme_identity(given: DType, *, largest: bool, skips: bool) -> Any:
             return np.nan
         infinite = -np.inf if largest else np.inf
         return complex(infinite, infinite) if given.kind == "c" else infinite
+    if given.kind in "mM":
+        # The least number stands for NaT.
+        farthest = np.iinfo(np.int64).min + 1 if largest else np.iinfo(np.int64).max
+        return _missing(given) if skips else np.int64(farthest).view(given)
     if given.kind == "b":
         return not largest
     limits = np.iinfo(given)

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.array.grouped_elements import GroupedElements
+from asyncexec.array.reducers import ufunc_dtype
 
 type Part = NDArray[Any]
 type Axes = tuple[int, ...]
@@ -197,7 +198,7 @@ class GroupedVariance:
 
 def reduced_by(ufunc: np.ufunc, part: Part, axes: Axes, dtype: np.dtype[Any]) -> Part:
     """Return the reduction of ``part`` along ``axes``, which stay."""
-    return np.asarray(ufunc.reduce(part, axis=axes, keepdims=True, dtype=dtype))
+    return np.asarray(ufunc.reduce(part, axis=axes, keepdims=True, dtype=ufunc_dtype(dtype)))
 
 
 def without_nan(values: Part) -> Part:

@@ -30,7 +30,10 @@ class GroupedEnd:
 
     @property
     def identities(self) -> tuple[Any, ...]:
-        return (np.nan if self.result_dtype.kind in "fc" else 0, -1 if self.last else _FAR)
+        gap: Any = np.nan if self.result_dtype.kind in "fc" else 0
+        if self.result_dtype.kind in "mM":
+            gap = np.array("NaT", self.result_dtype)[()]
+        return (gap, -1 if self.last else _FAR)
 
     @property
     def working_bytes_each(self) -> int:
@@ -43,7 +46,7 @@ class GroupedEnd:
             group, numbers = elements.values[rows], elements.numbers[rows]
             place = np.asarray(len(group) - 1 if self.last else 0)
             there: Any = True
-            if self.skips_nan and group.dtype.kind in "fc":
+            if self.skips_nan and group.dtype.kind in "fcmM":
                 seen = ~np.isnan(group)
                 there = seen.any(axis=0)
                 place = np.argmax(seen[::-1] if self.last else seen, axis=0)

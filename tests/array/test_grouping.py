@@ -203,6 +203,29 @@ def test_labels_of_many_types_make_groups_in_order(labels):
     np.testing.assert_array_equal(run(found), [data[labels == g].sum() for g in present])
 
 
+@pytest.mark.parametrize("method", [None, *METHODS])
+def test_ends_and_extremes_of_times_are_times(method):
+    data = np.array(["2001-05", "2003-01", "2000-02", "NaT", "1999-01", "NaT"], "datetime64[M]")
+    labels = np.array([1, 2, 1, 2, 3, 4])
+    x = xp.asarray(data, chunks=2)
+
+    def found(func):
+        result, _ = xp.groupby_reduce(
+            x, labels, func=func, expected_groups=[1, 2, 3, 4, 5], method=method
+        )
+        return run(result).tolist()
+
+    def times(*given_times):
+        return np.array(given_times, "datetime64[M]").tolist()
+
+    assert found("max") == times("2001-05", "NaT", "1999-01", "NaT", "NaT")
+    assert found("nanmin") == times("2000-02", "2003-01", "1999-01", "NaT", "NaT")
+    assert found("last") == times("2000-02", "NaT", "1999-01", "NaT", "NaT")
+    assert found("nanlast") == times("2000-02", "2003-01", "1999-01", "NaT", "NaT")
+    with pytest.raises(TypeError, match="func='mean' of groups does not take"):
+        found("mean")
+
+
 def test_nothing_to_group_is_nothing_but_fill():
     found, groups = xp.groupby_reduce(
         xp.ones((2, 0)), np.empty(0, int), func="mean", expected_groups=[1, 2]
