@@ -79,6 +79,7 @@ def test_subscripts_that_do_not_fit_are_refused(subscripts, said):
         xp.einsum(subscripts, xp.ones((3, 4)))
 
 
+@settings(max_examples=15)
 @given(st.data())
 def test_covariances_and_correlations_are_numpys(data):
     n = data.draw(st.integers(2, 9))
