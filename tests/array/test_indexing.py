@@ -40,7 +40,7 @@ def test_an_index_of_an_index_is_one_view(data):
         ((0, 0, 0), r"too many indices: 3 were given.*2 axes"),
         ((..., ...), r"only one ellipsis"),
         (1.5, r"float is no index"),
-        ("name", r"str is no index"),
+        (object(), r"object is no index"),
         ([0.5], r"list of float64 is no index"),
         ([True, False], r"a mask of shape \(2,\) does not fit"),
         ([0, 4], r"index 4 is out of range for axis 0 with 4 elements"),
