@@ -38,7 +38,11 @@ def as_assigned(value: Any, dtype: DType) -> Any:
         _check_weak(_KINDS[type(value)], value, dtype)
         return dtype.type(as_element(value, dtype, what="the value"))
     if isinstance(value, list | tuple):
-        _check_weak(np.asarray(value).dtype.kind, value, dtype)
+        listed = np.asarray(unmasked(value, "the value"))
+        if listed.dtype.kind in _ORDER:
+            _check_weak(listed.dtype.kind, value, dtype)
+        else:
+            _check_kind(listed.dtype, dtype)
         found = elements_of(value, dtype, copy=None)
     else:
         given = np.asarray(unmasked(value, "the value"))
@@ -83,7 +87,8 @@ def _check_kind(given: DType, dtype: DType) -> None:
 
 
 def _check_weak(kind: str, value: Any, dtype: DType) -> None:
-    if kind not in _ORDER or _rank(kind) > _rank(dtype.kind):
+    known = kind in _ORDER and dtype.kind in _ORDER
+    if not known or _rank(kind) > _rank(dtype.kind):
         raise TypeError(
             f"the value {value!r} cannot be assigned to an array of {dtype}, which is another kind: convert it before"
         )

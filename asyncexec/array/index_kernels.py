@@ -55,6 +55,16 @@ class PickAlong:
         return found if sofar is None else np.where(here, found, sofar)
 
 
+def is_nonzero(block: Block) -> Block:
+    """Return which elements :func:`numpy.nonzero` finds: of text, times and fields too."""
+    found = np.zeros(block.shape, np.bool_)
+    if block.ndim:
+        found[np.nonzero(block)] = True
+    else:
+        found[...] = len(np.nonzero(block.reshape(1))[0])
+    return found
+
+
 def count_true(block: Block) -> Block:
     """Return how many elements of a mask are true, as an array of one."""
     return np.asarray([np.count_nonzero(block)], np.int64)

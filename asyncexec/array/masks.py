@@ -15,11 +15,12 @@ import numpy as np
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.evaluation import evaluated
+from asyncexec.array.index_kernels import is_nonzero
 from asyncexec.array.index_keys import WideMask
 from asyncexec.array.mask_selection import counted, numbers_of_true
 from asyncexec.array.operands import chunk_limit, common_spec
 from asyncexec.array.reshaping import raveled
-from asyncexec.array.wrapping import as_array
+from asyncexec.array.wrapping import as_array, elementwise
 
 _COUNT = np.dtype(np.int64)
 
@@ -63,7 +64,7 @@ def flatnonzero(x: Array, /) -> Array:
     """
     array = as_array(x, "flatnonzero")
     spec, limit = array.own_spec, chunk_limit(array.own_spec)
-    mask = array if array.dtype.kind == "b" else array != 0
+    mask = _truth(array)
     flat = raveled(mask.node, limit=limit, operation="nonzero")
 
     def evaluate(node: Any) -> np.ndarray[Any, Any]:
@@ -125,7 +126,7 @@ def compress(condition: Any, x: Array, /, *, axis: int | None = None) -> Array:
             f"compress takes a condition along one axis, of at most {n} elements (axis {place} of shape "
             f"{array.shape}), not one of shape {mask.shape}"
         )
-    chosen = mask if mask.dtype == np.bool_ else mask != 0
+    chosen = _truth(mask) if isinstance(mask, Array) else mask.astype(np.bool_)
     lead = (slice(None),) * place
     return array[(*lead, slice(0, mask.shape[0]))][(*lead, chosen)]
 
@@ -157,10 +158,13 @@ def extract(condition: Any, x: Array, /) -> Array:
             f"{mask.size} (shape {mask.shape})"
         )
     spec = common_spec((array.own_spec, mask.own_spec))
-    if mask.shape != array.shape:
+    if mask.shape != array.shape or not array.ndim:
         array, mask = (Array(raveled(a.node, limit=chunk_limit(spec)), spec) for a in (array, mask))
-    return (
-        array[mask if mask.dtype.kind == "b" else mask != 0]
-        if array.ndim
-        else array[None][mask[None] != 0]
-    )
+    return array[_truth(mask)]
+
+
+def _truth(array: Array) -> Array:
+    """Return which elements are not zero."""
+    if array.dtype.kind == "b":
+        return array
+    return elementwise("is_nonzero", is_nonzero, array, dtype=np.dtype(np.bool_))

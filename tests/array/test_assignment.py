@@ -227,6 +227,7 @@ def test_values_that_do_not_fit_are_an_error_at_once(dtype, value, error, match)
         (np.complex128, [1, 2j, 0.5]),
         (np.uint8, [1, 2, 255]),
         (np.bool_, [True, False, True]),
+        ("M8[s]", np.datetime64("2000-01-01")),
     ],
 )
 def test_values_become_the_type_of_the_array(dtype, value):

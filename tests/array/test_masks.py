@@ -116,6 +116,16 @@ def test_nonzero_and_its_kin_are_numpys(data):
     same(xp.flatnonzero(x), np.flatnonzero(array))
 
 
+def test_times_and_text_have_places_too():
+    for array in (
+        np.array(["1970-01-01", "2000-01-01", "NaT"], "M8[D]"),
+        np.array([0, 3, 0], "m8[s]"),
+        np.array(["", "a", "b"]),
+        np.array([0.0, np.nan, -0.0]),
+    ):
+        same(xp.flatnonzero(xp.asarray(array, chunks=2)), np.flatnonzero(array))
+
+
 def test_an_array_without_axes_has_no_places():
     with pytest.raises(ValueError, match="nonzero of an array without axes"):
         xp.nonzero(xp.asarray(1))
