@@ -86,7 +86,7 @@ def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
         If it is not the document of an array that Zarr can read.
     """
     found: dict[str, Any] = json.loads(document)
-    with warnings.catch_warnings(), _irregular_allowed(found):
+    with warnings.catch_warnings(), irregular_allowed(found):
         # About what was written is told when it is written.
         warnings.simplefilter("ignore", UnstableSpecificationWarning)
         return (
@@ -97,7 +97,7 @@ def read_metadata(document: str) -> ArrayV2Metadata | ArrayV3Metadata:
 
 
 @contextmanager
-def _irregular_allowed(document: Mapping[str, Any]) -> Generator[None]:
+def irregular_allowed(document: Mapping[str, Any]) -> Generator[None]:
     """Let Zarr read metadata with chunks of irregular lengths, which it takes for experimental."""
     grid = document.get("chunk_grid")
     if not isinstance(grid, Mapping) or grid.get("name") != "rectilinear":

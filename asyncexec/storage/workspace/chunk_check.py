@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 from array import array as packed
 from dataclasses import dataclass, field
-from itertools import chain, product
+from itertools import accumulate, chain, product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,9 @@ from asyncexec.plan.box import ravel, unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.chunk_files import PARTIAL
 from asyncexec.storage.chunks.chunk_keys import chunk_keys_of
+from asyncexec.storage.places.array_documents import irregular_allowed
 from asyncexec.storage.places.errors import safe_message, storage_error
+from asyncexec.storage.places.metadata import array_document, documents
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.orphans import CHUNK
 from asyncexec.storage.places.stamps import STAGED
@@ -73,8 +76,13 @@ class ChunkCheck:
         self._array = _opened(location)
         self._keys = chunk_keys_of(dict(self._array.metadata.to_dict()))
         self.shape: Shape = tuple(self._array.shape)
-        self.unit: Shape = tuple(self._array.shards or self._array.chunks)
-        self.grid: Shape = tuple(-(-n // u) for n, u in zip(self.shape, self.unit, strict=True))
+        self._bounds = _irregular_bounds(self._array)
+        if self._bounds:
+            self.unit: Shape = tuple(int(np.diff(along).max(initial=1)) for along in self._bounds)
+            self.grid: Shape = tuple(len(along) - 1 for along in self._bounds)
+        else:
+            self.unit = tuple(self._array.shards or self._array.chunks)
+            self.grid = tuple(-(-n // u) for n, u in zip(self.shape, self.unit, strict=True))
         self.chunks = math.prod(self.grid)
         self._item_bytes = max(1, int(np.dtype(self._array.dtype).itemsize))
 
@@ -87,7 +95,7 @@ class ChunkCheck:
     def _piece(self) -> Shape:
         """The elements along each axis that are read at once."""
         whole = math.prod(self.unit) * self._item_bytes
-        return self.unit if whole <= PIECE_BYTES else tuple(self._array.chunks)
+        return self.unit if whole <= PIECE_BYTES or self._bounds else tuple(self._array.chunks)
 
     def note(self, name: str, nbytes: int) -> None:
         """Count the file or object ``name`` of the array."""
@@ -176,6 +184,10 @@ class ChunkCheck:
 
     def _regions(self, index: Index) -> Iterator[tuple[slice, ...]]:
         """Yield the parts of a chunk (or shard) that are read one after another."""
+        if self._bounds:
+            pairs = zip(index, self._bounds, strict=True)
+            yield tuple(slice(bounds[i], bounds[i + 1]) for i, bounds in pairs)
+            return
         along = [
             [
                 slice(at, min(at + piece, (i + 1) * unit, n))
@@ -183,18 +195,27 @@ class ChunkCheck:
             ]
             for i, unit, piece, n in zip(index, self.unit, self._piece, self.shape, strict=True)
         ]
-        return product(*along)
+        yield from product(*along)
 
 
 def _opened(location: Location) -> Any:
     """Return the array as Zarr has it, whatever its elements are."""
     place = open_place(location, read_only=True)
     try:
-        return zarr.open_array(place, mode="r")
+        with irregular_allowed(json.loads(array_document(documents(location)) or "{}")):
+            return zarr.open_array(place, mode="r")
     except Exception as error:  # noqa: BLE001 - whatever Zarr makes of what it finds there
         raise CorruptArrayError(
             f"{location} cannot be opened: {safe_message(error, location)}"
         ) from None
+
+
+def _irregular_bounds(array: Any) -> list[list[int]]:
+    """Return where chunks begin and end along each axis, if they differ in length; else nothing."""
+    grid = dict(array.metadata.to_dict()).get("chunk_grid")
+    if not isinstance(grid, dict) or grid["name"] == "regular":
+        return []
+    return [[0, *accumulate(lengths)] for lengths in array.write_chunk_sizes]
 
 
 def _reference(location: Location) -> StoredArray | None:

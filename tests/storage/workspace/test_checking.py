@@ -259,3 +259,18 @@ def test_the_first_error_of_a_thread_is_raised_and_nobody_waits_for_one_that_han
     with pytest.raises(ValueError, match="not this one"):
         list(in_threads(work, range(10), width=2))
     hangs.set()
+
+
+def test_chunks_of_irregular_lengths_are_verified_one_by_one(tmp_path):
+    with zarr.config.set({"array.rectilinear_chunks": True}):
+        array = zarr.create_array(
+            tmp_path / "a", shape=(10, 7), chunks=[[3, 5, 2], [4, 3]], dtype="f8"
+        )
+        array[:] = 1
+    (report,) = verify(tmp_path / "a", dense=True).arrays
+    assert (report.chunks, report.stored, report.damaged.count) == (6, 6, 0)
+    (tmp_path / "a" / "c" / "2" / "1").write_bytes(b"damaged")
+    (tmp_path / "a" / "c" / "0" / "0").unlink()
+    (report,) = verify(tmp_path / "a", dense=True).arrays
+    assert report.missing.names == ("c/0/0",)
+    assert [name.partition(":")[0] for name in report.damaged.names] == ["c/2/1"]
