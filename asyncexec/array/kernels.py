@@ -75,9 +75,10 @@ class NthResult:
 
     function: Callable[..., tuple[Any, ...]]
     number: int
+    keywords: Mapping[str, Any]
 
-    def __call__(self, *blocks: Any, **keywords: Any) -> Any:
-        return self.function(*blocks, **keywords)[self.number]
+    def __call__(self, *blocks: Any) -> Any:
+        return self.function(*blocks, **self.keywords)[self.number]
 
 
 def convert(block: Any, *, dtype: np.dtype[Any]) -> Any:

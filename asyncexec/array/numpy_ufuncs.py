@@ -6,6 +6,7 @@ A universal function of NumPy (or of ``scipy.special``) is called on the blocks 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -162,11 +163,26 @@ def _called(ufunc: np.ufunc, called: str, inputs: Sequence[Any], given: Mapping[
             f"{called}(where=...) leaves elements undefined: write xp.where(mask, {called}(x), y)"
         )
     keywords = {k: v for k, v in given.items() if k != "where"}
+    if ufunc is np.divmod:
+        parts = (np.floor_divide, np.remainder)
+        return tuple(apply_to_elements(p.__name__, p, inputs, keywords) for p in parts)
     if ufunc.nout == 1:
         return apply_to_elements(name, ufunc, inputs, keywords)
-    return tuple(
-        apply_to_elements(f"{name}[{n}]", NthResult(ufunc, n), inputs, keywords)
-        for n in range(ufunc.nout)
+    return tuple(_nth_result(ufunc, n, inputs, keywords) for n in range(ufunc.nout))
+
+
+def _nth_result(
+    ufunc: np.ufunc, number: int, inputs: Sequence[Any], keywords: Mapping[str, Any]
+) -> Any:
+    """Return one of several results; a task makes and drops the others, whose memory is counted."""
+    function = NthResult(ufunc, number, dict(keywords))
+    made = apply_to_elements(ufunc.__name__, function, inputs, {})
+    block = math.prod(map(min, made.shape, made.chunks))
+    return namespace().map_blocks(
+        function,
+        *map(_operand, inputs),
+        dtype=made.dtype,
+        extra_memory=(ufunc.nout - 1) * block * max(8, made.itemsize),
     )
 
 

@@ -94,6 +94,11 @@ def test_universal_functions_of_scipy_and_others_are_applied_to_elements():
         np.frompyfunc(str, 1, 1)(lazy(A))
 
 
+def test_several_results_of_a_function_of_several_operands_are_theirs():
+    for first, second in ((A, 0.5), (0.25, np.abs(B) % 1), (A, np.abs(B) % 1)):
+        same(special.ellipj(lazy(first), lazy(second)), special.ellipj(first, second))
+
+
 def test_types_of_universal_functions_are_as_said():
     assert np.add(lazy(A), 1, dtype=np.float32, casting="same_kind").dtype == np.float32
     same(np.add(lazy(N), [1, 2, 3, 4, 5]), np.add(N, [1, 2, 3, 4, 5]))
