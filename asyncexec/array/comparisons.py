@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from asyncexec.array import creation
 from asyncexec.array.array import Array
+from asyncexec.array.dtypes import check_numbers
 from asyncexec.array.operands import common_spec
 from asyncexec.array.utility import all as all_of
 from asyncexec.array.wrapping import as_array, elementwise
@@ -60,7 +61,15 @@ def isclose(
         Tolerances; the relative one is that of ``x2``.
     equal_nan : bool
         Whether NaN is close to NaN.
+
+    Raises
+    ------
+    TypeError
+        If an operand has elements that are no numbers.
     """
+    for operand in (x1, x2):
+        if isinstance(operand, Array | np.ndarray | np.generic):
+            check_numbers("isclose", operand.dtype)
     keywords = {"rtol": rtol, "atol": atol, "equal_nan": equal_nan}
     return elementwise("isclose", _close, x1, x2, keywords=keywords, dtype=_TRUTH)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from asyncexec.array import build
 from asyncexec.array.array import Array
 from asyncexec.array.block_nodes import Blocks
-from asyncexec.array.dtypes import floating
+from asyncexec.array.dtypes import check_numbers, floating
 from asyncexec.array.from_memory import asarray
 from asyncexec.array.integers import integer
 from asyncexec.array.manipulation import concat, reshape
@@ -156,9 +156,10 @@ def gradient(
     ValueError
         If an axis has fewer than ``edge_order + 1`` elements, or spacings do not fit.
     TypeError
-        If the elements are booleans, or the number of spacings is not that of the axes.
+        If the elements are booleans or no numbers, or the number of spacings is not that of the axes.
     """
     array = as_array(x, "gradient")
+    check_numbers("gradient", array.dtype)
     if array.dtype.kind == "b":
         raise TypeError("gradient takes numbers, and got elements of bool: convert them before")
     axes = build.normalized_axes(axis, array.ndim)
@@ -237,10 +238,12 @@ def interp(
     ValueError
         If there are no points, their shapes differ, or ``period`` is 0.
     TypeError
-        If ``x`` is complex.
+        If ``x`` is complex, or something is no number.
     """
     array = as_array(x, "interp")
     points = [p if isinstance(p, Array) else as_array(np.asarray(p), "interp") for p in (xp, fp)]
+    for operand in (array, *points):
+        check_numbers("interp", operand.dtype)
     if points[0].ndim != 1 or points[0].shape != points[1].shape or not points[0].size:
         raise ValueError(
             f"interp takes as many values as coordinates, in one axis, and got the shapes {points[0].shape} and "
@@ -307,8 +310,11 @@ def trapezoid(y: Array, /, x: Any = None, *, dx: float = 1.0, axis: int = -1) ->
     ------
     ValueError
         If the shape of ``x`` does not fit, or ``y`` has no axis.
+    TypeError
+        If something is no number: of coordinates that are times, take the differences as numbers before.
     """
     array = as_array(y, "trapezoid")
+    check_numbers("trapezoid", array.dtype)
     if not array.ndim:
         raise ValueError("trapezoid takes an array with at least one axis, and got shape ()")
     place = build.normalized_axis(axis, array.ndim)
@@ -334,6 +340,7 @@ def trapezoid(y: Array, /, x: Any = None, *, dx: float = 1.0, axis: int = -1) ->
 def _widths(x: Any, array: Array, axis: int) -> Array:
     """Return the distances of coordinates, so that they broadcast to ``array``."""
     places = x if isinstance(x, Array) else as_array(np.asarray(x), "trapezoid")
+    check_numbers("trapezoid", places.dtype)
     if places.ndim == 1:
         if places.shape != (array.shape[axis],):
             raise ValueError(

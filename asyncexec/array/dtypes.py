@@ -127,6 +127,20 @@ def warn_of_discarded(dtype: np.dtype[Any], wanted: np.dtype[Any]) -> None:
         )
 
 
+def check_numbers(operation: str, dtype: np.dtype[Any]) -> None:
+    """Check that elements of ``dtype`` are booleans or numbers, which alone ``operation`` takes.
+
+    Raises
+    ------
+    TypeError
+        If they are not.
+    """
+    if dtype.kind not in "biufc":
+        raise TypeError(
+            f"{operation}() does not take elements of type {dtype}: convert them before, such as by .astype('int64')"
+        )
+
+
 def sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     """Return the element type of a sum or product: at least the default integer; floating types stay."""
     if dtype.kind == "u":

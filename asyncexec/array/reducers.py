@@ -271,7 +271,8 @@ class Extent:
 
     @property
     def result_dtype(self) -> np.dtype[Any]:
-        return self.value
+        # The difference of times is a duration.
+        return np.subtract(np.zeros(0, self.value), np.zeros(0, self.value)).dtype
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
         return self.merge((block, block), axes, block)

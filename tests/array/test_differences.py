@@ -177,3 +177,17 @@ def test_differences_are_computed_on_an_executor():
     x = xp.asarray(data, chunks=(4, 3))
     found = xp.diff(x, axis=0) * 2
     assert_near(found.compute(executor="threads"), np.diff(data, axis=0) * 2)
+
+
+def test_times_and_text_are_refused_at_once():
+    times = np.arange(4).astype("datetime64[D]")
+    for refused in (
+        lambda: xp.gradient(xp.asarray(times)),
+        lambda: xp.trapezoid(xp.asarray(times)),
+        lambda: xp.trapezoid(xp.ones(4), times),
+        lambda: xp.interp(xp.ones(4), times, np.arange(4)),
+        lambda: xp.isclose(xp.asarray(times), xp.asarray(times)),
+    ):
+        with pytest.raises(TypeError, match="does not take elements of type datetime64"):
+            refused()
+    assert run(xp.ptp(xp.asarray(times, chunks=2))) == np.timedelta64(3, "D")
