@@ -2,7 +2,9 @@
 
 from benchmarks.case import Case
 from benchmarks.cases import (
+    array_functions,
     array_jobs,
+    array_planning,
     coroutines,
     cubed_on_asyncexec,
     deep_plans,
@@ -28,6 +30,8 @@ ALL: dict[str, Case] = {
         deep_plans.CASE,
         workflow_overhead.CASE,
         *array_jobs.CASES,
+        *array_functions.CASES,
+        array_planning.CASE,
         *cubed_on_asyncexec.CASES,
     )
 }
