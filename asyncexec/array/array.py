@@ -301,7 +301,7 @@ class Array(Conversions, Methods, Operators):
         return value
 
     def __getitem__(self, key: Any) -> Self:
-        if isinstance(key, str):
+        if isinstance(key, str) and self.dtype.names is not None:
             return self._of(f"field {key}", field_of(self.dtype, key))
         spec = self._shared_spec(key)
         limit = chunk_limit(spec)
