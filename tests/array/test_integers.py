@@ -98,7 +98,8 @@ def test_what_is_no_integer_is_refused(no_integer):
         lambda: xp.reshape(x, (no_integer, 12)),
         lambda: xp.stack([x, x], axis=no_integer),
         lambda: xp.sum(x, axis=(no_integer, 0)),
-        lambda: x[no_integer] if no_integer is not None else x["a"],
+        # As an index, None is a new axis, and a boolean a mask.
+        lambda: x["a" if no_integer is None or no_integer == 1 else no_integer],
     ]
     for number, make in enumerate(makers):
         with pytest.raises((TypeError, IndexError)):
