@@ -92,7 +92,6 @@ def job(
 
 
 JOBS = (
-    job("array_matmul", "x @ y", np.matmul, lambda xp, x, y: xp.matmul(x, y), lambda x, y: x @ y),
     job(
         "array_tensordot",
         "sums of products over the first axes",
@@ -144,7 +143,7 @@ JOBS = (
     ),
 )
 
-IN_CUBED = {"array_matmul", "array_tensordot", "array_cumulative", "array_qr"}
+IN_CUBED = {"array_tensordot", "array_cumulative", "array_qr"}
 
 
 def case_of(job: Job) -> Case:
