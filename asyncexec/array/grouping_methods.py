@@ -199,7 +199,7 @@ def _blockwise(task: _Task, found: Occurrences) -> Node:
         return groups_in_order(node, _places(found), task.groups)
     if len(task.axes) > 1:
         return _in_one_chunk(task, _whole(task))
-    axis = task.axes[0]
+    (axis,) = task.axes
     bins = bins_of(task.codes, task.groups, task.node.chunks[axis])
     labelled = _in_bins(task, bins)
     inside = occurrences(bins.codes, 0, bins.length, task.groups)

@@ -30,14 +30,14 @@ def labels(x: Any) -> np.ndarray:
 
 
 def climatology(x: np.ndarray, _: np.ndarray) -> np.ndarray:
-    return np.stack([x[month::MONTHS].mean(axis=0) for month in range(MONTHS)])
+    return np.stack([x[month::MONTHS].mean(axis=0) for month in range(MONTHS)], axis=-1)
 
 
 def grouped_by_dask(x: Any, _: Any) -> Any:
     import flox
 
     found, _groups = flox.groupby_reduce(
-        x, labels(x), axis=0, func="mean", expected_groups=np.arange(MONTHS)
+        x.T, labels(x), axis=-1, func="mean", expected_groups=np.arange(MONTHS)
     )
     return found
 

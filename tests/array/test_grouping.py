@@ -94,7 +94,9 @@ def test_every_function_by_every_method_is_numpys_of_each_group(operand, func, d
     )
     np.testing.assert_array_equal(groups, np.unique(labels))
     value = run(found)
-    expected = reference(func, array.astype(float), labels, groups, q=0.3, correction=correction)
+    # Products of whole numbers may wrap around, as NumPy's do.
+    given = array if "prod" in func else array.astype(float)
+    expected = reference(func, given, labels, groups, q=0.3, correction=correction)
     assert (found.shape, found.dtype) == (value.shape, value.dtype)
     assert value.shape == expected.shape
     np.testing.assert_allclose(value, expected, rtol=2e-5, atol=1e-5)
