@@ -197,9 +197,9 @@ def _blockwise(task: _Task, found: Occurrences) -> Node:
         start = StartGroups(task.function.reducer, task.axes, -found.most, finishes=True)
         node = whole_groups(task.labelled(task.node), start)
         return groups_in_order(node, _places(found), task.groups)
-    if len(task.axes) > 1:
+    axis, *others = task.axes
+    if others:
         return _in_one_chunk(task, _whole(task))
-    (axis,) = task.axes
     bins = bins_of(task.codes, task.groups, task.node.chunks[axis])
     labelled = _in_bins(task, bins)
     inside = occurrences(bins.codes, 0, bins.length, task.groups)
