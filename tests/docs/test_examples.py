@@ -37,6 +37,9 @@ def page_to_run(page):
         modules = ("moto", "flask_cors", "obstore")
         missing = any(find_spec(module) is None for module in modules)
         marks.append(pytest.mark.skipif(missing, reason="needs moto and obstore"))
+    if page.stem == "climate-with-xarray":
+        missing = any(find_spec(module) is None for module in ("iris_sample_data", "xarray"))
+        marks.append(pytest.mark.skipif(missing, reason="needs xarray and iris-sample-data"))
     return pytest.param(page, marks=marks, id=str(page.relative_to(REPOSITORY)))
 
 
