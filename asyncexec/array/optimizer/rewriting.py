@@ -16,10 +16,15 @@ from asyncexec.array.optimizer.subexpressions import SeenNodes
 
 def rewrite(roots: Sequence[Node], rules: Collection[str]) -> list[Node]:
     """Return ``roots`` as those of the ``rules`` have them that are about expressions."""
+    if len(roots) == 1 and not any([below.inputs for below in roots[0].inputs]):
+        # One operation on what is there: a small compute costs little more than that.
+        return list(roots)
     order = list(topological(roots))
     uses = Counter(roots)
     uses.update(below for node in order for below in node.inputs)
-    seen = SeenNodes() if subexpressions.NAME in rules else None
+    # Most small expressions have no operation twice, and nothing to compare then.
+    repeats = len({node.operation for node in order}) < len(order)
+    seen = SeenNodes() if repeats and subexpressions.NAME in rules else None
     new: dict[Node, Node] = {}
     for node in order:
         found = with_inputs(node, tuple(new[below] for below in node.inputs))

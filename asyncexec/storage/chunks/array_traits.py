@@ -110,6 +110,9 @@ def codecs_json(codecs: Any, what: str) -> str:
     return json.dumps(given) if given else ""
 
 
+_DEFAULT_JSON = json.dumps(DEFAULT_COMPRESSOR, sort_keys=True)
+
+
 def compressor_json(compressor: Any) -> str:
     """Return ``compressor`` as JSON in Zarr 3's terms, ``""`` for none.
 
@@ -121,7 +124,8 @@ def compressor_json(compressor: Any) -> str:
     if compressor is None:
         return ""
     if isinstance(compressor, str) and compressor in ("auto", "zstd"):
-        compressor = DEFAULT_COMPRESSOR
+        # Asked for every array that is planned, and always the same.
+        return _DEFAULT_JSON
     return codec_json(compressor, "compressor")
 
 
