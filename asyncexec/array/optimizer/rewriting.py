@@ -16,7 +16,7 @@ from asyncexec.array.optimizer.subexpressions import SeenNodes
 
 def rewrite(roots: Sequence[Node], rules: Collection[str]) -> list[Node]:
     """Return ``roots`` as those of the ``rules`` have them that are about expressions."""
-    if len(roots) == 1 and not any([below.inputs for below in roots[0].inputs]):
+    if len(roots) == 1 and not any(below.inputs for below in roots[0].inputs):
         # One operation on what is there: a small compute costs little more than that.
         return list(roots)
     order = list(topological(roots))
