@@ -6,6 +6,7 @@ with the last backend that keeps it, in a worker process with the process.
 
 from __future__ import annotations
 
+import inspect
 import os
 import threading
 import time
@@ -119,6 +120,18 @@ class WorkerLoop:
         return mine
 
 
+def _close_unstarted(settling: Any) -> None:
+    """Close what a coroutine of this module would have awaited, if it has not begun and now never will.
+
+    Else Python would warn, at some later time, that nobody has awaited a user's coroutine.
+    """
+    ours = inspect.iscoroutine(settling) and settling.cr_code is _settled.__code__
+    if ours and inspect.getcoroutinestate(settling) == "CORO_CREATED":
+        awaitable = inspect.getcoroutinelocals(settling).get("awaitable")
+        if inspect.iscoroutine(awaitable):
+            awaitable.close()
+
+
 async def ended(threads: list[LoopThread]) -> None:
     """Wait, on another event loop, until these have ended, but not for what does not end."""
     import asyncio
@@ -196,6 +209,7 @@ class LoopThread:
 
         tasks = asyncio.all_tasks(self.loop)
         for task in tasks:
+            _close_unstarted(task.get_coro())
             task.cancel()
         if tasks:
             self.loop.run_until_complete(asyncio.wait(tasks, timeout=GRACE_SECONDS))

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import inspect
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -100,6 +101,37 @@ def test_an_attempt_that_is_left_behind_is_cancelled_where_it_awaits():
         assert ended.wait(20)
         thread.join(20)
         assert not thread.is_alive()
+
+
+def test_a_coroutine_that_has_not_begun_when_the_loop_ends_is_closed():
+    held, sent = threading.Event(), threading.Event()
+
+    class TellsThatItIsSent:
+        def awaits(self, cancel):
+            sent.set()
+
+    worker_loop = WorkerLoop()
+    worker_loop.keep()
+    worker_loop.get().call_soon_threadsafe(held.wait)
+    coroutine = asyncio.sleep(3600)
+    raised = []
+
+    def wait():
+        try:
+            worker_loop.run(coroutine, TellsThatItIsSent())
+        except CancelledError as error:
+            raised.append(error)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    assert sent.wait(30)
+    ending = worker_loop.let_go()
+    held.set()
+    for thread in ending:
+        thread.join()
+    waiting.join()
+    assert len(raised) == 1
+    assert inspect.getcoroutinestate(coroutine) == inspect.CORO_CLOSED
 
 
 def test_what_runs_at_the_end_is_cancelled_and_what_ignores_that_is_stopped_for_good():
