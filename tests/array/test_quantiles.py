@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 import asyncexec as ax
 import asyncexec.array as xp
@@ -64,6 +64,8 @@ def test_quantiles_are_those_of_numpy(case, method, q, keepdims, size):
 @given(reduced_arrays(), st.sampled_from(METHODS), st.booleans(), SIZES)
 def test_nan_is_left_out_as_by_numpy(case, method, keepdims, size):
     x, data, axis = case
+    # Of nothing but NaN, NumPy's element type is another than of numbers.
+    assume(not data.size or not np.isnan(data.astype(float)).all())
     options = {"axis": axis, "method": method, "keepdims": keepdims}
     with blocks_of(size):
         found = xp.nanquantile(x, [0.0, 0.3, 0.75, 1.0], **options)

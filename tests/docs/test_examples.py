@@ -21,6 +21,8 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
+    if (xarray := sys.modules.get("xarray")) is not None:  # A page sets them for good.
+        xarray.set_options(chunk_manager="dask", use_flox=True)
     for name, module in list(sys.modules.items()):
         if str(getattr(module, "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
