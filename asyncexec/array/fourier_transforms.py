@@ -77,7 +77,7 @@ def transformed(name: str, x: Array, n: int | None, axis: int, norm: str) -> Arr
 def _widened_bytes(dtype: np.dtype[Any], elements: int) -> int:
     """Return what NumPy holds besides, as it transforms numbers of single precision in double precision."""
     # What is transformed and what is made, both twice as wide, less the one temporary that is counted anyway.
-    return 3 * elements * dtype.itemsize if dtype in (np.float32, np.complex64) else 0
+    return 3 * elements * dtype.itemsize if dtype.name in ("float32", "complex64") else 0
 
 
 def _lengths(name: str, length: int, n: int | None) -> tuple[int, int, int]:
