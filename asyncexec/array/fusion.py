@@ -152,25 +152,27 @@ def fuse(
     them does not fit, they are made step by step, with a look at the memory of each step. ``rules`` are those of
     :mod:`asyncexec.array.optimizer` that are followed.
     """
-    groups = _Grouping(roots, None, rules).groups()
+    order = list(topological(roots))
+    groups = _Grouping(roots, order, None, rules).groups()
     if not all(fits(g) for g in groups):
-        groups = _Grouping(roots, fits, rules).groups()
+        groups = _Grouping(roots, order, fits, rules).groups()
     return groups
 
 
 class _Grouping:
-    """One division of an expression into groups."""
+    """One division of an expression, given in topological ``order``, into groups."""
 
     def __init__(
         self,
         roots: Sequence[Node],
+        order: Sequence[Node],
         fits: Callable[[FusionGroup], bool] | None,
         rules: Collection[str],
     ) -> None:
         self._fits = fits
         self._rules = rules
         self._stored = set(roots)
-        self._order = list(topological(roots))
+        self._order = order
         self._readers: dict[Node, list[Node]] = {node: [] for node in self._order}
         for node in self._order:
             for below in node.inputs:

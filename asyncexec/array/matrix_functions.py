@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -237,13 +238,13 @@ def _least(array: Array, singular: Array, rtol: float | Array | None) -> Array:
     return largest(singular, axis=-1, keepdims=True) * rtol
 
 
-def _of_each(operation: str, x: Array, call: object, shape: tuple[int, ...]) -> Array:
+def _of_each(operation: str, x: Array, call: Callable[..., Any], shape: tuple[int, ...]) -> Array:
     array = square_matrices(x, operation)
     copies = _COPIES[operation]
     node = one_of_matrices(
         operation,
         in_whole_matrices(operation, array.node, array.spec, copies),
-        call,  # type: ignore[arg-type]
+        call,
         shape=shape,
         dtype=array.dtype,
         copies=copies,

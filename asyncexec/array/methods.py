@@ -190,7 +190,7 @@ class Methods:
 
     def nonzero(self) -> tuple[Self, ...]:
         """Return the places of the elements that are not zero, one array an axis."""
-        found: tuple[Self, ...] = getattr(namespace(), "nonzero")(self)  # noqa: B009 - defined above
+        found: tuple[Self, ...] = namespace().nonzero(self)
         return found
 
     def searchsorted(self, v: Any, side: str = "left", *, sorter: Any = None) -> Self:
