@@ -56,6 +56,23 @@ def load_plan(
         return _planned(target, inputs, configs, context or {})
 
 
+def load_object(target: str) -> object:
+    """Return the object at ``file.py:object`` or ``package.module:object``; this imports a module, which runs its code.
+
+    Raises
+    ------
+    OptionError
+        If there is none.
+    """
+    path, _, name = target.partition(":")
+    if not name:
+        raise OptionError(
+            f"{target!r} names no object: write package.module:object or file.py:object"
+        )
+    with redirect_stdout(sys.stderr):
+        return _object(path, name)
+
+
 def _planned(
     target: str, inputs: Mapping[str, Any], configs: Iterable[Path], context: Mapping[str, Any]
 ) -> Plan:

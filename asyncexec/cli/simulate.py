@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 
 from asyncexec.cli.invocation import Invocation, note_json
-from asyncexec.cli.loading import load_plan
+from asyncexec.cli.loading import load_object, load_plan
 from asyncexec.cli.simulating.bar import simulation_bar
 from asyncexec.cli.simulating.report import print_result
 from asyncexec.config.assignments import assign_setting
@@ -33,6 +33,7 @@ _KEYS = {
     "--workers": "cluster.workers",
     "--price": "cluster.price_per_hour",
     "--slow": "noise.slow_share",
+    "--noise": "noise.function",
     "--rule": "runs.rules",
     "--seeds": "runs.seeds",
     "--seed": "runs.seed",
@@ -47,6 +48,10 @@ _DURATIONS_HELP = (
 )
 _RELATION_HELP = (
     "What tasks read of the stage before (one-to-one): all, reduce:WIDTH or window:REACH."
+)
+_NOISE_HELP = (
+    "A function that says how long each attempt takes: [bold]package.module:name[/bold] or file.py:name; needs "
+    "--allow-import."
 )
 _RULE_HELP = (
     "A straggler rule (off and two_phase): off, cubed, spark, late, two_phase, or all. May be given several times; "
@@ -77,7 +82,7 @@ def simulate(
     context: typer.Context,
     plan: Annotated[_Text, typer.Argument(metavar="PLAN", show_default=False, help=_PATH_HELP)] = None,
     *,
-    allow_import: Annotated[bool, _plan("--allow-import", "Import the module of PLAN, which runs it.")] = False,
+    allow_import: Annotated[bool, _plan("--allow-import", "Import (and so run) modules of PLAN and --noise.")] = False,
     history: Annotated[_Text, _plan("--history RUN", "A run recorded by ax.History: plan, durations.")] = None,
     stages: Annotated[_Number, _plan("--stages N", "Number of stages (1); each reads the one before.")] = None,
     tasks: Annotated[_Number, _plan("--tasks N", "Number of tasks of the first stage (1000).")] = None,
@@ -86,6 +91,7 @@ def simulate(
     workers: Annotated[_Number, _case("--workers -w N", "Number of workers (100), of one attempt each.")] = None,
     price: Annotated[float | None, _case("--price PRICE", "Price of an hour of a worker.")] = None,
     slow: Annotated[float | None, _case("--slow SHARE", "Share of attempts that are slow.")] = None,
+    noise: Annotated[_Text, _case("--noise FUNCTION", _NOISE_HELP)] = None,
     rule: Annotated[list[str] | None, _case("--rule -r NAME", _RULE_HELP)] = None,
     config: Annotated[Path | None, _case("--config -c FILE", "A TOML file with all settings.")] = None,
     settings: Annotated[list[str] | None, _case("--set -s SECTION.KEY=VALUE", _SET_HELP)] = None,
@@ -106,16 +112,20 @@ def simulate(
     """
     invocation: Invocation = context.obj
     invocation.traceback = traceback
-    values = (plan, history, stages, tasks, relation, durations, workers, price, slow, rule, seeds, seed)  # fmt: skip
+    values = (plan, history, stages, tasks, relation, durations, workers, price, slow, noise, rule,
+              seeds, seed)  # fmt: skip
     options = zip(_KEYS, values, strict=True)
     given = {option: value for option, value in options if value is not None and value != []}
-    if allow_import and plan is None and config is None:
-        raise OptionError("--allow-import says nothing without a PLAN: give that too")
-    load = partial(load_plan, inputs={}) if allow_import else None
     with _options_named(given):
         scenario = Scenario.of(_tables(config, settings or (), given))
+        if allow_import and not scenario.imports:
+            raise OptionError(
+                "--allow-import says nothing without a PLAN or a noise.function: give one"
+            )
+        load = partial(load_plan, inputs={}) if allow_import else None
+        find = load_object if allow_import else None
         with simulation_bar(scenario.count, quiet=quiet) as on_run:
-            result = scenario.run(load=load, on_run=on_run)
+            result = scenario.run(load=load, find=find, on_run=on_run)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=2))
     else:

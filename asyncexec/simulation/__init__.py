@@ -19,6 +19,7 @@ from asyncexec.simulation.durations import (
 )
 from asyncexec.simulation.figures import Bar, Simulated
 from asyncexec.simulation.noise import Noise
+from asyncexec.simulation.noise_function import NoiseFunction, SimulatedAttempt
 from asyncexec.simulation.simulate import simulate
 
 __all__ = [
@@ -30,7 +31,9 @@ __all__ = [
     "Lognormal",
     "Mixture",
     "Noise",
+    "NoiseFunction",
     "Pareto",
     "Simulated",
+    "SimulatedAttempt",
     "simulate",
 ]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import fields
+from types import FunctionType
 from typing import Any, cast
 
 
 def plain(value: Any) -> Any:
-    """Return a value in plain types: None for a number that is not finite, and the repr of other types."""
+    """Return a value in plain types: None for a number not finite, a function by its path, the repr of others."""
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if value is None or isinstance(value, str | int | float):
@@ -19,6 +20,8 @@ def plain(value: Any) -> Any:
         return {name: plain(each) for name, each in named.items()}
     if isinstance(value, list | tuple | range):
         return [plain(each) for each in cast("list[Any]", value)]
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}:{value.__qualname__}"  # Without its address, which differs from run to run.
     return repr(value)
 
 

@@ -41,6 +41,9 @@ class Cluster:
 
     workers: Count = 100
 
+    workers_per_host: Count = 1
+    """Number of workers that share a host."""
+
     speed_sigma: _Spread = 0.0
     """Standard deviation of the logarithm of workers' speeds; 0.0 makes all alike, 3.0 is the most."""
 

@@ -14,7 +14,7 @@ from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.durations import AnyDurations
 from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
-from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.noise import QUIET, AnyNoise, noise_of
 from asyncexec.simulation.simulate import simulate
 
 type OnRun = Callable[[Variant, int, Callable[[], float]], object]
@@ -31,7 +31,7 @@ class Case:
     plan: Plan
     cluster: Cluster
     durations: AnyDurations
-    noise: Noise | Mapping[str, Noise] = QUIET
+    noise: AnyNoise = QUIET
     late_tasks: Mapping[str, int] = field(default_factory=dict[str, int])
     retry: Any = None
     timeout: Any = None
@@ -115,7 +115,9 @@ class Comparison:
             "plan": attributes(plan, "name", "tasks") | {"stages": stages},
             **attributes(case, "durations", "retry", "timeout"),
             "cluster": attributes(case.cluster),
-            "noise": attributes(case.noise) if isinstance(case.noise, Noise) else {},
+            "noise": {}
+            if isinstance(case.noise, Mapping)
+            else attributes(noise_of("", case.noise)),
             "seeds": self.seeds,
             "variants": [
                 {

@@ -38,20 +38,20 @@ class Draws:
     """Draws tasks and attempts block by block, from the durations and the noise of each stage."""
 
     def __init__(self, seed: int, durations: Sequence[Durations], noises: Sequence[Noise]) -> None:
-        self._seed = seed
+        self.seed = seed
+        self.noises = noises
         self._durations = durations
-        self._noises = noises
         self._block = lru_cache(KEPT_BLOCKS)(self._drawn_block)
 
     def attempt(self, stage: int, task: int, number: int) -> Draw:
         """Return the draw for the ``number``-th start (from 1) of a task."""
         block = self._block(stage, task // BLOCK)
         place = task % BLOCK
-        noise = self._noises[stage]
+        noise = self.noises[stage]
         if number == 1:
             run, fails = block.run[place], block.fails[place]
         else:
-            random = np.random.default_rng((self._seed, 2, stage, task, number))
+            random = np.random.default_rng((self.seed, 2, stage, task, number))
             drawn, failing = noise.sample(random, np.array([block.natural[place]]))
             run, fails = float(drawn[0]), float(failing[0])
         return Draw(run, fails < noise.failure_share)
@@ -82,11 +82,11 @@ class Draws:
         return total, float(least), greatest
 
     def _natural(self, stage: int, block: int) -> Seconds:
-        random = np.random.default_rng((self._seed, 0, stage, block))
+        random = np.random.default_rng((self.seed, 0, stage, block))
         return self._durations[stage].sample(random, BLOCK)
 
     def _drawn_block(self, stage: int, block: int) -> _Block:
         natural = self._natural(stage, block)
-        random = np.random.default_rng((self._seed, 1, stage, block))
-        run, fails = self._noises[stage].sample(random, natural)
+        random = np.random.default_rng((self.seed, 1, stage, block))
+        run, fails = self.noises[stage].sample(random, natural)
         return _Block(natural.tolist(), run.tolist(), fails.tolist())

@@ -1,9 +1,9 @@
-"""Noise: slow attempts, hangs, failures and waits for storage, drawn for each attempt."""
+"""Noise: slow attempts, hangs, failures and waits for storage, by their shares or by a function."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +14,7 @@ from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.simulation.durations import Durations, Seconds, parse_durations
+from asyncexec.simulation.noise_function import NoiseFunction, noise_function
 
 
 def _distribution(value: object, where: str) -> Durations:
@@ -74,6 +75,9 @@ class Noise:
     storage_seconds: Amount = 1.0
     """for so many seconds on average (exponential)."""
 
+    function: Annotated[NoiseFunction, noise_function] | None = None
+    """Function that says how long an attempt takes, given all that is above, its time, worker, host and task."""
+
     def __post_init__(self) -> None:
         check_fields(self, "simulation: ")
 
@@ -98,3 +102,13 @@ class Noise:
 
 QUIET = Noise()
 """No noise at all."""
+
+type AnyNoise = Noise | NoiseFunction | Mapping[str, Noise | NoiseFunction]
+"""Noise of all stages alike, or by the names of stages; a function is ``Noise(function=...)``."""
+
+
+def noise_of(stage: str, given: AnyNoise) -> Noise:
+    """Return the noise of a stage; none if ``given`` is a mapping that does not name it."""
+    if isinstance(given, Mapping):
+        return noise_of(stage, given.get(stage, QUIET))
+    return given if isinstance(given, Noise) else Noise(function=given)

@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -24,6 +24,7 @@ from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Constant, Durations, durations_given
 from asyncexec.simulation.noise import Noise
+from asyncexec.simulation.noise_function import noise_function
 from asyncexec.simulation.plans import staged
 from asyncexec.simulation.recorded import RecordedRun, read_run
 from asyncexec.simulation.separation import Slowness
@@ -124,6 +125,9 @@ class Scenario:
     noise: Noise
     runs: RunsSection
 
+    noise_path: str = ""
+    """A function of the noise by its path (``package.module:name``), which is imported only if that is allowed."""
+
     recorded: RecordedRun | None = None
     """The run in the plan's history."""
 
@@ -151,6 +155,9 @@ class Scenario:
         recorded = read_run(Path(plan.history)) if plan.history else None
         if recorded is not None:
             given["cluster"].setdefault("workers", recorded.slots)
+        path = given["noise"].get("function")
+        if isinstance(path, str):
+            del given["noise"]["function"]
         cluster = _section(Cluster, "cluster", given)
         if cluster.billed == "attempts" and cluster.priced:
             # Where workers are billed whether they work or not, a backup on an idle one costs nothing.
@@ -160,8 +167,14 @@ class Scenario:
             cluster=_section(Cluster, "cluster", given),
             noise=_section(Noise, "noise", given),
             runs=_section(RunsSection, "runs", given),
+            noise_path=path if isinstance(path, str) else "",
             recorded=recorded,
         )
+
+    @property
+    def imports(self) -> tuple[str, ...]:
+        """The paths of what is imported: a plan, and a function of the noise."""
+        return tuple(path for path in (self.plan.path, self.noise_path) if path)
 
     @property
     def seeds(self) -> range:
@@ -180,7 +193,11 @@ class Scenario:
         return (len(self.variants) + (self.recorded is not None)) * len(self.seeds)
 
     def run(
-        self, *, load: Callable[[str], Plan] | None = None, on_run: OnRun | None = None
+        self,
+        *,
+        load: Callable[[str], Plan] | None = None,
+        find: Callable[[str], object] | None = None,
+        on_run: OnRun | None = None,
     ) -> Comparison | WhatIf:
         """Return a comparison of the variants, or with a history a simulation of the recorded run elsewhere.
 
@@ -188,6 +205,8 @@ class Scenario:
         ----------
         load : callable, optional
             Returns a plan by its path, which may import and run modules; without it, such a plan is refused.
+        find : callable, optional
+            Returns the function of the noise by its path, likewise.
         on_run : callable, optional
             Called when each simulated run starts.
 
@@ -216,7 +235,7 @@ class Scenario:
             plan=plan,
             cluster=self.cluster,
             durations=_by_stage(self.plan.durations, names),
-            noise=self.noise,
+            noise=self._noise(find),
             late_tasks=self.plan.late_tasks,
             **policies,
         )
@@ -234,11 +253,20 @@ class Scenario:
         if not asked.path:
             memory = parse_bytes(asked.task_memory)
             return staged(asked.stages, asked.tasks, asked.relation, task_bytes=memory)
-        if load is None:
-            raise OptionError(
-                f"to take the plan {asked.path!r}, its module is run: say --allow-import (load=...)"
-            )
-        return load(asked.path)
+        return _allowed(load, "load", asked.path)(asked.path)
+
+    def _noise(self, find: Callable[[str], object] | None) -> Noise:
+        path = self.noise_path
+        if not path:
+            return self.noise
+        found = _allowed(find, "find", path)(path)
+        return replace(self.noise, function=noise_function(found, f"noise.function: {path}"))
+
+
+def _allowed[T](imports: Callable[[str], T] | None, option: str, path: str) -> Callable[[str], T]:
+    if imports is None:
+        raise OptionError(f"to take {path!r}, its module is run: say --allow-import ({option}=...)")
+    return imports
 
 
 def _by_stage(texts: tuple[str, ...], names: list[str]) -> Durations | dict[str, Durations]:

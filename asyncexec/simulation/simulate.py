@@ -28,7 +28,7 @@ from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.durations import AnyDurations, Constant, Durations
 from asyncexec.simulation.figures import Simulated
 from asyncexec.simulation.late_tasks import sized_plan, with_late_tasks
-from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.noise import QUIET, AnyNoise, noise_of
 from asyncexec.simulation.virtual_backend import VirtualBackend
 
 _NO_TASKS: Mapping[str, int] = MappingProxyType({})
@@ -39,7 +39,7 @@ def simulate(
     cluster: Cluster | None = None,
     *,
     durations: AnyDurations = 1.0,
-    noise: Noise | Mapping[str, Noise] = QUIET,
+    noise: AnyNoise = QUIET,
     late_tasks: Mapping[str, int] = _NO_TASKS,
     limits: Mapping[str, Limit] | None = None,
     straggler: Any = None,
@@ -67,8 +67,9 @@ def simulate(
         By default 100 workers of one speed.
     durations : Durations, float, or mapping of stage names to either
         Durations of tasks without noise; a number is seconds, the same for all.
-    noise : Noise, or mapping of stage names to Noise
-        Differences between attempts; none in a stage that the mapping does not name.
+    noise : Noise, NoiseFunction, or mapping of stage names to either
+        Differences between attempts; none in a stage that the mapping does not name. A function is called with each
+        attempt that starts, and returns the seconds that it takes.
     late_tasks : mapping of str to int
         Numbers of tasks of the stages whose size a run learns from the value of another stage.
     limits : mapping of str to Limit, optional
@@ -99,7 +100,7 @@ def simulate(
     draws = Draws(
         seed,
         [_durations_of(s.name, durations) for s in plan.stages],
-        [noise.get(s.name, QUIET) if isinstance(noise, Mapping) else noise for s in plan.stages],
+        [noise_of(stage.name, noise) for stage in plan.stages],
     )
     fanout = Fanout(observers)
     backend = VirtualBackend(plan, cluster, draws, seed=seed, bars=bars)

@@ -21,6 +21,7 @@ from asyncexec.simulation.cluster import Cluster, Workforce
 from asyncexec.simulation.draws import Draws
 from asyncexec.simulation.figures import Bar, Trace
 from asyncexec.simulation.model_workers import ModelAttempt, ModelWorkers
+from asyncexec.simulation.noise_function import SimulatedAttempt, seconds_of
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.late_stages import SizedStages
@@ -254,9 +255,29 @@ class VirtualBackend:
     def begins(self, attempt: ModelAttempt) -> tuple[float, bool]:
         """Draw the duration and the end of an attempt."""
         stage, task = attempt.key
-        draw = self._draws.attempt(self._stages[stage], task, attempt.number)
+        place = self._stages[stage]
+        draw = self._draws.attempt(place, task, attempt.number)
         attempt.status = Status.FAILED if draw.fails else Status.SUCCEEDED
-        return draw.seconds * self._slowness[attempt.worker], True
+        seconds = draw.seconds * self._slowness[attempt.worker]
+        function = self._draws.noises[place].function
+        if function is not None:
+            seconds = seconds_of(function, self._seen(attempt, place, seconds))
+        return seconds, True
+
+    def _seen(self, attempt: ModelAttempt, place: int, seconds: float) -> SimulatedAttempt:
+        stage, task = attempt.key
+        worker = _number(attempt.worker)
+        return SimulatedAttempt(
+            stage=stage,
+            task=task,
+            number=attempt.number,
+            worker=worker,
+            host=worker // self.cluster.workers_per_host,
+            at=self.now,
+            seconds=seconds,
+            seed=self._draws.seed,
+            place=place,
+        )
 
     def ended(self, attempt: ModelAttempt, status: Status) -> None:
         """Report an outcome."""
@@ -278,7 +299,7 @@ class VirtualBackend:
         if self.trace.keeps_bars:
             stage, task = attempt.key
             place = self._stages[stage]
-            worker = int(attempt.worker.removeprefix("w"))
+            worker = _number(attempt.worker)
             self.trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
         if (
             self.cluster.kills or status is not Status.CANCELLED
@@ -297,3 +318,7 @@ class VirtualBackend:
 
     def _arrived(self, report: Report) -> None:
         self._reports.append(report)
+
+
+def _number(worker: str) -> int:
+    return int(worker.removeprefix("w"))

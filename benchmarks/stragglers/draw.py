@@ -12,7 +12,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from asyncexec.cli.loading import load_plan
+from asyncexec.cli.loading import load_object, load_plan
 from asyncexec.config.assignments import assign_setting
 from asyncexec.config.tables import read_tables
 from asyncexec.simulation.scenario import Scenario
@@ -31,7 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
     for setting in options.set:
         assign_setting(tables, setting)
     scenario = Scenario.of(tables)
-    told = scenario.run(load=partial(load_plan, inputs={}) if options.allow_import else None)
+    allowed = options.allow_import
+    told = scenario.run(
+        load=partial(load_plan, inputs={}) if allowed else None,
+        find=load_object if allowed else None,
+    )
     case = told.there.case if isinstance(told, WhatIf) else told.case
     variants, seeds = scenario.variants, scenario.seeds
     if options.workers is not None:
@@ -49,7 +53,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m benchmarks.stragglers.draw", description=__doc__)
     made.add_argument("file", type=Path, nargs="?", help="what is simulated, as TOML")
     made.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE")
-    made.add_argument("--allow-import", action="store_true", help="import the plan's module")
+    made.add_argument(
+        "--allow-import", action="store_true", help="import the modules of the plan and the noise"
+    )
     made.add_argument("--workers", type=Path, help="where the workers over time are drawn")
     made.add_argument("--curves", type=Path, help="where makespan and cost are drawn")
     return made

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
-from asyncexec.simulation.noise import Noise
+from asyncexec.simulation.noise import noise_of
 
 WORKER_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SLOW_SHARES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1)
@@ -72,8 +72,6 @@ def _on(case: Case, workers: int) -> Case:
 
 
 def _slowed(case: Case, share: float) -> Case:
-    noise = case.noise
-    if isinstance(noise, Noise):
-        return replace(case, noise=replace(noise, slow_share=share))
-    slowed = {name: replace(each, slow_share=share) for name, each in noise.items()}
+    noises = {stage.name: noise_of(stage.name, case.noise) for stage in case.plan.stages}
+    slowed = {name: replace(each, slow_share=share) for name, each in noises.items()}
     return replace(case, noise=slowed)

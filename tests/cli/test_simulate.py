@@ -122,7 +122,7 @@ def test_a_file_says_everything_and_options_go_before_it(capsys, tmp_path):
     )  # fmt: skip
     told = json.loads(out)
     assert told["cluster"] == {
-        "workers": 20, "speed_sigma": 0.1, "slow_share": 0.1, "slow_factor": 2.0,
+        "workers": 20, "workers_per_host": 1, "speed_sigma": 0.1, "slow_share": 0.1, "slow_factor": 2.0,
         "arrival_per_second": 5.0, "cold_start_seconds": 3.0, "loss_per_hour": 1.0, "replaced": False,
         "starts_per_second": 50.0, "latency_seconds": 0.01, "kills": False, "kill_seconds": 0.0,
         "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9, "resources": None,
@@ -131,7 +131,7 @@ def test_a_file_says_everything_and_options_go_before_it(capsys, tmp_path):
     assert told["noise"] == {
         "factor": "Lognormal(mean_seconds=1.0, sigma=0.1)", "slow_share": 0.02,
         "slow_factors": [3.0, 4.0], "hang_share": 0.0, "failure_share": 0.01,
-        "storage_share": 0.02, "storage_seconds": 30.0,
+        "storage_share": 0.02, "storage_seconds": 30.0, "function": None,
     }  # fmt: skip
     assert [stage["tasks"] for stage in told["plan"]["stages"]] == [60, 15]
     assert (told["timeout"], told["retry"]) == (500.0, 9)
@@ -271,6 +271,44 @@ def test_a_recorded_run_is_told_elsewhere_with_and_without_backups_and_barriers(
     assert told["stages"].keys() == {"nap", "bool"}
     assert main(["simulate", "--history", str(tmp_path), "--slow", "0.1"]) == 2
     assert "--history" in capsys.readouterr().err
+
+
+WEATHER = """
+def noise(attempt):
+    return attempt.seconds + attempt.host
+number = 3
+"""
+
+
+def test_noise_is_a_function_by_its_path_where_importing_is_allowed(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "weather.py").write_text(WEATHER)
+    given = [
+        "--tasks",
+        "4",
+        "--workers",
+        "4",
+        "--set",
+        "cluster.workers_per_host=2",
+        "--seeds",
+        "1",
+    ]
+    noisy = [*given, "--noise", "weather.py:noise"]
+    assert main(["simulate", *noisy]) == 2
+    assert "--allow-import" in capsys.readouterr().err
+    assert "weather" not in sys.modules
+    try:
+        told = json.loads(simulate(capsys, *noisy, "--allow-import", "--json"))
+        assert told["noise"]["function"] == "weather:noise"
+        assert told["variants"][0]["makespan_seconds"]["median"] == 11.0
+        assert "durations as weather:noise says" in simulate(capsys, *noisy, "--allow-import")
+        for path, word in (("weather.py:number", "must be a function"), ("weather.py:nose", "'noise'"),
+                           ("weather.py", "names no object")):  # fmt: skip
+            assert main(["simulate", *given, "--noise", path, "--allow-import"]) == 2
+            assert word in capsys.readouterr().err
+    finally:
+        sys.modules.pop("weather", None)
 
 
 def test_measured_durations_are_a_distribution(capsys, tmp_path):

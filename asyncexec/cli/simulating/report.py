@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
 
 from asyncexec.cli.simulating.tables import comparison_table, time_text, what_if_table
-from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.as_json import plain
+from asyncexec.simulation.noise import QUIET, noise_of
 from asyncexec.simulation.separation import ENOUGH_WITNESSES
 from asyncexec.simulation.what_if import WhatIf
 
@@ -101,9 +103,9 @@ def _print_case(console: Console, compared: Comparison) -> None:
 
 
 def _noise(case: Case) -> str:
-    noise = case.noise
-    if not isinstance(noise, Noise):
+    if isinstance(case.noise, Mapping):
         return ", as measured"
+    noise = noise_of("", case.noise)
     if noise == QUIET:
         wrong = case.cluster.loss_per_hour or case.cluster.slow_share
         return "" if wrong else ", nothing goes wrong"
@@ -114,5 +116,6 @@ def _noise(case: Case) -> str:
         (noise.failure_share, f"{noise.failure_share:.2%} fail"),
         (noise.storage_share, f"{noise.storage_share:.2%} wait for storage"),
         (noise.factor is not None, f"durations times {noise.factor}"),
+        (noise.function is not None, f"durations as {plain(noise.function)} says"),
     ]
     return "".join(f", {words}" for share, words in parts if share)
