@@ -14,8 +14,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from asyncexec.events.outcome import Status
+from asyncexec.straggler.decision import BackupDecision, BackupVerdict, verdict_of
 from asyncexec.straggler.restart_model import RestartModel
-from asyncexec.straggler.rule import EVIDENCE, StageView, steady
+from asyncexec.straggler.rule import EVIDENCE, StageView, decide, steady
 from asyncexec.straggler.statistics import DurationStatistics
 from asyncexec.straggler.task_sizes import SlowThreshold
 
@@ -81,12 +82,11 @@ class WatchedAttempt(Protocol):
 
 
 class StragglerSnapshot(NamedTuple):
-    """The stage's figures at the last check, and the rule's answers: they hold as long as the figures do not change."""
+    """The stage's figures at the last check, and the rule's decision: it holds as long as the figures do not change."""
 
     completed: int
     draining: bool
-    threshold_seconds: float | None
-    copies: int
+    decision: BackupDecision
 
 
 class AttemptMonitor[A: WatchedAttempt]:
@@ -249,17 +249,38 @@ class AttemptMonitor[A: WatchedAttempt]:
         """
         self.checked_at = now
         view = self._view(elapsed_seconds, draining=draining)
-        threshold = self.rule.threshold(view)
-        copies = (
-            self.rule.copies(view) + 0
-        )  # What is no number is found here, and not at some later check.
-        self._snapshot = StragglerSnapshot(view.completed, draining, threshold, copies)
-        if threshold is None:
+        decision = decide(self.rule, view)
+        self._snapshot = StragglerSnapshot(view.completed, draining, decision)
+        age = decision.age_seconds
+        if age is None or (room := self._room(decision)) <= 0:
             return []
-        allowed = self.rule.backups(view) - self._running_backups - len(self.backups)
-        if allowed <= 0:
-            return []
-        return list(islice(self._beyond(self._slow_threshold(threshold), now, copies), allowed))
+        return list(islice(self._beyond(self._slow_threshold(age), now, decision.copies), room))
+
+    @property
+    def decision(self) -> BackupDecision | None:
+        """The rule's decision at the last check; None before the first."""
+        return None if self._snapshot is None else self._snapshot.decision
+
+    def verdict(self, attempt: A, now: float) -> BackupVerdict:
+        """Return whether the task of an attempt that runs gets a backup by the last decision, and why not."""
+        decision = self.decision
+        if attempt.timed_out or attempt.task in self.backups:
+            return BackupVerdict.STOPPING if attempt.timed_out else BackupVerdict.SENT
+        room, slow_age, possible = 0, math.inf, True
+        if decision is not None and decision.age_seconds is not None:
+            threshold = self._slow_threshold(decision.age_seconds)
+            beyond = self._beyond(threshold, now, decision.copies)
+            older = sum(1 for other in beyond if other.started < attempt.started)
+            room, slow_age = self._room(decision) - older, threshold.of_task(attempt.task)
+            record = attempt.task_record
+            possible = record is None or self._may_have_another(record, attempt, decision.copies)
+        return verdict_of(
+            decision,
+            age_seconds=now - attempt.started,
+            slow_age_seconds=slow_age,
+            may_have_another=possible,
+            room=room,
+        )
 
     def next_check(self, *, draining: bool) -> float:
         """Return the earliest time at which an attempt may be slow; infinity if that takes a report first."""
@@ -274,18 +295,23 @@ class AttemptMonitor[A: WatchedAttempt]:
             or not steady(self.rule)
         ):
             return soon
-        if snapshot.threshold_seconds is None:
+        age = snapshot.decision.age_seconds
+        if age is None:
             return math.inf
-        threshold = self._slow_threshold(snapshot.threshold_seconds)
+        threshold = self._slow_threshold(age)
         least, due = threshold.least, math.inf
         # Oldest first: once even the smallest task would be slow only after the earliest time found, none comes before.
-        for attempt in self._candidates(snapshot.copies):
+        for attempt in self._candidates(snapshot.decision.copies):
             if attempt.started + least >= due:
                 break
             due = min(due, attempt.started + threshold.of_task(attempt.task))
         return max(soon, due)
 
     # -- inside
+
+    def _room(self, decision: BackupDecision) -> int:
+        """Return the number of backups that may start now."""
+        return decision.backups - self._running_backups - len(self.backups)
 
     def _whole_seconds(self, outcome: Outcome, task: int) -> float:
         """Return the duration of an attempt, scaled to a whole task."""

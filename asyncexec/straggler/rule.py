@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from asyncexec.errors import OptionError
+from asyncexec.straggler.decision import BackupDecision
 from asyncexec.straggler.restart_model import RestartModel
 from asyncexec.straggler.statistics import DurationStatistics
 
@@ -115,6 +116,27 @@ class Rule(Protocol):
     def backups(self, view: StageView) -> int:
         """Return the number of backups that may run at once."""
         ...
+
+
+@runtime_checkable
+class DecidingRule(Rule, Protocol):
+    """A rule that answers all questions at once, with its ground; the answers one by one are those of its decision."""
+
+    def decide(self, view: StageView) -> BackupDecision:
+        """Return the decision about a stage."""
+        ...
+
+
+def decide(rule: Rule, view: StageView) -> BackupDecision:
+    """Return the decision of any rule about a stage: a function of ``view`` alone, unless the rule looks elsewhere."""
+    if isinstance(rule, DecidingRule):
+        return rule.decide(view)
+    age = rule.threshold(view)
+    # What is no number is found here, and not at some later check.
+    copies = rule.copies(view) + 0
+    return BackupDecision(
+        age_seconds=age, copies=copies, backups=0 if age is None else rule.backups(view) + 0
+    )
 
 
 def check_floor(seconds: float) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from asyncexec.straggler.decision import BackupDecision, Ground
 from asyncexec.straggler.rule import EVIDENCE, check_floor
 
 if TYPE_CHECKING:
@@ -97,20 +98,36 @@ class TwoPhase:
     def name(self) -> str:
         return "two_phase"
 
-    def threshold(self, view: StageView) -> float | None:
+    def decide(self, view: StageView) -> BackupDecision:
+        """Return the decision about a stage."""
         if view.statistics.count < max(1.0, min(EVIDENCE, view.tasks / 2)):
-            return None
+            return BackupDecision(ground=Ground.TOO_FEW, age_seconds=None, copies=2, backups=0)
         decide = (_draining if view.draining else _busy) if view.cancels else _paid_in_full
-        age = decide(view)
-        # A backup may have to wait for a new worker before it can gain anything.
-        return max(age, self.floor_seconds + view.cold_start_seconds)
+        most = view.slots if view.draining else max(1, int(_BUSY_SHARE * view.slots))
+        if not view.cancels:
+            most = min(most, view.running_backups + _affordable(view))
+        return BackupDecision(
+            ground=_ground(view),
+            # A backup may have to wait for a new worker before it can gain anything.
+            age_seconds=max(decide(view), self.floor_seconds + view.cold_start_seconds),
+            copies=_MOST_COPIES if view.draining and view.cancels else 2,
+            backups=most,
+        )
+
+    def threshold(self, view: StageView) -> float | None:
+        return self.decide(view).age_seconds
 
     def copies(self, view: StageView) -> int:
-        return _MOST_COPIES if view.draining and view.cancels else 2
+        return self.decide(view).copies
 
     def backups(self, view: StageView) -> int:
-        most = view.slots if view.draining else max(1, int(_BUSY_SHARE * view.slots))
-        return most if view.cancels else min(most, view.running_backups + _affordable(view))
+        return self.decide(view).backups
+
+
+def _ground(view: StageView) -> Ground:
+    if not view.cancels:
+        return Ground.PAID_IN_FULL
+    return Ground.IDLE if view.draining else Ground.QUEUED
 
 
 def _busy(view: StageView) -> float:
