@@ -16,9 +16,10 @@ import anyio
 from asyncexec.errors import BackendError, StalledError
 from asyncexec.events.outcome import Outcome, Status
 from asyncexec.scheduler.admission import AdmissionBudget
+from asyncexec.scheduler.deadlines import Deadlines
 from asyncexec.scheduler.run import Run
 from asyncexec.scheduler.run_handle import RunHandle
-from asyncexec.scheduler.run_order import Deadlines, SendOrder
+from asyncexec.scheduler.run_order import SendOrder
 from asyncexec.scheduler.waits import MemoryWait, ResourceWait
 from asyncexec.straggler.monitor import CHECK_SECONDS
 from asyncexec.worker.records import NO_ATTEMPT
@@ -288,7 +289,7 @@ class Dispatch:
             self._date_all_at = min(self._date_all_at, now + CHECK_SECONDS)
         for number, handle in dated.items():
             pause_ends = math.inf if self._avoid is None else handle.run.slow_workers.next_change
-            due = handle.guarded(handle.run.next_deadline)
+            due = handle.guarded(handle.run.next_deadline, now)
             due = (
                 now if handle.run.stopping and handle.drain_by is None else due
             )  # It has just failed.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from asyncexec.errors import ExecutionError, PlanTimeoutError, StageTimeoutError
@@ -22,44 +22,28 @@ HANG_CHECK_SECONDS = 10.0
 class Limits:
     """The timeouts of a plan and its stages as a whole."""
 
-    def __init__(self, plan: Plan, policies: RunPolicies, stages: Sequence[StageState]) -> None:
-        self._plan = plan
-        self._plan_limit = policies.timeout.plan
-        self._stages: list[StageState] = []
-        self._began = 0.0
-        for stage in stages:
-            self.add(stage)
-
-    def add(self, stage: StageState) -> None:
-        """Watch a stage, if it has a timeout."""
-        if stage.policies.timeout.stage is not None:
-            self._stages.append(stage)
+    def __init__(self, plan: Plan, policies: RunPolicies) -> None:
+        self._plan = plan.name
+        self._limit = policies.timeout.plan
+        self.plan_deadline = math.inf
 
     def begin(self, now: float) -> None:
         """Start the plan's clock; a stage's starts with its first task."""
-        self._began = now
+        if self._limit is not None:
+            self.plan_deadline = now + self._limit
 
-    def deadlines(self) -> Iterator[float]:
-        """Yield the times at which the plan or a stage will exceed its limit."""
-        if self._plan_limit is not None:
-            yield self._began + self._plan_limit
-        for stage in self._stages:
-            limit = stage.policies.timeout.stage
-            if limit is not None and stage.first_at is not None and stage.readiness.left:
-                yield stage.first_at + limit
-
-    def exceeded(self, now: float) -> ExecutionError | None:
-        """Return the error of the plan or stage that exceeds its limit now; None if none does."""
-        name = self._plan.name
-        if self._plan_limit is not None and now >= self._began + self._plan_limit:
+    def exceeded(self, due: Iterable[StageState], now: float) -> ExecutionError | None:
+        """Return the error of the plan, or of one of the stages ``due``, that exceeds its limit; None if none does."""
+        name = self._plan
+        if self._limit is not None and now >= self.plan_deadline:
             of_plan = PlanTimeoutError(
-                f"plan {name!r} ran longer than its timeout of {self._plan_limit:g} s; give it a longer "
+                f"plan {name!r} ran longer than its timeout of {self._limit:g} s; give it a longer "
                 f"timeout=Timeout(plan=...), or run it again with resume=True",
                 plan=name,
             )
-            of_plan.limit_seconds = self._plan_limit
+            of_plan.limit_seconds = self._limit
             return of_plan
-        for stage in self._stages:
+        for stage in due:
             limit = stage.policies.timeout.stage
             if limit is None or stage.first_at is None or not stage.readiness.left:
                 continue

@@ -182,7 +182,7 @@ class Run:
 
     def begin(self, now: float) -> None:
         """Make the first tasks ready."""
-        self._clock.limits.begin(now)
+        self._clock.begin(now)
         for stage in self.stages:
             self._resume(stage, now)
         for position in self._state.begin():
@@ -224,7 +224,6 @@ class Run:
         self.left += added
         self.retries.budget.grow(added)
         for position, stage in sized.stages.items():
-            self._clock.limits.add(stage)
             self.event_buffer.stage_sized(stage, sized.reads[position], now)
             self._resume(stage, now)
         for position in sized.complete:
@@ -257,13 +256,14 @@ class Run:
 
     def tick(self, now: float) -> None:
         """Apply timeouts, retries and backups that are due."""
-        if not self.stopping and (error := self._clock.exceeded(now)) is not None:
+        due = self._clock.take_due(now)
+        if not self.stopping and (error := self._clock.exceeded(due, now)) is not None:
             self.stop(error)
-        self.unwanted.extend(self._clock.check(now, stopping=self.stopping))
+        self.unwanted.extend(self._clock.check(due, now, stopping=self.stopping))
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self, now: float) -> float | None:
         """Return the time of the next :meth:`tick`; None if only a report can change anything."""
-        return None if self.stopping else self._clock.next_deadline()
+        return None if self.stopping else self._clock.next_deadline(now)
 
     def stop(self, error: Exception | None = None) -> None:
         """Start nothing more, and cancel everything in flight."""
@@ -310,9 +310,8 @@ class Run:
             self.sender.attempt_started(stage, now)
         if worker not in self._starts.workers:
             self._starts.add(worker, now - attempt.sent)
-        if not stage.monitor.attempts:
-            self._clock.watch(stage)
         stage.monitor.attempts[attempt.id] = attempt
+        self._clock.changed[stage] = None
         if self.event_buffer.watched:
             self.event_buffer.started(attempt, worker, now)
 
@@ -331,8 +330,9 @@ class Run:
         self.sender.ended(attempt, outcome, now)
         if not succeeded:
             outcome = with_own_name(self._unlike_reported(attempt, outcome, now))
-        if attempt.started >= 0:
+        if monitor.attempts:
             monitor.attempts.pop(attempt.id, None)
+            self._clock.changed[stage] = None
         if attempt.backup:
             monitor.backup_ended(started=outcome.started)
         stage.figures.add(outcome)
@@ -431,8 +431,6 @@ class Run:
     def _stage_completed(self, stage: StageState, now: float) -> None:
         stage.figures.ended_at = self._epoch + now
         stage.monitor.share_durations()
-        if not self.recovery.runs(stage.position):
-            self._clock.forget(stage)
         if self.late.unresolved:
             self.late.completed(stage.position)
         self.event_buffer.stage_completed(stage, now)

@@ -1,12 +1,19 @@
-"""The clock of a run: what is due at a time, and the time at which something will be due next."""
+"""The clock of a run: what is due at a time, and the time at which something will be due next.
+
+A stage is looked at when it has changed, or something of it is due; all are only after as many changes as there are
+stages with attempts, or a while. So a report costs the same however many stages run at once.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
 from asyncexec.policies.circuit import State
+from asyncexec.scheduler.deadlines import Deadlines
 from asyncexec.scheduler.limits import Limits, back_up_slow, next_check, time_out
+from asyncexec.straggler.monitor import CHECK_SECONDS
 
 if TYPE_CHECKING:
     from asyncexec.errors import ExecutionError
@@ -15,6 +22,9 @@ if TYPE_CHECKING:
     from asyncexec.scheduler.run_state import RunState
     from asyncexec.scheduler.sender import Sender
     from asyncexec.scheduler.stage import StageState
+
+ALL_SECONDS = 1.0
+"""The time after a change within which all stages are looked at: what is known of durations is known to many."""
 
 
 class RunClock:
@@ -29,68 +39,106 @@ class RunClock:
 
     Attributes
     ----------
-    limits : Limits
-        The timeouts of the plan and its stages as a whole.
+    changed : dict of StageState
+        The stages of which attempts have been sent, started or ended since they were looked at.
     """
 
     def __init__(
         self, state: RunState, budget: AdmissionBudget, sender: Sender, retries: Retries
     ) -> None:
-        self.limits = Limits(state.plan, state.policies, state.stages)
+        self.changed = sender.changed
+        self._limits = Limits(state.plan, state.policies)
         self._plan = state.plan.name
+        self._stages = state.stages
+        self._recovery = state.recovery
         self._slots = state.slots
         self._budget = budget
         self._sender = sender
         self._retries = retries
         self._ticked_at = 0.0
+        # The stages with attempts that run, and the times at which something is due, by position.
         self._watched: dict[StageState, None] = {}
+        self._due = Deadlines()
+        self._changes = 0
+        self._all_at = math.inf
+        self._had_idle_slots = False
 
-    def exceeded(self, now: float) -> ExecutionError | None:
-        """Return the error of a plan or stage that exceeds its limit now; None if none does."""
+    def begin(self, now: float) -> None:
+        """Start the plan's clock; a stage's starts with its first task."""
+        self._limits.begin(now)
+
+    def take_due(self, now: float) -> list[StageState]:
+        """Return the stages of which something is due now, in the order of the plan; each is looked at after that."""
         self._ticked_at = now
-        return self.limits.exceeded(now)
+        self._date(now)
+        due = [self._stages[position] for position in sorted(self._due.take_due(now))]
+        self.changed.update(dict.fromkeys(due))
+        return due
 
-    def check(self, now: float, *, stopping: bool) -> list[int]:
+    def exceeded(self, due: Collection[StageState], now: float) -> ExecutionError | None:
+        """Return the error of the plan, or of one of the stages ``due``, that exceeds its limit; None if none does."""
+        return self._limits.exceeded(due, now)
+
+    def check(self, due: Collection[StageState], now: float, *, stopping: bool) -> list[int]:
         """Queue retries and backups that are due, and return the attempts that run for too long."""
         self._retries.queue_due(now)
         too_old: list[int] = []
         idle = self._idle_slots()
-        for stage in self._with_attempts():
-            too_old += time_out(stage, now)
-            if not stopping:
-                back_up_slow(self._plan, stage, now, idle)
+        for stage in due:
+            if self._watches(stage):
+                too_old += time_out(stage, now)
+                if not stopping:
+                    back_up_slow(self._plan, stage, now, idle)
         return too_old
 
-    def next_deadline(self) -> float | None:
+    def next_deadline(self, now: float) -> float | None:
         """Return the time at which something is due next; None if only a report can change anything."""
-        times = list(self.limits.deadlines())
-        if (due := self._retries.next_due) < math.inf:
-            times.append(due)
+        self._date(now)
+        due = min(self._limits.plan_deadline, self._retries.next_due, self._due.first, self._all_at)
         circuit = self._retries.circuit
         # One tick after the pause is enough: there may be nothing to send, and it must not tick for ever.
         if circuit.state is not State.CLOSED and circuit.resumes_at > self._ticked_at:
-            times.append(circuit.resumes_at)
-        if (opening := self._sender.opening(self._ticked_at)) < math.inf:
-            times.append(opening)
+            due = min(due, circuit.resumes_at)
+        due = min(due, self._sender.opening(self._ticked_at))
+        return None if due == math.inf else due
+
+    def _date(self, now: float) -> None:
+        """Find out when something is due for the stages that have changed, or for all with attempts that run."""
+        changed, watched = self.changed, self._watched
+        if not changed and not watched:
+            self._all_at = math.inf
+            return
         idle = self._idle_slots()
-        times.extend(next_check(stage, idle) for stage in self._with_attempts())
-        return min(times, default=None)
+        if idle >= 0 and not self._had_idle_slots:  # Any stage may be draining now.
+            self._all_at = min(self._all_at, now + CHECK_SECONDS)
+        self._had_idle_slots = idle >= 0
+        self._changes += len(changed)
+        stages: Collection[StageState] = changed
+        if self._changes >= len(watched) or now >= self._all_at:
+            stages = {**watched, **changed}
+            self._changes, self._all_at = 0, math.inf
+        elif changed:
+            self._all_at = min(self._all_at, now + ALL_SECONDS)
+        for stage in stages:
+            if self._watches(stage):
+                watched[stage] = None
+            else:
+                watched.pop(stage, None)
+            self._due.set(stage.position, min(self._dues(stage, idle), default=math.inf))
+        changed.clear()
 
-    def watch(self, stage: StageState) -> None:
-        """Check the attempts of a stage, which begin to run."""
-        self._watched[stage] = None
+    def _dues(self, stage: StageState, idle: int) -> Iterator[float]:
+        """Yield the times at which something is due of a stage."""
+        if stage in self._watched:
+            yield next_check(stage, idle)
+        limit = stage.policies.timeout.stage
+        if limit is not None and stage.first_at is not None and stage.readiness.left:
+            yield stage.first_at + limit
 
-    def forget(self, stage: StageState) -> None:
-        """Check the attempts of a stage no longer: its tasks are complete."""
-        self._watched.pop(stage, None)
-
-    def _with_attempts(self) -> list[StageState]:
-        """Return the stages with attempts that run."""
-        watched = list(self._watched)
-        for stage in watched:
-            if not stage.monitor.attempts:
-                del self._watched[stage]
-        return list(self._watched)
+    def _watches(self, stage: StageState) -> bool:
+        """Return whether attempts of a stage run, and are not such as are no longer needed."""
+        left = stage.readiness.left or self._recovery.runs(stage.position)
+        return bool(stage.monitor.attempts and left)
 
     def _idle_slots(self) -> int:
         return self._slots() - math.ceil(self._budget.slots_taken - 1e-6)

@@ -1,12 +1,12 @@
-"""The order of an engine's runs: which may send next, and when something is due for each.
+"""The order of an engine's runs: which may send next.
 
-Both are heaps, and what waits is in queues, so that what one report costs does not grow with the number of runs.
+It is a heap, and what waits is in queues, so that what one report costs does not grow with the number of runs.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from asyncexec.scheduler.placed_entries import PlacedEntries
@@ -15,40 +15,6 @@ from asyncexec.scheduler.waits import LimitWait
 
 if TYPE_CHECKING:
     from asyncexec.scheduler.waits import Wait
-
-
-class Deadlines:
-    """The time at which something is due for each run, by the run's number.
-
-    >>> from asyncexec.scheduler.run_order import Deadlines
-    >>> deadlines = Deadlines()
-    >>> deadlines.set(1, 5.0); deadlines.set(2, 3.0); deadlines.set(2, 9.0)
-    >>> deadlines.first, list(deadlines.take_due(6.0)), deadlines.first
-    (5.0, [1], 9.0)
-    """
-
-    def __init__(self) -> None:
-        self._runs = PlacedEntries[int, float]()
-
-    def set(self, number: int, at: float) -> None:
-        """Set the time for a run; infinity for none."""
-        if self._runs.places.get(number, math.inf) == at:
-            return
-        if at == math.inf:
-            self._runs.remove(number)
-        else:
-            self._runs.put(number, at)
-
-    @property
-    def first(self) -> float:
-        """The earliest time; infinity if there is none."""
-        return self._runs.first()[0] if self._runs.places else math.inf
-
-    def take_due(self, now: float) -> Iterator[int]:
-        """Yield the runs whose time has come, earliest first, and forget their times."""
-        while self.first <= now:
-            _, number = self._runs.take()
-            yield number
 
 
 class SendOrder:

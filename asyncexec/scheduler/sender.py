@@ -59,6 +59,8 @@ class Sender:
         The attempts that are with the backend, by id.
     in_flight : int
         The batches that are with the backend.
+    changed : dict of StageState
+        The stages that the run's clock is to look at, as attempts of them have been sent.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Sender:
         self.order = StageOrder()
         self.running: dict[int, AttemptRecord] = {}
         self.in_flight = 0
+        self.changed: dict[StageState, None] = {}
         self._owner = owner
         self._plan = plan
         self._stages = stages
@@ -292,6 +295,10 @@ class Sender:
                 self._begun[stage] = None
             stage.figures.started_at = self._epoch + now
             self._event_buffer.stage_started(stage, now)
+            if stage.policies.timeout.stage is not None:
+                self.changed[stage] = None
+        if stage.monitor.attempts:
+            self.changed[stage] = None
         for throttle in stage.throttles:
             throttle.sent()
         running, ids, records = self.running, self._ids, stage.task_records

@@ -8,8 +8,9 @@ from hypothesis import given, strategies as st
 
 import asyncexec as ax
 from asyncexec.events.records import TaskSucceeded
+from asyncexec.scheduler.deadlines import Deadlines
 from asyncexec.scheduler.run import Run
-from asyncexec.scheduler.run_order import Deadlines, SendOrder
+from asyncexec.scheduler.run_order import SendOrder
 from asyncexec.scheduler.wait_queues import WaitQueues
 from asyncexec.scheduler.waits import MemoryWait
 from asyncexec.testing.model_backend import ModelBackend

@@ -5,11 +5,15 @@ from collections import Counter
 
 import pytest
 
+import asyncexec as ax
 from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import All, identity
 from asyncexec.plan.stage import Read, Stage
 from asyncexec.scheduler.admission import AdmissionBudget
 from asyncexec.scheduler.stage import StageState
+from asyncexec.simulation import Cluster, Lognormal, Noise, simulate
+from asyncexec.simulation.plans import staged
+from tests.counting import calls_of
 from tests.scheduler.workbench import Workbench
 
 
@@ -73,7 +77,7 @@ def test_the_stages_looked_at_for_a_task_do_not_grow_with_those_of_its_plan(look
             for job in bench.send():
                 bench.start(job)
                 bench.end(job)
-                bench.run.next_deadline()
+                bench.run.next_deadline(bench.now)
         return looks["looks"] / sum(stage.tasks for stage in bench.run.stages)
 
     few, many = for_a_task(20), for_a_task(300)
@@ -112,3 +116,17 @@ def test_a_stage_that_waits_holds_few_objects():
 
     few, many = objects(50), objects(250)
     assert (many - few) / 200 <= 60, (few, many)
+
+
+@pytest.mark.parametrize("timeout", [None, ax.Timeout(stage=1e6), ax.Timeout(task=1e6)])
+def test_the_calls_of_a_task_of_uneven_length_do_not_grow_with_the_stages_that_run_at_once(timeout):
+    """Simulated, as there stages run beside each other for long, and thresholds move with every duration."""
+
+    def for_a_task(stages):
+        plan, uneven = staged(stages, tasks=30), Lognormal(mean_seconds=1.0, sigma=0.6)
+        noise = Noise(slow_share=0.05, slow_factors=(8.0, 12.0))
+        how = {"durations": uneven, "noise": noise, "timeout": timeout}
+        return calls_of(lambda: simulate(plan, Cluster(workers=30), **how)) / plan.tasks
+
+    few, many = for_a_task(6), for_a_task(36)
+    assert many <= 1.2 * few, (few, many)

@@ -128,7 +128,7 @@ def test_nobody_looks_for_slow_attempts_where_none_can_be_slow_yet() -> None:
         bench.end(job, seconds=1000.0)
     bench.now = 1000.0
     ticks = 0
-    while (deadline := bench.run.next_deadline()) is not None and deadline < 1249.0:
+    while (deadline := bench.run.next_deadline(bench.now)) is not None and deadline < 1249.0:
         bench.now = max(bench.now, deadline)
         bench.run.tick(bench.now)
         ticks += 1

@@ -107,7 +107,7 @@ class Workbench:
         """Let time pass, with a tick at every deadline on the way."""
         until = self.now + seconds
         for _ in range(100_000):
-            deadline = self.run.next_deadline()
+            deadline = self.run.next_deadline(self.now)
             if deadline is None or deadline > until:
                 break
             self.now = max(self.now, deadline)
