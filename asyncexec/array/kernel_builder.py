@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from asyncexec.array.fusion import FusionGroup
 from asyncexec.array.kernels import FusedKernel, Step
+from asyncexec.array.modules.choice import ArrayModule
+from asyncexec.array.modules.transfers import StepsWithTransfers
 from asyncexec.array.nodes import Node
 from asyncexec.array.outputs import OutputOf, unread_bytes
 from asyncexec.plan.access_map import AccessMap
@@ -32,8 +34,10 @@ class KernelBuilder:
     steps: tuple[_Planned, ...]
     results: tuple[int, ...]
 
-    def kernel(self) -> FusedKernel:
-        """Return what tasks run."""
+    def kernel(self, module: ArrayModule | None = None) -> FusedKernel:
+        """Return what tasks run, in ``module`` where it can, and in NumPy elsewhere."""
+        if module is not None:
+            return self._kernel_in(module)
         frees = _by_number(self._last_uses())
         steps = [
             Step(
@@ -47,6 +51,16 @@ class KernelBuilder:
         ]
         accesses = tuple(access for _, access in self.reads)
         return FusedKernel(accesses, tuple(steps), self.results)
+
+    def _kernel_in(self, module: ArrayModule) -> FusedKernel:
+        placed = StepsWithTransfers(module, self.inputs)
+        for step in self.steps:
+            node, access = step.value
+            placed.add(node, access, step.arguments)
+        accesses = tuple(access for _, access in self.reads)
+        every = (*accesses, *(step.value[1] for step in self.steps))
+        results = tuple(placed.result(slot, every[slot]) for slot in self.results)
+        return FusedKernel(accesses, placed.written(results), results)
 
     def temporary_bytes(self) -> int:
         """Return the most that the steps hold at once, not counting inputs and results."""

@@ -250,27 +250,45 @@ class CallFunction:
     wants_block_id: bool
 
     def __call__(self, index: Index, values: Sequence[Any]) -> Any:
-        chunk = tuple(axis.first(index) for axis in self.numbers)
+        return self.checked(self.returned(index, [read_only(value) for value in values]), index)
+
+    def returned(self, index: Index, blocks: Sequence[Any]) -> Any:
+        """Return what the function makes of ``blocks``."""
         keywords = dict(self.keywords)
         if self.wants_block_id:
-            keywords["block_id"] = chunk
-        returned = self.function(*map(read_only, values), **keywords)
-        result = np.asarray(unmasked(returned, f"what {self.name} returned for chunk {chunk}"))
-        self._check(result, chunk, self.access.counts(index))
+            keywords["block_id"] = self._chunk(index)
+        return self.function(*blocks, **keywords)
+
+    def checked(self, returned: Any, index: Index) -> Block:
+        """Return what the function returned as a NumPy array, of the shape and type that it must have."""
+        what = f"what {self.name} returned for chunk {self._chunk(index)}"
+        result = np.asarray(unmasked(returned, what))
+        self.check(result.shape, result.dtype, index)
         return result
 
-    def _check(self, result: Block, chunk: Index, expected: Shape) -> None:
-        if result.shape != expected:
+    def check(self, shape: Shape, dtype: np.dtype[Any], index: Index) -> None:
+        """Check the shape and the type of what the function returned.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If they are others than promised.
+        """
+        chunk, expected = self._chunk(index), self.access.counts(index)
+        if shape != expected:
             raise ValueError(
-                f"{self.name} returned a block of shape {result.shape} for chunk {chunk}, which has the shape "
+                f"{self.name} returned a block of shape {shape} for chunk {chunk}, which has the shape "
                 f"{expected}; say chunks=, drop_axis= or new_axis= if the function changes the shape (where the last "
                 f"chunk is of another length, that of each block, as in chunks={{0: (4, 4, 2)}})"
             )
-        if result.dtype != self.dtype:
+        if dtype != self.dtype:
             raise TypeError(
-                f"{self.name} returned {result.dtype} for chunk {chunk}, and dtype={self.dtype} was promised; "
-                f"say dtype={str(result.dtype)!r}, or convert in the function"
+                f"{self.name} returned {dtype} for chunk {chunk}, and dtype={self.dtype} was promised; "
+                f"say dtype={str(dtype)!r}, or convert in the function"
             )
+
+    def _chunk(self, index: Index) -> Index:
+        return tuple([axis.first(index) for axis in self.numbers])
 
 
 def read_only(value: Any) -> Any:

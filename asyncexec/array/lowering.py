@@ -10,7 +10,8 @@ from typing import Any
 
 from asyncexec.array.expansion import expand, storable
 from asyncexec.array.fusion import FusionGroup, access_of, block_of, fuse
-from asyncexec.array.kernel_builder import kernel_builder
+from asyncexec.array.kernel_builder import KernelBuilder, kernel_builder
+from asyncexec.array.modules.native_nodes import operations_in_numpy
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
 from asyncexec.array.optimizer.choice import SHARED_READS
 from asyncexec.array.optimizer.rewriting import rewrite
@@ -81,7 +82,10 @@ def lower(
     expanded = expand(rewritten, most_bytes=max(most, 1))
     roots = apart(_distinct(expanded), [result.session for result in results])
     limit = TaskMemoryLimit(
-        allowed_bytes=spec.allowed_bytes, reserved_bytes=spec.reserved_bytes, layout=_layout
+        allowed_bytes=spec.allowed_bytes,
+        reserved_bytes=spec.reserved_bytes,
+        layout=_layout,
+        moves=spec.module is not None,
     )
     places = {root: result.place for root, result in zip(roots, results, strict=True)}
     in_session = {
@@ -205,14 +209,14 @@ class _Lowering:
         ]
         stage = Stage(
             name=name,
-            kernel=builder.kernel(),
+            kernel=builder.kernel(self.spec.module),
             shape=found.grid,
             # Several outputs of a stage may be read alike.
             inputs=tuple(dict.fromkeys(reads)),
             # What is written into a session is a value: the fork that a task has written into.
             outputs=() if in_session else tuple(self.outputs[root] for root in found.roots),
             operation=operation,
-            notes=_notes(found, operation),
+            notes=(*_notes(found, operation), *self._module_notes(builder)),
             memory=self.limit.memory(found),
             identity=SourceIdentity(
                 tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
@@ -232,6 +236,15 @@ class _Lowering:
         return SessionWrites(
             targets=self.written, receipts=receipts_of(stages), commit=commit, overwrite=overwrite
         )
+
+    def _module_notes(self, builder: KernelBuilder) -> tuple[str, ...]:
+        """Return what is computed in which array module, in a sentence for users."""
+        module = self.spec.module
+        if module is None:
+            return ()
+        left = operations_in_numpy((step.value for step in builder.steps), module)
+        elsewhere = f", and {', '.join(left)} in NumPy" if left else ""
+        return (f"computes in {module.name}{elsewhere}",)
 
     def _array(self, root: Node, name: str, position: int | None) -> StoredArray:
         place = self.places.get(root)

@@ -52,11 +52,15 @@ class StorageLayout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskMemoryLimit:
-    """The memory that a task may hold, and the storage layout of its inputs."""
+    """The memory that a task may hold, and the storage layout of its inputs.
+
+    With ``moves``, inputs and results are copied to another device and back, which may be this machine's memory.
+    """
 
     allowed_bytes: int
     reserved_bytes: int
     layout: Callable[[Node], StorageLayout]
+    moves: bool = False
 
     def memory(self, group: FusionGroup) -> Memory:
         """Return what a task of ``group`` is projected to need."""
@@ -71,6 +75,8 @@ class TaskMemoryLimit:
         needs += (
             kernel_builder(group).temporary_bytes() + written + encoded + _positions_bytes(group)
         )
+        if self.moves:
+            needs += written + sum(held for held, _ in reads)
         return Memory(
             projected_bytes=self.reserved_bytes + needs,
             reserved_bytes=self.reserved_bytes,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from asyncexec.array.modules.choice import ArrayModule, chosen_module
 from asyncexec.array.optimizer.choice import EVERY_RULE, chosen_rules
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
@@ -57,6 +58,11 @@ class Spec:
         The rules of the optimizer that are followed: all (True), none (False), or some of ``"elementwise"``,
         ``"reductions"``, ``"views"``, ``"rechunks"``, ``"subexpressions"``, ``"branches"`` and ``"shared-reads"``.
         ``x.to_plan().explain()`` says what they did. No result depends on them.
+    array_module : str
+        What tasks compute with: ``"numpy"`` (default), ``"cupy"``, ``"torch"``, ``"jax.numpy"`` or
+        ``"array_api_strict"``, on its default device. Chunks are moved there once a task, and results back. Functions
+        of elements, views, concatenation, sums and the like, matrix products and functions of users (which get arrays
+        of the module) run there; everything else, and elements of types that the module lacks, in NumPy.
 
     Raises
     ------
@@ -73,6 +79,8 @@ class Spec:
     zarr_compressor: Compressor = "default"
     requests: int = MOST_REQUESTS
     optimize: bool | str | Collection[str] = True
+    array_module: str = "numpy"
+    module: ArrayModule | None = field(init=False, repr=False, compare=False)
     rules: frozenset[str] = field(init=False, repr=False, compare=False)
     allowed_bytes: int = field(init=False, repr=False)
     reserved_bytes: int = field(init=False, repr=False)
@@ -99,6 +107,7 @@ class Spec:
         if requests is None or requests < 1:
             raise OptionError(f"requests={self.requests!r} must be a whole number from 1 on")
         rules = chosen_rules(self.optimize)
+        object.__setattr__(self, "module", chosen_module(self.array_module))
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "optimize", rules == EVERY_RULE or (bool(rules) and rules))
         object.__setattr__(self, "requests", requests)

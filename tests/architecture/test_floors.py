@@ -67,6 +67,7 @@ OPTIONAL = {
     "functions_framework",
     "graphviz",
     "httpx",
+    "jax",
     "iris_sample_data",
     "lithops",
     "matplotlib",

@@ -170,7 +170,7 @@ def blocks(draw, x, data):
 
 
 def plus_one(block):
-    return block + block.dtype.type(1)
+    return block + 1
 
 
 OPERATIONS = [
