@@ -30,10 +30,11 @@ def topological(roots: Sequence[Node]) -> Iterator[Node]:
         stack.extend((below, False) for below in reversed(node.inputs) if below not in done)
 
 
-def expand(roots: Sequence[Node], *, most_bytes: int) -> list[Node]:
+def expand(roots: Sequence[Node], *, most_bytes: int, tasks: int) -> list[Node]:
     """Return ``roots`` rewritten so that every node can be computed in a stage.
 
-    ``most_bytes`` is the largest block that a rechunking task, or the merge of a reduction, may hold.
+    ``most_bytes`` is the largest block that a rechunking task, or the merge of a reduction, may hold; ``tasks`` is the
+    number of tasks that the first pass of a reduction has at least, where it has as many chunks.
     """
     new: dict[Node, Node] = {}
     order = list(topological(roots))
@@ -48,7 +49,7 @@ def expand(roots: Sequence[Node], *, most_bytes: int) -> list[Node]:
                 new[node] = _concatenated(node, own)
             continue
         inputs = tuple(new[below] for below in node.inputs)
-        new[node] = _expanded(node, inputs, most_bytes)
+        new[node] = _expanded(node, inputs, most_bytes, tasks)
     return [new[root] for root in roots]
 
 
@@ -90,9 +91,9 @@ def _concatenated(node: Concat, parts: Iterable[Node]) -> Node:
     return replace(node, inputs=inputs, begins=tuple(begins))
 
 
-def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int) -> Node:
+def _expanded(node: Node, inputs: tuple[Node, ...], most_bytes: int, tasks: int) -> Node:
     if isinstance(node, Reduction):
-        return reduction_tree(node, inputs[0], most_bytes)
+        return reduction_tree(node, inputs, most_bytes, tasks=tasks)
     if isinstance(node, Rechunk):
         return _rechunked(node, inputs[0], most_bytes)
     if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):

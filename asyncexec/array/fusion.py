@@ -23,8 +23,10 @@ from asyncexec.array.nodes import ArraySource, Copy, Node
 from asyncexec.array.optimizer import elementwise, reductions, views
 from asyncexec.array.optimizer.joining import joining_rule
 from asyncexec.array.outputs import OutputOf
+from asyncexec.array.streamed_reductions import StreamedReduction
 from asyncexec.plan.access_map import AccessMap, of_blocks
 from asyncexec.plan.box import Shape
+from asyncexec.plan.pieces import Pieces
 
 EVERY_JOINING = frozenset({elementwise.NAME, reductions.NAME, views.NAME})
 """The rules by which a node is computed on the way of another."""
@@ -49,7 +51,12 @@ class FusionGroup:
     reading : int
         How many reads from storage there are: nodes that are not computed here, times what is needed of each.
     grid : tuple of int
-        The stage's index space.
+        The index space of ``accesses``: that of the stage, or of the pieces that its tasks take.
+    streamed : tuple of StreamedReduction
+        The reductions whose tasks take pieces one after another; they are the roots, or what these are made of.
+    after : FusionGroup or None
+        What is made of their results, once a task; then its roots are those of the stage, and ``written`` has what each
+        task writes of them.
     apart : str
         The reason why its result is stored, rather than computed by whom it is read; empty if it is asked for.
     """
@@ -59,12 +66,20 @@ class FusionGroup:
     members: dict[Node, None] = field(default_factory=dict)
     reading: int = field(init=False)
     grid: Shape = field(init=False)
+    streamed: tuple[StreamedReduction, ...] = field(init=False, default=())
+    after: FusionGroup | None = field(init=False, default=None)
+    written: dict[Node, AccessMap | None] = field(init=False)
     apart: str = ""
 
     def __post_init__(self) -> None:
         first = self.roots[0]
         maker = first.maker if isinstance(first, OutputOf) else first
-        self.grid = grid(maker.shape, block_of(maker))
+        if isinstance(maker, StreamedReduction):
+            self.streamed = (maker,)
+            self.grid = maker.pieces.grid
+        else:
+            self.grid = grid(maker.shape, block_of(maker))
+        self.written = {root: access_of(root) for root in self.roots}
         self.reading = len(self.roots)
         for root in self.roots:
             self.accesses[root] = {access_of(root) or of_blocks(root.shape, block_of(root)): None}
@@ -109,6 +124,7 @@ class FusionGroup:
         found = copy(self)
         found.accesses = {node: dict(accesses) for node, accesses in self.accesses.items()}
         found.members = dict(self.members)
+        found.written = dict(self.written)
         return found
 
     def leave(self, node: Node, before: dict[Node, int]) -> None:
@@ -122,6 +138,21 @@ class FusionGroup:
                 known.popitem()
             if not known:
                 del self.accesses[below]
+
+    @property
+    def shape(self) -> Shape:
+        """The stage's index space."""
+        return self.grid if self.pieces is None else self.pieces.shape
+
+    @property
+    def pieces(self) -> Pieces | None:
+        """The pieces that each task takes one after another, if it does."""
+        return self.streamed[0].pieces if self.streamed else None
+
+    @property
+    def computed(self) -> list[Node]:
+        """The nodes that a task computes, the roots first."""
+        return [*(self.after.members if self.after else ()), *self.members]
 
     @property
     def reads(self) -> list[tuple[Node, AccessMap]]:

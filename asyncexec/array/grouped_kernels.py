@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from asyncexec.array.grouped_elements import Coder, grouped_elements
 from asyncexec.array.grouped_reducers import GroupedReducer
+from asyncexec.array.reducers import MERGING_COPIES, merged_pair
 
 type Part = NDArray[Any]
 
@@ -115,6 +116,19 @@ class MergePasses:
 
     def merge(self, parts: Sequence[Part], axes: tuple[int, ...], counts: Part) -> tuple[Part, ...]:
         return self.reducer.merge(parts, axes)
+
+    def add(
+        self,
+        held: tuple[Part, ...],
+        parts: tuple[Part, ...],
+        axes: tuple[int, ...],
+        counts: tuple[int, int],
+    ) -> tuple[Part, ...]:
+        return merged_pair(self, held, parts, axes, counts)
+
+    @property
+    def adding_copies(self) -> int:
+        return MERGING_COPIES
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         return self.reducer.finish(parts)

@@ -18,7 +18,7 @@ from asyncexec.array.grouped_reducers import GroupedReducer
 from asyncexec.array.nodes import Node
 from asyncexec.array.operands import own_source
 from asyncexec.array.outputs import ArrayOutput, outputs_of
-from asyncexec.array.reductions import merged_partials
+from asyncexec.array.reductions import Reduction
 from asyncexec.plan.access import AxisAccess
 from asyncexec.plan.access_map import of_blocks
 from asyncexec.plan.box import Shape
@@ -89,18 +89,15 @@ def _partial_outputs(
     )
 
 
-def all_merged(
-    labelled: Labelled, start: StartGroups, *, split_every: int | None, most_bytes: int
-) -> Node:
+def all_merged(labelled: Labelled, start: StartGroups, *, split_every: int | None) -> Node:
     """Return the result by a tree in which partial results have all groups."""
-    parts = partial_nodes(labelled, start)
-    found = merged_partials(
-        labelled.operation,
-        MergePasses(start.reducer),
-        parts,
-        labelled.axes,
+    found = Reduction(
+        operation=labelled.operation,
+        reducer=MergePasses(start.reducer),
+        inputs=partial_nodes(labelled, start),
+        axes=labelled.axes,
         split_every=split_every,
-        most_bytes=most_bytes,
+        started=True,
     )
     return build.drop_axes(found, labelled.axes)
 

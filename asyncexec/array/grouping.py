@@ -246,11 +246,11 @@ def _by_lazy_labels(
     if whole:
         found = whole_groups(labelled, replace(start, finishes=True))
     else:
-        found = all_merged(labelled, start, split_every=split_every, most_bytes=limit)
+        found = all_merged(labelled, start, split_every=split_every)
     own = tuple(range(len(axes)))
     alone = _labelled(operation, labelled.labels, labelled.labels, own)
     counting = lazy.start(GroupedCount(), own)
-    members = all_merged(alone, counting, split_every=split_every, most_bytes=limit)
+    members = all_merged(alone, counting, split_every=split_every)
     return found, members
 
 

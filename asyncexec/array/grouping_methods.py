@@ -171,9 +171,7 @@ def _map_reduce(task: _Task) -> Node:
     each = 2 * task.groups * task.each
     node = fewer_kept(task.node, task.axes, each, task.limit)
     start = StartGroups(task.function.reducer, task.axes, task.groups)
-    return all_merged(
-        task.labelled(node), start, split_every=task.split_every, most_bytes=task.limit
-    )
+    return all_merged(task.labelled(node), start, split_every=task.split_every)
 
 
 def _by_cohorts(task: _Task, found: Occurrences, best: Arrangement) -> Node:

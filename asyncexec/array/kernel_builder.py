@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from asyncexec.array.fusion import FusionGroup
@@ -11,6 +12,8 @@ from asyncexec.array.modules.choice import ArrayModule
 from asyncexec.array.modules.transfers import StepsWithTransfers
 from asyncexec.array.nodes import Node
 from asyncexec.array.outputs import OutputOf, unread_bytes
+from asyncexec.array.streamed_reductions import StreamedReduction
+from asyncexec.array.streaming_kernels import StreamedKernel
 from asyncexec.plan.access_map import AccessMap
 
 type Value = tuple[Node, AccessMap]
@@ -33,9 +36,21 @@ class KernelBuilder:
     inputs: int
     steps: tuple[_Planned, ...]
     results: tuple[int, ...]
+    streamed: tuple[StreamedReduction, ...] = ()
+    merged: tuple[tuple[int, int], ...] = ()
+    after: KernelBuilder | None = None
 
-    def kernel(self, module: ArrayModule | None = None) -> FusedKernel:
+    def kernel(self, module: ArrayModule | None = None) -> FusedKernel | StreamedKernel:
         """Return what tasks run, in ``module`` where it can, and in NumPy elsewhere."""
+        fused = self.fused(module)
+        if not self.streamed:
+            return fused
+        merges = tuple(node.merge() for node in self.streamed)
+        after = None if self.after is None else self.after.fused(module)
+        return StreamedKernel(fused, merges, self.merged, self.streamed[0].pieces, after)
+
+    def fused(self, module: ArrayModule | None) -> FusedKernel:
+        """Return the steps, those for a piece where tasks take pieces."""
         if module is not None:
             return self._kernel_in(module)
         frees = _by_number(self._last_uses())
@@ -72,7 +87,8 @@ class KernelBuilder:
             peak = max(peak, held + node.working_bytes(access))
             owners = [slot - self.inputs for slot in ends.get(number, ())]
             held -= sum(self.steps[owner].held_bytes for owner in owners if owner >= 0)
-        return peak
+        after = 0 if self.after is None else self.after.temporary_bytes()
+        return max(peak, after) + sum(node.merging_bytes for node in self.streamed)
 
     def _last_uses(self) -> dict[int, int]:
         """Return by which step each slot is used last."""
@@ -104,7 +120,8 @@ def _held_bytes(group: FusionGroup, node: Node, access: AccessMap) -> int:
     """Return the size of what a step holds, not counting the results that the stage writes."""
     if node.aliases or node in group.roots:
         return 0
-    if any(isinstance(root, OutputOf) and root.maker is node for root in group.roots):
+    outputs = getattr(node, "outputs", ())
+    if len(outputs) > 1:
         return unread_bytes(node, group.roots)
     return math.prod(access.most) * node.dtype.itemsize
 
@@ -114,12 +131,39 @@ def kernel_builder(group: FusionGroup) -> KernelBuilder:
     reads = tuple(group.reads)
     slots: dict[Value, int] = {value: slot for slot, value in enumerate(reads)}
     steps: list[_Planned] = []
+    last = _merging(group)
     for node in reversed(group.members):
-        for access in group.accesses[node]:
+        for access in group.accesses[node] if node not in last else ():
             needs = zip(node.inputs, node.accesses(access), strict=True)
             arguments = [slots[below, needed] for below, needed in needs if needed is not None]
             slots[node, access] = len(slots)
             held = _held_bytes(group, node, access)
             steps.append(_Planned((node, access), tuple(arguments), held))
-    results = tuple(slots[root, next(iter(group.accesses[root]))] for root in group.roots)
-    return KernelBuilder(reads, len(reads), tuple(steps), results)
+    if not group.streamed:
+        results = [slots[root, next(iter(group.accesses[root]))] for root in group.roots]
+        return KernelBuilder(reads, len(reads), tuple(steps), tuple(results))
+    results = [slots[n, next(iter(group.accesses[n]))] for s in group.streamed for n in s.inputs]
+    after = None if group.after is None else kernel_builder(group.after)
+    wanted = group.roots if after is None else [node for node, _ in after.reads]
+    return KernelBuilder(
+        reads,
+        len(reads),
+        tuple(steps),
+        tuple(results),
+        streamed=group.streamed,
+        merged=tuple(_number_of(node, group.streamed) for node in wanted),
+        after=after,
+    )
+
+
+def _merging(group: FusionGroup) -> set[Node]:
+    """Return the nodes that are no steps of the pieces: reductions that merge these, and their results."""
+    results = (n for n in group.members if isinstance(n, OutputOf) and n.maker in group.streamed)
+    return {*group.streamed, *results}
+
+
+def _number_of(node: Node, streamed: Sequence[Node]) -> tuple[int, int]:
+    """Return the number of the reduction that makes ``node``, and that of the array among those it makes."""
+    if isinstance(node, OutputOf):
+        return streamed.index(node.maker), node.number
+    return streamed.index(node), 0

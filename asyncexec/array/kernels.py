@@ -323,13 +323,29 @@ class ReduceBlocks:
 
     def _counts(self, index: Index) -> Any:
         """Return how many elements each of the input's elements stands for."""
-        ndim = len(self.access.axes)
-        counts = np.ones((1,) * ndim)
-        for axis, unit, extent in zip(self.axes, self.units, self.extents, strict=True):
-            groups = np.asarray(self.access.axes[axis].numbers(index))
-            along = np.minimum(unit, extent - groups * unit)
-            counts = counts * along.reshape([-1 if a == axis else 1 for a in range(ndim)])
+        counts = np.ones((1,) * len(self.access.axes))
+        for along in elements_along(self.access, self.axes, self.units, self.extents, index):
+            counts = counts * along
         return counts
+
+
+def elements_along(
+    access: AccessMap,
+    axes: Sequence[int],
+    units: Sequence[int],
+    extents: Sequence[int],
+    index: Index,
+) -> list[Any]:
+    """Return, for each of ``axes``, how many elements along it each element stands for that ``access`` takes.
+
+    One stands for ``units`` of them, of ``extents`` in all; each array lies along its axis.
+    """
+    found = []
+    for axis, unit, extent in zip(axes, units, extents, strict=True):
+        groups = np.asarray(access.axes[axis].numbers(index))
+        along = np.minimum(unit, extent - groups * unit)
+        found.append(along.reshape([-1 if a == axis else 1 for a in range(len(access.axes))]))
+    return found
 
 
 @dataclass(frozen=True, slots=True)

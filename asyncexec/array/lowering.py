@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from asyncexec.array.expansion import expand, storable
-from asyncexec.array.fusion import FusionGroup, access_of, block_of, fuse
+from asyncexec.array.fusion import FusionGroup, block_of, fuse
 from asyncexec.array.kernel_builder import KernelBuilder, kernel_builder
 from asyncexec.array.modules.native_nodes import operations_in_numpy
 from asyncexec.array.nodes import ArraySource, Copy, Creation, Node, Rechunk, View
+from asyncexec.array.optimizer import reductions
 from asyncexec.array.optimizer.choice import SHARED_READS
 from asyncexec.array.optimizer.rewriting import rewrite
 from asyncexec.array.outputs import OutputOf
@@ -27,6 +29,8 @@ from asyncexec.array.session_writes import (
 from asyncexec.array.sharing import share_reads
 from asyncexec.array.source_identity import SourceIdentity
 from asyncexec.array.spec import Spec
+from asyncexec.array.streamed_reductions import MOST_PIECES, StreamedReduction
+from asyncexec.array.streaming import finished_on_the_way, taken_in_pieces
 from asyncexec.plan import ChunkedOutput, Plan, Read, Stage
 from asyncexec.plan.access_map import AccessMap, ReadRegion
 from asyncexec.plan.box import Shape
@@ -79,7 +83,7 @@ def lower(
     """
     most = min(spec.free_bytes // _RECHUNK_COPIES, MOST_RECHUNK_BYTES)
     rewritten = rewrite([result.node for result in results], spec.rules)
-    expanded = expand(rewritten, most_bytes=max(most, 1))
+    expanded = expand(rewritten, most_bytes=max(most, 1), tasks=spec.reduction_tasks)
     roots = apart(_distinct(expanded), [result.session for result in results])
     limit = TaskMemoryLimit(
         allowed_bytes=spec.allowed_bytes,
@@ -100,6 +104,9 @@ def lower(
     groups = fuse(roots, limit.fits, spec.rules)
     if SHARED_READS in spec.rules:
         groups = share_reads(groups, roots, fits)
+    if reductions.NAME in spec.rules:
+        groups = taken_in_pieces(groups, roots, fits)
+        groups = finished_on_the_way(groups, roots, fits, spec.rules)
     planned = {
         root: result.array
         for root, result in zip(roots, results, strict=True)
@@ -182,10 +189,10 @@ class _Lowering:
         builder = kernel_builder(found)
         for position, root in enumerate(found.roots):
             array = self._array(root, name, position if len(found.roots) > 1 else None)
-            self.names[root], self.grids[root], self.arrays[root] = name, found.grid, array
-            self.outputs[root] = _output(root, array)
+            self.names[root], self.grids[root], self.arrays[root] = name, found.shape, array
+            self.outputs[root] = _output(root, array, found.written[root])
         outputs = tuple(
-            TaskOutput(array=self.arrays[root], block=block_of(root), access=access_of(root))
+            TaskOutput(array=self.arrays[root], block=block_of(root), access=found.written[root])
             for root in found.roots
         )
         in_session = [self.in_session[root] for root in found.roots if root in self.in_session]
@@ -201,22 +208,21 @@ class _Lowering:
             targets=() if in_session else outputs,
             label=f"{operation} ({name})",
             most_requests=self.spec.requests,
+            pieces=found.pieces,
         )
         reads = [
-            self._read(node, access, found.grid)
-            for node, access in builder.reads
-            if node in self.names
+            self._read(node, access, found) for node, access in builder.reads if node in self.names
         ]
         stage = Stage(
             name=name,
             kernel=builder.kernel(self.spec.module),
-            shape=found.grid,
+            shape=found.shape,
             # Several outputs of a stage may be read alike.
             inputs=tuple(dict.fromkeys(reads)),
             # What is written into a session is a value: the fork that a task has written into.
             outputs=() if in_session else tuple(self.outputs[root] for root in found.roots),
             operation=operation,
-            notes=(*_notes(found, operation), *self._module_notes(builder)),
+            notes=(*_notes(found, operation, self.spec), *self._module_notes(builder)),
             memory=self.limit.memory(found),
             identity=SourceIdentity(
                 tuple((n.array, d) for n, d in builder.reads if isinstance(n, ArraySource)),
@@ -267,12 +273,13 @@ class _Lowering:
     def _stored(self, node: Node) -> Any:
         return node.array if isinstance(node, ArraySource) else self.arrays[node]
 
-    def _read(self, node: Node, access: AccessMap, shape: Shape) -> Read:
-        relation = relation_to(self.outputs[node], access, self.grids[node], shape)
+    def _read(self, node: Node, access: AccessMap, found: FusionGroup) -> Read:
+        needed = access if found.pieces is None else found.pieces.of_tasks(access)
+        relation = relation_to(self.outputs[node], needed, self.grids[node], found.shape)
         return Read(self.names[node], relation)
 
 
-def _output(root: Node, array: StoredArray) -> ChunkedOutput:
+def _output(root: Node, array: StoredArray, access: AccessMap | None) -> ChunkedOutput:
     return ChunkedOutput(
         # Of one array, several parts may be written.
         location=f"{array.location}{array.part.region if array.part is not None else ''}",
@@ -281,7 +288,7 @@ def _output(root: Node, array: StoredArray) -> ChunkedOutput:
         unit=array.unit,
         dtype=array.dtype,
         name=root.output.name if isinstance(root, OutputOf) else "",
-        access=access_of(root),
+        access=access,
     )
 
 
@@ -289,7 +296,7 @@ def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
 
 
-def _notes(found: FusionGroup, operation: str) -> tuple[str, ...]:
+def _notes(found: FusionGroup, operation: str, spec: Spec) -> tuple[str, ...]:
     """Return what the optimizer has done, in sentences for users."""
     notes: list[str] = []
     if "+" in operation:
@@ -298,6 +305,12 @@ def _notes(found: FusionGroup, operation: str) -> tuple[str, ...]:
         )
     if len(found.roots) > 1:
         notes.append(f"makes {len(found.roots)} arrays of what it reads once")
+    if found.pieces is not None:
+        tasks = math.prod(found.shape)
+        notes.append(
+            f"takes up to {found.pieces.most} chunks a task, one after another, which makes {tasks} tasks (at least "
+            f"reduction_tasks={spec.reduction_tasks}, and at most {MOST_PIECES} chunks each)"
+        )
     if found.apart:
         notes.append(f"is stored, as {found.apart}")
     return tuple(notes)
@@ -306,7 +319,10 @@ def _notes(found: FusionGroup, operation: str) -> tuple[str, ...]:
 def _operation(found: FusionGroup) -> str:
     """Return what is computed in a group, innermost first, such as ``"multiply+sum"``."""
     names = [
-        node.operation for node in reversed(found.members) if not isinstance(node, Copy | OutputOf)
+        node.operation
+        for node in reversed(found.computed)
+        # What merges pieces is one operation with what makes them.
+        if not isinstance(node, Copy | OutputOf | StreamedReduction)
     ]
     counted = Counter(name for each in names for name in each.split("+"))
     shown = [name if count == 1 else f"{name} x{count}" for name, count in counted.items()]

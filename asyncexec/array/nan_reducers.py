@@ -1,4 +1,4 @@
-"""Reducers that leave out NaN: sums and products, means, variances."""
+"""Reducers that leave out NaN and count what is left: means and variances."""
 
 from __future__ import annotations
 
@@ -8,39 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from asyncexec.array.reducers import SLAB_BYTES, Axes, Part, squares_of_deviations, ufunc_dtype
+from asyncexec.array.reducers import (
+    MERGING_COPIES,
+    SLAB_BYTES,
+    Axes,
+    Part,
+    merged_pair,
+    reduced_where,
+    squares_of_deviations,
+)
 
 _DOUBLE = np.dtype(np.float64)
 _COUNT = np.dtype(np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class NanAccumulate:
-    """Sum or product of what is not NaN, kept in ``through`` on the way."""
-
-    ufunc: np.ufunc
-    through: np.dtype[Any]
-    result: np.dtype[Any]
-
-    @property
-    def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
-        return (self.through,)
-
-    @property
-    def result_dtype(self) -> np.dtype[Any]:
-        return self.result
-
-    def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
-        return (_reduced(self.ufunc, block, axes, self.through, there=~np.isnan(block)),)
-
-    def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
-        return (_reduced(self.ufunc, parts[0], axes, self.through),)
-
-    def finish(self, parts: Sequence[Part], count: int) -> Part:
-        return parts[0].astype(self.result, copy=False)
-
-    def working_bytes(self, elements: int) -> int:
-        return 2 * elements
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +39,25 @@ class NanMean:
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
         there = ~np.isnan(block)
-        total = _reduced(np.add, block, axes, self.through, there=there)
-        return total, _reduced(np.add, there, axes, _COUNT)
+        total = reduced_where(np.add, block, axes, self.through, there)
+        return total, reduced_where(np.add, there, axes, _COUNT)
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         totals, numbers = parts
-        return _reduced(np.add, totals, axes, self.through), _reduced(np.add, numbers, axes, _COUNT)
+        return (
+            reduced_where(np.add, totals, axes, self.through),
+            reduced_where(np.add, numbers, axes, _COUNT),
+        )
+
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        total, number = (np.add(*pair, out=pair[0]) for pair in zip(held, parts, strict=True))
+        return total, number
+
+    @property
+    def adding_copies(self) -> int:
+        return 0
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         return np.asarray(np.divide(parts[0], parts[1])).astype(self.result, copy=False)
@@ -93,17 +85,26 @@ class NanVariance:
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
         there = ~np.isnan(block)
-        number = _reduced(np.add, there, axes, _COUNT)
-        total = _reduced(np.add, block, axes, self.through, there=there)
+        number = reduced_where(np.add, there, axes, _COUNT)
+        total = reduced_where(np.add, block, axes, self.through, there)
         mean = np.asarray(total / np.maximum(number, 1))
         return mean, squares_of_deviations(block, mean, axes, there=there), number
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         means, squares, numbers = parts
-        number = _reduced(np.add, numbers, axes, _COUNT)
-        mean = _reduced(np.add, means * (numbers / np.maximum(number, 1)), axes, self.through)
+        number = reduced_where(np.add, numbers, axes, _COUNT)
+        mean = reduced_where(np.add, means * (numbers / np.maximum(number, 1)), axes, self.through)
         between = numbers * np.square(np.abs(means - mean))
-        return mean, _reduced(np.add, squares + between, axes, _DOUBLE), number
+        return mean, reduced_where(np.add, squares + between, axes, _DOUBLE), number
+
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        return merged_pair(self, held, parts, axes, counts)
+
+    @property
+    def adding_copies(self) -> int:
+        return MERGING_COPIES
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         divisor = parts[2] - self.correction
@@ -113,15 +114,3 @@ class NanVariance:
 
     def working_bytes(self, elements: int) -> int:
         return 2 * elements + min(elements * self.through.itemsize, 2 * SLAB_BYTES)
-
-
-def _reduced(
-    ufunc: np.ufunc,
-    block: Part,
-    axes: Axes,
-    through: np.dtype[Any],
-    there: Part | None = None,
-) -> Part:
-    where: Any = True if there is None else there
-    dtype = ufunc_dtype(through)
-    return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype, where=where))

@@ -19,7 +19,7 @@ from asyncexec.array.dtypes import (
     real_dtype,
     warn_of_discarded,
 )
-from asyncexec.array.nan_reducers import NanAccumulate, NanMean, NanVariance
+from asyncexec.array.nan_reducers import NanMean, NanVariance
 from asyncexec.array.reducers import Accumulate, ArgExtreme
 from asyncexec.array.statistical import Axis, reduced
 from asyncexec.array.wrapping import as_array, elementwise
@@ -209,7 +209,7 @@ def _without_nan(
     if array.dtype.kind == "c" and kept.kind == "f":
         warn_of_discarded(array.dtype, kept)
         array = elementwise(operation, np.real, array)
-    reducer = NanAccumulate(ufunc, accumulator(kept), kept)
+    reducer = Accumulate(ufunc, accumulator(kept), kept, skips_nan=True)
     return reduced(operation, reducer, array, axis, keepdims=keepdims, split_every=split_every)
 
 

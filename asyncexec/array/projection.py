@@ -150,7 +150,8 @@ def _within_one(access: AxisAccess, chunk: int, extent: int) -> bool:
 
 def _written(group: FusionGroup) -> tuple[int, int]:
     """Return the size of a task's results, and of the copies made of one while it is written."""
-    found = [_written_of(group, root) for root in group.roots]
+    made = group.after or group
+    found = [_written_of(made, root) for root in group.roots]
     return sum(block for block, _ in found), max(encoded for _, encoded in found)
 
 

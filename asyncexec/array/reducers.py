@@ -50,6 +50,20 @@ class Reducer(Protocol):
         """
         ...
 
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        """Merge the partial result of the elements that follow into ``held``, which it may overwrite.
+
+        ``counts`` are the numbers of elements that the two stand for.
+        """
+        ...
+
+    @property
+    def adding_copies(self) -> int:
+        """The arrays of the size of a partial result that :meth:`add` makes."""
+        ...
+
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         """Return the result of ``count`` elements."""
         ...
@@ -57,6 +71,25 @@ class Reducer(Protocol):
     def working_bytes(self, elements: int) -> int:
         """Return what :meth:`start` needs in memory in addition to block and result, for a block of ``elements``."""
         ...
+
+
+MERGING_COPIES = 7
+"""The arrays of the size of a partial result that :func:`merged_pair` makes: two, what merges them, and one."""
+
+
+def merged_pair(
+    reducer: Reducer,
+    held: tuple[Part, ...],
+    parts: tuple[Part, ...],
+    axes: Axes,
+    counts: tuple[int, int],
+) -> tuple[Part, ...]:
+    """Return two partial results merged as they lie side by side, by what merges any number of them."""
+    axis = axes[0]
+    pairs = zip(held, parts, strict=True)
+    both = [np.concatenate(pair, axis=axis) for pair in pairs]
+    along = [2 if a == axis else 1 for a in range(both[0].ndim)]
+    return tuple(reducer.merge(both, axes, np.asarray(counts, np.float64).reshape(along)))
 
 
 def ufunc_dtype(dtype: np.dtype[Any]) -> np.dtype[Any] | None:
@@ -88,7 +121,7 @@ class Accumulate:
     """Sum, product, minimum, maximum, any, all: one ufunc, kept in ``through`` on the way.
 
     ``mean`` divides by the number of elements in the end. ``first`` is what elements become before, where that changes
-    them in another way than becoming ``through`` does.
+    them in another way than becoming ``through`` does. With ``skips_nan``, NaN is left out.
     """
 
     ufunc: np.ufunc
@@ -96,6 +129,7 @@ class Accumulate:
     result: np.dtype[Any]
     mean: bool = False
     first: np.dtype[Any] | None = None
+    skips_nan: bool = False
 
     @property
     def partial_dtypes(self) -> tuple[np.dtype[Any], ...]:
@@ -106,24 +140,47 @@ class Accumulate:
         return self.result
 
     def start(self, block: Part, axes: Axes, origin: tuple[int, ...]) -> tuple[Part, ...]:
+        there = ~np.isnan(block) if self.skips_nan else None
         taken = real_part(block, self.result)
-        return (self._reduced(taken if self.first is None else taken.astype(self.first), axes),)
+        taken = taken if self.first is None else taken.astype(self.first)
+        return (reduced_where(self.ufunc, taken, axes, self.through, there),)
 
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
-        return (self._reduced(parts[0], axes),)
+        return (reduced_where(self.ufunc, parts[0], axes, self.through),)
+
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        return (self.ufunc(held[0], parts[0], out=held[0]),)
+
+    @property
+    def adding_copies(self) -> int:
+        return 0
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         found = np.divide(parts[0], count) if self.mean else parts[0]
         return np.asarray(found).astype(self.result, copy=False)
 
     def working_bytes(self, elements: int) -> int:
-        return 0 if self.first is None else elements * self.first.itemsize
+        masks = 2 * elements if self.skips_nan else 0
+        return masks + (0 if self.first is None else elements * self.first.itemsize)
 
-    def _reduced(self, block: Part, axes: Axes) -> Part:
-        # dtype= casts in small buffers, so that no second block is made.
-        dtype = ufunc_dtype(self.through)
-        found: Part = self.ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype)
-        return np.asarray(found)
+
+def reduced_where(
+    ufunc: np.ufunc,
+    block: Part,
+    axes: Axes,
+    through: np.dtype[Any],
+    there: Part | None = None,
+) -> Part:
+    """Return ``block`` reduced along ``axes``, which stay, by elements of ``through``.
+
+    Elements that are not ``there`` (a boolean for each) are left out.
+    """
+    where: Any = True if there is None else there
+    # dtype= casts in small buffers, so that no second block is made.
+    dtype = ufunc_dtype(through)
+    return np.asarray(ufunc.reduce(block, axis=axes, keepdims=True, dtype=dtype, where=where))
 
 
 SLAB_BYTES = 4 * 1024 * 1024
@@ -162,6 +219,22 @@ class Variance:
         mean = np.add.reduce(means * (counts / total), axis=axes, keepdims=True)
         between = counts * _squared(means - mean)
         return mean, np.add.reduce(squares + between, axis=axes, keepdims=True)
+
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        (mean, squares), (further, more) = held, parts
+        before, behind = counts
+        total = max(before + behind, 1)
+        apart = further - mean
+        mean += apart * (behind / total)
+        squares += more
+        squares += _squared(apart) * (before * (behind / total))
+        return mean, squares
+
+    @property
+    def adding_copies(self) -> int:
+        return 2
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         divisor = count - self.correction
@@ -235,6 +308,15 @@ class ArgExtreme:
     def merge(self, parts: Sequence[Part], axes: Axes, counts: Part) -> tuple[Part, ...]:
         return self._first(parts[0], parts[1], axes)
 
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        return merged_pair(self, held, parts, axes, counts)
+
+    @property
+    def adding_copies(self) -> int:
+        return MERGING_COPIES
+
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         if self.skips_nan and (parts[1] == _NOWHERE).any():
             name = "nanargmax" if self.largest else "nanargmin"
@@ -281,6 +363,16 @@ class Extent:
         low, high = parts
         least = np.minimum.reduce(low, axis=axes, keepdims=True)
         return np.asarray(least), np.asarray(np.maximum.reduce(high, axis=axes, keepdims=True))
+
+    def add(
+        self, held: tuple[Part, ...], parts: tuple[Part, ...], axes: Axes, counts: tuple[int, int]
+    ) -> tuple[Part, ...]:
+        (low, high), (lower, higher) = held, parts
+        return np.minimum(low, lower, out=low), np.maximum(high, higher, out=high)
+
+    @property
+    def adding_copies(self) -> int:
+        return 0
 
     def finish(self, parts: Sequence[Part], count: int) -> Part:
         return np.asarray(np.subtract(parts[1], parts[0]))

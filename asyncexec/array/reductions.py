@@ -12,6 +12,11 @@ from asyncexec.array.kernels import BlockFunction, ReduceBlocks
 from asyncexec.array.nodes import DType, Node
 from asyncexec.array.outputs import ArrayOutput, outputs_of
 from asyncexec.array.reducers import Reducer
+from asyncexec.array.streamed_reductions import (
+    REDUCTION_TASKS,
+    StreamedReduction,
+    piece_lengths,
+)
 from asyncexec.plan.access_map import AccessMap
 from asyncexec.plan.box import Shape
 
@@ -23,15 +28,17 @@ SPLIT_EVERY = 8
 class Reduction:
     """A reduction along ``axes`` (which stay, with length 1); lowering makes passes of it.
 
-    The last pass is that of ``last_reducer``, if that is given: it takes the same partial results.
+    The last pass is that of ``last_reducer``, if that is given: it takes the same partial results. One that is
+    ``started`` has partial results for inputs, in chunks of length 1 along ``axes``, of numbers that do not matter.
     """
 
     operation: str
     reducer: Reducer
-    inputs: tuple[Node]
+    inputs: tuple[Node, ...]
     axes: tuple[int, ...]
     split_every: int | None = None
     last_reducer: Reducer | None = None
+    started: bool = False
     shape: Shape = field(init=False)
     chunks: Shape = field(init=False)
     inline: bool = field(default=False, init=False)
@@ -149,102 +156,122 @@ class PartialReduction:
 
 
 def reduction_tree(
-    reduction: Reduction, source: Node, most_bytes: int | None = None
-) -> PartialReduction:
-    """Return the last of the passes that ``reduction`` of ``source`` becomes.
+    reduction: Reduction,
+    inputs: tuple[Node, ...],
+    most_bytes: int | None = None,
+    *,
+    tasks: int = REDUCTION_TASKS,
+) -> Node:
+    """Return the last of the passes that ``reduction`` of ``inputs`` becomes.
 
-    The first takes a chunk a task; the others merge ``split_every`` partial results, fewer where ``most_bytes`` does
-    not hold as many.
+    A task of the first takes a chunk, or several one after another where there are more chunks than ``tasks``; the
+    others merge ``split_every`` partial results, fewer where ``most_bytes`` does not hold as many.
     """
-    axes = reduction.axes
-    lengths = tuple(source.shape[a] for a in axes)
-    counts = grid(source.shape, source.chunks)
-    single = all(counts[a] <= 1 for a in axes)
+    axes, of = reduction.axes, inputs[0]
+    lengths = tuple(of.shape[a] for a in axes)
+    units = (1,) * len(axes)
     last_reducer = reduction.last_reducer or reduction.reducer
-    step = PartialReduction(
-        operation=reduction.operation,
-        reducer=last_reducer if single else reduction.reducer,
-        inputs=(source,),
-        axes=axes,
-        widths=tuple(source.chunks[a] for a in axes),
-        units=(1,) * len(axes),
-        extents=lengths,
-        first=True,
-        last=single,
-    )
+    if not reduction.started:
+        counts = grid(of.shape, of.chunks)
+        single = all(counts[a] <= 1 for a in axes)
+        first = PartialReduction(
+            operation=reduction.operation,
+            reducer=last_reducer if single else reduction.reducer,
+            inputs=inputs,
+            axes=axes,
+            widths=tuple(of.chunks[a] for a in axes),
+            units=units,
+            extents=lengths,
+            first=True,
+            last=single,
+        )
+        if single:
+            return first
+        inputs, units = _made_by(first), first.widths
+    partials = _Partials(inputs, axes, units, lengths, reduction.operation, reduction.reducer)
     return _merged(
-        step,
+        partials,
         last_reducer,
-        extents=lengths,
         split_every=reduction.split_every,
         most_bytes=most_bytes,
-    )
-
-
-def merged_partials(
-    operation: str,
-    reducer: Reducer,
-    inputs: tuple[Node, ...],
-    axes: tuple[int, ...],
-    *,
-    split_every: int | None,
-    most_bytes: int,
-) -> Node:
-    """Return the last of the passes that merge partial results, in chunks of length 1 along ``axes``.
-
-    ``inputs`` are the arrays of a partial result. The reducer gets no numbers of elements that are of use.
-    """
-    lengths = tuple(inputs[0].shape[a] for a in axes)
-    partials = _Partials(inputs, axes, (1,) * len(axes), operation, reducer)
-    return _merged(
-        partials, reducer, extents=lengths, split_every=split_every, most_bytes=most_bytes
+        tasks=tasks,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _Partials:
-    """Partial results to be merged."""
+    """Partial results to be merged, each of which stands for ``units`` elements, of ``extents`` in all."""
 
     inputs: tuple[Node, ...]
     axes: tuple[int, ...]
-    widths: tuple[int, ...]
+    units: tuple[int, ...]
+    extents: tuple[int, ...]
     operation: str
     reducer: Reducer
 
 
 def _merged(
-    first: PartialReduction | _Partials,
+    partials: _Partials,
     last_reducer: Reducer,
     *,
-    extents: tuple[int, ...],
     split_every: int | None,
     most_bytes: int | None,
-) -> PartialReduction:
-    units, axes = first.widths, first.axes
-    step: PartialReduction | _Partials = first
-    while not isinstance(step, PartialReduction) or not step.last:
-        inputs = _made_by(step)
+    tasks: int,
+) -> Node:
+    """Return the last of the passes that merge partial results, the first of which may take them one by one."""
+    inputs, units, axes = partials.inputs, partials.units, partials.axes
+    counts = grid(inputs[0].shape, inputs[0].chunks)
+    kept = math.prod(n for a, n in enumerate(counts) if a not in axes)
+    widths = piece_lengths([counts[a] for a in axes], kept, tasks)
+    streams = any(width > 1 for width in widths)
+    while True:
         groups = tuple(inputs[0].shape[a] for a in axes)
-        widths = _widths(inputs, axes, split_every, most_bytes)
+        if not streams:
+            widths = _widths(inputs, axes, split_every, most_bytes)
         last = all(n <= w for n, w in zip(groups, widths, strict=True))
-        step = PartialReduction(
-            operation=first.operation,
-            reducer=last_reducer if last else first.reducer,
-            inputs=inputs,
-            axes=axes,
-            widths=widths,
-            units=units,
-            extents=extents,
-            first=False,
-            last=last,
+        step = _pass(
+            partials, inputs, widths, units, last_reducer if last else None, streams=streams
         )
+        if last:
+            return step
+        inputs, streams = _made_by(step), False
         units = tuple(u * w for u, w in zip(units, widths, strict=True))
-    return step
 
 
-def _made_by(step: PartialReduction | _Partials) -> tuple[Node, ...]:
-    if isinstance(step, _Partials):
-        return step.inputs
+def _pass(
+    partials: _Partials,
+    inputs: tuple[Node, ...],
+    widths: tuple[int, ...],
+    units: tuple[int, ...],
+    last_reducer: Reducer | None,
+    *,
+    streams: bool,
+) -> PartialReduction | StreamedReduction:
+    if streams:
+        return StreamedReduction(
+            operation=partials.operation,
+            reducer=partials.reducer,
+            inputs=inputs,
+            axes=partials.axes,
+            lengths=widths,
+            units=units,
+            extents=partials.extents,
+            last=last_reducer,
+        )
+    return PartialReduction(
+        operation=partials.operation,
+        reducer=last_reducer or partials.reducer,
+        inputs=inputs,
+        axes=partials.axes,
+        widths=widths,
+        units=units,
+        extents=partials.extents,
+        first=False,
+        last=last_reducer is not None,
+    )
+
+
+def _made_by(step: PartialReduction | StreamedReduction) -> tuple[Node, ...]:
     return outputs_of(step) if len(step.outputs) > 1 else (step,)
 
 

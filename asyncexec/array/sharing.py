@@ -125,6 +125,8 @@ def _in_order(members: Iterable[Node], position: dict[Node, int]) -> dict[Node, 
 
 def _alike(one: FusionGroup, other: FusionGroup) -> bool:
     """Return True if half of what one group reads, or more, is read by the other too, and results are not too many."""
+    if one.pieces != other.pieces:
+        return False
     if len(one.roots) + len(other.roots) > MOST_RESULTS or any(
         isinstance(node, _OF_WHOLE_BLOCKS) for node in other.members
     ):
@@ -143,6 +145,7 @@ def _together(one: FusionGroup, other: FusionGroup, position: dict[Node, int]) -
     """Return the group that computes both; ``position`` says which nodes come first."""
     both = one.copied()
     both.roots = (*one.roots, *other.roots)
+    both.written |= other.written
     for node, accesses in other.accesses.items():
         both.accesses.setdefault(node, {}).update(accesses)
     both.members = _in_order({**one.members, **other.members}, position)

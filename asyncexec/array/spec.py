@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from asyncexec.array.modules.choice import ArrayModule, chosen_module
 from asyncexec.array.optimizer.choice import EVERY_RULE, chosen_rules
+from asyncexec.array.streamed_reductions import REDUCTION_TASKS
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_whole_number
 from asyncexec.plan.memory import format_bytes, parse_bytes
@@ -54,6 +55,10 @@ class Spec:
     requests : int
         How many tasks one process loads and saves at once (64), where arrays are in stores elsewhere; fewer where more
         would not fit in ``allowed_mem``.
+    reduction_tasks : int
+        How many tasks the first pass of a reduction has at least (64), if there are as many chunks: a plan does not
+        know how many workers it will have. Of more chunks, each task takes several one after another, and holds one at
+        a time with its partial result. With another number, floating results may differ in their last bits.
     optimize : bool or names of rules
         The rules of the optimizer that are followed: all (True), none (False), or some of ``"elementwise"``,
         ``"reductions"``, ``"views"``, ``"rechunks"``, ``"subexpressions"``, ``"branches"`` and ``"shared-reads"``.
@@ -78,6 +83,7 @@ class Spec:
     storage_options: Mapping[str, Any] | None = None
     zarr_compressor: Compressor = "default"
     requests: int = MOST_REQUESTS
+    reduction_tasks: int = REDUCTION_TASKS
     optimize: bool | str | Collection[str] = True
     array_module: str = "numpy"
     module: ArrayModule | None = field(init=False, repr=False, compare=False)
@@ -103,14 +109,17 @@ class Spec:
             if not isinstance(getattr(self, name), Mapping | None):
                 kind = type(getattr(self, name)).__name__
                 raise OptionError(f"{name} must map names to values, not be a {kind}")
-        requests = as_whole_number(self.requests)
-        if requests is None or requests < 1:
-            raise OptionError(f"requests={self.requests!r} must be a whole number from 1 on")
+        for name in ("requests", "reduction_tasks"):
+            count = as_whole_number(getattr(self, name))
+            if count is None or count < 1:
+                raise OptionError(
+                    f"{name}={getattr(self, name)!r} must be a whole number from 1 on"
+                )
+            object.__setattr__(self, name, count)
         rules = chosen_rules(self.optimize)
         object.__setattr__(self, "module", chosen_module(self.array_module))
         object.__setattr__(self, "rules", rules)
         object.__setattr__(self, "optimize", rules == EVERY_RULE or (bool(rules) and rules))
-        object.__setattr__(self, "requests", requests)
         object.__setattr__(self, "work_dir", work_dir)
         object.__setattr__(self, "executor_options", dict(self.executor_options or {}))
         object.__setattr__(self, "storage_options", StorageOptions(self.storage_options))

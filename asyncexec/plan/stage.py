@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
@@ -122,6 +122,29 @@ class TaskIO(Protocol):
 
         Of a stage that holds values, return a pair: the bytes, and the task's value, a receipt of what was written.
         """
+        ...
+
+
+class PiecewiseKernel(Protocol):
+    """A kernel whose tasks take their input piece by piece, and hold one piece at a time.
+
+    Of such a stage, :class:`TaskIO` loads pieces. As a function, it takes a task's pieces with their inputs.
+    """
+
+    def pieces(self, index: Index) -> Iterator[Index]:
+        """Iterate over the indices of the pieces of a task, in the order in which they are taken."""
+        ...
+
+    def __call__(self, index: Index, pieces: Iterable[tuple[Index, Sequence[Any]]]) -> Any:
+        """Return what the task puts out; ``pieces`` are given with their inputs."""
+        ...
+
+    def take(self, held: Any, piece: Index, *inputs: Any) -> Any:
+        """Return what is held after a further piece; ``held`` is None before the first, and may be overwritten."""
+        ...
+
+    def finish(self, index: Index, held: Any) -> Any:
+        """Return what the task at ``index`` puts out, after its last piece."""
         ...
 
 

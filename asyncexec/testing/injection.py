@@ -115,7 +115,9 @@ class FaultyIO:
         self._current: dict[int, tuple[Fault | None, float]] = {}
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
-        """Begin an attempt, and load."""
+        """Begin an attempt, and load; of one that takes piece after piece, the first begins it."""
+        if CURRENT.get() is not None and _attempt() in self._current:
+            return self._inner.load(index)
         fault = self._faults.begin(self._stage, index)
         self._current[_attempt()] = (fault, time.perf_counter())
         self._strike(Moment.LOAD)

@@ -28,7 +28,7 @@ from asyncexec.worker.task_context import CURRENT
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from asyncexec.plan.box import Shape
+    from asyncexec.plan.box import Index, Shape
     from asyncexec.plan.stage import Kernel, TaskIO
     from asyncexec.worker.control import MaySave
     from asyncexec.worker.records import AttemptSpec
@@ -65,6 +65,7 @@ def attempt_runner(
     put = None if values is None else values.put
     forks, process = FORKS, FORKS.watch()
     plain = set(_PLAIN)
+    compute = None if io is None else _computing(kernel, io)
 
     def run(spec: AttemptSpec) -> Outcome:
         begin(spec)
@@ -78,16 +79,16 @@ def attempt_runner(
         read = written = 0
         try:
             index = unravel(task, shape)
-            if io is None:
+            if compute is None:
                 inputs = [decode(i, values) for i in given] if given else ()
+                result = kernel(index, *inputs)
+                del inputs  # which need not be held while the output is stored
             else:
-                inputs, read = io.load(index)
-            result = kernel(index, *inputs)
+                result, read = compute(index)
             if type(result) not in plain:
                 result, cached = _settled(result, fence, plain)
             if forks.count != process:
                 end_copy()
-            del inputs  # the kernel's inputs need not be held while its output is written
             if may_save is not None and not may_save():
                 status = Status.CANCELLED
             elif io is None:
@@ -125,6 +126,23 @@ def attempt_runner(
             del error, row
 
     return run
+
+
+def _computing(kernel: Kernel, io: TaskIO) -> Callable[[Index], tuple[Any, int]]:
+    """Return a function that loads the inputs of a task and calls the kernel, and returns the bytes read, too."""
+    if hasattr(kernel, "pieces"):
+        from asyncexec.worker.pieces import (
+            in_pieces,
+        )  # Most kernels take all of their input at once.
+
+        return in_pieces(kernel, io)
+    load = io.load
+
+    def compute(index: Index) -> tuple[Any, int]:
+        inputs, read = load(index)
+        return kernel(index, *inputs), read
+
+    return compute
 
 
 def with_receipt(

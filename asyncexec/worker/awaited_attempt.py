@@ -24,8 +24,10 @@ from asyncexec.worker.loop_threads import finished
 from asyncexec.worker.task_context import BATCH, CURRENT
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from asyncexec.plan.box import Index
-    from asyncexec.plan.stage import InThread, Kernel, TaskIO
+    from asyncexec.plan.stage import InThread, TaskIO
     from asyncexec.worker.control import AttemptControl
     from asyncexec.worker.loop_threads import PacedKernels
     from asyncexec.worker.programs import LoadedProgram
@@ -55,7 +57,7 @@ async def run_awaited(
     error of its own. Its memory is not measured, as others run in the same process. A kernel that is no coroutine
     function runs in ``kernels``, where there are any. A save that has begun is not cancelled.
     """
-    kernel, io, shape, values = program.kernel, program.io, program.shape, program.values
+    io, shape, values = program.io, program.shape, program.values
     threads: InThread = asyncio.to_thread if kernels is None else kernels.threads.run
     process = FORKS.count
     BATCH.set(batch)
@@ -65,19 +67,15 @@ async def run_awaited(
     error: ErrorInfo | None = None
     status, cached = Status.SUCCEEDED, False
     read = written = width = 0
+
+    async def call(function: Callable[[], Any]) -> Any:
+        if kernels is None:
+            return _called(process, function)
+        return await kernels.run(spec.attempt, partial(_called, process, function))
+
     try:
         index: Index = unravel(spec.task, shape)
-        inputs: Any
-        if io is None:
-            inputs = await _decoded(tuple(spec.inputs), values) if spec.inputs else ()
-        else:
-            inputs, read = await _loaded(io, index, threads)
-        loaded = time.perf_counter()
-        call = partial(_called, process, kernel, index, *inputs)
-        del inputs  # the kernel's inputs need not be held while its output is written
-        result = call() if kernels is None else await kernels.run(spec.attempt, call)
-        del call
-        computed = time.perf_counter()
+        result, read, computing = await _computed(program, spec, index, threads, call)
         result, cached = await _settled(result)
         end_if_copied(process)
         if not control.take():
@@ -90,7 +88,7 @@ async def run_awaited(
             saved = await finished(saving, wanted=True)
             written, value = with_receipt(saved, spec.attempt, values)
             if kernels is not None:
-                io_seconds = loaded - start + time.perf_counter() - computed
+                io_seconds = time.perf_counter() - start - computing
                 width = kernels.measured(spec.attempt, io_seconds)
     except BaseException as raised:  # noqa: BLE001 - an attempt's failure is data, whatever it is
         end_if_copied(process, raised)
@@ -120,10 +118,10 @@ async def run_awaited(
         del error
 
 
-def _called(process: int, kernel: Kernel, *arguments: Any) -> Any:
+def _called(process: int, function: Callable[[], Any]) -> Any:
     """Call the kernel, in a thread it may be; a copy of the process that it makes ends where it does."""
     try:
-        result = kernel(*arguments)
+        result = function()
     except BaseException as raised:
         end_if_copied(process, raised)
         raise
@@ -136,6 +134,32 @@ async def _settled(result: Any) -> tuple[Any, bool]:
     if is_awaitable(result):
         result = await result
     return (result.value, True) if type(result) is CachedResult else (result, False)
+
+
+async def _computed(
+    program: LoadedProgram,
+    spec: AttemptSpec,
+    index: Index,
+    threads: InThread,
+    call: Callable[[Callable[[], Any]], Awaitable[Any]],
+) -> tuple[Any, int, float]:
+    """Return what the kernel returns, the bytes read for it, and the seconds that it was called for, with waits."""
+    kernel, io, read = program.kernel, program.io, 0
+    if io is not None and hasattr(kernel, "pieces"):
+        from asyncexec.worker.pieces import (
+            taken_in_turn,
+        )  # Most kernels take all of their input at once.
+
+        return await taken_in_turn(kernel, index, partial(_loaded, io, in_thread=threads), call)
+    inputs: Any
+    if io is None:
+        inputs = await _decoded(tuple(spec.inputs), program.values) if spec.inputs else ()
+    else:
+        inputs, read = await _loaded(io, index, threads)
+    loaded = time.perf_counter()
+    calling = partial(kernel, index, *inputs)
+    del inputs  # which are held by the call alone
+    return await call(calling), read, time.perf_counter() - loaded
 
 
 async def _loaded(io: TaskIO, index: Index, in_thread: InThread) -> tuple[tuple[Any, ...], int]:

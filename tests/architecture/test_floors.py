@@ -91,6 +91,14 @@ DEAR = {"anyio", "asyncio", "numpy", "zarr"}
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {
     (
+        "asyncexec.worker.attempt",
+        "asyncexec.worker.pieces",
+    ): "few tasks take their input piece by piece, and workers load what they need",
+    (
+        "asyncexec.worker.awaited_attempt",
+        "asyncexec.worker.pieces",
+    ): "the same",
+    (
         "asyncexec.engine.run_steps",
         "asyncexec.storage.places.requests",
     ): "only for a run that fails; most runs make no requests",

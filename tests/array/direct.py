@@ -8,6 +8,7 @@ import numpy as np
 from asyncexec.plan.box import indices, point, unravel
 from asyncexec.plan.locality import Locality
 from asyncexec.plan.workspace import Opening
+from asyncexec.worker.pieces import LoadedPieces
 
 
 def run(plannable, *, checked=True):
@@ -25,7 +26,10 @@ def run(plannable, *, checked=True):
             io = workspace.io(stage)
             for task in range(stage.tasks):
                 index = unravel(task, stage.shape)
-                inputs, _ = io.load(index)
+                if hasattr(stage.kernel, "pieces"):
+                    inputs = (LoadedPieces(stage.kernel, io, index),)
+                else:
+                    inputs, _ = io.load(index)
                 io.save(index, stage.kernel(index, *inputs))
         value = workspace.collect({})
         succeeded = True
@@ -52,7 +56,12 @@ def check_relations(plan):
                 told[read.stage] |= set(indices(read.relation.reads(point(index))))
             for source in sources:
                 producer, target = producers[source.array.location.url]
-                blocks = touched(source.select(index), target.block)
+                pieces = plan.workspace.blocks[stage.name].pieces
+                blocks = {
+                    block
+                    for piece in ([index] if pieces is None else pieces.of(index))
+                    for block in touched(source.select(piece), target.block)
+                }
                 needed[producer.name] |= {
                     task for task in np.ndindex(producer.shape) if target.number(task) in blocks
                 }

@@ -155,6 +155,8 @@ def _reduction(kind: str, step: ReduceBlocks, module: ArrayModule) -> BlockFunct
     reducer = step.reducer
     if not (step.first and isinstance(reducer, Accumulate) and reducer.ufunc in REDUCTIONS):
         return None
+    if reducer.skips_nan:
+        return None
     if not module.takes(reducer.through, reducer.first or reducer.through):
         return None
     if reducer.ufunc in (np.logical_and, np.logical_or) and kind not in "biuf":

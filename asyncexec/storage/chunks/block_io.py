@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from asyncexec.plan.access import Region
     from asyncexec.plan.access_map import AccessMap
     from asyncexec.plan.box import Index, Shape
+    from asyncexec.plan.pieces import Pieces
     from asyncexec.plan.stage import InThread
     from asyncexec.storage.chunks.opened_chunks import Chunks
 
@@ -184,12 +185,15 @@ class BlockIO:
         The stage's name in messages.
     most_requests : int
         The number of tasks that one process loads and saves at once, where arrays are in stores elsewhere.
+    pieces : Pieces or None
+        The pieces that each task takes one after another: then ``load`` is for the index of a piece.
     """
 
     sources: tuple[TaskInput, ...] = ()
     targets: tuple[TaskOutput, ...] = ()
     label: str = ""
     most_requests: int = MOST_REQUESTS
+    pieces: Pieces | None = None
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
@@ -242,9 +246,11 @@ class BlockIO:
     def nbytes(self, index: Index) -> int:
         """Return the bytes (uncompressed) that the task reads and writes, as ``load`` and ``save`` will count them."""
         total = 0
-        for number in self._needed(index):
-            source = self.sources[number]
-            total += math.prod(shape_of(source.select(index))) * source.array.numpy_dtype.itemsize
+        for piece in (index,) if self.pieces is None else self.pieces.of(index):
+            for number in self._needed(piece):
+                source = self.sources[number]
+                elements = math.prod(shape_of(source.select(piece)))
+                total += elements * source.array.numpy_dtype.itemsize
         for target in self.targets:
             total += math.prod(shape_of(target.region(index))) * target.array.numpy_dtype.itemsize
         return total
