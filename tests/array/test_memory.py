@@ -21,6 +21,14 @@ def centred(block):
     return block - block.mean(axis=0)
 
 
+def _in_pieces(x):
+    """The array, of whose reductions a task takes all chunks."""
+    spec = ax.Spec(
+        work_dir=x.spec.work_dir, allowed_mem=ALLOWED, reserved_mem="100MB", reduction_tasks=1
+    )
+    return xp.Array(x.node, spec)
+
+
 REPRESENTATIVE = {
     "copy": lambda a, b: a,
     "from memory": lambda a, b: (
@@ -37,6 +45,11 @@ REPRESENTATIVE = {
     "mean of an axis": lambda a, b: xp.mean(a, axis=0),
     "var": lambda a, b: xp.var(a, axis=1),
     "argmax": lambda a, b: xp.argmax(a, axis=0),
+    "var in pieces": lambda a, b: xp.var(_in_pieces(a) + 1, axis=1),
+    "argmax in pieces": lambda a, b: xp.argmax(_in_pieces(a), axis=1),
+    "quadratic means in pieces": lambda a, b: tuple(
+        xp.mean(c * d, axis=1) for c in (_in_pieces(a), _in_pieces(b)) for d in (c, c + 1)
+    ),
     "anomaly": lambda a, b: a - xp.mean(a, axis=1, keepdims=True),
     "slice": lambda a, b: a[100:, 30:],
     "strides": lambda a, b: a[::-1, ::2],
@@ -84,7 +97,7 @@ REPRESENTATIVE = {
 ONE_OF_EACH_KIND = (
     "from memory",
     "chain",
-    "var",
+    "var in pieces",
     "strides",
     "take",
     "rechunk through files",
