@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         close_shared_engines as close_shared_engines,
         compute as compute,
         execute as execute,
+        from_zarr as from_zarr,
         store_icechunk as store_icechunk,
     )
     from asyncexec.errors import (
@@ -83,6 +84,7 @@ else:
             "compute": "engine.default_engine",
             "errors": "",
             "execute": "engine.default_engine",
+            "from_zarr": "engine.default_engine",
             "get_cluster_memory": "cluster_memory.inside",
             "get_object_store": "object_store",
             "get_run_context": "worker.task_context",

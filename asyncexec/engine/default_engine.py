@@ -6,8 +6,10 @@ it, and leave it open for the next. It is closed with the event loop, or at the 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Unpack
 
+from asyncexec.engine.call_threads import CallThreads
 from asyncexec.engine.executor_choice import executor_for
 from asyncexec.engine.run_options import RunOptions, check_run_options
 from asyncexec.engine.shared_engines import SharedEngines
@@ -160,6 +162,41 @@ async def store_icechunk(
     )
     snapshot: str | None = result.value
     return snapshot
+
+
+async def from_zarr(place: Any, /, **options: Any) -> Array:
+    """Return the Zarr array at ``place``, opened without holding the event loop while the store answers.
+
+    It is :func:`asyncexec.array.from_zarr` for coroutines, with the same arguments and errors. A cancelled call returns
+    at once, also where the store never answers.
+
+    >>> xp.to_zarr(xp.arange(4, chunks=2), "x.zarr")
+    >>> await ax.from_zarr("x.zarr")
+    <asyncexec.Array shape=(4,) dtype=int64 chunks=(2,) (32 B)>
+
+    Parameters
+    ----------
+    place : path, URL, Zarr store, array or group, obstore's store, fsspec's mapping, or dictionary
+    **options
+        Those of :func:`asyncexec.array.from_zarr`: ``path``, ``spec``, ``storage_options``, ``unfinished``.
+
+    Raises
+    ------
+    ArrayNotFoundError, UnfinishedArrayError, CorruptArrayError, TypeError
+        Those of :func:`asyncexec.array.from_zarr`.
+    """
+    from asyncexec.array.reading import from_zarr as opening  # noqa: PLC0415 - arrays are dear
+
+    threads = CallThreads()
+    lane = threads.lane()
+    call = lane.call(partial(opening, place, **options))
+    try:
+        await call.done.wait()
+        return call.result("from_zarr()")
+    finally:
+        if not call.done.is_set():
+            lane.abandon()
+        threads.close()
 
 
 async def close_shared_engines() -> None:

@@ -114,6 +114,7 @@ ON_USE = {
         "asyncexec.engine.default_engine",
         "asyncexec.array.storing_versions",
     ): "the same",
+    ("asyncexec.engine.default_engine", "asyncexec.array.reading"): "the same",
     (
         "asyncexec.array.reading",
         "asyncexec.storage.places.opening",
