@@ -343,6 +343,8 @@ class RunState:
                 allowed_bytes=stage.memory.allowed_bytes,
                 resumed=sum(map(len, done[position])),
                 late=stage.is_late,
+                width=width,
+                codecs=getattr(io, "codecs", ""),
             )
             policies = self.policies.for_stage(stage)
             state = StageState(

@@ -17,6 +17,7 @@ from asyncexec.plan.access_map import Needed, ReadRegion
 from asyncexec.plan.masked import unmasked
 from asyncexec.storage.chunks.access import OPENED_LIMIT, opened
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES
 from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
 
 if TYPE_CHECKING:
@@ -197,6 +198,8 @@ class BlockIO:
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
+        if self._reuses:
+            BUFFERS.begin(self)
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
         for number in self._needed(index):
@@ -275,6 +278,20 @@ class BlockIO:
         """The sources that a task reads, by its index."""
         selections = [source.select for source in self.sources]
         return Needed([s.access if isinstance(s, ReadRegion) else None for s in selections])
+
+    @cached_property
+    def _reuses(self) -> bool:
+        """True where chunks are large, so that they are read into memory that is used again."""
+        arrays = [s.array for s in self.sources if isinstance(s.array, StoredArray)]
+        return any(math.prod(a.chunks) * a.numpy_dtype.itemsize >= LEAST_BYTES for a in arrays)
+
+    @property
+    def codecs(self) -> str:
+        """The codecs of its arrays and their libraries in this process, such as ``"zstd by numcodecs"``."""
+        from asyncexec.storage.chunks.codec_libraries import codec_words  # noqa: PLC0415 - for the driver
+
+        arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
+        return codec_words([a for a in arrays if isinstance(a, StoredArray)])
 
     @cached_property
     def requests(self) -> int:
