@@ -19,6 +19,7 @@ from asyncexec.storage.chunks.access import OPENED_LIMIT, opened
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES
 from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
+from asyncexec.storage.chunks.codec_libraries import codec_words
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
@@ -288,8 +289,6 @@ class BlockIO:
     @property
     def codecs(self) -> str:
         """The codecs of its arrays and their libraries in this process, such as ``"zstd by numcodecs"``."""
-        from asyncexec.storage.chunks.codec_libraries import codec_words  # noqa: PLC0415 - for the driver
-
         arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
         return codec_words([a for a in arrays if isinstance(a, StoredArray)])
 
@@ -297,7 +296,7 @@ class BlockIO:
     def requests(self) -> int:
         """The number of tasks that one process loads and saves at once: 1 where all is on this machine."""
         arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
-        is_elsewhere = any(isinstance(a, StoredArray) and _is_elsewhere(a) for a in arrays)
+        is_elsewhere = any(isinstance(a, StoredArray) and a.location.is_elsewhere for a in arrays)
         return self.most_requests if is_elsewhere else 1
 
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
@@ -392,12 +391,6 @@ async def _all_of[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         if isinstance(each, BaseException):
             raise each
     return [each for each in found if not isinstance(each, BaseException)]
-
-
-def _is_elsewhere(array: StoredArray) -> bool:
-    """Return whether the array is reached by requests that are to be waited for."""
-    location = array.location
-    return location.local_path is None and not location.process_bound
 
 
 # The old names.

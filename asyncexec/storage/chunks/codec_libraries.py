@@ -11,9 +11,7 @@ import math
 import threading
 from functools import lru_cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
-
-import numcodecs
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,18 +25,6 @@ _SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
 _ZSTD_DEFAULT_LEVEL = 3
 _ISAL_LEVELS = {1: 1, 2: 1, 3: 2, 4: 3, 5: 3}
 """Levels of isal for those of zlib; from 6 on people ask for small files, which zlib makes."""
-
-
-class Codec(Protocol):
-    """An encoding of chunks."""
-
-    def encode(self, buf: Any) -> Any:
-        """Return ``buf`` encoded."""
-        ...
-
-    def decode(self, buf: Any) -> Any:
-        """Return ``buf`` decoded; raise where it cannot be."""
-        ...
 
 
 def codec(compressor: str, chunk_bytes: int | None = None) -> Any:
@@ -55,14 +41,16 @@ def codec(compressor: str, chunk_bytes: int | None = None) -> Any:
         return None
     document = json.loads(compressor)
     name, options = document["name"], dict(document.get("configuration", {}))
+    library = codec_library(compressor, chunk_bytes)
+    if library == "zstandard":
+        return _Zstandard(**options)
+    # Imported here, as it takes as long as NumPy, of which workers that need none are spared.
+    numcodecs = import_module("numcodecs")
     if name == "blosc":
         options["shuffle"] = _SHUFFLES[options["shuffle"]]
         options.pop("typesize", None)  # numcodecs takes it from the buffer
         return numcodecs.Blosc(**options)
     plain = {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[name](**options)
-    library = codec_library(compressor, chunk_bytes)
-    if library == "zstandard":
-        return _Zstandard(plain, **options)
     return _Isal(plain) if library == "isal" else plain
 
 
@@ -100,8 +88,7 @@ def _found(module: str) -> Any:
 class _Zstandard:
     """The codec zstd by the package zstandard, with one context a thread."""
 
-    def __init__(self, plain: Codec, *, level: int = 0, checksum: bool = False) -> None:
-        self._plain = plain
+    def __init__(self, *, level: int = 0, checksum: bool = False) -> None:
         self._level = level or _ZSTD_DEFAULT_LEVEL
         self._checksum = checksum
         self._contexts = threading.local()
@@ -114,7 +101,7 @@ class _Zstandard:
             return self._context()[1].decompress(buf, allow_extra_data=False)
         except Exception:  # noqa: BLE001 - the library's own error, whatever its name is
             # Frames of unknown size, several frames, or damage, of which the other library tells as ever.
-            return self._plain.decode(buf)
+            return import_module("numcodecs").Zstd(self._level).decode(buf)
 
     def _context(self) -> tuple[Any, Any]:
         found: tuple[Any, Any] | None = getattr(self._contexts, "pair", None)
