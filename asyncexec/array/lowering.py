@@ -126,6 +126,8 @@ def lower(
         writes=writer.session_writes(overwrite=overwrite, commit=commit),
         work_dir=spec.work_dir,
         storage_options=spec.storage_options,
+        memory_dir=spec.memory_dir,
+        compressor=spec.work_compressor,
     )
     return Plan(tuple(writer.stages), _plan_name(roots), workspace=workspace)
 
@@ -266,7 +268,8 @@ class _Lowering:
             shape=root.shape,
             dtype=root.dtype,
             chunks=root.chunks,
-            compressor=self.spec.compressor,
+            # Of an intermediate, its place decides when the run begins.
+            compressor=None if place is None else self.spec.compressor,
             dense=True,
         )
 

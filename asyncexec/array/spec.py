@@ -51,7 +51,13 @@ class Spec:
     storage_options : mapping, optional
         What stores of ``work_dir``, sources and targets are opened with (keys, endpoints); never shown.
     zarr_compressor : "default", None, mapping or codec
-        How chunks are compressed; ``"default"`` is Zarr's own.
+        How chunks of what is stored are compressed; ``"default"`` is Zarr's own.
+    work_compressor : "auto", None, mapping or codec
+        How chunks of intermediate arrays are compressed that do not stay in memory; ``"auto"`` decides by ``work_dir``:
+        not at all on a disk of this machine, by blosc's lz4 elsewhere.
+    memory_dir : path, optional
+        The folder in a memory file system where processes of this machine share intermediate chunks; by default
+        ``/dev/shm``, where there is one. What finds no room there goes to ``work_dir``.
     requests : int
         How many tasks one process loads and saves at once (64), where arrays are in stores elsewhere; fewer where more
         would not fit in ``allowed_mem``.
@@ -82,6 +88,8 @@ class Spec:
     executor_options: Mapping[str, Any] | None = field(default=None, repr=False)
     storage_options: Mapping[str, Any] | None = None
     zarr_compressor: Compressor = "default"
+    work_compressor: Compressor = "auto"
+    memory_dir: str | os.PathLike[str] | None = None
     requests: int = MOST_REQUESTS
     reduction_tasks: int = REDUCTION_TASKS
     optimize: bool | str | Collection[str] = True
@@ -126,6 +134,10 @@ class Spec:
         object.__setattr__(self, "allowed_bytes", allowed)
         object.__setattr__(self, "reserved_bytes", reserved)
         compressor_json(self.compressor)
+        if self.work_compressor not in ("auto", None):
+            compressor_json(self.work_compressor)
+        if self.memory_dir is not None:
+            object.__setattr__(self, "memory_dir", as_folder(self.memory_dir))
 
     @property
     def compressor(self) -> Any:
@@ -138,3 +150,18 @@ class Spec:
         return self.allowed_bytes - self.reserved_bytes
 
     __hash__ = None  # type: ignore[assignment]  # options are mappings
+
+
+def as_folder(memory_dir: object) -> str:
+    """Return ``memory_dir`` as the absolute path of a folder that is there.
+
+    Raises
+    ------
+    OptionError
+        If it is none.
+    """
+    if not isinstance(memory_dir, str | os.PathLike) or not os.path.isdir(memory_dir):  # noqa: PTH112 - it may be no path
+        raise OptionError(
+            f"memory_dir={memory_dir!r} must be a folder of this machine, in a memory file system: make it first"
+        )
+    return os.path.abspath(os.fsdecode(memory_dir))  # noqa: PTH100 - as text

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.errors import BackendError
 from asyncexec.events.outcome import ValueHandle
+from asyncexec.storage.places.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.worker.value_files import FULL, ValueFiles
 
 if TYPE_CHECKING:

@@ -21,6 +21,7 @@ from asyncexec.engine.engine_parts import EngineParts
 from asyncexec.engine.event_stream import stream_events
 from asyncexec.engine.execution import Execution
 from asyncexec.engine.executor_options import apply_options, split_options
+from asyncexec.engine.intermediates import Intermediates
 from asyncexec.engine.machine_memory import budget_bytes
 from asyncexec.engine.own_task import entered, is_running, running_loop, wait_for
 from asyncexec.engine.result_stream import outlet_of, stream_values
@@ -87,8 +88,9 @@ class Engine:
         ``compute_arrays_in_parallel`` are taken on every executor, and mean what they mean to Cubed's; an argument of
         the engine's own takes precedence over them.
     memory : int or str, optional
-        The projected memory that all tasks in flight may have together, in bytes (or ``"8GB"``). By default 80% of
-        this machine's memory for backends that run on it, and no limit for others; no more than a backend's own budget.
+        The projected memory that all tasks in flight may have, together with the intermediate chunks that are kept in
+        memory, in bytes (or ``"8GB"``). By default 80% of this machine's memory for backends that run on it, and no
+        limit for others; no more than a backend's own budget.
     value_memory : int or str, optional
         The bytes of values that may stay in memory near the workers. Beyond it they go to disk where the backend can
         choose, or tasks that only add to them wait. By default 20% of this machine's memory, as above.
@@ -159,6 +161,7 @@ class Engine:
         self._parts = EngineParts(
             backend=self.backend,
             budget=self._budget,
+            intermediates=Intermediates(self._budget),
             history=DurationHistory(),
             memory=self._memory,
             scope_entries=self.scope_entries,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Backend
+    from asyncexec.engine.intermediates import Intermediates
     from asyncexec.engine.run_memory import EngineMemory
     from asyncexec.engine.run_scope import ScopeEntry
     from asyncexec.scheduler.admission import AdmissionBudget
@@ -22,6 +23,7 @@ class EngineParts:
     ----------
     backend : Backend
     budget : AdmissionBudget
+    intermediates : Intermediates
     history : DurationHistory
     memory : EngineMemory
     scope_entries : mapping of str to callable
@@ -29,6 +31,7 @@ class EngineParts:
 
     backend: Backend
     budget: AdmissionBudget
+    intermediates: Intermediates
     history: DurationHistory
     memory: EngineMemory
     scope_entries: Mapping[str, ScopeEntry]

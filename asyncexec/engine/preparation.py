@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextvars import Context
 
     from asyncexec.backends.contract import Backend, RunScope
+    from asyncexec.engine.intermediates import Intermediates
     from asyncexec.engine.kept_values import KeptValues
     from asyncexec.plan.fingerprint.plan_fingerprint import Fingerprint
     from asyncexec.plan.plan import Plan
@@ -105,6 +106,7 @@ def prepare(
     policies: RunPolicies,
     history: DurationHistory,
     value_account: ValueAccount | None = None,
+    intermediates: Intermediates | None = None,
     scope: RunScope | None = None,
     context: Context | None = None,
     stop: Callable[[], None] = lambda: None,
@@ -125,7 +127,9 @@ def prepare(
     account.open(kept.store)
     workspace = None
     try:
-        workspace = _open(plan, execution, backend, policies, stop)
+        workspace = _open(
+            plan, execution, backend, policies, stop=stop, intermediates=intermediates
+        )
         stop()
         state = RunState(
             plan,
@@ -187,18 +191,28 @@ def _open(
     execution: str,
     backend: Backend,
     policies: RunPolicies,
+    *,
     stop: Callable[[], None],
+    intermediates: Intermediates | None,
 ) -> OpenWorkspace | None:
     if plan.workspace is None:
         return None
     stop()
+    fingerprint = _comparable_fingerprint(plan) if policies.resume else ""
+    memory = None if intermediates is None else intermediates.open(plan, backend.slots)
     opening = Opening(
         plan=plan.name,
         # Computing it may take as long as a small plan, and it only names what a later run shall find.
-        fingerprint=_comparable_fingerprint(plan) if policies.resume else "",
+        fingerprint=fingerprint,
         execution=execution,
         locality=backend.capabilities.locality,
         resume=policies.resume,
+        memory=memory,
         stop=stop,
     )
-    return plan.workspace.open(plan.stages, opening)
+    try:
+        return plan.workspace.open(plan.stages, opening)
+    except BaseException:
+        if memory is not None:
+            memory.close()
+        raise

@@ -300,6 +300,7 @@ class RunSteps:
             policies=self._policies,
             history=self._parts.history,
             value_account=self._parts.budget.values,
+            intermediates=self._parts.intermediates,
             scope=scope,
             context=self._context,
             stop=self._stop_if_cancelled,

@@ -42,6 +42,8 @@ class Opening:
         The place of the workers: in the driver's process, chunks may be handed over in memory.
     resume : bool
         Whether what an earlier run of the same plan completed is to be kept.
+    memory : object or None
+        The run's share of the engine's memory for intermediates (a ``RunChunks`` of storage); None without an engine.
     stop : callable
         Raises :class:`OpeningStoppedError` once the run has been cancelled, else returns. An opening calls it before
         each step that takes a while or makes something, and undoes what it has made when it raises.
@@ -52,6 +54,7 @@ class Opening:
     execution: str
     locality: Locality = Locality.ELSEWHERE
     resume: bool = False
+    memory: object | None = None
     stop: Callable[[], None] = _go_on
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from asyncexec.config.fields import refuse_unknown
 from asyncexec.errors import MemoryBudgetError, ResourceError
@@ -39,6 +39,15 @@ def check_workers(plan: Plan, capabilities: Capabilities) -> None:
             )
 
 
+class HeldMemory(Protocol):
+    """The memory of intermediate chunks, as far as the budget counts it."""
+
+    @property
+    def used_bytes(self) -> int:
+        """The bytes in use now."""
+        ...
+
+
 class AdmissionBudget:
     """A semaphore weighted by bytes and resources, shared by all executions of an engine.
 
@@ -54,6 +63,8 @@ class AdmissionBudget:
         The slots that they take: one each, or shares of them where batches share a slot.
     values : ValueAccount
         The values that stay near the workers, which have a budget of their own.
+    intermediates : HeldMemory or None
+        The intermediate chunks in memory, which take from the budget of the tasks.
     reserved_for : object or None
         The owner of the batch that waits for batches in flight to end; None if none does.
     """
@@ -68,6 +79,7 @@ class AdmissionBudget:
     ) -> None:
         self.values = ValueAccount(value_bytes)
         self.memory_bytes = memory_bytes
+        self.intermediates: HeldMemory | None = None
         self.resources = dict(resources or {})
         self._given = frozenset(self.resources)
         self.used_bytes = 0
@@ -140,12 +152,23 @@ class AdmissionBudget:
         if self._exclusive or self.reserved_for is not None:
             return False
         limit = self.memory_bytes
-        return limit is None or self.used_bytes + memory_bytes <= limit
+        if limit is None or not self.batches:
+            # What is held beside tasks leaves room for each of them: alone, none waits for it.
+            return limit is None or memory_bytes <= limit
+        held = self.intermediates
+        needed = memory_bytes if held is None else memory_bytes + held.used_bytes
+        return self.used_bytes + needed <= limit
+
+    @property
+    def _taken_bytes(self) -> int:
+        """The bytes that tasks in flight and intermediates take."""
+        held = self.intermediates
+        return self.used_bytes if held is None else self.used_bytes + held.used_bytes
 
     def room(self, memory_bytes: int, resources: Mapping[str, float], wanted: int) -> int:
         """Return how many of ``wanted`` tasks, each of which needs that, may start at once; 1 is known to fit."""
         if self.memory_bytes is not None and memory_bytes:
-            wanted = min(wanted, (self.memory_bytes - self.used_bytes) // memory_bytes)
+            wanted = min(wanted, (self.memory_bytes - self._taken_bytes) // memory_bytes)
         for name, amount in resources.items():
             if amount > 0:
                 free = self.resources[name] - self._used[name] + 1e-9
@@ -175,7 +198,7 @@ class AdmissionBudget:
             self._exclusive = True
             self.reserved_for = None
         self._take(memory_bytes * tasks, resources, tasks, slots)
-        self.peak_bytes = max(self.peak_bytes, self.used_bytes)
+        self.peak_bytes = max(self.peak_bytes, self._taken_bytes)
 
     def give_back_part(
         self, memory_bytes: int, resources: Mapping[str, float], slots: float

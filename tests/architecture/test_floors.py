@@ -113,6 +113,10 @@ ON_USE = {
         "asyncexec.array.storing",
     ): "arrays are dear, and plans of functions need none",
     (
+        "asyncexec.engine.intermediates",
+        "asyncexec.storage.tiers.chunk_memory",
+    ): "brings NumPy, and plans of functions need none",
+    (
         "asyncexec.engine.default_engine",
         "asyncexec.array.storing_versions",
     ): "the same",

@@ -70,6 +70,10 @@ asyncexec.storage.places.errors
 asyncexec.storage.places.locations
 asyncexec.storage.places.urls
 asyncexec.storage.places.options
+asyncexec.storage.tiers
+asyncexec.storage.tiers.blocks
+asyncexec.storage.tiers.shared_account
+asyncexec.storage.tiers.shared_array
 """
 MOST_FOR_FUNCTIONS, MOST_FOR_ARRAYS = 175, 384
 """Of all modules, Python's own among them."""

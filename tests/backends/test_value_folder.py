@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from asyncexec.backends import locked_directory, value_folder
-from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
+from asyncexec.backends import value_folder
 from asyncexec.backends.value_folder import ValueFolder
 from asyncexec.errors import BackendError
+from asyncexec.storage.places import locked_directory
+from asyncexec.storage.places.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.worker.values import PickledValue
 
 
@@ -69,7 +70,7 @@ def test_without_a_place_for_them_the_error_says_what_to_do(tmp_path, monkeypatc
 def test_what_a_killed_engine_left_is_removed_and_what_a_living_one_has_is_not(places):
     program = (
         "import sys, time, tempfile; from pathlib import Path\n"
-        "from asyncexec.backends.locked_directory import LockedDirectory\n"
+        "from asyncexec.storage.places.locked_directory import LockedDirectory\n"
         "made = LockedDirectory.make(Path(sys.argv[1]))\n"
         "(made.path / '1').write_bytes(b'x' * 100)\n"
         "print(made.path, flush=True); time.sleep(1000)\n"

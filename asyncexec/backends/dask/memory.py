@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.cluster_memory.answers import answer
 from asyncexec.cluster_memory.client import RequestingClient
 from asyncexec.cluster_memory.entries import memory_closed
@@ -26,6 +25,7 @@ from asyncexec.cluster_memory.keys import key_not_found
 from asyncexec.cluster_memory.messages import Message
 from asyncexec.errors import AsyncexecError, ClusterMemoryError, UsageError
 from asyncexec.events.outcome import ValueHandle
+from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.worker.value_files import ValueFiles
 from asyncexec.worker.value_layout import file_contents, load_value, value_pieces, write_value
 

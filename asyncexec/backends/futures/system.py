@@ -13,8 +13,8 @@ from asyncexec.backends.adapters.blocking_system import CallLostError
 from asyncexec.backends.contract import Capabilities
 from asyncexec.backends.futures.kinds import NOT_MADE, PoolKind, kind_of
 from asyncexec.backends.futures.worker_side import Mark, run_marked
-from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.errors import BackendError, OptionError
+from asyncexec.storage.places.locked_directory import LockedDirectory
 
 type PoolSource = Executor | Callable[[], Executor]
 

@@ -13,8 +13,8 @@ import struct
 from pathlib import Path
 
 from asyncexec.backends.contract import Started
-from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.events.outcome import Outcome
+from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.worker.run_scope import process_here
 
 _ROW = struct.Struct("<qq")

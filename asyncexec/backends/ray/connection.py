@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from asyncexec.backends.environment import kept_variables
-from asyncexec.backends.locked_directory import LockedDirectory, remove_abandoned
 from asyncexec.backends.ray.options import RayOptions
 from asyncexec.backends.ray.token_file import keep_token_private
 from asyncexec.errors import BackendError
+from asyncexec.storage.places.locked_directory import LockedDirectory, remove_abandoned
 
 _CHANGED_BY_RAY = (
     *("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE", "RAY_CLIENT_MODE"),

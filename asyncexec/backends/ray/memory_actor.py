@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.cluster_memory.entries import Entry, EntryTable
 from asyncexec.cluster_memory.keys import nearest_keys
 from asyncexec.errors import ClusterMemoryError
+from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.worker.value_layout import file_contents, value_pieces, write_value
 
 LARGE_BYTES = 64_000

@@ -196,6 +196,16 @@ class StoredArray:
         text = json.dumps(document, sort_keys=True, separators=(",", ":"))
         return replace(self, shape=shape, metadata=text)
 
+    def compressed(self, compressor: str) -> StoredArray:
+        """Return a reference to the same array, to be created with another compressor (JSON in Zarr 3's terms)."""
+        if compressor == self.compressor:
+            return self
+        encoding = self.encoding
+        if encoding is not None:
+            simple = not compressor or json.loads(compressor)["name"] in IN_FORMAT_2
+            encoding = replace(encoding, compressor=compressor) if simple else None
+        return replace(self, compressor=compressor, encoding=encoding)
+
     def at(self, location: Location) -> StoredArray:
         """Return a reference to the same array at another place."""
         return replace(self, location=location)

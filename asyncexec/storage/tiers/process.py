@@ -7,50 +7,68 @@ deepest-first reads the oldest next. A chunk is freed when the last task that re
 from __future__ import annotations
 
 import threading
-from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from asyncexec.errors import CorruptChunkError
 from asyncexec.storage.chunks.access import opened
-from asyncexec.storage.chunks.chunk_slices import assign, chunk_slices, shape_of, within_one_chunk
 from asyncexec.storage.places.creation import create_array
-from asyncexec.storage.places.errors import together
+from asyncexec.storage.tiers.blocks import (
+    block_region,
+    held_bytes,
+    read_blocks,
+    repeats,
+    units_of,
+)
+from asyncexec.storage.tiers.intermediate_codec import intermediate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index, Shape
-    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray
 
 
 class MemoryTier:
-    """A byte budget that the arrays in memory share; thread-safe."""
+    """A byte budget that the arrays in memory share; thread-safe.
 
-    def __init__(self, budget_bytes: int) -> None:
+    Parameters
+    ----------
+    budget_bytes : int or None
+        None where only the tier ``of`` bounds it.
+    of : MemoryTier, optional
+        The tier that this one is a part of: what is taken here is taken there, too.
+
+    Attributes
+    ----------
+    used_bytes : int
+        The bytes in use now.
+    """
+
+    def __init__(self, budget_bytes: int | None, *, of: MemoryTier | None = None) -> None:
         self.budget_bytes = budget_bytes
-        self._used = 0
+        self._of = of
+        self.used_bytes = 0
         self._lock = threading.Lock()
-
-    @property
-    def used_bytes(self) -> int:
-        """The bytes in use now."""
-        return self._used
 
     def take(self, size: int) -> bool:
         """Reserve ``size`` bytes; return False if there are not as many left."""
         with self._lock:
-            if self._used + size > self.budget_bytes:
+            if self.budget_bytes is not None and self.used_bytes + size > self.budget_bytes:
                 return False
-            self._used += size
+            if self._of is not None and not self._of.take(size):
+                return False
+            self.used_bytes += size
             return True
 
     def give_back(self, size: int) -> None:
         """Return what :meth:`take` reserved."""
         with self._lock:
-            self._used -= size
+            self.used_bytes -= size
+        if self._of is not None:
+            self._of.give_back(size)
 
 
 class TierArray:
@@ -63,9 +81,18 @@ class TierArray:
         The array that blocks are spilled to; created with the first of them.
     block : tuple of int
         The shape of the blocks that the stage writes, in elements.
+    compressor : optional
+        How spilled blocks are compressed; by their place by default.
     """
 
-    def __init__(self, tier: MemoryTier, ref: StoredArray, block: Shape) -> None:
+    def __init__(
+        self,
+        tier: MemoryTier,
+        ref: StoredArray,
+        block: Shape,
+        compressor: CompressorLike = "auto",
+    ) -> None:
+        self._compressor = compressor
         self.ref = ref
         self.block = block
         self._tier = tier
@@ -88,29 +115,12 @@ class TierArray:
 
     def read(self, region: Region) -> np.ndarray:
         """Return the elements in ``region``, read-only; within one block without copying it."""
-        pieces = [chunk_slices(along, size) for along, size in zip(region, self.block, strict=True)]
-        found: np.ndarray
-        if (one := within_one_chunk(pieces)) is not None:
-            chunk, inner = one
-            found = self._block(chunk)[inner]
-        else:
-            found = np.empty(shape_of(region), self.numpy_dtype)
-            damaged: list[CorruptChunkError] = []
-            for combination in product(*pieces):
-                chunk, inner, outer = zip(*combination, strict=True)
-                try:
-                    assign(found, outer, self._block(chunk), inner)
-                except CorruptChunkError as error:
-                    damaged.append(error)
-            if damaged:
-                raise together(damaged)
-        found.flags.writeable = False
-        return found
+        return read_blocks(region, self.block, self.numpy_dtype, self._block)
 
     def write(self, region: tuple[slice, ...], block: np.ndarray) -> None:
         """Keep ``block``, which is exactly one block of the array, or spill it where the budget is used up."""
         index = tuple(along.start // size for along, size in zip(region, self.block, strict=True))
-        size = _size(block)
+        size = held_bytes(block)
         if not self._tier.take(size):
             self._spill(index, region, block)
             return
@@ -120,7 +130,7 @@ class TierArray:
             before = self._held.get(index)
             self._held[index] = kept
         if before is not None:
-            self._tier.give_back(_size(before))
+            self._tier.give_back(held_bytes(before))
 
     def holds(self, index: Index) -> bool:
         """Return whether a block is in memory, or was spilled."""
@@ -133,14 +143,14 @@ class TierArray:
             for index in indices:
                 held = self._held.pop(index, None)
                 if held is not None:
-                    freed += _size(held)
+                    freed += held_bytes(held)
                 self._spilled.discard(index)
         self._tier.give_back(freed)
 
     def clear(self) -> None:
         """Free all blocks."""
         with self._lock:
-            freed = sum(_size(held) for held in self._held.values())
+            freed = sum(held_bytes(held) for held in self._held.values())
             self._held.clear()
             self._spilled.clear()
         self._tier.give_back(freed)
@@ -153,44 +163,32 @@ class TierArray:
         if held is not None:
             return held
         if index in self._spilled:
-            return opened(self.ref).read(self._region(index))
-        units = tuple(
-            i * size // unit for i, size, unit in zip(index, self.block, self.ref.unit, strict=True)
-        )
+            return opened(self.ref).read(block_region(index, self.block, self.ref.shape))
+        units = units_of(index, self.block, self.ref.unit)
         raise CorruptChunkError(
             f"chunk {index} of {self.ref.location} is not there: it was freed before its last reader was complete",
             array=str(self.ref.location),
             chunks=(units,),
         )
 
-    def _region(self, index: Index) -> tuple[slice, ...]:
-        return tuple(
-            slice(i * size, min((i + 1) * size, extent))
-            for i, size, extent in zip(index, self.block, self.ref.shape, strict=True)
-        )
-
     def _spill(self, index: Index, region: tuple[slice, ...], block: np.ndarray) -> None:
         with self._making:
             if not self._made:
+                self.ref = intermediate(self.ref, self._compressor)
                 create_array(self.ref)
                 self._made = True
         opened(self.ref).write(region, block)
         with self._lock:
             self._spilled.add(index)
-
-
-def _size(block: np.ndarray) -> int:
-    """Return the bytes that ``block`` takes in memory; one that repeats a single element takes that element's."""
-    return block.itemsize if _repeats(block) else block.nbytes
+            # What another attempt of the task has left in memory would be read instead.
+            before = self._held.pop(index, None)
+        if before is not None:
+            self._tier.give_back(held_bytes(before))
 
 
 def _own(block: np.ndarray) -> np.ndarray:
     """Return ``block`` read-only, copied if it is a view that would keep a larger array alive."""
     whole = block.base is None or getattr(block.base, "nbytes", None) == block.nbytes
-    kept = block.view() if whole or _repeats(block) else block.copy(order="K")
+    kept = block.view() if whole or repeats(block) else block.copy(order="K")
     kept.flags.writeable = False
     return kept
-
-
-def _repeats(block: np.ndarray) -> bool:
-    return block.size > 1 and not any(block.strides)

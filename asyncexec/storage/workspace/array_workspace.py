@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from asyncexec.errors import StorageError
 from asyncexec.plan.locality import Locality
-from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray
 from asyncexec.storage.places.identity import identity
-from asyncexec.storage.places.locations import PlaceLike
+from asyncexec.storage.places.locations import PlaceLike, locate
 from asyncexec.storage.places.metadata import documents_ahead
 from asyncexec.storage.places.orphans import names_ahead
-from asyncexec.storage.tiers.process import MemoryTier
+from asyncexec.storage.tiers.chunk_memory import ChunkMemory, RunChunks
+from asyncexec.storage.tiers.shared_memory import SharedRun
 from asyncexec.storage.versions.sessions import sent_sources
-from asyncexec.storage.workspace.binding import bind
+from asyncexec.storage.workspace.binding import Tier, bind
 from asyncexec.storage.workspace.late_arrays import LateArrays, LateBlocks
 from asyncexec.storage.workspace.open_workspace import OpenArrayWorkspace
 from asyncexec.storage.workspace.packing import is_packed, pack_targets
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
     from asyncexec.plan.workspace import Opening
     from asyncexec.storage.chunks.block_io import BlockIO, InMemory
     from asyncexec.storage.versions.writes import OpenWrites, SessionWrites
-
-TIER_BYTES = 2**30
-"""The default for the bytes of intermediates that stay in memory (at most a quarter of the machine's)."""
 
 _log = logging.getLogger(__name__)
 
@@ -76,8 +73,13 @@ class ArrayWorkspace:
     storage_options : mapping, optional
         For ``work_dir``; never shown.
     tier_bytes : int, optional
-        The bytes of intermediates that may stay in memory; by default 1 GiB, or a quarter of the machine's memory if
-        that is less.
+        The most bytes of intermediates that may stay in memory; none for 0. By default, what tasks leave of the
+        engine's memory.
+    memory_dir : path, optional
+        The folder in a memory file system for intermediates that worker processes of this machine share; by default
+        ``/dev/shm``, where there is one.
+    compressor : "auto", None, mapping or codec
+        How chunks of intermediates are compressed that do not stay in memory; by the place of ``work_dir`` by default.
     """
 
     blocks: Mapping[str, BlockIO]
@@ -89,6 +91,8 @@ class ArrayWorkspace:
     work_dir: PlaceLike | None = field(default=None, repr=False)
     storage_options: Mapping[str, Any] | None = field(default=None, repr=False)
     tier_bytes: int | None = None
+    memory_dir: PlaceLike | None = field(default=None, repr=False)
+    compressor: CompressorLike = "auto"
 
     def open(self, stages: Sequence[Stage], opening: Opening) -> OpenArrayWorkspace:
         """Check every place, then create the arrays of the run; if that fails, those created are removed again.
@@ -150,31 +154,40 @@ class ArrayWorkspace:
         arrays += [ref.location for ref in [*parts.refs, *sources_of(self.blocks)]]
         place = make_work_place(self.work_dir, self.storage_options, opening, arrays=arrays)
         preparation = Preparation(opening.stop)
+        memory = self._memory(opening)
         try:
             examined = targets.settle(examined, resumed=place.found)
             parts.settle()
             same_process = opening.locality is Locality.SAME_PROCESS
             if not same_process:
-                blocks = stage_inputs(blocks, place, stop=opening.stop)
-            tier = self._tier(opening)
+                blocks = stage_inputs(blocks, place, stop=opening.stop, compressor=self.compressor)
+            tier = self._tier(opening, memory)
             packed = pack_targets(zipped, place, targets.generation)
             mine = {identity(target.place): target.ref for target in examined}
             mine |= {identity(target.location): target.ref for target in packed}
             binding = replace(
-                bind(blocks, place, tier, targets.generation, mine),
+                bind(
+                    blocks,
+                    place,
+                    tier,
+                    targets.generation,
+                    targets=mine,
+                    compressor=self.compressor,
+                ),
                 parts=parts.bound(targets.generation),
             )
             if same_process:
                 preparation.make_targets(examined)
             else:
                 preparation.make_shared_targets(examined)
-            own = [*binding.stored.values(), *(target.ref for target in packed)]
+            own = [*binding.on_disk, *(target.ref for target in packed)]
             preparation.make_intermediates(own)
             opening.stop()
             targets.all.extend(preparation.commit())
             targets.groups.extend(preparation.groups)
         except BaseException:
             preparation.undo()
+            memory.close()
             place.release()
             if not place.found:
                 try:
@@ -190,6 +203,7 @@ class ArrayWorkspace:
             tier=tier,
             targets=targets,
             locality=opening.locality,
+            compressor=self.compressor,
         )
         return OpenArrayWorkspace(
             stages={stage.name: stage for stage in stages},
@@ -202,6 +216,8 @@ class ArrayWorkspace:
             place=place,
             writes=writes,
             packed=packed,
+            memory=memory,
+            storage_notes=self._notes(tier, memory) if isinstance(tier, SharedRun) else (),
             resumable=opening.resume,
             stop=opening.stop,
         )
@@ -212,13 +228,34 @@ class ArrayWorkspace:
         same_process = opening.locality is Locality.SAME_PROCESS
         return self.writes.open(same_process=same_process, resume=opening.resume, stop=opening.stop)
 
-    def _tier(self, opening: Opening) -> MemoryTier | None:
+    def _memory(self, opening: Opening) -> RunChunks:
+        """Return the run's share of its engine's memory; without an engine, there is memory in this process alone."""
+        memory = opening.memory
+        if isinstance(memory, RunChunks):
+            return memory
+        near = opening.locality is Locality.SAME_PROCESS
+        return (ChunkMemory() if near else ChunkMemory(0)).open(0, 1)
+
+    def _tier(self, opening: Opening, memory: RunChunks) -> Tier | None:
         # Memory does not outlive the run, so a run that can be resumed writes all chunks to storage.
-        same_process = opening.locality is Locality.SAME_PROCESS
-        if not same_process or opening.resume or self.tier_bytes == 0:
+        if opening.resume or self.tier_bytes == 0 or not memory.limit_bytes:
             return None
-        return MemoryTier(_default_tier_bytes() if self.tier_bytes is None else self.tier_bytes)
+        if opening.locality is Locality.SAME_PROCESS:
+            return memory.here(self.tier_bytes)
+        if opening.locality is Locality.ELSEWHERE or not (self._intermediates or self.late):
+            return None
+        folder = None if self.memory_dir is None else locate(self.memory_dir).local_path
+        return memory.shared(folder, self.tier_bytes)
 
+    def _notes(self, tier: SharedRun, memory: RunChunks) -> tuple[str, ...]:
+        """Return sentences for users on a memory file system that is small for the intermediates of the run."""
+        wanted = sum(ref.nbytes for ref in self._intermediates)
+        note = tier.shortage(min(wanted, memory.limit_bytes, self.tier_bytes or wanted))
+        if note:
+            _log.warning("%s", note)
+        return (note,) if note else ()
 
-def _default_tier_bytes() -> int:
-    return min(TIER_BYTES, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4)
+    @property
+    def _intermediates(self) -> list[StoredArray]:
+        written = [target.ref for io in self.blocks.values() for target in io.targets]
+        return [ref for ref in written if ref.location.run_scoped]

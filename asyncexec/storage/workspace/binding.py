@@ -6,14 +6,22 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.places.identity import identity
+from asyncexec.storage.tiers.intermediate_codec import intermediate
 from asyncexec.storage.tiers.process import MemoryTier, TierArray
+from asyncexec.storage.tiers.shared_array import SharedArray
+from asyncexec.storage.tiers.shared_memory import SharedRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray
     from asyncexec.storage.chunks.block_io import BlockIO
     from asyncexec.storage.workspace.work_dir import WorkPlace
+
+type Tier = MemoryTier | SharedRun
+"""A faster place for intermediates, in this process or shared with others of this machine."""
+type InTier = TierArray | SharedArray
+"""An intermediate array in a tier."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +31,7 @@ class Binding:
     Attributes
     ----------
     place : WorkPlace
-    tiered : mapping of str to TierArray
+    tiered : mapping of str to TierArray or SharedArray
         The run-scoped arrays that are kept in memory, by their ``run://`` URL.
     stored : mapping of str to StoredArray
         The other run-scoped arrays, at their place in the run's directory.
@@ -34,12 +42,21 @@ class Binding:
     """
 
     place: WorkPlace
-    tiered: Mapping[str, TierArray] = field(default_factory=dict)
+    tiered: Mapping[str, InTier] = field(default_factory=dict)
     stored: Mapping[str, StoredArray] = field(default_factory=dict)
     targets: Mapping[str, StoredArray] = field(default_factory=dict)
     parts: Mapping[StoredArray, StoredArray] = field(default_factory=dict)
 
-    def array(self, ref: StoredArray) -> StoredArray | TierArray:
+    @property
+    def on_disk(self) -> list[StoredArray]:
+        """The run-scoped arrays to create in the run's directory: also those that take what finds no room in memory.
+
+        One in the driver's memory is created by the first block that finds none.
+        """
+        shared = [a.ref for a in self.tiered.values() if isinstance(a, SharedArray)]
+        return [*self.stored.values(), *shared]
+
+    def array(self, ref: StoredArray) -> StoredArray | InTier:
         """Return the array that is read and written for ``ref`` during the run."""
         url = ref.location.url
         if ref.part is not None:
@@ -56,23 +73,30 @@ class Binding:
 def bind(
     templates: Mapping[str, BlockIO],
     place: WorkPlace,
-    tier: MemoryTier | None,
+    tier: Tier | None,
     generation: str,
+    *,
     targets: Mapping[str, StoredArray],
+    compressor: CompressorLike = "auto",
 ) -> Binding:
     """Return a place for every run-scoped array that a stage writes: in ``tier``, or in ``place`` without a tier.
 
-    They have the run's ``generation``, so that an attempt that ends late does not make again what was removed.
+    Those in ``place`` are compressed by ``compressor``. They have the run's ``generation``, so that an attempt that
+    ends late does not make again what was removed.
     """
-    tiered: dict[str, TierArray] = {}
+    tiered: dict[str, InTier] = {}
     stored: dict[str, StoredArray] = {}
     for target in (target for io in templates.values() for target in io.targets):
         ref = target.ref
         if not ref.location.run_scoped:
             continue
         real = replace(ref.at(place.bind(ref.location)), generation=generation)
-        if tier is None:
+        if isinstance(tier, MemoryTier):
+            tiered[ref.location.url] = TierArray(tier, real, target.block, compressor)
+            continue
+        real = intermediate(real, compressor)
+        if tier is None or not tier.takes(real):
             stored[ref.location.url] = real
         else:
-            tiered[ref.location.url] = TierArray(tier, real, target.block)
+            tiered[ref.location.url] = tier.array(real, target.block)
     return Binding(place=place, tiered=tiered, stored=stored, targets=targets)

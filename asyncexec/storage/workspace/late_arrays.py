@@ -11,16 +11,15 @@ from asyncexec.storage.places.identity import identity
 from asyncexec.storage.places.metadata import exists
 from asyncexec.storage.places.opening import open_array
 from asyncexec.storage.places.removal import remove
-from asyncexec.storage.workspace.binding import Binding, bind
+from asyncexec.storage.workspace.binding import Binding, Tier, bind
 from asyncexec.storage.workspace.preparation import Preparation, check_places
 from asyncexec.storage.workspace.stage_inputs import stage_inputs
 from asyncexec.storage.workspace.target import Replacing, Target
 
 if TYPE_CHECKING:
     from asyncexec.plan.stage import Stage
-    from asyncexec.storage.chunks.arrays import StoredArray
+    from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray
     from asyncexec.storage.chunks.block_io import BlockIO
-    from asyncexec.storage.tiers.process import MemoryTier
     from asyncexec.storage.workspace.targets import RunTargets
 
 type LateBlocks = Callable[[Stage, Mapping[str, BlockIO]], BlockIO]
@@ -38,10 +37,12 @@ class LateArrays:
         The blocks of the other stages, as the plan has them.
     binding : Binding
         The places of the arrays of the other stages.
-    tier : MemoryTier or None
+    tier : MemoryTier, SharedRun or None
     targets : RunTargets
         Those of the run so far; others are added.
     locality : Locality
+    compressor
+        Of intermediates.
     """
 
     def __init__(
@@ -50,9 +51,10 @@ class LateArrays:
         late: Mapping[str, LateBlocks],
         blocks: Mapping[str, BlockIO],
         binding: Binding,
-        tier: MemoryTier | None,
+        tier: Tier | None,
         targets: RunTargets,
         locality: Locality,
+        compressor: CompressorLike = "auto",
     ) -> None:
         self._late = late
         self._blocks = dict(blocks)
@@ -60,6 +62,7 @@ class LateArrays:
         self._tier = tier
         self._targets = targets
         self._locality = locality
+        self._compressor = compressor
 
     def make(self, stage: Stage) -> BlockIO | None:
         """Create the arrays that ``stage`` writes, and return its blocks; None for a stage of values.
@@ -98,13 +101,16 @@ class LateArrays:
         place = self._binding.place
         given = {stage.name: blocks}
         if self._locality is not Locality.SAME_PROCESS:
-            given = stage_inputs(given, place, f"for-{len(self._blocks)}")
+            given = stage_inputs(
+                given, place, f"for-{len(self._blocks)}", compressor=self._compressor
+            )
         more = bind(
             given,
             place,
             self._tier,
             self._targets.generation,
-            {identity(t.place): t.ref for t in targets},
+            targets={identity(t.place): t.ref for t in targets},
+            compressor=self._compressor,
         )
         self._binding = Binding(
             place=place,
@@ -113,10 +119,10 @@ class LateArrays:
             targets={**self._binding.targets, **more.targets},
         )
         preparation.make_targets(targets)
-        for ref in more.stored.values():
+        for ref in more.on_disk:
             if exists(ref.location) and not _is_there(ref):
                 remove(ref.location)
-        preparation.make_intermediates(list(more.stored.values()))
+        preparation.make_intermediates(more.on_disk)
         return self._binding.blocks(given)[stage.name]
 
 

@@ -13,6 +13,7 @@ from asyncexec.plan.box import unravel
 from asyncexec.storage.chunks.access import opened
 from asyncexec.storage.chunks.arrays import StoredArray
 from asyncexec.storage.tiers.process import TierArray
+from asyncexec.storage.tiers.shared_array import SharedArray
 from asyncexec.storage.workspace.completion import complete
 from asyncexec.storage.workspace.packing import PackedTarget
 from asyncexec.storage.workspace.presence import blocks_present, by_task, runs, writers_of
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
     from asyncexec.plan.box import Index
     from asyncexec.plan.stage import Stage
     from asyncexec.storage.chunks.block_io import BlockIO, Readable, TaskOutput
+    from asyncexec.storage.tiers.chunk_memory import RunChunks
     from asyncexec.storage.versions.forks import ForkIO
     from asyncexec.storage.versions.writes import OpenWrites
+    from asyncexec.storage.workspace.binding import InTier
     from asyncexec.storage.workspace.late_arrays import LateArrays
     from asyncexec.storage.workspace.parts import RunParts
     from asyncexec.storage.workspace.targets import RunTargets
@@ -55,6 +58,10 @@ class OpenArrayWorkspace:
         What stages write into a session with versions.
     packed : list of PackedTarget
         The targets in zip files, until they are there.
+    memory : RunChunks or None
+        The memory that intermediates are in.
+    storage_notes : sequence of str
+        Sentences for users on that memory.
     resumable : bool
         Whether complete chunks are kept when the run fails, and counted when it is run again.
     stop : callable
@@ -71,10 +78,12 @@ class OpenArrayWorkspace:
     place: WorkPlace
     writes: OpenWrites | None = None
     packed: list[PackedTarget] = field(default_factory=list[PackedTarget])
+    memory: RunChunks | None = None
+    storage_notes: Sequence[str] = ()
     resumable: bool = False
     stop: Callable[[], None] = lambda: None
     _damaged: dict[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]])
-    _tiered: dict[str, tuple[tuple[TaskOutput, TierArray], ...]] = field(init=False, repr=False)
+    _tiered: dict[str, tuple[tuple[TaskOutput, InTier], ...]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         tiered = {stage: _tiered(io) for stage, io in self.blocks.items()}
@@ -83,7 +92,7 @@ class OpenArrayWorkspace:
     @property
     def notes(self) -> Sequence[str]:
         """Sentences for users on how the targets were made, and on what could not be undone."""
-        return [*self.targets.notes, *self.parts.notes]
+        return [*self.storage_notes, *self.targets.notes, *self.parts.notes]
 
     def size(self, stage: Stage) -> None:
         """Create the arrays that a late stage writes, now that its size is known.
@@ -227,6 +236,8 @@ class OpenArrayWorkspace:
         with complete(succeeded=succeeded), ExitStack() as stack:
             stack.callback(self.targets.release)
             stack.callback(self.parts.release)
+            if self.memory is not None:
+                stack.callback(self.memory.close)
             if self.writes is not None:
                 stack.callback(self.writes.close)
             if succeeded or not self.resumable:
@@ -257,7 +268,7 @@ class OpenArrayWorkspace:
             return result.at(self.targets.place_of(result))
         return result
 
-    def _is_result(self, array: TierArray) -> bool:
+    def _is_result(self, array: InTier) -> bool:
         return any(array is result for result in self.results)
 
 
@@ -265,8 +276,8 @@ def _writes_part(io: BlockIO) -> bool:
     return any(target.ref.part is not None for target in io.targets)
 
 
-def _tiered(io: BlockIO) -> tuple[tuple[TaskOutput, TierArray], ...]:
-    return tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray))
+def _tiered(io: BlockIO) -> tuple[tuple[TaskOutput, InTier], ...]:
+    return tuple((t, t.array) for t in io.targets if isinstance(t.array, TierArray | SharedArray))
 
 
 def _whole(result: StoredArray | Readable) -> np.ndarray:

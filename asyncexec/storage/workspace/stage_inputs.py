@@ -12,12 +12,14 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from asyncexec.storage.chunks.access import write
-from asyncexec.storage.chunks.arrays import StoredArray, planned_array
+from asyncexec.storage.chunks.arrays import CompressorLike, StoredArray, planned_array
 from asyncexec.storage.chunks.block_io import BlockIO, InMemory, TaskInput
 from asyncexec.storage.places.creation import renew_array
+from asyncexec.storage.tiers.intermediate_codec import intermediate
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
+    from asyncexec.storage.places.locations import Location
     from asyncexec.storage.workspace.work_dir import WorkPlace
 
 TRAVELS_BYTES = 1_000_000
@@ -30,10 +32,12 @@ def stage_inputs(
     name: str = "from-memory",
     *,
     stop: Callable[[], None] = lambda: None,
+    compressor: CompressorLike = "auto",
 ) -> dict[str, BlockIO]:
     """Return ``blocks`` (by stage) with large arrays in memory written to ``place``, each once.
 
-    Their names there begin with ``name``. ``stop`` is called before each chunk, and raises once the run was cancelled.
+    Their names there begin with ``name``, and they are compressed as intermediates are.
+    ``stop`` is called before each chunk, and raises once the run was cancelled.
 
     Raises
     ------
@@ -49,7 +53,9 @@ def stage_inputs(
         # By identity: several stages may read the same array, which is written once.
         key = id(array.data)
         if key not in written:
-            written[key] = _written(array, place, f"{name}-{len(written)}", stop)
+            written[key] = _written(
+                array, place.location.join(f"{name}-{len(written)}"), compressor, stop
+            )
         return replace(source, array=written[key])
 
     return {
@@ -57,14 +63,14 @@ def stage_inputs(
     }
 
 
-def _written(array: InMemory, place: WorkPlace, name: str, stop: Callable[[], None]) -> StoredArray:
+def _written(
+    array: InMemory, location: Location, compressor: CompressorLike, stop: Callable[[], None]
+) -> StoredArray:
     data, chunks = array.data, _chunks(array)
-    ref = planned_array(
-        place.location.join(name),
-        shape=data.shape,
-        dtype=data.dtype,
-        chunks=chunks,
+    planned = planned_array(
+        location, shape=data.shape, dtype=data.dtype, chunks=chunks, checksum=True
     )
+    ref = intermediate(planned, compressor)
     # The run that is resumed may have written it in part, or have been killed while it removed it.
     renew_array(ref)
     for first in product(*(range(0, n, c) for n, c in zip(data.shape, chunks, strict=True))):

@@ -21,11 +21,11 @@ import ray
 
 import asyncexec as ax
 from asyncexec.backends.contract import StageProgram
-from asyncexec.backends.locked_directory import LockedDirectory
 from asyncexec.backends.ray import RayBackend
 from asyncexec.errors import BackendError, OptionError, ResourceError
 from asyncexec.events.outcome import Status
 from asyncexec.plan.locality import Locality
+from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.testing import kernels
 from asyncexec.testing.conformance import BackendConformance
 from asyncexec.testing.driving import Driven
@@ -415,7 +415,7 @@ async def test_whoever_has_started_a_ray_may_leave_it_to_others(no_ray):
 SCRIPT = """
 import asyncio, sys
 import asyncexec as ax
-from asyncexec.backends.locked_directory import LockedDirectory
+from asyncexec.storage.places.locked_directory import LockedDirectory
 from asyncexec.backends.ray import RayBackend
 
 def speak(item):

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -31,7 +32,8 @@ class LockedDirectory:
     def make(cls, parent: Path | None = None) -> Self:
         """Make a directory that nobody else can look into; without ``parent``, where temporary files are."""
         while True:
-            path = Path(tempfile.mkdtemp(prefix=_prefix(), dir=parent))
+            path = Path(parent or tempfile.gettempdir(), f"{_prefix()}{uuid.uuid4().hex[:8]}")
+            path.mkdir(mode=0o700)
             # Another engine may take it for abandoned, before it is locked.
             with contextlib.suppress(FileNotFoundError):
                 descriptor = os.open(path, os.O_RDONLY)

@@ -1,0 +1,72 @@
+"""The blocks of an array in a tier: reading a region of several, and their sizes in memory."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from asyncexec.errors import CorruptChunkError
+from asyncexec.storage.chunks.chunk_slices import assign, chunk_slices, shape_of, within_one_chunk
+from asyncexec.storage.places.errors import together
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from asyncexec.plan.access import Region
+    from asyncexec.plan.box import Index, Shape
+
+
+def read_blocks(
+    region: Region, block: Shape, dtype: np.dtype[Any], get: Callable[[Index], np.ndarray]
+) -> np.ndarray:
+    """Return the elements in ``region`` of an array of blocks, read-only; within one block without copying it.
+
+    ``get(index)`` returns a block.
+
+    Raises
+    ------
+    CorruptChunkError
+        If ``get`` does; of all the blocks at once, so that they can be made again together.
+    """
+    pieces = [chunk_slices(along, size) for along, size in zip(region, block, strict=True)]
+    found: np.ndarray
+    if (one := within_one_chunk(pieces)) is not None:
+        chunk, inner = one
+        found = get(chunk)[inner]
+    else:
+        found = np.empty(shape_of(region), dtype)
+        damaged: list[CorruptChunkError] = []
+        for combination in product(*pieces):
+            chunk, inner, outer = zip(*combination, strict=True)
+            try:
+                assign(found, outer, get(chunk), inner)
+            except CorruptChunkError as error:
+                damaged.append(error)
+        if damaged:
+            raise together(damaged)
+    found.flags.writeable = False
+    return found
+
+
+def block_region(index: Index, block: Shape, shape: Shape) -> tuple[slice, ...]:
+    """Return the region of the block at ``index``, cut to the array's shape."""
+    along = zip(index, block, shape, strict=True)
+    return tuple([slice(i * size, min((i + 1) * size, extent)) for i, size, extent in along])
+
+
+def units_of(index: Index, block: Shape, unit: Shape) -> Index:
+    """Return the first chunk (or shard) of the block at ``index``, by which an error names it."""
+    along = zip(index, block, unit, strict=True)
+    return tuple([i * size // of for i, size, of in along])
+
+
+def repeats(block: np.ndarray) -> bool:
+    """Return whether ``block`` is a view that repeats a single element, of which memory takes that element alone."""
+    return block.size > 1 and not any(block.strides)
+
+
+def held_bytes(block: np.ndarray) -> int:
+    """Return the bytes that ``block`` takes in memory."""
+    return block.itemsize if block.size > 1 and not any(block.strides) else block.nbytes

@@ -1,0 +1,76 @@
+"""Kernels for tests of intermediates in shared memory, which say what is there and end in every way."""
+
+import os
+import signal
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+
+from asyncexec.storage.tiers import shared_array
+
+
+def counting(block, folder):
+    """The number of chunks in memory, in place of each element."""
+    return np.full_like(block, len(list(Path(folder).glob("asyncexec-*/run-*/*/[0-9]*"))))
+
+
+def failing(block, _folder):
+    raise ValueError("not today")
+
+
+def waiting(block, folder):
+    """Say that chunks are there, and hold until the worker or the attempt is ended."""
+    Path(folder, "..", "waits").touch()
+    while True:
+        time.sleep(0.01)
+
+
+def dying_once(block, folder):
+    """End the worker of the first call."""
+    with suppress(FileExistsError):
+        Path(folder, "..", "died").mkdir()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return block + 1
+
+
+def removing_work(block, folder):
+    """Remove the run's folder in the work directory, and pass on the chunk."""
+    for place in Path(folder, "..", "work").glob("asyncexec-*"):
+        with suppress(FileNotFoundError):  # Another task was quicker.
+            place.rename(place.with_name("removed"))
+    return block
+
+
+def adding(block, _folder):
+    return block + 1
+
+
+def fill_up():
+    """Have every file in memory fail as on a file system that is full."""
+
+    def full(path, whole):
+        with Path(path).open("xb") as file:
+            file.write(whole[:7])
+        raise OSError(28, "No space left on device")
+
+    shared_array._write_file = full
+
+
+def die_while_writing():
+    """Have the first worker that writes a chunk end when half of it is written."""
+
+    def half(path, whole):
+        with Path(path).open("xb") as file:
+            file.write(whole[: len(whole) // 2])
+            file.flush()
+            folder = Path(path).parents[3]
+            try:
+                Path(folder, "..", "died").mkdir()
+            except FileExistsError:
+                file.write(whole[len(whole) // 2 :])
+            else:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    shared_array._write_file = half
