@@ -236,8 +236,8 @@ class RunSteps:
             self.plan,
             self._name,
             run=self.identity,
-            executor=self._backend.capabilities.name,
-            slots=self._backend.slots,
+            backend=self._backend,
+            policies=self._policies,
         )
         if not self._fanout.wants_plan_details:
             return make(details=False)

@@ -5,17 +5,27 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from asyncexec.events.records import PlanStarted, StageFigures
+from asyncexec.backends.contract import AvoidingBackend
+from asyncexec.events.records import PlanStarted, RunFigures, StageFigures
+from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.late_stages import read_figures
 
 if TYPE_CHECKING:
+    from asyncexec.backends.contract import Backend
     from asyncexec.engine.run_scope import RunIdentity
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Stage
+    from asyncexec.scheduler.run_policies import RunPolicies
 
 
 def plan_started(
-    plan: Plan, execution: str, *, run: RunIdentity, executor: str, slots: int, details: bool
+    plan: Plan,
+    execution: str,
+    *,
+    run: RunIdentity,
+    backend: Backend,
+    policies: RunPolicies,
+    details: bool,
 ) -> PlanStarted:
     """Return the ``PlanStarted`` of ``plan``.
 
@@ -27,13 +37,21 @@ def plan_started(
         at=time.time(),
         plan=plan.name,
         fingerprint=plan.fingerprint if details and plan.workspace is not None else "",
-        executor=executor,
-        slots=slots,
+        executor=backend.capabilities.name,
+        slots=backend.slots,
         stages=tuple(_figures(stage, details=details) for stage in plan.stages),
         run_id=run.id,
         run_name=run.name,
         workflow=str(plan.context.get("workflow", "")),
         namespace=str(plan.context.get("namespace", "")),
+        run=RunFigures(
+            kills=backend.capabilities.kills,
+            avoids=isinstance(backend, AvoidingBackend),
+            holds=backend.capabilities.locality is not Locality.SAME_PROCESS,
+            metered=backend.capabilities.metered,
+            straggler=policies.straggler.name,
+            barriers=policies.barriers,
+        ),
     )
 
 

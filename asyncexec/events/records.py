@@ -71,6 +71,34 @@ class StageFigures:
     """Whether its size grows while items are read."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFigures:
+    """The abilities of a run's backend, and policies of the run, as observers need to know them.
+
+    Attributes
+    ----------
+    kills : bool
+        Whether the backend can stop an attempt that runs.
+    avoids : bool
+        Whether it can leave chosen workers idle, and place an attempt apart from others.
+    holds : bool
+        Whether an abandoned attempt occupies its worker; otherwise another takes the worker's place.
+    metered : bool
+        Whether worker time is billed.
+    straggler : str
+        The name of the run's straggler rule.
+    barriers : bool
+        Whether stages wait for those they read to be complete.
+    """
+
+    kills: bool = True
+    avoids: bool = True
+    holds: bool = True
+    metered: bool = False
+    straggler: str = ""
+    barriers: bool = False
+
+
 @runtime_checkable
 class Event(Protocol):
     """The attributes of every event; ``isinstance(record, Event)`` holds for each of them.
@@ -122,6 +150,7 @@ class PlanStarted(PlanEvent):
     run_name: str = ""
     workflow: str = ""
     namespace: str = ""
+    run: RunFigures | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,7 @@ def _write_plan(
         "executor": started.executor,
         "slots": started.slots,
         "started_at": started.at,
+        "run": None if started.run is None else asdict(started.run),
         "status": "running",
     }
     if tally is not None:

@@ -10,6 +10,7 @@ True
 
 from asyncexec.simulation.cluster import Cluster
 from asyncexec.simulation.durations import (
+    ByTask,
     Constant,
     Durations,
     Empirical,
@@ -24,6 +25,7 @@ from asyncexec.simulation.simulate import simulate
 
 __all__ = [
     "Bar",
+    "ByTask",
     "Cluster",
     "Constant",
     "Durations",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from asyncexec.config.checks import Amount, Count, Rate, Share, amount, amounts, memory_bytes
 from asyncexec.config.fields import check_fields
 from asyncexec.plan.memory import format_bytes
+from asyncexec.simulation.durations import Durations, as_distribution
 
 type Billed = Literal["attempts", "workers"]
 
@@ -21,6 +22,11 @@ type Billed = Literal["attempts", "workers"]
 _Spread = Annotated[float, partial(amount, most=3)]
 _Factor = Annotated[float, partial(amount, least=1)]
 _Bytes = Annotated[int, memory_bytes]
+
+
+def _factors(value: Any, where: str) -> tuple[float, ...]:
+    given = value if isinstance(value, list | tuple) else (value,)
+    return tuple(amount(each, where, above_zero=True) for each in given)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +62,23 @@ class Cluster:
     arrival_per_second: Rate = math.inf
     """Workers that come up a second; with infinity, all are up from the start."""
 
+    slowness: Annotated[tuple[float, ...], _factors] | None = None
+    """Factors by which everything takes longer, dealt out to the workers at random: a measured one for each, say."""
+
     cold_start_seconds: Amount = 0.0
     """Mean time from the start of a worker to its first attempt; exponential beyond half of it."""
+
+    warm_up: Annotated[Durations, as_distribution] | None = None
+    """What the first attempt on each worker takes longer than others (``"lognormal:3,0.2"``): packages are loaded."""
+
+    lead_seconds: Amount = 0.0
+    """Time from the start of a run until workers begin to come up,"""
+
+    tail_seconds: Amount = 0.0
+    """and from the end of its last attempt to its end."""
+
+    between_seconds: Amount = 0.0
+    """Time that a worker takes from one attempt to the next."""
 
     loss_per_hour: Amount = 0.0
     """Losses (preemptions) of a worker an hour; its attempt is lost with it."""
@@ -73,6 +94,12 @@ class Cluster:
 
     kills: bool = True
     """True if a running attempt can be stopped; otherwise an abandoned one occupies its worker to its end."""
+
+    holds: bool = True
+    """Where attempts cannot be stopped: False if another worker takes the place of one with an abandoned attempt."""
+
+    avoids: bool = True
+    """True if chosen workers can be left idle, as slow ones are."""
 
     kill_seconds: Amount = 0.0
     """Duration of a kill."""
@@ -137,6 +164,8 @@ class Cluster:
             (self.loss_per_hour and not self.replaced, "and not replaced"),
             (self.starts_per_second < math.inf, f"{self.starts_per_second:g} starts a second"),
             (self.latency_seconds, f"{self.latency_seconds:g} s away"),
+            (self.slowness and max(self.slowness) > 1, "speeds as measured"),
+            (self.warm_up, "first attempts on a worker longer"),
             (not self.kills, "attempts cannot be stopped"),
             (self.memory_bytes is not None, format_bytes(self.memory_bytes or 0)),
             *((True, f"{n:g} {name}") for name, n in (self.resources or {}).items()),
@@ -149,11 +178,14 @@ class Workforce:
 
     def __init__(self, cluster: Cluster, seed: int) -> None:
         self._cluster = cluster
+        self._seed = seed
         random = np.random.default_rng((seed, 3))
         count = cluster.workers
         slow = random.random(count) < cluster.slow_share
         spread = np.exp(cluster.speed_sigma * random.standard_normal(count))
         self.slowness: NDArray[np.float64] = spread * np.where(slow, cluster.slow_factor, 1.0)
+        if cluster.slowness:
+            self.slowness *= _dealt(np.array(cluster.slowness), count, seed)
         # Without the factor of the slow workers.
         self.natural_slowness: NDArray[np.float64] = spread
         self._chance = random
@@ -163,7 +195,21 @@ class Workforce:
         mean = self._cluster.cold_start_seconds
         return 0.5 * mean * (1.0 + float(self._chance.exponential())) if mean else 0.0
 
+    def warm_up(self, worker: int, times: int) -> float:
+        """Return what the first attempt of a worker takes longer, for the so many-th time that it came up."""
+        extra = self._cluster.warm_up
+        if extra is None:
+            return 0.0
+        return float(extra.sample(np.random.default_rng((self._seed, 5, worker, times)), 1)[0])
+
     def lifetime(self) -> float:
         """Return the seconds until a worker is lost."""
         rate = self._cluster.loss_per_hour
         return float(self._chance.exponential(3600.0 / rate)) if rate else math.inf
+
+
+def _dealt(factors: NDArray[np.float64], count: int, seed: int) -> NDArray[np.float64]:
+    """Return ``factors`` in random order for so many workers, each as often as the others."""
+    random = np.random.default_rng((seed, 6))
+    rounds = -(-count // len(factors))
+    return np.concatenate([random.permutation(factors) for _ in range(rounds)])[:count]

@@ -105,7 +105,7 @@ class Comparison:
     @property
     def seeds(self) -> list[int]:
         """The seeds."""
-        return [run.seed for run in self.rows[0].runs]
+        return list(dict.fromkeys(run.seed for run in self.rows[0].runs))
 
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types; figures that depend on this machine are under ``machine``."""

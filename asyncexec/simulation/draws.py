@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from asyncexec.plan.plan import Plan
-from asyncexec.simulation.durations import Durations, Seconds
+from asyncexec.simulation.durations import ByTask, Durations, Seconds
 from asyncexec.simulation.noise import Noise
 
 BLOCK = 8_192
@@ -82,8 +82,10 @@ class Draws:
         return total, float(least), greatest
 
     def _natural(self, stage: int, block: int) -> Seconds:
-        random = np.random.default_rng((self.seed, 0, stage, block))
-        return self._durations[stage].sample(random, BLOCK)
+        durations = self._durations[stage]
+        if isinstance(durations, ByTask):
+            return durations.of(block * BLOCK, BLOCK)
+        return durations.sample(np.random.default_rng((self.seed, 0, stage, block)), BLOCK)
 
     def _drawn_block(self, stage: int, block: int) -> _Block:
         natural = self._natural(stage, block)

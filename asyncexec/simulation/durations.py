@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from asyncexec.config.checks import amount
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
+from asyncexec.plan.given_numbers import as_real_number
 from asyncexec.simulation.recorded import read_run
 
 SPELLINGS = (
@@ -148,11 +149,7 @@ class Empirical:
     """
 
     def __init__(self, seconds: Sequence[float] | Seconds) -> None:
-        self._seconds = np.sort(np.asarray(seconds, dtype=np.float64))
-        if not self._seconds.size:
-            raise OptionError("simulation: there are no measured durations to draw from")
-        if not self._seconds[0] > 0 or not math.isfinite(self._seconds[-1]):
-            raise OptionError("simulation: measured durations must be finite and above 0")
+        self._seconds = np.sort(_checked(seconds))
 
     def sample(self, random: np.random.Generator, count: int) -> Seconds:
         return random.choice(self._seconds, size=count)
@@ -160,6 +157,64 @@ class Empirical:
     def __repr__(self) -> str:
         median = float(np.median(self._seconds))
         return f"Empirical({self._seconds.size} durations, median {median:g} s)"
+
+
+class ByTask:
+    """The duration of each task by its flat index; further tasks begin again with the first.
+
+    >>> from asyncexec.simulation import ByTask, Cluster, simulate
+    >>> plan, grows = ax.Plan.map(abs, range(4)), ByTask([1.0, 2.0, 3.0, 4.0])
+    >>> simulate(plan, Cluster(workers=1), durations=grows).makespan_seconds
+    10.0
+
+    Raises
+    ------
+    OptionError
+        If there are none, or one is not above 0.
+    """
+
+    def __init__(self, seconds: Sequence[float] | Seconds) -> None:
+        self._seconds = _checked(seconds)
+
+    def of(self, first: int, count: int) -> Seconds:
+        """Return the durations of ``count`` tasks from ``first`` on, shape (count,)."""
+        return self._seconds[np.arange(first, first + count) % self._seconds.size]
+
+    def sample(self, random: np.random.Generator, count: int) -> Seconds:
+        return random.choice(self._seconds, size=count)
+
+    def __repr__(self) -> str:
+        return (
+            f"ByTask({self._seconds.size} durations, median {float(np.median(self._seconds)):g} s)"
+        )
+
+
+def _checked(given: Sequence[float] | Seconds) -> Seconds:
+    """Return durations as an array."""
+    seconds = np.asarray(given, dtype=np.float64)
+    if not seconds.size:
+        raise OptionError("simulation: there are no measured durations to draw from")
+    if not seconds.min() > 0 or not np.isfinite(seconds).all():
+        raise OptionError("simulation: measured durations must be finite and above 0")
+    return seconds
+
+
+def as_distribution(value: object, where: str) -> Durations:
+    """Return the distribution that ``value`` is or spells; a number is constant.
+
+    Raises
+    ------
+    OptionError
+        If it is none.
+    """
+    number = as_real_number(value)
+    if isinstance(value, str) or number is not None:
+        return parse_durations(str(value if number is None else number))
+    if not isinstance(value, Durations):
+        raise OptionError(
+            f"{where} must be a distribution, such as 'lognormal:1,0.6', not {value!r}"
+        )
+    return value
 
 
 def parse_durations(text: str) -> Durations:

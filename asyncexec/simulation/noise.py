@@ -13,19 +13,8 @@ from asyncexec.config.checks import Amount, Share
 from asyncexec.config.fields import check_fields
 from asyncexec.errors import OptionError
 from asyncexec.plan.given_numbers import as_real_number
-from asyncexec.simulation.durations import Durations, Seconds, parse_durations
+from asyncexec.simulation.durations import Durations, Seconds, as_distribution
 from asyncexec.simulation.noise_function import NoiseFunction, noise_function
-
-
-def _distribution(value: object, where: str) -> Durations:
-    number = as_real_number(value)
-    if isinstance(value, str) or number is not None:
-        return parse_durations(str(value if number is None else number))
-    if not isinstance(value, Durations):
-        raise OptionError(
-            f"{where} must be a distribution, such as 'lognormal:1,0.6', not {value!r}"
-        )
-    return value
 
 
 def _range(value: Any, where: str) -> tuple[float, float]:
@@ -54,7 +43,7 @@ class Noise:
         If a share is not from 0 to 1, a factor not from 1 up, or a time negative.
     """
 
-    factor: Annotated[Durations, _distribution] | None = None
+    factor: Annotated[Durations, as_distribution] | None = None
     """Factor of an attempt's duration (``Lognormal(sigma=0.6)``, ``"pareto:1,1.5,100"``)."""
 
     slow_share: Share = 0.0

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.errors import AsyncexecError, OptionError
+from asyncexec.events.records import RunFigures
 from asyncexec.observers.recorder import ATTEMPTS
 from asyncexec.observers.table_reading import read_table
 from asyncexec.plan.memory import Memory
@@ -21,6 +23,7 @@ from asyncexec.plan.plan import Plan
 from asyncexec.plan.relations import All
 from asyncexec.plan.stage import LateSize, Read, Stage
 from asyncexec.simulation.plans import model_stage
+from asyncexec.simulation.rank_tests import together
 
 if TYPE_CHECKING:
     from asyncexec.plan.box import Shape
@@ -28,7 +31,13 @@ if TYPE_CHECKING:
 # Durations must be above 0, and a clock may show none for a short attempt.
 _LEAST_SECONDS = 1e-6
 
-_READ = ("stage", "task", "attempt", "backup", "status", "started_at", "seconds", "ended_at")
+_READ = (
+    "stage", "task", "attempt", "backup", "status", "worker", "started_at", "seconds", "ended_at", "read_bytes",
+    "written_bytes",
+)  # fmt: skip
+_MOST_LIKE = 5
+_ALIKE_Z = 4.0
+_IN_THREADS = ("threads", "serial", "asyncio")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,12 +58,35 @@ class Attempts:
     seconds: NDArray[np.float64]
     """Duration, at least a microsecond."""
 
+    worker: NDArray[np.str_]
+    started: NDArray[np.float64]
+    """Time of the start, in seconds since the run started,"""
+
+    nbytes: NDArray[np.int64]
+    """and the bytes that were read and written."""
+
+    @property
+    def ended(self) -> NDArray[np.float64]:
+        """Time of the end on the worker, in seconds since the run started."""
+        return self.started + self.seconds
+
+    @property
+    def succeeded(self) -> NDArray[np.bool_]:
+        """True for each that succeeded."""
+        found: NDArray[np.bool_] = self.status == "succeeded"
+        return found
+
     def __len__(self) -> int:
         return len(self.task)
 
     def where(self, chosen: NDArray[np.bool_]) -> Attempts:
         """Return the chosen attempts."""
         return Attempts(**{each.name: getattr(self, each.name)[chosen] for each in fields(self)})
+
+    @classmethod
+    def all_of(cls, parts: Sequence[Attempts]) -> Attempts:
+        """Return the attempts of at least one part together."""
+        return cls(**{n: np.concatenate([getattr(p, n) for p in parts]) for n in cls.__slots__})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +116,12 @@ class RecordedStage:
     @property
     def measured(self) -> bool:
         """True if an attempt succeeded, so that the durations of its tasks are known."""
-        return bool(np.any(self.attempts.status == "succeeded"))
+        return bool(np.any(self.attempts.succeeded))
+
+    @property
+    def tasks(self) -> int:
+        """The number of its tasks."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +138,11 @@ class RecordedRun:
     status: str
     wall_seconds: float
     stages: tuple[RecordedStage, ...]
+
+    figures: RunFigures = field(default_factory=RunFigures)
+    """What its backend was able to do, and its policies."""
+
+    fingerprint: str = ""
 
     def to_plan(self) -> Plan:
         """Return a plan of the same stages, with kernels that do nothing; late stages get their sizes late.
@@ -173,7 +215,7 @@ class RecordedRun:
         if stage is not None and stage not in names:
             raise OptionError(f"{self.folder} has no stage {stage!r}; it has {', '.join(names)}")
         chosen = [each for each in self.stages if stage in (None, each.name)]
-        seconds = [each.attempts.seconds[each.attempts.status == "succeeded"] for each in chosen]
+        seconds = [each.attempts.seconds[each.attempts.succeeded] for each in chosen]
         found = np.concatenate([np.zeros(0), *seconds])
         if not len(found):
             raise OptionError(
@@ -224,11 +266,14 @@ def read_run(folder: Path) -> RecordedRun:
             )
         table = read_table(folder, "attempts", [c for c in ATTEMPTS if c.name in _READ])
         started = table["started_at"] > 0
-        names, attempts = table["stage"][started], _attempts_of(table).where(started)
+        attempts = _attempts_of(table, float(described["started_at"])).where(started)
+        names = table["stage"][started]
         return RecordedRun(
             folder=folder,
             plan=described["plan"],
             executor=described["executor"],
+            figures=_figures(described, backups=bool(attempts.backup.any())),
+            fingerprint=described["fingerprint"],
             slots=max(1, int(described["slots"])),
             status=described["status"],
             wall_seconds=float(described["wall_seconds"]),
@@ -244,6 +289,51 @@ def read_run(folder: Path) -> RecordedRun:
             f"{folder} does not hold the history of a run that this version can read: "
             f"{type(error).__name__}: {str(error).rstrip('.')}. Run the plan again with observers=[ax.History(...)]"
         ) from error
+
+
+def like_runs(run: RecordedRun) -> list[RecordedRun]:
+    """Return further runs of the same plan in the folder around ``run``, the latest few.
+
+    A plan whose functions and inputs are not known by a fingerprint is the same if its stages have the same names and
+    shapes, and what is slow in one run is so in the other: by chance, slow tasks would hardly be the same ones.
+    """
+    found: list[RecordedRun] = []
+    for path in sorted(run.folder.parent.glob("*/plan.json"), reverse=True):
+        if path.parent != run.folder and len(found) < _MOST_LIKE:
+            try:
+                other = read_run(path.parent)
+            except AsyncexecError:
+                continue  # It has not ended, or cannot be read: it is not what was asked for.
+            if _same_plan(run, other):
+                found.append(other)
+    return found
+
+
+def _same_plan(run: RecordedRun, other: RecordedRun) -> bool:
+    shapes, others = ([(s.name, s.shape) for s in each.stages] for each in (run, other))
+    if run.plan != other.plan or shapes != others or run.fingerprint != other.fingerprint:
+        return False
+    return bool(run.fingerprint) or any(
+        together(*_both(one.attempts, two.attempts)) > _ALIKE_Z
+        for one, two in zip(run.stages, other.stages, strict=True)
+    )
+
+
+def _both(one: Attempts, two: Attempts) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return what the tasks took that succeeded in both, at their first success in each."""
+    kept = [attempts.where(attempts.succeeded) for attempts in (one, two)]
+    places = [np.unique(attempts.task, return_index=True) for attempts in kept]
+    _, first, second = np.intersect1d(places[0][0], places[1][0], return_indices=True)
+    return kept[0].seconds[places[0][1][first]], kept[1].seconds[places[1][1][second]]
+
+
+def _figures(described: Mapping[str, Any], *, backups: bool) -> RunFigures:
+    if (known := described.get("run")) is not None:
+        return RunFigures(**{each.name: known[each.name] for each in fields(RunFigures)})
+    # A history from before these were written.
+    threads = described["executor"] in _IN_THREADS
+    rule = "two_phase" if backups else "off"
+    return RunFigures(kills=not threads, avoids=not threads, holds=not threads, straggler=rule)
 
 
 def _run_folder(folder: Path) -> Path:
@@ -277,7 +367,7 @@ def _stage(described: Mapping[str, Any], attempts: Attempts) -> RecordedStage:
     )
 
 
-def _attempts_of(table: Mapping[str, NDArray[Any]]) -> Attempts:
+def _attempts_of(table: Mapping[str, NDArray[Any]], run_started: float) -> Attempts:
     seconds = table["seconds"]
     # A skipped attempt has run its function to the end as well.
     status = np.where(table["status"] == "skipped", "succeeded", table["status"])
@@ -290,4 +380,7 @@ def _attempts_of(table: Mapping[str, NDArray[Any]]) -> Attempts:
         backup=table["backup"],
         status=status,
         seconds=np.maximum(seconds, _LEAST_SECONDS),
+        worker=table["worker"],
+        started=table["started_at"] - run_started,
+        nbytes=table["read_bytes"] + table["written_bytes"],
     )

@@ -129,7 +129,10 @@ class Scenario:
     """A function of the noise by its path (``package.module:name``), which is imported only if that is allowed."""
 
     recorded: RecordedRun | None = None
-    """The run in the plan's history."""
+    """The run in the plan's history,"""
+
+    changes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """and what is said of the cluster, which is as it was otherwise."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -162,13 +165,15 @@ class Scenario:
         if cluster.billed == "attempts" and cluster.priced:
             # Where workers are billed whether they work or not, a backup on an idle one costs nothing.
             given["cluster"].setdefault("metered", True)
+            cluster = _section(Cluster, "cluster", given)
         return cls(
             plan=plan,
-            cluster=_section(Cluster, "cluster", given),
+            cluster=cluster,
             noise=_section(Noise, "noise", given),
             runs=_section(RunsSection, "runs", given),
             noise_path=path if isinstance(path, str) else "",
             recorded=recorded,
+            changes=_changes(cluster, given["cluster"]),
         )
 
     @property
@@ -221,7 +226,7 @@ class Scenario:
         if self.recorded is not None:
             return what_if(
                 self.recorded,
-                self.cluster,
+                self.changes,
                 self.variants,
                 self.seeds,
                 slowness=self.plan.slow_tail,
@@ -295,6 +300,11 @@ def _refuse_contradictions(
         other = "plan.path"
     if beside and (asked.history or asked.path):
         raise OptionError(f"{', '.join(beside)} cannot be given with {other}, which says it")
+
+
+def _changes(cluster: Cluster, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was given of a cluster, as it keeps it."""
+    return {name: getattr(cluster, name) for name in given}
 
 
 def _section[T](kind: type[T], name: str, tables: Mapping[str, Mapping[str, Any]]) -> T:

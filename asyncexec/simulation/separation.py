@@ -1,13 +1,15 @@
-"""Measured durations, separated into durations of tasks, which are the same for every attempt, and noise of attempts.
+"""Measured durations, separated into what is the task's, which every attempt meets, and what is the attempt's.
 
-Whether a backup helps depends on the slow attempts, those beyond twice the median of their stage. Tasks with several
-attempts are witnesses: if another attempt of a task whose first was slow was quick, the attempt was slow and not the
-task. With too few witnesses, slowness is attributed to attempts, or as the caller says.
+What workers did (:mod:`asyncexec.simulation.worker_causes`) is taken out first, then what the places and sizes of tasks
+explain (:mod:`asyncexec.simulation.task_causes`). Of the remainder, what is slow beyond twice the ordinary may be the
+attempt's doing, and then a backup helps, or the task's, and then it does not. Tasks with several attempts are
+witnesses, in this run and in others of the same plan: if another attempt of a slow task was quick, the
+attempt was slow and not the task. Where they are too few, both ends of what is possible are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -16,63 +18,75 @@ import numpy as np
 from numpy.typing import NDArray
 
 from asyncexec.errors import OptionError
-from asyncexec.simulation.durations import Durations, Empirical, Mixture, Seconds
-from asyncexec.simulation.noise import Noise
-from asyncexec.simulation.recorded import Attempts, RecordedRun
+from asyncexec.simulation.durations import ByTask, Durations, Seconds
+from asyncexec.simulation.noise import QUIET, Noise
+from asyncexec.simulation.recorded import Attempts, RecordedRun, RecordedStage
+from asyncexec.simulation.replayed_noise import ReplayedNoise
+from asyncexec.simulation.task_causes import explained
+from asyncexec.simulation.worker_causes import WorkerCauses
 
 type Slowness = Literal["auto", "attempts", "tasks"]
 
 SLOW_FACTOR = 2.0
-"""An attempt is slow beyond this multiple of the median."""
+"""An attempt is slow beyond this multiple of what its task is expected to take."""
 
-# With fewer witnesses, their verdicts are not used.
-ENOUGH_WITNESSES = 10
+# Ends nearer to each other than this are one.
+_NARROW = 0.35
+# Where durations spread less than this, it does not matter whose doing it is.
+_EVEN = 1.25
+_QUANTILES = 1_000
 _MOST_QUANTILES = 50_000
 _NONE_GIVEN: Mapping[str, Durations] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MeasuredNoise(Noise):
-    """Noise in which the durations of some attempts are drawn from measured ones."""
-
-    tail_share: float = 0.0
-    """Share of these attempts,"""
-
-    tail: Durations | None = None
-    """and their durations, unless that of their task is longer."""
-
-    def sample(self, random: np.random.Generator, seconds: Seconds) -> tuple[Seconds, Seconds]:
-        run, fails = Noise.sample(self, random, seconds)
-        if self.tail is not None:
-            slow = random.random(len(seconds)) < self.tail_share
-            run = np.where(slow, np.maximum(run, self.tail.sample(random, len(seconds))), run)
-        return run, fails
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Separated:
     """The durations of a stage's tasks, and the noise of its attempts."""
 
     durations: Durations
-    noise: MeasuredNoise = MeasuredNoise()
+    """What tasks are expected to take,"""
+
+    noise: Noise = QUIET
+    """and failures and hangs of attempts."""
+
+    rest: ReplayedNoise | None = None
+    """The remainder, as for ``by_nature`` of the tasks; None where all durations are the tasks' own."""
 
     slow_share: float = 0.0
     """Share of first attempts that were slow."""
 
     witnesses: int = 0
-    """Number of tasks with a slow first attempt and another that shows whether the task is slow."""
+    """Number of slow tasks with another attempt that shows whether the task is slow."""
 
-    blamed_on_attempts: float = 0.0
-    """Share of slow first attempts that is attributed to attempts, not to tasks,"""
+    by_nature: tuple[float, float] = (0.0, 0.0)
+    """Least and greatest share of what is slow that may be the tasks' doing, not the attempts'."""
 
-    witnessed: bool = False
-    """and whether witnesses showed it; otherwise it was assumed."""
+    explained_share: float = 0.0
+    """Share of the variance (of logarithms) that the places and sizes of tasks explain."""
+
+    @property
+    def blamed_on_attempts(self) -> float:
+        """The share of what is slow that is attributed to attempts: between both ends."""
+        return 1.0 - sum(self.by_nature) / 2.0
+
+    @property
+    def known(self) -> bool:
+        """True if it is known whose doing the slow ones were."""
+        return self.by_nature[0] == self.by_nature[1]
+
+    def at(self, end: int) -> tuple[Durations, Noise]:
+        """Return durations and noise, with the least (0) or the greatest (1) share by nature."""
+        if self.rest is None:
+            return self.durations, self.noise
+        return self.rest.applied(self.durations, self.noise, by_nature=self.by_nature[end])
 
 
 def separate_run(
     run: RecordedRun,
     slowness: Slowness = "auto",
     *,
+    workers: WorkerCauses | None = None,
+    others: Sequence[RecordedRun] = (),
     durations: Mapping[str, Durations] = _NONE_GIVEN,
 ) -> dict[str, Separated]:
     """Return durations and noise of each stage of ``run``, by its name.
@@ -81,7 +95,11 @@ def separate_run(
     ----------
     run : RecordedRun
     slowness : {"auto", "attempts", "tasks"}
-        Cause to which slow attempts are attributed; "auto": as witnesses show, and attempts where there are too few.
+        Cause to which slow attempts are attributed; "auto": as witnesses show.
+    workers : WorkerCauses, optional
+        What workers did, which is taken out of the durations.
+    others : sequence of RecordedRun
+        Further runs of the same plan, whose tasks are witnesses.
     durations : mapping of stage names to Durations
         Replace the measured durations and noise of these stages.
 
@@ -97,11 +115,12 @@ def separate_run(
                 f"durations are given for {name!r}; the stages are {', '.join(names)}"
             )
     found: dict[str, Separated] = {}
-    for stage in run.stages:
+    for place, stage in enumerate(run.stages):
         if stage.name in durations:
             found[stage.name] = Separated(durations=durations[stage.name])
         elif stage.measured:
-            found[stage.name] = separate(stage.attempts, slowness)
+            again = [other.stages[place] for other in others if other.stages[place].measured]
+            found[stage.name] = separate(stage, slowness, workers=workers, again=again)
         else:
             raise OptionError(
                 f"the history holds no attempt of stage {stage.name!r} that succeeded, so how long its tasks take is "
@@ -110,52 +129,106 @@ def separate_run(
     return found
 
 
-def separate(attempts: Attempts, slowness: Slowness = "auto") -> Separated:
-    """Return durations and noise of one stage's attempts, of which at least one has succeeded."""
-    hung = attempts.status == "timed out"
-    failed = attempts.status == "failed"
-    first = attempts.where((attempts.number == 1) & ~hung & ~failed)
-    if not np.any(first.status == "succeeded"):
-        first = attempts.where(attempts.status == "succeeded")
-    seconds = _uncensored(first.seconds, first.status == "succeeded")
-    slow_from = SLOW_FACTOR * float(np.median(seconds))
-    body, tail = seconds[seconds <= slow_from], seconds[seconds > slow_from]
-    slow_share = len(tail) / len(seconds)
-    verdicts = _verdicts(attempts, slow_from)
-    witnessed = slowness == "auto" and len(verdicts) >= ENOUGH_WITNESSES
-    blame = float(np.mean(verdicts)) if witnessed else float(slowness != "tasks")
+def separate(
+    stage: RecordedStage,
+    slowness: Slowness = "auto",
+    *,
+    workers: WorkerCauses | None = None,
+    again: Sequence[RecordedStage] = (),
+) -> Separated:
+    """Return durations and noise of one stage, of whose attempts at least one has succeeded."""
+    workers = workers or WorkerCauses()
+    attempts = stage.attempts
+    hung, failed = attempts.status == "timed out", attempts.status == "failed"
+    usual = attempts.where(~hung & ~failed & ~workers.is_first(attempts))
+    if not usual.succeeded.any():
+        usual = attempts.where(attempts.succeeded)
+    seconds = usual.seconds / workers.factor(usual)
+    own = _by_task(stage, usual, seconds)
+    fit = explained(own, _bytes_of(stage), stage.shape)
+    ratio = seconds / fit[usual.task]
+    first = usual.number == 1 if (usual.succeeded & (usual.number == 1)).any() else usual.succeeded
+    pool = _uncensored(ratio[first], usual.succeeded[first])
+    slow_share = float(np.mean(pool > SLOW_FACTOR))
+    verdicts = _verdicts(usual, ratio) | _verdicts_again(own / fit, again)
+    noise = Noise(hang_share=float(np.mean(hung)), failure_share=float(np.mean(failed)))
     return Separated(
-        durations=_task_durations(body, tail, (1.0 - blame) * slow_share),
-        noise=MeasuredNoise(
-            tail_share=blame * slow_share,
-            tail=Empirical(tail) if len(tail) and blame else None,
-            hang_share=float(np.mean(hung)),
-            failure_share=float(np.mean(failed)),
-        ),
+        durations=ByTask(fit),
+        noise=noise,
+        rest=ReplayedNoise(own=own / fit, pool=pool, verdicts=verdicts, slow_factor=SLOW_FACTOR),
         slow_share=slow_share,
         witnesses=len(verdicts),
-        blamed_on_attempts=blame,
-        witnessed=witnessed,
+        by_nature=_ends(slowness, list(verdicts.values()), pool),
+        explained_share=_explained_share(own, fit),
     )
 
 
-def _task_durations(body: Seconds, tail: Seconds, tail_share: float) -> Durations:
-    if not len(tail) or not tail_share:
-        return Empirical(body)
-    return Mixture(((1.0 - tail_share, Empirical(body)), (tail_share, Empirical(tail))))
+def _by_task(stage: RecordedStage, usual: Attempts, seconds: Seconds) -> Seconds:
+    """Return the seconds of the attempt of each task that succeeded, by flat index; NaN of those without."""
+    found = np.full(stage.tasks, np.inf)
+    np.minimum.at(found, usual.task[usual.succeeded], seconds[usual.succeeded])
+    return np.where(np.isfinite(found), found, np.nan)
 
 
-def _verdicts(attempts: Attempts, slow_from: float) -> NDArray[np.bool_]:
-    """Return, for each task with a slow first attempt and a witness, whether the witness was quick.
+def _bytes_of(stage: RecordedStage) -> NDArray[np.float64]:
+    """Return the bytes that each task read and wrote; the median where that is not known."""
+    found = np.zeros(stage.tasks)
+    np.maximum.at(found, stage.attempts.task, stage.attempts.nbytes)
+    known = found > 0
+    return np.where(known, found, np.median(found[known])) if known.any() else found
+
+
+def _explained_share(own: Seconds, fit: Seconds) -> float:
+    known = np.isfinite(own)
+    logs = np.log(own[known])
+    whole = float(logs.var())
+    return (
+        max(0.0, 1.0 - float((logs - np.log(fit[known])).var()) / whole) if whole > 1e-12 else 0.0
+    )
+
+
+def _verdicts(attempts: Attempts, ratio: NDArray[np.float64]) -> dict[int, bool]:
+    """Return, for tasks with a slow attempt and a witness, whether the task is slow.
 
     A witness is another attempt that succeeded, or that was slow as well when it was stopped.
     """
-    slow = attempts.seconds > slow_from
-    succeeded = attempts.status == "succeeded"
+    slow = ratio > SLOW_FACTOR
+    tells = slow | attempts.succeeded
     accused = attempts.task[slow & (attempts.number == 1)]
-    others = (attempts.number > 1) & np.isin(attempts.task, accused) & (slow | succeeded)
-    tasks, quick = attempts.task[others], ~slow[others]
-    return np.array([bool(quick[tasks == task].any()) for task in np.unique(tasks)], dtype=np.bool_)
+    others = (attempts.number > 1) & np.isin(attempts.task, accused) & tells
+    quick = set(attempts.task[others & ~slow].tolist())
+    return {task: task not in quick for task in attempts.task[others].tolist()}
+
+
+def _verdicts_again(own: NDArray[np.float64], again: Sequence[RecordedStage]) -> dict[int, bool]:
+    """Return the same by what the slow tasks took in other runs."""
+    found: dict[int, bool] = {}
+    slow = np.flatnonzero(own > SLOW_FACTOR)
+    for stage in again:
+        chosen = stage.attempts.where(stage.attempts.succeeded)
+        seconds = _by_task(stage, chosen, chosen.seconds)
+        ratio = seconds / np.nanmedian(seconds)
+        for task in slow[np.isfinite(ratio[slow])].tolist():
+            # Slow by the same measure: what is expected of it is in ``own`` already.
+            found[task] = found.get(task, True) and bool(ratio[task] > SLOW_FACTOR)
+    return found
+
+
+def _ends(
+    slowness: Slowness, verdicts: Sequence[bool], pool: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Return the least and the greatest share by nature, as far as verdicts show (four in five sure)."""
+    if slowness != "auto":
+        return (float(slowness == "tasks"),) * 2
+    if float(pool.max()) <= SLOW_FACTOR and float(np.quantile(pool, 0.95)) < _EVEN:
+        return 1.0, 1.0
+    if not verdicts:
+        return 0.0, 1.0
+    random = np.random.default_rng(0)
+    drawn = random.beta(1.0 + sum(verdicts), 1.0 + len(verdicts) - sum(verdicts), 10_000)
+    least, most = np.quantile(drawn, (0.1, 0.9)).tolist()
+    middle = sum(verdicts) / len(verdicts)
+    return (least, most) if most - least > _NARROW else (middle, middle)
 
 
 def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
@@ -172,7 +245,7 @@ def _uncensored(seconds: Seconds, ended: NDArray[np.bool_]) -> Seconds:
     left = np.arange(len(seconds), 0, -1)
     survives = np.cumprod(np.where(ended, (left - 1) / left, 1.0))
     reached = 1.0 - survives[ended]
-    count = min(max(len(seconds), 1000), _MOST_QUANTILES)
+    count = min(max(len(seconds), _QUANTILES), _MOST_QUANTILES)
     at = (np.arange(count) + 0.5) / count
     places = np.minimum(np.searchsorted(reached, at), len(reached) - 1)
     found: Seconds = seconds[ended][places]

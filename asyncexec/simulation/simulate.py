@@ -115,7 +115,7 @@ def simulate(
         withdraw=backend.withdraw,
         cancel=backend.cancel,
         size=backend.size,
-        avoid=backend.avoid,
+        avoid=backend.avoid if cluster.avoids else None,
     )
     handle = RunHandle(0, run, fanout)
     if on_start is not None:
@@ -132,7 +132,7 @@ def simulate(
     return Simulated(
         plan=whole.name,
         tasks=whole.tasks,
-        makespan_seconds=backend.now,
+        makespan_seconds=backend.now + cluster.tail_seconds,
         ideal_seconds=draws.ideal_seconds(whole, backend.natural_slowness),
         backups=_total(run, "backups"),
         useful_backups=sum(stage.monitor.won_backups for stage in run.stages),

@@ -59,10 +59,13 @@ class VirtualBackend:
             self,
             kills=cluster.kills,
             kill_seconds=cluster.kill_seconds,
-            holds=True,
+            holds=cluster.holds,
             starts_per_second=cluster.starts_per_second,
         )
         self._idle: list[str] = []
+        self._turning: set[str] = set()  # Between two attempts.
+        self._warm: set[str] = set()
+        self._times_up: dict[str, int] = {}
         self._left_idle: list[str] = []
         self._avoided: frozenset[str] = frozenset()
         self._up_since: dict[str, float] = {}
@@ -70,7 +73,7 @@ class VirtualBackend:
         self._lost_in_vain = 0
         self._reports: list[Report] = []
         for number, worker in enumerate(names):
-            self._come_up(worker, number / cluster.arrival_per_second)
+            self._come_up(worker, cluster.lead_seconds + number / cluster.arrival_per_second)
 
     # -- the backend that the dispatch sees
 
@@ -201,7 +204,19 @@ class VirtualBackend:
 
     def release(self, worker: str, *, dead: bool) -> None:
         """Take a worker back; the replacement of a killed one has its name."""
-        self._idle.append(worker)
+        if dead:
+            self._warm.discard(worker)
+        if self.cluster.between_seconds:
+            self._turning.add(worker)
+            self.at(self.now + self.cluster.between_seconds, self._turned, worker)
+        else:
+            self._idle.append(worker)
+
+    def _turned(self, worker: str) -> None:
+        if worker in self._turning:
+            self._turning.discard(worker)
+            self._idle.append(worker)
+            self._workers.serve()
 
     def _come_up(self, worker: str, at: float) -> None:
         self._up_since[worker] = at
@@ -214,6 +229,7 @@ class VirtualBackend:
 
     def _ready(self, worker: str) -> None:
         self._up += 1
+        self._warm.discard(worker)
         self._idle.append(worker)
         lifetime = self._force.lifetime()
         if lifetime < math.inf:
@@ -234,7 +250,9 @@ class VirtualBackend:
                 f"since the last success. Give a smaller Cluster(loss_per_hour=...), or shorter tasks"
             )
         attempt = self._workers.lose(worker)
-        if attempt is None:
+        if worker in self._turning:
+            self._turning.discard(worker)
+        elif attempt is None:
             (self._left_idle if worker in self._left_idle else self._idle).remove(worker)
         elif attempt.wanted:
             # Without worker and start, as backends report a preemption: the task is not to blame.
@@ -259,10 +277,20 @@ class VirtualBackend:
         draw = self._draws.attempt(place, task, attempt.number)
         attempt.status = Status.FAILED if draw.fails else Status.SUCCEEDED
         seconds = draw.seconds * self._slowness[attempt.worker]
+        if self.cluster.warm_up is not None:
+            seconds += self._warm_up(attempt.worker)
         function = self._draws.noises[place].function
         if function is not None:
             seconds = seconds_of(function, self._seen(attempt, place, seconds))
         return seconds, True
+
+    def _warm_up(self, worker: str) -> float:
+        """Return what an attempt takes longer on a worker, which is warm from now on."""
+        if worker in self._warm:
+            return 0.0
+        self._warm.add(worker)
+        times = self._times_up[worker] = self._times_up.get(worker, 0) + 1
+        return self._force.warm_up(_number(worker), times)
 
     def _seen(self, attempt: ModelAttempt, place: int, seconds: float) -> SimulatedAttempt:
         stage, task = attempt.key
@@ -289,7 +317,8 @@ class VirtualBackend:
 
     def overstayed(self, attempt: ModelAttempt) -> None:
         """Account for the time that an abandoned attempt occupied its worker."""
-        self.trace.occupied(self.now - attempt.begin, wasted=True)
+        if self.cluster.holds:
+            self.trace.occupied(self.now - attempt.begin, wasted=True)
 
     def _outcome(self, attempt: ModelAttempt, status: Status) -> Outcome:
         if not attempt.begun:
@@ -301,9 +330,10 @@ class VirtualBackend:
             place = self._stages[stage]
             worker = _number(attempt.worker)
             self.trace.bars.append(Bar(place, task, worker, attempt.begin, self.now, status))
-        if (
-            self.cluster.kills or status is not Status.CANCELLED
-        ):  # Otherwise it still occupies its worker.
+        runs_on = status is Status.CANCELLED and not self.cluster.kills
+        if runs_on and not self.cluster.holds and attempt.end < math.inf:
+            self.trace.occupied(attempt.end - attempt.begin, wasted=True)
+        elif not (runs_on and self.cluster.holds):  # That still occupies its worker.
             self.trace.occupied(seconds, wasted=status is not Status.SUCCEEDED)
         error = _FAILURE if status is Status.FAILED else None
         began = _EPOCH + attempt.begin

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from asyncexec.simulation.as_json import attributes
+from asyncexec.simulation.as_json import attributes, plain
 from asyncexec.simulation.cluster import Cluster
-from asyncexec.simulation.comparison import Case, Comparison, OnRun, Variant, compare
+from asyncexec.simulation.comparison import Case, Compared, Comparison, OnRun, Variant, compare
 from asyncexec.simulation.durations import Durations
-from asyncexec.simulation.recorded import RecordedRun
+from asyncexec.simulation.overheads import Overheads, overheads_of
+from asyncexec.simulation.recorded import RecordedRun, like_runs
 from asyncexec.simulation.separation import Separated, Slowness, separate_run
+from asyncexec.simulation.worker_causes import WorkerCauses, worker_causes
+from asyncexec.straggler.names import RULE_NAMES
+
+MOST_ERROR = 0.25
+"""A model that is further off than this for the run as it was run says nothing of how it would go elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,12 +26,21 @@ class WhatIf:
 
     run: RecordedRun
     stages: Mapping[str, Separated]
+    workers: WorkerCauses
+    overheads: Overheads
 
     here: Comparison
     """The run on as many workers as it had, which shows how accurate the model is."""
 
     there: Comparison
-    """The variants elsewhere; the others are compared to the first."""
+    """The variants elsewhere; the others are compared to the first. Where it is not known if tasks or attempts were
+    slow, runs of both are in it."""
+
+    changes: Cluster
+    """What was said to be different there, beside the defaults of a cluster."""
+
+    others: int = 0
+    """The number of further runs of the same plan, from which tasks are known."""
 
     @property
     def measured_cost(self) -> float:
@@ -46,6 +61,18 @@ class WhatIf:
         simulated = self.here.rows[0].spread("makespan_seconds").median
         return simulated / self.run.wall_seconds - 1.0
 
+    @property
+    def refused(self) -> str:
+        """The reason why nothing is promised: the model is too far off for the run as it was run; else empty."""
+        error = self.model_error
+        if error is None or abs(error) <= MOST_ERROR:
+            return ""
+        simulated = self.here.rows[0].spread("makespan_seconds").median
+        return (
+            f"the model takes {simulated:.3g} s for the run as it was run, which took {self.run.wall_seconds:.3g} s "
+            f"({error:+.0%}); no more than {MOST_ERROR:.0%} is near enough to tell how it would go elsewhere"
+        )
+
     def as_json(self) -> dict[str, Any]:
         """Return everything in plain types."""
         names = "executor status completed resumed slots wall_seconds slot_seconds attempts backups"
@@ -56,8 +83,22 @@ class WhatIf:
                 **attributes(self.run, *names.split()),
             },
             "model_error": self.model_error,
+            "refused": self.refused or None,
+            "overheads": attributes(self.overheads),
+            "workers": {
+                "slowness": plain(self.workers.slowness),
+                "warm_up_seconds": plain(self.workers.warm_up.tolist()),
+            },
+            "other_runs": self.others,
             "stages": {
-                name: attributes(part, "slow_share", "witnesses", "blamed_on_attempts")
+                name: attributes(
+                    part,
+                    "slow_share",
+                    "witnesses",
+                    "blamed_on_attempts",
+                    "by_nature",
+                    "explained_share",
+                )
                 | attributes(part.noise, "hang_share", "failure_share")
                 for name, part in self.stages.items()
             },
@@ -67,7 +108,7 @@ class WhatIf:
 
 def what_if(
     run: RecordedRun,
-    cluster: Cluster,
+    cluster: Cluster | Mapping[str, Any],
     variants: Sequence[Variant],
     seeds: Sequence[int],
     *,
@@ -82,7 +123,9 @@ def what_if(
     Parameters
     ----------
     run : RecordedRun
-    cluster : Cluster
+    cluster : Cluster, or mapping of attributes of one
+        What is different there; what it leaves at its default is as it was in the run: whether attempts can be stopped,
+        how the speeds of workers differ, and what starting up takes.
     variants : sequence of Variant
     seeds : sequence of int
     slowness, durations
@@ -99,20 +142,69 @@ def what_if(
     ExecutionError
         If a simulated run fails.
     """
-    stages = separate_run(run, slowness, durations=durations or {})
-    case = Case(
+    others, workers, overheads = like_runs(run), worker_causes(run), overheads_of(run)
+    stages = separate_run(run, slowness, workers=workers, others=others, durations=durations or {})
+    measured = measured_cluster(run, workers, overheads)
+    changes = dict(cluster) if isinstance(cluster, Mapping) else _changes(cluster)
+    ends = [0] if all(part.known for part in stages.values()) else [0, 1]
+    as_it_was = Case(
         plan=run.to_plan(),
-        cluster=cluster,
-        durations={name: part.durations for name, part in stages.items()},
-        noise={name: part.noise for name, part in stages.items()},
+        cluster=Cluster(**measured),
+        durations=1.0,
         retry=retry,
         timeout=timeout,
     )
-    as_measured = Variant("two_phase" if run.backups else "off")
-    here = replace(case, cluster=Cluster(workers=run.slots))
+    here = [_with_causes(as_it_was, stages, end) for end in ends]
+    there = [replace(case, cluster=Cluster(**measured | changes)) for case in here]
     return WhatIf(
         run=run,
         stages=stages,
-        here=compare(here, [as_measured], seeds, on_run=on_run),
-        there=compare(case, variants, seeds, on_run=on_run),
+        workers=workers,
+        overheads=overheads,
+        here=_together([compare(case, [_as_it_was(run)], seeds, on_run=on_run) for case in here]),
+        there=_together([compare(case, variants, seeds, on_run=on_run) for case in there]),
+        changes=Cluster(**{"workers": run.slots} | changes),
+        others=len(others),
     )
+
+
+def measured_cluster(
+    run: RecordedRun, workers: WorkerCauses, overheads: Overheads
+) -> dict[str, Any]:
+    """Return the attributes of the :class:`Cluster` that ``run`` had."""
+    figures = run.figures
+    abilities = {"kills": figures.kills, "avoids": figures.avoids, "holds": figures.holds}
+    known = {**overheads.as_cluster(), **workers.as_cluster(), **abilities}
+    return {"workers": run.slots, "metered": figures.metered, **known}
+
+
+def _changes(cluster: Cluster) -> dict[str, Any]:
+    usual = Cluster()
+    named = {each.name: getattr(cluster, each.name) for each in fields(cluster)}
+    different = {name: value for name, value in named.items() if value != getattr(usual, name)}
+    return different | {"workers": cluster.workers}
+
+
+def _with_causes(case: Case, stages: Mapping[str, Separated], end: int) -> Case:
+    """Return ``case``, with what is slow attributed to attempts (end 0) or tasks (1) where that is not known."""
+    separated = {name: part.at(end) for name, part in stages.items()}
+    return replace(
+        case,
+        durations={name: durations for name, (durations, _) in separated.items()},
+        noise={name: noise for name, (_, noise) in separated.items()},
+    )
+
+
+def _as_it_was(run: RecordedRun) -> Variant:
+    rule = run.figures.straggler
+    known = rule in RULE_NAMES
+    return Variant(rule if known else "two_phase" if run.backups else "off", run.figures.barriers)
+
+
+def _together(ends: Sequence[Comparison]) -> Comparison:
+    """Return the runs of both ends in one comparison."""
+    rows = [
+        Compared(parts[0].variant, tuple(run for part in parts for run in part.runs))
+        for parts in zip(*(each.rows for each in ends), strict=True)
+    ]
+    return Comparison(ends[0].case, tuple(rows))

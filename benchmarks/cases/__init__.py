@@ -5,7 +5,6 @@ from benchmarks.cases import (
     array_functions,
     array_jobs,
     array_planning,
-    codecs,
     coroutines,
     cubed_on_asyncexec,
     deep_plans,
@@ -32,7 +31,6 @@ ALL: dict[str, Case] = {
         workflow_overhead.CASE,
         *array_jobs.CASES,
         *array_functions.CASES,
-        *codecs.CASES,
         array_planning.CASE,
         *cubed_on_asyncexec.CASES,
     )

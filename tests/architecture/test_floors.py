@@ -69,7 +69,6 @@ OPTIONAL = {
     "httpx",
     "jax",
     "iris_sample_data",
-    "isal",
     "lithops",
     "matplotlib",
     "modal",
@@ -84,11 +83,10 @@ OPTIONAL = {
     "sqlalchemy",
     "submitit",
     "yaml",
-    "zstandard",
 }
 
 # Always installed, and dear: a worker that does not need them must not load them.
-DEAR = {"anyio", "asyncio", "numcodecs", "numpy", "zarr"}
+DEAR = {"anyio", "asyncio", "numpy", "zarr"}
 
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {

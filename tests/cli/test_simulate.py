@@ -83,6 +83,12 @@ durations = ["lognormal:10,0.2", "stage-2=5"]
 [cluster]
 workers = 20
 cold_start_seconds = 3
+slowness = [1, 2]
+warm_up = 4
+lead_seconds = 1
+tail_seconds = 0.5
+between_seconds = 0.01
+avoids = false
 arrival_per_second = 5
 loss_per_hour = 1
 replaced = false
@@ -127,6 +133,8 @@ def test_a_file_says_everything_and_options_go_before_it(capsys, tmp_path):
         "starts_per_second": 50.0, "latency_seconds": 0.01, "kills": False, "kill_seconds": 0.0,
         "price_per_hour": 1.0, "price_per_start": 0.001, "metered": False, "memory_bytes": 10**9, "resources": None,
         "billed": "attempts", "billed_least_seconds": 2.0, "billed_step_seconds": 0.1,
+        "slowness": [1.0, 2.0], "warm_up": "Constant(seconds=4.0)", "lead_seconds": 1.0, "tail_seconds": 0.5,
+        "between_seconds": 0.01, "holds": True, "avoids": False,
     }  # fmt: skip
     assert told["noise"] == {
         "factor": "Lognormal(mean_seconds=1.0, sigma=0.1)", "slow_share": 0.02,

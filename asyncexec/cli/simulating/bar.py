@@ -48,6 +48,8 @@ def simulation_bar(runs: int, *, quiet: bool) -> Generator[OnRun]:
 
         def starts(variant: Variant, seed: int, share: Callable[[], float]) -> None:
             bar.begun, bar.run, bar.share = bar.begun + 1, f"{variant}, seed {seed}", share
+            if bar.begun > runs:  # Both ends of what is not known are simulated.
+                bar.update(bar.task_ids[0], total=2 * runs)
 
         try:
             yield starts

@@ -42,7 +42,7 @@ def what_if_table(what_if: WhatIf) -> Table:
     times = time_text(run.wall_seconds), "", "", time_text(run.slot_seconds)
     cost = [_money(what_if.measured_cost)] * priced
     table.add_row("measured", "", *times, f"{run.backups:,}", *cost, style="dim")
-    for row in there.rows:
+    for row in () if what_if.refused else there.rows:
         makespan = row.spread("makespan_seconds")
         table.add_row(
             row.variant.rule,
