@@ -32,6 +32,8 @@ _SHOWN = (
     "peak_bytes",
     "busy_seconds",
     "wall_seconds",
+    "width",
+    "codecs",
 )
 
 
@@ -83,6 +85,11 @@ class StageResult:
         The most memory measured for any attempt; 0 where it cannot be measured.
     busy_seconds : float
         Time on workers, by all attempts.
+    width : int
+        The tasks that a slot loads, computes and saves at once, where their arrays are in stores elsewhere.
+    codecs : str
+        The codecs of the chunks that are read and written without Zarr, each with the library that encodes and decodes
+        it where the driver's packages are installed.
     started_at, ended_at : float
         The time when the first attempt was sent and when the last task was complete, in seconds since the epoch on the
         driver; 0.0 before.
@@ -116,6 +123,8 @@ class StageResult:
     moved_bytes: int = 0
     peak_bytes: int = 0
     busy_seconds: float = 0.0
+    width: int = 1
+    codecs: str = ""
     started_at: float = 0.0
     ended_at: float = 0.0
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from asyncexec.backends.contract import RunScope, StageProgram
 from asyncexec.events.missing import MissingValue
-from asyncexec.events.stage_result import StageResult
 from asyncexec.plan.late import resolved
 from asyncexec.plan.locality import Locality
 from asyncexec.scheduler.batching import batch_size
@@ -22,7 +21,7 @@ from asyncexec.scheduler.readiness import Readiness
 from asyncexec.scheduler.recovery import Recovery
 from asyncexec.scheduler.reference_counts import ReferenceCounts
 from asyncexec.scheduler.result_store import ResultStore, TaskJournal
-from asyncexec.scheduler.stage import AttemptRecord, StageState
+from asyncexec.scheduler.stage import AttemptRecord, StageState, first_figures
 from asyncexec.straggler.duration_history import DurationHistory
 from asyncexec.straggler.monitor import AttemptMonitor
 from asyncexec.straggler.off import Off
@@ -32,6 +31,7 @@ from asyncexec.worker.values import LargeValues
 
 if TYPE_CHECKING:
     from asyncexec.backends.contract import Capabilities
+    from asyncexec.events.stage_result import StageResult
     from asyncexec.plan.plan import Plan
     from asyncexec.plan.stage import Kernel, Stage
     from asyncexec.plan.workspace import OpenWorkspace
@@ -335,15 +335,7 @@ class RunState:
                 overlaps=width > 1,
                 around=self._around(stage),
             )
-            figures = StageResult(
-                name=stage.name,
-                operation=stage.operation,
-                tasks=stage.tasks,
-                projected_bytes=stage.memory.projected_bytes,
-                allowed_bytes=stage.memory.allowed_bytes,
-                resumed=sum(map(len, done[position])),
-                late=stage.is_late,
-            )
+            figures = first_figures(stage, io, width=width, resumed=sum(map(len, done[position])))
             policies = self.policies.for_stage(stage)
             state = StageState(
                 position=position,

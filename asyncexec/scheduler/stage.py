@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from asyncexec.events.records import Attempt
+from asyncexec.events.stage_result import StageResult
 from asyncexec.policies.poison import PoisonWatch
 from asyncexec.policies.timeout import HANG_FLOOR_SECONDS
 from asyncexec.scheduler.overlap import share_bytes
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from asyncexec.backends.contract import StageProgram
-    from asyncexec.events.stage_result import StageResult
-    from asyncexec.plan.stage import Stage
+    from asyncexec.plan.stage import Stage, TaskIO
     from asyncexec.scheduler.batching import BatchSize
     from asyncexec.scheduler.readiness import StageReadiness
     from asyncexec.scheduler.reference_counts import ReferenceCounts
@@ -319,3 +319,18 @@ def workers_of(stage: StageState, tasks: Iterable[int]) -> frozenset[str]:
     """Return the workers that are known to run attempts of these tasks, each of which has a record."""
     alive = (a for task in tasks for a in stage.task_records[task].alive.values())
     return frozenset(attempt.worker for attempt in alive if attempt.worker)
+
+
+def first_figures(stage: Stage, io: TaskIO | None, *, width: int, resumed: int) -> StageResult:
+    """Return the figures of ``stage`` before its first attempt; a slot runs ``width`` tasks at once."""
+    return StageResult(
+        name=stage.name,
+        operation=stage.operation,
+        tasks=stage.tasks,
+        projected_bytes=stage.memory.projected_bytes,
+        allowed_bytes=stage.memory.allowed_bytes,
+        resumed=resumed,
+        late=stage.is_late,
+        width=width,
+        codecs=getattr(io, "codecs", ""),
+    )

@@ -5,6 +5,7 @@ from benchmarks.cases import (
     array_functions,
     array_jobs,
     array_planning,
+    codecs,
     coroutines,
     cubed_on_asyncexec,
     deep_plans,
@@ -31,6 +32,7 @@ ALL: dict[str, Case] = {
         workflow_overhead.CASE,
         *array_jobs.CASES,
         *array_functions.CASES,
+        *codecs.CASES,
         array_planning.CASE,
         *cubed_on_asyncexec.CASES,
     )

@@ -69,6 +69,7 @@ OPTIONAL = {
     "httpx",
     "jax",
     "iris_sample_data",
+    "isal",
     "lithops",
     "matplotlib",
     "modal",
@@ -83,10 +84,11 @@ OPTIONAL = {
     "sqlalchemy",
     "submitit",
     "yaml",
+    "zstandard",
 }
 
 # Always installed, and dear: a worker that does not need them must not load them.
-DEAR = {"anyio", "asyncio", "numpy", "zarr"}
+DEAR = {"anyio", "asyncio", "numcodecs", "numpy", "zarr"}
 
 # Modules of ours that a function imports when it is called, each with the reason.
 ON_USE = {

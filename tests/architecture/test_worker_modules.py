@@ -58,10 +58,12 @@ asyncexec.storage.chunks.access
 asyncexec.storage.chunks.array_traits
 asyncexec.storage.chunks.arrays
 asyncexec.storage.chunks.block_io
+asyncexec.storage.chunks.buffers
 asyncexec.storage.chunks.chunk_codec
 asyncexec.storage.chunks.chunk_files
 asyncexec.storage.chunks.chunk_keys
 asyncexec.storage.chunks.chunk_slices
+asyncexec.storage.chunks.codec_libraries
 asyncexec.storage.chunks.element_types
 asyncexec.storage.chunks.still_there
 asyncexec.storage.places.errors

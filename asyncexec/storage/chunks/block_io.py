@@ -17,7 +17,9 @@ from asyncexec.plan.access_map import Needed, ReadRegion
 from asyncexec.plan.masked import unmasked
 from asyncexec.storage.chunks.access import OPENED_LIMIT, opened
 from asyncexec.storage.chunks.arrays import StoredArray
+from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES
 from asyncexec.storage.chunks.chunk_slices import indexer, shape_of
+from asyncexec.storage.chunks.codec_libraries import codec_words
 
 if TYPE_CHECKING:
     from asyncexec.plan.access import Region
@@ -197,6 +199,8 @@ class BlockIO:
 
     def load(self, index: Index) -> tuple[tuple[Any, ...], int]:
         """Return the kernel's inputs for the task, and their size in bytes (uncompressed)."""
+        if self._reuses:
+            BUFFERS.begin(self)
         inputs: list[Any] = [None] * len(self.sources)
         total = 0
         for number in self._needed(index):
@@ -277,10 +281,22 @@ class BlockIO:
         return Needed([s.access if isinstance(s, ReadRegion) else None for s in selections])
 
     @cached_property
+    def _reuses(self) -> bool:
+        """True where chunks are large, so that they are read into memory that is used again."""
+        arrays = [s.array for s in self.sources if isinstance(s.array, StoredArray)]
+        return any(math.prod(a.chunks) * a.numpy_dtype.itemsize >= LEAST_BYTES for a in arrays)
+
+    @property
+    def codecs(self) -> str:
+        """The codecs of its arrays and their libraries in this process, such as ``"zstd by numcodecs"``."""
+        arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
+        return codec_words([a for a in arrays if isinstance(a, StoredArray)])
+
+    @cached_property
     def requests(self) -> int:
         """The number of tasks that one process loads and saves at once: 1 where all is on this machine."""
         arrays = [*(s.array for s in self.sources), *(t.array for t in self.targets)]
-        is_elsewhere = any(isinstance(a, StoredArray) and _is_elsewhere(a) for a in arrays)
+        is_elsewhere = any(isinstance(a, StoredArray) and a.location.is_elsewhere for a in arrays)
         return self.most_requests if is_elsewhere else 1
 
     async def _aread(self, source: TaskInput, index: Index, in_thread: InThread) -> np.ndarray:
@@ -375,12 +391,6 @@ async def _all_of[T](calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         if isinstance(each, BaseException):
             raise each
     return [each for each in found if not isinstance(each, BaseException)]
-
-
-def _is_elsewhere(array: StoredArray) -> bool:
-    """Return whether the array is reached by requests that are to be waited for."""
-    location = array.location
-    return location.local_path is None and not location.process_bound
 
 
 # The old names.

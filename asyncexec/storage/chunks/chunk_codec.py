@@ -6,12 +6,15 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
-import numcodecs
 import numpy as np
 
+from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES, read_only
+from asyncexec.storage.chunks.codec_libraries import codec
 from asyncexec.storage.places.errors import damaged_chunk, missing_chunk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from asyncexec.errors import CorruptChunkError
     from asyncexec.plan.box import Index
     from asyncexec.storage.chunks.arrays import Encoding, StoredArray
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 CHECKSUM_BYTES = 4
 """The room that a checksum takes behind a chunk."""
 
-_SHUFFLES = {"noshuffle": 0, "shuffle": 1, "bitshuffle": 2}
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
 class ChunkCodec:
@@ -31,10 +34,16 @@ class ChunkCodec:
         self._fill = ref.fill_element
         self._stored = np.dtype(encoding.dtype)
         self._dtype = ref.numpy_dtype
-        self._codec = codec(encoding.compressor)
         self.has_checksum = encoding.checksum
         self._chunks = ref.chunks
         self.chunk_bytes = int(np.prod(ref.chunks, dtype=np.int64)) * self._dtype.itemsize
+        self._codec = codec(encoding.compressor, self.chunk_bytes)
+        # None where a chunk is decoded into memory that the codec asks for.
+        self._declared: Callable[[Any], int | None] | None = None
+        if self._codec is not None:
+            name = json.loads(encoding.compressor)["name"]
+            if name == "blosc" or self.chunk_bytes >= LEAST_BYTES:
+                self._declared = _DECLARED.get(name)
 
     def decoded(self, data: Any, chunk: Index, path: str) -> np.ndarray:
         """Return the elements of a chunk that is stored as ``data`` at ``path``.
@@ -101,23 +110,40 @@ class ChunkCodec:
 
     def _decompressed(self, data: Any, chunk: Index, path: str) -> Any:
         try:
+            if self._declared is not None and self._declared(data) == self.chunk_bytes:
+                block = BUFFERS.take(self.chunk_bytes)
+                self._codec.decode(data, block)
+                return read_only(block)
             decoded = self._codec.decode(data)
         except Exception as error:
             raise self.corrupt(chunk, path, f"it cannot be decompressed ({error})") from error
         return decoded if isinstance(decoded, bytes) else memoryview(decoded).cast("B")
 
 
-def codec(compressor: str) -> Any:
-    """Return the codec that ``compressor`` (JSON in Zarr 3's terms, ``""`` for none) describes, or None."""
-    if not compressor:
+def _frame_bytes(data: Any) -> int | None:
+    """Return how many bytes the zstd frame at the beginning of ``data`` says that it holds (RFC 8878, 3.1.1.1)."""
+    head = bytes(data[:18])
+    if len(head) < 6 or head[:4] != _ZSTD_MAGIC:
         return None
-    document = json.loads(compressor)
-    options = dict(document.get("configuration", {}))
-    if document["name"] == "blosc":
-        options["shuffle"] = _SHUFFLES[options["shuffle"]]
-        options.pop("typesize", None)  # numcodecs takes it from the buffer
-        return numcodecs.Blosc(**options)
-    return {"zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[document["name"]](**options)
+    flags = head[4]
+    single = flags >> 5 & 1
+    width = (single, 2, 4, 8)[flags >> 6]
+    start = 5 + (1 - single) + (0, 1, 2, 4)[flags & 3]
+    if not width or len(head) < start + width:
+        return None
+    return int.from_bytes(head[start : start + width], "little") + (256 if width == 2 else 0)
+
+
+def _blosc_bytes(data: Any) -> int:
+    """Return how many bytes ``data`` says that it holds (the header of Blosc 1), which does not look behind its end."""
+    head = bytes(data[:16])
+    if len(head) < 16 or int.from_bytes(head[12:16], "little") != len(data):
+        raise ValueError(f"{len(data)} bytes are not as many as it says")
+    return int.from_bytes(head[4:8], "little")
+
+
+_DECLARED = {"zstd": _frame_bytes, "blosc": _blosc_bytes}
+"""How many bytes chunks say that they hold; codecs by which chunks are decoded into memory that is there."""
 
 
 def _crc32c(data: np.ndarray) -> bytes:

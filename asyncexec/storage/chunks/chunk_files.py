@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from asyncexec.errors import CorruptChunkError
+from asyncexec.storage.chunks.buffers import BUFFERS, LEAST_BYTES, read_only
 from asyncexec.storage.chunks.chunk_codec import ChunkCodec
 from asyncexec.storage.chunks.chunk_slices import (
     ChunkSlice,
@@ -37,6 +38,8 @@ from asyncexec.storage.places.errors import (
 )
 
 if TYPE_CHECKING:
+    from io import FileIO
+
     from asyncexec.plan.access import Region
     from asyncexec.plan.box import Index
     from asyncexec.storage.chunks.arrays import Encoding, StoredArray
@@ -62,6 +65,7 @@ class ChunkFiles:
         self._files = WholeFiles(ref)
         self._there = StillThere(ref)
         self._chunks = ref.chunks
+        self._is_large = self._codec.chunk_bytes >= LEAST_BYTES
 
     def read(self, region: Region) -> np.ndarray:
         """Return the elements in ``region``, read-only; within one chunk without copying it."""
@@ -122,7 +126,7 @@ class ChunkFiles:
         path = self.path(chunk)
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - one object less for every chunk
-                data: Any = file.readall()
+                data: Any = _read_again(file) if self._is_large else file.readall()
         except (FileNotFoundError, NotADirectoryError):
             self._there.check()
             return self._codec.missing(chunk, path)
@@ -237,6 +241,19 @@ def _make_folders(folder: str, root: str) -> None:
     except FileNotFoundError:
         _make_folders(os.path.dirname(folder), root)  # noqa: PTH120 - the same
         _make_folders(folder, root)
+
+
+def _read_again(file: FileIO) -> memoryview | bytes:
+    """Return what is in ``file``, in memory that is used again."""
+    block = BUFFERS.take(os.fstat(file.fileno()).st_size)
+    done = 0
+    while done < block.nbytes:
+        count = file.readinto(block[done:])
+        if not count:
+            break
+        done += count
+    rest = file.readall()
+    return bytes(block[:done]) + rest if rest else read_only(block[:done])
 
 
 def _write_file(path: str, data: Any, trailer: bytes) -> None:

@@ -17,7 +17,7 @@ from zarr.errors import UnknownCodecError, UnstableSpecificationWarning
 from zarr.storage import MemoryStore
 
 from asyncexec.errors import OptionError
-from asyncexec.storage.chunks.chunk_codec import codec
+from asyncexec.storage.chunks.codec_libraries import codec
 from asyncexec.storage.places.urls import split_query
 
 if TYPE_CHECKING:

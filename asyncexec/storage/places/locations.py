@@ -82,6 +82,11 @@ class Location:
             return _in_memory(self.store)
         return "memory" in schemes(self.url)
 
+    @property
+    def is_elsewhere(self) -> bool:
+        """True for a place that is reached by requests, which are to be waited for."""
+        return self.local_path is None and not self.process_bound
+
     def __hash__(self) -> int:
         return hash((self.url, self.options, self.read_only))
 

@@ -1,0 +1,120 @@
+"""Memory for chunks that is used again: fresh memory costs a page fault for every 4 kB, which is filled with zeros.
+
+A thread that runs tasks keeps the blocks that chunks of one stage were read and decoded into, until that stage's tasks
+give way to another's, or their program is gone. So it holds no more than a task of the stage has held, all of which the
+task's projected memory counts. A block is free when no view of it is left, in whatever thread the last one went.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+LEAST_BYTES = 2**18
+"""Up to this size the allocator uses memory again by itself."""
+
+
+def _nobody() -> None:
+    return None
+
+
+class _FreeBlocks:
+    """The blocks that the tasks of one program have left."""
+
+    def __init__(self) -> None:
+        self._blocks: list[np.ndarray] = []
+        self._lock = (
+            threading.RLock()
+        )  # As garbage may be collected, and blocks come back, at any moment.
+        self._closed = False
+
+    def add(self, block: np.ndarray) -> None:
+        with self._lock:
+            if not self._closed:
+                self._blocks.append(block)
+
+    def pop(self, nbytes: int) -> np.ndarray:
+        """Return the smallest block that is large enough, or a new one in place of the largest that is not."""
+        with self._lock:
+            self._blocks.sort(key=_size)
+            for number, block in enumerate(self._blocks):
+                if block.nbytes >= nbytes:
+                    return self._blocks.pop(number)
+            if self._blocks:
+                self._blocks.pop()
+        return np.empty(nbytes, np.uint8)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._blocks.clear()
+
+    @property
+    def nbytes(self) -> int:
+        with self._lock:
+            return sum(block.nbytes for block in self._blocks)
+
+
+class Buffers(threading.local):
+    """The memory that the calling thread uses again.
+
+    >>> from asyncexec.storage.chunks.buffers import Buffers
+    >>> class Program: ...
+    >>> buffers, program = Buffers(), Program()
+    >>> buffers.begin(program)
+    >>> block = buffers.take(1_000_000)
+    >>> buffers.free_bytes
+    0
+    >>> del block
+    >>> buffers.free_bytes
+    1000000
+    >>> del program
+    >>> buffers.free_bytes
+    0
+    """
+
+    def __init__(self) -> None:
+        self._user: Callable[[], Any] = _nobody
+        self._free: _FreeBlocks | None = None
+
+    def begin(self, user: object) -> None:
+        """Have what ``user`` takes in this thread be used again by it; what another one has left goes."""
+        if self._user() is user:
+            return
+        if self._free is not None:
+            self._free.close()
+        free = self._free = _FreeBlocks()
+        self._user = weakref.ref(user, lambda _: free.close())
+
+    def take(self, nbytes: int) -> np.ndarray:
+        """Return ``nbytes`` bytes of any content, which are used again when the last view of them is gone."""
+        free = self._free
+        if free is None or nbytes < LEAST_BYTES:
+            return np.empty(nbytes, np.uint8)
+        block = free.pop(nbytes)
+        # Of the memory, not of the array: else views would refer to the block itself, and outlive what is told here.
+        taken: np.ndarray = np.frombuffer(block.data, np.uint8, nbytes)
+        weakref.finalize(taken, free.add, block).atexit = False
+        return taken
+
+    @property
+    def free_bytes(self) -> int:
+        """The bytes that the thread keeps for later."""
+        return 0 if self._free is None else self._free.nbytes
+
+
+BUFFERS = Buffers()
+"""Those of the thread in which a task runs."""
+
+
+def read_only(block: np.ndarray) -> memoryview:
+    """Return the bytes of ``block``, which nobody can make writable again."""
+    return memoryview(block).toreadonly()
+
+
+def _size(block: np.ndarray) -> int:
+    return block.nbytes
